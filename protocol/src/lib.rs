@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The RPCs between `maglev-brain`, which decides, and `maglev-dpagent`, which programs VPP.
+//!
+//! Only types, the tarpc service and the encoding live here: no I/O, no runtime. Every call is idempotent
+//! and may be repeated after a lost answer. A call states what VPP shall have, never what to do.
+//!
+//! On the wire a method is its position in [`Agent`], and a variant its position in an enum. Whoever
+//! reorders one raises [`PROTOCOL_VERSION`].
+
+pub mod codec;
+mod service;
+mod state;
+mod sync;
+mod vip;
+
+pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
+pub use state::{AgentHello, BrainHello, LbConf, LbState, ServerState, VipState, VppInfo, VppState};
+pub use sync::{
+    AgentError, Change, ConfReport, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
+};
+pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
+
+/// Version of this protocol. Both sides refuse a peer with another one.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Largest frame that either side accepts, in bytes. The largest honest one is [`LbState`]: 2,000 VIPs with
+/// 20 servers each take 1.5 MiB.
+pub const MAX_FRAME: usize = 16 << 20;
+
+/// Longest deadline that the agent grants a call. [`Agent::wait_change`] is the only call that waits for
+/// long; callers ask again.
+pub const MAX_DEADLINE: std::time::Duration = std::time::Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests;

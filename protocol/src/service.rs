@@ -1,0 +1,36 @@
+//! The service itself.
+
+// The macro derives documentation for the trait only, not for the items that it generates beside it.
+#![allow(missing_docs)]
+
+use crate::state::{AgentHello, BrainHello, LbState, VppInfo};
+use crate::sync::{AgentError, ConfReport, LbConfSpec, SyncReport};
+use crate::vip::{VipKey, VipSpec};
+
+/// What the agent does for the brain.
+#[tarpc::service]
+pub trait Agent {
+    /// Versions and instance ids of both sides. The first call on a connection.
+    async fn hello(brain: BrainHello) -> Result<AgentHello, AgentError>;
+
+    /// Brings one VIP to the state wanted. Reads nothing from VPP; a repetition writes nothing.
+    async fn sync_vip(wanted: VipSpec) -> Result<SyncReport, AgentError>;
+
+    /// Reads what VPP has, brings every VIP of `wanted` to its state, and removes those that are neither in
+    /// `wanted` nor in `keep`. VIPs in `keep` are left as they are.
+    async fn sync_all(wanted: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<SyncReport, AgentError>;
+
+    /// Sets the lb plugin's global settings where they differ.
+    async fn lb_conf(wanted: LbConfSpec) -> Result<ConfReport, AgentError>;
+
+    /// Reads what VPP has. This holds up VPP's forwarding for a moment (2.8 us a server, measured on
+    /// VPP 26.10), so it is for operators, not for polling.
+    async fn lb_state() -> Result<LbState, AgentError>;
+
+    /// The connection to VPP as the agent sees it now.
+    async fn vpp_info() -> VppInfo;
+
+    /// Returns as soon as the connection's generation is another than `seen`: VPP connected, restarted or
+    /// gone. Without a change it returns the same shortly before the call's deadline.
+    async fn wait_change(seen: u64) -> VppInfo;
+}

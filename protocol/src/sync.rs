@@ -1,0 +1,212 @@
+//! What a sync answers: what it changed, what it left, and what went wrong.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::state::LbConf;
+use crate::vip::{Encap, InvalidSpec, VipKey};
+
+/// Outcome of [`sync_vip`](crate::Agent::sync_vip) and [`sync_all`](crate::Agent::sync_all).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// The VIPs about which there is something to say, in the order of their keys. A VIP that was as wanted
+    /// is not here.
+    pub vips: Vec<VipReport>,
+    /// What a full read found other than the agent remembered, in words; empty without a full read.
+    pub drift: Vec<String>,
+    /// How much a full read found; `None` if the sync read nothing.
+    pub read: Option<FullRead>,
+}
+
+impl SyncReport {
+    /// Number of writes to VPP.
+    pub fn changes(&self) -> usize {
+        self.vips.iter().map(|vip| vip.changes.len()).sum()
+    }
+
+    /// The first error of each VIP that had one.
+    pub fn errors(&self) -> impl Iterator<Item = (&VipKey, &StepError)> {
+        self.vips
+            .iter()
+            .flat_map(|vip| vip.errors.iter().map(move |error| (&vip.key, error)))
+    }
+}
+
+/// Size of what a full read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FullRead {
+    /// VIPs in VPP before the sync.
+    pub vips: u32,
+    /// Application servers in VPP before the sync, removed ones left out.
+    pub servers: u32,
+}
+
+/// What happened to one VIP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VipReport {
+    /// Which VIP.
+    pub key: VipKey,
+    /// What VPP acknowledged, in order.
+    pub changes: Vec<Change>,
+    /// Set if the VIP stands with another table length than wanted, which only making it anew would change.
+    pub table_length: Option<TableLengthKept>,
+    /// What VPP refused. Steps that stay safe without the refused one were still taken.
+    pub errors: Vec<StepError>,
+}
+
+/// A VIP that keeps the table it was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableLengthKept {
+    /// Buckets that VPP has.
+    pub has: u32,
+    /// Buckets that were asked for.
+    pub wanted: u32,
+}
+
+/// One write that VPP acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// The VIP was made.
+    VipAdded,
+    /// The VIP was removed.
+    VipRemoved,
+    /// The VIP was removed in order to be made anew, which forgets its pinned flows.
+    VipRecreated {
+        /// What could not be changed in place.
+        reason: String,
+    },
+    /// A server was added.
+    ServerAdded {
+        /// The server.
+        server: IpAddr,
+        /// Its weight.
+        weight: u8,
+    },
+    /// A server was removed.
+    ServerRemoved {
+        /// The server.
+        server: IpAddr,
+        /// Whether its flows were moved at once.
+        flushed: bool,
+    },
+    /// A server's weight was changed.
+    Reweighted {
+        /// The server.
+        server: IpAddr,
+        /// The weight before.
+        from: u8,
+        /// The weight now.
+        to: u8,
+        /// Whether its flows were moved at once.
+        flushed: bool,
+    },
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepError {
+    /// The step in words.
+    pub step: String,
+    /// VPP's return value, if VPP answered.
+    pub code: Option<i32>,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// The lb plugin's settings as wanted; `None` leaves what VPP has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LbConfSpec {
+    /// Source of GRE4 tunnels.
+    pub ip4_src_address: Option<Ipv4Addr>,
+    /// Source of GRE6 tunnels.
+    pub ip6_src_address: Option<Ipv6Addr>,
+    /// Buckets of each thread's table of pinned flows: a power of two. Another number makes VPP forget
+    /// every pinned flow.
+    pub sticky_buckets_per_core: u32,
+    /// Seconds after which an idle flow is forgotten, 1 to 120.
+    pub flow_timeout: u32,
+}
+
+/// Outcome of [`lb_conf`](crate::Agent::lb_conf).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfReport {
+    /// Whether VPP was written to.
+    pub changed: bool,
+    /// What VPP had before.
+    pub before: LbConf,
+    /// What VPP has now.
+    pub now: LbConf,
+    /// Whether the number of sticky buckets changed, which made VPP forget every pinned flow.
+    pub pinned_flows_lost: bool,
+}
+
+/// Why a call failed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum AgentError {
+    /// The peers speak different versions.
+    #[error(
+        "agent {agent_version} speaks protocol {agent}, this brain speaks {brain}: install matching versions, the brain first"
+    )]
+    Protocol {
+        /// The agent's protocol version.
+        agent: u32,
+        /// The brain's protocol version.
+        brain: u32,
+        /// The agent's product version.
+        agent_version: String,
+    },
+    /// VPP is not connected.
+    #[error("VPP is not connected: {reason}")]
+    NoVpp {
+        /// Why not.
+        reason: String,
+    },
+    /// VPP lacks what is needed.
+    #[error("VPP {version} lacks {}; {needs}", missing.join(", "))]
+    Incompatible {
+        /// VPP's version.
+        version: String,
+        /// Messages that it lacks.
+        missing: Vec<String>,
+        /// The version that has them.
+        needs: String,
+    },
+    /// The connection to VPP broke during the call, or VPP did not answer in time.
+    #[error("VPP did not answer: {reason}")]
+    VppLost {
+        /// What was waited for.
+        reason: String,
+    },
+    /// The request cannot be programmed.
+    #[error("VIP {key}: {error}")]
+    Invalid {
+        /// Which VIP.
+        key: VipKey,
+        /// What is wrong with it.
+        error: InvalidSpec,
+    },
+    /// The request contradicts itself.
+    #[error("{0}")]
+    Contradiction(String),
+    /// VPP refused the call.
+    #[error("VPP refused {step}: {meaning} ({code})")]
+    Refused {
+        /// The step in words.
+        step: String,
+        /// VPP's return value.
+        code: i32,
+        /// What it means.
+        meaning: String,
+    },
+}
+
+impl AgentError {
+    /// A [`AgentError::Contradiction`]: two wanted VIPs of one prefix that VPP cannot have side by side.
+    pub fn encap_conflict(one: &VipKey, other: &VipKey, encaps: (Encap, Encap)) -> Self {
+        Self::Contradiction(format!(
+            "VIPs {one} ({}) and {other} ({}) share a prefix: VPP wants one encapsulation for all VIPs of a prefix",
+            encaps.0, encaps.1
+        ))
+    }
+}
