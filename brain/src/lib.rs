@@ -1,0 +1,7 @@
+//! maglev-brain: decides where new flows of each VIP may go, and tells the agent.
+//!
+//! Data flows one way, through a type at every arrow:
+//! `Config -> ProbeOutcome -> Health -> EffectiveWeights -> VipSpec`. The modules stand in that order, and
+//! each uses only the types of those before it; `config`, `health`, `weights` and `desired` are pure.
+
+pub mod config;
