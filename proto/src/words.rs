@@ -1,0 +1,61 @@
+//! The enums of the interface as operators read and write them.
+
+use serde::Serializer;
+
+use crate::{BackendState, FrontendState, SyncState};
+
+/// An enum with a word for each value.
+pub trait Word: TryFrom<i32> {
+    /// Lower-case word, with dashes.
+    fn word(&self) -> &'static str;
+}
+
+impl Word for BackendState {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl Word for FrontendState {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl Word for SyncState {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::HeldBack => "held-back",
+            Self::Pending => "pending",
+            Self::Synced => "synced",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The word of a value as it came over the wire. A value that this version does not know, sent by a newer
+/// peer, is shown as what it is: unspecified.
+pub fn of<E: Word>(value: i32) -> &'static str {
+    E::try_from(value).map_or("unspecified", |known| known.word())
+}
+
+pub(crate) fn serialize<E: Word, S: Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(of::<E>(*value))
+}
+
+#[cfg(test)]
+mod tests;
