@@ -5,3 +5,10 @@
 //! each uses only the types of those before it; `config`, `health`, `weights` and `desired` are pure.
 
 pub mod config;
+pub mod probe;
+
+pub mod health;
+
+pub mod weights;
+
+pub mod desired;

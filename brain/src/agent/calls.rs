@@ -1,0 +1,60 @@
+//! Calls to the agent, each with its time limit, and what can become of one.
+
+use std::time::Duration;
+
+use maglev_protocol::{AgentError, MAX_DEADLINE};
+use tarpc::client::RpcError;
+use tarpc::context::Context;
+
+/// Time for a call that touches one VIP or none.
+pub(super) const CALL: Duration = Duration::from_secs(5);
+/// Time for a call that reads all of VPP: 20,000 servers are read in 0.2 s and made in 1.5 s (measured on
+/// VPP 26.10).
+pub(super) const FULL: Duration = Duration::from_secs(30);
+/// How long the agent may keep a wait for a change of VPP before it answers that there was none.
+pub(super) const WAIT: Duration = Duration::from_secs(60);
+const _: () = assert!(WAIT.as_secs() < MAX_DEADLINE.as_secs());
+
+/// Why a call brought no answer to the question.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The agent is not connected.
+    #[error("{0}")]
+    Away(String),
+    /// Too many reads wait already.
+    #[error("too many reads of VPP at once: try again in a second")]
+    Busy,
+    /// The agent did not answer in time.
+    #[error("the agent did not answer in time")]
+    Timeout,
+    /// The agent answered with an error.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+}
+
+/// A context whose call ends after this time.
+pub(super) fn within(limit: Duration) -> Context {
+    let mut context = tarpc::context::current();
+    context.deadline = now() + limit;
+    context
+}
+
+#[allow(clippy::disallowed_methods)]
+fn now() -> std::time::Instant {
+    // tarpc's deadlines are instants of the real clock.
+    std::time::Instant::now()
+}
+
+/// One error out of the transport's and the agent's.
+pub(super) fn flatten<T>(result: Result<Result<T, AgentError>, RpcError>) -> Result<T, CallError> {
+    result.map_err(transport)?.map_err(CallError::Agent)
+}
+
+pub(super) fn transport(error: RpcError) -> CallError {
+    match error {
+        RpcError::DeadlineExceeded => CallError::Timeout,
+        // tarpc refuses instead of queueing when too many requests are in flight.
+        RpcError::Server(error) if error.kind == std::io::ErrorKind::WouldBlock => CallError::Busy,
+        other => CallError::Away(format!("the connection to the agent broke: {other}")),
+    }
+}

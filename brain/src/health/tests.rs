@@ -1,0 +1,202 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::probe::ProbeCode;
+
+const NOW: SystemTime = UNIX_EPOCH;
+
+fn pass() -> Input {
+    Input::Probe(ProbeOutcome { code: ProbeCode::L4Ok, detail: "connected".into(), duration: Duration::ZERO })
+}
+
+fn fail() -> Input {
+    let detail = "connection refused".into();
+    Input::Probe(ProbeOutcome { code: ProbeCode::L4Con, detail, duration: Duration::ZERO })
+}
+
+/// A machine with rise 2 and fall 3, so a counter from 0 to 4, brought to the state.
+fn at(state: State) -> Health {
+    let mut health = Health::new(2, 3, 5);
+    let inputs = match state {
+        State::Unknown => vec![],
+        State::Up => vec![pass()],
+        State::Down => vec![fail()],
+        State::Paused => vec![Input::Pause],
+        State::Disabled => vec![Input::Disable],
+        State::Removed => vec![Input::Remove],
+    };
+    for input in inputs {
+        health.handle(input, NOW).unwrap();
+    }
+    assert_eq!(health.state(), state);
+    health
+}
+
+/// What an input does: nothing, an error, or a new state with its counter.
+#[derive(Debug, PartialEq)]
+enum Effect {
+    Keeps(u32),
+    Refuses,
+    Goes(State, u32),
+}
+
+#[test]
+fn every_state_meets_every_input() {
+    use Effect::{Goes, Keeps, Refuses};
+    use State::{Disabled, Down, Paused, Removed, Unknown, Up};
+    let inputs =
+        [pass(), fail(), Input::Pause, Input::Resume, Input::Disable, Input::Enable, Input::Remove];
+    let table = [
+        (
+            Unknown,
+            [Goes(Up, 4), Goes(Down, 0), Goes(Paused, 0), Keeps(1), Goes(Disabled, 0), Keeps(1), Goes(Removed, 0)],
+        ),
+        (Up, [Keeps(4), Keeps(3), Goes(Paused, 0), Keeps(4), Goes(Disabled, 0), Keeps(4), Goes(Removed, 0)]),
+        (Down, [Keeps(1), Keeps(0), Goes(Paused, 0), Keeps(0), Goes(Disabled, 0), Keeps(0), Goes(Removed, 0)]),
+        (
+            Paused,
+            [Keeps(0), Keeps(0), Keeps(0), Goes(Unknown, 1), Goes(Disabled, 0), Refuses, Goes(Removed, 0)],
+        ),
+        (Disabled, [Keeps(0), Keeps(0), Refuses, Refuses, Keeps(0), Goes(Unknown, 1), Goes(Removed, 0)]),
+        (Removed, [Keeps(0), Keeps(0), Refuses, Refuses, Refuses, Refuses, Keeps(0)]),
+    ];
+    for (state, effects) in table {
+        for (input, expected) in inputs.iter().zip(effects) {
+            let mut health = at(state);
+            let before = health.history().count();
+            let effect = match health.handle(input.clone(), NOW) {
+                Err(_) => Refuses,
+                Ok(None) => {
+                    assert_eq!(health.state(), state);
+                    Keeps(health.counter())
+                }
+                Ok(Some(transition)) => {
+                    assert_eq!((transition.from, transition.to), (state, health.state()));
+                    assert_eq!(health.history().next(), Some(&transition));
+                    assert_eq!(health.history().count(), before + 1);
+                    Goes(health.state(), health.counter())
+                }
+            };
+            assert_eq!(effect, expected, "{state} meets {input:?}");
+        }
+    }
+}
+
+#[test]
+fn refusal_says_what_to_do_instead() {
+    let refused = at(State::Disabled).handle(Input::Pause, NOW).unwrap_err();
+    assert_eq!(refused.to_string(), "a disabled backend cannot be paused: enable it first");
+}
+
+#[test]
+fn fall_failures_in_a_row_make_down_and_rise_passes_in_a_row_make_up() {
+    let mut health = at(State::Up);
+    for (input, state, counter) in [
+        (fail(), State::Up, 3),
+        (fail(), State::Up, 2),
+        (pass(), State::Up, 4),
+        (fail(), State::Up, 3),
+        (fail(), State::Up, 2),
+        (fail(), State::Down, 0),
+        (pass(), State::Down, 1),
+        (fail(), State::Down, 0),
+        (pass(), State::Down, 1),
+        (pass(), State::Up, 4),
+    ] {
+        health.handle(input, NOW).unwrap();
+        assert_eq!((health.state(), health.counter()), (state, counter));
+    }
+}
+
+#[test]
+fn pace_follows_the_counter() {
+    let mut health = at(State::Unknown);
+    assert_eq!(health.pace(), Pace::Fast);
+    for (input, pace) in [
+        (pass(), Pace::Normal),
+        (fail(), Pace::Fast),
+        (fail(), Pace::Fast),
+        (fail(), Pace::Down),
+        (pass(), Pace::Fast),
+        (Input::Pause, Pace::Stopped),
+        (Input::Resume, Pace::Fast),
+        (Input::Disable, Pace::Stopped),
+        (Input::Remove, Pace::Stopped),
+    ] {
+        health.handle(input, NOW).unwrap();
+        assert_eq!(health.pace(), pace);
+    }
+}
+
+#[test]
+fn history_keeps_the_newest() {
+    let mut health = Health::new(1, 1, 3);
+    for index in 0..10u32 {
+        let input = if index % 2 == 0 { pass() } else { fail() };
+        health.handle(input, NOW + Duration::from_secs(index.into())).unwrap();
+    }
+    let seconds: Vec<_> =
+        health.history().map(|transition| transition.at.duration_since(UNIX_EPOCH).unwrap().as_secs()).collect();
+    assert_eq!(seconds, [9, 8, 7]);
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        5 => Just(pass()),
+        5 => Just(fail()),
+        1 => Just(Input::Pause),
+        1 => Just(Input::Resume),
+        1 => Just(Input::Disable),
+        1 => Just(Input::Enable),
+    ]
+}
+
+proptest! {
+    /// The counter stays in its range, and tells up from down.
+    #[test]
+    fn counter_and_state_agree(
+        rise in 1u32..6,
+        fall in 1u32..6,
+        inputs in proptest::collection::vec(any_input(), 0..60),
+    ) {
+        let mut health = Health::new(rise, fall, 5);
+        for input in inputs {
+            // A refusal must leave everything as it was.
+            let before = health.clone();
+            if health.handle(input, NOW).is_err() {
+                prop_assert_eq!(&health, &before);
+            }
+            prop_assert!(health.counter() <= health.max());
+            match health.state() {
+                State::Up => prop_assert!(health.counter() >= rise),
+                State::Down => prop_assert!(health.counter() < rise),
+                State::Unknown => prop_assert_eq!(health.counter(), rise - 1),
+                State::Paused | State::Disabled | State::Removed => prop_assert_eq!(health.counter(), 0),
+            }
+            prop_assert!(health.history().count() <= 5);
+        }
+    }
+
+    /// From anywhere between, `rise` passes make up and `fall` failures make down, and no fewer do.
+    #[test]
+    fn it_takes_exactly_rise_or_fall(rise in 1u32..6, fall in 1u32..6, noise in proptest::collection::vec(any::<bool>(), 0..20)) {
+        let mut health = Health::new(rise, fall, 5);
+        for passed in noise {
+            health.handle(if passed { pass() } else { fail() }, NOW).unwrap();
+        }
+        for _ in 0..rise + fall {
+            health.handle(pass(), NOW).unwrap();
+        }
+        prop_assert_eq!(health.state(), State::Up);
+        for nth in 1..=fall {
+            health.handle(fail(), NOW).unwrap();
+            prop_assert_eq!(health.state() == State::Down, nth == fall);
+        }
+        for nth in 1..=rise {
+            health.handle(pass(), NOW).unwrap();
+            prop_assert_eq!(health.state() == State::Up, nth == rise);
+        }
+    }
+}

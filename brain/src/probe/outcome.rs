@@ -1,0 +1,76 @@
+//! What a probe found, in the terms that HAProxy's operators know.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Result of one probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeOutcome {
+    /// Layer and kind of the result. Says whether the probe passed.
+    pub code: ProbeCode,
+    /// The result in words: `HTTP 503`, `connection refused`.
+    pub detail: String,
+    /// From the probe's start to its result.
+    pub duration: Duration,
+}
+
+impl ProbeOutcome {
+    /// Whether the backend passed.
+    pub fn passed(&self) -> bool {
+        self.code.passed()
+    }
+}
+
+impl fmt::Display for ProbeOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+/// The layer at which a probe ended, and how. The names are those of HAProxy's `check_status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProbeCode {
+    /// Passed without a probe: the backend is static.
+    Static,
+    /// Passed at the transport layer.
+    L4Ok,
+    /// No answer to the connection attempt in time.
+    L4Tout,
+    /// The connection failed: refused, unreachable, reset.
+    L4Con,
+    /// Passed at the application layer.
+    L7Ok,
+    /// Connected, but no complete answer in time.
+    L7Tout,
+    /// The answer is not what the protocol allows, or the connection broke during it.
+    L7Rsp,
+    /// A well-formed answer that the check does not accept.
+    L7Sts,
+}
+
+impl ProbeCode {
+    /// Whether the backend passed.
+    pub fn passed(self) -> bool {
+        matches!(self, Self::Static | Self::L4Ok | Self::L7Ok)
+    }
+
+    /// HAProxy's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "STATIC",
+            Self::L4Ok => "L4OK",
+            Self::L4Tout => "L4TOUT",
+            Self::L4Con => "L4CON",
+            Self::L7Ok => "L7OK",
+            Self::L7Tout => "L7TOUT",
+            Self::L7Rsp => "L7RSP",
+            Self::L7Sts => "L7STS",
+        }
+    }
+}
+
+impl fmt::Display for ProbeCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
