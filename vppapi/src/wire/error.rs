@@ -1,0 +1,106 @@
+//! What can be wrong with received bytes.
+
+use std::fmt;
+
+/// A message that could not be decoded: which one, where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    message: &'static str,
+    field: String,
+    offset: usize,
+    kind: DecodeErrorKind,
+}
+
+/// What was wrong with the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeErrorKind {
+    /// The bytes end inside a field.
+    #[error("{wanted} bytes expected, {left} left")]
+    TooShort {
+        /// Bytes that the field takes.
+        wanted: usize,
+        /// Bytes that were there.
+        left: usize,
+    },
+    /// A value without a meaning, in a field whose value decides how the rest is read.
+    #[error("value {value} found, expected {expected}")]
+    BadValue {
+        /// The value found.
+        value: u64,
+        /// The values that would be right, in words.
+        expected: &'static str,
+    },
+    /// The message goes on behind its last field.
+    #[error("{count} bytes left over behind the last field")]
+    LeftOver {
+        /// Bytes behind the last field.
+        count: usize,
+    },
+}
+
+impl DecodeError {
+    pub(crate) fn new(offset: usize, kind: DecodeErrorKind) -> Self {
+        Self {
+            message: "",
+            field: String::new(),
+            offset,
+            kind,
+        }
+    }
+
+    /// Prefixes the field's path with the name of the field that contains it.
+    #[must_use]
+    pub fn in_field(mut self, name: &'static str) -> Self {
+        self.field = if self.field.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}.{}", self.field)
+        };
+        self
+    }
+
+    /// Names the message that was being decoded.
+    #[must_use]
+    pub fn in_message(mut self, name: &'static str) -> Self {
+        self.message = name;
+        self
+    }
+
+    /// The message's name, empty if it was a type outside of a message.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        self.message
+    }
+
+    /// The path of the field, as `vip.prefix.address`; empty for an error that concerns the whole.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// Bytes from the start of the body (its message id) to where the error was found.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// What was wrong.
+    #[must_use]
+    pub fn kind(&self) -> DecodeErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.message.is_empty() {
+            write!(f, "{}: ", self.message)?;
+        }
+        if !self.field.is_empty() {
+            write!(f, "field {} ", self.field)?;
+        }
+        write!(f, "at byte {}: {}", self.offset, self.kind)
+    }
+}
+
+impl std::error::Error for DecodeError {}
