@@ -12,3 +12,11 @@ pub mod health;
 pub mod weights;
 
 pub mod desired;
+
+pub mod agent;
+
+pub mod controller;
+
+pub mod grpc;
+
+pub mod netns;

@@ -1,2 +1,145 @@
-//! Placeholder.
-fn main() {}
+//! The maglev-brain process: arguments, logs, signals, and the order of starting and ending.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use maglev_brain::config::{self, Loaded};
+use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
+use maglev_brain::{controller, netns};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+/// Checks backends, decides where new flows of each VIP may go, and tells maglev-dpagent, which programs VPP.
+///
+/// It needs no privileges, and may be stopped and started at any time: VPP keeps forwarding with what it has.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Configuration file, YAML
+    #[arg(long, env = "MAGLEV_CONFIG", value_name = "FILE", default_value = "/etc/maglev/maglev.yaml")]
+    config: PathBuf,
+
+    /// Unix socket of maglev-dpagent
+    #[arg(long, env = "MAGLEV_AGENT", value_name = "PATH", default_value = "/run/maglev/dpagent.sock")]
+    agent: PathBuf,
+
+    /// Where operators' gRPC listens: a loopback ADDRESS:PORT, or unix:PATH. May be given several times, or
+    /// with commas
+    #[arg(long, env = "MAGLEV_GRPC", value_name = "ADDR", value_delimiter = ',', default_value = "127.0.0.1:9090")]
+    grpc: Vec<ListenAddress>,
+
+    /// Only check the configuration. Exit code 0: fine, 1: cannot be parsed, 2: not valid
+    #[arg(long)]
+    check: bool,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,maglev_brain::agent=debug
+    #[arg(long, env = "MAGLEV_LOG", value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  maglev-brain --config maglev.yaml --check
+  maglev-brain --config maglev.yaml --agent /run/maglev/dpagent.sock --grpc 127.0.0.1:9090
+  maglevc --server 127.0.0.1:9090 show frontends";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match config::load(&arguments.config) {
+        Ok(loaded) if arguments.check => {
+            for warning in &loaded.warnings {
+                eprintln!("{warning}");
+            }
+            println!("{}: {}", arguments.config.display(), summary(&loaded));
+            ExitCode::SUCCESS
+        }
+        Ok(loaded) => match start(arguments, loaded) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("maglev-brain: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let config = &loaded.config;
+    format!(
+        "fine ({}, {}, {}; {})",
+        count(config.frontends.len(), "frontend"),
+        count(config.backends.len(), "backend"),
+        count(config.healthchecks.len(), "health check"),
+        count(loaded.warnings.len(), "warning"),
+    )
+}
+
+fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log_level)
+        .with_context(|| format!("--log-level {:?} is no level and no filter", arguments.log_level))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    for warning in &loaded.warnings {
+        warn!("{}", warning.summary());
+    }
+    if let Some(name) = &loaded.config.healthchecker.netns {
+        netns::check(name)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(arguments, loaded))
+}
+
+async fn run(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
+    // Before anything else, so that a signal during the start ends it in the same way.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut listeners = Vec::new();
+    for address in arguments.grpc {
+        listeners.push(Listener::bind(address).await?);
+    }
+    let instance = fastrand::u64(..);
+    info!(
+        version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), "{}", summary(&loaded)
+    );
+    let (stop, stopped) = watch::channel(false);
+    let (handle, controller) =
+        controller::start(Arc::new(loaded.config), arguments.agent, instance, until(stopped.clone()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async {
+        controller.await;
+        Ok(())
+    });
+    for listener in listeners {
+        info!(address = %listener.address(), "serving gRPC");
+        let service = Service::new(handle.snapshots.clone(), handle.reader.clone());
+        tasks.spawn(serve(listener, service, until(stopped.clone())));
+    }
+    let mut result = Ok(());
+    tokio::select! {
+        _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
+        _ = interrupt.recv() => info!("interrupted; VPP keeps what it has"),
+        Some(ended) = tasks.join_next() => result = ended.context("a task panicked").and_then(|ended| Ok(ended?)),
+    }
+    stop.send_replace(true);
+    while let Some(ended) = tasks.join_next().await {
+        result = result.and(ended.context("a task panicked").and_then(|ended| Ok(ended?)));
+    }
+    result
+}
+
+fn until(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
+    async move {
+        // An error means that the sender is gone, which is a reason to stop as well.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+    }
+}

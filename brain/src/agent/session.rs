@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use super::calls::{self, CALL, CallError, FULL, WAIT, flatten, transport, within};
+use super::calls::{CALL, CallError, FULL, WAIT, flatten, transport, within};
 use super::{AgentEvent, Read};
 use crate::desired::Wanted;
 

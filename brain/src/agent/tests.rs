@@ -1,0 +1,304 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+
+use futures::StreamExt;
+use maglev_protocol::codec::{ServerCodec, framing};
+use maglev_protocol::{
+    Agent, AgentError, AgentHello, BrainHello, ConfReport, LbConf, LbConfSpec, PROTOCOL_VERSION, ServerSpec,
+    VipKey, VppState,
+};
+use tarpc::context::Context;
+use tarpc::server::{BaseChannel, Channel};
+use tarpc::tokio_util::codec::Framed;
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+
+/// One call that the fake agent saw.
+#[derive(Debug, Clone, PartialEq)]
+enum Call {
+    Conf,
+    All { wanted: Vec<VipKey>, keep: Vec<VipKey> },
+    Vip(VipKey),
+}
+
+/// An agent that remembers what it was asked, and whose VPP comes and goes as a test says.
+#[derive(Clone)]
+struct FakeAgent {
+    calls: Arc<Mutex<Vec<Call>>>,
+    vpp: watch::Receiver<VppInfo>,
+    protocol: u32,
+    /// Answers syncs with an error while it is set.
+    failing: Arc<Mutex<bool>>,
+}
+
+impl FakeAgent {
+    fn answer(&self, call: Call) -> Result<SyncReport, AgentError> {
+        self.calls.lock().unwrap().push(call);
+        if *self.failing.lock().unwrap() {
+            return Err(AgentError::VppLost { reason: "test".into() });
+        }
+        Ok(SyncReport::default())
+    }
+}
+
+impl Agent for FakeAgent {
+    async fn hello(self, _: Context, _: BrainHello) -> Result<AgentHello, AgentError> {
+        let vpp = self.vpp.borrow().clone();
+        Ok(AgentHello { protocol: self.protocol, version: "9.9".into(), instance: 1, vpp })
+    }
+
+    async fn sync_vip(self, _: Context, wanted: VipSpec) -> Result<SyncReport, AgentError> {
+        self.answer(Call::Vip(wanted.key))
+    }
+
+    async fn sync_all(
+        self,
+        _: Context,
+        wanted: Vec<VipSpec>,
+        keep: Vec<VipKey>,
+    ) -> Result<SyncReport, AgentError> {
+        self.answer(Call::All { wanted: wanted.iter().map(|spec| spec.key).collect(), keep })
+    }
+
+    async fn lb_conf(self, _: Context, _: LbConfSpec) -> Result<ConfReport, AgentError> {
+        self.calls.lock().unwrap().push(Call::Conf);
+        let now = conf();
+        Ok(ConfReport { changed: false, before: now, now, pinned_flows_lost: false })
+    }
+
+    async fn lb_state(self, _: Context) -> Result<LbState, AgentError> {
+        Ok(LbState { conf: conf(), vips: vec![] })
+    }
+
+    async fn vpp_info(self, _: Context) -> VppInfo {
+        self.vpp.borrow().clone()
+    }
+
+    async fn wait_change(mut self, _: Context, seen: u64) -> VppInfo {
+        self.vpp.wait_for(|info| info.generation != seen).await.map(|info| info.clone()).unwrap()
+    }
+}
+
+fn conf() -> LbConf {
+    LbConf {
+        ip4_src_address: [192, 0, 2, 1].into(),
+        ip6_src_address: std::net::Ipv6Addr::LOCALHOST,
+        sticky_buckets_per_core: 65_536,
+        flow_timeout: 40,
+    }
+}
+
+fn connected(generation: u64) -> VppInfo {
+    let state = VppState::Connected {
+        version: "26.10".into(),
+        build_date: String::new(),
+        build_directory: String::new(),
+        pid: 1,
+        boot_time: None,
+        connected_for: 0,
+    };
+    VppInfo { generation, state }
+}
+
+fn serve(socket: &Path, agent: FakeAgent) -> JoinHandle<()> {
+    let listener = UnixListener::bind(socket).unwrap();
+    tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let transport =
+                tarpc::serde_transport::new(Framed::new(stream, framing()), ServerCodec::default());
+            let agent = agent.clone();
+            connections.spawn(async move {
+                let channel = BaseChannel::with_defaults(transport);
+                channel.execute(agent.serve()).for_each_concurrent(None, |answer| answer).await;
+            });
+        }
+    })
+}
+
+fn key(last: u8) -> VipKey {
+    VipKey::port([203, 0, 113, last].into(), 6, 80)
+}
+
+fn spec(last: u8, weight: u8) -> Arc<VipSpec> {
+    Arc::new(VipSpec {
+        key: key(last),
+        encap: maglev_protocol::Encap::Gre4,
+        src_ip_sticky: false,
+        new_flows_table_length: 1024,
+        servers: [([10, 0, 0, 1].into(), ServerSpec { weight, flush: false })].into(),
+    })
+}
+
+fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
+    let conf = LbConfSpec {
+        ip4_src_address: None,
+        ip6_src_address: None,
+        sticky_buckets_per_core: 65_536,
+        flow_timeout: 40,
+    };
+    let vips: BTreeMap<_, _> = specs.iter().map(|spec| (spec.key, Arc::clone(spec))).collect();
+    let keep: BTreeSet<_> = keep.iter().copied().collect();
+    Arc::new(Wanted { conf, vips, keep, sync_interval: Duration::from_secs(3600) })
+}
+
+/// A client of a fake agent, and everything a test needs to move either.
+struct Bench {
+    directory: tempfile::TempDir,
+    agent: FakeAgent,
+    server: JoinHandle<()>,
+    vpp: watch::Sender<VppInfo>,
+    wanted: watch::Sender<Arc<Wanted>>,
+    events: mpsc::Receiver<AgentEvent>,
+    reader: AgentReader,
+    _task: JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(first: Arc<Wanted>, vpp: VppInfo, protocol: u32) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("agent.sock");
+        let (vpp, vpp_seen) = watch::channel(vpp);
+        let agent = FakeAgent { calls: Arc::default(), vpp: vpp_seen, protocol, failing: Arc::default() };
+        let server = serve(&socket, agent.clone());
+        let (wanted, wishes) = watch::channel(first);
+        let (sender, events) = mpsc::channel(64);
+        let (reader, _task) = start(socket, 42, wishes, sender);
+        Self { directory, agent, server, vpp, wanted, events, reader, _task }
+    }
+
+    /// The next event that the predicate takes. Others are passed over.
+    async fn event(&mut self, is: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
+        let search = async {
+            loop {
+                let event = self.events.recv().await.unwrap();
+                if is(&event) {
+                    return event;
+                }
+            }
+        };
+        timeout(Duration::from_secs(20), search).await.expect("the event did not come")
+    }
+
+    async fn synced(&mut self) -> AgentEvent {
+        self.event(|event| matches!(event, AgentEvent::Synced { .. })).await
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.agent.calls.lock().unwrap())
+    }
+}
+
+fn all(wanted: &[VipKey], keep: &[VipKey]) -> Call {
+    Call::All { wanted: wanted.to_vec(), keep: keep.to_vec() }
+}
+
+#[tokio::test]
+async fn everything_is_synced_on_connecting_and_one_vip_when_it_changes() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[key(2)]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[key(2)])]);
+    // Released, without a full sync.
+    bench.wanted.send_replace(wanted(&[spec(1, 1), spec(2, 1)], &[]));
+    bench.synced().await;
+    assert_eq!(bench.calls(), [Call::Vip(key(2))]);
+    bench.wanted.send_replace(wanted(&[spec(1, 0), spec(2, 1)], &[]));
+    bench.synced().await;
+    assert_eq!(bench.calls(), [Call::Vip(key(1))]);
+    // Only a full sync removes a VIP.
+    bench.wanted.send_replace(wanted(&[spec(1, 0)], &[]));
+    bench.synced().await;
+    assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])]);
+}
+
+#[tokio::test]
+async fn burst_ends_in_one_sync_of_the_newest_state() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    bench.calls();
+    for weight in [2, 3, 4, 5, 6] {
+        bench.wanted.send_replace(wanted(&[spec(1, weight)], &[]));
+    }
+    let AgentEvent::Synced { specs, .. } = bench.synced().await else { unreachable!() };
+    assert_eq!(specs, [spec(1, 6)]);
+    assert_eq!(bench.calls(), [Call::Vip(key(1))]);
+}
+
+#[tokio::test]
+async fn vpp_that_restarts_gets_everything_again() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    bench.calls();
+    let gone = VppState::Disconnected { reason: "gone".into() };
+    bench.vpp.send_replace(VppInfo { generation: 2, state: gone });
+    bench.event(|event| matches!(event, AgentEvent::Vpp(info) if info.generation == 2)).await;
+    bench.wanted.send_replace(wanted(&[spec(1, 7)], &[]));
+    bench.vpp.send_replace(connected(3));
+    bench.synced().await;
+    assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])], "and nothing while it was away");
+}
+
+#[tokio::test]
+async fn agent_that_restarts_gets_everything_again() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    bench.calls();
+    bench.server.abort();
+    let _ = (&mut bench.server).await;
+    bench.event(|event| matches!(event, AgentEvent::Disconnected { .. })).await;
+    let socket = bench.directory.path().join("agent.sock");
+    std::fs::remove_file(&socket).unwrap();
+    let agent = bench.agent.clone();
+    bench.server = serve(&socket, agent);
+    bench.synced().await;
+    assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_sync_is_followed_by_a_full_one() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    bench.calls();
+    *bench.agent.failing.lock().unwrap() = true;
+    bench.wanted.send_replace(wanted(&[spec(1, 2)], &[]));
+    let failed = bench.synced().await;
+    assert!(matches!(failed, AgentEvent::Synced { result: Err(reason), .. } if reason.contains("test")));
+    *bench.agent.failing.lock().unwrap() = false;
+    let synced = bench.synced().await;
+    assert!(matches!(synced, AgentEvent::Synced { result: Ok(_), .. }));
+    assert_eq!(bench.calls(), [Call::Vip(key(1)), Call::Conf, all(&[key(1)], &[])]);
+}
+
+#[tokio::test]
+async fn agent_of_another_protocol_is_refused() {
+    let mut bench = Bench::start(wanted(&[], &[]), connected(1), PROTOCOL_VERSION + 1);
+    let event = bench.event(|event| matches!(event, AgentEvent::Disconnected { .. })).await;
+    let AgentEvent::Disconnected { reason } = event else { unreachable!() };
+    assert!(reason.contains("install matching versions"), "{reason}");
+    assert_eq!(bench.calls(), []);
+}
+
+#[tokio::test]
+async fn reads_are_answered_while_connected_and_refused_with_the_reason_while_not() {
+    let mut bench = Bench::start(wanted(&[], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    assert_eq!(bench.reader.lb_state().await.unwrap().vips, []);
+    bench.server.abort();
+    bench.event(|event| matches!(event, AgentEvent::Disconnected { .. })).await;
+    let error = bench.reader.lb_state().await.unwrap_err();
+    assert!(matches!(&error, CallError::Away(reason) if reason.contains("agent")), "{error}");
+}
+
+#[test]
+fn retries_begin_at_once_and_slow_down() {
+    assert_eq!(backoff(0, 1.0), Duration::ZERO);
+    for (failures, longest) in [(1, 200), (2, 400), (3, 800), (6, 5000), (40, 5000)] {
+        assert_eq!(backoff(failures, 1.0), Duration::from_millis(longest));
+        assert_eq!(backoff(failures, 0.0), Duration::from_millis(longest / 2));
+    }
+}

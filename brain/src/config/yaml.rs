@@ -1,0 +1,322 @@
+//! YAML text -> a tree of nodes that know their places. The only module that knows the YAML library.
+//!
+//! A tree, and not one typed structure, so that a file with ten mistakes is told of all ten: a typed
+//! deserializer stops at the first unknown key or wrong type.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+
+/// Where something stands in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Counted from 1.
+    pub(super) line: usize,
+    /// Characters, counted from 1.
+    pub(super) column: usize,
+    /// Characters, at least 1.
+    pub(super) width: usize,
+    /// The line where an alias or a merge brings it in, if it is another.
+    pub(super) used_on: Option<usize>,
+}
+
+impl Place {
+    /// The first character of the file.
+    pub(super) const START: Place = Place { line: 1, column: 1, width: 1, used_on: None };
+}
+
+/// A value and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+/// One value of the tree.
+pub(super) type Node = Located<Value>;
+
+/// What YAML knows of a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A single value: how it is spelled, and what YAML takes it for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scalar {
+    /// As in the file if it is a number or a truth value (`080`), else the text that quotes and escapes mean.
+    pub(super) text: String,
+    pub(super) kind: ScalarKind,
+}
+
+/// What YAML takes a single value for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum ScalarKind {
+    PlainText,
+    QuotedText,
+    Bool(bool),
+    Integer(i128),
+    Float,
+}
+
+/// One key of a mapping, and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) key: Located<String>,
+    pub(super) node: Node,
+}
+
+/// Why a text is not YAML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) place: Place,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+/// The tree of a text.
+pub(super) fn parse(text: &str) -> Result<Node, Refusal> {
+    match read(text, serde_saphyr::options::DuplicateKeyPolicy::Error) {
+        Ok(tree) => Ok(tree.into_node(text)),
+        Err(error) => Err(refusal(text, error.without_snippet())),
+    }
+}
+
+fn read(text: &str, duplicates: serde_saphyr::options::DuplicateKeyPolicy) -> Result<Spanned<Raw>, Error> {
+    let mut options = options();
+    options.duplicate_keys = duplicates;
+    serde_saphyr::from_str_with_options(text, options)
+}
+
+/// Limits that let 50,000 backends and as many aliases pass, and refuse a text that unfolds into a flood:
+/// what aliases may unfold to stays at the library's million of events.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: 5_000_000,
+            max_events: 10_000_000,
+            max_aliases: 200_000,
+            max_merge_keys: 200_000,
+            enforce_alias_anchor_ratio: false,
+        },
+        emit_comments: false,
+        with_snippet: false,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
+    }
+}
+
+#[derive(Debug)]
+enum Raw {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Raw, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
+        Ok(Raw::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Raw::Map(map))
+    }
+}
+
+/// From the library's spans to places of our own.
+trait IntoNode {
+    fn into_node(self, text: &str) -> Node;
+}
+
+impl IntoNode for Spanned<Raw> {
+    fn into_node(self, text: &str) -> Node {
+        let spelling = spelling(text, self.defined);
+        let scalar = |kind, decoded: String| match (kind, spelling) {
+            (ScalarKind::PlainText, Some(spelled)) if spelled.starts_with(['"', '\'']) => {
+                Value::Scalar(Scalar { text: decoded, kind: ScalarKind::QuotedText })
+            }
+            (ScalarKind::PlainText, _) | (_, None) => Value::Scalar(Scalar { text: decoded, kind }),
+            // With an explicit tag a number may stand in quotes: `!!int "80"`.
+            (_, Some(spelled)) => {
+                Value::Scalar(Scalar { text: spelled.trim_matches(['"', '\'']).to_owned(), kind })
+            }
+        };
+        let mut place = place(self.defined, self.referenced);
+        let value = match self.value {
+            Raw::Null => Value::Null,
+            Raw::Bool(value) => scalar(ScalarKind::Bool(value), value.to_string()),
+            Raw::Integer(value) => scalar(ScalarKind::Integer(value), value.to_string()),
+            Raw::Float(value) => scalar(ScalarKind::Float, value.to_string()),
+            Raw::Text(value) => scalar(ScalarKind::PlainText, value),
+            Raw::List(items) => {
+                place.width = 1;
+                Value::List(items.into_iter().map(|item| item.into_node(text)).collect())
+            }
+            Raw::Map(entries) => {
+                place.width = 1;
+                Value::Map(entries.into_iter().map(|entry| Entry::new(entry, text)).collect())
+            }
+        };
+        Node { value, place }
+    }
+}
+
+impl Entry {
+    fn new((key, node): (Spanned<String>, Spanned<Raw>), text: &str) -> Entry {
+        let place = place(key.defined, key.referenced);
+        Entry { key: Located { value: key.value, place }, node: node.into_node(text) }
+    }
+}
+
+/// The characters of a value in the file, unless it spans lines or has none of its own.
+fn spelling(text: &str, location: Location) -> Option<&str> {
+    let span = location.span();
+    let start = usize::try_from(span.byte_offset()?).ok()?;
+    let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
+    let spelled = text.get(start..end)?;
+    (!spelled.is_empty() && !spelled.contains(['\n', '\r'])).then_some(spelled)
+}
+
+fn place(defined: Location, referenced: Location) -> Place {
+    let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX).max(1);
+    let line = number(defined.line());
+    let used_on = number(referenced.line());
+    Place {
+        line,
+        column: number(defined.column()),
+        width: number(defined.span().len()),
+        used_on: (used_on != line).then_some(used_on),
+    }
+}
+
+/// The library's error in the words of this project, wherever those can say what would be right.
+fn refusal(text: &str, error: &Error) -> Refusal {
+    if let Error::AliasError { error, .. } = error {
+        return refusal(text, error);
+    }
+    let at = error.location().map_or(Place::START, |location| place(location, location));
+    let (message, help): (Cow<'_, str>, Option<String>) = match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            let first = first_of(text, key, at);
+            let help = first.map_or_else(
+                || "keep one of the two".to_owned(),
+                |first| format!("the first one is on line {}: keep one of the two", first.line),
+            );
+            (format!("the key {} is given twice", super::show(key)).into(), Some(help))
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => (
+            "the file is too large or unfolds into too much".into(),
+            Some("at most 5 million values, 64 levels, and aliases that unfold to 1 million values".to_owned()),
+        ),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => (
+            "this alias refers to a value that contains the alias itself".into(),
+            Some("refer to an anchor that is complete".to_owned()),
+        ),
+        Error::UnknownAnchor { .. } => (
+            "this alias refers to an anchor that does not stand before it".into(),
+            Some("define it first, as in `&name value`; quote a text that begins with `*`".to_owned()),
+        ),
+        Error::UnsupportedTag { tag, .. } => (
+            format!("the tag {} means nothing here", super::show(tag)).into(),
+            Some("leave the tag out; quote a text that begins with `!`".to_owned()),
+        ),
+        Error::MultipleDocuments { .. } => (
+            "a second YAML document begins here".into(),
+            Some("a configuration is one document: remove this `---`".to_owned()),
+        ),
+        Error::Unexpected { .. } | Error::NullIntoString { .. } => (
+            format!("not the YAML that belongs here: {}", UserMessageFormatter.format_message(error)).into(),
+            Some("a key is a single word or text".to_owned()),
+        ),
+        error => (format!("not YAML: {}", UserMessageFormatter.format_message(error)).into(), None),
+    };
+    Refusal { place: at, message: message.into_owned(), help }
+}
+
+/// Where a key that is refused as a duplicate was given first: the last key of this spelling that stands before
+/// it, as far in.
+fn first_of(text: &str, key: &str, duplicate: Place) -> Option<Place> {
+    let tree = read(text, serde_saphyr::options::DuplicateKeyPolicy::FirstWins).ok()?.into_node(text);
+    let mut found = None;
+    let mut open = vec![&tree];
+    while let Some(node) = open.pop() {
+        match &node.value {
+            Value::Null | Value::Scalar(_) => {}
+            Value::List(items) => open.extend(items),
+            Value::Map(entries) => {
+                for entry in entries {
+                    let candidate = entry.key.place;
+                    let before = (candidate.line, candidate.column) < (duplicate.line, duplicate.column);
+                    let as_far_in = candidate.line == duplicate.line || candidate.column == duplicate.column;
+                    if entry.key.value == key && before && as_far_in {
+                        found = found.max(Some(candidate));
+                    }
+                    open.push(&entry.node);
+                }
+            }
+        }
+    }
+    found
+}

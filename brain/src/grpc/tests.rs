@@ -1,0 +1,189 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use maglev_proto::words::Word;
+use maglev_proto::{BackendState, FrontendState, SyncState};
+use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState, VppState};
+
+use super::*;
+use crate::agent::AgentEvent;
+use crate::config::parse;
+use crate::controller::{Core, Input};
+use crate::probe::{ProbeCode, ProbeOutcome, Report};
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn core() -> Core {
+    let text = "
+maglev:
+  vpp: { lb: { ipv4-src-address: 192.0.2.1 } }
+  healthchecks:
+    web: { type: http, rise: 2, fall: 3 }
+  backends:
+    b1: { address: 10.0.0.1, healthcheck: web }
+    b2: { address: 10.0.0.2, healthcheck: web }
+    b3: { address: 10.0.0.3 }
+  frontends:
+    shop:
+      description: The shop
+      address: 203.0.113.10
+      protocol: tcp
+      port: 443
+      pools:
+        - { name: primary, backends: { b2: { weight: 100 }, b1: { weight: 50 } } }
+        - { name: fallback, backends: { b3: {} } }
+    any: { address: 203.0.113.11, pools: [ { name: only, backends: { b3: {} } } ] }
+";
+    let config = parse("test.yaml", text).unwrap().config;
+    Core::new(Arc::new(config), "/run/maglev/dpagent.sock".into(), at(1000))
+}
+
+fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
+    let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
+    core.handle(Input::Probe(Report { backend: backend.into(), outcome }), at(2000));
+}
+
+#[test]
+fn frontend_shows_weights_of_every_pool() {
+    let mut core = core();
+    let before = view::frontend(&core.snapshot(), "shop").unwrap();
+    assert_eq!(before.sync(), SyncState::HeldBack);
+    assert_eq!(before.state(), FrontendState::Up, "the fallback's static backend serves meanwhile");
+    probe(&mut core, "b1", ProbeCode::L7Ok, "HTTP 200");
+    probe(&mut core, "b2", ProbeCode::L7Sts, "HTTP 503");
+    let shop = view::frontend(&core.snapshot(), "shop").unwrap();
+    assert_eq!((shop.address.as_str(), shop.protocol.as_str(), shop.port), ("203.0.113.10", "tcp", 443));
+    assert_eq!((shop.active_pool.as_str(), shop.sync()), ("primary", SyncState::Pending));
+    let rows = shop.pools.iter().flat_map(|pool| &pool.backends);
+    let rows: Vec<_> = rows
+        .map(|row| {
+            let weights = (row.configured_weight, row.effective_weight, row.programmed_weight);
+            (row.backend.as_str(), row.state().word(), weights)
+        })
+        .collect();
+    let expected = [("b1", "up", (50, 50, 1)), ("b2", "down", (100, 0, 0)), ("b3", "up", (100, 0, 0))];
+    assert_eq!(rows, expected);
+    assert_eq!(view::frontend(&core.snapshot(), "nope"), None);
+}
+
+#[test]
+fn backend_shows_its_history() {
+    let mut core = core();
+    probe(&mut core, "b1", ProbeCode::L4Con, "connection refused");
+    let backend = view::backend(&core.snapshot(), "b1").unwrap();
+    assert_eq!(backend.state(), BackendState::Down);
+    assert_eq!(backend.frontends, ["shop"]);
+    let last = backend.last_probe.unwrap();
+    assert_eq!((last.passed, last.code.as_str(), last.duration_ms), (false, "L4CON", 3.0));
+    let transition = &backend.transitions[0];
+    assert_eq!((transition.from(), transition.to()), (BackendState::Unknown, BackendState::Down));
+    assert_eq!(transition.cause, "L4CON: connection refused");
+    assert_eq!(transition.at_unix_ms, 2_000_000);
+    let fixed = view::backend(&core.snapshot(), "b3").unwrap();
+    assert_eq!((fixed.state(), fixed.frontends.len()), (BackendState::Up, 2));
+}
+
+#[test]
+fn vpp_info_tells_who_is_away() {
+    let mut core = core();
+    let info = view::vpp_info(&core.snapshot());
+    assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "not connected yet"));
+    core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), at(3000));
+    let gone = VppState::Disconnected { reason: "no such file".into() };
+    let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };
+    core.handle(Input::Agent(AgentEvent::Vpp(vpp)), at(3000));
+    let info = view::vpp_info(&core.snapshot());
+    assert_eq!((info.state.as_str(), info.reason.as_str()), ("disconnected", "no such file"));
+    let state = VppState::Connected {
+        version: "26.10".into(),
+        build_date: "today".into(),
+        build_directory: "/build".into(),
+        pid: 7,
+        boot_time: Some(2500),
+        connected_for: 100,
+    };
+    let vpp = maglev_protocol::VppInfo { generation: 2, state };
+    core.handle(Input::Agent(AgentEvent::Vpp(vpp)), at(3000));
+    let info = view::vpp_info(&core.snapshot());
+    assert_eq!((info.state.as_str(), info.pid), ("connected", 7));
+    assert_eq!((info.boot_time_unix_ms, info.connected_unix_ms), (2_500_000, 2_900_000));
+    assert_eq!(info.agent.unwrap().version, "0.1.0");
+}
+
+#[test]
+fn lb_state_is_sorted_by_frontend_and_names_what_it_knows() {
+    let server = |last, weight, buckets| ServerState {
+        address: [10, 0, 0, last].into(),
+        weight,
+        buckets,
+        flows: 0,
+    };
+    let vip = |key, servers| VipState {
+        key,
+        index: 1,
+        encap: Encap::Gre4,
+        src_ip_sticky: false,
+        new_flows_table_length: 1024,
+        servers,
+    };
+    let conf = LbConf {
+        ip4_src_address: [192, 0, 2, 1].into(),
+        ip6_src_address: std::net::Ipv6Addr::UNSPECIFIED,
+        sticky_buckets_per_core: 65_536,
+        flow_timeout: 40,
+    };
+    let foreign = VipKey::port([192, 0, 2, 99].into(), 17, 53);
+    let vips = vec![
+        vip(foreign, vec![]),
+        vip(VipKey::port([203, 0, 113, 10].into(), 6, 443), vec![server(1, 1, 341), server(9, 2, 683)]),
+        vip(VipKey::all_ports([203, 0, 113, 11].into()), vec![]),
+    ];
+    let state = view::lb_state(&core().snapshot(), &LbState { conf, vips });
+    let vips: Vec<_> =
+        state.vips.iter().map(|vip| (vip.frontend.as_str(), vip.protocol.as_str(), vip.port)).collect();
+    assert_eq!(vips, [("any", "any", 0), ("shop", "tcp", 443), ("", "udp", 53)]);
+    let servers: Vec<_> = state.vips[1].application_servers.iter().map(|row| (row.backend.as_str(), row.buckets)).collect();
+    assert_eq!(servers, [("b1", 341), ("", 683)]);
+}
+
+#[test]
+fn unknown_name_offers_the_nearest() {
+    let names: Vec<Arc<str>> = vec!["shop-v4".into(), "shop-v6".into(), "dns".into()];
+    let status = unknown("frontend", "shop-v5", names.iter());
+    assert_eq!(status.code(), tonic::Code::NotFound);
+    assert!(status.message().contains("\"shop-v4\" or \"shop-v6\""), "{}", status.message());
+    let status = unknown("frontend", "zzz", names.iter());
+    assert_eq!(status.message(), "there is no frontend \"zzz\"; `show frontends` lists them");
+}
+
+#[test]
+fn listening_addresses_have_three_forms() {
+    assert!(matches!("127.0.0.1:9090".parse(), Ok(ListenAddress::Tcp(_))));
+    assert!(matches!("[::1]:9090".parse(), Ok(ListenAddress::Tcp(_))));
+    assert_eq!("unix:/run/x.sock".parse(), Ok(ListenAddress::Unix("/run/x.sock".into())));
+    for wrong in ["", "9090", "localhost", "unix:", "127.0.0.1"] {
+        assert!(wrong.parse::<ListenAddress>().is_err(), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn stale_socket_is_replaced_and_a_live_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("brain.sock");
+    let address = ListenAddress::Unix(path.clone());
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let live = Listener::bind(address.clone()).await.unwrap();
+    assert!(matches!(Listener::bind(address.clone()).await, Err(ListenError::InUse(_))));
+    drop(live);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "not a socket").unwrap();
+    assert!(matches!(Listener::bind(address).await, Err(ListenError::NotASocket(_))));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a socket");
+}
+
+#[tokio::test]
+async fn only_loopback_is_served_in_the_clear() {
+    let everywhere = ListenAddress::Tcp(([0, 0, 0, 0], 0).into());
+    assert!(matches!(Listener::bind(everywhere).await, Err(ListenError::NotLoopback(_))));
+}

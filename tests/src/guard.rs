@@ -1,0 +1,176 @@
+//! Leaves nothing behind, whichever way the demo or a test ends.
+//!
+//! A small process of its own is told, through a pipe, what was made. When the pipe closes — at the end, on a
+//! panic, or because somebody killed the process that held it — it ends the processes, takes the VIPs back
+//! out of a VPP that is not ours, and removes the directory.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use maglev_protocol::codec::{ClientCodec, framing};
+use maglev_protocol::{AgentClient, BrainHello, PROTOCOL_VERSION};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tarpc::tokio_util::codec::Framed;
+use tokio::net::UnixStream;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::binaries;
+
+/// Hidden subcommand of the demo that is the guard.
+pub const SUBCOMMAND: &str = "guard";
+/// Time that a process has to end by itself.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Handle of a guard process. Dropping it cleans up, and waits until that is done.
+#[derive(Debug)]
+pub struct Guard {
+    process: Child,
+}
+
+impl Guard {
+    /// Starts a guard that removes `directory` at the end.
+    pub fn start(directory: &Path) -> anyhow::Result<Self> {
+        let process = Command::new(binaries::program("demo")?)
+            .arg(SUBCOMMAND)
+            .stdin(Stdio::piped())
+            // Ctrl-C goes to a terminal's whole group; the guard must outlive it.
+            .process_group(0)
+            .spawn()
+            .context("cannot start the guard")?;
+        let mut guard = Self { process };
+        guard.tell(&format!("directory {}", directory.display()))?;
+        Ok(guard)
+    }
+
+    /// A process to end.
+    pub fn process(&mut self, pid: u32) -> anyhow::Result<()> {
+        self.tell(&format!("process {pid}"))
+    }
+
+    /// The agent's process, which ends last, since VIPs are removed through it.
+    pub fn agent(&mut self, pid: u32) -> anyhow::Result<()> {
+        self.tell(&format!("agent {pid}"))
+    }
+
+    /// A process that ended already.
+    pub fn forget(&mut self, pid: u32) -> anyhow::Result<()> {
+        self.tell(&format!("forget {pid}"))
+    }
+
+    /// VIPs are to be removed through the agent on this socket.
+    pub fn clean(&mut self, agent_socket: &Path) -> anyhow::Result<()> {
+        self.tell(&format!("clean {}", agent_socket.display()))
+    }
+
+    fn tell(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.process.stdin.as_mut().context("the guard has no pipe")?;
+        writeln!(stdin, "{line}").context("the guard is gone")
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        if let Err(error) = self.process.wait() {
+            eprintln!("the guard cannot be waited for: {error}");
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Made {
+    processes: BTreeSet<i32>,
+    agents: BTreeSet<i32>,
+    clean: Option<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+/// The guard process itself: reads what was made until its input ends, then cleans up.
+pub fn run() -> anyhow::Result<()> {
+    let mut made = Made::default();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (verb, rest) = line.split_once(' ').with_context(|| format!("what is {line:?}?"))?;
+        match verb {
+            "process" => drop(made.processes.insert(rest.parse()?)),
+            "agent" => drop(made.agents.insert(rest.parse()?)),
+            "forget" => {
+                let pid = rest.parse()?;
+                made.processes.remove(&pid);
+                made.agents.remove(&pid);
+            }
+            "clean" => made.clean = Some(rest.into()),
+            "directory" => made.directories.push(rest.into()),
+            other => anyhow::bail!("what is {other:?}?"),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(clean_up(made));
+    Ok(())
+}
+
+async fn clean_up(made: Made) {
+    end(&made.processes).await;
+    if let Some(socket) = &made.clean {
+        match timeout(GRACE * 2, remove_vips(socket)).await {
+            Ok(Ok(removed)) => eprintln!("took {removed} changes back out of VPP"),
+            Ok(Err(error)) => eprintln!("cannot take the VIPs back out of VPP: {error:#}"),
+            Err(_) => eprintln!("cannot take the VIPs back out of VPP: no answer"),
+        }
+    }
+    end(&made.agents).await;
+    for directory in &made.directories {
+        if let Err(error) = std::fs::remove_dir_all(directory) {
+            eprintln!("cannot remove {}: {error}", directory.display());
+        }
+    }
+}
+
+async fn end(processes: &BTreeSet<i32>) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        for &pid in processes.iter().filter(|&&pid| runs(pid)) {
+            // It may end between the look and the signal, which is what is wanted.
+            kill(Pid::from_raw(pid), signal).ok();
+        }
+        let ended = async {
+            let mut ticks = interval(Duration::from_millis(10));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while processes.iter().any(|&pid| runs(pid)) {
+                ticks.tick().await;
+            }
+        };
+        if timeout(GRACE, ended).await.is_ok() {
+            return;
+        }
+    }
+    eprintln!("some of the processes {processes:?} do not end");
+}
+
+/// Whether a process runs. One that has ended and was not waited for does not.
+fn runs(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+}
+
+async fn remove_vips(socket: &Path) -> anyhow::Result<usize> {
+    let client = connect(socket).await?;
+    let report = client.sync_all(tarpc::context::current(), vec![], vec![]).await??;
+    Ok(report.changes())
+}
+
+/// A client of an agent that has said hello.
+pub async fn connect(socket: &Path) -> anyhow::Result<AgentClient> {
+    let stream = UnixStream::connect(socket).await?;
+    let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
+    let client = AgentClient::new(tarpc::client::Config::default(), transport).spawn();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let brain = BrainHello { protocol: PROTOCOL_VERSION, version, instance: fastrand::u64(..) };
+    client.hello(tarpc::context::current(), brain).await??;
+    Ok(client)
+}

@@ -1,0 +1,356 @@
+//! The whole of it as real processes: VPP or its simulator, agent, brain and web servers, in a temporary
+//! directory.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::guard::{self, Guard};
+use crate::traffic::Asker;
+use crate::{binaries, maglevc, wait};
+
+/// Names a directory with the sockets of a VPP that runs already, to be used instead of the simulator.
+pub const VPP_RUN_DIR: &str = "MAGLEV_VPP_RUN_DIR";
+
+/// The address of the VIP.
+pub const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 90, 0, 1));
+
+/// The web servers: name, address, pool, weight.
+pub const BACKENDS: [(&str, [u8; 4], &str, u8); 5] = [
+    ("web1", [127, 90, 1, 1], "primary", 100),
+    ("web2", [127, 90, 1, 2], "primary", 100),
+    ("web3", [127, 90, 1, 3], "primary", 50),
+    ("spare1", [127, 90, 2, 1], "fallback", 100),
+    ("spare2", [127, 90, 2, 2], "fallback", 100),
+];
+
+/// Running processes, their directory, and the guard that ends them.
+#[derive(Debug)]
+pub struct Stack {
+    // Dropped first: it ends the processes and removes the directory.
+    guard: Guard,
+    directory: PathBuf,
+    vpp_run_dir: PathBuf,
+    simulated: bool,
+    port: u16,
+    processes: BTreeMap<String, Child>,
+    // A VPP that is not ours is used by one stack at a time.
+    _lock: Option<File>,
+}
+
+impl Stack {
+    /// Starts everything, and waits until VPP has the VIP. Uses the VPP that the environment names, if it
+    /// names one.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(std::env::var_os(VPP_RUN_DIR).filter(|path| !path.is_empty()).map(PathBuf::from)).await
+    }
+
+    /// The same with the sockets of the VPP in this directory, or with the simulator.
+    pub async fn start_with(vpp_run_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let mut stack = Self::prepare(vpp_run_dir)?;
+        for (name, ..) in BACKENDS {
+            stack.start_backend(name)?;
+        }
+        if stack.simulated {
+            stack.start_vppsim()?;
+        }
+        stack.start_agent()?;
+        stack.refuse_a_vpp_in_use().await?;
+        stack.start_brain()?;
+        stack.wait_synced().await?;
+        Ok(stack)
+    }
+
+    /// A directory with a configuration and a guard, but no processes yet.
+    fn prepare(given: Option<PathBuf>) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("maglev-").tempdir()?.keep();
+        let guard = Guard::start(&directory)?;
+        let simulated = given.is_none();
+        let lock = given.as_ref().map(|_| lock_vpp()).transpose()?;
+        let vpp_run_dir = given.unwrap_or_else(|| directory.join("vpp"));
+        let port = free_port()?;
+        std::fs::write(directory.join("maglev.yaml"), configuration(port))?;
+        Ok(Self { guard, directory, vpp_run_dir, simulated, port, processes: BTreeMap::new(), _lock: lock })
+    }
+
+    /// Whether VPP is simulated. A real VPP does not forward what loopback addresses send each other.
+    pub fn simulated(&self) -> bool {
+        self.simulated
+    }
+
+    /// Directory of everything.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Directory of VPP's sockets.
+    pub fn vpp_run_dir(&self) -> &Path {
+        &self.vpp_run_dir
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.directory.join("maglev.yaml")
+    }
+
+    /// The agent's socket.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.directory.join("dpagent.sock")
+    }
+
+    /// The brain's gRPC socket.
+    pub fn brain_socket(&self) -> PathBuf {
+        self.directory.join("brain.sock")
+    }
+
+    /// What the simulator was sent, as it was told to write it down.
+    pub fn api_trace(&self) -> PathBuf {
+        self.directory.join("api-trace.jsonl")
+    }
+
+    /// A process's log.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.log"))
+    }
+
+    /// Where the VIP is.
+    pub fn vip(&self) -> SocketAddr {
+        SocketAddr::new(VIP, self.port)
+    }
+
+    /// A client of the VIP.
+    pub fn asker(&self) -> anyhow::Result<Asker> {
+        Asker::new(self.vip())
+    }
+
+    /// Process id of a process that was started.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.processes.get(name).map(Child::id)
+    }
+
+    /// Starts the simulator, with its state empty.
+    pub fn start_vppsim(&mut self) -> anyhow::Result<()> {
+        let mut command = self.command("vppsim")?;
+        command.arg("--run-dir").arg(&self.vpp_run_dir);
+        command.arg("--api-trace").arg(self.api_trace());
+        self.spawn("vppsim", command)
+    }
+
+    /// Starts the agent.
+    pub fn start_agent(&mut self) -> anyhow::Result<()> {
+        let mut command = self.command("maglev-dpagent")?;
+        command.arg("--api-socket").arg(self.vpp_run_dir.join("api.sock"));
+        command.arg("--stats-socket").arg(self.vpp_run_dir.join("stats.sock"));
+        command.arg("--listen").arg(self.agent_socket());
+        self.spawn("dpagent", command)
+    }
+
+    /// Starts the brain.
+    pub fn start_brain(&mut self) -> anyhow::Result<()> {
+        let mut command = self.command("maglev-brain")?;
+        command.arg("--config").arg(self.config()).arg("--agent").arg(self.agent_socket());
+        command.arg("--grpc").arg(format!("unix:{}", self.brain_socket().display()));
+        self.spawn("brain", command)
+    }
+
+    /// Starts one of [`BACKENDS`].
+    pub fn start_backend(&mut self, name: &str) -> anyhow::Result<()> {
+        let (_, address, ..) =
+            BACKENDS.into_iter().find(|backend| backend.0 == name).with_context(|| format!("no backend {name}"))?;
+        let mut command = self.command("demo-backend")?;
+        command.arg("--listen").arg(SocketAddr::from((address, self.port)).to_string()).args(["--name", name]);
+        self.spawn(name, command)
+    }
+
+    /// Ends a process as a crash would: at once, without a chance to say good-bye.
+    pub fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut process = self.processes.remove(name).with_context(|| format!("{name} does not run"))?;
+        process.kill().and_then(|()| process.wait()).with_context(|| format!("cannot kill {name}"))?;
+        self.guard.forget(process.id())
+    }
+
+    /// The brain's and VPP's view, as an operator gets it.
+    pub async fn show(&self, words: &[&str]) -> anyhow::Result<Value> {
+        let words: Vec<_> = ["show"].iter().chain(words).copied().collect();
+        maglevc::json(&self.brain_socket(), &words).await
+    }
+
+    /// Buckets that VPP gives each backend; those without any are left out.
+    pub async fn buckets(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let state = self.show(&["vpp", "lb", "state"]).await?;
+        let vips = state["vips"].as_array().context("no VIPs")?;
+        let Some(vip) = vips.iter().find(|vip| vip["frontend"] == "www") else { return Ok(BTreeMap::new()) };
+        let servers = vip["application_servers"].as_array().context("no servers")?;
+        let row = |server: &Value| Some((server["backend"].as_str()?.to_owned(), server["buckets"].as_u64()?));
+        Ok(servers.iter().filter_map(row).filter(|(_, buckets)| *buckets > 0).collect())
+    }
+
+    /// Waits until VPP sends new flows to these backends and no others; the buckets that they have.
+    pub async fn wait_serving(&self, backends: &[&str]) -> anyhow::Result<BTreeMap<String, u64>> {
+        let wanted: Vec<_> = {
+            let mut names = backends.to_vec();
+            names.sort_unstable();
+            names
+        };
+        let what = format!("VPP to send new flows to {}", wanted.join(", "));
+        let look = || async {
+            let buckets = self.buckets().await?;
+            let serving: Vec<_> = buckets.keys().map(String::as_str).collect();
+            if serving == wanted { Ok(Some(buckets)) } else { anyhow::bail!("VPP sends them to {serving:?}") }
+        };
+        wait::until(&what, look).await.with_context(|| self.logs())
+    }
+
+    /// Waits until the brain says that VPP has what it wants.
+    pub async fn wait_synced(&self) -> anyhow::Result<()> {
+        let look = || async {
+            let frontend = self.show(&["frontends", "www"]).await?;
+            let sync = frontend["sync"].as_str().unwrap_or_default();
+            if sync == "synced" { Ok(Some(())) } else { bail!("it is {sync}: {}", frontend["sync_error"]) }
+        };
+        wait::until("frontend www to be synced", look).await.with_context(|| self.logs())
+    }
+
+    /// Waits until a process has logged something.
+    pub async fn wait_logged(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.log(name);
+        let look = || {
+            let found = std::fs::read_to_string(&path).map(|log| log.contains(text).then_some(()));
+            async { Ok(found?) }
+        };
+        wait::until(&format!("{name} to log {text:?}"), look).await.with_context(|| self.logs())
+    }
+
+    /// The last lines of every log, for a message that explains a failure.
+    pub fn logs(&self) -> String {
+        let tail = |name: &String| {
+            let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            let start = lines.len().saturating_sub(20);
+            format!("--- {name}\n{}\n", lines[start..].join("\n"))
+        };
+        self.processes.keys().map(tail).collect()
+    }
+
+    /// A VPP that somebody else uses is left alone: a sync would remove what they made.
+    async fn refuse_a_vpp_in_use(&mut self) -> anyhow::Result<()> {
+        let socket = self.agent_socket();
+        let state = wait::until("the agent to read VPP", || async {
+            let client = guard::connect(&socket).await?;
+            Ok(Some(client.lb_state(tarpc::context::current()).await??))
+        });
+        let state = state.await.with_context(|| self.logs())?;
+        if !state.vips.is_empty() {
+            bail!("VPP in {} has {} VIPs already; this would remove them", self.vpp_run_dir.display(), state.vips.len());
+        }
+        if !self.simulated {
+            self.guard.clean(&socket)?;
+        }
+        Ok(())
+    }
+
+    fn command(&self, program: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(binaries::program(program)?);
+        // Only what is given here counts, not what the environment happens to hold.
+        command.env_clear().current_dir(&self.directory);
+        Ok(command)
+    }
+
+    fn spawn(&mut self, name: &str, mut command: Command) -> anyhow::Result<()> {
+        let log = OpenOptions::new().create(true).append(true).open(self.log(name))?;
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C is for whoever started the stack; it ends the rest in order.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        if name == "dpagent" {
+            self.guard.agent(process.id())?;
+        } else {
+            self.guard.process(process.id())?;
+        }
+        self.processes.insert(name.to_owned(), process);
+        Ok(())
+    }
+}
+
+/// Waits for the right to use the VPP that is not ours.
+fn lock_vpp() -> anyhow::Result<File> {
+    let path = std::env::temp_dir().join("maglev-tests-vpp.lock");
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// A port that is free on every address of this machine.
+fn free_port() -> anyhow::Result<u16> {
+    // Below the range from which the system takes ports for clients, which would come in between.
+    for _ in 0..1000 {
+        let port = fastrand::u16(15_000..30_000);
+        if std::net::TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port from 15000 to 30000")
+}
+
+/// The configuration of the demo, with checks fast enough to watch.
+fn configuration(port: u16) -> String {
+    let address = |octets: [u8; 4]| IpAddr::from(octets);
+    let backends: String = BACKENDS
+        .iter()
+        .map(|(name, octets, ..)| format!("    {name}: {{ address: {}, healthcheck: web }}\n", address(*octets)))
+        .collect();
+    let members = |wanted: &str| -> String {
+        let members = BACKENDS.iter().filter(|(_, _, pool, _)| *pool == wanted);
+        members.map(|(name, _, _, weight)| format!("            {name}: {{ weight: {weight} }}\n")).collect()
+    };
+    format!(
+        "\
+maglev:
+  vpp:
+    lb:
+      # Source of the tunnels to the backends.
+      ipv4-src-address: 127.0.0.1
+      sync-interval: 5s
+
+  healthchecks:
+    web:
+      type: http
+      port: {port}
+      params:
+        path: /health
+        response-code: 200
+      interval: 500ms
+      fast-interval: 100ms
+      down-interval: 500ms
+      timeout: 400ms
+      rise: 2
+      fall: 2
+
+  backends:
+{backends}
+  frontends:
+    www:
+      description: the demo's web service
+      address: {VIP}
+      protocol: tcp
+      port: {port}
+      pools:
+        - name: primary
+          backends:
+{}        - name: fallback
+          backends:
+{}",
+        members("primary"),
+        members("fallback"),
+    )
+}

@@ -1,0 +1,37 @@
+//! Waiting for other processes.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// How often other processes are looked at.
+const PERIOD: Duration = Duration::from_millis(25);
+/// Longest wait for anything. A machine under load is slow; a thing that never comes is an error.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks until `look` finds something, and says what was waited for if it never does. The error of the last
+/// look is told as well.
+pub async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let end = Instant::now() + PATIENCE;
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let error = match look().await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if Instant::now() >= end {
+            match error {
+                Some(error) => return Err(error.context(format!("waited {PATIENCE:?} for {what}"))),
+                None => bail!("waited {PATIENCE:?} for {what}, in vain"),
+            }
+        }
+    }
+}

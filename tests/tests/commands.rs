@@ -1,0 +1,131 @@
+//! The programs as somebody types them.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use maglev_tests::stack::VPP_RUN_DIR;
+use maglev_tests::{binaries, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let path = binaries::program(program).unwrap();
+    Command::new(path).args(arguments).env_clear().stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn every_program_has_help_and_a_version() {
+    for program in ["vppsim", "maglev-dpagent", "maglev-brain", "maglevc", "demo", "demo-backend"] {
+        let help = run(program, &["--help"]);
+        let text = String::from_utf8(help.stdout).unwrap();
+        assert!(help.status.success() && text.contains("Usage:") && text.len() > 300, "{program}: {text}");
+        let version = String::from_utf8(run(program, &["--version"]).stdout).unwrap();
+        assert!(version.trim().ends_with(env!("CARGO_PKG_VERSION")), "{program}: {version}");
+        let wrong = run(program, &["--no-such-flag"]);
+        assert_eq!(wrong.status.code(), Some(2), "{program}");
+    }
+}
+
+fn check(text: &str) -> (Option<i32>, String) {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = run("maglev-brain", &["--config", path, "--check"]);
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap().replace(path, "FILE"))
+}
+
+#[test]
+fn check_tells_fine_from_unparseable_from_invalid() {
+    let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example.yaml"));
+    let (code, text) = check(&example.unwrap());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("FILE: fine ("), "{text}");
+
+    let (code, text) = check("maglev:\n  backends: [\n");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("FILE:"), "{text}");
+
+    let (code, text) = check(
+        "maglev:\n  backends:\n    web: { address: 10.0.0.1, healthcheck: htpp }\n  healthchecks:\n    http: { type: http }\n",
+    );
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("FILE:3:") && text.contains("htpp") && text.contains("did you mean"), "{text}");
+
+    let missing = run("maglev-brain", &["--config", "/nonexistent/maglev.yaml", "--check"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("/nonexistent/maglev.yaml"));
+}
+
+/// A demo with a directory of its own for temporary files.
+fn demo(temporary: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binaries::program("demo").unwrap());
+    command.args(arguments).env("TMPDIR", temporary).stdin(Stdio::null());
+    command
+}
+
+/// What is left in a directory, apart from the lock of a VPP that is not ours.
+fn leftovers(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !name.ends_with(".lock")).collect()
+}
+
+/// Processes whose command line names this directory.
+fn processes_of(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.contains(directory.to_str().unwrap())).collect()
+}
+
+#[test]
+fn demo_holds_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = demo(temporary.path(), &["--once"]).output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("The story held."), "{text}");
+    assert_eq!(leftovers(temporary.path()), Vec::<String>::new());
+    assert_eq!(processes_of(temporary.path()), Vec::<String>::new());
+}
+
+async fn ends_without_leftovers(signal: Signal, demo_group: bool) {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut process = {
+        use std::os::unix::process::CommandExt;
+        demo(temporary.path(), &[]).process_group(0).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    wait::until("the brain to run", || async {
+        Ok(processes_of(temporary.path()).iter().any(|line| line.contains("maglev-brain")).then_some(()))
+    })
+    .await
+    .unwrap();
+    let pid = i32::try_from(process.id()).unwrap();
+    kill(Pid::from_raw(if demo_group { -pid } else { pid }), signal).unwrap();
+    process.wait().unwrap();
+    wait::until("everything to be gone", || async {
+        let left = (leftovers(temporary.path()), processes_of(temporary.path()));
+        if left.0.is_empty() && left.1.is_empty() { Ok(Some(())) } else { anyhow::bail!("{left:?} is left") }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn demo_that_is_killed_leaves_nothing_behind() {
+    if std::env::var_os(VPP_RUN_DIR).is_some_and(|path| !path.is_empty()) {
+        eprintln!("skipped: kills demos, and the VPP named by {VPP_RUN_DIR} is used by one at a time");
+        return;
+    }
+    ends_without_leftovers(Signal::SIGKILL, false).await;
+}
+
+#[tokio::test]
+async fn demo_that_is_interrupted_leaves_nothing_behind() {
+    if std::env::var_os(VPP_RUN_DIR).is_some_and(|path| !path.is_empty()) {
+        eprintln!("skipped: kills demos, and the VPP named by {VPP_RUN_DIR} is used by one at a time");
+        return;
+    }
+    // As a terminal's Ctrl-C: to the whole group.
+    ends_without_leftovers(Signal::SIGINT, true).await;
+}
