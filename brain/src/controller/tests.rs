@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::parse;
+use crate::health::State;
+use crate::weights::FrontendState;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn config(port: u16) -> Arc<Config> {
+    let text = format!(
+        "
+maglev:
+  vpp: {{ lb: {{ ipv4-src-address: 127.0.0.1 }} }}
+  healthchecks:
+    tcp: {{ type: tcp, port: {port}, interval: 20ms, timeout: 5s, rise: 2, fall: 2 }}
+  backends:
+    live: {{ address: 127.0.0.1, healthcheck: tcp }}
+    fixed: {{ address: 127.0.0.2 }}
+  frontends:
+    www:
+      address: 127.90.0.1
+      protocol: tcp
+      port: 80
+      pools:
+        - {{ name: primary, backends: {{ live: {{}} }} }}
+        - {{ name: fallback, backends: {{ fixed: {{}} }} }}
+"
+    );
+    Arc::new(parse("test.yaml", &text).unwrap().config)
+}
+
+async fn wait_for(snapshots: &mut watch::Receiver<Arc<Snapshot>>, is: impl FnMut(&Arc<Snapshot>) -> bool) {
+    let found = timeout(PATIENCE, snapshots.wait_for(is)).await;
+    found.expect("the snapshot did not come").expect("the controller is gone");
+}
+
+#[tokio::test]
+async fn snapshots_follow_a_backend_that_dies_and_returns() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async { drop(stopped.await) };
+    let socket = directory.path().join("nobody.sock");
+    let (controller, task) = start(config(address.port()), socket, 1, shutdown);
+    let task = tokio::spawn(task);
+    let mut snapshots = controller.snapshots.clone();
+    let active = |snapshot: &Arc<Snapshot>| snapshot.frontends["www"].weights.active_pool;
+
+    wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up && active(now) == Some(0)).await;
+    drop(listener);
+    wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Down && active(now) == Some(1)).await;
+    assert_eq!(snapshots.borrow().frontends["www"].weights.state, FrontendState::Up);
+    let listener = TcpListener::bind(address).await.unwrap();
+    wait_for(&mut snapshots, |now| active(now) == Some(0)).await;
+    wait_for(&mut snapshots, |now| now.agent.connection.is_err()).await;
+    drop(listener);
+
+    drop(stop);
+    timeout(PATIENCE, task).await.expect("it does not end").unwrap();
+    assert!(timeout(PATIENCE, snapshots.wait_for(|_| false)).await.unwrap().is_err(), "its snapshots end with it");
+}
+
+#[tokio::test]
+async fn details_of_probes_are_published_without_a_change_of_state() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let directory = tempfile::tempdir().unwrap();
+    let (controller, task) = start(config(port), directory.path().join("nobody.sock"), 1, std::future::pending());
+    let task = tokio::spawn(task);
+    let mut snapshots = controller.snapshots.clone();
+    wait_for(&mut snapshots, |now| now.backends["live"].last_probe.is_some()).await;
+    let first = snapshots.borrow().backends["live"].last_probe.as_ref().map(|probe| probe.at).unwrap();
+    wait_for(&mut snapshots, |now| now.backends["live"].last_probe.as_ref().is_some_and(|probe| probe.at > first))
+        .await;
+    task.abort();
+}
