@@ -3,8 +3,10 @@
 #[macro_use]
 mod macros;
 
+pub mod client;
 pub mod frame;
 pub mod messages;
 pub mod retval;
+pub mod table;
 pub mod types;
 pub mod wire;

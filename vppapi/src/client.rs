@@ -1,0 +1,393 @@
+//! Async client of VPP's binary API.
+//!
+//! A [`Client`] is a handle to one task, which owns the socket and reads while it writes. The task ends when the
+//! connection does or when the last handle is dropped; it holds no state of VPP, so it may be aborted at any time.
+//! What was sent may have taken effect, answered or not.
+
+mod connection;
+mod error;
+mod handshake;
+mod in_flight;
+mod prepared;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::frame::DEFAULT_MAX_BODY;
+use crate::messages::{
+    ControlPing, ControlPingReply, Dump, Message, Reply, Request, decode_reply, encode_request,
+};
+use crate::retval::Retval;
+use crate::table::{Lookup, MessageTable};
+
+use connection::Connection;
+pub use error::{ClientError, DisconnectReason};
+use in_flight::{Answer, Expected, Outgoing};
+pub use prepared::PreparedRequest;
+
+/// How to connect, and the limits of the connection.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// The client's name, which VPP shows to its operators; at most 63 bytes.
+    pub name: String,
+    /// Limit for connecting, with handshake and first ping.
+    pub connect_timeout: Duration,
+    /// Longest silence on a request. VPP answers in order, so each answer to an earlier request, and each details
+    /// message of the request itself, starts it anew: a long burst may take longer than this as a whole.
+    pub request_timeout: Duration,
+    /// Longest body of a message, in bytes.
+    pub max_body: usize,
+    /// Requests that may be without an answer at a time; further ones wait.
+    pub max_in_flight: usize,
+    /// Most details that a dump may return. VPP with 40,000 application servers returns as many.
+    pub max_details: usize,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            name: "vppapi".to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            max_body: DEFAULT_MAX_BODY,
+            max_in_flight: 1024,
+            max_details: 1_000_000,
+        }
+    }
+}
+
+/// Batches of requests between the handles and the connection's task. Senders wait when it is full, which holds up
+/// whoever produces more than VPP takes.
+const COMMAND_QUEUE: usize = 16;
+
+/// A connection to VPP. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    commands: mpsc::Sender<Vec<Outgoing>>,
+    closed: watch::Receiver<Option<DisconnectReason>>,
+    shared: Arc<Shared>,
+    pid: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    table: MessageTable,
+    client_index: u32,
+    max_body: usize,
+    next_context: AtomicU32,
+}
+
+impl Client {
+    /// Connects to VPP's API socket, usually `/run/vpp/api.sock`.
+    ///
+    /// # Errors
+    /// When nobody listens there, what listens does not speak as VPP does, or it takes longer than
+    /// `connect_timeout`.
+    pub async fn connect(path: impl AsRef<Path>, options: ConnectOptions) -> Result<Self, ClientError> {
+        let path = path.as_ref();
+        let connect = async {
+            let stream = UnixStream::connect(path).await;
+            let stream = stream.map_err(|error| ClientError::Connect {
+                path: path.into(),
+                source: error.into(),
+            })?;
+            let (reader, writer) = stream.into_split();
+            Self::start(reader, writer, path, &options).await
+        };
+        let after = options.connect_timeout;
+        timeout(after, connect).await.unwrap_or_else(|_| {
+            Err(ClientError::ConnectTimeout {
+                path: path.into(),
+                after,
+            })
+        })
+    }
+
+    /// Speaks over a stream that is connected already. `path` only names it in errors.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn over<S>(
+        stream: S,
+        path: impl AsRef<Path>,
+        options: ConnectOptions,
+    ) -> Result<Self, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (path, after) = (path.as_ref(), options.connect_timeout);
+        let (reader, writer) = tokio::io::split(stream);
+        timeout(after, Self::start(reader, writer, path, &options))
+            .await
+            .unwrap_or_else(|_| {
+                Err(ClientError::ConnectTimeout {
+                    path: path.into(),
+                    after,
+                })
+            })
+    }
+
+    async fn start<R, W>(
+        reader: R,
+        writer: W,
+        path: &Path,
+        options: &ConnectOptions,
+    ) -> Result<Self, ClientError>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let greeted = handshake::handshake(reader, writer, path, options).await?;
+        let (commands, batches) = mpsc::channel(COMMAND_QUEUE);
+        let (closing, closed) = watch::channel(None);
+        let shared = Shared {
+            path: path.into(),
+            table: greeted.table,
+            client_index: greeted.client_index,
+            max_body: options.max_body,
+            next_context: AtomicU32::new(1),
+        };
+        tokio::spawn(Connection::new(greeted.reader, greeted.writer, options).run(batches, closing));
+        let mut client = Self {
+            commands,
+            closed,
+            shared: Arc::new(shared),
+            pid: 0,
+        };
+        client.pid = client.ping().await?.vpe_pid;
+        Ok(client)
+    }
+
+    /// The messages that this VPP has.
+    #[must_use]
+    pub fn table(&self) -> &MessageTable {
+        &self.shared.table
+    }
+
+    /// VPP's process id, as it gave it when the connection was made.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The socket's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn ping(&self) -> Result<ControlPingReply, ClientError> {
+        self.call(ControlPing {}).await
+    }
+
+    /// Sends a request and waits for its reply.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] when the return value is not 0; else when the request could not be sent, or got no
+    /// usable reply.
+    pub async fn call<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
+        accepted::<R>(self.call_raw(request).await?)
+    }
+
+    /// Sends a request and waits for its reply, whatever return value that has.
+    ///
+    /// # Errors
+    /// When the request could not be sent, or got no usable reply.
+    pub async fn call_raw<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
+        let prepared = PreparedRequest::new(&request);
+        let answer = self.exchange([prepared]).await.pop();
+        answer
+            .unwrap_or_else(|| Err(self.disconnected()))
+            .and_then(|answer| decode_one::<R>(&answer))
+    }
+
+    /// Sends requests of one kind in one burst and waits for all replies, which stand in the order of the requests.
+    /// A refused one does not keep those behind it from being carried out.
+    pub async fn call_all<R: Request>(&self, requests: &[R]) -> Vec<Result<R::Reply, ClientError>> {
+        let answers = self.exchange(requests.iter().map(PreparedRequest::new)).await;
+        answers
+            .into_iter()
+            .map(|answer| accepted::<R>(decode_one::<R>(&answer?)?))
+            .collect()
+    }
+
+    /// Sends requests of any kinds in one burst, in their order, and waits for all replies. The results stand in the
+    /// same order, with [`ClientError::Refused`] where the return value is not 0. A refused request, and one that
+    /// this VPP does not have, does not keep those behind it from being carried out.
+    ///
+    /// Nothing of another handle comes between the requests.
+    pub async fn pipeline(&self, requests: Vec<PreparedRequest>) -> Vec<Result<(), ClientError>> {
+        let checks: Vec<_> = requests
+            .iter()
+            .map(|request| (request.name, request.retval))
+            .collect();
+        let answers = self.exchange(requests).await;
+        let check = |(answer, (message, retval)): (Result<Answer, ClientError>, (_, prepared::RetvalOf))| {
+            let retval = Retval(retval(answer?.reply())?);
+            if retval.is_ok() {
+                Ok(())
+            } else {
+                Err(ClientError::Refused { message, retval })
+            }
+        };
+        answers.into_iter().zip(checks).map(check).collect()
+    }
+
+    /// Sends a dump and a ping behind it, and gives all details that came before the ping's reply.
+    ///
+    /// # Errors
+    /// When the dump could not be sent, the end did not come, there were more than `max_details`, or one of them could
+    /// not be decoded.
+    pub async fn dump<D: Dump>(&self, dump: D) -> Result<Vec<D::Details>, ClientError> {
+        let (id, details_id) = self.ids(D::NAME_CRC, D::Details::NAME_CRC)?;
+        let (ping_id, end_id) = self.ids(ControlPing::NAME_CRC, ControlPingReply::NAME_CRC)?;
+        let context = self.next_context();
+        let bodies = [
+            encode_request(id, self.shared.client_index, context, &dump),
+            encode_request(ping_id, self.shared.client_index, context, &ControlPing {}),
+        ];
+        let (answer, answered) = oneshot::channel();
+        let expected = Expected::Details { details_id, end_id };
+        let outgoing = Outgoing {
+            message: D::NAME,
+            context,
+            bodies: bodies.into(),
+            expected,
+            retval: None,
+            answer,
+        };
+        self.send(vec![outgoing]).await?;
+        let answer = answered.await.unwrap_or_else(|_| Err(self.disconnected()))?;
+        let decode = |body| Ok(decode_reply::<D::Details>(body)?.1);
+        answer.bodies.iter().map(|body| decode(body)).collect()
+    }
+
+    /// Waits until the connection has ended, and says why. Comes at once if it has.
+    pub async fn closed(&self) -> DisconnectReason {
+        let mut closed = self.closed.clone();
+        let reason = closed.wait_for(Option::is_some).await;
+        reason
+            .ok()
+            .and_then(|reason| reason.clone())
+            .unwrap_or(DisconnectReason::Abandoned)
+    }
+
+    /// Sends what can be sent in one batch, and waits for every answer.
+    async fn exchange(
+        &self,
+        requests: impl IntoIterator<Item = PreparedRequest>,
+    ) -> Vec<Result<Answer, ClientError>> {
+        let mut batch = Vec::new();
+        let enqueue = |request: PreparedRequest| {
+            let (answer, answered) = oneshot::channel();
+            batch.push(self.outgoing(request, answer)?);
+            Ok(answered)
+        };
+        let waiting: Vec<Result<_, ClientError>> = requests.into_iter().map(enqueue).collect();
+        if let Err(error) = self.send(batch).await {
+            return waiting
+                .into_iter()
+                .map(|answered| answered.and(Err(error.clone())))
+                .collect();
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for answered in waiting {
+            answers.push(match answered {
+                Ok(answered) => answered.await.unwrap_or_else(|_| Err(self.disconnected())),
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    fn outgoing(
+        &self,
+        request: PreparedRequest,
+        answer: oneshot::Sender<Result<Answer, ClientError>>,
+    ) -> Result<Outgoing, ClientError> {
+        let (id, reply_id) = self.ids(request.name_crc, request.reply_name_crc)?;
+        let context = self.next_context();
+        let body = request.body(id, self.shared.client_index, context);
+        let (length, max_body) = (body.len(), self.shared.max_body);
+        if length > max_body {
+            return Err(ClientError::TooLong {
+                message: request.name,
+                length,
+                max_body,
+            });
+        }
+        Ok(Outgoing {
+            message: request.name,
+            context,
+            bodies: vec![body],
+            expected: Expected::Reply { id: reply_id },
+            retval: Some(request.retval),
+            answer,
+        })
+    }
+
+    async fn send(&self, batch: Vec<Outgoing>) -> Result<(), ClientError> {
+        self.commands.send(batch).await.map_err(|_| self.disconnected())
+    }
+
+    fn ids(&self, name_crc: &'static str, answer_crc: &'static str) -> Result<(u16, u16), ClientError> {
+        let id = |name_crc| match self.shared.table.find(name_crc) {
+            Lookup::Found(id) => Ok(id),
+            Lookup::OtherCrc(found) => Err(ClientError::Unsupported {
+                name_crc,
+                found: Some(found.to_owned()),
+            }),
+            Lookup::Absent => Err(ClientError::Unsupported {
+                name_crc,
+                found: None,
+            }),
+        };
+        Ok((id(name_crc)?, id(answer_crc)?))
+    }
+
+    /// Contexts wrap around after 2^32 requests, long after the earlier use has been answered or forgotten.
+    fn next_context(&self) -> u32 {
+        self.shared.next_context.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn disconnected(&self) -> ClientError {
+        let reason = self
+            .closed
+            .borrow()
+            .clone()
+            .unwrap_or(DisconnectReason::Abandoned);
+        ClientError::Disconnected {
+            path: self.shared.path.clone(),
+            reason,
+        }
+    }
+}
+
+fn decode_one<R: Request>(answer: &Answer) -> Result<R::Reply, ClientError> {
+    Ok(decode_reply::<R::Reply>(answer.reply())?.1)
+}
+
+fn accepted<R: Request>(reply: R::Reply) -> Result<R::Reply, ClientError> {
+    match Retval(reply.retval()) {
+        Retval::OK => Ok(reply),
+        retval => Err(ClientError::Refused {
+            message: R::NAME,
+            retval,
+        }),
+    }
+}

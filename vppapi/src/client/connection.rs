@@ -1,0 +1,230 @@
+//! The task that owns the socket.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::codec::{Encoder, FramedRead};
+use tracing::{debug, trace};
+
+use super::in_flight::{Finished, InFlight, Outgoing, Received};
+use super::{ClientError, ConnectOptions, DisconnectReason};
+use crate::frame::{FrameCodec, FrameError};
+use crate::messages::decode_reply_head;
+
+/// Bytes written ahead of the socket, beyond which requests wait where they can still be given up.
+const MAX_UNWRITTEN: usize = 256 << 10;
+
+/// Frames handled before the other events get their turn.
+const FRAMES_PER_TURN: usize = 64;
+
+/// One connection's state: the socket, and the requests before, in and behind it.
+pub(super) struct Connection<R, W> {
+    reader: FramedRead<R, FrameCodec>,
+    writer: W,
+    codec: FrameCodec,
+    unwritten: BytesMut,
+    /// The rest of one batch; the next is taken when it is empty, so its bound is what a caller made.
+    waiting: VecDeque<Outgoing>,
+    in_flight: InFlight,
+    max_in_flight: usize,
+    timeout: Duration,
+    /// Since when VPP has been silent while something waits.
+    silent_since: Instant,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    pub(super) fn new(reader: FramedRead<R, FrameCodec>, writer: W, options: &ConnectOptions) -> Self {
+        Self {
+            reader,
+            writer,
+            codec: FrameCodec {
+                max_body: options.max_body,
+            },
+            unwritten: BytesMut::new(),
+            waiting: VecDeque::new(),
+            in_flight: InFlight::new(options.request_timeout, options.max_details),
+            max_in_flight: options.max_in_flight.max(1),
+            timeout: options.request_timeout,
+            silent_since: Instant::now(),
+        }
+    }
+
+    /// Runs until the connection ends or every handle is gone, and leaves the reason in `closing` before those that
+    /// wait for an answer learn of it.
+    pub(super) async fn run(
+        mut self,
+        mut batches: mpsc::Receiver<Vec<Outgoing>>,
+        closing: watch::Sender<Option<DisconnectReason>>,
+    ) {
+        let reason = self.serve(&mut batches).await;
+        debug!(%reason, in_flight = self.in_flight.len(), "connection to VPP ended");
+        closing.send_replace(Some(reason));
+    }
+
+    async fn serve(&mut self, batches: &mut mpsc::Receiver<Vec<Outgoing>>) -> DisconnectReason {
+        let timer = sleep_until(Instant::now());
+        tokio::pin!(timer);
+        let mut armed_for: Option<Instant> = None;
+        loop {
+            self.admit(Instant::now());
+            // A timer that fires too early is cheaper than one that is set anew with every answer.
+            let deadline = self.next_deadline();
+            if let Some(deadline) = deadline
+                && armed_for.is_none_or(|armed| deadline < armed)
+            {
+                timer.as_mut().reset(deadline);
+                armed_for = Some(deadline);
+            }
+            tokio::select! {
+                frame = self.reader.next() => {
+                    if let Some(reason) = self.read(frame) {
+                        return reason;
+                    }
+                }
+                written = self.writer.write_buf(&mut self.unwritten), if !self.unwritten.is_empty() => {
+                    if let Err(error) = written {
+                        return DisconnectReason::Write(Arc::new(error));
+                    }
+                }
+                batch = batches.recv(), if self.waiting.is_empty() => {
+                    let Some(batch) = batch else { return DisconnectReason::Abandoned };
+                    self.waiting.extend(batch);
+                    self.silent_since = self.silent_since.max(Instant::now());
+                }
+                () = timer.as_mut(), if armed_for.is_some() && deadline.is_some() => {
+                    armed_for = None;
+                    self.expire(batches, Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Moves requests from waiting into flight as far as the limits allow. Those whose caller has gone are left out.
+    fn admit(&mut self, now: Instant) {
+        while self.in_flight.len() < self.max_in_flight && self.unwritten.len() < MAX_UNWRITTEN {
+            let Some(outgoing) = self.waiting.pop_front() else {
+                return;
+            };
+            if outgoing.answer.is_closed() {
+                continue;
+            }
+            trace!(message = outgoing.message, context = outgoing.context, "request");
+            for body in self.in_flight.send(outgoing, now) {
+                if let Err(error) = self.codec.encode(body, &mut self.unwritten) {
+                    debug!(%error, "request not sent");
+                }
+            }
+        }
+    }
+
+    /// Handles a frame and those that have come with it.
+    fn read(&mut self, first: Option<Result<Bytes, FrameError>>) -> Option<DisconnectReason> {
+        let now = Instant::now();
+        let mut frame = first;
+        let mut left_this_turn = FRAMES_PER_TURN;
+        loop {
+            match frame {
+                Some(Ok(body)) => self.receive(body, now),
+                Some(Err(error)) => return Some(DisconnectReason::Read(Arc::new(error))),
+                None => return Some(DisconnectReason::Closed),
+            }
+            left_this_turn -= 1;
+            if left_this_turn == 0 {
+                return None;
+            }
+            frame = self.reader.next().now_or_never()?;
+        }
+    }
+
+    fn receive(&mut self, body: Bytes, now: Instant) {
+        self.silent_since = now;
+        let head = match decode_reply_head(&body) {
+            Ok(head) => head,
+            Err(error) => {
+                debug!(%error, "message from VPP skipped");
+                return;
+            }
+        };
+        match self.in_flight.receive(head.id, head.context, body, now) {
+            Received::Finishes(finished) => deliver(finished),
+            Received::Belongs => {}
+            Received::Unexpected => trace!(id = head.id, context = head.context, "message from VPP skipped"),
+        }
+    }
+
+    /// When a request in flight, or the silence while others wait, will have lasted too long.
+    fn next_deadline(&self) -> Option<Instant> {
+        let waiting = (!self.waiting.is_empty()).then(|| self.silent_since + self.timeout);
+        self.in_flight.next_deadline().into_iter().chain(waiting).min()
+    }
+
+    /// Gives up what has waited too long. What is queued behind a silent VPP is given up with it, or each batch would
+    /// wait for its own time after the one before.
+    fn expire(&mut self, batches: &mut mpsc::Receiver<Vec<Outgoing>>, now: Instant) {
+        while let Some(finished) = self.in_flight.expire(now) {
+            deliver(finished);
+        }
+        if self.waiting.is_empty() || self.silent_since + self.timeout > now {
+            return;
+        }
+        while let Ok(batch) = batches.try_recv() {
+            self.waiting.extend(batch);
+        }
+        for outgoing in self.waiting.drain(..) {
+            let Outgoing {
+                message,
+                context,
+                answer,
+                ..
+            } = outgoing;
+            debug!(message, context, "not sent, VPP is silent");
+            give(
+                answer,
+                Err(ClientError::Timeout {
+                    message,
+                    after: self.timeout,
+                    sent: false,
+                }),
+            );
+        }
+    }
+}
+
+fn deliver(finished: Finished) {
+    let Finished {
+        message,
+        context,
+        took,
+        retval,
+        result,
+        answer,
+    } = finished;
+    match &result {
+        Ok(reply) => {
+            let retval = || retval.and_then(|retval| retval(reply.reply()).ok());
+            trace!(
+                message,
+                context,
+                retval = retval(),
+                details = reply.bodies.len(),
+                ?took,
+                "answered"
+            );
+        }
+        Err(error) => debug!(message, context, ?took, %error, "no answer"),
+    }
+    give(answer, result);
+}
+
+/// A caller that has gone wants no answer.
+fn give<T>(answer: tokio::sync::oneshot::Sender<T>, value: T) {
+    if answer.send(value).is_err() {
+        trace!("the caller has gone");
+    }
+}

@@ -1,0 +1,231 @@
+//! What was sent and is not yet answered. Pure: callers pass the time.
+//!
+//! VPP answers in order, so an answer shows that VPP is at work on what was sent behind it: that starts the time of
+//! everything behind it anew. What an answer has overtaken was dropped by VPP; its time runs on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::ClientError;
+use super::prepared::RetvalOf;
+
+/// A request or dump on its way from a handle to the socket.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) message: &'static str,
+    pub(super) context: u32,
+    pub(super) bodies: Vec<Bytes>,
+    pub(super) expected: Expected,
+    pub(super) retval: Option<RetvalOf>,
+    pub(super) answer: oneshot::Sender<Result<Answer, ClientError>>,
+}
+
+/// What answers a request. All of it has the request's context.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expected {
+    /// One reply.
+    Reply { id: u16 },
+    /// Any number of details, then the reply to the ping that was sent behind the dump.
+    Details { details_id: u16, end_id: u16 },
+}
+
+/// The bodies that answered a request: one reply, or the details of a dump.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) bodies: Vec<Bytes>,
+}
+
+impl Answer {
+    /// The reply's body; for an answer without one, empty bytes, which no decoder takes.
+    pub(super) fn reply(&self) -> &[u8] {
+        self.bodies.first().map_or(&[], |body| body)
+    }
+}
+
+/// A request that is done with, one way or the other.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) message: &'static str,
+    pub(super) context: u32,
+    pub(super) took: Duration,
+    pub(super) retval: Option<RetvalOf>,
+    pub(super) result: Result<Answer, ClientError>,
+    pub(super) answer: oneshot::Sender<Result<Answer, ClientError>>,
+}
+
+/// What a received message was good for.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// It completes a request.
+    Finishes(Finished),
+    /// It is a part of an answer.
+    Belongs,
+    /// Nobody waits for it: unsolicited, or too late.
+    Unexpected,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: &'static str,
+    context: u32,
+    expected: Expected,
+    retval: Option<RetvalOf>,
+    answer: oneshot::Sender<Result<Answer, ClientError>>,
+    collected: Answer,
+    sent_at: Instant,
+    /// Start of the time that no longer starts anew, once a later request has been answered.
+    overtaken: Option<Instant>,
+}
+
+/// The requests in flight, in the order of sending.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    entries: VecDeque<Entry>,
+    timeout: Duration,
+    max_details: usize,
+    progress_at: Option<Instant>,
+}
+
+impl InFlight {
+    pub(super) fn new(timeout: Duration, max_details: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            timeout,
+            max_details,
+            progress_at: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Notes a request as sent, and gives what is to be written.
+    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> Vec<Bytes> {
+        let Outgoing {
+            message,
+            context,
+            bodies,
+            expected,
+            retval,
+            answer,
+        } = outgoing;
+        let collected = Answer::default();
+        self.entries.push_back(Entry {
+            message,
+            context,
+            expected,
+            retval,
+            answer,
+            collected,
+            sent_at: now,
+            overtaken: None,
+        });
+        bodies
+    }
+
+    /// Takes a message in. Both its context and its id must be what a request waits for.
+    pub(super) fn receive(&mut self, id: u16, context: u32, body: Bytes, now: Instant) -> Received {
+        let waits = |entry: &Entry| entry.context == context && entry.expected.includes(id);
+        let Some(position) = self.entries.iter().position(waits) else {
+            return Received::Unexpected;
+        };
+        self.note_progress(position, now);
+        let Some(entry) = self.entries.get_mut(position) else {
+            return Received::Unexpected;
+        };
+        match entry.expected {
+            Expected::Reply { .. } => entry.collected.bodies.push(body),
+            Expected::Details { end_id, .. } if id == end_id => {}
+            Expected::Details { .. } if entry.collected.bodies.len() < self.max_details => {
+                entry.collected.bodies.push(body);
+                return Received::Belongs;
+            }
+            Expected::Details { .. } => {
+                let error = ClientError::TooManyDetails {
+                    message: entry.message,
+                    limit: self.max_details,
+                };
+                return self.finish(position, now, Some(error));
+            }
+        }
+        self.finish(position, now, None)
+    }
+
+    /// When [`InFlight::expire`] will next have something to do, if nothing is received until then.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.entries.front().map(|entry| self.deadline(entry))
+    }
+
+    /// Takes out a request whose time is over. Call until there is none.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Finished> {
+        if self.next_deadline()? > now {
+            return None;
+        }
+        let message = self.entries.front()?.message;
+        let error = ClientError::Timeout {
+            message,
+            after: self.timeout,
+            sent: true,
+        };
+        match self.finish(0, now, Some(error)) {
+            Received::Finishes(finished) => Some(finished),
+            Received::Belongs | Received::Unexpected => None,
+        }
+    }
+
+    /// Those overtaken stand first, and deadlines never decrease along the queue.
+    fn deadline(&self, entry: &Entry) -> Instant {
+        self.start(entry) + self.timeout
+    }
+
+    fn start(&self, entry: &Entry) -> Instant {
+        let latest = self
+            .progress_at
+            .map_or(entry.sent_at, |progress| progress.max(entry.sent_at));
+        entry.overtaken.unwrap_or(latest)
+    }
+
+    fn note_progress(&mut self, position: usize, now: Instant) {
+        let unmarked = self
+            .entries
+            .iter()
+            .take(position)
+            .rposition(|entry| entry.overtaken.is_some());
+        let first = unmarked.map_or(0, |marked| marked + 1);
+        for index in first..position {
+            let start = self.entries.get(index).map(|entry| self.start(entry));
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.overtaken = start;
+            }
+        }
+        self.progress_at = Some(now);
+    }
+
+    fn finish(&mut self, position: usize, now: Instant, error: Option<ClientError>) -> Received {
+        let Some(entry) = self.entries.remove(position) else {
+            return Received::Unexpected;
+        };
+        Received::Finishes(Finished {
+            message: entry.message,
+            context: entry.context,
+            took: now.saturating_duration_since(entry.sent_at),
+            retval: entry.retval,
+            result: error.map_or(Ok(entry.collected), Err),
+            answer: entry.answer,
+        })
+    }
+}
+
+impl Expected {
+    fn includes(self, id: u16) -> bool {
+        match self {
+            Expected::Reply { id: reply_id } => id == reply_id,
+            Expected::Details { details_id, end_id } => id == details_id || id == end_id,
+        }
+    }
+}

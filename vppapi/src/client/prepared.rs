@@ -1,0 +1,53 @@
+//! Requests of different kinds in one list.
+
+use bytes::Bytes;
+
+use crate::messages::{Message, Reply, Request, RequestHead, decode_reply};
+use crate::wire::{DecodeError, Wire, Writer};
+
+/// Reads the return value out of a reply's body.
+pub(super) type RetvalOf = fn(&[u8]) -> Result<i32, DecodeError>;
+
+/// A request of any kind, encoded, for [`Client::pipeline`](super::Client::pipeline). Not bound to a connection.
+#[derive(Clone, Debug)]
+pub struct PreparedRequest {
+    pub(super) name: &'static str,
+    pub(super) name_crc: &'static str,
+    pub(super) reply_name_crc: &'static str,
+    pub(super) retval: RetvalOf,
+    fields: Bytes,
+}
+
+impl PreparedRequest {
+    /// Encodes a request.
+    #[must_use]
+    pub fn new<R: Request>(request: &R) -> Self {
+        let mut writer = Writer::new();
+        request.encode(&mut writer);
+        Self {
+            name: R::NAME,
+            name_crc: R::NAME_CRC,
+            reply_name_crc: R::Reply::NAME_CRC,
+            retval: |body| Ok(decode_reply::<R::Reply>(body)?.1.retval()),
+            fields: writer.finish(),
+        }
+    }
+
+    /// The request's name, as `lb_conf`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn body(&self, id: u16, client_index: u32, context: u32) -> Bytes {
+        let mut writer = Writer::new();
+        RequestHead {
+            id,
+            client_index,
+            context,
+        }
+        .encode(&mut writer);
+        writer.put(&self.fields);
+        writer.finish()
+    }
+}
