@@ -1,8 +1,217 @@
-//! The configuration file: YAML -> model -> validated [`Config`].
+//! The configuration file: YAML -> tree -> drafts -> validated [`Config`].
+//!
+//! [`parse`] is pure, and tells everything that is wrong with a text at once: `yaml` makes a tree of it,
+//! `section` and the readers in `values` and `http_values` take the tree apart, one module for each part of the
+//! file makes drafts, and `rules` compares the drafts with each other. [`load`] reads a file besides.
 
+mod availability;
+mod backend;
+mod diagnostic;
+mod frontend;
+mod healthcheck;
+mod http_values;
 mod model;
+mod report;
+mod rules;
+mod section;
+mod settings;
+mod values;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use model::{
-    Backend, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod, LbSettings, Pool,
-    Service, StatusCodes, TlsCheck,
+    Backend, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod, LbSettings,
+    Pool, Service, StatusCodes, TlsCheck,
 };
+
+use report::Report;
+use section::Section;
+use yaml::{Entry, Node, Place, Value};
+
+/// The largest file that is read, in bytes: ten times what 50,000 backends need.
+pub const LARGEST_FILE: u64 = 64 << 20;
+
+/// Keys below `maglev:`.
+const MAGLEV_KEYS: &[&str] = &["backends", "frontends", "healthchecker", "healthchecks", "vpp"];
+
+/// A valid configuration, and what is doubtful about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Legal but doubtful settings, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why a file gives no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It could not be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Its contents are refused.
+    #[error(transparent)]
+    Refused(#[from] Errors),
+}
+
+impl LoadError {
+    /// The exit code that `--check` ends with: 1 if it could not be read or parsed, 2 if it is not valid.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            LoadError::Unreadable { .. } => 1,
+            LoadError::Refused(errors) => errors.exit_code(),
+        }
+    }
+}
+
+/// Reads and validates a configuration file.
+///
+/// # Errors
+/// If it cannot be read, is larger than [`LARGEST_FILE`], is not UTF-8, or [`parse`] refuses it.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > LARGEST_FILE) {
+        let reason = format!("it is larger than {LARGEST_FILE} bytes, the most that is read");
+        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason)));
+    }
+    let name = path.display().to_string();
+    match str::from_utf8(&bytes) {
+        Ok(text) => Ok(parse(&name, text)?),
+        Err(error) => Err(not_utf8(&name, &bytes, error.valid_up_to()).into()),
+    }
+}
+
+fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Errors {
+    let text = String::from_utf8_lossy(bytes);
+    let valid = bytes.get(..valid_up_to).and_then(|valid| str::from_utf8(valid).ok()).unwrap_or_default();
+    let last_line = valid.rsplit('\n').next().unwrap_or_default();
+    let place = Place {
+        line: valid.matches('\n').count() + 1,
+        column: last_line.chars().count() + 1,
+        width: 1,
+        used_on: None,
+    };
+    let byte = bytes.get(valid_up_to).copied().unwrap_or_default();
+    let mut report = Report::new(name, &text);
+    report.malformed(
+        place,
+        format!("the byte 0x{byte:02x} is not UTF-8"),
+        "save the file in UTF-8".to_owned(),
+    );
+    report.finish().err().unwrap_or(Errors { class: Class::NotParseable, diagnostics: Vec::new() })
+}
+
+/// Parses and validates the text of a configuration; `source_name` stands in the diagnostics.
+///
+/// # Errors
+/// With everything that is wrong with it, in the order of the text; only a text that is not YAML at all
+/// is refused for its first mistake.
+pub fn parse(source_name: &str, text: &str) -> Result<Loaded, Errors> {
+    let mut report = Report::new(source_name, text);
+    let config = match yaml::parse(text) {
+        Ok(tree) => read(&tree, &mut report),
+        Err(refusal) => {
+            report.malformed(refusal.place, refusal.message, refusal.help);
+            None
+        }
+    };
+    let warnings = report.finish()?;
+    // No draft is incomplete without an error in the report.
+    config
+        .map(|config| Loaded { config, warnings })
+        .ok_or(Errors { class: Class::NotValid, diagnostics: Vec::new() })
+}
+
+fn read(tree: &Node, report: &mut Report<'_>) -> Option<Config> {
+    let entry = maglev_entry(tree, report)?;
+    let maglev = Section::open("`maglev`", entry.key.place, &entry.node, MAGLEV_KEYS, report);
+
+    let healthchecker = settings::healthchecker(&maglev, report);
+    let lb = settings::lb(&maglev, report);
+    let checks = healthcheck::healthchecks(&maglev, report);
+    let backends = backend::backends(&maglev, report);
+    let frontends = frontend::frontends(&maglev, report);
+
+    rules::check_references(&backends, &checks, report);
+    rules::member_references(&frontends, &backends, report);
+    let families = rules::members(&frontends, &backends, report);
+    rules::vips(&frontends, &families, report);
+    rules::sources(&lb, &families, report);
+    availability::refuse_unavailable(&backends, &checks, report);
+    if frontends.is_empty() {
+        report.warning(
+            maglev.key_place("frontends").unwrap_or(maglev.place),
+            "there are no frontends: every VIP that the agent's policy allows will be removed from VPP",
+            "define them under `frontends`",
+        );
+    }
+
+    Some(Config {
+        healthchecker,
+        lb: lb.settings,
+        healthchecks: checks
+            .into_iter()
+            .map(|(name, draft)| Some((name, draft.check?)))
+            .collect::<Option<_>>()?,
+        backends: backends
+            .into_iter()
+            .map(|(name, draft)| Some((name, draft.complete()?)))
+            .collect::<Option<_>>()?,
+        frontends: frontends.into_iter().map(frontend::FrontendDraft::complete).collect::<Option<_>>()?,
+    })
+}
+
+/// The one key at the top.
+fn maglev_entry<'t>(tree: &'t Node, report: &mut Report<'_>) -> Option<&'t Entry> {
+    let help = "everything stands below the one key `maglev:`";
+    match &tree.value {
+        Value::Map(_) => {}
+        Value::Null => {
+            report.malformed(Place::START, "the file is empty", help.to_owned());
+            return None;
+        }
+        Value::Scalar(_) | Value::List(_) => {
+            let message = format!("the file is {}, where a mapping belongs", values::kind(tree));
+            report.malformed(tree.place, message, help.to_owned());
+            return None;
+        }
+    }
+    let top = Section::open("the file", Place::START, tree, &["maglev"], report);
+    let entry = top.entry("maglev");
+    if entry.is_none() {
+        report.malformed(Place::START, "the file has no `maglev`", help.to_owned());
+    }
+    entry
+}
+
+/// A text from the file in a message: marked off, on one line, without anything that a terminal obeys, and short.
+fn show(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .flat_map(|char| {
+            let escape = char.is_control().then(|| char.escape_default());
+            let plain = escape.is_none().then_some(char);
+            escape.into_iter().flatten().chain(plain)
+        })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}

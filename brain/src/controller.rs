@@ -75,7 +75,10 @@ pub fn start(
 fn start_probers(core: &Core, reports: &mpsc::Sender<Report>) -> BTreeMap<Arc<str>, Prober> {
     let min_delay = core.config().lb.startup_min_delay;
     let probed = core.probed_backends().map(|(name, address, check)| {
-        (Arc::clone(name), Prober::start(Arc::clone(name), address, check.clone(), min_delay, reports.clone()))
+        (
+            Arc::clone(name),
+            Prober::start(Arc::clone(name), address, check.clone(), min_delay, reports.clone()),
+        )
     });
     probed.collect()
 }

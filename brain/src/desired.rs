@@ -31,7 +31,9 @@ pub fn vip_key(frontend: &Frontend) -> VipKey {
 pub fn vip_spec(config: &Config, frontend: &Frontend, weights: &EffectiveWeights) -> VipSpec {
     let mut servers: BTreeMap<IpAddr, ServerSpec> = BTreeMap::new();
     for (name, weight) in weights.pools.iter().flatten() {
-        let Some(backend) = config.backends.get(name) else { continue };
+        let Some(backend) = config.backends.get(name) else {
+            continue;
+        };
         let wanted = ServerSpec { weight: weight.programmed, flush: weight.flush };
         servers
             .entry(backend.address)

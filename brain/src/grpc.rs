@@ -8,7 +8,8 @@ use std::sync::Arc;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     Backend, Frontend, GetBackendRequest, GetFrontendRequest, GetVppInfoRequest, GetVpplbStateRequest,
-    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, VppInfo, VpplbState,
+    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, VppInfo,
+    VpplbState,
 };
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -47,7 +48,8 @@ impl Maglev for Service {
         _: Request<ListFrontendsRequest>,
     ) -> Result<Response<ListFrontendsResponse>, Status> {
         let snapshot = self.snapshot();
-        let frontends = snapshot.frontends.keys().filter_map(|name| view::frontend(&snapshot, name)).collect();
+        let frontends =
+            snapshot.frontends.keys().filter_map(|name| view::frontend(&snapshot, name)).collect();
         Ok(Response::new(ListFrontendsResponse { frontends }))
     }
 
@@ -78,7 +80,10 @@ impl Maglev for Service {
         Ok(Response::new(view::vpp_info(&self.snapshot())))
     }
 
-    async fn get_vpplb_state(&self, _: Request<GetVpplbStateRequest>) -> Result<Response<VpplbState>, Status> {
+    async fn get_vpplb_state(
+        &self,
+        _: Request<GetVpplbStateRequest>,
+    ) -> Result<Response<VpplbState>, Status> {
         let state = self.reader.lb_state().await.map_err(|error| match error {
             CallError::Busy => Status::resource_exhausted(error.to_string()),
             CallError::Timeout => Status::deadline_exceeded(error.to_string()),

@@ -1,6 +1,5 @@
 //! The maglev-brain process: arguments, logs, signals, and the order of starting and ending.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,7 +31,13 @@ struct Arguments {
 
     /// Where operators' gRPC listens: a loopback ADDRESS:PORT, or unix:PATH. May be given several times, or
     /// with commas
-    #[arg(long, env = "MAGLEV_GRPC", value_name = "ADDR", value_delimiter = ',', default_value = "127.0.0.1:9090")]
+    #[arg(
+        long,
+        env = "MAGLEV_GRPC",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:9090"
+    )]
     grpc: Vec<ListenAddress>,
 
     /// Only check the configuration. Exit code 0: fine, 1: cannot be parsed, 2: not valid
@@ -91,7 +96,8 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         .with_context(|| format!("--log-level {:?} is no level and no filter", arguments.log_level))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     for warning in &loaded.warnings {
-        warn!("{}", warning.summary());
+        let place = format!("{}:{}:{}", warning.file, warning.line, warning.column);
+        warn!(%place, "{}", warning.message);
     }
     if let Some(name) = &loaded.config.healthchecker.netns {
         netns::check(name)?;
@@ -137,9 +143,7 @@ async fn run(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     result
 }
 
-fn until(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
-    async move {
-        // An error means that the sender is gone, which is a reason to stop as well.
-        drop(stopped.wait_for(|stopped| *stopped).await);
-    }
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a reason to stop as well.
+    drop(stopped.wait_for(|stopped| *stopped).await);
 }

@@ -117,7 +117,8 @@ pub fn table_length(frontend: &Frontend) -> u32 {
         return length;
     }
     let divisor = u32::from(common_divisor(frontend));
-    let sums = frontend.pools.iter().map(|pool| pool.backends.values().map(|&weight| u32::from(weight)).sum());
+    let sums =
+        frontend.pools.iter().map(|pool| pool.backends.values().map(|&weight| u32::from(weight)).sum());
     let largest: u32 = sums.max().unwrap_or(0);
     let wanted = (largest / divisor).saturating_mul(BUCKETS_PER_WEIGHT);
     wanted.clamp(MIN_TABLE_LENGTH, MAX_TABLE_LENGTH).next_power_of_two()

@@ -20,9 +20,7 @@ use crate::{MAX_DEADLINE, MAX_FRAME};
 
 /// Cuts the byte stream into frames of at most [`MAX_FRAME`] bytes.
 pub fn framing() -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder()
-        .max_frame_length(MAX_FRAME)
-        .new_codec()
+    LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec()
 }
 
 fn options() -> impl Options {
@@ -37,9 +35,7 @@ fn encode<T: Serialize>(item: &T) -> io::Result<Bytes> {
 }
 
 fn decode<T: for<'a> Deserialize<'a>>(frame: &[u8]) -> io::Result<T> {
-    options()
-        .deserialize(frame)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    options().deserialize(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The brain's side.
@@ -89,15 +85,8 @@ impl<Req, Resp: Serialize> Serializer<Response<Resp>> for ServerCodec<Req, Resp>
 /// [`ClientMessage`] as it lies on the wire, before its deadline becomes an instant.
 #[derive(Deserialize)]
 enum ClientFrame<T> {
-    Request {
-        context: ContextFrame,
-        id: u64,
-        message: T,
-    },
-    Cancel {
-        trace_context: tarpc::trace::Context,
-        request_id: u64,
-    },
+    Request { context: ContextFrame, id: u64, message: T },
+    Cancel { trace_context: tarpc::trace::Context, request_id: u64 },
 }
 
 #[derive(Deserialize)]
@@ -115,19 +104,11 @@ impl<Req: for<'a> Deserialize<'a>, Resp> Deserializer<ClientMessage<Req>> for Se
                 let mut clamped = tarpc::context::current();
                 clamped.deadline = now() + context.deadline.min(MAX_DEADLINE);
                 clamped.trace_context = context.trace_context;
-                ClientMessage::Request(Request {
-                    context: clamped,
-                    id,
-                    message,
-                })
+                ClientMessage::Request(Request { context: clamped, id, message })
             }
-            ClientFrame::Cancel {
-                trace_context,
-                request_id,
-            } => ClientMessage::Cancel {
-                trace_context,
-                request_id,
-            },
+            ClientFrame::Cancel { trace_context, request_id } => {
+                ClientMessage::Cancel { trace_context, request_id }
+            }
         })
     }
 }

@@ -27,9 +27,7 @@ impl SyncReport {
 
     /// The first error of each VIP that had one.
     pub fn errors(&self) -> impl Iterator<Item = (&VipKey, &StepError)> {
-        self.vips
-            .iter()
-            .flat_map(|vip| vip.errors.iter().map(move |error| (&vip.key, error)))
+        self.vips.iter().flat_map(|vip| vip.errors.iter().map(move |error| (&vip.key, error)))
     }
 }
 

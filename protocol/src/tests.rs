@@ -25,21 +25,13 @@ fn encode_request(message: AgentRequest, deadline: Duration) -> Vec<u8> {
     let now = Instant::now();
     context.deadline = now + deadline;
     let mut codec = Client::default();
-    let item = ClientMessage::Request(Request {
-        context,
-        id: 7,
-        message,
-    });
+    let item = ClientMessage::Request(Request { context, id: 7, message });
     Pin::new(&mut codec).serialize(&item).unwrap().to_vec()
 }
 
 #[test]
 fn position_of_every_method_is_pinned() {
-    let hello = BrainHello {
-        protocol: 1,
-        version: String::new(),
-        instance: 0,
-    };
+    let hello = BrainHello { protocol: 1, version: String::new(), instance: 0 };
     let key = VipKey::port([192, 0, 2, 1].into(), 6, 80);
     let spec = VipSpec {
         key,
@@ -57,10 +49,7 @@ fn position_of_every_method_is_pinned() {
     let requests = [
         AgentRequest::Hello { brain: hello },
         AgentRequest::SyncVip { wanted: spec },
-        AgentRequest::SyncAll {
-            wanted: vec![],
-            keep: vec![key],
-        },
+        AgentRequest::SyncAll { wanted: vec![], keep: vec![key] },
         AgentRequest::LbConf { wanted: conf },
         AgentRequest::LbState {},
         AgentRequest::VppInfo {},
@@ -75,9 +64,7 @@ fn position_of_every_method_is_pinned() {
 #[test]
 fn request_survives_the_wire() {
     let frame = encode_request(AgentRequest::WaitChange { seen: 3 }, Duration::from_secs(5));
-    let ClientMessage::Request(request) = decode_request(&frame).unwrap() else {
-        panic!("not a request")
-    };
+    let ClientMessage::Request(request) = decode_request(&frame).unwrap() else { panic!("not a request") };
     assert_eq!(request.id, 7);
     assert!(matches!(request.message, AgentRequest::WaitChange { seen: 3 }));
 }
@@ -85,69 +72,40 @@ fn request_survives_the_wire() {
 #[test]
 fn cancel_survives_the_wire() {
     let trace_context = tarpc::context::current().trace_context;
-    let cancel: ClientMessage<AgentRequest> = ClientMessage::Cancel {
-        trace_context,
-        request_id: 9,
-    };
+    let cancel: ClientMessage<AgentRequest> = ClientMessage::Cancel { trace_context, request_id: 9 };
     let mut codec = Client::default();
     let frame = Pin::new(&mut codec).serialize(&cancel).unwrap();
-    assert!(matches!(
-        decode_request(&frame).unwrap(),
-        ClientMessage::Cancel { request_id: 9, .. }
-    ));
+    assert!(matches!(decode_request(&frame).unwrap(), ClientMessage::Cancel { request_id: 9, .. }));
 }
 
 #[test]
 fn response_survives_the_wire() {
-    let info = VppInfo {
-        generation: 4,
-        state: VppState::Disconnected {
-            reason: "no socket".into(),
-        },
-    };
+    let info = VppInfo { generation: 4, state: VppState::Disconnected { reason: "no socket".into() } };
     let mut server = Server::default();
-    let response = Response {
-        request_id: 1,
-        message: Ok(AgentResponse::VppInfo(info.clone())),
-    };
+    let response = Response { request_id: 1, message: Ok(AgentResponse::VppInfo(info.clone())) };
     let frame = Pin::new(&mut server).serialize(&response).unwrap();
     let mut client = Client::default();
-    let back: Response<AgentResponse> = Pin::new(&mut client)
-        .deserialize(&BytesMut::from(&frame[..]))
-        .unwrap();
-    let Ok(AgentResponse::VppInfo(back)) = back.message else {
-        panic!("another response")
-    };
+    let back: Response<AgentResponse> =
+        Pin::new(&mut client).deserialize(&BytesMut::from(&frame[..])).unwrap();
+    let Ok(AgentResponse::VppInfo(back)) = back.message else { panic!("another response") };
     assert_eq!(back, info);
 }
 
 /// A request as a hostile client would write it: with any deadline at all.
 #[derive(Serialize)]
 enum HostileFrame {
-    Request {
-        context: (Duration, tarpc::trace::Context),
-        id: u64,
-        message: AgentRequest,
-    },
+    Request { context: (Duration, tarpc::trace::Context), id: u64, message: AgentRequest },
 }
 
 fn hostile(deadline: Duration) -> Vec<u8> {
     let context = (deadline, tarpc::context::current().trace_context);
-    let frame = HostileFrame::Request {
-        context,
-        id: 1,
-        message: AgentRequest::VppInfo {},
-    };
+    let frame = HostileFrame::Request { context, id: 1, message: AgentRequest::VppInfo {} };
     bincode::DefaultOptions::new().serialize(&frame).unwrap()
 }
 
 #[test]
 fn deadlines_are_clamped() {
-    for deadline in [
-        Duration::MAX,
-        Duration::from_secs(u64::MAX),
-        Duration::from_secs(1 << 40),
-    ] {
+    for deadline in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(1 << 40)] {
         let ClientMessage::Request(request) = decode_request(&hostile(deadline)).unwrap() else {
             panic!("not a request")
         };
@@ -164,70 +122,25 @@ fn specs_that_vpp_would_choke_on_are_refused() {
         encap: Encap::Gre4,
         src_ip_sticky: false,
         new_flows_table_length: 1024,
-        servers: [(
-            [10, 0, 0, 1].into(),
-            ServerSpec {
-                weight: 100,
-                flush: false,
-            },
-        )]
-        .into(),
+        servers: [([10, 0, 0, 1].into(), ServerSpec { weight: 100, flush: false })].into(),
     };
     assert_eq!(good.validate(), Ok(()));
     for length in [0, 1000, 131_072] {
-        let spec = VipSpec {
-            new_flows_table_length: length,
-            ..good.clone()
-        };
+        let spec = VipSpec { new_flows_table_length: length, ..good.clone() };
         assert_eq!(spec.validate(), Err(InvalidSpec::TableLength(length)));
     }
     let mut heavy = good.clone();
-    heavy.servers.insert(
-        [10, 0, 0, 2].into(),
-        ServerSpec {
-            weight: 101,
-            flush: false,
-        },
-    );
-    assert!(matches!(
-        heavy.validate(),
-        Err(InvalidSpec::Weight { weight: 101, .. })
-    ));
+    heavy.servers.insert([10, 0, 0, 2].into(), ServerSpec { weight: 101, flush: false });
+    assert!(matches!(heavy.validate(), Err(InvalidSpec::Weight { weight: 101, .. })));
     let mut mixed = good.clone();
-    mixed.servers.insert(
-        "2001:db8::1".parse().unwrap(),
-        ServerSpec {
-            weight: 1,
-            flush: false,
-        },
-    );
+    mixed.servers.insert("2001:db8::1".parse().unwrap(), ServerSpec { weight: 1, flush: false });
     assert!(matches!(mixed.validate(), Err(InvalidSpec::Family { .. })));
-    let portless = VipSpec {
-        key: VipKey { port: 0, ..good.key },
-        ..good.clone()
-    };
+    let portless = VipSpec { key: VipKey { port: 0, ..good.key }, ..good.clone() };
     assert!(matches!(portless.validate(), Err(InvalidSpec::Port { .. })));
-    let wide = VipKey {
-        prefix: Prefix {
-            address: [192, 0, 2, 1].into(),
-            length: 24,
-        },
-        ..good.key
-    };
+    let wide = VipKey { prefix: Prefix { address: [192, 0, 2, 1].into(), length: 24 }, ..good.key };
+    assert!(matches!(VipSpec { key: wide, ..good.clone() }.validate(), Err(InvalidSpec::Prefix(_))));
     assert!(matches!(
-        VipSpec {
-            key: wide,
-            ..good.clone()
-        }
-        .validate(),
-        Err(InvalidSpec::Prefix(_))
-    ));
-    assert!(matches!(
-        VipSpec {
-            encap: Encap::Nat4,
-            ..good
-        }
-        .validate(),
+        VipSpec { encap: Encap::Nat4, ..good }.validate(),
         Err(InvalidSpec::Encap(Encap::Nat4))
     ));
 }
@@ -235,62 +148,14 @@ fn specs_that_vpp_would_choke_on_are_refused() {
 #[test]
 fn prefixes_are_checked_at_both_ends() {
     for (prefix, valid) in [
-        (
-            Prefix {
-                address: [0, 0, 0, 0].into(),
-                length: 0,
-            },
-            true,
-        ),
-        (
-            Prefix {
-                address: [1, 0, 0, 0].into(),
-                length: 0,
-            },
-            false,
-        ),
-        (
-            Prefix {
-                address: [1, 2, 3, 4].into(),
-                length: 32,
-            },
-            true,
-        ),
-        (
-            Prefix {
-                address: [1, 2, 3, 4].into(),
-                length: 33,
-            },
-            false,
-        ),
-        (
-            Prefix {
-                address: "2001:db8::".parse().unwrap(),
-                length: 32,
-            },
-            true,
-        ),
-        (
-            Prefix {
-                address: "2001:db8::1".parse().unwrap(),
-                length: 127,
-            },
-            false,
-        ),
-        (
-            Prefix {
-                address: "2001:db8::1".parse().unwrap(),
-                length: 128,
-            },
-            true,
-        ),
-        (
-            Prefix {
-                address: "2001:db8::1".parse().unwrap(),
-                length: 129,
-            },
-            false,
-        ),
+        (Prefix { address: [0, 0, 0, 0].into(), length: 0 }, true),
+        (Prefix { address: [1, 0, 0, 0].into(), length: 0 }, false),
+        (Prefix { address: [1, 2, 3, 4].into(), length: 32 }, true),
+        (Prefix { address: [1, 2, 3, 4].into(), length: 33 }, false),
+        (Prefix { address: "2001:db8::".parse().unwrap(), length: 32 }, true),
+        (Prefix { address: "2001:db8::1".parse().unwrap(), length: 127 }, false),
+        (Prefix { address: "2001:db8::1".parse().unwrap(), length: 128 }, true),
+        (Prefix { address: "2001:db8::1".parse().unwrap(), length: 129 }, false),
     ] {
         assert_eq!(prefix.is_valid(), valid, "{prefix}");
     }

@@ -30,15 +30,11 @@ impl Prefix {
         match self.address {
             IpAddr::V4(address) => {
                 self.length <= 32
-                    && u32::from(address)
-                        .checked_shl(self.length.into())
-                        .is_none_or(|host| host == 0)
+                    && u32::from(address).checked_shl(self.length.into()).is_none_or(|host| host == 0)
             }
             IpAddr::V6(address) => {
                 self.length <= 128
-                    && u128::from(address)
-                        .checked_shl(self.length.into())
-                        .is_none_or(|host| host == 0)
+                    && u128::from(address).checked_shl(self.length.into()).is_none_or(|host| host == 0)
             }
         }
     }
@@ -64,20 +60,12 @@ pub struct VipKey {
 impl VipKey {
     /// A VIP for one port of one address.
     pub fn port(address: IpAddr, protocol: u8, port: u16) -> Self {
-        Self {
-            prefix: Prefix::host(address),
-            protocol,
-            port,
-        }
+        Self { prefix: Prefix::host(address), protocol, port }
     }
 
     /// A VIP for everything that goes to one address.
     pub fn all_ports(address: IpAddr) -> Self {
-        Self {
-            prefix: Prefix::host(address),
-            protocol: ALL_PORTS_PROTOCOL,
-            port: 0,
-        }
+        Self { prefix: Prefix::host(address), protocol: ALL_PORTS_PROTOCOL, port: 0 }
     }
 
     /// Whether this is an all-port VIP.
@@ -207,10 +195,7 @@ impl VipSpec {
             return Err(InvalidSpec::Prefix(self.key.prefix));
         }
         if (self.key.port == 0) != (self.key.protocol == ALL_PORTS_PROTOCOL) {
-            return Err(InvalidSpec::Port {
-                protocol: self.key.protocol,
-                port: self.key.port,
-            });
+            return Err(InvalidSpec::Port { protocol: self.key.protocol, port: self.key.port });
         }
         if !matches!(self.encap, Encap::Gre4 | Encap::Gre6) {
             return Err(InvalidSpec::Encap(self.encap));
@@ -220,16 +205,10 @@ impl VipSpec {
         }
         for (&server, spec) in &self.servers {
             if spec.weight > 100 {
-                return Err(InvalidSpec::Weight {
-                    server,
-                    weight: spec.weight,
-                });
+                return Err(InvalidSpec::Weight { server, weight: spec.weight });
             }
             if Encap::gre_to(server) != self.encap {
-                return Err(InvalidSpec::Family {
-                    server,
-                    encap: self.encap,
-                });
+                return Err(InvalidSpec::Family { server, encap: self.encap });
             }
         }
         Ok(())

@@ -27,9 +27,12 @@ fn build() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("where does this program lie?")?;
     let directory = own.parent().context("this program lies nowhere")?;
     // Test programs lie one level deeper than the others.
-    let directory = if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
+    let directory =
+        if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
     // Cargo tells the programs that it runs where it is itself. Without it, what lies there is what there is.
-    let Some(cargo) = std::env::var_os("CARGO") else { return Ok(directory.to_owned()) };
+    let Some(cargo) = std::env::var_os("CARGO") else {
+        return Ok(directory.to_owned());
+    };
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
     command.arg("--manifest-path").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"));

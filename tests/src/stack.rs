@@ -48,7 +48,8 @@ impl Stack {
     /// Starts everything, and waits until VPP has the VIP. Uses the VPP that the environment names, if it
     /// names one.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_with(std::env::var_os(VPP_RUN_DIR).filter(|path| !path.is_empty()).map(PathBuf::from)).await
+        Self::start_with(std::env::var_os(VPP_RUN_DIR).filter(|path| !path.is_empty()).map(PathBuf::from))
+            .await
     }
 
     /// The same with the sockets of the VPP in this directory, or with the simulator.
@@ -161,10 +162,15 @@ impl Stack {
 
     /// Starts one of [`BACKENDS`].
     pub fn start_backend(&mut self, name: &str) -> anyhow::Result<()> {
-        let (_, address, ..) =
-            BACKENDS.into_iter().find(|backend| backend.0 == name).with_context(|| format!("no backend {name}"))?;
+        let (_, address, ..) = BACKENDS
+            .into_iter()
+            .find(|backend| backend.0 == name)
+            .with_context(|| format!("no backend {name}"))?;
         let mut command = self.command("demo-backend")?;
-        command.arg("--listen").arg(SocketAddr::from((address, self.port)).to_string()).args(["--name", name]);
+        command
+            .arg("--listen")
+            .arg(SocketAddr::from((address, self.port)).to_string())
+            .args(["--name", name]);
         self.spawn(name, command)
     }
 
@@ -185,9 +191,12 @@ impl Stack {
     pub async fn buckets(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         let state = self.show(&["vpp", "lb", "state"]).await?;
         let vips = state["vips"].as_array().context("no VIPs")?;
-        let Some(vip) = vips.iter().find(|vip| vip["frontend"] == "www") else { return Ok(BTreeMap::new()) };
+        let Some(vip) = vips.iter().find(|vip| vip["frontend"] == "www") else {
+            return Ok(BTreeMap::new());
+        };
         let servers = vip["application_servers"].as_array().context("no servers")?;
-        let row = |server: &Value| Some((server["backend"].as_str()?.to_owned(), server["buckets"].as_u64()?));
+        let row =
+            |server: &Value| Some((server["backend"].as_str()?.to_owned(), server["buckets"].as_u64()?));
         Ok(servers.iter().filter_map(row).filter(|(_, buckets)| *buckets > 0).collect())
     }
 
@@ -247,7 +256,11 @@ impl Stack {
         });
         let state = state.await.with_context(|| self.logs())?;
         if !state.vips.is_empty() {
-            bail!("VPP in {} has {} VIPs already; this would remove them", self.vpp_run_dir.display(), state.vips.len());
+            bail!(
+                "VPP in {} has {} VIPs already; this would remove them",
+                self.vpp_run_dir.display(),
+                state.vips.len()
+            );
         }
         if !self.simulated {
             self.guard.clean(&socket)?;
@@ -307,7 +320,9 @@ fn configuration(port: u16) -> String {
     let address = |octets: [u8; 4]| IpAddr::from(octets);
     let backends: String = BACKENDS
         .iter()
-        .map(|(name, octets, ..)| format!("    {name}: {{ address: {}, healthcheck: web }}\n", address(*octets)))
+        .map(|(name, octets, ..)| {
+            format!("    {name}: {{ address: {}, healthcheck: web }}\n", address(*octets))
+        })
         .collect();
     let members = |wanted: &str| -> String {
         let members = BACKENDS.iter().filter(|(_, _, pool, _)| *pool == wanted);

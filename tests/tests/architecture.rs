@@ -1,5 +1,8 @@
 //! The rules about who may depend on whom.
 
+// Clippy knows tests by their attribute, and not what they call.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +17,8 @@ fn own_dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
     let own: BTreeSet<_> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
     let dependencies = metadata.packages.iter().map(|package| {
-        let dependencies = package.dependencies.iter().filter(|found| found.kind != DependencyKind::Development);
+        let dependencies =
+            package.dependencies.iter().filter(|found| found.kind != DependencyKind::Development);
         let names = dependencies.map(|found| found.name.clone()).filter(|name| own.contains(name));
         (package.name.to_string(), names.collect())
     });
@@ -53,7 +57,9 @@ fn packages_depend_only_on_what_they_may() {
 /// The Rust files of a module, its tests left out.
 fn module_files(source: &Path, module: &str) -> Vec<PathBuf> {
     fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
-        let Ok(entries) = std::fs::read_dir(directory) else { return };
+        let Ok(entries) = std::fs::read_dir(directory) else {
+            return;
+        };
         for path in entries.map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 walk(&path, files);
@@ -77,7 +83,8 @@ fn stages_of_the_brain_use_only_stages_before_them() {
         for file in module_files(&source, stage) {
             let text = std::fs::read_to_string(&file).unwrap();
             for later in &stages[position + 1..] {
-                let used = text.contains(&format!("crate::{later}::")) || text.contains(&format!("crate::{later};"));
+                let used =
+                    text.contains(&format!("crate::{later}::")) || text.contains(&format!("crate::{later};"));
                 assert!(!used, "{} uses {later}, which comes after {stage}", file.display());
             }
         }
@@ -90,7 +97,9 @@ fn deciding_stages_are_pure() {
     for stage in ["health", "weights", "desired"] {
         for file in module_files(&source, stage) {
             let text = std::fs::read_to_string(&file).unwrap();
-            for impure in ["tokio", "Instant::now", "SystemTime::now", "std::fs", "std::net::Tcp", "std::net::Udp"] {
+            for impure in
+                ["tokio", "Instant::now", "SystemTime::now", "std::fs", "std::net::Tcp", "std::net::Udp"]
+            {
                 assert!(!text.contains(impure), "{} uses {impure}", file.display());
             }
         }
@@ -102,7 +111,10 @@ fn unsafe_code_is_only_in_the_stats_reader() {
     let mut allowed = Vec::new();
     for package in ["brain", "cli", "dpagent", "proto", "protocol", "tests", "vppapi", "vppsim"] {
         let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{package} does not take the workspace's lints");
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{package} does not take the workspace's lints"
+        );
         for name in ["lib", "main"] {
             allowed.extend(module_files_or_none(&root().join(package).join("src"), name));
         }
@@ -120,7 +132,9 @@ fn unsafe_code_is_only_in_the_stats_reader() {
 
 /// Every Rust file below a package's source folder, once.
 fn module_files_or_none(source: &Path, crate_root: &str) -> Vec<PathBuf> {
-    if !source.join(format!("{crate_root}.rs")).exists() || (crate_root == "main" && source.join("lib.rs").exists()) {
+    if !source.join(format!("{crate_root}.rs")).exists()
+        || (crate_root == "main" && source.join("lib.rs").exists())
+    {
         return Vec::new();
     }
     let mut files = Vec::new();

@@ -1,5 +1,8 @@
 //! Scenarios of whole processes. They use the VPP that `MAGLEV_VPP_RUN_DIR` names, or the simulator.
 
+// Clippy knows tests by their attribute, and not what they call.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use maglev_tests::stack::{BACKENDS, Stack};
@@ -20,7 +23,9 @@ fn traffic(stack: &Stack) -> Option<Traffic> {
 
 /// So many requests while nothing changes.
 async fn steady(traffic: Option<&Traffic>) -> Tally {
-    let Some(traffic) = traffic else { return Tally::default() };
+    let Some(traffic) = traffic else {
+        return Tally::default();
+    };
     traffic.take();
     // The first may have begun before.
     wait::until("a request", || async { Ok((traffic.look().sent() >= 2).then_some(())) }).await.unwrap();
@@ -210,7 +215,8 @@ async fn operators_are_told_what_is_wrong() {
     let error = maglevc::run(&socket, &["show", "frontends", "ww"]).await.unwrap_err().to_string();
     assert!(error.contains("\"www\""), "{error}");
     let listed = stack.show(&["backends"]).await.unwrap();
-    let names = listed["backends"].as_array().unwrap().iter().map(|backend| backend["name"].as_str().unwrap());
+    let names =
+        listed["backends"].as_array().unwrap().iter().map(|backend| backend["name"].as_str().unwrap());
     let names: Vec<_> = names.collect();
     assert_eq!(names, ["spare1", "spare2", "web1", "web2", "web3"]);
 

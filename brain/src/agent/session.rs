@@ -47,9 +47,14 @@ pub(super) async fn connect(socket: &Path, instance: u64) -> Result<(AgentClient
     let stream = match timeout(CALL, UnixStream::connect(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            return Err(End::Agent(format!("cannot connect to the agent's socket {}: {error}", socket.display())));
+            return Err(End::Agent(format!(
+                "cannot connect to the agent's socket {}: {error}",
+                socket.display()
+            )));
         }
-        Err(_) => return Err(End::Agent(format!("the agent's socket {} does not accept", socket.display()))),
+        Err(_) => {
+            return Err(End::Agent(format!("the agent's socket {} does not accept", socket.display())));
+        }
     };
     let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
     let client = AgentClient::new(tarpc::client::Config::default(), transport).spawn();
@@ -73,7 +78,8 @@ pub(super) async fn run(
     events: &mpsc::Sender<AgentEvent>,
     questions: &mut mpsc::Receiver<Read>,
 ) -> End {
-    let mut session = Session { client, events, acknowledged: BTreeMap::new(), known: BTreeSet::new(), full_sync: None };
+    let mut session =
+        Session { client, events, acknowledged: BTreeMap::new(), known: BTreeSet::new(), full_sync: None };
     match session.run(hello.vpp, wanted, questions).await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -173,7 +179,9 @@ impl Session<'_> {
         let interval = target.sync_interval.mul_f64(0.9 + 0.2 * fastrand::f64());
         self.full_sync = Some(Instant::now() + interval);
         match flatten(self.client.lb_conf(within(CALL), target.conf).await) {
-            Ok(report) if report.changed => info!(before = ?report.before, now = ?report.now, "VPP's lb settings changed"),
+            Ok(report) if report.changed => {
+                info!(before = ?report.before, now = ?report.now, "VPP's lb settings changed")
+            }
             Ok(_) => {}
             Err(error) => return self.failed(Vec::new(), error).await,
         }

@@ -249,7 +249,7 @@ async fn agent_that_restarts_gets_everything_again() {
     bench.synced().await;
     bench.calls();
     bench.server.abort();
-    let _ = (&mut bench.server).await;
+    assert!((&mut bench.server).await.unwrap_err().is_cancelled());
     bench.event(|event| matches!(event, AgentEvent::Disconnected { .. })).await;
     let socket = bench.directory.path().join("agent.sock");
     std::fs::remove_file(&socket).unwrap();

@@ -154,7 +154,8 @@ impl fmt::Display for Errors {
         for diagnostic in &self.diagnostics {
             writeln!(f, "{diagnostic}\n")?;
         }
-        let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let counted =
+            |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         write!(f, "{}", counted(self.count(Severity::Error), "error"))?;
         match self.count(Severity::Warning) {
             0 => Ok(()),

@@ -268,7 +268,9 @@ fn refusal(text: &str, error: &Error) -> Refusal {
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => (
             "the file is too large or unfolds into too much".into(),
-            Some("at most 5 million values, 64 levels, and aliases that unfold to 1 million values".to_owned()),
+            Some(
+                "at most 5 million values, 64 levels, and aliases that unfold to 1 million values".to_owned(),
+            ),
         ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => (
             "this alias refers to a value that contains the alias itself".into(),

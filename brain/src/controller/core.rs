@@ -76,8 +76,7 @@ impl Core {
             (name.as_str().into(), Arc::new(first_view(&config, name, frontends, now)))
         });
         let backends = backends.collect();
-        let mut core =
-            Self { config, backends, frontends: BTreeMap::new(), by_vip: BTreeMap::new(), agent };
+        let mut core = Self { config, backends, frontends: BTreeMap::new(), by_vip: BTreeMap::new(), agent };
         for name in Arc::clone(&core.config).frontends.keys() {
             let name: Arc<str> = name.as_str().into();
             if let Some(view) = core.weigh(&name) {
@@ -95,11 +94,13 @@ impl Core {
 
     /// The backends that are to be probed, with their addresses and checks.
     pub fn probed_backends(&self) -> impl Iterator<Item = (&Arc<str>, IpAddr, &HealthCheck)> {
-        self.backends.iter().filter(|(_, view)| view.health.pace() != Pace::Stopped).filter_map(|(name, _)| {
-            let backend = self.config.backends.get(&**name)?;
-            let check = self.config.healthchecks.get(backend.healthcheck.as_ref()?)?;
-            Some((name, backend.address, check))
-        })
+        self.backends.iter().filter(|(_, view)| view.health.pace() != Pace::Stopped).filter_map(
+            |(name, _)| {
+                let backend = self.config.backends.get(&**name)?;
+                let check = self.config.healthchecks.get(backend.healthcheck.as_ref()?)?;
+                Some((name, backend.address, check))
+            },
+        )
     }
 
     /// What readers shall see now.
@@ -134,7 +135,9 @@ impl Core {
 
     fn probed(&mut self, report: Report, now: SystemTime) -> Effects {
         let mut effects = Effects::default();
-        let Some(view) = self.backends.get_mut(&report.backend) else { return effects };
+        let Some(view) = self.backends.get_mut(&report.backend) else {
+            return effects;
+        };
         let view = Arc::make_mut(view);
         let passed = report.outcome.passed();
         let failed_anew = !passed && view.last_probe.as_ref().is_none_or(|last| last.outcome.passed());
@@ -166,8 +169,12 @@ impl Core {
 
     /// Computes a frontend's weights anew; whether what VPP shall have changed.
     fn reweigh(&mut self, name: &Arc<str>) -> bool {
-        let Some(next) = self.weigh(name) else { return false };
-        let Some(view) = self.frontends.get(name) else { return false };
+        let Some(next) = self.weigh(name) else {
+            return false;
+        };
+        let Some(view) = self.frontends.get(name) else {
+            return false;
+        };
         log_change(name, &self.config, &view.weights, &next.weights);
         let released = view.sync == SyncStatus::HeldBack && next.sync != SyncStatus::HeldBack;
         if released {
@@ -178,7 +185,12 @@ impl Core {
         let next = if wanted || next.sync == SyncStatus::HeldBack {
             next
         } else {
-            FrontendView { spec: Arc::clone(&view.spec), sync: view.sync.clone(), kept_table_length: view.kept_table_length, ..next }
+            FrontendView {
+                spec: Arc::clone(&view.spec),
+                sync: view.sync.clone(),
+                kept_table_length: view.kept_table_length,
+                ..next
+            }
         };
         self.frontends.insert(Arc::clone(name), Arc::new(next));
         wanted
@@ -276,7 +288,10 @@ fn first_view(config: &Config, name: &str, frontends: Arc<[Arc<str>]>, now: Syst
 fn log_change(name: &str, config: &Config, before: &EffectiveWeights, after: &EffectiveWeights) {
     let pool_name = |weights: &EffectiveWeights| {
         let pools = config.frontends.get(name).map(|frontend| &frontend.pools);
-        pools.zip(weights.active_pool).and_then(|(pools, index)| pools.get(index)).map_or("none", |pool| &pool.name)
+        pools
+            .zip(weights.active_pool)
+            .and_then(|(pools, index)| pools.get(index))
+            .map_or("none", |pool| &pool.name)
     };
     if before.active_pool != after.active_pool {
         info!(frontend = name, from = pool_name(before), to = pool_name(after), "active pool changed");

@@ -52,9 +52,15 @@ async fn snapshots_follow_a_backend_that_dies_and_returns() {
     let mut snapshots = controller.snapshots.clone();
     let active = |snapshot: &Arc<Snapshot>| snapshot.frontends["www"].weights.active_pool;
 
-    wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up && active(now) == Some(0)).await;
+    wait_for(&mut snapshots, |now| {
+        now.backends["live"].health.state() == State::Up && active(now) == Some(0)
+    })
+    .await;
     drop(listener);
-    wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Down && active(now) == Some(1)).await;
+    wait_for(&mut snapshots, |now| {
+        now.backends["live"].health.state() == State::Down && active(now) == Some(1)
+    })
+    .await;
     assert_eq!(snapshots.borrow().frontends["www"].weights.state, FrontendState::Up);
     let listener = TcpListener::bind(address).await.unwrap();
     wait_for(&mut snapshots, |now| active(now) == Some(0)).await;
@@ -63,7 +69,10 @@ async fn snapshots_follow_a_backend_that_dies_and_returns() {
 
     drop(stop);
     timeout(PATIENCE, task).await.expect("it does not end").unwrap();
-    assert!(timeout(PATIENCE, snapshots.wait_for(|_| false)).await.unwrap().is_err(), "its snapshots end with it");
+    assert!(
+        timeout(PATIENCE, snapshots.wait_for(|_| false)).await.unwrap().is_err(),
+        "its snapshots end with it"
+    );
 }
 
 #[tokio::test]
@@ -71,12 +80,15 @@ async fn details_of_probes_are_published_without_a_change_of_state() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let directory = tempfile::tempdir().unwrap();
-    let (controller, task) = start(config(port), directory.path().join("nobody.sock"), 1, std::future::pending());
+    let (controller, task) =
+        start(config(port), directory.path().join("nobody.sock"), 1, std::future::pending());
     let task = tokio::spawn(task);
     let mut snapshots = controller.snapshots.clone();
     wait_for(&mut snapshots, |now| now.backends["live"].last_probe.is_some()).await;
     let first = snapshots.borrow().backends["live"].last_probe.as_ref().map(|probe| probe.at).unwrap();
-    wait_for(&mut snapshots, |now| now.backends["live"].last_probe.as_ref().is_some_and(|probe| probe.at > first))
-        .await;
+    wait_for(&mut snapshots, |now| {
+        now.backends["live"].last_probe.as_ref().is_some_and(|probe| probe.at > first)
+    })
+    .await;
     task.abort();
 }

@@ -63,7 +63,9 @@ pub enum ListenError {
     #[error("cannot listen on unix:{}: that file is no socket; remove it, or choose another path", .0.display())]
     NotASocket(PathBuf),
     /// Operators' traffic is not encrypted yet.
-    #[error("will not listen on {0}: connections are not encrypted, so only loopback addresses and unix sockets are served")]
+    #[error(
+        "will not listen on {0}: connections are not encrypted, so only loopback addresses and unix sockets are served"
+    )]
     NotLoopback(SocketAddr),
     /// A server failed while it ran.
     #[error("the gRPC server on {address} failed: {error}")]
@@ -118,7 +120,9 @@ impl Listener {
 }
 
 async fn remove_stale(path: &Path, address: &ListenAddress) -> Result<(), ListenError> {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(metadata) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     if !metadata.file_type().is_socket() {
         return Err(ListenError::NotASocket(path.to_owned()));
     }
@@ -138,7 +142,9 @@ pub async fn serve(
     let router = Server::builder().add_service(service.server());
     let served = match listener.socket {
         Socket::Tcp(tcp) => router.serve_with_incoming_shutdown(TcpListenerStream::new(tcp), shutdown).await,
-        Socket::Unix(unix) => router.serve_with_incoming_shutdown(UnixListenerStream::new(unix), shutdown).await,
+        Socket::Unix(unix) => {
+            router.serve_with_incoming_shutdown(UnixListenerStream::new(unix), shutdown).await
+        }
     };
     if let ListenAddress::Unix(path) = &address {
         // It may be gone already, which is what is wanted.

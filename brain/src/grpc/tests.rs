@@ -113,12 +113,8 @@ fn vpp_info_tells_who_is_away() {
 
 #[test]
 fn lb_state_is_sorted_by_frontend_and_names_what_it_knows() {
-    let server = |last, weight, buckets| ServerState {
-        address: [10, 0, 0, last].into(),
-        weight,
-        buckets,
-        flows: 0,
-    };
+    let server =
+        |last, weight, buckets| ServerState { address: [10, 0, 0, last].into(), weight, buckets, flows: 0 };
     let vip = |key, servers| VipState {
         key,
         index: 1,
@@ -143,7 +139,8 @@ fn lb_state_is_sorted_by_frontend_and_names_what_it_knows() {
     let vips: Vec<_> =
         state.vips.iter().map(|vip| (vip.frontend.as_str(), vip.protocol.as_str(), vip.port)).collect();
     assert_eq!(vips, [("any", "any", 0), ("shop", "tcp", 443), ("", "udp", 53)]);
-    let servers: Vec<_> = state.vips[1].application_servers.iter().map(|row| (row.backend.as_str(), row.buckets)).collect();
+    let servers: Vec<_> =
+        state.vips[1].application_servers.iter().map(|row| (row.backend.as_str(), row.buckets)).collect();
     assert_eq!(servers, [("b1", 341), ("", 683)]);
 }
 

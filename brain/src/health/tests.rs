@@ -46,15 +46,25 @@ enum Effect {
 fn every_state_meets_every_input() {
     use Effect::{Goes, Keeps, Refuses};
     use State::{Disabled, Down, Paused, Removed, Unknown, Up};
-    let inputs =
-        [pass(), fail(), Input::Pause, Input::Resume, Input::Disable, Input::Enable, Input::Remove];
+    let inputs = [pass(), fail(), Input::Pause, Input::Resume, Input::Disable, Input::Enable, Input::Remove];
     let table = [
         (
             Unknown,
-            [Goes(Up, 4), Goes(Down, 0), Goes(Paused, 0), Keeps(1), Goes(Disabled, 0), Keeps(1), Goes(Removed, 0)],
+            [
+                Goes(Up, 4),
+                Goes(Down, 0),
+                Goes(Paused, 0),
+                Keeps(1),
+                Goes(Disabled, 0),
+                Keeps(1),
+                Goes(Removed, 0),
+            ],
         ),
         (Up, [Keeps(4), Keeps(3), Goes(Paused, 0), Keeps(4), Goes(Disabled, 0), Keeps(4), Goes(Removed, 0)]),
-        (Down, [Keeps(1), Keeps(0), Goes(Paused, 0), Keeps(0), Goes(Disabled, 0), Keeps(0), Goes(Removed, 0)]),
+        (
+            Down,
+            [Keeps(1), Keeps(0), Goes(Paused, 0), Keeps(0), Goes(Disabled, 0), Keeps(0), Goes(Removed, 0)],
+        ),
         (
             Paused,
             [Keeps(0), Keeps(0), Keeps(0), Goes(Unknown, 1), Goes(Disabled, 0), Refuses, Goes(Removed, 0)],
@@ -137,8 +147,10 @@ fn history_keeps_the_newest() {
         let input = if index % 2 == 0 { pass() } else { fail() };
         health.handle(input, NOW + Duration::from_secs(index.into())).unwrap();
     }
-    let seconds: Vec<_> =
-        health.history().map(|transition| transition.at.duration_since(UNIX_EPOCH).unwrap().as_secs()).collect();
+    let seconds: Vec<_> = health
+        .history()
+        .map(|transition| transition.at.duration_since(UNIX_EPOCH).unwrap().as_secs())
+        .collect();
     assert_eq!(seconds, [9, 8, 7]);
 }
 

@@ -16,7 +16,9 @@ pub(super) async fn connect(
 ) -> Result<TcpStream, (ProbeCode, String)> {
     match timeout_at(deadline, try_connect(target, source)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err((ProbeCode::L4Tout, in_words(&error))),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+            Err((ProbeCode::L4Tout, in_words(&error)))
+        }
         Ok(Err(error)) => Err((ProbeCode::L4Con, in_words(&error))),
         Err(_) => Err((ProbeCode::L4Tout, "no answer to the connection attempt".to_owned())),
     }

@@ -80,7 +80,8 @@ fn first_pool_with_an_up_backend_of_some_weight_is_active() {
     ] {
         let result = with_states(&frontend, &states);
         assert_eq!(result.active_pool, active, "{states:?}");
-        let serving: Vec<_> = weights(&result).into_iter().filter(|(_, effective, _)| *effective > 0).collect();
+        let serving: Vec<_> =
+            weights(&result).into_iter().filter(|(_, effective, _)| *effective > 0).collect();
         assert_eq!(serving.len(), usize::from(active.is_some()));
         let state = if active.is_some() { FrontendState::Up } else { FrontendState::Down };
         assert_eq!(result.state, state);
@@ -116,7 +117,8 @@ fn table_is_long_enough_for_the_weights() {
     assert_eq!(of(&[&[("a", 100), ("b", 99), ("c", 1)]]), 2048);
     // Only one pool is active at once, so the sums do not add up: 199 x 8 = 1592.
     assert_eq!(of(&[&[("a", 100), ("b", 99)], &[("c", 100), ("d", 99)]]), 2048);
-    let many: Vec<(String, u8)> = (0..200).map(|n| (format!("b{n}"), if n == 0 { 99 } else { 100 })).collect();
+    let many: Vec<(String, u8)> =
+        (0..200).map(|n| (format!("b{n}"), if n == 0 { 99 } else { 100 })).collect();
     let many: Vec<(&str, u8)> = many.iter().map(|(name, weight)| (name.as_str(), *weight)).collect();
     assert_eq!(of(&[&many]), 65_536);
     let fixed = Frontend { new_flows_table_length: Some(4096), ..frontend(&[&[("a", 1)]]) };

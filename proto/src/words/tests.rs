@@ -16,11 +16,8 @@ fn json_has_words_where_the_wire_has_numbers() {
     let json = serde_json::to_value(&backend).unwrap();
     assert_eq!(json["state"], "disabled");
     assert_eq!(json["transitions"][0]["from"], "up");
-    let frontend = Frontend {
-        state: FrontendState::Up.into(),
-        sync: SyncState::HeldBack.into(),
-        ..Frontend::default()
-    };
+    let frontend =
+        Frontend { state: FrontendState::Up.into(), sync: SyncState::HeldBack.into(), ..Frontend::default() };
     let json = serde_json::to_value(&frontend).unwrap();
     assert_eq!(json["state"], "up");
     assert_eq!(json["sync"], "held-back");
@@ -38,19 +35,13 @@ fn words_agree_with_the_names_in_the_interface() {
         let Ok(state) = BackendState::try_from(value) else {
             break;
         };
-        assert_eq!(
-            format!("BACKEND_STATE_{}", state.word().to_uppercase()),
-            state.as_str_name()
-        );
+        assert_eq!(format!("BACKEND_STATE_{}", state.word().to_uppercase()), state.as_str_name());
     }
     for value in 0.. {
         let Ok(state) = FrontendState::try_from(value) else {
             break;
         };
-        assert_eq!(
-            format!("FRONTEND_STATE_{}", state.word().to_uppercase()),
-            state.as_str_name()
-        );
+        assert_eq!(format!("FRONTEND_STATE_{}", state.word().to_uppercase()), state.as_str_name());
     }
     for value in 0.. {
         let Ok(state) = SyncState::try_from(value) else {

@@ -57,7 +57,8 @@ fn main() -> ExitCode {
 fn demo(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {
             result = play(arguments) => result,
             _ = interrupt.recv() => { println!("\nInterrupted: cleaning up."); Ok(()) }
@@ -108,7 +109,8 @@ impl Story {
                 "\nThis VPP does not serve loopback addresses: no requests are sent; its table is shown instead."
             );
         }
-        self.phase("The primary pool serves, by its weights of 100, 100 and 50", &["web1", "web2", "web3"]).await?;
+        self.phase("The primary pool serves, by its weights of 100, 100 and 50", &["web1", "web2", "web3"])
+            .await?;
 
         heading("web1 is killed.");
         self.stack.kill("web1")?;
@@ -143,7 +145,11 @@ impl Story {
         println!("  VPP followed after {:.0} ms.", started.elapsed().as_secs_f64() * 1e3);
         if let Some(traffic) = &self.traffic {
             let meanwhile = traffic.take();
-            println!("  Until then: {} requests answered, {} failed.", meanwhile.answered(), meanwhile.failed());
+            println!(
+                "  Until then: {} requests answered, {} failed.",
+                meanwhile.answered(),
+                meanwhile.failed()
+            );
             self.total.add(&meanwhile);
             // A request that was sent to a server of before may still be under way.
             let last = settled(traffic).await?;
@@ -160,7 +166,11 @@ impl Story {
         if let Some(traffic) = &self.traffic {
             let meanwhile = traffic.take();
             self.total.add(&meanwhile);
-            ensure!(meanwhile.failed() == 0, "requests failed while servers came back: {:?}", meanwhile.failures);
+            ensure!(
+                meanwhile.failed() == 0,
+                "requests failed while servers came back: {:?}",
+                meanwhile.failures
+            );
             let last = settled(traffic).await?;
             ensure!(last.failed() == 0, "requests failed while servers came back: {:?}", last.failures);
             self.total.add(&last);
@@ -171,7 +181,9 @@ impl Story {
     /// Requests while nothing changes: none may fail, and just these backends answer.
     async fn requests(&mut self, what: &str, backends: &[&str]) -> anyhow::Result<()> {
         println!("\n{what}:");
-        let Some(traffic) = &self.traffic else { return Ok(()) };
+        let Some(traffic) = &self.traffic else {
+            return Ok(());
+        };
         wait::until("400 requests", || async { Ok((traffic.look().sent() >= 400).then_some(())) }).await?;
         let tally = traffic.take();
         print_tally(&tally, None);

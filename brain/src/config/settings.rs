@@ -1,0 +1,139 @@
+//! `healthchecker:` and `vpp: lb:`.
+
+use std::time::Duration;
+
+use super::model::{HealthChecker, LbSettings};
+use super::report::Report;
+use super::section::Section;
+use super::values::{DAY, duration, integer, ipv4, ipv6, netns, power_of_two};
+use super::yaml::Place;
+
+/// Keys of `healthchecker:`.
+pub(super) const HEALTHCHECKER_KEYS: &[&str] = &["netns", "transition-history"];
+/// Keys of `vpp:`.
+pub(super) const VPP_KEYS: &[&str] = &["lb"];
+/// Keys of `vpp: lb:`.
+pub(super) const LB_KEYS: &[&str] = &[
+    "flow-timeout",
+    "ipv4-src-address",
+    "ipv6-src-address",
+    "startup-max-delay",
+    "startup-min-delay",
+    "sticky-buckets-per-core",
+    "sync-interval",
+];
+
+/// Transitions that a backend remembers: enough for a story, little enough for 10,000 backends.
+const LONGEST_HISTORY: u32 = 1000;
+
+/// Far above what any table needs: a slip of the keyboard must not make VPP allocate gigabytes.
+const MOST_STICKY_BUCKETS: u32 = 1 << 24;
+
+/// Reads `healthchecker:`.
+pub(super) fn healthchecker(maglev: &Section<'_>, report: &mut Report<'_>) -> HealthChecker {
+    let defaults = HealthChecker { transition_history: 5, netns: None };
+    let Some(section) = maglev.section("healthchecker", "`healthchecker`", HEALTHCHECKER_KEYS, report) else {
+        return defaults;
+    };
+    let history = section.read("transition-history", integer(1..=LONGEST_HISTORY), report);
+    HealthChecker {
+        transition_history: history
+            .and_then(|history| usize::try_from(history.value).ok())
+            .unwrap_or(defaults.transition_history),
+        netns: section.read_or("netns", None, netns, report),
+    }
+}
+
+/// The settings of VPP's lb plugin, and where to point when one of them is missing.
+pub(super) struct LbDraft {
+    pub(super) settings: LbSettings,
+    pub(super) place: Place,
+    /// Whether a source is given, be it a wrong one.
+    pub(super) ipv4_given: bool,
+    pub(super) ipv6_given: bool,
+}
+
+/// Reads `vpp:`.
+pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
+    let mut draft = LbDraft {
+        settings: LbSettings {
+            ipv4_src_address: None,
+            ipv6_src_address: None,
+            sticky_buckets_per_core: 65536,
+            flow_timeout: Duration::from_secs(40),
+            sync_interval: Duration::from_secs(30),
+            startup_min_delay: Duration::from_secs(5),
+            startup_max_delay: Duration::from_secs(30),
+        },
+        place: maglev.place,
+        ipv4_given: false,
+        ipv6_given: false,
+    };
+    let Some(vpp) = maglev.section("vpp", "`vpp`", VPP_KEYS, report) else {
+        return draft;
+    };
+    draft.place = vpp.place;
+    let Some(lb) = vpp.section("lb", "`lb` of `vpp`", LB_KEYS, report) else {
+        return draft;
+    };
+    draft.place = lb.place;
+    draft.ipv4_given = lb.entry("ipv4-src-address").is_some();
+    draft.ipv6_given = lb.entry("ipv6-src-address").is_some();
+
+    let settings = &mut draft.settings;
+    settings.ipv4_src_address = lb.read("ipv4-src-address", ipv4, report).map(|address| address.value);
+    settings.ipv6_src_address = lb.read("ipv6-src-address", ipv6, report).map(|address| address.value);
+    settings.sticky_buckets_per_core = lb.read_or(
+        "sticky-buckets-per-core",
+        settings.sticky_buckets_per_core,
+        power_of_two(MOST_STICKY_BUCKETS),
+        report,
+    );
+    let flow_timeout =
+        lb.read("flow-timeout", duration(Duration::from_secs(1)..=Duration::from_secs(120)), report);
+    if let Some(timeout) = flow_timeout {
+        if timeout.value.subsec_nanos() == 0 {
+            settings.flow_timeout = timeout.value;
+        } else {
+            report.invalid(
+                timeout.place,
+                format!("{} is {:?}, which is not whole seconds", lb.subject("flow-timeout"), timeout.value),
+                "VPP counts it in seconds: write `1s` to `120s`",
+            );
+        }
+    }
+    settings.sync_interval = lb.read_or(
+        "sync-interval",
+        settings.sync_interval,
+        duration(Duration::from_millis(100)..=DAY),
+        report,
+    );
+    startup_delays(&lb, settings, report);
+    draft
+}
+
+fn startup_delays(lb: &Section<'_>, settings: &mut LbSettings, report: &mut Report<'_>) {
+    let any = || duration(Duration::ZERO..=DAY);
+    let least = lb.read("startup-min-delay", any(), report);
+    let most = lb.read("startup-max-delay", any(), report);
+    // The one that was given is where the mistake is; a refused one cannot be compared.
+    let refused = (lb.entry("startup-min-delay").is_some() && least.is_none())
+        || (lb.entry("startup-max-delay").is_some() && most.is_none());
+    let place = most.as_ref().or(least.as_ref()).map(|located| located.place).filter(|_| !refused);
+    settings.startup_min_delay = least.map_or(settings.startup_min_delay, |least| least.value);
+    settings.startup_max_delay = most.map_or(settings.startup_max_delay, |most| most.value);
+    if let Some(place) = place
+        && settings.startup_min_delay > settings.startup_max_delay
+    {
+        report.invalid(
+            place,
+            format!(
+                "{} is {:?}, and `startup-max-delay` is {:?}, which is less",
+                lb.subject("startup-min-delay"),
+                settings.startup_min_delay,
+                settings.startup_max_delay
+            ),
+            "set `startup-max-delay` to at least `startup-min-delay`; both `0s` for no warm-up",
+        );
+    }
+}
