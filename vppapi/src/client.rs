@@ -98,20 +98,15 @@ impl Client {
         let path = path.as_ref();
         let connect = async {
             let stream = UnixStream::connect(path).await;
-            let stream = stream.map_err(|error| ClientError::Connect {
-                path: path.into(),
-                source: error.into(),
-            })?;
+            let stream =
+                stream.map_err(|error| ClientError::Connect { path: path.into(), source: error.into() })?;
             let (reader, writer) = stream.into_split();
             Self::start(reader, writer, path, &options).await
         };
         let after = options.connect_timeout;
-        timeout(after, connect).await.unwrap_or_else(|_| {
-            Err(ClientError::ConnectTimeout {
-                path: path.into(),
-                after,
-            })
-        })
+        timeout(after, connect)
+            .await
+            .unwrap_or_else(|_| Err(ClientError::ConnectTimeout { path: path.into(), after }))
     }
 
     /// Speaks over a stream that is connected already. `path` only names it in errors.
@@ -130,12 +125,7 @@ impl Client {
         let (reader, writer) = tokio::io::split(stream);
         timeout(after, Self::start(reader, writer, path, &options))
             .await
-            .unwrap_or_else(|_| {
-                Err(ClientError::ConnectTimeout {
-                    path: path.into(),
-                    after,
-                })
-            })
+            .unwrap_or_else(|_| Err(ClientError::ConnectTimeout { path: path.into(), after }))
     }
 
     async fn start<R, W>(
@@ -159,12 +149,7 @@ impl Client {
             next_context: AtomicU32::new(1),
         };
         tokio::spawn(Connection::new(greeted.reader, greeted.writer, options).run(batches, closing));
-        let mut client = Self {
-            commands,
-            closed,
-            shared: Arc::new(shared),
-            pid: 0,
-        };
+        let mut client = Self { commands, closed, shared: Arc::new(shared), pid: 0 };
         client.pid = client.ping().await?.vpe_pid;
         Ok(client)
     }
@@ -211,19 +196,14 @@ impl Client {
     pub async fn call_raw<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
         let prepared = PreparedRequest::new(&request);
         let answer = self.exchange([prepared]).await.pop();
-        answer
-            .unwrap_or_else(|| Err(self.disconnected()))
-            .and_then(|answer| decode_one::<R>(&answer))
+        answer.unwrap_or_else(|| Err(self.disconnected())).and_then(|answer| decode_one::<R>(&answer))
     }
 
     /// Sends requests of one kind in one burst and waits for all replies, which stand in the order of the requests.
     /// A refused one does not keep those behind it from being carried out.
     pub async fn call_all<R: Request>(&self, requests: &[R]) -> Vec<Result<R::Reply, ClientError>> {
         let answers = self.exchange(requests.iter().map(PreparedRequest::new)).await;
-        answers
-            .into_iter()
-            .map(|answer| accepted::<R>(decode_one::<R>(&answer?)?))
-            .collect()
+        answers.into_iter().map(|answer| accepted::<R>(decode_one::<R>(&answer?)?)).collect()
     }
 
     /// Sends requests of any kinds in one burst, in their order, and waits for all replies. The results stand in the
@@ -232,18 +212,11 @@ impl Client {
     ///
     /// Nothing of another handle comes between the requests.
     pub async fn pipeline(&self, requests: Vec<PreparedRequest>) -> Vec<Result<(), ClientError>> {
-        let checks: Vec<_> = requests
-            .iter()
-            .map(|request| (request.name, request.retval))
-            .collect();
+        let checks: Vec<_> = requests.iter().map(|request| (request.name, request.retval)).collect();
         let answers = self.exchange(requests).await;
         let check = |(answer, (message, retval)): (Result<Answer, ClientError>, (_, prepared::RetvalOf))| {
             let retval = Retval(retval(answer?.reply())?);
-            if retval.is_ok() {
-                Ok(())
-            } else {
-                Err(ClientError::Refused { message, retval })
-            }
+            if retval.is_ok() { Ok(()) } else { Err(ClientError::Refused { message, retval }) }
         };
         answers.into_iter().zip(checks).map(check).collect()
     }
@@ -263,14 +236,8 @@ impl Client {
         ];
         let (answer, answered) = oneshot::channel();
         let expected = Expected::Details { details_id, end_id };
-        let outgoing = Outgoing {
-            message: D::NAME,
-            context,
-            bodies: bodies.into(),
-            expected,
-            retval: None,
-            answer,
-        };
+        let outgoing =
+            Outgoing { message: D::NAME, context, bodies: bodies.into(), expected, retval: None, answer };
         self.send(vec![outgoing]).await?;
         let answer = answered.await.unwrap_or_else(|_| Err(self.disconnected()))?;
         let decode = |body| Ok(decode_reply::<D::Details>(body)?.1);
@@ -281,10 +248,7 @@ impl Client {
     pub async fn closed(&self) -> DisconnectReason {
         let mut closed = self.closed.clone();
         let reason = closed.wait_for(Option::is_some).await;
-        reason
-            .ok()
-            .and_then(|reason| reason.clone())
-            .unwrap_or(DisconnectReason::Abandoned)
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or(DisconnectReason::Abandoned)
     }
 
     /// Sends what can be sent in one batch, and waits for every answer.
@@ -300,10 +264,7 @@ impl Client {
         };
         let waiting: Vec<Result<_, ClientError>> = requests.into_iter().map(enqueue).collect();
         if let Err(error) = self.send(batch).await {
-            return waiting
-                .into_iter()
-                .map(|answered| answered.and(Err(error.clone())))
-                .collect();
+            return waiting.into_iter().map(|answered| answered.and(Err(error.clone()))).collect();
         }
         let mut answers = Vec::with_capacity(waiting.len());
         for answered in waiting {
@@ -325,11 +286,7 @@ impl Client {
         let body = request.body(id, self.shared.client_index, context);
         let (length, max_body) = (body.len(), self.shared.max_body);
         if length > max_body {
-            return Err(ClientError::TooLong {
-                message: request.name,
-                length,
-                max_body,
-            });
+            return Err(ClientError::TooLong { message: request.name, length, max_body });
         }
         Ok(Outgoing {
             message: request.name,
@@ -348,14 +305,10 @@ impl Client {
     fn ids(&self, name_crc: &'static str, answer_crc: &'static str) -> Result<(u16, u16), ClientError> {
         let id = |name_crc| match self.shared.table.find(name_crc) {
             Lookup::Found(id) => Ok(id),
-            Lookup::OtherCrc(found) => Err(ClientError::Unsupported {
-                name_crc,
-                found: Some(found.to_owned()),
-            }),
-            Lookup::Absent => Err(ClientError::Unsupported {
-                name_crc,
-                found: None,
-            }),
+            Lookup::OtherCrc(found) => {
+                Err(ClientError::Unsupported { name_crc, found: Some(found.to_owned()) })
+            }
+            Lookup::Absent => Err(ClientError::Unsupported { name_crc, found: None }),
         };
         Ok((id(name_crc)?, id(answer_crc)?))
     }
@@ -366,15 +319,8 @@ impl Client {
     }
 
     fn disconnected(&self) -> ClientError {
-        let reason = self
-            .closed
-            .borrow()
-            .clone()
-            .unwrap_or(DisconnectReason::Abandoned);
-        ClientError::Disconnected {
-            path: self.shared.path.clone(),
-            reason,
-        }
+        let reason = self.closed.borrow().clone().unwrap_or(DisconnectReason::Abandoned);
+        ClientError::Disconnected { path: self.shared.path.clone(), reason }
     }
 }
 
@@ -385,9 +331,6 @@ fn decode_one<R: Request>(answer: &Answer) -> Result<R::Reply, ClientError> {
 fn accepted<R: Request>(reply: R::Reply) -> Result<R::Reply, ClientError> {
     match Retval(reply.retval()) {
         Retval::OK => Ok(reply),
-        retval => Err(ClientError::Refused {
-            message: R::NAME,
-            retval,
-        }),
+        retval => Err(ClientError::Refused { message: R::NAME, retval }),
     }
 }

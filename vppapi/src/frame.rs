@@ -29,9 +29,7 @@ pub struct FrameCodec {
 
 impl Default for FrameCodec {
     fn default() -> Self {
-        Self {
-            max_body: DEFAULT_MAX_BODY,
-        }
+        Self { max_body: DEFAULT_MAX_BODY }
     }
 }
 
@@ -73,10 +71,7 @@ impl FrameCodec {
 
     fn check(&self, length: usize) -> Result<(), FrameError> {
         if length > self.max_body {
-            return Err(FrameError::TooLong {
-                length,
-                max_body: self.max_body,
-            });
+            return Err(FrameError::TooLong { length, max_body: self.max_body });
         }
         Ok(())
     }
@@ -105,10 +100,7 @@ impl Decoder for FrameCodec {
             None if stream.is_empty() => Ok(None),
             None => {
                 let expected = self.frame_length(stream)?.unwrap_or(HEADER_LENGTH);
-                Err(FrameError::Truncated {
-                    received: stream.len(),
-                    expected,
-                })
+                Err(FrameError::Truncated { received: stream.len(), expected })
             }
         }
     }
@@ -120,10 +112,7 @@ impl Encoder<Bytes> for FrameCodec {
     fn encode(&mut self, body: Bytes, stream: &mut BytesMut) -> Result<(), FrameError> {
         self.check(body.len())?;
         let Ok(length) = u32::try_from(body.len()) else {
-            return Err(FrameError::TooLong {
-                length: body.len(),
-                max_body: self.max_body,
-            });
+            return Err(FrameError::TooLong { length: body.len(), max_body: self.max_body });
         };
         stream.reserve(HEADER_LENGTH + body.len());
         stream.put_u64(0);

@@ -7,6 +7,7 @@ pub mod client;
 pub mod frame;
 pub mod messages;
 pub mod retval;
+pub mod stats;
 pub mod table;
 pub mod types;
 pub mod wire;

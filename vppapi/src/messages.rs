@@ -63,8 +63,5 @@ pub trait Reply: Message {
 
 /// Name and CRC of every message here, for a server that wants to list them in its table.
 pub fn name_crcs() -> impl Iterator<Item = &'static str> {
-    [control::NAME_CRCS, ip::NAME_CRCS, lb::NAME_CRCS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [control::NAME_CRCS, ip::NAME_CRCS, lb::NAME_CRCS].into_iter().flatten().copied()
 }

@@ -52,18 +52,13 @@ impl Retval {
             Self::UNSPECIFIED => ("UNSPECIFIED", "failed without a reason given"),
             Self::NO_SUCH_ENTRY => ("NO_SUCH_ENTRY", "no such entry: not there, or already removed"),
             Self::INVALID_MEMORY_SIZE => ("INVALID_MEMORY_SIZE", "the table length is not a power of two"),
-            Self::INVALID_ARGUMENT => (
-                "INVALID_ARGUMENT",
-                "another port of this prefix has another encap",
-            ),
-            Self::VALUE_EXIST => (
-                "VALUE_EXIST",
-                "already exists, or the prefix mixes per-port VIPs with one of all ports",
-            ),
-            Self::INVALID_ADDRESS_FAMILY => (
-                "INVALID_ADDRESS_FAMILY",
-                "the server's address family does not fit the encap",
-            ),
+            Self::INVALID_ARGUMENT => ("INVALID_ARGUMENT", "another port of this prefix has another encap"),
+            Self::VALUE_EXIST => {
+                ("VALUE_EXIST", "already exists, or the prefix mixes per-port VIPs with one of all ports")
+            }
+            Self::INVALID_ADDRESS_FAMILY => {
+                ("INVALID_ADDRESS_FAMILY", "the server's address family does not fit the encap")
+            }
             _ => return None,
         })
     }

@@ -57,11 +57,7 @@ impl MessageTable {
             return Lookup::Found(id);
         }
         let name = name_of(name_crc);
-        match self
-            .ids
-            .keys()
-            .find(|listed| name.is_some() && name_of(listed) == name)
-        {
+        match self.ids.keys().find(|listed| name.is_some() && name_of(listed) == name) {
             Some(listed) => Lookup::OtherCrc(listed),
             None => Lookup::Absent,
         }
@@ -94,12 +90,7 @@ impl MessageTable {
 
 impl From<&SockclntCreateReply> for MessageTable {
     fn from(reply: &SockclntCreateReply) -> Self {
-        Self::new(
-            reply
-                .table
-                .iter()
-                .map(|entry| (entry.id, entry.name_crc.to_string())),
-        )
+        Self::new(reply.table.iter().map(|entry| (entry.id, entry.name_crc.to_string())))
     }
 }
 

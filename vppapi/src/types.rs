@@ -33,10 +33,7 @@ impl Wire for IpAddr {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let at_family = reader.error(DecodeErrorKind::BadValue {
-            value: 0,
-            expected: "",
-        });
+        let at_family = reader.error(DecodeErrorKind::BadValue { value: 0, expected: "" });
         match reader.field::<u8>("af")? {
             FAMILY_IPV4 => {
                 let address = reader.field::<Ipv4Addr>("un")?;
@@ -46,10 +43,7 @@ impl Wire for IpAddr {
             FAMILY_IPV6 => Ok(reader.field::<Ipv6Addr>("un")?.into()),
             other => {
                 let expected = "0 (IPv4) or 1 (IPv6)";
-                let kind = DecodeErrorKind::BadValue {
-                    value: other.into(),
-                    expected,
-                };
+                let kind = DecodeErrorKind::BadValue { value: other.into(), expected };
                 Err(DecodeError::new(at_family.offset(), kind).in_field("af"))
             }
         }
@@ -73,10 +67,7 @@ impl Prefix {
     /// The prefix of this one address: /32 or /128.
     #[must_use]
     pub fn host(address: IpAddr) -> Self {
-        Self {
-            address,
-            length: if address.is_ipv4() { 32 } else { 128 },
-        }
+        Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
     }
 }
 

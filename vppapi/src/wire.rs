@@ -38,9 +38,7 @@ impl Writer {
     /// An empty writer, with room for the common small request.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            bytes: BytesMut::with_capacity(64),
-        }
+        Self { bytes: BytesMut::with_capacity(64) }
     }
 
     /// Appends bytes as they are.
@@ -66,10 +64,7 @@ impl<'a> Reader<'a> {
     /// A reader at the start of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            left: bytes,
-            offset: 0,
-        }
+        Self { left: bytes, offset: 0 }
     }
 
     /// How many bytes have been read.
@@ -90,10 +85,7 @@ impl<'a> Reader<'a> {
     /// When fewer are left; the reader then stays where it is.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, left)) = self.left.split_at_checked(count) else {
-            return Err(self.error(DecodeErrorKind::TooShort {
-                wanted: count,
-                left: self.left.len(),
-            }));
+            return Err(self.error(DecodeErrorKind::TooShort { wanted: count, left: self.left.len() }));
         };
         self.left = left;
         self.offset += count;
@@ -106,10 +98,7 @@ impl<'a> Reader<'a> {
     /// When fewer are left; the reader then stays where it is.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let Some((taken, left)) = self.left.split_first_chunk::<N>() else {
-            return Err(self.error(DecodeErrorKind::TooShort {
-                wanted: N,
-                left: self.left.len(),
-            }));
+            return Err(self.error(DecodeErrorKind::TooShort { wanted: N, left: self.left.len() }));
         };
         self.left = left;
         self.offset += N;

@@ -43,9 +43,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         Self {
             reader,
             writer,
-            codec: FrameCodec {
-                max_body: options.max_body,
-            },
+            codec: FrameCodec { max_body: options.max_body },
             unwritten: BytesMut::new(),
             waiting: VecDeque::new(),
             in_flight: InFlight::new(options.request_timeout, options.max_details),
@@ -177,45 +175,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.waiting.extend(batch);
         }
         for outgoing in self.waiting.drain(..) {
-            let Outgoing {
-                message,
-                context,
-                answer,
-                ..
-            } = outgoing;
+            let Outgoing { message, context, answer, .. } = outgoing;
             debug!(message, context, "not sent, VPP is silent");
-            give(
-                answer,
-                Err(ClientError::Timeout {
-                    message,
-                    after: self.timeout,
-                    sent: false,
-                }),
-            );
+            give(answer, Err(ClientError::Timeout { message, after: self.timeout, sent: false }));
         }
     }
 }
 
 fn deliver(finished: Finished) {
-    let Finished {
-        message,
-        context,
-        took,
-        retval,
-        result,
-        answer,
-    } = finished;
+    let Finished { message, context, took, retval, result, answer } = finished;
     match &result {
         Ok(reply) => {
             let retval = || retval.and_then(|retval| retval(reply.reply()).ok());
-            trace!(
-                message,
-                context,
-                retval = retval(),
-                details = reply.bodies.len(),
-                ?took,
-                "answered"
-            );
+            trace!(message, context, retval = retval(), details = reply.bodies.len(), ?took, "answered");
         }
         Err(error) => debug!(message, context, ?took, %error, "no answer"),
     }

@@ -33,30 +33,14 @@ pub(super) async fn handshake<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     path: &Path,
     options: &ConnectOptions,
 ) -> Result<Greeted<R, W>, ClientError> {
-    let failed = |reason: String| ClientError::Handshake {
-        path: path.into(),
-        reason,
-    };
+    let failed = |reason: String| ClientError::Handshake { path: path.into(), reason };
     let name = FixedString::new(&options.name).map_err(|error| failed(error.to_string()))?;
-    let create = encode_bare(
-        SOCKCLNT_CREATE_ID,
-        &SockclntCreate {
-            context: CONTEXT,
-            name,
-        },
-    );
-    let mut codec = FrameCodec {
-        max_body: options.max_body,
-    };
+    let create = encode_bare(SOCKCLNT_CREATE_ID, &SockclntCreate { context: CONTEXT, name });
+    let mut codec = FrameCodec { max_body: options.max_body };
     let mut frame = BytesMut::new();
-    codec
-        .encode(create, &mut frame)
-        .map_err(|error| failed(error.to_string()))?;
+    codec.encode(create, &mut frame).map_err(|error| failed(error.to_string()))?;
 
-    writer
-        .write_all(&frame)
-        .await
-        .map_err(|error| failed(format!("cannot write: {error}")))?;
+    writer.write_all(&frame).await.map_err(|error| failed(format!("cannot write: {error}")))?;
     let mut reader = FramedRead::new(reader, codec);
     let body = match reader.next().await {
         Some(body) => body.map_err(|error| failed(error.to_string()))?,
@@ -74,10 +58,5 @@ pub(super) async fn handshake<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     }
     let table = MessageTable::from(&reply);
     tracing::debug!(path = %path.display(), messages = table.len(), index = reply.index, "connected to VPP");
-    Ok(Greeted {
-        reader,
-        writer,
-        client_index: reply.index,
-        table,
-    })
+    Ok(Greeted { reader, writer, client_index: reply.index, table })
 }

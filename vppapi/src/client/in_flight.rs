@@ -92,12 +92,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     pub(super) fn new(timeout: Duration, max_details: usize) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            timeout,
-            max_details,
-            progress_at: None,
-        }
+        Self { entries: VecDeque::new(), timeout, max_details, progress_at: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -106,14 +101,7 @@ impl InFlight {
 
     /// Notes a request as sent, and gives what is to be written.
     pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> Vec<Bytes> {
-        let Outgoing {
-            message,
-            context,
-            bodies,
-            expected,
-            retval,
-            answer,
-        } = outgoing;
+        let Outgoing { message, context, bodies, expected, retval, answer } = outgoing;
         let collected = Answer::default();
         self.entries.push_back(Entry {
             message,
@@ -146,10 +134,7 @@ impl InFlight {
                 return Received::Belongs;
             }
             Expected::Details { .. } => {
-                let error = ClientError::TooManyDetails {
-                    message: entry.message,
-                    limit: self.max_details,
-                };
+                let error = ClientError::TooManyDetails { message: entry.message, limit: self.max_details };
                 return self.finish(position, now, Some(error));
             }
         }
@@ -167,11 +152,7 @@ impl InFlight {
             return None;
         }
         let message = self.entries.front()?.message;
-        let error = ClientError::Timeout {
-            message,
-            after: self.timeout,
-            sent: true,
-        };
+        let error = ClientError::Timeout { message, after: self.timeout, sent: true };
         match self.finish(0, now, Some(error)) {
             Received::Finishes(finished) => Some(finished),
             Received::Belongs | Received::Unexpected => None,
@@ -184,18 +165,12 @@ impl InFlight {
     }
 
     fn start(&self, entry: &Entry) -> Instant {
-        let latest = self
-            .progress_at
-            .map_or(entry.sent_at, |progress| progress.max(entry.sent_at));
+        let latest = self.progress_at.map_or(entry.sent_at, |progress| progress.max(entry.sent_at));
         entry.overtaken.unwrap_or(latest)
     }
 
     fn note_progress(&mut self, position: usize, now: Instant) {
-        let unmarked = self
-            .entries
-            .iter()
-            .take(position)
-            .rposition(|entry| entry.overtaken.is_some());
+        let unmarked = self.entries.iter().take(position).rposition(|entry| entry.overtaken.is_some());
         let first = unmarked.map_or(0, |marked| marked + 1);
         for index in first..position {
             let start = self.entries.get(index).map(|entry| self.start(entry));

@@ -41,12 +41,7 @@ impl PreparedRequest {
 
     pub(super) fn body(&self, id: u16, client_index: u32, context: u32) -> Bytes {
         let mut writer = Writer::new();
-        RequestHead {
-            id,
-            client_index,
-            context,
-        }
-        .encode(&mut writer);
+        RequestHead { id, client_index, context }.encode(&mut writer);
         writer.put(&self.fields);
         writer.finish()
     }

@@ -17,11 +17,7 @@ use fake::{CLIENT_INDEX, FakeVpp, PID, UNKNOWN_ID, connected, connected_with, id
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn vip(number: u8) -> VipId {
-    VipId {
-        prefix: Prefix::host([203, 0, 113, number].into()),
-        protocol: 6,
-        port: 80,
-    }
+    VipId { prefix: Prefix::host([203, 0, 113, number].into()), protocol: 6, port: 80 }
 }
 
 fn flush(number: u8) -> LbFlushVip {
@@ -53,14 +49,7 @@ async fn a_reply_comes_back_whole_and_a_refusal_as_an_error() {
     let server = async {
         let (context, asked) = vpp.request::<CliInband>().await;
         assert_eq!(asked.cmd.as_str(), "show version");
-        vpp.answer(
-            context,
-            &CliInbandReply {
-                retval: 0,
-                reply: "vpp v26.10".into(),
-            },
-        )
-        .await;
+        vpp.answer(context, &CliInbandReply { retval: 0, reply: "vpp v26.10".into() }).await;
         for _ in 0..2 {
             let (context, asked) = vpp.request::<LbFlushVip>().await;
             assert_eq!(asked, flush(7));
@@ -68,25 +57,12 @@ async fn a_reply_comes_back_whole_and_a_refusal_as_an_error() {
         }
     };
     let caller = async {
-        let reply = client
-            .call(CliInband {
-                cmd: "show version".into(),
-            })
-            .await
-            .unwrap();
+        let reply = client.call(CliInband { cmd: "show version".into() }).await.unwrap();
         assert_eq!(reply.reply.as_str(), "vpp v26.10");
         let error = client.call(flush(7)).await.unwrap_err();
         assert_eq!(error.retval(), Some(Retval::NO_SUCH_ENTRY));
-        assert!(
-            error
-                .to_string()
-                .starts_with("VPP refused lb_flush_vip: no such entry"),
-            "{error}"
-        );
-        assert_eq!(
-            client.call_raw(flush(7)).await.unwrap(),
-            LbFlushVipReply { retval: -6 }
-        );
+        assert!(error.to_string().starts_with("VPP refused lb_flush_vip: no such entry"), "{error}");
+        assert_eq!(client.call_raw(flush(7)).await.unwrap(), LbFlushVipReply { retval: -6 });
     };
     tokio::join!(server, caller);
 }
@@ -106,12 +82,7 @@ async fn a_message_that_is_not_in_the_table_is_not_sent() {
     let error = client.call(conf).await.unwrap_err();
     let expected = "this VPP does not have the message lb_conf_56cd3261; it has lb_conf_00000000, which has another layout";
     assert_eq!(error.to_string(), expected);
-    let weight = LbAsSetWeight {
-        vip: vip(1),
-        as_address: [10, 0, 0, 1].into(),
-        weight: 1,
-        is_flush: false,
-    };
+    let weight = LbAsSetWeight { vip: vip(1), as_address: [10, 0, 0, 1].into(), weight: 1, is_flush: false };
     let error = client.call(weight).await.unwrap_err();
     assert!(
         matches!(&error, ClientError::Unsupported { name_crc, found: None } if *name_crc == LbAsSetWeight::NAME_CRC),
@@ -127,14 +98,7 @@ async fn a_late_reply_is_dropped_and_the_connection_goes_on() {
     let start = Instant::now();
     let error = client.call(flush(1)).await.unwrap_err();
     assert!(
-        matches!(
-            error,
-            ClientError::Timeout {
-                message: "lb_flush_vip",
-                after: LIMIT,
-                sent: true
-            }
-        ),
+        matches!(error, ClientError::Timeout { message: "lb_flush_vip", after: LIMIT, sent: true }),
         "{error}"
     );
     assert_eq!(start.elapsed().as_secs(), 5);
@@ -162,32 +126,19 @@ async fn an_end_fails_all_in_flight_with_its_reason() {
     let second = client.dump(LbVipDump::default());
     let (_, first, second, reason) = tokio::join!(server, first, second, client.closed());
     assert!(matches!(reason, DisconnectReason::Closed), "{reason}");
-    for error in [
-        first.unwrap_err(),
-        second.unwrap_err(),
-        client.ping().await.unwrap_err(),
-    ] {
-        assert_eq!(
-            error.to_string(),
-            "the connection to VPP at fake ended: closed by VPP"
-        );
+    for error in [first.unwrap_err(), second.unwrap_err(), client.ping().await.unwrap_err()] {
+        assert_eq!(error.to_string(), "the connection to VPP at fake ended: closed by VPP");
     }
     assert!(matches!(client.closed().await, DisconnectReason::Closed));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_beyond_the_limit_ends_the_connection() {
-    let options = ConnectOptions {
-        max_body: 60_000,
-        ..ConnectOptions::default()
-    };
+    let options = ConnectOptions { max_body: 60_000, ..ConnectOptions::default() };
     let (client, mut vpp) = connected(options).await;
     vpp.frames.get_mut().write_all(&[0xff; 16]).await.unwrap();
     let reason = client.closed().await;
-    assert_eq!(
-        reason.to_string(),
-        "frame with a body of 4294967295 bytes, at most 60000 are taken"
-    );
+    assert_eq!(reason.to_string(), "frame with a body of 4294967295 bytes, at most 60000 are taken");
     let error = client.ping().await.unwrap_err();
     assert!(matches!(error, ClientError::Disconnected { .. }), "{error}");
 }
@@ -198,10 +149,7 @@ async fn a_frame_cut_by_the_end_is_told() {
     vpp.frames.get_mut().write_all(&[0; 7]).await.unwrap();
     drop(vpp);
     let reason = client.closed().await;
-    assert_eq!(
-        reason.to_string(),
-        "the stream ended inside a frame, 7 of 16 bytes were received"
-    );
+    assert_eq!(reason.to_string(), "the stream ended inside a frame, 7 of 16 bytes were received");
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,24 +157,15 @@ async fn an_undecodable_reply_fails_its_request_alone() {
     let (client, mut vpp) = connected(ConnectOptions::default()).await;
     let server = async {
         let (context, _) = vpp.request::<LbFlushVip>().await;
-        let mut body = encode_reply(
-            id(LbFlushVipReply::NAME_CRC),
-            context,
-            &LbFlushVipReply { retval: 0 },
-        )
-        .to_vec();
+        let mut body =
+            encode_reply(id(LbFlushVipReply::NAME_CRC), context, &LbFlushVipReply { retval: 0 }).to_vec();
         body.push(0);
         vpp.frames.send(body.into()).await.unwrap();
         vpp.pong().await;
     };
     let caller = async {
         let error = client.call(flush(1)).await.unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("lb_flush_vip_reply: at byte 10: 1 bytes left over"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("lb_flush_vip_reply: at byte 10: 1 bytes left over"), "{error}");
         client.ping().await.unwrap();
     };
     tokio::join!(server, caller);
@@ -237,13 +176,9 @@ async fn messages_that_nobody_waits_for_are_skipped() {
     let (client, mut vpp) = connected(ConnectOptions::default()).await;
     let server = async {
         let (context, _) = vpp.request::<LbFlushVip>().await;
-        vpp.frames
-            .send(encode_reply(UNKNOWN_ID, context, &LbFlushVipReply { retval: -1 }))
-            .await
-            .unwrap();
+        vpp.frames.send(encode_reply(UNKNOWN_ID, context, &LbFlushVipReply { retval: -1 })).await.unwrap();
         vpp.answer(context, &LbConfReply { retval: -2 }).await;
-        vpp.answer(context.wrapping_add(77), &LbFlushVipReply { retval: -3 })
-            .await;
+        vpp.answer(context.wrapping_add(77), &LbFlushVipReply { retval: -3 }).await;
         vpp.frames.send(Bytes::new()).await.unwrap();
         vpp.frames.send(Bytes::from_static(&[0, 1, 2])).await.unwrap();
         vpp.answer(context, &LbFlushVipReply { retval: 0 }).await;
@@ -262,10 +197,7 @@ async fn a_dump_gives_every_details_up_to_its_ping() {
         for number in 0..40_000 {
             vpp.answer(context, &details(number)).await;
             if number % 1000 == 0 {
-                vpp.frames
-                    .send(encode_reply(UNKNOWN_ID, context, &details(0)))
-                    .await
-                    .unwrap();
+                vpp.frames.send(encode_reply(UNKNOWN_ID, context, &details(0))).await.unwrap();
                 vpp.answer(context.wrapping_add(77), &details(0)).await;
             }
         }
@@ -283,11 +215,7 @@ async fn a_dump_gives_every_details_up_to_its_ping() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dump_without_an_end_is_cut_off() {
-    let (client, mut vpp) = connected(ConnectOptions {
-        max_details: 10,
-        ..ConnectOptions::default()
-    })
-    .await;
+    let (client, mut vpp) = connected(ConnectOptions { max_details: 10, ..ConnectOptions::default() }).await;
     let server = async {
         let (context, _) = vpp.request::<LbVipDump>().await;
         let (ping, _) = vpp.request::<ControlPing>().await;
@@ -299,10 +227,7 @@ async fn a_dump_without_an_end_is_cut_off() {
     };
     let caller = async {
         let error = client.dump(LbVipDump::default()).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "lb_vip_dump was answered with more than 10 details"
-        );
+        assert_eq!(error.to_string(), "lb_vip_dump was answered with more than 10 details");
         client.ping().await.unwrap();
     };
     tokio::join!(server, caller);
@@ -321,21 +246,10 @@ async fn a_caller_that_gives_up_leaves_the_connection_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_beyond_the_limit_is_not_sent() {
-    let options = ConnectOptions {
-        max_body: 60_000,
-        ..ConnectOptions::default()
-    };
+    let options = ConnectOptions { max_body: 60_000, ..ConnectOptions::default() };
     let (client, mut vpp) = connected(options).await;
-    let error = client
-        .call(CliInband {
-            cmd: "x".repeat(70_000).into(),
-        })
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cli_inband of 70014 bytes, at most 60000 can be sent"
-    );
+    let error = client.call(CliInband { cmd: "x".repeat(70_000).into() }).await.unwrap_err();
+    assert_eq!(error.to_string(), "cli_inband of 70014 bytes, at most 60000 can be sent");
     let (_, ping) = tokio::join!(vpp.pong(), client.ping());
     assert_eq!(ping.unwrap().client_index, CLIENT_INDEX);
 }
@@ -360,15 +274,9 @@ async fn an_end_that_does_not_greet_as_vpp_is_refused() {
             vpp.frames.send(answer).await.unwrap();
         } else {
             drop(vpp);
-            return Client::over(ours, "fake", ConnectOptions::default())
-                .await
-                .unwrap_err()
-                .to_string();
+            return Client::over(ours, "fake", ConnectOptions::default()).await.unwrap_err().to_string();
         }
-        Client::over(ours, "fake", ConnectOptions::default())
-            .await
-            .unwrap_err()
-            .to_string()
+        Client::over(ours, "fake", ConnectOptions::default()).await.unwrap_err().to_string()
     };
     let other_id = encode_reply(17, 0, &LbConfReply { retval: 0 });
     let error = failure(Some(other_id)).await;
@@ -376,52 +284,28 @@ async fn an_end_that_does_not_greet_as_vpp_is_refused() {
         error,
         "no handshake with VPP at fake: message id 17 found, expected 16 (sockclnt_create_reply)"
     );
-    let refused = SockclntCreateReply {
-        client_index: 0,
-        context: 0,
-        response: -1,
-        index: 0,
-        table: Vec::new(),
-    };
+    let refused =
+        SockclntCreateReply { client_index: 0, context: 0, response: -1, index: 0, table: Vec::new() };
     let error = failure(Some(encode_bare(SOCKCLNT_CREATE_REPLY_ID, &refused))).await;
     assert!(error.ends_with("response -1 found, expected 0"), "{error}");
-    let empty = SockclntCreateReply {
-        response: 0,
-        ..refused
-    };
+    let empty = SockclntCreateReply { response: 0, ..refused };
     let error = failure(Some(encode_bare(SOCKCLNT_CREATE_REPLY_ID, &empty))).await;
     assert_eq!(error, "this VPP does not have the message control_ping_51077d14");
     let error = failure(Some(Bytes::from_static(&[0, 16, 0]))).await;
-    assert!(
-        error.contains("sockclnt_create_reply: field client_index at byte 2"),
-        "{error}"
-    );
+    assert!(error.contains("sockclnt_create_reply: field client_index at byte 2"), "{error}");
     assert!(failure(None).await.starts_with("no handshake with VPP at fake"));
 
-    let long = ConnectOptions {
-        name: "x".repeat(64),
-        ..ConnectOptions::default()
-    };
+    let long = ConnectOptions { name: "x".repeat(64), ..ConnectOptions::default() };
     let error = Client::over(duplex(64).0, "fake", long).await.unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("string of 64 bytes found, at most 63 fit the field"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("string of 64 bytes found, at most 63 fit the field"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_end_is_given_up_in_time() {
     let (ours, _theirs) = duplex(4096);
     let start = Instant::now();
-    let error = Client::over(ours, "fake", ConnectOptions::default())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "VPP at fake did not complete the handshake within 5s"
-    );
+    let error = Client::over(ours, "fake", ConnectOptions::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), "VPP at fake did not complete the handshake within 5s");
     assert_eq!(start.elapsed().as_secs(), 5);
 }
 
@@ -429,13 +313,8 @@ async fn a_silent_end_is_given_up_in_time() {
 async fn a_real_socket_works_and_a_missing_one_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("api.sock");
-    let error = Client::connect(&path, ConnectOptions::default())
-        .await
-        .unwrap_err();
-    let expected = format!(
-        "cannot connect to VPP's API socket {}: No such file",
-        path.display()
-    );
+    let error = Client::connect(&path, ConnectOptions::default()).await.unwrap_err();
+    let expected = format!("cannot connect to VPP's API socket {}: No such file", path.display());
     assert!(error.to_string().starts_with(&expected), "{error}");
 
     let listener = UnixListener::bind(&path).unwrap();
@@ -452,11 +331,6 @@ async fn a_real_socket_works_and_a_missing_one_is_named() {
         assert!(replies.into_iter().all(|reply| reply.unwrap().vpe_pid == PID));
         client.closed().await
     };
-    let (_, reason) = tokio::join!(server, async {
-        tokio::time::timeout(LIMIT, caller).await.unwrap()
-    });
-    assert!(
-        matches!(reason, DisconnectReason::Closed | DisconnectReason::Read(_)),
-        "{reason}"
-    );
+    let (_, reason) = tokio::join!(server, async { tokio::time::timeout(LIMIT, caller).await.unwrap() });
+    assert!(matches!(reason, DisconnectReason::Closed | DisconnectReason::Read(_)), "{reason}");
 }

@@ -26,16 +26,7 @@ fn a_body_is_taken_whatever_else_its_header_says() {
 fn a_hostile_length_is_refused_by_its_header_alone() {
     let mut stream = header(u32::MAX);
     let error = FrameCodec::default().decode(&mut stream).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            FrameError::TooLong {
-                length: 0xffff_ffff,
-                max_body: 0x400_0000
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, FrameError::TooLong { length: 0xffff_ffff, max_body: 0x400_0000 }), "{error}");
 }
 
 #[test]
@@ -48,19 +39,8 @@ fn a_long_body_is_reserved_only_as_it_arrives() {
 #[test]
 fn too_long_a_body_is_not_sent() {
     let mut stream = BytesMut::new();
-    let error = FrameCodec { max_body: 4 }
-        .encode(Bytes::from_static(b"abcde"), &mut stream)
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            FrameError::TooLong {
-                length: 5,
-                max_body: 4
-            }
-        ),
-        "{error}"
-    );
+    let error = FrameCodec { max_body: 4 }.encode(Bytes::from_static(b"abcde"), &mut stream).unwrap_err();
+    assert!(matches!(error, FrameError::TooLong { length: 5, max_body: 4 }), "{error}");
     assert!(stream.is_empty());
 }
 
@@ -69,22 +49,10 @@ fn an_end_inside_a_frame_is_told() {
     let mut stream = header(8);
     stream.put_slice(b"abc");
     let error = FrameCodec::default().decode_eof(&mut stream).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the stream ended inside a frame, 19 of 24 bytes were received"
-    );
+    assert_eq!(error.to_string(), "the stream ended inside a frame, 19 of 24 bytes were received");
     let mut stream = BytesMut::from(&[0; 5][..]);
     let error = FrameCodec::default().decode_eof(&mut stream).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            FrameError::Truncated {
-                received: 5,
-                expected: HEADER_LENGTH
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, FrameError::Truncated { received: 5, expected: HEADER_LENGTH }), "{error}");
 }
 
 proptest! {

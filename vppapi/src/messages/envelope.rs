@@ -37,14 +37,7 @@ wire_struct! {
 /// The body of a request or dump.
 #[must_use]
 pub fn encode_request<M: Message>(id: u16, client_index: u32, context: u32, message: &M) -> Bytes {
-    encode_with_head(
-        &RequestHead {
-            id,
-            client_index,
-            context,
-        },
-        message,
-    )
+    encode_with_head(&RequestHead { id, client_index, context }, message)
 }
 
 /// The body of a reply or details.

@@ -59,16 +59,8 @@ impl Wire for IpRoute {
         let prefix = reader.field("prefix")?;
         let path_count = reader.field::<u8>("n_paths")?;
         let source = reader.field("src")?;
-        let paths = (0..path_count)
-            .map(|_| reader.field("paths"))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            table_id,
-            stats_index,
-            prefix,
-            source,
-            paths,
-        })
+        let paths = (0..path_count).map(|_| reader.field("paths")).collect::<Result<_, _>>()?;
+        Ok(Self { table_id, stats_index, prefix, source, paths })
     }
 }
 

@@ -209,28 +209,13 @@ wire_struct! {
     }
 }
 
-const EVERY_VIP: VipId = VipId {
-    prefix: Prefix {
-        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        length: 0,
-    },
-    protocol: 0,
-    port: 0,
-};
+const EVERY_VIP: VipId =
+    VipId { prefix: Prefix { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 0 }, protocol: 0, port: 0 };
 
 impl Default for LbVipDump {
     fn default() -> Self {
-        let VipId {
-            prefix,
-            protocol,
-            port,
-        } = EVERY_VIP;
-        Self {
-            prefix,
-            prefix_matcher: PrefixMatcher::default(),
-            protocol,
-            port,
-        }
+        let VipId { prefix, protocol, port } = EVERY_VIP;
+        Self { prefix, prefix_matcher: PrefixMatcher::default(), protocol, port }
     }
 }
 

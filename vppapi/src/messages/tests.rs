@@ -27,31 +27,21 @@ impl Recorded {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
 /// The recorded conversation with VPP 26.10, frame by frame.
 fn recording() -> Vec<Recorded> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/api-26.10.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Decodes a body as the named message, and encodes what came out.
 fn recode(name: &str, body: &[u8]) -> Result<Bytes, DecodeError> {
     fn request<M: Message>(body: &[u8]) -> Result<Bytes, DecodeError> {
         let (client_index, context, message) = decode_request::<M>(body)?;
-        Ok(encode_request(
-            message_id(body).unwrap(),
-            client_index,
-            context,
-            &message,
-        ))
+        Ok(encode_request(message_id(body).unwrap(), client_index, context, &message))
     }
     fn reply<M: Message>(body: &[u8]) -> Result<Bytes, DecodeError> {
         let (context, message) = decode_reply::<M>(body)?;
@@ -98,11 +88,7 @@ fn reply<M: Message>(frames: &[Recorded], index: usize) -> (u32, M) {
 }
 
 fn vip(address: &str, protocol: u8, port: u16) -> VipId {
-    VipId {
-        prefix: Prefix::host(address.parse().unwrap()),
-        protocol,
-        port,
-    }
+    VipId { prefix: Prefix::host(address.parse().unwrap()), protocol, port }
 }
 
 #[test]
@@ -120,11 +106,7 @@ fn every_recorded_frame_decodes_and_encodes_to_the_same_bytes() {
         stream.extend_from_slice(&body);
         let sent = stream.clone();
         let mut codec = FrameCodec::default();
-        assert_eq!(
-            codec.decode(&mut stream).unwrap().unwrap(),
-            body,
-            "frame {number}"
-        );
+        assert_eq!(codec.decode(&mut stream).unwrap().unwrap(), body, "frame {number}");
         assert!(stream.is_empty());
         codec.encode(again, &mut stream).unwrap();
         assert_eq!(stream[8..], sent[8..], "frame {number}: header");
@@ -136,23 +118,13 @@ fn every_recorded_frame_decodes_and_encodes_to_the_same_bytes() {
 fn the_handshake_carries_the_whole_table() {
     let frames = recording();
     let create: SockclntCreate = decode_bare(&nth(&frames, "sockclnt_create", 0).body()).unwrap();
-    assert_eq!(
-        (create.context, create.name.as_str().as_ref()),
-        (124, "maglev-vectors")
-    );
+    assert_eq!((create.context, create.name.as_str().as_ref()), (124, "maglev-vectors"));
     let body = nth(&frames, "sockclnt_create_reply", 0).body();
     assert_eq!(message_id(&body), Some(SOCKCLNT_CREATE_REPLY_ID));
     let created: SockclntCreateReply = decode_bare(&body).unwrap();
-    assert_eq!(
-        (created.client_index, created.context, created.response),
-        (0, 124, 0)
-    );
+    assert_eq!((created.client_index, created.context, created.response), (0, 124, 0));
     assert_eq!((created.index, created.table.len()), (0x8000_0001, 886));
-    let listed: BTreeSet<String> = created
-        .table
-        .iter()
-        .map(|entry| entry.name_crc.to_string())
-        .collect();
+    let listed: BTreeSet<String> = created.table.iter().map(|entry| entry.name_crc.to_string()).collect();
     assert_eq!(listed.len(), 886);
     for name_crc in name_crcs() {
         assert!(listed.contains(name_crc), "{name_crc} is not in VPP's table");
@@ -175,19 +147,9 @@ fn version_ping_and_cli_have_the_recorded_values() {
     assert_eq!(version.build_directory.as_str(), "/usr/src/vpp26");
     assert_eq!(
         reply::<ControlPingReply>(&frames, 0),
-        (
-            2,
-            ControlPingReply {
-                retval: 0,
-                client_index: 0x8000_0001,
-                vpe_pid: 6365
-            }
-        )
+        (2, ControlPingReply { retval: 0, client_index: 0x8000_0001, vpe_pid: 6365 })
     );
-    assert_eq!(
-        request::<CliInband>(&frames, 0).1.cmd.as_str(),
-        "show lb vips verbose"
-    );
+    assert_eq!(request::<CliInband>(&frames, 0).1.cmd.as_str(), "show lb vips verbose");
     let (_, text) = reply::<CliInbandReply>(&frames, 0);
     assert_eq!(text.reply.0.len(), 0x69f);
     assert!(text.reply.as_str().starts_with(" ip4-gre4 [1] 203.0.113.10/32\n"));
@@ -200,10 +162,7 @@ fn version_ping_and_cli_have_the_recorded_values() {
 fn configuration_has_the_recorded_values() {
     let frames = recording();
     let unset = reply::<LbConfGetReply>(&frames, 0).1;
-    assert_eq!(
-        (unset.ip4_src_address.to_bits(), unset.ip6_src_address.to_bits()),
-        (u32::MAX, u128::MAX)
-    );
+    assert_eq!((unset.ip4_src_address.to_bits(), unset.ip6_src_address.to_bits()), (u32::MAX, u128::MAX));
     assert_eq!((unset.sticky_buckets_per_core, unset.flow_timeout), (1024, 40));
     let conf = LbConf {
         ip4_src_address: "192.0.2.1".parse().unwrap(),
@@ -233,30 +192,14 @@ fn vip_and_server_requests_have_the_recorded_values() {
         is_del: false,
     };
     assert_eq!(request::<LbAddDelVipV2>(&frames, 0), (6, made));
-    let sticky = LbAddDelVipV2 {
-        vip: vip("2001:db8:1::1", 6, 80),
-        encap: Encap::Gre6,
-        src_ip_sticky: true,
-        ..made
-    };
+    let sticky =
+        LbAddDelVipV2 { vip: vip("2001:db8:1::1", 6, 80), encap: Encap::Gre6, src_ip_sticky: true, ..made };
     assert_eq!(request::<LbAddDelVipV2>(&frames, 2), (8, sticky));
-    let all_ports = LbAddDelVipV2 {
-        vip: vip("203.0.113.12", 255, 0),
-        encap: Encap::Gre6,
-        ..made
-    };
+    let all_ports = LbAddDelVipV2 { vip: vip("203.0.113.12", 255, 0), encap: Encap::Gre6, ..made };
     assert_eq!(request::<LbAddDelVipV2>(&frames, 5), (11, all_ports));
-    let odd = LbAddDelVipV2 {
-        vip: vip("203.0.113.13", 6, 80),
-        new_flows_table_length: 1000,
-        ..made
-    };
+    let odd = LbAddDelVipV2 { vip: vip("203.0.113.13", 6, 80), new_flows_table_length: 1000, ..made };
     assert_eq!(request::<LbAddDelVipV2>(&frames, 7), (0x15, odd));
-    let removed = LbAddDelVipV2 {
-        vip: vip("203.0.113.99", 6, 80),
-        is_del: true,
-        ..made
-    };
+    let removed = LbAddDelVipV2 { vip: vip("203.0.113.99", 6, 80), is_del: true, ..made };
     assert_eq!(request::<LbAddDelVipV2>(&frames, 8), (0x1a, removed));
 
     let added = LbAddDelAsV2 {
@@ -267,30 +210,15 @@ fn vip_and_server_requests_have_the_recorded_values() {
         is_flush: false,
     };
     assert_eq!(request::<LbAddDelAsV2>(&frames, 0), (12, added));
-    let seven = LbAddDelAsV2 {
-        vip: vip("203.0.113.11", 17, 53),
-        weight: 7,
-        ..added
-    };
+    let seven = LbAddDelAsV2 { vip: vip("203.0.113.11", 17, 53), weight: 7, ..added };
     assert_eq!(request::<LbAddDelAsV2>(&frames, 6), (0x12, seven));
-    let flushed = LbAddDelAsV2 {
-        as_address: "10.0.0.2".parse().unwrap(),
-        is_del: true,
-        is_flush: true,
-        ..added
-    };
+    let flushed =
+        LbAddDelAsV2 { as_address: "10.0.0.2".parse().unwrap(), is_del: true, is_flush: true, ..added };
     assert_eq!(request::<LbAddDelAsV2>(&frames, 10), (0x24, flushed));
-    let drained = LbAsSetWeight {
-        vip: added.vip,
-        as_address: "10.0.0.1".parse().unwrap(),
-        weight: 0,
-        is_flush: true,
-    };
+    let drained =
+        LbAsSetWeight { vip: added.vip, as_address: "10.0.0.1".parse().unwrap(), weight: 0, is_flush: true };
     assert_eq!(request::<LbAsSetWeight>(&frames, 3), (0x1e, drained));
-    assert_eq!(
-        request::<LbFlushVip>(&frames, 0),
-        (0x2f, LbFlushVip { vip: added.vip })
-    );
+    assert_eq!(request::<LbFlushVip>(&frames, 0), (0x2f, LbFlushVip { vip: added.vip }));
 }
 
 #[test]
@@ -298,9 +226,7 @@ fn every_recorded_return_value_reads_right() {
     let frames = recording();
     let retvals = |name: &str| -> Vec<i32> {
         let named = frames.iter().filter(|frame| frame.name == name);
-        named
-            .map(|frame| decode_reply::<LbConfReply>(&frame.body()).unwrap().1.retval())
-            .collect()
+        named.map(|frame| decode_reply::<LbConfReply>(&frame.body()).unwrap().1.retval()).collect()
     };
     let vips = retvals(LbAddDelVipV2Reply::NAME_CRC);
     assert_eq!(vips, [0, 0, 0, 0, 0, 0, -81, -70, -6, -81, -73, 0, 0]);
@@ -317,16 +243,10 @@ fn every_recorded_return_value_reads_right() {
 #[test]
 fn dumps_ask_as_recorded_and_their_details_have_the_recorded_values() {
     let frames = recording();
-    let asked = LbVipDump {
-        protocol: 255,
-        ..LbVipDump::default()
-    };
+    let asked = LbVipDump { protocol: 255, ..LbVipDump::default() };
     assert_eq!(request::<LbVipDump>(&frames, 0), (0x1f, asked));
     assert_eq!(request::<LbAsV2Dump>(&frames, 0), (0x20, LbAsV2Dump::default()));
-    assert_eq!(
-        request::<LbAsV2Dump>(&frames, 2).1.vip,
-        vip("2001:db8:1::1", 6, 80)
-    );
+    assert_eq!(request::<LbAsV2Dump>(&frames, 2).1.vip, vip("2001:db8:1::1", 6, 80));
 
     let vips: Vec<(VipId, Encap, u16)> = (0..6)
         .map(|index| {
@@ -349,16 +269,8 @@ fn dumps_ask_as_recorded_and_their_details_have_the_recorded_values() {
     let servers: Vec<(VipId, String, u8, u32)> = (0..8)
         .map(|index| {
             let (context, details) = reply::<LbAsV2Details>(&frames, index);
-            assert_eq!(
-                (context, details.is_used(), details.in_use_since),
-                (0x20, true, 0)
-            );
-            (
-                details.vip,
-                details.as_address.to_string(),
-                details.weight,
-                details.num_buckets,
-            )
+            assert_eq!((context, details.is_used(), details.in_use_since), (0x20, true, 0));
+            (details.vip, details.as_address.to_string(), details.weight, details.num_buckets)
         })
         .collect();
     let expected = [
@@ -374,9 +286,8 @@ fn dumps_ask_as_recorded_and_their_details_have_the_recorded_values() {
     .map(|(vip, address, weight, buckets)| (vip, address.to_owned(), weight, buckets));
     assert_eq!(servers, expected);
 
-    let removed: Vec<bool> = (0..35)
-        .map(|index| !reply::<LbAsV2Details>(&frames, index).1.is_used())
-        .collect();
+    let removed: Vec<bool> =
+        (0..35).map(|index| !reply::<LbAsV2Details>(&frames, index).1.is_used()).collect();
     let ghosts: Vec<usize> = (0..35).filter(|index| removed[*index]).collect();
     assert_eq!(ghosts, [11, 18, 19, 20, 26, 27, 28]);
 }
@@ -385,22 +296,13 @@ fn dumps_ask_as_recorded_and_their_details_have_the_recorded_values() {
 fn a_route_has_the_recorded_values() {
     let frames = recording();
     let prefix = Prefix::host("203.0.113.10".parse().unwrap());
-    let asked = IpRouteLookupV2 {
-        table_id: 0,
-        exact: 1,
-        prefix,
-    };
+    let asked = IpRouteLookupV2 { table_id: 0, exact: 1, prefix };
     assert_eq!(request::<IpRouteLookupV2>(&frames, 0), (0x2e, asked));
     let (context, found) = reply::<IpRouteLookupV2Reply>(&frames, 0);
     assert_eq!((context, found.retval()), (0x2e, 0));
     let route = &found.route;
-    assert_eq!(
-        (route.table_id, route.stats_index, route.prefix, route.source),
-        (0, 8, prefix, 0x17)
-    );
-    let [path] = &route.paths[..] else {
-        panic!("{} paths", route.paths.len())
-    };
+    assert_eq!((route.table_id, route.stats_index, route.prefix, route.source), (0, 8, prefix, 0x17));
+    let [path] = &route.paths[..] else { panic!("{} paths", route.paths.len()) };
     assert_eq!((path.sw_if_index, path.weight, path.preference), (u32::MAX, 1, 0));
 }
 
@@ -410,10 +312,7 @@ fn errors_name_message_field_and_place() {
     let mut body = nth(&frames, LbAsV2Details::NAME_CRC, 0).body();
     body[27] = 9;
     let error = decode_reply::<LbAsV2Details>(&body).unwrap_err();
-    assert_eq!(
-        (error.message(), error.field(), error.offset()),
-        ("lb_as_v2_details", "as_address.af", 27)
-    );
+    assert_eq!((error.message(), error.field(), error.offset()), ("lb_as_v2_details", "as_address.af", 27));
     assert_eq!(
         error.to_string(),
         "lb_as_v2_details: field as_address.af at byte 27: value 9 found, expected 0 (IPv4) or 1 (IPv6)"
@@ -423,10 +322,7 @@ fn errors_name_message_field_and_place() {
     body[27] = 0;
     body.push(0);
     let error = decode_reply::<LbAsV2Details>(&body).unwrap_err();
-    assert_eq!(
-        (error.offset(), error.kind()),
-        (54, DecodeErrorKind::LeftOver { count: 1 })
-    );
+    assert_eq!((error.offset(), error.kind()), (54, DecodeErrorKind::LeftOver { count: 1 }));
     assert!(decode_request_head(&[0; 9]).is_err() && decode_reply_head(&[0; 5]).is_err());
     assert_eq!(message_id(&[1]), None);
 }
@@ -443,26 +339,15 @@ fn an_unknown_encap_does_not_hide_its_vip() {
 
 #[test]
 fn counts_that_exceed_their_field_are_cut() {
-    let entry = TableEntry {
-        id: 1,
-        name_crc: FixedString::new("x_00000000").unwrap(),
-    };
-    let create = SockclntCreateReply {
-        client_index: 0,
-        context: 0,
-        response: 0,
-        index: 0,
-        table: vec![entry; 65540],
-    };
+    let entry = TableEntry { id: 1, name_crc: FixedString::new("x_00000000").unwrap() };
+    let create =
+        SockclntCreateReply { client_index: 0, context: 0, response: 0, index: 0, table: vec![entry; 65540] };
     let again: SockclntCreateReply = decode_bare(&encode_bare(16, &create)).unwrap();
     assert_eq!(again.table.len(), 65535);
 }
 
 fn any_frame() -> impl Strategy<Value = (String, Vec<u8>)> {
-    let frames: Vec<_> = recording()
-        .into_iter()
-        .map(|frame| (frame.name.clone(), frame.body()))
-        .collect();
+    let frames: Vec<_> = recording().into_iter().map(|frame| (frame.name.clone(), frame.body())).collect();
     prop::sample::select(frames)
 }
 

@@ -1,11 +1,8 @@
 use super::{Lookup, MessageTable};
 
 fn table() -> MessageTable {
-    let entries = [
-        (89, "lb_conf_56cd3261"),
-        (93, "lb_add_del_vip_6fa569c7"),
-        (95, "lb_add_del_vip_v2_7c520e0f"),
-    ];
+    let entries =
+        [(89, "lb_conf_56cd3261"), (93, "lb_add_del_vip_6fa569c7"), (95, "lb_add_del_vip_v2_7c520e0f")];
     MessageTable::new(entries.map(|(id, name)| (id, name.to_owned())))
 }
 
@@ -22,26 +19,13 @@ fn ids_and_names_are_found_both_ways() {
 fn another_crc_is_told_from_an_absent_name() {
     let table = table();
     assert_eq!(table.find("lb_conf_56cd3261"), Lookup::Found(89));
-    assert_eq!(
-        table.find("lb_conf_00000000"),
-        Lookup::OtherCrc("lb_conf_56cd3261")
-    );
+    assert_eq!(table.find("lb_conf_00000000"), Lookup::OtherCrc("lb_conf_56cd3261"));
     assert_eq!(table.find("lb_add_del_00000000"), Lookup::Absent);
     assert_eq!(table.find("nothing"), Lookup::Absent);
 }
 
 #[test]
 fn what_is_missing_is_named_with_what_is_there_instead() {
-    let missing = table().missing(&[
-        "lb_conf_00000000",
-        "lb_conf_56cd3261",
-        "lb_as_set_weight_2d89bdbd",
-    ]);
-    assert_eq!(
-        missing,
-        [
-            "lb_conf_00000000 (VPP has lb_conf_56cd3261)",
-            "lb_as_set_weight_2d89bdbd"
-        ]
-    );
+    let missing = table().missing(&["lb_conf_00000000", "lb_conf_56cd3261", "lb_as_set_weight_2d89bdbd"]);
+    assert_eq!(missing, ["lb_conf_00000000 (VPP has lb_conf_56cd3261)", "lb_as_set_weight_2d89bdbd"]);
 }

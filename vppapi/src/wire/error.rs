@@ -40,22 +40,13 @@ pub enum DecodeErrorKind {
 
 impl DecodeError {
     pub(crate) fn new(offset: usize, kind: DecodeErrorKind) -> Self {
-        Self {
-            message: "",
-            field: String::new(),
-            offset,
-            kind,
-        }
+        Self { message: "", field: String::new(), offset, kind }
     }
 
     /// Prefixes the field's path with the name of the field that contains it.
     #[must_use]
     pub fn in_field(mut self, name: &'static str) -> Self {
-        self.field = if self.field.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{name}.{}", self.field)
-        };
+        self.field = if self.field.is_empty() { name.to_owned() } else { format!("{name}.{}", self.field) };
         self
     }
 

@@ -27,21 +27,14 @@ impl<const N: usize> FixedString<N> {
     /// When it is longer than `N - 1` bytes: VPP wants the ending zero.
     pub fn new(text: &str) -> Result<Self, StringTooLong> {
         let mut bytes = [0; N];
-        match bytes
-            .split_last_mut()
-            .and_then(|(_, room)| room.get_mut(..text.len()))
-        {
+        match bytes.split_last_mut().and_then(|(_, room)| room.get_mut(..text.len())) {
             Some(room) => {
                 room.copy_from_slice(text.as_bytes());
                 Ok(Self(bytes))
             }
             None => {
                 let most = N.saturating_sub(1);
-                Err(StringTooLong {
-                    text: text.chars().take(64).collect(),
-                    length: text.len(),
-                    most,
-                })
+                Err(StringTooLong { text: text.chars().take(64).collect(), length: text.len(), most })
             }
         }
     }
@@ -123,10 +116,7 @@ impl Wire for ByteString {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = reader.field::<u32>("length")?;
         let Ok(count) = usize::try_from(count) else {
-            let kind = DecodeErrorKind::BadValue {
-                value: count.into(),
-                expected: "a length below 4 GiB",
-            };
+            let kind = DecodeErrorKind::BadValue { value: count.into(), expected: "a length below 4 GiB" };
             return Err(reader.error(kind));
         };
         Ok(Self(reader.take(count)?.to_vec()))

@@ -26,10 +26,7 @@ fn integers_are_big_endian() {
 
 #[test]
 fn any_nonzero_byte_is_true() {
-    assert_eq!(
-        [0, 1, 2, 255].map(|byte| decode::<bool>(&[byte])),
-        [false, true, true, true]
-    );
+    assert_eq!([0, 1, 2, 255].map(|byte| decode::<bool>(&[byte])), [false, true, true, true]);
     assert_eq!(encode(&true), [1]);
 }
 
@@ -46,10 +43,7 @@ fn a_fixed_string_ends_at_its_first_zero_and_keeps_the_rest() {
 fn a_fixed_string_keeps_room_for_the_ending_zero() {
     assert_eq!(encode(&FixedString::<4>::new("abc").unwrap()), b"abc\0");
     let error = FixedString::<4>::new("abcd").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "string of 4 bytes found, at most 3 fit the field: \"abcd\""
-    );
+    assert_eq!(error.to_string(), "string of 4 bytes found, at most 3 fit the field: \"abcd\"");
     assert!(FixedString::<0>::new("").is_err());
 }
 
@@ -57,13 +51,7 @@ fn a_fixed_string_keeps_room_for_the_ending_zero() {
 fn a_hostile_length_is_an_error_and_no_allocation() {
     let bytes = [0xff, 0xff, 0xff, 0xff, b'x'];
     let error = ByteString::decode(&mut Reader::new(&bytes)).unwrap_err();
-    assert_eq!(
-        error.kind(),
-        DecodeErrorKind::TooShort {
-            wanted: 0xffff_ffff,
-            left: 1
-        }
-    );
+    assert_eq!(error.kind(), DecodeErrorKind::TooShort { wanted: 0xffff_ffff, left: 1 });
     assert_eq!(error.offset(), 4);
 }
 

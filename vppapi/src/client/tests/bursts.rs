@@ -25,12 +25,9 @@ fn mixed_burst() -> Vec<PreparedRequest> {
                 is_del: false,
                 is_flush: false,
             }),
-            2 => PreparedRequest::new(&LbAsSetWeight {
-                vip: vip(low),
-                as_address,
-                weight: 2,
-                is_flush: true,
-            }),
+            2 => {
+                PreparedRequest::new(&LbAsSetWeight { vip: vip(low), as_address, weight: 2, is_flush: true })
+            }
             _ => PreparedRequest::new(&flush(low)),
         }
     };
@@ -40,11 +37,7 @@ fn mixed_burst() -> Vec<PreparedRequest> {
 /// Answers the n-th request of [`mixed_burst`] with 0, or -n where n is a multiple of 10.
 async fn answer_mixed<S: AsyncRead + AsyncWrite + Unpin>(vpp: &mut FakeVpp<S>, number: u16) {
     let [_, low] = number.to_be_bytes();
-    let retval = if number.is_multiple_of(10) {
-        -i32::from(number)
-    } else {
-        0
-    };
+    let retval = if number.is_multiple_of(10) { -i32::from(number) } else { 0 };
     match number % 4 {
         0 => {
             let (context, asked) = vpp.request::<LbAddDelVipV2>().await;
@@ -82,11 +75,7 @@ async fn a_mixed_burst_is_carried_out_in_order_with_each_return_value() {
     assert_eq!(results.len(), 1000);
     for (number, result) in (0_i32..).zip(results) {
         let retval = result.err().map(|error| error.retval().unwrap().0);
-        assert_eq!(
-            retval,
-            (number > 0 && number % 10 == 0).then_some(-number),
-            "request {number}"
-        );
+        assert_eq!(retval, (number > 0 && number % 10 == 0).then_some(-number), "request {number}");
     }
 }
 
@@ -95,17 +84,9 @@ async fn what_the_table_lacks_fails_alone_in_a_burst() {
     let mut table = whole_table();
     table.retain(|name| name != LbAsSetWeight::NAME_CRC);
     let (client, mut vpp) = connected_with(ConnectOptions::default(), table, 4096).await;
-    let weight = LbAsSetWeight {
-        vip: vip(1),
-        as_address: [10, 0, 0, 1].into(),
-        weight: 1,
-        is_flush: false,
-    };
-    let burst = vec![
-        PreparedRequest::new(&flush(1)),
-        PreparedRequest::new(&weight),
-        PreparedRequest::new(&flush(2)),
-    ];
+    let weight = LbAsSetWeight { vip: vip(1), as_address: [10, 0, 0, 1].into(), weight: 1, is_flush: false };
+    let burst =
+        vec![PreparedRequest::new(&flush(1)), PreparedRequest::new(&weight), PreparedRequest::new(&flush(2))];
     assert_eq!(burst[1].name(), "lb_as_set_weight");
     let server = async {
         for number in 1..3 {
@@ -121,11 +102,7 @@ async fn what_the_table_lacks_fails_alone_in_a_burst() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_than_the_limit_is_in_flight() {
-    let (client, mut vpp) = connected(ConnectOptions {
-        max_in_flight: 7,
-        ..ConnectOptions::default()
-    })
-    .await;
+    let (client, mut vpp) = connected(ConnectOptions { max_in_flight: 7, ..ConnectOptions::default() }).await;
     let server = async {
         for round in 0..3 {
             let mut contexts = Vec::new();
@@ -146,11 +123,7 @@ async fn no_more_than_the_limit_is_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_burst_may_take_longer_than_one_timeout() {
-    let (client, mut vpp) = connected(ConnectOptions {
-        max_in_flight: 4,
-        ..ConnectOptions::default()
-    })
-    .await;
+    let (client, mut vpp) = connected(ConnectOptions { max_in_flight: 4, ..ConnectOptions::default() }).await;
     let start = Instant::now();
     let server = async {
         for _ in 0..10 {
@@ -188,47 +161,32 @@ async fn a_request_that_vpp_drops_times_out_alone() {
     let (_, (lost, took)) = tokio::join!(server, caller);
     assert!(lost[0].is_ok());
     assert!(matches!(lost[1], Err(ClientError::Timeout { sent: true, .. })));
-    assert_eq!(
-        took, 6,
-        "the limit counts from the answer before it, not from those that overtook it"
-    );
+    assert_eq!(took, 6, "the limit counts from the answer before it, not from those that overtook it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_long_burst_to_a_silent_vpp_fails_at_once_when_the_time_is_over() {
-    let options = ConnectOptions {
-        max_in_flight: 100,
-        ..ConnectOptions::default()
-    };
+    let options = ConnectOptions { max_in_flight: 100, ..ConnectOptions::default() };
     let (client, _vpp) = connected(options).await;
     let start = Instant::now();
     let burst = [flush(1); 3000];
     let (results, others) = tokio::join!(client.call_all(&burst), client.call_all(&burst));
     assert_eq!(start.elapsed().as_secs(), 5);
     let sent = |results: &[Result<_, ClientError>]| {
-        let sent = results
-            .iter()
-            .filter(|result| matches!(result, Err(ClientError::Timeout { sent: true, .. })));
-        let unsent = results
-            .iter()
-            .filter(|result| matches!(result, Err(ClientError::Timeout { sent: false, .. })));
+        let sent =
+            results.iter().filter(|result| matches!(result, Err(ClientError::Timeout { sent: true, .. })));
+        let unsent =
+            results.iter().filter(|result| matches!(result, Err(ClientError::Timeout { sent: false, .. })));
         (sent.count(), unsent.count())
     };
     assert_eq!((sent(&results), sent(&others)), ((100, 2900), (0, 3000)));
     let error = results[2999].as_ref().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "lb_flush_vip was not sent, because VPP answered nothing for 5s"
-    );
+    assert_eq!(error.to_string(), "lb_flush_vip was not sent, because VPP answered nothing for 5s");
 }
 
 #[tokio::test(start_paused = true)]
 async fn bursts_of_two_handles_do_not_mix() {
-    let (client, mut vpp) = connected(ConnectOptions {
-        max_in_flight: 3,
-        ..ConnectOptions::default()
-    })
-    .await;
+    let (client, mut vpp) = connected(ConnectOptions { max_in_flight: 3, ..ConnectOptions::default() }).await;
     let other = client.clone();
     let server = async {
         let mut order = Vec::new();

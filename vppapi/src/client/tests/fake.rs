@@ -47,9 +47,7 @@ pub(super) async fn connected_with(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self {
-            frames: Framed::new(stream, FrameCodec::default()),
-        }
+        Self { frames: Framed::new(stream, FrameCodec::default()) }
     }
 
     /// Answers handshake and ping. Names of the table that no message here has get ids of their own.
@@ -59,15 +57,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
         assert_eq!(create.name.as_str(), "vppapi");
         let entry = |(at, name): (usize, String)| {
             let known = name_crcs().any(|known| known == name);
-            let id = if known {
-                id(&name)
-            } else {
-                500 + u16::try_from(at).unwrap()
-            };
-            TableEntry {
-                id,
-                name_crc: FixedString::new(&name).unwrap(),
-            }
+            let id = if known { id(&name) } else { 500 + u16::try_from(at).unwrap() };
+            TableEntry { id, name_crc: FixedString::new(&name).unwrap() }
         };
         let reply = SockclntCreateReply {
             client_index: 0,
@@ -76,10 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
             index: CLIENT_INDEX,
             table: table.into_iter().enumerate().map(entry).collect(),
         };
-        vpp.frames
-            .send(encode_bare(SOCKCLNT_CREATE_REPLY_ID, &reply))
-            .await
-            .unwrap();
+        vpp.frames.send(encode_bare(SOCKCLNT_CREATE_REPLY_ID, &reply)).await.unwrap();
         vpp.pong().await;
         vpp
     }
@@ -101,10 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
     }
 
     pub(super) async fn answer<M: Message>(&mut self, context: u32, message: &M) {
-        self.frames
-            .send(encode_reply(id(M::NAME_CRC), context, message))
-            .await
-            .unwrap();
+        self.frames.send(encode_reply(id(M::NAME_CRC), context, message)).await.unwrap();
     }
 
     /// Takes a ping and answers it.
@@ -114,11 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
     }
 
     pub(super) async fn answer_ping(&mut self, context: u32) {
-        let reply = ControlPingReply {
-            retval: 0,
-            client_index: CLIENT_INDEX,
-            vpe_pid: PID,
-        };
+        let reply = ControlPingReply { retval: 0, client_index: CLIENT_INDEX, vpe_pid: PID };
         self.answer(context, &reply).await;
     }
 }
