@@ -152,6 +152,7 @@ fn read(tree: &Node, report: &mut Report<'_>) -> Option<Config> {
     rules::vips(&frontends, &families, report);
     rules::sources(&lb, &families, report);
     availability::refuse_unavailable(&backends, &checks, report);
+    availability::warn_of_warm_up(&lb, report);
     if frontends.is_empty() {
         report.warning(
             maglev.key_place("frontends").unwrap_or(maglev.place),
@@ -192,7 +193,7 @@ fn maglev_entry<'t>(tree: &'t Node, report: &mut Report<'_>) -> Option<&'t Entry
     }
     let top = Section::open("the file", Place::START, tree, &["maglev"], report);
     let entry = top.entry("maglev");
-    if entry.is_none() {
+    if entry.is_none() && top.is_empty() {
         report.malformed(Place::START, "the file has no `maglev`", help.to_owned());
     }
     entry

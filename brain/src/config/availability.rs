@@ -1,4 +1,4 @@
-//! Which types of checks this version can probe with.
+//! What can be configured, but is not available in this version. Delete a function when its feature is there.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use super::backend::BackendDraft;
 use super::healthcheck::CheckDraft;
 use super::model::CheckKind;
 use super::report::Report;
+use super::settings::LbDraft;
 use super::show;
 
-/// Refuses backends whose check this version cannot do; delete it, with this module, when it can do all.
+/// Refuses backends whose check this version cannot do.
 pub(super) fn refuse_unavailable(
     backends: &BTreeMap<String, BackendDraft>,
     checks: &BTreeMap<String, CheckDraft>,
@@ -45,5 +46,18 @@ pub(super) fn refuse_unavailable(
                 help,
             );
         }
+    }
+}
+
+/// Tells that the warm-up knows no times yet.
+pub(super) fn warn_of_warm_up(lb: &LbDraft, report: &mut Report<'_>) {
+    for &(key, place) in &lb.warm_up {
+        let effect =
+            if key == "startup-min-delay" { "only spreads the first probes" } else { "has no effect" };
+        report.warning(
+            place,
+            format!("`{key}` of `lb` of `vpp` {effect} in this version"),
+            "a frontend is held back until each of its backends has been probed, however long that takes",
+        );
     }
 }

@@ -49,6 +49,15 @@ pub struct Diagnostic {
     pub excerpt: Excerpt,
 }
 
+impl Diagnostic {
+    /// The finding on one line, for logs: `maglev.yaml:7:15: warning: what was found (what would be right)`.
+    pub fn summary(&self) -> String {
+        let Diagnostic { file, line, column, severity, message, .. } = self;
+        let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{file}:{line}:{column}: {severity}: {message}{help}")
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Diagnostic { file, line, column, severity, message, .. } = self;

@@ -38,6 +38,11 @@ impl<'t> Section<'t> {
         Section { title, place, entries }
     }
 
+    /// Whether it has no entries, known or not.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The entry of a key.
     pub(super) fn entry(&self, key: &str) -> Option<&'t Entry> {
         self.entries.iter().find(|entry| entry.key.value == key)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::model::{HealthChecker, LbSettings};
 use super::report::Report;
 use super::section::Section;
-use super::values::{DAY, duration, integer, ipv4, ipv6, netns, power_of_two};
+use super::values::{DAY, duration, in_words, integer, ipv4, ipv6, netns, power_of_two};
 use super::yaml::Place;
 
 /// Keys of `healthchecker:`.
@@ -51,6 +51,8 @@ pub(super) struct LbDraft {
     /// Whether a source is given, be it a wrong one.
     pub(super) ipv4_given: bool,
     pub(super) ipv6_given: bool,
+    /// The keys of the warm-up that are given.
+    pub(super) warm_up: Vec<(&'static str, Place)>,
 }
 
 /// Reads `vpp:`.
@@ -68,6 +70,7 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
         place: maglev.place,
         ipv4_given: false,
         ipv6_given: false,
+        warm_up: Vec::new(),
     };
     let Some(vpp) = maglev.section("vpp", "`vpp`", VPP_KEYS, report) else {
         return draft;
@@ -109,6 +112,8 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
         report,
     );
     startup_delays(&lb, settings, report);
+    let given = |key| Some((key, lb.key_place(key)?));
+    draft.warm_up = ["startup-min-delay", "startup-max-delay"].into_iter().filter_map(given).collect();
     draft
 }
 
@@ -128,10 +133,10 @@ fn startup_delays(lb: &Section<'_>, settings: &mut LbSettings, report: &mut Repo
         report.invalid(
             place,
             format!(
-                "{} is {:?}, and `startup-max-delay` is {:?}, which is less",
+                "{} is {}, and `startup-max-delay` is {}, which is less",
                 lb.subject("startup-min-delay"),
-                settings.startup_min_delay,
-                settings.startup_max_delay
+                in_words(settings.startup_min_delay),
+                in_words(settings.startup_max_delay)
             ),
             "set `startup-max-delay` to at least `startup-min-delay`; both `0s` for no warm-up",
         );

@@ -1,1 +1,83 @@
-//! Tests.
+//! Every rule, with the place and the words of its refusal.
+
+mod accepted;
+mod checks;
+mod documentation;
+mod frontends;
+mod rendering;
+mod robustness;
+mod rules;
+mod shape;
+mod values;
+
+use super::*;
+
+/// A configuration without fault, which the tests change in one place each.
+const FINE: &str = "\
+maglev:
+  vpp:
+    lb:
+      ipv4-src-address: 192.0.2.1
+      flow-timeout: 40s
+  healthchecks:
+    web:
+      type: http
+      interval: 2s
+      params:
+        path: /healthz
+    shell:
+      type: tcp
+      port: 22
+  backends:
+    web1: { address: 10.0.0.1, healthcheck: web }
+    web2: { address: 10.0.0.2, healthcheck: shell }
+  frontends:
+    www:
+      address: 198.51.100.1
+      protocol: tcp
+      port: 80
+      pools:
+        - name: primary
+          backends:
+            web1: {}
+            web2: { weight: 50 }
+";
+
+/// The fine configuration with one part of it replaced by another.
+fn changed(from: &str, to: &str) -> String {
+    assert_eq!(FINE.matches(from).count(), 1, "{from:?} must stand once in the fine configuration");
+    FINE.replace(from, to)
+}
+
+/// All findings, each as `line:column severity: message (help)`, and the exit code.
+fn findings(text: &str) -> (u8, Vec<String>) {
+    let (code, diagnostics) = match parse("maglev.yaml", text) {
+        Ok(loaded) => (0, loaded.warnings),
+        Err(errors) => (errors.exit_code(), errors.diagnostics),
+    };
+    let told = diagnostics.iter().map(|found| {
+        assert_eq!(found.file, "maglev.yaml");
+        let help = found.help.as_deref().unwrap_or("no help");
+        format!("{}:{} {}: {} ({help})", found.line, found.column, found.severity, found.message)
+    });
+    (code, told.collect())
+}
+
+/// Asserts that a text is found not parseable, for exactly these reasons.
+#[track_caller]
+fn not_parseable(text: &str, expected: &[&str]) {
+    assert_eq!(findings(text), (1, expected.iter().map(|line| (*line).to_owned()).collect()));
+}
+
+/// Asserts that a text is found not valid, for exactly these reasons.
+#[track_caller]
+fn not_valid(text: &str, expected: &[&str]) {
+    assert_eq!(findings(text), (2, expected.iter().map(|line| (*line).to_owned()).collect()));
+}
+
+/// Asserts that a text is accepted, with exactly these warnings.
+#[track_caller]
+fn accepted(text: &str, warnings: &[&str]) -> Config {
+    assert_eq!(findings(text), (0, warnings.iter().map(|line| (*line).to_owned()).collect()));
+    parse("maglev.yaml", text).unwrap().config
+}

@@ -140,7 +140,7 @@ pub(super) fn duration(
         }
         Err(Complaint::invalid(
             format!("is {}, which is out of range", show(&found.text)),
-            format!("write a duration from {:?} to {}", bounds.start(), in_words(*bounds.end())),
+            format!("write a duration from {} to {}", in_words(*bounds.start()), in_words(*bounds.end())),
         ))
     }
 }
@@ -148,8 +148,13 @@ pub(super) fn duration(
 /// The longest duration of any setting.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn in_words(duration: Duration) -> String {
-    if duration == DAY { "24h".to_owned() } else { format!("{duration:?}") }
+/// A duration as a configuration spells it.
+pub(super) fn in_words(duration: Duration) -> String {
+    match duration {
+        Duration::ZERO => "0s".to_owned(),
+        DAY => "24h".to_owned(),
+        other => format!("{other:?}"),
+    }
 }
 
 /// Go's format without a sign: one or more of a decimal number and a unit; or 0. `None` also above 2^64 ns.

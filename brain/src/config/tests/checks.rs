@@ -1,0 +1,248 @@
+//! Health checks: their types, and the parameters that fit them.
+
+use super::*;
+
+#[test]
+fn a_check_has_a_type() {
+    not_valid(
+        &changed("      type: tcp\n", ""),
+        &[
+            "12:5 error: health check `shell` has no `type` (set it to one of `tcp`, `http`, `https` and `icmp`)",
+        ],
+    );
+    for (given, help) in [
+        ("ping", "the types are `tcp`, `http`, `https` and `icmp`"),
+        ("TCP", "the types are `tcp`, `http`, `https` and `icmp`"),
+        ("static", "a static backend has no check: leave `healthcheck` out of it"),
+    ] {
+        not_valid(
+            &changed("type: tcp", &format!("type: {given}")),
+            &[&format!(
+                "13:13 error: `type` of health check `shell` is `{given}`, which is not a type of check ({help})"
+            )],
+        );
+    }
+}
+
+#[test]
+fn tcp_needs_a_port_and_icmp_has_none() {
+    not_valid(
+        &changed("      port: 22\n", ""),
+        &["12:5 error: health check `shell` has no `port` (a tcp check needs the port to connect to)"],
+    );
+    let icmp = changed("port: 22\n", "port: 22\n    ping: { type: icmp, port: 7 }\n");
+    let (code, found) = findings(&icmp);
+    assert_eq!(code, 2);
+    assert_eq!(
+        found[1],
+        "15:25 error: `port` of health check `ping` belongs to no check of type `icmp` (ICMP has no ports: leave it out)"
+    );
+}
+
+#[test]
+fn parameters_fit_the_type() {
+    for (of, param, expected) in [
+        (
+            "tcp",
+            "path: /",
+            "`path` of `params` of health check `new` does not belong to type `tcp` (leave it out, or set `type` to `http` or `https`)",
+        ),
+        (
+            "tcp",
+            "headers: {}",
+            "`headers` of `params` of health check `new` does not belong to type `tcp` (leave it out, or set `type` to `http` or `https`)",
+        ),
+        (
+            "http",
+            "sni: x",
+            "`sni` of `params` of health check `new` does not belong to type `http` (leave it out, or set `type` to `tcp` or `https`)",
+        ),
+        (
+            "http",
+            "ssl: true",
+            "`ssl` of `params` of health check `new` does not belong to type `http` (set `type: https` for HTTP over TLS)",
+        ),
+        (
+            "https",
+            "ssl: true",
+            "`ssl` of `params` of health check `new` does not belong to type `https` (leave it out: https is always over TLS)",
+        ),
+        (
+            "icmp",
+            "host: x",
+            "`host` of `params` of health check `new` does not belong to type `icmp` (leave it out, or set `type` to `http` or `https`)",
+        ),
+        (
+            "tcp",
+            "sni: x",
+            "`sni` of `params` of health check `new` is set, but this check does not use TLS (add `ssl: true` beside it, or leave it out)",
+        ),
+        (
+            "tcp",
+            "insecure-skip-verify: true",
+            "`insecure-skip-verify` of `params` of health check `new` is set, but this check does not use TLS (add `ssl: true` beside it, or leave it out)",
+        ),
+    ] {
+        let port = if of == "tcp" { ", port: 1" } else { "" };
+        let text = changed(
+            "port: 22\n",
+            &format!("port: 22\n    new: {{ params: {{ {param} }}, type: {of}{port} }}\n"),
+        );
+        let (code, mut found) = findings(&text);
+        found.retain(|line| !line.contains(" warning: "));
+        assert_eq!((code, found), (2, vec![format!("15:22 error: {expected}")]));
+    }
+}
+
+#[test]
+fn two_spellings_of_one_setting_are_refused() {
+    let text = changed(
+        "port: 22\n",
+        "port: 22\n      params: { ssl: true, sni: a, server-name: a, ssl-verify: true, insecure-skip-verify: false }\n",
+    );
+    let (code, found) = findings(&text);
+    assert_eq!(code, 2);
+    assert_eq!(
+        found[..2],
+        [
+            "15:36 error: `server-name` of `params` of health check `shell` and `sni` are two names of one setting \
+             (keep `sni`)",
+            "15:70 error: `insecure-skip-verify` of `params` of health check `shell` and `ssl-verify` are two names \
+             of one setting (keep `ssl-verify`)",
+        ]
+    );
+}
+
+#[test]
+fn doubtful_times_and_files_are_warned_of() {
+    accepted(
+        &changed("interval: 2s", "interval: 2s\n      timeout: 3s"),
+        &["10:16 warning: `timeout` of health check `web` is 3s, longer than the interval of 2s \
+           (a probe that takes longer than the interval delays the next one: make `timeout` at most `interval`)"],
+    );
+    accepted(&changed("interval: 2s", "interval: 3s\n      timeout: 3s"), &[]);
+    let text = changed(
+        "port: 22\n",
+        "port: 22\n    new: { type: https, params: { ssl-verify: false, ca-file: /ca.pem } }\n",
+    );
+    let (code, found) = findings(&text);
+    assert_eq!(code, 0);
+    assert_eq!(
+        found[1],
+        "15:63 warning: `ca-file` of `params` of health check `new` is set, but certificates are not verified \
+         (leave it out, or set `ssl-verify: true`)"
+    );
+}
+
+/// Parameters of HTTP, at line 11 of the configuration.
+#[test]
+fn parameters_of_http_can_be_put_into_a_request() {
+    let codes = "(write codes from 100 to 599 and ascending ranges of them, like \"200,204,300-399\")";
+    let host = "(write a name or an address, like `www.example.org`, `192.0.2.1` or `[2001:db8::1]`, perhaps with `:port`)";
+    for (param, column, expected) in [
+        ("method: POST", 17, "`method` of P is `POST`, which no check may use (write `GET` or `HEAD`: a check must change nothing on the backend)".to_owned()),
+        ("method: get", 17, "`method` of P is `get`, which no check may use (write `GET` or `HEAD`: a check must change nothing on the backend)".to_owned()),
+        ("path: healthz", 15, "`path` of P is `healthz`, which does not begin with `/` (write the path alone, like `/healthz`; the server's name belongs in `host`)".to_owned()),
+        ("path: /a b", 15, "`path` of P is `/a b`, which has ` ` in it (write this character as `%20`)".to_owned()),
+        ("path: /ä", 15, "`path` of P is `/ä`, which has `ä` in it (write this character as `%C3%A4`)".to_owned()),
+        ("path: '/#top'", 15, "`path` of P is `/#top`, which has `#` in it (leave the fragment out: it is never sent to a server)".to_owned()),
+        ("path: \"/a\\r\\nX: y\"", 15, "`path` of P is `/a\\r\\nX: y`, which has `\\r` in it (write this character as `%0D`)".to_owned()),
+        ("path: /100%", 15, "`path` of P is `/100%`, which has a `%` without two hexadecimal digits (write a percent sign itself as `%25`)".to_owned()),
+        ("host: a b", 15, format!("`host` of P is `a b`, which cannot be a Host header {host}")),
+        ("host: a:b", 15, format!("`host` of P is `a:b`, which cannot be a Host header {host}")),
+        ("host: ''", 15, format!("`host` of P is ``, which cannot be a Host header {host}")),
+        ("host: '2001:db8::1'", 15, format!("`host` of P is `2001:db8::1`, which cannot be a Host header {host}")),
+        ("host: \"a\\r\\nX: y\"", 15, format!("`host` of P is `a\\r\\nX: y`, which cannot be a Host header {host}")),
+        ("response-code: 99", 24, format!("`response-code` of P has `99`, which is not a status code {codes}")),
+        ("response-code: '200,600'", 24, format!("`response-code` of P has `600` in `200,600`, which is not a status code {codes}")),
+        ("response-code: '200,'", 24, format!("`response-code` of P has `` in `200,`, which is not a status code {codes}")),
+        ("response-code: 300-200", 24, format!("`response-code` of P has `300-200`, a range that does not ascend {codes}")),
+        ("response-code: 2xx", 24, format!("`response-code` of P has `2xx`, which is not a status code {codes}")),
+        ("response-code: +200", 24, format!("`response-code` of P has `+200`, which is not a status code {codes}")),
+        ("response-regexp: 'a('", 26, "`response-regexp` of P is `a(`, which is not a regular expression: unclosed group (see https://docs.rs/regex/latest/regex/#syntax; single quotes keep backslashes as they are)".to_owned()),
+        ("response-regexp: '((a{999}){999}){999}'", 26, "`response-regexp` of P is `((a{999}){999}){999}`, which is not a regular expression: Compiled regex exceeds size limit of 10485760 bytes. (see https://docs.rs/regex/latest/regex/#syntax; single quotes keep backslashes as they are)".to_owned()),
+        ("{ method: HEAD, response-regexp: x }", 42, "`response-regexp` of P is set, but an answer to HEAD has no body (set `method: GET`, or leave `response-regexp` out)".to_owned()),
+        ("headers: { 'a b': x }", 20, "`headers` of P has `a b`, which cannot be a header's name (a header's name has letters, digits and `-`, like `X-Probe`)".to_owned()),
+        ("headers: { host: x }", 20, "`headers` of P has `host`, which the probe sets by itself (set `host` beside `headers`)".to_owned()),
+        ("headers: { Transfer-Encoding: chunked }", 20, "`headers` of P has `Transfer-Encoding`, which the probe sets by itself (leave it out)".to_owned()),
+        ("headers: { X-A: 1, x-a: 2 }", 28, "`headers` of P has `x-a` twice: case makes no difference (keep one of the two)".to_owned()),
+        ("headers: { X-A: \"a\\nb\" }", 25, "header `X-A` of `headers` of P is `a\\nb`, which has `\\n` in it (write printable ASCII on one line)".to_owned()),
+        ("headers: { X-A: ' a' }", 25, "header `X-A` of `headers` of P is ` a`, which has white space at an end (leave it out: a server would drop it)".to_owned()),
+    ] {
+        let text = if param.starts_with('{') {
+            FINE.replace("params:\n        path: /healthz", &format!("params:\n        {param}"))
+        } else {
+            changed("path: /healthz", param)
+        };
+        let expected = format!("11:{column} error: {}", expected.replace(" of P ", " of `params` of health check `web` "));
+        not_valid(&text, &[&expected]);
+    }
+    for param in [
+        "host: 192.0.2.1:8080",
+        "host: '[2001:db8::1]'",
+        "host: '[2001:db8::1]:8080'",
+        "host: my_host",
+        "path: '/a/b;c=d?e=[f]&g=%2F'",
+        "headers:",
+    ] {
+        accepted(&changed("path: /healthz", param), &[]);
+    }
+}
+
+#[test]
+fn parameters_of_tls_can_be_used() {
+    for (param, expected) in [
+        (
+            "sni: a b",
+            "`sni` of P is `a b`, which is not a server's name (write a DNS name without port, like `www.example.org`)",
+        ),
+        (
+            "server-name: a..b",
+            "`server-name` of P is `a..b`, which is not a server's name (write a DNS name without port, like `www.example.org`)",
+        ),
+        (
+            "sni: a:443",
+            "`sni` of P is `a:443`, which is not a server's name (write a DNS name without port, like `www.example.org`)",
+        ),
+        (
+            "ca-file: ca.pem",
+            "`ca-file` of P is `ca.pem`, which is not an absolute path (write the whole path of a PEM file, beginning with `/`)",
+        ),
+    ] {
+        let text =
+            changed("port: 22\n", &format!("port: 22\n    new: {{ type: https, params: {{ {param} }} }}\n"));
+        let (code, found) = findings(&text);
+        let expected = expected.replace(" of P ", " of `params` of health check `new` ");
+        assert_eq!(code, 2);
+        assert!(found.iter().any(|line| line.ends_with(&format!(" error: {expected}"))), "{found:#?}");
+    }
+}
+
+#[test]
+fn backends_with_a_check_that_is_not_available_yet_are_refused() {
+    let help = "(this version probes with `tcp` without TLS, `http`, or not at all: a backend without `healthcheck` is up)";
+    for (from, to, place, what) in [
+        ("type: http\n", "type: https\n", "16:45", "web1` uses health check `web`, of type `https`"),
+        (
+            "type: tcp\n      port: 22\n",
+            "type: icmp\n",
+            "16:45",
+            "web2` uses health check `shell`, of type `icmp`",
+        ),
+        (
+            "port: 22\n",
+            "port: 22\n      params: { ssl: true }\n",
+            "18:45",
+            "web2` uses health check `shell`, of type `tcp` with `ssl: true`",
+        ),
+    ] {
+        not_valid(
+            &changed(from, to),
+            &[&format!("{place} error: backend `{what}, which is not available yet {help}")],
+        );
+    }
+    accepted(
+        &changed("port: 22\n", "port: 22\n    ping: { type: icmp }\n"),
+        &[&format!("15:19 warning: health check `ping` has type `icmp`, which is not available yet {help}")],
+    );
+}

@@ -1,0 +1,313 @@
+//! Single values that break a rule.
+
+use super::*;
+
+#[test]
+fn durations_are_spelled_as_go_does() {
+    let interval = |spelled: &str| {
+        parse("maglev.yaml", &changed("interval: 2s", &format!("interval: {spelled}")))
+            .map(|loaded| loaded.config.healthchecks["web"].interval)
+    };
+    for (spelled, nanoseconds) in [
+        ("10ms", 10_000_000),
+        ("1h", 3_600_000_000_000),
+        ("24h", 86_400_000_000_000),
+        ("1m30s", 90_000_000_000),
+        ("1.5s", 1_500_000_000),
+        (".5s", 500_000_000),
+        ("1.s", 1_000_000_000),
+        ("\"250ms\"", 250_000_000),
+        ("1h1m1s1ms1us1ns", 3_661_001_001_001),
+        ("20000us", 20_000_000),
+        ("20000µs", 20_000_000),
+        ("1.0000000019s", 1_000_000_001),
+    ] {
+        assert_eq!(interval(spelled).unwrap().as_nanos(), nanoseconds, "{spelled}");
+    }
+    for wrong in ["5x", "s", "5", "-5s", "+5s", "5 s", "1..5s", ".s", "5s3", "1d", "99999999999h", "5S", "''"]
+    {
+        assert!(interval(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_not_a_duration_or_out_of_range_is_refused() {
+    for (from, to, expected) in [
+        (
+            "interval: 2s",
+            "interval: 2 seconds",
+            "9:17 error: `interval` of health check `web` is `2 seconds`, which is not a duration \
+             (write numbers with units (ms, s, m, h), like `250ms`, `5s` or `1m30s`)",
+        ),
+        (
+            "interval: 2s",
+            "interval: 9ms",
+            "9:17 error: `interval` of health check `web` is `9ms`, which is out of range \
+             (write a duration from 10ms to 24h)",
+        ),
+        (
+            "interval: 2s",
+            "fast-interval: 0",
+            "9:22 error: `fast-interval` of health check `web` is `0`, which is out of range \
+             (write a duration from 10ms to 24h)",
+        ),
+        (
+            "interval: 2s",
+            "down-interval: 25h",
+            "9:22 error: `down-interval` of health check `web` is `25h`, which is out of range \
+             (write a duration from 10ms to 24h)",
+        ),
+        (
+            "interval: 2s",
+            "timeout: 0s",
+            "9:16 error: `timeout` of health check `web` is `0s`, which is out of range \
+             (write a duration from 1ms to 24h)",
+        ),
+        (
+            "flow-timeout: 40s",
+            "flow-timeout: 500ms",
+            "5:21 error: `flow-timeout` of `lb` of `vpp` is `500ms`, which is out of range \
+             (write a duration from 1s to 120s)",
+        ),
+        (
+            "flow-timeout: 40s",
+            "flow-timeout: 121s",
+            "5:21 error: `flow-timeout` of `lb` of `vpp` is `121s`, which is out of range \
+             (write a duration from 1s to 120s)",
+        ),
+        (
+            "flow-timeout: 40s",
+            "flow-timeout: 1.5s",
+            "5:21 error: `flow-timeout` of `lb` of `vpp` is 1.5s, which is not whole seconds \
+             (VPP counts it in seconds: write `1s` to `120s`)",
+        ),
+        (
+            "flow-timeout: 40s",
+            "sync-interval: 99ms",
+            "5:22 error: `sync-interval` of `lb` of `vpp` is `99ms`, which is out of range \
+             (write a duration from 100ms to 24h)",
+        ),
+    ] {
+        not_valid(&changed(from, to), &[expected]);
+    }
+}
+
+#[test]
+fn the_start_is_not_over_before_it_began() {
+    let help = "(set `startup-max-delay` to at least `startup-min-delay`; both `0s` for no warm-up)";
+    for (delays, expected) in [
+        (
+            "startup-min-delay: 31s",
+            format!(
+                "5:26 error: `startup-min-delay` of `lb` of `vpp` is 31s, and `startup-max-delay` is 30s, \
+                 which is less {help}"
+            ),
+        ),
+        (
+            "startup-max-delay: 0",
+            format!(
+                "5:26 error: `startup-min-delay` of `lb` of `vpp` is 5s, and `startup-max-delay` is 0s, \
+                 which is less {help}"
+            ),
+        ),
+        (
+            "startup-max-delay: 25h",
+            "5:26 error: `startup-max-delay` of `lb` of `vpp` is `25h`, which is out of range \
+             (write a duration from 0s to 24h)"
+                .to_owned(),
+        ),
+    ] {
+        let (code, found) = findings(&changed("flow-timeout: 40s", delays));
+        let errors: Vec<&String> = found.iter().filter(|line| line.contains(" error: ")).collect();
+        assert_eq!((code, errors), (2, vec![&expected]));
+    }
+    let none = changed("flow-timeout: 40s", "startup-min-delay: 0\n      startup-max-delay: 0s");
+    assert_eq!(findings(&none).0, 0);
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for (from, to, expected) in [
+        (
+            "port: 22",
+            "port: 0",
+            "14:13 error: `port` of health check `shell` is 0, which is out of range \
+             (write a whole number from 1 to 65535)",
+        ),
+        (
+            "port: 22",
+            "port: 65536",
+            "14:13 error: `port` of health check `shell` is 65536, which is out of range \
+             (write a whole number from 1 to 65535)",
+        ),
+        (
+            "port: 80",
+            "port: -1",
+            "22:13 error: `port` of frontend `www` is -1, which is out of range \
+             (write a whole number from 1 to 65535)",
+        ),
+        (
+            "weight: 50",
+            "weight: 101",
+            "27:29 error: `weight` of backend `web2` of pool 1 of frontend `www` is 101, which is out of range \
+             (write a whole number from 0 to 100)",
+        ),
+        (
+            "port: 22",
+            "port: 22\n      rise: 0",
+            "15:13 error: `rise` of health check `shell` is 0, which is out of range \
+             (write a whole number from 1 to 1000)",
+        ),
+        (
+            "port: 22",
+            "port: 22\n      fall: 1001",
+            "15:13 error: `fall` of health check `shell` is 1001, which is out of range \
+             (write a whole number from 1 to 1000)",
+        ),
+        (
+            "  vpp:\n",
+            "  healthchecker: { transition-history: 0 }\n  vpp:\n",
+            "2:40 error: `transition-history` of `healthchecker` is 0, which is out of range \
+             (write a whole number from 1 to 1000)",
+        ),
+        (
+            "flow-timeout: 40s",
+            "sticky-buckets-per-core: 65535",
+            "5:32 error: `sticky-buckets-per-core` of `lb` of `vpp` is 65535, which is not a power of two \
+             (the nearest ones are 32768 and 65536)",
+        ),
+        (
+            "flow-timeout: 40s",
+            "sticky-buckets-per-core: 33554432",
+            "5:32 error: `sticky-buckets-per-core` of `lb` of `vpp` is 33554432, which is out of range \
+             (write a whole number from 1 to 16777216)",
+        ),
+        (
+            "protocol: tcp",
+            "protocol: tcp\n      new-flows-table-length: 1000",
+            "22:31 error: `new-flows-table-length` of frontend `www` is 1000, which is not a power of two \
+             (the nearest ones are 512 and 1024)",
+        ),
+        (
+            "protocol: tcp",
+            "protocol: tcp\n      new-flows-table-length: 131072",
+            "22:31 error: `new-flows-table-length` of frontend `www` is 131072, which is out of range \
+             (write a whole number from 1 to 65536)",
+        ),
+    ] {
+        not_valid(&changed(from, to), &[expected]);
+    }
+}
+
+#[test]
+fn addresses_stand_for_one_host() {
+    let unicast = "(write the unicast address of one host)";
+    let like = "(write it like `192.0.2.1` or `2001:db8::1`)";
+    for (address, expected) in [
+        ("web1.example.org", format!("is `web1.example.org`, which is not an IP address {like}")),
+        ("010.0.0.1", format!("is `010.0.0.1`, which is not an IP address {like}")),
+        (
+            "10.0.0.1/32",
+            "is `10.0.0.1/32`, which is not an IP address \
+             (write the address alone, without a prefix length or zone: `10.0.0.1`)"
+                .to_owned(),
+        ),
+        ("0.0.0.0", format!("is `0.0.0.0`, the unspecified address {unicast}")),
+        ("\"::\"", format!("is `::`, the unspecified address {unicast}")),
+        ("239.1.2.3", format!("is `239.1.2.3`, a multicast address {unicast}")),
+        ("ff02::1", format!("is `ff02::1`, a multicast address {unicast}")),
+        ("255.255.255.255", format!("is `255.255.255.255`, the broadcast address {unicast}")),
+        (
+            "::ffff:10.0.0.9",
+            "is `::ffff:10.0.0.9`, an IPv4 address in the form of an IPv6 one (write `10.0.0.9`)".to_owned(),
+        ),
+    ] {
+        let place = "20:16 error: `address` of frontend `www`";
+        not_valid(&changed("198.51.100.1", address), &[&format!("{place} {expected}")]);
+        let place = "16:22 error: `address` of backend `web1`";
+        not_valid(&changed("10.0.0.1,", &format!("{address},")), &[&format!("{place} {expected}")]);
+    }
+}
+
+#[test]
+fn sources_are_of_the_right_family() {
+    not_valid(
+        &changed("ipv4-src-address: 192.0.2.1", "ipv4-src-address: 2001:db8::1"),
+        &["4:25 error: `ipv4-src-address` of `lb` of `vpp` is `2001:db8::1`, an IPv6 address \
+           (write an IPv4 address, like `192.0.2.1`)"],
+    );
+    not_valid(
+        &changed("flow-timeout: 40s", "ipv6-src-address: 192.0.2.1"),
+        &["5:25 error: `ipv6-src-address` of `lb` of `vpp` is `192.0.2.1`, an IPv4 address \
+           (write an IPv6 address, like `2001:db8::1`)"],
+    );
+    not_valid(
+        &changed("port: 22", "port: 22\n      probe-ipv4-src: 2001:db8::1\n      probe-ipv6-src: 192.0.2.1"),
+        &[
+            "15:23 error: `probe-ipv4-src` of health check `shell` is `2001:db8::1`, an IPv6 address \
+             (write an IPv4 address, like `192.0.2.1`)",
+            "16:23 error: `probe-ipv6-src` of health check `shell` is `192.0.2.1`, an IPv4 address \
+             (write an IPv6 address, like `2001:db8::1`)",
+        ],
+    );
+}
+
+#[test]
+fn names_are_words() {
+    let help = "(a name has 1 to 64 letters, digits, `.`, `_`, `:`, `-`, `/`, `@` or `+`, all of them ASCII)";
+    let long = "x".repeat(65);
+    for (name, problem) in [
+        ("\"\"", "is ``, which is empty".to_owned()),
+        ("a b", "is `a b`, which has ` ` in it".to_owned()),
+        ("\"a\\eb\"", "is `a\\u{1b}b`, which has `\\u{1b}` in it".to_owned()),
+        ("é", "is `é`, which has `é` in it".to_owned()),
+        ("'\"'", "is `\"`, which has `\"` in it".to_owned()),
+        ("-x", "is `-x`, which begins like an option".to_owned()),
+        (long.as_str(), format!("is `{long}`, which has 65 characters")),
+    ] {
+        let expected = format!("19:5 error: the name of a frontend {problem} {help}");
+        not_valid(&changed("    www:", &format!("    {name}:")), &[&expected]);
+        let expected = format!("24:17 error: `name` of pool 1 of frontend `www` {problem} {help}");
+        not_valid(&changed("name: primary", &format!("name: {name}")), &[&expected]);
+        let used = changed("    web1: { a", &format!("    {name}: {{ a"));
+        let used = used.replace("            web1: {}", &format!("            {name}: {{}}"));
+        not_valid(&used, &[&format!("16:5 error: the name of a backend {problem} {help}")]);
+        let used = changed("    shell:\n", &format!("    {name}:\n"));
+        let used = used.replace("healthcheck: shell", "healthcheck: web");
+        not_valid(&used, &[&format!("12:5 error: the name of a health check {problem} {help}")]);
+    }
+    for name in ["x".repeat(64).as_str(), "_", "1", "web1.example.org:80", "a-b_c/d@e+f", "10.0.0.1"] {
+        accepted(&changed("    www:", &format!("    {name}:")), &[]);
+    }
+}
+
+#[test]
+fn a_namespace_is_a_name_and_not_a_path() {
+    let with = |netns: &str| changed("  vpp:\n", &format!("  healthchecker: {{ netns: {netns} }}\n  vpp:\n"));
+    let config = accepted(&with("dataplane"), &[]);
+    assert_eq!(config.healthchecker.netns.as_deref(), Some("dataplane"));
+    assert_eq!(accepted(&with("''"), &[]).healthchecker.netns, None);
+    for path in ["/run/netns/dataplane", "a/b", ".", ".."] {
+        not_valid(
+            &with(path),
+            &[&format!(
+                "2:27 error: `netns` of `healthchecker` is `{path}`, a path \
+                 (write the name alone, as `ip netns` lists it)"
+            )],
+        );
+    }
+}
+
+#[test]
+fn descriptions_have_one_line() {
+    not_valid(
+        &changed("protocol: tcp", "protocol: tcp\n      description: \"a\\nb\""),
+        &[
+            "22:20 error: `description` of frontend `www` is `a\\nb`, which has a line break or another control \
+           character (write it on one line)",
+        ],
+    );
+    let config =
+        accepted(&changed("protocol: tcp", "protocol: tcp\n      description: Wörter, \"viele\""), &[]);
+    assert_eq!(config.frontends["www"].description, "Wörter, \"viele\"");
+}
