@@ -1,0 +1,107 @@
+//! Where maglev-brain listens, as operators write it.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Address of maglev-brain's gRPC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ServerAddress {
+    /// Host name or address, without brackets. A link-local IPv6 address may have its zone, as `fe80::1%eth0`.
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    Unix(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AddressError {
+    #[error("unix: needs a path behind it, as unix:/run/maglev-brain/brain.sock")]
+    NoPath,
+    #[error("maglev-brain does not speak TLS: use http://HOST:PORT, or HOST:PORT alone")]
+    Tls,
+    #[error("the port is missing: write HOST:PORT, as 127.0.0.1:9090, or unix:PATH for a socket")]
+    NoPort,
+    #[error("{0:?} is no port: ports are 1 to 65535, as in 127.0.0.1:9090")]
+    Port(String),
+    #[error("an IPv6 address stands in brackets before its port, as [::1]:9090")]
+    Brackets,
+    #[error("{0:?} is no host: write a name, an IPv4 address, or an IPv6 address in brackets")]
+    Host(String),
+}
+
+impl FromStr for ServerAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Self::Unix(path.into())) };
+        }
+        if text.starts_with("https://") {
+            return Err(AddressError::Tls);
+        }
+        let plain = text.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+        let (host, port) = match plain.unwrap_or(text).strip_prefix('[') {
+            Some(bracketed) => {
+                let (host, behind) = bracketed.split_once(']').ok_or(AddressError::Brackets)?;
+                if !is_ipv6(host) {
+                    return Err(AddressError::Host(host.to_owned()));
+                }
+                (host, behind.strip_prefix(':').ok_or(AddressError::NoPort)?)
+            }
+            None => {
+                let (host, port) = plain.unwrap_or(text).rsplit_once(':').ok_or(AddressError::NoPort)?;
+                if host.contains(':') {
+                    return Err(AddressError::Brackets);
+                }
+                if !is_name(host) {
+                    return Err(AddressError::Host(host.to_owned()));
+                }
+                (host, port)
+            }
+        };
+        match port.parse() {
+            Ok(0) | Err(_) => Err(AddressError::Port(port.to_owned())),
+            Ok(port) => Ok(Self::Tcp { host: host.to_owned(), port }),
+        }
+    }
+}
+
+/// With or without a zone.
+fn is_ipv6(host: &str) -> bool {
+    let (address, zone) = host.split_once('%').unwrap_or((host, "lo"));
+    address.parse::<Ipv6Addr>().is_ok() && is_name(zone)
+}
+
+/// The resolver has the last word; this keeps out what no host name or IPv4 address can contain.
+fn is_name(host: &str) -> bool {
+    !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+}
+
+impl ServerAddress {
+    /// Authority of the requests' URI. Zones have no place in one, and unix sockets have no authority.
+    pub(crate) fn authority(&self) -> String {
+        match self {
+            Self::Tcp { host, port } => match host.split_once('%') {
+                Some((address, _)) => format!("[{address}]:{port}"),
+                None => self.to_string(),
+            },
+            Self::Unix(_) => "localhost".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

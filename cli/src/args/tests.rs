@@ -1,0 +1,96 @@
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split_whitespace())
+}
+
+#[test]
+fn tree_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_is_understood() {
+    for (line, expected) in [
+        ("maglevc show frontends", "Show(Frontends { name: None })"),
+        ("maglevc show frontends shop", "Show(Frontends { name: Some(\"shop\") })"),
+        ("maglevc show backends", "Show(Backends { name: None })"),
+        ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\") })"),
+        ("maglevc show vpp info", "Show(Vpp(Info))"),
+        ("maglevc show vpp lb state", "Show(Vpp(Lb(State)))"),
+    ] {
+        assert_eq!(format!("{:?}", parse(line).unwrap().command), expected, "{line}");
+    }
+}
+
+#[test]
+fn prefixes_of_words_suffice() {
+    for (short, long) in [
+        ("maglevc sh fr", "maglevc show frontends"),
+        ("maglevc s frontend shop", "maglevc show frontends shop"),
+        ("maglevc sh b", "maglevc show backends"),
+        ("maglevc sh v i", "maglevc show vpp info"),
+        ("maglevc sh v l s", "maglevc show vpp lb state"),
+    ] {
+        let command = |line| format!("{:?}", parse(line).unwrap().command);
+        assert_eq!(command(short), command(long), "{short}");
+    }
+}
+
+#[test]
+fn options_are_taken_anywhere() {
+    for line in [
+        "maglevc --json --server unix:/run/x.sock --timeout 250ms --color never show backends web1",
+        "maglevc show --json backends --server unix:/run/x.sock web1 --timeout 250ms --color never",
+    ] {
+        let options = parse(line).unwrap().options;
+        assert!(options.json, "{line}");
+        assert_eq!(options.server, ServerAddress::Unix("/run/x.sock".into()), "{line}");
+        assert_eq!(options.timeout, Duration::from_millis(250), "{line}");
+        assert_eq!(options.color, Color::Never, "{line}");
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_help() {
+    let options = parse("maglevc show backends").unwrap().options;
+    assert_eq!(options.server.to_string(), "127.0.0.1:9090");
+    assert_eq!(options.timeout, Duration::from_secs(5));
+    assert_eq!((options.json, options.color), (false, Color::Auto));
+}
+
+#[test]
+fn wrong_lines_are_refused() {
+    for (line, kind) in [
+        ("maglevc shw backends", ErrorKind::InvalidSubcommand),
+        ("maglevc show frontends a b", ErrorKind::UnknownArgument),
+        ("maglevc show vpp lb", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("maglevc", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("maglevc --server ::1:9090 show backends", ErrorKind::ValueValidation),
+        ("maglevc --timeout 0s show backends", ErrorKind::ValueValidation),
+        ("maglevc --timeout 5 show backends", ErrorKind::ValueValidation),
+        ("maglevc --color red show backends", ErrorKind::InvalidValue),
+    ] {
+        assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
+    }
+    let error = parse("maglevc --server ::1:9090 show backends").unwrap_err().to_string();
+    assert!(error.contains("in brackets before its port, as [::1]:9090"), "{error}");
+}
+
+#[test]
+fn help_has_examples_that_are_understood() {
+    let help = Cli::command().render_help().to_string();
+    assert!(help.contains("MAGLEV_SERVER"), "{help}");
+    let examples = EXAMPLES.lines().filter_map(|line| line.strip_prefix("  maglevc"));
+    let mut count = 0;
+    for example in examples {
+        let words = example.split("   ").next().unwrap().split('|').next().unwrap();
+        let line = format!("maglevc{words}");
+        assert!(parse(&line).is_ok(), "{line}");
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}

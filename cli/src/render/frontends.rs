@@ -1,0 +1,128 @@
+//! `show frontends`.
+
+use std::collections::BTreeMap;
+
+use maglev_proto::{BackendState, Frontend, FrontendState, Pool, PoolBackend, SyncState};
+
+use super::{service, state, yes_or_no};
+use crate::style::{Palette, Tone, printable};
+use crate::table::{Cell, Column, Properties, Table};
+
+/// A line each.
+pub(super) fn list(frontends: &[Frontend], palette: Palette) -> String {
+    if frontends.is_empty() {
+        return "No frontends are configured.\n".to_owned();
+    }
+    let columns = [
+        Column::Left("Name"),
+        Column::Left("VIP"),
+        Column::Left("Service"),
+        Column::Left("State"),
+        Column::Left("Active pool"),
+        Column::Left("Sync"),
+        Column::Right("Up/Total"),
+    ];
+    let rows = frontends.iter().map(|frontend| {
+        let (up, total) = backends_up(frontend);
+        [
+            Cell::new(&frontend.name),
+            Cell::new(&frontend.address),
+            Cell::new(service(&frontend.protocol, frontend.port)),
+            state::<FrontendState>(frontend.state),
+            Cell::or_dash(&frontend.active_pool),
+            state::<SyncState>(frontend.sync),
+            Cell::new(format!("{up}/{total}")),
+        ]
+    });
+    Table::new(columns).with_rows(rows).render(palette)
+}
+
+/// A backend in two pools counts once.
+fn backends_up(frontend: &Frontend) -> (usize, usize) {
+    let backends = frontend.pools.iter().flat_map(|pool| &pool.backends);
+    let states: BTreeMap<_, _> = backends.map(|row| (row.backend.as_str(), row.state())).collect();
+    let up = states.values().filter(|state| **state == BackendState::Up).count();
+    (up, states.len())
+}
+
+/// All about one.
+pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
+    let mut properties = Properties::default();
+    properties.put("Frontend", Cell::new(&frontend.name));
+    if !frontend.description.is_empty() {
+        properties.put("Description", Cell::new(&frontend.description));
+    }
+    let vip = format!("{} {}", frontend.address, service(&frontend.protocol, frontend.port));
+    let active_pool = match frontend.active_pool.as_str() {
+        "" => Cell::toned("none: no backend takes new flows", Tone::Bad),
+        name => Cell::new(name),
+    };
+    properties
+        .put("VIP", Cell::new(vip))
+        .put("State", state::<FrontendState>(frontend.state))
+        .put("Active pool", active_pool)
+        .put("Sync", sync(frontend))
+        .put("Src-IP sticky", yes_or_no(frontend.src_ip_sticky))
+        .put("Flush on down", yes_or_no(frontend.flush_on_down))
+        .put("Table length", Cell::new(table_length(frontend)));
+    let mut text = properties.render(palette);
+    for pool in &frontend.pools {
+        text.push('\n');
+        text.push_str(&pool_rows(pool, pool.name == frontend.active_pool, palette));
+    }
+    if frontend.pools.is_empty() {
+        text.push_str("\nNo pools.\n");
+    }
+    text
+}
+
+fn sync(frontend: &Frontend) -> Cell {
+    let word = frontend.sync();
+    let meaning = match word {
+        SyncState::HeldBack => ": not sent to VPP until every backend is known",
+        SyncState::Pending => ": VPP has not acknowledged it yet",
+        SyncState::Unspecified | SyncState::Synced | SyncState::Failed => "",
+    };
+    let reason =
+        if frontend.sync_error.is_empty() { String::new() } else { format!(": {}", frontend.sync_error) };
+    let words = maglev_proto::words::of::<SyncState>(frontend.sync);
+    Cell::toned(format!("{words}{meaning}{reason}"), super::Toned::tone(&word))
+}
+
+fn table_length(frontend: &Frontend) -> String {
+    let wanted = frontend.new_flows_table_length;
+    match frontend.kept_table_length {
+        0 => format!("{wanted} buckets"),
+        kept => format!("{kept} buckets; the standing VIP keeps them, a new one would have {wanted}"),
+    }
+}
+
+fn pool_rows(pool: &Pool, active: bool, palette: Palette) -> String {
+    let title = format!("Pool {}{}", printable(&pool.name), if active { " (active)" } else { "" });
+    let heading = palette.paint(Tone::Heading, &title);
+    if pool.backends.is_empty() {
+        return format!("{heading}\n  No backends.\n");
+    }
+    let columns = [
+        Column::Left("Backend"),
+        Column::Left("Address"),
+        Column::Left("State"),
+        Column::Right("Configured"),
+        Column::Right("Effective"),
+        Column::Right("Programmed"),
+    ];
+    let rows = pool.backends.iter().map(|row: &PoolBackend| {
+        [
+            Cell::new(&row.backend),
+            Cell::new(&row.address),
+            state::<BackendState>(row.state),
+            Cell::number(row.configured_weight),
+            Cell::number(row.effective_weight),
+            Cell::number(row.programmed_weight),
+        ]
+    });
+    format!("{heading}\n{}", Table::new(columns).indented(2).with_rows(rows).render(palette))
+}
+
+#[cfg(test)]
+mod tests;

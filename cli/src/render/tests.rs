@@ -1,0 +1,66 @@
+use maglev_proto::{ListBackendsResponse, ListFrontendsResponse};
+
+use super::*;
+use crate::samples::{self, NOW};
+use crate::style::Color;
+
+pub(super) const PLAIN: Palette = Palette::of(false);
+pub(super) const COLORED: Palette = Palette::of(true);
+
+const DOCUMENTATION: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/maglevc.md"));
+
+fn answers() -> Vec<Answer> {
+    vec![
+        Answer::Frontends(ListFrontendsResponse { frontends: samples::frontends() }),
+        Answer::Frontend(samples::shop()),
+        Answer::Backends(ListBackendsResponse { backends: samples::backends() }),
+        Answer::Backend(samples::web2()),
+        Answer::VppInfo(samples::vpp_info()),
+        Answer::VppLbState(samples::vpp_lb_state()),
+    ]
+}
+
+fn without_colors(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').unwrap().1)
+}
+
+#[test]
+fn colors_change_nothing_else() {
+    for answer in answers() {
+        let colored = text(&answer, Moment(NOW), COLORED);
+        assert!(colored.contains("\x1b["), "{colored}");
+        assert_eq!(without_colors(&colored), text(&answer, Moment(NOW), PLAIN));
+    }
+}
+
+#[test]
+fn no_line_ends_in_blanks_and_the_last_is_ended() {
+    for answer in answers() {
+        let text = text(&answer, Moment(NOW), PLAIN);
+        assert!(text.lines().all(|line| line.trim_end() == line), "{text}");
+        assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{text}");
+    }
+}
+
+#[test]
+fn documentation_shows_what_is_really_printed() {
+    for answer in answers() {
+        let text = text(&answer, Moment(NOW), Palette::choose(Color::Never, true, None, None));
+        assert!(DOCUMENTATION.contains(&text), "docs/maglevc.md lacks:\n{text}");
+    }
+}
+
+#[test]
+fn tones_follow_the_states() {
+    let tones = [BackendState::Up, BackendState::Down, BackendState::Paused, BackendState::Disabled]
+        .map(|state| state.tone());
+    assert_eq!(tones, [Tone::Good, Tone::Bad, Tone::Warning, Tone::Faint]);
+    let tones = [FrontendState::Up, FrontendState::Down, FrontendState::Unknown].map(|state| state.tone());
+    assert_eq!(tones, [Tone::Good, Tone::Bad, Tone::Warning]);
+    let tones = [SyncState::Synced, SyncState::Failed, SyncState::HeldBack, SyncState::Pending]
+        .map(|state| state.tone());
+    assert_eq!(tones, [Tone::Good, Tone::Bad, Tone::Warning, Tone::Warning]);
+    assert_eq!(state::<BackendState>(99), Cell::toned("unspecified", Tone::Warning));
+}

@@ -1,0 +1,233 @@
+//! A small site, for tests: what maglev-brain would say of it.
+
+use maglev_proto::{
+    AgentInfo, Backend, BackendState, Frontend, FrontendState, HealthCounter, Pool, PoolBackend, ProbeResult,
+    SyncState, Transition, VppApplicationServer, VppInfo, VpplbConf, VpplbState, Vppvip,
+};
+
+/// 2026-11-21T04:12:03.250Z, the present of this site.
+pub(crate) const NOW: u64 = 1_795_234_323_250;
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+fn row(backend: &str, address: &str, state: BackendState, weights: [u32; 3]) -> PoolBackend {
+    let [configured_weight, effective_weight, programmed_weight] = weights;
+    PoolBackend {
+        backend: backend.into(),
+        address: address.into(),
+        state: state.into(),
+        configured_weight,
+        effective_weight,
+        programmed_weight,
+    }
+}
+
+fn pool(name: &str, backends: Vec<PoolBackend>) -> Pool {
+    Pool { name: name.into(), backends }
+}
+
+/// Healthy, held back for an unknown backend, refused by VPP, and down: sorted by name.
+pub(crate) fn frontends() -> Vec<Frontend> {
+    let resolver = Frontend {
+        name: "dns-anycast-resolver-v6".into(),
+        address: "2001:db8:ffff:ffff:ffff:ffff:ffff:53".into(),
+        protocol: "udp".into(),
+        port: 53,
+        state: FrontendState::Unknown.into(),
+        pools: vec![pool(
+            "resolvers",
+            vec![row("res1", "2001:db8::a:1", BackendState::Unknown, [100, 0, 0])],
+        )],
+        sync: SyncState::HeldBack.into(),
+        new_flows_table_length: 1024,
+        ..Frontend::default()
+    };
+    let legacy = Frontend {
+        name: "legacy".into(),
+        address: "203.0.113.20".into(),
+        protocol: "any".into(),
+        state: FrontendState::Up.into(),
+        pools: vec![pool("only", vec![row("old", "10.0.0.9", BackendState::Up, [100, 100, 1])])],
+        active_pool: "only".into(),
+        sync: SyncState::Failed.into(),
+        sync_error: "making the VIP: VPP refused with -73, another port of this prefix has another encap"
+            .into(),
+        new_flows_table_length: 1024,
+        ..Frontend::default()
+    };
+    let mail = Frontend {
+        name: "mail".into(),
+        address: "203.0.113.30".into(),
+        protocol: "tcp".into(),
+        port: 25,
+        state: FrontendState::Down.into(),
+        pools: vec![pool("mx", vec![row("mx1", "10.0.1.1", BackendState::Down, [100, 0, 0])])],
+        sync: SyncState::Pending.into(),
+        new_flows_table_length: 1024,
+        ..Frontend::default()
+    };
+    vec![resolver, legacy, mail, shop()]
+}
+
+/// One backend of its first pool is down, and its table is shorter than wanted.
+pub(crate) fn shop() -> Frontend {
+    let primary = vec![
+        row("web1", "10.0.0.1", BackendState::Up, [100, 100, 2]),
+        row("web2", "10.0.0.2", BackendState::Down, [100, 0, 0]),
+        row("web3", "10.0.0.3", BackendState::Up, [50, 50, 1]),
+    ];
+    let fallback = vec![row("sorry", "10.0.9.1", BackendState::Up, [100, 0, 0])];
+    Frontend {
+        name: "shop".into(),
+        description: "The web shop".into(),
+        address: "203.0.113.10".into(),
+        protocol: "tcp".into(),
+        port: 443,
+        src_ip_sticky: false,
+        flush_on_down: true,
+        state: FrontendState::Up.into(),
+        pools: vec![pool("primary", primary), pool("fallback", fallback)],
+        active_pool: "primary".into(),
+        sync: SyncState::Synced.into(),
+        new_flows_table_length: 4096,
+        kept_table_length: 1024,
+        ..Frontend::default()
+    }
+}
+
+fn probed(name: &str, address: &str, state: BackendState, value: u32, probe: Option<ProbeResult>) -> Backend {
+    Backend {
+        name: name.into(),
+        address: address.into(),
+        healthcheck: "http-alive".into(),
+        state: state.into(),
+        enabled: state != BackendState::Disabled,
+        counter: Some(HealthCounter { value, rise: 2, fall: 3 }),
+        last_probe: probe,
+        transitions: Vec::new(),
+        frontends: vec!["shop".into()],
+    }
+}
+
+fn probe(code: &str, detail: &str, duration_ms: f64) -> Option<ProbeResult> {
+    let passed = code.ends_with("OK");
+    let (code, detail) = (code.into(), detail.into());
+    Some(ProbeResult { passed, code, detail, at_unix_ms: NOW - 2 * SECOND, duration_ms })
+}
+
+fn transition(from: BackendState, to: BackendState, ago: u64, cause: &str) -> Transition {
+    Transition { from: from.into(), to: to.into(), at_unix_ms: NOW - ago, cause: cause.into() }
+}
+
+/// Up, down, unknown, static, disabled: sorted by name.
+pub(crate) fn backends() -> Vec<Backend> {
+    let resolver = probed("res1", "2001:db8:ffff:ffff:ffff:ffff:ffff:1", BackendState::Unknown, 1, None);
+    let sorry = Backend {
+        name: "sorry".into(),
+        address: "10.0.9.1".into(),
+        state: BackendState::Up.into(),
+        enabled: true,
+        counter: Some(HealthCounter { value: 1, rise: 1, fall: 1 }),
+        transitions: vec![transition(BackendState::Unknown, BackendState::Up, 5 * DAY + 3 * HOUR, "static")],
+        frontends: vec!["shop".into()],
+        ..Backend::default()
+    };
+    let mut retired = probed("web4", "10.0.0.4", BackendState::Disabled, 0, None);
+    retired.frontends.clear();
+    vec![resolver, sorry, web1(), web2(), retired]
+}
+
+fn web1() -> Backend {
+    let probe = probe("L7OK", "HTTP 200", 3.1);
+    let mut web1 = probed("web1", "10.0.0.1", BackendState::Up, 4, probe);
+    let age = 2 * HOUR + 14 * MINUTE;
+    web1.transitions = vec![transition(BackendState::Unknown, BackendState::Up, age, "L7OK: HTTP 200")];
+    web1
+}
+
+/// Down since 45 seconds, and used by two frontends.
+pub(crate) fn web2() -> Backend {
+    let probe = probe("L4CON", "connection refused", 0.184);
+    let mut web2 = probed("web2", "10.0.0.2", BackendState::Down, 0, probe);
+    web2.frontends.push("shop-v6".into());
+    let age = 2 * HOUR + 14 * MINUTE;
+    web2.transitions = vec![
+        transition(BackendState::Up, BackendState::Down, 45 * SECOND, "L4CON: connection refused"),
+        transition(BackendState::Unknown, BackendState::Up, age, "L7OK: HTTP 200"),
+    ];
+    web2
+}
+
+/// All well.
+pub(crate) fn vpp_info() -> VppInfo {
+    VppInfo {
+        agent: Some(AgentInfo {
+            connected: true,
+            socket: "/run/maglev/dpagent.sock".into(),
+            version: "0.1.0".into(),
+            ..AgentInfo::default()
+        }),
+        state: "connected".into(),
+        version: "26.10-rc0~374".into(),
+        build_date: "2026-08-12T09:00:00".into(),
+        build_directory: "/build/vpp".into(),
+        pid: 4711,
+        boot_time_unix_ms: NOW - 5 * DAY - 3 * HOUR,
+        connected_unix_ms: NOW - 14 * MINUTE - 2 * SECOND,
+        ..VppInfo::default()
+    }
+}
+
+fn server(address: &str, backend: &str, weight: u32, buckets: u32, flows: u64) -> VppApplicationServer {
+    VppApplicationServer { address: address.into(), backend: backend.into(), weight, buckets, flows }
+}
+
+/// A VIP with a drained server, one over IPv6 that nobody serves, and one that no frontend wants.
+pub(crate) fn vpp_lb_state() -> VpplbState {
+    let vip = |frontend: &str, prefix: &str, port, index, servers| Vppvip {
+        frontend: frontend.into(),
+        prefix: prefix.into(),
+        protocol: "tcp".into(),
+        port,
+        encap: "gre4".into(),
+        src_ip_sticky: false,
+        new_flows_table_length: 1024,
+        index,
+        application_servers: servers,
+    };
+    let shop = vec![
+        server("10.0.0.1", "web1", 2, 683, 1204),
+        server("10.0.0.2", "web2", 0, 0, 17),
+        server("10.0.0.3", "web3", 1, 341, 633),
+        server("10.0.9.1", "sorry", 0, 0, 0),
+    ];
+    let long = "2001:db8:ffff:ffff:ffff:ffff:ffff:10/128";
+    let shop_v6 = Vppvip {
+        encap: "gre6".into(),
+        src_ip_sticky: true,
+        new_flows_table_length: 65_536,
+        application_servers: vec![
+            server("2001:db8::1:1", "web1-v6", 100, 65_535, 9),
+            server("2001:db8:ffff:ffff:ffff:ffff:ffff:2", "web2-v6-in-the-far-hall", 1, 1, 0),
+        ],
+        ..vip("shop-v6", long, 443, 2, Vec::new())
+    };
+    let foreign = vec![server("192.0.2.77", "", 1, 1024, 0)];
+    VpplbState {
+        conf: Some(VpplbConf {
+            ip4_src_address: "192.0.2.1".into(),
+            ip6_src_address: "2001:db8::1".into(),
+            sticky_buckets_per_core: 65_536,
+            flow_timeout_seconds: 40,
+        }),
+        vips: vec![
+            vip("mail", "203.0.113.30/32", 25, 3, Vec::new()),
+            vip("shop", "203.0.113.10/32", 443, 1, shop),
+            shop_v6,
+            Vppvip { protocol: "any".into(), ..vip("", "203.0.113.99/32", 0, 7, foreign) },
+        ],
+    }
+}

@@ -1,0 +1,84 @@
+//! Colours, and text that is safe on a terminal.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What a piece of text means to its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Heading,
+    Good,
+    Warning,
+    Bad,
+    Faint,
+}
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Palette {
+    colored: bool,
+}
+
+impl Palette {
+    pub(crate) const fn of(colored: bool) -> Self {
+        Self { colored }
+    }
+
+    /// `no_color` and `term` are the environment's NO_COLOR and TERM. As no-color.org asks, an empty NO_COLOR
+    /// counts as unset, and the explicit `always` goes before it.
+    pub(crate) fn choose(
+        color: Color,
+        stdout_is_terminal: bool,
+        no_color: Option<&OsStr>,
+        term: Option<&OsStr>,
+    ) -> Self {
+        let wanted = no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb");
+        Self::of(match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => stdout_is_terminal && wanted,
+        })
+    }
+
+    pub(crate) fn paint<'a>(&self, tone: Tone, text: &'a str) -> Cow<'a, str> {
+        let code = match tone {
+            Tone::Plain => return Cow::Borrowed(text),
+            Tone::Heading => 1,
+            Tone::Good => 32,
+            Tone::Warning => 33,
+            Tone::Bad => 31,
+            Tone::Faint => 2,
+        };
+        if self.colored && !text.is_empty() {
+            Cow::Owned(format!("\x1b[{code}m{text}\x1b[0m"))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+}
+
+/// Control characters written out. Details of a check may hold what a backend sent, which must neither drive
+/// the operator's terminal nor break a line of a table.
+pub(crate) fn printable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests;

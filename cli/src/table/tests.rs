@@ -1,0 +1,63 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const PLAIN: Palette = Palette::of(false);
+const COLORED: Palette = Palette::of(true);
+
+#[test]
+fn columns_take_the_width_of_their_longest_cell() {
+    let table = Table::new([Column::Left("Name"), Column::Right("N"), Column::Left("Note")]).with_rows([
+        [Cell::new("a"), Cell::number(7u32), Cell::new("")],
+        [Cell::new("größer"), Cell::number(1234u32), Cell::new("x")],
+    ]);
+    let expected = "\
+Name       N  Note
+a          7
+größer  1234  x
+";
+    assert_eq!(table.render(PLAIN), expected);
+}
+
+#[test]
+fn empty_cell_in_the_middle_keeps_its_place() {
+    let table = Table::new([Column::Left("A"), Column::Right("B"), Column::Left("C")])
+        .indented(2)
+        .with_rows([[Cell::new("1"), Cell::new(""), Cell::new("3")]]);
+    assert_eq!(table.render(PLAIN), "  A  B  C\n  1     3\n");
+}
+
+#[test]
+fn properties_line_up() {
+    let mut properties = Properties::default();
+    properties.put("A", Cell::new("1")).put("Longer", Cell::toned("2", Tone::Good)).put("C", Cell::new(""));
+    assert_eq!(properties.render(PLAIN), "A       1\nLonger  2\nC\n");
+    let colored = "\x1b[1mA\x1b[0m       1\n\x1b[1mLonger\x1b[0m  \x1b[32m2\x1b[0m\n\x1b[1mC\x1b[0m\n";
+    assert_eq!(properties.render(COLORED), colored);
+    assert_eq!(Properties::default().render(PLAIN), "");
+}
+
+fn cell() -> impl Strategy<Value = (String, Tone)> {
+    let tones = [Tone::Plain, Tone::Heading, Tone::Good, Tone::Warning, Tone::Bad, Tone::Faint];
+    ("[a-zß:\\x00-\\x1f]{0,12}", prop::sample::select(tones.to_vec()))
+}
+
+proptest! {
+    /// Whatever is in the first two columns, the third starts at one place in every line.
+    #[test]
+    fn later_columns_start_at_one_place(rows in prop::collection::vec((cell(), cell()), 0..8)) {
+        let rows = rows.iter().map(|((a, a_tone), (b, b_tone))| {
+            [Cell::toned(a, *a_tone), Cell::toned(b, *b_tone), Cell::new("|")]
+        });
+        let rows: Vec<_> = rows.collect();
+        let count = rows.len();
+        let table = Table::new([Column::Left("A"), Column::Right("B"), Column::Left("|")]).with_rows(rows);
+        let text = table.render(PLAIN);
+        let places: Vec<_> = text.lines().map(|line| line.chars().position(|c| c == '|')).collect();
+        prop_assert_eq!(places.len(), count + 1);
+        prop_assert!(places[0].is_some());
+        prop_assert!(places.iter().all(|place| *place == places[0]), "{}", text);
+        let colored = table.render(COLORED);
+        prop_assert_eq!(colored.lines().count(), count + 1);
+    }
+}

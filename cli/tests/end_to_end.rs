@@ -1,0 +1,238 @@
+//! The real program against a maglev-brain with canned answers.
+
+#![allow(clippy::unwrap_used)] // In functions that only tests call.
+
+mod fake_brain;
+#[path = "../src/samples.rs"]
+mod samples;
+
+use std::fs::File;
+use std::process::{Output, Stdio};
+
+use fake_brain::Vpp;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::process::Command;
+
+fn maglevc(server: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maglevc"));
+    command.env_clear().env("MAGLEV_SERVER", server).args(words).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+async fn run(server: &str, words: &[&str]) -> Output {
+    maglevc(server, words).output().await.unwrap()
+}
+
+async fn answer(server: &str, words: &[&str]) -> String {
+    let output = run(server, words).await;
+    let (code, stderr) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Exit code and standard error; nothing may be on standard output.
+async fn refusal(server: &str, words: &[&str]) -> (i32, String) {
+    let output = run(server, words).await;
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{words:?}");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn every_command_over_tcp() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    let frontends = answer(&server, &["show", "frontends"]).await;
+    assert_eq!(frontends.lines().count(), 5);
+    let shop = "shop                     203.0.113.10                          tcp/443  up       primary      \
+                synced          3/4";
+    assert_eq!(frontends.lines().last(), Some(shop));
+    let one = answer(&server, &["show", "frontends", "shop"]).await;
+    assert!(one.contains("  web3     10.0.0.3  up             50         50           1\n"), "{one}");
+    let backends = answer(&server, &["show", "backends"]).await;
+    assert_eq!(backends.lines().count(), 6);
+    let one = answer(&server, &["show", "backends", "web2"]).await;
+    assert!(one.contains("up       down  L4CON: connection refused\n"), "{one}");
+    let info = answer(&server, &["show", "vpp", "info"]).await;
+    assert!(info.contains("VPP version      26.10-rc0~374\n"), "{info}");
+    let state = answer(&server, &["sh", "v", "l", "s"]).await;
+    assert!(state.contains("  10.0.0.1  web1          2      683  66.70%   1204\n"), "{state}");
+}
+
+#[tokio::test]
+async fn json_is_one_document_each() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    for (words, pointer, expected) in [
+        (&["show", "frontends"][..], "/frontends/3/active_pool", "primary"),
+        (&["show", "frontends", "legacy"], "/sync", "failed"),
+        (&["show", "backends"], "/backends/4/state", "disabled"),
+        (&["show", "backends", "web2"], "/transitions/0/to", "down"),
+        (&["show", "vpp", "info"], "/agent/socket", "/run/maglev/dpagent.sock"),
+        (&["show", "vpp", "lb", "state"], "/vips/1/application_servers/0/backend", "web1"),
+    ] {
+        let words = [words, &["--json", "--color", "always"]].concat();
+        let text = answer(&server, &words).await;
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document.pointer(pointer), Some(&Value::from(expected)), "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn ipv6_and_unix_sockets_are_reached() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("brain.sock");
+    fake_brain::on_unix(&path);
+    let by_path = answer(&format!("unix:{}", path.display()), &["show", "frontends"]).await;
+    // Containers often have no IPv6, not even on the loopback interface.
+    if TcpListener::bind("[::1]:0").await.is_ok() {
+        let address = fake_brain::on_tcp("[::1]:0", Vpp::Connected).await;
+        assert_eq!(answer(&format!("http://{address}"), &["show", "frontends"]).await, by_path);
+    }
+    let named = format!("localhost:{}", fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.port());
+    assert_eq!(answer("unix:/nowhere", &["--server", &named, "show", "frontends"]).await, by_path);
+}
+
+#[tokio::test]
+async fn color_is_for_terminals_and_on_demand() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    assert!(!answer(&server, &["show", "frontends"]).await.contains('\x1b'));
+    assert!(answer(&server, &["--color", "always", "show", "frontends"]).await.contains("\x1b[32mup\x1b[0m"));
+}
+
+#[tokio::test]
+async fn unknown_name_is_the_servers_word() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    let expected = "maglevc: there is no frontend \"shp\"; did you mean \"shop\"?\n";
+    assert_eq!(refusal(&server, &["show", "frontends", "shp"]).await, (1, expected.to_owned()));
+    let expected = "maglevc: there is no backend \"web9\"\n";
+    assert_eq!(refusal(&server, &["--json", "show", "backends", "web9"]).await, (1, expected.to_owned()));
+}
+
+#[tokio::test]
+async fn vpp_away_is_the_servers_word() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Away).await.to_string();
+    let expected = "maglevc: VPP is not connected: no such file or directory\n  \
+                    `maglevc show vpp info` tells what is connected\n";
+    assert_eq!(refusal(&server, &["show", "vpp", "lb", "state"]).await, (1, expected.to_owned()));
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let (code, stderr) = refusal(&server, &["show", "frontends"]).await;
+    let expected = format!(
+        "maglevc: cannot connect to {server}: Connection refused\n  is maglev-brain running, and does it listen on \
+         {server} (its --grpc)? name another address with --server or MAGLEV_SERVER\n"
+    );
+    assert_eq!((code, stderr), (3, expected));
+    let directory = tempfile::tempdir().unwrap();
+    let server = format!("unix:{}/brain.sock", directory.path().display());
+    let (code, stderr) = refusal(&server, &["show", "frontends"]).await;
+    let expected =
+        format!("maglevc: cannot connect to {server}: No such file or directory\n  is maglev-brain");
+    assert_eq!(code, 3);
+    assert!(stderr.starts_with(&expected), "{stderr}");
+}
+
+#[tokio::test]
+async fn no_answer_ends_with_the_timeout() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Hanging).await.to_string();
+    let (code, stderr) = refusal(&server, &["--timeout", "200ms", "show", "vpp", "lb", "state"]).await;
+    assert_eq!(code, 3);
+    assert!(stderr.starts_with(&format!("maglevc: no answer from {server} within 200ms\n")), "{stderr}");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mute.sock");
+    let _mute = UnixListener::bind(&path).unwrap();
+    let server = format!("unix:{}", path.display());
+    let (code, stderr) = refusal(&server, &["--timeout", "200ms", "show", "backends"]).await;
+    assert_eq!(code, 3);
+    assert!(stderr.starts_with(&format!("maglevc: no answer from {server} within 200ms\n")), "{stderr}");
+}
+
+/// As a web server does that was taken for maglev-brain.
+#[tokio::test]
+async fn other_protocol_is_told_from_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+    });
+    let (code, stderr) = refusal(&server, &["show", "backends"]).await;
+    assert_eq!(code, 3);
+    assert!(stderr.contains(&format!("connection to {server} broke")), "{stderr}");
+    assert!(stderr.contains("is this its --grpc address?"), "{stderr}");
+}
+
+/// As a server of another gRPC service, or of an older version of this one.
+#[tokio::test]
+async fn unknown_service_is_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let empty = tonic::service::Routes::default();
+    tokio::spawn(tonic::transport::Server::builder().add_routes(empty).serve_with_incoming(incoming));
+    let (code, stderr) = refusal(&server, &["show", "backends"]).await;
+    assert_eq!(code, 1);
+    assert!(
+        stderr.starts_with(&format!("maglevc: the server at {server} does not know this question\n")),
+        "{stderr}"
+    );
+}
+
+#[tokio::test]
+async fn large_site_is_listed() {
+    let server = fake_brain::large(25_000).await.to_string();
+    let text = answer(&server, &["show", "backends"]).await;
+    assert_eq!(text.lines().count(), 25_001);
+}
+
+#[tokio::test]
+async fn reader_that_goes_away_is_no_error() {
+    let server = fake_brain::large(2_000).await.to_string();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child =
+        maglevc(&server, &["show", "backends"]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[tokio::test]
+async fn full_disk_is_an_error() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let child = maglevc(&server, &["show", "backends"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let expected = "maglevc: cannot write the answer: No space left on device\n";
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(1), expected));
+}
+
+#[tokio::test]
+async fn usage_errors_need_no_server() {
+    let (code, stderr) = refusal("unix:/nowhere", &["show", "frontend", "a", "b"]).await;
+    assert_eq!(code, 2);
+    assert!(stderr.contains("unexpected argument 'b'"), "{stderr}");
+    let (code, stderr) = refusal("::1:9090", &["show", "frontends"]).await;
+    assert_eq!(code, 2);
+    assert!(stderr.contains("in brackets before its port, as [::1]:9090"), "{stderr}");
+    let (code, stderr) = refusal("unix:/nowhere", &["show"]).await;
+    assert_eq!(code, 2);
+    assert!(stderr.contains("Usage: maglevc show"), "{stderr}");
+}
+
+#[tokio::test]
+async fn help_and_version_need_no_server() {
+    let help = answer("unix:/nowhere", &["--help"]).await;
+    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+    let version = answer("unix:/nowhere", &["--version"]).await;
+    assert_eq!(version, format!("maglevc {}\n", env!("CARGO_PKG_VERSION")));
+}
