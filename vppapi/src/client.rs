@@ -25,10 +25,11 @@ use tokio::time::timeout;
 
 use crate::frame::DEFAULT_MAX_BODY;
 use crate::messages::{
-    ControlPing, ControlPingReply, Dump, Message, Reply, Request, decode_reply, encode_request,
+    ControlPing, ControlPingReply, Dump, Message, Reply, Request, RequestHead, decode_reply,
 };
 use crate::retval::Retval;
 use crate::table::{Lookup, MessageTable};
+use crate::wire::Writer;
 
 use connection::Connection;
 pub use error::{ClientError, DisconnectReason};
@@ -84,7 +85,6 @@ struct Shared {
     path: PathBuf,
     table: MessageTable,
     client_index: u32,
-    max_body: usize,
     next_context: AtomicU32,
 }
 
@@ -145,7 +145,6 @@ impl Client {
             path: path.into(),
             table: greeted.table,
             client_index: greeted.client_index,
-            max_body: options.max_body,
             next_context: AtomicU32::new(1),
         };
         tokio::spawn(Connection::new(greeted.reader, greeted.writer, options).run(batches, closing));
@@ -229,15 +228,17 @@ impl Client {
     pub async fn dump<D: Dump>(&self, dump: D) -> Result<Vec<D::Details>, ClientError> {
         let (id, details_id) = self.ids(D::NAME_CRC, D::Details::NAME_CRC)?;
         let (ping_id, end_id) = self.ids(ControlPing::NAME_CRC, ControlPingReply::NAME_CRC)?;
-        let context = self.next_context();
-        let bodies = [
-            encode_request(id, self.shared.client_index, context, &dump),
-            encode_request(ping_id, self.shared.client_index, context, &ControlPing {}),
-        ];
+        let mut writer = Writer::new();
+        dump.encode(&mut writer);
         let (answer, answered) = oneshot::channel();
-        let expected = Expected::Details { details_id, end_id };
-        let outgoing =
-            Outgoing { message: D::NAME, context, bodies: bodies.into(), expected, retval: None, answer };
+        let outgoing = Outgoing {
+            message: D::NAME,
+            head: self.head(id),
+            fields: writer.finish(),
+            expected: Expected::Details { details_id, ping_id, end_id },
+            retval: None,
+            answer,
+        };
         self.send(vec![outgoing]).await?;
         let answer = answered.await.unwrap_or_else(|_| Err(self.disconnected()))?;
         let decode = |body| Ok(decode_reply::<D::Details>(body)?.1);
@@ -282,16 +283,10 @@ impl Client {
         answer: oneshot::Sender<Result<Answer, ClientError>>,
     ) -> Result<Outgoing, ClientError> {
         let (id, reply_id) = self.ids(request.name_crc, request.reply_name_crc)?;
-        let context = self.next_context();
-        let body = request.body(id, self.shared.client_index, context);
-        let (length, max_body) = (body.len(), self.shared.max_body);
-        if length > max_body {
-            return Err(ClientError::TooLong { message: request.name, length, max_body });
-        }
         Ok(Outgoing {
             message: request.name,
-            context,
-            bodies: vec![body],
+            head: self.head(id),
+            fields: request.fields,
             expected: Expected::Reply { id: reply_id },
             retval: Some(request.retval),
             answer,
@@ -313,9 +308,11 @@ impl Client {
         Ok((id(name_crc)?, id(answer_crc)?))
     }
 
-    /// Contexts wrap around after 2^32 requests, long after the earlier use has been answered or forgotten.
-    fn next_context(&self) -> u32 {
-        self.shared.next_context.fetch_add(1, Ordering::Relaxed)
+    /// The head of a new request. Contexts wrap around after 2^32 requests, long after the earlier use has been
+    /// answered or forgotten.
+    fn head(&self, id: u16) -> RequestHead {
+        let context = self.shared.next_context.fetch_add(1, Ordering::Relaxed);
+        RequestHead { id, client_index: self.shared.client_index, context }
     }
 
     fn disconnected(&self) -> ClientError {

@@ -58,6 +58,25 @@ pub enum FrameError {
 }
 
 impl FrameCodec {
+    /// Appends a frame, of a body given in parts.
+    ///
+    /// # Errors
+    /// When the body is longer than `max_body`; nothing is appended then.
+    pub fn put(&self, parts: &[&[u8]], stream: &mut BytesMut) -> Result<(), FrameError> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        self.check(length)?;
+        let too_long = |_| FrameError::TooLong { length, max_body: self.max_body };
+        let stated = u32::try_from(length).map_err(too_long)?;
+        stream.reserve(HEADER_LENGTH + length);
+        stream.put_u64(0);
+        stream.put_u32(stated);
+        stream.put_u32(0);
+        for part in parts {
+            stream.put_slice(part);
+        }
+        Ok(())
+    }
+
     /// The length of the frame that `stream` begins with, once its header is there.
     fn frame_length(&self, stream: &[u8]) -> Result<Option<usize>, FrameError> {
         let Some(header) = stream.first_chunk::<HEADER_LENGTH>() else {
@@ -110,15 +129,6 @@ impl Encoder<Bytes> for FrameCodec {
     type Error = FrameError;
 
     fn encode(&mut self, body: Bytes, stream: &mut BytesMut) -> Result<(), FrameError> {
-        self.check(body.len())?;
-        let Ok(length) = u32::try_from(body.len()) else {
-            return Err(FrameError::TooLong { length: body.len(), max_body: self.max_body });
-        };
-        stream.reserve(HEADER_LENGTH + body.len());
-        stream.put_u64(0);
-        stream.put_u32(length);
-        stream.put_u32(0);
-        stream.put_slice(&body);
-        Ok(())
+        self.put(&[&body], stream)
     }
 }

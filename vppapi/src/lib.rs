@@ -1,4 +1,51 @@
-//! VPP's binary API over its unix socket.
+//! VPP's binary API and its stats segment, for async Rust.
+//!
+//! - [`client`]: connects to VPP's API socket; requests, dumps, and bursts of pipelined requests, each with a timeout.
+//! - [`stats`]: maps VPP's counters and reads them without costing VPP anything.
+//! - [`messages`], [`types`], [`wire`], [`frame`]: the protocol itself, without any I/O, in both directions: what a
+//!   server needs as well as a client. All of it may be fed with hostile bytes.
+//! - [`table`], [`retval`]: what a VPP has, and what it answered, in words.
+//!
+//! The messages are those about the connection, the version, the command line and the lb plugin of VPP 26.10. One that
+//! another VPP lacks, or has with another layout, is an error that names it, and is not sent. Nothing here is a policy:
+//! what to ask of VPP, and when to connect again, is the caller's.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use vppapi::client::{Client, ConnectOptions, PreparedRequest};
+//! use vppapi::messages::{LbAddDelAsV2, LbAsSetWeight, LbVipDump, ShowVersion};
+//! use vppapi::stats::StatsSegment;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ConnectOptions { name: "example".to_owned(), ..ConnectOptions::default() };
+//! let vpp = Client::connect("/run/vpp/api.sock", options).await?;
+//! let version = vpp.call(ShowVersion {}).await?;
+//! println!("VPP {}, process {}", version.version, vpp.pid());
+//!
+//! // A dump, then a burst: both requests are on their way before the first is answered.
+//! for found in vpp.dump(LbVipDump::default()).await? {
+//!     let as_address = "192.0.2.7".parse()?;
+//!     let (vip, weight) = (found.vip, 10);
+//!     let add = LbAddDelAsV2 { vip, as_address, weight, is_del: false, is_flush: false };
+//!     let drain = LbAsSetWeight { vip, as_address, weight: 0, is_flush: false };
+//!     let burst = vec![PreparedRequest::new(&add), PreparedRequest::new(&drain)];
+//!     for result in vpp.pipeline(burst).await {
+//!         if let Err(error) = result {
+//!             println!("{vip}: {error}");
+//!         }
+//!     }
+//! }
+//!
+//! let stats = StatsSegment::connect("/run/vpp/stats.sock", Duration::from_secs(5)).await?;
+//! let routes = stats.read(|view| view.combined_counters("/net/route/to")).await?;
+//! println!("{} threads count routes", routes.len());
+//!
+//! let reason = vpp.closed().await;
+//! println!("disconnected: {reason}");
+//! # Ok(())
+//! # }
+//! ```
 
 #[macro_use]
 mod macros;

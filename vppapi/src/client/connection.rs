@@ -9,13 +9,13 @@ use futures::{FutureExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::codec::{Encoder, FramedRead};
+use tokio_util::codec::FramedRead;
 use tracing::{debug, trace};
 
-use super::in_flight::{Finished, InFlight, Outgoing, Received};
+use super::in_flight::{Expected, Finished, InFlight, Outgoing, Received};
 use super::{ClientError, ConnectOptions, DisconnectReason};
 use crate::frame::{FrameCodec, FrameError};
-use crate::messages::decode_reply_head;
+use crate::messages::{RequestHead, decode_reply_head};
 
 /// Bytes written ahead of the socket, beyond which requests wait where they can still be given up.
 const MAX_UNWRITTEN: usize = 256 << 10;
@@ -112,10 +112,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if outgoing.answer.is_closed() {
                 continue;
             }
-            trace!(message = outgoing.message, context = outgoing.context, "request");
-            for body in self.in_flight.send(outgoing, now) {
-                if let Err(error) = self.codec.encode(body, &mut self.unwritten) {
-                    debug!(%error, "request not sent");
+            let Outgoing { message, head, ref fields, expected, .. } = outgoing;
+            trace!(message, context = head.context, "request");
+            let mut written = self.codec.put(&[&head.to_bytes(), fields], &mut self.unwritten);
+            if let Expected::Details { ping_id, .. } = expected {
+                // Same context: what ends the dump is told from the details by its id.
+                let ping = RequestHead { id: ping_id, ..head };
+                written = written.and_then(|()| self.codec.put(&[&ping.to_bytes()], &mut self.unwritten));
+            }
+            match written {
+                Ok(()) => self.in_flight.send(outgoing, now),
+                Err(error) => {
+                    give(outgoing.answer, Err(ClientError::NotSent { message, source: Arc::new(error) }))
                 }
             }
         }
@@ -175,8 +183,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.waiting.extend(batch);
         }
         for outgoing in self.waiting.drain(..) {
-            let Outgoing { message, context, answer, .. } = outgoing;
-            debug!(message, context, "not sent, VPP is silent");
+            let Outgoing { message, head, answer, .. } = outgoing;
+            debug!(message, context = head.context, "not sent, VPP is silent");
             give(answer, Err(ClientError::Timeout { message, after: self.timeout, sent: false }));
         }
     }

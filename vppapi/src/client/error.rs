@@ -45,14 +45,12 @@ pub enum ClientError {
         found: Option<String>,
     },
     /// The request is longer than a frame may be. Nothing was sent.
-    #[error("{message} of {length} bytes, at most {max_body} can be sent")]
-    TooLong {
+    #[error("cannot send {message}: {source}")]
+    NotSent {
         /// The request.
         message: &'static str,
-        /// The length of its body.
-        length: usize,
-        /// The limit.
-        max_body: usize,
+        /// What is wrong with it.
+        source: Arc<FrameError>,
     },
     /// VPP carried the request out with an error.
     #[error("VPP refused {message}: {retval}")]

@@ -3,6 +3,9 @@
 //! VPP answers in order, so an answer shows that VPP is at work on what was sent behind it: that starts the time of
 //! everything behind it anew. What an answer has overtaken was dropped by VPP; its time runs on.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -12,13 +15,14 @@ use tokio::time::Instant;
 
 use super::ClientError;
 use super::prepared::RetvalOf;
+use crate::messages::RequestHead;
 
 /// A request or dump on its way from a handle to the socket.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) message: &'static str,
-    pub(super) context: u32,
-    pub(super) bodies: Vec<Bytes>,
+    pub(super) head: RequestHead,
+    pub(super) fields: Bytes,
     pub(super) expected: Expected,
     pub(super) retval: Option<RetvalOf>,
     pub(super) answer: oneshot::Sender<Result<Answer, ClientError>>,
@@ -29,8 +33,8 @@ pub(super) struct Outgoing {
 pub(super) enum Expected {
     /// One reply.
     Reply { id: u16 },
-    /// Any number of details, then the reply to the ping that was sent behind the dump.
-    Details { details_id: u16, end_id: u16 },
+    /// Any number of details, then the reply to a ping with this id, which is sent right behind the dump.
+    Details { details_id: u16, ping_id: u16, end_id: u16 },
 }
 
 /// The bodies that answered a request: one reply, or the details of a dump.
@@ -99,13 +103,13 @@ impl InFlight {
         self.entries.len()
     }
 
-    /// Notes a request as sent, and gives what is to be written.
-    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> Vec<Bytes> {
-        let Outgoing { message, context, bodies, expected, retval, answer } = outgoing;
+    /// Notes a request as sent.
+    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) {
+        let Outgoing { message, head, expected, retval, answer, .. } = outgoing;
         let collected = Answer::default();
         self.entries.push_back(Entry {
             message,
-            context,
+            context: head.context,
             expected,
             retval,
             answer,
@@ -113,7 +117,6 @@ impl InFlight {
             sent_at: now,
             overtaken: None,
         });
-        bodies
     }
 
     /// Takes a message in. Both its context and its id must be what a request waits for.
@@ -200,7 +203,7 @@ impl Expected {
     fn includes(self, id: u16) -> bool {
         match self {
             Expected::Reply { id: reply_id } => id == reply_id,
-            Expected::Details { details_id, end_id } => id == details_id || id == end_id,
+            Expected::Details { details_id, end_id, .. } => id == details_id || id == end_id,
         }
     }
 }

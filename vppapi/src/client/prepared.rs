@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::messages::{Message, Reply, Request, RequestHead, decode_reply};
-use crate::wire::{DecodeError, Wire, Writer};
+use crate::messages::{Message, Reply, Request, decode_reply};
+use crate::wire::{DecodeError, Writer};
 
 /// Reads the return value out of a reply's body.
 pub(super) type RetvalOf = fn(&[u8]) -> Result<i32, DecodeError>;
@@ -15,7 +15,7 @@ pub struct PreparedRequest {
     pub(super) name_crc: &'static str,
     pub(super) reply_name_crc: &'static str,
     pub(super) retval: RetvalOf,
-    fields: Bytes,
+    pub(super) fields: Bytes,
 }
 
 impl PreparedRequest {
@@ -37,12 +37,5 @@ impl PreparedRequest {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
-    }
-
-    pub(super) fn body(&self, id: u16, client_index: u32, context: u32) -> Bytes {
-        let mut writer = Writer::new();
-        RequestHead { id, client_index, context }.encode(&mut writer);
-        writer.put(&self.fields);
-        writer.finish()
     }
 }

@@ -249,7 +249,10 @@ async fn a_request_beyond_the_limit_is_not_sent() {
     let options = ConnectOptions { max_body: 60_000, ..ConnectOptions::default() };
     let (client, mut vpp) = connected(options).await;
     let error = client.call(CliInband { cmd: "x".repeat(70_000).into() }).await.unwrap_err();
-    assert_eq!(error.to_string(), "cli_inband of 70014 bytes, at most 60000 can be sent");
+    assert_eq!(
+        error.to_string(),
+        "cannot send cli_inband: frame with a body of 70014 bytes, at most 60000 are taken"
+    );
     let (_, ping) = tokio::join!(vpp.pong(), client.ping());
     assert_eq!(ping.unwrap().client_index, CLIENT_INDEX);
 }

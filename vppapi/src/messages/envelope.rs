@@ -23,6 +23,20 @@ wire_struct! {
     }
 }
 
+impl RequestHead {
+    /// Bytes of the head.
+    pub const LENGTH: usize = 10;
+
+    /// The head as it stands in the body.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let [i0, i1] = self.id.to_be_bytes();
+        let [x0, x1, x2, x3] = self.client_index.to_be_bytes();
+        let [c0, c1, c2, c3] = self.context.to_be_bytes();
+        [i0, i1, x0, x1, x2, x3, c0, c1, c2, c3]
+    }
+}
+
 wire_struct! {
     /// What precedes the own fields of a reply or details.
     #[derive(Copy)]
