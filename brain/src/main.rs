@@ -1,5 +1,6 @@
 //! The maglev-brain process: arguments, logs, signals, and the order of starting and ending.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -94,7 +95,8 @@ fn summary(loaded: &Loaded) -> String {
 fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log_level)
         .with_context(|| format!("--log-level {:?} is no level and no filter", arguments.log_level))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
     for warning in &loaded.warnings {
         let place = format!("{}:{}:{}", warning.file, warning.line, warning.column);
         warn!(%place, "{}", warning.message);

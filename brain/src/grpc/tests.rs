@@ -88,7 +88,8 @@ fn backend_shows_its_history() {
 fn vpp_info_tells_who_is_away() {
     let mut core = core();
     let info = view::vpp_info(&core.snapshot());
-    assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "not connected yet"));
+    assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
+    assert_eq!(info.agent.unwrap().reason, "not connected yet");
     core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), at(3000));
     let gone = VppState::Disconnected { reason: "no such file".into() };
     let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };

@@ -104,13 +104,13 @@ pub(super) fn vpp_info(snapshot: &Snapshot) -> VppInfo {
         Ok(version) => (true, String::new(), version.clone()),
         Err(reason) => (false, reason.clone(), String::new()),
     };
-    let agent_info =
-        AgentInfo { connected, reason: reason.clone(), socket: agent.socket.display().to_string(), version };
+    let agent_info = AgentInfo { connected, reason, socket: agent.socket.display().to_string(), version };
     let mut info = VppInfo { agent: Some(agent_info), ..VppInfo::default() };
     match agent.vpp.as_ref().map(|(vpp, since)| (&vpp.state, *since)) {
         None => {
             info.state = "unknown".to_owned();
-            info.reason = if connected { "the agent has not told yet".to_owned() } else { reason };
+            info.reason =
+                if connected { "the agent has not told yet" } else { "the agent is away" }.to_owned();
         }
         Some((VppState::Disconnected { reason }, _)) => {
             info.state = "disconnected".to_owned();
