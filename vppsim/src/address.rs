@@ -30,16 +30,11 @@ impl Ip46 {
     /// The two halves as VPP reads them on a little-endian machine.
     pub fn words(self) -> (u64, u64) {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
-        (
-            u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            u64::from_le_bytes([i, j, k, l, m, n, o, p]),
-        )
+        (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p]))
     }
 
     fn masked(self, bits: u8) -> Self {
-        let keep = u128::MAX
-            .checked_shl(128_u32.saturating_sub(bits.into()))
-            .unwrap_or(0);
+        let keep = u128::MAX.checked_shl(128_u32.saturating_sub(bits.into())).unwrap_or(0);
         Self((u128::from_be_bytes(self.0) & keep).to_be_bytes())
     }
 }
@@ -76,17 +71,10 @@ impl fmt::Display for Ip46 {
 /// An IPv6 address as VPP prints it: the first longest run of at least two zero groups becomes `::`.
 pub fn ipv6_text(address: Ipv6Addr) -> String {
     let groups = address.segments();
-    let hex = |groups: &[u16]| {
-        groups
-            .iter()
-            .map(|group| format!("{group:x}"))
-            .collect::<Vec<_>>()
-            .join(":")
-    };
+    let hex = |groups: &[u16]| groups.iter().map(|group| format!("{group:x}")).collect::<Vec<_>>().join(":");
     let run_at = |start: usize| groups.iter().skip(start).take_while(|group| **group == 0).count();
-    let longest = (0..groups.len())
-        .map(|start| (run_at(start), start))
-        .max_by_key(|(run, start)| (*run, 8 - start));
+    let longest =
+        (0..groups.len()).map(|start| (run_at(start), start)).max_by_key(|(run, start)| (*run, 8 - start));
     match longest {
         Some((run, start)) if run > 1 => {
             let (head, rest) = groups.split_at(start);
@@ -120,23 +108,12 @@ impl Ip46Prefix {
     /// # Errors
     /// When the length exceeds the family's. VPP does not check it, and what it then does is not defined.
     pub fn new(address: IpAddr, length: u8) -> Result<Self, BadLength> {
-        let (offset, most) = if address.is_ipv4() {
-            (IPV4_OFFSET, 32)
-        } else {
-            (0, 128)
-        };
+        let (offset, most) = if address.is_ipv4() { (IPV4_OFFSET, 32) } else { (0, 128) };
         if length > most {
-            return Err(BadLength {
-                address,
-                length,
-                most,
-            });
+            return Err(BadLength { address, length, most });
         }
         let length = length + offset;
-        Ok(Self {
-            address: Ip46::from(address).masked(length),
-            length,
-        })
+        Ok(Self { address: Ip46::from(address).masked(length), length })
     }
 
     /// The prefix of this one address.
@@ -151,11 +128,7 @@ impl Ip46Prefix {
 
     /// The length as the API has it: at most 32 for IPv4.
     pub fn api_length(self) -> u8 {
-        if self.is_ipv4() {
-            self.length - IPV4_OFFSET
-        } else {
-            self.length
-        }
+        if self.is_ipv4() { self.length - IPV4_OFFSET } else { self.length }
     }
 
     /// The address, if the prefix holds only one.
@@ -176,12 +149,7 @@ impl fmt::Display for Ip46Prefix {
         if self.is_ipv4() {
             write!(f, "{}/{}", self.address, self.api_length())
         } else {
-            write!(
-                f,
-                "{}/{}",
-                ipv6_text(Ipv6Addr::from(self.address.octets())),
-                self.length
-            )
+            write!(f, "{}/{}", ipv6_text(Ipv6Addr::from(self.address.octets())), self.length)
         }
     }
 }

@@ -7,12 +7,21 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::Ip46Prefix;
 use crate::pool::Pool;
 
-/// The first number that is free on a VPP without interfaces (measured on VPP 26.10).
-const FIRST_INDEX: u32 = 8;
+/// The routes that every VPP has, in the order of their indexes from 1 on (measured on VPP 26.10).
+const BUILT_IN: [(IpAddr, u8, Source); 7] = [
+    (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, Source::Default),
+    (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 32, Source::Default),
+    (IpAddr::V4(Ipv4Addr::new(240, 0, 0, 0)), 4, Source::Special),
+    (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 4, Source::Special),
+    (IpAddr::V4(Ipv4Addr::BROADCAST), 32, Source::Default),
+    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0, Source::Default),
+    (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10, Source::LinkLocal),
+];
 
 /// What a route carried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,11 +39,46 @@ pub enum Source {
     Vip,
     /// An application server has this address, and no VIP.
     Server,
+    /// Made by VPP as a default: packets are dropped.
+    Default,
+    /// Made by VPP for addresses that nobody has: packets are dropped.
+    Special,
+    /// Made by VPP for link-local addresses.
+    LinkLocal,
+}
+
+impl Source {
+    /// VPP's number of the source of such a route (measured on VPP 26.10).
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Vip => 23,
+            Self::Server => 18,
+            Self::Default => 20,
+            Self::Special | Self::LinkLocal => 1,
+        }
+    }
+
+    /// Whether the route drops packets. That of a server does, since nothing here leads to the server.
+    pub fn drops(self) -> bool {
+        !matches!(self, Self::Vip | Self::LinkLocal)
+    }
+}
+
+/// A route that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The route's prefix.
+    pub prefix: Ip46Prefix,
+    /// Its `stats_index`.
+    pub index: u32,
+    /// Why it exists.
+    pub source: Source,
 }
 
 #[derive(Debug)]
 struct Route {
     index: u32,
+    built_in: Option<Source>,
     has_vip: bool,
     servers: u32,
 }
@@ -49,12 +93,14 @@ pub struct Fib {
 
 impl Default for Fib {
     fn default() -> Self {
-        let traffic = vec![Traffic::default(); FIRST_INDEX as usize];
-        Self {
-            routes: BTreeMap::new(),
-            indexes: Pool::starting_at(FIRST_INDEX),
-            traffic,
+        let traffic = vec![Traffic::default()];
+        let mut fib = Self { routes: BTreeMap::new(), indexes: Pool::starting_at(1), traffic };
+        for (address, length, source) in BUILT_IN {
+            if let Ok(prefix) = Ip46Prefix::new(address, length) {
+                fib.route(prefix).built_in = Some(source);
+            }
         }
+        fib
     }
 }
 
@@ -88,21 +134,14 @@ impl Fib {
     }
 
     /// The route of exactly this prefix.
-    pub fn exact(&self, prefix: Ip46Prefix) -> Option<(Ip46Prefix, u32, Source)> {
-        self.routes
-            .get(&prefix)
-            .map(|route| (prefix, route.index, route.source()))
+    pub fn exact(&self, prefix: Ip46Prefix) -> Option<Found> {
+        self.routes.get(&prefix).map(|route| route.found(prefix))
     }
 
     /// The longest route that covers this prefix.
-    pub fn longest(&self, prefix: Ip46Prefix) -> Option<(Ip46Prefix, u32, Source)> {
-        let covering = self
-            .routes
-            .iter()
-            .filter(|(candidate, _)| candidate.covers(prefix));
-        covering
-            .max_by_key(|(candidate, _)| candidate.length)
-            .map(|(found, route)| (*found, route.index, route.source()))
+    pub fn longest(&self, prefix: Ip46Prefix) -> Option<Found> {
+        let covering = self.routes.iter().filter(|(candidate, _)| candidate.covers(prefix));
+        covering.max_by_key(|(candidate, _)| candidate.length).map(|(prefix, route)| route.found(*prefix))
     }
 
     /// Counts a packet to a prefix.
@@ -130,16 +169,13 @@ impl Fib {
             if let Some(traffic) = self.traffic.get_mut(index as usize) {
                 *traffic = Traffic::default();
             }
-            Route {
-                index,
-                has_vip: false,
-                servers: 0,
-            }
+            Route { index, built_in: None, has_vip: false, servers: 0 }
         })
     }
 
     fn drop_unused(&mut self, prefix: Ip46Prefix) {
         if let Some(route) = self.routes.get(&prefix)
+            && route.built_in.is_none()
             && !route.has_vip
             && route.servers == 0
         {
@@ -150,7 +186,11 @@ impl Fib {
 }
 
 impl Route {
-    fn source(&self) -> Source {
-        if self.has_vip { Source::Vip } else { Source::Server }
+    fn found(&self, prefix: Ip46Prefix) -> Found {
+        let source = match self.has_vip {
+            true => Source::Vip,
+            false => self.built_in.unwrap_or(Source::Server),
+        };
+        Found { prefix, index: self.index, source }
     }
 }

@@ -48,11 +48,7 @@ impl VipKey {
     /// The key; port 0 turns the protocol into 255, whatever it was.
     pub fn new(prefix: Ip46Prefix, protocol: u8, port: u16) -> Self {
         let protocol = if port == 0 { u8::MAX } else { protocol };
-        Self {
-            prefix,
-            protocol,
-            port,
-        }
+        Self { prefix, protocol, port }
     }
 }
 
@@ -82,12 +78,7 @@ pub struct Conf {
 impl Default for Conf {
     fn default() -> Self {
         let (ip4_source, ip6_source) = (Ipv4Addr::BROADCAST, Ipv6Addr::from(u128::MAX));
-        Self {
-            ip4_source,
-            ip6_source,
-            sticky_buckets: 1024,
-            flow_timeout: 40,
-        }
+        Self { ip4_source, ip6_source, sticky_buckets: 1024, flow_timeout: 40 }
     }
 }
 
@@ -154,12 +145,7 @@ pub enum Counter {
 
 impl Counter {
     /// All four.
-    pub const ALL: [Self; 4] = [
-        Self::ExistingSession,
-        Self::FirstSession,
-        Self::Untracked,
-        Self::NoServer,
-    ];
+    pub const ALL: [Self; 4] = [Self::ExistingSession, Self::FirstSession, Self::Untracked, Self::NoServer];
 
     /// The name in the CLI text and in the stats segment (measured on VPP 26.10).
     pub fn name(self) -> &'static str {
@@ -228,17 +214,12 @@ impl Lb {
 
     /// The index of the VIP with this key that is in use.
     pub fn find(&self, key: &VipKey) -> Option<u32> {
-        self.vips
-            .iter()
-            .find(|(_, vip)| vip.used && vip.key == *key)
-            .map(|(index, _)| index)
+        self.vips.iter().find(|(_, vip)| vip.used && vip.key == *key).map(|(index, _)| index)
     }
 
     /// A VIP's servers with their indexes, removed ones too, in the order of VPP's dumps.
     pub fn servers_of<'a>(&'a self, vip: &'a Vip) -> impl Iterator<Item = (u32, &'a Server)> {
-        vip.servers
-            .iter()
-            .filter_map(|(_, index)| Some((*index, self.servers.get(*index)?)))
+        vip.servers.iter().filter_map(|(_, index)| Some((*index, self.servers.get(*index)?)))
     }
 
     /// How many servers all VIPs have together, removed ones too.

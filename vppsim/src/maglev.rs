@@ -76,11 +76,7 @@ impl Walker {
         let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
         let (low, high) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
         // An odd step visits every bucket of a table whose length is a power of two.
-        Self {
-            id: server.id,
-            next: high & mask,
-            step: (low | 1) & mask,
-        }
+        Self { id: server.id, next: high & mask, step: (low | 1) & mask }
     }
 
     /// Must be called only while a bucket is free.

@@ -14,11 +14,7 @@ pub struct Pool<T> {
 impl<T> Pool<T> {
     /// An empty pool whose lowest index is `first`. VPP fills some pools' low indexes before anybody else can.
     pub fn starting_at(first: u32) -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            first,
-        }
+        Self { slots: Vec::new(), free: Vec::new(), first }
     }
 
     /// Puts an element in and tells its index.
@@ -53,9 +49,7 @@ impl<T> Pool<T> {
 
     /// All elements with their indexes.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (self.first..)
-            .zip(&self.slots)
-            .filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+        (self.first..).zip(&self.slots).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
     }
 
     /// How many elements there are.

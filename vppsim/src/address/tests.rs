@@ -14,25 +14,16 @@ fn prefix(text: &str, length: u8) -> Ip46Prefix {
 
 #[test]
 fn ipv4_stands_in_the_last_four_bytes() {
-    assert_eq!(
-        ip46("10.0.0.1").octets(),
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1]
-    );
+    assert_eq!(ip46("10.0.0.1").octets(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1]);
     assert!(ip46("10.0.0.1").is_ipv4());
     assert!(!ip46("2001:db8::1").is_ipv4());
-    assert_eq!(
-        IpAddr::from(ip46("::a00:1")),
-        "10.0.0.1".parse::<IpAddr>().unwrap()
-    );
+    assert_eq!(IpAddr::from(ip46("::a00:1")), "10.0.0.1".parse::<IpAddr>().unwrap());
 }
 
 #[test]
 fn words_are_little_endian() {
     assert_eq!(ip46("10.0.0.1").words(), (0, 0x0100_000a_0000_0000));
-    assert_eq!(
-        ip46("2001:db8::1").words(),
-        (0x0000_0000_b80d_0120, 0x0100_0000_0000_0000)
-    );
+    assert_eq!(ip46("2001:db8::1").words(), (0x0000_0000_b80d_0120, 0x0100_0000_0000_0000));
 }
 
 #[test]
@@ -45,10 +36,7 @@ fn text_is_that_of_vpp() {
         ("1:0:0:2:0:0:3:4", "1::2:0:0:3:4"),
         ("1::", "1::"),
         ("::ffff:10.0.0.1", "::ffff:a00:1"),
-        (
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        ),
+        ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ];
     for (given, expected) in cases {
         assert_eq!(ip46(given).to_string(), expected);
@@ -63,19 +51,13 @@ fn bits_behind_a_prefix_are_cleared() {
     assert_eq!(prefix("203.0.113.77", 24), prefix("203.0.113.0", 24));
     assert_eq!(prefix("203.0.113.77", 0), prefix("0.0.0.0", 0));
     assert_eq!(prefix("2001:db8::1", 0), prefix("::", 0));
-    assert_eq!(
-        (prefix("10.0.0.0", 8).length, prefix("10.0.0.0", 8).api_length()),
-        (104, 8)
-    );
+    assert_eq!((prefix("10.0.0.0", 8).length, prefix("10.0.0.0", 8).api_length()), (104, 8));
 }
 
 #[test]
 fn impossible_lengths_are_refused() {
     let error = Ip46Prefix::new("10.0.0.1".parse().unwrap(), 33).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "prefix length 33 found for 10.0.0.1, at most 32 is possible"
-    );
+    assert_eq!(error.to_string(), "prefix length 33 found for 10.0.0.1, at most 32 is possible");
     assert!(Ip46Prefix::new("::1".parse().unwrap(), 129).is_err());
 }
 

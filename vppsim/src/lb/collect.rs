@@ -21,11 +21,7 @@ impl Lb {
         let indexes: Vec<_> = self.vips.iter().map(|(index, _)| index).collect();
         for index in indexes {
             self.collect_servers(index, now);
-            if self
-                .vips
-                .get(index)
-                .is_some_and(|vip| !vip.used && vip.servers.is_empty())
-            {
+            if self.vips.get(index).is_some_and(|vip| !vip.used && vip.servers.is_empty()) {
                 self.vips.remove(index);
             }
         }
@@ -42,11 +38,7 @@ impl Lb {
             return;
         }
         vip.last_collection = now;
-        let members: Vec<_> = vip
-            .servers
-            .iter()
-            .map(|(place, server)| (place, *server))
-            .collect();
+        let members: Vec<_> = vip.servers.iter().map(|(place, server)| (place, *server)).collect();
         for (place, index) in members {
             let old_enough = now > self.last_used(index).saturating_add(GRACE_SECONDS);
             let Some(server) = self.servers.get(index) else {

@@ -69,18 +69,9 @@ impl Lb {
         self.add_to(vip_index, Counter::FirstSession, 1);
         let id = FlowId(self.next_flow);
         self.next_flow += 1;
-        let flow = Flow {
-            vip: vip_index,
-            server: server_index,
-            hash,
-            last_packet: now,
-            pinned: true,
-        };
+        let flow = Flow { vip: vip_index, server: server_index, hash, last_packet: now, pinned: true };
         self.flows.insert(id, flow);
-        Ok(OpenedFlow {
-            id,
-            server: server_address,
-        })
+        Ok(OpenedFlow { id, server: server_address })
     }
 
     /// A further packet from the client. Tells whether it reaches the same server as before; if not, the flow has
@@ -123,26 +114,14 @@ impl Lb {
             flow.pinned = false;
         }
         let vips = &self.vips;
-        let moves = |flow: &Flow| {
-            vips.get(flow.vip)
-                .is_none_or(|vip| bucket(vip, flow.hash) != flow.server)
-        };
-        let moved: Vec<_> = self
-            .flows
-            .iter()
-            .filter(|(_, flow)| chosen(flow) && moves(flow))
-            .map(|(id, _)| *id)
-            .collect();
+        let moves = |flow: &Flow| vips.get(flow.vip).is_none_or(|vip| bucket(vip, flow.hash) != flow.server);
+        let moved: Vec<_> =
+            self.flows.iter().filter(|(_, flow)| chosen(flow) && moves(flow)).map(|(id, _)| *id).collect();
         self.end(&moved);
     }
 
     pub(super) fn end_flows(&mut self, chosen: impl Fn(&Flow) -> bool) {
-        let ended: Vec<_> = self
-            .flows
-            .iter()
-            .filter(|(_, flow)| chosen(flow))
-            .map(|(id, _)| *id)
-            .collect();
+        let ended: Vec<_> = self.flows.iter().filter(|(_, flow)| chosen(flow)).map(|(id, _)| *id).collect();
         self.end(&ended);
     }
 
@@ -178,9 +157,5 @@ fn flow_hash(vip: &Vip, client: SocketAddr, destination: SocketAddr) -> u64 {
 
 fn bucket(vip: &Vip, hash: u64) -> u32 {
     let length = u64::from(vip.table_length().max(1));
-    usize::try_from(hash % length)
-        .ok()
-        .and_then(|bucket| vip.table.get(bucket))
-        .copied()
-        .unwrap_or(NO_SERVER)
+    usize::try_from(hash % length).ok().and_then(|bucket| vip.table.get(bucket)).copied().unwrap_or(NO_SERVER)
 }

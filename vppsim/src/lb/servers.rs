@@ -90,11 +90,7 @@ impl Lb {
         flush: bool,
     ) -> Result<(), Refusal> {
         let (vip_index, index) = self.find_server(key, address)?;
-        let server = self
-            .servers
-            .get_mut(index)
-            .filter(|server| server.used)
-            .ok_or(Refusal::NoSuchEntry)?;
+        let server = self.servers.get_mut(index).filter(|server| server.used).ok_or(Refusal::NoSuchEntry)?;
         server.weight = weight;
         self.rebuild(vip_index);
         if flush {
@@ -132,13 +128,7 @@ impl Lb {
 
     fn insert_server(&mut self, vip_index: u32, address: Ip46, weight: u8) {
         let route = self.fib.add_server(Ip46Prefix::host(address));
-        let index = self.servers.insert(Server {
-            address,
-            weight,
-            used: true,
-            route,
-            flows: 0,
-        });
+        let index = self.servers.insert(Server { address, weight, used: true, route, flows: 0 });
         if self.last_used.len() <= index as usize {
             self.last_used.resize(index as usize + 1, 0);
         }
@@ -154,11 +144,7 @@ impl Lb {
         let candidates: Vec<_> = self
             .servers_of(vip)
             .filter(|(_, server)| server.used)
-            .map(|(id, server)| Candidate {
-                id,
-                address: server.address,
-                weight: server.weight,
-            })
+            .map(|(id, server)| Candidate { id, address: server.address, weight: server.weight })
             .collect();
         let table = maglev::buckets(vip.table_length(), &candidates);
         if let Some(vip) = self.vips.get_mut(vip_index) {
@@ -174,8 +160,6 @@ impl Lb {
     }
 
     fn server_index(&self, vip: &Vip, address: Ip46) -> Option<u32> {
-        self.servers_of(vip)
-            .find(|(_, server)| server.address == address)
-            .map(|(index, _)| index)
+        self.servers_of(vip).find(|(_, server)| server.address == address).map(|(index, _)| index)
     }
 }

@@ -47,8 +47,7 @@ pub(super) fn lb_with(servers: &[(&str, u8)]) -> Lb {
     let mut lb = Lb::default();
     assert_eq!(lb.add_vip(&new_vip(web()), at(1)), Ok(1));
     for (address, weight) in servers {
-        lb.add_server(&web(), ip46(address), *weight, false, at(1))
-            .unwrap();
+        lb.add_server(&web(), ip46(address), *weight, false, at(1)).unwrap();
     }
     lb
 }
@@ -96,74 +95,21 @@ fn a_vip_is_refused_as_vpp_refuses_it() {
     let ipv6 = key("2001:db8::1", 80);
     let cases = [
         (new_vip(web()), Err(Refusal::Exists)),
-        (
-            new_vip(VipKey {
-                protocol: 17,
-                ..web()
-            }),
-            Ok(4),
-        ),
+        (new_vip(VipKey { protocol: 17, ..web() }), Ok(4)),
         (new_vip(key("203.0.113.10", 0)), Err(Refusal::Exists)),
         (new_vip(all_ports), Err(Refusal::Exists)),
         (new_vip(key("203.0.113.20", 80)), Err(Refusal::Exists)),
+        (NewVip { encap: Encap::Gre6, ..new_vip(other_port) }, Err(Refusal::OtherEncap)),
+        (NewVip { encap: Encap::Gre6, table_length: 1000, ..new_vip(other_port) }, Err(Refusal::OtherEncap)),
+        (NewVip { table_length: 1000, ..new_vip(elsewhere) }, Err(Refusal::BadLength(1000))),
         (
-            NewVip {
-                encap: Encap::Gre6,
-                ..new_vip(other_port)
-            },
-            Err(Refusal::OtherEncap),
-        ),
-        (
-            NewVip {
-                encap: Encap::Gre6,
-                table_length: 1000,
-                ..new_vip(other_port)
-            },
-            Err(Refusal::OtherEncap),
-        ),
-        (
-            NewVip {
-                table_length: 1000,
-                ..new_vip(elsewhere)
-            },
+            NewVip { encap: Encap::Nat6, table_length: 1000, ..new_vip(elsewhere) },
             Err(Refusal::BadLength(1000)),
         ),
-        (
-            NewVip {
-                encap: Encap::Nat6,
-                table_length: 1000,
-                ..new_vip(elsewhere)
-            },
-            Err(Refusal::BadLength(1000)),
-        ),
-        (
-            NewVip {
-                encap: Encap::Nat6,
-                ..new_vip(elsewhere)
-            },
-            Err(Refusal::WrongFamily),
-        ),
-        (
-            NewVip {
-                encap: Encap::Other(9),
-                ..new_vip(elsewhere)
-            },
-            Err(Refusal::WrongFamily),
-        ),
-        (
-            NewVip {
-                encap: Encap::Nat4,
-                ..new_vip(ipv6)
-            },
-            Ok(4),
-        ),
-        (
-            NewVip {
-                table_length: 1,
-                ..new_vip(elsewhere)
-            },
-            Ok(4),
-        ),
+        (NewVip { encap: Encap::Nat6, ..new_vip(elsewhere) }, Err(Refusal::WrongFamily)),
+        (NewVip { encap: Encap::Other(9), ..new_vip(elsewhere) }, Err(Refusal::WrongFamily)),
+        (NewVip { encap: Encap::Nat4, ..new_vip(ipv6) }, Ok(4)),
+        (NewVip { table_length: 1, ..new_vip(elsewhere) }, Ok(4)),
     ];
     for (new, expected) in cases {
         let mut lb = lb_with(&[]);
@@ -176,23 +122,12 @@ fn a_vip_is_refused_as_vpp_refuses_it() {
 #[test]
 fn lengths_of_which_vpp_dies_are_told_from_wrong_ones() {
     for length in [0, MAX_TABLE_LENGTH * 2] {
-        let new = NewVip {
-            table_length: length,
-            ..new_vip(web())
-        };
+        let new = NewVip { table_length: length, ..new_vip(web()) };
         let refusal = Lb::default().add_vip(&new, at(1)).unwrap_err();
         assert!(matches!(refusal, Refusal::Deadly(_)), "{refusal}");
         assert_eq!(refusal.retval(), None);
     }
-    let refusal = Lb::default()
-        .add_vip(
-            &NewVip {
-                table_length: 0,
-                ..new_vip(web())
-            },
-            at(1),
-        )
-        .unwrap_err();
+    let refusal = Lb::default().add_vip(&NewVip { table_length: 0, ..new_vip(web()) }, at(1)).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "a real VPP dies of this request: new_flows_table_length is 0, for which it would allocate 17179869184 bytes"
@@ -215,8 +150,7 @@ fn a_port_of_zero_makes_the_protocol_255() {
 fn the_bits_behind_a_prefix_do_not_tell_vips_apart() {
     let prefix = |last| Ip46Prefix::new(IpAddr::from([203, 0, 113, last]), 24).unwrap();
     let mut lb = Lb::default();
-    lb.add_vip(&new_vip(VipKey::new(prefix(7), 6, 80)), at(1))
-        .unwrap();
+    lb.add_vip(&new_vip(VipKey::new(prefix(7), 6, 80)), at(1)).unwrap();
     assert_eq!(lb.find(&VipKey::new(prefix(99), 6, 80)), Some(1));
 }
 
@@ -225,31 +159,13 @@ fn a_server_is_refused_as_vpp_refuses_it() {
     let mut lb = lb_with(&[("10.0.0.1", 100)]);
     let (known, ipv6) = (ip46("10.0.0.1"), ip46("2001:db8::5"));
     let absent = key("203.0.113.99", 80);
-    assert_eq!(
-        lb.add_server(&absent, known, 1, false, at(2)),
-        Err(Refusal::NoSuchEntry)
-    );
-    assert_eq!(
-        lb.add_server(&web(), known, 1, false, at(2)),
-        Err(Refusal::Exists)
-    );
-    assert_eq!(
-        lb.add_server(&web(), ipv6, 1, false, at(2)),
-        Err(Refusal::WrongFamily)
-    );
+    assert_eq!(lb.add_server(&absent, known, 1, false, at(2)), Err(Refusal::NoSuchEntry));
+    assert_eq!(lb.add_server(&web(), known, 1, false, at(2)), Err(Refusal::Exists));
+    assert_eq!(lb.add_server(&web(), ipv6, 1, false, at(2)), Err(Refusal::WrongFamily));
     assert_eq!(lb.set_weight(&absent, known, 1, false), Err(Refusal::NoSuchEntry));
-    assert_eq!(
-        lb.set_weight(&web(), ip46("10.9.9.9"), 1, false),
-        Err(Refusal::NoSuchEntry)
-    );
-    assert_eq!(
-        lb.remove_server(&web(), ip46("10.9.9.9"), false, at(2)),
-        Err(Refusal::NoSuchEntry)
-    );
-    assert_eq!(
-        lb.remove_server(&absent, known, false, at(2)),
-        Err(Refusal::NoSuchEntry)
-    );
+    assert_eq!(lb.set_weight(&web(), ip46("10.9.9.9"), 1, false), Err(Refusal::NoSuchEntry));
+    assert_eq!(lb.remove_server(&web(), ip46("10.9.9.9"), false, at(2)), Err(Refusal::NoSuchEntry));
+    assert_eq!(lb.remove_server(&absent, known, false, at(2)), Err(Refusal::NoSuchEntry));
     assert_eq!(lb.remove_vip(&absent, at(2)), Err(Refusal::NoSuchEntry));
     assert_eq!(servers(&lb, 1), [("10.0.0.1".to_owned(), 100, true, 1024)]);
 }
@@ -266,10 +182,7 @@ fn buckets_follow_the_weights_as_recorded() {
     let mut lb = lb_with(&[("10.0.0.1", 100), ("10.0.0.2", 50), ("10.0.0.3", 0)]);
     lb.set_weight(&web(), ip46("10.0.0.3"), 100, false).unwrap();
     lb.set_weight(&web(), ip46("10.0.0.1"), 0, true).unwrap();
-    let buckets: Vec<_> = servers(&lb, 1)
-        .into_iter()
-        .map(|(_, _, _, buckets)| buckets)
-        .collect();
+    let buckets: Vec<_> = servers(&lb, 1).into_iter().map(|(_, _, _, buckets)| buckets).collect();
     assert_eq!(buckets, [0, 350, 674]);
 }
 
@@ -286,11 +199,7 @@ fn a_removed_server_leaves_a_ghost_that_can_be_revived() {
     let (address, weight, used, buckets) = servers(&lb, 1)[0].clone();
     assert_eq!((address.as_str(), weight, used), ("10.0.0.1", 70, true));
     assert!((500..=524).contains(&buckets), "{buckets}");
-    assert_eq!(
-        lb.last_used(1),
-        8,
-        "a revived server keeps the time of its removal"
-    );
+    assert_eq!(lb.last_used(1), 8, "a revived server keeps the time of its removal");
 }
 
 #[test]
@@ -299,19 +208,13 @@ fn a_removed_vip_is_recreated_beside_its_ghost() {
     lb.remove_vip(&web(), at(5)).unwrap();
     assert_eq!(lb.find(&web()), None);
     assert_eq!(lb.remove_vip(&web(), at(5)), Err(Refusal::NoSuchEntry));
-    assert_eq!(
-        lb.set_weight(&web(), ip46("10.0.0.1"), 1, false),
-        Err(Refusal::NoSuchEntry)
-    );
+    assert_eq!(lb.set_weight(&web(), ip46("10.0.0.1"), 1, false), Err(Refusal::NoSuchEntry));
     assert_eq!(lb.add_vip(&new_vip(web()), at(6)), Ok(2));
     lb.add_server(&web(), ip46("10.0.0.1"), 9, false, at(6)).unwrap();
     assert_eq!(servers(&lb, 1), [("10.0.0.1".to_owned(), 100, false, 0)]);
     assert_eq!(servers(&lb, 2), [("10.0.0.1".to_owned(), 9, true, 1024)]);
     assert!(lb.vip(1).unwrap().table.iter().all(|server| *server == NO_SERVER));
-    assert_eq!(
-        lb.take_effects(),
-        [Effect::VipAdded(1), Effect::VipRemoved(1), Effect::VipAdded(2)]
-    );
+    assert_eq!(lb.take_effects(), [Effect::VipAdded(1), Effect::VipRemoved(1), Effect::VipAdded(2)]);
 }
 
 #[test]
@@ -328,38 +231,13 @@ fn the_route_of_a_prefix_outlives_all_but_its_last_vip() {
 #[test]
 fn conf_is_checked_and_keeps_what_is_not_given() {
     let mut lb = Lb::default();
-    let wanted = Conf {
-        sticky_buckets: 65536,
-        flow_timeout: 10,
-        ..Conf::default()
-    };
+    let wanted = Conf { sticky_buckets: 65536, flow_timeout: 10, ..Conf::default() };
     assert_eq!(lb.set_conf(wanted), Ok(()));
-    assert_eq!(
-        lb.set_conf(Conf {
-            sticky_buckets: 1000,
-            ..wanted
-        }),
-        Err(Refusal::BadLength(1000))
-    );
-    assert!(matches!(
-        lb.set_conf(Conf {
-            sticky_buckets: 0,
-            ..wanted
-        }),
-        Err(Refusal::Deadly(_))
-    ));
-    let keep = Conf {
-        sticky_buckets: u32::MAX,
-        flow_timeout: u32::MAX,
-        ip4_source: Ipv4Addr::LOCALHOST,
-        ..wanted
-    };
+    assert_eq!(lb.set_conf(Conf { sticky_buckets: 1000, ..wanted }), Err(Refusal::BadLength(1000)));
+    assert_eq!(lb.set_conf(Conf { sticky_buckets: 0, ..wanted }), Ok(()));
+    assert_eq!(lb.set_conf(wanted), Ok(()));
+    let keep =
+        Conf { sticky_buckets: u32::MAX, flow_timeout: u32::MAX, ip4_source: Ipv4Addr::LOCALHOST, ..wanted };
     assert_eq!(lb.set_conf(keep), Ok(()));
-    assert_eq!(
-        *lb.conf(),
-        Conf {
-            ip4_source: Ipv4Addr::LOCALHOST,
-            ..wanted
-        }
-    );
+    assert_eq!(*lb.conf(), Conf { ip4_source: Ipv4Addr::LOCALHOST, ..wanted });
 }

@@ -66,18 +66,12 @@ impl VipKind {
 
     /// Whether the VIP itself is of IPv4.
     pub fn vip_is_ipv4(self) -> bool {
-        matches!(
-            self,
-            Self::Ip4Gre4 | Self::Ip4Gre6 | Self::Ip4L3dsr | Self::Ip4Nat4
-        )
+        matches!(self, Self::Ip4Gre4 | Self::Ip4Gre6 | Self::Ip4L3dsr | Self::Ip4Nat4)
     }
 
     /// Whether its servers are of IPv4.
     pub fn servers_are_ipv4(self) -> bool {
-        matches!(
-            self,
-            Self::Ip4Gre4 | Self::Ip6Gre4 | Self::Ip4L3dsr | Self::Ip4Nat4
-        )
+        matches!(self, Self::Ip4Gre4 | Self::Ip6Gre4 | Self::Ip4L3dsr | Self::Ip4Nat4)
     }
 }
 
@@ -139,7 +133,7 @@ impl Lb {
     /// Another number of sticky buckets forgets which flow was pinned to which server.
     ///
     /// # Errors
-    /// [`Refusal::BadLength`], or [`Refusal::Deadly`] for 0 buckets, of which VPP dies at the next packet.
+    /// [`Refusal::BadLength`], but not for 0, which VPP takes.
     pub fn set_conf(&mut self, wanted: Conf) -> Result<(), Refusal> {
         let keep = |value: u32, current: u32| if value == u32::MAX { current } else { value };
         let conf = Conf {
@@ -147,10 +141,7 @@ impl Lb {
             flow_timeout: keep(wanted.flow_timeout, self.conf.flow_timeout),
             ..wanted
         };
-        if conf.sticky_buckets == 0 {
-            return Err(Refusal::Deadly("sticky_buckets_per_core is 0".to_owned()));
-        }
-        if !conf.sticky_buckets.is_power_of_two() {
+        if conf.sticky_buckets != 0 && !conf.sticky_buckets.is_power_of_two() {
             return Err(Refusal::BadLength(conf.sticky_buckets));
         }
         let regenerate = conf.sticky_buckets != self.conf.sticky_buckets;
@@ -215,11 +206,7 @@ impl Lb {
         for server in vip.servers.iter().map(|(_, server)| *server).collect::<Vec<_>>() {
             self.mark_removed(server, now);
         }
-        if !self
-            .vips
-            .iter()
-            .any(|(_, vip)| vip.used && vip.key.prefix == prefix)
-        {
+        if !self.vips.iter().any(|(_, vip)| vip.used && vip.key.prefix == prefix) {
             self.fib.remove_vip(prefix);
         }
         self.effects.push(Effect::VipRemoved(index));
@@ -230,10 +217,7 @@ impl Lb {
     /// VPP's checks, in VPP's order: it decides which code a request gets that is wrong in two ways.
     fn check_new(&self, new: &NewVip, kind: VipKind) -> Result<(), Refusal> {
         let same_prefix = || {
-            self.vips
-                .iter()
-                .map(|(_, vip)| vip)
-                .filter(|vip| vip.used && vip.key.prefix == new.key.prefix)
+            self.vips.iter().map(|(_, vip)| vip).filter(|vip| vip.used && vip.key.prefix == new.key.prefix)
         };
         let per_port = new.key.port != 0;
         if same_prefix().any(|vip| vip.key == new.key || per_port != (vip.key.port != 0)) {

@@ -11,9 +11,7 @@ fn the_index_freed_last_is_given_out_first() {
     assert_eq!(pool.len(), 1);
     assert_eq!([pool.insert('d'), pool.insert('e'), pool.insert('f')], [3, 1, 4]);
     assert_eq!(
-        pool.iter()
-            .map(|(index, name)| (index, *name))
-            .collect::<Vec<_>>(),
+        pool.iter().map(|(index, name)| (index, *name)).collect::<Vec<_>>(),
         [(1, 'e'), (2, 'b'), (3, 'd'), (4, 'f')]
     );
     assert_eq!((pool.get(0), pool.get(2), pool.get(9)), (None, Some(&'b'), None));

@@ -2,10 +2,7 @@ use super::super::{COLLECTION_PERIOD, Lb};
 use super::{at, ip46, key, lb_with, new_vip, web};
 
 fn ghosts(lb: &Lb) -> usize {
-    lb.vips()
-        .flat_map(|(_, vip)| lb.servers_of(vip))
-        .filter(|(_, server)| !server.used)
-        .count()
+    lb.vips().flat_map(|(_, vip)| lb.servers_of(vip)).filter(|(_, server)| !server.used).count()
 }
 
 #[test]
@@ -31,20 +28,13 @@ fn weight_changes_collect_nothing() {
 fn a_server_removed_just_now_is_spared() {
     let mut lb = lb_with(&[("10.0.0.1", 1), ("10.0.0.2", 1)]);
     lb.remove_server(&web(), ip46("10.0.0.1"), false, at(95)).unwrap();
-    lb.remove_server(&web(), ip46("10.0.0.2"), false, at(100))
-        .unwrap();
+    lb.remove_server(&web(), ip46("10.0.0.2"), false, at(100)).unwrap();
     lb.collect_garbage(at(155));
-    assert_eq!(
-        ghosts(&lb),
-        2,
-        "the first removal looked 60 seconds ago, not more"
-    );
+    assert_eq!(ghosts(&lb), 2, "the first removal looked 60 seconds ago, not more");
     lb.collect_garbage(at(156));
     assert_eq!(ghosts(&lb), 0);
-    lb.add_server(&web(), ip46("10.0.0.2"), 1, false, at(210))
-        .unwrap();
-    lb.remove_server(&web(), ip46("10.0.0.2"), false, at(211))
-        .unwrap();
+    lb.add_server(&web(), ip46("10.0.0.2"), 1, false, at(210)).unwrap();
+    lb.remove_server(&web(), ip46("10.0.0.2"), false, at(211)).unwrap();
     lb.collect_garbage(at(220));
     assert_eq!(ghosts(&lb), 1, "removed 9 seconds ago");
 }
@@ -53,13 +43,7 @@ fn a_server_removed_just_now_is_spared() {
 fn a_server_with_flows_is_spared() {
     let mut lb = lb_with(&[("10.0.0.1", 1)]);
     let flow = lb
-        .open_flow(
-            1,
-            "192.0.2.1:1000".parse().unwrap(),
-            "203.0.113.10:80".parse().unwrap(),
-            40,
-            at(1),
-        )
+        .open_flow(1, "192.0.2.1:1000".parse().unwrap(), "203.0.113.10:80".parse().unwrap(), 40, at(1))
         .unwrap();
     lb.remove_server(&web(), ip46("10.0.0.1"), false, at(2)).unwrap();
     lb.collect_garbage(at(100));
@@ -105,17 +89,10 @@ fn a_new_server_in_a_freed_slot_shows_the_old_removal_time() {
 fn the_counters_of_a_vip_start_at_zero() {
     let mut lb = lb_with(&[]);
     let client = "192.0.2.1:1000".parse().unwrap();
-    assert!(
-        lb.open_flow(1, client, "203.0.113.10:80".parse().unwrap(), 40, at(1))
-            .is_err()
-    );
+    assert!(lb.open_flow(1, client, "203.0.113.10:80".parse().unwrap(), 40, at(1)).is_err());
     assert_eq!(lb.counters().get(1), Some(&[0, 0, 0, 1]));
     lb.remove_vip(&web(), at(2)).unwrap();
-    assert_eq!(
-        lb.counters().get(1),
-        Some(&[0, 0, 0, 1]),
-        "kept while nobody needs the index"
-    );
+    assert_eq!(lb.counters().get(1), Some(&[0, 0, 0, 1]), "kept while nobody needs the index");
     lb.collect_garbage(at(3));
     lb.add_vip(&new_vip(web()), at(4)).unwrap();
     assert_eq!(lb.counters().get(1), Some(&[0, 0, 0, 0]));

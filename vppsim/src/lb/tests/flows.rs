@@ -31,11 +31,7 @@ fn ended(lb: &mut Lb) -> Vec<FlowId> {
 
 fn flows_of(lb: &Lb, address: &str) -> u64 {
     let vip = lb.vip(1).unwrap();
-    lb.servers_of(vip)
-        .find(|(_, server)| server.address == ip46(address))
-        .unwrap()
-        .1
-        .flows
+    lb.servers_of(vip).find(|(_, server)| server.address == ip46(address)).unwrap().1.flows
 }
 
 const PAIR: [(&str, u8); 2] = [("10.0.0.1", 1), ("10.0.0.2", 1)];
@@ -51,7 +47,7 @@ fn flows_spread_by_the_table_and_are_counted() {
         assert!(lb.flow_packet(*id, 100, at(2)));
     }
     assert_eq!(lb.counters()[1], [200, 200, 0, 0]);
-    let route = lb.fib().exact(web().prefix).unwrap().1;
+    let route = lb.fib().exact(web().prefix).unwrap().index;
     let traffic = lb.fib().traffic()[route as usize];
     assert_eq!((traffic.packets, traffic.bytes), (400, 200 * 140));
     for id in flows.keys() {
@@ -69,11 +65,7 @@ fn weight_zero_keeps_pinned_flows_and_takes_no_new_ones() {
     assert_eq!(ended(&mut lb), []);
     assert!(flows.keys().all(|id| lb.flow_packet(*id, 1, at(2))));
     let again = open_many(&mut lb);
-    assert!(
-        again
-            .values()
-            .all(|server| *server == IpAddr::from([10, 0, 0, 2]))
-    );
+    assert!(again.values().all(|server| *server == IpAddr::from([10, 0, 0, 2])));
 }
 
 #[test]
@@ -112,11 +104,7 @@ fn a_removed_server_keeps_its_flows_unless_flushed() {
     assert!(flows.keys().all(|id| lb.flow_packet(*id, 1, at(3))));
     assert_eq!(flows_of(&lb, "10.0.0.1"), first);
     lb.add_server(&web(), ip46("10.0.0.1"), 0, true, at(4)).unwrap();
-    assert_eq!(
-        ended(&mut lb).len() as u64,
-        first,
-        "revived with flush and without weight"
-    );
+    assert_eq!(ended(&mut lb).len() as u64, first, "revived with flush and without weight");
     lb.remove_server(&web(), ip46("10.0.0.2"), true, at(5)).unwrap();
     assert_eq!(lb.pinned_flows(), Some(0));
 }
@@ -128,22 +116,11 @@ fn another_number_of_sticky_buckets_forgets_what_was_only_pinned() {
     lb.set_weight(&web(), ip46("10.0.0.1"), 0, false).unwrap();
     let drained = flows_of(&lb, "10.0.0.1");
     let conf = *lb.conf();
-    lb.set_conf(Conf {
-        flow_timeout: 50,
-        ..conf
-    })
-    .unwrap();
+    lb.set_conf(Conf { flow_timeout: 50, ..conf }).unwrap();
     assert_eq!(ended(&mut lb), []);
-    lb.set_conf(Conf {
-        sticky_buckets: 2048,
-        ..conf
-    })
-    .unwrap();
+    lb.set_conf(Conf { sticky_buckets: 2048, ..conf }).unwrap();
     assert_eq!(ended(&mut lb).len() as u64, drained);
-    assert_eq!(
-        lb.pinned_flows(),
-        Some(usize::from(FLOWS) - usize::try_from(drained).unwrap())
-    );
+    assert_eq!(lb.pinned_flows(), Some(usize::from(FLOWS) - usize::try_from(drained).unwrap()));
 }
 
 #[test]
@@ -151,10 +128,7 @@ fn a_silent_flow_is_hashed_anew() {
     let mut lb = lb_with(&[("10.0.0.1", 1)]);
     let flow = lb.open_flow(1, client(1), destination(), 40, at(1)).unwrap();
     assert!(lb.flow_packet(flow.id, 40, at(40)));
-    assert!(
-        lb.flow_packet(flow.id, 40, at(80)),
-        "the table still has the same server"
-    );
+    assert!(lb.flow_packet(flow.id, 40, at(80)), "the table still has the same server");
     assert_eq!(lb.counters()[1], [1, 2, 0, 0]);
     lb.add_server(&web(), ip46("10.0.0.2"), 1, false, at(81)).unwrap();
     lb.set_weight(&web(), ip46("10.0.0.1"), 0, false).unwrap();
@@ -168,16 +142,10 @@ fn an_empty_table_takes_nothing() {
     let mut lb = lb_with(&[("10.0.0.1", 1)]);
     let flow = lb.open_flow(1, client(1), destination(), 40, at(1)).unwrap();
     lb.set_weight(&web(), ip46("10.0.0.1"), 0, false).unwrap();
-    assert_eq!(
-        lb.open_flow(1, client(2), destination(), 40, at(1)),
-        Err(NoServer)
-    );
+    assert_eq!(lb.open_flow(1, client(2), destination(), 40, at(1)), Err(NoServer));
     assert_eq!(lb.counters()[1], [0, 1, 0, 1]);
     assert!(lb.flow_packet(flow.id, 1, at(2)), "the pinned flow goes on");
-    assert!(
-        !lb.flow_packet(flow.id, 1, at(60)),
-        "but not once it is forgotten"
-    );
+    assert!(!lb.flow_packet(flow.id, 1, at(60)), "but not once it is forgotten");
     assert_eq!(lb.counters()[1], [1, 1, 0, 2]);
 }
 
@@ -187,37 +155,21 @@ fn removing_a_vip_ends_its_flows() {
     let flows = open_many(&mut lb);
     lb.remove_vip(&web(), at(2)).unwrap();
     assert_eq!(ended(&mut lb), flows.keys().copied().collect::<Vec<_>>());
-    assert_eq!(
-        lb.open_flow(1, client(1), destination(), 40, at(3)),
-        Err(NoServer)
-    );
-    assert_eq!(
-        lb.open_flow(9, client(1), destination(), 40, at(3)),
-        Err(NoServer)
-    );
+    assert_eq!(lb.open_flow(1, client(1), destination(), 40, at(3)), Err(NoServer));
+    assert_eq!(lb.open_flow(9, client(1), destination(), 40, at(3)), Err(NoServer));
 }
 
 #[test]
 fn with_src_ip_sticky_only_the_address_of_the_client_decides() {
     let mut lb = lb_with(&[]);
     let sticky = key("203.0.113.11", 80);
-    lb.add_vip(
-        &NewVip {
-            src_ip_sticky: true,
-            ..new_vip(sticky)
-        },
-        at(1),
-    )
-    .unwrap();
+    lb.add_vip(&NewVip { src_ip_sticky: true, ..new_vip(sticky) }, at(1)).unwrap();
     for last in 1..=8 {
-        lb.add_server(&sticky, IpAddr::from([10, 0, 0, last]).into(), 1, false, at(1))
-            .unwrap();
+        lb.add_server(&sticky, IpAddr::from([10, 0, 0, last]).into(), 1, false, at(1)).unwrap();
     }
     let mut server_of = |address: [u8; 4], port: u16| {
         let client = SocketAddr::new(address.into(), port);
-        lb.open_flow(2, client, "203.0.113.11:80".parse().unwrap(), 40, at(1))
-            .unwrap()
-            .server
+        lb.open_flow(2, client, "203.0.113.11:80".parse().unwrap(), 40, at(1)).unwrap().server
     };
     let home = server_of([192, 0, 2, 1], 1);
     assert!((2..50).all(|port| server_of([192, 0, 2, 1], port) == home));

@@ -1,0 +1,297 @@
+//! VPP's binary API over the model: a request's body in, the bodies of its answers out. No I/O, no clock.
+//!
+//! As measured on VPP 26.10: a request with a client index that is not its connection's own is carried out but not
+//! answered; an unknown message and one that is too short are dropped without an answer; bytes behind a message do
+//! not matter.
+
+mod decode;
+mod handshake;
+mod ids;
+mod lb;
+mod messages;
+mod route;
+pub mod trace;
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use tracing::{debug, warn};
+use vppapi::messages::{
+    CliInband, CliInbandReply, ControlPing, ControlPingReply, Dump, IpRouteLookupV2, LbAddDelAsV2,
+    LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump, LbConf, LbConfGet, LbFlushVip, LbVipDump, Message, Reply,
+    Request, SOCKCLNT_CREATE_ID, ShowVersion, ShowVersionReply, SockclntDelete, encode_reply, message_id,
+};
+use vppapi::wire::FixedString;
+
+use self::messages::{ApiVersions, ApiVersionsReply, GetApiJson, GetApiJsonReply};
+use self::trace::{Entry, Fields};
+use crate::lb::{Effect, Lb, Uptime};
+use crate::pool::Pool;
+use crate::text;
+
+pub use ids::{MessageIds, MessageIdsError};
+
+/// Bit that VPP sets in the index of every client of its socket.
+const SOCKET_CLIENT: u32 = 1 << 31;
+
+/// What the simulated VPP says that it is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Process id.
+    pub pid: u32,
+    /// At most 31 bytes; more is cut.
+    pub version: String,
+    /// At most 31 bytes; more is cut.
+    pub build_date: String,
+    /// At most 255 bytes; more is cut.
+    pub build_directory: String,
+}
+
+impl Identity {
+    /// What `show version` prints.
+    pub fn version_line(&self) -> String {
+        format!("vpp v{} built by vppsim on {} at {}", self.version, self.build_directory, self.build_date)
+    }
+}
+
+/// A connection, named by VPP's index of it without its top bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientId(u32);
+
+impl ClientId {
+    /// The index that the client has to put into its requests.
+    pub fn index(self) -> u32 {
+        self.0 | SOCKET_CLIENT
+    }
+}
+
+/// What one request leads to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Bodies to send to the client, in order.
+    pub answers: Vec<Bytes>,
+    /// The request and its answers, if they are traced.
+    pub trace: Vec<Entry>,
+    /// The connection is over once the answers are sent.
+    pub close: bool,
+    /// A real VPP would now be dead; the reason.
+    pub deadly: Option<String>,
+}
+
+/// A simulated VPP behind its API socket.
+#[derive(Debug)]
+pub struct Simulator {
+    lb: Lb,
+    identity: Identity,
+    ids: MessageIds,
+    clients: Pool<String>,
+    tracing: bool,
+}
+
+/// A request whose message is known, on its way.
+struct Call<'a> {
+    client: ClientId,
+    name: &'static str,
+    body: &'a [u8],
+    now: Uptime,
+}
+
+impl Simulator {
+    /// A VPP that was just started.
+    pub fn new(identity: Identity, ids: MessageIds) -> Self {
+        // VPP's own listening socket has index 0.
+        Self { lb: Lb::default(), identity, ids, clients: Pool::starting_at(1), tracing: false }
+    }
+
+    /// Whether outcomes tell what was received and sent.
+    pub fn set_tracing(&mut self, tracing: bool) {
+        self.tracing = tracing;
+    }
+
+    /// The plugin.
+    pub fn lb(&self) -> &Lb {
+        &self.lb
+    }
+
+    /// The plugin, for what is not done through the API: packets and the passing of time.
+    pub fn lb_mut(&mut self) -> &mut Lb {
+        &mut self.lb
+    }
+
+    /// What a data path has to do since the last call.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.lb.take_effects()
+    }
+
+    /// A client has connected.
+    pub fn connect(&mut self) -> ClientId {
+        ClientId(self.clients.insert(String::new()))
+    }
+
+    /// A client's connection is gone.
+    pub fn disconnect(&mut self, client: ClientId) {
+        self.clients.remove(client.0);
+    }
+
+    /// The name that a client gave itself; empty until it has.
+    pub fn client_name(&self, client: ClientId) -> &str {
+        self.clients.get(client.0).map_or("", String::as_str)
+    }
+
+    /// Carries out one request.
+    pub fn handle(&mut self, client: ClientId, body: &[u8], now: Uptime) -> Outcome {
+        let mut outcome = Outcome::default();
+        let Some(id) = message_id(body) else {
+            debug!(
+                client = client.index(),
+                bytes = body.len(),
+                "dropped a frame that is too short for a message id"
+            );
+            return outcome;
+        };
+        if id == SOCKCLNT_CREATE_ID {
+            self.handshake(client, body, &mut outcome);
+            return outcome;
+        }
+        let Some(name) = self.ids.name_crc(id) else {
+            debug!(client = client.index(), id, "dropped a message with an unknown id");
+            return outcome;
+        };
+        let call = Call { client, name, body, now };
+        if let Err(error) = self.dispatch(&call, &mut outcome) {
+            debug!(client = client.index(), message = name, %error, "dropped a message that does not decode");
+        }
+        outcome
+    }
+
+    fn dispatch(&mut self, call: &Call<'_>, outcome: &mut Outcome) -> Result<(), vppapi::wire::DecodeError> {
+        match call.name {
+            ControlPing::NAME_CRC => self.request(call, outcome, Self::control_ping),
+            ShowVersion::NAME_CRC => self.request(call, outcome, Self::show_version),
+            CliInband::NAME_CRC => self.request(call, outcome, Self::cli_inband),
+            ApiVersions::NAME_CRC => self.request(call, outcome, Self::api_versions),
+            GetApiJson::NAME_CRC => self.request(call, outcome, Self::get_api_json),
+            SockclntDelete::NAME_CRC => self.request(call, outcome, Self::sockclnt_delete),
+            IpRouteLookupV2::NAME_CRC => self.request(call, outcome, Self::ip_route_lookup),
+            LbConf::NAME_CRC => self.request(call, outcome, Self::lb_conf),
+            LbConfGet::NAME_CRC => self.request(call, outcome, Self::lb_conf_get),
+            LbAddDelVipV2::NAME_CRC => self.request(call, outcome, Self::lb_add_del_vip),
+            LbAddDelAsV2::NAME_CRC => self.request(call, outcome, Self::lb_add_del_as),
+            LbAsSetWeight::NAME_CRC => self.request(call, outcome, Self::lb_as_set_weight),
+            LbFlushVip::NAME_CRC => self.request(call, outcome, Self::lb_flush_vip),
+            LbVipDump::NAME_CRC => self.dump(call, outcome, Self::lb_vip_dump),
+            LbAsV2Dump::NAME_CRC => self.dump(call, outcome, Self::lb_as_dump),
+            // Also what VPP does: it listens to no reply, and never answers memclnt_keepalive on a socket.
+            _ => {
+                debug!(
+                    client = call.client.index(),
+                    message = call.name,
+                    "dropped a message that has no answer"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers a request with one reply, or with none if VPP would die of it.
+    fn request<R: Request + Fields>(
+        &mut self,
+        call: &Call<'_>,
+        outcome: &mut Outcome,
+        carry_out: impl FnOnce(&mut Self, &Call<'_>, &R, &mut Outcome) -> Option<R::Reply>,
+    ) -> Result<(), vppapi::wire::DecodeError> {
+        let (head, message) = decode::request::<R>(call.body)?;
+        self.note_request(outcome, R::NAME, head.context, &message);
+        let Some(reply) = carry_out(self, call, &message, outcome) else { return Ok(()) };
+        if self.is_own(call, head.client_index) {
+            let retval = Some(reply.retval());
+            self.answer(outcome, head.context, retval, &reply);
+        }
+        Ok(())
+    }
+
+    /// Answers a dump with its details.
+    fn dump<D: Dump + Fields>(
+        &mut self,
+        call: &Call<'_>,
+        outcome: &mut Outcome,
+        list: impl FnOnce(&Self, &D) -> Vec<D::Details>,
+    ) -> Result<(), vppapi::wire::DecodeError> {
+        let (head, message) = decode::request::<D>(call.body)?;
+        self.note_request(outcome, D::NAME, head.context, &message);
+        if self.is_own(call, head.client_index) {
+            for details in list(self, &message) {
+                self.answer(outcome, head.context, None, &details);
+            }
+        }
+        Ok(())
+    }
+
+    fn answer<M: Message>(&self, outcome: &mut Outcome, context: u32, retval: Option<i32>, message: &M) {
+        let Some(id) = self.ids.id(M::NAME_CRC) else {
+            warn!(message = M::NAME_CRC, "an answer without an id in the message table was not sent");
+            return;
+        };
+        outcome.answers.push(encode_reply(id, context, message));
+        if self.tracing {
+            outcome.trace.push(Entry::sent(M::NAME, context, retval));
+        }
+    }
+
+    fn note_request(&self, outcome: &mut Outcome, name: &'static str, context: u32, message: &impl Fields) {
+        if self.tracing {
+            outcome.trace.push(Entry::received(name, context, message.fields()));
+        }
+    }
+
+    fn is_own(&self, call: &Call<'_>, given: u32) -> bool {
+        let expected = call.client.index();
+        if given != expected {
+            debug!(
+                message = call.name,
+                given, expected, "a request with a wrong client index gets no answer"
+            );
+        }
+        given == expected
+    }
+
+    fn control_ping(
+        &mut self,
+        call: &Call<'_>,
+        _: &ControlPing,
+        _: &mut Outcome,
+    ) -> Option<ControlPingReply> {
+        Some(ControlPingReply { retval: 0, client_index: call.client.index(), vpe_pid: self.identity.pid })
+    }
+
+    fn show_version(&mut self, _: &Call<'_>, _: &ShowVersion, _: &mut Outcome) -> Option<ShowVersionReply> {
+        Some(ShowVersionReply {
+            retval: 0,
+            program: fixed("vpe"),
+            version: fixed(&self.identity.version),
+            build_date: fixed(&self.identity.build_date),
+            build_directory: fixed(&self.identity.build_directory),
+        })
+    }
+
+    fn cli_inband(&mut self, _: &Call<'_>, message: &CliInband, _: &mut Outcome) -> Option<CliInbandReply> {
+        let output = text::run(&self.lb, &self.identity.version_line(), &message.cmd.as_str());
+        Some(CliInbandReply { retval: output.retval, reply: output.text.into() })
+    }
+
+    fn api_versions(&mut self, _: &Call<'_>, _: &ApiVersions, _: &mut Outcome) -> Option<ApiVersionsReply> {
+        Some(ApiVersionsReply { retval: 0 })
+    }
+
+    fn get_api_json(&mut self, _: &Call<'_>, _: &GetApiJson, _: &mut Outcome) -> Option<GetApiJsonReply> {
+        Some(GetApiJsonReply { retval: 0, json: format!("[{}]", messages::API_JSON).into() })
+    }
+}
+
+/// A string cut so that it fits its field.
+fn fixed<const N: usize>(text: &str) -> FixedString<N> {
+    let most = N.saturating_sub(1);
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    FixedString::new(text.get(..end).unwrap_or_default()).unwrap_or_default()
+}

@@ -1,0 +1,39 @@
+//! Reads requests as tolerantly as VPP does.
+
+use std::borrow::Cow;
+
+use vppapi::messages::{Message, RequestHead};
+use vppapi::wire::{DecodeError, DecodeErrorKind, Reader, Wire};
+
+/// VPP takes every family but 0 for IPv6 (measured on VPP 26.10).
+const FAMILY_IPV6: u8 = 1;
+
+/// No message has more addresses.
+const MOST_ADDRESSES: usize = 4;
+
+/// The head of a request and its message, whatever follows them.
+pub(super) fn request<M: Message>(body: &[u8]) -> Result<(RequestHead, M), DecodeError> {
+    let mut body = Cow::Borrowed(body);
+    for _ in 0..MOST_ADDRESSES {
+        match strictly(&body) {
+            Err(error) if is_family(&error) => match body.to_mut().get_mut(error.offset()) {
+                Some(family) => *family = FAMILY_IPV6,
+                None => return Err(error),
+            },
+            other => return other,
+        }
+    }
+    strictly(&body)
+}
+
+fn strictly<M: Message>(body: &[u8]) -> Result<(RequestHead, M), DecodeError> {
+    let mut reader = Reader::new(body);
+    let head = RequestHead::decode(&mut reader)?;
+    let message = M::decode(&mut reader)?;
+    Ok((head, message))
+}
+
+fn is_family(error: &DecodeError) -> bool {
+    matches!(error.kind(), DecodeErrorKind::BadValue { .. })
+        && error.field().rsplit('.').next().is_some_and(|field| field == "af")
+}

@@ -1,0 +1,123 @@
+//! Which message has which id.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use xxhash_rust::xxh64::xxh64;
+
+/// The messages known here, with their ids in the build of VPP 26.10 that was recorded.
+///
+/// `memclnt_keepalive` is in VPP's table too, though it does not answer it on a socket.
+const RECORDED: &[(&str, u16)] = &[
+    ("api_versions_51077d14", 12),
+    ("api_versions_reply_5f0d99d6", 13),
+    ("sockclnt_create_455fb9c4", 15),
+    ("sockclnt_create_reply_35166268", 16),
+    ("sockclnt_delete_8ac76db6", 17),
+    ("sockclnt_delete_reply_8f38b1ee", 18),
+    ("memclnt_keepalive_51077d14", 21),
+    ("memclnt_keepalive_reply_e8d4e804", 22),
+    ("control_ping_51077d14", 23),
+    ("control_ping_reply_f6b0b8ca", 24),
+    ("get_api_json_51077d14", 27),
+    ("get_api_json_reply_ea715b59", 28),
+    ("lb_conf_56cd3261", 89),
+    ("lb_conf_reply_e8d4e804", 90),
+    ("lb_conf_get_51077d14", 91),
+    ("lb_conf_get_reply_923427ac", 92),
+    ("lb_add_del_vip_v2_7c520e0f", 95),
+    ("lb_add_del_vip_v2_reply_e8d4e804", 96),
+    ("lb_add_del_as_v2_2f1d3b0e", 99),
+    ("lb_add_del_as_v2_reply_e8d4e804", 100),
+    ("lb_as_set_weight_2d89bdbd", 101),
+    ("lb_as_set_weight_reply_e8d4e804", 102),
+    ("lb_flush_vip_1063f819", 103),
+    ("lb_flush_vip_reply_e8d4e804", 104),
+    ("lb_vip_dump_56110cb7", 105),
+    ("lb_vip_details_1329ec9b", 106),
+    ("lb_as_v2_dump_1063f819", 109),
+    ("lb_as_v2_details_90064aae", 110),
+    ("cli_inband_f8377302", 119),
+    ("cli_inband_reply_05879051", 121),
+    ("ip_route_lookup_v2_710d6471", 403),
+    ("ip_route_lookup_v2_reply_84cc9e03", 405),
+    ("show_version_51077d14", 848),
+    ("show_version_reply_c919bde1", 849),
+];
+
+/// The ids of the handshake, and the others that every VPP has had below this one.
+const FIRST_SHUFFLED: u16 = 19;
+
+/// Between the shuffled ids of one seed and those of the next.
+const MOST_SHIFT: u64 = 1000;
+
+/// The message table of a simulated VPP.
+#[derive(Debug, Clone)]
+pub struct MessageIds {
+    by_id: HashMap<u16, &'static str>,
+    by_name: HashMap<&'static str, u16>,
+    order: Vec<&'static str>,
+}
+
+/// An argument that does not choose a table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} found, expected recorded, shuffled, or shuffled:SEED with a number")]
+pub struct MessageIdsError(String);
+
+impl MessageIds {
+    /// The ids of the recorded VPP.
+    pub fn recorded() -> Self {
+        Self::new(RECORDED.to_vec())
+    }
+
+    /// Other ids than those of the recorded VPP, in another order, as another build would have them: a client that
+    /// took an id for granted fails with them. The ids of the handshake never change.
+    pub fn shuffled(seed: u64) -> Self {
+        let (fixed, mut others): (Vec<_>, Vec<_>) = RECORDED.iter().partition(|(_, id)| *id < FIRST_SHUFFLED);
+        others.sort_by_key(|(name, _)| xxh64(name.as_bytes(), seed));
+        let last = RECORDED.iter().map(|(_, id)| *id).max().unwrap_or(FIRST_SHUFFLED);
+        let shift = u16::try_from(xxh64(b"shift", seed) % MOST_SHIFT).unwrap_or(0);
+        let ids = last + 1 + shift..;
+        let mut table = fixed;
+        table.extend(others.into_iter().map(|(name, _)| name).zip(ids));
+        table.sort_by_key(|(name, _)| xxh64(name.as_bytes(), !seed));
+        Self::new(table)
+    }
+
+    fn new(table: Vec<(&'static str, u16)>) -> Self {
+        Self {
+            by_id: table.iter().map(|(name, id)| (*id, *name)).collect(),
+            by_name: table.iter().copied().collect(),
+            order: table.into_iter().map(|(name, _)| name).collect(),
+        }
+    }
+
+    /// The message with this id.
+    pub fn name_crc(&self, id: u16) -> Option<&'static str> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The id of this message.
+    pub fn id(&self, name_crc: &str) -> Option<u16> {
+        self.by_name.get(name_crc).copied()
+    }
+
+    /// Every message with its id.
+    pub fn table(&self) -> impl Iterator<Item = (&'static str, u16)> {
+        self.order.iter().filter_map(|name| Some((*name, self.id(name)?)))
+    }
+}
+
+impl FromStr for MessageIds {
+    type Err = MessageIdsError;
+
+    fn from_str(text: &str) -> Result<Self, MessageIdsError> {
+        let wrong = || MessageIdsError(text.to_owned());
+        match text.split_once(':') {
+            None if text == "recorded" => Ok(Self::recorded()),
+            None if text == "shuffled" => Ok(Self::shuffled(std::process::id().into())),
+            Some(("shuffled", seed)) => seed.parse().map(Self::shuffled).map_err(|_| wrong()),
+            _ => Err(wrong()),
+        }
+    }
+}
