@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::*;
 use crate::frame::FrameCodec;
 use crate::retval::Retval;
+use crate::table::MessageTable;
 use crate::types::{Encap, Prefix, VipId};
 use crate::wire::{DecodeError, DecodeErrorKind, FixedString};
 use bytes::{Bytes, BytesMut};
@@ -32,7 +33,12 @@ fn unhex(text: &str) -> Vec<u8> {
 
 /// The recorded conversation with VPP 26.10, frame by frame.
 fn recording() -> Vec<Recorded> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/api-26.10.jsonl");
+    recording_of("26.10")
+}
+
+fn recording_of(version: &str) -> Vec<Recorded> {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors");
+    let path = vectors.join(format!("api-{version}.jsonl"));
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -48,7 +54,8 @@ fn recode(name: &str, body: &[u8]) -> Result<Bytes, DecodeError> {
         Ok(encode_reply(message_id(body).unwrap(), context, &message))
     }
     fn bare<M: Message>(body: &[u8]) -> Result<Bytes, DecodeError> {
-        Ok(encode_bare(message_id(body).unwrap(), &decode_bare::<M>(body)?))
+        let message = decode_bare::<M>(body)?;
+        Ok(encode_bare(message_id(body).unwrap(), &message))
     }
     macro_rules! by_name {
         ($($how:ident: $($message:ident)*;)*) => {
@@ -325,6 +332,34 @@ fn errors_name_message_field_and_place() {
     assert_eq!((error.offset(), error.kind()), (54, DecodeErrorKind::LeftOver { count: 1 }));
     assert!(decode_request_head(&[0; 9]).is_err() && decode_reply_head(&[0; 5]).is_err());
     assert_eq!(message_id(&[1]), None);
+}
+
+#[test]
+fn what_an_older_vpp_shares_reads_alike_and_what_it_lacks_is_named() {
+    let frames = recording_of("26.06");
+    let shared = frames.iter().filter(|frame| {
+        name_crcs().any(|known| known == frame.name) || frame.name.starts_with("sockclnt_create")
+    });
+    let mut count = 0;
+    for frame in shared {
+        assert_eq!(recode(&frame.name, &frame.body()).unwrap(), frame.body(), "{}", frame.name);
+        count += 1;
+    }
+    assert_eq!(count, 36);
+
+    let created: SockclntCreateReply = decode_bare(&nth(&frames, "sockclnt_create_reply", 0).body()).unwrap();
+    let known: Vec<&str> = name_crcs().collect();
+    let expected = [
+        "lb_conf_get_51077d14",
+        "lb_conf_get_reply_923427ac",
+        "lb_add_del_as_v2_2f1d3b0e",
+        "lb_add_del_as_v2_reply_e8d4e804",
+        "lb_as_set_weight_2d89bdbd",
+        "lb_as_set_weight_reply_e8d4e804",
+        "lb_as_v2_dump_1063f819",
+        "lb_as_v2_details_90064aae",
+    ];
+    assert_eq!(MessageTable::from(&created).missing(&known), expected);
 }
 
 #[test]
