@@ -1,6 +1,7 @@
 //! Collects findings while a configuration is read, so that all are told at once.
 
 use super::diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
+use super::values::LONGEST_NAME;
 use super::yaml::Place;
 
 /// Why a value is refused.
@@ -102,6 +103,10 @@ impl<'t> Report<'t> {
         wrong: &str,
         names: impl IntoIterator<Item = &'n str>,
     ) -> Option<&'n str> {
+        // Comparing costs memory in proportion to the length, and no name is as long.
+        if wrong.len() > 4 * LONGEST_NAME {
+            return None;
+        }
         // A third of the letters may differ, so that no suggestion is further off than a guess.
         let tolerance = (wrong.chars().count() / 3).max(1);
         let mut best = None;

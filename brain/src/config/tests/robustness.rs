@@ -46,6 +46,18 @@ fn fifty_thousand_wrong_names_are_told() {
     assert_eq!(errors.count(Severity::Error), 49_999);
 }
 
+/// No name is compared with a megabyte of text, nor is all of it shown.
+#[test]
+fn an_endless_name_is_refused_shortly() {
+    let long = "x".repeat(1 << 20);
+    let text = format!(
+        "maglev:\n  ? {long}\n  : 1\n  frontends: {{}}\n  healthchecks: {{ web: {{ type: {long} }} }}\n"
+    );
+    let errors = parse("f", &text).unwrap_err();
+    assert_eq!(errors.count(Severity::Error), 2);
+    assert!(errors.to_string().len() < 2000, "{}", errors.to_string().len());
+}
+
 /// Each list holds the one before ten times: ten thousand million values, if it were unfolded.
 #[test]
 fn a_billion_laughs_are_refused() {
