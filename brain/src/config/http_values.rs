@@ -165,17 +165,8 @@ pub(super) fn regexp(node: &Node) -> Result<Regex, Complaint> {
 }
 
 /// Headers that every probe sets by itself, or that would change how a message is framed.
-const RESERVED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
+const RESERVED: [&str; 8] =
+    ["connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Request headers (RFC 9110, 5.1 and 5.5), in the order given.
 pub(super) fn headers(params: &Section<'_>, report: &mut Report<'_>) -> Vec<(String, String)> {

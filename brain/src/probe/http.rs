@@ -78,10 +78,8 @@ fn build(target: SocketAddr, check: &HttpCheck) -> Result<Request<Empty<Bytes>>,
         .header(CONNECTION, "close")
         .body(Empty::new())?;
     for (name, value) in &check.headers {
-        // A header of the check replaces the probe's own of the same name; given twice, it is sent twice.
         let (name, value) = (name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
-        let own = matches!(name, HOST | USER_AGENT | CONNECTION);
-        if own {
+        if name == USER_AGENT {
             request.headers_mut().insert(name, value);
         } else {
             request.headers_mut().append(name, value);
