@@ -1,0 +1,191 @@
+//! Sends planned steps to VPP, pipelined and in order, and takes what was acknowledged into the mirror.
+//!
+//! Two bursts: first whatever clears and raises, then, knowing how that went, what lowers and removes. Each
+//! acknowledged write is one line in the log.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use maglev_protocol::{StepError, VipKey, VipReport};
+use tracing::field::display;
+use tracing::{error, info, warn};
+
+use crate::cli_text::TextVip;
+use crate::mirror::Mirror;
+use crate::read::Dumps;
+use crate::reconcile::VipPlan;
+use crate::step::{Step, Write};
+
+/// Writes under way at once. It bounds what a burst takes of memory; the pause between bursts, one round trip,
+/// is 1 % of the time that VPP takes for this many.
+pub const BURST: usize = 512;
+
+/// The connection to VPP can no longer be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Lost {
+    /// Why.
+    pub reason: String,
+}
+
+/// What VPP said to one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Done.
+    Accepted,
+    /// Not done.
+    Refused {
+        /// VPP's return value.
+        code: i32,
+        /// What it means.
+        meaning: String,
+        /// Whether the code speaks of what VPP has, rather than of the request itself.
+        about_state: bool,
+    },
+    /// Nothing. It may have been done.
+    Lost(Lost),
+}
+
+/// What reconciling needs of VPP's lb plugin.
+pub trait Plugin {
+    /// Writes in this order, pipelined; one answer for each.
+    fn write(&self, writes: &[Write]) -> impl Future<Output = Vec<Answer>> + Send;
+    /// Reads all VIPs and servers.
+    fn dumps(&self) -> impl Future<Output = Result<Dumps, Lost>> + Send;
+    /// Reads what no dump tells.
+    fn text(&self) -> impl Future<Output = Result<Vec<TextVip>, Lost>> + Send;
+}
+
+/// What became of the plans.
+#[derive(Debug, Clone, Default)]
+pub struct Applied {
+    /// What there is to say, by VIP.
+    pub reports: BTreeMap<VipKey, VipReport>,
+    /// Whether VPP refused what it should have taken if it had what the mirror has.
+    pub contradicted: bool,
+}
+
+/// Carries out plans, which must be in the order of their keys.
+///
+/// # Errors
+/// When the connection broke. What was acknowledged before is in the mirror.
+pub async fn apply<P: Plugin>(plugin: &P, mirror: &mut Mirror, plans: &[VipPlan]) -> Result<Applied, Lost> {
+    let mut applied = Applied::default();
+    for plan in plans.iter().filter(|plan| plan.blocked.is_some() || plan.table_length.is_some()) {
+        let report = applied.report(plan.vip);
+        report.table_length = plan.table_length;
+        report.errors.extend(plan.blocked.clone());
+    }
+    let mut burst = Vec::new();
+    for prefix in plans.chunk_by(|one, other| one.vip.prefix == other.vip.prefix) {
+        burst.extend(prefix.iter().flat_map(|plan| writes(plan, &plan.clear)));
+        burst.extend(prefix.iter().flat_map(|plan| writes(plan, &plan.raise)));
+    }
+    applied.send(plugin, mirror, burst).await?;
+    let mut burst = Vec::new();
+    for plan in plans.iter().filter(|plan| !plan.lower.is_empty()) {
+        let (safe, held_back) = plan.safe_lowers(mirror.get(&plan.vip));
+        burst.extend(writes(plan, &safe));
+        if !held_back.is_empty() {
+            applied.report(plan.vip).errors.extend(held_back);
+        }
+    }
+    applied.send(plugin, mirror, burst).await?;
+    Ok(applied)
+}
+
+fn writes(plan: &VipPlan, steps: &[Step]) -> impl Iterator<Item = Write> {
+    let vip = plan.vip;
+    steps.iter().map(move |step| Write { vip, step: *step })
+}
+
+impl Applied {
+    /// Adds what a second attempt did. Its errors replace those of the first, which it has tried again.
+    pub fn follow_up(&mut self, second: Self) {
+        for report in self.reports.values_mut() {
+            report.errors.clear();
+            report.table_length = None;
+        }
+        for (vip, later) in second.reports {
+            let report = self.report(vip);
+            report.changes.extend(later.changes);
+            report.errors = later.errors;
+            report.table_length = later.table_length;
+        }
+        self.contradicted = second.contradicted;
+    }
+
+    /// The reports that say something, in the order of their keys.
+    pub fn into_reports(self) -> Vec<VipReport> {
+        let says_something = |report: &VipReport| {
+            !report.changes.is_empty() || !report.errors.is_empty() || report.table_length.is_some()
+        };
+        self.reports.into_values().filter(says_something).collect()
+    }
+
+    fn report(&mut self, vip: VipKey) -> &mut VipReport {
+        self.reports.entry(vip).or_insert_with(|| VipReport {
+            key: vip,
+            changes: Vec::new(),
+            table_length: None,
+            errors: Vec::new(),
+        })
+    }
+
+    async fn send<P: Plugin>(
+        &mut self,
+        plugin: &P,
+        mirror: &mut Mirror,
+        writes: Vec<Write>,
+    ) -> Result<(), Lost> {
+        for burst in writes.chunks(BURST) {
+            let answers = plugin.write(burst).await;
+            let mut lost = None;
+            for (write, answer) in burst.iter().zip(answers) {
+                log(write, &answer);
+                match answer {
+                    Answer::Accepted => {
+                        mirror.acknowledge(write);
+                        self.report(write.vip).changes.push(write.step.change());
+                    }
+                    Answer::Refused { code, meaning, about_state } => {
+                        self.contradicted |= about_state && mirror.would_take(write);
+                        let step = write.step.to_string();
+                        self.report(write.vip).errors.push(StepError { step, code: Some(code), meaning });
+                    }
+                    // Later ones may have been answered nevertheless.
+                    Answer::Lost(how) => lost = lost.or(Some(how)),
+                }
+            }
+            if let Some(lost) = lost {
+                return Err(lost);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn log(write: &Write, answer: &Answer) {
+    let (step, vip) = (write.step.name(), display(&write.vip));
+    let server = write.step.server().map(display);
+    let (from, to) = write.step.weights();
+    let flush = write.step.flushes();
+    match answer {
+        Answer::Accepted => match write.step {
+            Step::RemoveVip { anew: Some(reason) } => warn!(
+                step, vip, %reason, answer = "ok",
+                "VIP removed to be made anew: its pinned flows are forgotten"
+            ),
+            _ => info!(step, vip, server, from, to, flush, answer = "ok", "VPP changed"),
+        },
+        Answer::Refused { code, meaning, .. } => {
+            warn!(step, vip, server, from, to, flush, answer = code, meaning, "VPP refused");
+        }
+        Answer::Lost(Lost { reason }) => {
+            error!(step, vip, server, from, to, flush, %reason, "VPP did not answer: it may have changed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! How VPP 26.10 (lb API 1.2.0) wants to be spoken to: the one place that knows which message a step becomes, what
+//! must be in VPP's message table, and what the dumps mean.
+
+use maglev_protocol::{Encap, LbConf, Prefix, VipKey};
+use vppapi::client::{Client, ClientError, PreparedRequest};
+use vppapi::messages::{
+    CliInband, CliInbandReply, ControlPing, ControlPingReply, LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2,
+    LbAddDelVipV2Reply, LbAsSetWeight, LbAsSetWeightReply, LbAsV2Details, LbAsV2Dump, LbConf as SetConf,
+    LbConfGet, LbConfGetReply, LbConfReply, LbVipDetails, LbVipDump, Message, ShowVersion, ShowVersionReply,
+};
+use vppapi::retval::Retval;
+use vppapi::types::{self, VipId};
+use vppapi::wire::ByteString;
+
+use crate::apply::{Answer, Lost, Plugin};
+use crate::cli_text::{self, TextVip};
+use crate::read::{Dumps, ServerRow, VipRow};
+use crate::step::{Step, Write};
+
+/// The first version that has all of [`NEEDED`], in words.
+pub const NEEDS: &str = "VPP 26.10 (lb API 1.2.0) or newer, with its lb plugin loaded";
+
+/// Every message that is sent or expected.
+pub const NEEDED: &[&str] = &[
+    ControlPing::NAME_CRC,
+    ControlPingReply::NAME_CRC,
+    ShowVersion::NAME_CRC,
+    ShowVersionReply::NAME_CRC,
+    CliInband::NAME_CRC,
+    CliInbandReply::NAME_CRC,
+    SetConf::NAME_CRC,
+    LbConfReply::NAME_CRC,
+    LbConfGet::NAME_CRC,
+    LbConfGetReply::NAME_CRC,
+    LbAddDelVipV2::NAME_CRC,
+    LbAddDelVipV2Reply::NAME_CRC,
+    LbAddDelAsV2::NAME_CRC,
+    LbAddDelAsV2Reply::NAME_CRC,
+    LbAsSetWeight::NAME_CRC,
+    LbAsSetWeightReply::NAME_CRC,
+    LbVipDump::NAME_CRC,
+    LbVipDetails::NAME_CRC,
+    LbAsV2Dump::NAME_CRC,
+    LbAsV2Details::NAME_CRC,
+];
+
+/// The lb plugin of a VPP that has all of [`NEEDED`].
+#[derive(Debug, Clone)]
+pub struct Lb {
+    client: Client,
+}
+
+impl Lb {
+    /// Speaks to the plugin over this connection.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The connection.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The global settings.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn conf(&self) -> Result<LbConf, ClientError> {
+        let conf = self.client.call(LbConfGet {}).await?;
+        Ok(LbConf {
+            ip4_src_address: conf.ip4_src_address,
+            ip6_src_address: conf.ip6_src_address,
+            sticky_buckets_per_core: conf.sticky_buckets_per_core,
+            flow_timeout: conf.flow_timeout,
+        })
+    }
+
+    /// Sets all of the global settings.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn set_conf(&self, conf: LbConf) -> Result<(), ClientError> {
+        let request = SetConf {
+            ip4_src_address: conf.ip4_src_address,
+            ip6_src_address: conf.ip6_src_address,
+            sticky_buckets_per_core: conf.sticky_buckets_per_core,
+            flow_timeout: conf.flow_timeout,
+        };
+        self.client.call(request).await.map(drop)
+    }
+}
+
+impl Plugin for Lb {
+    async fn write(&self, writes: &[Write]) -> Vec<Answer> {
+        let answers = self.client.pipeline(writes.iter().map(message).collect()).await;
+        answers.into_iter().map(answer).collect()
+    }
+
+    async fn dumps(&self) -> Result<Dumps, Lost> {
+        let vips = self.client.dump(LbVipDump::default()).await.map_err(lost)?;
+        // Asked for one IPv4 VIP, VPP 26.10 answers with nothing: all are read, whatever is wanted.
+        let servers = self.client.dump(LbAsV2Dump::default()).await.map_err(lost)?;
+        let vips = vips.iter().map(vip_row).collect::<Result<_, _>>()?;
+        Ok(Dumps { vips, servers: servers.iter().map(server_row).collect() })
+    }
+
+    async fn text(&self) -> Result<Vec<TextVip>, Lost> {
+        let request = CliInband { cmd: ByteString::from(cli_text::COMMAND) };
+        let reply = self.client.call(request).await.map_err(lost)?;
+        let text = reply.reply.as_str();
+        cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
+    }
+}
+
+fn message(write: &Write) -> PreparedRequest {
+    let vip = vip_id(&write.vip);
+    match write.step {
+        Step::AddVip { encap, src_ip_sticky, table_length } => {
+            PreparedRequest::new(&LbAddDelVipV2 { src_ip_sticky, ..vip_message(vip, encap, table_length) })
+        }
+        // VPP looks at nothing but the VIP's key, but never gets a table length of 0.
+        Step::RemoveVip { .. } => {
+            PreparedRequest::new(&LbAddDelVipV2 { is_del: true, ..vip_message(vip, Encap::Gre4, 1024) })
+        }
+        Step::AddServer { server, weight } => PreparedRequest::new(&LbAddDelAsV2 {
+            vip,
+            as_address: server,
+            weight,
+            is_del: false,
+            is_flush: false,
+        }),
+        Step::RemoveServer { server, .. } => PreparedRequest::new(&LbAddDelAsV2 {
+            vip,
+            as_address: server,
+            weight: 0,
+            is_del: true,
+            is_flush: true,
+        }),
+        Step::Reweight { server, to, flush, .. } => {
+            PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight: to, is_flush: flush })
+        }
+    }
+}
+
+fn vip_message(vip: VipId, encap: Encap, new_flows_table_length: u32) -> LbAddDelVipV2 {
+    let encap = match encap {
+        Encap::Gre4 => types::Encap::Gre4,
+        Encap::Gre6 => types::Encap::Gre6,
+        Encap::L3dsr => types::Encap::L3dsr,
+        Encap::Nat4 => types::Encap::Nat4,
+        Encap::Nat6 => types::Encap::Nat6,
+    };
+    LbAddDelVipV2 {
+        vip,
+        encap,
+        dscp: 0,
+        srv_type: 0,
+        target_port: 0,
+        node_port: 0,
+        new_flows_table_length,
+        src_ip_sticky: false,
+        is_del: false,
+    }
+}
+
+fn vip_id(key: &VipKey) -> VipId {
+    let prefix = types::Prefix { address: key.prefix.address, length: key.prefix.length };
+    VipId { prefix, protocol: key.protocol, port: key.port }
+}
+
+fn vip_key(vip: &VipId) -> VipKey {
+    let prefix = Prefix { address: vip.prefix.address, length: vip.prefix.length };
+    VipKey { prefix, protocol: vip.protocol, port: vip.port }
+}
+
+fn vip_row(details: &LbVipDetails) -> Result<VipRow, Lost> {
+    let encap = match details.encap {
+        types::Encap::Gre4 => Encap::Gre4,
+        types::Encap::Gre6 => Encap::Gre6,
+        types::Encap::L3dsr => Encap::L3dsr,
+        types::Encap::Nat4 => Encap::Nat4,
+        types::Encap::Nat6 => Encap::Nat6,
+        types::Encap::Other(value) => {
+            return Err(Lost {
+                reason: format!("VIP {} has encapsulation {value}: expected 0 to 4", details.vip),
+            });
+        }
+    };
+    // VPP cuts the length to 16 bits, so that 65536 reads as 0.
+    let table_length = match details.flow_table_length {
+        0 => 1 << 16,
+        length => length.into(),
+    };
+    Ok(VipRow { key: vip_key(&details.vip), encap, table_length })
+}
+
+fn server_row(details: &LbAsV2Details) -> ServerRow {
+    ServerRow {
+        vip: vip_key(&details.vip),
+        address: details.as_address,
+        used: details.is_used(),
+        weight: details.weight,
+        buckets: details.num_buckets,
+    }
+}
+
+fn answer(result: Result<(), ClientError>) -> Answer {
+    match result {
+        Ok(()) => Answer::Accepted,
+        Err(ClientError::Refused { retval, .. }) => Answer::Refused {
+            code: retval.0,
+            meaning: retval.to_string(),
+            about_state: matches!(
+                retval,
+                Retval::NO_SUCH_ENTRY | Retval::VALUE_EXIST | Retval::INVALID_ARGUMENT
+            ),
+        },
+        Err(other) => Answer::Lost(lost(other)),
+    }
+}
+
+/// Whatever is not an answer ends the connection: what VPP did is not known, or it speaks otherwise than expected.
+fn lost(error: ClientError) -> Lost {
+    Lost { reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

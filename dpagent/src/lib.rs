@@ -1,0 +1,20 @@
+//! The privileged half of the control plane: it brings VPP's lb plugin to the state that it is told.
+//!
+//! The way of a call: [`server`] checks it and queues it, [`vpp`] owns the connection and takes calls one after
+//! the other, [`sync`] finds the difference between what is wanted and its [`mirror`] of VPP with [`reconcile`],
+//! and [`apply`] sends it. [`lb`] alone knows how a VPP wants to be spoken to. `step`, `mirror`, `read`,
+//! `cli_text`, `conf` and `reconcile` are pure.
+//!
+//! Nothing here writes to VPP on its own: a start, an end or a lost peer changes nothing.
+
+pub mod apply;
+pub mod cli_text;
+pub mod conf;
+pub mod lb;
+pub mod mirror;
+pub mod read;
+pub mod reconcile;
+pub mod server;
+pub mod step;
+pub mod sync;
+pub mod vpp;

@@ -1,0 +1,124 @@
+//! What VPP has, as of the last read and every write acknowledged since.
+//!
+//! Reading holds up VPP's forwarding, so a single VIP is synced against this. Removed VIPs and servers that VPP
+//! has not yet forgotten are not in it.
+
+mod drift;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use maglev_protocol::{Encap, Prefix, VipKey};
+
+use crate::step::{Step, Write};
+
+/// All VIPs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mirror {
+    vips: BTreeMap<VipKey, MirrorVip>,
+}
+
+/// One VIP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorVip {
+    /// VPP's index of it. Unknown from its making to the next read, since VPP does not answer with it.
+    pub index: Option<u32>,
+    /// Encapsulation to the servers.
+    pub encap: Encap,
+    /// Whether flows are told apart by their source address alone.
+    pub src_ip_sticky: bool,
+    /// Buckets of the table for new flows.
+    pub table_length: u32,
+    /// Weights of the servers.
+    pub servers: BTreeMap<IpAddr, u8>,
+}
+
+impl MirrorVip {
+    /// Whether any server takes new flows.
+    pub fn serves(&self) -> bool {
+        self.servers.values().any(|weight| *weight > 0)
+    }
+}
+
+impl Mirror {
+    /// A mirror of these VIPs.
+    pub fn new(vips: BTreeMap<VipKey, MirrorVip>) -> Self {
+        Self { vips }
+    }
+
+    /// One VIP.
+    pub fn get(&self, vip: &VipKey) -> Option<&MirrorVip> {
+        self.vips.get(vip)
+    }
+
+    /// All VIPs, in the order of their keys.
+    pub fn vips(&self) -> &BTreeMap<VipKey, MirrorVip> {
+        &self.vips
+    }
+
+    /// Number of servers of all VIPs.
+    pub fn server_count(&self) -> usize {
+        self.vips.values().map(|vip| vip.servers.len()).sum()
+    }
+
+    /// The other VIPs of this VIP's prefix.
+    pub fn neighbours(&self, vip: &VipKey) -> impl Iterator<Item = (&VipKey, &MirrorVip)> {
+        let own = *vip;
+        self.vips.range(keys_of(own.prefix)).filter(move |(key, _)| **key != own)
+    }
+
+    /// Takes over a write that VPP has acknowledged.
+    pub fn acknowledge(&mut self, write: &Write) {
+        match write.step {
+            Step::AddVip { encap, src_ip_sticky, table_length } => {
+                let servers = BTreeMap::new();
+                let vip = MirrorVip { index: None, encap, src_ip_sticky, table_length, servers };
+                self.vips.insert(write.vip, vip);
+            }
+            Step::RemoveVip { .. } => {
+                self.vips.remove(&write.vip);
+            }
+            Step::AddServer { server, weight } | Step::Reweight { server, to: weight, .. } => {
+                if let Some(vip) = self.vips.get_mut(&write.vip) {
+                    vip.servers.insert(server, weight);
+                }
+            }
+            Step::RemoveServer { server, .. } => {
+                if let Some(vip) = self.vips.get_mut(&write.vip) {
+                    vip.servers.remove(&server);
+                }
+            }
+        }
+    }
+
+    /// Whether a VPP that has what the mirror has would take this write, as far as that depends on what it has:
+    /// a refusal nevertheless means that the mirror is wrong.
+    pub fn would_take(&self, write: &Write) -> bool {
+        let vip = self.vips.get(&write.vip);
+        match write.step {
+            Step::AddVip { encap, .. } => {
+                vip.is_none()
+                    && self.neighbours(&write.vip).all(|(key, neighbour)| {
+                        key.is_all_ports() == write.vip.is_all_ports() && neighbour.encap == encap
+                    })
+            }
+            Step::RemoveVip { .. } => vip.is_some(),
+            Step::AddServer { server, .. } => vip.is_some_and(|vip| !vip.servers.contains_key(&server)),
+            Step::Reweight { server, .. } | Step::RemoveServer { server, .. } => {
+                vip.is_some_and(|vip| vip.servers.contains_key(&server))
+            }
+        }
+    }
+}
+
+fn keys_of(prefix: Prefix) -> RangeInclusive<VipKey> {
+    VipKey { prefix, protocol: u8::MIN, port: u16::MIN }..=VipKey {
+        prefix,
+        protocol: u8::MAX,
+        port: u16::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What reading VPP brings, and how the parts of it are joined.
+//!
+//! The dumps tell which VIPs and servers there are; the text tells what is in no dump. They are read one after
+//! the other, so somebody else's write in between can make them disagree.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState};
+
+use crate::cli_text::TextVip;
+use crate::mirror::{Mirror, MirrorVip};
+
+/// A VIP of the dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VipRow {
+    /// Which VIP.
+    pub key: VipKey,
+    /// Encapsulation to the servers.
+    pub encap: Encap,
+    /// Buckets of the table for new flows.
+    pub table_length: u32,
+}
+
+/// A server of the dump. Servers of removed VIPs stand there too, unused, and under the same key if the VIP was
+/// made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerRow {
+    /// Its VIP.
+    pub vip: VipKey,
+    /// Address.
+    pub address: IpAddr,
+    /// Whether it is in use, and not removed.
+    pub used: bool,
+    /// Weight.
+    pub weight: u8,
+    /// Buckets of the new-flow table.
+    pub buckets: u32,
+}
+
+/// Both dumps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dumps {
+    /// VIPs in use.
+    pub vips: Vec<VipRow>,
+    /// Servers of all VIPs, removed ones too.
+    pub servers: Vec<ServerRow>,
+}
+
+/// The parts do not fit together: VPP was changed while it was read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("VPP's dumps and its text do not agree about VIP {0}")]
+pub struct Torn(pub VipKey);
+
+/// What only the text tells of a VIP.
+type Details = BTreeMap<VipKey, (Option<u32>, bool)>;
+
+impl Dumps {
+    /// Whether the text must be read too: a VIP came, went, or was made anew since `remembered`.
+    ///
+    /// A VIP that somebody made anew with the same servers is known by these: each stands in the dump twice, once
+    /// as a removed one. One without servers cannot be told from the one before.
+    pub fn need_text(&self, remembered: &Mirror) -> bool {
+        let known = remembered.vips();
+        let same = |row: &VipRow| {
+            known.get(&row.key).is_some_and(|vip| {
+                vip.index.is_some() && vip.encap == row.encap && vip.table_length == row.table_length
+            })
+        };
+        let left_over = |row: &ServerRow| {
+            !row.used && known.get(&row.vip).is_some_and(|vip| vip.servers.contains_key(&row.address))
+        };
+        self.vips.len() != known.len() || !self.vips.iter().all(same) || self.servers.iter().any(left_over)
+    }
+
+    /// The mirror, with what the text tells.
+    ///
+    /// # Errors
+    /// When a VIP is not in the text.
+    pub fn mirror(&self, text: &[TextVip]) -> Result<Mirror, Torn> {
+        let used = text.iter().filter(|vip| !vip.removed);
+        self.mirror_with(&used.map(|vip| (vip.key, (Some(vip.index), vip.src_ip_sticky))).collect())
+    }
+
+    /// The mirror, with what `remembered` knows of the same VIPs, where [`Dumps::need_text`] said no.
+    ///
+    /// # Errors
+    /// When a VIP is not in `remembered`.
+    pub fn mirror_like(&self, remembered: &Mirror) -> Result<Mirror, Torn> {
+        let known = remembered.vips().iter();
+        self.mirror_with(&known.map(|(key, vip)| (*key, (vip.index, vip.src_ip_sticky))).collect())
+    }
+
+    fn mirror_with(&self, details: &Details) -> Result<Mirror, Torn> {
+        let mut vips = BTreeMap::new();
+        for row in &self.vips {
+            let &(index, src_ip_sticky) = details.get(&row.key).ok_or(Torn(row.key))?;
+            let servers = BTreeMap::new();
+            let (encap, table_length) = (row.encap, row.table_length);
+            vips.insert(row.key, MirrorVip { index, encap, src_ip_sticky, table_length, servers });
+        }
+        for row in self.servers.iter().filter(|row| row.used) {
+            if let Some(vip) = vips.get_mut(&row.vip) {
+                vip.servers.insert(row.address, row.weight);
+            }
+        }
+        Ok(Mirror::new(vips))
+    }
+
+    /// What an operator is shown.
+    ///
+    /// # Errors
+    /// When dumps and text tell different servers or weights.
+    pub fn state(&self, conf: LbConf, text: &[TextVip]) -> Result<LbState, Torn> {
+        let mirror = self.mirror(text)?;
+        let used: BTreeMap<_, _> = text.iter().filter(|vip| !vip.removed).map(|vip| (vip.key, vip)).collect();
+        let mut vips = Vec::with_capacity(mirror.vips().len());
+        for (key, vip) in mirror.vips() {
+            let torn = || Torn(*key);
+            let live = used.get(key).ok_or_else(torn)?;
+            let mut servers: Vec<_> = live
+                .servers
+                .iter()
+                .filter(|server| !server.removed)
+                .map(|server| ServerState {
+                    address: server.address,
+                    weight: server.weight,
+                    buckets: server.buckets,
+                    flows: server.flows,
+                })
+                .collect();
+            servers.sort_unstable_by_key(|server| server.address);
+            let dumped = vip.servers.iter().map(|(address, weight)| (*address, *weight));
+            if !dumped.eq(servers.iter().map(|server| (server.address, server.weight))) {
+                return Err(torn());
+            }
+            vips.push(VipState {
+                key: *key,
+                index: vip.index.ok_or_else(torn)?,
+                encap: vip.encap,
+                src_ip_sticky: vip.src_ip_sticky,
+                new_flows_table_length: vip.table_length,
+                servers,
+            });
+        }
+        if let Some(other) = used.keys().find(|key| !mirror.vips().contains_key(key)) {
+            return Err(Torn(*other));
+        }
+        Ok(LbState { conf, vips })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The difference between what is wanted and what VPP has, as steps in an order that never takes a working VIP
+//! out of service.
+//!
+//! Steps come in three kinds. *Clear* takes away what must go before something else can stand. *Raise* makes VIPs,
+//! adds servers and raises weights. *Lower* lowers weights and then removes servers; it may only follow when the
+//! raises are known to have worked, or a VIP could be left with nothing but zero weights.
+
+mod set;
+
+use std::collections::BTreeMap;
+
+use maglev_protocol::{Encap, StepError, TableLengthKept, VipKey, VipSpec};
+
+use crate::mirror::{Mirror, MirrorVip};
+use crate::step::{Anew, Step};
+
+pub use set::{Wanted, check, plan_all};
+
+/// What is to be done to one VIP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VipPlan {
+    /// The VIP.
+    pub vip: VipKey,
+    /// Takes the VIP away, to be gone or made anew.
+    pub clear: Vec<Step>,
+    /// Makes, adds, raises.
+    pub raise: Vec<Step>,
+    /// Lowers, removes.
+    pub lower: Vec<Step>,
+    /// Whether the wanted state has a server that takes new flows.
+    pub serves: bool,
+    /// Set if the VIP stands with another table length than wanted.
+    pub table_length: Option<TableLengthKept>,
+    /// Why nothing can be done.
+    pub blocked: Option<StepError>,
+}
+
+impl VipPlan {
+    fn empty(vip: VipKey) -> Self {
+        Self {
+            vip,
+            clear: Vec::new(),
+            raise: Vec::new(),
+            lower: Vec::new(),
+            serves: false,
+            table_length: None,
+            blocked: None,
+        }
+    }
+
+    /// Whether there is no step.
+    pub fn is_empty(&self) -> bool {
+        self.clear.is_empty() && self.raise.is_empty() && self.lower.is_empty()
+    }
+
+    /// The lowering steps that may be sent now that the raises are done, `now` being what VPP has, and what to say
+    /// about the others.
+    ///
+    /// A step is held back if it would leave a VIP that serves, and shall serve, with nothing but zero weights.
+    /// Only a refused raise can bring that about.
+    pub fn safe_lowers(&self, now: Option<&MirrorVip>) -> (Vec<Step>, Vec<StepError>) {
+        let mut weights = now.map_or_else(BTreeMap::new, |vip| vip.servers.clone());
+        let mut positive = weights.values().filter(|weight| **weight > 0).count();
+        let (mut safe, mut held_back) = (Vec::new(), Vec::new());
+        for step in &self.lower {
+            let (Some(server), (_, to)) = (step.server(), step.weights()) else { continue };
+            let to = to.unwrap_or(0);
+            let serves_now = weights.get(&server).is_some_and(|weight| *weight > 0);
+            if self.serves && serves_now && to == 0 && positive == 1 {
+                held_back.push(StepError {
+                    step: step.to_string(),
+                    code: None,
+                    meaning: "not sent: the VIP would be left without a server that takes new flows"
+                        .to_owned(),
+                });
+                continue;
+            }
+            if serves_now && to == 0 {
+                positive -= 1;
+            }
+            weights.insert(server, to);
+            safe.push(*step);
+        }
+        (safe, held_back)
+    }
+}
+
+/// Plans one VIP, and lets all others be.
+pub fn plan_one(wanted: &VipSpec, actual: &Mirror) -> VipPlan {
+    let mut plan = diff(wanted, actual.get(&wanted.key));
+    block_if_hopeless(&mut plan, wanted.encap, actual.neighbours(&wanted.key));
+    plan
+}
+
+/// The steps from what VPP has of a VIP to what is wanted.
+pub fn diff(wanted: &VipSpec, actual: Option<&MirrorVip>) -> VipPlan {
+    let mut plan = VipPlan::empty(wanted.key);
+    plan.serves = wanted.servers.values().any(|server| server.weight > 0);
+    let standing = match actual {
+        Some(vip) => match must_be_made_anew(wanted, vip) {
+            None => Some(vip),
+            Some(anew) => {
+                plan.clear = removal(vip, Some(anew));
+                None
+            }
+        },
+        None => None,
+    };
+    let Some(vip) = standing else {
+        plan.raise.push(Step::AddVip {
+            encap: wanted.encap,
+            src_ip_sticky: wanted.src_ip_sticky,
+            table_length: wanted.new_flows_table_length,
+        });
+        let servers = wanted.servers.iter();
+        plan.raise.extend(servers.map(|(&server, spec)| Step::AddServer { server, weight: spec.weight }));
+        return plan;
+    };
+    if vip.table_length != wanted.new_flows_table_length {
+        plan.table_length =
+            Some(TableLengthKept { has: vip.table_length, wanted: wanted.new_flows_table_length });
+    }
+    for (&server, spec) in &wanted.servers {
+        let to = spec.weight;
+        match vip.servers.get(&server).copied() {
+            None => plan.raise.push(Step::AddServer { server, weight: to }),
+            Some(from) if from < to => plan.raise.push(Step::Reweight { server, from, to, flush: false }),
+            Some(from) if from > to => {
+                plan.lower.push(Step::Reweight { server, from, to, flush: to == 0 && spec.flush });
+            }
+            Some(_) => {}
+        }
+    }
+    let unwanted = vip.servers.iter().filter(|(server, _)| !wanted.servers.contains_key(server));
+    plan.lower.extend(unwanted.map(|(&server, &weight)| Step::RemoveServer { server, weight }));
+    plan
+}
+
+fn must_be_made_anew(wanted: &VipSpec, vip: &MirrorVip) -> Option<Anew> {
+    if vip.encap != wanted.encap {
+        return Some(Anew::Encap { has: vip.encap, wanted: wanted.encap });
+    }
+    (vip.src_ip_sticky != wanted.src_ip_sticky).then_some(Anew::SrcIpSticky { wanted: wanted.src_ip_sticky })
+}
+
+/// The servers first, so that their flows are moved off the table before the VIP goes.
+fn removal(vip: &MirrorVip, anew: Option<Anew>) -> Vec<Step> {
+    let servers = vip.servers.iter().map(|(&server, &weight)| Step::RemoveServer { server, weight });
+    servers.chain([Step::RemoveVip { anew }]).collect()
+}
+
+/// Keeps a VIP from being removed to be made anew where VPP would refuse to make it, because another VIP of its
+/// prefix stays as it is: the VIP would be gone.
+fn block_if_hopeless<'a>(
+    plan: &mut VipPlan,
+    wanted: Encap,
+    mut staying: impl Iterator<Item = (&'a VipKey, &'a MirrorVip)>,
+) {
+    if plan.clear.is_empty() {
+        return;
+    }
+    if let Some((other, vip)) = staying.find(|(_, vip)| vip.encap != wanted) {
+        plan.blocked = Some(StepError {
+            step: format!("make the VIP anew with {wanted}"),
+            code: None,
+            meaning: format!(
+                "not tried: VIP {other} has {}, and VPP wants one encapsulation for all VIPs of a prefix; \
+                 changed together, in a full sync, they can change",
+                vip.encap
+            ),
+        });
+        (plan.clear, plan.raise, plan.lower) = (Vec::new(), Vec::new(), Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Brings VPP to a wanted state: reads what must be read, plans, applies, and tries once more if VPP turned out to
+//! have something else than the mirror.
+
+use maglev_protocol::{FullRead, LbConf, LbState, SyncReport, VipSpec};
+use tracing::{info, warn};
+
+use crate::apply::{Applied, Lost, Plugin, apply};
+use crate::mirror::Mirror;
+use crate::read::Torn;
+use crate::reconcile::{VipPlan, Wanted, plan_all, plan_one};
+
+/// How often reading is tried while somebody else changes VPP at the same time.
+const READS: usize = 3;
+
+/// A plugin and what it is known to have.
+#[derive(Debug)]
+pub struct Syncer<P> {
+    plugin: P,
+    mirror: Mirror,
+    /// Whether the mirror is known to be wrong, so that the next sync must read.
+    stale: bool,
+}
+
+/// Why a read or a sync came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SyncError {
+    /// The connection can no longer be used.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// Somebody else changes VPP all the time.
+    #[error("{torn}, {READS} times over: somebody else is changing it")]
+    Torn {
+        /// The last disagreement.
+        torn: Torn,
+    },
+}
+
+impl<P: Plugin> Syncer<P> {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When the connection breaks, or VPP is changed too fast to be read.
+    pub async fn start(plugin: P) -> Result<Self, SyncError> {
+        let mirror = read(&plugin, None).await?;
+        Ok(Self { plugin, mirror, stale: false })
+    }
+
+    /// The plugin.
+    pub fn plugin(&self) -> &P {
+        &self.plugin
+    }
+
+    /// What VPP is known to have.
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// Brings one VIP to its wanted state. Reads nothing unless an answer contradicts the mirror.
+    ///
+    /// # Errors
+    /// When the connection breaks, or VPP cannot be read.
+    pub async fn sync_vip(&mut self, wanted: &VipSpec) -> Result<SyncReport, SyncError> {
+        let mut report = SyncReport::default();
+        if self.stale {
+            self.reread(&mut report).await?;
+        }
+        self.sync(report, |mirror| vec![plan_one(wanted, mirror)]).await
+    }
+
+    /// Reads VPP and brings it to the wanted set.
+    ///
+    /// # Errors
+    /// When the connection breaks, or VPP cannot be read.
+    pub async fn sync_all(&mut self, wanted: &Wanted) -> Result<SyncReport, SyncError> {
+        let mut report = SyncReport::default();
+        self.reread(&mut report).await?;
+        self.sync(report, |mirror| plan_all(wanted, mirror)).await
+    }
+
+    /// Reads what an operator wants to see.
+    ///
+    /// # Errors
+    /// When the connection breaks, or VPP is changed too fast to be read.
+    pub async fn state(&self, conf: LbConf) -> Result<LbState, SyncError> {
+        let mut attempt = 1;
+        loop {
+            let dumps = self.plugin.dumps().await?;
+            match dumps.state(conf, &self.plugin.text().await?) {
+                Ok(state) => return Ok(state),
+                Err(torn) if attempt == READS => return Err(SyncError::Torn { torn }),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    async fn sync(
+        &mut self,
+        mut report: SyncReport,
+        plan: impl Fn(&Mirror) -> Vec<VipPlan>,
+    ) -> Result<SyncReport, SyncError> {
+        let mut applied = self.attempt(&plan).await?;
+        if applied.contradicted {
+            warn!("VPP is not as it was left: reading it anew and trying once more");
+            self.reread(&mut report).await?;
+            applied.follow_up(self.attempt(&plan).await?);
+            self.stale = applied.contradicted;
+        }
+        report.vips = applied.into_reports();
+        Ok(report)
+    }
+
+    async fn attempt(&mut self, plan: impl Fn(&Mirror) -> Vec<VipPlan>) -> Result<Applied, SyncError> {
+        let plans = plan(&self.mirror);
+        Ok(apply(&self.plugin, &mut self.mirror, &plans).await?)
+    }
+
+    /// Replaces the mirror by what VPP has, and reports what was different.
+    async fn reread(&mut self, report: &mut SyncReport) -> Result<(), SyncError> {
+        self.stale = true;
+        let found = read(&self.plugin, Some(&self.mirror)).await?;
+        let drift = self.mirror.drift(&found);
+        for difference in &drift {
+            warn!(%difference, "VPP is not as it was left");
+        }
+        report.drift.extend(drift);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        report.read =
+            Some(FullRead { vips: count(found.vips().len()), servers: count(found.server_count()) });
+        (self.mirror, self.stale) = (found, false);
+        Ok(())
+    }
+}
+
+async fn read<P: Plugin>(plugin: &P, remembered: Option<&Mirror>) -> Result<Mirror, SyncError> {
+    let mut attempt = 1;
+    loop {
+        let dumps = plugin.dumps().await?;
+        let mirror = match remembered {
+            Some(remembered) if !dumps.need_text(remembered) => dumps.mirror_like(remembered),
+            _ => dumps.mirror(&plugin.text().await?),
+        };
+        match mirror {
+            Ok(mirror) => return Ok(mirror),
+            Err(torn) if attempt == READS => return Err(SyncError::Torn { torn }),
+            Err(torn) => info!(%torn, attempt, "reading again"),
+        }
+        attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The connection to VPP: made, kept, made again; and the one place from which VPP is written to.
+//!
+//! One task, [`start`]ed once, owns the connection, the mirror and the queue of calls. It takes one call after the
+//! other, so that no two writers mix their steps, and finishes what it began whether or not the caller still
+//! waits. It ends when told to, between two calls; aborted within one, it leaves a VIP between two states, neither
+//! of which is out of service, and the next full sync completes it.
+
+mod calls;
+mod link;
+mod retry;
+mod session;
+
+use std::path::PathBuf;
+
+use maglev_protocol::VppState;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+pub use calls::Vpp;
+use calls::{Call, QUEUE};
+use link::Link;
+use retry::Retry;
+use session::{End, Session};
+
+/// Where VPP is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// VPP's API socket.
+    pub api_socket: PathBuf,
+    /// VPP's stats socket.
+    pub stats_socket: PathBuf,
+}
+
+/// Starts the task, which runs until `stop`, or until the last handle is gone.
+pub fn start(options: Options, stop: CancellationToken) -> (Vpp, JoinHandle<()>) {
+    let (calls, queue) = mpsc::channel(QUEUE);
+    let (link, watched) = watch::channel(Link::default());
+    let task = tokio::spawn(async move { run(&options, queue, &link, &stop).await });
+    (Vpp::new(calls, watched), task)
+}
+
+async fn run(
+    options: &Options,
+    mut queue: mpsc::Receiver<Call>,
+    link: &watch::Sender<Link>,
+    stop: &CancellationToken,
+) {
+    let mut retry = Retry::default();
+    let mut before = None;
+    loop {
+        let connected = tokio::select! {
+            connected = Session::connect(options, before) => connected,
+            () = refuse(&mut queue, link, stop) => return,
+        };
+        let reason = match connected {
+            Ok((mut session, state)) => {
+                let since = Instant::now();
+                before = Some(session.identity());
+                link.send_if_modified(|link| link.change(state, since));
+                let end = session.serve(&mut queue, link, stop).await;
+                retry.connected_for(since.elapsed());
+                match end {
+                    End::Stop => return,
+                    End::Lost(reason) => reason,
+                }
+            }
+            Err(reason) => reason,
+        };
+        let news = link.send_if_modified(|link| {
+            link.change(VppState::Disconnected { reason: reason.clone() }, Instant::now())
+        });
+        if news {
+            warn!(%reason, "VPP away; trying again");
+        } else {
+            debug!(%reason, "VPP still away");
+        }
+        tokio::select! {
+            () = retry.pause(&options.api_socket) => {}
+            () = refuse(&mut queue, link, stop) => return,
+        }
+    }
+}
+
+/// Answers calls while there is no VPP. Returns when the task shall end.
+async fn refuse(queue: &mut mpsc::Receiver<Call>, link: &watch::Sender<Link>, stop: &CancellationToken) {
+    while let Some(Some(call)) = stop.run_until_cancelled(queue.recv()).await {
+        let error = link.borrow().error();
+        call.refuse(error);
+    }
+}

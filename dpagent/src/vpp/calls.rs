@@ -1,0 +1,114 @@
+//! The queue of calls, and the handle that fills it.
+
+use std::future::Future;
+
+use maglev_protocol::{AgentError, ConfReport, LbConfSpec, LbState, SyncReport, VipSpec, VppInfo};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::link::Link;
+use crate::reconcile::Wanted;
+
+/// Calls that wait for their turn. Who finds it full waits, until the call's deadline drops it; the server bounds
+/// how many those are.
+pub(super) const QUEUE: usize = 16;
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
+
+/// What the task is asked.
+#[derive(Debug)]
+pub(super) enum Call {
+    SyncVip(Box<VipSpec>, Reply<SyncReport>),
+    SyncAll(Box<Wanted>, Reply<SyncReport>),
+    Conf(LbConfSpec, Reply<ConfReport>),
+    State(Reply<LbState>),
+}
+
+impl Call {
+    /// Answers with an error. Nobody may be there any more to hear it.
+    pub(super) fn refuse(self, error: AgentError) {
+        match self {
+            Self::SyncVip(_, reply) | Self::SyncAll(_, reply) => drop(reply.send(Err(error))),
+            Self::Conf(_, reply) => drop(reply.send(Err(error))),
+            Self::State(reply) => drop(reply.send(Err(error))),
+        }
+    }
+
+    /// Whether the caller has gone. What it wanted may be long outdated: its successor will ask anew.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::SyncVip(_, reply) | Self::SyncAll(_, reply) => reply.is_closed(),
+            Self::Conf(_, reply) => reply.is_closed(),
+            Self::State(reply) => reply.is_closed(),
+        }
+    }
+}
+
+/// Asks VPP, through the task.
+#[derive(Debug, Clone)]
+pub struct Vpp {
+    calls: mpsc::Sender<Call>,
+    link: watch::Receiver<Link>,
+}
+
+impl Vpp {
+    pub(super) fn new(calls: mpsc::Sender<Call>, link: watch::Receiver<Link>) -> Self {
+        Self { calls, link }
+    }
+
+    /// Brings one VIP, which must be valid, to its wanted state.
+    ///
+    /// # Errors
+    /// Without a usable VPP, or when the connection breaks.
+    pub async fn sync_vip(&self, wanted: VipSpec) -> Result<SyncReport, AgentError> {
+        self.ask(|reply| Call::SyncVip(Box::new(wanted), reply)).await
+    }
+
+    /// Brings all VIPs to the wanted state.
+    ///
+    /// # Errors
+    /// Without a usable VPP, or when the connection breaks.
+    pub async fn sync_all(&self, wanted: Wanted) -> Result<SyncReport, AgentError> {
+        self.ask(|reply| Call::SyncAll(Box::new(wanted), reply)).await
+    }
+
+    /// Sets the global settings, which must be valid, where they differ.
+    ///
+    /// # Errors
+    /// Without a usable VPP, when VPP refuses, or when the connection breaks.
+    pub async fn lb_conf(&self, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
+        self.ask(|reply| Call::Conf(wanted, reply)).await
+    }
+
+    /// Reads what VPP has.
+    ///
+    /// # Errors
+    /// Without a usable VPP, or when the connection breaks.
+    pub async fn lb_state(&self) -> Result<LbState, AgentError> {
+        self.ask(Call::State).await
+    }
+
+    /// The connection now.
+    pub fn info(&self) -> VppInfo {
+        self.link.borrow().info()
+    }
+
+    /// Waits for another generation than `seen`. Never returns if the task has ended.
+    pub async fn change_from(&self, seen: u64) -> VppInfo {
+        let mut link = self.link.clone();
+        let changed = link.wait_for(|link| link.generation() != seen).await.map(|link| link.info());
+        match changed {
+            Ok(info) => info,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> impl Future<Output = Result<T, AgentError>> {
+        let (reply, answer) = oneshot::channel();
+        let call = call(reply);
+        async move {
+            let ending = || AgentError::NoVpp { reason: "the agent is ending".to_owned() };
+            self.calls.send(call).await.map_err(|_| ending())?;
+            answer.await.unwrap_or_else(|_| Err(ending()))
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The state of the connection, as everybody may see it.
+
+use maglev_protocol::{AgentError, VppInfo, VppState};
+use tokio::time::Instant;
+
+/// What the task publishes.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    generation: u64,
+    state: VppState,
+    since: Instant,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        let reason = "the agent has only just started".to_owned();
+        Self { generation: 0, state: VppState::Disconnected { reason }, since: Instant::now() }
+    }
+}
+
+impl Link {
+    /// Takes over a state; false if it is the one before.
+    pub(super) fn change(&mut self, state: VppState, since: Instant) -> bool {
+        if self.state == state {
+            return false;
+        }
+        self.generation += 1;
+        (self.state, self.since) = (state, since);
+        true
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn info(&self) -> VppInfo {
+        let mut state = self.state.clone();
+        if let VppState::Connected { connected_for, .. } = &mut state {
+            *connected_for = self.since.elapsed().as_secs();
+        }
+        VppInfo { generation: self.generation, state }
+    }
+
+    /// Why calls are refused.
+    pub(super) fn error(&self) -> AgentError {
+        match &self.state {
+            VppState::Disconnected { reason } => AgentError::NoVpp { reason: reason.clone() },
+            VppState::Incompatible { version, missing, needs } => AgentError::Incompatible {
+                version: version.clone(),
+                missing: missing.clone(),
+                needs: needs.clone(),
+            },
+            VppState::Connected { .. } => {
+                AgentError::NoVpp { reason: "the connection is being made anew".to_owned() }
+            }
+        }
+    }
+}

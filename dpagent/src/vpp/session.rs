@@ -1,0 +1,231 @@
+//! One connection to VPP, from its making to its end. What is read of the stats segment belongs to it: a VPP that
+//! ends shows by its API's connection, and then everything is read anew.
+
+use std::time::Duration;
+
+use maglev_protocol::{AgentError, ConfReport, LbConfSpec, VppState};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use vppapi::client::{Client, ClientError, ConnectOptions};
+use vppapi::messages::ShowVersion;
+use vppapi::retval::Retval;
+use vppapi::stats::{StatsError, StatsSegment};
+
+use super::Options;
+use super::calls::Call;
+use super::link::Link;
+use crate::conf::merged;
+use crate::lb::{Lb, NEEDED, NEEDS};
+use crate::sync::{SyncError, Syncer};
+
+/// How often a silent VPP is asked whether it still lives. That one died shows at once, without asking.
+const PING: Duration = Duration::from_secs(10);
+const STATS_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The task shall end.
+    Stop,
+    /// The connection is gone or unusable.
+    Lost(String),
+}
+
+/// What tells one run of VPP from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pid: u32,
+    boot_time: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    client: Client,
+    /// `None` if VPP lacks messages: then calls are refused until it is another VPP.
+    lb: Option<Syncer<Lb>>,
+    identity: Identity,
+}
+
+/// What became of a call beyond its answer.
+type Verdict = Result<(), End>;
+
+impl Session {
+    /// Connects, and reads everything if VPP can be driven. Tells the state to publish.
+    pub(super) async fn connect(
+        options: &Options,
+        before: Option<Identity>,
+    ) -> Result<(Self, VppState), String> {
+        let connect = ConnectOptions { name: "maglev-dpagent".to_owned(), ..ConnectOptions::default() };
+        let client =
+            Client::connect(&options.api_socket, connect).await.map_err(|error| error.to_string())?;
+        let boot_time = match boot_time(options).await {
+            Ok(time) => Some(time),
+            Err(error) => {
+                warn!(%error, "VPP's stats cannot be read: going on without");
+                None
+            }
+        };
+        let identity = Identity { pid: client.pid(), boot_time };
+        let missing = client.table().missing(NEEDED);
+        let version = match client.call(ShowVersion {}).await {
+            Ok(version) => version,
+            Err(ClientError::Unsupported { .. }) if !missing.is_empty() => {
+                let session = Self { client, lb: None, identity };
+                return Ok((session, incompatible("of an unknown version".to_owned(), missing)));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        if !missing.is_empty() {
+            let session = Self { client, lb: None, identity };
+            return Ok((session, incompatible(version.version.to_string(), missing)));
+        }
+        let lb = Syncer::start(Lb::new(client.clone())).await.map_err(|error| error.to_string())?;
+        let state = VppState::Connected {
+            version: version.version.to_string(),
+            build_date: version.build_date.to_string(),
+            build_directory: version.build_directory.to_string(),
+            pid: identity.pid,
+            boot_time,
+            connected_for: 0,
+        };
+        info!(
+            version = %version.version, pid = identity.pid, boot_time,
+            vips = lb.mirror().vips().len(), servers = lb.mirror().server_count(),
+            "{}", match before {
+                None => "VPP connected",
+                Some(before) if before == identity => "VPP connected again: the same as before",
+                Some(_) => "VPP connected again: it has been restarted",
+            }
+        );
+        Ok((Self { client, lb: Some(lb), identity }, state))
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Takes calls one after the other until the connection ends or the task shall.
+    pub(super) async fn serve(
+        &mut self,
+        queue: &mut mpsc::Receiver<Call>,
+        link: &watch::Sender<Link>,
+        stop: &CancellationToken,
+    ) -> End {
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let client = self.client.clone();
+        let closed = client.closed();
+        tokio::pin!(closed);
+        loop {
+            let verdict = tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(End::Stop),
+                reason = &mut closed => Err(End::Lost(reason.to_string())),
+                call = queue.recv() => match call {
+                    Some(call) if call.is_abandoned() => Ok(()),
+                    Some(call) => self.answer(call, link).await,
+                    None => Err(End::Stop),
+                },
+                _ = ping.tick() => client.ping().await.map(drop).map_err(|error| End::Lost(error.to_string())),
+            };
+            if let Err(end) = verdict {
+                return end;
+            }
+        }
+    }
+
+    /// Carries a call out. The answer may come too late for the caller, which changes nothing.
+    async fn answer(&mut self, call: Call, link: &watch::Sender<Link>) -> Verdict {
+        let Some(lb) = &mut self.lb else {
+            let error = link.borrow().error();
+            call.refuse(error);
+            return Ok(());
+        };
+        match call {
+            Call::SyncVip(wanted, reply) => {
+                let (answer, verdict) = judge(lb.sync_vip(&wanted).await);
+                drop(reply.send(answer));
+                verdict
+            }
+            Call::SyncAll(wanted, reply) => {
+                let (answer, verdict) = judge(lb.sync_all(&wanted).await);
+                drop(reply.send(answer));
+                verdict
+            }
+            Call::Conf(wanted, reply) => {
+                let (answer, verdict) = judge_client(set_conf(lb.plugin(), &wanted).await);
+                drop(reply.send(answer));
+                verdict
+            }
+            Call::State(reply) => {
+                let (answer, verdict) = match lb.plugin().conf().await {
+                    Ok(conf) => judge(lb.state(conf).await),
+                    Err(error) => judge_client(Err(error)),
+                };
+                drop(reply.send(answer));
+                verdict
+            }
+        }
+    }
+}
+
+fn incompatible(version: String, missing: Vec<String>) -> VppState {
+    warn!(%version, ?missing, needs = NEEDS, "VPP connected, but it cannot be driven; waiting for another");
+    VppState::Incompatible { version, missing, needs: NEEDS.to_owned() }
+}
+
+async fn boot_time(options: &Options) -> Result<u64, StatsError> {
+    let stats = StatsSegment::connect(&options.stats_socket, STATS_LIMIT).await?;
+    stats.read(|view| view.boot_time()).await
+}
+
+async fn set_conf(lb: &Lb, wanted: &LbConfSpec) -> Result<ConfReport, ClientError> {
+    let before = lb.conf().await?;
+    let conf = merged(wanted, &before);
+    if conf == before {
+        return Ok(ConfReport { changed: false, before, now: before, pinned_flows_lost: false });
+    }
+    let pinned_flows_lost = conf.sticky_buckets_per_core != before.sticky_buckets_per_core;
+    if pinned_flows_lost {
+        warn!(
+            from = before.sticky_buckets_per_core,
+            to = conf.sticky_buckets_per_core,
+            "the number of sticky buckets changes: VPP forgets every pinned flow"
+        );
+    }
+    lb.set_conf(conf).await.inspect_err(|error| warn!(?before, ?conf, %error, "lb settings not changed"))?;
+    let now = lb.conf().await?;
+    info!(?before, ?now, answer = "ok", "lb settings changed");
+    Ok(ConfReport { changed: true, before, now, pinned_flows_lost })
+}
+
+/// What the caller is told, and whether the connection can still be used.
+fn judge<T>(result: Result<T, SyncError>) -> (Result<T, AgentError>, Verdict) {
+    let error = match result {
+        Ok(value) => return (Ok(value), Ok(())),
+        Err(error) => error,
+    };
+    let reason = error.to_string();
+    let verdict = match error {
+        SyncError::Lost(_) => Err(End::Lost(reason.clone())),
+        SyncError::Torn { .. } => Ok(()),
+    };
+    (Err(AgentError::VppLost { reason }), verdict)
+}
+
+fn judge_client<T>(result: Result<T, ClientError>) -> (Result<T, AgentError>, Verdict) {
+    match result {
+        Ok(value) => (Ok(value), Ok(())),
+        Err(ClientError::Refused { message, retval }) => (Err(refused(message, retval)), Ok(())),
+        Err(error) => {
+            let reason = error.to_string();
+            (Err(AgentError::VppLost { reason: reason.clone() }), Err(End::Lost(reason)))
+        }
+    }
+}
+
+fn refused(message: &str, retval: Retval) -> AgentError {
+    AgentError::Refused { step: message.to_owned(), code: retval.0, meaning: retval.to_string() }
+}
