@@ -1,0 +1,212 @@
+//! The simulator at work: the model behind one lock, with the clock, the stats segment and the data path around it.
+//!
+//! VPP does everything in one thread; the lock stands for that. Nothing waits while holding it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::api::{ClientId, Outcome, Simulator};
+use crate::datapath::Datapath;
+use crate::lb::{COLLECTION_PERIOD, FlowId, Lb, NoServer, Uptime};
+use crate::stats::memory::Memory;
+use crate::stats::{Figures, Segment};
+
+/// How old the counters in the stats segment may be.
+const PUBLISH_PERIOD: Duration = Duration::from_millis(10);
+
+/// How often VPP's collector runs and `/sys/heartbeat` ticks (measured on VPP 26.10).
+const HEARTBEAT_PERIOD: Duration = Duration::from_secs(10);
+
+/// A running simulator.
+#[derive(Debug)]
+pub struct Host {
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    simulator: Simulator,
+    /// None after an error, which was logged.
+    segment: Option<Segment<Memory>>,
+    datapath: Datapath,
+    heartbeat: u64,
+    last_update: Uptime,
+    changed: bool,
+}
+
+/// A flow that is to be relayed.
+#[derive(Debug)]
+pub struct AdmittedFlow {
+    /// The flow. It counts as live until it is closed.
+    pub id: FlowId,
+    /// The application server.
+    pub server: IpAddr,
+    /// Cancelled when the flow's packets no longer reach the server.
+    pub ended: CancellationToken,
+}
+
+impl Host {
+    /// A VPP that starts now.
+    pub fn new(simulator: Simulator, segment: Segment<Memory>, datapath: Datapath) -> Arc<Self> {
+        let state = State {
+            simulator,
+            segment: Some(segment),
+            datapath,
+            heartbeat: 0,
+            last_update: Duration::ZERO,
+            changed: true,
+        };
+        Arc::new(Self { started: Instant::now(), state: Mutex::new(state) })
+    }
+
+    /// A client has connected.
+    pub fn connect(&self) -> ClientId {
+        self.lock().simulator.connect()
+    }
+
+    /// A client is gone.
+    pub fn disconnect(&self, client: ClientId) {
+        self.lock().simulator.disconnect(client);
+    }
+
+    /// The name that a client gave itself.
+    pub fn client_name(&self, client: ClientId) -> String {
+        self.lock().simulator.client_name(client).to_owned()
+    }
+
+    /// Carries out a request. What it changes holds for packets and in the stats segment before it is answered.
+    pub fn handle(self: &Arc<Self>, client: ClientId, body: &[u8]) -> Outcome {
+        let now = self.started.elapsed();
+        let mut state = self.lock();
+        let outcome = state.simulator.handle(client, body, now);
+        state.changed = true;
+        if state.carry_out_effects(self) {
+            state.publish();
+        }
+        outcome
+    }
+
+    /// The first packet of a flow to the VIP with this index.
+    ///
+    /// # Errors
+    /// [`NoServer`].
+    pub fn open_flow(
+        &self,
+        vip: u32,
+        client: SocketAddr,
+        destination: SocketAddr,
+        bytes: u64,
+    ) -> Result<AdmittedFlow, NoServer> {
+        let now = self.started.elapsed();
+        let mut state = self.lock();
+        state.changed = true;
+        let opened = state.simulator.lb_mut().open_flow(vip, client, destination, bytes, now)?;
+        let ended = state.datapath.watch(opened.id);
+        Ok(AdmittedFlow { id: opened.id, server: opened.server, ended })
+    }
+
+    /// A further packet of a flow. Tells whether it reaches the flow's server.
+    pub fn flow_packet(self: &Arc<Self>, flow: FlowId, bytes: u64) -> bool {
+        let now = self.started.elapsed();
+        let mut state = self.lock();
+        state.changed = true;
+        let reaches = state.simulator.lb_mut().flow_packet(flow, bytes, now);
+        state.carry_out_effects(self);
+        reaches
+    }
+
+    /// A flow is over.
+    pub fn close_flow(&self, flow: FlowId) {
+        let mut state = self.lock();
+        state.simulator.lb_mut().close_flow(flow);
+        state.datapath.forget(flow);
+    }
+
+    /// Whether the data path itself listens at this address.
+    pub fn listens_at(&self, address: SocketAddr) -> bool {
+        self.lock().datapath.listens_at(address)
+    }
+
+    /// Looks at the plugin's state.
+    pub fn with_lb<T>(&self, look: impl FnOnce(&Lb) -> T) -> T {
+        look(self.lock().simulator.lb())
+    }
+
+    /// What VPP does by itself: collects garbage, keeps the stats segment up to date. Runs for ever, and may be
+    /// dropped at any time.
+    pub async fn tend(self: Arc<Self>) {
+        let every = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let (mut publish, mut heartbeat, mut collect) =
+            (every(PUBLISH_PERIOD), every(HEARTBEAT_PERIOD), every(COLLECTION_PERIOD));
+        loop {
+            tokio::select! {
+                _ = publish.tick() => self.lock().publish_changes(),
+                _ = heartbeat.tick() => self.lock().beat(self.started.elapsed()),
+                _ = collect.tick() => self.collect_garbage(),
+            }
+        }
+    }
+
+    fn collect_garbage(self: &Arc<Self>) {
+        let now = self.started.elapsed();
+        let mut state = self.lock();
+        state.simulator.lb_mut().collect_garbage(now);
+        state.carry_out_effects(self);
+    }
+
+    /// A task that panicked left the model whole: it does no I/O and no change of it is split by an await.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Tells whether there were any.
+    fn carry_out_effects(&mut self, host: &Arc<Host>) -> bool {
+        let effects = self.simulator.take_effects();
+        for effect in &effects {
+            self.datapath.carry_out(*effect, self.simulator.lb(), host);
+        }
+        self.changed |= !effects.is_empty();
+        !effects.is_empty()
+    }
+
+    fn beat(&mut self, now: Uptime) {
+        self.heartbeat += 1;
+        self.last_update = now;
+        self.changed = true;
+    }
+
+    fn publish_changes(&mut self) {
+        if self.changed {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        self.changed = false;
+        let lb = self.simulator.lb();
+        let figures = Figures {
+            vips: lb.counters(),
+            routes: lb.fib().traffic(),
+            heartbeat: self.heartbeat,
+            last_update: self.last_update.as_secs(),
+        };
+        if let Some(segment) = &mut self.segment
+            && let Err(error) = segment.publish(&figures)
+        {
+            error!(%error, "the stats segment stays as it is from now on");
+            self.segment = None;
+        }
+    }
+}

@@ -1,0 +1,219 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+
+use super::{Figures, SEGMENT_SIZE, Segment, StatsError, Target};
+use crate::fib::Traffic;
+use crate::lb::Counters;
+
+/// Memory that checks each write as a reader would: what moves, moves only while a change is in progress.
+#[derive(Debug, Clone, Default)]
+struct Shared(Rc<RefCell<Image>>);
+
+#[derive(Debug)]
+struct Image {
+    bytes: Vec<u8>,
+    writes: usize,
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Self { bytes: vec![0; SEGMENT_SIZE], writes: 0 }
+    }
+}
+
+impl Target for Shared {
+    fn write_at(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut image = self.0.borrow_mut();
+        let end = offset + bytes.len();
+        image.bytes[offset..end].copy_from_slice(bytes);
+        image.writes += 1;
+        Ok(())
+    }
+}
+
+impl Image {
+    fn u32_at(&self, offset: usize) -> u32 {
+        u32::from_ne_bytes(self.bytes[offset..offset + 4].try_into().unwrap())
+    }
+
+    fn u64_at(&self, offset: usize) -> u64 {
+        u64::from_ne_bytes(self.bytes[offset..offset + 8].try_into().unwrap())
+    }
+
+    fn vector(&self, offset: usize) -> (usize, usize) {
+        let start = usize::try_from(self.u64_at(offset) - self.u64_at(8)).unwrap();
+        (start, self.u32_at(start - 8) as usize)
+    }
+
+    /// Epoch, and whether a change is in progress.
+    fn state(&self) -> (u64, bool) {
+        (self.u64_at(16), self.u64_at(24) != 0)
+    }
+
+    /// Every entry: scalars as one row of one, counters as they are.
+    fn read(&self) -> BTreeMap<String, Vec<Vec<u64>>> {
+        assert_eq!(self.u64_at(0), 2);
+        let (directory, length) = self.vector(32);
+        (0..length).map(|index| self.entry(directory + 144 * index)).collect()
+    }
+
+    fn entry(&self, at: usize) -> (String, Vec<Vec<u64>>) {
+        let name = &self.bytes[at + 16..at + 144];
+        let name = String::from_utf8(name.split(|byte| *byte == 0).next().unwrap().to_vec()).unwrap();
+        let rows = match self.u32_at(at) {
+            1 | 9 => vec![vec![self.u64_at(at + 8)]],
+            kind @ (2 | 3) => {
+                let (threads, length) = self.vector(at + 8);
+                assert_eq!(length, 1);
+                let (values, length) = self.vector(threads);
+                let words = length * if kind == 2 { 1 } else { 2 };
+                vec![(0..words).map(|index| self.u64_at(values + 8 * index)).collect()]
+            }
+            other => panic!("{name} is of type {other}"),
+        };
+        (name, rows)
+    }
+}
+
+fn segment() -> (Segment<Shared>, Shared) {
+    let memory = Shared::default();
+    (Segment::new(memory.clone(), 1_795_228_654).unwrap(), memory)
+}
+
+fn figures<'a>(vips: &'a [Counters], routes: &'a [Traffic]) -> Figures<'a> {
+    Figures { vips, routes, heartbeat: 0, last_update: 0 }
+}
+
+fn words(entries: &BTreeMap<String, Vec<Vec<u64>>>, name: &str) -> Vec<u64> {
+    entries.get(name).unwrap_or_else(|| panic!("{name} is missing"))[0].clone()
+}
+
+#[test]
+fn a_fresh_segment_has_what_every_vpp_has() {
+    let (_, memory) = segment();
+    let image = memory.0.borrow();
+    assert_eq!(image.state(), (1, false));
+    let entries = image.read();
+    assert_eq!(words(&entries, "/sys/boottime"), [1_795_228_654]);
+    assert_eq!(words(&entries, "/sys/heartbeat"), [0]);
+    assert_eq!(words(&entries, "/sys/num_worker_threads"), [0]);
+    assert_eq!(words(&entries, "/sys/vector_rate_per_worker"), [0]);
+    assert_eq!(words(&entries, "/net/route/to"), [0_u64; 0]);
+    assert!(!entries.contains_key("no server configured"), "VPP makes it with the first VIP");
+}
+
+#[test]
+fn counters_appear_with_the_first_vip_and_change_in_place() {
+    let (mut segment, memory) = segment();
+    let routes = [Traffic::default(), Traffic { packets: 3, bytes: 120 }];
+    segment.publish(&figures(&[[0; 4]], &routes)).unwrap();
+    assert_eq!(words(&memory.0.borrow().read(), "/net/route/to"), [0, 0, 3, 120]);
+    assert!(!memory.0.borrow().read().contains_key("first session packet"));
+    segment.publish(&figures(&[[0; 4], [11, 12, 13, 14]], &routes)).unwrap();
+    let entries = memory.0.borrow().read();
+    assert_eq!(words(&entries, "packet from existing sessions"), [0, 11]);
+    assert_eq!(words(&entries, "first session packet"), [0, 12]);
+    assert_eq!(words(&entries, "untracked packet"), [0, 13]);
+    assert_eq!(words(&entries, "no server configured"), [0, 14]);
+    let state = memory.0.borrow().state();
+    segment.publish(&figures(&[[0; 4], [21, 12, 13, 0]], &routes)).unwrap();
+    let entries = memory.0.borrow().read();
+    assert_eq!(words(&entries, "packet from existing sessions"), [0, 21]);
+    assert_eq!(words(&entries, "no server configured"), [0, 0]);
+    assert_eq!(memory.0.borrow().state(), state, "values change without a new epoch");
+}
+
+#[test]
+fn nothing_is_written_when_nothing_changed() {
+    let (mut segment, memory) = segment();
+    let routes = [Traffic { packets: 1, bytes: 2 }];
+    segment.publish(&figures(&[[0; 4], [1; 4]], &routes)).unwrap();
+    let writes = memory.0.borrow().writes;
+    segment.publish(&figures(&[[0; 4], [1; 4]], &routes)).unwrap();
+    assert_eq!(memory.0.borrow().writes, writes);
+    segment
+        .publish(&Figures { heartbeat: 1, last_update: 10, ..figures(&[[0; 4], [1; 4]], &routes) })
+        .unwrap();
+    assert_eq!(memory.0.borrow().writes, writes + 2);
+    let entries = memory.0.borrow().read();
+    assert_eq!((words(&entries, "/sys/heartbeat"), words(&entries, "/sys/last_update")), (vec![1], vec![10]));
+}
+
+#[test]
+fn a_full_segment_is_an_error() {
+    let (mut segment, _) = segment();
+    let routes = vec![Traffic::default(); SEGMENT_SIZE / 16];
+    let error = segment.publish(&figures(&[], &routes)).unwrap_err();
+    assert!(matches!(error, StatsError::Full { .. }), "{error}");
+}
+
+#[test]
+fn thousands_of_vips_fit() {
+    let (mut segment, memory) = segment();
+    let mut vips = vec![[0; 4]];
+    for index in 1..=2000 {
+        vips.push([index; 4]);
+        let routes = vec![Traffic { packets: 1, bytes: 40 }; vips.len() * 5];
+        segment.publish(&figures(&vips, &routes)).unwrap();
+    }
+    let entries = memory.0.borrow().read();
+    assert_eq!(words(&entries, "first session packet")[2000], 2000);
+    assert_eq!(words(&entries, "/net/route/to").len(), 2 * 2001 * 5);
+}
+
+/// The epoch, then length of the directory, place and length of every vector.
+type Shape = (u64, Vec<usize>);
+
+/// Lets every write through to a check of what a reader would see.
+#[derive(Debug, Clone, Default)]
+struct Watched {
+    memory: Shared,
+    last: Rc<RefCell<Option<Shape>>>,
+}
+
+impl Target for Watched {
+    fn write_at(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        self.memory.write_at(offset, bytes)?;
+        let image = self.memory.0.borrow();
+        if image.u64_at(24) != 0 || image.u64_at(32) == 0 {
+            return Ok(());
+        }
+        let (directory, length) = image.vector(32);
+        let mut shape = vec![length];
+        for at in (0..length).map(|index| directory + 144 * index) {
+            if matches!(image.u32_at(at), 2 | 3) {
+                let threads = image.vector(at + 8).0;
+                let (start, length) = image.vector(threads);
+                shape.extend([start, length]);
+            }
+        }
+        let now = (image.u64_at(16), shape);
+        if let Some(last) = self.last.borrow().as_ref() {
+            assert!(last.0 != now.0 || last.1 == now.1, "vectors moved within an epoch");
+        }
+        *self.last.borrow_mut() = Some(now);
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn vectors_never_move_within_an_epoch(lengths in prop::collection::vec((1_usize..300, 0_usize..300), 1..12)) {
+        let target = Watched::default();
+        let mut segment = Segment::new(target.clone(), 0).unwrap();
+        for (step, (vips, routes)) in (1_u64..).zip(lengths) {
+            let vips = vec![[step; 4]; vips];
+            let routes = vec![Traffic { packets: step, bytes: 2 * step }; routes];
+            segment.publish(&figures(&vips, &routes)).unwrap();
+            let entries = target.memory.0.borrow().read();
+            prop_assert_eq!(words(&entries, "/net/route/to").len(), 2 * routes.len());
+            if vips.len() > 1 {
+                prop_assert_eq!(words(&entries, "first session packet"), vec![step; vips.len()]);
+            }
+        }
+    }
+}
