@@ -131,6 +131,14 @@ impl Ip46Prefix {
         if self.is_ipv4() { self.length - IPV4_OFFSET } else { self.length }
     }
 
+    /// The address in the prefix's family, which for IPv6 need not be that of the address alone: `::/0`.
+    pub fn network(self) -> IpAddr {
+        match self.is_ipv4() {
+            true => self.address.into(),
+            false => Ipv6Addr::from(self.address.octets()).into(),
+        }
+    }
+
     /// The address, if the prefix holds only one.
     pub fn single(self) -> Option<IpAddr> {
         (self.length == 128).then(|| self.address.into())
@@ -146,10 +154,9 @@ impl Ip46Prefix {
 
 impl fmt::Display for Ip46Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_ipv4() {
-            write!(f, "{}/{}", self.address, self.api_length())
-        } else {
-            write!(f, "{}/{}", ipv6_text(Ipv6Addr::from(self.address.octets())), self.length)
+        match self.network() {
+            IpAddr::V4(network) => write!(f, "{network}/{}", self.api_length()),
+            IpAddr::V6(network) => write!(f, "{}/{}", ipv6_text(network), self.length),
         }
     }
 }

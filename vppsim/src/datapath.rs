@@ -12,7 +12,7 @@ mod relay;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use socket2::SockRef;
@@ -128,6 +128,12 @@ impl Datapath {
 
 /// Where a VIP listens: TCP, one port, one address, and that of this machine alone.
 fn listening_address(vip: &Vip) -> Option<SocketAddr> {
-    let address = vip.key.prefix.single().filter(IpAddr::is_loopback)?;
+    let address = vip.key.prefix.single().map(real_address).filter(IpAddr::is_loopback)?;
     (vip.key.protocol == PROTOCOL_TCP && vip.key.port != 0).then(|| SocketAddr::new(address, vip.key.port))
+}
+
+/// VPP cannot tell `::1` from `0.0.0.1` and shows it as that, which is nobody's address.
+fn real_address(address: IpAddr) -> IpAddr {
+    const SHOWN_LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(0, 0, 0, 1));
+    if address == SHOWN_LOOPBACK { Ipv6Addr::LOCALHOST.into() } else { address }
 }

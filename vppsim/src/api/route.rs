@@ -60,7 +60,7 @@ fn describe(found: Found) -> IpRoute {
     IpRoute {
         table_id: 0,
         stats_index: found.index,
-        prefix: Prefix { address: found.prefix.address.into(), length: found.prefix.api_length() },
+        prefix: Prefix { address: found.prefix.network(), length: found.prefix.api_length() },
         source: found.source.number(),
         paths: vec![path],
     }

@@ -54,7 +54,7 @@ pub(super) async fn serve(host: &Arc<Host>, vip: u32, mut connection: TcpStream,
             return reset(&connection);
         }
     };
-    let target = SocketAddr::new(flow.server, destination.port());
+    let target = SocketAddr::new(super::real_address(flow.server), destination.port());
     match connect(host, &flow, target).await {
         Some(mut server) => {
             let end = tokio::select! {

@@ -188,6 +188,18 @@ fn routes_are_found_as_in_vpp() {
 }
 
 #[test]
+fn the_default_route_is_of_its_family() {
+    let (mut simulator, client) = connected(MessageIds::recorded());
+    for prefix in [
+        Prefix { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 0 },
+        Prefix { address: IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), length: 0 },
+    ] {
+        let reply = call(&mut simulator, client, &IpRouteLookupV2 { table_id: 0, exact: 1, prefix });
+        assert_eq!(reply.route.prefix, prefix);
+    }
+}
+
+#[test]
 fn clients_have_indexes_of_their_own() {
     let (mut simulator, first) = connected(MessageIds::recorded());
     let second = simulator.connect();
