@@ -149,9 +149,14 @@ impl Applied {
                         self.report(write.vip).changes.push(write.step.change());
                     }
                     Answer::Refused { code, meaning, about_state } => {
-                        self.contradicted |= about_state && mirror.would_take(write);
-                        let step = write.step.to_string();
-                        self.report(write.vip).errors.push(StepError { step, code: Some(code), meaning });
+                        let expected = about_state && !mirror.would_take(write);
+                        self.contradicted |= about_state && !expected;
+                        let errors = &mut self.report(write.vip).errors;
+                        // Servers of a VIP that could not be made: that one refusal says it all.
+                        if errors.is_empty() || !expected {
+                            let step = write.step.to_string();
+                            errors.push(StepError { step, code: Some(code), meaning });
+                        }
                     }
                     // Later ones may have been answered nevertheless.
                     Answer::Lost(how) => lost = lost.or(Some(how)),

@@ -58,13 +58,16 @@ type Details = BTreeMap<VipKey, (Option<u32>, bool)>;
 impl Dumps {
     /// Whether the text must be read too: a VIP came, went, or was made anew since `remembered`.
     ///
-    /// A VIP that somebody made anew with the same servers is known by these: each stands in the dump twice, once
-    /// as a removed one. One without servers cannot be told from the one before.
+    /// A VIP that somebody else made anew is known by the servers that it had, which VPP goes on dumping as removed
+    /// ones for a minute or more. One without servers leaves no trace, so it needs the text each time.
     pub fn need_text(&self, remembered: &Mirror) -> bool {
         let known = remembered.vips();
         let same = |row: &VipRow| {
             known.get(&row.key).is_some_and(|vip| {
-                vip.index.is_some() && vip.encap == row.encap && vip.table_length == row.table_length
+                vip.index.is_some()
+                    && vip.encap == row.encap
+                    && vip.table_length == row.table_length
+                    && !vip.servers.is_empty()
             })
         };
         let left_over = |row: &ServerRow| {

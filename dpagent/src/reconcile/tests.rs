@@ -1,1 +1,217 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use maglev_protocol::{AgentError, Encap, ServerSpec};
+
+use super::*;
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn web(servers: &[(&str, u8, bool)]) -> VipSpec {
+    let servers =
+        servers.iter().map(|&(server, weight, flush)| (address(server), ServerSpec { weight, flush }));
+    VipSpec {
+        key: VipKey::port(address("192.0.2.1"), 6, 80),
+        encap: Encap::Gre4,
+        src_ip_sticky: false,
+        new_flows_table_length: 1024,
+        servers: servers.collect(),
+    }
+}
+
+fn standing(servers: &[(&str, u8)]) -> MirrorVip {
+    MirrorVip {
+        index: Some(1),
+        encap: Encap::Gre4,
+        src_ip_sticky: false,
+        table_length: 1024,
+        servers: servers.iter().map(|(server, weight)| (address(server), *weight)).collect(),
+    }
+}
+
+fn words(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(Step::to_string).collect()
+}
+
+#[test]
+fn a_new_vip_gets_its_servers_in_numeric_order() {
+    let spec = web(&[("10.0.0.10", 0, true), ("10.0.0.9", 100, false), ("9.255.0.1", 50, false)]);
+    let plan = diff(&spec, None);
+    assert_eq!(
+        words(&plan.raise),
+        [
+            "make the VIP with gre4, 1024 buckets",
+            "add server 9.255.0.1 with weight 50",
+            "add server 10.0.0.9 with weight 100",
+            "add server 10.0.0.10 with weight 0",
+        ]
+    );
+    assert!(plan.clear.is_empty() && plan.lower.is_empty());
+}
+
+#[test]
+fn raises_come_before_lowers_and_those_before_removals() {
+    let actual = standing(&[("10.0.0.1", 100), ("10.0.0.2", 0), ("10.0.0.3", 100), ("10.0.0.5", 7)]);
+    let spec = web(&[
+        ("10.0.0.1", 0, true),
+        ("10.0.0.2", 100, false),
+        ("10.0.0.3", 50, true),
+        ("10.0.0.4", 0, false),
+    ]);
+    let plan = diff(&spec, Some(&actual));
+    assert_eq!(
+        words(&plan.raise),
+        ["set server 10.0.0.2 from weight 0 to 100", "add server 10.0.0.4 with weight 0"]
+    );
+    assert_eq!(
+        words(&plan.lower),
+        [
+            "set server 10.0.0.1 from weight 100 to 0 and move its flows",
+            "set server 10.0.0.3 from weight 100 to 50",
+            "remove server 10.0.0.5 of weight 7 and move its flows",
+        ]
+    );
+}
+
+#[test]
+fn flows_move_only_on_the_step_to_0_and_only_if_asked() {
+    for (from, to, asked, moved) in [
+        (100, 0, true, Some(true)),
+        (100, 0, false, Some(false)),
+        (100, 1, true, Some(false)),
+        (0, 100, true, Some(false)),
+        (0, 0, true, None),
+        (100, 100, true, None),
+    ] {
+        let plan = diff(&web(&[("10.0.0.1", to, asked)]), Some(&standing(&[("10.0.0.1", from)])));
+        let steps: Vec<_> = plan.raise.iter().chain(&plan.lower).map(Step::flushes).collect();
+        assert_eq!(steps, Vec::from_iter(moved), "{from} to {to}");
+    }
+}
+
+#[test]
+fn a_table_of_another_length_stays_and_is_told() {
+    let spec = VipSpec { new_flows_table_length: 4096, ..web(&[("10.0.0.1", 1, false)]) };
+    let plan = diff(&spec, Some(&standing(&[("10.0.0.1", 1)])));
+    assert!(plan.is_empty());
+    assert_eq!(plan.table_length, Some(TableLengthKept { has: 1024, wanted: 4096 }));
+}
+
+#[test]
+fn what_cannot_be_changed_makes_the_vip_anew() {
+    let actual = standing(&[("10.0.0.1", 5)]);
+    let sticky = VipSpec { src_ip_sticky: true, ..web(&[("10.0.0.1", 5, false)]) };
+    let plan = diff(&sticky, Some(&actual));
+    assert_eq!(
+        words(&plan.clear),
+        ["remove server 10.0.0.1 of weight 5 and move its flows", "remove the VIP to make it anew"]
+    );
+    assert_eq!(
+        words(&plan.raise),
+        ["make the VIP with gre4, src_ip_sticky, 1024 buckets", "add server 10.0.0.1 with weight 5"]
+    );
+    let Step::RemoveVip { anew: Some(anew) } = plan.clear[1] else { panic!("{:?}", plan.clear) };
+    assert_eq!(anew.to_string(), "src_ip_sticky of a VIP cannot be changed: it is false, wanted is true");
+
+    let other = VipSpec { encap: Encap::Gre6, ..web(&[]) };
+    let plan = diff(&other, Some(&actual));
+    let Step::RemoveVip { anew: Some(anew) } = plan.clear[1] else { panic!("{:?}", plan.clear) };
+    assert_eq!(anew.to_string(), "the encapsulation of a VIP cannot be changed: it has gre4, wanted is gre6");
+}
+
+#[test]
+fn a_vip_is_not_sacrificed_for_an_encapsulation_that_vpp_would_refuse() {
+    let spec = VipSpec { encap: Encap::Gre6, ..web(&[]) };
+    let other = VipKey { port: 443, ..spec.key };
+    let actual = Mirror::new([(spec.key, standing(&[])), (other, standing(&[]))].into());
+    let plan = plan_one(&spec, &actual);
+    assert!(plan.is_empty());
+    assert_eq!(
+        plan.blocked.unwrap().meaning,
+        "not tried: VIP 192.0.2.1/32 tcp/443 has gre4, and VPP wants one encapsulation for all VIPs of a prefix; \
+         changed together, in a full sync, they can change"
+    );
+    let wanted = check(vec![spec.clone()], Vec::new()).unwrap();
+    assert!(plan_all(&wanted, &actual).iter().all(|plan| plan.blocked.is_none() && !plan.clear.is_empty()));
+    let wanted = check(vec![spec], vec![other]).unwrap();
+    let plans = plan_all(&wanted, &actual);
+    assert_eq!(plans.len(), 1);
+    assert!(plans[0].blocked.is_some() && plans[0].is_empty());
+}
+
+#[test]
+fn the_last_serving_server_stays_if_its_successor_was_refused() {
+    let spec = web(&[("10.0.0.1", 0, true), ("10.0.0.2", 0, true), ("10.0.0.3", 100, false)]);
+    let before = standing(&[("10.0.0.1", 100), ("10.0.0.2", 100), ("10.0.0.4", 0)]);
+    let plan = diff(&spec, Some(&before));
+    let (safe, held_back) = plan.safe_lowers(Some(&before));
+    assert_eq!(
+        words(&safe),
+        [
+            "set server 10.0.0.1 from weight 100 to 0 and move its flows",
+            "remove server 10.0.0.4 of weight 0 and move its flows",
+        ]
+    );
+    assert_eq!(held_back.len(), 1);
+    assert_eq!(held_back[0].step, "set server 10.0.0.2 from weight 100 to 0 and move its flows");
+    assert_eq!(held_back[0].code, None);
+
+    let raised = standing(&[("10.0.0.1", 100), ("10.0.0.2", 100), ("10.0.0.3", 100), ("10.0.0.4", 0)]);
+    assert_eq!(plan.safe_lowers(Some(&raised)), (plan.lower.clone(), Vec::new()));
+    // Nothing shall serve: then nothing has to be spared.
+    let none = diff(&web(&[("10.0.0.1", 0, false)]), Some(&standing(&[("10.0.0.1", 100)])));
+    assert_eq!(none.safe_lowers(Some(&standing(&[("10.0.0.1", 100)]))).1, Vec::new());
+}
+
+#[test]
+fn sets_that_vpp_cannot_have_are_refused_whole() {
+    let http = web(&[]);
+    let https = |encap| VipSpec { key: VipKey { port: 443, ..http.key }, encap, ..http.clone() };
+    let all = VipSpec { key: VipKey::all_ports(address("192.0.2.1")), ..http.clone() };
+    let elsewhere = VipSpec { key: VipKey::all_ports(address("192.0.2.2")), ..https(Encap::Gre6) };
+    assert!(check(vec![http.clone(), https(Encap::Gre4), elsewhere.clone()], Vec::new()).is_ok());
+    let said = |specs: Vec<VipSpec>, keep| match check(specs, keep) {
+        Err(AgentError::Contradiction(said)) => said,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        said(vec![https(Encap::Gre6), http.clone()], Vec::new()),
+        "VIPs 192.0.2.1/32 tcp/80 (gre4) and 192.0.2.1/32 tcp/443 (gre6) share a prefix: VPP wants one \
+         encapsulation for all VIPs of a prefix"
+    );
+    assert_eq!(
+        said(vec![all, http.clone()], Vec::new()),
+        "VIPs 192.0.2.1/32 tcp/80 and 192.0.2.1/32 all ports share a prefix: VPP has either one VIP for all ports \
+         of it, or VIPs for single ports"
+    );
+    assert_eq!(
+        said(vec![http.clone(), elsewhere, http.clone()], Vec::new()),
+        "VIP 192.0.2.1/32 tcp/80 is wanted twice: it can be once"
+    );
+    assert_eq!(
+        said(vec![http.clone()], vec![http.key]),
+        "VIP 192.0.2.1/32 tcp/80 is both wanted and to be kept as it is: it can be only one of them"
+    );
+    let broken = VipSpec { new_flows_table_length: 1000, ..http };
+    assert!(matches!(check(vec![broken], Vec::new()), Err(AgentError::Invalid { .. })));
+}
+
+#[test]
+fn unwanted_vips_lose_their_servers_first() {
+    let key = web(&[]).key;
+    let actual = Mirror::new(BTreeMap::from([(key, standing(&[("10.0.0.1", 3), ("10.0.0.2", 0)]))]));
+    let plans = plan_all(&Wanted::default(), &actual);
+    assert_eq!(plans.len(), 1);
+    assert_eq!(
+        words(&plans[0].clear),
+        [
+            "remove server 10.0.0.1 of weight 3 and move its flows",
+            "remove server 10.0.0.2 of weight 0 and move its flows",
+            "remove the VIP",
+        ]
+    );
+    let kept = Wanted { keep: [key].into(), ..Wanted::default() };
+    assert!(plan_all(&kept, &actual).is_empty());
+}

@@ -1,0 +1,290 @@
+//! A small VPP: what its lb plugin takes, refuses and remembers, by the facts measured on VPP 26.10. It judges every
+//! message by the rules that must hold between any two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use maglev_protocol::{Encap, VipKey, VipSpec};
+
+use crate::apply::{Answer, Lost, Plugin};
+use crate::cli_text::{TextServer, TextVip};
+use crate::mirror::{Mirror, MirrorVip};
+use crate::read::{Dumps, ServerRow, VipRow};
+use crate::step::{Step, Write};
+
+#[derive(Debug, Clone)]
+struct Vip {
+    index: u32,
+    key: VipKey,
+    encap: Encap,
+    src_ip_sticky: bool,
+    table_length: u32,
+    used: bool,
+    servers: Vec<Server>,
+}
+
+#[derive(Debug, Clone)]
+struct Server {
+    address: IpAddr,
+    weight: u8,
+    used: bool,
+}
+
+/// What happens to the n-th write from now.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// VPP refuses it, for no reason.
+    Refuse(i32),
+    /// VPP does it, and the connection breaks before the answer.
+    Break,
+    /// Somebody else writes first.
+    Foreign(Write),
+}
+
+/// What must hold while a sync runs.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    /// VIPs that shall serve, and are not made anew for it.
+    serving: BTreeSet<VipKey>,
+    /// Servers that are wanted and there.
+    staying: BTreeSet<(VipKey, IpAddr)>,
+    /// VIPs that no write may touch.
+    untouched: BTreeSet<VipKey>,
+}
+
+impl Rules {
+    pub(crate) fn new(wanted: &[VipSpec], keep: &BTreeSet<VipKey>, actual: &Mirror) -> Self {
+        let mut rules = Self { untouched: keep.clone(), ..Self::default() };
+        for spec in wanted {
+            let Some(vip) = actual.get(&spec.key) else { continue };
+            if (vip.encap, vip.src_ip_sticky) != (spec.encap, spec.src_ip_sticky) {
+                continue;
+            }
+            if spec.servers.values().any(|server| server.weight > 0) {
+                rules.serving.insert(spec.key);
+            }
+            let both = spec.servers.keys().filter(|server| vip.servers.contains_key(server));
+            rules.staying.extend(both.map(|server| (spec.key, *server)));
+        }
+        rules
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    vips: Vec<Vip>,
+    rules: Rules,
+    faults: BTreeMap<usize, Fault>,
+    writes: Vec<Write>,
+    reads: usize,
+    texts: usize,
+    /// Broken rules, in words.
+    violations: Vec<String>,
+    /// Writes that changed nothing.
+    pointless: Vec<Write>,
+    broken: bool,
+}
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub(crate) struct Model(Mutex<State>);
+
+impl Model {
+    /// What the plugin really has.
+    pub(crate) fn actual(&self) -> Mirror {
+        self.0.lock().unwrap().actual()
+    }
+
+    /// Somebody else's write, not counted and not judged.
+    pub(crate) fn foreign(&self, write: Write) -> Result<(), i32> {
+        self.0.lock().unwrap().carry_out(&write)
+    }
+
+    /// Sets what the next writes are judged by and meet, and forgets earlier ones.
+    pub(crate) fn expect(&self, rules: Rules, faults: BTreeMap<usize, Fault>) {
+        let mut state = self.0.lock().unwrap();
+        (state.rules, state.faults) = (rules, faults);
+        (state.reads, state.texts, state.broken) = (0, 0, false);
+        state.writes.clear();
+    }
+
+    pub(crate) fn writes(&self) -> Vec<Write> {
+        self.0.lock().unwrap().writes.clone()
+    }
+
+    /// Reads of the dumps and of the text.
+    pub(crate) fn reads(&self) -> (usize, usize) {
+        let state = self.0.lock().unwrap();
+        (state.reads, state.texts)
+    }
+
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.0.lock().unwrap().violations.clone()
+    }
+
+    pub(crate) fn pointless(&self) -> Vec<Write> {
+        self.0.lock().unwrap().pointless.clone()
+    }
+}
+
+impl State {
+    fn actual(&self) -> Mirror {
+        let used = self.vips.iter().filter(|vip| vip.used);
+        Mirror::new(
+            used.map(|vip| {
+                let servers = vip.servers.iter().filter(|server| server.used);
+                let mirrored = MirrorVip {
+                    index: Some(vip.index),
+                    encap: vip.encap,
+                    src_ip_sticky: vip.src_ip_sticky,
+                    table_length: vip.table_length,
+                    servers: servers.map(|server| (server.address, server.weight)).collect(),
+                };
+                (vip.key, mirrored)
+            })
+            .collect(),
+        )
+    }
+
+    fn carry_out(&mut self, write: &Write) -> Result<(), i32> {
+        let used = |vip: &&mut Vip| vip.used && vip.key == write.vip;
+        match write.step {
+            Step::AddVip { encap, src_ip_sticky, table_length } => {
+                let mut neighbours =
+                    self.vips.iter().filter(|vip| vip.used && vip.key.prefix == write.vip.prefix);
+                let all_ports = write.vip.is_all_ports();
+                if neighbours.clone().any(|vip| vip.key == write.vip || vip.key.is_all_ports() != all_ports) {
+                    return Err(-81);
+                }
+                if neighbours.any(|vip| vip.encap != encap) {
+                    return Err(-73);
+                }
+                let index = u32::try_from(self.vips.len()).unwrap() + 1;
+                let (key, used, servers) = (write.vip, true, Vec::new());
+                self.vips.push(Vip { index, key, encap, src_ip_sticky, table_length, used, servers });
+            }
+            Step::RemoveVip { .. } => {
+                let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
+                vip.used = false;
+                vip.servers.iter_mut().for_each(|server| server.used = false);
+            }
+            Step::AddServer { server, weight } => {
+                let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
+                match vip.servers.iter_mut().find(|known| known.address == server) {
+                    Some(known) if known.used => return Err(-81),
+                    Some(ghost) => (ghost.used, ghost.weight) = (true, weight),
+                    None if Encap::gre_to(server) != vip.encap => return Err(-97),
+                    None => vip.servers.push(Server { address: server, weight, used: true }),
+                }
+            }
+            Step::Reweight { server, to, .. } => {
+                let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
+                let known = vip.servers.iter_mut().find(|known| known.address == server && known.used);
+                known.ok_or(-6)?.weight = to;
+            }
+            Step::RemoveServer { server, .. } => {
+                let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
+                let known = vip.servers.iter_mut().find(|known| known.address == server);
+                known.ok_or(-6)?.used = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, write: &Write) -> Answer {
+        let lost = || Answer::Lost(Lost { reason: "the connection broke".to_owned() });
+        if self.broken {
+            return lost();
+        }
+        let number = self.writes.len();
+        self.writes.push(*write);
+        let fault = self.faults.remove(&number);
+        if let Some(Fault::Refuse(code)) = fault {
+            return refused(code);
+        }
+        if let Some(Fault::Foreign(foreign)) = &fault {
+            // Whether it works does not matter; what it breaks is not ours.
+            self.carry_out(foreign).ok();
+            self.rules = Rules::default();
+        }
+        let before = self.actual();
+        let result = self.carry_out(write);
+        self.judge(write, &before);
+        if matches!(fault, Some(Fault::Break)) {
+            self.broken = true;
+            return lost();
+        }
+        result.map_or_else(refused, |()| Answer::Accepted)
+    }
+
+    fn judge(&mut self, write: &Write, before: &Mirror) {
+        let after = self.actual();
+        let serves = |mirror: &Mirror| mirror.get(&write.vip).is_some_and(MirrorVip::serves);
+        if self.rules.serving.contains(&write.vip) && serves(before) && !serves(&after) {
+            self.violations.push(format!("{write:?} left the VIP without a serving server"));
+        }
+        let gone = matches!(write.step, Step::RemoveServer { server, .. }
+            if self.rules.staying.contains(&(write.vip, server)));
+        if gone {
+            self.violations.push(format!("{write:?} removed a server that is wanted"));
+        }
+        if self.rules.untouched.contains(&write.vip) {
+            self.violations.push(format!("{write:?} touched a VIP that is to be kept"));
+        }
+        if before == &after {
+            self.pointless.push(*write);
+        }
+    }
+}
+
+fn refused(code: i32) -> Answer {
+    Answer::Refused { code, meaning: format!("error {code}"), about_state: matches!(code, -6 | -73 | -81) }
+}
+
+impl Plugin for Model {
+    async fn write(&self, writes: &[Write]) -> Vec<Answer> {
+        let mut state = self.0.lock().unwrap();
+        writes.iter().map(|write| state.answer(write)).collect()
+    }
+
+    async fn dumps(&self) -> Result<Dumps, Lost> {
+        let mut state = self.0.lock().unwrap();
+        state.reads += 1;
+        let used = state.vips.iter().filter(|vip| vip.used);
+        let vips = used.map(|vip| VipRow { key: vip.key, encap: vip.encap, table_length: vip.table_length });
+        let servers = state.vips.iter().flat_map(|vip| {
+            vip.servers.iter().map(|server| ServerRow {
+                vip: vip.key,
+                address: server.address,
+                used: server.used,
+                weight: server.weight,
+                buckets: 0,
+            })
+        });
+        Ok(Dumps { vips: vips.collect(), servers: servers.collect() })
+    }
+
+    async fn text(&self) -> Result<Vec<TextVip>, Lost> {
+        let mut state = self.0.lock().unwrap();
+        state.texts += 1;
+        let texts = state.vips.iter().map(|vip| TextVip {
+            key: vip.key,
+            index: vip.index,
+            src_ip_sticky: vip.src_ip_sticky,
+            removed: !vip.used,
+            servers: vip
+                .servers
+                .iter()
+                .map(|server| TextServer {
+                    address: server.address,
+                    weight: server.weight,
+                    buckets: 0,
+                    flows: 0,
+                    removed: !server.used,
+                })
+                .collect(),
+        });
+        Ok(texts.collect())
+    }
+}
