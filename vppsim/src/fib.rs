@@ -57,11 +57,6 @@ impl Source {
             Self::Special | Self::LinkLocal => 1,
         }
     }
-
-    /// Whether the route drops packets. That of a server does, since nothing here leads to the server.
-    pub fn drops(self) -> bool {
-        !matches!(self, Self::Vip | Self::LinkLocal)
-    }
 }
 
 /// A route that was found.
@@ -73,6 +68,8 @@ pub struct Found {
     pub index: u32,
     /// Why it exists.
     pub source: Source,
+    /// Whether it drops packets. That of a server does what the next wider route does (measured on VPP 26.10).
+    pub drops: bool,
 }
 
 #[derive(Debug)]
@@ -135,13 +132,28 @@ impl Fib {
 
     /// The route of exactly this prefix.
     pub fn exact(&self, prefix: Ip46Prefix) -> Option<Found> {
-        self.routes.get(&prefix).map(|route| route.found(prefix))
+        let route = self.routes.get(&prefix)?;
+        let source = route.source();
+        let decisive = match source {
+            Source::Server => self.covering(prefix).find(|wider| *wider != Source::Server),
+            other => Some(other),
+        };
+        let drops = !matches!(decisive, Some(Source::Vip | Source::LinkLocal));
+        Some(Found { prefix, index: route.index, source, drops })
     }
 
     /// The longest route that covers this prefix.
     pub fn longest(&self, prefix: Ip46Prefix) -> Option<Found> {
-        let covering = self.routes.iter().filter(|(candidate, _)| candidate.covers(prefix));
-        covering.max_by_key(|(candidate, _)| candidate.length).map(|(prefix, route)| route.found(*prefix))
+        let covering = self.routes.keys().filter(|candidate| candidate.covers(prefix));
+        self.exact(*covering.max_by_key(|candidate| candidate.length)?)
+    }
+
+    /// Why each route exists that covers a prefix, the longest first.
+    fn covering(&self, prefix: Ip46Prefix) -> impl Iterator<Item = Source> {
+        let mut covering: Vec<_> =
+            self.routes.iter().filter(|(candidate, _)| candidate.covers(prefix)).collect();
+        covering.sort_by_key(|(candidate, _)| std::cmp::Reverse(candidate.length));
+        covering.into_iter().map(|(_, route)| route.source())
     }
 
     /// Counts a packet to a prefix.
@@ -186,11 +198,10 @@ impl Fib {
 }
 
 impl Route {
-    fn found(&self, prefix: Ip46Prefix) -> Found {
-        let source = match self.has_vip {
+    fn source(&self) -> Source {
+        match self.has_vip {
             true => Source::Vip,
             false => self.built_in.unwrap_or(Source::Server),
-        };
-        Found { prefix, index: self.index, source }
+        }
     }
 }

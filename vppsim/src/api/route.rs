@@ -50,7 +50,7 @@ fn describe(found: Found) -> IpRoute {
         rpf_id: 0,
         weight: 1,
         preference: 0,
-        path_type: if found.source.drops() { PATH_DROP } else { PATH_NORMAL },
+        path_type: if found.drops { PATH_DROP } else { PATH_NORMAL },
         flags: 0,
         proto: (!found.prefix.is_ipv4()).into(),
         next_hop: FibPathNextHop { address: [0; 16], via_label: 0, obj_id: 0, classify_table_index: 0 },

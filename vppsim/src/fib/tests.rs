@@ -6,7 +6,8 @@ fn prefix(text: &str, length: u8) -> Ip46Prefix {
 }
 
 fn found(prefix: Ip46Prefix, index: u32, source: Source) -> Option<Found> {
-    Some(Found { prefix, index, source })
+    let drops = !matches!(source, Source::Vip | Source::LinkLocal);
+    Some(Found { prefix, index, source, drops })
 }
 
 #[test]
@@ -62,6 +63,19 @@ fn the_longest_route_wins() {
     assert_eq!(fib.longest(narrow), found(narrow, 9, Source::Vip));
     assert_eq!(fib.longest(prefix("203.0.113.11", 32)), found(wide, 8, Source::Vip));
     assert_eq!(fib.longest(prefix("198.51.100.1", 32)), found(prefix("0.0.0.0", 0), 1, Source::Default));
+}
+
+#[test]
+fn a_server_inside_the_prefix_of_a_vip_is_reached_through_it() {
+    let mut fib = Fib::default();
+    fib.add_server(prefix("203.0.113.10", 32));
+    fib.add_server(prefix("203.0.113.11", 32));
+    let drops = |fib: &Fib| fib.exact(prefix("203.0.113.10", 32)).unwrap().drops;
+    assert!(drops(&fib));
+    fib.add_vip(prefix("203.0.113.0", 24));
+    assert!(!drops(&fib));
+    fib.remove_vip(prefix("203.0.113.0", 24));
+    assert!(drops(&fib));
 }
 
 #[test]

@@ -25,7 +25,8 @@ impl Lb {
     /// Adds a server to a VIP, or revives it if it was removed. `flush` lets a revived one start without old flows.
     ///
     /// # Errors
-    /// [`Refusal::NoSuchEntry`] without the VIP, [`Refusal::Exists`], [`Refusal::WrongFamily`].
+    /// [`Refusal::NoSuchEntry`] without the VIP, [`Refusal::Exists`], [`Refusal::WrongFamily`], and
+    /// [`Refusal::Deadly`] for a NAT VIP of all ports.
     pub fn add_server(
         &mut self,
         key: &VipKey,
@@ -45,6 +46,9 @@ impl Lb {
             server.used = true;
             server.weight = weight;
         } else if address.is_ipv4() == vip.kind.servers_are_ipv4() {
+            if vip.is_nat_of_all_ports() {
+                return Err(Refusal::Deadly("it adds a server to a NAT VIP of all ports".to_owned()));
+            }
             self.insert_server(vip_index, address, weight);
         } else {
             return Err(Refusal::WrongFamily);

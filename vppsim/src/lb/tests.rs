@@ -135,6 +135,17 @@ fn lengths_of_which_vpp_dies_are_told_from_wrong_ones() {
 }
 
 #[test]
+fn vpp_dies_of_a_server_for_a_nat_vip_of_all_ports() {
+    for (encap, port, dies) in [(Encap::Nat4, 0, true), (Encap::Nat4, 80, false), (Encap::L3dsr, 0, false)] {
+        let mut lb = Lb::default();
+        let key = key("203.0.113.10", port);
+        lb.add_vip(&NewVip { encap, ..new_vip(key) }, at(1)).unwrap();
+        let added = lb.add_server(&key, ip46("10.0.0.1"), 1, false, at(1));
+        assert_eq!(matches!(added, Err(Refusal::Deadly(_))), dies, "{encap} {port}");
+    }
+}
+
+#[test]
 fn an_encap_that_ipv6_has_not_becomes_gre6() {
     assert_eq!(VipKind::of(false, Encap::L3dsr), VipKind::Ip6Gre6);
     assert_eq!(VipKind::of(false, Encap::Other(7)), VipKind::Ip6Gre6);

@@ -121,6 +121,11 @@ impl Vip {
         u32::try_from(self.table.len()).unwrap_or(u32::MAX)
     }
 
+    /// VPP takes such a VIP, but not its servers (measured on VPP 26.10).
+    pub(super) fn is_nat_of_all_ports(&self) -> bool {
+        self.key.port == 0 && matches!(self.kind, VipKind::Ip4Nat4 | VipKind::Ip6Nat6)
+    }
+
     /// How many servers it has, removed ones too.
     pub fn server_count(&self) -> usize {
         self.servers.len()
