@@ -2,6 +2,9 @@
 //!
 //! VPP does everything in one thread; the lock stands for that. Nothing waits while holding it.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

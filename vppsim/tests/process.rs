@@ -1,5 +1,7 @@
 //! The program as a whole: starting, ending, and what a client of VPP finds.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod common;
 
 use std::fs;

@@ -2,6 +2,8 @@
 //!
 //! `MAGLEV_TEST_PYTHON` names an interpreter that has the package `vpp-papi`; without it, `python3` is tried.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod common;
 
 use std::process::Stdio;

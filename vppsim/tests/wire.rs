@@ -1,5 +1,7 @@
 //! The API socket under clients that do not behave.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod common;
 
 use std::sync::Arc;
