@@ -191,6 +191,3 @@ fn log(write: &Write, answer: &Answer) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -163,6 +163,3 @@ impl Agent for Connection {
         timeout_at(until, self.vpp.change_from(seen)).await.unwrap_or_else(|_| self.vpp.info())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,148 @@
+//! The program itself.
+
+// Clippy knows tests by their attribute, and not what they call.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use common::{Vpp, context, hello, is_connected, soon, spec, until};
+use maglev_protocol::AgentClient;
+use maglev_protocol::codec::{ClientCodec, framing};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tarpc::tokio_util::codec::Framed;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, Command};
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maglev-dpagent"));
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn output(arguments: &[&str]) -> Output {
+    soon(command().args(arguments).output()).await.unwrap()
+}
+
+struct Process {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    log: String,
+}
+
+impl Process {
+    /// Starts it by flags or by the environment, and waits until it listens.
+    async fn start(directory: &Path, by_environment: bool) -> Self {
+        let mut command = command();
+        for (flag, variable, file) in [
+            ("--api-socket", "MAGLEV_VPP_API_SOCKET", "api.sock"),
+            ("--stats-socket", "MAGLEV_VPP_STATS_SOCKET", "stats.sock"),
+            ("--listen", "MAGLEV_AGENT_LISTEN", "agent.sock"),
+        ] {
+            match by_environment {
+                true => command.env(variable, directory.join(file)),
+                false => command.arg(flag).arg(directory.join(file)),
+            };
+        }
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut process = Self { child, stderr, log: String::new() };
+        process.logged("started").await;
+        process
+    }
+
+    /// Waits for a line of the log with these words in it.
+    async fn logged(&mut self, words: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = soon(self.stderr.read_line(&mut line)).await.unwrap();
+            assert_ne!(read, 0, "it ended without {words:?}:\n{}", self.log);
+            self.log.push_str(&line);
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    async fn end(mut self, signal: Signal) -> String {
+        let pid = Pid::from_raw(self.child.id().unwrap().try_into().unwrap());
+        kill(pid, signal).unwrap();
+        let status = soon(self.child.wait()).await.unwrap();
+        soon(self.stderr.read_to_string(&mut self.log)).await.unwrap();
+        assert_eq!(status.code(), Some(0), "{}", self.log);
+        self.log
+    }
+}
+
+async fn client(directory: &Path) -> AgentClient {
+    let stream = UnixStream::connect(directory.join("agent.sock")).await.unwrap();
+    let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
+    let client = AgentClient::new(tarpc::client::Config::default(), transport).spawn();
+    hello(&client).await;
+    client
+}
+
+#[tokio::test]
+async fn it_explains_itself() {
+    let help = output(&["--help"]).await;
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert_eq!(help.status.code(), Some(0));
+    for words in ["--api-socket", "--stats-socket", "--listen", "--log-level", "MAGLEV_LOG", "/run/maglev"] {
+        assert!(text.contains(words), "{words} is missing in:\n{text}");
+    }
+    let version = output(&["--version"]).await;
+    let expected = format!("maglev-dpagent {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
+    assert_eq!(output(&["--no-such-flag"]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn it_tells_each_change_in_a_line_and_leaves_vpp_alone_at_its_end() {
+    for (by_environment, signal) in [(false, Signal::SIGTERM), (true, Signal::SIGINT)] {
+        let directory = tempfile::tempdir().unwrap();
+        let vpp = Vpp::start(directory.path(), 1000);
+        let mut process = Process::start(directory.path(), by_environment).await;
+        let client = client(directory.path()).await;
+        until(&client, is_connected).await;
+        for weights in [[100, 0], [0, 100]] {
+            soon(client.sync_vip(context(), spec(80, &weights))).await.unwrap().unwrap();
+        }
+        let raised = process.logged("to=100 flush=false").await;
+        assert!(
+            raised.contains("step=\"add-server\" vip=192.0.2.1/32 tcp/80 server=10.0.0.1 to=100"),
+            "{raised}"
+        );
+        let lowered = process.logged("flush=true").await;
+        let fields = "step=\"set-weight\" vip=192.0.2.1/32 tcp/80 server=10.0.0.1 from=100 to=0 flush=true";
+        assert!(lowered.contains(fields) && lowered.contains("answer=\"ok\""), "{lowered}");
+        let state = vpp.vips();
+        let log = process.end(signal).await;
+        assert!(log.contains("VPP connected version=26.10-test pid=1000"), "{log}");
+        assert!(log.contains("ended; VPP keeps what it has"), "{log}");
+        assert!(!directory.path().join("agent.sock").exists());
+        assert_eq!(vpp.vips(), state);
+    }
+}
+
+#[tokio::test]
+async fn a_second_one_on_the_same_socket_gives_up_and_a_killed_ones_socket_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = Process::start(directory.path(), false).await;
+    let socket = directory.path().join("agent.sock");
+    let second = output(&["--listen", socket.to_str().unwrap()]).await;
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("is in use: another agent listens there"), "{said}");
+    assert!(socket.exists());
+
+    soon(first.child.kill()).await.unwrap();
+    assert!(socket.exists());
+    let third = Process::start(directory.path(), false).await;
+    client(directory.path()).await;
+    third.end(Signal::SIGTERM).await;
+    assert!(!socket.exists());
+}
