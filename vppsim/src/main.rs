@@ -7,10 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 use vppsim::api::{Identity, MessageIds, Simulator};
 use vppsim::datapath::{DEFAULT_MAX_CONNECTIONS, Datapath};
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    raise_file_limit(arguments);
     let run_dir = RunDir::claim(&arguments.run_dir)?;
     let trace = arguments
         .api_trace
@@ -103,7 +105,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     tokio::spawn(stats.serve(memory));
     tokio::spawn(host.tend());
     tokio::spawn(server.serve(api));
-    info!(api = %run_dir.api().display(), stats = %run_dir.stats().display(), "ready");
+    let ids = arguments.message_ids.name();
+    info!(api = %run_dir.api().display(), stats = %run_dir.stats().display(), message_ids = ids, "ready");
 
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM received, ending"),
@@ -111,6 +114,18 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(reason) = died.recv() => anyhow::bail!("ending as a real VPP would: {reason}"),
     }
     Ok(())
+}
+
+/// A relayed connection takes two descriptors, of which many systems allow only 1024 unless asked for more.
+fn raise_file_limit(arguments: &Arguments) {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most).map(|()| most));
+    let wanted = u64::try_from(arguments.max_connections).unwrap_or(u64::MAX).saturating_mul(2);
+    match raised {
+        Ok(most) if arguments.no_datapath || most > wanted => {}
+        Ok(most) => warn!(open_files = most, "too few open files are allowed for --max-connections"),
+        Err(error) => warn!(%error, "cannot raise the limit of open files"),
+    }
 }
 
 fn identity() -> Identity {

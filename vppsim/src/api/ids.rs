@@ -54,6 +54,7 @@ const MOST_SHIFT: u64 = 1000;
 /// The message table of a simulated VPP.
 #[derive(Debug, Clone)]
 pub struct MessageIds {
+    name: String,
     by_id: HashMap<u16, &'static str>,
     by_name: HashMap<&'static str, u16>,
     order: Vec<&'static str>,
@@ -67,7 +68,7 @@ pub struct MessageIdsError(String);
 impl MessageIds {
     /// The ids of the recorded VPP.
     pub fn recorded() -> Self {
-        Self::new(RECORDED.to_vec())
+        Self::new("recorded".to_owned(), RECORDED.to_vec())
     }
 
     /// Other ids than those of the recorded VPP, in another order, as another build would have them: a client that
@@ -81,15 +82,21 @@ impl MessageIds {
         let mut table = fixed;
         table.extend(others.into_iter().map(|(name, _)| name).zip(ids));
         table.sort_by_key(|(name, _)| xxh64(name.as_bytes(), !seed));
-        Self::new(table)
+        Self::new(format!("shuffled:{seed}"), table)
     }
 
-    fn new(table: Vec<(&'static str, u16)>) -> Self {
+    fn new(name: String, table: Vec<(&'static str, u16)>) -> Self {
         Self {
+            name,
             by_id: table.iter().map(|(name, id)| (*id, *name)).collect(),
             by_name: table.iter().copied().collect(),
             order: table.into_iter().map(|(name, _)| name).collect(),
         }
+    }
+
+    /// The argument that chooses this very table.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The message with this id.
