@@ -80,10 +80,13 @@ pub fn effective(frontend: &Frontend, state_of: impl Fn(&str) -> State) -> Effec
         pool.backends.iter().map(weigh).collect()
     });
     let pools = pools.collect();
-    let mut states = frontend.pools.iter().flat_map(|pool| pool.backends.keys()).map(|name| state_of(name));
+    let is = |wanted: &[State]| {
+        let mut names = frontend.pools.iter().flat_map(|pool| pool.backends.keys());
+        names.any(|name| wanted.contains(&state_of(name)))
+    };
     let state = match active_pool {
         Some(_) => FrontendState::Up,
-        None if states.all(|state| state == State::Unknown) => FrontendState::Unknown,
+        None if is(&[State::Unknown]) && !is(&[State::Up, State::Down]) => FrontendState::Unknown,
         None => FrontendState::Down,
     };
     EffectiveWeights { state, active_pool, pools }

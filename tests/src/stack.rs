@@ -236,6 +236,13 @@ impl Stack {
         wait::until(&format!("{name} to log {text:?}"), look).await.with_context(|| self.logs())
     }
 
+    /// How many writes VPP has acknowledged, by the agent's log, which has one line for each.
+    pub fn writes(&self) -> anyhow::Result<usize> {
+        let log = std::fs::read_to_string(self.log("dpagent"))?;
+        let write = |line: &&str| line.contains("VPP changed") || line.contains("lb settings changed");
+        Ok(log.lines().filter(write).count())
+    }
+
     /// The last lines of every log, for a message that explains a failure.
     pub fn logs(&self) -> String {
         let tail = |name: &String| {

@@ -44,12 +44,6 @@ async fn assert_served_by(traffic: Option<&Traffic>, backends: &[&str]) {
     }
 }
 
-/// Writes that VPP was sent, by the agent's own log: one line for each.
-fn writes(stack: &Stack) -> usize {
-    let log = std::fs::read_to_string(stack.log("dpagent")).unwrap();
-    log.lines().filter(|line| line.contains("VPP changed")).count()
-}
-
 /// Messages that change something, as the simulator saw them.
 fn writes_seen_by_vpp(stack: &Stack) -> Option<usize> {
     if !stack.simulated() {
@@ -58,9 +52,8 @@ fn writes_seen_by_vpp(stack: &Stack) -> Option<usize> {
     let trace = std::fs::read_to_string(stack.api_trace()).unwrap();
     let messages = trace.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let written = messages.filter(|message| {
-        let name = message["name"].as_str().unwrap_or_default();
-        let writes = ["lb_conf_5", "lb_add_del_", "lb_as_set_weight_", "lb_flush_vip_"];
-        message["dir"] == "request" && writes.iter().any(|start| name.starts_with(start))
+        let writes = ["lb_conf", "lb_add_del_vip_v2", "lb_add_del_as_v2", "lb_as_set_weight", "lb_flush_vip"];
+        message["dir"] == "received" && writes.iter().any(|name| message["name"] == *name)
     });
     Some(written.count())
 }
@@ -144,8 +137,11 @@ async fn brain_that_restarts_sends_vpp_no_write() {
     let mut stack = Stack::start().await.unwrap();
     let traffic = traffic(&stack);
     stack.wait_serving(&PRIMARY).await.unwrap();
-    let (told, seen) = (writes(&stack), writes_seen_by_vpp(&stack));
-    assert!(told >= 6, "one VIP and five servers were made, and the agent told of {told} writes");
+    let (told, seen) = (stack.writes().unwrap(), writes_seen_by_vpp(&stack));
+    assert!(told >= 7, "settings, a VIP and five servers were written, and the agent told of {told} writes");
+    if let Some(seen) = seen {
+        assert_eq!(seen, told, "the agent tells of every write");
+    }
     if let Some(traffic) = &traffic {
         traffic.take();
     }
@@ -154,7 +150,7 @@ async fn brain_that_restarts_sends_vpp_no_write() {
         stack.start_brain().unwrap();
         stack.wait_synced().await.unwrap();
     }
-    assert_eq!((writes(&stack), writes_seen_by_vpp(&stack)), (told, seen));
+    assert_eq!((stack.writes().unwrap(), writes_seen_by_vpp(&stack)), (told, seen));
     if let Some(traffic) = &traffic {
         let tally = traffic.take();
         assert!(tally.sent() > 0 && tally.failed() == 0, "{tally:?}");
@@ -167,14 +163,14 @@ async fn agent_that_restarts_changes_nothing() {
     let mut stack = Stack::start().await.unwrap();
     let traffic = traffic(&stack);
     stack.wait_serving(&PRIMARY).await.unwrap();
-    let (told, seen) = (writes(&stack), writes_seen_by_vpp(&stack));
+    let (told, seen) = (stack.writes().unwrap(), writes_seen_by_vpp(&stack));
     if let Some(traffic) = &traffic {
         traffic.take();
     }
     stack.kill("dpagent").unwrap();
     stack.start_agent().unwrap();
     stack.wait_synced().await.unwrap();
-    assert_eq!((writes(&stack), writes_seen_by_vpp(&stack)), (told, seen));
+    assert_eq!((stack.writes().unwrap(), writes_seen_by_vpp(&stack)), (told, seen));
     if let Some(traffic) = &traffic {
         let tally = traffic.take();
         assert!(tally.sent() > 0 && tally.failed() == 0, "{tally:?}");

@@ -175,14 +175,15 @@ impl Core {
         let Some(view) = self.frontends.get(name) else {
             return false;
         };
-        log_change(name, &self.config, &view.weights, &next.weights);
-        let released = view.sync == SyncStatus::HeldBack && next.sync != SyncStatus::HeldBack;
+        let held_back = next.sync == SyncStatus::HeldBack;
+        log_change(name, &self.config, &view.weights, &next.weights, held_back);
+        let released = view.sync == SyncStatus::HeldBack && !held_back;
         if released {
             info!(frontend = %name, "all backends known; released");
         }
-        let wanted = next.sync != SyncStatus::HeldBack && (released || view.spec != next.spec);
+        let wanted = !held_back && (released || view.spec != next.spec);
         // The same spec, computed anew, keeps what is known of it.
-        let next = if wanted || next.sync == SyncStatus::HeldBack {
+        let next = if wanted || held_back {
             next
         } else {
             FrontendView {
@@ -285,16 +286,27 @@ fn first_view(config: &Config, name: &str, frontends: Arc<[Arc<str>]>, now: Syst
     BackendView { health, last_probe: None, frontends }
 }
 
-fn log_change(name: &str, config: &Config, before: &EffectiveWeights, after: &EffectiveWeights) {
+fn log_change(
+    name: &str,
+    config: &Config,
+    before: &EffectiveWeights,
+    after: &EffectiveWeights,
+    held_back: bool,
+) {
     let pool_name = |weights: &EffectiveWeights| {
         let pools = config.frontends.get(name).map(|frontend| &frontend.pools);
         pools
             .zip(weights.active_pool)
             .and_then(|(pools, index)| pools.get(index))
-            .map_or("none", |pool| &pool.name)
+            .map_or("none", |pool| pool.name.as_str())
     };
     if before.active_pool != after.active_pool {
-        info!(frontend = name, from = pool_name(before), to = pool_name(after), "active pool changed");
+        let (from, to) = (pool_name(before), pool_name(after));
+        if held_back {
+            debug!(frontend = name, from, to, "active pool would change, but the frontend is held back");
+        } else {
+            info!(frontend = name, from, to, "active pool changed");
+        }
     }
     if before.state != after.state {
         let (from, to) = (before.state.word(), after.state.word());

@@ -89,8 +89,11 @@ fn first_pool_with_an_up_backend_of_some_weight_is_active() {
 }
 
 #[test]
-fn frontend_is_unknown_only_while_all_is() {
+fn frontend_is_unknown_while_no_probe_has_told_anything() {
     let frontend = frontend(&[&[("a", 100)], &[("b", 100)]]);
+    assert_eq!(with_states(&frontend, &[("a", State::Disabled)]).state, FrontendState::Unknown);
+    let out = [("a", State::Disabled), ("b", State::Paused)];
+    assert_eq!(with_states(&frontend, &out).state, FrontendState::Down);
     assert_eq!(with_states(&frontend, &[]).state, FrontendState::Unknown);
     assert_eq!(with_states(&frontend, &[("b", State::Down)]).state, FrontendState::Down);
     assert_eq!(with_states(&frontend, &[("b", State::Up)]).state, FrontendState::Up);

@@ -131,11 +131,14 @@ impl Story {
         self.phase("It serves again", &["web1", "web2", "web3"]).await?;
 
         heading("The brain is killed with SIGKILL. VPP keeps forwarding:");
+        let writes = self.stack.writes()?;
         self.stack.kill("brain")?;
         self.requests("Nobody decides, everybody is served", &["web1", "web2", "web3"]).await?;
         self.stack.start_brain()?;
         self.stack.wait_synced().await?;
-        self.phase("The brain is back, and found nothing to change", &["web1", "web2", "web3"]).await
+        let more = self.stack.writes()? - writes;
+        ensure!(more == 0, "the brain wrote {more} changes to VPP although nothing had changed");
+        self.phase("The brain is back, and wrote nothing to VPP", &["web1", "web2", "web3"]).await
     }
 
     /// Waits until VPP follows a failure. Until then requests may fail; afterwards they may not.
