@@ -171,23 +171,28 @@ impl Applied {
 }
 
 fn log(write: &Write, answer: &Answer) {
-    let (step, vip) = (write.step.name(), display(&write.vip));
+    let (step, vip) = (write.step.name(), write.vip.to_string());
+    let vip = vip.as_str();
     let server = write.step.server().map(display);
     let (from, to) = write.step.weights();
     let flush = write.step.flushes();
     match answer {
         Answer::Accepted => match write.step {
-            Step::RemoveVip { anew: Some(reason) } => warn!(
-                step, vip, %reason, answer = "ok",
-                "VIP removed to be made anew: its pinned flows are forgotten"
-            ),
+            Step::AddVip { encap, src_ip_sticky, table_length } => {
+                info!(step, vip, %encap, src_ip_sticky, table_length, answer = "ok", "VPP changed");
+            }
+            Step::RemoveVip { anew: Some(anew) } => {
+                let reason = anew.to_string();
+                warn!(step, vip, reason, answer = "ok", "VIP made anew: its pinned flows are forgotten");
+            }
+            Step::RemoveVip { anew: None } => info!(step, vip, answer = "ok", "VPP changed"),
             _ => info!(step, vip, server, from, to, flush, answer = "ok", "VPP changed"),
         },
         Answer::Refused { code, meaning, .. } => {
             warn!(step, vip, server, from, to, flush, answer = code, meaning, "VPP refused");
         }
         Answer::Lost(Lost { reason }) => {
-            error!(step, vip, server, from, to, flush, %reason, "VPP did not answer: it may have changed");
+            error!(step, vip, server, from, to, flush, reason, "VPP did not answer: it may have changed");
         }
     }
 }

@@ -110,7 +110,10 @@ impl Agent for Connection {
     async fn hello(self, _: Context, brain: BrainHello) -> Result<AgentHello, AgentError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         if brain.protocol != PROTOCOL_VERSION {
-            warn!(version = %brain.version, protocol = brain.protocol, "a brain of another protocol was refused");
+            warn!(
+                parent: None, version = brain.version, protocol = brain.protocol,
+                "a brain of another protocol was refused"
+            );
             return Err(AgentError::Protocol {
                 agent: PROTOCOL_VERSION,
                 brain: brain.protocol,
@@ -118,7 +121,7 @@ impl Agent for Connection {
             });
         }
         if !self.greeted.swap(true, Ordering::Relaxed) {
-            info!(version = %brain.version, instance = brain.instance, "brain connected");
+            info!(parent: None, version = brain.version, instance = brain.instance, "brain connected");
         }
         let vpp = self.vpp.info();
         Ok(AgentHello { protocol: PROTOCOL_VERSION, version, instance: self.instance, vpp })
