@@ -20,7 +20,7 @@ use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::binaries;
+use crate::{binaries, wait};
 
 /// Hidden subcommand of the demo that is the guard.
 pub const SUBCOMMAND: &str = "guard";
@@ -38,6 +38,8 @@ impl Guard {
     pub fn start(directory: &Path) -> anyhow::Result<Self> {
         let process = Command::new(binaries::program("demo")?)
             .arg(SUBCOMMAND)
+            // What is there now will do: the end is no time to build.
+            .env_remove("CARGO")
             .stdin(Stdio::piped())
             // Ctrl-C goes to a terminal's whole group; the guard must outlive it.
             .process_group(0)
@@ -53,19 +55,14 @@ impl Guard {
         self.tell(&format!("process {pid}"))
     }
 
-    /// The agent's process, which ends last, since VIPs are removed through it.
-    pub fn agent(&mut self, pid: u32) -> anyhow::Result<()> {
-        self.tell(&format!("agent {pid}"))
-    }
-
     /// A process that ended already.
     pub fn forget(&mut self, pid: u32) -> anyhow::Result<()> {
         self.tell(&format!("forget {pid}"))
     }
 
-    /// VIPs are to be removed through the agent on this socket.
-    pub fn clean(&mut self, agent_socket: &Path) -> anyhow::Result<()> {
-        self.tell(&format!("clean {}", agent_socket.display()))
+    /// The VPP whose sockets are in this directory is not ours: its VIPs are to be removed.
+    pub fn clean(&mut self, vpp_run_dir: &Path) -> anyhow::Result<()> {
+        self.tell(&format!("clean {}", vpp_run_dir.display()))
     }
 
     fn tell(&mut self, line: &str) -> anyhow::Result<()> {
@@ -86,7 +83,6 @@ impl Drop for Guard {
 #[derive(Debug, Default)]
 struct Made {
     processes: BTreeSet<i32>,
-    agents: BTreeSet<i32>,
     clean: Option<PathBuf>,
     directories: Vec<PathBuf>,
 }
@@ -99,12 +95,7 @@ pub fn run() -> anyhow::Result<()> {
         let (verb, rest) = line.split_once(' ').with_context(|| format!("what is {line:?}?"))?;
         match verb {
             "process" => drop(made.processes.insert(rest.parse()?)),
-            "agent" => drop(made.agents.insert(rest.parse()?)),
-            "forget" => {
-                let pid = rest.parse()?;
-                made.processes.remove(&pid);
-                made.agents.remove(&pid);
-            }
+            "forget" => drop(made.processes.remove(&rest.parse()?)),
             "clean" => made.clean = Some(rest.into()),
             "directory" => made.directories.push(rest.into()),
             other => anyhow::bail!("what is {other:?}?"),
@@ -117,14 +108,12 @@ pub fn run() -> anyhow::Result<()> {
 
 async fn clean_up(made: Made) {
     end(&made.processes).await;
-    if let Some(socket) = &made.clean {
-        match timeout(GRACE * 2, remove_vips(socket)).await {
-            Ok(Ok(removed)) => eprintln!("took {removed} changes back out of VPP"),
-            Ok(Err(error)) => eprintln!("cannot take the VIPs back out of VPP: {error:#}"),
-            Err(_) => eprintln!("cannot take the VIPs back out of VPP: no answer"),
+    if let Some(vpp_run_dir) = &made.clean {
+        match remove_vips(vpp_run_dir).await {
+            Ok(changes) => eprintln!("took {changes} changes back out of VPP"),
+            Err(error) => eprintln!("cannot take the VIPs back out of VPP: {error:#}"),
         }
     }
-    end(&made.agents).await;
     for directory in &made.directories {
         if let Err(error) = std::fs::remove_dir_all(directory) {
             eprintln!("cannot remove {}: {error}", directory.display());
@@ -158,10 +147,31 @@ fn runs(pid: i32) -> bool {
         .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
 }
 
-async fn remove_vips(socket: &Path) -> anyhow::Result<usize> {
-    let client = connect(socket).await?;
-    let report = client.sync_all(tarpc::context::current(), vec![], vec![]).await??;
-    Ok(report.changes())
+/// Removes every VIP through an agent of its own, since the others may have died in any way.
+async fn remove_vips(vpp_run_dir: &Path) -> anyhow::Result<usize> {
+    let directory = tempfile::Builder::new().prefix("maglev-guard-").tempdir()?;
+    let socket = directory.path().join("dpagent.sock");
+    let mut agent = tokio::process::Command::new(binaries::program("maglev-dpagent")?)
+        .arg("--api-socket")
+        .arg(vpp_run_dir.join("api.sock"))
+        .arg("--stats-socket")
+        .arg(vpp_run_dir.join("stats.sock"))
+        .arg("--listen")
+        .arg(&socket)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot start an agent")?;
+    let report = wait::until("VPP to be emptied", || async {
+        let client = connect(&socket).await?;
+        Ok(Some(client.sync_all(tarpc::context::current(), vec![], vec![]).await??))
+    });
+    let changes = report.await?.changes();
+    agent.kill().await?;
+    Ok(changes)
 }
 
 /// A client of an agent that has said hello.

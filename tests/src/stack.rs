@@ -270,7 +270,7 @@ impl Stack {
             );
         }
         if !self.simulated {
-            self.guard.clean(&socket)?;
+            self.guard.clean(&self.vpp_run_dir)?;
         }
         Ok(())
     }
@@ -292,11 +292,7 @@ impl Stack {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        if name == "dpagent" {
-            self.guard.agent(process.id())?;
-        } else {
-            self.guard.process(process.id())?;
-        }
+        self.guard.process(process.id())?;
         self.processes.insert(name.to_owned(), process);
         Ok(())
     }

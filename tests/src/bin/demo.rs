@@ -200,6 +200,9 @@ impl Story {
 
     async fn phase(&mut self, what: &str, backends: &[&str]) -> anyhow::Result<()> {
         let buckets = self.stack.wait_serving(backends).await?;
+        if self.traffic.is_none() {
+            println!("\n{what}:");
+        }
         self.requests(what, backends).await?;
         let shares: Vec<_> = buckets.iter().map(|(name, buckets)| format!("{name} {buckets}")).collect();
         println!("  Buckets in VPP: {}", shares.join(", "));
