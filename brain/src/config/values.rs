@@ -216,6 +216,8 @@ pub(super) fn address(node: &Node) -> Result<IpAddr, Complaint> {
         }
         _ if address.is_unspecified() => Some("the unspecified address"),
         _ if address.is_multicast() => Some("a multicast address"),
+        // VPP keeps both families in 16 bytes, and takes any address behind 12 zeros for one of IPv4.
+        IpAddr::V6(v6) if v6.to_bits() >> 32 == 0 => Some("an address that VPP takes for one of IPv4"),
         _ => None,
     };
     match of_no_host {

@@ -216,6 +216,7 @@ fn addresses_stand_for_one_host() {
         ("\"::\"", format!("is `::`, the unspecified address {unicast}")),
         ("239.1.2.3", format!("is `239.1.2.3`, a multicast address {unicast}")),
         ("ff02::1", format!("is `ff02::1`, a multicast address {unicast}")),
+        ("'::1'", format!("is `::1`, an address that VPP takes for one of IPv4 {unicast}")),
         ("255.255.255.255", format!("is `255.255.255.255`, the broadcast address {unicast}")),
         (
             "::ffff:10.0.0.9",
