@@ -23,8 +23,9 @@ pub fn framing() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec()
 }
 
-fn options() -> impl Options {
-    bincode::DefaultOptions::new().with_limit(MAX_FRAME as u64)
+pub(crate) fn options() -> impl Options {
+    // tarpc writes the kind of an error as i32 and reads it as u32, which only integers of fixed size survive.
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(MAX_FRAME as u64)
 }
 
 fn encode<T: Serialize>(item: &T) -> io::Result<Bytes> {

@@ -9,7 +9,7 @@ use tarpc::tokio_util::bytes::BytesMut;
 use tarpc::{ClientMessage, Request, RequestName, Response};
 
 use super::*;
-use crate::codec::{ClientCodec, ServerCodec};
+use crate::codec::{ClientCodec, ServerCodec, options};
 
 type Client = ClientCodec<AgentRequest, AgentResponse>;
 type Server = ServerCodec<AgentRequest, AgentResponse>;
@@ -56,7 +56,7 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::WaitChange { seen: 3 },
     ];
     for (position, request) in requests.into_iter().enumerate() {
-        let bytes = bincode::DefaultOptions::new().serialize(&request).unwrap();
+        let bytes = options().serialize(&request).unwrap();
         assert_eq!(usize::from(bytes[0]), position, "{}", request.name());
     }
 }
@@ -91,6 +91,21 @@ fn response_survives_the_wire() {
     assert_eq!(back, info);
 }
 
+/// A throttled call must not look like a broken connection.
+#[test]
+fn kind_of_an_error_survives_the_wire() {
+    for kind in [std::io::ErrorKind::WouldBlock, std::io::ErrorKind::TimedOut, std::io::ErrorKind::NotFound] {
+        let mut server = Server::default();
+        let error = tarpc::ServerError::new(kind, "throttled".into());
+        let response: Response<AgentResponse> = Response { request_id: 1, message: Err(error) };
+        let frame = Pin::new(&mut server).serialize(&response).unwrap();
+        let mut client = Client::default();
+        let back: Response<AgentResponse> =
+            Pin::new(&mut client).deserialize(&BytesMut::from(&frame[..])).unwrap();
+        assert_eq!(back.message.err().map(|error| error.kind), Some(kind));
+    }
+}
+
 /// A request as a hostile client would write it: with any deadline at all.
 #[derive(Serialize)]
 enum HostileFrame {
@@ -100,7 +115,7 @@ enum HostileFrame {
 fn hostile(deadline: Duration) -> Vec<u8> {
     let context = (deadline, tarpc::context::current().trace_context);
     let frame = HostileFrame::Request { context, id: 1, message: AgentRequest::VppInfo {} };
-    bincode::DefaultOptions::new().serialize(&frame).unwrap()
+    options().serialize(&frame).unwrap()
 }
 
 #[test]
