@@ -87,9 +87,16 @@ async fn ipv6_and_unix_sockets_are_reached() {
     if TcpListener::bind("[::1]:0").await.is_ok() {
         let address = fake_brain::on_tcp("[::1]:0", Vpp::Connected).await;
         assert_eq!(answer(&format!("http://{address}"), &["show", "frontends"]).await, by_path);
+    } else {
+        eprintln!("skipped here: [::1], which this machine does not have");
     }
-    let named = format!("localhost:{}", fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.port());
-    assert_eq!(answer("unix:/nowhere", &["--server", &named, "show", "frontends"]).await, by_path);
+    // The barest of machines have no /etc/hosts either.
+    if tokio::net::lookup_host("localhost:1").await.is_ok() {
+        let named = format!("localhost:{}", fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.port());
+        assert_eq!(answer("unix:/nowhere", &["--server", &named, "show", "frontends"]).await, by_path);
+    } else {
+        eprintln!("skipped here: localhost, which this machine cannot look up");
+    }
 }
 
 #[tokio::test]
