@@ -7,3 +7,11 @@ pub mod maglevc;
 pub mod stack;
 pub mod traffic;
 pub mod wait;
+
+/// Says on the terminal what a test left out. The test harness shows nothing that a passed test prints by the
+/// usual macros.
+pub fn skipped(what: &str) {
+    use std::io::Write;
+    // Without a terminal nobody reads it.
+    writeln!(std::io::stderr(), "skipped: {what}").ok();
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use maglev_tests::stack::VPP_RUN_DIR;
-use maglev_tests::{binaries, wait};
+use maglev_tests::{binaries, skipped, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -117,7 +117,7 @@ async fn ends_without_leftovers(signal: Signal, demo_group: bool) {
 #[tokio::test]
 async fn demo_that_is_killed_leaves_nothing_behind() {
     if std::env::var_os(VPP_RUN_DIR).is_some_and(|path| !path.is_empty()) {
-        eprintln!("skipped: kills demos, and the VPP named by {VPP_RUN_DIR} is used by one at a time");
+        skipped("demos that are killed; the simulator alone is theirs to use");
         return;
     }
     ends_without_leftovers(Signal::SIGKILL, false).await;
@@ -126,7 +126,7 @@ async fn demo_that_is_killed_leaves_nothing_behind() {
 #[tokio::test]
 async fn demo_that_is_interrupted_leaves_nothing_behind() {
     if std::env::var_os(VPP_RUN_DIR).is_some_and(|path| !path.is_empty()) {
-        eprintln!("skipped: kills demos, and the VPP named by {VPP_RUN_DIR} is used by one at a time");
+        skipped("demos that are killed; the simulator alone is theirs to use");
         return;
     }
     // As a terminal's Ctrl-C: to the whole group.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use maglev_tests::stack::{BACKENDS, Stack};
 use maglev_tests::traffic::{Tally, Traffic};
-use maglev_tests::{maglevc, wait};
+use maglev_tests::{maglevc, skipped, wait};
 
 const PRIMARY: [&str; 3] = ["web1", "web2", "web3"];
 const FALLBACK: [&str; 2] = ["spare1", "spare2"];
@@ -15,7 +15,7 @@ const FALLBACK: [&str; 2] = ["spare1", "spare2"];
 /// Requests in the background, if this VPP serves loopback addresses.
 fn traffic(stack: &Stack) -> Option<Traffic> {
     if !stack.simulated() {
-        eprintln!("skipped here: requests, which only the simulator serves on loopback addresses");
+        skipped("requests to the VIP, since only the simulator serves loopback addresses");
         return None;
     }
     Some(Traffic::start(stack.asker().unwrap(), Duration::from_millis(2)))
@@ -185,7 +185,7 @@ async fn agent_that_restarts_changes_nothing() {
 async fn vpp_that_restarts_is_filled_again() {
     let mut stack = Stack::start().await.unwrap();
     if !stack.simulated() {
-        eprintln!("skipped: restarts a VPP, which is not this test's to restart");
+        skipped("a restart of VPP, which is not this test's to restart");
         return;
     }
     let before = stack.wait_serving(&PRIMARY).await.unwrap();
