@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use clap::builder::FalseyValueParser;
 use maglev_brain::config::{self, Loaded};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
 use maglev_brain::{controller, netns};
@@ -42,7 +43,7 @@ struct Arguments {
     grpc: Vec<ListenAddress>,
 
     /// Only check the configuration. Exit code 0: fine, 1: cannot be parsed, 2: not valid
-    #[arg(long)]
+    #[arg(long, env = "MAGLEV_CHECK", value_parser = FalseyValueParser::new())]
     check: bool,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,maglev_brain::agent=debug

@@ -73,8 +73,11 @@ impl Stack {
         let directory = tempfile::Builder::new().prefix("maglev-").tempdir()?.keep();
         let guard = Guard::start(&directory)?;
         let simulated = given.is_none();
-        let lock = given.as_ref().map(|_| lock_vpp()).transpose()?;
+        let lock = given.as_deref().map(lock_vpp).transpose()?;
         let vpp_run_dir = given.unwrap_or_else(|| directory.join("vpp"));
+        if !simulated && !vpp_run_dir.join("api.sock").exists() {
+            bail!("{} has no api.sock: is that the directory of a running VPP?", vpp_run_dir.display());
+        }
         let port = free_port()?;
         std::fs::write(directory.join("maglev.yaml"), configuration(port))?;
         Ok(Self { guard, directory, vpp_run_dir, simulated, port, processes: BTreeMap::new(), _lock: lock })
@@ -213,7 +216,7 @@ impl Stack {
             let serving: Vec<_> = buckets.keys().map(String::as_str).collect();
             if serving == wanted { Ok(Some(buckets)) } else { anyhow::bail!("VPP sends them to {serving:?}") }
         };
-        wait::until(&what, look).await.with_context(|| self.logs())
+        wait::until(&what, look).await.map_err(|error| self.explain(&error))
     }
 
     /// Waits until the brain says that VPP has what it wants.
@@ -223,17 +226,7 @@ impl Stack {
             let sync = frontend["sync"].as_str().unwrap_or_default();
             if sync == "synced" { Ok(Some(())) } else { bail!("it is {sync}: {}", frontend["sync_error"]) }
         };
-        wait::until("frontend www to be synced", look).await.with_context(|| self.logs())
-    }
-
-    /// Waits until a process has logged something.
-    pub async fn wait_logged(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let path = self.log(name);
-        let look = || {
-            let found = std::fs::read_to_string(&path).map(|log| log.contains(text).then_some(()));
-            async { Ok(found?) }
-        };
-        wait::until(&format!("{name} to log {text:?}"), look).await.with_context(|| self.logs())
+        wait::until("frontend www to be synced", look).await.map_err(|error| self.explain(&error))
     }
 
     /// How many writes VPP has acknowledged, by the agent's log, which has one line for each.
@@ -243,25 +236,32 @@ impl Stack {
         Ok(log.lines().filter(write).count())
     }
 
-    /// The last lines of every log, for a message that explains a failure.
-    pub fn logs(&self) -> String {
+    /// An error together with the last lines of every log.
+    fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         let tail = |name: &String| {
             let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
             let lines: Vec<_> = text.lines().collect();
             let start = lines.len().saturating_sub(20);
-            format!("--- {name}\n{}\n", lines[start..].join("\n"))
+            if lines.is_empty() {
+                String::new()
+            } else {
+                format!("\n--- {name}\n{}", lines[start..].join("\n"))
+            }
         };
-        self.processes.keys().map(tail).collect()
+        let logs: String = self.processes.keys().map(tail).collect();
+        anyhow::anyhow!("{error:#}{logs}")
     }
 
     /// A VPP that somebody else uses is left alone: a sync would remove what they made.
     async fn refuse_a_vpp_in_use(&mut self) -> anyhow::Result<()> {
         let socket = self.agent_socket();
-        let state = wait::until("the agent to read VPP", || async {
-            let client = guard::connect(&socket).await?;
-            Ok(Some(client.lb_state(tarpc::context::current()).await??))
+        let connect =
+            wait::until("the agent to answer", || async { Ok(Some(guard::connect(&socket).await?)) });
+        let agent = connect.await.map_err(|error| self.explain(&error))?;
+        let read = wait::until("the agent to read VPP", || async {
+            Ok(Some(agent.lb_state(tarpc::context::current()).await??))
         });
-        let state = state.await.with_context(|| self.logs())?;
+        let state = read.await.map_err(|error| self.explain(&error))?;
         if !state.vips.is_empty() {
             bail!(
                 "VPP in {} has {} VIPs already; this would remove them",
@@ -298,12 +298,12 @@ impl Stack {
     }
 }
 
-/// Waits for the right to use the VPP that is not ours.
-fn lock_vpp() -> anyhow::Result<File> {
-    let path = std::env::temp_dir().join("maglev-tests-vpp.lock");
-    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
+/// Waits for the right to use a VPP that is not ours: one stack at a time. What is locked is the directory, so
+/// that no lock file stays behind.
+fn lock_vpp(run_dir: &Path) -> anyhow::Result<File> {
+    let directory = File::open(run_dir).with_context(|| format!("cannot open {}", run_dir.display()))?;
+    directory.lock().with_context(|| format!("cannot lock {}", run_dir.display()))?;
+    Ok(directory)
 }
 
 /// A port that is free on every address of this machine.

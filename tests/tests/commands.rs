@@ -67,11 +67,10 @@ fn demo(temporary: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What is left in a directory, apart from the lock of a VPP that is not ours.
+/// What is left in a directory.
 fn leftovers(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| !name.ends_with(".lock")).collect()
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 /// Processes whose command line names this directory.

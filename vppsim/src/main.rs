@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Parser;
+use clap::builder::FalseyValueParser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,14 +31,14 @@ use vppsim::stats::socket::StatsListener;
 /// A TCP VIP on a loopback address (127.0.0.0/8 or ::1) can be used: connections to it are relayed to the application
 /// server that the table of the VIP gives, at the VIP's port. Other VIPs exist only in the table.
 #[derive(Debug, Parser)]
-#[command(version, verbatim_doc_comment)]
+#[command(version)]
 struct Arguments {
     /// Folder for the sockets; made if it is not there
     #[arg(long, env = "MAGLEV_VPPSIM_RUN_DIR", value_name = "DIR")]
     run_dir: PathBuf,
 
     /// Relay no connections: VIPs exist only in the table
-    #[arg(long, env = "MAGLEV_VPPSIM_NO_DATAPATH")]
+    #[arg(long, env = "MAGLEV_VPPSIM_NO_DATAPATH", value_parser = FalseyValueParser::new())]
     no_datapath: bool,
 
     /// Most connections that are relayed at once; further ones are reset

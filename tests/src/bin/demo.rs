@@ -1,11 +1,14 @@
 //! The demo: everything as real processes, and the story of a backend that dies.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
+use clap::builder::FalseyValueParser;
 use maglev_tests::stack::{Stack, VPP_RUN_DIR};
 use maglev_tests::traffic::{Tally, Traffic};
 use maglev_tests::{guard, maglevc, wait};
@@ -20,13 +23,13 @@ use tokio::time::Instant;
 #[command(version)]
 struct Arguments {
     /// Run the story once and end, with an exit code that says whether it held
-    #[arg(long, env = "MAGLEV_DEMO_ONCE")]
+    #[arg(long, env = "MAGLEV_DEMO_ONCE", value_parser = FalseyValueParser::new())]
     once: bool,
 
     /// Directory with api.sock and stats.sock of a VPP that runs already, to be programmed instead of the
     /// simulator. Its VIPs are removed at the end. A VPP that has VIPs already is left alone
     #[arg(long, env = VPP_RUN_DIR, value_name = "DIR")]
-    vpp_run_dir: Option<std::path::PathBuf>,
+    vpp_run_dir: Option<OsString>,
 
     #[command(subcommand)]
     hidden: Option<Hidden>,
@@ -69,7 +72,10 @@ fn demo(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn play(arguments: &Arguments) -> anyhow::Result<()> {
     println!("Building what is not built yet, and starting everything ...");
-    let stack = Stack::start_with(arguments.vpp_run_dir.clone()).await?;
+    // An empty variable means no such VPP.
+    let vpp_run_dir =
+        arguments.vpp_run_dir.clone().filter(|directory| !directory.is_empty()).map(PathBuf::from);
+    let stack = Stack::start_with(vpp_run_dir).await?;
     let mut story = Story::new(stack).await?;
     story.tell().await?;
     story.summary()?;
@@ -231,7 +237,7 @@ impl Story {
         let stack = &self.stack;
         let (directory, brain) = (stack.directory().display(), stack.brain_socket());
         let own = std::env::current_exe().ok();
-        let programs = own.as_deref().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new("."));
+        let programs = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
         heading("Everything stays up until Ctrl-C. In another terminal:");
         println!("  export MAGLEV_SERVER=unix:{}", brain.display());
         println!("  export PATH={}:$PATH", programs.display());
