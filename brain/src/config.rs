@@ -156,7 +156,7 @@ fn read(tree: &Node, report: &mut Report<'_>) -> Option<Config> {
     if frontends.is_empty() {
         report.warning(
             maglev.key_place("frontends").unwrap_or(maglev.place),
-            "there are no frontends: every VIP that the agent's policy allows will be removed from VPP",
+            "there are no frontends: every VIP will be removed from VPP",
             "define them under `frontends`",
         );
     }

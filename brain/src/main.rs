@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -14,6 +15,7 @@ use maglev_brain::{controller, netns};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -50,6 +52,9 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_LOG", value_name = "LEVEL", default_value = "info")]
     log_level: String,
 }
+
+/// Time for gRPC calls under way to finish when the process shall end.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,8 +104,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
     for warning in &loaded.warnings {
-        let place = format!("{}:{}:{}", warning.file, warning.line, warning.column);
-        warn!(%place, "{}", warning.message);
+        warn!("{}", warning.summary());
     }
     if let Some(name) = &loaded.config.healthchecker.netns {
         netns::check(name)?;
@@ -117,8 +121,9 @@ async fn run(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         listeners.push(Listener::bind(address).await?);
     }
     let instance = fastrand::u64(..);
+    let (frontends, backends) = (loaded.config.frontends.len(), loaded.config.backends.len());
     info!(
-        version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), "{}", summary(&loaded)
+        version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), frontends, backends, "started"
     );
     let (stop, stopped) = watch::channel(false);
     let (handle, controller) =
@@ -140,10 +145,16 @@ async fn run(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         Some(ended) = tasks.join_next() => result = ended.context("a task panicked").and_then(|ended| Ok(ended?)),
     }
     stop.send_replace(true);
-    while let Some(ended) = tasks.join_next().await {
-        result = result.and(ended.context("a task panicked").and_then(|ended| Ok(ended?)));
-    }
-    result
+    let end = async {
+        while let Some(ended) = tasks.join_next().await {
+            result = result.and(ended.context("a task panicked").and_then(|ended| Ok(ended?)));
+        }
+        result
+    };
+    timeout(LAST_CALLS, end).await.unwrap_or_else(|_| {
+        warn!("some clients did not hang up; left them");
+        Ok(())
+    })
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

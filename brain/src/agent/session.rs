@@ -10,7 +10,8 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{
-    AgentClient, AgentHello, BrainHello, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo, VppState,
+    AgentClient, AgentError, AgentHello, BrainHello, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo,
+    VppState,
 };
 use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
@@ -178,14 +179,18 @@ impl Session<'_> {
     async fn sync_everything(&mut self, target: &Wanted) -> Result<(), End> {
         let interval = target.sync_interval.mul_f64(0.9 + 0.2 * fastrand::f64());
         self.full_sync = Some(Instant::now() + interval);
+        let specs: Vec<_> = target.vips.values().map(Arc::clone).collect();
         match flatten(self.client.lb_conf(within(CALL), target.conf).await) {
             Ok(report) if report.changed => {
-                info!(before = ?report.before, now = ?report.now, "VPP's lb settings changed")
+                info!(before = ?report.before, now = ?report.now, "VPP's lb settings changed");
             }
             Ok(_) => {}
-            Err(error) => return self.failed(Vec::new(), error).await,
+            // Tunnels may then have another source than wanted, but that is no reason not to follow failures.
+            Err(error @ CallError::Agent(AgentError::Refused { .. })) => {
+                warn!(%error, "VPP keeps its lb settings");
+            }
+            Err(error) => return self.failed(specs, error).await,
         }
-        let specs: Vec<_> = target.vips.values().map(Arc::clone).collect();
         let whole = specs.iter().map(|spec| VipSpec::clone(spec)).collect();
         let keep: Vec<_> = target.keep.iter().copied().collect();
         self.known = target.vips.keys().chain(&target.keep).copied().collect();

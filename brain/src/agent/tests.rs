@@ -33,6 +33,8 @@ struct FakeAgent {
     protocol: u32,
     /// Answers syncs with an error while it is set.
     failing: Arc<Mutex<bool>>,
+    /// Refuses the settings while it is set.
+    refusing_conf: Arc<Mutex<bool>>,
 }
 
 impl FakeAgent {
@@ -66,6 +68,9 @@ impl Agent for FakeAgent {
 
     async fn lb_conf(self, _: Context, _: LbConfSpec) -> Result<ConfReport, AgentError> {
         self.calls.lock().unwrap().push(Call::Conf);
+        if *self.refusing_conf.lock().unwrap() {
+            return Err(AgentError::Refused { step: "set".into(), code: -1, meaning: "test".into() });
+        }
         let now = conf();
         Ok(ConfReport { changed: false, before: now, now, pinned_flows_lost: false })
     }
@@ -164,7 +169,13 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("agent.sock");
         let (vpp, vpp_seen) = watch::channel(vpp);
-        let agent = FakeAgent { calls: Arc::default(), vpp: vpp_seen, protocol, failing: Arc::default() };
+        let agent = FakeAgent {
+            calls: Arc::default(),
+            vpp: vpp_seen,
+            protocol,
+            failing: Arc::default(),
+            refusing_conf: Arc::default(),
+        };
         let server = serve(&socket, agent.clone());
         let (wanted, wishes) = watch::channel(first);
         let (sender, events) = mpsc::channel(64);
@@ -272,6 +283,18 @@ async fn failed_sync_is_followed_by_a_full_one() {
     let synced = bench.synced().await;
     assert!(matches!(synced, AgentEvent::Synced { result: Ok(_), .. }));
     assert_eq!(bench.calls(), [Call::Vip(key(1)), Call::Conf, all(&[key(1)], &[])]);
+}
+
+#[tokio::test]
+async fn refused_settings_do_not_keep_vips_from_being_synced() {
+    let mut bench = Bench::start(wanted(&[], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    bench.calls();
+    *bench.agent.refusing_conf.lock().unwrap() = true;
+    bench.vpp.send_replace(connected(2));
+    let synced = bench.synced().await;
+    assert!(matches!(synced, AgentEvent::Synced { result: Ok(_), .. }));
+    assert_eq!(bench.calls(), [Call::Conf, all(&[], &[])]);
 }
 
 #[tokio::test]

@@ -87,7 +87,18 @@ pub struct Listener {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// Removes a unix socket's file when it is dropped.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // It may be gone already, which is what is wanted.
+        std::fs::remove_file(&self.0).ok();
+    }
 }
 
 impl Listener {
@@ -102,7 +113,7 @@ impl Listener {
                 let listener = UnixListener::bind(path).map_err(refused)?;
                 let mode = std::fs::Permissions::from_mode(0o660);
                 std::fs::set_permissions(path, mode).map_err(refused)?;
-                Socket::Unix(listener)
+                Socket::Unix(listener, SocketFile(path.clone()))
             }
         };
         Ok(Self { address, socket })
@@ -114,7 +125,7 @@ impl Listener {
             Socket::Tcp(listener) => {
                 listener.local_addr().map_or_else(|_| self.address.clone(), ListenAddress::Tcp)
             }
-            Socket::Unix(_) => self.address.clone(),
+            Socket::Unix(..) => self.address.clone(),
         }
     }
 }
@@ -142,13 +153,9 @@ pub async fn serve(
     let router = Server::builder().add_service(service.server());
     let served = match listener.socket {
         Socket::Tcp(tcp) => router.serve_with_incoming_shutdown(TcpListenerStream::new(tcp), shutdown).await,
-        Socket::Unix(unix) => {
+        Socket::Unix(unix, _file) => {
             router.serve_with_incoming_shutdown(UnixListenerStream::new(unix), shutdown).await
         }
     };
-    if let ListenAddress::Unix(path) = &address {
-        // It may be gone already, which is what is wanted.
-        drop(std::fs::remove_file(path));
-    }
     served.map_err(|error| ListenError::Failed { address, error })
 }

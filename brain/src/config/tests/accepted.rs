@@ -254,8 +254,7 @@ fn an_empty_configuration_is_legal_and_warned_of() {
         let config = accepted(
             text,
             &[&format!(
-                "{place} warning: there are no frontends: every VIP that the agent's policy allows will be \
-                 removed from VPP (define them under `frontends`)"
+                "{place} warning: there are no frontends: every VIP will be removed from VPP (define them under `frontends`)"
             )],
         );
         assert!(config.frontends.is_empty() && config.backends.is_empty());

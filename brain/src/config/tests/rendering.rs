@@ -136,8 +136,7 @@ fn a_warning_fits_on_one_line_of_a_log() {
     let loaded = parse("maglev.yaml", "maglev: {}").unwrap();
     assert_eq!(
         loaded.warnings[0].summary(),
-        "maglev.yaml:1:1: warning: there are no frontends: every VIP that the agent's policy allows will be removed \
-         from VPP (define them under `frontends`)"
+        "maglev.yaml:1:1: warning: there are no frontends: every VIP will be removed from VPP (define them under `frontends`)"
     );
 }
 

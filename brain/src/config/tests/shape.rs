@@ -74,7 +74,7 @@ fn the_file_has_one_key() {
     not_parseable(
         "maglev: {}\nlogging: {}\n",
         &[
-            "1:1 warning: there are no frontends: every VIP that the agent's policy allows will be removed from VPP \
+            "1:1 warning: there are no frontends: every VIP will be removed from VPP \
              (define them under `frontends`)",
             "2:1 error: the file has no key `logging` (its keys are `maglev`)",
         ],
@@ -145,7 +145,7 @@ fn unknown_keys_are_refused_everywhere() {
         "maglev:\n  healthchecker: { history: 5 }\n  frontends: {}\n",
         &[
             "2:20 error: `healthchecker` has no key `history` (its keys are `netns` and `transition-history`)",
-            "3:3 warning: there are no frontends: every VIP that the agent's policy allows will be removed from VPP \
+            "3:3 warning: there are no frontends: every VIP will be removed from VPP \
              (define them under `frontends`)",
         ],
     );
