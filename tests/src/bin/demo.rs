@@ -189,10 +189,10 @@ impl Story {
 
     /// Requests while nothing changes: none may fail, and just these backends answer.
     async fn requests(&mut self, what: &str, backends: &[&str]) -> anyhow::Result<()> {
-        println!("\n{what}:");
         let Some(traffic) = &self.traffic else {
             return Ok(());
         };
+        println!("\n{what}:");
         wait::until("400 requests", || async { Ok((traffic.look().sent() >= 400).then_some(())) }).await?;
         let tally = traffic.take();
         print_tally(&tally, None);
