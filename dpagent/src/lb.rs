@@ -56,11 +56,6 @@ impl Lb {
         Self { client }
     }
 
-    /// The connection.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// The global settings.
     ///
     /// # Errors
@@ -150,17 +145,7 @@ fn vip_message(vip: VipId, encap: Encap, new_flows_table_length: u32) -> LbAddDe
         Encap::Nat4 => types::Encap::Nat4,
         Encap::Nat6 => types::Encap::Nat6,
     };
-    LbAddDelVipV2 {
-        vip,
-        encap,
-        dscp: 0,
-        srv_type: 0,
-        target_port: 0,
-        node_port: 0,
-        new_flows_table_length,
-        src_ip_sticky: false,
-        is_del: false,
-    }
+    LbAddDelVipV2::gre(vip, encap, new_flows_table_length)
 }
 
 fn vip_id(key: &VipKey) -> VipId {

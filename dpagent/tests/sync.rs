@@ -20,17 +20,7 @@ fn id(key: &VipKey) -> VipId {
 }
 
 fn foreign_vip(key: &VipKey) -> LbAddDelVipV2 {
-    LbAddDelVipV2 {
-        vip: id(key),
-        encap: types::Encap::Gre4,
-        dscp: 0,
-        srv_type: 0,
-        target_port: 0,
-        node_port: 0,
-        new_flows_table_length: 1024,
-        src_ip_sticky: false,
-        is_del: false,
-    }
+    LbAddDelVipV2::gre(id(key), types::Encap::Gre4, 1024)
 }
 
 /// VIPs of both families, through tunnels of both families.

@@ -224,3 +224,21 @@ impl Default for LbAsV2Dump {
         Self { vip: EVERY_VIP }
     }
 }
+
+impl LbAddDelVipV2 {
+    /// Makes a VIP behind a GRE tunnel: what only NAT and direct return need is 0.
+    #[must_use]
+    pub fn gre(vip: VipId, encap: Encap, new_flows_table_length: u32) -> Self {
+        Self {
+            vip,
+            encap,
+            dscp: 0,
+            srv_type: 0,
+            target_port: 0,
+            node_port: 0,
+            new_flows_table_length,
+            src_ip_sticky: false,
+            is_del: false,
+        }
+    }
+}

@@ -90,17 +90,7 @@ impl Lab {
     }
 
     pub(super) fn vip_request(&self) -> LbAddDelVipV2 {
-        LbAddDelVipV2 {
-            vip: self.vip(),
-            encap: Encap::Gre4,
-            dscp: 0,
-            srv_type: 0,
-            target_port: 0,
-            node_port: 0,
-            new_flows_table_length: 1024,
-            src_ip_sticky: false,
-            is_del: false,
-        }
+        LbAddDelVipV2::gre(self.vip(), Encap::Gre4, 1024)
     }
 
     pub(super) fn add_vip(&self) {

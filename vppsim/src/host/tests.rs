@@ -49,17 +49,7 @@ fn vip() -> VipId {
 }
 
 fn add_vip() -> LbAddDelVipV2 {
-    LbAddDelVipV2 {
-        vip: vip(),
-        encap: Encap::Gre4,
-        dscp: 0,
-        srv_type: 0,
-        target_port: 0,
-        node_port: 0,
-        new_flows_table_length: 1024,
-        src_ip_sticky: false,
-        is_del: false,
-    }
+    LbAddDelVipV2::gre(vip(), Encap::Gre4, 1024)
 }
 
 fn add_as() -> LbAddDelAsV2 {

@@ -19,17 +19,7 @@ fn web() -> VipId {
 }
 
 fn add_vip(vip: VipId) -> LbAddDelVipV2 {
-    LbAddDelVipV2 {
-        vip,
-        encap: Encap::Gre4,
-        dscp: 0,
-        srv_type: 0,
-        target_port: 0,
-        node_port: 0,
-        new_flows_table_length: 1024,
-        src_ip_sticky: false,
-        is_del: false,
-    }
+    LbAddDelVipV2::gre(vip, Encap::Gre4, 1024)
 }
 
 fn add_as(last: u8) -> LbAddDelAsV2 {
