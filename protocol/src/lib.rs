@@ -7,15 +7,21 @@
 //! reorders one raises [`PROTOCOL_VERSION`].
 
 pub mod codec;
+mod counters;
+mod echo;
+mod error;
 mod service;
 mod state;
 mod sync;
 mod vip;
 
+pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
+pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
+pub use error::AgentError;
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
 pub use state::{AgentHello, BrainHello, LbConf, LbState, ServerState, VipState, VppInfo, VppState};
 pub use sync::{
-    AgentError, Change, ConfReport, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
+    Change, ConfReport, Demands, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
 };
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 

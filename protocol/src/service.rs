@@ -3,8 +3,9 @@
 // The macro derives documentation for the trait only, not for the items that it generates beside it.
 #![allow(missing_docs)]
 
+use crate::error::AgentError;
 use crate::state::{AgentHello, BrainHello, LbState, VppInfo};
-use crate::sync::{AgentError, ConfReport, LbConfSpec, SyncReport};
+use crate::sync::{ConfReport, LbConfSpec, SyncReport};
 use crate::vip::{VipKey, VipSpec};
 
 /// What the agent does for the brain.

@@ -1,11 +1,22 @@
 //! What a sync answers: what it changed, what it left, and what went wrong.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::state::LbConf;
-use crate::vip::{Encap, InvalidSpec, VipKey};
+use crate::vip::VipKey;
+
+/// What [`sync_vip`](crate::Agent::sync_vip) shall do beyond reaching the wanted state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demands {
+    /// Servers whose pinned flows shall move at once, whatever their weight is and was.
+    pub flush: BTreeSet<IpAddr>,
+    /// Whether a VIP that stands with another table length than wanted shall be made anew, which forgets its
+    /// pinned flows. A VIP that has the length is not touched.
+    pub recreate: bool,
+}
 
 /// Outcome of [`sync_vip`](crate::Agent::sync_vip) and [`sync_all`](crate::Agent::sync_all).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +28,8 @@ pub struct SyncReport {
     pub drift: Vec<String>,
     /// How much a full read found; `None` if the sync read nothing.
     pub read: Option<FullRead>,
+    /// VIPs that VPP has outside the agent's policy, which are left as they are; empty without a full read.
+    pub foreign: Vec<VipKey>,
 }
 
 impl SyncReport {
@@ -99,6 +112,13 @@ pub enum Change {
         /// Whether its flows were moved at once.
         flushed: bool,
     },
+    /// A server's flows were moved at once, as demanded; its weight stayed.
+    Flushed {
+        /// The server.
+        server: IpAddr,
+        /// Its weight.
+        weight: u8,
+    },
 }
 
 /// A step that failed.
@@ -137,74 +157,4 @@ pub struct ConfReport {
     pub now: LbConf,
     /// Whether the number of sticky buckets changed, which made VPP forget every pinned flow.
     pub pinned_flows_lost: bool,
-}
-
-/// Why a call failed as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum AgentError {
-    /// The peers speak different versions.
-    #[error(
-        "agent {agent_version} speaks protocol {agent}, this brain speaks {brain}: install matching versions, the brain first"
-    )]
-    Protocol {
-        /// The agent's protocol version.
-        agent: u32,
-        /// The brain's protocol version.
-        brain: u32,
-        /// The agent's product version.
-        agent_version: String,
-    },
-    /// VPP is not connected.
-    #[error("VPP is not connected: {reason}")]
-    NoVpp {
-        /// Why not.
-        reason: String,
-    },
-    /// VPP lacks what is needed.
-    #[error("VPP {version} lacks {}; {needs}", missing.join(", "))]
-    Incompatible {
-        /// VPP's version.
-        version: String,
-        /// Messages that it lacks.
-        missing: Vec<String>,
-        /// The version that has them.
-        needs: String,
-    },
-    /// The connection to VPP broke during the call, or VPP did not answer in time.
-    #[error("VPP did not answer: {reason}")]
-    VppLost {
-        /// What was waited for.
-        reason: String,
-    },
-    /// The request cannot be programmed.
-    #[error("VIP {key}: {error}")]
-    Invalid {
-        /// Which VIP.
-        key: VipKey,
-        /// What is wrong with it.
-        error: InvalidSpec,
-    },
-    /// The request contradicts itself.
-    #[error("{0}")]
-    Contradiction(String),
-    /// VPP refused the call.
-    #[error("VPP refused {step}: {meaning} ({code})")]
-    Refused {
-        /// The step in words.
-        step: String,
-        /// VPP's return value.
-        code: i32,
-        /// What it means.
-        meaning: String,
-    },
-}
-
-impl AgentError {
-    /// A [`AgentError::Contradiction`]: two wanted VIPs of one prefix that VPP cannot have side by side.
-    pub fn encap_conflict(one: &VipKey, other: &VipKey, encaps: (Encap, Encap)) -> Self {
-        Self::Contradiction(format!(
-            "VIPs {one} ({}) and {other} ({}) share a prefix: VPP wants one encapsulation for all VIPs of a prefix",
-            encaps.0, encaps.1
-        ))
-    }
 }
