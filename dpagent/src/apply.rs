@@ -5,9 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use maglev_protocol::{StepError, VipKey, VipReport};
-use tracing::field::display;
+use tokio::time::Instant;
+use tracing::field::{debug, display};
 use tracing::{error, info, warn};
 
 use crate::cli_text::TextVip;
@@ -16,9 +20,10 @@ use crate::read::Dumps;
 use crate::reconcile::VipPlan;
 use crate::step::{Step, Write};
 
-/// Writes under way at once. It bounds what a burst takes of memory; the pause between bursts, one round trip,
-/// is 1 % of the time that VPP takes for this many.
+/// Writes that are sent in one go. It bounds what they take of memory.
 pub const BURST: usize = 512;
+/// Bursts under way at once: VPP carries one out while the answers to the one before are written down.
+const BURSTS: usize = 2;
 
 /// The connection to VPP can no longer be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,10 +76,10 @@ pub struct Applied {
 /// When the connection broke. What was acknowledged before is in the mirror.
 pub async fn apply<P: Plugin>(plugin: &P, mirror: &mut Mirror, plans: &[VipPlan]) -> Result<Applied, Lost> {
     let mut applied = Applied::default();
-    for plan in plans.iter().filter(|plan| plan.blocked.is_some() || plan.table_length.is_some()) {
+    for plan in plans.iter().filter(|plan| !plan.errors.is_empty() || plan.table_length.is_some()) {
         let report = applied.report(plan.vip);
         report.table_length = plan.table_length;
-        report.errors.extend(plan.blocked.clone());
+        report.errors.extend(plan.errors.iter().cloned());
     }
     let mut burst = Vec::new();
     for prefix in plans.chunk_by(|one, other| one.vip.prefix == other.vip.prefix) {
@@ -138,11 +143,16 @@ impl Applied {
         mirror: &mut Mirror,
         writes: Vec<Write>,
     ) -> Result<(), Lost> {
-        for burst in writes.chunks(BURST) {
+        let mut bursts = writes.chunks(BURST).map(|burst| async move {
+            let sent = Instant::now();
             let answers = plugin.write(burst).await;
-            let mut lost = None;
+            (burst, answers, sent.elapsed())
+        });
+        let mut under_way: FuturesOrdered<_> = bursts.by_ref().take(BURSTS).collect();
+        let mut lost = None;
+        while let Some((burst, answers, took)) = under_way.next().await {
             for (write, answer) in burst.iter().zip(answers) {
-                log(write, &answer);
+                log(write, &answer, took);
                 match answer {
                     Answer::Accepted => {
                         mirror.acknowledge(write);
@@ -162,15 +172,17 @@ impl Applied {
                     Answer::Lost(how) => lost = lost.or(Some(how)),
                 }
             }
-            if let Some(lost) = lost {
-                return Err(lost);
+            if lost.is_none() {
+                under_way.extend(bursts.next());
             }
         }
-        Ok(())
+        lost.map_or(Ok(()), Err)
     }
 }
 
-fn log(write: &Write, answer: &Answer) {
+/// One line for one write. `took` is the time that its burst took, from sending to the last answer.
+fn log(write: &Write, answer: &Answer, took: Duration) {
+    let took = debug(took);
     let (step, vip) = (write.step.name(), write.vip.to_string());
     let vip = vip.as_str();
     let server = write.step.server().map(display);
@@ -179,20 +191,30 @@ fn log(write: &Write, answer: &Answer) {
     match answer {
         Answer::Accepted => match write.step {
             Step::AddVip { encap, src_ip_sticky, table_length } => {
-                info!(step, vip, %encap, src_ip_sticky, table_length, answer = "ok", "VPP changed");
+                info!(step, vip, %encap, src_ip_sticky, table_length, answer = "ok", took, "VPP changed");
             }
             Step::RemoveVip { anew: Some(anew) } => {
                 let reason = anew.to_string();
-                warn!(step, vip, reason, answer = "ok", "VIP made anew: its pinned flows are forgotten");
+                warn!(
+                    step,
+                    vip,
+                    reason,
+                    answer = "ok",
+                    took,
+                    "VIP made anew: its pinned flows are forgotten"
+                );
             }
-            Step::RemoveVip { anew: None } => info!(step, vip, answer = "ok", "VPP changed"),
-            _ => info!(step, vip, server, from, to, flush, answer = "ok", "VPP changed"),
+            Step::RemoveVip { anew: None } => info!(step, vip, answer = "ok", took, "VPP changed"),
+            _ => info!(step, vip, server, from, to, flush, answer = "ok", took, "VPP changed"),
         },
         Answer::Refused { code, meaning, .. } => {
-            warn!(step, vip, server, from, to, flush, answer = code, meaning, "VPP refused");
+            warn!(step, vip, server, from, to, flush, answer = code, meaning, took, "VPP refused");
         }
         Answer::Lost(Lost { reason }) => {
-            error!(step, vip, server, from, to, flush, reason, "VPP did not answer: it may have changed");
+            error!(
+                step,
+                vip, server, from, to, flush, reason, took, "VPP did not answer: it may have changed"
+            );
         }
     }
 }

@@ -134,6 +134,10 @@ fn message(write: &Write) -> PreparedRequest {
         Step::Reweight { server, to, flush, .. } => {
             PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight: to, is_flush: flush })
         }
+        // There is no message that only flushes one server.
+        Step::Flush { server, weight } => {
+            PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight, is_flush: true })
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod cli_text;
 pub mod conf;
 pub mod lb;
 pub mod mirror;
+pub mod policy;
 pub mod read;
 pub mod reconcile;
 pub mod server;

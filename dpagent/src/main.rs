@@ -1,13 +1,16 @@
 //! `maglev-dpagent`: see the library's front page.
 
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use maglev_dpagent::policy::{self, Policy, PolicyError};
 use maglev_dpagent::{server, vpp};
+use nix::unistd::{User, geteuid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +46,15 @@ struct Arguments {
     )]
     listen: PathBuf,
 
+    /// What maglev-brain may ask for: prefixes that may be VIPs, application servers and pinged, and how many.
+    /// Without this file, nothing
+    #[arg(long, value_name = "PATH", env = "MAGLEV_AGENT_POLICY", default_value = "/etc/maglev/policy.yaml")]
+    policy: PathBuf,
+
+    /// User that maglev-brain runs as, by name or number; nobody else may call. Default: this process's own
+    #[arg(long, value_name = "USER", env = "MAGLEV_BRAIN_USER")]
+    brain_user: Option<String>,
+
     /// Which log lines are written to stderr: error, warn, info, debug, trace, or a filter as
     /// `info,vppapi=trace`
     #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info")]
@@ -71,13 +83,20 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let policy = Arc::new(policy(&arguments.policy)?);
+    let brain_user = match &arguments.brain_user {
+        Some(user) => user_id(user)?,
+        None => geteuid().as_raw(),
+    };
+    let gate = server::Gate { brain_user, policy: Arc::clone(&policy) };
     let listener = server::Listener::bind(&arguments.listen).await?;
-    info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen.display(), "started");
+    info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen.display(), brain_user, "started");
     let stop = CancellationToken::new();
-    let options = vpp::Options { api_socket: arguments.api_socket, stats_socket: arguments.stats_socket };
+    let options =
+        vpp::Options { api_socket: arguments.api_socket, stats_socket: arguments.stats_socket, policy };
     let (vpp, mut writer) = vpp::start(options, stop.clone());
     tokio::select! {
-        () = server::serve(listener, vpp) => {}
+        () = server::serve(listener, gate, vpp) => {}
         ended = &mut writer => {
             ended.context("the task that writes to VPP failed")?;
             bail!("the task that writes to VPP ended by itself");
@@ -92,4 +111,32 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     info!("ended; VPP keeps what it has");
     Ok(())
+}
+
+/// The policy of a file; without a file, one that allows nothing.
+fn policy(path: &Path) -> anyhow::Result<Policy> {
+    match policy::load(path, geteuid().as_raw()) {
+        Ok(policy) => {
+            let (vips, servers, ping) = (policy.vips.len(), policy.servers.len(), policy.ping.len());
+            info!(policy = %path.display(), vips, servers, ping, limits = ?policy.limits, "prefixes allowed");
+            Ok(policy)
+        }
+        Err(error @ PolicyError::Missing { .. }) => {
+            let example = policy::EXAMPLE;
+            warn!(
+                "{error}: nothing is allowed. Write one as root, for example:\n{example}and start the agent anew"
+            );
+            Ok(Policy { source: format!("{} (which is not there)", path.display()), ..Policy::default() })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn user_id(user: &str) -> anyhow::Result<u32> {
+    if let Ok(number) = user.parse() {
+        return Ok(number);
+    }
+    let found = User::from_name(user).with_context(|| format!("cannot look up the user {user}"))?;
+    let found = found.with_context(|| format!("--brain-user: there is no user {user}"))?;
+    Ok(found.uid.as_raw())
 }

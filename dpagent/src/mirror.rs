@@ -84,6 +84,7 @@ impl Mirror {
                     vip.servers.insert(server, weight);
                 }
             }
+            Step::Flush { .. } => {}
             Step::RemoveServer { server, .. } => {
                 if let Some(vip) = self.vips.get_mut(&write.vip) {
                     vip.servers.remove(&server);
@@ -105,9 +106,9 @@ impl Mirror {
             }
             Step::RemoveVip { .. } => vip.is_some(),
             Step::AddServer { server, .. } => vip.is_some_and(|vip| !vip.servers.contains_key(&server)),
-            Step::Reweight { server, .. } | Step::RemoveServer { server, .. } => {
-                vip.is_some_and(|vip| vip.servers.contains_key(&server))
-            }
+            Step::Reweight { server, .. }
+            | Step::Flush { server, .. }
+            | Step::RemoveServer { server, .. } => vip.is_some_and(|vip| vip.servers.contains_key(&server)),
         }
     }
 }

@@ -5,16 +5,20 @@
 //! adds servers and raises weights. *Lower* lowers weights and then removes servers; it may only follow when the
 //! raises are known to have worked, or a VIP could be left with nothing but zero weights.
 
+mod admit;
 mod set;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use maglev_protocol::{Encap, StepError, TableLengthKept, VipKey, VipSpec};
+use maglev_protocol::{Demands, Encap, StepError, TableLengthKept, VipKey, VipSpec};
 
 use crate::mirror::{Mirror, MirrorVip};
+use crate::policy::Policy;
 use crate::step::{Anew, Step};
 
-pub use set::{Wanted, check, plan_all};
+use admit::{admit, check_room};
+pub use set::{Plans, Wanted, check, plan_all};
 
 /// What is to be done to one VIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +35,8 @@ pub struct VipPlan {
     pub serves: bool,
     /// Set if the VIP stands with another table length than wanted.
     pub table_length: Option<TableLengthKept>,
-    /// Why nothing can be done.
-    pub blocked: Option<StepError>,
+    /// What is not done, and why.
+    pub errors: Vec<StepError>,
 }
 
 impl VipPlan {
@@ -44,8 +48,12 @@ impl VipPlan {
             lower: Vec::new(),
             serves: false,
             table_length: None,
-            blocked: None,
+            errors: Vec::new(),
         }
+    }
+
+    fn refused(vip: VipKey, why: StepError) -> Self {
+        Self { errors: vec![why], ..Self::empty(vip) }
     }
 
     /// Whether there is no step.
@@ -86,18 +94,44 @@ impl VipPlan {
 }
 
 /// Plans one VIP, and lets all others be.
-pub fn plan_one(wanted: &VipSpec, actual: &Mirror) -> VipPlan {
-    let mut plan = diff(wanted, actual.get(&wanted.key));
-    block_if_hopeless(&mut plan, wanted.encap, actual.neighbours(&wanted.key));
+pub fn plan_one(wanted: &VipSpec, demands: &Demands, actual: &Mirror, policy: &Policy) -> VipPlan {
+    let standing = actual.get(&wanted.key);
+    if standing.is_none()
+        && let Err(why) = check_room(actual, policy)
+    {
+        return VipPlan::refused(wanted.key, why);
+    }
+    plan(wanted, demands, standing, policy, actual.neighbours(&wanted.key))
+}
+
+/// Plans one VIP beside others of its prefix that stay as they are.
+fn plan<'a>(
+    wanted: &VipSpec,
+    demands: &Demands,
+    actual: Option<&MirrorVip>,
+    policy: &Policy,
+    staying: impl Iterator<Item = (&'a VipKey, &'a MirrorVip)>,
+) -> VipPlan {
+    let anew = actual.and_then(|vip| must_be_made_anew(wanted, demands, vip));
+    let standing = actual.filter(|_| anew.is_none());
+    let (allowed, refused) = match admit(wanted, standing, policy) {
+        Ok(admitted) => admitted,
+        Err(why) => return VipPlan::refused(wanted.key, why),
+    };
+    let mut plan = diff(&allowed, demands, actual);
+    // What is refused must not take the servers out that were to be replaced by it.
+    plan.serves = serves(wanted);
+    plan.errors.extend(refused);
+    block_if_hopeless(&mut plan, wanted.encap, staying);
     plan
 }
 
 /// The steps from what VPP has of a VIP to what is wanted.
-pub fn diff(wanted: &VipSpec, actual: Option<&MirrorVip>) -> VipPlan {
+pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> VipPlan {
     let mut plan = VipPlan::empty(wanted.key);
-    plan.serves = wanted.servers.values().any(|server| server.weight > 0);
+    plan.serves = serves(wanted);
     let standing = match actual {
-        Some(vip) => match must_be_made_anew(wanted, vip) {
+        Some(vip) => match must_be_made_anew(wanted, demands, vip) {
             None => Some(vip),
             Some(anew) => {
                 plan.clear = removal(vip, Some(anew));
@@ -120,27 +154,53 @@ pub fn diff(wanted: &VipSpec, actual: Option<&MirrorVip>) -> VipPlan {
         plan.table_length =
             Some(TableLengthKept { has: vip.table_length, wanted: wanted.new_flows_table_length });
     }
+    let mut flushes = Vec::new();
     for (&server, spec) in &wanted.servers {
         let to = spec.weight;
+        let demanded = demands.flush.contains(&server);
         match vip.servers.get(&server).copied() {
             None => plan.raise.push(Step::AddServer { server, weight: to }),
-            Some(from) if from < to => plan.raise.push(Step::Reweight { server, from, to, flush: false }),
-            Some(from) if from > to => {
-                plan.lower.push(Step::Reweight { server, from, to, flush: to == 0 && spec.flush });
+            Some(from) if from < to => {
+                plan.raise.push(Step::Reweight { server, from, to, flush: false });
+                flushes.extend(demanded.then_some(Step::Flush { server, weight: to }));
             }
-            Some(_) => {}
+            Some(from) if from > to => {
+                let flush = demanded || to == 0 && spec.flush;
+                plan.lower.push(Step::Reweight { server, from, to, flush });
+            }
+            Some(weight) => flushes.extend(demanded.then_some(Step::Flush { server, weight })),
         }
     }
+    // Flows move to where the table says: not before it says what is wanted.
+    plan.lower.extend(flushes);
     let unwanted = vip.servers.iter().filter(|(server, _)| !wanted.servers.contains_key(server));
     plan.lower.extend(unwanted.map(|(&server, &weight)| Step::RemoveServer { server, weight }));
+    plan.errors.extend(unknown(&demands.flush, wanted));
     plan
 }
 
-fn must_be_made_anew(wanted: &VipSpec, vip: &MirrorVip) -> Option<Anew> {
+fn serves(wanted: &VipSpec) -> bool {
+    wanted.servers.values().any(|server| server.weight > 0)
+}
+
+fn unknown(flush: &BTreeSet<IpAddr>, wanted: &VipSpec) -> impl Iterator<Item = StepError> {
+    let strangers = flush.iter().filter(|server| !wanted.servers.contains_key(server));
+    strangers.map(|server| StepError {
+        step: format!("move the flows of server {server}"),
+        code: None,
+        meaning: "not tried: it is not among the servers that the VIP shall have".to_owned(),
+    })
+}
+
+fn must_be_made_anew(wanted: &VipSpec, demands: &Demands, vip: &MirrorVip) -> Option<Anew> {
+    let (has, length) = (vip.table_length, wanted.new_flows_table_length);
     if vip.encap != wanted.encap {
-        return Some(Anew::Encap { has: vip.encap, wanted: wanted.encap });
+        Some(Anew::Encap { has: vip.encap, wanted: wanted.encap })
+    } else if vip.src_ip_sticky != wanted.src_ip_sticky {
+        Some(Anew::SrcIpSticky { wanted: wanted.src_ip_sticky })
+    } else {
+        (demands.recreate && has != length).then_some(Anew::TableLength { has, wanted: length })
     }
-    (vip.src_ip_sticky != wanted.src_ip_sticky).then_some(Anew::SrcIpSticky { wanted: wanted.src_ip_sticky })
 }
 
 /// The servers first, so that their flows are moved off the table before the VIP goes.
@@ -160,7 +220,7 @@ fn block_if_hopeless<'a>(
         return;
     }
     if let Some((other, vip)) = staying.find(|(_, vip)| vip.encap != wanted) {
-        plan.blocked = Some(StepError {
+        plan.errors.push(StepError {
             step: format!("make the VIP anew with {wanted}"),
             code: None,
             meaning: format!(

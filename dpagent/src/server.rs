@@ -1,50 +1,86 @@
 //! The RPCs on the agent's socket.
 //!
-//! [`serve`] accepts; each connection has a task of its own, which carries all requests of that connection and ends
-//! with it. Any of them may be aborted at any time: what they ask of VPP is done by the task of [`Vpp`].
+//! [`serve`] accepts those whom [`Gate`] lets in; each connection has a task of its own, which carries all requests of
+//! that connection and ends with it. Any of them may be aborted at any time: what they ask of VPP is done by the task
+//! of [`Vpp`].
 
+mod calls;
 mod hangup;
 mod listen;
+mod pace;
+mod peer;
+mod writer;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use maglev_protocol::codec::{ServerCodec, framing};
-use maglev_protocol::{
-    Agent, AgentError, AgentHello, AgentRequest, AgentResponse, BrainHello, ConfReport, LbConfSpec, LbState,
-    PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo,
-};
-use tarpc::context::Context;
+use maglev_protocol::{Agent, AgentRequest, AgentResponse};
 use tarpc::server::{BaseChannel, Channel, Config};
 use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{debug, info, warn};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, warn};
 
+use crate::policy::Policy;
 use crate::vpp::Vpp;
-use crate::{conf, reconcile};
+use calls::Connection;
 use hangup::HangUp;
 pub use listen::{ListenError, Listener};
+use pace::Pace;
+use peer::{Peer, Refusals};
+use writer::WriterSeat;
 
 /// Connections at once: a brain, its successor, and some operators' tools. Further ones are closed at once.
 pub const MOST_CONNECTIONS: usize = 16;
-/// Requests in flight on a connection. Further ones are refused, which the brain takes for a passing fault.
-pub const MOST_REQUESTS: usize = 64;
+/// Calls that ask something of VPP, under way or waiting for their turn, on all connections. Further ones are
+/// refused, which the brain takes for a passing fault.
+pub const MOST_VPP_CALLS: usize = 64;
+/// Requests in flight on a connection: echo requests, mostly. Further ones are refused by tarpc.
+pub const MOST_REQUESTS: usize = 8192 + MOST_VPP_CALLS;
 /// Answers that wait to be written, beyond which those who answer wait.
-const ANSWERS: usize = MOST_REQUESTS;
-/// How long before its deadline a wait without an event is answered, so that the answer is in time.
-const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
+const ANSWERS: usize = 256;
 /// Pause when accepting fails, as it does without file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Who may call, and what for.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The user that the brain runs as. Everybody else is refused.
+    pub brain_user: u32,
+    /// What the brain may ask for.
+    pub policy: Arc<Policy>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    vpp: Vpp,
+    gate: Gate,
+    instance: u64,
+    writer: WriterSeat,
+    /// Of [`MOST_VPP_CALLS`].
+    vpp_calls: Semaphore,
+    echoes: Mutex<Pace>,
+}
+
 /// Serves RPCs for ever.
-pub async fn serve(listener: Listener, vpp: Vpp) {
-    let instance = fastrand::u64(..);
+pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
+    let echoes = Pace::new(gate.policy.limits.echo_requests_per_second, Instant::now());
+    let shared = Arc::new(Shared {
+        vpp,
+        gate,
+        instance: fastrand::u64(..),
+        writer: WriterSeat::default(),
+        vpp_calls: Semaphore::new(MOST_VPP_CALLS),
+        echoes: Mutex::new(echoes),
+    });
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut refusals = Refusals::default();
+    let mut accepted = 0;
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
@@ -54,29 +90,51 @@ pub async fn serve(listener: Listener, vpp: Vpp) {
                 continue;
             }
         };
+        let peer = match Peer::of(&stream, shared.gate.brain_user) {
+            Ok(peer) => peer,
+            Err(refusal) => {
+                refusals.log(&refusal, Instant::now());
+                continue;
+            }
+        };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             warn!(most = MOST_CONNECTIONS, "too many connections: one more was closed");
             continue;
         };
-        let agent = Connection { vpp: vpp.clone(), instance, greeted: Arc::default() };
+        accepted += 1;
+        let agent = Connection {
+            shared: Arc::clone(&shared),
+            number: accepted,
+            peer,
+            greeted: Arc::new(OnceLock::new()),
+        };
         tokio::spawn(async move {
+            let (writer, number) = (agent.shared.writer.clone(), agent.number);
             connection(stream, agent).await;
+            writer.leave(number);
             drop(place);
         });
     }
 }
 
 async fn connection(stream: UnixStream, agent: Connection) {
+    let mut pace = Pace::new(agent.shared.gate.policy.limits.requests_per_second, Instant::now());
     let codec = ServerCodec::<AgentRequest, AgentResponse>::default();
     let transport = HangUp(tarpc::serde_transport::new(Framed::new(stream, framing()), codec));
     let channel = BaseChannel::new(Config { pending_response_buffer: ANSWERS }, transport);
     let requests = channel.max_concurrent_requests(MOST_REQUESTS).requests();
     tokio::pin!(requests);
     let mut answers = FuturesUnordered::new();
+    // Until then, nothing is read from a peer that sends too much: it waits, and loses nothing.
+    let mut not_before = None;
     loop {
         tokio::select! {
-            request = requests.next() => match request {
-                Some(Ok(request)) => answers.push(request.execute(agent.clone().serve())),
+            () = until(not_before), if not_before.is_some() => not_before = pace.take(Instant::now()).err(),
+            request = requests.next(), if not_before.is_none() => match request {
+                Some(Ok(request)) => {
+                    answers.push(request.execute(agent.clone().serve()));
+                    not_before = pace.take(Instant::now()).err();
+                }
                 Some(Err(error)) => {
                     debug!(%error, "connection ended");
                     return;
@@ -88,81 +146,8 @@ async fn connection(stream: UnixStream, agent: Connection) {
     }
 }
 
-/// One connection's view of the agent.
-#[derive(Debug, Clone)]
-struct Connection {
-    vpp: Vpp,
-    instance: u64,
-    greeted: Arc<AtomicBool>,
-}
-
-impl Connection {
-    /// A peer that has not shown that it speaks the same protocol may mean something else by its calls.
-    fn must_have_greeted(&self) -> Result<(), AgentError> {
-        if self.greeted.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(AgentError::Contradiction("the first call on a connection must be hello, and succeed".to_owned()))
-    }
-}
-
-impl Agent for Connection {
-    async fn hello(self, _: Context, brain: BrainHello) -> Result<AgentHello, AgentError> {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        if brain.protocol != PROTOCOL_VERSION {
-            warn!(
-                parent: None, version = brain.version, protocol = brain.protocol,
-                "a brain of another protocol was refused"
-            );
-            return Err(AgentError::Protocol {
-                agent: PROTOCOL_VERSION,
-                brain: brain.protocol,
-                agent_version: version,
-            });
-        }
-        if !self.greeted.swap(true, Ordering::Relaxed) {
-            info!(parent: None, version = brain.version, instance = brain.instance, "brain connected");
-        }
-        let vpp = self.vpp.info();
-        Ok(AgentHello { protocol: PROTOCOL_VERSION, version, instance: self.instance, vpp })
-    }
-
-    async fn sync_vip(self, _: Context, wanted: VipSpec) -> Result<SyncReport, AgentError> {
-        self.must_have_greeted()?;
-        let key = wanted.key;
-        wanted.validate().map_err(|error| AgentError::Invalid { key, error })?;
-        self.vpp.sync_vip(wanted).await
-    }
-
-    async fn sync_all(
-        self,
-        _: Context,
-        wanted: Vec<VipSpec>,
-        keep: Vec<VipKey>,
-    ) -> Result<SyncReport, AgentError> {
-        self.must_have_greeted()?;
-        self.vpp.sync_all(reconcile::check(wanted, keep)?).await
-    }
-
-    async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
-        self.must_have_greeted()?;
-        conf::check(&wanted)?;
-        self.vpp.lb_conf(wanted).await
-    }
-
-    async fn lb_state(self, _: Context) -> Result<LbState, AgentError> {
-        self.vpp.lb_state().await
-    }
-
-    async fn vpp_info(self, _: Context) -> VppInfo {
-        self.vpp.info()
-    }
-
-    async fn wait_change(self, context: Context, seen: u64) -> VppInfo {
-        let deadline = Instant::from_std(context.deadline);
-        let time = deadline.saturating_duration_since(Instant::now());
-        // Of a short time, most is waited nevertheless.
-        let until = deadline.checked_sub(BEFORE_DEADLINE.min(time / 4)).unwrap_or(deadline);
-        timeout_at(until, self.vpp.change_from(seen)).await.unwrap_or_else(|_| self.vpp.info())
+async fn until(when: Option<Instant>) {
+    if let Some(when) = when {
+        sleep_until(when).await;
     }
 }

@@ -40,6 +40,13 @@ pub enum Step {
         /// Whether its flows move at once.
         flush: bool,
     },
+    /// Moves a server's flows at once, and leaves its weight.
+    Flush {
+        /// The server.
+        server: IpAddr,
+        /// Its weight.
+        weight: u8,
+    },
     /// Removes a server and moves its flows at once. Without that, those of clients that never stop would keep
     /// a server that is no longer configured.
     RemoveServer {
@@ -65,6 +72,13 @@ pub enum Anew {
         /// What it shall be.
         wanted: bool,
     },
+    /// Another table length, where that was demanded.
+    TableLength {
+        /// What the VIP has.
+        has: u32,
+        /// What it shall have.
+        wanted: u32,
+    },
 }
 
 /// A step with its VIP.
@@ -87,6 +101,7 @@ impl Step {
             Self::Reweight { server, from, to, flush } => {
                 Change::Reweighted { server, from, to, flushed: flush }
             }
+            Self::Flush { server, weight } => Change::Flushed { server, weight },
             Self::RemoveServer { server, .. } => Change::ServerRemoved { server, flushed: true },
         }
     }
@@ -98,6 +113,7 @@ impl Step {
             Self::RemoveVip { .. } => "remove-vip",
             Self::AddServer { .. } => "add-server",
             Self::Reweight { .. } => "set-weight",
+            Self::Flush { .. } => "flush-server",
             Self::RemoveServer { .. } => "remove-server",
         }
     }
@@ -108,6 +124,7 @@ impl Step {
             Self::AddVip { .. } | Self::RemoveVip { .. } => None,
             Self::AddServer { server, .. }
             | Self::Reweight { server, .. }
+            | Self::Flush { server, .. }
             | Self::RemoveServer { server, .. } => Some(server),
         }
     }
@@ -118,13 +135,14 @@ impl Step {
             Self::AddVip { .. } | Self::RemoveVip { .. } => (None, None),
             Self::AddServer { weight, .. } => (None, Some(weight)),
             Self::Reweight { from, to, .. } => (Some(from), Some(to)),
+            Self::Flush { weight, .. } => (Some(weight), Some(weight)),
             Self::RemoveServer { weight, .. } => (Some(weight), None),
         }
     }
 
     /// Whether pinned flows move at once.
     pub fn flushes(&self) -> bool {
-        matches!(self, Self::RemoveServer { .. } | Self::Reweight { flush: true, .. })
+        matches!(self, Self::RemoveServer { .. } | Self::Flush { .. } | Self::Reweight { flush: true, .. })
     }
 }
 
@@ -136,6 +154,12 @@ impl fmt::Display for Anew {
             }
             Self::SrcIpSticky { wanted } => {
                 write!(f, "src_ip_sticky of a VIP cannot be changed: it is {}, wanted is {wanted}", !wanted)
+            }
+            Self::TableLength { has, wanted } => {
+                write!(
+                    f,
+                    "the table length of a VIP cannot be changed, and was demanded: it has {has}, wanted is {wanted}"
+                )
             }
         }
     }
@@ -154,6 +178,9 @@ impl fmt::Display for Step {
             Self::Reweight { server, from, to, flush } => {
                 let flush = if *flush { " and move its flows" } else { "" };
                 write!(f, "set server {server} from weight {from} to {to}{flush}")
+            }
+            Self::Flush { server, weight } => {
+                write!(f, "move the flows of server {server}, of weight {weight}")
             }
             Self::RemoveServer { server, weight } => {
                 write!(f, "remove server {server} of weight {weight} and move its flows")

@@ -1,13 +1,16 @@
 //! Brings VPP to a wanted state: reads what must be read, plans, applies, and tries once more if VPP turned out to
 //! have something else than the mirror.
 
-use maglev_protocol::{FullRead, LbConf, LbState, SyncReport, VipSpec};
+use std::sync::Arc;
+
+use maglev_protocol::{Demands, FullRead, LbConf, LbState, SyncReport, VipKey, VipSpec};
 use tracing::{info, warn};
 
 use crate::apply::{Applied, Lost, Plugin, apply};
 use crate::mirror::Mirror;
+use crate::policy::Policy;
 use crate::read::Torn;
-use crate::reconcile::{VipPlan, Wanted, plan_all, plan_one};
+use crate::reconcile::{Plans, Wanted, plan_all, plan_one};
 
 /// How often reading is tried while somebody else changes VPP at the same time.
 const READS: usize = 3;
@@ -16,6 +19,7 @@ const READS: usize = 3;
 #[derive(Debug)]
 pub struct Syncer<P> {
     plugin: P,
+    policy: Arc<Policy>,
     mirror: Mirror,
     /// Whether the mirror is known to be wrong, so that the next sync must read.
     stale: bool,
@@ -40,9 +44,9 @@ impl<P: Plugin> Syncer<P> {
     ///
     /// # Errors
     /// When the connection breaks, or VPP is changed too fast to be read.
-    pub async fn start(plugin: P) -> Result<Self, SyncError> {
+    pub async fn start(plugin: P, policy: Arc<Policy>) -> Result<Self, SyncError> {
         let mirror = read(&plugin, None).await?;
-        Ok(Self { plugin, mirror, stale: false })
+        Ok(Self { plugin, policy, mirror, stale: false })
     }
 
     /// The plugin.
@@ -55,16 +59,21 @@ impl<P: Plugin> Syncer<P> {
         &self.mirror
     }
 
-    /// Brings one VIP to its wanted state. Reads nothing unless an answer contradicts the mirror.
+    /// Brings one VIP to its wanted state, and does what is demanded beyond that. Reads nothing unless an answer
+    /// contradicts the mirror.
     ///
     /// # Errors
     /// When the connection breaks, or VPP cannot be read.
-    pub async fn sync_vip(&mut self, wanted: &VipSpec) -> Result<SyncReport, SyncError> {
+    pub async fn sync_vip(&mut self, wanted: &VipSpec, demands: &Demands) -> Result<SyncReport, SyncError> {
         let mut report = SyncReport::default();
         if self.stale {
             self.reread(&mut report).await?;
         }
-        self.sync(report, |mirror| vec![plan_one(wanted, mirror)]).await
+        let plan = |mirror: &Mirror, policy: &Policy| Plans {
+            plans: vec![plan_one(wanted, demands, mirror, policy)],
+            foreign: Vec::new(),
+        };
+        self.sync(report, plan).await
     }
 
     /// Reads VPP and brings it to the wanted set.
@@ -74,7 +83,7 @@ impl<P: Plugin> Syncer<P> {
     pub async fn sync_all(&mut self, wanted: &Wanted) -> Result<SyncReport, SyncError> {
         let mut report = SyncReport::default();
         self.reread(&mut report).await?;
-        self.sync(report, |mirror| plan_all(wanted, mirror)).await
+        self.sync(report, |mirror, policy| plan_all(wanted, mirror, policy)).await
     }
 
     /// Reads what an operator wants to see.
@@ -96,22 +105,28 @@ impl<P: Plugin> Syncer<P> {
     async fn sync(
         &mut self,
         mut report: SyncReport,
-        plan: impl Fn(&Mirror) -> Vec<VipPlan>,
+        plan: impl Fn(&Mirror, &Policy) -> Plans,
     ) -> Result<SyncReport, SyncError> {
-        let mut applied = self.attempt(&plan).await?;
+        let (mut applied, mut foreign) = self.attempt(&plan).await?;
         if applied.contradicted {
             warn!("VPP is not as it was left: reading it anew and trying once more");
             self.reread(&mut report).await?;
-            applied.follow_up(self.attempt(&plan).await?);
+            let second;
+            (second, foreign) = self.attempt(&plan).await?;
+            applied.follow_up(second);
             self.stale = applied.contradicted;
         }
         report.vips = applied.into_reports();
+        report.foreign = foreign;
         Ok(report)
     }
 
-    async fn attempt(&mut self, plan: impl Fn(&Mirror) -> Vec<VipPlan>) -> Result<Applied, SyncError> {
-        let plans = plan(&self.mirror);
-        Ok(apply(&self.plugin, &mut self.mirror, &plans).await?)
+    async fn attempt(
+        &mut self,
+        plan: impl Fn(&Mirror, &Policy) -> Plans,
+    ) -> Result<(Applied, Vec<VipKey>), SyncError> {
+        let Plans { plans, foreign } = plan(&self.mirror, &self.policy);
+        Ok((apply(&self.plugin, &mut self.mirror, &plans).await?, foreign))
     }
 
     /// Replaces the mirror by what VPP has, and reports what was different.

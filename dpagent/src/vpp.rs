@@ -11,6 +11,7 @@ mod retry;
 mod session;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use maglev_protocol::VppState;
 use tokio::sync::{mpsc, watch};
@@ -19,19 +20,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::policy::Policy;
 pub use calls::Vpp;
 use calls::{Call, QUEUE};
 use link::Link;
 use retry::Retry;
 use session::{End, Session};
 
-/// Where VPP is.
+/// Where VPP is, and what may be done to it.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// VPP's API socket.
     pub api_socket: PathBuf,
     /// VPP's stats socket.
     pub stats_socket: PathBuf,
+    /// What may be programmed.
+    pub policy: Arc<Policy>,
 }
 
 /// Starts the task, which runs until `stop`, or until the last handle is gone.

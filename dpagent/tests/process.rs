@@ -8,9 +8,9 @@ mod common;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use common::{Vpp, context, hello, is_connected, soon, spec, until};
-use maglev_protocol::AgentClient;
+use common::{POLICY, Vpp, context, hello, is_connected, soon, spec, until};
 use maglev_protocol::codec::{ClientCodec, framing};
+use maglev_protocol::{AgentClient, Demands};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tarpc::tokio_util::codec::Framed;
@@ -37,11 +37,13 @@ struct Process {
 impl Process {
     /// Starts it by flags or by the environment, and waits until it listens.
     async fn start(directory: &Path, by_environment: bool) -> Self {
+        std::fs::write(directory.join("policy.yaml"), POLICY).unwrap();
         let mut command = command();
         for (flag, variable, file) in [
             ("--api-socket", "MAGLEV_VPP_API_SOCKET", "api.sock"),
             ("--stats-socket", "MAGLEV_VPP_STATS_SOCKET", "stats.sock"),
             ("--listen", "MAGLEV_AGENT_LISTEN", "agent.sock"),
+            ("--policy", "MAGLEV_AGENT_POLICY", "policy.yaml"),
         ] {
             match by_environment {
                 true => command.env(variable, directory.join(file)),
@@ -109,7 +111,7 @@ async fn it_tells_each_change_in_a_line_and_leaves_vpp_alone_at_its_end() {
         let client = client(directory.path()).await;
         until(&client, is_connected).await;
         for weights in [[100, 0], [0, 100]] {
-            soon(client.sync_vip(context(), spec(80, &weights))).await.unwrap().unwrap();
+            soon(client.sync_vip(context(), spec(80, &weights), Demands::default())).await.unwrap().unwrap();
         }
         let raised = process.logged("to=100 flush=false").await;
         assert!(

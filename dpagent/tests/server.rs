@@ -7,7 +7,7 @@ mod common;
 
 use common::{Agent, context, hello, soon, spec};
 use maglev_dpagent::server::{MOST_CONNECTIONS, MOST_REQUESTS};
-use maglev_protocol::{AgentError, BrainHello, LbConfSpec, PROTOCOL_VERSION};
+use maglev_protocol::{AgentError, BrainHello, Demands, LbConfSpec, PROTOCOL_VERSION};
 use tarpc::client::RpcError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -35,7 +35,10 @@ async fn a_brain_of_another_protocol_is_refused_and_may_not_write() {
         sticky_buckets_per_core: 1024,
         flow_timeout: 40,
     };
-    assert_eq!(soon(client.sync_vip(context(), spec(80, &[1]))).await.unwrap(), Err(unasked.clone()));
+    assert_eq!(
+        soon(client.sync_vip(context(), spec(80, &[1]), Demands::default())).await.unwrap(),
+        Err(unasked.clone())
+    );
     assert_eq!(soon(client.sync_all(context(), Vec::new(), Vec::new())).await.unwrap(), Err(unasked.clone()));
     assert_eq!(soon(client.lb_conf(context(), conf)).await.unwrap(), Err(unasked));
 }

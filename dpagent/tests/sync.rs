@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use common::{Bench, address, context, server, soon, spec};
 use maglev_protocol::{
-    AgentError, Change, Encap, FullRead, LbConf, LbConfSpec, ServerSpec, StepError, VipKey, VipSpec,
+    AgentError, Change, Demands, Encap, FullRead, LbConf, LbConfSpec, ServerSpec, StepError, VipKey, VipSpec,
 };
 use vppapi::messages::{LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight};
 use vppapi::types::{self, VipId};
@@ -56,7 +56,8 @@ async fn a_full_sync_makes_everything_and_a_second_one_writes_nothing() {
         assert_eq!((again.vips.len(), again.drift.len()), (0, 0));
         assert_eq!(again.read, Some(FullRead { vips: 4, servers: 9 }));
         for spec in mixed() {
-            let again = soon(bench.client.sync_vip(context(), spec)).await.unwrap().unwrap();
+            let again =
+                soon(bench.client.sync_vip(context(), spec, Demands::default())).await.unwrap().unwrap();
             assert_eq!((again.vips.len(), again.read), (0, None));
         }
     }
@@ -80,9 +81,15 @@ async fn a_full_sync_makes_everything_and_a_second_one_writes_nothing() {
 #[tokio::test]
 async fn a_failover_raises_before_it_lowers_and_reads_nothing() {
     let bench = Bench::start().await;
-    soon(bench.client.sync_vip(context(), spec(80, &[100, 0, 0]))).await.unwrap().unwrap();
+    soon(bench.client.sync_vip(context(), spec(80, &[100, 0, 0]), Demands::default()))
+        .await
+        .unwrap()
+        .unwrap();
     let before = bench.vpp.requests().len();
-    let report = soon(bench.client.sync_vip(context(), spec(80, &[0, 100, 1]))).await.unwrap().unwrap();
+    let report = soon(bench.client.sync_vip(context(), spec(80, &[0, 100, 1]), Demands::default()))
+        .await
+        .unwrap()
+        .unwrap();
     let change = |last, from, to, flushed| Change::Reweighted { server: server(last), from, to, flushed };
     assert_eq!(
         report.vips[0].changes,
@@ -138,7 +145,10 @@ async fn what_somebody_else_did_is_reported_and_put_right() {
     // A sync of one VIP reads nothing, and so learns of it by VPP's answer.
     let removal = LbAddDelAsV2 { vip, as_address, weight: 0, is_del: true, is_flush: false };
     somebody.call(removal).await.unwrap();
-    let report = soon(bench.client.sync_vip(context(), spec(80, &[99, 50]))).await.unwrap().unwrap();
+    let report = soon(bench.client.sync_vip(context(), spec(80, &[99, 50]), Demands::default()))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(report.drift, ["VIP 192.0.2.1/32 tcp/80: server 10.0.0.1 of weight 100 is gone"]);
     assert_eq!(report.vips[0].changes, [Change::ServerAdded { server: server(1), weight: 99 }]);
     assert_eq!(report.errors().next(), None);
@@ -174,14 +184,16 @@ async fn a_refused_step_is_named_and_others_go_on() {
 #[tokio::test]
 async fn a_sticky_flag_makes_the_vip_anew_and_a_table_length_does_not() {
     let bench = Bench::start().await;
-    soon(bench.client.sync_vip(context(), spec(80, &[3]))).await.unwrap().unwrap();
+    soon(bench.client.sync_vip(context(), spec(80, &[3]), Demands::default())).await.unwrap().unwrap();
     let longer = VipSpec { new_flows_table_length: 4096, ..spec(80, &[3]) };
-    let report = soon(bench.client.sync_vip(context(), longer.clone())).await.unwrap().unwrap();
+    let report =
+        soon(bench.client.sync_vip(context(), longer.clone(), Demands::default())).await.unwrap().unwrap();
     let kept = report.vips[0].table_length.unwrap();
     assert_eq!((kept.has, kept.wanted, report.changes()), (1024, 4096, 0));
 
     let sticky = VipSpec { src_ip_sticky: true, ..longer };
-    let report = soon(bench.client.sync_vip(context(), sticky.clone())).await.unwrap().unwrap();
+    let report =
+        soon(bench.client.sync_vip(context(), sticky.clone(), Demands::default())).await.unwrap().unwrap();
     let reason = "src_ip_sticky of a VIP cannot be changed: it is false, wanted is true".to_owned();
     assert_eq!(
         report.vips[0].changes,
@@ -202,7 +214,7 @@ async fn a_sticky_flag_makes_the_vip_anew_and_a_table_length_does_not() {
 async fn requests_that_cannot_be_programmed_write_nothing() {
     let bench = Bench::start().await;
     let bad = VipSpec { new_flows_table_length: 0, ..spec(80, &[1]) };
-    let refused = soon(bench.client.sync_vip(context(), bad.clone())).await.unwrap();
+    let refused = soon(bench.client.sync_vip(context(), bad.clone(), Demands::default())).await.unwrap();
     assert!(matches!(refused, Err(AgentError::Invalid { .. })));
     let refused =
         soon(bench.client.sync_all(context(), vec![spec(81, &[1]), bad], Vec::new())).await.unwrap();

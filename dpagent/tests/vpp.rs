@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Agent, Bench, Vpp, boot_time, context, is_connected, soon, spec, until, within};
 use futures::{SinkExt, StreamExt};
-use maglev_protocol::{AgentError, VppState};
+use maglev_protocol::{AgentError, Demands, VppState};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::codec::Framed;
 use vppapi::frame::FrameCodec;
@@ -40,13 +40,13 @@ async fn a_restarted_vpp_is_noticed_and_can_be_filled_again() {
     };
     assert_eq!((version.as_str(), build_directory.as_str()), ("26.10-test", "/build"));
     assert_eq!((*first_pid, *booted), (1000, Some(boot_time(1000))));
-    soon(client.sync_vip(context(), spec(80, &[1]))).await.unwrap().unwrap();
+    soon(client.sync_vip(context(), spec(80, &[1]), Demands::default())).await.unwrap().unwrap();
 
     drop(vpp);
     let gone = soon(client.wait_change(context(), first.generation)).await.unwrap();
     assert!(matches!(gone.state, VppState::Disconnected { .. }), "{gone:?}");
     assert!(gone.generation > first.generation);
-    let refused = soon(client.sync_vip(context(), spec(80, &[1]))).await.unwrap();
+    let refused = soon(client.sync_vip(context(), spec(80, &[1]), Demands::default())).await.unwrap();
     assert!(matches!(refused, Err(AgentError::NoVpp { .. })), "{refused:?}");
 
     let vpp = Vpp::start(directory.path(), 1001);
@@ -92,7 +92,7 @@ async fn the_agents_own_end_and_start_change_nothing() {
     assert_eq!((vpp.vips(), vpp.writes().len()), (state.clone(), writes));
     // It has read what is there: nothing is left to do.
     for spec in wanted.clone() {
-        let report = soon(client.sync_vip(context(), spec)).await.unwrap().unwrap();
+        let report = soon(client.sync_vip(context(), spec, Demands::default())).await.unwrap().unwrap();
         assert_eq!((report.changes(), report.read), (0, None));
     }
     let report = soon(client.sync_all(context(), wanted, Vec::new())).await.unwrap().unwrap();
@@ -109,7 +109,7 @@ async fn without_stats_only_the_start_time_is_missing() {
     let client = agent.client().await;
     let info = until(&client, is_connected).await;
     assert!(matches!(info.state, VppState::Connected { boot_time: None, .. }));
-    soon(client.sync_vip(context(), spec(80, &[1]))).await.unwrap().unwrap();
+    soon(client.sync_vip(context(), spec(80, &[1]), Demands::default())).await.unwrap().unwrap();
     assert_eq!(vpp.vips().len(), 1);
 }
 
@@ -197,7 +197,7 @@ async fn a_vpp_that_is_too_old_is_named_with_what_it_lacks_until_it_is_another()
     assert!(old.await.unwrap_err().is_cancelled());
     let vpp = Vpp::start(directory.path(), 7);
     until(&client, is_connected).await;
-    soon(client.sync_vip(context(), spec(80, &[1]))).await.unwrap().unwrap();
+    soon(client.sync_vip(context(), spec(80, &[1]), Demands::default())).await.unwrap().unwrap();
     assert_eq!(vpp.vips().len(), 1);
 }
 

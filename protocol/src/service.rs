@@ -5,7 +5,7 @@
 
 use crate::error::AgentError;
 use crate::state::{AgentHello, BrainHello, LbState, VppInfo};
-use crate::sync::{ConfReport, LbConfSpec, SyncReport};
+use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
 use crate::vip::{VipKey, VipSpec};
 
 /// What the agent does for the brain.
@@ -14,11 +14,12 @@ pub trait Agent {
     /// Versions and instance ids of both sides. The first call on a connection.
     async fn hello(brain: BrainHello) -> Result<AgentHello, AgentError>;
 
-    /// Brings one VIP to the state wanted. Reads nothing from VPP; a repetition writes nothing.
-    async fn sync_vip(wanted: VipSpec) -> Result<SyncReport, AgentError>;
+    /// Brings one VIP to the state wanted. Reads nothing from VPP; without demands, a repetition writes
+    /// nothing.
+    async fn sync_vip(wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError>;
 
     /// Reads what VPP has, brings every VIP of `wanted` to its state, and removes those that are neither in
-    /// `wanted` nor in `keep`. VIPs in `keep` are left as they are.
+    /// `wanted` nor in `keep`. VIPs in `keep`, and those outside the agent's policy, are left as they are.
     async fn sync_all(wanted: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<SyncReport, AgentError>;
 
     /// Sets the lb plugin's global settings where they differ.

@@ -48,7 +48,7 @@ fn position_of_every_method_is_pinned() {
     };
     let requests = [
         AgentRequest::Hello { brain: hello },
-        AgentRequest::SyncVip { wanted: spec },
+        AgentRequest::SyncVip { wanted: spec, demands: Demands::default() },
         AgentRequest::SyncAll { wanted: vec![], keep: vec![key] },
         AgentRequest::LbConf { wanted: conf },
         AgentRequest::LbState {},

@@ -38,6 +38,22 @@ impl Prefix {
             }
         }
     }
+
+    /// Whether every address of the other prefix is in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        let same_until = |one: u128, another: u128, bits: u32| {
+            let ignored = bits.saturating_sub(self.length.into());
+            (one ^ another).checked_shr(ignored).is_none_or(|different| different == 0)
+        };
+        self.length <= other.length
+            && match (self.address, other.address) {
+                (IpAddr::V4(own), IpAddr::V4(other)) => {
+                    same_until(u32::from(own).into(), u32::from(other).into(), 32)
+                }
+                (IpAddr::V6(own), IpAddr::V6(other)) => same_until(own.into(), other.into(), 128),
+                _ => false,
+            }
+    }
 }
 
 impl fmt::Display for Prefix {
@@ -151,6 +167,9 @@ pub struct VipSpec {
 /// Why a [`VipSpec`] cannot be programmed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum InvalidSpec {
+    /// VPP stores IPv4 addresses as IPv6 ones with 96 zero bits in front, and cannot tell the two apart.
+    #[error("{0} is an address below ::/96, which VPP takes for an IPv4 address: choose another")]
+    LooksLikeIpv4(IpAddr),
     /// Length beyond the family's, or bits set behind it.
     #[error("{0} is no prefix: bits are set behind its length, or the length is too large for the family")]
     Prefix(Prefix),
@@ -194,6 +213,10 @@ impl VipSpec {
         if !self.key.prefix.is_valid() {
             return Err(InvalidSpec::Prefix(self.key.prefix));
         }
+        let Prefix { address, length } = self.key.prefix;
+        if length >= 96 && looks_like_ipv4(address) {
+            return Err(InvalidSpec::LooksLikeIpv4(address));
+        }
         if (self.key.port == 0) != (self.key.protocol == ALL_PORTS_PROTOCOL) {
             return Err(InvalidSpec::Port { protocol: self.key.protocol, port: self.key.port });
         }
@@ -210,7 +233,14 @@ impl VipSpec {
             if Encap::gre_to(server) != self.encap {
                 return Err(InvalidSpec::Family { server, encap: self.encap });
             }
+            if looks_like_ipv4(server) {
+                return Err(InvalidSpec::LooksLikeIpv4(server));
+            }
         }
         Ok(())
     }
+}
+
+fn looks_like_ipv4(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if u128::from(address) >> 32 == 0)
 }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use maglev_protocol::{AgentError, VipKey, VipSpec};
+use maglev_protocol::{AgentError, Demands, VipKey, VipSpec};
 
-use super::{VipPlan, block_if_hopeless, diff, removal};
+use super::admit::refusal;
+use super::{VipPlan, plan, removal};
 use crate::mirror::Mirror;
+use crate::policy::Policy;
 
 /// A wanted set that does not contradict itself: see [`check`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,27 +54,46 @@ pub fn check(specs: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<Wanted, AgentErro
     Ok(Wanted { vips, keep })
 }
 
-/// Plans all VIPs, in the order of their keys: those wanted, and the removal of those that are neither wanted nor
-/// kept.
+/// What is to be done to all VIPs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plans {
+    /// In the order of their VIPs.
+    pub plans: Vec<VipPlan>,
+    /// VIPs outside the policy, which stay as they are.
+    pub foreign: Vec<VipKey>,
+}
+
+/// Plans all VIPs: those wanted, and the removal of those that are neither wanted nor kept.
 ///
 /// Whoever clears all VIPs of a prefix before making any of it can bring VPP from any state to any wanted one,
 /// unless a VIP that is kept stands in the way.
-pub fn plan_all(wanted: &Wanted, actual: &Mirror) -> Vec<VipPlan> {
+pub fn plan_all(wanted: &Wanted, actual: &Mirror, policy: &Policy) -> Plans {
     let keys: BTreeSet<_> = wanted.vips.keys().chain(actual.vips().keys()).copied().collect();
-    let mut plans = Vec::with_capacity(keys.len());
+    let mut planned = Plans { plans: Vec::with_capacity(keys.len()), foreign: Vec::new() };
+    let demands = Demands::default();
+    let staying = |key: &VipKey| wanted.vips.contains_key(key) || wanted.keep.contains(key);
+    let own = actual.vips().keys().filter(|key| staying(key) && policy.allows_vip(&key.prefix)).count();
+    let mut room = usize::try_from(policy.limits.vips).unwrap_or(usize::MAX).saturating_sub(own);
     for key in keys {
         match (wanted.vips.get(&key), actual.get(&key)) {
-            (Some(spec), vip) => {
-                let mut plan = diff(spec, vip);
-                let kept = actual.neighbours(&key).filter(|(other, _)| wanted.keep.contains(other));
-                block_if_hopeless(&mut plan, spec.encap, kept);
-                plans.push(plan);
+            (Some(_), None) if policy.allows_vip(&key.prefix) && room == 0 => {
+                let rule = policy.limit("vips", policy.limits.vips);
+                planned.plans.push(VipPlan::refused(key, refusal("make the VIP", &rule)));
             }
+            (Some(spec), vip) => {
+                let kept = actual.neighbours(&key).filter(|(other, _)| wanted.keep.contains(other));
+                let plan = plan(spec, &demands, vip, policy, kept);
+                if vip.is_none() && !plan.is_empty() {
+                    room = room.saturating_sub(1);
+                }
+                planned.plans.push(plan);
+            }
+            (None, Some(_)) if !policy.allows_vip(&key.prefix) => planned.foreign.push(key),
             (None, Some(vip)) if !wanted.keep.contains(&key) => {
-                plans.push(VipPlan { clear: removal(vip, None), ..VipPlan::empty(key) });
+                planned.plans.push(VipPlan { clear: removal(vip, None), ..VipPlan::empty(key) });
             }
             (None, _) => {}
         }
     }
-    plans
+    planned
 }

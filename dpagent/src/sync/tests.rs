@@ -14,6 +14,10 @@ use crate::reconcile::check;
 use crate::step::{Step, Write};
 use model::{Fault, Model, Rules};
 
+fn anything() -> Arc<Policy> {
+    Arc::new(crate::policy::tests::anything())
+}
+
 fn web(weights: [u8; 2]) -> VipSpec {
     let server = |last| [10, 0, 0, last].into();
     let [one, two] = weights.map(|weight| ServerSpec { weight, flush: true });
@@ -28,7 +32,7 @@ fn web(weights: [u8; 2]) -> VipSpec {
 
 /// A VPP that has the VIP, as the agent knows.
 fn with_web() -> Syncer<Model> {
-    let mut syncer = Syncer::start(Model::default()).now_or_never().unwrap().unwrap();
+    let mut syncer = Syncer::start(Model::default(), anything()).now_or_never().unwrap().unwrap();
     let wanted = check(vec![web([100, 0])], Vec::new()).unwrap();
     syncer.sync_all(&wanted).now_or_never().unwrap().unwrap();
     syncer.plugin().expect(Rules::default(), BTreeMap::new());
@@ -36,7 +40,7 @@ fn with_web() -> Syncer<Model> {
 }
 
 fn sync_vip(syncer: &mut Syncer<Model>, spec: &VipSpec) -> SyncReport {
-    syncer.sync_vip(spec).now_or_never().unwrap().unwrap()
+    syncer.sync_vip(spec, &Demands::default()).now_or_never().unwrap().unwrap()
 }
 
 fn foreign(syncer: &Syncer<Model>, step: Step) {
@@ -119,7 +123,7 @@ fn a_vip_that_somebody_made_anew_is_noticed_by_its_ghosts() {
 
 #[test]
 fn a_refused_vip_does_not_hold_up_the_others() {
-    let mut syncer = Syncer::start(Model::default()).now_or_never().unwrap().unwrap();
+    let mut syncer = Syncer::start(Model::default(), anything()).now_or_never().unwrap().unwrap();
     syncer.plugin().expect(Rules::default(), [(0, Fault::Refuse(-1))].into());
     let other = VipSpec { key: VipKey { port: 443, ..web([0, 0]).key }, ..web([1, 1]) };
     let wanted = check(vec![web([1, 1]), other.clone()], Vec::new()).unwrap();
@@ -132,7 +136,7 @@ fn a_refused_vip_does_not_hold_up_the_others() {
 
 #[test]
 fn more_writes_than_one_burst_holds_are_all_sent() {
-    let mut syncer = Syncer::start(Model::default()).now_or_never().unwrap().unwrap();
+    let mut syncer = Syncer::start(Model::default(), anything()).now_or_never().unwrap().unwrap();
     let vips = (1..=1000).map(|port| VipSpec { key: VipKey { port, ..web([0, 0]).key }, ..web([1, 0]) });
     let wanted = check(vips.collect(), Vec::new()).unwrap();
     let report = syncer.sync_all(&wanted).now_or_never().unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use maglev_protocol::{AgentError, ConfReport, LbConfSpec, LbState, SyncReport, VipSpec, VppInfo};
+use maglev_protocol::{AgentError, ConfReport, Demands, LbConfSpec, LbState, SyncReport, VipSpec, VppInfo};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::link::Link;
@@ -17,7 +17,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
 /// What the task is asked.
 #[derive(Debug)]
 pub(super) enum Call {
-    SyncVip(Box<VipSpec>, Reply<SyncReport>),
+    SyncVip(Box<(VipSpec, Demands)>, Reply<SyncReport>),
     SyncAll(Box<Wanted>, Reply<SyncReport>),
     Conf(LbConfSpec, Reply<ConfReport>),
     State(Reply<LbState>),
@@ -55,12 +55,12 @@ impl Vpp {
         Self { calls, link }
     }
 
-    /// Brings one VIP, which must be valid, to its wanted state.
+    /// Brings one VIP, which must be valid, to its wanted state, and does what is demanded beyond that.
     ///
     /// # Errors
     /// Without a usable VPP, or when the connection breaks.
-    pub async fn sync_vip(&self, wanted: VipSpec) -> Result<SyncReport, AgentError> {
-        self.ask(|reply| Call::SyncVip(Box::new(wanted), reply)).await
+    pub async fn sync_vip(&self, wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError> {
+        self.ask(|reply| Call::SyncVip(Box::new((wanted, demands)), reply)).await
     }
 
     /// Brings all VIPs to the wanted state.

@@ -1,6 +1,7 @@
 //! One connection to VPP, from its making to its end. What is read of the stats segment belongs to it: a VPP that
 //! ends shows by its API's connection, and then everything is read anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use maglev_protocol::{AgentError, ConfReport, LbConfSpec, VppState};
@@ -81,7 +82,9 @@ impl Session {
             let session = Self { client, lb: None, identity };
             return Ok((session, incompatible(version.version.to_string(), missing)));
         }
-        let lb = Syncer::start(Lb::new(client.clone())).await.map_err(|error| error.to_string())?;
+        let lb = Syncer::start(Lb::new(client.clone()), Arc::clone(&options.policy))
+            .await
+            .map_err(|error| error.to_string())?;
         let state = VppState::Connected {
             version: version.version.to_string(),
             build_date: version.build_date.to_string(),
@@ -145,7 +148,8 @@ impl Session {
         };
         match call {
             Call::SyncVip(wanted, reply) => {
-                let (answer, verdict) = judge(lb.sync_vip(&wanted).await);
+                let (wanted, demands) = *wanted;
+                let (answer, verdict) = judge(lb.sync_vip(&wanted, &demands).await);
                 drop(reply.send(answer));
                 verdict
             }

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_dpagent::server::Listener;
-use maglev_dpagent::{server, vpp};
+use maglev_dpagent::server::{Gate, Listener};
+use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{
     AgentClient, AgentHello, BrainHello, Encap, PROTOCOL_VERSION, ServerSpec, VipKey, VipSpec, VppInfo,
     VppState,
 };
+use nix::unistd::geteuid;
 use tarpc::context::Context;
 use tarpc::tokio_util::codec::Framed;
 use tempfile::TempDir;
@@ -36,6 +37,13 @@ use vppsim::stats::socket::StatsListener;
 
 /// Only a test that would otherwise hang ever waits so long.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Allows what the tests' VIPs and servers need.
+pub(crate) const POLICY: &str = "\
+vips: [192.0.2.0/24, \"2001:db8::/32\"]
+servers: [10.0.0.0/8, \"2001:db8:1::/48\"]
+ping: [127.0.0.0/8, \"::1/128\"]
+";
 
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("the test hangs")
@@ -143,15 +151,22 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) async fn start(directory: &Path) -> Self {
+        Self::with_policy(directory, POLICY).await
+    }
+
+    pub(crate) async fn with_policy(directory: &Path, policy: &str) -> Self {
+        let policy = Arc::new(policy::parse(policy, "policy.yaml").unwrap());
         let socket = directory.join("agent.sock");
         let listener = Listener::bind(&socket).await.unwrap();
         let stop = CancellationToken::new();
         let options = vpp::Options {
             api_socket: directory.join("api.sock"),
             stats_socket: directory.join("stats.sock"),
+            policy: Arc::clone(&policy),
         };
         let (vpp, writer) = vpp::start(options, stop.clone());
-        let server = tokio::spawn(server::serve(listener, vpp));
+        let gate = Gate { brain_user: geteuid().as_raw(), policy };
+        let server = tokio::spawn(server::serve(listener, gate, vpp));
         Self { stop, writer, server, socket }
     }
 

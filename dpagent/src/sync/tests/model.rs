@@ -183,6 +183,11 @@ impl State {
                 let known = vip.servers.iter_mut().find(|known| known.address == server && known.used);
                 known.ok_or(-6)?.weight = to;
             }
+            Step::Flush { server, .. } => {
+                let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
+                let known = vip.servers.iter().any(|known| known.address == server && known.used);
+                known.then_some(()).ok_or(-6)?;
+            }
             Step::RemoveServer { server, .. } => {
                 let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
                 let known = vip.servers.iter_mut().find(|known| known.address == server);

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::*;
+use super::anything;
 use super::model::{Fault, Model, Rules};
 use crate::mirror::Mirror;
 use crate::mirror::MirrorVip;
@@ -150,7 +151,7 @@ proptest! {
 
     #[test]
     fn any_state_becomes_any_wanted_one(actual in actual(), specs in wanted()) {
-        let mut syncer = now(Syncer::start(vpp(actual))).unwrap();
+        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
         mirrored(&syncer, &syncer.plugin().actual())?;
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::new(&specs, &BTreeSet::new(), &before), BTreeMap::new());
@@ -180,7 +181,7 @@ proptest! {
     ) {
         let keep: BTreeSet<_> =
             kept.into_iter().filter(|key| specs.iter().all(|spec| spec.key != *key)).collect();
-        let mut syncer = now(Syncer::start(vpp(actual))).unwrap();
+        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::default(), BTreeMap::new());
         let wanted = check(specs.clone(), keep.iter().copied().collect()).unwrap();
@@ -206,7 +207,7 @@ proptest! {
         specs in wanted(),
         faults in refusals(),
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual))).unwrap();
+        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::new(&specs, &BTreeSet::new(), &before), faults);
         let wanted = check(specs.clone(), Vec::new()).unwrap();
@@ -227,7 +228,7 @@ proptest! {
         specs in wanted(),
         faults in interference(),
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual))).unwrap();
+        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::new(&specs, &BTreeSet::new(), &before), faults);
         let wanted = check(specs.clone(), Vec::new()).unwrap();
@@ -247,7 +248,7 @@ proptest! {
         specs in wanted(),
         at in 0usize..30,
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual))).unwrap();
+        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer
             .plugin()
@@ -259,7 +260,7 @@ proptest! {
 
         let plugin = syncer.plugin;
         plugin.expect(Rules::new(&specs, &BTreeSet::new(), &plugin.actual()), BTreeMap::new());
-        let mut syncer = now(Syncer::start(plugin)).unwrap();
+        let mut syncer = now(Syncer::start(plugin, anything())).unwrap();
         let again = sync_all(&mut syncer, &wanted).unwrap();
         prop_assert_eq!(again.errors().next(), None);
         as_wanted(&specs, &syncer.plugin().actual())?;
@@ -271,11 +272,11 @@ proptest! {
         actual in actual(),
         sets in vec(wanted(), 1..4),
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual))).unwrap();
+        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
         for spec in sets.into_iter().flatten() {
             let before = syncer.plugin().actual();
             syncer.plugin().expect(Rules::new(std::slice::from_ref(&spec), &BTreeSet::new(), &before), BTreeMap::new());
-            let report = now(syncer.sync_vip(&spec)).unwrap();
+            let report = now(syncer.sync_vip(&spec, &Demands::default())).unwrap();
             prop_assert_eq!(syncer.plugin().reads(), (0, 0));
             prop_assert_eq!(&report.read, &None);
             let after = syncer.plugin().actual();
@@ -293,7 +294,7 @@ proptest! {
             }
             prop_assert_eq!(syncer.plugin().violations(), Vec::<String>::new());
             let writes = syncer.plugin().writes().len();
-            let again = now(syncer.sync_vip(&spec)).unwrap();
+            let again = now(syncer.sync_vip(&spec, &Demands::default())).unwrap();
             prop_assert_eq!(again.changes(), 0);
             prop_assert!(refused || syncer.plugin().writes().len() == writes);
         }

@@ -1,0 +1,102 @@
+//! What the brain may ask for at all: which prefixes may be VIPs, which addresses may be application servers or be
+//! pinged, and how many.
+//!
+//! A captured brain can misdirect what this allows, and nothing else. VIPs outside it belong to somebody else, and
+//! are left as they are.
+
+mod file;
+
+use std::net::IpAddr;
+
+use maglev_protocol::{AgentError, Prefix, VipKey};
+
+pub use file::{EXAMPLE, PolicyError, load, parse};
+
+/// The rules. Without a file, nothing is allowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Where the rules stand, for messages.
+    pub source: String,
+    /// Prefixes that may be VIPs.
+    pub vips: Vec<Prefix>,
+    /// Prefixes whose addresses may be application servers.
+    pub servers: Vec<Prefix>,
+    /// Prefixes whose addresses may be pinged.
+    pub ping: Vec<Prefix>,
+    /// How many.
+    pub limits: Limits,
+}
+
+/// How many of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// VIPs of the policy's prefixes that VPP may have.
+    pub vips: u32,
+    /// Application servers of one VIP.
+    pub servers_per_vip: u32,
+    /// Requests that are taken from one connection in a second; a peer that sends more waits.
+    pub requests_per_second: u32,
+    /// ICMP echo requests that are sent in a second; further ones are refused.
+    pub echo_requests_per_second: u32,
+}
+
+impl Default for Limits {
+    /// Several times what the largest known installations need.
+    fn default() -> Self {
+        Self {
+            vips: 4096,
+            servers_per_vip: 1024,
+            requests_per_second: 20_000,
+            echo_requests_per_second: 10_000,
+        }
+    }
+}
+
+impl Policy {
+    /// Whether VIPs of this prefix may be made, changed and removed.
+    pub fn allows_vip(&self, vip: &Prefix) -> bool {
+        self.vips.iter().any(|allowed| allowed.covers(vip))
+    }
+
+    /// Whether this address may be an application server.
+    pub fn allows_server(&self, server: IpAddr) -> bool {
+        let server = Prefix::host(server);
+        self.servers.iter().any(|allowed| allowed.covers(&server))
+    }
+
+    /// Refuses a VIP outside the policy.
+    ///
+    /// # Errors
+    /// [`AgentError::NotAllowed`].
+    pub fn check_vip(&self, vip: &VipKey) -> Result<(), AgentError> {
+        let allowed = self.allows_vip(&vip.prefix);
+        allowed.then_some(()).ok_or_else(|| self.refusal(format!("VIP {vip}"), "vips"))
+    }
+
+    /// Refuses a target outside the policy.
+    ///
+    /// # Errors
+    /// [`AgentError::NotAllowed`].
+    pub fn check_ping(&self, target: IpAddr) -> Result<(), AgentError> {
+        let host = Prefix::host(target);
+        let allowed = self.ping.iter().any(|allowed| allowed.covers(&host));
+        allowed.then_some(()).ok_or_else(|| self.refusal(format!("an echo request to {target}"), "ping"))
+    }
+
+    /// The rule that a list of prefixes is, for somebody who asked for something outside it.
+    pub fn rule(&self, list: &str) -> String {
+        format!("no prefix of `{list}` in {} covers it", self.source)
+    }
+
+    /// The rule that a limit is.
+    pub fn limit(&self, name: &str, most: u32) -> String {
+        format!("`{name}` in {} is {most}", self.source)
+    }
+
+    fn refusal(&self, what: String, list: &str) -> AgentError {
+        AgentError::NotAllowed { what, rule: self.rule(list) }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

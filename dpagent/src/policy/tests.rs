@@ -1,0 +1,184 @@
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use nix::unistd::geteuid;
+use proptest::prelude::*;
+
+use super::*;
+
+/// A policy that allows every VIP and every server.
+pub(crate) fn anything() -> Policy {
+    parse("vips: [0.0.0.0/0, '::/0']\nservers: [0.0.0.0/0, '::/0']\nping: [0.0.0.0/0, '::/0']", "p.yaml")
+        .unwrap()
+}
+
+fn policy() -> Policy {
+    parse("vips: [198.51.100.0/24, '2001:db8:1::/64']\nservers: [10.0.0.0/8]\nping: [10.1.0.0/16]", "p.yaml")
+        .unwrap()
+}
+
+fn prefix(text: &str) -> Prefix {
+    let (address, length) = text.split_once('/').unwrap();
+    Prefix { address: address.parse().unwrap(), length: length.parse().unwrap() }
+}
+
+fn mistakes(text: &str) -> String {
+    match parse(text, "p.yaml") {
+        Err(PolicyError::Wrong { mistakes, .. }) => mistakes.join("\n"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn prefixes_allow_what_they_cover_and_nothing_else() {
+    let policy = policy();
+    for (vip, allowed) in [
+        ("198.51.100.7/32", true),
+        ("198.51.100.0/24", true),
+        ("198.51.100.0/23", false),
+        ("198.51.101.1/32", false),
+        ("2001:db8:1::5/128", true),
+        ("2001:db8:1:1::5/128", false),
+        ("0.0.0.0/0", false),
+        // As IPv6, it is another address.
+        ("::ffff:198.51.100.7/128", false),
+    ] {
+        assert_eq!(policy.allows_vip(&prefix(vip)), allowed, "{vip}");
+    }
+    assert!(policy.allows_server([10, 255, 0, 1].into()));
+    assert!(!policy.allows_server([11, 0, 0, 1].into()));
+    assert!(!policy.allows_server("2001:db8:1::5".parse().unwrap()));
+    assert_eq!(policy.check_ping([10, 1, 0, 1].into()), Ok(()));
+    let refused = policy.check_ping([10, 2, 0, 1].into()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "an echo request to 10.2.0.1 is not allowed: no prefix of `ping` in p.yaml covers it"
+    );
+}
+
+#[test]
+fn without_rules_nothing_is_allowed() {
+    let policy = Policy::default();
+    assert!(!policy.allows_vip(&prefix("198.51.100.7/32")));
+    assert!(!policy.allows_server([10, 0, 0, 1].into()));
+    assert!(policy.check_ping([10, 0, 0, 1].into()).is_err());
+}
+
+#[test]
+fn what_is_left_out_has_a_default_and_the_rest_is_taken() {
+    assert_eq!(policy().limits, Limits::default());
+    let text = "vips: []\nservers: []\nlimits: {vips: 3, servers-per-vip: 4, requests-per-second: 5, \
+                echo-requests-per-second: 6}";
+    let limits = Limits { vips: 3, servers_per_vip: 4, requests_per_second: 5, echo_requests_per_second: 6 };
+    assert_eq!(parse(text, "p.yaml").unwrap().limits, limits);
+    assert_eq!(parse(EXAMPLE, "p.yaml").unwrap().limits, Limits::default());
+}
+
+#[test]
+fn every_wrong_prefix_and_limit_is_told_with_its_place() {
+    let text =
+        "vips:\n  - 198.51.100.1/24\n  - nonsense\nservers: [10.0.0.0/33, 10.0.0.1]\nlimits: {vips: 0}\n";
+    assert_eq!(
+        mistakes(text),
+        "line 2, column 5: `198.51.100.1/24` has bits set behind its length, or a length beyond its family's: \
+         write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
+         line 3, column 5: `nonsense` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
+         line 4, column 11: `10.0.0.0/33` has bits set behind its length, or a length beyond its family's: \
+         write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
+         line 4, column 24: `10.0.0.1` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
+         line 5, column 16: 0 is no limit: 1 to 1000000"
+    );
+}
+
+#[test]
+fn unknown_missing_and_doubled_keys_are_told_with_their_place() {
+    for (text, words) in [
+        ("vips: []\nservers: []\nvip: []\n", ["vip", "3"]),
+        ("vips: []\n", ["servers", "1"]),
+        ("vips: []\nvips: []\nservers: []\n", ["vips", "2"]),
+        ("vips: [\n", ["", ""]),
+        ("vips: {}\nservers: []\n", ["", "1"]),
+        ("", ["", ""]),
+    ] {
+        let told = mistakes(text);
+        assert!(words.iter().all(|word| told.contains(word)), "{text:?}: {told}");
+    }
+}
+
+/// A directory that only its owner may write.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn a_file_that_others_may_write_is_not_trusted() {
+    let directory = directory();
+    let path = directory.path().join("policy.yaml");
+    std::fs::write(&path, EXAMPLE).unwrap();
+    let own = geteuid().as_raw();
+    let load_with = |mode| {
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        load(&path, own).map_err(|error| error.to_string())
+    };
+    assert!(load_with(0o644).is_ok());
+    for mode in [0o664, 0o646, 0o666] {
+        let told = load_with(mode).unwrap_err();
+        let expected =
+            format!("it may be written by others (mode {mode:04o}), only its owner may: chmod go-w");
+        assert!(told.ends_with(&expected), "{told}");
+    }
+    assert!(load_with(0o600).is_ok());
+    // A link is as good as the directory of what it leads to.
+    let open = directory.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+    let moved = open.join("policy.yaml");
+    std::fs::rename(&path, &moved).unwrap();
+    symlink(&moved, &path).unwrap();
+    let told = load(&path, own).unwrap_err().to_string();
+    assert!(told.contains("its directory") && told.contains("mode 0777"), "{told}");
+}
+
+#[test]
+fn a_file_of_another_user_is_not_trusted() {
+    let directory = directory();
+    let path = directory.path().join("policy.yaml");
+    std::fs::write(&path, EXAMPLE).unwrap();
+    let own = geteuid().as_raw();
+    let trusted = load(&path, own + 1);
+    match own {
+        // Root's files are everybody's to trust.
+        0 => assert!(trusted.is_ok()),
+        _ => assert!(matches!(trusted, Err(PolicyError::Untrusted { .. })), "{trusted:?}"),
+    }
+}
+
+#[test]
+fn a_missing_file_is_told_from_an_unreadable_one() {
+    let directory = directory();
+    let own = geteuid().as_raw();
+    let missing = directory.path().join("none.yaml");
+    assert!(matches!(load(&missing, own), Err(PolicyError::Missing { .. })));
+    assert!(matches!(load(directory.path(), own), Err(PolicyError::Untrusted { .. })));
+    let binary = directory.path().join("binary.yaml");
+    std::fs::write(&binary, [0xff, 0xfe]).unwrap();
+    assert!(matches!(load(&binary, own), Err(PolicyError::Unreadable { .. })));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_policy_or_an_error(text in "[ -~\n]{0,200}") {
+        drop(parse(&text, "p.yaml"));
+    }
+
+    #[test]
+    fn a_prefix_allows_exactly_its_addresses(network: u32, length in 0u8..=32, address: u32) {
+        let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+        let allowed = Prefix { address: std::net::Ipv4Addr::from(network & mask).into(), length };
+        let policy = Policy { servers: vec![allowed], ..Policy::default() };
+        let inside = std::net::Ipv4Addr::from(network & mask | address & !mask);
+        prop_assert!(policy.allows_server(inside.into()));
+        let any = std::net::Ipv4Addr::from(address);
+        prop_assert_eq!(policy.allows_server(any.into()), address & mask == network & mask);
+    }
+}

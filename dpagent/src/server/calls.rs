@@ -1,0 +1,129 @@
+//! The calls, each checked before it reaches VPP's task.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use maglev_protocol::{
+    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, LbConfSpec, LbState, PROTOCOL_VERSION,
+    SyncReport, VipKey, VipSpec, VppInfo,
+};
+use tarpc::context::Context;
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use super::peer::Peer;
+use super::writer::Candidate;
+use super::{MOST_VPP_CALLS, Shared};
+use crate::{conf, reconcile};
+
+/// How long before its deadline a wait without an event is answered, so that the answer is in time.
+const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// One connection's view of the agent.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    /// Tells connections apart.
+    pub(super) number: u64,
+    pub(super) peer: Peer,
+    /// The brain, once it has said hello in this protocol.
+    pub(super) greeted: Arc<OnceLock<BrainHello>>,
+}
+
+impl Connection {
+    /// A peer that has not shown that it speaks the same protocol may mean something else by its calls.
+    fn brain(&self) -> Result<&BrainHello, AgentError> {
+        self.greeted.get().ok_or_else(|| {
+            AgentError::Contradiction("the first call on a connection must be hello, and succeed".to_owned())
+        })
+    }
+
+    fn must_be_the_writer(&self) -> Result<(), AgentError> {
+        let brain = self.brain()?.clone();
+        let candidate = Candidate { connection: self.number, brain, pid: self.peer.pid };
+        self.shared.writer.take(&candidate, Instant::now())
+    }
+
+    /// Room for a call that asks something of VPP, for as long as it lasts.
+    fn vpp_call(&self) -> Result<SemaphorePermit<'_>, AgentError> {
+        self.shared.vpp_calls.try_acquire().map_err(|_| AgentError::TooMany {
+            what: "calls to VPP at once".to_owned(),
+            most: MOST_VPP_CALLS as u64,
+        })
+    }
+}
+
+impl Agent for Connection {
+    async fn hello(self, _: Context, brain: BrainHello) -> Result<AgentHello, AgentError> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        if brain.protocol != PROTOCOL_VERSION {
+            warn!(
+                parent: None, version = brain.version, protocol = brain.protocol,
+                "a brain of another protocol was refused"
+            );
+            return Err(AgentError::Protocol {
+                agent: PROTOCOL_VERSION,
+                brain: brain.protocol,
+                agent_version: version,
+            });
+        }
+        self.greeted.get_or_init(|| {
+            let (connection, pid) = (self.number, self.peer.pid);
+            info!(
+                parent: None, version = brain.version, instance = brain.instance, pid, connection,
+                "brain connected"
+            );
+            brain
+        });
+        let Shared { vpp, instance, .. } = &*self.shared;
+        Ok(AgentHello { protocol: PROTOCOL_VERSION, version, instance: *instance, vpp: vpp.info() })
+    }
+
+    async fn sync_vip(self, _: Context, wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError> {
+        self.must_be_the_writer()?;
+        let key = wanted.key;
+        wanted.validate().map_err(|error| AgentError::Invalid { key, error })?;
+        self.shared.gate.policy.check_vip(&key)?;
+        let _call = self.vpp_call()?;
+        self.shared.vpp.sync_vip(wanted, demands).await
+    }
+
+    async fn sync_all(
+        self,
+        _: Context,
+        wanted: Vec<VipSpec>,
+        keep: Vec<VipKey>,
+    ) -> Result<SyncReport, AgentError> {
+        self.must_be_the_writer()?;
+        let wanted = reconcile::check(wanted, keep)?;
+        let _call = self.vpp_call()?;
+        self.shared.vpp.sync_all(wanted).await
+    }
+
+    async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
+        self.must_be_the_writer()?;
+        conf::check(&wanted)?;
+        let _call = self.vpp_call()?;
+        self.shared.vpp.lb_conf(wanted).await
+    }
+
+    async fn lb_state(self, _: Context) -> Result<LbState, AgentError> {
+        self.brain()?;
+        let _call = self.vpp_call()?;
+        self.shared.vpp.lb_state().await
+    }
+
+    async fn vpp_info(self, _: Context) -> VppInfo {
+        self.shared.vpp.info()
+    }
+
+    async fn wait_change(self, context: Context, seen: u64) -> VppInfo {
+        let vpp = &self.shared.vpp;
+        let deadline = Instant::from_std(context.deadline);
+        let time = deadline.saturating_duration_since(Instant::now());
+        // Of a short time, most is waited nevertheless.
+        let until = deadline.checked_sub(BEFORE_DEADLINE.min(time / 4)).unwrap_or(deadline);
+        timeout_at(until, vpp.change_from(seen)).await.unwrap_or_else(|_| vpp.info())
+    }
+}

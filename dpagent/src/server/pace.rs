@@ -1,0 +1,37 @@
+//! How much may be done in a second. Pure: callers pass the time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Room for a second's worth, which refills steadily.
+#[derive(Debug)]
+pub(super) struct Pace {
+    per_second: f64,
+    left: f64,
+    as_of: Instant,
+}
+
+impl Pace {
+    /// Full at first.
+    pub(super) fn new(per_second: u32, now: Instant) -> Self {
+        let per_second = f64::from(per_second);
+        Self { per_second, left: per_second, as_of: now }
+    }
+
+    /// Takes room for one; otherwise says when there will be some.
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        let passed = now.saturating_duration_since(self.as_of).as_secs_f64();
+        self.left = (self.left + passed * self.per_second).min(self.per_second);
+        self.as_of = now;
+        if self.left >= 1.0 {
+            self.left -= 1.0;
+            return Ok(());
+        }
+        // A nanosecond more, so that rounding never makes it a little too early.
+        Err(now + Duration::from_secs_f64((1.0 - self.left) / self.per_second) + Duration::from_nanos(1))
+    }
+}
+
+#[cfg(test)]
+mod tests;

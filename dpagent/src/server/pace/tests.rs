@@ -1,0 +1,48 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_second_s_worth_is_there_at_once_and_then_refills() {
+    let start = Instant::now();
+    let mut pace = Pace::new(10, start);
+    for _ in 0..10 {
+        assert_eq!(pace.take(start), Ok(()));
+    }
+    let again = pace.take(start).unwrap_err();
+    let wait = again - start;
+    assert!((Duration::from_millis(99)..Duration::from_millis(101)).contains(&wait), "{wait:?}");
+    assert_eq!(pace.take(again), Ok(()));
+    assert!(pace.take(again).is_err());
+    for _ in 0..10 {
+        assert_eq!(pace.take(again + Duration::from_secs(60)), Ok(()));
+    }
+    assert!(pace.take(again + Duration::from_secs(60)).is_err());
+}
+
+proptest! {
+    /// Over any time, no more than a second's worth and what that time brings.
+    #[test]
+    fn never_more_than_allowed(per_second in 1u32..50_000, gaps in prop::collection::vec(0u64..200_000, 1..300)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let start = Instant::now();
+            let mut pace = Pace::new(per_second, start);
+            let (mut now, mut taken) = (start, 0u32);
+            for gap in gaps {
+                now += Duration::from_micros(gap);
+                match pace.take(now) {
+                    Ok(()) => taken += 1,
+                    Err(when) => {
+                        prop_assert!(when > now);
+                        prop_assert!(pace.take(when).is_ok());
+                        (now, taken) = (when, taken + 1);
+                    }
+                }
+                let most = f64::from(per_second) * (1.0 + (now - start).as_secs_f64());
+                prop_assert!(f64::from(taken) <= most + 1e-6 * most + 1.0);
+            }
+            Ok(())
+        })?;
+    }
+}
