@@ -139,3 +139,122 @@ async fn a_peer_that_sends_rubbish_is_closed_and_harms_nobody() {
     }
     assert!(soon(client.vpp_info(context())).await.is_ok());
 }
+
+#[tokio::test]
+async fn another_user_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("agent.sock");
+    let listener = Listener::bind(&socket).await.unwrap();
+    let stop = CancellationToken::new();
+    let policy = Arc::new(policy::parse(POLICY, "policy.yaml").unwrap());
+    let missing = directory.path().join("none");
+    let options = vpp::Options {
+        api_socket: missing.clone(),
+        stats_socket: missing,
+        policy: Arc::clone(&policy),
+    };
+    let (vpp, task) = vpp::start(options, stop.clone());
+    let somebody_else = nix::unistd::geteuid().as_raw() + 1;
+    let gate = Gate { brain_user: somebody_else, policy };
+    let server = tokio::spawn(server::serve(listener, gate, vpp));
+    for _ in 0..3 {
+        let mut stream = UnixStream::connect(&socket).await.unwrap();
+        let end = soon(stream.read(&mut [0])).await;
+        assert!(matches!(end, Ok(0)), "{end:?}");
+    }
+    stop.cancel();
+    server.abort();
+    soon(task).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_brain_writes_and_its_successor_takes_over() {
+    let bench = Bench::start().await;
+    let second = bench.agent.stranger().await;
+    hello_as(&second, 2).await;
+    let spec = spec(80, &[1]);
+    let first_try = |client: &AgentClient| {
+        let (client, spec) = (client.clone(), spec.clone());
+        async move { soon(client.sync_vip(context(), spec, Demands::default())).await.unwrap() }
+    };
+    assert_eq!(first_try(&bench.client).await.unwrap().changes(), 2);
+    let refused = first_try(&second).await.unwrap_err();
+    let own = i32::try_from(std::process::id()).ok();
+    assert!(
+        matches!(&refused, AgentError::AnotherWriter { instance: 1, version, pid, .. } if version == "test" && *pid == own),
+        "{refused:?}"
+    );
+    let refused = soon(second.sync_all(context(), Vec::new(), Vec::new())).await.unwrap();
+    assert!(matches!(refused, Err(AgentError::AnotherWriter { .. })), "{refused:?}");
+    // It may read.
+    assert_eq!(soon(second.lb_state(context())).await.unwrap().unwrap().vips.len(), 1);
+
+    // The brain itself, on a new connection, writes on; then nobody else does until that is gone.
+    let again = bench.agent.stranger().await;
+    hello_as(&again, 1).await;
+    assert_eq!(first_try(&again).await.unwrap().changes(), 0);
+    assert!(first_try(&bench.client).await.is_err());
+    drop(bench.client);
+    assert!(first_try(&second).await.is_err());
+    drop(again);
+    soon(async { while first_try(&second).await.is_err() {} }).await;
+    assert_eq!(bench.vpp.vips().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_policy_does_not_allow_is_refused_and_never_sent() {
+    let bench = Bench::start().await;
+    let strange = VipKey::port([203, 0, 113, 1].into(), 6, 80);
+    let outside = VipSpec { key: strange, ..spec(80, &[1]) };
+    let refused = soon(bench.client.sync_vip(context(), outside.clone(), Demands::default())).await.unwrap();
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "VIP 203.0.113.1/32 tcp/80 is not allowed: no prefix of `vips` in policy.yaml covers it"
+    );
+    let mut mixed = spec(443, &[1]);
+    mixed.servers.insert([172, 16, 0, 1].into(), ServerSpec { weight: 1, flush: false });
+    let report =
+        soon(bench.client.sync_all(context(), vec![outside, mixed], Vec::new())).await.unwrap().unwrap();
+    let told: Vec<_> = report.errors().map(|(key, error)| (*key, error.step.as_str())).collect();
+    let own = spec(443, &[]).key;
+    assert_eq!(told, [(own, "give server 172.16.0.1 weight 1"), (strange, "program the VIP")]);
+    assert_eq!(bench.vpp.vips(), [("192.0.2.1/32 tcp/443".to_owned(), [(common::server(1), 1)].into())].into());
+}
+
+#[tokio::test]
+async fn vips_of_somebody_else_are_left_alone_and_reported() {
+    let bench = Bench::start().await;
+    let by_hand = bench.vpp.client(bench.path()).await;
+    let vip = VipId { prefix: types::Prefix { address: [203, 0, 113, 1].into(), length: 32 }, protocol: 6, port: 80 };
+    by_hand.call(LbAddDelVipV2::gre(vip, types::Encap::Gre4, 1024)).await.unwrap();
+    let report = soon(bench.client.sync_all(context(), Vec::new(), Vec::new())).await.unwrap().unwrap();
+    assert_eq!(report.foreign, [VipKey::port([203, 0, 113, 1].into(), 6, 80)]);
+    assert_eq!((report.changes(), bench.vpp.vips().len()), (0, 1));
+}
+
+/// A peer that sends more than it may in a second waits, and loses nothing.
+#[tokio::test(start_paused = true)]
+async fn requests_beyond_the_rate_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = format!("{POLICY}limits: {{requests-per-second: 10}}\n");
+    let agent = Agent::with_policy(directory.path(), &policy).await;
+    let client = agent.client().await;
+    let start = tokio::time::Instant::now();
+    for _ in 0..30 {
+        client.vpp_info(within(Duration::from_secs(100))).await.unwrap();
+    }
+    let spent = start.elapsed();
+    assert!((Duration::from_millis(1900)..Duration::from_millis(2200)).contains(&spent), "{spent:?}");
+}
+
+/// Calls to VPP beyond those that may wait for their turn are refused at once.
+#[tokio::test]
+async fn calls_to_vpp_beyond_the_limit_are_refused() {
+    let bench = Bench::start().await;
+    bench.vpp.hang();
+    let calls = (0..=MOST_VPP_CALLS).map(|_| bench.client.lb_state(context()));
+    let mut calls: futures::stream::FuturesUnordered<_> = calls.collect();
+    let first = soon(calls.next()).await.unwrap().unwrap();
+    let too_many = AgentError::TooMany { what: "calls to VPP at once".to_owned(), most: MOST_VPP_CALLS as u64 };
+    assert_eq!(first, Err(too_many));
+}

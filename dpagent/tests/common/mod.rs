@@ -188,7 +188,9 @@ impl Agent {
     pub(crate) async fn stranger(&self) -> AgentClient {
         let stream = UnixStream::connect(&self.socket).await.unwrap();
         let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
-        AgentClient::new(tarpc::client::Config::default(), transport).spawn()
+        let mut config = tarpc::client::Config::default();
+        config.max_in_flight_requests = 2 * server::MOST_REQUESTS;
+        AgentClient::new(config, transport).spawn()
     }
 }
 
@@ -206,7 +208,11 @@ pub(crate) fn within(time: Duration) -> Context {
 }
 
 pub(crate) async fn hello(client: &AgentClient) -> AgentHello {
-    let brain = BrainHello { protocol: PROTOCOL_VERSION, version: "test".to_owned(), instance: 1 };
+    hello_as(client, 1).await
+}
+
+pub(crate) async fn hello_as(client: &AgentClient, instance: u64) -> AgentHello {
+    let brain = BrainHello { protocol: PROTOCOL_VERSION, version: "test".to_owned(), instance };
     soon(client.hello(context(), brain)).await.unwrap().unwrap()
 }
 
