@@ -10,6 +10,7 @@ mod ids;
 mod lb;
 mod messages;
 mod route;
+mod subject;
 pub mod trace;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ use crate::lb::{Effect, Lb, Uptime};
 use crate::pool::Pool;
 use crate::text;
 
-pub use ids::{MessageIds, MessageIdsError};
+pub use ids::{MessageIds, MessageIdsError, request_names};
 
 /// Bit that VPP sets in the index of every client of its socket.
 const SOCKET_CLIENT: u32 = 1 << 31;
@@ -95,6 +96,8 @@ struct Call<'a> {
     name: &'static str,
     body: &'a [u8],
     now: Uptime,
+    /// The return value with which it fails, if it is not to be carried out.
+    refusal: Option<i32>,
 }
 
 impl Simulator {
@@ -141,6 +144,22 @@ impl Simulator {
 
     /// Carries out one request.
     pub fn handle(&mut self, client: ClientId, body: &[u8], now: Uptime) -> Outcome {
+        self.answer_request(client, body, now, None)
+    }
+
+    /// Answers a request with this return value instead of carrying it out. What has no return value to answer with
+    /// (a dump, the handshake) is carried out.
+    pub fn refuse(&mut self, client: ClientId, body: &[u8], retval: i32, now: Uptime) -> Outcome {
+        self.answer_request(client, body, now, Some(retval))
+    }
+
+    fn answer_request(
+        &mut self,
+        client: ClientId,
+        body: &[u8],
+        now: Uptime,
+        refusal: Option<i32>,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(id) = message_id(body) else {
             debug!(
@@ -158,7 +177,7 @@ impl Simulator {
             debug!(client = client.index(), id, "dropped a message with an unknown id");
             return outcome;
         };
-        let call = Call { client, name, body, now };
+        let call = Call { client, name, body, now, refusal };
         if let Err(error) = self.dispatch(&call, &mut outcome) {
             debug!(client = client.index(), message = name, %error, "dropped a message that does not decode");
         }
@@ -203,6 +222,13 @@ impl Simulator {
     ) -> Result<(), vppapi::wire::DecodeError> {
         let (head, message) = decode::request::<R>(call.body)?;
         self.note_request(outcome, R::NAME, head.context, &message);
+        if let Some(retval) = call.refusal {
+            let reply = decode::failed::<R::Reply>(retval)?;
+            if self.is_own(call, head.client_index) {
+                self.answer(outcome, head.context, Some(retval), &reply);
+            }
+            return Ok(());
+        }
         let Some(reply) = carry_out(self, call, &message, outcome) else { return Ok(()) };
         if self.is_own(call, head.client_index) {
             let retval = Some(reply.retval());

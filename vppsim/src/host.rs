@@ -2,6 +2,8 @@
 //!
 //! VPP does everything in one thread; the lock stands for that. Nothing waits while holding it.
 
+mod faulty;
+
 #[cfg(test)]
 mod tests;
 
@@ -9,15 +11,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::api::{ClientId, Outcome, Simulator};
 use crate::datapath::Datapath;
+use crate::faults::FaultSet;
 use crate::lb::{COLLECTION_PERIOD, FlowId, Lb, NoServer, Uptime};
 use crate::stats::memory::Memory;
 use crate::stats::{Figures, Segment};
+
+pub use faulty::{Reception, WaitError};
 
 /// How old the counters in the stats segment may be.
 const PUBLISH_PERIOD: Duration = Duration::from_millis(10);
@@ -30,11 +36,15 @@ const HEARTBEAT_PERIOD: Duration = Duration::from_secs(10);
 pub struct Host {
     started: Instant,
     state: Mutex<State>,
+    hung: watch::Sender<bool>,
+    /// Told of every request that a fault befell.
+    hits: watch::Sender<()>,
 }
 
 #[derive(Debug)]
 struct State {
     simulator: Simulator,
+    faults: FaultSet,
     /// None after an error, which was logged.
     segment: Option<Segment<Memory>>,
     datapath: Datapath,
@@ -59,13 +69,15 @@ impl Host {
     pub fn new(simulator: Simulator, segment: Segment<Memory>, datapath: Datapath) -> Arc<Self> {
         let state = State {
             simulator,
+            faults: FaultSet::default(),
             segment: Some(segment),
             datapath,
             heartbeat: 0,
             last_update: Duration::ZERO,
             changed: true,
         };
-        Arc::new(Self { started: Instant::now(), state: Mutex::new(state) })
+        let (hung, hits) = (watch::Sender::new(false), watch::Sender::new(()));
+        Arc::new(Self { started: Instant::now(), state: Mutex::new(state), hung, hits })
     }
 
     /// A client has connected.
@@ -83,16 +95,10 @@ impl Host {
         self.lock().simulator.client_name(client).to_owned()
     }
 
-    /// Carries out a request. What it changes holds for packets and in the stats segment before it is answered.
+    /// Carries out a request, whatever faults are set. What it changes holds for packets and in the stats segment
+    /// before it is answered.
     pub fn handle(self: &Arc<Self>, client: ClientId, body: &[u8]) -> Outcome {
-        let now = self.started.elapsed();
-        let mut state = self.lock();
-        let outcome = state.simulator.handle(client, body, now);
-        state.changed = true;
-        if state.carry_out_effects(self) {
-            state.publish();
-        }
-        outcome
+        self.lock().handle(self, client, body)
     }
 
     /// The first packet of a flow to the VIP with this index.
@@ -141,9 +147,13 @@ impl Host {
         look(self.lock().simulator.lb())
     }
 
-    /// What VPP does by itself: collects garbage, keeps the stats segment up to date. Runs for ever, and may be
-    /// dropped at any time.
+    /// What VPP does by itself, except while it hangs: collects garbage, keeps the stats segment up to date. Runs for
+    /// ever, and may be dropped at any time.
     pub async fn tend(self: Arc<Self>) {
+        self.while_not_hung(self.tend_to_all()).await;
+    }
+
+    async fn tend_to_all(self: &Arc<Self>) {
         let every = |period| {
             let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,6 +184,15 @@ impl Host {
 }
 
 impl State {
+    fn handle(&mut self, host: &Arc<Host>, client: ClientId, body: &[u8]) -> Outcome {
+        let outcome = self.simulator.handle(client, body, host.started.elapsed());
+        self.changed = true;
+        if self.carry_out_effects(host) {
+            self.publish();
+        }
+        outcome
+    }
+
     /// Tells whether there were any.
     fn carry_out_effects(&mut self, host: &Arc<Host>) -> bool {
         let effects = self.simulator.take_effects();

@@ -1,13 +1,15 @@
 //! A VPP to develop, test and try against: its API and stats sockets, its lb plugin with the real bucket table, and a
 //! data path in user space.
 //!
-//! [`maglev`], [`lb`], [`text`] and [`api`] are pure: no I/O, no clock. [`api::Simulator`] alone is a whole VPP for a
+//! [`maglev`], [`lb`], [`text`], [`api`] and [`faults`] are pure: no I/O, no clock. [`api::Simulator`] alone is a whole VPP for a
 //! deterministic simulation: requests in, answers out, packets in, servers out. [`host`] puts clock, sockets and the
 //! data path around it, as the program `vppsim` runs it.
 
 pub mod address;
 pub mod api;
+pub mod control;
 pub mod datapath;
+pub mod faults;
 pub mod fib;
 pub mod host;
 pub mod lb;

@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 use vppsim::api::{Identity, MessageIds, Simulator};
+use vppsim::control;
 use vppsim::datapath::{DEFAULT_MAX_CONNECTIONS, Datapath};
+use vppsim::faults::grammar::Command;
 use vppsim::host::Host;
 use vppsim::run_dir::RunDir;
 use vppsim::server::{Server, TraceFile};
@@ -52,6 +54,14 @@ struct Arguments {
     /// Ids of the messages: "recorded" (as in one real build), "shuffled" or "shuffled:SEED" (as in some other build)
     #[arg(long, env = "MAGLEV_VPPSIM_MESSAGE_IDS", value_name = "IDS", default_value = "recorded")]
     message_ids: MessageIds,
+
+    /// A fault from the start, as "delay 200ms lb_as_set_weight" or "close nth 7"; may be given several times.
+    ///
+    /// Further ones can be set while it runs, by a line to control.sock in the run directory; the line "help" tells
+    /// all of them.
+    #[arg(long = "fault", env = "MAGLEV_VPPSIM_FAULTS", value_name = "FAULT", value_delimiter = ';',
+          value_parser = starting_fault)]
+    faults: Vec<Command>,
 
     /// What to log, to stderr: error, warn, info, debug or trace, also by module as in "info,vppsim::api=debug"
     #[arg(long, env = "MAGLEV_LOG", value_name = "FILTER", default_value = "info")]
@@ -98,12 +108,19 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let listening = |path: &std::path::Path| format!("cannot listen at {}", path.display());
     let stats = StatsListener::bind(run_dir.stats()).with_context(|| listening(run_dir.stats()))?;
     let api = UnixListener::bind(run_dir.api()).with_context(|| listening(run_dir.api()))?;
+    let control = control::bind(run_dir.control()).with_context(|| listening(run_dir.control()))?;
+    for fault in &arguments.faults {
+        let done = control::carry_out(&host, fault.clone()).await.context("a --fault cannot be set")?;
+        info!("{done}");
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Room for one: what follows the first is of no interest.
     let (deadly, mut died) = mpsc::channel(1);
     let server = Server { host: std::sync::Arc::clone(&host), trace, deadly };
-    tokio::spawn(stats.serve(memory));
+    let handing_out = std::sync::Arc::clone(&host);
+    tokio::spawn(async move { handing_out.while_not_hung(stats.serve(memory)).await });
+    tokio::spawn(control::serve(std::sync::Arc::clone(&host), control));
     tokio::spawn(host.tend());
     tokio::spawn(server.serve(api));
     let ids = arguments.message_ids.name();
@@ -136,4 +153,13 @@ fn identity() -> Identity {
         build_date: "not a build of VPP".to_owned(),
         build_directory: "vppsim".to_owned(),
     }
+}
+
+/// Of the commands those that set a fault.
+fn starting_fault(text: &str) -> Result<Command, String> {
+    let command = text.parse::<Command>().map_err(|error| error.to_string())?;
+    if command.sets_fault() {
+        return Ok(command);
+    }
+    Err(format!("{text:?} sets no fault; while vppsim runs, control.sock takes it"))
 }

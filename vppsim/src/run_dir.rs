@@ -16,6 +16,7 @@ use tracing::{info, warn};
 pub struct RunDir {
     api: PathBuf,
     stats: PathBuf,
+    control: PathBuf,
 }
 
 /// Why a folder cannot be used.
@@ -52,10 +53,12 @@ impl RunDir {
     /// When a live process listens there, or the paths cannot be used.
     pub fn claim(folder: &Path) -> Result<Self, RunDirError> {
         fs::create_dir_all(folder).map_err(|error| RunDirError::Folder { path: folder.to_owned(), error })?;
-        let (api, stats) = (folder.join("api.sock"), folder.join("stats.sock"));
+        let path = |name| folder.join(name);
+        let (api, stats, control) = (path("api.sock"), path("stats.sock"), path("control.sock"));
         clear(&api, Type::STREAM)?;
         clear(&stats, Type::SEQPACKET)?;
-        Ok(Self { api, stats })
+        clear(&control, Type::STREAM)?;
+        Ok(Self { api, stats, control })
     }
 
     /// Path of the API socket.
@@ -67,11 +70,16 @@ impl RunDir {
     pub fn stats(&self) -> &Path {
         &self.stats
     }
+
+    /// Path of the socket that takes faults.
+    pub fn control(&self) -> &Path {
+        &self.control
+    }
 }
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        for path in [&self.api, &self.stats] {
+        for path in [&self.api, &self.stats, &self.control] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     warn!(path = %path.display(), %error, "a socket is left behind");

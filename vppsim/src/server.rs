@@ -1,7 +1,8 @@
 //! The API socket: connections, frames, and the trace.
 //!
 //! A task accepts, and a task per connection reads requests, carries them out and writes the answers, until the
-//! client leaves. All may be aborted: what a request changed is changed when it is carried out.
+//! client leaves. All may be aborted: what a request changed is changed when it is carried out. While VPP hangs, all
+//! stand still.
 
 mod trace_file;
 
@@ -11,17 +12,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt};
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::codec::{Encoder, FramedRead};
 use tracing::{debug, error, info, warn};
 use vppapi::frame::{FrameCodec, FrameError};
 
-use crate::api::ClientId;
-use crate::host::Host;
+use crate::api::{ClientId, Outcome};
+use crate::host::{Host, Reception};
 
 pub use trace_file::TraceFile;
 
@@ -60,35 +60,46 @@ enum ConnectionError {
     Unread,
 }
 
-/// Whether a connection goes on.
-#[derive(Debug, PartialEq, Eq)]
+/// How a connection goes on after a request.
+#[derive(Debug)]
 enum Next {
     Read,
     Close,
+    /// These answers are due later, and then it goes on.
+    Late(Duration, Vec<Bytes>, Box<Next>),
+    /// VPP hangs. The request is to be received again afterwards.
+    Hung,
+    /// VPP hangs. The request is to be carried out afterwards.
+    Held,
 }
 
 impl Server {
     /// Accepts connections for ever.
     pub async fn serve(self, listener: UnixListener) {
         let server = Arc::new(self);
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    tokio::spawn(Arc::clone(&server).serve_client(stream));
-                }
-                Err(error) => {
-                    warn!(%error, "cannot accept an API client");
-                    tokio::time::sleep(PAUSE).await;
+        let host = Arc::clone(&server.host);
+        let accept = async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        tokio::spawn(Arc::clone(&server).serve_client(stream));
+                    }
+                    Err(error) => {
+                        warn!(%error, "cannot accept an API client");
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
             }
-        }
+        };
+        host.while_not_hung(accept).await;
     }
 
-    async fn serve_client(self: Arc<Self>, stream: UnixStream) {
+    /// Serves one client, by a socket or by any other stream, until it leaves.
+    pub async fn serve_client<S: AsyncRead + AsyncWrite + Send>(self: Arc<Self>, stream: S) {
         let client = self.host.connect();
-        let (reads, writes) = stream.into_split();
+        let (reads, writes) = tokio::io::split(stream);
         let frames = FramedRead::new(reads, FrameCodec { max_body: MAX_REQUEST });
-        let ended = self.converse(client, frames, writes).await;
+        let ended = self.host.while_not_hung(self.converse(client, frames, writes)).await;
         let name = self.host.client_name(client);
         match ended {
             Ok(()) => info!(client = client.index(), name, "client left"),
@@ -100,48 +111,103 @@ impl Server {
     async fn converse(
         &self,
         client: ClientId,
-        mut frames: FramedRead<OwnedReadHalf, FrameCodec>,
-        mut writes: OwnedWriteHalf,
+        mut frames: FramedRead<impl AsyncRead + Unpin, FrameCodec>,
+        mut writes: impl AsyncWrite + Unpin,
     ) -> Result<(), ConnectionError> {
         let mut answers = BytesMut::new();
         while let Some(request) = frames.next().await {
-            let mut next = self.carry_out(client, &request?, &mut answers)?;
-            while next == Next::Read && answers.len() < WRITE_CHUNK {
-                let Some(Some(request)) = frames.next().now_or_never() else { break };
-                next = self.carry_out(client, &request?, &mut answers)?;
+            let mut request = request?;
+            let mut next = self.receive(client, &request, &mut answers)?;
+            loop {
+                match next {
+                    Next::Read if answers.len() < WRITE_CHUNK => {
+                        let Some(Some(more)) = frames.next().now_or_never() else { break };
+                        request = more?;
+                        next = self.receive(client, &request, &mut answers)?;
+                    }
+                    Next::Read => break,
+                    Next::Close => return write(&mut writes, &mut answers).await,
+                    Next::Late(delay, late, then) => {
+                        write(&mut writes, &mut answers).await?;
+                        sleep(delay).await;
+                        append(late, &mut answers)?;
+                        next = *then;
+                    }
+                    Next::Hung => {
+                        write(&mut writes, &mut answers).await?;
+                        self.host.resumed().await;
+                        next = self.receive(client, &request, &mut answers)?;
+                    }
+                    Next::Held => {
+                        write(&mut writes, &mut answers).await?;
+                        self.host.resumed().await;
+                        let outcome = self.host.handle(client, &request);
+                        next = self.note(client, outcome, Duration::ZERO, &mut answers)?;
+                    }
+                }
             }
-            timeout(WRITE_TIMEOUT, writes.write_all(&answers))
-                .await
-                .map_err(|_| ConnectionError::Unread)??;
-            answers.clear();
-            if next == Next::Close {
-                break;
-            }
+            write(&mut writes, &mut answers).await?;
         }
         Ok(())
     }
 
-    /// Carries one request out and appends its answers.
-    fn carry_out(
+    /// Receives one request and appends its answers, if they are due.
+    fn receive(
         &self,
         client: ClientId,
         request: &Bytes,
         answers: &mut BytesMut,
     ) -> Result<Next, ConnectionError> {
-        let outcome = self.host.handle(client, request);
+        match self.host.receive(client, request) {
+            Reception::Done(outcome, delay) => self.note(client, outcome, delay, answers),
+            Reception::Hung => Ok(Next::Hung),
+            Reception::Held => Ok(Next::Held),
+        }
+    }
+
+    fn note(
+        &self,
+        client: ClientId,
+        outcome: Outcome,
+        delay: Duration,
+        answers: &mut BytesMut,
+    ) -> Result<Next, ConnectionError> {
         if let Some(trace) = &self.trace {
             trace.write(client, &self.host.client_name(client), &outcome.trace);
         }
-        for answer in outcome.answers {
-            FrameCodec::default().encode(answer, answers)?;
-        }
-        if let Some(reason) = outcome.deadly {
-            error!(client = client.index(), "{reason}");
-            if self.deadly.try_send(reason).is_err() {
-                debug!("the end is under way already");
+        let next = match outcome.deadly {
+            Some(reason) => {
+                error!(client = client.index(), "{reason}");
+                if self.deadly.try_send(reason).is_err() {
+                    debug!("the end is under way already");
+                }
+                Next::Close
             }
-            return Ok(Next::Close);
+            None if outcome.close => Next::Close,
+            None => Next::Read,
+        };
+        if delay.is_zero() {
+            append(outcome.answers, answers)?;
+            return Ok(next);
         }
-        Ok(if outcome.close { Next::Close } else { Next::Read })
+        Ok(Next::Late(delay, outcome.answers, Box::new(next)))
     }
+}
+
+fn append(bodies: Vec<Bytes>, answers: &mut BytesMut) -> Result<(), ConnectionError> {
+    for body in bodies {
+        FrameCodec::default().encode(body, answers)?;
+    }
+    Ok(())
+}
+
+async fn write(
+    writes: &mut (impl AsyncWrite + Unpin),
+    answers: &mut BytesMut,
+) -> Result<(), ConnectionError> {
+    if !answers.is_empty() {
+        timeout(WRITE_TIMEOUT, writes.write_all(answers)).await.map_err(|_| ConnectionError::Unread)??;
+        answers.clear();
+    }
+    Ok(())
 }

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
-use vppapi::messages::{Message, RequestHead};
+use vppapi::messages::{Message, Reply, RequestHead};
 use vppapi::wire::{DecodeError, DecodeErrorKind, Reader, Wire};
 
 /// VPP takes every family but 0 for IPv6 (measured on VPP 26.10).
 const FAMILY_IPV6: u8 = 1;
+
+/// Bytes in which every reply has room that has no list or text in it.
+const LONGEST_REPLY: usize = 1024;
 
 /// No message has more addresses.
 const MOST_ADDRESSES: usize = 4;
@@ -24,6 +27,15 @@ pub(super) fn request<M: Message>(body: &[u8]) -> Result<(RequestHead, M), Decod
         }
     }
     strictly(&body)
+}
+
+/// A reply with this return value, which all replies begin with, and zeros in its other fields: what VPP sends of a
+/// request that failed.
+pub(super) fn failed<R: Reply>(retval: i32) -> Result<R, DecodeError> {
+    let mut bytes = [0; LONGEST_REPLY];
+    let (head, _) = bytes.split_at_mut(size_of::<i32>());
+    head.copy_from_slice(&retval.to_be_bytes());
+    R::decode(&mut Reader::new(&bytes))
 }
 
 fn strictly<M: Message>(body: &[u8]) -> Result<(RequestHead, M), DecodeError> {

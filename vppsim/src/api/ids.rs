@@ -51,6 +51,17 @@ const FIRST_SHUFFLED: u16 = 19;
 /// Between the shuffled ids of one seed and those of the next.
 const MOST_SHIFT: u64 = 1000;
 
+/// The names of the requests known here, without their CRCs.
+pub fn request_names() -> impl Iterator<Item = &'static str> {
+    let names = RECORDED.iter().map(|(name_crc, _)| without_crc(name_crc));
+    names.filter(|name| !name.ends_with("_reply") && !name.ends_with("_details"))
+}
+
+/// A message's name without its CRC, which is 8 digits behind an underscore.
+pub(super) fn without_crc(name_crc: &'static str) -> &'static str {
+    name_crc.rsplit_once('_').map_or(name_crc, |(name, _)| name)
+}
+
 /// The message table of a simulated VPP.
 #[derive(Debug, Clone)]
 pub struct MessageIds {

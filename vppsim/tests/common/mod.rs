@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 use vppapi::client::{Client, ConnectOptions};
@@ -54,6 +55,24 @@ impl Vppsim {
 
     pub(crate) fn stats(&self) -> PathBuf {
         self.run_dir.join("stats.sock")
+    }
+
+    /// Sends a command to the control socket and tells the answer.
+    pub(crate) async fn control(&self, command: &str) -> String {
+        let exchange = async {
+            let mut stream = BufReader::new(UnixStream::connect(self.run_dir.join("control.sock")).await?);
+            stream.write_all(format!("{command}\n").as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_line(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        soon(exchange).await.unwrap().trim_end().to_owned()
+    }
+
+    /// Sends a command that must succeed; tells the answer behind its "ok".
+    pub(crate) async fn told(&self, command: &str) -> String {
+        let answer = self.control(command).await;
+        answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{command}: {answer}")).to_owned()
     }
 
     pub(crate) fn pid(&self) -> u32 {

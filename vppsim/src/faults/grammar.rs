@@ -1,0 +1,277 @@
+//! The text in which faults are written: one command a line, words between blanks.
+//!
+//! `ACTION [MESSAGE] [client NAME] [vip ADDRESS] [port PORT] [as ADDRESS] [nth N | from N | count N | always]`, where
+//! the parts after the action may stand in any order, each at most once. What was parsed prints itself so that
+//! it parses to the same again.
+
+mod words;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use self::words::Words;
+use super::{Action, Fault, FaultNumber, Filter, Window, can_fail};
+use crate::api::request_names;
+
+/// Longest delay or pause. Longer ones are meant as a hang.
+pub const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Set a fault.
+    Set(Fault),
+    /// VPP hangs from now on.
+    Hang,
+    /// VPP goes on after a hang.
+    Resume,
+    /// Wait until a fault has befallen a request.
+    Wait(FaultNumber),
+    /// End one fault, or all there are and the hang too.
+    Clear(Option<FaultNumber>),
+    /// Tell what is set.
+    List,
+    /// Tell all commands, or the form of one.
+    Help(Option<&'static Form>),
+}
+
+/// A command's name and form.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Its first word.
+    pub name: &'static str,
+    /// What follows.
+    pub arguments: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const LIMITS: &str =
+    "[MESSAGE] [client NAME] [vip ADDRESS] [port PORT] [as ADDRESS] [nth N | from N | count N | always]";
+
+/// All commands.
+pub const FORMS: &[Form] = &[
+    Form {
+        name: "delay",
+        arguments: "TIME LIMITS",
+        meaning: "requests are carried out at once and answered late",
+    },
+    Form { name: "lose", arguments: "LIMITS", meaning: "requests are neither carried out nor answered" },
+    Form { name: "mute", arguments: "LIMITS", meaning: "requests are carried out and not answered" },
+    Form {
+        name: "fail",
+        arguments: "retval CODE LIMITS",
+        meaning: "requests are not carried out, and answered with CODE (-128 to -1)",
+    },
+    Form {
+        name: "close",
+        arguments: "LIMITS",
+        meaning: "requests are not carried out; the connection that they came by is closed",
+    },
+    Form {
+        name: "cut",
+        arguments: "LIMITS",
+        meaning: "requests are carried out; the connection is closed without an answer",
+    },
+    Form {
+        name: "hang",
+        arguments: "[LIMITS]",
+        meaning: "nothing is read or answered any more: at once, or with limits when such a request comes",
+    },
+    Form { name: "resume", arguments: "", meaning: "ends a hang; what has waited is carried out" },
+    Form { name: "wait", arguments: "NUMBER", meaning: "answered when fault NUMBER has befallen a request" },
+    Form { name: "clear", arguments: "[NUMBER]", meaning: "ends fault NUMBER, or all faults" },
+    Form { name: "list", arguments: "", meaning: "tells what is set, and what it has befallen so far" },
+    Form { name: "help", arguments: "[COMMAND]", meaning: "tells all commands, or the form of one" },
+];
+
+/// A line that is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrammarError {
+    /// A word that does not fit.
+    #[error("{found:?} found, expected {expected}")]
+    Unexpected {
+        /// The word.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// The line ended early.
+    #[error("the line ends where {0} is expected")]
+    Missing(String),
+    /// A part was given twice.
+    #[error("{0:?} is given twice, expected once at most")]
+    Twice(&'static str),
+    /// The message cannot fail.
+    #[error("{0} has no return value to fail with; lose or mute it")]
+    CannotFail(&'static str),
+}
+
+impl Form {
+    /// The whole form in a line.
+    pub fn line(&self) -> String {
+        let arguments = self.arguments.replace("[LIMITS]", LIMITS).replace("LIMITS", LIMITS);
+        let blank = if arguments.is_empty() { "" } else { " " };
+        format!("{}{blank}{arguments}: {}", self.name, self.meaning)
+    }
+
+    fn find(name: &str) -> Option<&'static Self> {
+        FORMS.iter().find(|form| form.name == name)
+    }
+}
+
+/// The names of all commands, for messages.
+pub fn names() -> String {
+    FORMS.iter().map(|form| form.name).collect::<Vec<_>>().join(", ")
+}
+
+impl Command {
+    /// Whether it sets a fault, rather than end or tell some.
+    pub fn sets_fault(&self) -> bool {
+        matches!(self, Self::Set(_) | Self::Hang)
+    }
+}
+
+impl FromStr for Command {
+    type Err = GrammarError;
+
+    fn from_str(line: &str) -> Result<Self, GrammarError> {
+        let mut words = Words::new(line);
+        let command = match words.next(format_args!("a command of {}", names()))? {
+            "delay" => {
+                let time = words.time()?;
+                Self::Set(limited(Action::Delay(time), &mut words)?)
+            }
+            "lose" => Self::Set(limited(Action::Lose, &mut words)?),
+            "mute" => Self::Set(limited(Action::Mute, &mut words)?),
+            "fail" => {
+                words.keyword("retval")?;
+                let code = words.number("a return value from -128 to -1", -128..=-1)?;
+                Self::Set(limited(Action::Fail(code), &mut words)?)
+            }
+            "close" => Self::Set(limited(Action::Close, &mut words)?),
+            "cut" => Self::Set(limited(Action::Cut, &mut words)?),
+            "hang" if words.is_at_end() => Self::Hang,
+            "hang" => Self::Set(limited(Action::Hang, &mut words)?),
+            "resume" => Self::Resume,
+            "wait" => Self::Wait(words.number("the number of a fault", 1..=u64::MAX)?),
+            "clear" if words.is_at_end() => Self::Clear(None),
+            "clear" => Self::Clear(Some(words.number("the number of a fault", 1..=u64::MAX)?)),
+            "list" => Self::List,
+            "help" if words.is_at_end() => Self::Help(None),
+            "help" => {
+                let name = words.next("a command")?;
+                Self::Help(Some(Form::find(name).ok_or_else(|| unexpected(name, &names()))?))
+            }
+            // What one is tempted to write.
+            "drop" => {
+                return Err(unexpected(
+                    "drop",
+                    "lose (not carried out, not answered) or mute (carried out, not answered)",
+                ));
+            }
+            other => return Err(unexpected(other, &format!("one of {}", names()))),
+        };
+        words.end()?;
+        Ok(command)
+    }
+}
+
+fn unexpected(found: &str, expected: &str) -> GrammarError {
+    GrammarError::Unexpected { found: found.to_owned(), expected: expected.to_owned() }
+}
+
+/// An action with its filter and window: all the rest of the line.
+fn limited(action: Action, words: &mut Words<'_>) -> Result<Fault, GrammarError> {
+    let mut filter = Filter::default();
+    let mut window = None;
+    const COUNT: &str = "a count from 1 on";
+    while let Some(word) = words.take() {
+        match word {
+            "client" => put(&mut filter.client, "client", words.next("a client's name")?.to_owned())?,
+            "vip" => put(&mut filter.vip, "vip", words.address("the VIP's address")?)?,
+            "as" => put(&mut filter.server, "as", words.address("the application server's address")?)?,
+            "port" => put(&mut filter.port, "port", words.number("a port from 0 to 65535", 0..=u16::MAX)?)?,
+            "nth" => put(&mut window, "nth", Window::nth(words.number(COUNT, 1..=u64::MAX)?))?,
+            "from" => {
+                let first = words.number(COUNT, 1..=u64::MAX)?;
+                put(&mut window, "from", Window { first, last: None })?;
+            }
+            "count" => {
+                let last = words.number(COUNT, 1..=u64::MAX)?;
+                put(&mut window, "count", Window { first: 1, last: Some(last) })?;
+            }
+            "always" => put(&mut window, "always", Window::ALWAYS)?,
+            other => put(&mut filter.message, "MESSAGE", message(other)?)?,
+        }
+    }
+    match (&action, filter.message) {
+        (Action::Fail(_), Some(name)) if !can_fail(name) => Err(GrammarError::CannotFail(name)),
+        _ => Ok(Fault { action, filter, window: window.unwrap_or(Window::ALWAYS) }),
+    }
+}
+
+fn put<T>(place: &mut Option<T>, name: &'static str, value: T) -> Result<(), GrammarError> {
+    match place.replace(value) {
+        Some(_) => Err(GrammarError::Twice(name)),
+        None => Ok(()),
+    }
+}
+
+fn message(word: &str) -> Result<&'static str, GrammarError> {
+    request_names().find(|name| *name == word).ok_or_else(|| {
+        let names = request_names().collect::<Vec<_>>().join(", ");
+        unexpected(
+            word,
+            &format!(
+                "client, vip, port, as, nth, from, count, always, or a message without its CRC: {names}"
+            ),
+        )
+    })
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.action, self.filter)?;
+        match self.window {
+            // Alone, "hang" would be the command that takes effect at once.
+            Window::ALWAYS => f.write_str(" always"),
+            Window { first, last: Some(last) } if first == last => write!(f, " nth {first}"),
+            Window { first: 1, last: Some(last) } => write!(f, " count {last}"),
+            Window { first, .. } => write!(f, " from {first}"),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delay(time) => write!(f, "delay {}ms", time.as_millis()),
+            Self::Lose => f.write_str("lose"),
+            Self::Mute => f.write_str("mute"),
+            Self::Fail(retval) => write!(f, "fail retval {retval}"),
+            Self::Close => f.write_str("close"),
+            Self::Cut => f.write_str("cut"),
+            Self::Hang => f.write_str("hang"),
+        }
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut part = |name: &str, value: Option<&dyn fmt::Display>| match value {
+            Some(value) => write!(f, " {name}{value}"),
+            None => Ok(()),
+        };
+        fn shown<T: fmt::Display>(value: &Option<T>) -> Option<&dyn fmt::Display> {
+            value.as_ref().map(|value| value as &dyn fmt::Display)
+        }
+        part("", shown(&self.message))?;
+        part("client ", shown(&self.client))?;
+        part("vip ", shown(&self.vip))?;
+        part("port ", shown(&self.port))?;
+        part("as ", shown::<IpAddr>(&self.server))
+    }
+}

@@ -1,0 +1,214 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use proptest::option;
+use proptest::prelude::*;
+
+use super::grammar::{Command, FORMS};
+use super::{Action, Fault, FaultSet, Filter, MOST_FAULTS, Subject, Window, can_fail};
+use crate::api::request_names;
+
+fn fault(text: &str) -> Fault {
+    match text.parse().unwrap_or_else(|error| panic!("{text}: {error}")) {
+        Command::Set(fault) => fault,
+        other => panic!("{text} is {other:?}"),
+    }
+}
+
+fn error(text: &str) -> String {
+    text.parse::<Command>().expect_err(text).to_string()
+}
+
+const WEIGHT: Subject<'static> =
+    Subject { message: Some("lb_as_set_weight"), client: "agent", vip: None, port: None, server: None };
+const DUMP: Subject<'static> = Subject { message: Some("lb_vip_dump"), ..WEIGHT };
+
+#[test]
+fn commands_mean_what_they_say() {
+    assert_eq!(fault("delay 200ms"), Fault::new(Action::Delay(Duration::from_millis(200))));
+    let filter = Filter { message: Some("lb_add_del_as_v2"), ..Filter::default() };
+    let nth = Fault { action: Action::Lose, filter: filter.clone(), window: Window::nth(3) };
+    assert_eq!(fault("lose lb_add_del_as_v2 nth 3"), nth);
+    assert_eq!(fault("  lose\tnth 3   lb_add_del_as_v2 "), nth);
+    let filter = Filter {
+        client: Some("agent".to_owned()),
+        vip: Some("192.0.2.1".parse().unwrap()),
+        port: Some(80),
+        server: Some("2001:db8::7".parse().unwrap()),
+        ..filter
+    };
+    let all = Fault { action: Action::Fail(-6), filter, window: Window { first: 1, last: Some(2) } };
+    let text = "fail retval -6 lb_add_del_as_v2 client agent vip 192.0.2.1 port 80 as 2001:db8::7 count 2";
+    assert_eq!(fault(text), all);
+    assert_eq!(all.to_string(), text);
+    assert_eq!("hang".parse(), Ok(Command::Hang));
+    assert_eq!(fault("hang from 2").window, Window { first: 2, last: None });
+    assert_eq!("clear".parse(), Ok(Command::Clear(None)));
+    assert_eq!("clear 4".parse(), Ok(Command::Clear(Some(4))));
+}
+
+#[test]
+fn errors_tell_what_was_found_and_what_would_be_right() {
+    for (line, expected) in [
+        ("", "the line ends where a command of delay, lose,"),
+        ("dela 5ms", "\"dela\" found, expected one of delay, lose,"),
+        ("drop nth 3", "\"drop\" found, expected lose (not carried out"),
+        ("delay", "the line ends where a time as 200ms"),
+        ("delay 5", "\"5\" found, expected a time as 200ms or 5s"),
+        ("delay 3601s", "at most an hour"),
+        ("delay 99999999999999999999s", "at most an hour"),
+        ("fail -6", "\"-6\" found, expected retval"),
+        ("fail retval 0", "\"0\" found, expected a return value from -128 to -1"),
+        ("fail retval -6 lb_vip_dump", "lb_vip_dump has no return value"),
+        ("fail retval -6 sockclnt_create", "lose or mute it"),
+        ("lose lb_as_set_weight_2d89bdbd", "or a message without its CRC: api_versions,"),
+        ("lose lb_conf lb_conf", "\"MESSAGE\" is given twice"),
+        ("lose nth 1 nth 2", "\"nth\" is given twice"),
+        ("lose nth 1 count 2", "\"count\" is given twice"),
+        ("lose nth 0", "\"0\" found, expected a count from 1 on"),
+        ("lose as 10.0.0.256", "\"10.0.0.256\" found, expected the application server's address"),
+        ("lose port 65536", "a port from 0 to 65535"),
+        ("resume now", "\"now\" found, expected the end of the line"),
+        ("clear one", "\"one\" found, expected the number of a fault"),
+        ("help halp", "\"halp\" found, expected delay, lose,"),
+    ] {
+        let error = error(line);
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn every_form_is_a_command() {
+    for form in FORMS {
+        assert_eq!(format!("help {}", form.name).parse(), Ok(Command::Help(Some(form))));
+        let found = form.name.parse::<Command>();
+        assert!(!found.is_err_and(|error| error.to_string().contains("found")), "{}", form.name);
+    }
+}
+
+#[test]
+fn a_window_counts_the_requests_that_are_meant() {
+    for (text, hit) in [
+        ("lose lb_as_set_weight", "xxxxxx"),
+        ("lose lb_as_set_weight always", "xxxxxx"),
+        ("lose lb_as_set_weight nth 3", "  x   "),
+        ("lose lb_as_set_weight count 2", "xx    "),
+        ("lose lb_as_set_weight from 5", "    xx"),
+    ] {
+        let mut faults = FaultSet::default();
+        let number = faults.add(fault(text)).unwrap();
+        let befallen = (0..6).map(|_| {
+            assert!(faults.judge(&DUMP).is_harmless());
+            if faults.judge(&WEIGHT).is_harmless() { ' ' } else { 'x' }
+        });
+        assert_eq!(befallen.collect::<String>(), hit, "{text}");
+        let set = faults.get(number).unwrap();
+        assert_eq!((set.seen, set.hits), (6, hit.matches('x').count() as u64));
+        assert_eq!(set.is_spent(), set.fault.window.last.is_some());
+    }
+}
+
+#[test]
+fn the_first_fault_wins_and_delays_add_up() {
+    let mut faults = FaultSet::default();
+    for text in ["delay 5ms", "close nth 2", "lose", "delay 1s lb_as_set_weight"] {
+        faults.add(fault(text)).unwrap();
+    }
+    let first = faults.judge(&WEIGHT);
+    assert_eq!((first.delay, first.action), (Duration::from_millis(1005), Some(Action::Lose)));
+    assert_eq!(faults.judge(&DUMP).action, Some(Action::Close));
+    let hits: Vec<_> = faults.iter().map(|set| (set.seen, set.hits)).collect();
+    assert_eq!(hits, [(2, 2), (2, 1), (2, 1), (1, 1)]);
+}
+
+#[test]
+fn a_failure_passes_by_what_has_no_return_value() {
+    let mut faults = FaultSet::default();
+    faults.add(fault("fail retval -6 nth 1")).unwrap();
+    assert!(faults.judge(&DUMP).is_harmless());
+    assert!(faults.judge(&Subject { message: None, ..WEIGHT }).is_harmless());
+    assert_eq!(faults.judge(&WEIGHT).action, Some(Action::Fail(-6)));
+}
+
+#[test]
+fn the_spent_make_room_and_the_others_do_not() {
+    let mut faults = FaultSet::default();
+    for _ in 0..MOST_FAULTS {
+        faults.add(fault("delay 1ms nth 1")).unwrap();
+    }
+    faults.add(fault("lose")).unwrap_err();
+    faults.judge(&WEIGHT);
+    let number = faults.add(fault("lose")).unwrap();
+    assert_eq!(faults.iter().count(), MOST_FAULTS);
+    assert!(faults.get(1).is_none());
+    assert!(faults.remove(number));
+    assert!(!faults.remove(number));
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        (0..3_600_000_u64).prop_map(|millis| Action::Delay(Duration::from_millis(millis))),
+        Just(Action::Lose),
+        Just(Action::Mute),
+        (-128..=-1).prop_map(Action::Fail),
+        Just(Action::Close),
+        Just(Action::Cut),
+        Just(Action::Hang),
+    ]
+}
+
+fn filters() -> impl Strategy<Value = Filter> {
+    let names: Vec<_> = request_names().filter(|name| can_fail(name)).collect();
+    let parts = (
+        option::of(proptest::sample::select(names)),
+        option::of("[a-z-]{1,9}"),
+        option::of(any::<IpAddr>()),
+        option::of(any::<u16>()),
+        option::of(any::<IpAddr>()),
+    );
+    parts.prop_map(|(message, client, vip, port, server)| Filter { message, client, vip, port, server })
+}
+
+fn windows() -> impl Strategy<Value = Window> {
+    prop_oneof![
+        Just(Window::ALWAYS),
+        (1..u64::MAX).prop_map(Window::nth),
+        (1..u64::MAX).prop_map(|first| Window { first, last: None }),
+        (1..u64::MAX).prop_map(|last| Window { first: 1, last: Some(last) }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_fault_prints_itself_as_what_it_is_parsed_from(
+        action in actions(), filter in filters(), window in windows(),
+    ) {
+        let written = Fault { action, filter, window };
+        prop_assert_eq!(fault(&written.to_string()), written);
+    }
+
+    #[test]
+    fn any_line_is_a_command_or_an_error_with_a_text(line in "\\PC*") {
+        if let Err(error) = line.parse::<Command>() {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn any_words_of_the_grammar_too(
+        words in prop::collection::vec(
+            prop::sample::select(vec![
+                "delay", "lose", "fail", "retval", "-6", "hang", "clear", "wait", "help", "5ms", "18446744073709551616",
+                "nth", "from", "count", "always", "vip", "as", "client", "port", "192.0.2.1", "::1", "lb_conf", "80",
+            ]),
+            0..9,
+        ),
+    ) {
+        let line = words.join(" ");
+        match line.parse::<Command>() {
+            Ok(Command::Set(set)) => prop_assert_eq!(fault(&set.to_string()), set),
+            Ok(_) => {}
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+}
