@@ -23,6 +23,8 @@ pub struct Syncer<P> {
     mirror: Mirror,
     /// Whether the mirror is known to be wrong, so that the next sync must read.
     stale: bool,
+    /// VIPs outside the policy, as they were last told in the log.
+    foreign: Vec<VipKey>,
 }
 
 /// Why a read or a sync came to nothing.
@@ -46,7 +48,7 @@ impl<P: Plugin> Syncer<P> {
     /// When the connection breaks, or VPP is changed too fast to be read.
     pub async fn start(plugin: P, policy: Arc<Policy>) -> Result<Self, SyncError> {
         let mirror = read(&plugin, None).await?;
-        Ok(Self { plugin, policy, mirror, stale: false })
+        Ok(Self { plugin, policy, mirror, stale: false, foreign: Vec::new() })
     }
 
     /// The plugin.
@@ -83,7 +85,13 @@ impl<P: Plugin> Syncer<P> {
     pub async fn sync_all(&mut self, wanted: &Wanted) -> Result<SyncReport, SyncError> {
         let mut report = SyncReport::default();
         self.reread(&mut report).await?;
-        self.sync(report, |mirror, policy| plan_all(wanted, mirror, policy)).await
+        let report = self.sync(report, |mirror, policy| plan_all(wanted, mirror, policy)).await?;
+        if self.foreign != report.foreign {
+            let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
+            info!(?vips, policy = self.policy.source, "VIPs outside the policy: left alone");
+            self.foreign.clone_from(&report.foreign);
+        }
+        Ok(report)
     }
 
     /// Reads what an operator wants to see.

@@ -5,12 +5,22 @@
 
 mod common;
 
-use common::{Agent, context, hello, soon, spec};
-use maglev_dpagent::server::{MOST_CONNECTIONS, MOST_REQUESTS};
-use maglev_protocol::{AgentError, BrainHello, Demands, LbConfSpec, PROTOCOL_VERSION};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Agent, Bench, POLICY, context, hello, hello_as, soon, spec, within};
+use futures::StreamExt;
+use maglev_dpagent::server::{Gate, Listener, MOST_CONNECTIONS, MOST_REQUESTS, MOST_VPP_CALLS};
+use maglev_dpagent::{policy, server, vpp};
+use maglev_protocol::{
+    AgentClient, AgentError, BrainHello, Demands, LbConfSpec, PROTOCOL_VERSION, ServerSpec, VipKey, VipSpec,
+};
 use tarpc::client::RpcError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
+use vppapi::messages::LbAddDelVipV2;
+use vppapi::types::{self, VipId};
 
 #[tokio::test]
 async fn a_brain_of_another_protocol_is_refused_and_may_not_write() {
@@ -148,11 +158,8 @@ async fn another_user_is_refused() {
     let stop = CancellationToken::new();
     let policy = Arc::new(policy::parse(POLICY, "policy.yaml").unwrap());
     let missing = directory.path().join("none");
-    let options = vpp::Options {
-        api_socket: missing.clone(),
-        stats_socket: missing,
-        policy: Arc::clone(&policy),
-    };
+    let options =
+        vpp::Options { api_socket: missing.clone(), stats_socket: missing, policy: Arc::clone(&policy) };
     let (vpp, task) = vpp::start(options, stop.clone());
     let somebody_else = nix::unistd::geteuid().as_raw() + 1;
     let gate = Gate { brain_user: somebody_else, policy };
@@ -218,14 +225,21 @@ async fn what_the_policy_does_not_allow_is_refused_and_never_sent() {
     let told: Vec<_> = report.errors().map(|(key, error)| (*key, error.step.as_str())).collect();
     let own = spec(443, &[]).key;
     assert_eq!(told, [(own, "give server 172.16.0.1 weight 1"), (strange, "program the VIP")]);
-    assert_eq!(bench.vpp.vips(), [("192.0.2.1/32 tcp/443".to_owned(), [(common::server(1), 1)].into())].into());
+    assert_eq!(
+        bench.vpp.vips(),
+        [("192.0.2.1/32 protocol 6 port 443".to_owned(), [(common::server(1), 1)].into())].into()
+    );
 }
 
 #[tokio::test]
 async fn vips_of_somebody_else_are_left_alone_and_reported() {
     let bench = Bench::start().await;
     let by_hand = bench.vpp.client(bench.path()).await;
-    let vip = VipId { prefix: types::Prefix { address: [203, 0, 113, 1].into(), length: 32 }, protocol: 6, port: 80 };
+    let vip = VipId {
+        prefix: types::Prefix { address: [203, 0, 113, 1].into(), length: 32 },
+        protocol: 6,
+        port: 80,
+    };
     by_hand.call(LbAddDelVipV2::gre(vip, types::Encap::Gre4, 1024)).await.unwrap();
     let report = soon(bench.client.sync_all(context(), Vec::new(), Vec::new())).await.unwrap().unwrap();
     assert_eq!(report.foreign, [VipKey::port([203, 0, 113, 1].into(), 6, 80)]);
@@ -251,10 +265,11 @@ async fn requests_beyond_the_rate_wait() {
 #[tokio::test]
 async fn calls_to_vpp_beyond_the_limit_are_refused() {
     let bench = Bench::start().await;
-    bench.vpp.hang();
+    bench.vpp.host.hang();
     let calls = (0..=MOST_VPP_CALLS).map(|_| bench.client.lb_state(context()));
     let mut calls: futures::stream::FuturesUnordered<_> = calls.collect();
     let first = soon(calls.next()).await.unwrap().unwrap();
-    let too_many = AgentError::TooMany { what: "calls to VPP at once".to_owned(), most: MOST_VPP_CALLS as u64 };
+    let too_many =
+        AgentError::TooMany { what: "calls to VPP at once".to_owned(), most: MOST_VPP_CALLS as u64 };
     assert_eq!(first, Err(too_many));
 }

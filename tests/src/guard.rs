@@ -20,6 +20,7 @@ use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::stack::POLICY;
 use crate::{binaries, wait};
 
 /// Hidden subcommand of the demo that is the guard.
@@ -151,6 +152,8 @@ fn runs(pid: i32) -> bool {
 async fn remove_vips(vpp_run_dir: &Path) -> anyhow::Result<usize> {
     let directory = tempfile::Builder::new().prefix("maglev-guard-").tempdir()?;
     let socket = directory.path().join("dpagent.sock");
+    let policy = directory.path().join("policy.yaml");
+    std::fs::write(&policy, POLICY).context("cannot write the agent's policy")?;
     let mut agent = tokio::process::Command::new(binaries::program("maglev-dpagent")?)
         .arg("--api-socket")
         .arg(vpp_run_dir.join("api.sock"))
@@ -158,6 +161,8 @@ async fn remove_vips(vpp_run_dir: &Path) -> anyhow::Result<usize> {
         .arg(vpp_run_dir.join("stats.sock"))
         .arg("--listen")
         .arg(&socket)
+        .arg("--policy")
+        .arg(&policy)
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::null())

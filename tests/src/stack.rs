@@ -18,6 +18,12 @@ use crate::{binaries, maglevc, wait};
 /// Names a directory with the sockets of a VPP that runs already, to be used instead of the simulator.
 pub const VPP_RUN_DIR: &str = "MAGLEV_VPP_RUN_DIR";
 
+/// What the agents of tests and demo may program.
+pub const POLICY: &str = "\
+vips: [127.90.0.0/16]
+servers: [127.0.0.0/8]
+ping: [127.0.0.0/8]
+";
 /// The address of the VIP.
 pub const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 90, 0, 1));
 
@@ -151,8 +157,14 @@ impl Stack {
         let mut command = self.command("maglev-dpagent")?;
         command.arg("--api-socket").arg(self.vpp_run_dir.join("api.sock"));
         command.arg("--stats-socket").arg(self.vpp_run_dir.join("stats.sock"));
-        command.arg("--listen").arg(self.agent_socket());
+        command.arg("--listen").arg(self.agent_socket()).arg("--policy").arg(self.policy());
+        std::fs::write(self.policy(), POLICY).context("cannot write the agent's policy")?;
         self.spawn("dpagent", command)
+    }
+
+    /// The agent's policy.
+    pub fn policy(&self) -> PathBuf {
+        self.directory.join("policy.yaml")
     }
 
     /// Starts the brain.

@@ -10,8 +10,8 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{
-    AgentClient, AgentError, AgentHello, BrainHello, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo,
-    VppState,
+    AgentClient, AgentError, AgentHello, BrainHello, Demands, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec,
+    VppInfo, VppState,
 };
 use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
@@ -79,8 +79,15 @@ pub(super) async fn run(
     events: &mpsc::Sender<AgentEvent>,
     questions: &mut mpsc::Receiver<Read>,
 ) -> End {
-    let mut session =
-        Session { client, events, acknowledged: BTreeMap::new(), known: BTreeSet::new(), full_sync: None };
+    let mut session = Session {
+        client,
+        events,
+        acknowledged: BTreeMap::new(),
+        known: BTreeSet::new(),
+        full_sync: None,
+        writer: None,
+        foreign: Vec::new(),
+    };
     match session.run(hello.vpp, wanted, questions).await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -97,6 +104,10 @@ struct Session<'a> {
     known: BTreeSet<VipKey>,
     /// When to compare everything with VPP; `None` while VPP is away.
     full_sync: Option<Instant>,
+    /// The other brain that writes to VPP, as the agent named it last.
+    writer: Option<u64>,
+    /// VIPs that the agent leaves alone, as it named them last.
+    foreign: Vec<VipKey>,
 }
 
 impl Session<'_> {
@@ -200,6 +211,11 @@ impl Session<'_> {
                 for drift in &report.drift {
                     warn!(%drift, "VPP was not as it was left");
                 }
+                if self.foreign != report.foreign {
+                    let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
+                    info!(?vips, "VIPs outside the agent's policy: left alone");
+                    self.foreign.clone_from(&report.foreign);
+                }
                 self.synced(specs, report).await
             }
             Err(error) => self.failed(specs, error).await,
@@ -216,7 +232,8 @@ impl Session<'_> {
         let client = self.client;
         let mut syncs = futures::stream::iter(stale)
             .map(|spec| async move {
-                let result = flatten(client.sync_vip(within(CALL), VipSpec::clone(&spec)).await);
+                let result = client.sync_vip(within(CALL), VipSpec::clone(&spec), Demands::default());
+                let result = flatten(result.await);
                 (spec, result)
             })
             .buffer_unordered(SYNCS_IN_FLIGHT);
@@ -231,6 +248,9 @@ impl Session<'_> {
     }
 
     async fn synced(&mut self, specs: Vec<Arc<VipSpec>>, report: SyncReport) -> Result<(), End> {
+        if self.writer.take().is_some() {
+            info!("the other brain is gone: this one writes to VPP now");
+        }
         let refused: BTreeSet<VipKey> = report.errors().map(|(key, _)| *key).collect();
         for spec in &specs {
             if refused.contains(&spec.key) {
@@ -251,7 +271,15 @@ impl Session<'_> {
         if let CallError::Away(_) = error {
             return Err(error.into());
         }
-        warn!(%error, "sync failed");
+        match &error {
+            // The same refusal every second is worth one line.
+            CallError::Agent(AgentError::AnotherWriter { instance, .. }) => {
+                if self.writer.replace(*instance) != Some(*instance) {
+                    warn!(%error, "VPP is not ours to write; waiting");
+                }
+            }
+            _ => warn!(%error, "sync failed"),
+        }
         for spec in &specs {
             self.acknowledged.remove(&spec.key);
         }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use futures::StreamExt;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, BrainHello, ConfReport, LbConf, LbConfSpec, PROTOCOL_VERSION, ServerSpec,
-    VipKey, VppState,
+    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, LbConf, LbConfSpec, PROTOCOL_VERSION,
+    ServerSpec, VipKey, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -33,6 +33,8 @@ struct FakeAgent {
     protocol: u32,
     /// Answers syncs with an error while it is set.
     failing: Arc<Mutex<bool>>,
+    /// Says that another brain writes while it is set.
+    another_writes: Arc<Mutex<bool>>,
     /// Refuses the settings while it is set.
     refusing_conf: Arc<Mutex<bool>>,
 }
@@ -53,7 +55,7 @@ impl Agent for FakeAgent {
         Ok(AgentHello { protocol: self.protocol, version: "9.9".into(), instance: 1, vpp })
     }
 
-    async fn sync_vip(self, _: Context, wanted: VipSpec) -> Result<SyncReport, AgentError> {
+    async fn sync_vip(self, _: Context, wanted: VipSpec, _: Demands) -> Result<SyncReport, AgentError> {
         self.answer(Call::Vip(wanted.key))
     }
 
@@ -68,6 +70,14 @@ impl Agent for FakeAgent {
 
     async fn lb_conf(self, _: Context, _: LbConfSpec) -> Result<ConfReport, AgentError> {
         self.calls.lock().unwrap().push(Call::Conf);
+        if *self.another_writes.lock().unwrap() {
+            return Err(AgentError::AnotherWriter {
+                version: "1.0".into(),
+                instance: 7,
+                pid: None,
+                seconds: 1,
+            });
+        }
         if *self.refusing_conf.lock().unwrap() {
             return Err(AgentError::Refused { step: "set".into(), code: -1, meaning: "test".into() });
         }
@@ -174,6 +184,7 @@ impl Bench {
             vpp: vpp_seen,
             protocol,
             failing: Arc::default(),
+            another_writes: Arc::default(),
             refusing_conf: Arc::default(),
         };
         let server = serve(&socket, agent.clone());
@@ -283,6 +294,26 @@ async fn failed_sync_is_followed_by_a_full_one() {
     let synced = bench.synced().await;
     assert!(matches!(synced, AgentEvent::Synced { result: Ok(_), .. }));
     assert_eq!(bench.calls(), [Call::Vip(key(1)), Call::Conf, all(&[key(1)], &[])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_brain_waits_for_the_first_and_then_syncs_everything() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    bench.calls();
+    *bench.agent.another_writes.lock().unwrap() = true;
+    bench.vpp.send_replace(connected(2));
+    for _ in 0..3 {
+        let refused = bench.synced().await;
+        assert!(
+            matches!(&refused, AgentEvent::Synced { result: Err(reason), .. } if reason.contains("another brain writes")),
+            "{refused:?}"
+        );
+    }
+    *bench.agent.another_writes.lock().unwrap() = false;
+    let synced = bench.synced().await;
+    assert!(matches!(synced, AgentEvent::Synced { result: Ok(_), .. }));
+    assert_eq!(bench.calls(), [Call::Conf, Call::Conf, Call::Conf, Call::Conf, all(&[key(1)], &[])]);
 }
 
 #[tokio::test]
