@@ -2,11 +2,12 @@
 
 mod model;
 mod properties;
+mod storms;
 
 use std::collections::BTreeMap;
 
 use futures::FutureExt;
-use maglev_protocol::{Change, Encap, ServerSpec, VipKey};
+use maglev_protocol::{Change, Encap, ServerSpec};
 
 use super::*;
 use crate::apply::BURST;

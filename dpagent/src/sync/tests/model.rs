@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use maglev_protocol::{Encap, VipKey, VipSpec};
 
 use crate::apply::{Answer, Lost, Plugin};
 use crate::cli_text::{TextServer, TextVip};
 use crate::mirror::{Mirror, MirrorVip};
+use crate::policy::Policy;
 use crate::read::{Dumps, ServerRow, VipRow};
 use crate::step::{Step, Write};
 
@@ -54,6 +55,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Of a sync that shall bring VPP from one state to another.
     pub(crate) fn new(wanted: &[VipSpec], keep: &BTreeSet<VipKey>, actual: &Mirror) -> Self {
         let mut rules = Self { untouched: keep.clone(), ..Self::default() };
         for spec in wanted {
@@ -71,9 +73,28 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// The VIP may be made anew, on demand.
+    pub(crate) fn but_for(mut self, vip: &VipKey) -> Self {
+        self.forget(vip);
+        self
+    }
+
+    /// Nothing is known of this VIP any more.
+    fn forget(&mut self, vip: &VipKey) {
+        self.serving.remove(vip);
+        self.staying.retain(|(key, _)| key != vip);
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     vips: Vec<Vip>,
+    /// What must never be overstepped, if there is one.
+    policy: Option<Arc<Policy>>,
+    /// VIPs that somebody else has written to since they were last read: an agent that does not know of it cannot
+    /// keep the rules for them.
+    tainted: BTreeSet<VipKey>,
     rules: Rules,
     faults: BTreeMap<usize, Fault>,
     writes: Vec<Write>,
@@ -98,7 +119,14 @@ impl Model {
 
     /// Somebody else's write, not counted and not judged.
     pub(crate) fn foreign(&self, write: Write) -> Result<(), i32> {
-        self.0.lock().unwrap().carry_out(&write)
+        let mut state = self.0.lock().unwrap();
+        state.tainted.insert(write.vip);
+        state.carry_out(&write)
+    }
+
+    /// Has every write judged by a policy too.
+    pub(crate) fn watch(&self, policy: Arc<Policy>) {
+        self.0.lock().unwrap().policy = Some(policy);
     }
 
     /// Sets what the next writes are judged by and meet, and forgets earlier ones.
@@ -107,6 +135,7 @@ impl Model {
         (state.rules, state.faults) = (rules, faults);
         (state.reads, state.texts, state.broken) = (0, 0, false);
         state.writes.clear();
+        state.pointless.clear();
     }
 
     pub(crate) fn writes(&self) -> Vec<Write> {
@@ -211,7 +240,8 @@ impl State {
         if let Some(Fault::Foreign(foreign)) = &fault {
             // Whether it works does not matter; what it breaks is not ours.
             self.carry_out(foreign).ok();
-            self.rules = Rules::default();
+            self.tainted.insert(foreign.vip);
+            self.rules.forget(&foreign.vip);
         }
         let before = self.actual();
         let result = self.carry_out(write);
@@ -225,19 +255,29 @@ impl State {
 
     fn judge(&mut self, write: &Write, before: &Mirror) {
         let after = self.actual();
+        let known = !self.tainted.contains(&write.vip);
         let serves = |mirror: &Mirror| mirror.get(&write.vip).is_some_and(MirrorVip::serves);
-        if self.rules.serving.contains(&write.vip) && serves(before) && !serves(&after) {
+        if known && self.rules.serving.contains(&write.vip) && serves(before) && !serves(&after) {
             self.violations.push(format!("{write:?} left the VIP without a serving server"));
         }
         let gone = matches!(write.step, Step::RemoveServer { server, .. }
             if self.rules.staying.contains(&(write.vip, server)));
-        if gone {
+        if known && gone {
             self.violations.push(format!("{write:?} removed a server that is wanted"));
         }
         if self.rules.untouched.contains(&write.vip) {
             self.violations.push(format!("{write:?} touched a VIP that is to be kept"));
         }
-        if before == &after {
+        if let Some(policy) = &self.policy {
+            let (from, to) = write.step.weights();
+            let strange = write.step.server().filter(|server| !policy.allows_server(*server));
+            if !policy.allows_vip(&write.vip.prefix)
+                || strange.is_some() && to.unwrap_or(0) > from.unwrap_or(0)
+            {
+                self.violations.push(format!("{write:?} is not allowed"));
+            }
+        }
+        if before == &after && !matches!(write.step, Step::Flush { .. }) {
             self.pointless.push(*write);
         }
     }
@@ -256,6 +296,7 @@ impl Plugin for Model {
     async fn dumps(&self) -> Result<Dumps, Lost> {
         let mut state = self.0.lock().unwrap();
         state.reads += 1;
+        state.tainted.clear();
         let used = state.vips.iter().filter(|vip| vip.used);
         let vips = used.map(|vip| VipRow { key: vip.key, encap: vip.encap, table_length: vip.table_length });
         let servers = state.vips.iter().flat_map(|vip| {

@@ -22,11 +22,11 @@ const PREFIXES: [&str; 3] = ["192.0.2.1", "192.0.2.2", "2001:db8::1"];
 const GRE4: [&str; 4] = ["10.0.0.1", "10.0.0.2", "10.0.0.9", "10.0.0.10"];
 const GRE6: [&str; 3] = ["2001:db8:1::1", "2001:db8:1::2", "2001:db8:1::a"];
 
-fn address(text: &str) -> IpAddr {
+pub(super) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn key() -> impl Strategy<Value = VipKey> {
+pub(super) fn key() -> impl Strategy<Value = VipKey> {
     let kind = prop_oneof![Just(None), Just(Some((6, 80))), Just(Some((6, 443))), Just(Some((17, 53)))];
     (select(&PREFIXES[..]), kind).prop_map(|(prefix, kind)| match kind {
         None => VipKey::all_ports(address(prefix)),
@@ -34,11 +34,11 @@ fn key() -> impl Strategy<Value = VipKey> {
     })
 }
 
-fn weight() -> impl Strategy<Value = u8> {
+pub(super) fn weight() -> impl Strategy<Value = u8> {
     prop_oneof![3 => Just(0), 1 => Just(1), 1 => Just(50), 2 => Just(100)]
 }
 
-fn spec(key: VipKey, encap: Encap) -> impl Strategy<Value = VipSpec> {
+pub(super) fn spec(key: VipKey, encap: Encap) -> impl Strategy<Value = VipSpec> {
     let servers: &[_] = if encap == Encap::Gre4 { &GRE4 } else { &GRE6 };
     let server = select(servers).prop_map(address);
     let servers = btree_map(
@@ -58,7 +58,7 @@ fn spec(key: VipKey, encap: Encap) -> impl Strategy<Value = VipSpec> {
 }
 
 /// A set that VPP can have: one encapsulation a prefix, and either all ports or single ones.
-fn wanted() -> impl Strategy<Value = Vec<VipSpec>> {
+pub(super) fn wanted() -> impl Strategy<Value = Vec<VipSpec>> {
     let kinds = prop::sample::subsequence(vec![Some((6, 80)), Some((6, 443)), Some((17, 53)), None], 0..=3);
     let of_prefix = |prefix: &'static str| {
         (kinds.clone(), select(&[Encap::Gre4, Encap::Gre6][..])).prop_flat_map(move |(kinds, encap)| {
@@ -75,7 +75,7 @@ fn wanted() -> impl Strategy<Value = Vec<VipSpec>> {
 }
 
 /// Writes of somebody else, of which VPP takes what it takes. What they leave has ghosts in it.
-fn foreign() -> impl Strategy<Value = Write> {
+pub(super) fn foreign() -> impl Strategy<Value = Write> {
     let encap = select(&[Encap::Gre4, Encap::Gre6][..]);
     let server = || prop_oneof![4 => select(&GRE4[..]), 3 => select(&GRE6[..])].prop_map(address);
     let step = prop_oneof![
@@ -93,11 +93,11 @@ fn foreign() -> impl Strategy<Value = Write> {
     (key(), step).prop_map(|(vip, step)| Write { vip, step })
 }
 
-fn actual() -> impl Strategy<Value = Vec<Write>> {
+pub(super) fn actual() -> impl Strategy<Value = Vec<Write>> {
     vec(foreign(), 0..60)
 }
 
-fn refusals() -> impl Strategy<Value = BTreeMap<usize, Fault>> {
+pub(super) fn refusals() -> impl Strategy<Value = BTreeMap<usize, Fault>> {
     btree_map(0usize..30, select(&[-1, -6, -73, -81, -97][..]).prop_map(Fault::Refuse), 0..4)
 }
 
@@ -105,7 +105,7 @@ fn interference() -> impl Strategy<Value = BTreeMap<usize, Fault>> {
     btree_map(0usize..20, foreign().prop_map(Fault::Foreign), 0..4)
 }
 
-fn vpp(actual: Vec<Write>) -> Model {
+pub(super) fn vpp(actual: Vec<Write>) -> Model {
     let model = Model::default();
     for write in actual {
         // A random write that VPP refuses changes nothing.
@@ -115,11 +115,11 @@ fn vpp(actual: Vec<Write>) -> Model {
 }
 
 /// Nothing in the model waits.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().unwrap()
 }
 
-fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestCaseError> {
+pub(super) fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestCaseError> {
     for spec in wanted {
         let vip = actual.get(&spec.key);
         prop_assert!(vip.is_some(), "VIP {} is missing", spec.key);
@@ -133,7 +133,7 @@ fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestCaseError> {
 }
 
 /// The mirror is what VPP has, but for the indexes of VIPs that were just made.
-fn mirrored<P: Plugin>(syncer: &Syncer<P>, actual: &Mirror) -> Result<(), TestCaseError> {
+pub(super) fn mirrored<P: Plugin>(syncer: &Syncer<P>, actual: &Mirror) -> Result<(), TestCaseError> {
     let known = syncer.mirror().vips().iter().map(|(key, vip)| {
         let index = vip.index.or_else(|| actual.get(key).and_then(|vip| vip.index));
         (*key, MirrorVip { index, ..vip.clone() })
