@@ -1,0 +1,100 @@
+//! ICMP echo to thousands of targets at once, over one raw socket per address family.
+//!
+//! [`open`] needs `CAP_NET_RAW`; everything after it needs no privilege. [`Pinger::start`] makes one task, which sends,
+//! receives and watches the time for both families, and ends with the last [`Pinger`]. It may be aborted at any time:
+//! whoever then waits is told. [`packet`] and [`flight`] are pure; what counts as an answer stands in [`flight`].
+
+pub mod check;
+pub mod flight;
+pub mod packet;
+
+mod lane;
+mod meaning;
+mod random;
+mod socket;
+
+use std::io;
+
+use maglev_protocol::{EchoOutcome, EchoRequest};
+use tokio::task::JoinHandle;
+
+pub use check::EchoError;
+pub use flight::Ignored;
+use lane::{Decode, Lane, LaneLoop, lane};
+pub use socket::{Absent, OpenError, Sockets, open};
+use socket::{IcmpSocket, RawSocket};
+
+/// Requests in flight of each address family. Further ones are refused.
+pub const MOST_IN_FLIGHT: usize = 8192;
+
+/// Sends echo requests and waits for their answers.
+#[derive(Debug, Clone)]
+pub struct Pinger {
+    v4: Result<Lane, Absent>,
+    v6: Result<Lane, Absent>,
+}
+
+impl Pinger {
+    /// Starts the task, within a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch the sockets.
+    pub fn start(sockets: Sockets) -> io::Result<(Self, JoinHandle<()>)> {
+        let (v4, v4_loop) = family(sockets.v4, packet::decode_v4)?;
+        let (v6, v6_loop) = family(sockets.v6, packet::decode_v6)?;
+        let task = tokio::spawn(async move {
+            tokio::join!(run(v4_loop), run(v6_loop));
+        });
+        Ok((Self { v4, v6 }, task))
+    }
+
+    /// Asks a target and waits for what comes of it, at most for the request's timeout. Dropping the future gives the
+    /// request up and frees its place.
+    ///
+    /// # Errors
+    /// When the request makes no sense, or there is no place for it.
+    pub async fn echo(&self, request: EchoRequest) -> Result<EchoOutcome, EchoError> {
+        check::check(&request)?;
+        let lane = if request.target.is_ipv4() { &self.v4 } else { &self.v6 };
+        match lane {
+            Ok(lane) => lane.echo(request).await,
+            Err(absent) => Ok(EchoOutcome::NotSent { reason: absent.to_string() }),
+        }
+    }
+
+    /// Requests in flight, of both families together.
+    pub fn in_flight(&self) -> usize {
+        self.lanes().map(Lane::in_flight).sum()
+    }
+
+    /// Messages that ended no request, of both families together.
+    pub fn ignored(&self) -> Ignored {
+        self.lanes().map(Lane::ignored).fold(Ignored::default(), |sum, more| Ignored {
+            malformed: sum.malformed + more.malformed,
+            unknown: sum.unknown + more.unknown,
+            mismatched: sum.mismatched + more.mismatched,
+            unproven: sum.unproven + more.unproven,
+        })
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        [&self.v4, &self.v6].into_iter().flatten()
+    }
+}
+
+type Family = (Result<Lane, Absent>, Option<LaneLoop>);
+
+fn family(socket: Result<RawSocket, Absent>, decode: Decode) -> io::Result<Family> {
+    let socket = match socket {
+        Ok(socket) => IcmpSocket::new(socket)?,
+        Err(absent) => return Ok((Err(absent), None)),
+    };
+    let (lane, lane_loop) = lane(socket, decode);
+    Ok((Ok(lane), Some(lane_loop)))
+}
+
+async fn run(lane_loop: Option<LaneLoop>) {
+    if let Some(lane_loop) = lane_loop {
+        lane_loop.run().await;
+    }
+}

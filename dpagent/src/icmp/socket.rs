@@ -1,0 +1,246 @@
+//! Raw ICMP sockets.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tracing::warn;
+
+use super::packet::{telling_v4, telling_v6};
+
+/// Bytes asked for each buffer. The kernel doubles it for its bookkeeping: 8 MiB hold the 8,192 requests or answers that
+/// may be in flight, at the 768 bytes that it counts for a small one.
+const BUFFER: usize = 4 << 20;
+
+/// The sockets of both families, opened while the process may.
+#[derive(Debug)]
+pub struct Sockets {
+    pub(super) v4: Result<RawSocket, Absent>,
+    pub(super) v6: Result<RawSocket, Absent>,
+}
+
+/// A raw ICMP or ICMPv6 socket that is in no runtime yet.
+#[derive(Debug)]
+pub(super) struct RawSocket(OwnedFd);
+
+/// Why a family cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this machine's kernel has no {family}: {reason}")]
+pub struct Absent {
+    family: &'static str,
+    reason: String,
+}
+
+/// Why no socket was opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The privilege is missing.
+    #[error("cannot open a raw {family} socket: {source}; the process needs the capability CAP_NET_RAW")]
+    Privilege {
+        /// ICMP or ICMPv6.
+        family: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot {action} a raw {family} socket: {source}")]
+    Kernel {
+        /// ICMP or ICMPv6.
+        family: &'static str,
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Opens a socket of each family. It needs `CAP_NET_RAW`, and nothing that comes later does.
+///
+/// # Errors
+/// When the capability is missing or the kernel has no resources left. A family that the kernel does not have is none.
+pub fn open() -> Result<Sockets, OpenError> {
+    let v4 = open_one("ICMP", Domain::IPV4, Protocol::ICMPV4, &filter_v4())?;
+    let v6 = open_one("ICMPv6", Domain::IPV6, Protocol::ICMPV6, &filter_v6())?;
+    Ok(Sockets { v4, v6 })
+}
+
+fn open_one(
+    family: &'static str,
+    domain: Domain,
+    protocol: Protocol,
+    filter: &[SockFilter],
+) -> Result<Result<RawSocket, Absent>, OpenError> {
+    let kernel = |action| move |source| OpenError::Kernel { family, action, source };
+    let socket = match Socket::new(domain, Type::RAW.nonblocking().cloexec(), Some(protocol)) {
+        Ok(socket) => socket,
+        Err(source) => {
+            return match source.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EPERM | Errno::EACCES) => Err(OpenError::Privilege { family, source }),
+                Some(Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) => {
+                    Ok(Err(Absent { family, reason: source.to_string() }))
+                }
+                _ => Err(kernel("open")(source)),
+            };
+        }
+    };
+    socket.attach_filter(filter).map_err(kernel("set the filter of"))?;
+    socket.set_recv_buffer_size(BUFFER).map_err(kernel("size the receive buffer of"))?;
+    socket.set_send_buffer_size(BUFFER).map_err(kernel("size the send buffer of"))?;
+    let receive = socket.recv_buffer_size().map_err(kernel("read the size of the receive buffer of"))?;
+    let send = socket.send_buffer_size().map_err(kernel("read the size of the send buffer of"))?;
+    if receive.min(send) < BUFFER {
+        warn!(
+            family,
+            receive,
+            send,
+            wanted = 2 * BUFFER,
+            "small socket buffers: with many echo requests at once answers may be lost; \
+             net.core.rmem_max and net.core.wmem_max of {BUFFER} prevent it"
+        );
+    }
+    Ok(Ok(RawSocket(socket.into())))
+}
+
+/// Classic BPF (the kernel's `Documentation/networking/filter.rst`), since a raw socket otherwise is woken by every ICMP
+/// message to this machine, requests included: load the type, take the packet if it is one of these.
+fn filter(load: impl IntoIterator<Item = SockFilter>, types: impl Iterator<Item = u8>) -> Vec<SockFilter> {
+    let mut program: Vec<_> = load.into_iter().collect();
+    for kind in types {
+        // `jeq #kind, 0, 1`: the next instruction if equal, else the one after it.
+        program.push(SockFilter::new(0x15, 0, 1, kind.into()));
+        program.push(keep(u32::MAX));
+    }
+    program.push(keep(0));
+    program
+}
+
+/// `ret #bytes`: keep so many bytes of the packet.
+fn keep(bytes: u32) -> SockFilter {
+    SockFilter::new(0x06, 0, 0, bytes)
+}
+
+fn filter_v4() -> Vec<SockFilter> {
+    // `ldxb 4*([0]&0xf)`, the length of the IP header; `ldb [x+0]`.
+    filter([SockFilter::new(0xb1, 0, 0, 0), SockFilter::new(0x50, 0, 0, 0)], telling_v4())
+}
+
+fn filter_v6() -> Vec<SockFilter> {
+    // `ldb [0]`: there is no IP header.
+    filter([SockFilter::new(0x30, 0, 0, 0)], telling_v6())
+}
+
+/// A raw socket within a runtime.
+///
+/// tokio knows no raw sockets, and its `AsyncFd` cannot be made without `unsafe`; its `UdpSocket` does on any datagram
+/// socket what is needed here: wait, and receive together with the sender's address.
+#[derive(Debug)]
+pub(super) struct IcmpSocket(UdpSocket);
+
+/// What became of a packet that should be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sending {
+    Sent,
+    /// Wait until the socket is writable.
+    BufferFull,
+    /// Wait a little: the kernel does not tell when.
+    NoMemory,
+    /// The kernel will not send it.
+    Refused(String),
+}
+
+impl IcmpSocket {
+    /// Puts a socket into the current runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub(super) fn new(socket: RawSocket) -> io::Result<Self> {
+        UdpSocket::from_std(socket.0.into()).map(Self)
+    }
+
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await
+    }
+
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.0.writable().await
+    }
+
+    /// The next packet of those that have come, without waiting.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, IpAddr)> {
+        self.0.try_recv_from(buffer).map(|(length, from)| (length, from.ip()))
+    }
+
+    /// Sends without waiting.
+    pub(super) fn send(&self, packet: &[u8], target: IpAddr, source: Option<IpAddr>) -> Sending {
+        let sent = self.0.try_io(Interest::WRITABLE, || Ok(send_from(&self.0, packet, target, source)?));
+        let error = match sent {
+            Ok(_) => return Sending::Sent,
+            Err(error) => error,
+        };
+        // tokio says so by itself, without an errno, when it knows that the socket is not writable.
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Sending::BufferFull;
+        }
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR) => Sending::NoMemory,
+            errno => Sending::Refused(reason(errno, &error, target, source)),
+        }
+    }
+}
+
+/// Sends with the source in ancillary data, so that one socket serves all of them; the kernel checks that it is this
+/// machine's.
+fn send_from(
+    socket: &UdpSocket,
+    packet: &[u8],
+    target: IpAddr,
+    source: Option<IpAddr>,
+) -> Result<usize, Errno> {
+    let target = SockaddrStorage::from(SocketAddr::new(target, 0));
+    let send = |control: &[ControlMessage<'_>]| {
+        sendmsg(socket.as_raw_fd(), &[IoSlice::new(packet)], control, MsgFlags::empty(), Some(&target))
+    };
+    match source {
+        None => send(&[]),
+        Some(IpAddr::V4(source)) => send(&[ControlMessage::Ipv4PacketInfo(&packet_info_v4(source))]),
+        Some(IpAddr::V6(source)) => send(&[ControlMessage::Ipv6PacketInfo(&packet_info_v6(source))]),
+    }
+}
+
+fn packet_info_v4(source: Ipv4Addr) -> libc::in_pktinfo {
+    libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    }
+}
+
+fn packet_info_v6(source: Ipv6Addr) -> libc::in6_pktinfo {
+    libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: 0 }
+}
+
+fn reason(errno: Option<Errno>, error: &io::Error, target: IpAddr, source: Option<IpAddr>) -> String {
+    match (errno, source) {
+        (Some(Errno::EINVAL | Errno::EADDRNOTAVAIL), Some(source)) => {
+            format!("{source} is not an address of this machine ({error})")
+        }
+        // Linux 6.18 says this too, with IPv4, of a source that is not the machine's.
+        (Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH), Some(source)) => {
+            format!("no route to {target} from {source}, or that is not an address of this machine ({error})")
+        }
+        (Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH), None) => format!("no route to {target} ({error})"),
+        (Some(Errno::EPERM), _) => format!("a packet filter of this machine forbids it ({error})"),
+        (Some(Errno::EACCES), _) => {
+            format!("{target} is a broadcast address, or its route prohibits it ({error})")
+        }
+        (Some(Errno::EMSGSIZE), _) => format!("too big for the way to {target} ({error})"),
+        (Some(Errno::EADDRNOTAVAIL), None) => format!("no source address for {target} ({error})"),
+        _ => format!("the kernel does not send to {target}: {error}"),
+    }
+}
