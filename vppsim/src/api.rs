@@ -31,7 +31,7 @@ use crate::lb::{Effect, Lb, Uptime};
 use crate::pool::Pool;
 use crate::text;
 
-pub use ids::{MessageIds, MessageIdsError, request_names};
+pub use ids::{MessageIds, MessageIdsError, Release, ReleaseError, request_names};
 
 /// Bit that VPP sets in the index of every client of its socket.
 const SOCKET_CLIENT: u32 = 1 << 31;
@@ -58,12 +58,16 @@ impl Identity {
 
 /// A connection, named by VPP's index of it without its top bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientId(u32);
+pub struct ClientId {
+    slot: u32,
+    /// How often VPP had been restarted when it connected. It is unknown to any later VPP.
+    life: u64,
+}
 
 impl ClientId {
     /// The index that the client has to put into its requests.
     pub fn index(self) -> u32 {
-        self.0 | SOCKET_CLIENT
+        self.slot | SOCKET_CLIENT
     }
 }
 
@@ -87,6 +91,8 @@ pub struct Simulator {
     identity: Identity,
     ids: MessageIds,
     clients: Pool<String>,
+    /// How often it was restarted.
+    life: u64,
     tracing: bool,
 }
 
@@ -104,7 +110,32 @@ impl Simulator {
     /// A VPP that was just started.
     pub fn new(identity: Identity, ids: MessageIds) -> Self {
         // VPP's own listening socket has index 0.
-        Self { lb: Lb::default(), identity, ids, clients: Pool::starting_at(1), tracing: false }
+        Self { lb: Lb::default(), identity, ids, clients: Pool::starting_at(1), life: 0, tracing: false }
+    }
+
+    /// VPP starts anew: with the next pid, without clients, and with nothing configured. With another message table it
+    /// also says that it is of that release.
+    pub fn restart(&mut self, ids: Option<MessageIds>) {
+        self.life += 1;
+        self.identity.pid = self.identity.pid.wrapping_add(1);
+        self.clients = Pool::starting_at(1);
+        self.lb.restart();
+        if let Some(ids) = ids {
+            if let Some(rest) = self.identity.version.strip_prefix(self.ids.release().name()) {
+                self.identity.version = format!("{}{rest}", ids.release().name());
+            }
+            self.ids = ids;
+        }
+    }
+
+    /// What it says that it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its message table.
+    pub fn ids(&self) -> &MessageIds {
+        &self.ids
     }
 
     /// Whether outcomes tell what was received and sent.
@@ -129,17 +160,19 @@ impl Simulator {
 
     /// A client has connected.
     pub fn connect(&mut self) -> ClientId {
-        ClientId(self.clients.insert(String::new()))
+        ClientId { slot: self.clients.insert(String::new()), life: self.life }
     }
 
     /// A client's connection is gone.
     pub fn disconnect(&mut self, client: ClientId) {
-        self.clients.remove(client.0);
+        if client.life == self.life {
+            self.clients.remove(client.slot);
+        }
     }
 
     /// The name that a client gave itself; empty until it has.
     pub fn client_name(&self, client: ClientId) -> &str {
-        self.clients.get(client.0).map_or("", String::as_str)
+        self.clients.get(client.slot).filter(|_| client.life == self.life).map_or("", String::as_str)
     }
 
     /// Carries out one request.
@@ -161,6 +194,10 @@ impl Simulator {
         refusal: Option<i32>,
     ) -> Outcome {
         let mut outcome = Outcome::default();
+        if client.life != self.life {
+            outcome.close = true;
+            return outcome;
+        }
         let Some(id) = message_id(body) else {
             debug!(
                 client = client.index(),

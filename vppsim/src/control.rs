@@ -1,7 +1,8 @@
 //! The control socket, by which faults are set while the simulator runs: a command a line, and a line in answer to
 //! each, which begins with `ok` or `error`.
 //!
-//! A task accepts, and a task per connection answers until the other side leaves. Both may be aborted.
+//! A task accepts, and a task per connection answers until the other side leaves or the accepting task ends. Both may
+//! be aborted.
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use futures::{SinkExt, StreamExt};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 use tracing::{debug, info, warn};
@@ -59,17 +60,19 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 
 /// Serves the control socket for ever.
 pub async fn serve(host: Arc<Host>, listener: UnixListener) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // The semaphore is never closed.
-    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-        match listener.accept().await {
+    let mut clients = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept(), if clients.len() < MAX_CONNECTIONS => accepted,
+            Some(_) = clients.join_next() => continue,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let host = Arc::clone(&host);
-                tokio::spawn(async move {
+                clients.spawn(async move {
                     if let Err(error) = serve_client(&host, stream).await {
                         debug!(%error, "control connection closed");
                     }
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -126,6 +129,9 @@ pub enum ControlError {
     /// Waited for nothing.
     #[error(transparent)]
     Wait(#[from] crate::host::WaitError),
+    /// VPP was not restarted.
+    #[error(transparent)]
+    Restart(#[from] crate::host::RestartError),
     /// There is no such fault.
     #[error("no fault {0} is set; list tells those that are")]
     NotSet(u64),
@@ -148,6 +154,10 @@ pub async fn carry_out(host: &Arc<Host>, command: Command) -> Result<String, Con
         Command::Resume => {
             host.resume();
             "not hung".to_owned()
+        }
+        Command::Restart(restart) => {
+            let life = host.restart_fully(restart).await?;
+            format!("restarted with pid {}", life.pid)
         }
         Command::Wait(number) => {
             host.fault_hit(number, LONGEST_WAIT).await?;

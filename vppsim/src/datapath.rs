@@ -75,6 +75,17 @@ impl Datapath {
         self.ends.remove(&flow);
     }
 
+    /// Stops listening for all VIPs and ends all flows.
+    pub fn restart(&mut self) {
+        let vips: Vec<_> = self.listeners.keys().copied().collect();
+        for vip in vips {
+            self.stop_listening(vip);
+        }
+        for (_, ended) in self.ends.drain() {
+            ended.cancel();
+        }
+    }
+
     /// Does what the model says. Must run inside a tokio runtime.
     pub fn carry_out(&mut self, effect: Effect, lb: &Lb, host: &Arc<Host>) {
         match effect {

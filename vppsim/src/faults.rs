@@ -12,6 +12,8 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::api::Release;
+
 /// Faults that may be set at once. One more is refused, unless a spent one can make room.
 pub const MOST_FAULTS: usize = 256;
 
@@ -32,6 +34,17 @@ pub enum Action {
     Cut,
     /// VPP hangs before it is carried out, until it is told to resume.
     Hang,
+    /// Not carried out: VPP dies and starts anew.
+    Restart(Restart),
+}
+
+/// How VPP starts anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restart {
+    /// How long it is gone.
+    pub empty_for: Duration,
+    /// The release that it comes back as, if another.
+    pub messages: Option<Release>,
 }
 
 /// The requests that a fault is meant for. What is not given is not asked for.

@@ -3,6 +3,7 @@
 //! VPP does everything in one thread; the lock stands for that. Nothing waits while holding it.
 
 mod faulty;
+mod restart;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::stats::memory::Memory;
 use crate::stats::{Figures, Segment};
 
 pub use faulty::{Reception, WaitError};
+pub use restart::{Life, RestartError, Sockets};
 
 /// How old the counters in the stats segment may be.
 const PUBLISH_PERIOD: Duration = Duration::from_millis(10);
@@ -34,8 +36,9 @@ const HEARTBEAT_PERIOD: Duration = Duration::from_secs(10);
 /// A running simulator.
 #[derive(Debug)]
 pub struct Host {
-    started: Instant,
     state: Mutex<State>,
+    life: watch::Sender<Life>,
+    sockets: watch::Sender<Sockets>,
     hung: watch::Sender<bool>,
     /// Told of every request that a fault befell.
     hits: watch::Sender<()>,
@@ -43,10 +46,14 @@ pub struct Host {
 
 #[derive(Debug)]
 struct State {
+    started: Instant,
     simulator: Simulator,
     faults: FaultSet,
     /// None after an error, which was logged.
     segment: Option<Segment<Memory>>,
+    /// What the stats socket hands out.
+    memory: Memory,
+    boot_time: u64,
     datapath: Datapath,
     heartbeat: u64,
     last_update: Uptime,
@@ -68,16 +75,25 @@ impl Host {
     /// A VPP that starts now.
     pub fn new(simulator: Simulator, segment: Segment<Memory>, datapath: Datapath) -> Arc<Self> {
         let state = State {
+            started: Instant::now(),
             simulator,
             faults: FaultSet::default(),
+            memory: segment.target().clone(),
+            boot_time: segment.boot_time(),
             segment: Some(segment),
             datapath,
             heartbeat: 0,
             last_update: Duration::ZERO,
             changed: true,
         };
-        let (hung, hits) = (watch::Sender::new(false), watch::Sender::new(()));
-        Arc::new(Self { started: Instant::now(), state: Mutex::new(state), hung, hits })
+        let life = Life { pid: state.simulator.identity().pid, ..Life::default() };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            life: watch::Sender::new(life),
+            sockets: watch::Sender::new(Sockets::Unknown),
+            hung: watch::Sender::new(false),
+            hits: watch::Sender::new(()),
+        })
     }
 
     /// A client has connected.
@@ -112,8 +128,8 @@ impl Host {
         destination: SocketAddr,
         bytes: u64,
     ) -> Result<AdmittedFlow, NoServer> {
-        let now = self.started.elapsed();
         let mut state = self.lock();
+        let now = state.started.elapsed();
         state.changed = true;
         let opened = state.simulator.lb_mut().open_flow(vip, client, destination, bytes, now)?;
         let ended = state.datapath.watch(opened.id);
@@ -122,8 +138,8 @@ impl Host {
 
     /// A further packet of a flow. Tells whether it reaches the flow's server.
     pub fn flow_packet(self: &Arc<Self>, flow: FlowId, bytes: u64) -> bool {
-        let now = self.started.elapsed();
         let mut state = self.lock();
+        let now = state.started.elapsed();
         state.changed = true;
         let reaches = state.simulator.lb_mut().flow_packet(flow, bytes, now);
         state.carry_out_effects(self);
@@ -164,15 +180,15 @@ impl Host {
         loop {
             tokio::select! {
                 _ = publish.tick() => self.lock().publish_changes(),
-                _ = heartbeat.tick() => self.lock().beat(self.started.elapsed()),
+                _ = heartbeat.tick() => self.lock().beat(),
                 _ = collect.tick() => self.collect_garbage(),
             }
         }
     }
 
     fn collect_garbage(self: &Arc<Self>) {
-        let now = self.started.elapsed();
         let mut state = self.lock();
+        let now = state.started.elapsed();
         state.simulator.lb_mut().collect_garbage(now);
         state.carry_out_effects(self);
     }
@@ -185,7 +201,7 @@ impl Host {
 
 impl State {
     fn handle(&mut self, host: &Arc<Host>, client: ClientId, body: &[u8]) -> Outcome {
-        let outcome = self.simulator.handle(client, body, host.started.elapsed());
+        let outcome = self.simulator.handle(client, body, self.started.elapsed());
         self.changed = true;
         if self.carry_out_effects(host) {
             self.publish();
@@ -203,9 +219,9 @@ impl State {
         !effects.is_empty()
     }
 
-    fn beat(&mut self, now: Uptime) {
+    fn beat(&mut self) {
         self.heartbeat += 1;
-        self.last_update = now;
+        self.last_update = self.started.elapsed();
         self.changed = true;
     }
 

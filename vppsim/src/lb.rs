@@ -197,6 +197,12 @@ impl Default for Lb {
 }
 
 impl Lb {
+    /// Forgets everything, as a VPP that starts anew. Effects that are not taken yet are gone too; the ids of flows
+    /// are not used again.
+    pub fn restart(&mut self) {
+        *self = Self { next_flow: self.next_flow, ..Self::default() };
+    }
+
     /// The global configuration.
     pub fn conf(&self) -> &Conf {
         &self.conf

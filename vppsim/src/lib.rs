@@ -2,8 +2,8 @@
 //! data path in user space.
 //!
 //! [`maglev`], [`lb`], [`text`], [`api`] and [`faults`] are pure: no I/O, no clock. [`api::Simulator`] alone is a whole VPP for a
-//! deterministic simulation: requests in, answers out, packets in, servers out. [`host`] puts clock, sockets and the
-//! data path around it, as the program `vppsim` runs it.
+//! deterministic simulation: requests in, answers out, packets in, servers out. [`host`] puts clock and data
+//! path around it, and [`instance`] the sockets, as the program `vppsim` runs it.
 
 pub mod address;
 pub mod api;
@@ -12,6 +12,7 @@ pub mod datapath;
 pub mod faults;
 pub mod fib;
 pub mod host;
+pub mod instance;
 pub mod lb;
 pub mod maglev;
 pub mod pool;

@@ -3,27 +3,19 @@
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use vppsim::api::{Identity, MessageIds, Simulator};
+use vppsim::api::{Identity, MessageIds, Release};
 use vppsim::control;
 use vppsim::datapath::{DEFAULT_MAX_CONNECTIONS, Datapath};
 use vppsim::faults::grammar::Command;
-use vppsim::host::Host;
-use vppsim::run_dir::RunDir;
-use vppsim::server::{Server, TraceFile};
-use vppsim::stats::Segment;
-use vppsim::stats::memory::Memory;
-use vppsim::stats::socket::StatsListener;
+use vppsim::instance::{Instance, Settings};
 
 /// Simulates VPP 26.10 with its lb plugin
 ///
@@ -55,6 +47,10 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_VPPSIM_MESSAGE_IDS", value_name = "IDS", default_value = "recorded")]
     message_ids: MessageIds,
 
+    /// The release whose message table is told: 26.10 or 26.06, which lacks most of the lb plugin's messages
+    #[arg(long, env = "MAGLEV_VPPSIM_MESSAGES", value_name = "RELEASE", default_value = "26.10")]
+    messages: Release,
+
     /// A fault from the start, as "delay 200ms lb_as_set_weight" or "close nth 7"; may be given several times.
     ///
     /// Further ones can be set while it runs, by a line to control.sock in the run directory; the line "help" tells
@@ -85,51 +81,31 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     raise_file_limit(arguments);
-    let run_dir = RunDir::claim(&arguments.run_dir)?;
-    let trace = arguments
-        .api_trace
-        .as_ref()
-        .map(|path| {
-            TraceFile::open(path).with_context(|| format!("cannot open the API trace {}", path.display()))
-        })
-        .transpose()?;
-
-    let mut simulator = Simulator::new(identity(), arguments.message_ids.clone());
-    simulator.set_tracing(trace.is_some());
-    let memory = Memory::new().context("cannot make the stats segment")?;
-    let boot_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let segment = Segment::new(memory.clone(), boot_time)?;
     let datapath = match arguments.no_datapath {
         true => Datapath::disabled(),
         false => Datapath::new(arguments.max_connections),
     };
-    let host = Host::new(simulator, segment, datapath);
-
-    let listening = |path: &std::path::Path| format!("cannot listen at {}", path.display());
-    let stats = StatsListener::bind(run_dir.stats()).with_context(|| listening(run_dir.stats()))?;
-    let api = UnixListener::bind(run_dir.api()).with_context(|| listening(run_dir.api()))?;
-    let control = control::bind(run_dir.control()).with_context(|| listening(run_dir.control()))?;
+    let mut instance = Instance::start(Settings {
+        run_dir: arguments.run_dir.clone(),
+        identity: identity(arguments.messages),
+        message_ids: arguments.message_ids.of_release(arguments.messages),
+        datapath,
+        api_trace: arguments.api_trace.clone(),
+    })?;
     for fault in &arguments.faults {
-        let done = control::carry_out(&host, fault.clone()).await.context("a --fault cannot be set")?;
+        let done =
+            control::carry_out(instance.host(), fault.clone()).await.context("a --fault cannot be set")?;
         info!("{done}");
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // Room for one: what follows the first is of no interest.
-    let (deadly, mut died) = mpsc::channel(1);
-    let server = Server { host: std::sync::Arc::clone(&host), trace, deadly };
-    let handing_out = std::sync::Arc::clone(&host);
-    tokio::spawn(async move { handing_out.while_not_hung(stats.serve(memory)).await });
-    tokio::spawn(control::serve(std::sync::Arc::clone(&host), control));
-    tokio::spawn(host.tend());
-    tokio::spawn(server.serve(api));
-    let ids = arguments.message_ids.name();
-    info!(api = %run_dir.api().display(), stats = %run_dir.stats().display(), message_ids = ids, "ready");
+    let (api, stats) = (instance.run_dir().api().display(), instance.run_dir().stats().display());
+    info!(%api, %stats, message_ids = arguments.message_ids.name(), "ready");
 
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM received, ending"),
         _ = interrupt.recv() => info!("SIGINT received, ending"),
-        Some(reason) = died.recv() => anyhow::bail!("ending as a real VPP would: {reason}"),
+        reason = instance.died() => anyhow::bail!("ending as a real VPP would: {reason}"),
     }
     Ok(())
 }
@@ -146,10 +122,10 @@ fn raise_file_limit(arguments: &Arguments) {
     }
 }
 
-fn identity() -> Identity {
+fn identity(release: Release) -> Identity {
     Identity {
         pid: std::process::id(),
-        version: concat!("26.10-vppsim-", env!("CARGO_PKG_VERSION")).to_owned(),
+        version: format!("{}-vppsim-{}", release.name(), env!("CARGO_PKG_VERSION")),
         build_date: "not a build of VPP".to_owned(),
         build_directory: "vppsim".to_owned(),
     }

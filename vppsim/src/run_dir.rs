@@ -75,18 +75,27 @@ impl RunDir {
     pub fn control(&self) -> &Path {
         &self.control
     }
+
+    /// Removes VPP's own sockets, as if it had died.
+    pub fn remove_vpp_sockets(&self) {
+        remove(&self.api);
+        remove(&self.stats);
+    }
 }
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        for path in [&self.api, &self.stats, &self.control] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    warn!(path = %path.display(), %error, "a socket is left behind");
-                }
-                _ => {}
-            }
+        self.remove_vpp_sockets();
+        remove(&self.control);
+    }
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            warn!(path = %path.display(), %error, "a socket is left behind");
         }
+        _ => {}
     }
 }
 

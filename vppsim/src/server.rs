@@ -1,8 +1,8 @@
 //! The API socket: connections, frames, and the trace.
 //!
 //! A task accepts, and a task per connection reads requests, carries them out and writes the answers, until the
-//! client leaves. All may be aborted: what a request changed is changed when it is carried out. While VPP hangs, all
-//! stand still.
+//! client leaves, VPP is restarted, or the accepting task ends. All may be aborted: what a request changed is changed
+//! when it is carried out. While VPP hangs, all stand still.
 
 mod trace_file;
 
@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::{Encoder, FramedRead};
 use tracing::{debug, error, info, warn};
@@ -58,6 +59,8 @@ enum ConnectionError {
     Write(#[from] io::Error),
     #[error("answers left unread for {} seconds", WRITE_TIMEOUT.as_secs())]
     Unread,
+    #[error("VPP was restarted")]
+    Restarted,
 }
 
 /// How a connection goes on after a request.
@@ -79,10 +82,15 @@ impl Server {
         let server = Arc::new(self);
         let host = Arc::clone(&server.host);
         let accept = async {
+            let mut clients = JoinSet::new();
             loop {
-                match listener.accept().await {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    Some(_) = clients.join_next() => continue,
+                };
+                match accepted {
                     Ok((stream, _)) => {
-                        tokio::spawn(Arc::clone(&server).serve_client(stream));
+                        clients.spawn(Arc::clone(&server).serve_client(stream));
                     }
                     Err(error) => {
                         warn!(%error, "cannot accept an API client");
@@ -94,12 +102,20 @@ impl Server {
         host.while_not_hung(accept).await;
     }
 
-    /// Serves one client, by a socket or by any other stream, until it leaves.
+    /// Serves one client, by a socket or by any other stream, until it leaves or VPP is restarted.
     pub async fn serve_client<S: AsyncRead + AsyncWrite + Send>(self: Arc<Self>, stream: S) {
+        let life = self.host.life();
+        if self.host.is_gone() {
+            return debug!("sent a client away: VPP is restarting");
+        }
         let client = self.host.connect();
         let (reads, writes) = tokio::io::split(stream);
         let frames = FramedRead::new(reads, FrameCodec { max_body: MAX_REQUEST });
-        let ended = self.host.while_not_hung(self.converse(client, frames, writes)).await;
+        let ended = tokio::select! {
+            biased;
+            _ = self.host.life_after(life) => Err(ConnectionError::Restarted),
+            ended = self.host.while_not_hung(self.converse(client, frames, writes)) => ended,
+        };
         let name = self.host.client_name(client);
         match ended {
             Ok(()) => info!(client = client.index(), name, "client left"),

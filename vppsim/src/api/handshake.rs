@@ -20,7 +20,7 @@ impl Simulator {
                 return;
             }
         };
-        if let Some(name) = self.clients.get_mut(client.0) {
+        if let Some(name) = self.clients.get_mut(client.slot) {
             *name = create.name.as_str().into_owned();
         }
         info!(client = client.index(), name = %create.name, "client connected");

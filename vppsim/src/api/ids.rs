@@ -45,6 +45,9 @@ const RECORDED: &[(&str, u16)] = &[
     ("show_version_reply_c919bde1", 849),
 ];
 
+/// The message table of VPP 26.06 as its handshake was recorded: an id and a name with its CRC in each line.
+const TABLE_26_06: &str = include_str!("messages-26.06.txt");
+
 /// The ids of the handshake, and the others that every VPP has had below this one.
 const FIRST_SHUFFLED: u16 = 19;
 
@@ -62,9 +65,57 @@ pub(super) fn without_crc(name_crc: &'static str) -> &'static str {
     name_crc.rsplit_once('_').map_or(name_crc, |(name, _)| name)
 }
 
+/// A release of VPP, of which the simulator has the message table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Release {
+    /// The one that is simulated. The table has the messages known here.
+    #[default]
+    V26_10,
+    /// The one before the lb plugin had weights. The table has all its messages; those of them that are unknown
+    /// here get no answer, and those that are known behave as in 26.10.
+    V26_06,
+}
+
+impl Release {
+    /// As VPP's version begins.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V26_10 => "26.10",
+            Self::V26_06 => "26.06",
+        }
+    }
+
+    fn table(self) -> Vec<(&'static str, u16)> {
+        match self {
+            Self::V26_10 => RECORDED.to_vec(),
+            Self::V26_06 => {
+                let entries = TABLE_26_06.lines().filter_map(|line| line.split_once(' '));
+                entries.filter_map(|(id, name_crc)| Some((name_crc, id.parse().ok()?))).collect()
+            }
+        }
+    }
+}
+
+/// An argument that does not name a release.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} found, expected 26.10 or 26.06")]
+pub struct ReleaseError(String);
+
+impl FromStr for Release {
+    type Err = ReleaseError;
+
+    fn from_str(text: &str) -> Result<Self, ReleaseError> {
+        let known = [Self::V26_10, Self::V26_06];
+        known.into_iter().find(|release| release.name() == text).ok_or_else(|| ReleaseError(text.to_owned()))
+    }
+}
+
 /// The message table of a simulated VPP.
 #[derive(Debug, Clone)]
 pub struct MessageIds {
+    release: Release,
+    /// None for the ids that were recorded.
+    seed: Option<u64>,
     name: String,
     by_id: HashMap<u16, &'static str>,
     by_name: HashMap<&'static str, u16>,
@@ -77,32 +128,40 @@ pub struct MessageIds {
 pub struct MessageIdsError(String);
 
 impl MessageIds {
-    /// The ids of the recorded VPP.
+    /// The ids of the recorded VPP 26.10.
     pub fn recorded() -> Self {
-        Self::new("recorded".to_owned(), RECORDED.to_vec())
+        Self::new(Release::default(), None)
     }
 
     /// Other ids than those of the recorded VPP, in another order, as another build would have them: a client that
     /// took an id for granted fails with them. The ids of the handshake never change.
     pub fn shuffled(seed: u64) -> Self {
-        let (fixed, mut others): (Vec<_>, Vec<_>) = RECORDED.iter().partition(|(_, id)| *id < FIRST_SHUFFLED);
-        others.sort_by_key(|(name, _)| xxh64(name.as_bytes(), seed));
-        let last = RECORDED.iter().map(|(_, id)| *id).max().unwrap_or(FIRST_SHUFFLED);
-        let shift = u16::try_from(xxh64(b"shift", seed) % MOST_SHIFT).unwrap_or(0);
-        let ids = last + 1 + shift..;
-        let mut table = fixed;
-        table.extend(others.into_iter().map(|(name, _)| name).zip(ids));
-        table.sort_by_key(|(name, _)| xxh64(name.as_bytes(), !seed));
-        Self::new(format!("shuffled:{seed}"), table)
+        Self::new(Release::default(), Some(seed))
     }
 
-    fn new(name: String, table: Vec<(&'static str, u16)>) -> Self {
+    /// The table of another release, shuffled in the same way or not.
+    pub fn of_release(&self, release: Release) -> Self {
+        Self::new(release, self.seed)
+    }
+
+    fn new(release: Release, seed: Option<u64>) -> Self {
+        let table = match seed {
+            Some(seed) => shuffle(release.table(), seed),
+            None => release.table(),
+        };
         Self {
-            name,
+            release,
+            seed,
+            name: seed.map_or_else(|| "recorded".to_owned(), |seed| format!("shuffled:{seed}")),
             by_id: table.iter().map(|(name, id)| (*id, *name)).collect(),
             by_name: table.iter().copied().collect(),
             order: table.into_iter().map(|(name, _)| name).collect(),
         }
+    }
+
+    /// The release whose messages these are.
+    pub fn release(&self) -> Release {
+        self.release
     }
 
     /// The argument that chooses this very table.
@@ -124,6 +183,18 @@ impl MessageIds {
     pub fn table(&self) -> impl Iterator<Item = (&'static str, u16)> {
         self.order.iter().filter_map(|name| Some((*name, self.id(name)?)))
     }
+}
+
+fn shuffle(table: Vec<(&'static str, u16)>, seed: u64) -> Vec<(&'static str, u16)> {
+    let last = table.iter().map(|(_, id)| *id).max().unwrap_or(FIRST_SHUFFLED);
+    let (mut shuffled, mut others): (Vec<_>, Vec<_>) =
+        table.into_iter().partition(|(_, id)| *id < FIRST_SHUFFLED);
+    others.sort_by_key(|(name, _)| xxh64(name.as_bytes(), seed));
+    let shift = u16::try_from(xxh64(b"shift", seed) % MOST_SHIFT).unwrap_or(0);
+    let ids = last.saturating_add(1 + shift)..;
+    shuffled.extend(others.into_iter().map(|(name, _)| name).zip(ids));
+    shuffled.sort_by_key(|(name, _)| xxh64(name.as_bytes(), !seed));
+    shuffled
 }
 
 impl FromStr for MessageIds {

@@ -1,4 +1,5 @@
 mod recording;
+mod releases;
 mod replies;
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use self::words::Words;
-use super::{Action, Fault, FaultNumber, Filter, Window, can_fail};
+use super::{Action, Fault, FaultNumber, Filter, Restart, Window, can_fail};
 use crate::api::request_names;
 
 /// Longest delay or pause. Longer ones are meant as a hang.
@@ -27,6 +27,8 @@ pub enum Command {
     Hang,
     /// VPP goes on after a hang.
     Resume,
+    /// VPP dies and starts anew.
+    Restart(Restart),
     /// Wait until a fault has befallen a request.
     Wait(FaultNumber),
     /// End one fault, or all there are and the hang too.
@@ -81,6 +83,11 @@ pub const FORMS: &[Form] = &[
         meaning: "nothing is read or answered any more: at once, or with limits when such a request comes",
     },
     Form { name: "resume", arguments: "", meaning: "ends a hang; what has waited is carried out" },
+    Form {
+        name: "restart",
+        arguments: "[empty-for TIME] [messages 26.10 | messages 26.06] [LIMITS]",
+        meaning: "VPP dies and starts anew with nothing configured: at once, or with limits when such a request comes",
+    },
     Form { name: "wait", arguments: "NUMBER", meaning: "answered when fault NUMBER has befallen a request" },
     Form { name: "clear", arguments: "[NUMBER]", meaning: "ends fault NUMBER, or all faults" },
     Form { name: "list", arguments: "", meaning: "tells what is set, and what it has befallen so far" },
@@ -155,6 +162,13 @@ impl FromStr for Command {
             "cut" => Self::Set(limited(Action::Cut, &mut words)?),
             "hang" if words.is_at_end() => Self::Hang,
             "hang" => Self::Set(limited(Action::Hang, &mut words)?),
+            "restart" => {
+                let restart = restart(&mut words)?;
+                match words.is_at_end() {
+                    true => Self::Restart(restart),
+                    false => Self::Set(limited(Action::Restart(restart), &mut words)?),
+                }
+            }
             "resume" => Self::Resume,
             "wait" => Self::Wait(words.number("the number of a fault", 1..=u64::MAX)?),
             "clear" if words.is_at_end() => Self::Clear(None),
@@ -181,6 +195,21 @@ impl FromStr for Command {
 
 fn unexpected(found: &str, expected: &str) -> GrammarError {
     GrammarError::Unexpected { found: found.to_owned(), expected: expected.to_owned() }
+}
+
+fn restart(words: &mut Words<'_>) -> Result<Restart, GrammarError> {
+    let (mut empty_for, mut messages) = (None, None);
+    loop {
+        if words.take_if("empty-for") {
+            put(&mut empty_for, "empty-for", words.time()?)?;
+        } else if words.take_if("messages") {
+            let expected = "26.10 or 26.06";
+            let word = words.next(expected)?;
+            put(&mut messages, "messages", word.parse().map_err(|_| unexpected(word, expected))?)?;
+        } else {
+            return Ok(Restart { empty_for: empty_for.unwrap_or_default(), messages });
+        }
+    }
 }
 
 /// An action with its filter and window: all the rest of the line.
@@ -255,6 +284,19 @@ impl fmt::Display for Action {
             Self::Close => f.write_str("close"),
             Self::Cut => f.write_str("cut"),
             Self::Hang => f.write_str("hang"),
+            Self::Restart(restart) => write!(f, "restart{restart}"),
+        }
+    }
+}
+
+impl fmt::Display for Restart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.empty_for.is_zero() {
+            write!(f, " empty-for {}ms", self.empty_for.as_millis())?;
+        }
+        match self.messages {
+            Some(release) => write!(f, " messages {}", release.name()),
+            None => Ok(()),
         }
     }
 }

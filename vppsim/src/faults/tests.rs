@@ -5,8 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::grammar::{Command, FORMS};
-use super::{Action, Fault, FaultSet, Filter, MOST_FAULTS, Subject, Window, can_fail};
-use crate::api::request_names;
+use super::{Action, Fault, FaultSet, Filter, MOST_FAULTS, Restart, Subject, Window, can_fail};
+use crate::api::{Release, request_names};
 
 fn fault(text: &str) -> Fault {
     match text.parse().unwrap_or_else(|error| panic!("{text}: {error}")) {
@@ -42,6 +42,10 @@ fn commands_mean_what_they_say() {
     assert_eq!(fault(text), all);
     assert_eq!(all.to_string(), text);
     assert_eq!("hang".parse(), Ok(Command::Hang));
+    assert_eq!("restart".parse(), Ok(Command::Restart(Restart::default())));
+    let restart = Restart { empty_for: Duration::from_millis(500), messages: Some(Release::V26_06) };
+    assert_eq!("restart messages 26.06 empty-for 500ms".parse(), Ok(Command::Restart(restart)));
+    assert_eq!(fault("restart empty-for 500ms messages 26.06 nth 2").action, Action::Restart(restart));
     assert_eq!(fault("hang from 2").window, Window { first: 2, last: None });
     assert_eq!("clear".parse(), Ok(Command::Clear(None)));
     assert_eq!("clear 4".parse(), Ok(Command::Clear(Some(4))));
@@ -68,6 +72,8 @@ fn errors_tell_what_was_found_and_what_would_be_right() {
         ("lose nth 0", "\"0\" found, expected a count from 1 on"),
         ("lose as 10.0.0.256", "\"10.0.0.256\" found, expected the application server's address"),
         ("lose port 65536", "a port from 0 to 65535"),
+        ("restart messages 26.02", "\"26.02\" found, expected 26.10 or 26.06"),
+        ("restart empty-for 1s empty-for 1s", "\"empty-for\" is given twice"),
         ("resume now", "\"now\" found, expected the end of the line"),
         ("clear one", "\"one\" found, expected the number of a fault"),
         ("help halp", "\"halp\" found, expected delay, lose,"),
@@ -154,6 +160,11 @@ fn actions() -> impl Strategy<Value = Action> {
         Just(Action::Close),
         Just(Action::Cut),
         Just(Action::Hang),
+        (0..3_600_000_u64, option::of(prop::sample::select(vec![Release::V26_10, Release::V26_06])))
+            .prop_map(|(millis, messages)| Action::Restart(Restart {
+                empty_for: Duration::from_millis(millis),
+                messages
+            })),
     ]
 }
 
@@ -198,7 +209,7 @@ proptest! {
     fn any_words_of_the_grammar_too(
         words in prop::collection::vec(
             prop::sample::select(vec![
-                "delay", "lose", "fail", "retval", "-6", "hang", "clear", "wait", "help", "5ms", "18446744073709551616",
+                "delay", "lose", "fail", "retval", "-6", "hang", "restart", "empty-for", "messages", "26.06", "clear", "wait", "help", "5ms", "18446744073709551616",
                 "nth", "from", "count", "always", "vip", "as", "client", "port", "192.0.2.1", "::1", "lb_conf", "80",
             ]),
             0..9,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{error, info};
 
 use super::Host;
 use crate::api::trace::Direction;
@@ -66,13 +66,19 @@ impl Host {
             Some(Action::Lose) => nothing(false),
             Some(Action::Mute) => unanswered(state.handle(self, client, body), false),
             Some(Action::Fail(retval)) => {
-                state.simulator.refuse(client, body, retval, self.started.elapsed())
+                state.simulator.refuse(client, body, retval, state.started.elapsed())
             }
             Some(Action::Close) => nothing(true),
             Some(Action::Cut) => unanswered(state.handle(self, client, body), true),
             Some(Action::Hang) => {
                 self.hang();
                 return Reception::Held;
+            }
+            Some(Action::Restart(restart)) => {
+                if let Err(error) = state.restart(self, restart) {
+                    error!(%error, "VPP was not restarted; its client is sent away all the same");
+                }
+                nothing(true)
             }
         };
         Reception::Done(outcome, verdict.delay)

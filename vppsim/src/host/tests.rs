@@ -1,5 +1,3 @@
-use std::fs::File;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +26,7 @@ fn host() -> (Arc<Host>, Memory) {
 }
 
 fn snapshot(memory: &Memory) -> Snapshot {
-    let file = File::from(memory.as_fd().try_clone_to_owned().unwrap());
+    let file = memory.file();
     let mut bytes = vec![0; SEGMENT_SIZE];
     file.read_exact_at(&mut bytes, 0).unwrap();
     Snapshot::from_bytes(&bytes)

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -12,9 +12,9 @@ use tracing::error;
 use crate::api::ClientId;
 use crate::api::trace::Entry;
 
-/// A trace that is appended to. Each line is written at once.
-#[derive(Debug)]
-pub struct TraceFile(Mutex<Option<File>>);
+/// A trace that is appended to. Each line is written at once. Clones write to the same file.
+#[derive(Debug, Clone)]
+pub struct TraceFile(Arc<Mutex<Option<File>>>);
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -34,7 +34,7 @@ impl TraceFile {
     /// Those of the system.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self(Mutex::new(Some(file))))
+        Ok(Self(Arc::new(Mutex::new(Some(file)))))
     }
 
     /// Appends entries. After an error, which is logged, nothing more is written.

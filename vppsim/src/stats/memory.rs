@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -16,7 +15,7 @@ use super::{SEGMENT_SIZE, Target};
 /// It is written by system calls rather than mapped, so that no unsafe code is needed; words are aligned, and the
 /// kernel copies them whole.
 #[derive(Debug, Clone)]
-pub struct Memory(Arc<File>);
+pub struct Memory(Arc<Mutex<Arc<File>>>);
 
 impl Memory {
     /// New memory, all zeros. What is not written takes no room.
@@ -24,22 +23,31 @@ impl Memory {
     /// # Errors
     /// Those of the system.
     pub fn new() -> io::Result<Self> {
-        let fd = memfd_create("stat segment", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        let file = File::from(fd);
-        file.set_len(u64::try_from(SEGMENT_SIZE).unwrap_or(u64::MAX))?;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
-        Ok(Self(Arc::new(file)))
+        Ok(Self(Arc::new(Mutex::new(Arc::new(make()?)))))
+    }
+
+    /// From now on this handle and its clones are of the other's memory. Who has mapped the old one keeps it as it is.
+    pub fn replace_by(&self, other: &Self) {
+        let file = other.file();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+
+    /// The memory as it is now, to be handed out.
+    pub fn file(&self) -> Arc<File> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl AsFd for Memory {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
+fn make() -> io::Result<File> {
+    let fd = memfd_create("stat segment", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let file = File::from(fd);
+    file.set_len(u64::try_from(SEGMENT_SIZE).unwrap_or(u64::MAX))?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
+    Ok(file)
 }
 
 impl Target for Memory {
     fn write_at(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, u64::try_from(offset).unwrap_or(u64::MAX))
+        self.file().write_all_at(bytes, u64::try_from(offset).unwrap_or(u64::MAX))
     }
 }

@@ -8,6 +8,7 @@ use crate::lb::Counter;
 #[derive(Debug)]
 pub struct Segment<T> {
     writer: Writer<T>,
+    boot_time: u64,
     heartbeat: Scalar,
     last_update: Scalar,
     routes_to: Values,
@@ -46,12 +47,23 @@ impl<T: Target> Segment<T> {
         writer.end()?;
         Ok(Self {
             writer,
+            boot_time,
             heartbeat: Scalar { entry: heartbeat, value: 0 },
             last_update: Scalar { entry: last_update, value: 0 },
             routes_to,
             routes_via,
             vips: Vec::new(),
         })
+    }
+
+    /// Where it is written to.
+    pub fn target(&self) -> &T {
+        self.writer.target()
+    }
+
+    /// The `/sys/boottime` that it shows.
+    pub fn boot_time(&self) -> u64 {
+        self.boot_time
     }
 
     /// Brings the segment up to date. Only what changed is written.

@@ -2,7 +2,7 @@
 //! descriptor.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ impl StatsListener {
 
 /// The client's buffer is empty, so this does not wait.
 fn hand_out(client: &impl AsRawFd, memory: &Memory) -> io::Result<()> {
-    let descriptors = [memory.as_fd().as_raw_fd()];
+    let file = memory.file();
+    let descriptors = [file.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&descriptors)];
     sendmsg::<()>(client.as_raw_fd(), &[IoSlice::new(&[])], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
     Ok(())

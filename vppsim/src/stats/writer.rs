@@ -90,6 +90,10 @@ impl<T: Target> Writer<T> {
         Ok(writer)
     }
 
+    pub(super) fn target(&self) -> &T {
+        &self.target
+    }
+
     /// Tells readers that vectors move.
     pub(super) fn begin(&mut self) -> Result<(), StatsError> {
         self.write_word(IN_PROGRESS, 1)

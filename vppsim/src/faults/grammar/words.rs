@@ -24,6 +24,10 @@ impl<'a> Words<'a> {
         self.0.next()
     }
 
+    pub(super) fn take_if(&mut self, keyword: &str) -> bool {
+        self.0.next_if(|word| *word == keyword).is_some()
+    }
+
     pub(super) fn next(&mut self, expected: impl Display) -> Result<&'a str, GrammarError> {
         self.0.next().ok_or_else(|| GrammarError::Missing(expected.to_string()))
     }
