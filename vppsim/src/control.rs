@@ -132,6 +132,9 @@ pub enum ControlError {
     /// VPP was not restarted.
     #[error(transparent)]
     Restart(#[from] crate::host::RestartError),
+    /// The stats segment has no room.
+    #[error(transparent)]
+    Stats(#[from] crate::stats::StatsError),
     /// There is no such fault.
     #[error("no fault {0} is set; list tells those that are")]
     NotSet(u64),
@@ -159,12 +162,17 @@ pub async fn carry_out(host: &Arc<Host>, command: Command) -> Result<String, Con
             let life = host.restart_fully(restart).await?;
             format!("restarted with pid {}", life.pid)
         }
+        Command::Stats(fault) => {
+            host.set_stats_fault(fault)?;
+            fault.to_string()
+        }
         Command::Wait(number) => {
             host.fault_hit(number, LONGEST_WAIT).await?;
             format!("fault {number} has befallen a request")
         }
         Command::Clear(None) => {
             host.clear_faults();
+            host.clear_stats_faults()?;
             "no faults".to_owned()
         }
         Command::Clear(Some(number)) if host.clear_fault(number) => format!("fault {number} ended"),
@@ -178,6 +186,7 @@ pub async fn carry_out(host: &Arc<Host>, command: Command) -> Result<String, Con
 fn list(host: &Host) -> String {
     let faults = host.faults();
     let mut parts: Vec<_> = faults.iter().map(describe).collect();
+    parts.extend(host.stats_faults().iter().map(ToString::to_string));
     if host.is_hung() {
         parts.push("hung".to_owned());
     }

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::api::Release;
+use crate::stats::Damage;
 
 /// Faults that may be set at once. One more is refused, unless a spent one can make room.
 pub const MOST_FAULTS: usize = 256;
@@ -45,6 +46,19 @@ pub struct Restart {
     pub empty_for: Duration,
     /// The release that it comes back as, if another.
     pub messages: Option<Release>,
+}
+
+/// What makes the stats segment hard to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsFault {
+    /// A change of it seems to be in progress for ever, or no longer.
+    Busy(bool),
+    /// Its vectors move and grow with this period, or no longer.
+    Churn(Option<Duration>),
+    /// Its directory gets so many more entries.
+    Grow(usize),
+    /// It is damaged, or no longer.
+    Break(Option<Damage>),
 }
 
 /// The requests that a fault is meant for. What is not given is not asked for.

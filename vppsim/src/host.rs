@@ -4,6 +4,7 @@
 
 mod faulty;
 mod restart;
+mod stats;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub struct Host {
     life: watch::Sender<Life>,
     sockets: watch::Sender<Sockets>,
     hung: watch::Sender<bool>,
+    /// How often the stats segment is churned.
+    churn: watch::Sender<Option<Duration>>,
     /// Told of every request that a fault befell.
     hits: watch::Sender<()>,
 }
@@ -92,6 +95,7 @@ impl Host {
             life: watch::Sender::new(life),
             sockets: watch::Sender::new(Sockets::Unknown),
             hung: watch::Sender::new(false),
+            churn: watch::Sender::new(None),
             hits: watch::Sender::new(()),
         })
     }
@@ -166,7 +170,10 @@ impl Host {
     /// What VPP does by itself, except while it hangs: collects garbage, keeps the stats segment up to date. Runs for
     /// ever, and may be dropped at any time.
     pub async fn tend(self: Arc<Self>) {
-        self.while_not_hung(self.tend_to_all()).await;
+        self.while_not_hung(async {
+            tokio::join!(self.tend_to_all(), self.churn_stats());
+        })
+        .await;
     }
 
     async fn tend_to_all(self: &Arc<Self>) {

@@ -6,6 +6,7 @@
 pub mod memory;
 mod segment;
 pub mod socket;
+mod stress;
 mod writer;
 
 #[cfg(test)]
@@ -41,9 +42,28 @@ pub enum StatsError {
         /// Bytes that were free.
         left: usize,
     },
+    /// No entry more is taken.
+    #[error("the stats directory has {} entries, which is the most", writer::MOST_ENTRIES)]
+    DirectoryFull,
+    /// It was given up.
+    #[error("the stats segment could not be written before, and stays as it is; restart makes a new one")]
+    GivenUp,
     /// The memory failed.
     #[error("the stats segment's memory cannot be written: {0}")]
     Io(#[from] io::Error),
+}
+
+/// What is wrong in a damaged segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// The version of the layout.
+    Version,
+    /// The directory's address.
+    Directory,
+    /// The addresses of counters.
+    Pointers,
+    /// The lengths of counters.
+    Lengths,
 }
 
 /// What the segment shall show.

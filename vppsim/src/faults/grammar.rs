@@ -12,8 +12,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use self::words::Words;
-use super::{Action, Fault, FaultNumber, Filter, Restart, Window, can_fail};
+use super::{Action, Fault, FaultNumber, Filter, Restart, StatsFault, Window, can_fail};
 use crate::api::request_names;
+use crate::stats::Damage;
 
 /// Longest delay or pause. Longer ones are meant as a hang.
 pub const LONGEST: Duration = Duration::from_secs(3600);
@@ -29,6 +30,8 @@ pub enum Command {
     Resume,
     /// VPP dies and starts anew.
     Restart(Restart),
+    /// Something is done to the stats segment.
+    Stats(StatsFault),
     /// Wait until a fault has befallen a request.
     Wait(FaultNumber),
     /// End one fault, or all there are and the hang too.
@@ -88,6 +91,26 @@ pub const FORMS: &[Form] = &[
         arguments: "[empty-for TIME] [messages 26.10 | messages 26.06] [LIMITS]",
         meaning: "VPP dies and starts anew with nothing configured: at once, or with limits when such a request comes",
     },
+    Form {
+        name: "busy-stats",
+        arguments: "on | off",
+        meaning: "in_progress of the stats segment stays set, so that nobody can read it",
+    },
+    Form {
+        name: "churn-stats",
+        arguments: "TIME | off",
+        meaning: "every TIME (1ms or more) all vectors of the stats segment move, as if interfaces came and went",
+    },
+    Form {
+        name: "grow-stats",
+        arguments: "N",
+        meaning: "the stats directory gets N (1 to 10000) more entries",
+    },
+    Form {
+        name: "break-stats",
+        arguments: "version | directory | pointers | lengths | off",
+        meaning: "the stats segment has garbage there",
+    },
     Form { name: "wait", arguments: "NUMBER", meaning: "answered when fault NUMBER has befallen a request" },
     Form { name: "clear", arguments: "[NUMBER]", meaning: "ends fault NUMBER, or all faults" },
     Form { name: "list", arguments: "", meaning: "tells what is set, and what it has befallen so far" },
@@ -129,6 +152,14 @@ impl Form {
     }
 }
 
+const DAMAGES: &[(&str, Option<Damage>)] = &[
+    ("version", Some(Damage::Version)),
+    ("directory", Some(Damage::Directory)),
+    ("pointers", Some(Damage::Pointers)),
+    ("lengths", Some(Damage::Lengths)),
+    ("off", None),
+];
+
 /// The names of all commands, for messages.
 pub fn names() -> String {
     FORMS.iter().map(|form| form.name).collect::<Vec<_>>().join(", ")
@@ -137,7 +168,7 @@ pub fn names() -> String {
 impl Command {
     /// Whether it sets a fault, rather than end or tell some.
     pub fn sets_fault(&self) -> bool {
-        matches!(self, Self::Set(_) | Self::Hang)
+        matches!(self, Self::Set(_) | Self::Hang | Self::Stats(_))
     }
 }
 
@@ -169,6 +200,13 @@ impl FromStr for Command {
                     false => Self::Set(limited(Action::Restart(restart), &mut words)?),
                 }
             }
+            "busy-stats" => Self::Stats(StatsFault::Busy(words.choice(&[("on", true), ("off", false)])?)),
+            "churn-stats" if words.take_if("off") => Self::Stats(StatsFault::Churn(None)),
+            "churn-stats" => Self::Stats(StatsFault::Churn(Some(words.period()?))),
+            "grow-stats" => Self::Stats(StatsFault::Grow(
+                words.number("a number of entries from 1 to 10000", 1..=10_000)?,
+            )),
+            "break-stats" => Self::Stats(StatsFault::Break(words.choice(DAMAGES)?)),
             "resume" => Self::Resume,
             "wait" => Self::Wait(words.number("the number of a fault", 1..=u64::MAX)?),
             "clear" if words.is_at_end() => Self::Clear(None),
@@ -297,6 +335,21 @@ impl fmt::Display for Restart {
         match self.messages {
             Some(release) => write!(f, " messages {}", release.name()),
             None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for StatsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(on) => write!(f, "busy-stats {}", if *on { "on" } else { "off" }),
+            Self::Churn(None) => f.write_str("churn-stats off"),
+            Self::Churn(Some(period)) => write!(f, "churn-stats {}ms", period.as_millis()),
+            Self::Grow(count) => write!(f, "grow-stats {count}"),
+            Self::Break(damage) => {
+                let name = DAMAGES.iter().find(|(_, known)| known == damage).map_or("off", |(name, _)| name);
+                write!(f, "break-stats {name}")
+            }
         }
     }
 }

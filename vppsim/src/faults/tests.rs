@@ -5,8 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::grammar::{Command, FORMS};
-use super::{Action, Fault, FaultSet, Filter, MOST_FAULTS, Restart, Subject, Window, can_fail};
+use super::{Action, Fault, FaultSet, Filter, MOST_FAULTS, Restart, StatsFault, Subject, Window, can_fail};
 use crate::api::{Release, request_names};
+use crate::stats::Damage;
 
 fn fault(text: &str) -> Fault {
     match text.parse().unwrap_or_else(|error| panic!("{text}: {error}")) {
@@ -47,6 +48,18 @@ fn commands_mean_what_they_say() {
     assert_eq!("restart messages 26.06 empty-for 500ms".parse(), Ok(Command::Restart(restart)));
     assert_eq!(fault("restart empty-for 500ms messages 26.06 nth 2").action, Action::Restart(restart));
     assert_eq!(fault("hang from 2").window, Window { first: 2, last: None });
+    for (text, meant) in [
+        ("busy-stats on", StatsFault::Busy(true)),
+        ("busy-stats off", StatsFault::Busy(false)),
+        ("churn-stats 5ms", StatsFault::Churn(Some(Duration::from_millis(5)))),
+        ("churn-stats off", StatsFault::Churn(None)),
+        ("grow-stats 500", StatsFault::Grow(500)),
+        ("break-stats lengths", StatsFault::Break(Some(Damage::Lengths))),
+        ("break-stats off", StatsFault::Break(None)),
+    ] {
+        assert_eq!(text.parse(), Ok(Command::Stats(meant)));
+        assert_eq!(meant.to_string(), text);
+    }
     assert_eq!("clear".parse(), Ok(Command::Clear(None)));
     assert_eq!("clear 4".parse(), Ok(Command::Clear(Some(4))));
 }
@@ -74,6 +87,10 @@ fn errors_tell_what_was_found_and_what_would_be_right() {
         ("lose port 65536", "a port from 0 to 65535"),
         ("restart messages 26.02", "\"26.02\" found, expected 26.10 or 26.06"),
         ("restart empty-for 1s empty-for 1s", "\"empty-for\" is given twice"),
+        ("busy-stats maybe", "\"maybe\" found, expected one of on, off"),
+        ("churn-stats 0ms", "\"0ms\" found, expected off, or a time as 200ms or 5s, from 1ms"),
+        ("grow-stats 10001", "a number of entries from 1 to 10000"),
+        ("break-stats", "the line ends where version, directory, pointers, lengths, off is expected"),
         ("resume now", "\"now\" found, expected the end of the line"),
         ("clear one", "\"one\" found, expected the number of a fault"),
         ("help halp", "\"halp\" found, expected delay, lose,"),

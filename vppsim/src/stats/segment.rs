@@ -1,5 +1,6 @@
 //! Which counters the segment has, and their values.
 
+use super::stress::Stress;
 use super::writer::{EntryIndex, Kind, Values, Writer};
 use super::{Figures, StatsError, Target};
 use crate::lb::Counter;
@@ -7,14 +8,15 @@ use crate::lb::Counter;
 /// A segment in its target.
 #[derive(Debug)]
 pub struct Segment<T> {
-    writer: Writer<T>,
+    pub(super) writer: Writer<T>,
     boot_time: u64,
     heartbeat: Scalar,
     last_update: Scalar,
-    routes_to: Values,
-    routes_via: Values,
+    pub(super) routes_to: Values,
+    pub(super) routes_via: Values,
     /// In the order of [`Counter::ALL`]. Empty until there is a VIP, as in VPP.
-    vips: Vec<Values>,
+    pub(super) vips: Vec<Values>,
+    pub(super) stress: Stress,
 }
 
 #[derive(Debug)]
@@ -30,18 +32,17 @@ impl<T: Target> Segment<T> {
     /// When the target cannot be written.
     pub fn new(target: T, boot_time: u64) -> Result<Self, StatsError> {
         let mut writer = Writer::new(target)?;
-        let heartbeat = writer.add_entry(Kind::Scalar, "/sys/heartbeat")?;
-        writer.add_entry(Kind::Scalar, "/sys/last_stats_clear")?;
-        let boot_time_entry = writer.add_entry(Kind::Scalar, "/sys/boottime")?;
-        writer.write_value(boot_time_entry, boot_time)?;
-        writer.add_entry(Kind::Gauge, "/sys/vector_rate")?;
+        let heartbeat = writer.add_entry(Kind::Scalar, "/sys/heartbeat", 0)?;
+        writer.add_entry(Kind::Scalar, "/sys/last_stats_clear", 0)?;
+        writer.add_entry(Kind::Scalar, "/sys/boottime", boot_time)?;
+        writer.add_entry(Kind::Gauge, "/sys/vector_rate", 0)?;
         for name in ["/sys/vector_rate_per_worker", "/sys/loops_per_worker"] {
             let mut values = writer.add_values(Kind::Simple, name, 1)?;
             writer.resize(&mut values, 1)?;
         }
-        writer.add_entry(Kind::Gauge, "/sys/num_worker_threads")?;
-        let last_update = writer.add_entry(Kind::Scalar, "/sys/last_update")?;
-        writer.add_entry(Kind::Gauge, "/sys/input_rate")?;
+        writer.add_entry(Kind::Gauge, "/sys/num_worker_threads", 0)?;
+        let last_update = writer.add_entry(Kind::Scalar, "/sys/last_update", 0)?;
+        writer.add_entry(Kind::Gauge, "/sys/input_rate", 0)?;
         let routes_to = writer.add_values(Kind::Combined, "/net/route/to", 2)?;
         let routes_via = writer.add_values(Kind::Combined, "/net/route/via", 2)?;
         writer.end()?;
@@ -53,6 +54,7 @@ impl<T: Target> Segment<T> {
             routes_to,
             routes_via,
             vips: Vec::new(),
+            stress: Stress::default(),
         })
     }
 
@@ -76,7 +78,7 @@ impl<T: Target> Segment<T> {
         if figures.routes.len() != self.routes_to.length() || (has_vips && figures.vips.len() != vip_length) {
             self.writer.begin()?;
             self.grow(figures.routes.len(), if has_vips { figures.vips.len() } else { 0 })?;
-            self.writer.end()?;
+            self.end_change()?;
         }
         let routes = figures.routes.iter().flat_map(|traffic| [traffic.packets, traffic.bytes]);
         self.writer.update(&mut self.routes_to, routes)?;

@@ -4,8 +4,9 @@ use std::io;
 use std::rc::Rc;
 
 use proptest::prelude::*;
+use vppapi::stats::Snapshot;
 
-use super::{Figures, SEGMENT_SIZE, Segment, StatsError, Target};
+use super::{Damage, Figures, SEGMENT_SIZE, Segment, StatsError, Target};
 use crate::fib::Traffic;
 use crate::lb::Counters;
 
@@ -200,15 +201,88 @@ impl Target for Watched {
     }
 }
 
+#[test]
+fn churn_moves_everything_changes_nothing_and_needs_no_more_room() {
+    let (mut segment, memory) = segment();
+    let vips: Vec<_> = (0..100).map(|vip| [vip; 4]).collect();
+    let routes = [Traffic { packets: 3, bytes: 120 }; 9];
+    segment.publish(&figures(&vips, &routes)).unwrap();
+    let before = memory.0.borrow().read();
+    for step in 1..=450_u64 {
+        let places = memory.0.borrow().vector(32);
+        let epoch = memory.0.borrow().state().0;
+        segment.churn().unwrap();
+        let image = memory.0.borrow();
+        assert_ne!(image.vector(32).0, places.0, "the directory stayed");
+        assert_eq!(image.state(), (epoch + 1, false));
+        let mut after = image.read();
+        let (rx, drops) = (after.remove("/if/rx").unwrap(), after.remove("/if/drops").unwrap());
+        let interfaces = 1 + usize::try_from(step).unwrap() % 200;
+        assert_eq!((rx, drops), (vec![vec![step; 2 * interfaces]], vec![vec![step; interfaces]]));
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn a_busy_segment_stays_busy_over_changes() {
+    let (mut segment, memory) = segment();
+    segment.set_busy(true).unwrap();
+    assert!(memory.0.borrow().state().1);
+    segment.publish(&figures(&[[0; 4], [1; 4]], &[Traffic::default()])).unwrap();
+    segment.churn().unwrap();
+    assert!(memory.0.borrow().state().1 && segment.is_busy());
+    segment.set_busy(false).unwrap();
+    assert!(!memory.0.borrow().state().1);
+}
+
+#[test]
+fn the_directory_grows_up_to_its_limit() {
+    let (mut segment, memory) = segment();
+    segment.add_fillers(10_000).unwrap();
+    let entries = memory.0.borrow().read();
+    assert_eq!(words(&entries, "/vppsim/filler/1"), [1]);
+    assert_eq!(words(&entries, "/vppsim/filler/10000"), [10_000]);
+    assert_eq!(words(&entries, "/sys/boottime"), [1_795_228_654]);
+    let error = segment.add_fillers(10_000).unwrap_err();
+    assert!(matches!(error, StatsError::DirectoryFull), "{error}");
+    assert_eq!(memory.0.borrow().read().len(), 20_000);
+    assert!(!memory.0.borrow().state().1);
+}
+
+#[test]
+fn damage_shows_to_a_reader_and_is_repaired() {
+    let (mut segment, memory) = segment();
+    let routes = [Traffic { packets: 3, bytes: 120 }];
+    segment.publish(&figures(&[[0; 4], [7; 4]], &routes)).unwrap();
+    let read = || {
+        let image = Snapshot::from_bytes(&memory.0.borrow().bytes);
+        image.read(|view| view.simple_sums("first session packet", &[1]))
+    };
+    for damage in [Damage::Version, Damage::Directory, Damage::Pointers, Damage::Lengths] {
+        segment.set_damage(Some(damage)).unwrap();
+        // A counter that grows is written again, and must not repair it.
+        segment.churn().unwrap();
+        assert!(read().is_err(), "{damage:?}");
+        segment.set_damage(None).unwrap();
+        assert_eq!(read().unwrap(), [Some(7)], "{damage:?}");
+    }
+}
+
 proptest! {
     #[test]
-    fn vectors_never_move_within_an_epoch(lengths in prop::collection::vec((1_usize..300, 0_usize..300), 1..12)) {
+    fn vectors_never_move_within_an_epoch(
+        steps in prop::collection::vec((1_usize..300, 0_usize..300, 0_usize..3, 0_usize..12), 1..12),
+    ) {
         let target = Watched::default();
         let mut segment = Segment::new(target.clone(), 0).unwrap();
-        for (step, (vips, routes)) in (1_u64..).zip(lengths) {
+        for (step, (vips, routes, churns, fillers)) in (1_u64..).zip(steps) {
             let vips = vec![[step; 4]; vips];
             let routes = vec![Traffic { packets: step, bytes: 2 * step }; routes];
             segment.publish(&figures(&vips, &routes)).unwrap();
+            for _ in 0..churns {
+                segment.churn().unwrap();
+            }
+            segment.add_fillers(fillers).unwrap();
             let entries = target.memory.0.borrow().read();
             prop_assert_eq!(words(&entries, "/net/route/to").len(), 2 * routes.len());
             if vips.len() > 1 {

@@ -3,13 +3,18 @@
 //! A header, then vectors: the directory, and for each kind of counter a vector of one pointer (there is one thread)
 //! to the vector of its values. A vector's length stands 8 bytes in front of it.
 
-use super::{SEGMENT_SIZE, StatsError, Target};
+use std::collections::HashMap;
+
+use super::{Damage, SEGMENT_SIZE, StatsError, Target};
 
 /// The version of the layout.
 const VERSION: u64 = 2;
 
 /// What VPP's addresses in the segment begin at. Any value would do; this one no reader can take for an offset.
 const BASE: u64 = 0x1000_0000_0000;
+
+/// An address outside the segment, and not that of a word.
+const NOWHERE: u64 = BASE + 0x7000_0003;
 
 /// Offsets of the header's fields.
 const BASE_FIELD: usize = 8;
@@ -28,13 +33,16 @@ const ALIGNMENT: usize = 64;
 const VECTOR_FLAGS: u32 = 0x0000_8608;
 
 const ENTRY_SIZE: usize = 144;
-const NAME_SIZE: usize = 128;
 const VALUE_IN_ENTRY: usize = 8;
-const NAME_IN_ENTRY: usize = 16;
-const MOST_ENTRIES: usize = 64;
 
-/// Values for which a new vector has room; then twice as many each time, so that all outgrown ones together take no
-/// more room than the last.
+/// Entries for which the first directory has room; then twice as many each time.
+const FIRST_ENTRIES: usize = 64;
+
+/// Most entries. The VPP 26.10 that was recorded has 3157.
+pub(crate) const MOST_ENTRIES: usize = 20_000;
+
+/// Values for which a new vector has room; then twice as many each time. What is outgrown is given out again to the
+/// next vector of that size.
 const FIRST_ROOM: usize = 64;
 
 /// Kind of a directory entry, with VPP's number.
@@ -53,6 +61,7 @@ pub(super) struct EntryIndex(usize);
 /// A counter's values as they stand in the segment, `width` words for each index.
 #[derive(Debug)]
 pub(super) struct Values {
+    entry: EntryIndex,
     width: usize,
     /// Where the pointer to the vector stands.
     pointer: usize,
@@ -66,6 +75,18 @@ impl Values {
     pub(super) fn length(&self) -> usize {
         self.words.len() / self.width
     }
+
+    fn size(&self) -> usize {
+        self.room * self.width * size_of::<u64>()
+    }
+}
+
+/// A directory entry as it stands in the segment.
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    name: String,
+    value: u64,
 }
 
 /// Writes the parts of a segment.
@@ -73,20 +94,32 @@ impl Values {
 pub(super) struct Writer<T> {
     target: T,
     epoch: u64,
+    /// Whether readers are kept waiting between changes too.
+    busy: bool,
     free: usize,
+    /// Vectors that nothing points to any more, by their size in bytes.
+    outgrown: HashMap<usize, Vec<usize>>,
     directory: usize,
-    entries: usize,
+    directory_room: usize,
+    entries: Vec<Entry>,
 }
 
 impl<T: Target> Writer<T> {
     /// The header and an empty directory, in a target of zeros. The change is left in progress.
     pub(super) fn new(target: T) -> Result<Self, StatsError> {
-        let mut writer = Self { target, epoch: 0, free: FIRST_VECTOR, directory: 0, entries: 0 };
+        let mut writer = Self {
+            target,
+            epoch: 0,
+            busy: false,
+            free: FIRST_VECTOR,
+            outgrown: HashMap::new(),
+            directory: 0,
+            directory_room: 0,
+            entries: Vec::new(),
+        };
         writer.begin()?;
-        writer.write_word(0, VERSION)?;
-        writer.write_word(BASE_FIELD, BASE)?;
-        writer.directory = writer.allocate(MOST_ENTRIES * ENTRY_SIZE, 0)?;
-        writer.write_word(DIRECTORY, address(writer.directory))?;
+        writer.write_header()?;
+        writer.place_directory(FIRST_ENTRIES)?;
         Ok(writer)
     }
 
@@ -103,29 +136,68 @@ impl<T: Target> Writer<T> {
     pub(super) fn end(&mut self) -> Result<(), StatsError> {
         self.epoch += 1;
         self.write_word(EPOCH, self.epoch)?;
-        self.write_word(IN_PROGRESS, 0)
+        self.write_word(IN_PROGRESS, self.busy.into())
     }
 
-    /// Adds a directory entry whose value is 0.
-    pub(super) fn add_entry(&mut self, kind: Kind, name: &str) -> Result<EntryIndex, StatsError> {
-        if self.entries == MOST_ENTRIES || name.len() >= NAME_SIZE {
-            return Err(StatsError::Full { wanted: ENTRY_SIZE, left: 0 });
+    /// Whether a change seems to be in progress even when none is. Takes effect with the end of the next change.
+    pub(super) fn set_busy(&mut self, busy: bool) {
+        self.busy = busy;
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Adds a directory entry. Within a change.
+    pub(super) fn add_entry(&mut self, kind: Kind, name: &str, value: u64) -> Result<EntryIndex, StatsError> {
+        if self.entries.len() >= MOST_ENTRIES {
+            return Err(StatsError::DirectoryFull);
         }
-        let entry = EntryIndex(self.entries);
-        let at = self.directory + self.entries * ENTRY_SIZE;
-        self.target.write_at(at, &(kind as u32).to_ne_bytes())?;
-        self.target.write_at(at + NAME_IN_ENTRY, name.as_bytes())?;
-        self.entries += 1;
-        self.write_length(self.directory, self.entries)?;
+        if self.entries.len() == self.directory_room {
+            self.place_directory(2 * self.directory_room)?;
+        }
+        let entry = EntryIndex(self.entries.len());
+        self.entries.push(Entry { kind, name: name.to_owned(), value });
+        self.write_entry(entry)?;
+        self.write_length(self.directory, self.entries.len())?;
         Ok(entry)
     }
 
-    /// Adds a counter without values.
+    /// Puts the directory, with room for so many entries, in another place. Within a change.
+    fn place_directory(&mut self, room: usize) -> Result<(), StatsError> {
+        let (old, old_room) = (self.directory, self.directory_room);
+        self.directory = self.allocate(room * ENTRY_SIZE, self.entries.len())?;
+        self.directory_room = room;
+        for index in 0..self.entries.len() {
+            self.write_entry(EntryIndex(index))?;
+        }
+        self.write_word(DIRECTORY, address(self.directory))?;
+        self.give_back(old, old_room * ENTRY_SIZE);
+        Ok(())
+    }
+
+    /// The same directory in another place. Within a change.
+    pub(super) fn move_directory(&mut self) -> Result<(), StatsError> {
+        self.place_directory(self.directory_room)
+    }
+
+    fn write_entry(&mut self, index: EntryIndex) -> Result<(), StatsError> {
+        let at = self.directory + index.0 * ENTRY_SIZE;
+        let Some(entry) = self.entries.get(index.0) else { return Ok(()) };
+        let mut bytes = Vec::with_capacity(ENTRY_SIZE);
+        bytes.extend_from_slice(&(entry.kind as u32).to_ne_bytes());
+        bytes.resize(VALUE_IN_ENTRY, 0);
+        bytes.extend_from_slice(&entry.value.to_ne_bytes());
+        bytes.extend_from_slice(entry.name.as_bytes());
+        bytes.resize(ENTRY_SIZE, 0);
+        Ok(self.target.write_at(at, &bytes)?)
+    }
+
+    /// Adds a counter without values. Within a change.
     pub(super) fn add_values(&mut self, kind: Kind, name: &str, width: usize) -> Result<Values, StatsError> {
-        let entry = self.add_entry(kind, name)?;
         let pointer = self.allocate(size_of::<u64>(), 1)?;
-        self.write_value(entry, address(pointer))?;
-        let mut values = Values { width, pointer, vector: 0, room: 0, words: Vec::new() };
+        let entry = self.add_entry(kind, name, address(pointer))?;
+        let mut values = Values { entry, width, pointer, vector: 0, room: 0, words: Vec::new() };
         self.resize(&mut values, 0)?;
         Ok(values)
     }
@@ -139,12 +211,29 @@ impl<T: Target> Writer<T> {
             self.target.write_at(values.vector + kept * size_of::<u64>(), &fresh)?;
             return self.write_length(values.vector, length);
         }
-        let room = length.next_power_of_two().max(FIRST_ROOM);
-        values.vector = self.allocate(room * values.width * size_of::<u64>(), length)?;
-        values.room = room;
+        self.place_values(values, length.next_power_of_two().max(FIRST_ROOM))
+    }
+
+    /// Puts a counter's values, with room for so many indexes, in another place. Within a change.
+    fn place_values(&mut self, values: &mut Values, room: usize) -> Result<(), StatsError> {
+        let (old, old_size) = (values.vector, values.size());
+        let vector = self.allocate(room * values.width * size_of::<u64>(), values.length())?;
         let bytes: Vec<u8> = values.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        self.target.write_at(values.vector, &bytes)?;
-        self.write_word(values.pointer, address(values.vector))
+        self.target.write_at(vector, &bytes)?;
+        (values.vector, values.room) = (vector, room);
+        self.write_word(values.pointer, address(vector))?;
+        self.give_back(old, old_size);
+        Ok(())
+    }
+
+    /// The same values in another place, and the pointer to them too. Within a change.
+    pub(super) fn move_values(&mut self, values: &mut Values) -> Result<(), StatsError> {
+        let old = values.pointer;
+        values.pointer = self.allocate(size_of::<u64>(), 1)?;
+        self.place_values(values, values.room)?;
+        self.write_value(values.entry, address(values.pointer))?;
+        self.give_back(old, size_of::<u64>());
+        Ok(())
     }
 
     /// Writes those words that differ from what is there.
@@ -164,11 +253,45 @@ impl<T: Target> Writer<T> {
 
     /// Sets the value of a scalar or gauge.
     pub(super) fn write_value(&mut self, entry: EntryIndex, value: u64) -> Result<(), StatsError> {
+        if let Some(entry) = self.entries.get_mut(entry.0) {
+            entry.value = value;
+        }
         self.write_word(self.directory + entry.0 * ENTRY_SIZE + VALUE_IN_ENTRY, value)
+    }
+
+    /// Writes garbage where readers look, or what belongs there. Within a change.
+    pub(super) fn damage<'a>(
+        &mut self,
+        damage: Option<Damage>,
+        all: impl Iterator<Item = &'a Values>,
+    ) -> Result<(), StatsError> {
+        self.write_header()?;
+        self.write_word(DIRECTORY, address(self.directory))?;
+        match damage {
+            Some(Damage::Version) => self.write_word(0, !VERSION)?,
+            Some(Damage::Directory) => self.write_word(DIRECTORY, NOWHERE)?,
+            _ => {}
+        }
+        for values in all {
+            let pointer = if damage == Some(Damage::Pointers) { NOWHERE } else { address(values.vector) };
+            let length = if damage == Some(Damage::Lengths) { usize::MAX } else { values.length() };
+            self.write_word(values.pointer, pointer)?;
+            self.write_length(values.vector, length)?;
+        }
+        Ok(())
+    }
+
+    fn write_header(&mut self) -> Result<(), StatsError> {
+        self.write_word(0, VERSION)?;
+        self.write_word(BASE_FIELD, BASE)
     }
 
     /// Room for a vector, which tells its length.
     fn allocate(&mut self, bytes: usize, length: usize) -> Result<usize, StatsError> {
+        if let Some(vector) = self.outgrown.get_mut(&bytes).and_then(Vec::pop) {
+            self.write_length(vector, length)?;
+            return Ok(vector);
+        }
         let vector = (self.free + VECTOR_HEADER).next_multiple_of(ALIGNMENT);
         // One byte is left over: the official client takes a vector that ends with the segment for an overrun.
         if vector + bytes >= SEGMENT_SIZE {
@@ -178,6 +301,13 @@ impl<T: Target> Writer<T> {
         self.target.write_at(vector - size_of::<u32>(), &VECTOR_FLAGS.to_ne_bytes())?;
         self.write_length(vector, length)?;
         Ok(vector)
+    }
+
+    /// Takes room back that [`Writer::allocate`] gave. Offset 0 is no vector.
+    fn give_back(&mut self, vector: usize, bytes: usize) {
+        if vector != 0 {
+            self.outgrown.entry(bytes).or_default().push(vector);
+        }
     }
 
     fn write_length(&mut self, vector: usize, length: usize) -> Result<(), StatsError> {

@@ -56,20 +56,36 @@ impl<'a> Words<'a> {
         number.ok_or_else(|| unexpected(word, expected))
     }
 
+    pub(super) fn choice<T: Copy>(&mut self, choices: &[(&str, T)]) -> Result<T, GrammarError> {
+        let expected = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let word = self.next(&expected)?;
+        let chosen = choices.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        chosen.ok_or_else(|| unexpected(word, &format!("one of {expected}")))
+    }
+
     pub(super) fn address(&mut self, expected: &str) -> Result<IpAddr, GrammarError> {
         let word = self.next(expected)?;
         word.parse().map_err(|_| unexpected(word, expected))
     }
 
-    /// A number with its unit, `ms` or `s`.
+    /// A time, which may be 0.
     pub(super) fn time(&mut self) -> Result<Duration, GrammarError> {
-        let expected = "a time as 200ms or 5s, at most an hour";
+        self.time_from(Duration::ZERO, "a time as 200ms or 5s, at most an hour")
+    }
+
+    /// A time between two events.
+    pub(super) fn period(&mut self) -> Result<Duration, GrammarError> {
+        self.time_from(Duration::from_millis(1), "off, or a time as 200ms or 5s, from 1ms to an hour")
+    }
+
+    /// A number with its unit, `ms` or `s`.
+    fn time_from(&mut self, least: Duration, expected: &str) -> Result<Duration, GrammarError> {
         let word = self.next(expected)?;
         let parsed = match (word.strip_suffix("ms"), word.strip_suffix('s')) {
             (Some(number), _) => number.parse().ok().map(Duration::from_millis),
             (None, Some(number)) => number.parse().ok().map(Duration::from_secs),
             (None, None) => None,
         };
-        parsed.filter(|time| *time <= LONGEST).ok_or_else(|| unexpected(word, expected))
+        parsed.filter(|time| (least..=LONGEST).contains(time)).ok_or_else(|| unexpected(word, expected))
     }
 }
