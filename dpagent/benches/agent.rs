@@ -12,7 +12,9 @@ mod processes;
 use std::time::Duration;
 
 use bare::Bare;
-use maglev_protocol::{AgentClient, BrainHello, Demands, Encap, PROTOCOL_VERSION, ServerSpec, SyncReport, VipKey, VipSpec};
+use maglev_protocol::{
+    AgentClient, BrainHello, Demands, Encap, PROTOCOL_VERSION, ServerSpec, SyncReport, VipKey, VipSpec,
+};
 use processes::{Agent, Vpp, within};
 use tokio::time::Instant;
 
@@ -30,7 +32,9 @@ async fn measure() {
     let directory = tempfile::tempdir().unwrap();
     let vpp = Vpp::find_or_start(directory.path());
     println!("VPP: {}", vpp.name);
-    println!("{VIPS} VIPs with {SERVERS} servers each; medians of {ROUNDS} rounds, floor and agent in turns\n");
+    println!(
+        "{VIPS} VIPs with {SERVERS} servers each; medians of {ROUNDS} rounds, floor and agent in turns\n"
+    );
     println!("{:<44} {:>12} {:>12} {:>16}", "", "floor", "agent", "agent / floor");
     let agent = Agent::start(directory.path(), &vpp);
     let client = agent.client().await;
@@ -111,7 +115,8 @@ async fn hello(client: &AgentClient) {
 /// VIPs of a network that is set aside for benchmarks, each with servers of its own.
 fn spec(number: u32) -> VipSpec {
     let [_, _, high, low] = number.to_be_bytes();
-    let servers = (1..=SERVERS).map(|last| ([10, high, low, last].into(), ServerSpec { weight: 1, flush: true }));
+    let servers =
+        (1..=SERVERS).map(|last| ([10, high, low, last].into(), ServerSpec { weight: 1, flush: true }));
     VipSpec {
         key: VipKey::port([198, 18, high, low].into(), 6, 80),
         encap: Encap::Gre4,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::policy::{self, Policy, PolicyError};
 use maglev_dpagent::{server, vpp};
 use nix::unistd::{User, geteuid};
@@ -88,7 +89,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(user) => user_id(user)?,
         None => geteuid().as_raw(),
     };
-    let gate = server::Gate { brain_user, policy: Arc::clone(&policy) };
+    let pinger = pinger()?;
+    let gate = server::Gate { brain_user, policy: Arc::clone(&policy), pinger };
     let listener = server::Listener::bind(&arguments.listen).await?;
     info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen.display(), brain_user, "started");
     let stop = CancellationToken::new();
@@ -111,6 +113,20 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     info!("ended; VPP keeps what it has");
     Ok(())
+}
+
+/// Sends echo requests, if this process may; else says why not.
+fn pinger() -> anyhow::Result<Result<Pinger, String>> {
+    match icmp::open() {
+        Ok(sockets) => {
+            let (pinger, _task) = Pinger::start(sockets).context("cannot wait for ICMP")?;
+            Ok(Ok(pinger))
+        }
+        Err(error) => {
+            warn!("{error}: no echo requests are sent");
+            Ok(Err(error.to_string()))
+        }
+    }
 }
 
 /// The policy of a file; without a file, one that allows nothing.

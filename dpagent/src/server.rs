@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
+use crate::icmp::{MOST_IN_FLIGHT, Pinger};
 use crate::policy::Policy;
 use crate::vpp::Vpp;
 use calls::Connection;
@@ -39,20 +40,22 @@ pub const MOST_CONNECTIONS: usize = 16;
 /// Calls that ask something of VPP, under way or waiting for their turn, on all connections. Further ones are
 /// refused, which the brain takes for a passing fault.
 pub const MOST_VPP_CALLS: usize = 64;
-/// Requests in flight on a connection: echo requests, mostly. Further ones are refused by tarpc.
-pub const MOST_REQUESTS: usize = 8192 + MOST_VPP_CALLS;
+/// Requests in flight on a connection: echo requests of both families, mostly. Further ones are refused by tarpc.
+pub const MOST_REQUESTS: usize = 2 * MOST_IN_FLIGHT + MOST_VPP_CALLS;
 /// Answers that wait to be written, beyond which those who answer wait.
 const ANSWERS: usize = 256;
 /// Pause when accepting fails, as it does without file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who may call, and what for.
+/// Who may call, what for, and with what.
 #[derive(Debug, Clone)]
 pub struct Gate {
     /// The user that the brain runs as. Everybody else is refused.
     pub brain_user: u32,
     /// What the brain may ask for.
     pub policy: Arc<Policy>,
+    /// Sends echo requests; without it, why none can be sent.
+    pub pinger: Result<Pinger, String>,
 }
 
 /// What all connections share.

@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use futures::StreamExt;
 use maglev_dpagent::server::{Gate, Listener, MOST_CONNECTIONS, MOST_REQUESTS, MOST_VPP_CALLS};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::{
-    AgentClient, AgentError, BrainHello, Demands, LbConfSpec, PROTOCOL_VERSION, ServerSpec, VipKey, VipSpec,
+    AgentClient, AgentError, BrainHello, Demands, EchoOutcome, EchoRequest, LbConfSpec, PROTOCOL_VERSION,
+    ServerSpec, VipKey, VipSpec,
 };
 use tarpc::client::RpcError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -162,7 +164,7 @@ async fn another_user_is_refused() {
         vpp::Options { api_socket: missing.clone(), stats_socket: missing, policy: Arc::clone(&policy) };
     let (vpp, task) = vpp::start(options, stop.clone());
     let somebody_else = nix::unistd::geteuid().as_raw() + 1;
-    let gate = Gate { brain_user: somebody_else, policy };
+    let gate = Gate { brain_user: somebody_else, policy, pinger: Err("not tried".to_owned()) };
     let server = tokio::spawn(server::serve(listener, gate, vpp));
     for _ in 0..3 {
         let mut stream = UnixStream::connect(&socket).await.unwrap();
@@ -272,4 +274,38 @@ async fn calls_to_vpp_beyond_the_limit_are_refused() {
     let too_many =
         AgentError::TooMany { what: "calls to VPP at once".to_owned(), most: MOST_VPP_CALLS as u64 };
     assert_eq!(first, Err(too_many));
+}
+
+fn echo(target: &str) -> EchoRequest {
+    EchoRequest { target: target.parse().unwrap(), source: None, timeout: Duration::from_secs(5), size: 64 }
+}
+
+#[tokio::test]
+async fn echo_requests_go_where_the_policy_lets_them_and_no_faster() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = format!("{POLICY}limits: {{echo-requests-per-second: 3}}\n");
+    let agent = Agent::with_policy(directory.path(), &policy).await;
+    let client = agent.client().await;
+    let ask = |request| soon(client.icmp_echo(context(), request));
+    let refused = ask(echo("192.0.2.1")).await.unwrap().unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "an echo request to 192.0.2.1 is not allowed: no prefix of `ping` in policy.yaml covers it"
+    );
+    let first = ask(echo("127.0.0.1")).await.unwrap();
+    if let Err(AgentError::Echo { reason, .. }) = &first {
+        writeln!(std::io::stderr(), "skipped: no echo request can be sent here: {reason}").ok();
+        return;
+    }
+    assert!(matches!(first, Ok(EchoOutcome::Reply { .. })), "{first:?}");
+    let small = ask(EchoRequest { size: 3, ..echo("127.0.0.1") }).await.unwrap();
+    assert!(
+        matches!(&small, Err(AgentError::Echo { reason, .. }) if reason.contains("16 to 1472")),
+        "{small:?}"
+    );
+    let asked = futures::future::join_all((0..10).map(|_| ask(echo("127.0.0.1")))).await;
+    let refused = asked.into_iter().filter(|asked| {
+        matches!(asked.as_ref().unwrap(), Err(AgentError::TooMany { what, most: 3 }) if what == "echo requests in a second")
+    });
+    assert!(refused.count() >= 8);
 }

@@ -3,6 +3,7 @@
 // The macro derives documentation for the trait only, not for the items that it generates beside it.
 #![allow(missing_docs)]
 
+use crate::echo::{EchoOutcome, EchoRequest};
 use crate::error::AgentError;
 use crate::state::{AgentHello, BrainHello, LbState, VppInfo};
 use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
@@ -35,4 +36,7 @@ pub trait Agent {
     /// Returns as soon as the connection's generation is another than `seen`: VPP connected, restarted or
     /// gone. Without a change it returns the same shortly before the call's deadline.
     async fn wait_change(seen: u64) -> VppInfo;
+
+    /// Sends one ICMP echo request and waits for what comes back. Thousands may be under way at once.
+    async fn icmp_echo(request: EchoRequest) -> Result<EchoOutcome, AgentError>;
 }

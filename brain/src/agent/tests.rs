@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use futures::StreamExt;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, LbConf, LbConfSpec, PROTOCOL_VERSION,
-    ServerSpec, VipKey, VppState,
+    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, EchoOutcome, EchoRequest, LbConf,
+    LbConfSpec, PROTOCOL_VERSION, ServerSpec, VipKey, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -91,6 +91,10 @@ impl Agent for FakeAgent {
 
     async fn vpp_info(self, _: Context) -> VppInfo {
         self.vpp.borrow().clone()
+    }
+
+    async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {
+        Err(AgentError::Echo { target: request.target, reason: "test".into() })
     }
 
     async fn wait_change(mut self, _: Context, seen: u64) -> VppInfo {

@@ -13,7 +13,8 @@ use tokio_util::codec::{Decoder, Encoder};
 use vppapi::frame::FrameCodec;
 use vppapi::messages::{
     ControlPing, LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump, LbVipDetails, LbVipDump, Message,
-    SOCKCLNT_CREATE_ID, SockclntCreate, SockclntCreateReply, decode_bare, encode_bare, encode_request, message_id,
+    SOCKCLNT_CREATE_ID, SockclntCreate, SockclntCreateReply, decode_bare, encode_bare, encode_request,
+    message_id,
 };
 use vppapi::table::{Lookup, MessageTable};
 use vppapi::types::{self, VipId};

@@ -1,11 +1,11 @@
 //! The calls, each checked before it reaches VPP's task.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, LbConfSpec, LbState, PROTOCOL_VERSION,
-    SyncReport, VipKey, VipSpec, VppInfo,
+    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, EchoOutcome, EchoRequest, LbConfSpec,
+    LbState, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo,
 };
 use tarpc::context::Context;
 use tokio::sync::SemaphorePermit;
@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::peer::Peer;
 use super::writer::Candidate;
 use super::{MOST_VPP_CALLS, Shared};
+use crate::icmp::EchoError;
 use crate::{conf, reconcile};
 
 /// How long before its deadline a wait without an event is answered, so that the answer is in time.
@@ -125,5 +126,25 @@ impl Agent for Connection {
         // Of a short time, most is waited nevertheless.
         let until = deadline.checked_sub(BEFORE_DEADLINE.min(time / 4)).unwrap_or(deadline);
         timeout_at(until, vpp.change_from(seen)).await.unwrap_or_else(|_| vpp.info())
+    }
+
+    async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {
+        self.brain()?;
+        let Shared { gate, echoes, .. } = &*self.shared;
+        let target = request.target;
+        gate.policy.check_ping(target)?;
+        let pinger =
+            gate.pinger.as_ref().map_err(|reason| AgentError::Echo { target, reason: reason.clone() })?;
+        let room = echoes.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        room.map_err(|_| AgentError::TooMany {
+            what: "echo requests in a second".to_owned(),
+            most: gate.policy.limits.echo_requests_per_second.into(),
+        })?;
+        pinger.echo(request).await.map_err(|error| match error {
+            EchoError::TooMany { most, .. } => {
+                AgentError::TooMany { what: "echo requests at once".to_owned(), most: most as u64 }
+            }
+            error => AgentError::Echo { target, reason: error.to_string() },
+        })
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::server::{Gate, Listener};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::codec::{ClientCodec, framing};
@@ -165,7 +166,7 @@ impl Agent {
             policy: Arc::clone(&policy),
         };
         let (vpp, writer) = vpp::start(options, stop.clone());
-        let gate = Gate { brain_user: geteuid().as_raw(), policy };
+        let gate = Gate { brain_user: geteuid().as_raw(), policy, pinger: pinger() };
         let server = tokio::spawn(server::serve(listener, gate, vpp));
         Self { stop, writer, server, socket }
     }
@@ -230,6 +231,12 @@ pub(crate) async fn until(client: &AgentClient, wanted: impl Fn(&VppState) -> bo
 
 pub(crate) fn is_connected(state: &VppState) -> bool {
     matches!(state, VppState::Connected { .. })
+}
+
+/// Where it may be had.
+fn pinger() -> Result<Pinger, String> {
+    let sockets = icmp::open().map_err(|error| error.to_string())?;
+    Ok(Pinger::start(sockets).map_err(|error| error.to_string())?.0)
 }
 
 /// Everything that most tests start with: VPP, an agent that has found it, a client.
