@@ -37,7 +37,7 @@ impl Bare {
             context: 0,
             response: 0,
             index: 0,
-            message_table: Vec::new(),
+            table: Vec::new(),
         });
         let mut bare = Self { stream, received: BytesMut::new(), table: empty, client_index: 0 };
         let name = FixedString::new("bench").unwrap();
