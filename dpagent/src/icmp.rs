@@ -82,7 +82,7 @@ impl Pinger {
     }
 }
 
-type Family = (Result<Lane, Absent>, Option<LaneLoop>);
+type Family = (Result<Lane, Absent>, Option<LaneLoop<IcmpSocket>>);
 
 fn family(socket: Result<RawSocket, Absent>, decode: Decode) -> io::Result<Family> {
     let socket = match socket {
@@ -93,7 +93,7 @@ fn family(socket: Result<RawSocket, Absent>, decode: Decode) -> io::Result<Famil
     Ok((Ok(lane), Some(lane_loop)))
 }
 
-async fn run(lane_loop: Option<LaneLoop>) {
+async fn run(lane_loop: Option<LaneLoop<IcmpSocket>>) {
     if let Some(lane_loop) = lane_loop {
         lane_loop.run().await;
     }

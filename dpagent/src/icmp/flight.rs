@@ -180,7 +180,7 @@ impl<W> Flight<W> {
         let outcome = match ended.sent {
             Some(_) => EchoOutcome::TimedOut,
             None => EchoOutcome::NotSent {
-                reason: "the kernel took no more packets until the timeout: its buffers are full".to_owned(),
+                reason: "the kernel took no more packets until the timeout: its buffers, or its table of neighbours, are full".to_owned(),
             },
         };
         Some((ended.waiter, outcome))

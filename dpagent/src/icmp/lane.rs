@@ -1,5 +1,6 @@
 //! One family's socket and the loop around it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::check::EchoError;
 use super::flight::{Flight, Full, Ignored, Ticket};
 use super::packet::{LONGEST_REQUEST, Malformed, Message, write_request};
 use super::random::Random;
-use super::socket::{IcmpSocket, Sending};
+use super::socket::{Sending, Wire};
 
 /// Requests sent before others get their turn: 16 take less than 0.1 ms.
 const SENDS: usize = 16;
@@ -24,8 +25,9 @@ const RECEIVES: usize = 64;
 /// Longest packet that can matter: IPv4 header with options, and the longest reply. The rest of a longer one is dropped,
 /// and its checksum then is wrong.
 const LONGEST_PACKET: usize = 60 + LONGEST_REQUEST;
-/// Shortest pause when the kernel has no memory for a packet. Up to as much again is added at random.
-const NO_MEMORY_PAUSE: Duration = Duration::from_millis(1);
+/// Shortest pause before a packet is tried again for which the kernel had no room. Up to as much again is added at
+/// random.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a deadline may be overrun while packets that have come wait to be read. It needs a bound: somebody may send
 /// faster than this process reads.
@@ -60,27 +62,38 @@ pub(super) struct Lane {
 
 /// The loop's end.
 #[derive(Debug)]
-pub(super) struct LaneLoop {
-    socket: IcmpSocket,
+pub(super) struct LaneLoop<S> {
+    socket: S,
     decode: Decode,
     shared: Shared,
     queue: mpsc::Receiver<Ticket>,
-    /// Taken from the queue, but not yet sent.
+    /// Taken from the queue, but not sent, since the socket's buffer is full.
     next: Option<Ticket>,
-    /// Nothing is sent before.
-    pause: Option<Instant>,
+    /// Those for which the kernel had no room. Bounded by what may be in flight: see [`Self::postpone`].
+    again: VecDeque<Ticket>,
+    /// When the next of them may be tried.
+    again_at: Instant,
     packet: Vec<u8>,
     buffer: Vec<u8>,
 }
 
-pub(super) fn lane(socket: IcmpSocket, decode: Decode) -> (Lane, LaneLoop) {
+pub(super) fn lane<S: Wire>(socket: S, decode: Decode) -> (Lane, LaneLoop<S>) {
     let table = Table { flight: Flight::new(MOST_IN_FLIGHT), random: Random::default() };
     let shared = Shared(Arc::new(Mutex::new(table)));
     let (sender, queue) = mpsc::channel(MOST_IN_FLIGHT);
     let lane = Lane { shared: shared.clone(), queue: sender };
-    let (next, pause, packet) = (None, None, Vec::with_capacity(LONGEST_REQUEST));
-    let buffer = vec![0; LONGEST_PACKET];
-    (lane, LaneLoop { socket, decode, shared, queue, next, pause, packet, buffer })
+    let lane_loop = LaneLoop {
+        socket,
+        decode,
+        shared,
+        queue,
+        next: None,
+        again: VecDeque::new(),
+        again_at: Instant::now(),
+        packet: Vec::with_capacity(LONGEST_REQUEST),
+        buffer: vec![0; LONGEST_PACKET],
+    };
+    (lane, lane_loop)
 }
 
 /// Frees a request's place when nobody waits for it any more.
@@ -125,14 +138,14 @@ impl Lane {
     }
 }
 
-impl Drop for LaneLoop {
+impl<S> Drop for LaneLoop<S> {
     /// Whoever still waits learns that nothing will come.
     fn drop(&mut self) {
         self.shared.lock().flight.clear();
     }
 }
 
-impl LaneLoop {
+impl<S: Wire> LaneLoop<S> {
     /// Runs until the last [`Lane`] is gone.
     pub(super) async fn run(mut self) {
         while self.wait().await {
@@ -148,16 +161,16 @@ impl LaneLoop {
     /// Waits until there is something to do. Tells whether there ever will be.
     async fn wait(&mut self) -> bool {
         let deadline = self.shared.lock().flight.next_deadline();
-        let timer = |until: Option<Instant>| sleep_until(until.unwrap_or_else(Instant::now));
+        let again_at = self.again_at;
         tokio::select! {
             readable = self.socket.readable() => readable.is_ok(),
             ticket = self.queue.recv(), if self.next.is_none() => {
                 self.next = ticket;
                 ticket.is_some()
             }
-            writable = self.socket.writable(), if self.next.is_some() && self.pause.is_none() => writable.is_ok(),
-            () = timer(self.pause), if self.pause.is_some() => true,
-            () = timer(deadline), if deadline.is_some() => true,
+            writable = self.socket.writable(), if self.next.is_some() => writable.is_ok(),
+            () = sleep_until(again_at), if !self.again.is_empty() => true,
+            () = sleep_until(deadline.unwrap_or(again_at)), if deadline.is_some() => true,
         }
     }
 
@@ -185,12 +198,8 @@ impl LaneLoop {
     }
 
     fn send(&mut self) {
-        if self.pause.is_some_and(|until| until > Instant::now()) {
-            return;
-        }
-        self.pause = None;
         for _ in 0..SENDS {
-            let Some(ticket) = self.next.take().or_else(|| self.queue.try_recv().ok()) else { return };
+            let Some(ticket) = self.next_ticket() else { return };
             // It may have been given up, or its time be up.
             let Some(request) = self.shared.lock().flight.get(&ticket).copied() else { continue };
             write_request(&request.target, ticket.id, &ticket.token, request.size, &mut self.packet);
@@ -201,17 +210,30 @@ impl LaneLoop {
                     self.next = Some(ticket);
                     return;
                 }
-                Sending::NoMemory => {
-                    self.next = Some(ticket);
-                    self.pause = Some(at + NO_MEMORY_PAUSE.mul_f64(1.0 + fastrand::f64()));
-                    return;
-                }
+                Sending::NoRoom => self.postpone(ticket, at),
                 Sending::Refused(reason) => {
                     let waiter = self.shared.lock().flight.remove(&ticket);
                     deliver(waiter.map(|waiter| (waiter, EchoOutcome::NotSent { reason })));
                 }
             }
         }
+    }
+
+    fn next_ticket(&mut self) -> Option<Ticket> {
+        let next = self.next.take();
+        let again = || (self.again_at <= Instant::now()).then(|| self.again.pop_front()).flatten();
+        next.or_else(again).or_else(|| self.queue.try_recv().ok())
+    }
+
+    /// Sends a request later, but not those to other targets.
+    fn postpone(&mut self, ticket: Ticket, now: Instant) {
+        if self.again.len() >= MOST_IN_FLIGHT {
+            // Those that have ended make place: no more than may be in flight have not, this one among them.
+            let table = self.shared.lock();
+            self.again.retain(|ticket| table.flight.get(ticket).is_some());
+        }
+        self.again.push_back(ticket);
+        self.again_at = now + NO_ROOM_PAUSE.mul_f64(1.0 + fastrand::f64());
     }
 
     /// Ends the requests whose deadline was so long ago.
@@ -230,3 +252,6 @@ fn deliver(ended: Option<(oneshot::Sender<EchoOutcome>, EchoOutcome)>) {
         drop(waiter.send(outcome));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,6 +135,24 @@ fn filter_v6() -> Vec<SockFilter> {
     filter([SockFilter::new(0x30, 0, 0, 0)], telling_v6())
 }
 
+/// What [`LaneLoop`](super::lane::LaneLoop) needs of a socket.
+pub(super) trait Wire: Send + Sync {
+    /// Waits until something has come.
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Waits until something can be sent.
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// The next packet of those that have come, and who sent it. Does not wait.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is none.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, IpAddr)>;
+
+    /// Sends without waiting.
+    fn send(&self, packet: &[u8], target: IpAddr, source: Option<IpAddr>) -> Sending;
+}
+
 /// A raw socket within a runtime.
 ///
 /// tokio knows no raw sockets, and its `AsyncFd` cannot be made without `unsafe`; its `UdpSocket` does on any datagram
@@ -148,8 +166,9 @@ pub(super) enum Sending {
     Sent,
     /// Wait until the socket is writable.
     BufferFull,
-    /// Wait a little: the kernel does not tell when.
-    NoMemory,
+    /// Wait a little, for the kernel does not tell when: it has no memory, or no place among its neighbours, which
+    /// other targets may not need.
+    NoRoom,
     /// The kernel will not send it.
     Refused(String),
 }
@@ -162,22 +181,22 @@ impl IcmpSocket {
     pub(super) fn new(socket: RawSocket) -> io::Result<Self> {
         UdpSocket::from_std(socket.0.into()).map(Self)
     }
+}
 
-    pub(super) async fn readable(&self) -> io::Result<()> {
+impl Wire for IcmpSocket {
+    async fn readable(&self) -> io::Result<()> {
         self.0.readable().await
     }
 
-    pub(super) async fn writable(&self) -> io::Result<()> {
+    async fn writable(&self) -> io::Result<()> {
         self.0.writable().await
     }
 
-    /// The next packet of those that have come, without waiting.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, IpAddr)> {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, IpAddr)> {
         self.0.try_recv_from(buffer).map(|(length, from)| (length, from.ip()))
     }
 
-    /// Sends without waiting.
-    pub(super) fn send(&self, packet: &[u8], target: IpAddr, source: Option<IpAddr>) -> Sending {
+    fn send(&self, packet: &[u8], target: IpAddr, source: Option<IpAddr>) -> Sending {
         let sent = self.0.try_io(Interest::WRITABLE, || Ok(send_from(&self.0, packet, target, source)?));
         let error = match sent {
             Ok(_) => return Sending::Sent,
@@ -188,7 +207,7 @@ impl IcmpSocket {
             return Sending::BufferFull;
         }
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR) => Sending::NoMemory,
+            Some(Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR) => Sending::NoRoom,
             errno => Sending::Refused(reason(errno, &error, target, source)),
         }
     }

@@ -126,7 +126,7 @@ async fn deadlines_end_requests_in_their_order() {
     assert_eq!(flight.next_deadline(), Some(at(10)));
     assert_eq!(flight.expire(at(9)), None);
     let Some((10, EchoOutcome::NotSent { reason })) = flight.expire(at(20)) else { panic!() };
-    assert_eq!(reason, "the kernel took no more packets until the timeout: its buffers are full");
+    assert!(reason.starts_with("the kernel took no more packets until the timeout"), "{reason}");
     assert_eq!(flight.expire(at(20)), Some((20, EchoOutcome::TimedOut)));
     assert_eq!((flight.expire(at(20)), flight.next_deadline(), flight.len()), (None, None, 0));
 
