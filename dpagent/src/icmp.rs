@@ -98,3 +98,6 @@ async fn run(lane_loop: Option<LaneLoop<IcmpSocket>>) {
         lane_loop.run().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,7 @@ fn a_silent_target_times_out_and_one_more_than_may_be_is_refused() {
             let outcome = pinger.echo(EchoRequest { timeout: SHORT, ..request(target) }).await;
             assert_eq!(outcome, Ok(EchoOutcome::TimedOut), "{target}");
         }
-        let timeout = Duration::from_secs(2);
+        let timeout = Duration::from_secs(3);
         let many = (0..=MOST_IN_FLIGHT).map(|_| pinger.echo(EchoRequest { timeout, ..request(V4) }));
         let mut outcomes = join_all(many).await;
         let refused = outcomes.pop().unwrap();

@@ -54,3 +54,6 @@ fn v6(kind: u8, code: u8) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

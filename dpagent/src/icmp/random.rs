@@ -34,3 +34,6 @@ impl Random {
         Ok((id, token))
     }
 }
+
+#[cfg(test)]
+mod tests;

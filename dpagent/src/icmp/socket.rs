@@ -33,8 +33,8 @@ pub(super) struct RawSocket(OwnedFd);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this machine's kernel has no {family}: {reason}")]
 pub struct Absent {
-    family: &'static str,
-    reason: String,
+    pub(super) family: &'static str,
+    pub(super) reason: String,
 }
 
 /// Why no socket was opened.
