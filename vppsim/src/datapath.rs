@@ -1,10 +1,13 @@
-//! The data path in user space: connections to VIPs on loopback addresses are relayed to application servers.
+//! The data path in user space: TCP connections and UDP packets to VIPs on loopback addresses are relayed to
+//! application servers.
 //!
-//! Stands for the forwarding of VPP, one TCP connection for one flow. Which server a connection meets, and what ends
-//! it, the model decides; here are sockets. A task per VIP accepts connections until the VIP is removed, and a task
-//! per connection relays until an end closes, the model ends the flow, or the process ends: none has anything to give
-//! back that the system would not take back by itself, so all may be aborted.
+//! Stands for the forwarding of VPP: a TCP connection is a flow, and so are all UDP packets of one client's address and
+//! port. Which server a flow meets, and what ends it, the model decides; here are sockets. A task per VIP accepts
+//! connections or receives packets until the VIP is removed. A task per connection relays until an end closes, the
+//! model ends the flow, or the process ends; one per UDP flow relays answers until the flow is over or silent for long.
+//! None has anything to give back that the system would not take back by itself, so all may be aborted.
 
+mod datagrams;
 mod listener;
 mod relay;
 
@@ -12,6 +15,7 @@ mod relay;
 mod tests;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -24,16 +28,34 @@ use tracing::{info, warn};
 use crate::host::Host;
 use crate::lb::{Effect, FlowId, Lb, Vip};
 
-/// Connections that are relayed at once if nobody says otherwise.
+/// Connections and UDP flows that are relayed at once if nobody says otherwise.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 4096;
 
-const PROTOCOL_TCP: u8 = 6;
+/// What is relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Connections.
+    Tcp,
+    /// Packets.
+    Udp,
+}
+
+impl Transport {
+    fn of(protocol: u8) -> Option<Self> {
+        match protocol {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            _ => None,
+        }
+    }
+}
 
 /// The listeners of VIPs and the ends of flows.
 #[derive(Debug)]
 pub struct Datapath {
     enabled: bool,
-    /// One permit a connection. Who finds none is reset.
+    /// One permit a connection or UDP flow. A connection that finds none is reset; a packet of a flow that finds none
+    /// is dropped.
     permits: Arc<Semaphore>,
     /// By VIP index.
     listeners: HashMap<u32, Listening>,
@@ -43,13 +65,15 @@ pub struct Datapath {
 
 #[derive(Debug)]
 struct Listening {
+    transport: Transport,
     address: SocketAddr,
-    listener: Arc<TcpListener>,
+    /// None for UDP.
+    listener: Option<Arc<TcpListener>>,
     removed: CancellationToken,
 }
 
 impl Datapath {
-    /// A data path that relays at most this many connections at once.
+    /// A data path that relays at most this many connections and UDP flows at once.
     pub fn new(max_connections: usize) -> Self {
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
         Self { enabled: true, permits, listeners: HashMap::new(), ends: HashMap::new() }
@@ -61,8 +85,8 @@ impl Datapath {
     }
 
     /// Whether a VIP listens at this address.
-    pub fn listens_at(&self, address: SocketAddr) -> bool {
-        self.listeners.values().any(|listening| listening.address == address)
+    pub fn listens_at(&self, transport: Transport, address: SocketAddr) -> bool {
+        self.listeners.values().any(|here| here.transport == transport && here.address == address)
     }
 
     /// Registers a flow: the token is cancelled when the model ends it.
@@ -105,42 +129,82 @@ impl Datapath {
 
     /// VPP binds no address, so that a VIP is good even where this fails.
     fn listen(&mut self, index: u32, vip: &Vip, host: &Arc<Host>) {
-        let Some(address) = listening_address(vip).filter(|_| self.enabled) else { return };
-        let listener = match listener::bind(address) {
-            Ok(listener) => Arc::new(listener),
-            Err(error) => {
-                warn!(%address, %error, "the VIP takes no connections: its address cannot be bound");
-                return;
-            }
-        };
-        info!(vip = index, %address, "listening for the VIP");
+        let Some((transport, address)) = listening_address(vip).filter(|_| self.enabled) else { return };
         let removed = CancellationToken::new();
+        let bound = match transport {
+            Transport::Tcp => self.accept(index, address, &removed, host).map(Some),
+            Transport::Udp => self.receive(index, address, &removed, host).map(|()| None),
+        };
+        match bound {
+            Ok(listener) => {
+                info!(vip = index, ?transport, %address, "listening for the VIP");
+                self.listeners.insert(index, Listening { transport, address, listener, removed });
+            }
+            Err(error) => {
+                warn!(?transport, %address, %error, "the VIP takes no packets: its address cannot be bound");
+            }
+        }
+    }
+
+    fn accept(
+        &self,
+        vip: u32,
+        address: SocketAddr,
+        removed: &CancellationToken,
+        host: &Arc<Host>,
+    ) -> io::Result<Arc<TcpListener>> {
+        let listener = Arc::new(listener::bind(address)?);
         let accepting = listener::Accepting {
             host: Arc::clone(host),
-            vip: index,
+            vip,
             listener: Arc::clone(&listener),
             removed: removed.clone(),
             permits: Arc::clone(&self.permits),
         };
         tokio::spawn(accepting.run());
-        self.listeners.insert(index, Listening { address, listener, removed });
+        Ok(listener)
     }
 
-    /// The address is free again when this returns, though the task may still have the socket.
+    fn receive(
+        &self,
+        vip: u32,
+        address: SocketAddr,
+        removed: &CancellationToken,
+        host: &Arc<Host>,
+    ) -> io::Result<()> {
+        let receiving = datagrams::Receiving {
+            host: Arc::clone(host),
+            vip,
+            address,
+            socket: Arc::new(datagrams::bind(address)?),
+            removed: removed.clone(),
+            permits: Arc::clone(&self.permits),
+        };
+        tokio::spawn(receiving.run());
+        Ok(())
+    }
+
+    /// The address can be bound again when this returns, though the task may still have the socket.
     fn stop_listening(&mut self, index: u32) {
-        let Some(Listening { address, listener, removed }) = self.listeners.remove(&index) else { return };
+        let Some(Listening { transport, address, listener, removed }) = self.listeners.remove(&index) else {
+            return;
+        };
         removed.cancel();
-        if let Err(error) = SockRef::from(&*listener).shutdown(std::net::Shutdown::Both) {
+        if let Some(listener) = listener
+            && let Err(error) = SockRef::from(&*listener).shutdown(std::net::Shutdown::Both)
+        {
             warn!(%address, %error, "cannot stop listening at once");
         }
-        info!(vip = index, %address, "no longer listening for the VIP");
+        info!(vip = index, ?transport, %address, "no longer listening for the VIP");
     }
 }
 
-/// Where a VIP listens: TCP, one port, one address, and that of this machine alone.
-fn listening_address(vip: &Vip) -> Option<SocketAddr> {
+/// Where a VIP listens: TCP or UDP, one port, one address, and that of this machine alone. No socket can be bound to
+/// all ports of an address.
+fn listening_address(vip: &Vip) -> Option<(Transport, SocketAddr)> {
     let address = vip.key.prefix.single().map(real_address).filter(IpAddr::is_loopback)?;
-    (vip.key.protocol == PROTOCOL_TCP && vip.key.port != 0).then(|| SocketAddr::new(address, vip.key.port))
+    let transport = Transport::of(vip.key.protocol).filter(|_| vip.key.port != 0)?;
+    Some((transport, SocketAddr::new(address, vip.key.port)))
 }
 
 /// VPP cannot tell `::1` from `0.0.0.1` and shows it as that, which is nobody's address.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::api::{ClientId, Outcome, Simulator};
-use crate::datapath::Datapath;
+use crate::datapath::{Datapath, Transport};
 use crate::faults::FaultSet;
 use crate::lb::{COLLECTION_PERIOD, FlowId, Lb, NoServer, Uptime};
 use crate::stats::memory::Memory;
@@ -140,6 +140,36 @@ impl Host {
         Ok(AdmittedFlow { id: opened.id, server: opened.server, ended })
     }
 
+    /// A packet without a connection, to the VIP with this index; `known` is the flow of the one before it from this
+    /// client. Tells the flow that it belongs to, if that is another.
+    ///
+    /// # Errors
+    /// [`NoServer`]; the known flow is over then.
+    pub fn datagram(
+        &self,
+        known: Option<FlowId>,
+        vip: u32,
+        client: SocketAddr,
+        destination: SocketAddr,
+        bytes: u64,
+    ) -> Result<Option<AdmittedFlow>, NoServer> {
+        let mut state = self.lock();
+        let now = state.started.elapsed();
+        state.changed = true;
+        let routed = state.simulator.lb_mut().datagram(known, vip, client, destination, bytes, now);
+        if let Some(known) =
+            known.filter(|known| routed.is_err() || routed.is_ok_and(|flow| flow.id != *known))
+        {
+            state.datapath.forget(known);
+        }
+        let flow = routed?;
+        if Some(flow.id) == known {
+            return Ok(None);
+        }
+        let ended = state.datapath.watch(flow.id);
+        Ok(Some(AdmittedFlow { id: flow.id, server: flow.server, ended }))
+    }
+
     /// A further packet of a flow. Tells whether it reaches the flow's server.
     pub fn flow_packet(self: &Arc<Self>, flow: FlowId, bytes: u64) -> bool {
         let mut state = self.lock();
@@ -158,8 +188,8 @@ impl Host {
     }
 
     /// Whether the data path itself listens at this address.
-    pub fn listens_at(&self, address: SocketAddr) -> bool {
-        self.lock().datapath.listens_at(address)
+    pub fn listens_at(&self, transport: Transport, address: SocketAddr) -> bool {
+        self.lock().datapath.listens_at(transport, address)
     }
 
     /// Looks at the plugin's state.

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use super::Transport;
 use crate::host::{AdmittedFlow, Host};
 
 /// How long a server may take to accept.
@@ -71,7 +72,7 @@ pub(super) async fn serve(host: &Arc<Host>, vip: u32, mut connection: TcpStream,
 
 /// The server's side of a connection, if there is to be one.
 async fn connect(host: &Host, flow: &AdmittedFlow, target: SocketAddr) -> Option<TcpStream> {
-    if host.listens_at(target) {
+    if host.listens_at(Transport::Tcp, target) {
         warn!(%target, "the application server is itself a VIP here: its connections would come back for ever");
         return None;
     }

@@ -1,5 +1,6 @@
 mod changes;
 mod connections;
+mod packets;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -44,6 +45,7 @@ pub(super) struct Lab {
     pub(super) host: Arc<Host>,
     client: ClientId,
     network: u8,
+    protocol: u8,
     pub(super) port: u16,
 }
 
@@ -65,7 +67,7 @@ impl Lab {
         // Nobody else asks for a port in this network, so that it is free at its other addresses too.
         let probe = TcpListener::bind((IpAddr::from([127, network, 0, 1]), 0)).await.unwrap();
         let port = probe.local_addr().unwrap().port();
-        Self { host, client, network, port }
+        Self { host, client, network, protocol: 6, port }
     }
 
     pub(super) fn address(&self, last: u8) -> IpAddr {
@@ -73,7 +75,7 @@ impl Lab {
     }
 
     pub(super) fn vip(&self) -> VipId {
-        VipId { prefix: Prefix::host(self.address(100)), protocol: 6, port: self.port }
+        VipId { prefix: Prefix::host(self.address(100)), protocol: self.protocol, port: self.port }
     }
 
     pub(super) fn vip_address(&self) -> SocketAddr {

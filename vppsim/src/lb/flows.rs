@@ -40,8 +40,14 @@ pub(super) struct Flow {
     pinned: bool,
 }
 
+/// Where a packet goes, and whether because its flow is pinned there.
+struct NextHop {
+    pinned: bool,
+    target: u32,
+}
+
 impl Lb {
-    /// The first packet of a TCP flow to a VIP.
+    /// The first packet of a flow to a VIP.
     ///
     /// # Errors
     /// [`NoServer`], which is counted if the VIP is there.
@@ -77,30 +83,67 @@ impl Lb {
     /// A further packet from the client. Tells whether it reaches the same server as before; if not, the flow has
     /// ended.
     pub fn flow_packet(&mut self, id: FlowId, bytes: u64, now: Uptime) -> bool {
-        let idle = Duration::from_secs(self.conf.flow_timeout.into());
+        let Some(next) = self.next_hop(id, now) else {
+            return false;
+        };
         let Some(flow) = self.flows.get_mut(&id) else {
             return false;
         };
-        let pinned = flow.pinned && now.saturating_sub(flow.last_packet) < idle;
         flow.last_packet = now;
         flow.pinned = true;
-        let (vip_index, server, hash) = (flow.vip, flow.server, flow.hash);
-        let Some(vip) = self.vips.get(vip_index) else {
-            return false;
-        };
-        let target = if pinned { server } else { bucket(vip, hash) };
-        self.fib.count(vip.key.prefix, bytes);
-        let counter = match (pinned, target) {
-            (true, _) => Counter::ExistingSession,
-            (false, NO_SERVER) => Counter::NoServer,
-            (false, _) => Counter::FirstSession,
+        let (vip_index, server) = (flow.vip, flow.server);
+        if let Some(vip) = self.vips.get(vip_index) {
+            self.fib.count(vip.key.prefix, bytes);
+        }
+        let counter = match next {
+            NextHop { pinned: true, .. } => Counter::ExistingSession,
+            NextHop { target: NO_SERVER, .. } => Counter::NoServer,
+            NextHop { .. } => Counter::FirstSession,
         };
         self.add_to(vip_index, counter, 1);
-        if target != server {
+        if next.target != server {
             self.forget(id);
             self.effects.push(Effect::FlowEnded(id));
         }
-        target == server
+        next.target == server
+    }
+
+    /// A packet without a connection, as of UDP: it goes where the VIP's table and pins send it. `known` is the flow
+    /// that its forerunner belonged to; if this one goes to another server, that flow is over and another is opened.
+    ///
+    /// # Errors
+    /// [`NoServer`], which is counted if the VIP is there. The known flow is over then.
+    pub fn datagram(
+        &mut self,
+        known: Option<FlowId>,
+        vip_index: u32,
+        client: SocketAddr,
+        destination: SocketAddr,
+        bytes: u64,
+        now: Uptime,
+    ) -> Result<OpenedFlow, NoServer> {
+        if let Some(id) = known {
+            let server = self.flows.get(&id).map(|flow| flow.server);
+            let stays = self.next_hop(id, now).is_some_and(|next| Some(next.target) == server);
+            if stays
+                && self.flow_packet(id, bytes, now)
+                && let Some(server) = server.and_then(|server| self.servers.get(server))
+            {
+                return Ok(OpenedFlow { id, server: server.address.into() });
+            }
+            self.forget(id);
+        }
+        self.open_flow(vip_index, client, destination, bytes, now)
+    }
+
+    /// Where a packet of a flow would go now.
+    fn next_hop(&self, id: FlowId, now: Uptime) -> Option<NextHop> {
+        let idle = Duration::from_secs(self.conf.flow_timeout.into());
+        let flow = self.flows.get(&id)?;
+        let vip = self.vips.get(flow.vip)?;
+        let pinned = flow.pinned && now.saturating_sub(flow.last_packet) < idle;
+        let target = if pinned { flow.server } else { bucket(vip, flow.hash) };
+        Some(NextHop { pinned, target })
     }
 
     /// The flow is over. Does nothing for one that ended already.

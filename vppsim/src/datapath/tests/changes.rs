@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::super::Datapath;
+use super::super::{Datapath, Transport};
 use super::{Lab, echoes, is_reset, until};
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_vip_made_anew_listens_again_at_once() {
         let (_connection, _) = lab.connect().await.unwrap();
         lab.remove_vip();
         lab.add_vip();
-        assert!(lab.host.listens_at(lab.vip_address()));
+        assert!(lab.host.listens_at(Transport::Tcp, lab.vip_address()));
         lab.add_server(1, 1);
         assert_eq!(lab.connect().await.unwrap().1, 1);
     }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vppapi::messages::LbAddDelVipV2;
 use vppapi::types::{Prefix, VipId};
 
-use super::super::Datapath;
+use super::super::{Datapath, Transport};
 use super::{Lab, echoes, soon, until};
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_vip_whose_address_is_taken_exists_all_the_same() {
     let lab = Lab::new(8, Datapath::new(100)).await;
     let taken = TcpListener::bind(lab.vip_address()).await.unwrap();
     lab.add_vip();
-    assert!(!lab.host.listens_at(lab.vip_address()));
+    assert!(!lab.host.listens_at(Transport::Tcp, lab.vip_address()));
     let (_, connection) =
         soon(async { tokio::join!(taken.accept(), TcpStream::connect(lab.vip_address())) }).await;
     assert!(connection.is_ok(), "the other listener keeps its connections");
@@ -160,7 +160,7 @@ async fn ipv6_works_as_well() {
     drop(probe);
     let vip = VipId { prefix: Prefix::host(address.ip()), protocol: 6, port: address.port() };
     assert_eq!(lab.request(&LbAddDelVipV2 { vip, ..lab.vip_request() }), 0);
-    assert!(lab.host.listens_at(address));
+    assert!(lab.host.listens_at(Transport::Tcp, address));
     let mut connection = soon(TcpStream::connect(address)).await.unwrap();
     let error = soon(connection.read_u8()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "no server has a weight");
