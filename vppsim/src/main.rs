@@ -20,10 +20,11 @@ use vppsim::instance::{Instance, Settings};
 /// Simulates VPP 26.10 with its lb plugin
 ///
 /// Behaves as VPP does on two sockets in the run directory: api.sock (the binary API) and stats.sock (the stats
-/// segment). Needs no privileges. Programs that control VPP's load balancer can be pointed at it unchanged.
+/// segment). Needs no privileges. Programs that control VPP's load balancer can be pointed at it unchanged. A third
+/// socket, control.sock, makes it misbehave on demand.
 ///
-/// A TCP VIP on a loopback address (127.0.0.0/8 or ::1) can be used: connections to it are relayed to the application
-/// server that the table of the VIP gives, at the VIP's port. Other VIPs exist only in the table.
+/// A VIP of TCP or UDP on a loopback address (127.0.0.0/8 or ::1) can be used: what is sent to it is relayed to the
+/// application server that the table of the VIP gives, at the VIP's port. Other VIPs exist only in the table.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -35,7 +36,7 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_VPPSIM_NO_DATAPATH", value_parser = FalseyValueParser::new())]
     no_datapath: bool,
 
-    /// Most connections that are relayed at once; further ones are reset
+    /// Most connections and UDP flows that are relayed at once; further connections are reset, further flows dropped
     #[arg(long, env = "MAGLEV_VPPSIM_MAX_CONNECTIONS", value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS)]
     max_connections: usize,
 

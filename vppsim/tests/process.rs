@@ -25,9 +25,18 @@ fn documentation_vip() -> VipId {
 async fn help_and_version_are_told() {
     let help = soon(command().arg("--help").output()).await.unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
-    for flag in
-        ["--run-dir", "--no-datapath", "--api-trace", "--message-ids", "MAGLEV_VPPSIM_RUN_DIR", "MAGLEV_LOG"]
-    {
+    for flag in [
+        "--run-dir",
+        "--no-datapath",
+        "--api-trace",
+        "--message-ids",
+        "--messages",
+        "--fault",
+        "MAGLEV_VPPSIM_RUN_DIR",
+        "MAGLEV_VPPSIM_FAULTS",
+        "MAGLEV_VPPSIM_MESSAGES",
+        "MAGLEV_LOG",
+    ] {
         assert!(text.contains(flag), "{flag} is missing in {text}");
     }
     let version = soon(command().arg("--version").output()).await.unwrap();

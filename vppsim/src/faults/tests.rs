@@ -100,6 +100,31 @@ fn errors_tell_what_was_found_and_what_would_be_right() {
     }
 }
 
+/// The examples in the tables of the manual, between backquotes in the first column.
+#[test]
+fn every_example_of_the_manual_is_a_command() {
+    let manual = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/vppsim.md"));
+    let section = manual.split("\n## ").find(|section| section.starts_with("Faults\n")).unwrap();
+    let tables = section.split("\n### ").filter(|part| !part.starts_with("VPP 26.06"));
+    let cells = tables.flat_map(str::lines).filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let examples: Vec<_> = cells.flat_map(|cell| cell.split('`').step_by(2)).collect();
+    let limits = ["MESSAGE", "client NAME", "vip ADDRESS", "port PORT", "as ADDRESS"];
+    let limits = limits.into_iter().chain(["nth N", "count N", "from N", "always"]);
+    let commands: Vec<_> =
+        examples.into_iter().filter(|text| !limits.clone().any(|limit| limit == *text)).collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    for text in &commands {
+        text.parse::<Command>().unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+    for form in FORMS {
+        assert!(
+            commands.iter().any(|text| text.split(' ').next() == Some(form.name)),
+            "{} has no example",
+            form.name
+        );
+    }
+}
+
 #[test]
 fn every_form_is_a_command() {
     for form in FORMS {

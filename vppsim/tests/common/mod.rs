@@ -38,7 +38,14 @@ pub(crate) struct Vppsim {
 impl Vppsim {
     /// Returns once its sockets can be used.
     pub(crate) async fn start(run_dir: &Path, arguments: &[&str]) -> Self {
-        let mut child = command().arg("--run-dir").arg(run_dir).args(arguments).spawn().unwrap();
+        Self::start_with(run_dir, arguments, &[]).await
+    }
+
+    /// Returns once its sockets can be used.
+    pub(crate) async fn start_with(run_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = command();
+        command.arg("--run-dir").arg(run_dir).args(arguments).envs(environment.iter().copied());
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("ready") {

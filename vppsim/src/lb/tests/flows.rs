@@ -175,3 +175,23 @@ fn with_src_ip_sticky_only_the_address_of_the_client_decides() {
     assert!((2..50).all(|port| server_of([192, 0, 2, 1], port) == home));
     assert!((1..50).any(|last| server_of([192, 0, 2, last], 1) != home));
 }
+
+#[test]
+fn datagrams_follow_pins_and_table_without_ever_ending_a_connection() {
+    let mut lb = lb_with(&[("10.0.0.1", 1)]);
+    let send = |lb: &mut Lb, known, seconds| lb.datagram(known, 1, client(5), destination(), 40, at(seconds));
+    let first = send(&mut lb, None, 1).unwrap();
+    lb.add_server(&web(), ip46("10.0.0.2"), 1, false, at(1)).unwrap();
+    lb.set_weight(&web(), ip46("10.0.0.1"), 0, false).unwrap();
+    assert_eq!(send(&mut lb, Some(first.id), 2), Ok(first), "pinned");
+    // Silent for longer than the flow timeout of 40 s: hashed anew, and so moved.
+    let moved = send(&mut lb, Some(first.id), 43).unwrap();
+    assert_ne!(moved.id, first.id);
+    assert_eq!(moved.server, IpAddr::from([10, 0, 0, 2]));
+    assert_eq!((flows_of(&lb, "10.0.0.1"), flows_of(&lb, "10.0.0.2")), (0, 1));
+    lb.set_weight(&web(), ip46("10.0.0.2"), 0, true).unwrap();
+    assert_eq!(ended(&mut lb), [moved.id]);
+    assert_eq!(send(&mut lb, Some(moved.id), 44), Err(NoServer));
+    assert_eq!(lb.counters()[1], [1, 2, 0, 1]);
+    assert_eq!(lb.pinned_flows(), Some(0));
+}

@@ -1,5 +1,6 @@
 //! Random requests, after each of which what must always hold is checked.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
@@ -18,6 +19,7 @@ enum Step {
     Flush(u16),
     Open(u16, u16),
     Packet(u8),
+    Datagram(u16, u16),
     Collect,
     Wait(u8),
 }
@@ -31,7 +33,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         (port.clone(), last.clone(), any::<bool>()).prop_map(|(p, s, f)| Step::Remove(p, s, f)),
         (port.clone(), last, 0_u8..4, any::<bool>()).prop_map(|(p, s, w, f)| Step::SetWeight(p, s, w, f)),
         port.clone().prop_map(Step::Flush),
-        (port, any::<u16>()).prop_map(|(p, c)| Step::Open(p, c)),
+        (port.clone(), any::<u16>()).prop_map(|(p, c)| Step::Open(p, c)),
+        (port, 0_u16..20).prop_map(|(p, c)| Step::Datagram(p, c)),
         any::<u8>().prop_map(Step::Packet),
         Just(Step::Collect),
         (0_u8..70).prop_map(Step::Wait),
@@ -70,6 +73,7 @@ proptest! {
     #[test]
     fn every_state_is_sound(steps in prop::collection::vec(any_step(), 1..80)) {
         let (mut lb, mut live, mut now) = (Lb::default(), Vec::<FlowId>::new(), 1);
+        let mut senders = BTreeMap::<(u16, u16), FlowId>::new();
         for step in steps {
             match step {
                 Step::AddVip(port) => drop(lb.add_vip(&new_vip(vip(port)), at(now))),
@@ -91,6 +95,22 @@ proptest! {
                 Step::Packet(which) => {
                     if let Some(id) = live.get(usize::from(which) % live.len().max(1)) {
                         lb.flow_packet(*id, 1, at(now));
+                    }
+                }
+                Step::Datagram(port, source) => {
+                    let client = SocketAddr::new([192, 0, 2, 2].into(), source);
+                    let destination = SocketAddr::new([203, 0, 113, 10].into(), port);
+                    let index = lb.find(&vip(port)).unwrap_or(99);
+                    let counted = |lb: &Lb| lb.counters().get(index as usize).map(|all| all.iter().sum::<u64>());
+                    let before = counted(&lb);
+                    let known = senders.remove(&(port, source));
+                    let routed = lb.datagram(known, index, client, destination, 1, at(now));
+                    prop_assert_eq!(counted(&lb), before.map(|count| count + 1), "each packet counts once");
+                    live.retain(|flow| Some(*flow) != known);
+                    if let Ok(flow) = routed {
+                        prop_assert!(!live.contains(&flow.id), "another sender has this flow");
+                        live.push(flow.id);
+                        senders.insert((port, source), flow.id);
                     }
                 }
                 Step::Collect => lb.collect_garbage(at(now)),
