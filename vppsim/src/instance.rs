@@ -3,6 +3,9 @@
 //! One task tends the host, one serves the control socket, one makes the other two sockets and serves them for a life of
 //! VPP after the other. All end when the instance is dropped, which also removes the sockets.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use crate::api::{Identity, MessageIds, Simulator};
 use crate::control;
 use crate::datapath::Datapath;
 use crate::host::{Host, Life, Sockets};
-use crate::run_dir::{RunDir, RunDirError};
+use crate::run_dir::{RunDir, RunDirError, SocketPaths};
 use crate::server::{Server, TraceFile};
 use crate::stats::memory::Memory;
 use crate::stats::socket::StatsListener;
@@ -72,16 +75,17 @@ pub enum StartError {
 /// A running VPP.
 #[derive(Debug)]
 pub struct Instance {
-    host: Arc<Host>,
-    run_dir: Arc<RunDir>,
-    deaths: mpsc::Receiver<String>,
+    // First of all its tasks end, which make sockets.
     _tasks: JoinSet<()>,
+    run_dir: RunDir,
+    host: Arc<Host>,
+    deaths: mpsc::Receiver<String>,
 }
 
 /// The sockets of one life, and what they need.
 struct Serving {
     host: Arc<Host>,
-    run_dir: Arc<RunDir>,
+    paths: SocketPaths,
     memory: Memory,
     trace: Option<TraceFile>,
     deadly: mpsc::Sender<String>,
@@ -93,7 +97,7 @@ impl Instance {
     /// # Errors
     /// When the folder, the trace or the memory cannot be used.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
-        let run_dir = Arc::new(RunDir::claim(&settings.run_dir)?);
+        let run_dir = RunDir::claim(&settings.run_dir)?;
         let open = |path: &PathBuf| {
             TraceFile::open(path).map_err(|error| StartError::Trace { path: path.clone(), error })
         };
@@ -106,7 +110,7 @@ impl Instance {
 
         let control =
             control::bind(run_dir.control()).map_err(|error| not_listening(run_dir.control(), error))?;
-        let sockets = bind(&run_dir)?;
+        let sockets = bind(run_dir.paths())?;
         host.note_sockets(Sockets::There(host.life().number));
         // Room for one: what follows the first is of no interest.
         let (deadly, deaths) = mpsc::channel(1);
@@ -115,9 +119,9 @@ impl Instance {
         tasks.spawn(control::serve(Arc::clone(&host), control));
         let life = host.life();
         let serving =
-            Serving { host: Arc::clone(&host), run_dir: Arc::clone(&run_dir), memory, trace, deadly };
+            Serving { host: Arc::clone(&host), paths: run_dir.paths().clone(), memory, trace, deadly };
         tasks.spawn(serving.live(life, sockets));
-        Ok(Self { host, run_dir, deaths, _tasks: tasks })
+        Ok(Self { _tasks: tasks, run_dir, host, deaths })
     }
 
     /// The simulator.
@@ -152,10 +156,10 @@ impl Serving {
                 () = server.serve(api) => return,
                 () = self.host.while_not_hung(stats.serve(self.memory.clone())) => return,
             };
-            self.run_dir.remove_vpp_sockets();
+            self.paths.remove_vpp_sockets();
             self.host.note_sockets(Sockets::Gone(life.number));
             sleep(life.empty_for).await;
-            sockets = match bind(&self.run_dir) {
+            sockets = match bind(&self.paths) {
                 Ok(sockets) => sockets,
                 Err(error) => return error!(%error, "the sockets cannot be made again"),
             };
@@ -165,10 +169,9 @@ impl Serving {
     }
 }
 
-fn bind(run_dir: &RunDir) -> Result<(StatsListener, UnixListener), StartError> {
-    let stats =
-        StatsListener::bind(run_dir.stats()).map_err(|error| not_listening(run_dir.stats(), error))?;
-    let api = UnixListener::bind(run_dir.api()).map_err(|error| not_listening(run_dir.api(), error))?;
+fn bind(paths: &SocketPaths) -> Result<(StatsListener, UnixListener), StartError> {
+    let stats = StatsListener::bind(&paths.stats).map_err(|error| not_listening(&paths.stats, error))?;
+    let api = UnixListener::bind(&paths.api).map_err(|error| not_listening(&paths.api, error))?;
     Ok((stats, api))
 }
 

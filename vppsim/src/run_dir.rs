@@ -13,10 +13,17 @@ use tracing::{info, warn};
 
 /// The sockets of one simulator. They are removed when this is dropped.
 #[derive(Debug)]
-pub struct RunDir {
-    api: PathBuf,
-    stats: PathBuf,
-    control: PathBuf,
+pub struct RunDir(SocketPaths);
+
+/// Where the sockets are. Clones own nothing.
+#[derive(Debug, Clone)]
+pub struct SocketPaths {
+    /// VPP's API socket.
+    pub api: PathBuf,
+    /// VPP's stats socket.
+    pub stats: PathBuf,
+    /// The socket that takes faults.
+    pub control: PathBuf,
 }
 
 /// Why a folder cannot be used.
@@ -54,28 +61,36 @@ impl RunDir {
     pub fn claim(folder: &Path) -> Result<Self, RunDirError> {
         fs::create_dir_all(folder).map_err(|error| RunDirError::Folder { path: folder.to_owned(), error })?;
         let path = |name| folder.join(name);
-        let (api, stats, control) = (path("api.sock"), path("stats.sock"), path("control.sock"));
-        clear(&api, Type::STREAM)?;
-        clear(&stats, Type::SEQPACKET)?;
-        clear(&control, Type::STREAM)?;
-        Ok(Self { api, stats, control })
+        let paths =
+            SocketPaths { api: path("api.sock"), stats: path("stats.sock"), control: path("control.sock") };
+        clear(&paths.api, Type::STREAM)?;
+        clear(&paths.stats, Type::SEQPACKET)?;
+        clear(&paths.control, Type::STREAM)?;
+        Ok(Self(paths))
     }
 
     /// Path of the API socket.
     pub fn api(&self) -> &Path {
-        &self.api
+        &self.0.api
     }
 
     /// Path of the stats socket.
     pub fn stats(&self) -> &Path {
-        &self.stats
+        &self.0.stats
     }
 
     /// Path of the socket that takes faults.
     pub fn control(&self) -> &Path {
-        &self.control
+        &self.0.control
     }
 
+    /// Where the sockets are.
+    pub fn paths(&self) -> &SocketPaths {
+        &self.0
+    }
+}
+
+impl SocketPaths {
     /// Removes VPP's own sockets, as if it had died.
     pub fn remove_vpp_sockets(&self) {
         remove(&self.api);
@@ -85,8 +100,8 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        self.remove_vpp_sockets();
-        remove(&self.control);
+        self.0.remove_vpp_sockets();
+        remove(&self.0.control);
     }
 }
 
