@@ -4,6 +4,7 @@
 //! answered; an unknown message and one that is too short are dropped without an answer; bytes behind a message do
 //! not matter.
 
+mod control;
 mod decode;
 mod handshake;
 mod ids;
@@ -19,17 +20,16 @@ mod tests;
 use bytes::Bytes;
 use tracing::{debug, warn};
 use vppapi::messages::{
-    CliInband, CliInbandReply, ControlPing, ControlPingReply, Dump, IpRouteLookupV2, LbAddDelAsV2,
-    LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump, LbConf, LbConfGet, LbFlushVip, LbVipDump, Message, Reply,
-    Request, SOCKCLNT_CREATE_ID, ShowVersion, ShowVersionReply, SockclntDelete, encode_reply, message_id,
+    CliInband, ControlPing, Dump, IpRouteLookupV2, LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump,
+    LbConf, LbConfGet, LbFlushVip, LbVipDump, Message, Reply, Request, SOCKCLNT_CREATE_ID, ShowVersion,
+    SockclntDelete, encode_reply, message_id,
 };
 use vppapi::wire::FixedString;
 
-use self::messages::{ApiVersions, ApiVersionsReply, GetApiJson, GetApiJsonReply};
+use self::messages::{ApiVersions, GetApiJson};
 use self::trace::{Entry, Fields};
 use crate::lb::{Effect, Lb, Uptime};
 use crate::pool::Pool;
-use crate::text;
 
 pub use ids::{MessageIds, MessageIdsError, Release, ReleaseError, request_names};
 
@@ -317,38 +317,6 @@ impl Simulator {
             );
         }
         given == expected
-    }
-
-    fn control_ping(
-        &mut self,
-        call: &Call<'_>,
-        _: &ControlPing,
-        _: &mut Outcome,
-    ) -> Option<ControlPingReply> {
-        Some(ControlPingReply { retval: 0, client_index: call.client.index(), vpe_pid: self.identity.pid })
-    }
-
-    fn show_version(&mut self, _: &Call<'_>, _: &ShowVersion, _: &mut Outcome) -> Option<ShowVersionReply> {
-        Some(ShowVersionReply {
-            retval: 0,
-            program: fixed("vpe"),
-            version: fixed(&self.identity.version),
-            build_date: fixed(&self.identity.build_date),
-            build_directory: fixed(&self.identity.build_directory),
-        })
-    }
-
-    fn cli_inband(&mut self, _: &Call<'_>, message: &CliInband, _: &mut Outcome) -> Option<CliInbandReply> {
-        let output = text::run(&self.lb, &self.identity.version_line(), &message.cmd.as_str());
-        Some(CliInbandReply { retval: output.retval, reply: output.text.into() })
-    }
-
-    fn api_versions(&mut self, _: &Call<'_>, _: &ApiVersions, _: &mut Outcome) -> Option<ApiVersionsReply> {
-        Some(ApiVersionsReply { retval: 0 })
-    }
-
-    fn get_api_json(&mut self, _: &Call<'_>, _: &GetApiJson, _: &mut Outcome) -> Option<GetApiJsonReply> {
-        Some(GetApiJsonReply { retval: 0, json: format!("[{}]", messages::API_JSON).into() })
     }
 }
 

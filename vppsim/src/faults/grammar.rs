@@ -4,13 +4,14 @@
 //! the parts after the action may stand in any order, each at most once. What was parsed prints itself so that
 //! it parses to the same again.
 
+mod forms;
+mod print;
 mod words;
 
-use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::forms::{FORMS, Form, names};
 use self::words::Words;
 use super::{Action, Fault, FaultNumber, Filter, Restart, StatsFault, Window, can_fail};
 use crate::api::request_names;
@@ -42,81 +43,6 @@ pub enum Command {
     Help(Option<&'static Form>),
 }
 
-/// A command's name and form.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Form {
-    /// Its first word.
-    pub name: &'static str,
-    /// What follows.
-    pub arguments: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
-}
-
-const LIMITS: &str =
-    "[MESSAGE] [client NAME] [vip ADDRESS] [port PORT] [as ADDRESS] [nth N | from N | count N | always]";
-
-/// All commands.
-pub const FORMS: &[Form] = &[
-    Form {
-        name: "delay",
-        arguments: "TIME LIMITS",
-        meaning: "requests are carried out at once and answered late",
-    },
-    Form { name: "lose", arguments: "LIMITS", meaning: "requests are neither carried out nor answered" },
-    Form { name: "mute", arguments: "LIMITS", meaning: "requests are carried out and not answered" },
-    Form {
-        name: "fail",
-        arguments: "retval CODE LIMITS",
-        meaning: "requests are not carried out, and answered with CODE (-128 to -1)",
-    },
-    Form {
-        name: "close",
-        arguments: "LIMITS",
-        meaning: "requests are not carried out; the connection that they came by is closed",
-    },
-    Form {
-        name: "cut",
-        arguments: "LIMITS",
-        meaning: "requests are carried out; the connection is closed without an answer",
-    },
-    Form {
-        name: "hang",
-        arguments: "[LIMITS]",
-        meaning: "nothing is read or answered any more: at once, or with limits when such a request comes",
-    },
-    Form { name: "resume", arguments: "", meaning: "ends a hang; what has waited is carried out" },
-    Form {
-        name: "restart",
-        arguments: "[empty-for TIME] [messages 26.10 | messages 26.06] [LIMITS]",
-        meaning: "VPP dies and starts anew with nothing configured: at once, or with limits when such a request comes",
-    },
-    Form {
-        name: "busy-stats",
-        arguments: "on | off",
-        meaning: "in_progress of the stats segment stays set, so that nobody can read it",
-    },
-    Form {
-        name: "churn-stats",
-        arguments: "TIME | off",
-        meaning: "every TIME (1ms or more) all vectors of the stats segment move, as if interfaces came and went",
-    },
-    Form {
-        name: "grow-stats",
-        arguments: "N",
-        meaning: "the stats directory gets N (1 to 10000) more entries",
-    },
-    Form {
-        name: "break-stats",
-        arguments: "version | directory | pointers | lengths | off",
-        meaning: "the stats segment has garbage there",
-    },
-    Form { name: "wait", arguments: "NUMBER", meaning: "answered when fault NUMBER has befallen a request" },
-    Form { name: "clear", arguments: "[NUMBER]", meaning: "ends fault NUMBER, or all faults" },
-    Form { name: "list", arguments: "", meaning: "tells what is set, and what it has befallen so far" },
-    Form { name: "help", arguments: "[COMMAND]", meaning: "tells all commands, or the form of one" },
-];
-
 /// A line that is no command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrammarError {
@@ -139,19 +65,7 @@ pub enum GrammarError {
     CannotFail(&'static str),
 }
 
-impl Form {
-    /// The whole form in a line.
-    pub fn line(&self) -> String {
-        let arguments = self.arguments.replace("[LIMITS]", LIMITS).replace("LIMITS", LIMITS);
-        let blank = if arguments.is_empty() { "" } else { " " };
-        format!("{}{blank}{arguments}: {}", self.name, self.meaning)
-    }
-
-    fn find(name: &str) -> Option<&'static Self> {
-        FORMS.iter().find(|form| form.name == name)
-    }
-}
-
+/// Words of `break-stats`.
 const DAMAGES: &[(&str, Option<Damage>)] = &[
     ("version", Some(Damage::Version)),
     ("directory", Some(Damage::Directory)),
@@ -159,11 +73,6 @@ const DAMAGES: &[(&str, Option<Damage>)] = &[
     ("lengths", Some(Damage::Lengths)),
     ("off", None),
 ];
-
-/// The names of all commands, for messages.
-pub fn names() -> String {
-    FORMS.iter().map(|form| form.name).collect::<Vec<_>>().join(", ")
-}
 
 impl Command {
     /// Whether it sets a fault, rather than end or tell some.
@@ -297,76 +206,4 @@ fn message(word: &str) -> Result<&'static str, GrammarError> {
             ),
         )
     })
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.action, self.filter)?;
-        match self.window {
-            // Alone, "hang" would be the command that takes effect at once.
-            Window::ALWAYS => f.write_str(" always"),
-            Window { first, last: Some(last) } if first == last => write!(f, " nth {first}"),
-            Window { first: 1, last: Some(last) } => write!(f, " count {last}"),
-            Window { first, .. } => write!(f, " from {first}"),
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Delay(time) => write!(f, "delay {}ms", time.as_millis()),
-            Self::Lose => f.write_str("lose"),
-            Self::Mute => f.write_str("mute"),
-            Self::Fail(retval) => write!(f, "fail retval {retval}"),
-            Self::Close => f.write_str("close"),
-            Self::Cut => f.write_str("cut"),
-            Self::Hang => f.write_str("hang"),
-            Self::Restart(restart) => write!(f, "restart{restart}"),
-        }
-    }
-}
-
-impl fmt::Display for Restart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.empty_for.is_zero() {
-            write!(f, " empty-for {}ms", self.empty_for.as_millis())?;
-        }
-        match self.messages {
-            Some(release) => write!(f, " messages {}", release.name()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for StatsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy(on) => write!(f, "busy-stats {}", if *on { "on" } else { "off" }),
-            Self::Churn(None) => f.write_str("churn-stats off"),
-            Self::Churn(Some(period)) => write!(f, "churn-stats {}ms", period.as_millis()),
-            Self::Grow(count) => write!(f, "grow-stats {count}"),
-            Self::Break(damage) => {
-                let name = DAMAGES.iter().find(|(_, known)| known == damage).map_or("off", |(name, _)| name);
-                write!(f, "break-stats {name}")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut part = |name: &str, value: Option<&dyn fmt::Display>| match value {
-            Some(value) => write!(f, " {name}{value}"),
-            None => Ok(()),
-        };
-        fn shown<T: fmt::Display>(value: &Option<T>) -> Option<&dyn fmt::Display> {
-            value.as_ref().map(|value| value as &dyn fmt::Display)
-        }
-        part("", shown(&self.message))?;
-        part("client ", shown(&self.client))?;
-        part("vip ", shown(&self.vip))?;
-        part("port ", shown(&self.port))?;
-        part("as ", shown::<IpAddr>(&self.server))
-    }
 }
