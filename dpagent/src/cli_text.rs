@@ -4,6 +4,7 @@
 //! there is passed over, since VPP adds lines for other encapsulations and in other versions. Form as measured on
 //! VPP 26.10.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -56,22 +57,26 @@ pub struct TextError {
 
 const MOST_QUOTED: usize = 120;
 
+impl TextError {
+    fn new(index: usize, line: &str, expected: &'static str) -> Self {
+        Self { line: index + 1, found: line.chars().take(MOST_QUOTED).collect(), expected }
+    }
+}
+
 /// Reads the whole text.
 ///
 /// # Errors
-/// When a line that begins a VIP or a server is not complete, or a server stands outside of a VIP.
+/// When a line that begins a VIP or a server is not complete, a server stands outside of a VIP, or a VIP that is not
+/// removed stands there twice.
 pub fn parse(text: &str) -> Result<Vec<TextVip>, TextError> {
-    let mut vips: Vec<TextVip> = Vec::new();
+    let (mut vips, mut heads): (Vec<TextVip>, _) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
-        let wrong = |expected| TextError {
-            line: index + 1,
-            found: line.chars().take(MOST_QUOTED).collect(),
-            expected,
-        };
+        let wrong = |expected| TextError::new(index, line, expected);
         let mut words = line.split_whitespace();
         let (Some(first), second) = (words.next(), words.next()) else { continue };
         if let Some(number) = second.and_then(|word| word.strip_prefix('[')) {
             vips.push(head(number, words).ok_or_else(|| wrong("` TYPE [INDEX] PREFIX/LENGTH FLAGS`"))?);
+            heads.push((index, line));
         } else if second.is_some_and(|word| word.starts_with("weight:")) {
             let vip = vips.last_mut().ok_or_else(|| wrong("a VIP before its servers"))?;
             vip.servers.push(
@@ -85,6 +90,12 @@ pub fn parse(text: &str) -> Result<Vec<TextVip>, TextError> {
             let (protocol, port) = (number(Some(protocol)), number(port));
             (vip.key.protocol, vip.key.port) =
                 protocol.zip(port).ok_or_else(|| wrong("`protocol:0-255 port:0-65535`"))?;
+        }
+    }
+    let mut live = HashSet::new();
+    for (vip, (index, line)) in vips.iter().zip(heads) {
+        if !vip.removed && !live.insert(vip.key) {
+            return Err(TextError::new(index, line, "each VIP in use once"));
         }
     }
     Ok(vips)

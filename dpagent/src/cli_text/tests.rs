@@ -98,6 +98,20 @@ fn a_line_that_is_not_understood_is_named() {
     assert_eq!(parse(&long).unwrap_err().found.chars().count(), MOST_QUOTED);
 }
 
+#[test]
+fn a_vip_in_use_stands_there_once() {
+    let text = recorded()[1].clone();
+    let [first, .., anew] = &parse(&text).unwrap()[..] else { panic!("too few VIPs") };
+    assert_eq!(first.key, anew.key);
+    let error = parse(&text.replacen("/32 removed", "/32", 1)).unwrap_err();
+    assert_eq!((error.line, error.found.as_str()), (68, " ip4-gre4 [7] 203.0.113.10/32 src_ip_sticky"));
+    assert_eq!(
+        error.to_string(),
+        "line 68 of `show lb vips verbose`: expected each VIP in use once, found \" ip4-gre4 [7] 203.0.113.10/32 \
+         src_ip_sticky\""
+    );
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[ \\na-z0-9:\\[\\]/.]{0,200}") {
