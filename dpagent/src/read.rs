@@ -47,7 +47,7 @@ pub struct Dumps {
     pub servers: Vec<ServerRow>,
 }
 
-/// The parts do not fit together: VPP was changed while it was read.
+/// The parts do not fit together: VPP was changed while it was read, or tells one thing twice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("VPP's dumps and its text do not agree about VIP {0}")]
 pub struct Torn(pub VipKey);
@@ -79,7 +79,7 @@ impl Dumps {
     /// The mirror, with what the text tells.
     ///
     /// # Errors
-    /// When a VIP is not in the text.
+    /// When a VIP is not in the text, or a VIP or a server in use is dumped twice.
     pub fn mirror(&self, text: &[TextVip]) -> Result<Mirror, Torn> {
         let used = text.iter().filter(|vip| !vip.removed);
         self.mirror_with(&used.map(|vip| (vip.key, (Some(vip.index), vip.src_ip_sticky))).collect())
@@ -88,7 +88,7 @@ impl Dumps {
     /// The mirror, with what `remembered` knows of the same VIPs, where [`Dumps::need_text`] said no.
     ///
     /// # Errors
-    /// When a VIP is not in `remembered`.
+    /// When a VIP is not in `remembered`, or a VIP or a server in use is dumped twice.
     pub fn mirror_like(&self, remembered: &Mirror) -> Result<Mirror, Torn> {
         let known = remembered.vips().iter();
         self.mirror_with(&known.map(|(key, vip)| (*key, (vip.index, vip.src_ip_sticky))).collect())
@@ -100,11 +100,16 @@ impl Dumps {
             let &(index, src_ip_sticky) = details.get(&row.key).ok_or(Torn(row.key))?;
             let servers = BTreeMap::new();
             let (encap, table_length) = (row.encap, row.table_length);
-            vips.insert(row.key, MirrorVip { index, encap, src_ip_sticky, table_length, servers });
+            let vip = MirrorVip { index, encap, src_ip_sticky, table_length, servers };
+            if vips.insert(row.key, vip).is_some() {
+                return Err(Torn(row.key));
+            }
         }
         for row in self.servers.iter().filter(|row| row.used) {
-            if let Some(vip) = vips.get_mut(&row.vip) {
-                vip.servers.insert(row.address, row.weight);
+            if let Some(vip) = vips.get_mut(&row.vip)
+                && vip.servers.insert(row.address, row.weight).is_some()
+            {
+                return Err(Torn(row.vip));
             }
         }
         Ok(Mirror::new(vips))

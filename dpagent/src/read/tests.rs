@@ -70,6 +70,18 @@ fn a_read_that_was_torn_is_noticed() {
 }
 
 #[test]
+fn what_a_dump_tells_twice_is_not_believed() {
+    let (sound, mut vips, mut servers) = (dumps(&[80, 81]), dumps(&[80, 81]), dumps(&[80, 81]));
+    let mirror = sound.mirror(&text(&[80, 81])).unwrap();
+    vips.vips[1] = vips.vips[0];
+    assert_eq!(vips.mirror(&text(&[80, 81])), Err(Torn(key(80))));
+    // As many VIPs as were known, and all of them known.
+    assert_eq!(vips.mirror_like(&mirror), Err(Torn(key(80))));
+    servers.servers.push(ServerRow { weight: 9, ..servers.servers[1] });
+    assert_eq!(servers.mirror(&text(&[80, 81])), Err(Torn(key(81))));
+}
+
+#[test]
 fn servers_of_removed_vips_are_left_out() {
     let mut dumps = dumps(&[80]);
     dumps.servers.push(ServerRow { vip: key(81), ..dumps.servers[0] });
