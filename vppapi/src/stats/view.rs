@@ -116,7 +116,7 @@ impl<'a> View<'a> {
     /// than all counters when they are many.
     ///
     /// # Errors
-    /// As [`View::simple_counters`].
+    /// As [`View::simple_counters`], and when the threads times the indexes are more than the segment holds.
     pub fn simple_sums(&self, name: &str, indexes: &[u32]) -> Result<Vec<Option<u64>>, StatsError> {
         let sums = self.sums(name, EntryKind::SimpleCounters, "simple counters", indexes)?;
         Ok(sums.into_iter().map(|sum| sum.map(|[count]| count)).collect())
@@ -126,7 +126,7 @@ impl<'a> View<'a> {
     /// cheaper than all counters when they are many: `/net/route/to` has as many as VPP has routes.
     ///
     /// # Errors
-    /// As [`View::combined_counters`].
+    /// As [`View::combined_counters`], and when the threads times the indexes are more than the segment holds.
     pub fn combined_sums(&self, name: &str, indexes: &[u32]) -> Result<Vec<Option<(u64, u64)>>, StatsError> {
         let sums = self.sums(name, EntryKind::CombinedCounters, "combined counters", indexes)?;
         Ok(sums.into_iter().map(|sum| sum.map(|[packets, bytes]| (packets, bytes))).collect())
@@ -215,6 +215,10 @@ impl<'a> View<'a> {
             if let Some(link) = link {
                 counters = part(counters, link, N);
             }
+            if counters.count == 0 {
+                continue;
+            }
+            budget.spend(indexes.len().saturating_mul(N), name)?;
             for (index, sum) in indexes.iter().zip(&mut sums) {
                 let one = part(counters, *index, N);
                 let mut read = [0; N];
@@ -252,8 +256,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// The words that one call may copy. Vectors of a sound segment do not overlap, so that no call needs more than the
-/// segment has; where many pointers lead to one long vector, this ends it.
+/// The words that one call may copy or look for. Vectors of a sound segment do not overlap, so that no call needs more
+/// than the segment has; where many pointers lead to one vector, this ends it.
 struct Budget {
     left: usize,
 }

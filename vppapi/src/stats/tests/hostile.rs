@@ -90,6 +90,23 @@ fn many_pointers_to_one_vector_cannot_multiply_it() {
 }
 
 #[test]
+fn many_pointers_to_one_vector_cannot_multiply_what_is_asked_for() {
+    let mut segment = Builder::new();
+    segment.vector(20_000, &[0; 20_000]);
+    let short = segment.vector(2, &[1; 2]);
+    let threads = segment.vector(10_000, &[short; 10_000]);
+    segment.entry("simple", 2, threads);
+    segment.entry("combined", 3, threads);
+    let snapshot = segment.snapshot();
+    let indexes: Vec<u32> = (0..1000).collect();
+    assert_eq!(snapshot.read(|view| view.simple_sums("simple", &[0])).unwrap(), [Some(10_000)]);
+    let error = snapshot.read(|view| view.simple_sums("simple", &indexes)).unwrap_err();
+    assert!(error.to_string().contains("its vectors overlap"), "{error}");
+    let error = snapshot.read(|view| view.combined_sums("combined", &indexes)).unwrap_err();
+    assert!(error.to_string().contains("its vectors overlap"), "{error}");
+}
+
+#[test]
 fn a_name_without_an_end_stays_within_its_field() {
     let mut segment = Builder::new();
     segment.entry(&"x".repeat(128), 1, 7);
