@@ -95,8 +95,7 @@ impl Plugin for Lb {
         let vips = self.client.dump(LbVipDump::default()).await.map_err(lost)?;
         // Asked for one IPv4 VIP, VPP 26.10 answers with nothing: all are read, whatever is wanted.
         let servers = self.client.dump(LbAsV2Dump::default()).await.map_err(lost)?;
-        let vips = vips.iter().map(vip_row).collect::<Result<_, _>>()?;
-        Ok(Dumps { vips, servers: servers.iter().map(server_row).collect() })
+        dumps(&vips, &servers)
     }
 
     async fn text(&self) -> Result<Vec<TextVip>, Lost> {
@@ -105,6 +104,15 @@ impl Plugin for Lb {
         let text = reply.reply.as_str();
         cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
     }
+}
+
+/// What the details of both dumps say.
+///
+/// # Errors
+/// When a VIP has an encapsulation without a name.
+pub fn dumps(vips: &[LbVipDetails], servers: &[LbAsV2Details]) -> Result<Dumps, Lost> {
+    let vips = vips.iter().map(vip_row).collect::<Result<_, _>>()?;
+    Ok(Dumps { vips, servers: servers.iter().map(server_row).collect() })
 }
 
 fn message(write: &Write) -> PreparedRequest {

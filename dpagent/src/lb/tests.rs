@@ -44,10 +44,8 @@ fn all<M: Message>(frames: &[Frame]) -> Vec<M> {
 fn at_the_end() -> (Dumps, Vec<TextVip>) {
     let frames = recording("26.10");
     let frames = &frames[130..153];
-    let vips = all::<LbVipDetails>(frames).iter().map(vip_row).collect::<Result<_, _>>().unwrap();
-    let servers = all::<LbAsV2Details>(frames).iter().map(server_row).collect();
     let text = all::<CliInbandReply>(frames).pop().unwrap().reply;
-    (Dumps { vips, servers }, cli_text::parse(&text.as_str()).unwrap())
+    (dumps(&all(frames), &all(frames)).unwrap(), cli_text::parse(&text.as_str()).unwrap())
 }
 
 #[test]

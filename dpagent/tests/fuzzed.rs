@@ -1,0 +1,27 @@
+//! What the fuzzer checks, on its kept corpora and damaged copies of them.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "../../fuzz/src/cli_text.rs"]
+mod cli_text;
+#[path = "../../fuzz/src/dumps.rs"]
+mod dumps;
+#[path = "../../fuzz/replay.rs"]
+mod replay;
+#[path = "../../fuzz/src/rpc_frames.rs"]
+mod rpc_frames;
+
+#[test]
+fn any_text() {
+    replay::replay("cli_text", cli_text::check);
+}
+
+#[test]
+fn any_dumps() {
+    replay::replay("dumps", dumps::check);
+}
+
+#[test]
+fn any_frame_between_brain_and_agent() {
+    replay::replay("rpc_frames", rpc_frames::check);
+}

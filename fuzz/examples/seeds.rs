@@ -1,0 +1,275 @@
+//! Writes what the fuzzer starts from into `corpus/TARGET/`: pieces of the recorded conversation with VPP, its stats
+//! segment with a few entries, and a frame of every call. `cargo run --example seeds`, then `cargo fuzz cmin TARGET`.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use maglev_protocol::codec::{ClientCodec, ServerCodec};
+use maglev_protocol::*;
+use serde_json::Value;
+use tarpc::tokio_serde::Serializer;
+use tarpc::{ClientMessage, Request, Response, ServerError};
+use vppapi::frame::FrameCodec;
+use vppapi::messages::{SOCKCLNT_CREATE_REPLY_ID, SockclntCreateReply, decode_bare, encode_bare, name_crcs};
+
+type Failure = Box<dyn Error>;
+
+fn main() -> Result<(), Failure> {
+    let frames = recorded_frames()?;
+    write("api_frames", api_frames(&frames)?)?;
+    write("cli_text", cli_text(&frames))?;
+    write("stats_segment", vec![stats_segment(1)?, stats_segment(3)?])?;
+    write("rpc_frames", rpc_frames()?)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn write(target: &str, seeds: Vec<Vec<u8>>) -> Result<(), Failure> {
+    let folder = root().join("fuzz/corpus").join(target);
+    std::fs::create_dir_all(&folder)?;
+    for (number, seed) in seeds.iter().enumerate() {
+        std::fs::write(folder.join(format!("seed-{number:02}")), seed)?;
+    }
+    Ok(())
+}
+
+/// Name and body of each frame.
+fn recorded_frames() -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let text = std::fs::read_to_string(root().join("tests/vectors/api-26.10.jsonl"))?;
+    let mut frames = Vec::new();
+    for line in text.lines() {
+        let frame: Value = serde_json::from_str(line)?;
+        let (Some(name), Some(digits)) = (frame["name"].as_str(), frame["body"].as_str()) else {
+            return Err(format!("no frame: {line}").into());
+        };
+        let bytes = (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
+        frames.push((name.to_owned(), bytes.collect::<Result<_, _>>()?));
+    }
+    Ok(frames)
+}
+
+/// One frame of every name, each in pieces of another length, and both dumps in one stream.
+fn api_frames(frames: &[(String, Vec<u8>)]) -> Result<Vec<Vec<u8>>, Failure> {
+    let by_name: BTreeMap<_, _> = frames.iter().map(|(name, body)| (name.as_str(), body)).collect();
+    let stream = |piece: u8, bodies: &[&Vec<u8>]| {
+        let mut stream = BytesMut::from(&[piece][..]);
+        bodies.iter().try_for_each(|body| FrameCodec::default().put(&[body], &mut stream))?;
+        Ok::<_, Failure>(stream.to_vec())
+    };
+    let mut seeds = Vec::new();
+    for (piece, (name, body)) in (1..).zip(by_name) {
+        let reduced = if name == "sockclnt_create_reply" { known_table(body)? } else { body.clone() };
+        seeds.push(stream(piece, &[&reduced])?);
+    }
+    let dumps: Vec<_> =
+        frames.iter().filter(|(name, _)| name.contains("details")).map(|(_, body)| body).collect();
+    seeds.push(stream(100, dumps.get(..12).unwrap_or_default())?);
+    Ok(seeds)
+}
+
+/// The reply to the handshake, with a table of only those messages that are known.
+fn known_table(body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut reply: SockclntCreateReply = decode_bare(body)?;
+    reply.table.retain(|entry| name_crcs().any(|known| known == entry.name_crc.as_str()));
+    Ok(encode_bare(SOCKCLNT_CREATE_REPLY_ID, &reply).to_vec())
+}
+
+fn cli_text(frames: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let replies = frames.iter().filter(|(name, _)| name.starts_with("cli_inband_reply"));
+    // Behind id, context, return value and length.
+    replies.filter_map(|(_, body)| body.get(14..)).map(<[u8]>::to_vec).collect()
+}
+
+/// The recorded segment with a few of its 3,157 entries, and the vectors that they lead to. What the one recorded
+/// thread counted, so many threads have counted each.
+fn stats_segment(threads: usize) -> Result<Vec<u8>, Failure> {
+    const KEPT: [&str; 6] = [
+        "/sys/boottime",
+        "/sys/heartbeat",
+        "packet from existing sessions",
+        "no server configured",
+        "/net/route/to",
+        "/if/names",
+    ];
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(root().join("tests/vectors/stats-26.10.bin.gz"))?;
+    flate2::read::GzDecoder::new(file).read_to_end(&mut bytes)?;
+    let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    let recorded = Recorded(words.collect());
+    let mut kept = vec![0; 16];
+    let mut directory = Vec::new();
+    let entries = recorded.vector(recorded.0[4], 18);
+    for name in KEPT {
+        let named = |entry: &&[u64]| {
+            let text: Vec<u8> = entry[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
+            text.split(|byte| *byte == 0).next() == Some(name.as_bytes())
+        };
+        let mut entry = entries.chunks(18).find(named).ok_or(name)?.to_vec();
+        entry[1] = match entry[0] {
+            2 => recorded.copy_counters(entry[1], 1, threads, &mut kept),
+            3 => recorded.copy_counters(entry[1], 2, threads, &mut kept),
+            4 => recorded.copy_names(entry[1], &mut kept),
+            _ => entry[1],
+        };
+        directory.extend(entry);
+    }
+    // One more: index 30 of the routes.
+    let route = 4 | 30 << 32;
+    directory.extend([6, route, u64::from_le_bytes(*b"/a/link\0")].into_iter().chain([0; 15]));
+    let count = directory.len() / 18;
+    let directory = append(&mut kept, u64::try_from(count)?, &directory);
+    kept[..5].copy_from_slice(&[2, BASE, 583, 0, directory]);
+    Ok(kept.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
+/// Where the small segment lies, for its own pointers.
+const BASE: u64 = 0x7f00_0000_0000;
+
+fn append(kept: &mut Vec<u64>, count: u64, words: &[u64]) -> u64 {
+    kept.push(count);
+    let pointer = BASE + 8 * u64::try_from(kept.len()).unwrap_or(u64::MAX);
+    kept.extend_from_slice(words);
+    pointer
+}
+
+struct Recorded(Vec<u64>);
+
+impl Recorded {
+    fn at(&self, pointer: u64) -> usize {
+        usize::try_from((pointer - self.0[1]) / 8).unwrap_or(usize::MAX)
+    }
+
+    /// Number of elements.
+    fn count(&self, pointer: u64) -> u64 {
+        self.0[self.at(pointer) - 1] & u64::from(u32::MAX)
+    }
+
+    /// The elements of a vector, of so many words each.
+    fn vector(&self, pointer: u64, width: usize) -> &[u64] {
+        let count = usize::try_from(self.count(pointer)).unwrap_or(usize::MAX);
+        &self.0[self.at(pointer)..][..count * width]
+    }
+
+    fn copy_counters(&self, pointer: u64, width: usize, threads: usize, kept: &mut Vec<u64>) -> u64 {
+        let [recorded] = *self.vector(pointer, 1) else { panic!("one thread was recorded") };
+        let mut copy = || append(kept, self.count(recorded), self.vector(recorded, width));
+        let pointers: Vec<u64> = (0..threads).map(|_| copy()).collect();
+        append(kept, self.count(pointer) * pointers.len() as u64, &pointers)
+    }
+
+    fn copy_names(&self, pointer: u64, kept: &mut Vec<u64>) -> u64 {
+        let copy = |name: &u64| {
+            let length = self.count(*name);
+            let words = usize::try_from(length.div_ceil(8)).unwrap_or(usize::MAX);
+            append(kept, length, &self.0[self.at(*name)..][..words])
+        };
+        let names: Vec<u64> = self.vector(pointer, 1).iter().map(copy).collect();
+        append(kept, self.count(pointer), &names)
+    }
+}
+
+/// Every call, and every answer of the calls that say the most.
+fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
+    let spec = |port, weights: &[u8]| VipSpec {
+        key: VipKey::port([192, 0, 2, 1].into(), 6, port),
+        encap: Encap::Gre4,
+        src_ip_sticky: port == 443,
+        new_flows_table_length: 1024,
+        servers: (1..)
+            .zip(weights)
+            .map(|(last, weight)| ([10, 0, 0, last].into(), ServerSpec { weight: *weight, flush: last == 2 }))
+            .collect(),
+    };
+    let conf = LbConfSpec {
+        ip4_src_address: Some([192, 0, 2, 254].into()),
+        ip6_src_address: None,
+        sticky_buckets_per_core: 65_536,
+        flow_timeout: 40,
+    };
+    let brain = BrainHello { protocol: PROTOCOL_VERSION, version: "0.1.0".to_owned(), instance: 7 };
+    let keep = vec![VipKey::all_ports([192, 0, 2, 9].into())];
+    let requests = [
+        AgentRequest::Hello { brain },
+        AgentRequest::SyncVip { wanted: spec(80, &[100, 0]) },
+        AgentRequest::SyncAll { wanted: vec![spec(80, &[1, 2, 3]), spec(443, &[100])], keep },
+        AgentRequest::LbConf { wanted: conf },
+        AgentRequest::LbState {},
+        AgentRequest::VppInfo {},
+        AgentRequest::WaitChange { seen: 3 },
+    ];
+    let mut client: ClientCodec<AgentRequest, AgentResponse> = ClientCodec::default();
+    let mut frame = |message| serialized(Pin::new(&mut client).serialize(&message));
+    let context = tarpc::context::current();
+    let cancel = ClientMessage::Cancel { trace_context: context.trace_context, request_id: 9 };
+    let mut frames = vec![frame(cancel)?];
+    for (id, message) in (1..).zip(requests) {
+        frames.push(frame(ClientMessage::Request(Request { context, id, message }))?);
+    }
+
+    let report = VipReport {
+        key: spec(80, &[]).key,
+        changes: vec![
+            Change::VipRecreated { reason: "src_ip_sticky".to_owned() },
+            Change::ServerAdded { server: [10, 0, 0, 1].into(), weight: 100 },
+            Change::Reweighted { server: [10, 0, 0, 2].into(), from: 100, to: 0, flushed: true },
+        ],
+        table_length: Some(TableLengthKept { has: 1024, wanted: 4096 }),
+        errors: vec![StepError { step: "add".to_owned(), code: Some(-81), meaning: "there".to_owned() }],
+    };
+    let read = Some(FullRead { vips: 1, servers: 2 });
+    let report = SyncReport { vips: vec![report], drift: vec!["gone".to_owned()], read, foreign: keep_of(9) };
+    let state = VppState::Connected {
+        version: "26.10".to_owned(),
+        build_date: "2026-11-21".to_owned(),
+        build_directory: "/usr/src".to_owned(),
+        pid: 6365,
+        boot_time: Some(1_795_228_654),
+        connected_for: 5,
+    };
+    let invalid = InvalidSpec::Weight { server: [10, 0, 0, 1].into(), weight: 101 };
+    let answers = [
+        Ok(AgentResponse::SyncAll(Ok(report))),
+        Ok(AgentResponse::SyncVip(Err(AgentError::Invalid { key: spec(80, &[]).key, error: invalid }))),
+        Ok(AgentResponse::LbState(Ok(lb_state()))),
+        Ok(AgentResponse::VppInfo(VppInfo { generation: 4, state })),
+        Err(ServerError::new(std::io::ErrorKind::WouldBlock, "throttled".to_owned())),
+    ];
+    let mut server: ServerCodec<AgentRequest, AgentResponse> = ServerCodec::default();
+    for (request_id, message) in (1..).zip(answers) {
+        frames.push(serialized(Pin::new(&mut server).serialize(&Response { request_id, message }))?);
+    }
+    Ok(frames)
+}
+
+fn keep_of(last: u8) -> Vec<VipKey> {
+    vec![VipKey::all_ports([192, 0, 2, last].into())]
+}
+
+fn lb_state() -> LbState {
+    let server = ServerState { address: [10, 0, 0, 1].into(), weight: 100, buckets: 1024, flows: 12 };
+    let conf = LbConf {
+        ip4_src_address: std::net::Ipv4Addr::BROADCAST,
+        ip6_src_address: u128::MAX.into(),
+        sticky_buckets_per_core: 1024,
+        flow_timeout: 40,
+    };
+    let vip = VipState {
+        key: VipKey::port([192, 0, 2, 1].into(), 17, 53),
+        index: 1,
+        encap: Encap::Gre4,
+        src_ip_sticky: false,
+        new_flows_table_length: 1024,
+        servers: vec![server],
+    };
+    LbState { conf, vips: vec![vip] }
+}
+
+fn serialized(frame: std::io::Result<Bytes>) -> Result<Vec<u8>, Failure> {
+    Ok(frame?.to_vec())
+}

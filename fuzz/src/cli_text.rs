@@ -1,0 +1,50 @@
+//! The text of `show lb vips verbose`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use maglev_dpagent::cli_text::{TextVip, parse};
+
+/// The whole is the text, in which what is not UTF-8 is replaced, as the agent does.
+pub fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match parse(&text) {
+        Ok(vips) => {
+            let lines = vips.iter().map(|vip| 1 + vip.servers.len()).sum::<usize>();
+            assert!(lines <= text.lines().count(), "{lines} lines in {text:?}");
+            let mut live = BTreeSet::new();
+            for vip in vips.iter().filter(|vip| !vip.removed) {
+                assert!(live.insert(vip.key), "{} is there twice", vip.key);
+            }
+            assert_eq!(parse(&print(&vips)).as_ref(), Ok(&vips));
+        }
+        Err(error) => {
+            let line = error.line.checked_sub(1).and_then(|before| text.lines().nth(before));
+            assert!(line.is_some_and(|line| line.starts_with(&error.found)), "{error}");
+            assert!(error.to_string().len() < 2000, "{error}");
+        }
+    }
+}
+
+/// VIPs in the form of VPP 26.10.
+pub fn print(vips: &[TextVip]) -> String {
+    let mut text = String::new();
+    for vip in vips {
+        let flag = |set, word| if set { word } else { "" };
+        let (sticky, removed) = (flag(vip.src_ip_sticky, " src_ip_sticky"), flag(vip.removed, " removed"));
+        let key = &vip.key;
+        writeln!(text, " ip4-gre4 [{}] {}{sticky}{removed}", vip.index, key.prefix)
+            .expect("a string takes all");
+        writeln!(text, "  new_size:1024").expect("a string takes all");
+        writeln!(text, "  protocol:{} port:{}", key.protocol, key.port).expect("a string takes all");
+        writeln!(text, "  #as:{}", vip.servers.len()).expect("a string takes all");
+        for server in &vip.servers {
+            let state = if server.removed { "removed" } else { "used" };
+            let (address, weight) = (server.address, server.weight);
+            let (buckets, flows) = (server.buckets, server.flows);
+            writeln!(text, "    {address} weight:{weight} buckets:{buckets} flows:{flows} dpo:7 {state}")
+                .expect("a string takes all");
+        }
+    }
+    text
+}

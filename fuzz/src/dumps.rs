@@ -1,0 +1,234 @@
+//! What reading VPP brings: both dumps and the text, from the bytes of their messages to a plan against them.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use arbitrary::{Arbitrary, Unstructured};
+use maglev_dpagent::cli_text::{self, TextServer, TextVip};
+use maglev_dpagent::lb;
+use maglev_dpagent::mirror::{Mirror, MirrorVip};
+use maglev_dpagent::read::Dumps;
+use maglev_dpagent::reconcile::{Wanted, check as check_wanted, plan_all};
+use maglev_dpagent::step::{Step, Write};
+use maglev_protocol::{Encap, LbConf, Prefix, ServerSpec, VipKey, VipSpec};
+use vppapi::messages::{LbAsV2Details, LbVipDetails, Message, decode_reply, encode_reply};
+use vppapi::types::{self, VipId};
+
+/// A VIP, with what each part of the read tells of it. Keys are of few values, so that they meet.
+#[derive(Arbitrary, Debug)]
+struct Vip {
+    key: u8,
+    length: Option<u8>,
+    encap: u8,
+    table_length: u16,
+    index: u8,
+    src_ip_sticky: bool,
+    removed: bool,
+    dumped: bool,
+    printed: bool,
+    servers: Vec<Server>,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Server {
+    address: u8,
+    removed: bool,
+    weight: u8,
+    /// The text may tell another weight.
+    printed_weight: Option<u8>,
+    buckets: u16,
+    flows: u32,
+}
+
+/// One read: its VIPs, and bytes that are changed in the text.
+#[derive(Arbitrary, Debug)]
+struct Read {
+    vips: Vec<Vip>,
+    damage: Vec<(u16, u8)>,
+}
+
+/// The bytes make two reads, one after the other.
+pub fn check(data: &[u8]) {
+    let Ok((before, now)) = Unstructured::new(data).arbitrary::<(Read, Read)>() else { return };
+    let remembered = check_read(&before, &Mirror::default()).unwrap_or_default();
+    if let Some(found) = check_read(&now, &remembered) {
+        assert_eq!(remembered.drift(&found).is_empty(), remembered == found);
+        check_plan(remembered, &found);
+    }
+}
+
+/// The mirror that a read gives, if it gives one.
+fn check_read(read: &Read, remembered: &Mirror) -> Option<Mirror> {
+    let dumped = read.vips.iter().filter(|vip| vip.dumped).map(vip_details).map(resent).collect::<Vec<_>>();
+    let servers: Vec<_> = read.vips.iter().flat_map(server_details).map(resent).collect();
+    let dumps = lb::dumps(&dumped, &servers).ok()?;
+    assert_eq!((dumps.vips.len(), dumps.servers.len()), (dumped.len(), servers.len()));
+    if !dumps.need_text(remembered)
+        && let Ok(mirror) = dumps.mirror_like(remembered)
+    {
+        check_mirror(&mirror, &dumps);
+        assert!(mirror.vips().keys().eq(remembered.vips().keys()), "a VIP came or went unnoticed");
+    }
+
+    let text = text(read);
+    let mirror = dumps.mirror(&text).ok();
+    if let Some(mirror) = &mirror {
+        check_mirror(mirror, &dumps);
+        if !dumps.need_text(mirror) {
+            assert_eq!(dumps.mirror_like(mirror).as_ref(), Ok(mirror));
+        }
+    }
+    check_state(&dumps, &text, mirror.as_ref());
+    mirror
+}
+
+fn check_mirror(mirror: &Mirror, dumps: &Dumps) {
+    assert_eq!(mirror.vips().len(), dumps.vips.len(), "VIPs got lost");
+    for row in &dumps.vips {
+        let vip = mirror.get(&row.key).expect("a dumped VIP is in the mirror");
+        assert_eq!((vip.encap, vip.table_length), (row.encap, row.table_length));
+    }
+    let used = dumps.servers.iter().filter(|row| row.used && mirror.get(&row.vip).is_some());
+    assert_eq!(mirror.server_count(), used.clone().count(), "servers got lost");
+    for row in used {
+        assert_eq!(mirror.vips()[&row.vip].servers.get(&row.address), Some(&row.weight));
+    }
+    assert_eq!(mirror.drift(mirror), Vec::<String>::new());
+}
+
+fn check_state(dumps: &Dumps, text: &[TextVip], mirror: Option<&Mirror>) {
+    let conf = LbConf {
+        ip4_src_address: [192, 0, 2, 254].into(),
+        ip6_src_address: Ipv6Addr::UNSPECIFIED,
+        sticky_buckets_per_core: 1024,
+        flow_timeout: 40,
+    };
+    let Ok(state) = dumps.state(conf, text) else { return };
+    let mirror = mirror.expect("what can be shown can be mirrored");
+    assert!(state.vips.iter().map(|vip| &vip.key).eq(mirror.vips().keys()));
+    for (vip, mirrored) in state.vips.iter().zip(mirror.vips().values()) {
+        assert_eq!((Some(vip.index), vip.encap), (mirrored.index, mirrored.encap));
+        let servers = vip.servers.iter().map(|server| (server.address, server.weight));
+        assert!(servers.eq(mirrored.servers.iter().map(|(address, weight)| (*address, *weight))));
+    }
+}
+
+/// A plan from one mirror to what can be wanted of another one must be taken step by step, and get there.
+fn check_plan(mut mirror: Mirror, goal: &Mirror) {
+    let spec = |(key, vip): (&VipKey, &MirrorVip)| {
+        let reachable = vip.servers.iter().filter(|(address, _)| vip.encap == Encap::gre_to(**address));
+        let servers = reachable.map(|(address, weight)| {
+            (*address, ServerSpec { weight: *weight.min(&100), flush: weight % 2 == 0 })
+        });
+        VipSpec {
+            key: *key,
+            encap: vip.encap,
+            src_ip_sticky: vip.src_ip_sticky,
+            new_flows_table_length: vip.table_length,
+            servers: servers.collect(),
+        }
+    };
+    let specs = goal.vips().iter().map(spec).filter(|spec| spec.validate().is_ok());
+    take(&mut mirror, &check_wanted(specs.collect(), Vec::new()).unwrap_or_default());
+}
+
+fn take(mirror: &mut Mirror, wanted: &Wanted) {
+    let plans = plan_all(wanted, mirror);
+    let mut send = |vip, steps: &[Step]| {
+        for step in steps {
+            let write = Write { vip, step: *step };
+            assert!(mirror.would_take(&write), "{write:?} is refused");
+            mirror.acknowledge(&write);
+        }
+    };
+    assert!(plans.iter().all(|plan| plan.blocked.is_none()));
+    plans.iter().for_each(|plan| send(plan.vip, &plan.clear));
+    plans.iter().for_each(|plan| send(plan.vip, &plan.raise));
+    plans.iter().for_each(|plan| send(plan.vip, &plan.lower));
+    assert!(mirror.vips().keys().eq(wanted.vips.keys()));
+    for (vip, spec) in mirror.vips().values().zip(wanted.vips.values()) {
+        assert_eq!((vip.encap, vip.src_ip_sticky), (spec.encap, spec.src_ip_sticky));
+        assert!(
+            vip.servers.iter().eq(spec.servers.iter().map(|(address, server)| (address, &server.weight)))
+        );
+    }
+}
+
+/// A message as it comes over the wire.
+fn resent<M: Message>(message: M) -> M {
+    decode_reply(&encode_reply(1, 2, &message)).expect("what was encoded is decoded").1
+}
+
+fn key(vip: &Vip) -> VipKey {
+    let address: IpAddr = match vip.key & 3 {
+        0 => [192, 0, 2, 1].into(),
+        1 => [192, 0, 2, 0].into(),
+        2 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        _ => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let (protocol, port) = match vip.key >> 2 & 7 {
+        0 => (255, 0),
+        1 => (17, 53),
+        2 => (0, 0),
+        3 => (255, 80),
+        other => (6, 76 + u16::from(other)),
+    };
+    let prefix = Prefix { length: vip.length.unwrap_or(Prefix::host(address).length), address };
+    VipKey { prefix, protocol, port }
+}
+
+fn vip_id(vip: &Vip) -> VipId {
+    let VipKey { prefix, protocol, port } = key(vip);
+    VipId { prefix: types::Prefix { address: prefix.address, length: prefix.length }, protocol, port }
+}
+
+fn vip_details(vip: &Vip) -> LbVipDetails {
+    LbVipDetails {
+        vip: vip_id(vip),
+        encap: types::Encap::from(u32::from(vip.encap % 6)),
+        dscp: 0,
+        srv_type: 0,
+        target_port: 0,
+        flow_table_length: vip.table_length,
+    }
+}
+
+fn address(server: &Server) -> IpAddr {
+    let last = server.address & 7;
+    if server.address < 128 { [10, 0, 0, last].into() } else { Ipv6Addr::from(u128::from(last)).into() }
+}
+
+fn server_details(vip: &Vip) -> impl Iterator<Item = LbAsV2Details> {
+    vip.servers.iter().map(|server| LbAsV2Details {
+        vip: vip_id(vip),
+        as_address: address(server),
+        flags: u8::from(!vip.removed && !server.removed),
+        in_use_since: 0,
+        weight: server.weight,
+        num_buckets: server.buckets.into(),
+    })
+}
+
+/// The VIPs of the text, as far as its damage leaves it readable.
+fn text(read: &Read) -> Vec<TextVip> {
+    let server = |server: &Server| TextServer {
+        address: address(server),
+        weight: server.printed_weight.unwrap_or(server.weight),
+        buckets: server.buckets.into(),
+        flows: server.flows.into(),
+        removed: server.removed,
+    };
+    let printed = read.vips.iter().filter(|vip| vip.printed).map(|vip| TextVip {
+        key: key(vip),
+        index: vip.index.into(),
+        src_ip_sticky: vip.src_ip_sticky,
+        removed: vip.removed,
+        servers: vip.servers.iter().map(server).collect(),
+    });
+    let mut text = super::cli_text::print(&printed.collect::<Vec<_>>()).into_bytes();
+    for (at, byte) in &read.damage {
+        if let Some(place) = text.get_mut(usize::from(*at)) {
+            *place = *byte;
+        }
+    }
+    cli_text::parse(&String::from_utf8_lossy(&text)).unwrap_or_default()
+}

@@ -1,0 +1,110 @@
+//! A frame on the socket between brain and agent, taken for a call by the agent, and for an answer by the brain.
+
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use maglev_dpagent::reconcile::{check as check_wanted, plan_all};
+use maglev_protocol::codec::{ClientCodec, ServerCodec};
+use maglev_protocol::{ALL_PORTS_PROTOCOL, AgentRequest, AgentResponse, MAX_DEADLINE, VipKey, VipSpec};
+use tarpc::tokio_serde::{Deserializer, Serializer};
+use tarpc::{ClientMessage, Response};
+
+type Brain = ClientCodec<AgentRequest, AgentResponse>;
+type Agent = ServerCodec<AgentRequest, AgentResponse>;
+
+/// Bytes of a request's frame before its trace context: its kind, and its deadline, which time changes.
+const BEFORE_TRACE: usize = 16;
+
+/// The whole is the frame, without its length.
+pub fn check(data: &[u8]) {
+    let frame = BytesMut::from(data);
+    if let Ok(message) = decode_call(&frame) {
+        let again = BytesMut::from(&encode_call(&message)[..]);
+        assert!(again.len() <= frame.len(), "{} bytes became {}", frame.len(), again.len());
+        let back = decode_call(&again).expect("what was encoded is decoded");
+        let (one, other) = (encode_call(&message), encode_call(&back));
+        assert_eq!(one.get(BEFORE_TRACE..), other.get(BEFORE_TRACE..));
+        if let ClientMessage::Request(request) = message {
+            let left = request.context.deadline.saturating_duration_since(now());
+            assert!(left <= MAX_DEADLINE, "{left:?} are left");
+            check_request(request.message);
+        }
+    }
+    if let Ok(response) = decode_answer(&frame) {
+        let again = BytesMut::from(&encode_answer(&response)[..]);
+        assert_eq!(again.len(), frame.len());
+        let back = decode_answer(&again).expect("what was encoded is decoded");
+        assert_eq!(encode_answer(&back), again);
+        check_answer(&response);
+    }
+}
+
+fn check_request(request: AgentRequest) {
+    match request {
+        AgentRequest::SyncVip { wanted } => check_set(vec![wanted], Vec::new()),
+        AgentRequest::SyncAll { wanted, keep } => check_set(wanted, keep),
+        other => drop(format!("{other:?}")),
+    }
+}
+
+/// What the agent lets pass must be what VPP can have.
+fn check_set(specs: Vec<VipSpec>, keep: Vec<VipKey>) {
+    let count = specs.len();
+    let valid = specs.iter().all(|spec| spec.validate().is_ok());
+    let wanted = match check_wanted(specs, keep.clone()) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    assert!(valid && wanted.vips.len() == count);
+    assert!(keep.iter().all(|key| !wanted.vips.contains_key(key)));
+    for (key, spec) in &wanted.vips {
+        assert!(*key == spec.key && key.prefix.is_valid());
+        assert_eq!(key.is_all_ports(), key.protocol == ALL_PORTS_PROTOCOL);
+        assert!((1..=65_536).contains(&spec.new_flows_table_length));
+        assert!(spec.new_flows_table_length.is_power_of_two());
+        assert!(spec.servers.values().all(|server| server.weight <= 100));
+    }
+    let plans = plan_all(&wanted, &Default::default());
+    let steps = plans.iter().map(|plan| plan.raise.len()).sum::<usize>();
+    assert_eq!(steps, wanted.vips.values().map(|spec| 1 + spec.servers.len()).sum());
+}
+
+/// Whatever comes is counted, logged and shown.
+fn check_answer(response: &Response<AgentResponse>) {
+    match &response.message {
+        Ok(AgentResponse::SyncVip(Ok(report)) | AgentResponse::SyncAll(Ok(report))) => {
+            let told = report.vips.iter().map(|vip| vip.changes.len() + vip.errors.len()).sum::<usize>();
+            assert_eq!(report.changes() + report.errors().count(), told);
+        }
+        Ok(AgentResponse::SyncVip(Err(error)) | AgentResponse::SyncAll(Err(error))) => {
+            drop(error.to_string())
+        }
+        Ok(other) => drop(format!("{other:?}")),
+        Err(error) => drop(error.to_string()),
+    }
+}
+
+fn decode_call(frame: &BytesMut) -> std::io::Result<ClientMessage<AgentRequest>> {
+    Pin::new(&mut Agent::default()).deserialize(frame)
+}
+
+fn encode_call(message: &ClientMessage<AgentRequest>) -> Bytes {
+    Pin::new(&mut Brain::default()).serialize(message).expect("what was decoded is encoded")
+}
+
+fn decode_answer(frame: &BytesMut) -> std::io::Result<Response<AgentResponse>> {
+    Pin::new(&mut Brain::default()).deserialize(frame)
+}
+
+fn encode_answer(response: &Response<AgentResponse>) -> Bytes {
+    Pin::new(&mut Agent::default()).serialize(response).expect("what was decoded is encoded")
+}
+
+#[allow(clippy::disallowed_methods)]
+fn now() -> std::time::Instant {
+    // tarpc's deadlines are instants of the real clock.
+    std::time::Instant::now()
+}
