@@ -92,10 +92,12 @@ impl Plugin for Lb {
     }
 
     async fn dumps(&self) -> Result<Dumps, Lost> {
-        let vips = self.client.dump(LbVipDump::default()).await.map_err(lost)?;
+        // Both dumps at once: VPP is at the second while the first is read.
+        let vips = self.client.dump_map(LbVipDump::default(), |vip| vip_row(&vip));
         // Asked for one IPv4 VIP, VPP 26.10 answers with nothing: all are read, whatever is wanted.
-        let servers = self.client.dump(LbAsV2Dump::default()).await.map_err(lost)?;
-        dumps(&vips, &servers)
+        let servers = self.client.dump_map(LbAsV2Dump::default(), |server| server_row(&server));
+        let (vips, servers) = tokio::try_join!(vips, servers).map_err(lost)?;
+        Ok(Dumps { vips: vips.into_iter().collect::<Result<_, _>>()?, servers })
     }
 
     async fn text(&self) -> Result<Vec<TextVip>, Lost> {
@@ -104,15 +106,6 @@ impl Plugin for Lb {
         let text = reply.reply.as_str();
         cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
     }
-}
-
-/// What the details of both dumps say.
-///
-/// # Errors
-/// When a VIP has an encapsulation without a name.
-pub fn dumps(vips: &[LbVipDetails], servers: &[LbAsV2Details]) -> Result<Dumps, Lost> {
-    let vips = vips.iter().map(vip_row).collect::<Result<_, _>>()?;
-    Ok(Dumps { vips, servers: servers.iter().map(server_row).collect() })
 }
 
 fn message(write: &Write) -> PreparedRequest {
@@ -170,7 +163,11 @@ fn vip_key(vip: &VipId) -> VipKey {
     VipKey { prefix, protocol: vip.protocol, port: vip.port }
 }
 
-fn vip_row(details: &LbVipDetails) -> Result<VipRow, Lost> {
+/// What the details of a VIP say.
+///
+/// # Errors
+/// When it has an encapsulation without a name.
+pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, Lost> {
     let encap = match details.encap {
         types::Encap::Gre4 => Encap::Gre4,
         types::Encap::Gre6 => Encap::Gre6,
@@ -191,7 +188,8 @@ fn vip_row(details: &LbVipDetails) -> Result<VipRow, Lost> {
     Ok(VipRow { key: vip_key(&details.vip), encap, table_length })
 }
 
-fn server_row(details: &LbAsV2Details) -> ServerRow {
+/// What the details of a server say.
+pub fn server_row(details: &LbAsV2Details) -> ServerRow {
     ServerRow {
         vip: vip_key(&details.vip),
         address: details.as_address,

@@ -60,7 +60,8 @@ pub fn check(data: &[u8]) {
 fn check_read(read: &Read, remembered: &Mirror) -> Option<Mirror> {
     let dumped = read.vips.iter().filter(|vip| vip.dumped).map(vip_details).map(resent).collect::<Vec<_>>();
     let servers: Vec<_> = read.vips.iter().flat_map(server_details).map(resent).collect();
-    let dumps = lb::dumps(&dumped, &servers).ok()?;
+    let vips = dumped.iter().map(lb::vip_row).collect::<Result<_, _>>().ok()?;
+    let dumps = Dumps { vips, servers: servers.iter().map(lb::server_row).collect() };
     assert_eq!((dumps.vips.len(), dumps.servers.len()), (dumped.len(), servers.len()));
     if !dumps.need_text(remembered)
         && let Ok(mirror) = dumps.mirror_like(remembered)

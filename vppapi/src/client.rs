@@ -14,8 +14,8 @@ mod prepared;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,7 +33,7 @@ use crate::wire::Writer;
 
 use connection::Connection;
 pub use error::{ClientError, DisconnectReason};
-use in_flight::{Answer, Expected, Outgoing};
+use in_flight::{Answer, Expected, Outgoing, Sink};
 pub use prepared::PreparedRequest;
 
 /// How to connect, and the limits of the connection.
@@ -214,7 +214,7 @@ impl Client {
         let checks: Vec<_> = requests.iter().map(|request| (request.name, request.retval)).collect();
         let answers = self.exchange(requests).await;
         let check = |(answer, (message, retval)): (Result<Answer, ClientError>, (_, prepared::RetvalOf))| {
-            let retval = Retval(retval(answer?.reply())?);
+            let retval = Retval(retval(&answer?.reply)?);
             if retval.is_ok() { Ok(()) } else { Err(ClientError::Refused { message, retval }) }
         };
         answers.into_iter().zip(checks).map(check).collect()
@@ -225,24 +225,49 @@ impl Client {
     /// # Errors
     /// When the dump could not be sent, the end did not come, there were more than `max_details`, or one of them could
     /// not be decoded.
-    pub async fn dump<D: Dump>(&self, dump: D) -> Result<Vec<D::Details>, ClientError> {
+    pub async fn dump<D: Dump>(&self, dump: D) -> Result<Vec<D::Details>, ClientError>
+    where
+        D::Details: Send + 'static,
+    {
+        self.dump_map(dump, |details| details).await
+    }
+
+    /// As [`Client::dump`], with the details converted as they come, so that only what is made of them is kept.
+    ///
+    /// # Errors
+    /// As [`Client::dump`].
+    pub async fn dump_map<D: Dump, T: Send + 'static>(
+        &self,
+        dump: D,
+        mut convert: impl FnMut(D::Details) -> T + Send + 'static,
+    ) -> Result<Vec<T>, ClientError> {
         let (id, details_id) = self.ids(D::NAME_CRC, D::Details::NAME_CRC)?;
         let (ping_id, end_id) = self.ids(ControlPing::NAME_CRC, ControlPingReply::NAME_CRC)?;
         let mut writer = Writer::new();
         dump.encode(&mut writer);
         let (answer, answered) = oneshot::channel();
+        let converted = Arc::new(Mutex::new(Vec::new()));
+        let sink = {
+            let converted = Arc::clone(&converted);
+            Sink(Box::new(move |body| {
+                let details = decode_reply::<D::Details>(body)?.1;
+                converted.lock().unwrap_or_else(PoisonError::into_inner).push(convert(details));
+                Ok(())
+            }))
+        };
         let outgoing = Outgoing {
             message: D::NAME,
             head: self.head(id),
             fields: writer.finish(),
             expected: Expected::Details { details_id, ping_id, end_id },
             retval: None,
+            sink: Some(sink),
             answer,
         };
         self.send(vec![outgoing]).await?;
-        let answer = answered.await.unwrap_or_else(|_| Err(self.disconnected()))?;
-        let decode = |body| Ok(decode_reply::<D::Details>(body)?.1);
-        answer.bodies.iter().map(|body| decode(body)).collect()
+        answered.await.unwrap_or_else(|_| Err(self.disconnected()))?;
+        let mut converted = converted.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::mem::take(&mut *converted))
     }
 
     /// Waits until the connection has ended, and says why. Comes at once if it has.
@@ -289,6 +314,7 @@ impl Client {
             fields: request.fields,
             expected: Expected::Reply { id: reply_id },
             retval: Some(request.retval),
+            sink: None,
             answer,
         })
     }
@@ -322,7 +348,7 @@ impl Client {
 }
 
 fn decode_one<R: Request>(answer: &Answer) -> Result<R::Reply, ClientError> {
-    Ok(decode_reply::<R::Reply>(answer.reply())?.1)
+    Ok(decode_reply::<R::Reply>(&answer.reply)?.1)
 }
 
 fn accepted<R: Request>(reply: R::Reply) -> Result<R::Reply, ClientError> {

@@ -29,7 +29,7 @@ const POLICY: &str = "vips: [198.18.0.0/15]\nservers: [10.0.0.0/8]\n";
 pub(crate) struct Vpp {
     pub(crate) name: String,
     pub(crate) run_dir: PathBuf,
-    _simulator: Option<(Runtime, RunDir)>,
+    simulator: Option<(Runtime, RunDir)>,
 }
 
 impl Vpp {
@@ -38,9 +38,16 @@ impl Vpp {
         match std::env::var_os("MAGLEV_VPP_RUN_DIR") {
             Some(run_dir) => {
                 let run_dir = PathBuf::from(run_dir);
-                Self { name: format!("that in {}", run_dir.display()), run_dir, _simulator: None }
+                Self { name: format!("that in {}", run_dir.display()), run_dir, simulator: None }
             }
             None => Self::simulated(directory),
+        }
+    }
+
+    /// Ends it, if it was started here.
+    pub(crate) fn end(self) {
+        if let Some((runtime, _)) = self.simulator {
+            runtime.shutdown_background();
         }
     }
 
@@ -65,7 +72,7 @@ impl Vpp {
             runtime.spawn(server.serve(api));
         }
         let simulator = Some((runtime, run_dir));
-        Self { name: "the simulator".to_owned(), run_dir: directory.to_owned(), _simulator: simulator }
+        Self { name: "the simulator".to_owned(), run_dir: directory.to_owned(), simulator }
     }
 }
 

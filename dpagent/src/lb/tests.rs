@@ -45,7 +45,9 @@ fn at_the_end() -> (Dumps, Vec<TextVip>) {
     let frames = recording("26.10");
     let frames = &frames[130..153];
     let text = all::<CliInbandReply>(frames).pop().unwrap().reply;
-    (dumps(&all(frames), &all(frames)).unwrap(), cli_text::parse(&text.as_str()).unwrap())
+    let vips = all(frames).iter().map(vip_row).collect::<Result<_, _>>().unwrap();
+    let servers = all(frames).iter().map(server_row).collect();
+    (Dumps { vips, servers }, cli_text::parse(&text.as_str()).unwrap())
 }
 
 #[test]

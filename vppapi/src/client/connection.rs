@@ -194,8 +194,8 @@ fn deliver(finished: Finished) {
     let Finished { message, context, took, retval, result, answer } = finished;
     match &result {
         Ok(reply) => {
-            let retval = || retval.and_then(|retval| retval(reply.reply()).ok());
-            trace!(message, context, retval = retval(), details = reply.bodies.len(), ?took, "answered");
+            let retval = || retval.and_then(|retval| retval(&reply.reply).ok());
+            trace!(message, context, retval = retval(), details = reply.details, ?took, "answered");
         }
         Err(error) => debug!(message, context, ?took, %error, "no answer"),
     }

@@ -7,6 +7,7 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,18 @@ use tokio::time::Instant;
 use super::ClientError;
 use super::prepared::RetvalOf;
 use crate::messages::RequestHead;
+use crate::wire::DecodeError;
+
+/// What takes the details of a dump as they come, so that they need not all be kept.
+pub(super) struct Sink(pub(super) Box<TakeDetails>);
+
+type TakeDetails = dyn FnMut(&[u8]) -> Result<(), DecodeError> + Send;
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink")
+    }
+}
 
 /// A request or dump on its way from a handle to the socket.
 #[derive(Debug)]
@@ -25,6 +38,7 @@ pub(super) struct Outgoing {
     pub(super) fields: Bytes,
     pub(super) expected: Expected,
     pub(super) retval: Option<RetvalOf>,
+    pub(super) sink: Option<Sink>,
     pub(super) answer: oneshot::Sender<Result<Answer, ClientError>>,
 }
 
@@ -37,17 +51,13 @@ pub(super) enum Expected {
     Details { details_id: u16, ping_id: u16, end_id: u16 },
 }
 
-/// The bodies that answered a request: one reply, or the details of a dump.
+/// What answered a request.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
-    pub(super) bodies: Vec<Bytes>,
-}
-
-impl Answer {
-    /// The reply's body; for an answer without one, empty bytes, which no decoder takes.
-    pub(super) fn reply(&self) -> &[u8] {
-        self.bodies.first().map_or(&[], |body| body)
-    }
+    /// The reply's body. A dump has none, and no decoder takes empty bytes.
+    pub(super) reply: Bytes,
+    /// How many details came.
+    pub(super) details: usize,
 }
 
 /// A request that is done with, one way or the other.
@@ -78,6 +88,7 @@ struct Entry {
     context: u32,
     expected: Expected,
     retval: Option<RetvalOf>,
+    sink: Option<Sink>,
     answer: oneshot::Sender<Result<Answer, ClientError>>,
     collected: Answer,
     sent_at: Instant,
@@ -105,13 +116,14 @@ impl InFlight {
 
     /// Notes a request as sent.
     pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) {
-        let Outgoing { message, head, expected, retval, answer, .. } = outgoing;
+        let Outgoing { message, head, expected, retval, sink, answer, .. } = outgoing;
         let collected = Answer::default();
         self.entries.push_back(Entry {
             message,
             context: head.context,
             expected,
             retval,
+            sink,
             answer,
             collected,
             sent_at: now,
@@ -130,11 +142,14 @@ impl InFlight {
             return Received::Unexpected;
         };
         match entry.expected {
-            Expected::Reply { .. } => entry.collected.bodies.push(body),
+            Expected::Reply { .. } => entry.collected.reply = body,
             Expected::Details { end_id, .. } if id == end_id => {}
-            Expected::Details { .. } if entry.collected.bodies.len() < self.max_details => {
-                entry.collected.bodies.push(body);
-                return Received::Belongs;
+            Expected::Details { .. } if entry.collected.details < self.max_details => {
+                entry.collected.details += 1;
+                return match entry.sink.as_mut().map_or(Ok(()), |sink| (sink.0)(&body)) {
+                    Ok(()) => Received::Belongs,
+                    Err(error) => self.finish(position, now, Some(error.into())),
+                };
             }
             Expected::Details { .. } => {
                 let error = ClientError::TooManyDetails { message: entry.message, limit: self.max_details };

@@ -34,7 +34,7 @@ fn outgoing(context: u32) -> Outgoing {
     let (answer, _) = oneshot::channel();
     let head = RequestHead { id: 1, client_index: 0, context };
     let expected = Expected::Reply { id: REPLY_ID };
-    Outgoing { message: "request", head, fields: Bytes::new(), expected, retval: None, answer }
+    Outgoing { message: "request", head, fields: Bytes::new(), expected, retval: None, sink: None, answer }
 }
 
 proptest! {
@@ -64,7 +64,7 @@ proptest! {
                     let Received::Finishes(finished) = received else { panic!("{received:?}") };
                     prop_assert_eq!(finished.context, answered);
                     let answer = finished.result.unwrap();
-                    prop_assert_eq!(answer.reply(), b"reply");
+                    prop_assert_eq!(&answer.reply[..], b"reply");
                 }
                 Step::Answer(_) => {}
                 Step::Stray => {
