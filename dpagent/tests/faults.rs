@@ -1,0 +1,204 @@
+//! A VPP that loses messages, refuses, hangs, dies and comes back.
+
+// Clippy knows tests by their attribute, and not what they call.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Agent, context, is_connected, spec, until};
+use maglev_protocol::{AgentClient, AgentError, Demands, VipKey, VipSpec, VppState};
+use vppsim::api::{Identity, MessageIds};
+use vppsim::control;
+use vppsim::datapath::Datapath;
+use vppsim::instance::{Instance, Settings};
+
+/// A simulator in the test's own runtime, so that it shares its clock, which is paused: what waits takes no time.
+fn simulator(directory: &Path) -> Instance {
+    let text = |text: &str| text.to_owned();
+    let (version, build_date, build_directory) = (text("26.10-test"), text("today"), text("/build"));
+    Instance::start(Settings {
+        run_dir: directory.to_owned(),
+        identity: Identity { pid: 1000, version, build_date, build_directory },
+        message_ids: MessageIds::shuffled(1),
+        datapath: Datapath::disabled(),
+        api_trace: None,
+    })
+    .unwrap()
+}
+
+struct Bench {
+    vpp: Instance,
+    _agent: Agent,
+    client: AgentClient,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let vpp = simulator(directory.path());
+        let agent = Agent::start(directory.path()).await;
+        let client = agent.client().await;
+        until(&client, is_connected).await;
+        Self { vpp, _agent: agent, client, _directory: directory }
+    }
+
+    /// Tells the simulator what to do.
+    async fn tell(&self, line: &str) {
+        let answer = control::answer(&self.vpp.host(), line).await;
+        assert!(answer.starts_with("ok"), "{line}: {answer}");
+    }
+
+    async fn sync_all(&self, specs: &[VipSpec]) -> Result<maglev_protocol::SyncReport, AgentError> {
+        self.client.sync_all(context(), specs.to_vec(), Vec::new()).await.unwrap()
+    }
+
+    /// Syncs until VPP has answered everything.
+    async fn sync_at_last(&self, specs: &[VipSpec]) -> maglev_protocol::SyncReport {
+        loop {
+            until(&self.client, is_connected).await;
+            if let Ok(report) = self.sync_all(specs).await {
+                return report;
+            }
+        }
+    }
+
+    /// Weights of one VIP, by the last number of the servers' addresses.
+    fn weights(&self, key: &VipKey) -> Vec<(u8, u8)> {
+        self.vpp.host().with_lb(|lb| {
+            let mut vips = lb.vips().filter(|(_, vip)| vip.used && vip.key.port == key.port);
+            let Some((_, vip)) = vips.next() else { return Vec::new() };
+            let servers = lb.servers_of(vip).filter(|(_, server)| server.used);
+            let mut weights: Vec<_> = servers
+                .map(|(_, server)| match std::net::IpAddr::from(server.address) {
+                    std::net::IpAddr::V4(address) => (address.octets()[3], server.weight),
+                    other => panic!("{other}"),
+                })
+                .collect();
+            weights.sort_unstable();
+            weights
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_at_any_message_is_made_anew_and_the_sync_completed() {
+    for action in ["close", "cut"] {
+        for at in 1..=9 {
+            let bench = Bench::start().await;
+            let before = [spec(80, &[100, 0]), spec(443, &[1])];
+            bench.sync_all(&before).await.unwrap();
+            bench.tell(&format!("{action} client maglev-dpagent nth {at}")).await;
+            let wanted = [spec(80, &[0, 100, 7]), spec(8080, &[5])];
+            let first = bench.sync_all(&wanted).await;
+            // Two dumps, each with a ping behind it, and the writes.
+            assert!(first.is_err(), "{action} at {at}: {first:?}");
+            assert!(
+                bench.weights(&wanted[0].key).iter().any(|(_, weight)| *weight > 0),
+                "{action} at {at}: the VIP was left without a serving server"
+            );
+            bench.sync_at_last(&wanted).await;
+            assert_eq!(bench.weights(&wanted[0].key), [(1, 0), (2, 100), (3, 7)], "{action} at {at}");
+            assert_eq!(bench.weights(&wanted[1].key), [(1, 5)], "{action} at {at}");
+            assert_eq!(bench.weights(&before[1].key), [], "{action} at {at}");
+            assert_eq!(bench.sync_all(&wanted).await.unwrap().changes(), 0);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_is_a_connection_lost() {
+    for action in ["lose", "mute"] {
+        let bench = Bench::start().await;
+        bench.sync_all(&[spec(80, &[100, 0])]).await.unwrap();
+        let before = bench.client.vpp_info(context()).await.unwrap().generation;
+        bench.tell(&format!("{action} lb_as_set_weight nth 1")).await;
+        let wanted = spec(80, &[0, 100]);
+        let refused = bench.client.sync_vip(context(), wanted.clone(), Demands::default()).await.unwrap();
+        let Err(AgentError::VppLost { reason }) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("did not answer lb_as_set_weight within 5s"), "{reason}");
+        // The raise is not known to have worked: nothing was lowered.
+        assert!(bench.weights(&wanted.key).contains(&(1, 100)));
+        until(&bench.client, |state| matches!(state, VppState::Connected { .. })).await;
+        assert!(bench.client.vpp_info(context()).await.unwrap().generation > before);
+        bench.sync_at_last(std::slice::from_ref(&wanted)).await;
+        assert_eq!(bench.weights(&wanted.key), [(1, 0), (2, 100)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refusal_is_named_and_holds_up_nothing_else() {
+    let bench = Bench::start().await;
+    bench.tell("fail retval -1 lb_add_del_as_v2 as 10.0.0.2").await;
+    let wanted = [spec(80, &[1, 2, 3]), spec(443, &[4])];
+    let report = bench.sync_all(&wanted).await.unwrap();
+    let errors: Vec<_> = report.errors().collect();
+    let [(key, error)] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(
+        (**key, error.step.as_str(), error.code),
+        (wanted[0].key, "add server 10.0.0.2 with weight 2", Some(-1))
+    );
+    assert!(!error.meaning.is_empty());
+    assert_eq!(bench.weights(&wanted[0].key), [(1, 1), (3, 3)]);
+    assert_eq!(bench.weights(&wanted[1].key), [(1, 4)]);
+    bench.tell("clear").await;
+    assert_eq!(bench.sync_all(&wanted).await.unwrap().changes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vpp_that_hangs_is_found_by_a_ping_and_again_when_it_goes_on() {
+    let bench = Bench::start().await;
+    let wanted = [spec(80, &[1, 0])];
+    bench.sync_all(&wanted).await.unwrap();
+    let start = tokio::time::Instant::now();
+    bench.vpp.host().hang();
+    let away = until(&bench.client, |state| matches!(state, VppState::Disconnected { .. })).await;
+    let VppState::Disconnected { reason } = away.state else { unreachable!() };
+    assert!(reason.contains("did not answer control_ping within 5s"), "{reason}");
+    let found = start.elapsed().as_secs_f64();
+    assert!(found <= 15.1, "a ping every 10 s that waits for 5 s, and yet it took {found} s");
+    bench.vpp.host().resume();
+    until(&bench.client, is_connected).await;
+    let report = bench.sync_all(&wanted).await.unwrap();
+    assert_eq!((report.changes(), report.drift.len()), (0, 0));
+    assert_eq!(bench.weights(&wanted[0].key), [(1, 1), (2, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vpp_that_becomes_an_older_one_is_incompatible_until_it_is_a_newer_one() {
+    let bench = Bench::start().await;
+    bench.tell("restart messages 26.06").await;
+    let info = until(&bench.client, |state| matches!(state, VppState::Incompatible { .. })).await;
+    let VppState::Incompatible { missing, needs, .. } = info.state else { unreachable!() };
+    assert!(missing.contains(&"lb_as_set_weight_2d89bdbd".to_owned()), "{missing:?}");
+    assert!(needs.contains("26.10"), "{needs}");
+    let refused = bench.sync_all(&[spec(80, &[1])]).await;
+    assert!(matches!(refused, Err(AgentError::Incompatible { .. })), "{refused:?}");
+    bench.tell("restart empty-for 3s messages 26.10").await;
+    until(&bench.client, is_connected).await;
+    assert_eq!(bench.sync_all(&[spec(80, &[1])]).await.unwrap().changes(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_restarts_are_ten_reconnects() {
+    let bench = Bench::start().await;
+    let wanted = [spec(80, &[1, 2, 3])];
+    let mut pids = Vec::new();
+    for _ in 0..10 {
+        let before = bench.client.vpp_info(context()).await.unwrap();
+        bench.tell("restart empty-for 700ms").await;
+        let generation = before.generation;
+        let gone = bench.client.wait_change(context(), generation).await.unwrap();
+        assert_ne!(gone.generation, generation);
+        let back = until(&bench.client, is_connected).await;
+        let VppState::Connected { pid, .. } = back.state else { unreachable!() };
+        pids.push(pid);
+        assert_eq!(bench.weights(&wanted[0].key), []);
+        bench.sync_at_last(&wanted).await;
+        assert_eq!(bench.weights(&wanted[0].key), [(1, 1), (2, 2), (3, 3)]);
+    }
+    pids.dedup();
+    assert_eq!(pids.len(), 10);
+}
