@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use maglev_protocol::{StepError, VipKey, VipReport};
+use maglev_protocol::{Prefix, StepError, VipKey, VipReport};
 use tokio::time::Instant;
 use tracing::field::{debug, display};
 use tracing::{error, info, warn};
@@ -59,6 +59,8 @@ pub trait Plugin {
     fn dumps(&self) -> impl Future<Output = Result<Dumps, Lost>> + Send;
     /// Reads what no dump tells.
     fn text(&self) -> impl Future<Output = Result<Vec<TextVip>, Lost>> + Send;
+    /// Asks where the counters of prefixes' routes are; one answer for each, `None` for one without a route.
+    fn routes(&self, prefixes: &[Prefix]) -> impl Future<Output = Result<Vec<Option<u32>>, Lost>> + Send;
 }
 
 /// What became of the plans.

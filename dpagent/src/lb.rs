@@ -4,9 +4,10 @@
 use maglev_protocol::{Encap, LbConf, Prefix, VipKey};
 use vppapi::client::{Client, ClientError, PreparedRequest};
 use vppapi::messages::{
-    CliInband, CliInbandReply, ControlPing, ControlPingReply, LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2,
-    LbAddDelVipV2Reply, LbAsSetWeight, LbAsSetWeightReply, LbAsV2Details, LbAsV2Dump, LbConf as SetConf,
-    LbConfGet, LbConfGetReply, LbConfReply, LbVipDetails, LbVipDump, Message, ShowVersion, ShowVersionReply,
+    CliInband, CliInbandReply, ControlPing, ControlPingReply, IpRouteLookupV2, IpRouteLookupV2Reply,
+    LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2, LbAddDelVipV2Reply, LbAsSetWeight, LbAsSetWeightReply,
+    LbAsV2Details, LbAsV2Dump, LbConf as SetConf, LbConfGet, LbConfGetReply, LbConfReply, LbVipDetails,
+    LbVipDump, Message, ShowVersion, ShowVersionReply,
 };
 use vppapi::retval::Retval;
 use vppapi::types::{self, VipId};
@@ -38,6 +39,8 @@ pub const NEEDED: &[&str] = &[
     LbAddDelAsV2Reply::NAME_CRC,
     LbAsSetWeight::NAME_CRC,
     LbAsSetWeightReply::NAME_CRC,
+    IpRouteLookupV2::NAME_CRC,
+    IpRouteLookupV2Reply::NAME_CRC,
     LbVipDump::NAME_CRC,
     LbVipDetails::NAME_CRC,
     LbAsV2Dump::NAME_CRC,
@@ -105,6 +108,21 @@ impl Plugin for Lb {
         let reply = self.client.call(request).await.map_err(lost)?;
         let text = reply.reply.as_str();
         cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
+    }
+
+    async fn routes(&self, prefixes: &[Prefix]) -> Result<Vec<Option<u32>>, Lost> {
+        let lookup = |prefix: &Prefix| {
+            let prefix = types::Prefix { address: prefix.address, length: prefix.length };
+            // Without `exact`, VPP answers with the default route where there is no other (measured on VPP 26.10).
+            IpRouteLookupV2 { table_id: 0, exact: 1, prefix }
+        };
+        let answers = self.client.call_all(&prefixes.iter().map(lookup).collect::<Vec<_>>()).await;
+        let found = answers.into_iter().map(|answer| match answer {
+            Ok(reply) => Ok(Some(reply.route.stats_index)),
+            Err(ClientError::Refused { .. }) => Ok(None),
+            Err(error) => Err(lost(error)),
+        });
+        found.collect()
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::policy::{self, Policy, PolicyError};
 use maglev_dpagent::{server, vpp};
@@ -34,7 +35,7 @@ struct Arguments {
     #[arg(long, value_name = "PATH", env = "MAGLEV_VPP_API_SOCKET", default_value = "/run/vpp/api.sock")]
     api_socket: PathBuf,
 
-    /// VPP's stats socket, for VPP's start time
+    /// VPP's stats socket, for counters and VPP's start time
     #[arg(long, value_name = "PATH", env = "MAGLEV_VPP_STATS_SOCKET", default_value = "/run/vpp/stats.sock")]
     stats_socket: PathBuf,
 
@@ -55,6 +56,11 @@ struct Arguments {
     /// User that maglev-brain runs as, by name or number; nobody else may call. Default: this process's own
     #[arg(long, value_name = "USER", env = "MAGLEV_BRAIN_USER")]
     brain_user: Option<String>,
+
+    /// Seconds for which weights, buckets and live flows of the servers are kept before they are read again, which
+    /// holds up VPP's forwarding: about 1 us a server
+    #[arg(long, value_name = "SECONDS", env = "MAGLEV_SERVERS_AGE", default_value_t = SERVERS_AGE.as_secs())]
+    servers_age: u64,
 
     /// Which log lines are written to stderr: error, warn, info, debug, trace, or a filter as
     /// `info,vppapi=trace`
@@ -94,8 +100,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listener = server::Listener::bind(&arguments.listen).await?;
     info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen.display(), brain_user, "started");
     let stop = CancellationToken::new();
-    let options =
-        vpp::Options { api_socket: arguments.api_socket, stats_socket: arguments.stats_socket, policy };
+    let options = vpp::Options {
+        api_socket: arguments.api_socket,
+        stats_socket: arguments.stats_socket,
+        policy,
+        servers_age: Duration::from_secs(arguments.servers_age),
+    };
     let (vpp, mut writer) = vpp::start(options, stop.clone());
     tokio::select! {
         () = server::serve(listener, gate, vpp) => {}

@@ -68,6 +68,18 @@ impl Mirror {
         self.vips.range(keys_of(own.prefix)).filter(move |(key, _)| **key != own)
     }
 
+    /// Takes over the indexes of VIPs where they were not known. False if VPP has other VIPs than these, or one that
+    /// was made anew.
+    pub fn learn(&mut self, indexes: BTreeMap<VipKey, u32>) -> bool {
+        let mut same = indexes.len() == self.vips.len();
+        for (key, vip) in &mut self.vips {
+            let told = indexes.get(key).copied();
+            same &= told.is_some() && vip.index.is_none_or(|index| Some(index) == told);
+            vip.index = vip.index.or(told);
+        }
+        same
+    }
+
     /// Takes over a write that VPP has acknowledged.
     pub fn acknowledge(&mut self, write: &Write) {
         match write.step {

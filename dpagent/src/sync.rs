@@ -7,6 +7,7 @@ use maglev_protocol::{Demands, FullRead, LbConf, LbState, SyncReport, VipKey, Vi
 use tracing::{info, warn};
 
 use crate::apply::{Applied, Lost, Plugin, apply};
+use crate::cli_text::TextVip;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
 use crate::read::Torn;
@@ -108,6 +109,23 @@ impl<P: Plugin> Syncer<P> {
                 Err(_) => attempt += 1,
             }
         }
+    }
+
+    /// Whether there is a VIP whose index VPP has not told yet, and the mirror can be trusted.
+    pub fn must_learn(&self) -> bool {
+        !self.stale && self.mirror.vips().values().any(|vip| vip.index.is_none())
+    }
+
+    /// Reads the text, and takes over the indexes that were not known. If it tells of other VIPs than the mirror has,
+    /// the next sync reads everything.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn learn(&mut self) -> Result<Vec<TextVip>, SyncError> {
+        let text = self.plugin.text().await?;
+        let used = text.iter().filter(|vip| !vip.removed);
+        self.stale |= !self.mirror.learn(used.map(|vip| (vip.key, vip.index)).collect());
+        Ok(text)
     }
 
     async fn sync(

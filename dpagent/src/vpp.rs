@@ -9,9 +9,12 @@ mod calls;
 mod link;
 mod retry;
 mod session;
+mod socket_file;
+mod stats;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use maglev_protocol::VppState;
 use tokio::sync::{mpsc, watch};
@@ -36,6 +39,8 @@ pub struct Options {
     pub stats_socket: PathBuf,
     /// What may be programmed.
     pub policy: Arc<Policy>,
+    /// Least age at which the servers' figures are read again, which costs VPP time.
+    pub servers_age: Duration,
 }
 
 /// Starts the task, which runs until `stop`, or until the last handle is gone.

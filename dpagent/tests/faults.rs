@@ -5,28 +5,10 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::{Agent, context, is_connected, spec, until};
+use common::{Agent, context, is_connected, simulator, spec, until};
 use maglev_protocol::{AgentClient, AgentError, Demands, VipKey, VipSpec, VppState};
-use vppsim::api::{Identity, MessageIds};
 use vppsim::control;
-use vppsim::datapath::Datapath;
-use vppsim::instance::{Instance, Settings};
-
-/// A simulator in the test's own runtime, so that it shares its clock, which is paused: what waits takes no time.
-fn simulator(directory: &Path) -> Instance {
-    let text = |text: &str| text.to_owned();
-    let (version, build_date, build_directory) = (text("26.10-test"), text("today"), text("/build"));
-    Instance::start(Settings {
-        run_dir: directory.to_owned(),
-        identity: Identity { pid: 1000, version, build_date, build_directory },
-        message_ids: MessageIds::shuffled(1),
-        datapath: Datapath::disabled(),
-        api_trace: None,
-    })
-    .unwrap()
-}
+use vppsim::instance::Instance;
 
 struct Bench {
     vpp: Instance,
@@ -47,7 +29,7 @@ impl Bench {
 
     /// Tells the simulator what to do.
     async fn tell(&self, line: &str) {
-        let answer = control::answer(&self.vpp.host(), line).await;
+        let answer = control::answer(self.vpp.host(), line).await;
         assert!(answer.starts_with("ok"), "{line}: {answer}");
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use common::{Agent, Bench, POLICY, context, hello, hello_as, soon, spec, within};
 use futures::StreamExt;
+use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::server::{Gate, Listener, MOST_CONNECTIONS, MOST_REQUESTS, MOST_VPP_CALLS};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::{
@@ -160,8 +161,12 @@ async fn another_user_is_refused() {
     let stop = CancellationToken::new();
     let policy = Arc::new(policy::parse(POLICY, "policy.yaml").unwrap());
     let missing = directory.path().join("none");
-    let options =
-        vpp::Options { api_socket: missing.clone(), stats_socket: missing, policy: Arc::clone(&policy) };
+    let options = vpp::Options {
+        api_socket: missing.clone(),
+        stats_socket: missing,
+        policy: Arc::clone(&policy),
+        servers_age: SERVERS_AGE,
+    };
     let (vpp, task) = vpp::start(options, stop.clone());
     let somebody_else = nix::unistd::geteuid().as_raw() + 1;
     let gate = Gate { brain_user: somebody_else, policy, pinger: Err("not tried".to_owned()) };

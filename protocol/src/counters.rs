@@ -24,7 +24,8 @@ pub struct VipCounters {
     /// Which VIP.
     pub key: VipKey,
     /// Which life of the counters this is. It changes when they begin again at 0, because the VIP was made anew
-    /// or VPP restarted; it is the same before and after a restart of the agent.
+    /// or VPP restarted; it is the same before and after a restart of the agent, unless VPP used its index for
+    /// two lives while the agent watched.
     pub epoch: u64,
     /// Packets of flows that were known.
     pub existing_sessions: u64,

@@ -83,6 +83,12 @@ pub enum AgentError {
         /// The limit.
         most: u64,
     },
+    /// VPP's stats segment cannot be read.
+    #[error("there are no counters: {reason}")]
+    NoStats {
+        /// Why not.
+        reason: String,
+    },
     /// An echo request cannot be sent.
     #[error("no echo request to {target}: {reason}")]
     Echo {

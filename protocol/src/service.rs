@@ -3,6 +3,7 @@
 // The macro derives documentation for the trait only, not for the items that it generates beside it.
 #![allow(missing_docs)]
 
+use crate::counters::Counters;
 use crate::echo::{EchoOutcome, EchoRequest};
 use crate::error::AgentError;
 use crate::state::{AgentHello, BrainHello, LbState, VppInfo};
@@ -36,6 +37,11 @@ pub trait Agent {
     /// Returns as soon as the connection's generation is another than `seen`: VPP connected, restarted or
     /// gone. Without a change it returns the same shortly before the call's deadline.
     async fn wait_change(seen: u64) -> VppInfo;
+
+    /// Counters of all VIPs, at most a second old, which cost VPP nothing. With `servers`, also the figures of
+    /// the application servers, which do: they are read again only when the last ones have reached the age that
+    /// the agent was told.
+    async fn counters(servers: bool) -> Result<Counters, AgentError>;
 
     /// Sends one ICMP echo request and waits for what comes back. Thousands may be under way at once.
     async fn icmp_echo(request: EchoRequest) -> Result<EchoOutcome, AgentError>;

@@ -46,6 +46,12 @@ fn position_of_every_method_is_pinned() {
         sticky_buckets_per_core: 65_536,
         flow_timeout: 40,
     };
+    let echo = EchoRequest {
+        target: [192, 0, 2, 9].into(),
+        source: None,
+        timeout: Duration::from_secs(1),
+        size: MIN_ECHO_SIZE,
+    };
     let requests = [
         AgentRequest::Hello { brain: hello },
         AgentRequest::SyncVip { wanted: spec, demands: Demands::default() },
@@ -54,6 +60,8 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::LbState {},
         AgentRequest::VppInfo {},
         AgentRequest::WaitChange { seen: 3 },
+        AgentRequest::Counters { servers: true },
+        AgentRequest::IcmpEcho { request: echo },
     ];
     for (position, request) in requests.into_iter().enumerate() {
         let bytes = options().serialize(&request).unwrap();

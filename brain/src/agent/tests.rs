@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use futures::StreamExt;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, EchoOutcome, EchoRequest, LbConf,
-    LbConfSpec, PROTOCOL_VERSION, ServerSpec, VipKey, VppState,
+    Agent, AgentError, AgentHello, BrainHello, ConfReport, Counters, Demands, EchoOutcome, EchoRequest,
+    LbConf, LbConfSpec, PROTOCOL_VERSION, ServerSpec, VipKey, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -91,6 +91,10 @@ impl Agent for FakeAgent {
 
     async fn vpp_info(self, _: Context) -> VppInfo {
         self.vpp.borrow().clone()
+    }
+
+    async fn counters(self, _: Context, _: bool) -> Result<Counters, AgentError> {
+        Err(AgentError::NoStats { reason: "test".into() })
     }
 
     async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {

@@ -139,7 +139,7 @@ pub fn parse(text: &str, source: &str) -> Result<Policy, PolicyError> {
     let file: PolicyFile = serde_saphyr::from_str(text).map_err(|error| wrong(vec![error.to_string()]))?;
     let mut mistakes = Vec::new();
     let mut prefixes = |list: &[Spanned<String>]| -> Vec<Prefix> {
-        let parsed = list.iter().map(|text| prefix(text));
+        let parsed = list.iter().map(prefix);
         parsed.filter_map(|prefix| prefix.map_err(|mistake| mistakes.push(mistake)).ok()).collect()
     };
     let (vips, servers, ping) = (prefixes(&file.vips), prefixes(&file.servers), prefixes(&file.ping));

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, BrainHello, ConfReport, Demands, EchoOutcome, EchoRequest, LbConfSpec,
-    LbState, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo,
+    Agent, AgentError, AgentHello, BrainHello, ConfReport, Counters, Demands, EchoOutcome, EchoRequest,
+    LbConfSpec, LbState, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo,
 };
 use tarpc::context::Context;
 use tokio::sync::SemaphorePermit;
@@ -126,6 +126,12 @@ impl Agent for Connection {
         // Of a short time, most is waited nevertheless.
         let until = deadline.checked_sub(BEFORE_DEADLINE.min(time / 4)).unwrap_or(deadline);
         timeout_at(until, vpp.change_from(seen)).await.unwrap_or_else(|_| vpp.info())
+    }
+
+    async fn counters(self, _: Context, servers: bool) -> Result<Counters, AgentError> {
+        self.brain()?;
+        let _call = self.vpp_call()?;
+        self.shared.vpp.counters(servers).await
     }
 
     async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {

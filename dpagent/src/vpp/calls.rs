@@ -2,7 +2,9 @@
 
 use std::future::Future;
 
-use maglev_protocol::{AgentError, ConfReport, Demands, LbConfSpec, LbState, SyncReport, VipSpec, VppInfo};
+use maglev_protocol::{
+    AgentError, ConfReport, Counters, Demands, LbConfSpec, LbState, SyncReport, VipSpec, VppInfo,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::link::Link;
@@ -21,6 +23,8 @@ pub(super) enum Call {
     SyncAll(Box<Wanted>, Reply<SyncReport>),
     Conf(LbConfSpec, Reply<ConfReport>),
     State(Reply<LbState>),
+    /// With the servers' figures, or without.
+    Counters(bool, Reply<Counters>),
 }
 
 impl Call {
@@ -30,6 +34,7 @@ impl Call {
             Self::SyncVip(_, reply) | Self::SyncAll(_, reply) => drop(reply.send(Err(error))),
             Self::Conf(_, reply) => drop(reply.send(Err(error))),
             Self::State(reply) => drop(reply.send(Err(error))),
+            Self::Counters(_, reply) => drop(reply.send(Err(error))),
         }
     }
 
@@ -39,6 +44,7 @@ impl Call {
             Self::SyncVip(_, reply) | Self::SyncAll(_, reply) => reply.is_closed(),
             Self::Conf(_, reply) => reply.is_closed(),
             Self::State(reply) => reply.is_closed(),
+            Self::Counters(_, reply) => reply.is_closed(),
         }
     }
 }
@@ -85,6 +91,14 @@ impl Vpp {
     /// Without a usable VPP, or when the connection breaks.
     pub async fn lb_state(&self) -> Result<LbState, AgentError> {
         self.ask(Call::State).await
+    }
+
+    /// Counts.
+    ///
+    /// # Errors
+    /// Without a usable VPP or stats segment, or when the connection breaks.
+    pub async fn counters(&self, servers: bool) -> Result<Counters, AgentError> {
+        self.ask(|reply| Call::Counters(servers, reply)).await
     }
 
     /// The connection now.

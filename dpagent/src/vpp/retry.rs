@@ -1,10 +1,11 @@
 //! When to try again to connect.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+
+use super::socket_file;
 
 /// Longest pause, and how long a connection must have lasted for the next attempt to come at once.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -31,10 +32,10 @@ impl Retry {
     pub(super) async fn pause(&mut self, socket: &Path) {
         let pause = backoff(self.attempts, fastrand::f64());
         self.attempts = self.attempts.saturating_add(1);
-        let (until, before) = (Instant::now() + pause, identity(socket));
+        let (until, before) = (Instant::now() + pause, socket_file::at(socket));
         while Instant::now() < until {
             sleep(LOOK.min(until - Instant::now())).await;
-            let now = identity(socket);
+            let now = socket_file::at(socket);
             if now.is_some() && now != before {
                 // Bound, but perhaps not yet listening: soon again, then.
                 self.attempts = 1;
@@ -51,12 +52,6 @@ fn backoff(attempts: u32, random: f64) -> Duration {
             FIRST.saturating_mul(1 << doublings.min(10)).min(LONGEST).mul_f64(0.5 + random / 2.0)
         }
     }
-}
-
-/// What tells one socket from its successor at the same path.
-fn identity(socket: &Path) -> Option<(u64, u64, i64, i64)> {
-    let metadata = std::fs::metadata(socket).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! One connection to VPP, from its making to its end. What is read of the stats segment belongs to it: a VPP that
-//! ends shows by its API's connection, and then everything is read anew.
+//! One connection to VPP, API and stats segment together, from its making to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +11,18 @@ use tracing::{info, warn};
 use vppapi::client::{Client, ClientError, ConnectOptions};
 use vppapi::messages::ShowVersion;
 use vppapi::retval::Retval;
-use vppapi::stats::{StatsError, StatsSegment};
 
 use super::Options;
 use super::calls::Call;
 use super::link::Link;
+use super::stats::Stats;
 use crate::conf::merged;
+use crate::counters::{CountersError, Counting};
 use crate::lb::{Lb, NEEDED, NEEDS};
 use crate::sync::{SyncError, Syncer};
 
 /// How often a silent VPP is asked whether it still lives. That one died shows at once, without asking.
 const PING: Duration = Duration::from_secs(10);
-const STATS_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -44,8 +43,9 @@ pub(super) struct Identity {
 #[derive(Debug)]
 pub(super) struct Session {
     client: Client,
+    stats: Stats,
     /// `None` if VPP lacks messages: then calls are refused until it is another VPP.
-    lb: Option<Syncer<Lb>>,
+    lb: Option<(Syncer<Lb>, Counting)>,
     identity: Identity,
 }
 
@@ -61,25 +61,20 @@ impl Session {
         let connect = ConnectOptions { name: "maglev-dpagent".to_owned(), ..ConnectOptions::default() };
         let client =
             Client::connect(&options.api_socket, connect).await.map_err(|error| error.to_string())?;
-        let boot_time = match boot_time(options).await {
-            Ok(time) => Some(time),
-            Err(error) => {
-                warn!(%error, "VPP's stats cannot be read: going on without");
-                None
-            }
-        };
+        let stats = Stats::connect(&options.stats_socket).await;
+        let boot_time = stats.boot_time().await;
         let identity = Identity { pid: client.pid(), boot_time };
         let missing = client.table().missing(NEEDED);
         let version = match client.call(ShowVersion {}).await {
             Ok(version) => version,
             Err(ClientError::Unsupported { .. }) if !missing.is_empty() => {
-                let session = Self { client, lb: None, identity };
+                let session = Self { client, stats, lb: None, identity };
                 return Ok((session, incompatible("of an unknown version".to_owned(), missing)));
             }
             Err(error) => return Err(error.to_string()),
         };
         if !missing.is_empty() {
-            let session = Self { client, lb: None, identity };
+            let session = Self { client, stats, lb: None, identity };
             return Ok((session, incompatible(version.version.to_string(), missing)));
         }
         let lb = Syncer::start(Lb::new(client.clone()), Arc::clone(&options.policy))
@@ -102,7 +97,8 @@ impl Session {
                 Some(_) => "VPP connected again: it has been restarted",
             }
         );
-        Ok((Self { client, lb: Some(lb), identity }, state))
+        let counting = Counting::new(identity.pid, boot_time, options.servers_age);
+        Ok((Self { client, stats, lb: Some((lb, counting)), identity }, state))
     }
 
     pub(super) fn identity(&self) -> Identity {
@@ -131,7 +127,7 @@ impl Session {
                     Some(call) => self.answer(call, link).await,
                     None => Err(End::Stop),
                 },
-                _ = ping.tick() => client.ping().await.map(drop).map_err(|error| End::Lost(error.to_string())),
+                _ = ping.tick() => self.look(&client).await,
             };
             if let Err(end) = verdict {
                 return end;
@@ -139,9 +135,18 @@ impl Session {
         }
     }
 
+    /// Finds out whether VPP still is the one that was connected to, and lives.
+    async fn look(&self, client: &Client) -> Verdict {
+        client.ping().await.map_err(|error| End::Lost(error.to_string()))?;
+        match self.stats.news().await {
+            None => Ok(()),
+            Some(news) => Err(End::Lost(format!("{news}: connecting anew"))),
+        }
+    }
+
     /// Carries a call out. The answer may come too late for the caller, which changes nothing.
     async fn answer(&mut self, call: Call, link: &watch::Sender<Link>) -> Verdict {
-        let Some(lb) = &mut self.lb else {
+        let Some((lb, counting)) = &mut self.lb else {
             let error = link.borrow().error();
             call.refuse(error);
             return Ok(());
@@ -171,6 +176,21 @@ impl Session {
                 drop(reply.send(answer));
                 verdict
             }
+            Call::Counters(servers, reply) => {
+                let (answer, verdict) = match self.stats.segment() {
+                    Ok(segment) => match counting.counters(lb, segment, servers).await {
+                        Ok(counters) => (Ok(counters), Ok(())),
+                        Err(CountersError::Vpp(error)) => judge(Err(error)),
+                        Err(CountersError::Stats(error)) => {
+                            self.stats.give_up(&error);
+                            (Err(AgentError::NoStats { reason: error.to_string() }), Ok(()))
+                        }
+                    },
+                    Err(reason) => (Err(AgentError::NoStats { reason: reason.to_owned() }), Ok(())),
+                };
+                drop(reply.send(answer));
+                verdict
+            }
         }
     }
 }
@@ -178,11 +198,6 @@ impl Session {
 fn incompatible(version: String, missing: Vec<String>) -> VppState {
     warn!(%version, ?missing, needs = NEEDS, "VPP connected, but it cannot be driven; waiting for another");
     VppState::Incompatible { version, missing, needs: NEEDS.to_owned() }
-}
-
-async fn boot_time(options: &Options) -> Result<u64, StatsError> {
-    let stats = StatsSegment::connect(&options.stats_socket, STATS_LIMIT).await?;
-    stats.read(|view| view.boot_time()).await
 }
 
 async fn set_conf(lb: &Lb, wanted: &LbConfSpec) -> Result<ConfReport, ClientError> {

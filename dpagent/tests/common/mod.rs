@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::server::{Gate, Listener};
 use maglev_dpagent::{policy, server, vpp};
@@ -30,6 +31,7 @@ use vppapi::client::{Client, ConnectOptions};
 use vppsim::api::{Identity, MessageIds, Simulator};
 use vppsim::datapath::Datapath;
 use vppsim::host::Host;
+use vppsim::instance::{Instance, Settings};
 use vppsim::run_dir::RunDir;
 use vppsim::server::{Server, TraceFile};
 use vppsim::stats::Segment;
@@ -42,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Allows what the tests' VIPs and servers need.
 pub(crate) const POLICY: &str = "\
 vips: [192.0.2.0/24, \"2001:db8::/32\"]
-servers: [10.0.0.0/8, \"2001:db8:1::/48\"]
+servers: [10.0.0.0/8, \"2001:db8::/32\"]
 ping: [127.0.0.0/8, \"::1/128\"]
 ";
 
@@ -97,12 +99,7 @@ impl Vpp {
 
     /// Names of all requests so far, in order.
     pub(crate) fn requests(&self) -> Vec<String> {
-        let trace = std::fs::read_to_string(&self.trace).unwrap();
-        let lines = trace.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        lines
-            .filter(|line| line["dir"] == "received")
-            .map(|line| line["name"].as_str().unwrap().to_owned())
-            .collect()
+        requests(&self.trace)
     }
 
     /// Names of the requests so far that change VPP.
@@ -130,12 +127,36 @@ impl Vpp {
     }
 }
 
+/// A simulator in the test's own runtime, so that it shares its clock, which is paused: what waits takes no time.
+pub(crate) fn simulator(directory: &Path) -> Instance {
+    let text = |text: &str| text.to_owned();
+    let (version, build_date, build_directory) = (text("26.10-test"), text("today"), text("/build"));
+    Instance::start(Settings {
+        run_dir: directory.to_owned(),
+        identity: Identity { pid: 1000, version, build_date, build_directory },
+        message_ids: MessageIds::shuffled(1),
+        datapath: Datapath::disabled(),
+        api_trace: Some(directory.join("trace.jsonl")),
+    })
+    .unwrap()
+}
+
 impl Drop for Vpp {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Names of all requests in a trace, in order.
+pub(crate) fn requests(trace: &Path) -> Vec<String> {
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let lines = trace.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines
+        .filter(|line| line["dir"] == "received")
+        .map(|line| line["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 pub(crate) fn boot_time(pid: u32) -> u64 {
@@ -164,6 +185,7 @@ impl Agent {
             api_socket: directory.join("api.sock"),
             stats_socket: directory.join("stats.sock"),
             policy: Arc::clone(&policy),
+            servers_age: SERVERS_AGE,
         };
         let (vpp, writer) = vpp::start(options, stop.clone());
         let gate = Gate { brain_user: geteuid().as_raw(), policy, pinger: pinger() };

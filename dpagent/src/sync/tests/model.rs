@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use maglev_protocol::{Encap, VipKey, VipSpec};
+use maglev_protocol::{Encap, Prefix, VipKey, VipSpec};
 
 use crate::apply::{Answer, Lost, Plugin};
 use crate::cli_text::{TextServer, TextVip};
@@ -332,5 +332,9 @@ impl Plugin for Model {
                 .collect(),
         });
         Ok(texts.collect())
+    }
+
+    async fn routes(&self, prefixes: &[Prefix]) -> Result<Vec<Option<u32>>, Lost> {
+        Ok(vec![None; prefixes.len()])
     }
 }
