@@ -6,6 +6,8 @@
 mod cli_text;
 #[path = "../../fuzz/src/dumps.rs"]
 mod dumps;
+#[path = "../../fuzz/src/icmp_packets.rs"]
+mod icmp_packets;
 #[path = "../../fuzz/replay.rs"]
 mod replay;
 #[path = "../../fuzz/src/rpc_frames.rs"]
@@ -24,4 +26,9 @@ fn any_dumps() {
 #[test]
 fn any_frame_between_brain_and_agent() {
     replay::replay("rpc_frames", rpc_frames::check);
+}
+
+#[test]
+fn any_icmp_packet() {
+    replay::replay("icmp_packets", icmp_packets::check);
 }

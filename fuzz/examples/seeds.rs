@@ -6,8 +6,10 @@ use std::error::Error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use maglev_dpagent::icmp::packet;
 use maglev_protocol::codec::{ClientCodec, ServerCodec};
 use maglev_protocol::*;
 use serde_json::Value;
@@ -23,7 +25,8 @@ fn main() -> Result<(), Failure> {
     write("api_frames", api_frames(&frames)?)?;
     write("cli_text", cli_text(&frames))?;
     write("stats_segment", vec![stats_segment(1)?, stats_segment(3)?])?;
-    write("rpc_frames", rpc_frames()?)
+    write("rpc_frames", rpc_frames()?)?;
+    write("icmp_packets", icmp_packets())
 }
 
 fn root() -> PathBuf {
@@ -194,18 +197,25 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
     };
     let brain = BrainHello { protocol: PROTOCOL_VERSION, version: "0.1.0".to_owned(), instance: 7 };
     let keep = vec![VipKey::all_ports([192, 0, 2, 9].into())];
+    let demands = Demands { flush: [[10, 0, 0, 1].into()].into(), recreate: true };
+    let (target, timeout) = ([192, 0, 2, 1].into(), Duration::from_secs(1));
+    let echo = EchoRequest { target, source: None, timeout, size: 56 };
     let requests = [
         AgentRequest::Hello { brain },
-        AgentRequest::SyncVip { wanted: spec(80, &[100, 0]) },
+        AgentRequest::SyncVip { wanted: spec(80, &[100, 0]), demands },
         AgentRequest::SyncAll { wanted: vec![spec(80, &[1, 2, 3]), spec(443, &[100])], keep },
         AgentRequest::LbConf { wanted: conf },
         AgentRequest::LbState {},
         AgentRequest::VppInfo {},
         AgentRequest::WaitChange { seen: 3 },
+        AgentRequest::IcmpEcho { request: echo },
     ];
     let mut client: ClientCodec<AgentRequest, AgentResponse> = ClientCodec::default();
     let mut frame = |message| serialized(Pin::new(&mut client).serialize(&message));
-    let context = tarpc::context::current();
+    // Without a trace, and with a deadline that has passed when it is written, the bytes are the same each time.
+    let mut context = tarpc::context::current();
+    context.trace_context = tarpc::trace::Context::default();
+    context.deadline -= Duration::from_secs(60);
     let cancel = ClientMessage::Cancel { trace_context: context.trace_context, request_id: 9 };
     let mut frames = vec![frame(cancel)?];
     for (id, message) in (1..).zip(requests) {
@@ -238,6 +248,7 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
         Ok(AgentResponse::SyncVip(Err(AgentError::Invalid { key: spec(80, &[]).key, error: invalid }))),
         Ok(AgentResponse::LbState(Ok(lb_state()))),
         Ok(AgentResponse::VppInfo(VppInfo { generation: 4, state })),
+        Ok(AgentResponse::IcmpEcho(Ok(EchoOutcome::TimedOut))),
         Err(ServerError::new(std::io::ErrorKind::WouldBlock, "throttled".to_owned())),
     ];
     let mut server: ServerCodec<AgentRequest, AgentResponse> = ServerCodec::default();
@@ -272,4 +283,33 @@ fn lb_state() -> LbState {
 
 fn serialized(frame: std::io::Result<Bytes>) -> Result<Vec<u8>, Failure> {
     Ok(frame?.to_vec())
+}
+
+/// Requests of both families, what answers them, and what quotes them. The target mends checksums itself.
+fn icmp_packets() -> Vec<Vec<u8>> {
+    const TOKEN: packet::Token = *b"sixteen bytes...";
+    let id = packet::EchoId { identifier: 0x1234, sequence: 7 };
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    packet::write_request(&[192, 0, 2, 1].into(), id, &TOKEN, 56, &mut v4);
+    packet::write_request(&std::net::Ipv6Addr::LOCALHOST.into(), id, &TOKEN, 56, &mut v6);
+    let answer = |kind: u8, request: &[u8]| [&[kind], request.get(1..).unwrap_or_default()].concat();
+    let error = |kind: u8, quoted: &[u8]| [&[kind, 1, 0, 0, 0, 0, 0, 0], quoted].concat();
+    let ip4 = |body: &[u8]| {
+        let header = [0x45, 0, 0, 84, 0, 0, 0, 0, 64, 1, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1];
+        [&header, body].concat()
+    };
+    let ip6 = |next: u8, body: &[u8]| {
+        let mut header = [0; 40];
+        (header[0], header[6], header[39]) = (0x60, next, 1);
+        [&header, body].concat()
+    };
+    let fragment = [&[58, 0, 0, 1, 0, 0, 0, 1][..], &v6].concat();
+    vec![
+        ip4(&answer(0, &v4)),
+        ip4(&error(3, &ip4(&v4))),
+        ip4(&error(11, &ip4(&v4)[..28])),
+        answer(129, &v6),
+        error(1, &ip6(58, &v6)),
+        error(2, &ip6(44, &fragment)),
+    ]
 }

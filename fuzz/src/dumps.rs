@@ -1,13 +1,14 @@
 //! What reading VPP brings: both dumps and the text, from the bytes of their messages to a plan against them.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use arbitrary::{Arbitrary, Unstructured};
 use maglev_dpagent::cli_text::{self, TextServer, TextVip};
 use maglev_dpagent::lb;
 use maglev_dpagent::mirror::{Mirror, MirrorVip};
+use maglev_dpagent::policy::{Limits, Policy};
 use maglev_dpagent::read::Dumps;
-use maglev_dpagent::reconcile::{Wanted, check as check_wanted, plan_all};
+use maglev_dpagent::reconcile::{Plans, Wanted, check as check_wanted, plan_all};
 use maglev_dpagent::step::{Step, Write};
 use maglev_protocol::{Encap, LbConf, Prefix, ServerSpec, VipKey, VipSpec};
 use vppapi::messages::{LbAsV2Details, LbVipDetails, Message, decode_reply, encode_reply};
@@ -124,16 +125,40 @@ fn check_plan(mut mirror: Mirror, goal: &Mirror) {
             key: *key,
             encap: vip.encap,
             src_ip_sticky: vip.src_ip_sticky,
-            new_flows_table_length: vip.table_length,
+            new_flows_table_length: vip.table_length.next_power_of_two(),
             servers: servers.collect(),
         }
     };
     let specs = goal.vips().iter().map(spec).filter(|spec| spec.validate().is_ok());
-    take(&mut mirror, &check_wanted(specs.collect(), Vec::new()).unwrap_or_default());
+    let wanted = check_wanted(specs.collect(), Vec::new()).unwrap_or_default();
+    check_bounds(&mirror, &wanted);
+    take(&mut mirror, &wanted);
+}
+
+/// Nothing outside the policy may be touched.
+fn check_bounds(mirror: &Mirror, wanted: &Wanted) {
+    let prefix = |address: [u8; 4], length| vec![Prefix { address: address.into(), length }];
+    let (vips, servers) = (prefix([192, 0, 2, 0], 24), prefix([10, 0, 0, 0], 30));
+    let policy = Policy { vips, servers, ..Policy::default() };
+    let Plans { plans, foreign } = plan_all(wanted, mirror, &policy);
+    assert!(foreign.iter().all(|key| !policy.allows_vip(&key.prefix)));
+    for plan in plans {
+        for step in plan.clear.iter().chain(&plan.raise).chain(&plan.lower) {
+            assert!(policy.allows_vip(&plan.vip.prefix), "{} is outside: {step}", plan.vip);
+            if let Step::AddServer { server, .. } = step {
+                assert!(policy.allows_server(*server), "{server} is outside");
+            }
+        }
+    }
 }
 
 fn take(mirror: &mut Mirror, wanted: &Wanted) {
-    let plans = plan_all(wanted, mirror);
+    let all = |address: IpAddr| Prefix { address, length: 0 };
+    let everything = vec![all(Ipv4Addr::UNSPECIFIED.into()), all(Ipv6Addr::UNSPECIFIED.into())];
+    let limits = Limits { vips: u32::MAX, servers_per_vip: u32::MAX, ..Limits::default() };
+    let policy = Policy { vips: everything.clone(), servers: everything, limits, ..Policy::default() };
+    let Plans { plans, foreign } = plan_all(wanted, mirror, &policy);
+    assert_eq!(foreign, []);
     let mut send = |vip, steps: &[Step]| {
         for step in steps {
             let write = Write { vip, step: *step };
@@ -141,7 +166,7 @@ fn take(mirror: &mut Mirror, wanted: &Wanted) {
             mirror.acknowledge(&write);
         }
     };
-    assert!(plans.iter().all(|plan| plan.blocked.is_none()));
+    assert!(plans.iter().all(|plan| plan.errors.is_empty()));
     plans.iter().for_each(|plan| send(plan.vip, &plan.clear));
     plans.iter().for_each(|plan| send(plan.vip, &plan.raise));
     plans.iter().for_each(|plan| send(plan.vip, &plan.lower));
@@ -164,7 +189,7 @@ fn key(vip: &Vip) -> VipKey {
         0 => [192, 0, 2, 1].into(),
         1 => [192, 0, 2, 0].into(),
         2 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-        _ => Ipv6Addr::UNSPECIFIED.into(),
+        _ => Ipv6Addr::from(u128::from(vip.key >> 5)).into(),
     };
     let (protocol, port) = match vip.key >> 2 & 7 {
         0 => (255, 0),
@@ -195,7 +220,11 @@ fn vip_details(vip: &Vip) -> LbVipDetails {
 
 fn address(server: &Server) -> IpAddr {
     let last = server.address & 7;
-    if server.address < 128 { [10, 0, 0, last].into() } else { Ipv6Addr::from(u128::from(last)).into() }
+    match server.address >> 6 {
+        0 | 1 => [10, 0, 0, last].into(),
+        2 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()).into(),
+        _ => Ipv6Addr::from(u128::from(last)).into(),
+    }
 }
 
 fn server_details(vip: &Vip) -> impl Iterator<Item = LbAsV2Details> {

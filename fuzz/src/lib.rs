@@ -6,5 +6,6 @@
 pub mod api_frames;
 pub mod cli_text;
 pub mod dumps;
+pub mod icmp_packets;
 pub mod rpc_frames;
 pub mod stats_segment;

@@ -1,11 +1,16 @@
 //! A frame on the socket between brain and agent, taken for a call by the agent, and for an answer by the brain.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use maglev_dpagent::reconcile::{check as check_wanted, plan_all};
+use maglev_dpagent::mirror::{Mirror, MirrorVip};
+use maglev_dpagent::policy::Policy;
+use maglev_dpagent::reconcile::{VipPlan, check as check_wanted, diff, plan_all};
 use maglev_protocol::codec::{ClientCodec, ServerCodec};
-use maglev_protocol::{ALL_PORTS_PROTOCOL, AgentRequest, AgentResponse, MAX_DEADLINE, VipKey, VipSpec};
+use maglev_protocol::{
+    ALL_PORTS_PROTOCOL, AgentRequest, AgentResponse, Demands, MAX_DEADLINE, VipKey, VipSpec,
+};
 use tarpc::tokio_serde::{Deserializer, Serializer};
 use tarpc::{ClientMessage, Response};
 
@@ -41,10 +46,38 @@ pub fn check(data: &[u8]) {
 
 fn check_request(request: AgentRequest) {
     match request {
-        AgentRequest::SyncVip { wanted } => check_set(vec![wanted], Vec::new()),
+        AgentRequest::SyncVip { wanted, demands } => {
+            check_demands(&wanted, &demands);
+            check_set(vec![wanted], Vec::new());
+        }
         AgentRequest::SyncAll { wanted, keep } => check_set(wanted, keep),
+        AgentRequest::IcmpEcho { request } => {
+            assert!(
+                Policy::default().check_ping(request.target).is_err(),
+                "without a policy, nothing is allowed"
+            );
+        }
         other => drop(format!("{other:?}")),
     }
+}
+
+/// Demands change nothing for a VIP that is to be made, and are refused one by one where they make no sense.
+fn check_demands(wanted: &VipSpec, demands: &Demands) {
+    let strangers = demands.flush.iter().filter(|server| !wanted.servers.contains_key(server)).count();
+    let nothing = Demands { flush: BTreeSet::new(), recreate: demands.recreate };
+    let (plan, plain) = (diff(wanted, demands, None), diff(wanted, &nothing, None));
+    assert_eq!((&plan.clear, &plan.raise, &plan.lower), (&plain.clear, &plain.raise, &plain.lower));
+    let standing = MirrorVip {
+        index: None,
+        encap: wanted.encap,
+        src_ip_sticky: wanted.src_ip_sticky,
+        table_length: wanted.new_flows_table_length,
+        servers: wanted.servers.iter().map(|(server, spec)| (*server, spec.weight)).collect(),
+    };
+    let plan = diff(wanted, demands, Some(&standing));
+    assert!(plan.clear.is_empty() && plan.raise.is_empty());
+    assert_eq!(plan.lower.len() + strangers, demands.flush.len());
+    assert_eq!(plan.errors.len(), strangers);
 }
 
 /// What the agent lets pass must be what VPP can have.
@@ -67,9 +100,8 @@ fn check_set(specs: Vec<VipSpec>, keep: Vec<VipKey>) {
         assert!(spec.new_flows_table_length.is_power_of_two());
         assert!(spec.servers.values().all(|server| server.weight <= 100));
     }
-    let plans = plan_all(&wanted, &Default::default());
-    let steps = plans.iter().map(|plan| plan.raise.len()).sum::<usize>();
-    assert_eq!(steps, wanted.vips.values().map(|spec| 1 + spec.servers.len()).sum());
+    let planned = plan_all(&wanted, &Mirror::default(), &Policy::default());
+    assert!(planned.plans.iter().all(VipPlan::is_empty), "without a policy, nothing is allowed");
 }
 
 /// Whatever comes is counted, logged and shown.
