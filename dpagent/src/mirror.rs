@@ -26,8 +26,9 @@ pub struct MirrorVip {
     pub index: Option<u32>,
     /// Encapsulation to the servers.
     pub encap: Encap,
-    /// Whether flows are told apart by their source address alone.
-    pub src_ip_sticky: bool,
+    /// Whether flows are told apart by their source address alone. Unknown where VPP's text is too long to be asked
+    /// for.
+    pub src_ip_sticky: Option<bool>,
     /// Buckets of the table for new flows.
     pub table_length: u32,
     /// Weights of the servers.
@@ -85,6 +86,7 @@ impl Mirror {
         match write.step {
             Step::AddVip { encap, src_ip_sticky, table_length } => {
                 let servers = BTreeMap::new();
+                let src_ip_sticky = Some(src_ip_sticky);
                 let vip = MirrorVip { index: None, encap, src_ip_sticky, table_length, servers };
                 self.vips.insert(write.vip, vip);
             }

@@ -3,7 +3,7 @@
 //! The dumps tell which VIPs and servers there are; the text tells what is in no dump. They are read one after
 //! the other, so somebody else's write in between can make them disagree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState};
@@ -53,9 +53,30 @@ pub struct Dumps {
 pub struct Torn(pub VipKey);
 
 /// What only the text tells of a VIP.
-type Details = BTreeMap<VipKey, (Option<u32>, bool)>;
+type Details = BTreeMap<VipKey, (Option<u32>, Option<bool>)>;
+
+/// Bytes of VPP's text that a VIP and a server take at most, without the flows' digits that nobody has. IPv4 ones take
+/// 69 bytes a server (measured on VPP 26.10).
+const TEXT_OF_VIP: usize = 192;
+const TEXT_OF_SERVER: usize = 96;
+/// Longest text that is asked for. VPP makes its answers in its API segment, of 16 MiB unless configured otherwise, and
+/// aborts when one does not fit: at 220,000 servers, removed ones included, or 15.1 MB (measured on VPP 26.10).
+const MOST_TEXT: usize = 8 << 20;
+
+/// Whether VPP can be asked for its text when it has so many VIPs and servers, removed ones included.
+pub fn text_is_safe(vips: usize, servers: usize) -> bool {
+    let length = vips.saturating_mul(TEXT_OF_VIP).saturating_add(servers.saturating_mul(TEXT_OF_SERVER));
+    length <= MOST_TEXT
+}
 
 impl Dumps {
+    /// Numbers of VIPs, removed ones included as far as their servers show them, and of servers.
+    pub fn rows(&self) -> (usize, usize) {
+        let removed = self.servers.iter().filter(|row| !row.used);
+        let removed: BTreeSet<_> = removed.map(|row| row.vip).collect();
+        (self.vips.len() + removed.len(), self.servers.len())
+    }
+
     /// Whether the text must be read too: a VIP came, went, or was made anew since `remembered`.
     ///
     /// A VIP that somebody else made anew is known by the servers that it had, which VPP goes on dumping as removed
@@ -82,7 +103,7 @@ impl Dumps {
     /// When a VIP is not in the text, or a VIP or a server in use is dumped twice.
     pub fn mirror(&self, text: &[TextVip]) -> Result<Mirror, Torn> {
         let used = text.iter().filter(|vip| !vip.removed);
-        self.mirror_with(&used.map(|vip| (vip.key, (Some(vip.index), vip.src_ip_sticky))).collect())
+        self.mirror_with(&used.map(|vip| (vip.key, (Some(vip.index), Some(vip.src_ip_sticky)))).collect())
     }
 
     /// The mirror, with what `remembered` knows of the same VIPs, where [`Dumps::need_text`] said no.
@@ -92,6 +113,16 @@ impl Dumps {
     pub fn mirror_like(&self, remembered: &Mirror) -> Result<Mirror, Torn> {
         let known = remembered.vips().iter();
         self.mirror_with(&known.map(|(key, vip)| (*key, (vip.index, vip.src_ip_sticky))).collect())
+    }
+
+    /// The mirror, with what `remembered` knows of the same VIPs and nothing of others.
+    ///
+    /// # Errors
+    /// When a VIP or a server in use is dumped twice.
+    pub fn mirror_without_text(&self, remembered: Option<&Mirror>) -> Result<Mirror, Torn> {
+        let known = |key| remembered.and_then(|mirror| mirror.get(key)?.src_ip_sticky);
+        // Whether it still is the VIP that had the index is not known.
+        self.mirror_with(&self.vips.iter().map(|row| (row.key, (None, known(&row.key)))).collect())
     }
 
     fn mirror_with(&self, details: &Details) -> Result<Mirror, Torn> {
@@ -146,7 +177,7 @@ impl Dumps {
                 key: *key,
                 index: vip.index.ok_or_else(torn)?,
                 encap: vip.encap,
-                src_ip_sticky: vip.src_ip_sticky,
+                src_ip_sticky: vip.src_ip_sticky.ok_or_else(torn)?,
                 new_flows_table_length: vip.table_length,
                 servers,
             });

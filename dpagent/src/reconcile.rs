@@ -196,7 +196,7 @@ fn must_be_made_anew(wanted: &VipSpec, demands: &Demands, vip: &MirrorVip) -> Op
     let (has, length) = (vip.table_length, wanted.new_flows_table_length);
     if vip.encap != wanted.encap {
         Some(Anew::Encap { has: vip.encap, wanted: wanted.encap })
-    } else if vip.src_ip_sticky != wanted.src_ip_sticky {
+    } else if vip.src_ip_sticky.is_some_and(|sticky| sticky != wanted.src_ip_sticky) {
         Some(Anew::SrcIpSticky { wanted: wanted.src_ip_sticky })
     } else {
         (demands.recreate && has != length).then_some(Anew::TableLength { has, wanted: length })

@@ -10,8 +10,9 @@ use crate::apply::{Applied, Lost, Plugin, apply};
 use crate::cli_text::TextVip;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
-use crate::read::Torn;
+use crate::read::{Torn, text_is_safe};
 use crate::reconcile::{Plans, Wanted, plan_all, plan_one};
+use crate::step::Step;
 
 /// How often reading is tried while somebody else changes VPP at the same time.
 const READS: usize = 3;
@@ -22,6 +23,8 @@ pub struct Syncer<P> {
     plugin: P,
     policy: Arc<Policy>,
     mirror: Mirror,
+    /// VIPs and servers that VPP has at most, removed ones included, as of the last read and all writes since.
+    rows: (usize, usize),
     /// Whether the mirror is known to be wrong, so that the next sync must read.
     stale: bool,
     /// VIPs outside the policy, as they were last told in the log.
@@ -34,6 +37,15 @@ pub enum SyncError {
     /// The connection can no longer be used.
     #[error(transparent)]
     Lost(#[from] Lost),
+    /// VPP would die of the answer.
+    #[error(
+        "VPP has {servers} application servers, removed ones included, and would run out of memory for a text of \
+         them; it forgets removed ones within two minutes"
+    )]
+    TextTooLong {
+        /// How many.
+        servers: usize,
+    },
     /// Somebody else changes VPP all the time.
     #[error("{torn}, {READS} times over: somebody else is changing it")]
     Torn {
@@ -48,8 +60,8 @@ impl<P: Plugin> Syncer<P> {
     /// # Errors
     /// When the connection breaks, or VPP is changed too fast to be read.
     pub async fn start(plugin: P, policy: Arc<Policy>) -> Result<Self, SyncError> {
-        let mirror = read(&plugin, None).await?;
-        Ok(Self { plugin, policy, mirror, stale: false, foreign: Vec::new() })
+        let (mirror, rows) = read(&plugin, None).await?;
+        Ok(Self { plugin, policy, mirror, rows, stale: false, foreign: Vec::new() })
     }
 
     /// The plugin.
@@ -103,6 +115,7 @@ impl<P: Plugin> Syncer<P> {
         let mut attempt = 1;
         loop {
             let dumps = self.plugin.dumps().await?;
+            check_text(dumps.rows())?;
             match dumps.state(conf, &self.plugin.text().await?) {
                 Ok(state) => return Ok(state),
                 Err(torn) if attempt == READS => return Err(SyncError::Torn { torn }),
@@ -111,17 +124,20 @@ impl<P: Plugin> Syncer<P> {
         }
     }
 
-    /// Whether there is a VIP whose index VPP has not told yet, and the mirror can be trusted.
+    /// Whether there is a VIP whose index VPP has not told yet, and it can and need be asked.
     pub fn must_learn(&self) -> bool {
-        !self.stale && self.mirror.vips().values().any(|vip| vip.index.is_none())
+        !self.stale
+            && check_text(self.rows).is_ok()
+            && self.mirror.vips().values().any(|vip| vip.index.is_none())
     }
 
     /// Reads the text, and takes over the indexes that were not known. If it tells of other VIPs than the mirror has,
     /// the next sync reads everything.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// When the connection breaks, or the text would be too long.
     pub async fn learn(&mut self) -> Result<Vec<TextVip>, SyncError> {
+        check_text(self.rows)?;
         let text = self.plugin.text().await?;
         let used = text.iter().filter(|vip| !vip.removed);
         self.stale |= !self.mirror.learn(used.map(|vip| (vip.key, vip.index)).collect());
@@ -152,13 +168,17 @@ impl<P: Plugin> Syncer<P> {
         plan: impl Fn(&Mirror, &Policy) -> Plans,
     ) -> Result<(Applied, Vec<VipKey>), SyncError> {
         let Plans { plans, foreign } = plan(&self.mirror, &self.policy);
+        for step in plans.iter().flat_map(|plan| &plan.raise) {
+            self.rows.0 += usize::from(matches!(step, Step::AddVip { .. }));
+            self.rows.1 += usize::from(matches!(step, Step::AddServer { .. }));
+        }
         Ok((apply(&self.plugin, &mut self.mirror, &plans).await?, foreign))
     }
 
     /// Replaces the mirror by what VPP has, and reports what was different.
     async fn reread(&mut self, report: &mut SyncReport) -> Result<(), SyncError> {
         self.stale = true;
-        let found = read(&self.plugin, Some(&self.mirror)).await?;
+        let (found, rows) = read(&self.plugin, Some(&self.mirror)).await?;
         let drift = self.mirror.drift(&found);
         for difference in &drift {
             warn!(%difference, "VPP is not as it was left");
@@ -167,21 +187,34 @@ impl<P: Plugin> Syncer<P> {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         report.read =
             Some(FullRead { vips: count(found.vips().len()), servers: count(found.server_count()) });
-        (self.mirror, self.stale) = (found, false);
+        (self.mirror, self.rows, self.stale) = (found, rows, false);
         Ok(())
     }
 }
 
-async fn read<P: Plugin>(plugin: &P, remembered: Option<&Mirror>) -> Result<Mirror, SyncError> {
+fn check_text((vips, servers): (usize, usize)) -> Result<(), SyncError> {
+    text_is_safe(vips, servers).then_some(()).ok_or(SyncError::TextTooLong { servers })
+}
+
+async fn read<P: Plugin>(
+    plugin: &P,
+    remembered: Option<&Mirror>,
+) -> Result<(Mirror, (usize, usize)), SyncError> {
     let mut attempt = 1;
     loop {
         let dumps = plugin.dumps().await?;
         let mirror = match remembered {
             Some(remembered) if !dumps.need_text(remembered) => dumps.mirror_like(remembered),
-            _ => dumps.mirror(&plugin.text().await?),
+            _ => match check_text(dumps.rows()) {
+                Ok(()) => dumps.mirror(&plugin.text().await?),
+                Err(reason) => {
+                    warn!(%reason, "sticky flags and indexes of VIPs stay unknown");
+                    dumps.mirror_without_text(remembered)
+                }
+            },
         };
         match mirror {
-            Ok(mirror) => return Ok(mirror),
+            Ok(mirror) => return Ok((mirror, dumps.rows())),
             Err(torn) if attempt == READS => return Err(SyncError::Torn { torn }),
             Err(torn) => info!(%torn, attempt, "reading again"),
         }

@@ -124,7 +124,7 @@ fn check_plan(mut mirror: Mirror, goal: &Mirror) {
         VipSpec {
             key: *key,
             encap: vip.encap,
-            src_ip_sticky: vip.src_ip_sticky,
+            src_ip_sticky: vip.src_ip_sticky == Some(true),
             new_flows_table_length: vip.table_length.next_power_of_two(),
             servers: servers.collect(),
         }
@@ -172,7 +172,7 @@ fn take(mirror: &mut Mirror, wanted: &Wanted) {
     plans.iter().for_each(|plan| send(plan.vip, &plan.lower));
     assert!(mirror.vips().keys().eq(wanted.vips.keys()));
     for (vip, spec) in mirror.vips().values().zip(wanted.vips.values()) {
-        assert_eq!((vip.encap, vip.src_ip_sticky), (spec.encap, spec.src_ip_sticky));
+        assert_eq!((vip.encap, vip.src_ip_sticky), (spec.encap, Some(spec.src_ip_sticky)));
         assert!(
             vip.servers.iter().eq(spec.servers.iter().map(|(address, server)| (address, &server.weight)))
         );

@@ -70,7 +70,7 @@ fn check_demands(wanted: &VipSpec, demands: &Demands) {
     let standing = MirrorVip {
         index: None,
         encap: wanted.encap,
-        src_ip_sticky: wanted.src_ip_sticky,
+        src_ip_sticky: Some(wanted.src_ip_sticky),
         table_length: wanted.new_flows_table_length,
         servers: wanted.servers.iter().map(|(server, spec)| (*server, spec.weight)).collect(),
     };

@@ -14,7 +14,7 @@ fn mirror(vips: &[(VipKey, Option<u32>)]) -> Mirror {
     let vip = |index| MirrorVip {
         index,
         encap: Encap::Gre4,
-        src_ip_sticky: false,
+        src_ip_sticky: Some(false),
         table_length: 1024,
         servers: BTreeMap::new(),
     };

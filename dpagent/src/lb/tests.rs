@@ -90,7 +90,7 @@ fn dumps_and_text_of_vpp_make_a_mirror_without_ghosts() {
     ];
     assert_eq!(
         told,
-        expected.map(|(key, index, encap, sticky, n)| (key.to_owned(), index, encap, sticky, n))
+        expected.map(|(key, index, encap, sticky, n)| (key.to_owned(), index, encap, Some(sticky), n))
     );
     let anew = mirror.get(&VipKey::port([203, 0, 113, 10].into(), 6, 80)).unwrap();
     assert_eq!(anew.servers, [([10, 0, 0, 2].into(), 30)].into());

@@ -29,11 +29,11 @@ impl Mirror {
 }
 
 fn vip_drift<'a>(was: &'a MirrorVip, is: &'a MirrorVip) -> impl Iterator<Item = String> + 'a {
-    let made_anew = was.index.is_some() && was.index != is.index;
+    let made_anew = was.index.is_some() && is.index.is_some() && was.index != is.index;
     let made_anew = made_anew.then(|| "was made anew by somebody else".to_owned());
     let encap = (was.encap != is.encap).then(|| format!("has {} instead of {}", is.encap, was.encap));
-    let sticky = (was.src_ip_sticky != is.src_ip_sticky)
-        .then(|| format!("src_ip_sticky is {} instead of {}", is.src_ip_sticky, was.src_ip_sticky));
+    let sticky = was.src_ip_sticky.zip(is.src_ip_sticky).filter(|(was, is)| was != is);
+    let sticky = sticky.map(|(was, is)| format!("src_ip_sticky is {is} instead of {was}"));
     let length = (was.table_length != is.table_length)
         .then(|| format!("has {} buckets instead of {}", is.table_length, was.table_length));
     let servers = was.servers.iter().filter_map(|(server, before)| match is.servers.get(server) {

@@ -12,7 +12,7 @@ const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
 fn standing(weights: &[([u8; 4], u8)]) -> MirrorVip {
     let servers = weights.iter().map(|(server, weight)| ((*server).into(), *weight)).collect();
-    MirrorVip { index: Some(3), encap: Encap::Gre4, src_ip_sticky: false, table_length: 1024, servers }
+    MirrorVip { index: Some(3), encap: Encap::Gre4, src_ip_sticky: Some(false), table_length: 1024, servers }
 }
 
 #[test]
@@ -74,7 +74,8 @@ fn differences_are_told_in_words() {
         ]
         .into(),
     );
-    let changed = MirrorVip { index: Some(7), src_ip_sticky: true, table_length: 65_536, ..standing(&[]) };
+    let changed =
+        MirrorVip { index: Some(7), src_ip_sticky: Some(true), table_length: 65_536, ..standing(&[]) };
     let servers = standing(&[([10, 0, 0, 2], 1), ([10, 0, 0, 3], 0), ([10, 0, 0, 4], 5)]).servers;
     let after = Mirror::new(
         [

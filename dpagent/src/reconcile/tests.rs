@@ -26,7 +26,7 @@ fn standing(servers: &[(&str, u8)]) -> MirrorVip {
     MirrorVip {
         index: Some(1),
         encap: Encap::Gre4,
-        src_ip_sticky: false,
+        src_ip_sticky: Some(false),
         table_length: 1024,
         servers: servers.iter().map(|(server, weight)| (address(server), *weight)).collect(),
     }

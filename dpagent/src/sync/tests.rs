@@ -119,7 +119,7 @@ fn a_vip_that_somebody_made_anew_is_noticed_by_its_ghosts() {
     );
     let reason = "src_ip_sticky of a VIP cannot be changed: it is true, wanted is false".to_owned();
     assert!(report.vips[0].changes.contains(&Change::VipRecreated { reason }));
-    assert!(!syncer.plugin().actual().get(&web([0, 0]).key).unwrap().src_ip_sticky);
+    assert_eq!(syncer.plugin().actual().get(&web([0, 0]).key).unwrap().src_ip_sticky, Some(false));
 }
 
 #[test]
@@ -146,4 +146,33 @@ fn more_writes_than_one_burst_holds_are_all_sent() {
     let report = syncer.sync_all(&wanted).now_or_never().unwrap().unwrap();
     assert_eq!((report.changes(), report.vips.len()), (0, 0));
     assert_eq!(report.read, Some(FullRead { vips: 1000, servers: 2000 }));
+}
+
+/// VPP aborts when its text does not fit into its memory for answers.
+#[test]
+fn a_text_that_vpp_would_die_of_is_not_asked_for() {
+    let mut syncer = with_web();
+    let wanted = check(vec![web([100, 0]), VipSpec { src_ip_sticky: true, ..other() }], Vec::new()).unwrap();
+    syncer.plugin().leave_over(90_000);
+    foreign(&syncer, Step::AddServer { server: [10, 0, 0, 3].into(), weight: 5 });
+    let report = syncer.sync_all(&wanted).now_or_never().unwrap().unwrap();
+    assert_eq!((report.errors().next(), report.changes()), (None, 4));
+    assert_eq!(syncer.plugin().reads(), (1, 0));
+    let refused = syncer.learn().now_or_never().unwrap().unwrap_err();
+    assert!(matches!(refused, SyncError::TextTooLong { servers } if servers > 90_000));
+    assert!(!syncer.must_learn());
+
+    // Whoever starts now knows nothing of the sticky flags, and therefore leaves them alone.
+    let mut syncer = Syncer::start(syncer.plugin, anything()).now_or_never().unwrap().unwrap();
+    assert_eq!(syncer.mirror().get(&other().key).unwrap().src_ip_sticky, None);
+    let sticky = check(vec![web([100, 0]), other()], Vec::new()).unwrap();
+    assert_eq!(syncer.sync_all(&sticky).now_or_never().unwrap().unwrap().changes(), 0);
+    syncer.plugin().leave_over(0);
+    let report = syncer.sync_all(&sticky).now_or_never().unwrap().unwrap();
+    assert_eq!(report.vips[0].changes.len(), 2 + 2 + 2);
+    assert!(!syncer.must_learn() || syncer.learn().now_or_never().unwrap().is_ok());
+}
+
+fn other() -> VipSpec {
+    VipSpec { key: VipKey { port: 443, ..web([0, 0]).key }, ..web([1, 1]) }
 }

@@ -229,7 +229,7 @@ fn judge<T>(result: Result<T, SyncError>) -> (Result<T, AgentError>, Verdict) {
     let reason = error.to_string();
     let verdict = match error {
         SyncError::Lost(_) => Err(End::Lost(reason.clone())),
-        SyncError::Torn { .. } => Ok(()),
+        SyncError::Torn { .. } | SyncError::TextTooLong { .. } => Ok(()),
     };
     (Err(AgentError::VppLost { reason }), verdict)
 }

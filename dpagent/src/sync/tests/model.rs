@@ -60,7 +60,7 @@ impl Rules {
         let mut rules = Self { untouched: keep.clone(), ..Self::default() };
         for spec in wanted {
             let Some(vip) = actual.get(&spec.key) else { continue };
-            if (vip.encap, vip.src_ip_sticky) != (spec.encap, spec.src_ip_sticky) {
+            if (vip.encap, vip.src_ip_sticky) != (spec.encap, Some(spec.src_ip_sticky)) {
                 continue;
             }
             if spec.servers.values().any(|server| server.weight > 0) {
@@ -100,6 +100,8 @@ struct State {
     writes: Vec<Write>,
     reads: usize,
     texts: usize,
+    /// Removed servers of a VIP that is gone.
+    left_over: usize,
     /// Broken rules, in words.
     violations: Vec<String>,
     /// Writes that changed nothing.
@@ -122,6 +124,11 @@ impl Model {
         let mut state = self.0.lock().unwrap();
         state.tainted.insert(write.vip);
         state.carry_out(&write)
+    }
+
+    /// Lets VPP remember so many removed servers.
+    pub(crate) fn leave_over(&self, servers: usize) {
+        self.0.lock().unwrap().left_over = servers;
     }
 
     /// Has every write judged by a policy too.
@@ -166,7 +173,7 @@ impl State {
                 let mirrored = MirrorVip {
                     index: Some(vip.index),
                     encap: vip.encap,
-                    src_ip_sticky: vip.src_ip_sticky,
+                    src_ip_sticky: Some(vip.src_ip_sticky),
                     table_length: vip.table_length,
                     servers: servers.map(|server| (server.address, server.weight)).collect(),
                 };
@@ -308,7 +315,15 @@ impl Plugin for Model {
                 buckets: 0,
             })
         });
-        Ok(Dumps { vips: vips.collect(), servers: servers.collect() })
+        let gone = VipKey::port([198, 51, 100, 1].into(), 6, 80);
+        let left_over = (0..state.left_over).map(|_| ServerRow {
+            vip: gone,
+            address: [10, 9, 9, 9].into(),
+            used: false,
+            weight: 1,
+            buckets: 0,
+        });
+        Ok(Dumps { vips: vips.collect(), servers: servers.chain(left_over).collect() })
     }
 
     async fn text(&self) -> Result<Vec<TextVip>, Lost> {

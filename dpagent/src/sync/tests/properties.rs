@@ -127,7 +127,7 @@ pub(super) fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestC
         let weights: BTreeMap<_, _> =
             spec.servers.iter().map(|(server, spec)| (*server, spec.weight)).collect();
         prop_assert_eq!(&vip.servers, &weights);
-        prop_assert_eq!((vip.encap, vip.src_ip_sticky), (spec.encap, spec.src_ip_sticky));
+        prop_assert_eq!((vip.encap, vip.src_ip_sticky), (spec.encap, Some(spec.src_ip_sticky)));
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ fn at_rest(specs: &[VipSpec], report: &SyncReport, model: &Model) -> Result<(), 
     let refused: BTreeSet<_> = report.errors().map(|(key, _)| *key).collect();
     for (key, spec) in allowed {
         let has = &actual.vips()[&key];
-        prop_assert_eq!((has.encap, has.src_ip_sticky), (spec.encap, spec.src_ip_sticky));
+        prop_assert_eq!((has.encap, has.src_ip_sticky), (spec.encap, Some(spec.src_ip_sticky)));
         let strange = spec.servers.contains_key(&address(STRANGE_SERVER));
         prop_assert!(strange || !refused.contains(&key), "{:?}", report.errors().next());
         for (server, spec) in &spec.servers {
