@@ -15,6 +15,7 @@ pub mod icmp;
 pub mod lb;
 pub mod mirror;
 pub mod policy;
+pub mod privileges;
 pub mod read;
 pub mod reconcile;
 pub mod server;

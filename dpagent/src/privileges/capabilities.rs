@@ -1,0 +1,55 @@
+//! Capabilities belong to a thread: what is done here holds for the calling one and those that it starts later.
+
+use caps::errors::CapsError;
+use caps::{CapSet, Capability, CapsHashSet, securebits};
+use nix::errno::Errno;
+use nix::sys::prctl;
+
+/// A step that the kernel refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CapabilityError {
+    /// A set of capabilities cannot be read or changed.
+    #[error("cannot {action}: {source}")]
+    Set {
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel said.
+        source: CapsError,
+    },
+    /// `no_new_privs` cannot be set.
+    #[error("cannot set no_new_privs: {source}; Linux 3.5 or newer is needed")]
+    NoNewPrivileges {
+        /// What the kernel said.
+        source: Errno,
+    },
+}
+
+fn failed(action: &'static str) -> impl FnOnce(CapsError) -> CapabilityError {
+    move |source| CapabilityError::Set { action, source }
+}
+
+/// Empties the bounding set if that is allowed, and tells what is left in it.
+///
+/// # Errors
+/// When the kernel refuses although the process has `CAP_SETPCAP`.
+pub fn empty_bounding_set() -> Result<CapsHashSet, CapabilityError> {
+    let allowed = caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP);
+    if allowed.map_err(failed("read the effective capabilities"))? {
+        caps::clear(None, CapSet::Bounding).map_err(failed("empty the bounding set"))?;
+    }
+    caps::read(None, CapSet::Bounding).map_err(failed("read the bounding set"))
+}
+
+/// Gives up every capability, and the ways to any: no program that this one would run could have more than it.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn drop_all() -> Result<(), CapabilityError> {
+    let clear = |set, action| caps::clear(None, set).map_err(failed(action));
+    clear(CapSet::Ambient, "empty the ambient set of capabilities")?;
+    clear(CapSet::Inheritable, "empty the inheritable set of capabilities")?;
+    clear(CapSet::Effective, "empty the effective set of capabilities")?;
+    clear(CapSet::Permitted, "empty the permitted set of capabilities")?;
+    securebits::set_keepcaps(false).map_err(failed("stop keeping capabilities"))?;
+    prctl::set_no_new_privs().map_err(|source| CapabilityError::NoNewPrivileges { source })
+}

@@ -1,0 +1,322 @@
+//! What the agent gives up before it listens: seen from outside, tried from inside, and compared with what it uses.
+
+// Clippy knows tests by their attribute, and not what they call.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs::{Permissions, set_permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use common::{POLICY, Vpp, context, soon, spec};
+use futures::{StreamExt, stream};
+use maglev_dpagent::privileges::seccomp::{ALLOWED, Needed};
+use maglev_protocol::codec::{ClientCodec, framing};
+use maglev_protocol::{
+    AgentClient, BrainHello, Demands, EchoOutcome, EchoRequest, LbConfSpec, MIN_ECHO_SIZE, PROTOCOL_VERSION,
+    VppState,
+};
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User};
+use tarpc::tokio_util::codec::Framed;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, Command};
+
+/// Strict agents at once.
+const AT_ONCE: usize = 4;
+
+const AGENT: &str = env!("CARGO_BIN_EXE_maglev-dpagent");
+
+fn skipped(what: &str) {
+    writeln!(std::io::stderr(), "skipped: {what}").ok();
+}
+
+/// Path of one of this package's examples. Cargo does not always build them with the tests.
+fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let directory = Path::new(AGENT).parent().unwrap();
+        let mut build = std::process::Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--locked", "--examples", "--manifest-path"]);
+        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        build.arg("--target-dir").arg(directory.parent().unwrap());
+        if directory.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success());
+        directory.join("examples")
+    });
+    built.join(name)
+}
+
+/// An agent with its log.
+struct Process {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    log: String,
+    _policy: tempfile::TempDir,
+}
+
+impl Process {
+    fn spawn(program: &[&str], directory: &Path, more: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+        for (flag, file) in
+            [("--api-socket", "api.sock"), ("--stats-socket", "stats.sock"), ("--listen", "agent.sock")]
+        {
+            command.arg(flag).arg(directory.join(file));
+        }
+        let policy = tempfile::tempdir().unwrap();
+        let file = policy.path().join("policy.yaml");
+        std::fs::write(&file, POLICY).unwrap();
+        set_permissions(policy.path(), Permissions::from_mode(0o755)).unwrap();
+        command.arg("--policy").arg(file);
+        command.envs(more.iter().copied()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stderr, log: String::new(), _policy: policy }
+    }
+
+    /// Waits for a line of the log with these words in it. None if the process ends without one.
+    async fn logged(&mut self, words: &str) -> Option<()> {
+        loop {
+            let mut line = String::new();
+            if soon(self.stderr.read_line(&mut line)).await.unwrap() == 0 {
+                return None;
+            }
+            self.log.push_str(&line);
+            if line.contains(words) {
+                return Some(());
+            }
+        }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.child.id().map(|id| Pid::from_raw(id.try_into().unwrap()))
+    }
+
+    /// The status of each thread, by its fields.
+    fn status(&self) -> Vec<BTreeMap<String, String>> {
+        let tasks = format!("/proc/{}/task", self.pid().unwrap());
+        let fields = |text: String| {
+            let fields = text.lines().filter_map(|line| line.split_once(':'));
+            fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+        };
+        let tasks = std::fs::read_dir(tasks).unwrap();
+        tasks
+            .map(|task| fields(std::fs::read_to_string(task.unwrap().path().join("status")).unwrap()))
+            .collect()
+    }
+
+    async fn end(&mut self) -> ExitStatus {
+        if let Some(pid) = self.pid() {
+            // It may have ended.
+            kill(pid, Signal::SIGTERM).ok();
+        }
+        self.logged("no line says this").await;
+        soon(self.child.wait()).await.unwrap()
+    }
+}
+
+async fn connect(directory: &Path) -> Option<AgentClient> {
+    let stream = UnixStream::connect(directory.join("agent.sock")).await.ok()?;
+    let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
+    let client = AgentClient::new(tarpc::client::Config::default(), transport).spawn();
+    let brain = BrainHello { protocol: PROTOCOL_VERSION, version: "test".to_owned(), instance: 1 };
+    soon(client.hello(context(), brain)).await.ok()?.ok()?;
+    Some(client)
+}
+
+/// Waits for the VPP of this process id.
+async fn connected(client: &AgentClient, wanted: u32) -> Option<()> {
+    let mut info = client.vpp_info(context()).await.ok()?;
+    while !matches!(info.state, VppState::Connected { pid, .. } if pid == wanted) {
+        info = soon(client.wait_change(context(), info.generation)).await.ok()?;
+    }
+    Some(())
+}
+
+/// A bit of everything that an agent does in its life, but its end. None if it dies meanwhile.
+async fn live(process: &mut Process, directory: &Path) -> Option<()> {
+    // VPP is still away.
+    process.logged("VPP away").await?;
+    let first = Vpp::start(directory, 1000);
+    let client = connect(directory).await?;
+    connected(&client, 1000).await?;
+    soon(client.sync_vip(context(), spec(80, &[100, 0]), Demands::default())).await.ok()?.unwrap();
+    let wanted = (1..20).map(|port| spec(port, &[1; 10])).collect();
+    soon(client.sync_all(context(), wanted, Vec::new())).await.ok()?.unwrap();
+    let conf = LbConfSpec {
+        ip4_src_address: None,
+        ip6_src_address: None,
+        sticky_buckets_per_core: 2048,
+        flow_timeout: 40,
+    };
+    soon(client.lb_conf(context(), conf)).await.ok()?.unwrap();
+    soon(client.lb_state(context())).await.ok()?.unwrap();
+    soon(client.counters(context(), true)).await.ok()?.unwrap();
+    let request = EchoRequest {
+        target: [127, 0, 0, 1].into(),
+        source: None,
+        timeout: Duration::from_secs(5),
+        size: MIN_ECHO_SIZE,
+    };
+    let echo = soon(client.icmp_echo(context(), request)).await.ok()?;
+    assert!(matches!(echo, Ok(EchoOutcome::Reply { .. })) || !may_ping(), "{echo:?}");
+    drop(first);
+    let _second = Vpp::start(directory, 1001);
+    connected(&client, 1001).await
+}
+
+/// Whether raw sockets can be opened here.
+fn may_ping() -> bool {
+    maglev_dpagent::icmp::open().is_ok()
+}
+
+/// How a whole life ends with an entry left out of the list. Standing by is the socket of an agent that was killed.
+async fn life_without(entry: &str) -> (ExitStatus, String) {
+    let directory = tempfile::tempdir().unwrap();
+    drop(UnixListener::bind(directory.path().join("agent.sock")).unwrap());
+    let program = example("strict_agent");
+    // A log that nobody reads meanwhile must be short.
+    let variables = [("MAGLEV_LEAVE_OUT", entry), ("MAGLEV_LOG", "warn")];
+    let mut process = Process::spawn(&[program.to_str().unwrap()], directory.path(), &variables);
+    live(&mut process, directory.path()).await;
+    let status = process.end().await;
+    (status, process.log)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_system_call_on_the_list_is_needed_and_no_other_is_made() {
+    let (status, log) = life_without("").await;
+    assert_eq!(status.code(), Some(0), "with the whole list: {status}\n{log}");
+    if !may_ping() {
+        skipped("whether sendmsg is needed: without CAP_NET_RAW no echo request is sent");
+    }
+    let needed = ALLOWED
+        .iter()
+        .filter(|entry| entry.needed == Needed::Always && (may_ping() || entry.to_string() != "sendmsg"));
+    let lives = needed.map(|entry| async move {
+        let (status, log) = life_without(&entry.to_string()).await;
+        match status.signal() {
+            Some(libc::SIGSYS) => None,
+            _ => Some(format!("without {entry}, for {:?}: {status}\n{log}", entry.reason)),
+        }
+    });
+    let unneeded: Vec<_> =
+        stream::iter(lives).buffer_unordered(AT_ONCE).filter_map(async |life| life).collect().await;
+    assert!(unneeded.is_empty(), "not needed any more, or only rarely:\n{}", unneeded.join("\n"));
+}
+
+/// Everybody's directory, with the sockets of a VPP that everybody may use.
+fn for_everybody() -> (tempfile::TempDir, Vpp) {
+    let directory = tempfile::tempdir().unwrap();
+    let vpp = Vpp::start(directory.path(), 1000);
+    for (file, mode) in [("", 0o777), ("api.sock", 0o666), ("stats.sock", 0o666)] {
+        set_permissions(directory.path().join(file), Permissions::from_mode(mode)).unwrap();
+    }
+    (directory, vpp)
+}
+
+/// Starts an agent so, and finds it with this user and these sets of capabilities in every thread.
+async fn is_confined(program: &[&str], uid: u32, bounding: Option<&str>, seccomp: &str) {
+    let (directory, _vpp) = for_everybody();
+    let mut process = Process::spawn(program, directory.path(), &[]);
+    assert_eq!(process.logged("VPP connected").await, Some(()), "{program:?}:\n{}", process.log);
+    let threads = process.status();
+    assert!(!threads.is_empty());
+    for thread in threads {
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(thread[set], "0000000000000000", "{set} of {program:?}");
+        }
+        if let Some(bounding) = bounding {
+            assert_eq!(thread["CapBnd"], bounding, "{program:?}");
+        }
+        assert_eq!(
+            (thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()),
+            ("1", seccomp),
+            "{program:?}"
+        );
+        assert_eq!(thread["Uid"], [uid; 4].map(|uid| uid.to_string()).join("\t"), "{program:?}");
+    }
+    assert_eq!(process.end().await.code(), Some(0), "{program:?}:\n{}", process.log);
+    assert!(!directory.path().join("agent.sock").exists());
+}
+
+const NOTHING: &str = "0000000000000000";
+
+#[tokio::test]
+async fn no_thread_keeps_a_privilege() {
+    let own = Uid::effective().as_raw();
+    let bounding = Uid::effective().is_root().then_some(NOTHING);
+    is_confined(&[AGENT], own, bounding, "2").await;
+    is_confined(&[AGENT, "--seccomp", "log"], own, bounding, "2").await;
+    is_confined(&[AGENT, "--seccomp", "off"], own, bounding, "0").await;
+}
+
+#[tokio::test]
+async fn root_starts_it_as_another_user() {
+    if !Uid::effective().is_root() {
+        return skipped("only root can start the agent as another user");
+    }
+    let nobody = User::from_name("nobody").unwrap().unwrap().uid.as_raw();
+    is_confined(&[AGENT, "--user", "nobody"], nobody, Some(NOTHING), "2").await;
+    is_confined(&[AGENT, "--user", "nobody:root"], nobody, Some(NOTHING), "2").await;
+}
+
+/// As systemd does with the unit: CAP_NET_RAW in the ambient and the bounding set.
+#[tokio::test]
+async fn a_service_managers_capability_is_given_up() {
+    let has_setpriv = std::process::Command::new("setpriv").arg("--version").output().is_ok();
+    if !Uid::effective().is_root() || !has_setpriv {
+        return skipped("starting the agent with CAP_NET_RAW alone takes root and the program setpriv");
+    }
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let (uid, gid) = (nobody.uid.to_string(), nobody.gid.to_string());
+    let one = ["--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw", "--bounding-set=-all,+net_raw"];
+    let program =
+        [&["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"], one.as_slice(), &[AGENT]].concat();
+    // The bounding set stays: only CAP_SETPCAP can change it.
+    is_confined(&program, nobody.uid.as_raw(), Some("0000000000002000"), "2").await;
+}
+
+#[tokio::test]
+async fn it_does_not_start_as_somebody_else_than_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::spawn(&[AGENT, "--user", "no-such-user"], directory.path(), &[]);
+    process.logged("no line says this").await;
+    assert_eq!(process.end().await.code(), Some(1));
+    assert!(process.log.contains("there is no user \"no-such-user\" on this machine"), "{}", process.log);
+    assert!(!directory.path().join("agent.sock").exists());
+}
+
+#[tokio::test]
+async fn a_captured_agent_is_refused_what_it_has_no_use_for_and_killed_for_worse() {
+    let output = async |deed: &str| {
+        let mut command = Command::new(example("captured"));
+        soon(command.arg(deed).env_clear().env("RUST_BACKTRACE", "1").output()).await.unwrap()
+    };
+    for deed in ["nothing", "panic"] {
+        let output = output(deed).await;
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "done\n", "{deed}");
+        assert_eq!(output.status.code(), Some(0), "{deed}");
+    }
+    for deed in ["udp", "tcp", "read", "write", "list", "thread", "signal"] {
+        let said = String::from_utf8(output(deed).await.stdout).unwrap();
+        assert_eq!(said, format!("refused: {}\n", libc::ENOSYS), "{deed}");
+    }
+    for deed in ["execute", "start", "namespace", "code", "root"] {
+        let output = output(deed).await;
+        assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{deed}: {output:?}");
+    }
+}
