@@ -209,6 +209,7 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
         AgentRequest::VppInfo {},
         AgentRequest::WaitChange { seen: 3 },
         AgentRequest::IcmpEcho { request: echo },
+        AgentRequest::Counters { servers: true },
     ];
     let mut client: ClientCodec<AgentRequest, AgentResponse> = ClientCodec::default();
     let mut frame = |message| serialized(Pin::new(&mut client).serialize(&message));
