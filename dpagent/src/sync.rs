@@ -187,7 +187,11 @@ impl<P: Plugin> Syncer<P> {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         report.read =
             Some(FullRead { vips: count(found.vips().len()), servers: count(found.server_count()) });
-        (self.mirror, self.rows, self.stale) = (found, rows, false);
+        // Nearly always it is the same: then what was there longest stays, and memory is given back.
+        if self.mirror != found {
+            self.mirror = found;
+        }
+        (self.rows, self.stale) = (rows, false);
         Ok(())
     }
 }

@@ -124,9 +124,13 @@ impl Agent {
     /// Resident memory, in words.
     pub(crate) fn resident(&self) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        format!("{:.1} MiB", kibibytes / 1024.0)
+        let field = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+            kibibytes / 1024.0
+        };
+        // The rest is the program itself, and what it has looked at of VPP's stats segment.
+        format!("{:.1} MiB, {:.1} of it heap and stack", field("VmRSS:"), field("RssAnon:"))
     }
 }
 

@@ -20,6 +20,9 @@ use crate::messages::{RequestHead, decode_reply_head};
 /// Bytes written ahead of the socket, beyond which requests wait where they can still be given up.
 const MAX_UNWRITTEN: usize = 256 << 10;
 
+/// Longest read buffer that is kept for the next answer, in bytes.
+const KEPT_BUFFER: usize = 128 << 10;
+
 /// Frames handled before the other events get their turn.
 const FRAMES_PER_TURN: usize = 64;
 
@@ -144,7 +147,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if left_this_turn == 0 {
                 return None;
             }
-            frame = self.reader.next().now_or_never()?;
+            let Some(next) = self.reader.next().now_or_never() else {
+                self.give_memory_back();
+                return None;
+            };
+            frame = next;
+        }
+    }
+
+    /// A long answer must not leave its buffer behind for good.
+    fn give_memory_back(&mut self) {
+        let buffer = self.reader.read_buffer_mut();
+        if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER {
+            *buffer = BytesMut::new();
         }
     }
 
