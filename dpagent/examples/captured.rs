@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         "code" => memory.and_then(MmapMut::make_exec).map(drop),
         "root" => setuid(nix::unistd::Uid::from_raw(0)).map_err(io::Error::from),
         "panic" => {
-            let caught = thread_panic();
+            let caught = panic_is_caught();
             eprintln!("caught: {caught}");
             Ok(())
         }
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 /// A panic that is caught, as tokio does with those of its tasks.
-fn thread_panic() -> bool {
+fn panic_is_caught() -> bool {
     std::panic::catch_unwind(|| {
         let nothing: Option<u8> = std::env::args().nth(100).and_then(|text| text.parse().ok());
         #[allow(clippy::unwrap_used, reason = "it is the panic")]

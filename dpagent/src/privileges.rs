@@ -20,7 +20,7 @@ use status::StatusError;
 /// Why the agent could not be confined. It must not run then.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
-    /// The user asked for cannot be become.
+    /// The process cannot become the user asked for.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// A capability could not be given up.

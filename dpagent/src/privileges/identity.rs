@@ -5,7 +5,7 @@ use std::ffi::CString;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getresgid, getresuid, initgroups, setresgid, setresuid};
 
-/// Why a user cannot be become.
+/// Why the process cannot become a user.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// No such name.
@@ -45,7 +45,7 @@ pub enum IdentityError {
         source: Errno,
     },
     /// The kernel did something else.
-    #[error("{name:?} was not become: the process has user {uid} and group {gid}")]
+    #[error("the process did not become {name:?}: it has user {uid} and group {gid}")]
     Else {
         /// The user wanted.
         name: String,
