@@ -19,7 +19,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Longest wait for the call under way when the agent shall end. The first sync of 20,000 servers takes VPP 1.5 s
 /// (measured on VPP 26.10).
@@ -29,7 +31,8 @@ const LAST_CALL: Duration = Duration::from_secs(5);
 ///
 /// It reads VPP when it starts, and changes nothing on its own: neither its start nor its end, nor the loss of the
 /// brain, touches what VPP has. It waits for VPP and for the brain, and finds them again by itself. It needs
-/// access to VPP's two sockets, which VPP's group has, and no other privilege.
+/// access to VPP's two sockets, which VPP's group has, and CAP_NET_RAW to send echo requests, which it gives up as
+/// soon as its raw sockets are open. What the brain may ask for is in the policy file.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -76,7 +79,7 @@ struct Arguments {
     /// Which log lines are written to stderr: error, warn, info, debug, trace, or a filter as
     /// `info,vppapi=trace`
     #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info")]
-    log_level: EnvFilter,
+    log_level: Targets,
 }
 
 fn main() -> ExitCode {
@@ -86,12 +89,12 @@ fn main() -> ExitCode {
 /// Runs the program, with the filter of system calls that belongs to the mode asked for.
 pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(arguments.log_level.clone())
+    // Filters with regular expressions would only be more code in this process.
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    tracing_subscriber::registry().with(lines).with(arguments.log_level.clone()).init();
     match confine(&arguments, filter).and_then(|opened| serve(arguments, opened)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
