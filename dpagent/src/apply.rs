@@ -20,10 +20,14 @@ use crate::read::Dumps;
 use crate::reconcile::VipPlan;
 use crate::step::{Step, Write};
 
-/// Writes that are sent in one go. It bounds what they take of memory.
-pub const BURST: usize = 512;
-/// Bursts under way at once: VPP carries one out while the answers to the one before are written down.
-const BURSTS: usize = 2;
+/// Writes that are sent in one go.
+pub const BURST: usize = 128;
+/// Bursts under way at once: VPP carries the later ones out while the answers to the first are written down. VPP answers
+/// hundreds of requests together, so that fewer would make both wait for each other in turns: a first sync of 20,000
+/// servers took 1.4 times the bare writes with 1,024 under way. It bounds what they take of memory, some 300 bytes each.
+const BURSTS: usize = 16;
+/// Writes under way at once.
+pub const MOST_UNDER_WAY: usize = BURST * BURSTS;
 
 /// The connection to VPP can no longer be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,6 +25,10 @@ use vppsim::stats::socket::StatsListener;
 
 const POLICY: &str = "vips: [198.18.0.0/15]\nservers: [10.0.0.0/8]\n";
 
+/// As in systemd/maglev-dpagent.service.
+const UNIT_ENVIRONMENT: [(&str, &str); 2] =
+    [("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
+
 /// Where VPP is.
 pub(crate) struct Vpp {
     pub(crate) name: String,
@@ -88,6 +92,7 @@ impl Agent {
         std::fs::write(&policy, POLICY).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_maglev-dpagent"))
             .env_clear()
+            .envs(UNIT_ENVIRONMENT)
             .arg("--api-socket")
             .arg(vpp.run_dir.join("api.sock"))
             .arg("--stats-socket")

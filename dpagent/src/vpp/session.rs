@@ -16,6 +16,7 @@ use super::Options;
 use super::calls::Call;
 use super::link::Link;
 use super::stats::Stats;
+use crate::apply::MOST_UNDER_WAY;
 use crate::conf::merged;
 use crate::counters::{CountersError, Counting};
 use crate::lb::{Lb, NEEDED, NEEDS};
@@ -58,7 +59,8 @@ impl Session {
         options: &Options,
         before: Option<Identity>,
     ) -> Result<(Self, VppState), String> {
-        let connect = ConnectOptions { name: "maglev-dpagent".to_owned(), ..ConnectOptions::default() };
+        let name = "maglev-dpagent".to_owned();
+        let connect = ConnectOptions { name, max_in_flight: MOST_UNDER_WAY, ..ConnectOptions::default() };
         let client =
             Client::connect(&options.api_socket, connect).await.map_err(|error| error.to_string())?;
         let stats = Stats::connect(&options.stats_socket).await;

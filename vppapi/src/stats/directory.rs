@@ -1,6 +1,6 @@
 //! The segment's directory: a vector of named entries.
 
-use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::StatsError;
 use super::words::{Header, Words, vector};
@@ -75,25 +75,23 @@ pub(super) struct Directory {
     header: Header,
     first: usize,
     count: usize,
-    by_name: HashMap<String, u32>,
+    /// Hashes of the names with their places, sorted. The names themselves, thousands of them, stay in the segment.
+    by_name: Vec<(u64, u32)>,
 }
 
 impl Directory {
     /// Reads all names. Where a name stands twice, the first one counts.
     pub(super) fn read(words: &dyn Words, header: Header) -> Result<Self, StatsError> {
         let found = vector(words, header.base, header.directory_vector, ENTRY_WORDS * 8, "the directory")?;
-        let mut directory = Self {
-            header,
-            first: found.first,
-            count: found.count,
-            by_name: HashMap::with_capacity(found.count),
-        };
+        let mut directory =
+            Self { header, first: found.first, count: found.count, by_name: Vec::with_capacity(found.count) };
         for index in 0..u32::try_from(found.count).unwrap_or(u32::MAX) {
             let entry = directory.entry(words, index)?;
             if !entry.name.is_empty() {
-                directory.by_name.entry(entry.name).or_insert(index);
+                directory.by_name.push((hash(&entry.name), index));
             }
         }
+        directory.by_name.sort_unstable();
         Ok(directory)
     }
 
@@ -105,8 +103,12 @@ impl Directory {
         self.count
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<u32> {
-        self.by_name.get(name).copied()
+    pub(super) fn find(&self, words: &dyn Words, name: &str) -> Option<u32> {
+        let hash = hash(name);
+        let first = self.by_name.partition_point(|(other, _)| *other < hash);
+        let candidates = self.by_name.get(first..)?.iter().take_while(|(other, _)| *other == hash);
+        let is_it = |index: &u32| self.entry(words, *index).is_ok_and(|entry| entry.name == name);
+        candidates.map(|(_, index)| *index).find(is_it)
     }
 
     /// The entry at an index, as it is now.
@@ -122,6 +124,12 @@ impl Directory {
         let [k0, k1, k2, k3, ..] = kind.to_ne_bytes();
         Ok(Entry { name: text(&name, 128), kind: u32::from_ne_bytes([k0, k1, k2, k3]).into(), value })
     }
+}
+
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The text in the first `length` bytes of words, up to its first zero.

@@ -71,7 +71,7 @@ impl<'a> View<'a> {
     /// The index in the directory of the entry of that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<u32> {
-        self.directory.find(name)
+        self.directory.find(self.words, name)
     }
 
     /// The value of a scalar or gauge.
