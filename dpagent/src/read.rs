@@ -136,11 +136,13 @@ impl Dumps {
                 return Err(Torn(row.key));
             }
         }
-        for row in self.servers.iter().filter(|row| row.used) {
-            if let Some(vip) = vips.get_mut(&row.vip)
-                && vip.servers.insert(row.address, row.weight).is_some()
-            {
-                return Err(Torn(row.vip));
+        // VPP dumps the servers of a VIP together, so that each VIP is looked up once.
+        for rows in self.servers.chunk_by(|one, other| one.vip == other.vip) {
+            let Some(vip) = rows.first().and_then(|row| vips.get_mut(&row.vip)) else { continue };
+            for row in rows.iter().filter(|row| row.used) {
+                if vip.servers.insert(row.address, row.weight).is_some() {
+                    return Err(Torn(row.vip));
+                }
             }
         }
         Ok(Mirror::new(vips))

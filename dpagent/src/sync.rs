@@ -179,16 +179,16 @@ impl<P: Plugin> Syncer<P> {
     async fn reread(&mut self, report: &mut SyncReport) -> Result<(), SyncError> {
         self.stale = true;
         let (found, rows) = read(&self.plugin, Some(&self.mirror)).await?;
-        let drift = self.mirror.drift(&found);
-        for difference in &drift {
-            warn!(%difference, "VPP is not as it was left");
-        }
-        report.drift.extend(drift);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         report.read =
             Some(FullRead { vips: count(found.vips().len()), servers: count(found.server_count()) });
         // Nearly always it is the same: then what was there longest stays, and memory is given back.
         if self.mirror != found {
+            let drift = self.mirror.drift(&found);
+            for difference in &drift {
+                warn!(%difference, "VPP is not as it was left");
+            }
+            report.drift.extend(drift);
             self.mirror = found;
         }
         (self.rows, self.stale) = (rows, false);
