@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -148,4 +149,38 @@ async fn a_second_one_on_the_same_socket_gives_up_and_a_killed_ones_socket_is_ta
     client(directory.path()).await;
     third.end(Signal::SIGTERM).await;
     assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn without_a_policy_it_says_how_to_write_one_and_one_that_others_may_write_ends_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = directory.path().join("policy.yaml");
+    let socket = directory.path().join("agent.sock");
+    let arguments = ["--policy", policy.to_str().unwrap(), "--listen", socket.to_str().unwrap()];
+
+    let mut child = command().args(arguments).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut process = Process { child, stderr, log: String::new() };
+    process.logged("started").await;
+    for words in ["there is no policy at", "nothing is allowed", "vips: [", "servers: ["] {
+        assert!(process.log.contains(words), "{words} is missing in:\n{}", process.log);
+    }
+    let client = client(directory.path()).await;
+    let refused = soon(client.sync_vip(context(), spec(80, &[1]), Demands::default())).await.unwrap();
+    assert!(refused.unwrap_err().to_string().contains("is not allowed"));
+    drop(client);
+    process.end(Signal::SIGTERM).await;
+
+    for (text, mode, said) in [
+        (POLICY, 0o666, "may be written by others (mode 0666)"),
+        ("vips: [300.0.0.0/8]\nservers: []\n", 0o644, "line 1, column 8: `300.0.0.0/8` is no prefix"),
+    ] {
+        std::fs::write(&policy, text).unwrap();
+        std::fs::set_permissions(&policy, std::fs::Permissions::from_mode(mode)).unwrap();
+        let ended = output(&arguments).await;
+        let log = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{log}");
+        assert!(log.contains(said), "{log}");
+        assert!(!socket.exists());
+    }
 }
