@@ -3,7 +3,10 @@
 //! The way of a call: [`server`] checks it and queues it, [`vpp`] owns the connection and takes calls one after
 //! the other, [`sync`] finds the difference between what is wanted and its [`mirror`] of VPP with [`reconcile`],
 //! and [`apply`] sends it. [`lb`] alone knows how a VPP wants to be spoken to. `step`, `mirror`, `read`,
-//! `cli_text`, `conf` and `reconcile` are pure.
+//! `cli_text`, `conf`, `policy` but for its file, and `reconcile` are pure.
+//!
+//! Beside that way: [`policy`] says what may be asked for, [`counters`] reads what VPP counts, [`icmp`] sends echo
+//! requests, and [`privileges`] gives up whatever is not needed, before anybody is listened to.
 //!
 //! Nothing here writes to VPP on its own: a start, an end or a lost peer changes nothing.
 
