@@ -1,8 +1,8 @@
 //! The system calls that the agent may make, in two levels.
 //!
-//! What is on the list of [`allowed`] calls works. Anything else is refused with `ENOSYS`, as if the kernel did not have
+//! What is on the list of [`ALLOWED`] calls works. Anything else is refused with `ENOSYS`, as if the kernel did not have
 //! it: a library that tries something new on another kernel then takes its older way, and the agent, which must not
-//! stop for that, goes on. What only an intruder would do, the [`hostile`] calls, ends the process at once.
+//! stop for that, goes on. What only an intruder would do, the [`HOSTILE`] calls, ends the process at once.
 
 mod allowed;
 mod entry;
