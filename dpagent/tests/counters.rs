@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Agent, context, is_connected, requests, simulator, spec, until};
-use maglev_protocol::{AgentClient, AgentError, Counters, Demands, VipCounters, VipSpec, VppState};
+use maglev_protocol::{AgentClient, AgentError, Change, Counters, Demands, VipCounters, VipSpec, VppState};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use vppsim::control;
@@ -128,6 +128,30 @@ async fn servers_figures_are_read_on_demand_and_kept_for_their_age() {
     sleep(Duration::from_secs(15)).await;
     assert_eq!(bench.try_counters(true).await.unwrap().servers.unwrap().age, Duration::ZERO);
     assert_eq!(texts(), before + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_server_keeps_its_flows_until_a_flush_is_demanded() {
+    let bench = Bench::start().await;
+    bench.sync(spec(80, &[1, 1])).await;
+    bench.send(80, 60);
+    let mut drained = spec(80, &[0, 1]);
+    drained.servers.values_mut().for_each(|server| server.flush = false);
+    bench.sync(drained.clone()).await;
+    let flows = async || {
+        sleep(Duration::from_secs(15)).await;
+        let servers = bench.try_counters(true).await.unwrap().servers.unwrap().servers;
+        servers.iter().map(|server| server.flows).collect::<Vec<_>>()
+    };
+    let before = flows().await;
+    assert!(before[0] > 0, "{before:?}");
+    let demands = Demands { flush: drained.servers.keys().take(1).copied().collect(), recreate: false };
+    let report = bench.client.sync_vip(context(), drained.clone(), demands).await.unwrap().unwrap();
+    let server = *drained.servers.keys().next().unwrap();
+    assert_eq!(report.vips[0].changes, [Change::Flushed { server, weight: 0 }]);
+    assert_eq!(flows().await[0], 0);
+    let again = bench.client.sync_vip(context(), drained, Demands::default()).await.unwrap().unwrap();
+    assert_eq!(again.changes(), 0);
 }
 
 #[tokio::test(start_paused = true)]
