@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::probe::{Pace, ProbeOutcome};
+use crate::probe::{Pace, ProbeOutcome, Verdict};
 
 /// State of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -171,7 +171,11 @@ impl Health {
         let (to, counter, cause) = match (self.state, input) {
             (Paused | Disabled | Removed, Input::Probe(_)) => return Ok(None),
             (Unknown | Up | Down, Input::Probe(outcome)) => {
-                let (to, counter) = self.count(outcome.passed());
+                let (to, counter) = match outcome.code.verdict() {
+                    Verdict::Passed => self.passed(),
+                    Verdict::Failed => self.failed(),
+                    Verdict::NotKnown => return Ok(None),
+                };
                 (to, counter, Cause::Probe(outcome))
             }
             (Removed, Input::Remove)
@@ -204,14 +208,14 @@ impl Health {
         Ok(Some(transition))
     }
 
-    fn count(&self, passed: bool) -> (State, u32) {
-        if passed {
-            let next = self.counter + 1;
-            if next >= self.rise { (State::Up, self.max()) } else { (State::Down, next) }
-        } else {
-            let next = self.counter.saturating_sub(1);
-            if self.state == State::Up && next >= self.rise { (State::Up, next) } else { (State::Down, 0) }
-        }
+    fn passed(&self) -> (State, u32) {
+        let next = self.counter + 1;
+        if next >= self.rise { (State::Up, self.max()) } else { (State::Down, next) }
+    }
+
+    fn failed(&self) -> (State, u32) {
+        let next = self.counter.saturating_sub(1);
+        if self.state == State::Up && next >= self.rise { (State::Up, next) } else { (State::Down, 0) }
     }
 }
 

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::time::Instant;
 
-pub use outcome::{ProbeCode, ProbeOutcome};
+pub use outcome::{ProbeCode, ProbeOutcome, Verdict};
 pub use prober::{Prober, Report};
 pub use schedule::Pace;
 

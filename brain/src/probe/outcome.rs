@@ -17,8 +17,19 @@ pub struct ProbeOutcome {
 impl ProbeOutcome {
     /// Whether the backend passed.
     pub fn passed(&self) -> bool {
-        self.code.passed()
+        self.code.verdict() == Verdict::Passed
     }
+}
+
+/// What a probe says of its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It works.
+    Passed,
+    /// It does not.
+    Failed,
+    /// Nothing: the probe could not be made, for a reason on this side.
+    NotKnown,
 }
 
 impl fmt::Display for ProbeOutcome {
@@ -38,6 +49,12 @@ pub enum ProbeCode {
     L4Tout,
     /// The connection failed: refused, unreachable, reset.
     L4Con,
+    /// The TLS handshake succeeded, and nothing more was asked for.
+    L6Ok,
+    /// Connected, but the TLS handshake was not over in time.
+    L6Tout,
+    /// The TLS handshake failed: no TLS, no common version, a certificate that is not trusted.
+    L6Rsp,
     /// Passed at the application layer.
     L7Ok,
     /// Connected, but no complete answer in time.
@@ -46,12 +63,19 @@ pub enum ProbeCode {
     L7Rsp,
     /// A well-formed answer that the check does not accept.
     L7Sts,
+    /// The probe could not be made: no socket, no such source address, no agent. Says nothing of the backend.
+    SockErr,
 }
 
 impl ProbeCode {
-    /// Whether the backend passed.
-    pub fn passed(self) -> bool {
-        matches!(self, Self::Static | Self::L4Ok | Self::L7Ok)
+    /// What this says of the backend.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Static | Self::L4Ok | Self::L6Ok | Self::L7Ok => Verdict::Passed,
+            Self::L4Tout | Self::L4Con | Self::L6Tout | Self::L6Rsp => Verdict::Failed,
+            Self::L7Tout | Self::L7Rsp | Self::L7Sts => Verdict::Failed,
+            Self::SockErr => Verdict::NotKnown,
+        }
     }
 
     /// HAProxy's name.
@@ -61,10 +85,14 @@ impl ProbeCode {
             Self::L4Ok => "L4OK",
             Self::L4Tout => "L4TOUT",
             Self::L4Con => "L4CON",
+            Self::L6Ok => "L6OK",
+            Self::L6Tout => "L6TOUT",
+            Self::L6Rsp => "L6RSP",
             Self::L7Ok => "L7OK",
             Self::L7Tout => "L7TOUT",
             Self::L7Rsp => "L7RSP",
             Self::L7Sts => "L7STS",
+            Self::SockErr => "SOCKERR",
         }
     }
 }
