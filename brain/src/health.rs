@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::probe::{Pace, ProbeOutcome, Verdict};
@@ -111,7 +112,8 @@ pub struct Health {
     counter: u32,
     rise: u32,
     fall: u32,
-    history: VecDeque<Transition>,
+    /// Shared with earlier copies of this value, since it hardly ever changes and readers have many of them.
+    history: Arc<VecDeque<Transition>>,
     history_limit: usize,
 }
 
@@ -120,7 +122,7 @@ impl Health {
     pub fn new(rise: u32, fall: u32, history_limit: usize) -> Self {
         let (rise, fall) = (rise.max(1), fall.max(1));
         let counter = rise - 1;
-        Self { state: State::Unknown, counter, rise, fall, history: VecDeque::new(), history_limit }
+        Self { state: State::Unknown, counter, rise, fall, history: Arc::default(), history_limit }
     }
 
     /// State now.
@@ -203,8 +205,9 @@ impl Health {
         }
         let transition = Transition { from: self.state, to, at: now, cause };
         self.state = to;
-        self.history.push_front(transition.clone());
-        self.history.truncate(self.history_limit);
+        let history = Arc::make_mut(&mut self.history);
+        history.push_front(transition.clone());
+        history.truncate(self.history_limit);
         Ok(Some(transition))
     }
 

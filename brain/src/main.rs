@@ -12,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use maglev_brain::config::{self, Loaded};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
 use maglev_brain::{controller, netns};
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,6 +56,9 @@ struct Arguments {
 
 /// Time for gRPC calls under way to finish when the process shall end.
 const LAST_CALLS: Duration = Duration::from_secs(3);
+
+/// Threads that answer operators and talk to the agent.
+const SERVICE_THREADS: usize = 2;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,16 +113,24 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     if let Some(name) = &loaded.config.healthchecker.netns {
         netns::check(name)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(arguments, loaded))
+    // Operators' questions are answered elsewhere than probes are made: neither waits for the other.
+    let services = Builder::new_multi_thread()
+        .worker_threads(SERVICE_THREADS)
+        .thread_name("services")
+        .enable_all()
+        .build()?;
+    let checks = Builder::new_current_thread().enable_all().build()?;
+    let result = checks.block_on(run(arguments, loaded, services.handle()));
+    services.shutdown_background();
+    result
 }
 
-async fn run(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
+async fn run(arguments: Arguments, loaded: Loaded, services: &Handle) -> anyhow::Result<()> {
     // Before anything else, so that a signal during the start ends it in the same way.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut listeners = Vec::new();
     for address in arguments.grpc {
-        listeners.push(Listener::bind(address).await?);
+        listeners.push(services.spawn(Listener::bind(address)).await.context("a task panicked")??);
     }
     let instance = fastrand::u64(..);
     let (frontends, backends) = (loaded.config.frontends.len(), loaded.config.backends.len());
@@ -126,8 +138,13 @@ async fn run(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), frontends, backends, "started"
     );
     let (stop, stopped) = watch::channel(false);
-    let (handle, controller) =
-        controller::start(Arc::new(loaded.config), arguments.agent, instance, until(stopped.clone()));
+    let (handle, controller) = controller::start(
+        Arc::new(loaded.config),
+        arguments.agent,
+        instance,
+        services,
+        until(stopped.clone()),
+    );
     let mut tasks = JoinSet::new();
     tasks.spawn(async {
         controller.await;
@@ -136,7 +153,7 @@ async fn run(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     for listener in listeners {
         info!(address = %listener.address(), "serving gRPC");
         let service = Service::new(handle.snapshots.clone(), handle.reader.clone());
-        tasks.spawn(serve(listener, service, until(stopped.clone())));
+        tasks.spawn_on(serve(listener, service, until(stopped.clone())), services);
     }
     let mut result = Ok(());
     tokio::select! {

@@ -167,7 +167,7 @@ fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
     };
     let vips: BTreeMap<_, _> = specs.iter().map(|spec| (spec.key, Arc::clone(spec))).collect();
     let keep: BTreeSet<_> = keep.iter().copied().collect();
-    Arc::new(Wanted { conf, vips, keep, sync_interval: Duration::from_secs(3600) })
+    Arc::new(Wanted { conf, vips: vips.into(), keep: keep.into(), sync_interval: Duration::from_secs(3600) })
 }
 
 /// A client of a fake agent, and everything a test needs to move either.

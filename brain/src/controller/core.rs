@@ -1,21 +1,28 @@
 //! The controller's state and decisions, without a clock or I/O.
 
+mod command;
+mod event;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use imbl::{OrdMap, OrdSet};
 use maglev_protocol::{SyncReport, VipKey, VipSpec};
 use tracing::{debug, info, warn};
 
+pub use command::{Command, CommandError};
+pub use event::Event;
+
 use super::snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus};
 use crate::agent::AgentEvent;
-use crate::config::{Config, HealthCheck};
+use crate::config::Config;
 use crate::desired::{self, Wanted};
-use crate::health::{Health, Input as HealthInput, State};
-use crate::probe::{Pace, ProbeCode, ProbeOutcome, Report};
-use crate::weights::{self, EffectiveWeights, FrontendState};
+use crate::health::{Health, Input as HealthInput, Refused, State};
+use crate::probe::{Pace, ProbeCode, ProbeOutcome, Report, Verdict};
+use crate::weights::{self, EffectiveWeights};
 
 /// Everything that can happen to the controller.
 #[derive(Debug)]
@@ -35,6 +42,8 @@ pub struct Effects {
     pub state: bool,
     /// Backends whose pace of probing may have changed.
     pub paces: BTreeMap<Arc<str>, Pace>,
+    /// Changes of state, in their order.
+    pub events: Vec<Event>,
 }
 
 impl Effects {
@@ -43,6 +52,7 @@ impl Effects {
         self.wanted |= later.wanted;
         self.state |= later.state;
         self.paces.extend(later.paces);
+        self.events.extend(later.events);
     }
 }
 
@@ -50,10 +60,11 @@ impl Effects {
 #[derive(Debug)]
 pub struct Core {
     config: Arc<Config>,
-    backends: BTreeMap<Arc<str>, Arc<BackendView>>,
-    frontends: BTreeMap<Arc<str>, Arc<FrontendView>>,
+    backends: OrdMap<Arc<str>, Arc<BackendView>>,
+    frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
     by_vip: BTreeMap<VipKey, Arc<str>>,
     agent: Arc<AgentStatus>,
+    wanted: Wanted,
 }
 
 impl Core {
@@ -73,14 +84,22 @@ impl Core {
         }
         let backends = config.backends.keys().map(|name| {
             let frontends = users.remove(name.as_str()).unwrap_or_default().into();
-            (name.as_str().into(), Arc::new(first_view(&config, name, frontends, now)))
+            (Arc::from(name.as_str()), Arc::new(first_view(&config, name, frontends, now)))
         });
         let backends = backends.collect();
-        let mut core = Self { config, backends, frontends: BTreeMap::new(), by_vip: BTreeMap::new(), agent };
+        let wanted = Wanted {
+            conf: desired::lb_conf(&config.lb),
+            vips: OrdMap::new(),
+            keep: OrdSet::new(),
+            sync_interval: config.lb.sync_interval,
+        };
+        let (frontends, by_vip) = (OrdMap::new(), BTreeMap::new());
+        let mut core = Self { config, backends, frontends, by_vip, agent, wanted };
         for name in Arc::clone(&core.config).frontends.keys() {
             let name: Arc<str> = name.as_str().into();
             if let Some(view) = core.weigh(&name) {
                 core.by_vip.insert(view.spec.key, Arc::clone(&name));
+                core.want(&view);
                 core.frontends.insert(name, Arc::new(view));
             }
         }
@@ -92,15 +111,12 @@ impl Core {
         &self.config
     }
 
-    /// The backends that are to be probed, with their addresses and checks.
-    pub fn probed_backends(&self) -> impl Iterator<Item = (&Arc<str>, IpAddr, &HealthCheck)> {
-        self.backends.iter().filter(|(_, view)| view.health.pace() != Pace::Stopped).filter_map(
-            |(name, _)| {
-                let backend = self.config.backends.get(&**name)?;
-                let check = self.config.healthchecks.get(backend.healthcheck.as_ref()?)?;
-                Some((name, backend.address, check))
-            },
-        )
+    /// The backends that have a check, with their addresses and the pace at which to begin.
+    pub fn checked_backends(&self) -> impl Iterator<Item = (&Arc<str>, IpAddr, &str, Pace)> {
+        self.backends.iter().filter_map(|(name, view)| {
+            let backend = self.config.backends.get(&**name)?;
+            Some((name, backend.address, backend.healthcheck.as_deref()?, view.health.pace()))
+        })
     }
 
     /// What readers shall see now.
@@ -115,14 +131,7 @@ impl Core {
 
     /// What VPP shall have now.
     pub fn wanted(&self) -> Wanted {
-        let (held, released): (Vec<_>, Vec<_>) =
-            self.frontends.values().partition(|view| view.sync == SyncStatus::HeldBack);
-        Wanted {
-            conf: desired::lb_conf(&self.config.lb),
-            vips: released.iter().map(|view| (view.spec.key, Arc::clone(&view.spec))).collect(),
-            keep: held.iter().map(|view| view.spec.key).collect(),
-            sync_interval: self.config.lb.sync_interval,
-        }
+        self.wanted.clone()
     }
 
     /// Takes one input.
@@ -134,49 +143,73 @@ impl Core {
     }
 
     fn probed(&mut self, report: Report, now: SystemTime) -> Effects {
-        let mut effects = Effects::default();
         let Some(view) = self.backends.get_mut(&report.backend) else {
-            return effects;
+            return Effects::default();
         };
         let view = Arc::make_mut(view);
-        let passed = report.outcome.passed();
-        let failed_anew = !passed && view.last_probe.as_ref().is_none_or(|last| last.outcome.passed());
-        if failed_anew {
-            debug!(backend = %report.backend, outcome = %report.outcome, "probe failed");
+        let verdict = report.outcome.code.verdict();
+        let news = view.last_probe.as_ref().is_none_or(|last| last.outcome.code.verdict() != verdict);
+        match verdict {
+            Verdict::Failed if news => {
+                debug!(backend = %report.backend, outcome = %report.outcome, "probe failed");
+            }
+            Verdict::NotKnown if news => {
+                warn!(
+                    backend = %report.backend, outcome = %report.outcome, state = %view.health.state(),
+                    "cannot probe; the backend keeps its state"
+                );
+            }
+            _ => {}
         }
-        view.last_probe = Some(LastProbe { outcome: report.outcome.clone(), at: now });
-        let transition = match view.health.handle(HealthInput::Probe(report.outcome), now) {
-            Ok(transition) => transition,
-            Err(refused) => {
-                warn!(backend = %report.backend, %refused, "probe's result does not fit");
-                None
-            }
-        };
-        effects.paces.insert(Arc::clone(&report.backend), view.health.pace());
-        if let Some(transition) = transition {
-            info!(
-                backend = %report.backend, from = %transition.from, to = %transition.to,
-                cause = %transition.cause, "backend changed"
-            );
-            effects.state = true;
-            let frontends = Arc::clone(&view.frontends);
-            for frontend in frontends.iter() {
-                effects.wanted |= self.reweigh(frontend);
-            }
+        let Report { backend, outcome, late, ended } = report;
+        view.last_probe = Some(LastProbe { outcome: outcome.clone(), at: now, ended, late });
+        let pace = view.health.pace();
+        let mut effects = self.input(&backend, HealthInput::Probe(outcome), now).unwrap_or_else(|refused| {
+            warn!(%backend, %refused, "probe's result does not fit");
+            Effects::default()
+        });
+        if let Some(next) = self.backends.get(&backend).map(|view| view.health.pace())
+            && next != pace
+        {
+            effects.paces.insert(backend, next);
         }
         effects
     }
 
-    /// Computes a frontend's weights anew; whether what VPP shall have changed.
-    fn reweigh(&mut self, name: &Arc<str>) -> bool {
+    /// Gives an input to a backend's health, and follows what comes of it.
+    fn input(&mut self, name: &Arc<str>, input: HealthInput, now: SystemTime) -> Result<Effects, Refused> {
+        let mut effects = Effects::default();
+        let Some(view) = self.backends.get_mut(name) else {
+            return Ok(effects);
+        };
+        let view = Arc::make_mut(view);
+        let Some(transition) = view.health.handle(input, now)? else {
+            return Ok(effects);
+        };
+        let frontends = Arc::clone(&view.frontends);
+        effects.state = true;
+        effects.paces.insert(Arc::clone(name), view.health.pace());
+        effects.tell(Event::Backend { backend: Arc::clone(name), transition });
+        for frontend in frontends.iter() {
+            self.reweigh(frontend, now, &mut effects);
+        }
+        Ok(effects)
+    }
+
+    /// Computes a frontend's weights anew.
+    fn reweigh(&mut self, name: &Arc<str>, now: SystemTime, effects: &mut Effects) {
         let Some(next) = self.weigh(name) else {
-            return false;
+            return;
         };
         let Some(view) = self.frontends.get(name) else {
-            return false;
+            return;
         };
         let held_back = next.sync == SyncStatus::HeldBack;
-        log_change(name, &self.config, &view.weights, &next.weights, held_back);
+        log_failover(name, &self.config, &view.weights, &next.weights, held_back);
+        let (from, to) = (view.weights.state, next.weights.state);
+        if from != to {
+            effects.tell(Event::Frontend { frontend: Arc::clone(name), from, to, at: now, held_back });
+        }
         let released = view.sync == SyncStatus::HeldBack && !held_back;
         if released {
             info!(frontend = %name, "all backends known; released");
@@ -193,8 +226,22 @@ impl Core {
                 ..next
             }
         };
+        if wanted {
+            self.want(&next);
+        }
+        effects.wanted |= wanted;
         self.frontends.insert(Arc::clone(name), Arc::new(next));
-        wanted
+    }
+
+    /// Makes a frontend's spec part of what VPP shall have, unless the frontend is held back.
+    fn want(&mut self, view: &FrontendView) {
+        let key = view.spec.key;
+        if view.sync == SyncStatus::HeldBack {
+            self.wanted.keep.insert(key);
+        } else {
+            self.wanted.keep.remove(&key);
+            self.wanted.vips.insert(key, Arc::clone(&view.spec));
+        }
     }
 
     fn weigh(&self, name: &str) -> Option<FrontendView> {
@@ -238,8 +285,11 @@ impl Core {
 
     /// What VPP has is not known any more.
     fn forget_syncs(&mut self) {
-        for view in self.frontends.values_mut().filter(|view| view.sync != SyncStatus::HeldBack) {
-            Arc::make_mut(view).sync = SyncStatus::Pending;
+        for name in self.by_vip.values() {
+            let view = self.frontends.get_mut(name).filter(|view| view.sync != SyncStatus::HeldBack);
+            if let Some(view) = view {
+                Arc::make_mut(view).sync = SyncStatus::Pending;
+            }
         }
     }
 
@@ -273,11 +323,7 @@ fn first_view(config: &Config, name: &str, frontends: Arc<[Arc<str>]>, now: Syst
     let mut health = Health::new(rise, fall, config.healthchecker.transition_history);
     let first = match backend {
         Some(backend) if !backend.enabled => Some(HealthInput::Disable),
-        Some(backend) if backend.healthcheck.is_none() => Some(HealthInput::Probe(ProbeOutcome {
-            code: ProbeCode::Static,
-            detail: "no health check: always up".to_owned(),
-            duration: std::time::Duration::ZERO,
-        })),
+        Some(backend) if backend.healthcheck.is_none() => Some(static_pass()),
         _ => None,
     };
     if let Some(Err(refused)) = first.map(|input| health.handle(input, now)) {
@@ -286,7 +332,16 @@ fn first_view(config: &Config, name: &str, frontends: Arc<[Arc<str>]>, now: Syst
     BackendView { health, last_probe: None, frontends }
 }
 
-fn log_change(
+/// What a backend without a check gets instead of a probe, at once.
+fn static_pass() -> HealthInput {
+    HealthInput::Probe(ProbeOutcome {
+        code: ProbeCode::Static,
+        detail: "no health check: always up".to_owned(),
+        duration: Duration::ZERO,
+    })
+}
+
+fn log_failover(
     name: &str,
     config: &Config,
     before: &EffectiveWeights,
@@ -306,14 +361,6 @@ fn log_change(
             debug!(frontend = name, from, to, "active pool would change, but the frontend is held back");
         } else {
             info!(frontend = name, from, to, "active pool changed");
-        }
-    }
-    if before.state != after.state {
-        let (from, to) = (before.state.word(), after.state.word());
-        if after.state == FrontendState::Down {
-            warn!(frontend = name, from, to, "frontend changed: no backend takes new flows");
-        } else {
-            info!(frontend = name, from, to, "frontend changed");
         }
     }
 }

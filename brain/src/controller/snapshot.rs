@@ -1,11 +1,12 @@
 //! What readers see: one immutable value, replaced as a whole.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use imbl::OrdMap;
 use maglev_protocol::{VipSpec, VppInfo};
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::health::Health;
@@ -13,15 +14,16 @@ use crate::probe::ProbeOutcome;
 use crate::weights::EffectiveWeights;
 
 /// The brain's state at one moment. A change of state is in the next snapshot at once; the details of probes
-/// may be up to 100 ms old.
+/// may be up to 100 ms old. One snapshot shares with the next all that is the same, so that making one costs the
+/// same with ten backends and with fifty thousand.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The configuration that the rest belongs to.
     pub config: Arc<Config>,
     /// Frontends by name.
-    pub frontends: BTreeMap<Arc<str>, Arc<FrontendView>>,
+    pub frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
     /// Backends by name.
-    pub backends: BTreeMap<Arc<str>, Arc<BackendView>>,
+    pub backends: OrdMap<Arc<str>, Arc<BackendView>>,
     /// Agent and VPP.
     pub agent: Arc<AgentStatus>,
 }
@@ -70,6 +72,10 @@ pub struct LastProbe {
     pub outcome: ProbeOutcome,
     /// When it ended.
     pub at: SystemTime,
+    /// The same on the monotonic clock.
+    pub ended: Instant,
+    /// How long after its due time it started.
+    pub late: Duration,
 }
 
 /// The agent, and VPP as the agent sees it.

@@ -47,7 +47,7 @@ async fn snapshots_follow_a_backend_that_dies_and_returns() {
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
     let socket = directory.path().join("nobody.sock");
-    let (controller, task) = start(config(address.port()), socket, 1, shutdown);
+    let (controller, task) = start(config(address.port()), socket, 1, &Handle::current(), shutdown);
     let task = tokio::spawn(task);
     let mut snapshots = controller.snapshots.clone();
     let active = |snapshot: &Arc<Snapshot>| snapshot.frontends["www"].weights.active_pool;
@@ -80,8 +80,8 @@ async fn details_of_probes_are_published_without_a_change_of_state() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let directory = tempfile::tempdir().unwrap();
-    let (controller, task) =
-        start(config(port), directory.path().join("nobody.sock"), 1, std::future::pending());
+    let socket = directory.path().join("nobody.sock");
+    let (controller, task) = start(config(port), socket, 1, &Handle::current(), std::future::pending());
     let task = tokio::spawn(task);
     let mut snapshots = controller.snapshots.clone();
     wait_for(&mut snapshots, |now| now.backends["live"].last_probe.is_some()).await;

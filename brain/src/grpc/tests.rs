@@ -41,7 +41,8 @@ maglev:
 
 fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
     let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
-    core.handle(Input::Probe(Report { backend: backend.into(), outcome }), at(2000));
+    let (late, ended) = (Duration::ZERO, tokio::time::Instant::now());
+    core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), at(2000));
 }
 
 #[test]

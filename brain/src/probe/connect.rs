@@ -1,37 +1,66 @@
 //! Opening and closing the connection of a probe.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::ProbeCode;
 
+/// Who speaks first on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// Nobody is waited for: to be connected is all.
+    Nobody,
+    /// The probe. Its handshake then ends with the packet that carries its first words, instead of one more:
+    /// a tenth of the CPU time of a whole probe.
+    Probe,
+}
+
 /// Connects, from `source` if given.
 pub(super) async fn connect(
     target: SocketAddr,
     source: Option<IpAddr>,
+    first: First,
     deadline: Instant,
 ) -> Result<TcpStream, (ProbeCode, String)> {
-    match timeout_at(deadline, try_connect(target, source)).await {
+    let socket = open(target, source, first)?;
+    match timeout_at(deadline, socket.connect(target)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-            Err((ProbeCode::L4Tout, in_words(&error)))
-        }
-        Ok(Err(error)) => Err((ProbeCode::L4Con, in_words(&error))),
+        Ok(Err(error)) => Err((judge(error.kind()), in_words(&error))),
         Err(_) => Err((ProbeCode::L4Tout, "no answer to the connection attempt".to_owned())),
     }
 }
 
-async fn try_connect(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = if target.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+fn open(target: SocketAddr, source: Option<IpAddr>, first: First) -> Result<TcpSocket, (ProbeCode, String)> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+        .map_err(|error| (ProbeCode::SockErr, format!("no socket for the probe: {}", in_words(&error))))?;
     if let Some(source) = source {
         socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot probe from {source}: {}", in_words(&error)))
+            (ProbeCode::SockErr, format!("cannot probe from {source}: {}", in_words(&error)))
         })?;
     }
-    socket.connect(target).await
+    if first == First::Probe {
+        // Without it one more packet is sent, which does no harm.
+        drop(SockRef::from(&socket).set_tcp_quickack(false));
+    }
+    Ok(socket)
+}
+
+/// What a failed attempt says of the backend: nothing, if this machine lacks what it takes (ports, memory, a
+/// rule of its own firewall).
+fn judge(kind: ErrorKind) -> ProbeCode {
+    match kind {
+        ErrorKind::TimedOut => ProbeCode::L4Tout,
+        ErrorKind::AddrInUse
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::OutOfMemory
+        | ErrorKind::PermissionDenied
+        | ErrorKind::WouldBlock => ProbeCode::SockErr,
+        _ => ProbeCode::L4Con,
+    }
 }
 
 /// Closes with a reset: neither side keeps the connection in TIME_WAIT, of which thousands of probes a second

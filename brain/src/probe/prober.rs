@@ -1,19 +1,21 @@
 //! The task that probes one backend.
 //!
 //! One runs for each backend that has a check, from its start until its [`Prober`] is dropped. It may be
-//! aborted at any point: it owns a socket and nothing else.
+//! aborted at any point: it owns a socket and nothing else. While it waits it holds no buffers, so that ten
+//! thousand of them cost little; those of a probe live as long as the probe.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use futures::future::BoxFuture;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::schedule::{self, Pace};
-use super::{ProbeOutcome, probe};
-use crate::config::HealthCheck;
+use super::schedule::{self, Intervals, Pace};
+use super::{Checker, ProbeOutcome};
 
 /// The end of one probe.
 #[derive(Debug)]
@@ -22,34 +24,78 @@ pub struct Report {
     pub backend: Arc<str>,
     /// What was found.
     pub outcome: ProbeOutcome,
+    /// How long after its due time the probe started.
+    pub late: Duration,
+    /// When it ended.
+    pub ended: Instant,
+}
+
+/// What a prober does again and again.
+pub trait Probe: Send + 'static {
+    /// One probe, which ends by itself within its timeout.
+    fn probe(&self) -> BoxFuture<'static, ProbeOutcome>;
+}
+
+/// A check of one backend.
+#[derive(Debug)]
+pub struct Checked {
+    /// The check.
+    pub checker: Arc<Checker>,
+    /// The backend's address.
+    pub target: IpAddr,
+}
+
+impl Probe for Checked {
+    fn probe(&self) -> BoxFuture<'static, ProbeOutcome> {
+        let (checker, target) = (Arc::clone(&self.checker), self.target);
+        Box::pin(async move { checker.probe(target).await })
+    }
 }
 
 /// Handle of a probing task. Dropping it ends the task.
 #[derive(Debug)]
 pub struct Prober {
-    pace: watch::Sender<Pace>,
+    wish: Arc<Wish>,
     task: JoinHandle<()>,
 }
 
+/// The pace that the controller wants. A watch channel would do as well, at ten times the memory.
+#[derive(Debug)]
+struct Wish {
+    pace: AtomicU8,
+    changed: Notify,
+}
+
+impl Wish {
+    fn pace(&self) -> Pace {
+        let known = [Pace::Normal, Pace::Fast, Pace::Down];
+        let pace = self.pace.load(Ordering::Acquire);
+        known.into_iter().find(|known| *known as u8 == pace).unwrap_or(Pace::Stopped)
+    }
+}
+
 impl Prober {
-    /// Starts to probe. The reports' queue is bounded: when the controller falls behind, probes wait for it
-    /// and become later, but none is lost.
+    /// Starts to probe at this pace, the first time after `first_delay`. The reports' queue is bounded: when
+    /// the controller falls behind, probes wait for it and become later, but none is lost.
     pub fn start(
         backend: Arc<str>,
-        target: IpAddr,
-        check: HealthCheck,
-        startup_min_delay: Duration,
+        probe: impl Probe,
+        intervals: Intervals,
+        pace: Pace,
+        first_delay: Duration,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        let (pace, paces) = watch::channel(Pace::Fast);
-        let first = Instant::now() + schedule::first_delay(&check, startup_min_delay, fastrand::f64());
-        let task = tokio::spawn(run(backend, target, check, first, reports, paces));
-        Self { pace, task }
+        let wish = Arc::new(Wish { pace: AtomicU8::new(pace as u8), changed: Notify::new() });
+        let first = Instant::now() + first_delay;
+        let task = tokio::spawn(run(backend, probe, intervals, first, reports, Arc::clone(&wish)));
+        Self { wish, task }
     }
 
-    /// Sets how often to probe from now on.
+    /// Sets how often to probe from now on. [`Pace::Stopped`] ends a probe under way, without a report.
     pub fn set_pace(&self, pace: Pace) {
-        self.pace.send_if_modified(|current| std::mem::replace(current, pace) != pace);
+        if self.wish.pace.swap(pace as u8, Ordering::AcqRel) != pace as u8 {
+            self.wish.changed.notify_one();
+        }
     }
 }
 
@@ -61,39 +107,64 @@ impl Drop for Prober {
 
 async fn run(
     backend: Arc<str>,
-    target: IpAddr,
-    check: HealthCheck,
+    probe: impl Probe,
+    intervals: Intervals,
     first: Instant,
     reports: mpsc::Sender<Report>,
-    mut paces: watch::Receiver<Pace>,
+    wish: Arc<Wish>,
 ) {
-    let mut start = first;
+    let mut last_start = None;
+    let timer = sleep_until(first);
+    tokio::pin!(timer);
     loop {
-        sleep_until(start).await;
-        let outcome = probe(target, &check).await;
-        if reports.send(Report { backend: Arc::clone(&backend), outcome }).await.is_err() {
-            return;
-        }
-        // The controller may set another pace at any moment, mostly in answer to the report just sent.
-        let (last_start, random) = (start, fastrand::f64());
-        loop {
-            let pace = *paces.borrow_and_update();
-            let next = schedule::interval(&check, pace)
-                .map(|interval| schedule::next_start(last_start, Instant::now(), interval, random));
+        let due = wait(&mut timer, first, last_start, &intervals, &wish).await;
+        let started = Instant::now();
+        last_start = Some(started);
+        let mut probing = probe.probe();
+        let outcome = loop {
             tokio::select! {
-                changed = paces.changed() => if changed.is_err() { return },
-                () = wait_until(next) => {
-                    start = Instant::now();
-                    break;
-                }
+                biased;
+                outcome = &mut probing => break Some(outcome),
+                () = wish.changed.notified() => if wish.pace() == Pace::Stopped { break None },
+            }
+        };
+        drop(probing);
+        if let Some(outcome) = outcome {
+            let late = started.saturating_duration_since(due);
+            let report = Report { backend: Arc::clone(&backend), outcome, late, ended: Instant::now() };
+            if reports.send(report).await.is_err() {
+                return;
             }
         }
     }
 }
 
-async fn wait_until(when: Option<Instant>) {
-    match when {
-        Some(when) => sleep_until(when).await,
-        None => std::future::pending().await,
+/// Waits until the next probe is due, and returns when that was. The controller may set another pace at any
+/// moment, mostly in answer to the last report.
+async fn wait(
+    timer: &mut std::pin::Pin<&mut Sleep>,
+    first: Instant,
+    last_start: Option<Instant>,
+    intervals: &Intervals,
+    wish: &Wish,
+) -> Instant {
+    let random = fastrand::f64();
+    loop {
+        let due = intervals.at(wish.pace()).map(|interval| match last_start {
+            Some(last) => schedule::next_start(last, Instant::now(), interval, random),
+            None => first,
+        });
+        let Some(due) = due else {
+            wish.changed.notified().await;
+            continue;
+        };
+        timer.as_mut().reset(due);
+        tokio::select! {
+            () = timer.as_mut() => return due,
+            () = wish.changed.notified() => {}
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::*;
+use crate::config::{CheckKind, HealthCheck};
 use crate::config::{HttpCheck, HttpMethod, StatusCodes};
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -35,6 +37,10 @@ fn http(port: u16) -> HealthCheck {
         response_regexp: None,
     };
     check(CheckKind::Http { port, http, tls: None })
+}
+
+async fn probe(target: IpAddr, check: &HealthCheck) -> ProbeOutcome {
+    Checker::new(check.clone()).probe(target).await
 }
 
 fn with(mut check: HealthCheck, change: impl FnOnce(&mut HttpCheck)) -> HealthCheck {
@@ -167,7 +173,7 @@ async fn source_that_is_not_ours_is_named() {
     let mut check = check(CheckKind::Tcp { port: listener.local_addr().unwrap().port(), tls: None });
     check.probe_ipv4_src = Some([192, 0, 2, 77].into());
     let outcome = probe(LOCAL, &check).await;
-    assert_eq!(outcome.code, ProbeCode::L4Con);
+    assert_eq!(outcome.code, ProbeCode::SockErr, "it says nothing of the backend");
     assert!(outcome.detail.contains("cannot probe from 192.0.2.77"), "{}", outcome.detail);
 }
 
@@ -208,54 +214,4 @@ async fn one_byte_now_and_then_ends_at_the_timeout() {
     });
     let outcome = probe(LOCAL, &http(port)).await;
     assert_eq!(outcome.code, ProbeCode::L7Tout, "{}", outcome.detail);
-}
-
-#[tokio::test(start_paused = true)]
-async fn prober_keeps_its_pace() {
-    let (reports, mut inbox) = tokio::sync::mpsc::channel(10);
-    let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut check = check(CheckKind::Tcp { port, tls: None });
-    check.interval = Duration::from_secs(10);
-    check.down_interval = Duration::from_secs(60);
-    let prober = Prober::start("b".into(), LOCAL, check, Duration::from_secs(5), reports);
-    let first = Instant::now();
-    inbox.recv().await.unwrap();
-    assert!(first.elapsed() <= Duration::from_secs(1), "within the shortest interval");
-    for (pace, seconds) in [(Pace::Normal, 10.0), (Pace::Down, 60.0), (Pace::Fast, 1.0)] {
-        prober.set_pace(pace);
-        let before = Instant::now();
-        inbox.recv().await.unwrap();
-        let waited = before.elapsed().as_secs_f64();
-        assert!((waited / seconds - 1.0).abs() < 0.11, "{pace:?}: {waited} s");
-    }
-    prober.set_pace(Pace::Stopped);
-    let nothing = tokio::time::timeout(Duration::from_secs(3600), inbox.recv()).await;
-    assert!(nothing.is_err(), "a stopped prober sends nothing");
-    prober.set_pace(Pace::Normal);
-    assert!(inbox.recv().await.is_some());
-    drop(prober);
-    assert!(inbox.recv().await.is_none(), "dropping the handle ends the task");
-}
-
-proptest! {
-    #[test]
-    fn starts_are_an_interval_apart_or_at_once(
-        interval_ms in 10u64..100_000, took_ms in 0u64..200_000, random in 0.0f64..1.0,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().start_paused(true).enable_time().build().unwrap();
-        runtime.block_on(async {
-            let start = Instant::now();
-            let now = start + Duration::from_millis(took_ms);
-            let interval = Duration::from_millis(interval_ms);
-            let next = schedule::next_start(start, now, interval, random);
-            assert!(next >= now);
-            let (least, most) = (interval.mul_f64(0.9), interval.mul_f64(1.1));
-            if now - start < least {
-                assert!((least..=most).contains(&(next - start)));
-            } else if now - start > most {
-                assert_eq!(next, now);
-            }
-        });
-    }
 }

@@ -1,6 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_protocol::{Change, StepError, TableLengthKept, VipReport, VppInfo, VppState};
+use tokio::time::Instant;
 
 use super::*;
 use crate::config::parse;
@@ -36,7 +37,12 @@ maglev:
 fn probe(core: &mut Core, backend: &str, passed: bool) -> Effects {
     let code = if passed { ProbeCode::L4Ok } else { ProbeCode::L4Con };
     let outcome = ProbeOutcome { code, detail: "test".into(), duration: Duration::ZERO };
-    core.handle(Input::Probe(Report { backend: backend.into(), outcome }), NOW)
+    report(core, backend, outcome)
+}
+
+fn report(core: &mut Core, backend: &str, outcome: ProbeOutcome) -> Effects {
+    let (late, ended) = (Duration::ZERO, Instant::now());
+    core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), NOW)
 }
 
 fn all_up(core: &mut Core) {
@@ -54,10 +60,11 @@ fn sync(core: &Core, frontend: &str) -> SyncStatus {
 }
 
 #[test]
-fn only_backends_with_a_check_that_take_part_are_probed() {
+fn backends_with_a_check_are_probed_if_they_take_part() {
     let core = core();
-    let names: Vec<_> = core.probed_backends().map(|(name, ..)| &**name).collect();
-    assert_eq!(names, ["a", "b", "c"]);
+    let paces: Vec<_> = core.checked_backends().map(|(name, .., pace)| (&**name, pace)).collect();
+    let expected = [("a", Pace::Fast), ("b", Pace::Fast), ("c", Pace::Fast), ("off", Pace::Stopped)];
+    assert_eq!(paces, expected);
 }
 
 #[test]
@@ -66,9 +73,9 @@ fn frontend_is_held_back_until_every_backend_is_known() {
     let key = |core: &Core, name: &str| core.frontends[name].spec.key;
     let wanted = core.wanted();
     assert_eq!(wanted.vips.keys().collect::<Vec<_>>(), [&key(&core, "three")], "static backends are known");
-    assert_eq!(wanted.keep, [key(&core, "one"), key(&core, "two")].into());
+    assert_eq!(wanted.keep, OrdSet::from_iter([key(&core, "one"), key(&core, "two")]));
     assert!(probe(&mut core, "a", true).wanted, "releases two");
-    assert_eq!(core.wanted().keep, [key(&core, "one")].into());
+    assert_eq!(core.wanted().keep, OrdSet::unit(key(&core, "one")));
     assert!(!probe(&mut core, "b", true).wanted);
     assert!(probe(&mut core, "c", false).wanted, "a backend that is down is known as well");
     let wanted = core.wanted();
@@ -173,4 +180,84 @@ fn what_is_known_of_vpp_survives_a_change_that_leaves_its_wish() {
     probe(&mut core, "c", false);
     assert!(probe(&mut core, "c", false).wanted);
     assert_eq!(sync(&core, "one"), SyncStatus::Pending);
+}
+
+#[test]
+fn probe_that_could_not_be_made_changes_nothing() {
+    let mut core = core();
+    all_up(&mut core);
+    for _ in 0..10 {
+        let detail = "too many open files".to_owned();
+        let outcome = ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO };
+        let effects = report(&mut core, "a", outcome);
+        assert_eq!(effects, Effects::default());
+    }
+    let view = &core.backends["a"];
+    assert_eq!((view.health.state(), view.health.counter()), (State::Up, 2));
+    assert_eq!(view.last_probe.as_ref().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
+}
+
+#[test]
+fn operators_pause_and_disable() {
+    let mut core = core();
+    all_up(&mut core);
+    let effects = core.command("a", Command::Pause, NOW).unwrap();
+    assert!(effects.wanted && effects.state);
+    assert_eq!(effects.paces, [("a".into(), Pace::Stopped)].into());
+    assert_eq!(weights(&core, "one"), [0, 1, 0, 0]);
+    let server = |core: &Core| core.frontends["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])];
+    assert!(!server(&core).flush, "a paused backend keeps its flows");
+    assert_eq!(probe(&mut core, "a", true).paces.len(), 0, "a late report wakes nobody");
+
+    assert!(core.command("a", Command::Disable, NOW).unwrap().wanted);
+    assert!(server(&core).flush, "a disabled one does not");
+    let refused = core.command("a", Command::Pause, NOW).unwrap_err();
+    assert_eq!(refused.to_string(), "backend \"a\": a disabled backend cannot be paused: enable it first");
+    assert_eq!(core.command("a", Command::Disable, NOW).unwrap(), Effects::default(), "as it is");
+
+    let effects = core.command("a", Command::Enable, NOW).unwrap();
+    assert_eq!(effects.paces[&Arc::from("a")], Pace::Fast);
+    assert_eq!(weights(&core, "one"), [0, 1, 0, 0], "nothing is known of it yet");
+    probe(&mut core, "a", true);
+    assert_eq!(weights(&core, "one"), [1, 1, 0, 0]);
+    assert_eq!(core.backends["a"].health.history().count(), 5, "the history went on throughout");
+    assert_eq!(
+        core.command("nobody", Command::Pause, NOW),
+        Err(CommandError::NoSuchBackend("nobody".to_owned()))
+    );
+}
+
+#[test]
+fn static_backend_is_up_as_soon_as_it_is_resumed() {
+    let mut core = core();
+    core.command("fixed", Command::Pause, NOW).unwrap();
+    assert_eq!(weights(&core, "three"), [0]);
+    let effects = core.command("fixed", Command::Resume, NOW).unwrap();
+    assert!(effects.wanted);
+    assert_eq!(weights(&core, "three"), [1]);
+    assert_eq!(core.backends["fixed"].health.state(), State::Up);
+}
+
+#[test]
+fn changes_of_backends_and_frontends_are_events_in_order() {
+    use crate::weights::FrontendState;
+    let told = |effects: Effects| {
+        let words = effects.events.iter().map(|event| match event {
+            Event::Backend { backend, transition } => {
+                format!("{backend} {} {}", transition.from, transition.to)
+            }
+            Event::Frontend { frontend, from, to, .. } => {
+                format!("{frontend} {} {}", from.word(), to.word())
+            }
+        });
+        words.collect::<Vec<_>>()
+    };
+    let mut core = core();
+    assert_eq!(core.frontends["one"].weights.state, FrontendState::Unknown);
+    assert_eq!(told(probe(&mut core, "a", true)), ["a unknown up", "one unknown up", "two unknown up"]);
+    assert!(told(probe(&mut core, "a", false)).is_empty());
+    assert_eq!(told(probe(&mut core, "a", false)), ["a up down", "one up down", "two up down"]);
+    assert_eq!(told(probe(&mut core, "c", true)), ["c unknown up", "one down up"]);
+    let paused = core.command("c", Command::Pause, NOW).unwrap();
+    assert_eq!(told(paused), ["c up paused", "one up down"]);
 }
