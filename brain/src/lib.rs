@@ -20,3 +20,5 @@ pub mod controller;
 pub mod grpc;
 
 pub mod netns;
+
+pub mod open_files;

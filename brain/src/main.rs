@@ -11,7 +11,7 @@ use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_brain::config::{self, Loaded};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
-use maglev_brain::{controller, netns};
+use maglev_brain::{controller, netns, open_files};
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -113,6 +113,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     if let Some(name) = &loaded.config.healthchecker.netns {
         netns::check(name)?;
     }
+    open_files::raise_limit(loaded.config.backends.len());
     // Operators' questions are answered elsewhere than probes are made: neither waits for the other.
     let services = Builder::new_multi_thread()
         .worker_threads(SERVICE_THREADS)

@@ -1,0 +1,30 @@
+//! Descriptors: a probe in flight holds one, and backends that do not answer hold theirs until the timeout.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracing::{debug, warn};
+
+/// Descriptors besides those of probes: logs, event loops, the agent, operators.
+const BESIDES: u64 = 256;
+
+/// Raises the soft limit of open files to the hard one, and warns if that is too little for a probe to each
+/// backend at once. A probe without a descriptor says nothing of its backend, and is told as SOCKERR.
+pub fn raise_limit(backends: usize) {
+    let needed = u64::try_from(backends).unwrap_or(u64::MAX).saturating_add(BESIDES);
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard {
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        }
+        Ok(hard)
+    });
+    match limit {
+        Ok(limit) if limit < needed => warn!(
+            limit,
+            backends,
+            needed,
+            "few open files: while many backends do not answer, some are not probed and keep their state; \
+             raise LimitNOFILE= in the unit"
+        ),
+        Ok(limit) => debug!(limit, "open files"),
+        Err(error) => warn!(%error, "cannot raise the limit of open files"),
+    }
+}
