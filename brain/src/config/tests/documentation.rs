@@ -8,6 +8,11 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The pages that explain the configuration.
+fn guide() -> String {
+    document("configuration.md") + &document("healthchecks.md")
+}
+
 #[test]
 fn the_example_is_fine() {
     let config = accepted(&document("example.yaml"), &[]);
@@ -17,14 +22,14 @@ fn the_example_is_fine() {
 /// Examples in the guide that begin with the top key are whole configurations.
 #[test]
 fn whole_examples_in_the_guide_are_fine() {
-    let guide = document("configuration.md");
+    let guide = guide();
     let examples: Vec<&str> = guide
         .split("```yaml\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .filter(|example| example.starts_with("maglev:"))
         .collect();
-    assert!(examples.len() >= 2, "{}", examples.len());
+    assert!(examples.len() >= 3, "{}", examples.len());
     for example in examples {
         accepted(example, &[]);
     }
@@ -32,7 +37,7 @@ fn whole_examples_in_the_guide_are_fine() {
 
 #[test]
 fn every_key_is_in_the_guide() {
-    let guide = document("configuration.md");
+    let guide = guide();
     let sections = [
         MAGLEV_KEYS,
         settings::HEALTHCHECKER_KEYS,
