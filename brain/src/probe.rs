@@ -11,6 +11,7 @@ pub mod prober;
 pub mod schedule;
 
 pub use checker::Checker;
+pub use http::Answer;
 pub use outcome::{ProbeCode, ProbeOutcome, Verdict};
 pub use prober::{Checked, Probe, Prober, Report};
 pub use schedule::{Intervals, Pace};

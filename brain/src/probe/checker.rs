@@ -43,7 +43,11 @@ impl Checker {
             CheckKind::Http { port, http, tls: None } => {
                 let target = SocketAddr::new(target, *port);
                 match connect::connect(target, source, First::Probe, deadline).await {
-                    Ok(stream) => http::request(stream, target, http, deadline).await,
+                    Ok(mut stream) => {
+                        let result = http::request(&mut stream, target, false, http, deadline).await;
+                        connect::reset(stream);
+                        result.unwrap_or_else(http::NotSent::after_connecting)
+                    }
                     Err(failure) => failure,
                 }
             }

@@ -1,134 +1,146 @@
 //! One HTTP/1.1 request over an open connection.
+//!
+//! All probes share a buffer per thread. The request is put together there and goes out in one write; what
+//! comes back is read into it and judged before anything else runs, so that an answer whose head comes in one
+//! piece is judged without memory of its own. A probe takes some only for a head that comes in pieces, and for
+//! a body that a `response-regexp` wants to see; [`Answer`] says how much.
 
+mod answer;
+mod body;
+mod head;
+mod malformed;
+mod request;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
+pub use answer::Answer;
+
 use super::ProbeCode;
-use crate::config::{HttpCheck, HttpMethod};
+use super::connect::in_words;
+use crate::config::HttpCheck;
 
-/// How much of a body a `response-regexp` sees.
-const BODY_LIMIT: usize = 64 << 10;
-/// Most header bytes that an answer may have. hyper's least is 8 KiB.
-const HEADER_LIMIT: usize = 32 << 10;
+/// Most bytes that one read takes.
+const READ_SIZE: usize = 16 << 10;
 
-/// Asks, and judges the answer.
-pub(super) async fn request(
-    stream: TcpStream,
+thread_local! {
+    /// Taken out for the time of one poll. It stays as long as [`READ_SIZE`] or the longest request.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Why not a byte of the request was sent. If nobody waited for the connection to be established, this tells
+/// of the connection; otherwise of a peer that broke it at once.
+#[derive(Debug)]
+pub(super) enum NotSent {
+    /// The first write failed.
+    Failed(io::Error),
+    /// Nothing could be written before the deadline.
+    Late,
+}
+
+impl NotSent {
+    /// What it means for a connection that had been established. HAProxy reports an error then as `SOCKERR`;
+    /// but it was the peer that broke the connection, so it counts as a bad answer here.
+    pub(super) fn after_connecting(self) -> (ProbeCode, String) {
+        match self {
+            Self::Failed(error) => (ProbeCode::L7Rsp, format!("{} before the request", in_words(&error))),
+            Self::Late => {
+                (ProbeCode::L7Tout, "connected, but the request could not be sent in time".to_owned())
+            }
+        }
+    }
+}
+
+/// Asks, and judges the answer. `tls` says which port is the scheme's own. The connection stays open.
+pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
     target: SocketAddr,
+    tls: bool,
     check: &HttpCheck,
     deadline: Instant,
-) -> (ProbeCode, String) {
-    match timeout_at(deadline, exchange(stream, target, check)).await {
-        Ok(result) => result,
-        Err(_) => (ProbeCode::L7Tout, "connected, but no complete answer in time".to_owned()),
-    }
-}
-
-async fn exchange(stream: TcpStream, target: SocketAddr, check: &HttpCheck) -> (ProbeCode, String) {
-    let request = match build(target, check) {
-        Ok(request) => request,
-        Err(error) => return (ProbeCode::L7Rsp, format!("cannot ask: {error}")),
-    };
-    let mut builder = http1::Builder::new();
-    let handshake = builder.max_buf_size(HEADER_LIMIT).handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = match handshake {
-        Ok(parts) => parts,
-        Err(error) => return (ProbeCode::L7Rsp, in_words(&error)),
-    };
-    // The connection makes no progress by itself. It is polled beside the exchange and ends with it.
+) -> Result<(ProbeCode, String), NotSent> {
+    let mut answer = Answer::new(check);
+    let mut sent = false;
     let exchange = async {
-        match sender.send_request(request).await {
-            Ok(response) => judge(response, check).await,
-            Err(error) => (ProbeCode::L7Rsp, in_words(&error)),
+        let rest = poll_fn(|cx| poll_send(stream, cx, target, tls, check)).await.map_err(NotSent::Failed)?;
+        sent = true;
+        match finish_sending(stream, &rest).await {
+            Ok(()) => Ok(poll_fn(|cx| poll_answer(stream, cx, &mut answer)).await),
+            Err(error) => Ok(answer.broken(&error)),
         }
     };
-    tokio::pin!(exchange);
-    tokio::select! {
-        biased;
-        result = &mut exchange => result,
-        // What arrived before the connection's end is still to be judged.
-        _ = connection => exchange.await,
+    match timeout_at(deadline, exchange).await {
+        Ok(result) => result,
+        Err(_) if sent => Ok(answer.late()),
+        Err(_) => Err(NotSent::Late),
     }
 }
 
-fn build(target: SocketAddr, check: &HttpCheck) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
-    let method = match check.method {
-        HttpMethod::Get => Method::GET,
-        HttpMethod::Head => Method::HEAD,
-    };
-    let host = match &check.host {
-        Some(host) => host.clone(),
-        None if target.port() == 80 => bracketed(target),
-        None => target.to_string(),
-    };
-    let mut request = Request::builder()
-        .method(method)
-        .uri(check.path.parse::<Uri>()?)
-        .header(HOST, host)
-        .header(USER_AGENT, super::USER_AGENT)
-        .header(CONNECTION, "close")
-        .body(Empty::new())?;
-    for (name, value) in &check.headers {
-        let (name, value) = (name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
-        if name == USER_AGENT {
-            request.headers_mut().insert(name, value);
-        } else {
-            request.headers_mut().append(name, value);
-        }
-    }
-    Ok(request)
+/// Writes the request, and returns what of it was not taken: nothing, as a rule.
+fn poll_send<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    target: SocketAddr,
+    tls: bool,
+    check: &HttpCheck,
+) -> Poll<io::Result<Vec<u8>>> {
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    request::put(&mut scratch, target, tls, check);
+    let written = Pin::new(stream).poll_write(cx, &scratch);
+    let result = written.map(|written| match written? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        written => Ok(scratch.get(written..).unwrap_or_default().to_vec()),
+    });
+    SCRATCH.set(scratch);
+    result
 }
 
-fn bracketed(target: SocketAddr) -> String {
-    match target {
-        SocketAddr::V4(v4) => v4.ip().to_string(),
-        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
-    }
+async fn finish_sending<S: AsyncWrite + Unpin>(stream: &mut S, rest: &[u8]) -> io::Result<()> {
+    stream.write_all(rest).await?;
+    stream.flush().await
 }
 
-async fn judge(response: Response<Incoming>, check: &HttpCheck) -> (ProbeCode, String) {
-    let status = response.status();
-    if !check.response_codes.contains(status.as_u16()) {
-        return (ProbeCode::L7Sts, format!("HTTP {}", status.as_u16()));
-    }
-    if let Some(regexp) = &check.response_regexp {
-        let body = match read_body(response.into_body()).await {
-            Ok(body) => body,
-            Err(error) => return (ProbeCode::L7Rsp, in_words(&error)),
+/// Reads until the answer can be judged.
+fn poll_answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    answer: &mut Answer<'_>,
+) -> Poll<(ProbeCode, String)> {
+    let mut scratch = SCRATCH.take();
+    let result = read_on(stream, cx, answer, &mut scratch);
+    SCRATCH.set(scratch);
+    result
+}
+
+fn read_on<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    answer: &mut Answer<'_>,
+    scratch: &mut Vec<u8>,
+) -> Poll<(ProbeCode, String)> {
+    loop {
+        scratch.clear();
+        scratch.reserve(READ_SIZE);
+        // The read keeps nothing between polls, so it may be begun anew at each.
+        let read = pin!(stream.read_buf(scratch));
+        let finding = match ready!(read.poll(cx)) {
+            Ok(0) => Some(answer.end()),
+            Ok(_) => answer.feed(scratch),
+            // TLS's word for a peer that closed the connection without announcing it, as many servers do.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(answer.end()),
+            Err(error) => Some(answer.broken(&error)),
         };
-        if !regexp.is_match(&body) {
-            return (ProbeCode::L7Sts, format!("HTTP {}, body does not match {regexp}", status.as_u16()));
+        if let Some(finding) = finding {
+            return Poll::Ready(finding);
         }
-    }
-    (ProbeCode::L7Ok, format!("HTTP {}", status.as_u16()))
-}
-
-async fn read_body(mut body: Incoming) -> Result<Bytes, hyper::Error> {
-    let mut read = BytesMut::new();
-    while read.len() < BODY_LIMIT {
-        let Some(frame) = body.frame().await else { break };
-        if let Ok(data) = frame?.into_data() {
-            let room = BODY_LIMIT - read.len();
-            read.extend_from_slice(&data[..data.len().min(room)]);
-        }
-    }
-    Ok(read.freeze())
-}
-
-fn in_words(error: &hyper::Error) -> String {
-    use std::error::Error;
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::{Checker, ProbeOutcome};
 use super::*;
-use crate::config::{CheckKind, HealthCheck, StatusCodes};
+use crate::config::{CheckKind, HealthCheck, HttpMethod, StatusCodes};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
