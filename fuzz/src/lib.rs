@@ -6,6 +6,7 @@
 pub mod api_frames;
 pub mod cli_text;
 pub mod dumps;
+pub mod http_answers;
 pub mod icmp_packets;
 pub mod rpc_frames;
 pub mod stats_segment;

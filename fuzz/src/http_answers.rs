@@ -1,0 +1,45 @@
+//! What a web server answers to a health check: it may be anybody's, or taken over.
+
+use maglev_brain::config::{HttpCheck, HttpMethod, StatusCodes};
+use maglev_brain::probe::{Answer, ProbeCode};
+
+/// Longest detail that is shown to an operator, in bytes.
+const LONGEST_DETAIL: usize = 300;
+
+/// The first byte says what is checked, the second how the rest, the answer, is cut into pieces.
+pub fn check(data: &[u8]) {
+    let Some(([wish, cut], answer)) = data.split_first_chunk() else { return };
+    let check = HttpCheck {
+        method: if wish & 1 == 0 { HttpMethod::Get } else { HttpMethod::Head },
+        path: "/".to_owned(),
+        host: None,
+        headers: Vec::new(),
+        response_codes: StatusCodes(vec![(200, 399)]),
+        response_regexp: (wish & 2 != 0).then(|| "o+k".parse().expect("a regular expression")),
+    };
+    let whole = judge(&check, answer, answer.len().max(1));
+    let pieces = judge(&check, answer, usize::from(*cut).max(1));
+    assert_eq!(pieces.0, whole.0, "in pieces of {cut}: {} and {}", pieces.1, whole.1);
+    // What is no HTTP is quoted as far as it had come.
+    assert!(pieces.1 == whole.1 || whole.0 == ProbeCode::L7Rsp, "{} and {}", pieces.1, whole.1);
+
+    let (code, detail) = whole;
+    assert!(matches!(code, ProbeCode::L7Ok | ProbeCode::L7Sts | ProbeCode::L7Rsp), "{code}");
+    assert!(!detail.is_empty() && detail.len() <= LONGEST_DETAIL, "{} bytes: {detail}", detail.len());
+    assert!(!detail.chars().any(char::is_control), "{detail:?}");
+    if code != ProbeCode::L7Rsp {
+        assert!(answer.windows(5).any(|start| start == b"HTTP/"), "{code}: {detail}");
+    }
+}
+
+/// The verdict on an answer that comes in pieces of this size, after which the peer hangs up.
+fn judge(check: &HttpCheck, answer: &[u8], size: usize) -> (ProbeCode, String) {
+    let mut judged = Answer::new(check);
+    for piece in answer.chunks(size) {
+        if let Some(finding) = judged.feed(piece) {
+            return finding;
+        }
+        assert!(judged.held() <= Answer::MOST_HELD, "{} bytes held", judged.held());
+    }
+    judged.end()
+}
