@@ -177,3 +177,6 @@ pub(super) fn keep(buffer: &mut Vec<u8>, bytes: &[u8], limit: usize) -> usize {
     buffer.extend_from_slice(kept);
     kept.len()
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,3 +45,6 @@ fn put_address(out: &mut Vec<u8>, target: SocketAddr, tls: bool) {
     // A vector takes whatever is written to it.
     written.ok();
 }
+
+#[cfg(test)]
+mod tests;
