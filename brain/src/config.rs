@@ -2,10 +2,12 @@
 //!
 //! [`parse`] is pure, and tells everything that is wrong with a text at once: `yaml` makes a tree of it,
 //! `section` and the readers in `values` and `http_values` take the tree apart, one module for each part of the
-//! file makes drafts, and `rules` compares the drafts with each other. [`load`] reads a file besides.
+//! file makes drafts, and `rules` compares the drafts with each other. [`load`] reads the file besides, and those
+//! that it names.
 
 mod availability;
 mod backend;
+mod ca_file;
 mod diagnostic;
 mod frontend;
 mod healthcheck;
@@ -21,15 +23,16 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use model::{
-    Backend, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod, LbSettings,
-    Pool, Service, StatusCodes, TlsCheck,
+    Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
+    LbSettings, Pool, Service, StatusCodes, TlsCheck,
 };
 
+use ca_file::{CaFiles, LARGEST_CA_FILE};
 use report::Report;
 use section::Section;
 use yaml::{Entry, Node, Place, Value};
@@ -81,18 +84,30 @@ impl LoadError {
 /// If it cannot be read, is larger than [`LARGEST_FILE`], is not UTF-8, or [`parse`] refuses it.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if u64::try_from(bytes.len()).is_ok_and(|read| read > LARGEST_FILE) {
-        let reason = format!("it is larger than {LARGEST_FILE} bytes, the most that is read");
-        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason)));
-    }
+    let bytes = read_at_most(path, LARGEST_FILE).map_err(unreadable)?;
     let name = path.display().to_string();
     match str::from_utf8(&bytes) {
-        Ok(text) => Ok(parse(&name, text)?),
+        Ok(text) => Ok(parse_with(&name, text, &read_ca_file)?),
         Err(error) => Err(not_utf8(&name, &bytes, error.valid_up_to()).into()),
     }
+}
+
+fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > most) {
+        let reason = format!("it is larger than {most} bytes, the most that is read");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
+    }
+    Ok(bytes)
+}
+
+fn read_ca_file(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for its other end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    read_at_most(path, LARGEST_CA_FILE)
 }
 
 fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Errors {
@@ -115,15 +130,29 @@ fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Errors {
     report.finish().err().unwrap_or(Errors { class: Class::NotParseable, diagnostics: Vec::new() })
 }
 
-/// Parses and validates the text of a configuration; `source_name` stands in the diagnostics.
+/// Parses and validates the text of a configuration that names no other files; `source_name` stands in the
+/// diagnostics.
+///
+/// # Errors
+/// As [`parse_with`]; files that it names all the same count as missing.
+pub fn parse(source_name: &str, text: &str) -> Result<Loaded, Errors> {
+    parse_with(source_name, text, &|_| Err(ErrorKind::NotFound.into()))
+}
+
+/// Parses and validates the text of a configuration; `read_file` gives the contents of the files of authorities
+/// that it names, each of which is asked for once.
 ///
 /// # Errors
 /// With everything that is wrong with it, in the order of the text; only a text that is not YAML at all
 /// is refused for its first mistake.
-pub fn parse(source_name: &str, text: &str) -> Result<Loaded, Errors> {
+pub fn parse_with(
+    source_name: &str,
+    text: &str,
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Loaded, Errors> {
     let mut report = Report::new(source_name, text);
     let config = match yaml::parse(text) {
-        Ok(tree) => read(&tree, &mut report),
+        Ok(tree) => read(&tree, &mut CaFiles::new(read_file), &mut report),
         Err(refusal) => {
             report.malformed(refusal.place, refusal.message, refusal.help);
             None
@@ -136,13 +165,13 @@ pub fn parse(source_name: &str, text: &str) -> Result<Loaded, Errors> {
         .ok_or(Errors { class: Class::NotValid, diagnostics: Vec::new() })
 }
 
-fn read(tree: &Node, report: &mut Report<'_>) -> Option<Config> {
+fn read(tree: &Node, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> Option<Config> {
     let entry = maglev_entry(tree, report)?;
     let maglev = Section::open("`maglev`", entry.key.place, &entry.node, MAGLEV_KEYS, report);
 
     let healthchecker = settings::healthchecker(&maglev, report);
     let lb = settings::lb(&maglev, report);
-    let checks = healthcheck::healthchecks(&maglev, report);
+    let checks = healthcheck::healthchecks(&maglev, files, report);
     let backends = backend::backends(&maglev, report);
     let frontends = frontend::frontends(&maglev, report);
 

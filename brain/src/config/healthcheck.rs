@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ca_file::CaFiles;
 use super::http_values::{ca_file, headers, host, method, path, regexp, server_name, status_codes};
 use super::model::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
 use super::report::{Complaint, Report};
@@ -100,7 +101,11 @@ pub(super) struct CheckDraft {
 }
 
 /// Reads `healthchecks:`.
-pub(super) fn healthchecks(maglev: &Section<'_>, report: &mut Report<'_>) -> BTreeMap<String, CheckDraft> {
+pub(super) fn healthchecks(
+    maglev: &Section<'_>,
+    files: &mut CaFiles<'_>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, CheckDraft> {
     let mut checks = BTreeMap::new();
     for entry in maglev.named("healthchecks", report) {
         let name = &entry.key.value;
@@ -109,12 +114,12 @@ pub(super) fn healthchecks(maglev: &Section<'_>, report: &mut Report<'_>) -> BTr
             report.complaint(entry.key.place, "the name of a health check", complaint);
         }
         let section = Section::open(title, entry.key.place, &entry.node, CHECK_KEYS, report);
-        checks.insert(name.clone(), check(&section, report));
+        checks.insert(name.clone(), check(&section, files, report));
     }
     checks
 }
 
-fn check(section: &Section<'_>, report: &mut Report<'_>) -> CheckDraft {
+fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> CheckDraft {
     let help = format!("set it to one of {}", listed(&Type::NAMES.map(|(name, _)| name)));
     let of = section.require("type", &help, Type::read, report);
     let type_place = of.as_ref().map_or(section.place, |of| of.place);
@@ -145,7 +150,7 @@ fn check(section: &Section<'_>, report: &mut Report<'_>) -> CheckDraft {
     let probe_ipv4_src = section.read("probe-ipv4-src", ipv4, report).map(|source| source.value);
     let probe_ipv6_src = section.read("probe-ipv6-src", ipv6, report).map(|source| source.value);
 
-    let kind = check_kind(section, of.map(|of| of.value), report);
+    let kind = check_kind(section, of.map(|of| of.value), files, report);
     let check = kind.map(|kind| HealthCheck {
         kind,
         interval: default_interval,
@@ -161,14 +166,19 @@ fn check(section: &Section<'_>, report: &mut Report<'_>) -> CheckDraft {
 }
 
 /// Reads `port` and `params`, all of them even if the type is not known.
-fn check_kind(section: &Section<'_>, of: Option<Type>, report: &mut Report<'_>) -> Option<CheckKind> {
+fn check_kind(
+    section: &Section<'_>,
+    of: Option<Type>,
+    files: &mut CaFiles<'_>,
+    report: &mut Report<'_>,
+) -> Option<CheckKind> {
     let given_port = section.read("port", port, report);
     let params = section.section("params", section.subject("params"), PARAM_KEYS, report);
     if let (Some(params), Some(of)) = (&params, of) {
         refuse_strange_params(params, of, report);
     }
     let http = HttpCheck::read(params.as_ref(), report);
-    let tls = tls(params.as_ref(), report);
+    let tls = tls(params.as_ref(), files, report);
     let ssl = params.as_ref().and_then(|params| params.read("ssl", boolean, report));
     let port_or = |default| given_port.as_ref().map_or(default, |port: &Located<u16>| port.value);
     match of? {
@@ -267,7 +277,7 @@ impl HttpCheck {
     }
 }
 
-fn tls(params: Option<&Section<'_>>, report: &mut Report<'_>) -> TlsCheck {
+fn tls(params: Option<&Section<'_>>, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> TlsCheck {
     let mut tls = TlsCheck { verify: true, sni: None, ca_file: None };
     let Some(params) = params else { return tls };
     let verify = params.read("ssl-verify", boolean, report);
@@ -285,14 +295,23 @@ fn tls(params: Option<&Section<'_>>, report: &mut Report<'_>) -> TlsCheck {
     }
     tls.verify = verify.map(|verify| verify.value).or(skip_verify.map(|skip| !skip.value)).unwrap_or(true);
     tls.sni = sni.or(name).map(|name| name.value);
-    let file = params.read("ca-file", ca_file, report);
-    if let Some(file) = file.as_ref().filter(|_| !tls.verify) {
-        report.warning(
-            file.place,
-            format!("{} is set, but certificates are not verified", params.subject("ca-file")),
-            "leave it out, or set `ssl-verify: true`",
-        );
+    let file = params.read("ca-file", |node| files.read(&ca_file(node)?), report);
+    if let Some(file) = file {
+        if !tls.verify {
+            report.warning(
+                file.place,
+                format!("{} is set, but certificates are not verified", params.subject("ca-file")),
+                "leave it out, or set `ssl-verify: true`",
+            );
+        }
+        if let Some(doubt) = file.value.doubt {
+            report.warning(
+                file.place,
+                format!("{} {doubt}", params.subject("ca-file")),
+                "the others are trusted; remove it from the file",
+            );
+        }
+        tls.ca_file = Some(file.value.file);
     }
-    tls.ca_file = file.map(|file| file.value);
     tls
 }

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::bytes::Regex;
+use rustls::pki_types::CertificateDer;
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
@@ -150,8 +152,17 @@ pub struct TlsCheck {
     pub verify: bool,
     /// Server name to ask for.
     pub sni: Option<String>,
-    /// PEM file of the authorities to trust instead of the system's.
-    pub ca_file: Option<String>,
+    /// The authorities to trust instead of the system's.
+    pub ca_file: Option<CaFile>,
+}
+
+/// The authorities of one PEM file. It is read with the configuration, and not again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaFile {
+    /// Where they come from.
+    pub path: String,
+    /// The usable ones, at least one; shared by all checks that name the file.
+    pub authorities: Arc<[CertificateDer<'static>]>,
 }
 
 /// One named application server.

@@ -1,6 +1,7 @@
 //! Every rule, with the place and the words of its refusal.
 
 mod accepted;
+mod ca_files;
 mod checks;
 mod documentation;
 mod frontends;
@@ -51,7 +52,7 @@ fn changed(from: &str, to: &str) -> String {
 
 /// All findings, each as `line:column severity: message (help)`, and the exit code.
 fn findings(text: &str) -> (u8, Vec<String>) {
-    match parse("maglev.yaml", text) {
+    match parse_with("maglev.yaml", text, &ca_files::contents) {
         Ok(loaded) => (0, told(&loaded.warnings)),
         Err(errors) => (errors.exit_code(), told(&errors.diagnostics)),
     }
@@ -81,7 +82,7 @@ fn not_valid(text: &str, expected: &[&str]) {
 /// Asserts that a text is accepted, with exactly these warnings.
 #[track_caller]
 fn accepted(text: &str, warnings: &[&str]) -> Config {
-    match parse("maglev.yaml", text) {
+    match parse_with("maglev.yaml", text, &ca_files::contents) {
         Ok(loaded) => {
             assert_eq!(told(&loaded.warnings), warnings);
             loaded.config
