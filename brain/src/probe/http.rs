@@ -31,7 +31,7 @@ use crate::config::HttpCheck;
 const READ_SIZE: usize = 16 << 10;
 
 thread_local! {
-    /// Taken out for the time of one poll. It stays as long as [`READ_SIZE`] or the longest request.
+    /// Taken out for the time of one poll. It grows to [`READ_SIZE`], or to what the longest request takes.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -128,7 +128,7 @@ fn read_on<S: AsyncRead + Unpin>(
 ) -> Poll<(ProbeCode, String)> {
     loop {
         scratch.clear();
-        scratch.reserve(READ_SIZE);
+        scratch.reserve_exact(READ_SIZE);
         // The read keeps nothing between polls, so it may be begun anew at each.
         let read = pin!(stream.read_buf(scratch));
         let finding = match ready!(read.poll(cx)) {

@@ -213,3 +213,6 @@ fn search(check: &HttpCheck, status: u16, body: &[u8]) -> Finding {
 fn bad(malformed: &Malformed) -> Finding {
     (ProbeCode::L7Rsp, malformed.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,13 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::super::{Checker, ProbeOutcome};
 use super::*;
 use crate::config::{CheckKind, HealthCheck, HttpMethod, StatusCodes};
+
+mod hostile;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -136,48 +138,28 @@ async fn what_is_not_http_is_a_bad_response() {
     }
 }
 
-/// A listener that accepts and says nothing, kept open until it is dropped.
-async fn silent() -> (u16, tokio::task::JoinHandle<Vec<TcpStream>>) {
-    let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let task = tokio::spawn(async move {
-        let mut held = Vec::new();
-        loop {
-            held.push(listener.accept().await.unwrap().0);
-        }
-    });
-    (port, task)
-}
-
-#[tokio::test(start_paused = true)]
-async fn silence_ends_at_the_timeout() {
-    let (port, _held) = silent().await;
-    let started = Instant::now();
-    let outcome = probe(LOCAL, &http(port)).await;
-    assert_eq!(outcome.code, ProbeCode::L7Tout);
-    assert_eq!(started.elapsed().as_secs(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_byte_now_and_then_ends_at_the_timeout() {
-    let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        for byte in b"HTTP/1.1 200 OK\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
-            tokio::time::sleep(Duration::from_millis(90)).await;
-            if stream.write_all(&[*byte]).await.is_err() {
-                return;
-            }
-        }
-    });
-    let outcome = probe(LOCAL, &http(port)).await;
-    assert_eq!(outcome.code, ProbeCode::L7Tout, "{}", outcome.detail);
-}
-
 #[tokio::test]
 async fn refused_connections_are_told_in_words() {
     let port = TcpListener::bind((LOCAL, 0)).await.unwrap().local_addr().unwrap().port();
     let outcome = probe(LOCAL, &http(port)).await;
     assert_eq!((outcome.code, outcome.detail.as_str()), (ProbeCode::L4Con, "connection refused"));
+}
+
+#[tokio::test]
+async fn resets_are_told_in_words() {
+    for (answer, words) in [
+        ("", "connection reset by peer before an answer"),
+        ("HTTP/1.1 200 OK\r\n", "connection reset by peer after 17 bytes of the answer"),
+    ] {
+        let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_buf(&mut Vec::new()).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.set_zero_linger().unwrap();
+        });
+        let outcome = probe(LOCAL, &http(port)).await;
+        assert_eq!((outcome.code, outcome.detail.as_str()), (ProbeCode::L7Rsp, words));
+    }
 }
