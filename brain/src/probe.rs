@@ -9,6 +9,7 @@ mod http;
 mod outcome;
 pub mod prober;
 pub mod schedule;
+mod tls;
 
 pub use checker::Checker;
 pub use http::Answer;

@@ -1,0 +1,147 @@
+//! Servers that fail in good faith, and what is said of them.
+
+use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
+
+use super::parties::years;
+use super::*;
+
+const L6RSP: ProbeCode = ProbeCode::L6Rsp;
+
+#[tokio::test]
+async fn certificates_are_told_apart() {
+    let root = Authority::new("root");
+    let other = Authority::new("other");
+    let middle = root.below("middle");
+    let of_authority = |params: &mut rcgen::CertificateParams| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    };
+    let of_client = |params: &mut rcgen::CertificateParams| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    };
+    let mut wrong_key = root.issue(&["a.example"]);
+    wrong_key.key = root.issue(&[]).key;
+    let malformed = Leaf { chain: vec![vec![0x30, 0].into()], ..wrong_key.clone() };
+    let names = ["b.example", "*.c.example", "192.0.2.7", "d.example", "e.example"];
+    for (leaf, expected) in [
+        (root.issue_with(&["a.example"], years(2001, 2002)), "certificate expired on 2002-03-04T00:00:00Z"),
+        (
+            root.issue_with(&["a.example"], years(4000, 4001)),
+            "certificate not valid before 4000-01-02T00:00:00Z",
+        ),
+        (root.issue(&["b.example"]), "certificate is for b.example, not for a.example"),
+        (
+            root.issue(&names),
+            "certificate is for b.example, *.c.example, 192.0.2.7 and 2 more, not for a.example",
+        ),
+        (
+            root.issue(&[]),
+            "certificate is for no server (it has no name in subjectAltName), not for a.example",
+        ),
+        (other.issue(&["a.example"]), "certificate is signed by an unknown authority"),
+        (other.issue(&["a.example"]).with(&other), "certificate is signed by an unknown authority"),
+        (middle.issue(&["a.example"]), "certificate is signed by an unknown authority"),
+        (Leaf::self_signed(&["a.example"], |_| {}), "certificate is self-signed and not trusted"),
+        (Leaf::self_signed(&["a.example"], of_authority), "certificate is self-signed and not trusted"),
+        (Leaf::self_signed(&["a.example"], years(2001, 2002)), "certificate expired on 2002-03-04T00:00:00Z"),
+        (
+            root.issue_with(&["a.example"], of_authority),
+            "certificate is one of an authority, not of a server",
+        ),
+        (root.issue_with(&["a.example"], of_client), "certificate is not for servers"),
+        (malformed, "certificate is malformed"),
+        (wrong_key, "a signature is wrong, or made with an RSA key of less than 2048 bits"),
+    ] {
+        let client = parties::client(&[root.der()], Some("a.example"));
+        for version in [&TLS12, &TLS13] {
+            let found = failure(&client, &Server::speaking(&leaf, &[version])).await;
+            assert_eq!(found, (L6RSP, expected.to_owned()), "{version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_must_be_for_the_address_if_there_is_no_name() {
+    let root = Authority::new("root");
+    let client = parties::client(&[root.der()], None);
+    let found = failure(&client, &Server::new(&root.issue(&["192.0.2.2"]))).await;
+    assert_eq!(found, (L6RSP, "certificate is for 192.0.2.2, not for 192.0.2.1".to_owned()));
+}
+
+#[tokio::test]
+async fn an_unverified_handshake_must_still_be_signed() {
+    let root = Authority::new("root");
+    let leaf = Leaf { key: root.issue(&[]).key, ..root.issue(&["a.example"]) };
+    let client = Client::new(&check(false), None);
+    for version in [&TLS12, &TLS13] {
+        let (code, detail) = failure(&client, &Server::speaking(&leaf, &[version])).await;
+        assert_eq!(code, L6RSP);
+        assert!(detail.starts_with("a signature is wrong"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn without_authorities_the_reason_is_on_this_machine() {
+    let root = Authority::new("root");
+    let client = Client::with_system(&check(true), Some("a.example"), || None);
+    let (code, detail) = failure(&client, &Server::new(&root.issue(&["a.example"]))).await;
+    assert_eq!(code, L6RSP);
+    assert_eq!(
+        detail,
+        "this machine has no certificate authorities to verify with: \
+         install ca-certificates and restart, or set `ca-file`"
+    );
+}
+
+/// All digits in the last label: the configuration takes it for a Host header, and TLS knows no such name.
+#[tokio::test]
+async fn a_name_that_tls_cannot_have_is_told() {
+    let root = Authority::new("root");
+    let client = parties::client(&[root.der()], Some("10.0.0.300:443"));
+    let (code, detail) = failure(&client, &Server::new(&root.issue(&["a.example"]))).await;
+    assert_eq!(code, L6RSP);
+    assert_eq!(detail, "10.0.0.300 cannot be a server's name in TLS: set `sni` to a DNS name or an address");
+}
+
+#[tokio::test]
+async fn alerts_are_told() {
+    let root = Authority::new("root");
+    let client = parties::client(&[root.der()], Some("a.example"));
+    let nothing_to_present = Leaf { chain: Vec::new(), ..root.issue(&[]) };
+    let (code, detail) = failure(&client, &Server::new(&nothing_to_present)).await;
+    assert_eq!((code, detail.as_str()), (L6RSP, "the server sent an alert: access denied"));
+
+    for (number, name) in [(40, "handshake failure"), (70, "protocol version"), (112, "unrecognised name")] {
+        let found = failure_with(vec![21, 3, 3, 0, 2, 2, number]).await;
+        assert_eq!(found, (L6RSP, format!("the server sent an alert: {name}")));
+    }
+    let found = failure_with(vec![21, 3, 3, 0, 2, 2, 200]).await;
+    assert_eq!(found, (L6RSP, "the server sent an alert: number 200".to_owned()));
+}
+
+const WANTS_CERTIFICATE: &str = "the server sent an alert: certificate required: \
+                                 it wants a client certificate, and a check has none";
+
+/// In TLS 1.2 the handshake fails; in 1.3 it is over by then, and whoever reads learns it.
+#[tokio::test]
+async fn a_server_that_wants_a_client_certificate_is_told() {
+    let root = Authority::new("root");
+    let client = parties::client(&[root.der()], Some("a.example"));
+    let leaf = root.issue(&["a.example"]);
+    let found = failure(&client, &Server::wanting(&leaf, &root, &[&TLS12])).await;
+    assert_eq!(found, (L6RSP, WANTS_CERTIFICATE.to_owned()));
+
+    let server = Server::wanting(&leaf, &root, &[&TLS13]);
+    let mut stream = meet(&client, &server).await.unwrap();
+    let error = stream.read_u8().await.unwrap_err();
+    assert_eq!(fault(&error).as_deref(), Some(WANTS_CERTIFICATE));
+    assert_eq!(fault(&std::io::Error::from(std::io::ErrorKind::ConnectionReset)), None);
+
+    // hyper wraps the same error in its own.
+    let stream = meet(&client, &server).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = hyper::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
+    let error = sender.send_request(request).await.unwrap_err();
+    assert_eq!(fault(&error).as_deref(), Some(WANTS_CERTIFICATE), "{error:?}");
+}

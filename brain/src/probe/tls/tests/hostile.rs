@@ -1,0 +1,181 @@
+//! Servers that are no TLS servers, or wish the prober ill. None costs more than the deadline and bounded memory.
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+use super::*;
+
+const L6RSP: ProbeCode = ProbeCode::L6Rsp;
+
+/// The most that rustls takes of an incomplete handshake, and what is on its way in the pipe.
+const MOST_TAKEN: usize = (64 << 10) + PIPE + 1;
+
+#[tokio::test]
+async fn other_protocols_are_not_tls() {
+    for answer in [
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "220 mail.example ESMTP\r\n",
+        "\0\0\0\0\0\0\0\0",
+        "\u{16}\u{7f}\u{7f}\0\u{1}x",
+    ] {
+        let found = failure_with(answer.into()).await;
+        assert_eq!(
+            found,
+            (L6RSP, "not TLS: the server answered in another protocol".to_owned()),
+            "{answer:?}"
+        );
+    }
+}
+
+/// A record of type handshake with this content.
+fn record(content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[22, 3, 3], &length[..], content].concat()
+}
+
+#[tokio::test]
+async fn broken_tls_is_told() {
+    let records_of = |content: &[u8], count| record(content).repeat(count);
+    for (answer, expected) in [
+        (Vec::new(), "connection closed during the TLS handshake"),
+        (vec![22, 3], "connection closed during the TLS handshake"),
+        (record(&[2, 0, 0, 70, 3, 3]), "connection closed during the TLS handshake"),
+        (record(&[2, 0, 0, 2, 3, 3]), "broken TLS: missing data"),
+        (record(&[2, 255, 255, 255]), "broken TLS: handshake payload too large"),
+        (vec![22, 3, 3, 0xff, 0xff], "broken TLS: message too large"),
+        (vec![23, 3, 3, 0, 1, 0], "broken TLS: received unexpected message"),
+        (record(&[11, 0, 0, 0]), "broken TLS: "),
+        (records_of(&[], 1000), "broken TLS: "),
+        ([21, 3, 3, 0, 2, 1, 90].repeat(1000), "broken TLS: "),
+        ([20, 3, 3, 0, 1, 1].repeat(1000), "broken TLS: "),
+    ] {
+        let start: Vec<u8> = answer.iter().take(10).copied().collect();
+        let (code, detail) = failure_with(answer).await;
+        assert_eq!(code, L6RSP, "{start:?}");
+        assert!(detail.starts_with(expected), "{start:?}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn resets_are_told() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream.set_zero_linger().unwrap();
+    });
+    let stream = TcpStream::connect(address).await.unwrap();
+    let client = Client::new(&check(false), None);
+    let found = client.handshake(stream, address.ip(), deadline()).await.unwrap_err();
+    assert_eq!(found, (L6RSP, "connection reset during the TLS handshake".to_owned()));
+}
+
+/// Handshakes with a script, and gives how long that took.
+async fn times_out(near: DuplexStream) {
+    let client = Client::new(&check(false), None);
+    let started = Instant::now();
+    let found = client.handshake(near, BACKEND, deadline()).await.expect_err("no handshake");
+    assert_eq!(found, (ProbeCode::L6Tout, "connected, but no complete TLS handshake in time".to_owned()));
+    assert_eq!(started.elapsed(), TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_at_the_deadline() {
+    let (near, _far) = duplex(PIPE);
+    times_out(near).await;
+    // Nor does a server that does not even read hold it up.
+    let (near, _far) = duplex(1);
+    times_out(near).await;
+    let (near, mut far) = duplex(PIPE);
+    far.shutdown().await.unwrap();
+    let client = Client::new(&check(false), None);
+    let (code, detail) = client.handshake(near, BACKEND, deadline()).await.expect_err("no handshake");
+    assert_eq!((code, detail.as_str()), (L6RSP, "connection closed during the TLS handshake"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_byte_a_second_ends_at_the_deadline() {
+    let (near, mut far) = duplex(PIPE);
+    tokio::spawn(async move {
+        for byte in record(&[2, 0, 0, 70, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0]) {
+            far.write_all(&[byte]).await.unwrap();
+            sleep(Duration::from_millis(999)).await;
+        }
+    });
+    times_out(near).await;
+}
+
+/// A handshake that is begun and never ended, as fast as it is taken: no more is taken than the bound.
+#[tokio::test(start_paused = true)]
+async fn endless_handshakes_are_bounded() {
+    // A message of the largest length that is allowed, in one piece and in records of one byte, and then more.
+    let begun = record(&[2, 0, 0xff, 0xff]);
+    for filler in [record(&[0; 16_000]), record(&[0])] {
+        let (near, mut far) = duplex(PIPE);
+        let begun = begun.clone();
+        let flood = tokio::spawn(async move {
+            let mut written = 0;
+            let mut next = begun;
+            loop {
+                match far.write(&next).await {
+                    Ok(count) => {
+                        written += count;
+                        next.drain(..count);
+                    }
+                    Err(_) => return written,
+                }
+                if next.is_empty() {
+                    next.clone_from(&filler);
+                }
+            }
+        });
+        let client = Client::new(&check(false), None);
+        let (code, detail) = client.handshake(near, BACKEND, deadline()).await.expect_err("no handshake");
+        assert_eq!(code, L6RSP, "{detail}");
+        assert!(!detail.is_empty());
+        let written = flood.await.unwrap();
+        assert!(written <= MOST_TAKEN * 6, "{written} bytes were taken");
+    }
+}
+
+#[tokio::test]
+async fn large_chains_are_refused() {
+    let root = Authority::new("root");
+    let crowd: Vec<Authority> = (0..17).map(|_| root.below("crowd")).collect();
+    let leaf = |count: usize| crowd.iter().take(count).fold(root.issue(&["a.example"]), Leaf::with);
+    let client = parties::client(&[root.der()], Some("a.example"));
+    assert!(meet(&client, &Server::new(&leaf(16))).await.is_ok());
+    let (code, detail) = failure(&client, &Server::new(&leaf(17))).await;
+    assert_eq!(code, L6RSP);
+    assert_eq!(
+        detail,
+        "the server sent 17 certificates besides its own, more than the 16 that a chain may have"
+    );
+
+    let hundreds = crowd.iter().cycle().take(200).fold(root.issue(&["a.example"]), Leaf::with);
+    let (code, detail) = failure(&client, &Server::new(&hundreds)).await;
+    assert_eq!(code, L6RSP, "{detail}");
+}
+
+/// A certificate's names are an attacker's text.
+#[tokio::test]
+async fn names_are_shown_short_and_plain() {
+    let root = Authority::new("root");
+    let client = parties::client(&[root.der()], Some("a.example"));
+    let long = format!("{}.example", ["x".repeat(60), "y".repeat(60), "z".repeat(60)].join("."));
+    let many: Vec<String> = (0..1500).map(|number| format!("{number}-{long}")).take(200).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let strange = ["\u{1b}[2Jclear", "two\nlines", "\u{7f}"];
+    for names in [&many[..], &strange[..]] {
+        let (code, detail) = failure(&client, &Server::new(&root.issue(names))).await;
+        assert_eq!(code, L6RSP);
+        assert!(
+            detail.starts_with("certificate is for ") && detail.ends_with("not for a.example"),
+            "{detail}"
+        );
+        assert!(detail.chars().count() <= 500, "{detail}");
+        assert!(detail.chars().all(|char| !char.is_control()), "{detail:?}");
+    }
+}

@@ -1,0 +1,174 @@
+//! Failures of TLS in an operator's words. A certificate's contents are a stranger's text: they are shown short,
+//! and without anything that a terminal obeys.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+use super::trust::Refusal;
+use crate::probe::connect;
+
+/// The longest detail, in characters: room for four names.
+const LONGEST: usize = 500;
+/// The longest part of a stranger's name that is shown, in characters.
+const LONGEST_NAME: usize = 80;
+/// Names of a certificate that are shown; it may have thousands.
+const NAMES_SHOWN: usize = 3;
+
+/// Why a handshake failed.
+pub(super) fn handshake(error: &io::Error) -> String {
+    if let Some(reason) = fault(error) {
+        return reason;
+    }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero => {
+            "connection closed during the TLS handshake".to_owned()
+        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            "connection reset during the TLS handshake".to_owned()
+        }
+        _ => bounded(&format!("TLS handshake failed: {}", connect::in_words(error))),
+    }
+}
+
+/// What TLS says of an error, if TLS is its cause, however deep.
+pub(super) fn fault(error: &(dyn StdError + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return Some(bounded(&in_words(error)));
+        }
+        // The source of an I/O error is that of the error inside.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn in_words(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(reason) => certificate(reason),
+        Error::AlertReceived(alert) => self::alert(*alert),
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => "not TLS: the server answered in another protocol".to_owned(),
+        Error::InvalidMessage(reason) => broken(reason),
+        Error::PeerMisbehaved(reason) => broken(reason),
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "the server knows neither TLS 1.2 nor TLS 1.3".to_owned()
+        }
+        Error::PeerIncompatible(reason) => {
+            format!("the server's TLS does not fit: {}", spaced(&format!("{reason:?}")))
+        }
+        Error::NoCertificatesPresented => "the server sent no certificate".to_owned(),
+        Error::DecryptError => "broken TLS: a message cannot be decrypted".to_owned(),
+        Error::PeerSentOversizedRecord => "broken TLS: a record is too large".to_owned(),
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            format!("broken TLS: {error}")
+        }
+        _ => format!("TLS failed: {error}"),
+    }
+}
+
+fn broken(reason: &impl std::fmt::Debug) -> String {
+    format!("broken TLS: {}", spaced(&format!("{reason:?}")))
+}
+
+fn alert(alert: AlertDescription) -> String {
+    let name = alert.as_str().map_or_else(|| format!("number {}", u8::from(alert)), spaced);
+    let note = match alert {
+        AlertDescription::CertificateRequired => ": it wants a client certificate, and a check has none",
+        _ => "",
+    };
+    format!("the server sent an alert: {name}{note}")
+}
+
+fn certificate(reason: &CertificateError) -> String {
+    match reason {
+        CertificateError::Expired => "certificate expired".to_owned(),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("certificate expired on {}", date(*not_after))
+        }
+        CertificateError::NotValidYet => "certificate not valid yet".to_owned(),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("certificate not valid before {}", date(*not_before))
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented: Vec<&str> = presented.iter().filter_map(|name| plain_name(name)).collect();
+            format!("certificate is for {}, not for {}", names(&presented), expected.to_str())
+        }
+        CertificateError::UnknownIssuer => "certificate is signed by an unknown authority".to_owned(),
+        CertificateError::Revoked => "certificate revoked".to_owned(),
+        CertificateError::BadEncoding => "certificate is malformed".to_owned(),
+        CertificateError::BadSignature => {
+            "a signature is wrong, or made with an RSA key of less than 2048 bits".to_owned()
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "certificate is not for servers".to_owned()
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "a signature is of a kind that is not supported".to_owned()
+        }
+        CertificateError::Other(other) if other.0.is::<Refusal>() => other.to_string(),
+        CertificateError::Other(other) => format!("certificate refused: {}", spaced(&other.to_string())),
+        _ => format!("certificate refused: {}", spaced(&format!("{reason:?}"))),
+    }
+}
+
+/// A name of a server out of the library's way to write it: `DnsName("a.example")`, `IpAddress(192.0.2.1)`.
+fn plain_name(presented: &str) -> Option<&str> {
+    let quoted = presented.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")"));
+    quoted.or_else(|| presented.strip_prefix("IpAddress(")?.strip_suffix(')'))
+}
+
+fn names(names: &[&str]) -> String {
+    let shown: Vec<String> = names.iter().take(NAMES_SHOWN).map(|name| short(name, LONGEST_NAME)).collect();
+    match names.len().saturating_sub(NAMES_SHOWN) {
+        0 if shown.is_empty() => "no server (it has no name in subjectAltName)".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn date(time: UnixTime) -> String {
+    /// 9999-12-31T23:59:59Z, the last time that a certificate can have (RFC 5280, 4.1.2.5).
+    const LAST: u64 = 253_402_300_799;
+    let time = UNIX_EPOCH + Duration::from_secs(time.as_secs().min(LAST));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// The library's name for something, as words: `HandshakeFailure`, `UnknownCA`.
+fn spaced(name: &str) -> String {
+    let mut words = String::new();
+    let mut before = ' ';
+    for char in name.chars() {
+        if char.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            words.push(' ');
+        }
+        words.push(char.to_ascii_lowercase());
+        before = char;
+    }
+    words
+}
+
+/// A text that may hold a stranger's, as a detail.
+pub(super) fn bounded(text: &str) -> String {
+    short(text, LONGEST)
+}
+
+fn short(text: &str, longest: usize) -> String {
+    // Real names are ASCII. Others may be written to look like something else, even backwards.
+    let fits = |char: char| char.is_ascii_graphic() || char == ' ' || char == '…';
+    let printable = |char: char| if fits(char) { char } else { '\u{fffd}' };
+    let mut short: String = text.chars().take(longest).map(printable).collect();
+    if text.chars().nth(longest).is_some() {
+        short.push('…');
+    }
+    short
+}
