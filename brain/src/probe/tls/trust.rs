@@ -20,6 +20,11 @@ pub(super) enum Refusal {
     /// It is one of an authority, used by a server.
     #[error("certificate is one of an authority, not of a server")]
     Authority,
+    /// An authority has the name that it wants, but another key: made anew under its old name, most likely.
+    #[error(
+        "certificate is not signed with its authority's key, or that is an RSA key of less than 2048 bits"
+    )]
+    Signature,
     /// So many certificates that looking for a path through them is an attack.
     #[error(
         "the server sent {0} certificates besides its own, more than the {MOST_INTERMEDIATES} that a chain may have"
@@ -100,7 +105,11 @@ impl ServerCertVerifier for Authorities {
         if (is_authority || *reason == CertificateError::UnknownIssuer) && is_self_signed(end_entity) {
             return Err(Refusal::SelfSigned.into());
         }
-        if is_authority { Err(Refusal::Authority.into()) } else { verdict }
+        match reason {
+            _ if is_authority => Err(Refusal::Authority.into()),
+            CertificateError::BadSignature => Err(Refusal::Signature.into()),
+            _ => verdict,
+        }
     }
 
     fn verify_tls12_signature(
@@ -129,8 +138,8 @@ impl ServerCertVerifier for Authorities {
 /// The certificates among which a path may be looked for.
 ///
 /// webpki takes up to 200,000 steps, each of which reads all certificates (`Budget` in its `verify_cert`). In
-/// 64 KiB there is room for hundreds that name each other, which would be many seconds of computing. With at
-/// most two issuers for a step, and its six steps at most, there are 126 of them.
+/// 64 KiB there is room for enough that name each other to keep it busy for seconds. With at most two issuers to
+/// go on with, and its six levels, it takes 126 steps.
 fn plausible<'c>(certificates: &'c [CertificateDer<'_>]) -> Result<Vec<CertificateDer<'c>>, Error> {
     if certificates.len() > MOST_INTERMEDIATES {
         return Err(Refusal::Crowd(certificates.len()).into());
@@ -138,6 +147,9 @@ fn plausible<'c>(certificates: &'c [CertificateDer<'_>]) -> Result<Vec<Certifica
     let mut plausible: Vec<(EndEntityCert<'c>, CertificateDer<'c>)> = Vec::new();
     for certificate in certificates {
         let Ok(parsed) = EndEntityCert::try_from(certificate) else { continue };
+        if plausible.iter().any(|(_, before)| before == certificate) {
+            continue;
+        }
         let same = plausible.iter().filter(|(before, _)| before.subject() == parsed.subject()).count();
         if same < MOST_OF_ONE_SUBJECT {
             plausible.push((parsed, CertificateDer::from(certificate.as_ref())));

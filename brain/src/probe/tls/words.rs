@@ -30,6 +30,8 @@ pub(super) fn handshake(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
             "connection reset during the TLS handshake".to_owned()
         }
+        // The one error of rustls that is none of its own: its buffer for handshake messages is full.
+        io::ErrorKind::InvalidData => "broken TLS: a message is larger than 64 KiB".to_owned(),
         _ => bounded(&format!("TLS handshake failed: {}", connect::in_words(error))),
     }
 }
@@ -106,7 +108,8 @@ fn certificate(reason: &CertificateError) -> String {
         CertificateError::Revoked => "certificate revoked".to_owned(),
         CertificateError::BadEncoding => "certificate is malformed".to_owned(),
         CertificateError::BadSignature => {
-            "a signature is wrong, or made with an RSA key of less than 2048 bits".to_owned()
+            "the handshake is not signed with the certificate's key, or that is an RSA key of less than 2048 bits"
+                .to_owned()
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "certificate is not for servers".to_owned()

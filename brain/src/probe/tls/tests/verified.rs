@@ -34,13 +34,15 @@ async fn both_versions_pass_with_a_chain_of_three() {
 #[tokio::test]
 async fn the_name_is_sni_or_host_or_the_address() {
     let root = Authority::new("root");
-    let names = ["a.example", "*.b.example", "192.0.2.1", "198.51.100.9", "2001:db8::1"];
+    let names =
+        ["a.example", "*.b.example", "under_score.example", "192.0.2.1", "198.51.100.9", "2001:db8::1"];
     let (server, mut asked) = Server::new(&root.issue(&names)).telling();
     for (sni, host, sent) in [
         (Some("a.example"), Some("c.example"), Some("a.example")),
         (None, Some("a.example"), Some("a.example")),
         (None, Some("a.example:8443"), Some("a.example")),
         (None, Some("x.b.example"), Some("x.b.example")),
+        (None, Some("under_score.example"), Some("under_score.example")),
         (None, Some("198.51.100.9:8443"), None),
         (None, Some("[2001:db8::1]:8443"), None),
         (None, Some("[2001:db8::1]"), None),
@@ -100,4 +102,13 @@ async fn the_system_is_asked_only_if_nothing_else_is_given() {
     Client::with_system(&tls, None, none);
     let client = Client::with_system(&check(true), Some("a.example"), || trust::only(&authorities));
     assert!(meet(&client, &Server::new(&root.issue(&["a.example"]))).await.is_ok());
+}
+
+/// Whether this machine has any or not.
+#[test]
+fn the_system_is_read_once() {
+    match (trust::system(), trust::system()) {
+        (Some(first), Some(second)) => assert!(Arc::ptr_eq(&first, &second)),
+        (first, second) => assert!(first.is_none() && second.is_none()),
+    }
 }
