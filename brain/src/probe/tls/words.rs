@@ -119,6 +119,11 @@ fn certificate(reason: &CertificateError) -> String {
             "a signature is of a kind that is not supported".to_owned()
         }
         CertificateError::Other(other) if other.0.is::<Refusal>() => other.to_string(),
+        CertificateError::Other(other)
+            if matches!(other.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion)) =>
+        {
+            "certificate is older than X.509 version 3, and cannot be verified".to_owned()
+        }
         CertificateError::Other(other) => format!("certificate refused: {}", spaced(&other.to_string())),
         _ => format!("certificate refused: {}", spaced(&format!("{reason:?}"))),
     }

@@ -49,6 +49,7 @@ async fn certificates_are_told_apart() {
         ),
         (root.issue_with(&["a.example"], of_client), "certificate is not for servers"),
         (malformed, "certificate is malformed"),
+        (Leaf::version_1(), "certificate is older than X.509 version 3, and cannot be verified"),
         (
             Authority::new("root").issue(&["a.example"]),
             "certificate is not signed with its authority's key, or that is an RSA key of less than 2048 bits",

@@ -4,6 +4,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -14,6 +15,18 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::config::CaFile;
+
+/// A self-signed certificate of X.509 version 1, as old devices have; made with `openssl x509 -req -signkey`.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBFjCBvQIUAM7Uq+iXGiwsLNXRhRIhnqo7ISkwCgYIKoZIzj0EAwIwDjEMMAoG
+A1UEAwwDb2xkMB4XDTI2MTEyMTEwMzk1MFoXDTM2MTExODEwMzk1MFowDjEMMAoG
+A1UEAwwDb2xkMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEo6JgzY33c9okd/kX
+qf/CGcntPVfZTmE0s97FGLecECRUA/uRXS0HSMoYOtuz+sKC8VuvHgMDXjdrHLou
+flYM1jAKBggqhkjOPQQDAgNIADBFAiEAo+ZWWXChajD4ecofMkt7B9ICPWCV7zK5
+bTw5vkT3NZcCIAjWCl86kWIw6+8mB/BDK1EpLfC0Kzno+F4/L3I1qhuF
+-----END CERTIFICATE-----
+";
 
 /// A certificate authority.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -62,6 +75,12 @@ impl Leaf {
     pub(super) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let (key, params) = Self::params(names, change);
         Leaf { chain: vec![params.self_signed(&key).unwrap().der().clone()], key: key.serialize_der() }
+    }
+
+    /// One that no verifier can read. The key is not its own.
+    pub(super) fn version_1() -> Leaf {
+        let certificate = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+        Leaf { chain: vec![certificate], key: KeyPair::generate().unwrap().serialize_der() }
     }
 
     fn params(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (KeyPair, CertificateParams) {

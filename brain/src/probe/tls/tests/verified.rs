@@ -82,7 +82,7 @@ async fn anything_passes_unverified() {
     let unreadable = Leaf { chain: vec![vec![0x30, 0].into()], ..expired.clone() };
     for host in [None, Some("a.example")] {
         let client = Client::new(&check(false), host);
-        for leaf in [&expired, &self_signed, &unreadable] {
+        for leaf in [&expired, &self_signed, &unreadable, &Leaf::version_1()] {
             for version in [&TLS12, &TLS13] {
                 let result = meet(&client, &Server::speaking(leaf, &[version])).await;
                 assert!(result.is_ok(), "{result:?}");
