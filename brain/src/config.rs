@@ -180,7 +180,6 @@ fn read(tree: &Node, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> Option
     let families = rules::members(&frontends, &backends, report);
     rules::vips(&frontends, &families, report);
     rules::sources(&lb, &families, report);
-    availability::refuse_unavailable(&backends, &checks, report);
     availability::warn_of_warm_up(&lb, report);
     if frontends.is_empty() {
         report.warning(

@@ -10,7 +10,7 @@ use super::report::{Complaint, Report};
 use super::section::{Section, listed};
 use super::show;
 use super::values::{DAY, boolean, check_name, duration, integer, ipv4, ipv6, port, text};
-use super::yaml::{Located, Node, Place};
+use super::yaml::{Located, Node};
 
 /// Keys of a health check.
 pub(super) const CHECK_KEYS: &[&str] = &[
@@ -95,7 +95,6 @@ impl Type {
 
 /// A check as far as it could be read.
 pub(super) struct CheckDraft {
-    pub(super) type_place: Place,
     /// `None` if something of it was refused.
     pub(super) check: Option<HealthCheck>,
 }
@@ -122,7 +121,6 @@ pub(super) fn healthchecks(
 fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> CheckDraft {
     let help = format!("set it to one of {}", listed(&Type::NAMES.map(|(name, _)| name)));
     let of = section.require("type", &help, Type::read, report);
-    let type_place = of.as_ref().map_or(section.place, |of| of.place);
 
     let interval = section.read("interval", duration(SHORTEST_INTERVAL..=DAY), report);
     let default_interval = interval.as_ref().map_or(DEFAULT_INTERVAL, |interval| interval.value);
@@ -162,7 +160,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
         probe_ipv4_src,
         probe_ipv6_src,
     });
-    CheckDraft { type_place, check }
+    CheckDraft { check }
 }
 
 /// Reads `port` and `params`, all of them even if the type is not known.

@@ -1,4 +1,4 @@
-//! Opening and closing the connection of a probe.
+//! Opening the connection of a probe.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,8 @@ pub(super) enum First {
     Probe,
 }
 
-/// Connects, from `source` if given.
+/// Connects, from `source` if given. Dropping the stream resets the connection: neither side keeps it in
+/// TIME_WAIT, of which thousands of probes a second would leave too many.
 pub(super) async fn connect(
     target: SocketAddr,
     source: Option<IpAddr>,
@@ -42,6 +43,8 @@ fn open(target: SocketAddr, source: Option<IpAddr>, first: First) -> Result<TcpS
             (ProbeCode::SockErr, format!("cannot probe from {source}: {}", in_words(&error)))
         })?;
     }
+    // Without it connections are closed in the ordinary way, which does no harm.
+    drop(socket.set_zero_linger());
     if first == First::Probe {
         // Without it one more packet is sent, which does no harm.
         drop(SockRef::from(&socket).set_tcp_quickack(false));
@@ -61,13 +64,6 @@ fn judge(kind: ErrorKind) -> ProbeCode {
         | ErrorKind::WouldBlock => ProbeCode::SockErr,
         _ => ProbeCode::L4Con,
     }
-}
-
-/// Closes with a reset: neither side keeps the connection in TIME_WAIT, of which thousands of probes a second
-/// would leave too many.
-pub(super) fn reset(stream: TcpStream) {
-    // Without it the connection is closed in the ordinary way, which does no harm.
-    drop(stream.set_zero_linger());
 }
 
 /// An operating system's error without its number.

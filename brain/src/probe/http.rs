@@ -23,8 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use answer::Answer;
 
-use super::ProbeCode;
-use super::connect::in_words;
+use super::{ProbeCode, connect, tls};
 use crate::config::HttpCheck;
 
 /// Most bytes that one read takes.
@@ -56,6 +55,11 @@ impl NotSent {
             }
         }
     }
+}
+
+/// An error of the connection, or of TLS on top of it.
+fn in_words(error: &io::Error) -> String {
+    tls::fault(error).unwrap_or_else(|| connect::in_words(error))
 }
 
 /// Asks, and judges the answer. `tls` says which port is the scheme's own. The connection stays open.

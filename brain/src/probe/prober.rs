@@ -4,13 +4,16 @@
 //! aborted at any point: it owns a socket and nothing else. While it waits it holds no buffers, so that ten
 //! thousand of them cost little; those of a probe live as long as the probe.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::{Notify, mpsc};
+use futures::task::AtomicWaker;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -63,7 +66,7 @@ pub struct Prober {
 #[derive(Debug)]
 struct Wish {
     pace: AtomicU8,
-    changed: Notify,
+    prober: AtomicWaker,
 }
 
 impl Wish {
@@ -71,6 +74,18 @@ impl Wish {
         let known = [Pace::Normal, Pace::Fast, Pace::Down];
         let pace = self.pace.load(Ordering::Acquire);
         known.into_iter().find(|known| *known as u8 == pace).unwrap_or(Pace::Stopped)
+    }
+
+    /// The pace once it fits. It may have been another one meanwhile.
+    fn poll_until(&self, cx: &mut Context<'_>, fits: impl Fn(Pace) -> bool) -> Poll<Pace> {
+        // Registered first: a change right after the look wakes the task.
+        self.prober.register(cx.waker());
+        let pace = self.pace();
+        if fits(pace) { Poll::Ready(pace) } else { Poll::Pending }
+    }
+
+    async fn until(&self, fits: impl Fn(Pace) -> bool) -> Pace {
+        poll_fn(|cx| self.poll_until(cx, &fits)).await
     }
 }
 
@@ -85,7 +100,7 @@ impl Prober {
         first_delay: Duration,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        let wish = Arc::new(Wish { pace: AtomicU8::new(pace as u8), changed: Notify::new() });
+        let wish = Arc::new(Wish { pace: AtomicU8::new(pace as u8), prober: AtomicWaker::new() });
         let first = Instant::now() + first_delay;
         let task = tokio::spawn(run(backend, probe, intervals, first, reports, Arc::clone(&wish)));
         Self { wish, task }
@@ -94,7 +109,7 @@ impl Prober {
     /// Sets how often to probe from now on. [`Pace::Stopped`] ends a probe under way, without a report.
     pub fn set_pace(&self, pace: Pace) {
         if self.wish.pace.swap(pace as u8, Ordering::AcqRel) != pace as u8 {
-            self.wish.changed.notify_one();
+            self.wish.prober.wake();
         }
     }
 }
@@ -120,15 +135,11 @@ async fn run(
         let due = wait(&mut timer, first, last_start, &intervals, &wish).await;
         let started = Instant::now();
         last_start = Some(started);
-        let mut probing = probe.probe();
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                outcome = &mut probing => break Some(outcome),
-                () = wish.changed.notified() => if wish.pace() == Pace::Stopped { break None },
-            }
+        let outcome = tokio::select! {
+            biased;
+            outcome = probe.probe() => Some(outcome),
+            _ = wish.until(|pace| pace == Pace::Stopped) => None,
         };
-        drop(probing);
         if let Some(outcome) = outcome {
             let late = started.saturating_duration_since(due);
             let report = Report { backend: Arc::clone(&backend), outcome, late, ended: Instant::now() };
@@ -149,19 +160,20 @@ async fn wait(
     wish: &Wish,
 ) -> Instant {
     let random = fastrand::f64();
+    let mut pace = wish.pace();
     loop {
-        let due = intervals.at(wish.pace()).map(|interval| match last_start {
+        let due = intervals.at(pace).map(|interval| match last_start {
             Some(last) => schedule::next_start(last, Instant::now(), interval, random),
             None => first,
         });
         let Some(due) = due else {
-            wish.changed.notified().await;
+            pace = wish.until(|now| now != Pace::Stopped).await;
             continue;
         };
         timer.as_mut().reset(due);
         tokio::select! {
             () = timer.as_mut() => return due,
-            () = wish.changed.notified() => {}
+            next = wish.until(|now| now != pace) => pace = next,
         }
     }
 }

@@ -72,15 +72,15 @@ impl Client {
     /// Makes one handshake with the backend at `target`.
     ///
     /// # Errors
-    /// `L6TOUT` if it is not over at the deadline, `L6RSP` if it failed, with the reason in words. The stream
-    /// is closed then.
+    /// `L6TOUT` if it is not over at the deadline, `L6RSP` if it failed, `SOCKERR` if this machine has nothing to
+    /// judge a certificate by, with the reason in words. The stream is closed then.
     pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         target: IpAddr,
         deadline: Instant,
     ) -> Result<TlsStream<S>, (ProbeCode, String)> {
-        let ready = self.ready.as_ref().map_err(|why| (ProbeCode::L6Rsp, why.to_string()))?;
+        let ready = self.ready.as_ref().map_err(|why| (ProbeCode::SockErr, why.to_string()))?;
         let name = ready.name.clone().unwrap_or_else(|| ServerName::IpAddress(target.into()));
         let connecting = TlsConnector::from(Arc::clone(&ready.config)).connect(name, stream);
         match timeout_at(deadline, connecting).await {

@@ -50,7 +50,7 @@ fn text(path: &str) -> String {
     changed("port: 22\n", &format!("port: 22\n    new: {{ type: https, params: {{ ca-file: {path} }} }}\n"))
 }
 
-/// The authorities that a check gets, and the warnings besides the one that https is not available.
+/// The authorities that a check gets, and the warnings about them.
 fn authorities(path: &str) -> (CaFile, Vec<String>) {
     let loaded = parse_with("maglev.yaml", &text(path), &contents).unwrap();
     let CheckKind::Http { tls: Some(tls), .. } = &loaded.config.healthchecks["new"].kind else {

@@ -5,10 +5,10 @@ use std::mem;
 
 use super::body::{BODY_LIMIT, Body, CHUNK_LINE_LIMIT, Framing, keep};
 use super::head::{self, Head};
+use super::in_words;
 use super::malformed::Malformed;
 use crate::config::{HttpCheck, HttpMethod};
 use crate::probe::ProbeCode;
-use crate::probe::connect::in_words;
 
 /// Most bytes of an answer's head, together with the interim answers before it.
 pub(super) const HEADER_LIMIT: usize = 32 << 10;
