@@ -10,8 +10,6 @@ use crate::cores::Cores;
 
 /// Of a frontend of the brain, or a backend section of HAProxy.
 const SERVERS: u32 = 20;
-/// HAProxy's own descriptors, besides one per server.
-const HAPROXY_DESCRIPTORS: u32 = 1000;
 
 /// Which program checks.
 #[derive(Debug, Clone)]
@@ -98,12 +96,11 @@ pub(crate) fn address(backend: u32) -> Ipv4Addr {
 }
 
 fn haproxy_config(socket: &Path, port: u16, backends: u32) -> String {
-    let descriptors = backends + HAPROXY_DESCRIPTORS;
     let mut text = format!(
         "global
     nbthread 1
     maxconn 100
-    ulimit-n {descriptors}
+    no strict-limits
     spread-checks 10
 defaults
     mode http

@@ -1,5 +1,6 @@
 //! Who runs where, and how much may be open.
 
+use std::fmt;
 use std::process::{Child, Command};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -42,9 +43,17 @@ impl Cores {
     }
 }
 
+impl fmt::Display for Cores {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.measured, self.other) {
+            (core, other) if core == other => write!(out, "all on core {core}, the only one"),
+            (core, other) => write!(out, "measured on core {core}, servers on core {other}"),
+        }
+    }
+}
+
 /// Allows as many open files as the hard limit does, for this process and those that it starts.
-pub(crate) fn raise_open_files() -> u64 {
+pub(crate) fn raise_open_files() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-    hard
 }

@@ -1,109 +1,169 @@
 //! What health checks cost, side by side with HAProxy: `cargo bench -p maglev-brain --bench checks`.
+//!
+//! A process that is not measured plays all backends. HAProxy and the brain check them in turns, each on the same core
+//! of its own, with the same addresses, path and interval: a request a second to each. Their time includes the kernel's
+//! part, which on loopback is all that delivers packets in both directions. Nothing else should run on the machine;
+//! the load average beside each row tells whether something did.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::cast_precision_loss, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod checkers;
 mod cores;
+mod inside;
+mod measurement;
 mod server;
 mod usage;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use checkers::Program;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use cores::Cores;
-use server::Backends;
-use tokio::time::{Instant, sleep};
-use usage::{CpuTime, Memory};
+use measurement::{Bench, Row, bytes_per_backend};
+
+/// Sizes that show whether the cost grows as the number of backends.
+const SCALE: [u32; 4] = [100, 1_000, 10_000, 20_000];
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    #[arg(long, default_value_t = 10_000)]
+    /// Of all but the rows that show how the cost grows
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     backends: u32,
+
+    /// How long each row is measured, after a warm-up
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+
+    /// How often HAProxy and the brain take turns
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_maglev-brain"))]
+
+    /// The brain's program
+    #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_maglev-brain"))]
     brain: PathBuf,
+
+    /// Only this part
     #[arg(long)]
-    only: Option<String>,
+    only: Option<Part>,
+
+    /// Plays the backends
     #[arg(long, hide = true)]
     serve: bool,
-    /// Which cargo gives.
+
+    /// Comes from cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-const WARM_UP: Duration = Duration::from_secs(8);
+impl Arguments {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// HAProxy, not in turns with the brain
+    Haproxy,
+    /// The brain, not in turns with HAProxy
+    Brain,
+    /// The brain with more and more backends
+    Scale,
+    /// Within the brain: how late probes start, how soon a change is seen
+    Inside,
+}
 
 fn main() {
     let arguments = Arguments::parse();
     if arguments.serve {
         return server::serve();
     }
-    println!("open files {}", cores::raise_open_files());
+    cores::raise_open_files();
+    let cores = Cores::find();
+    println!("{cores}; rows of {} s", arguments.seconds);
+    let mut bench = Bench::new(cores, Duration::from_secs(arguments.seconds));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(measure(&arguments));
+    runtime.block_on(async {
+        side_by_side(&arguments, &mut bench).await;
+        if arguments.wants(Part::Scale) {
+            grow(&arguments, &mut bench).await;
+        }
+    });
+    if arguments.wants(Part::Inside) {
+        inside::measure(&mut bench, arguments.backends);
+    }
 }
 
-async fn measure(arguments: &Arguments) {
-    let directory = tempfile::tempdir().unwrap();
-    let cores = Cores::find();
-    let mut backends = Backends::start(&cores);
-    let programs: Vec<_> = [Program::haproxy(), Some(Program::Brain(arguments.brain.clone()))]
-        .into_iter()
-        .flatten()
-        .filter(|program| arguments.only.as_deref().is_none_or(|only| only == program.name()))
-        .collect();
-    for program in &programs {
-        let mut checker = program.start(directory.path(), &cores, backends.port, 1);
-        sleep(Duration::from_secs(3)).await;
-        checker.assert_alive();
-        println!("{} minimal {:?}", program.name(), Memory::of(checker.pid()));
-    }
-    for _ in 0..arguments.rounds {
-        for program in &programs {
-            one(arguments, program, directory.path(), &cores, &mut backends).await;
+async fn side_by_side(arguments: &Arguments, bench: &mut Bench) {
+    let mut programs = Vec::new();
+    if arguments.wants(Part::Haproxy) {
+        match Program::haproxy() {
+            Some(haproxy) => programs.push(haproxy),
+            None => println!("haproxy is not installed: the brain's figures stand alone"),
         }
     }
+    if arguments.wants(Part::Brain) {
+        programs.push(Program::Brain(arguments.brain.clone()));
+    }
+    if programs.is_empty() {
+        return;
+    }
+    println!("\n{} backends, checked once a second\n{}", arguments.backends, Row::HEAD);
+    let mut rows: Vec<Vec<Row>> = programs.iter().map(|_| Vec::new()).collect();
+    for _ in 0..arguments.rounds {
+        for (program, rows) in programs.iter().zip(&mut rows) {
+            let row = bench.measure(program, arguments.backends).await;
+            println!("{row}");
+            rows.push(row);
+        }
+    }
+    println!(
+        "\n{:<10}{:>18}{:>22}{:>20}",
+        "medians", "CPU of a check", "memory of a backend", "of the program"
+    );
+    let mut per_backend = Vec::new();
+    for (program, rows) in programs.iter().zip(&rows) {
+        let least = bench.resident(program, 1).await;
+        let resident = median(rows.iter().map(|row| row.memory.resident));
+        let bytes = bytes_per_backend(least.resident, resident, arguments.backends);
+        let micros = median(rows.iter().map(|row| row.micros_per_check));
+        println!(
+            "{:<10}{micros:>15.1} us{bytes:>16.0} bytes{:>16.1} MiB",
+            program.name(),
+            least.resident / MIB
+        );
+        per_backend.push(bytes);
+    }
+    if let ([haproxy, brain], [of_haproxy, of_brain]) = (rows.as_slice(), per_backend.as_slice()) {
+        let ratios = brain
+            .iter()
+            .zip(haproxy)
+            .map(|(brain, haproxy)| brain.micros_per_check / haproxy.micros_per_check);
+        let cpu = geometric_mean(ratios);
+        println!("{:<10}{cpu:>18.2}{:>22.2}", "ratio", of_brain / of_haproxy);
+    }
 }
 
-async fn one(
-    arguments: &Arguments,
-    program: &Program,
-    directory: &Path,
-    cores: &Cores,
-    backends: &mut Backends,
-) {
-    let mut checker = program.start(directory, cores, backends.port, arguments.backends);
-    println!("{} pid {}", program.name(), checker.pid());
-    sleep(WARM_UP).await;
-    checker.assert_alive();
-    let (start, before, server, answered) =
-        (Instant::now(), CpuTime::of(checker.pid()), CpuTime::of(backends.pid()), backends.answered());
-    sleep(Duration::from_secs(arguments.seconds)).await;
-    let (wall, after, server_after, answered) = (
-        start.elapsed(),
-        CpuTime::of(checker.pid()),
-        CpuTime::of(backends.pid()),
-        backends.answered() - answered,
-    );
-    checker.assert_alive();
-    let (cpu, user) = after.since(&before);
-    let (server, _) = server_after.since(&server);
-    let per = cpu.as_secs_f64() * 1e6 / answered as f64;
-    println!(
-        "{:8} {:>8.0} checks/s {:>6.2} us/check (user {:.2} system {:.2}) {:>5.1} % server {:.1} us {:?} load {}",
-        program.name(),
-        answered as f64 / wall.as_secs_f64(),
-        per,
-        per * user,
-        per * (1.0 - user),
-        cpu.as_secs_f64() / wall.as_secs_f64() * 100.0,
-        server.as_secs_f64() * 1e6 / answered as f64,
-        Memory::of(checker.pid()),
-        usage::load_average()
-    );
+async fn grow(arguments: &Arguments, bench: &mut Bench) {
+    let brain = Program::Brain(arguments.brain.clone());
+    println!("\nthe brain with more and more backends, checked once a second\n{}", Row::HEAD);
+    for backends in SCALE {
+        println!("{}", bench.measure(&brain, backends).await);
+    }
+}
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let half = values.len() / 2;
+    if values.len() % 2 == 1 { values[half] } else { f64::midpoint(values[half - 1], values[half]) }
+}
+
+/// Of ratios: one of a round twice as dear and one of half the price make 1.
+fn geometric_mean(ratios: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = ratios.len() as f64;
+    (ratios.map(f64::ln).sum::<f64>() / count).exp()
 }

@@ -1,0 +1,151 @@
+//! What only the brain itself can tell: how late probes start, and how soon a change is in the snapshot.
+//!
+//! The controller runs as in the brain's process, on a thread of its own that stays on the measured core, and writes
+//! the same log. The reader is another thread elsewhere, so what it takes a thread to be woken is in the figures.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use maglev_brain::controller::{self, Controller, Snapshot};
+use maglev_brain::health::State;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tracing_subscriber::EnvFilter;
+
+use crate::checkers::{address, brain_config};
+use crate::cores::Cores;
+use crate::measurement::{Bench, WARM_UP};
+use crate::usage::load_average;
+
+/// Backends that fall ill together, every so often. They are found out over some seconds, each at its own time.
+const ILL: u32 = 100;
+const EVERY: Duration = Duration::from_secs(4);
+/// Less than the time between two probes of one backend: none is missed.
+const LOOK: Duration = Duration::from_millis(400);
+
+pub(crate) fn measure(bench: &mut Bench, backends: u32) {
+    let log = File::create(bench.directory().join("inside.log")).unwrap();
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new("info")).with_writer(Mutex::new(log)).init();
+    let services = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let (started, controller) = std::sync::mpsc::channel();
+    let path = bench.directory().join("inside.conf");
+    std::fs::write(&path, brain_config(bench.servers.port, backends)).unwrap();
+    let agent = bench.directory().join("no-agent.sock");
+    let config = Arc::new(maglev_brain::config::load(&path).unwrap().config);
+    let (core, handle) = (bench.cores.measured, services.handle().clone());
+    let checks = std::thread::spawn(move || {
+        Cores::stay_on(core);
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let shutdown = async { drop(stopped.await) };
+            let (controller, running) = controller::start(config, agent, 1, &handle, shutdown);
+            started.send(controller).unwrap();
+            running.await;
+        });
+    });
+    let controller = controller.recv().unwrap();
+    services.block_on(watch_and_print(bench, &controller, services.handle(), backends));
+    stop.send(()).unwrap();
+    checks.join().unwrap();
+    services.shutdown_background();
+}
+
+async fn watch_and_print(bench: &mut Bench, controller: &Controller, services: &Handle, backends: u32) {
+    sleep(WARM_UP).await;
+    let end = Instant::now() + bench.duration;
+    let lateness = services.spawn(lateness(controller.snapshots.clone(), end));
+    let (falling, ill) = mpsc::unbounded_channel();
+    let changes = services.spawn(changes(controller.snapshots.clone(), ill));
+    let mut first = 0;
+    while Instant::now() + EVERY <= end {
+        // Spread over the frontends, and others each time.
+        let group: Vec<_> = (first..backends).step_by((backends / ILL).max(1) as usize).collect();
+        for backend in &group {
+            falling.send(name(*backend)).unwrap();
+            bench.servers.set_sick(address(*backend), true);
+        }
+        sleep(EVERY).await;
+        for backend in &group {
+            bench.servers.set_sick(address(*backend), false);
+        }
+        first += 1;
+    }
+    drop(falling);
+    let (lateness, changes) = (lateness.await.unwrap(), changes.await.unwrap());
+    println!("\nwithin the brain, {backends} backends checked once a second; load {}", load_average());
+    println!("{:<58}{:>9}{:>11}{:>11}{:>11}", "", "number", "p50", "p99", "max");
+    print("a probe's start after its due time", lateness);
+    print("the new state in the snapshot after the last failure's end", changes);
+}
+
+fn name(backend: u32) -> Arc<str> {
+    format!("s{backend}").into()
+}
+
+/// How late each probe started that ended before `end`.
+async fn lateness(snapshots: watch::Receiver<Arc<Snapshot>>, end: Instant) -> Vec<Duration> {
+    let mut seen: HashMap<Arc<str>, Instant> = HashMap::new();
+    let mut all = Vec::new();
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < end {
+        looks.tick().await;
+        let snapshot = Arc::clone(&snapshots.borrow());
+        for (name, view) in &snapshot.backends {
+            let Some(probe) = &view.last_probe else { continue };
+            // The first sight of a backend tells of the warm-up.
+            if seen.insert(Arc::clone(name), probe.ended).is_some_and(|before| before != probe.ended) {
+                all.push(probe.late);
+            }
+        }
+    }
+    all
+}
+
+/// How long after the probe that ended it each announced backend's fall was in a snapshot that a reader had.
+async fn changes(
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut announced: mpsc::UnboundedReceiver<Arc<str>>,
+) -> Vec<Duration> {
+    let (mut falling, mut all): (Vec<Arc<str>>, _) = (Vec::new(), Vec::new());
+    loop {
+        tokio::select! {
+            biased;
+            changed = snapshots.changed() => changed.unwrap(),
+            name = announced.recv() => match name {
+                Some(name) => {
+                    falling.push(name);
+                    continue;
+                }
+                None => return all,
+            },
+        }
+        let now = Instant::now();
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        falling.retain(|name| {
+            let view = &snapshot.backends[name];
+            let down = view.health.state() == State::Down;
+            if let Some(probe) = view.last_probe.as_ref().filter(|_| down) {
+                all.push(now.saturating_duration_since(probe.ended));
+            }
+            !down
+        });
+    }
+}
+
+fn print(what: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    print!("{what:<58}{:>9}", times.len());
+    for per_mille in [500, 990, 1000] {
+        let place = (times.len() * per_mille / 1000).min(times.len().saturating_sub(1));
+        match times.get(place) {
+            Some(time) => print!("{:>8.2} ms", time.as_secs_f64() * 1e3),
+            None => print!("{:>11}", "-"),
+        }
+    }
+    println!();
+}
