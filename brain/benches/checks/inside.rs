@@ -1,17 +1,19 @@
 //! What only the brain itself can tell: how late probes start, and how soon a change is in the snapshot.
 //!
 //! The controller runs as in the brain's process, on a thread of its own that stays on the measured core, and writes
-//! the same log. The reader is another thread elsewhere, so what it takes a thread to be woken is in the figures.
+//! the same log. Whether a change can be seen is judged twice: by a task of that thread, which comes after all that
+//! stood in its queue already, and by another thread, which has to be woken and shares a core with the servers.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maglev_brain::controller::{self, Controller, Snapshot};
+use maglev_brain::controller::{self, Snapshot};
 use maglev_brain::health::State;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing_subscriber::EnvFilter;
 
@@ -29,9 +31,12 @@ const LOOK: Duration = Duration::from_millis(400);
 pub(crate) fn measure(bench: &mut Bench, backends: u32) {
     let log = File::create(bench.directory().join("inside.log")).unwrap();
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new("info")).with_writer(Mutex::new(log)).init();
-    let services = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let elsewhere = bench.cores.other;
+    let mut services = Builder::new_multi_thread();
+    let services = services.worker_threads(2).on_thread_start(move || Cores::stay_on(elsewhere));
+    let services = services.enable_all().build().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let (started, controller) = std::sync::mpsc::channel();
+    let (started, running) = std::sync::mpsc::channel();
     let path = bench.directory().join("inside.conf");
     std::fs::write(&path, brain_config(bench.servers.port, backends)).unwrap();
     let agent = bench.directory().join("no-agent.sock");
@@ -42,52 +47,72 @@ pub(crate) fn measure(bench: &mut Bench, backends: u32) {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let shutdown = async { drop(stopped.await) };
-            let (controller, running) = controller::start(config, agent, 1, &handle, shutdown);
-            started.send(controller).unwrap();
-            running.await;
+            let (controller, until_shutdown) = controller::start(config, agent, 1, &handle, shutdown);
+            let same_thread = Reader::start(&Handle::current(), &controller.snapshots);
+            started.send((controller.snapshots, same_thread)).unwrap();
+            until_shutdown.await;
         });
     });
-    let controller = controller.recv().unwrap();
-    services.block_on(watch_and_print(bench, &controller, services.handle(), backends));
+    let (snapshots, same_thread) = running.recv().unwrap();
+    let other_thread = Reader::start(services.handle(), &snapshots);
+    services.block_on(async {
+        sleep(WARM_UP).await;
+        let end = Instant::now() + bench.duration;
+        let lateness = services.spawn(lateness(snapshots, end)).await.unwrap();
+        make_ill(bench, backends, [&same_thread, &other_thread]).await;
+        println!("\nwithin the brain, {backends} backends checked once a second; load {}", load_average());
+        println!("{:<58}{:>9}{:>11}{:>11}{:>11}", "", "number", "p50", "p99", "max");
+        print("a probe's start after its due time", lateness);
+        print("the snapshot after the last failure: in the same thread", same_thread.end().await);
+        print("... and in another thread", other_thread.end().await);
+    });
     stop.send(()).unwrap();
     checks.join().unwrap();
     services.shutdown_background();
 }
 
-async fn watch_and_print(bench: &mut Bench, controller: &Controller, services: &Handle, backends: u32) {
-    sleep(WARM_UP).await;
-    let end = Instant::now() + bench.duration;
-    let lateness = services.spawn(lateness(controller.snapshots.clone(), end));
-    let (falling, ill) = mpsc::unbounded_channel();
-    let changes = services.spawn(changes(controller.snapshots.clone(), ill));
-    let mut first = 0;
-    while Instant::now() + EVERY <= end {
+type Snapshots = watch::Receiver<Arc<Snapshot>>;
+
+/// Makes groups of backends ill and well again, one after the other.
+async fn make_ill(bench: &mut Bench, backends: u32, readers: [&Reader; 2]) {
+    let groups = u32::try_from(bench.duration.as_nanos().div_ceil(EVERY.as_nanos())).unwrap();
+    for first in 0..groups {
         // Spread over the frontends, and others each time.
         let group: Vec<_> = (first..backends).step_by((backends / ILL).max(1) as usize).collect();
         for backend in &group {
-            falling.send(name(*backend)).unwrap();
+            for reader in readers {
+                reader.falling.send(format!("s{backend}").into()).unwrap();
+            }
             bench.servers.set_sick(address(*backend), true);
         }
         sleep(EVERY).await;
         for backend in &group {
             bench.servers.set_sick(address(*backend), false);
         }
-        first += 1;
     }
-    drop(falling);
-    let (lateness, changes) = (lateness.await.unwrap(), changes.await.unwrap());
-    println!("\nwithin the brain, {backends} backends checked once a second; load {}", load_average());
-    println!("{:<58}{:>9}{:>11}{:>11}{:>11}", "", "number", "p50", "p99", "max");
-    print("a probe's start after its due time", lateness);
-    print("the new state in the snapshot after the last failure's end", changes);
 }
 
-fn name(backend: u32) -> Arc<str> {
-    format!("s{backend}").into()
+/// A task that looks for backends that go down.
+struct Reader {
+    /// Those that are about to.
+    falling: mpsc::UnboundedSender<Arc<str>>,
+    task: JoinHandle<Vec<Duration>>,
+}
+
+impl Reader {
+    fn start(runtime: &Handle, snapshots: &Snapshots) -> Self {
+        let (falling, announced) = mpsc::unbounded_channel();
+        Self { falling, task: runtime.spawn(changes(snapshots.clone(), announced)) }
+    }
+
+    async fn end(self) -> Vec<Duration> {
+        drop(self.falling);
+        self.task.await.unwrap()
+    }
 }
 
 /// How late each probe started that ended before `end`.
-async fn lateness(snapshots: watch::Receiver<Arc<Snapshot>>, end: Instant) -> Vec<Duration> {
+async fn lateness(snapshots: Snapshots, end: Instant) -> Vec<Duration> {
     let mut seen: HashMap<Arc<str>, Instant> = HashMap::new();
     let mut all = Vec::new();
     let mut looks = interval(LOOK);
@@ -108,7 +133,7 @@ async fn lateness(snapshots: watch::Receiver<Arc<Snapshot>>, end: Instant) -> Ve
 
 /// How long after the probe that ended it each announced backend's fall was in a snapshot that a reader had.
 async fn changes(
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut snapshots: Snapshots,
     mut announced: mpsc::UnboundedReceiver<Arc<str>>,
 ) -> Vec<Duration> {
     let (mut falling, mut all): (Vec<Arc<str>>, _) = (Vec::new(), Vec::new());

@@ -87,8 +87,8 @@ pub(crate) struct Row {
 
 impl Row {
     /// "server": what a check costs whom it asks, which is in no other column. "load": of the machine.
-    pub(crate) const HEAD: &'static str = "\
-          backends  checks/s  CPU/check     user   system   core     server   resident proportional   load";
+    pub(crate) const HEAD: &'static str = "program   backends  checks/s  CPU/check      user   system   core     \
+                                           server    resident proportional   load";
 }
 
 impl fmt::Display for Row {
