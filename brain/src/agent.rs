@@ -3,8 +3,11 @@
 //! One task, for as long as the process. It may be aborted at any point: every call may be repeated, and what
 //! VPP has stays. Only the newest wanted state counts: while a sync is under way, any number of changes
 //! end in one sync per VIP. After a reconnect, and whenever VPP comes or goes, everything is synced anew.
+//!
+//! A second task, which ends with the first, takes echo requests to the agent: see [`echoes`].
 
 mod calls;
+mod echoes;
 mod session;
 
 use std::path::PathBuf;
@@ -14,9 +17,11 @@ use std::time::Duration;
 use maglev_protocol::{LbState, SyncReport, VipSpec, VppInfo};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::desired::Wanted;
+use crate::probe::EchoAsk;
 
 pub use calls::CallError;
 
@@ -70,15 +75,20 @@ impl AgentReader {
 }
 
 /// Starts the client's task. Events go to `events`, whose queue is bounded by its owner; when it is full, the
-/// task waits, and with it the next sync.
+/// task waits, and with it the next sync. What `asks` asks for is carried out beside the syncs.
 pub fn start(
     socket: PathBuf,
     instance: u64,
     wanted: watch::Receiver<Arc<Wanted>>,
     events: mpsc::Sender<AgentEvent>,
+    asks: mpsc::Receiver<EchoAsk>,
 ) -> (AgentReader, tokio::task::JoinHandle<()>) {
     let (reads, questions) = mpsc::channel(READS);
-    let task = tokio::spawn(run(socket, instance, wanted, events, questions));
+    let echoes = AbortOnDropHandle::new(tokio::spawn(echoes::run(socket.clone(), instance, asks)));
+    let task = tokio::spawn(async move {
+        run(socket, instance, wanted, events, questions).await;
+        drop(echoes);
+    });
     (AgentReader { reads }, task)
 }
 
@@ -92,8 +102,8 @@ async fn run(
     let mut failures = 0u32;
     let mut last_reason = None;
     loop {
-        let error = match session::connect(&socket, instance).await {
-            Ok((client, hello)) => {
+        let error = match session::connect(&socket, instance, tarpc::client::Config::default()).await {
+            Ok(session::Connection { client, hello, .. }) => {
                 info!(agent = %socket.display(), version = %hello.version, "agent connected");
                 failures = 0;
                 let connected = AgentEvent::Connected { version: hello.version.clone() };

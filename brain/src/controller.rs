@@ -26,7 +26,7 @@ pub use snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, 
 use crate::agent::{self, AgentEvent, AgentReader};
 use crate::config::Config;
 use crate::desired::Wanted;
-use crate::probe::{Checked, Checker, Intervals, Prober, Report};
+use crate::probe::{Checked, Checker, EchoSender, Intervals, Prober, Report, echo_queue};
 
 /// Probe reports that wait for the controller. When it is full, probers wait: a probe becomes later, none is
 /// lost.
@@ -96,13 +96,14 @@ pub fn start<S: Future<Output = ()>>(
     let (wanted, wanted_rx) = watch::channel(Arc::new(core.wanted()));
     let (snapshot, snapshots) = watch::channel(Arc::new(core.snapshot()));
     let (event_sender, agent_events) = mpsc::channel(AGENT_EVENTS);
+    let (echoes, asks) = echo_queue();
     let in_services = services.enter();
-    let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender);
+    let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender, asks);
     drop(in_services);
     let (report_sender, reports) = mpsc::channel(REPORTS);
     let (command_sender, commands) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
-    let probers = start_probers(&core, &report_sender);
+    let probers = start_probers(&core, &echoes, &report_sender);
     let inbox = Inbox { agent_events, commands, reports };
     let operator = Operator { commands: command_sender, events: events.clone() };
     let publish = Publishers { wanted, snapshot, events, probers };
@@ -118,11 +119,18 @@ pub fn start<S: Future<Output = ()>>(
     (Controller { snapshots, reader, operator }, task)
 }
 
-fn start_probers(core: &Core, reports: &mpsc::Sender<Report>) -> BTreeMap<Arc<str>, Prober> {
+fn start_probers(
+    core: &Core,
+    echoes: &EchoSender,
+    reports: &mpsc::Sender<Report>,
+) -> BTreeMap<Arc<str>, Prober> {
     let min_delay = core.config().lb.startup_min_delay;
     let checks = core.config().healthchecks.iter();
     let checkers: BTreeMap<&str, (Arc<Checker>, Intervals)> = checks
-        .map(|(name, check)| (name.as_str(), (Arc::new(Checker::new(check.clone())), Intervals::of(check))))
+        .map(|(name, check)| {
+            let checker = Checker::new(check.clone(), echoes.clone());
+            (name.as_str(), (Arc::new(checker), Intervals::of(check)))
+        })
         .collect();
     let count = core.checked_backends().count();
     let probed = core.checked_backends().enumerate().filter_map(|(rank, (name, target, check, pace))| {

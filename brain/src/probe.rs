@@ -6,6 +6,8 @@
 mod checker;
 mod connect;
 mod http;
+#[allow(dead_code)] // Until the controller hands the queue to the probers.
+mod icmp;
 mod outcome;
 pub mod prober;
 pub mod schedule;
@@ -13,6 +15,7 @@ mod tls;
 
 pub use checker::Checker;
 pub use http::Answer;
+pub use icmp::{ECHOES, EchoAsk, EchoFailure, EchoSender, echo_queue};
 pub use outcome::{ProbeCode, ProbeOutcome, Verdict};
 pub use prober::{Checked, Probe, Prober, Report};
 pub use schedule::{Intervals, Pace};

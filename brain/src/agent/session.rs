@@ -13,10 +13,14 @@ use maglev_protocol::{
     AgentClient, AgentError, AgentHello, BrainHello, Demands, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec,
     VppInfo, VppState,
 };
+use tarpc::client::{Config, NewClient};
 use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
 use tracing::{debug, info, warn};
 
 use super::calls::{CALL, CallError, FULL, WAIT, flatten, transport, within};
@@ -43,8 +47,17 @@ impl From<CallError> for End {
     }
 }
 
+/// A connection on which hello was answered.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) client: AgentClient,
+    pub(super) hello: AgentHello,
+    /// Moves requests and answers. Ends with the connection, or with the last clone of the client.
+    pub(super) task: JoinHandle<()>,
+}
+
 /// Connects and says hello.
-pub(super) async fn connect(socket: &Path, instance: u64) -> Result<(AgentClient, AgentHello), End> {
+pub(super) async fn connect(socket: &Path, instance: u64, config: Config) -> Result<Connection, End> {
     let stream = match timeout(CALL, UnixStream::connect(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -58,7 +71,9 @@ pub(super) async fn connect(socket: &Path, instance: u64) -> Result<(AgentClient
         }
     };
     let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
-    let client = AgentClient::new(tarpc::client::Config::default(), transport).spawn();
+    let NewClient { client, dispatch } = AgentClient::new(config, transport);
+    // tarpc would log a line for every call that was in flight when the connection broke; the callers learn it anyhow.
+    let task = tokio::spawn(dispatch.map(drop).with_subscriber(NoSubscriber::default()));
     let brain =
         BrainHello { protocol: PROTOCOL_VERSION, version: env!("CARGO_PKG_VERSION").to_owned(), instance };
     let hello = flatten(client.hello(within(CALL), brain).await)?;
@@ -68,7 +83,7 @@ pub(super) async fn connect(socket: &Path, instance: u64) -> Result<(AgentClient
             hello.version, hello.protocol
         )));
     }
-    Ok((client, hello))
+    Ok(Connection { client, hello, task })
 }
 
 /// Keeps VPP at the newest wanted state until the connection ends.

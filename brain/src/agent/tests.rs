@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
 use maglev_protocol::codec::{ServerCodec, framing};
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::probe::{EchoSender, echo_queue};
 
 /// One call that the fake agent saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,19 @@ struct FakeAgent {
     another_writes: Arc<Mutex<bool>>,
     /// Refuses the settings while it is set.
     refusing_conf: Arc<Mutex<bool>>,
+    /// Full syncs wait while it is set.
+    syncs_held: watch::Receiver<bool>,
+    echoing: watch::Receiver<Echoing>,
+    /// Echo requests that came.
+    echoes: Arc<AtomicUsize>,
+}
+
+/// What the fake agent does with echo requests.
+#[derive(Clone)]
+pub(super) enum Echoing {
+    Answer(Result<EchoOutcome, AgentError>),
+    /// Nothing, until it is told something else.
+    Hold,
 }
 
 impl FakeAgent {
@@ -65,6 +80,8 @@ impl Agent for FakeAgent {
         wanted: Vec<VipSpec>,
         keep: Vec<VipKey>,
     ) -> Result<SyncReport, AgentError> {
+        let mut held = self.syncs_held.clone();
+        held.wait_for(|held| !held).await.unwrap();
         self.answer(Call::All { wanted: wanted.iter().map(|spec| spec.key).collect(), keep })
     }
 
@@ -97,8 +114,11 @@ impl Agent for FakeAgent {
         Err(AgentError::NoStats { reason: "test".into() })
     }
 
-    async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {
-        Err(AgentError::Echo { target: request.target, reason: "test".into() })
+    async fn icmp_echo(mut self, _: Context, _: EchoRequest) -> Result<EchoOutcome, AgentError> {
+        self.echoes.fetch_add(1, Ordering::Relaxed);
+        let echoing = self.echoing.wait_for(|echoing| matches!(echoing, Echoing::Answer(_))).await;
+        let Echoing::Answer(answer) = echoing.unwrap().clone() else { unreachable!() };
+        answer
     }
 
     async fn wait_change(mut self, _: Context, seen: u64) -> VppInfo {
@@ -115,7 +135,7 @@ fn conf() -> LbConf {
     }
 }
 
-fn connected(generation: u64) -> VppInfo {
+pub(super) fn connected(generation: u64) -> VppInfo {
     let state = VppState::Connected {
         version: "26.10".into(),
         build_date: String::new(),
@@ -148,7 +168,7 @@ fn key(last: u8) -> VipKey {
     VipKey::port([203, 0, 113, last].into(), 6, 80)
 }
 
-fn spec(last: u8, weight: u8) -> Arc<VipSpec> {
+pub(super) fn spec(last: u8, weight: u8) -> Arc<VipSpec> {
     Arc::new(VipSpec {
         key: key(last),
         encap: maglev_protocol::Encap::Gre4,
@@ -158,7 +178,7 @@ fn spec(last: u8, weight: u8) -> Arc<VipSpec> {
     })
 }
 
-fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
+pub(super) fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
     let conf = LbConfSpec {
         ip4_src_address: None,
         ip6_src_address: None,
@@ -171,7 +191,7 @@ fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
 }
 
 /// A client of a fake agent, and everything a test needs to move either.
-struct Bench {
+pub(super) struct Bench {
     directory: tempfile::TempDir,
     agent: FakeAgent,
     server: JoinHandle<()>,
@@ -179,14 +199,19 @@ struct Bench {
     wanted: watch::Sender<Arc<Wanted>>,
     events: mpsc::Receiver<AgentEvent>,
     reader: AgentReader,
+    pub(super) syncs_held: watch::Sender<bool>,
+    pub(super) echoing: watch::Sender<Echoing>,
+    pub(super) echoes: EchoSender,
     _task: JoinHandle<()>,
 }
 
 impl Bench {
-    fn start(first: Arc<Wanted>, vpp: VppInfo, protocol: u32) -> Self {
+    pub(super) fn start(first: Arc<Wanted>, vpp: VppInfo, protocol: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("agent.sock");
         let (vpp, vpp_seen) = watch::channel(vpp);
+        let (hold_syncs, syncs_held) = watch::channel(false);
+        let (echoing, echoing_seen) = watch::channel(Echoing::Hold);
         let agent = FakeAgent {
             calls: Arc::default(),
             vpp: vpp_seen,
@@ -194,12 +219,44 @@ impl Bench {
             failing: Arc::default(),
             another_writes: Arc::default(),
             refusing_conf: Arc::default(),
+            syncs_held,
+            echoing: echoing_seen,
+            echoes: Arc::default(),
         };
         let server = serve(&socket, agent.clone());
         let (wanted, wishes) = watch::channel(first);
         let (sender, events) = mpsc::channel(64);
-        let (reader, _task) = start(socket, 42, wishes, sender);
-        Self { directory, agent, server, vpp, wanted, events, reader, _task }
+        let (echoes, asks) = echo_queue();
+        let (reader, _task) = start(socket, 42, wishes, sender, asks);
+        let syncs_held = hold_syncs;
+        Self { directory, agent, server, vpp, wanted, events, reader, syncs_held, echoing, echoes, _task }
+    }
+
+    /// Ends the agent, and every connection to it.
+    pub(super) async fn stop_agent(&mut self) {
+        self.server.abort();
+        assert!((&mut self.server).await.unwrap_err().is_cancelled());
+        std::fs::remove_file(self.directory.path().join("agent.sock")).unwrap();
+    }
+
+    pub(super) fn start_agent(&mut self) {
+        self.server = serve(&self.directory.path().join("agent.sock"), self.agent.clone());
+    }
+
+    /// Makes the client sync everything.
+    pub(super) fn vpp_restarts(&self) {
+        let generation = self.vpp.borrow().generation + 1;
+        self.vpp.send_replace(connected(generation));
+    }
+
+    /// Waits until so many echo requests have come to the agent since the bench started.
+    pub(super) async fn echoes_came(&self, count: usize) {
+        let came = async {
+            while self.agent.echoes.load(Ordering::Relaxed) < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), came).await.expect("the echo requests did not come");
     }
 
     /// The next event that the predicate takes. Others are passed over.
@@ -215,7 +272,7 @@ impl Bench {
         timeout(Duration::from_secs(20), search).await.expect("the event did not come")
     }
 
-    async fn synced(&mut self) -> AgentEvent {
+    pub(super) async fn synced(&mut self) -> AgentEvent {
         self.event(|event| matches!(event, AgentEvent::Synced { .. })).await
     }
 
@@ -278,13 +335,9 @@ async fn agent_that_restarts_gets_everything_again() {
     let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
     bench.synced().await;
     bench.calls();
-    bench.server.abort();
-    assert!((&mut bench.server).await.unwrap_err().is_cancelled());
+    bench.stop_agent().await;
     bench.event(|event| matches!(event, AgentEvent::Disconnected { .. })).await;
-    let socket = bench.directory.path().join("agent.sock");
-    std::fs::remove_file(&socket).unwrap();
-    let agent = bench.agent.clone();
-    bench.server = serve(&socket, agent);
+    bench.start_agent();
     bench.synced().await;
     assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])]);
 }

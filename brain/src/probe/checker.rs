@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::connect::{First, connect};
 use super::http::{self, NotSent};
 use super::tls::Client;
-use super::{ProbeCode, ProbeOutcome};
+use super::{EchoSender, ProbeCode, ProbeOutcome, icmp};
 use crate::config::{CheckKind, HealthCheck, HttpCheck};
 
 /// What a probe found, and in words.
@@ -19,11 +19,13 @@ type Finding = (ProbeCode, String);
 pub struct Checker {
     check: HealthCheck,
     tls: Option<Client>,
+    echoes: EchoSender,
 }
 
 impl Checker {
     /// Prepares a check. The first one that verifies certificates against the system's authorities reads those.
-    pub fn new(check: HealthCheck) -> Self {
+    /// Echo requests go through `echoes`.
+    pub fn new(check: HealthCheck, echoes: EchoSender) -> Self {
         let tls = match &check.kind {
             CheckKind::Tcp { tls, .. } => tls.as_ref().map(|tls| Client::new(tls, None)),
             CheckKind::Http { tls, http, .. } => {
@@ -31,42 +33,52 @@ impl Checker {
             }
             CheckKind::Icmp => None,
         };
-        Self { check, tls }
+        Self { check, tls, echoes }
     }
 
     /// Runs one probe to its end, which comes within the check's timeout.
     pub async fn probe(&self, target: IpAddr) -> ProbeOutcome {
         let started = Instant::now();
-        let (code, detail) = match self.run(target, started + self.check.timeout).await {
-            Ok(finding) | Err(finding) => finding,
+        let deadline = started + self.check.timeout;
+        let found = match &self.check.kind {
+            CheckKind::Tcp { port, .. } => self.tcp(SocketAddr::new(target, *port), deadline).await,
+            CheckKind::Http { port, http, .. } => {
+                self.http(SocketAddr::new(target, *port), http, deadline).await
+            }
+            CheckKind::Icmp => {
+                let source = self.check.source_for(target);
+                let (code, detail, round_trip) = icmp::echo(&self.echoes, target, source, deadline).await;
+                let duration = round_trip.unwrap_or_else(|| started.elapsed());
+                return ProbeOutcome { code, detail, duration };
+            }
         };
+        let (Ok((code, detail)) | Err((code, detail))) = found;
         ProbeOutcome { code, detail, duration: started.elapsed() }
     }
 
-    async fn run(&self, target: IpAddr, deadline: Instant) -> Result<Finding, Finding> {
-        let source = self.check.source_for(target);
-        match &self.check.kind {
-            CheckKind::Tcp { port, .. } => {
-                let first = if self.tls.is_some() { First::Probe } else { First::Nobody };
-                let stream = connect(SocketAddr::new(target, *port), source, first, deadline).await?;
-                let Some(tls) = &self.tls else {
-                    return Ok((ProbeCode::L4Ok, "connected".to_owned()));
-                };
-                Box::pin(tls.handshake(stream, target, deadline)).await?;
-                Ok((ProbeCode::L6Ok, "TLS handshake complete".to_owned()))
-            }
-            CheckKind::Http { port, http, .. } => {
-                let target = SocketAddr::new(target, *port);
-                let mut stream = connect(target, source, First::Probe, deadline).await?;
-                match &self.tls {
-                    Some(tls) => Box::pin(https(tls, stream, target, http, deadline)).await,
-                    None => Ok(http::request(&mut stream, target, false, http, deadline)
-                        .await
-                        .unwrap_or_else(NotSent::after_connecting)),
-                }
-            }
-            CheckKind::Icmp => Ok((ProbeCode::SockErr, "no agent".to_owned())),
+    async fn tcp(&self, target: SocketAddr, deadline: Instant) -> Result<Finding, Finding> {
+        let first = if self.tls.is_some() { First::Probe } else { First::Nobody };
+        let stream = connect(target, self.check.source_for(target.ip()), first, deadline).await?;
+        let Some(tls) = &self.tls else {
+            return Ok((ProbeCode::L4Ok, "connected".to_owned()));
+        };
+        Box::pin(tls.handshake(stream, target.ip(), deadline)).await?;
+        Ok((ProbeCode::L6Ok, "TLS handshake complete".to_owned()))
+    }
+
+    async fn http(
+        &self,
+        target: SocketAddr,
+        check: &HttpCheck,
+        deadline: Instant,
+    ) -> Result<Finding, Finding> {
+        let source = self.check.source_for(target.ip());
+        let mut stream = connect(target, source, First::Probe, deadline).await?;
+        if let Some(tls) = &self.tls {
+            return Box::pin(https(tls, stream, target, check, deadline)).await;
         }
+        let found = http::request(&mut stream, target, false, check, deadline).await;
+        Ok(found.unwrap_or_else(NotSent::after_connecting))
     }
 }
 

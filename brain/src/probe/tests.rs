@@ -25,7 +25,7 @@ fn check(kind: CheckKind) -> HealthCheck {
 }
 
 async fn probe(target: IpAddr, check: &HealthCheck) -> ProbeOutcome {
-    Checker::new(check.clone()).probe(target).await
+    Checker::new(check.clone(), echo_queue().0).probe(target).await
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::{Checker, ProbeOutcome};
+use super::super::{Checker, ProbeOutcome, echo_queue};
 use super::*;
 use crate::config::{CheckKind, HealthCheck, HttpMethod, StatusCodes};
 
@@ -37,7 +37,7 @@ fn http(port: u16) -> HealthCheck {
 }
 
 async fn probe(target: IpAddr, check: &HealthCheck) -> ProbeOutcome {
-    Checker::new(check.clone()).probe(target).await
+    Checker::new(check.clone(), echo_queue().0).probe(target).await
 }
 
 fn with(mut check: HealthCheck, change: impl FnOnce(&mut HttpCheck)) -> HealthCheck {
