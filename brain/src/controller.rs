@@ -39,8 +39,9 @@ const COMMANDS: usize = 64;
 const EVENTS: usize = 4096;
 /// Inputs that are taken at once before anything is published: a burst ends in one sync per VIP.
 const BATCH: usize = 256;
-/// How old a snapshot may be with respect to the details of probes. Changes of state are published at once.
-const SNAPSHOT_AGE: Duration = Duration::from_millis(100);
+/// How old a snapshot may be with respect to the details of probes. Changes of state are published at once. At
+/// 100 ms, copying what the last snapshot still holds took a tenth of the user-space time of 10,000 probes a second.
+const SNAPSHOT_AGE: Duration = Duration::from_millis(250);
 
 /// What the rest of the process holds of a running controller.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::probe::ProbeOutcome;
 use crate::weights::EffectiveWeights;
 
 /// The brain's state at one moment. A change of state is in the next snapshot at once; the details of probes
-/// may be up to 100 ms old. One snapshot shares with the next all that is the same, so that making one costs the
+/// may be up to 250 ms old. One snapshot shares with the next all that is the same, so that making one costs the
 /// same with ten backends and with fifty thousand.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
