@@ -16,7 +16,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use maglev_protocol::{AgentClient, AgentError};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
@@ -40,8 +40,9 @@ pub(super) async fn run(socket: PathBuf, instance: u64, mut asks: mpsc::Receiver
     while let Some(ask) = asks.recv().await {
         let reason = match open(&socket, instance).await {
             Ok(connection) => {
-                let mut service = Service { client: connection.client, answered: false, log: &mut log };
-                let reason = service.run(ask, &mut asks, connection.task).await;
+                let Connection { client, task, .. } = connection;
+                let mut service = Service { client, most: ECHOES, answered: false, log: &mut log };
+                let reason = service.run(ask, &mut asks, task).await;
                 // One that answers hello and nothing else is not to be connected to again and again at once.
                 failures = if service.answered { 0 } else { failures.saturating_add(1) };
                 reason
@@ -92,6 +93,8 @@ async fn pause(failures: u32, reason: &str, asks: &mut mpsc::Receiver<EchoAsk>) 
 /// One connection.
 struct Service<'a> {
     client: AgentClient,
+    /// Requests in flight; further ones are refused, since waiting for a place would only make their answer come too late.
+    most: usize,
     /// Whether the agent ever said anything on it.
     answered: bool,
     log: &'a mut FailureLog,
@@ -106,7 +109,10 @@ impl Service<'_> {
         mut connection: JoinHandle<()>,
     ) -> String {
         let mut in_flight = FuturesUnordered::new();
-        in_flight.push(carry(self.client.clone(), first));
+        // Not counted by tokio's budget for a task: once that is spent, each of thousands that are ready would be
+        // polled in vain again and again.
+        let carry = |client: &AgentClient, ask| unconstrained(carry(client.clone(), ask));
+        in_flight.push(carry(&self.client, first));
         loop {
             tokio::select! {
                 Some(carried) = in_flight.next() => {
@@ -116,11 +122,11 @@ impl Service<'_> {
                     }
                 }
                 ask = asks.recv() => match ask {
-                    Some(ask) if in_flight.len() < ECHOES => in_flight.push(carry(self.client.clone(), ask)),
-                    // Waiting for a place would only make the answer come too late.
+                    Some(ask) if in_flight.len() < self.most => in_flight.push(carry(&self.client, ask)),
                     Some(ask) => {
                         let failure = EchoFailure::TooMany(format!(
-                            "too many echo requests are in flight: at most {ECHOES} may be"
+                            "too many echo requests are in flight: at most {} may be",
+                            self.most
                         ));
                         self.log.tell(&failure, Instant::now());
                         drop(ask.answer.send(Err(failure)));

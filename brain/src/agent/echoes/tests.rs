@@ -1,11 +1,15 @@
 use std::net::IpAddr;
 
-use maglev_protocol::{EchoOutcome, EchoRequest, PROTOCOL_VERSION};
+use futures::FutureExt;
+use maglev_protocol::{AgentRequest, AgentResponse, EchoOutcome, EchoRequest, PROTOCOL_VERSION};
+use tarpc::client::{Config, NewClient};
+use tarpc::transport::channel::{UnboundedChannel, unbounded};
+use tarpc::{ClientMessage, Response};
 use tokio::time::timeout;
 
 use super::*;
 use crate::agent::tests::{Bench, Echoing, connected, spec, wanted};
-use crate::probe::EchoSender;
+use crate::probe::{EchoSender, echo_queue};
 
 type Answer = Result<EchoOutcome, EchoFailure>;
 
@@ -92,10 +96,8 @@ async fn sync_under_way_delays_no_echo_and_echoes_delay_no_sync() {
     bench.vpp_restarts();
     assert_eq!(ask(&bench.echoes).await, Ok(REPLY));
     bench.echoing.send_replace(Echoing::Hold);
-    let probes = ask_many(&bench.echoes, ECHOES);
-    bench.echoes_came(1 + ECHOES).await;
-    let refused = ask(&bench.echoes).await.unwrap_err();
-    assert!(matches!(refused, EchoFailure::TooMany(_)), "one more than may be in flight: {refused}");
+    let probes = ask_many(&bench.echoes, 2000);
+    bench.echoes_came(1 + 2000).await;
     bench.syncs_held.send_replace(false);
     bench.synced().await;
     say(&bench, Ok(REPLY));
@@ -162,4 +164,42 @@ async fn each_kind_of_failure_is_logged_once_in_a_while() {
     assert_eq!(log.due(&EchoFailure::TooMany("c".into()), start + QUIET / 2), None);
     assert_eq!(log.due(&many, start + QUIET), Some(2), "with the number of those that were not");
     assert_eq!(log.due(&many, start + QUIET), None);
+}
+
+type AgentsEnd = UnboundedChannel<ClientMessage<AgentRequest>, Response<AgentResponse>>;
+
+/// A service of two requests at once, over a transport without sockets, which a paused clock needs.
+fn service(log: &mut FailureLog) -> (Service<'_>, JoinHandle<()>, AgentsEnd) {
+    let (transport, agent) = unbounded();
+    let NewClient { client, dispatch } = AgentClient::new(Config::default(), transport);
+    let task = tokio::spawn(dispatch.map(drop));
+    (Service { client, most: 2, answered: false, log }, task, agent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_to_an_agent_that_hangs_end_at_their_deadline_and_too_many_at_once() {
+    let mut log = FailureLog::default();
+    let (mut service, task, agent) = service(&mut log);
+    let (echoes, mut asks) = echo_queue();
+    let start = Instant::now();
+    let timed = || async {
+        let answer = ask(&echoes).await;
+        (answer, start.elapsed().as_secs())
+    };
+    let (first, second, third) = (timed(), timed(), timed());
+    let asking = async {
+        let ended = tokio::join!(first, second, third);
+        drop(agent);
+        ended
+    };
+    let serving = async {
+        let first = asks.recv().await.unwrap();
+        service.run(first, &mut asks, task).await
+    };
+    let (reason, (first, second, third)) = tokio::join!(serving, asking);
+    assert_eq!((&first, &second), (&(Err(EchoFailure::Silent), 60), &(Err(EchoFailure::Silent), 60)));
+    let too_many = EchoFailure::TooMany("too many echo requests are in flight: at most 2 may be".into());
+    assert_eq!(third, (Err(too_many), 0));
+    assert_eq!(reason, "the agent closed the connection");
+    assert!(!service.answered, "so that it is not connected to again at once");
 }
