@@ -4,7 +4,7 @@
 //! VPP has stays. Only the newest wanted state counts: while a sync is under way, any number of changes
 //! end in one sync per VIP. After a reconnect, and whenever VPP comes or goes, everything is synced anew.
 //!
-//! A second task, which ends with the first, takes echo requests to the agent: see [`echoes`].
+//! A second task, which ends with the first, takes echo requests to the agent: see `echoes`.
 
 mod calls;
 mod echoes;

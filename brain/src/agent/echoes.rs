@@ -1,8 +1,8 @@
 //! Takes echo requests to the agent, over a connection of their own.
 //!
 //! The agent reads no more than so many requests in a second from a connection, and tarpc has so many in flight and
-//! no more: on a connection shared with them, a sync would wait behind thousands of echo requests. So that no sync does, and
-//! no echo request behind a sync, they have nothing in common.
+//! no more: on a connection shared with them, a sync would wait behind thousands of echo requests. So that no sync
+//! does, and no echo request behind a sync, they have nothing in common.
 //!
 //! One task, for as long as the process; it connects when there is something to ask. It may be aborted at any point:
 //! whoever waits for an answer then learns that none will come.
@@ -93,7 +93,7 @@ async fn pause(failures: u32, reason: &str, asks: &mut mpsc::Receiver<EchoAsk>) 
 /// One connection.
 struct Service<'a> {
     client: AgentClient,
-    /// Requests in flight; further ones are refused, since waiting for a place would only make their answer come too late.
+    /// Requests in flight. Further ones are refused: waiting for a place would only make their answer come too late.
     most: usize,
     /// Whether the agent ever said anything on it.
     answered: bool,

@@ -16,7 +16,7 @@ use super::ProbeCode;
 /// state. They wait only while there is no connection yet or this process lags: it is as many as the agent has in
 /// flight, 8,192 of each address family.
 pub const ECHOES: usize = 16_384;
-/// Payload in bytes. With ICMP's header it makes the 64 bytes that `ping` sends, which is what firewalls are tried with.
+/// Payload in bytes. With ICMP's header it makes the 64 bytes that `ping` sends: what firewalls are tried with.
 const SIZE: u16 = 56;
 const _: () = assert!(MIN_ECHO_SIZE <= SIZE && SIZE <= MAX_ECHO_SIZE);
 /// The part of a probe's time that is kept for the way to the agent and back, and the longest that this may be: when
