@@ -16,6 +16,9 @@ use crate::usage::{CpuTime, Memory, load_average};
 /// Until every backend has been checked some times, and both programs have found their pace.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(8);
 
+/// Part of the checks that shall be made. One every second is due from each backend, give or take jitter.
+const ENOUGH: f64 = 0.97;
+
 /// What all measurements share.
 pub(crate) struct Bench {
     pub(crate) cores: Cores,
@@ -98,7 +101,11 @@ impl fmt::Display for Row {
         write!(out, "{micros:>8.1} us{:>6.1} us{:>6.1} us", micros * self.user, micros * (1.0 - self.user))?;
         write!(out, "{:>5.1} %{:>8.1} us", self.of_a_core * 100.0, self.server_micros)?;
         write!(out, "{:>7.1} MiB{:>9.1} MiB", memory.resident / MIB, memory.proportional / MIB)?;
-        write!(out, "{:>7}", self.load)
+        write!(out, "{:>7}", self.load)?;
+        if self.checks_per_second < f64::from(self.backends) * ENOUGH {
+            write!(out, "  too few checks: disturbed")?;
+        }
+        Ok(())
     }
 }
 
