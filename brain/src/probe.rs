@@ -6,7 +6,6 @@
 mod checker;
 mod connect;
 mod http;
-#[allow(dead_code)] // Until the controller hands the queue to the probers.
 mod icmp;
 mod outcome;
 pub mod prober;
