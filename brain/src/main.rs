@@ -10,10 +10,11 @@ use anyhow::Context;
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_brain::config::{self, Loaded};
+use maglev_brain::controller::{self, Controller};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
-use maglev_brain::{controller, netns, open_files};
+use maglev_brain::{netns, open_files};
 use tokio::runtime::{Builder, Handle};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -120,25 +121,22 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         .thread_name("services")
         .enable_all()
         .build()?;
-    let checks = Builder::new_current_thread().enable_all().build()?;
-    let result = checks.block_on(run(arguments, loaded, services.handle()));
+    let result = controller::runtime()?.block_on(run(arguments, loaded, services.handle()));
     services.shutdown_background();
     result
 }
 
+/// The controller itself, and the start and end of all else. The process ends when the controller does, which
+/// `operators` decides.
 async fn run(arguments: Arguments, loaded: Loaded, services: &Handle) -> anyhow::Result<()> {
-    // Before anything else, so that a signal during the start ends it in the same way.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut listeners = Vec::new();
-    for address in arguments.grpc {
-        listeners.push(services.spawn(Listener::bind(address)).await.context("a task panicked")??);
-    }
+    let (stop, stopped) = watch::channel(false);
+    let bound = services.spawn(bind(arguments.grpc)).await.context("a task panicked")?;
+    let (signals, listeners) = bound?;
     let instance = fastrand::u64(..);
     let (frontends, backends) = (loaded.config.frontends.len(), loaded.config.backends.len());
     info!(
         version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), frontends, backends, "started"
     );
-    let (stop, stopped) = watch::channel(false);
     let (handle, controller) = controller::start(
         Arc::new(loaded.config),
         arguments.agent,
@@ -146,20 +144,44 @@ async fn run(arguments: Arguments, loaded: Loaded, services: &Handle) -> anyhow:
         services,
         until(stopped.clone()),
     );
+    let operators = services.spawn(serve_operators(handle, signals, listeners, stop));
+    controller.await;
+    operators.await.context("a task panicked")?
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Listens, and before that to signals, so that one during the start ends it in the same way.
+async fn bind(addresses: Vec<ListenAddress>) -> anyhow::Result<(Signals, Vec<Listener>)> {
+    let signals =
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(Listener::bind(address).await?);
+    }
+    Ok((signals, listeners))
+}
+
+/// Serves until a signal comes or something fails, then stops everything.
+async fn serve_operators(
+    handle: Controller,
+    mut signals: Signals,
+    listeners: Vec<Listener>,
+    stop: watch::Sender<bool>,
+) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(async {
-        controller.await;
-        Ok(())
-    });
     for listener in listeners {
         info!(address = %listener.address(), "serving gRPC");
         let service = Service::new(handle.snapshots.clone(), handle.reader.clone());
-        tasks.spawn_on(serve(listener, service, until(stopped.clone())), services);
+        tasks.spawn(serve(listener, service, until(stop.subscribe())));
     }
     let mut result = Ok(());
     tokio::select! {
-        _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
-        _ = interrupt.recv() => info!("interrupted; VPP keeps what it has"),
+        _ = signals.terminate.recv() => info!("terminated; VPP keeps what it has"),
+        _ = signals.interrupt.recv() => info!("interrupted; VPP keeps what it has"),
         Some(ended) = tasks.join_next() => result = ended.context("a task panicked").and_then(|ended| Ok(ended?)),
     }
     stop.send_replace(true);

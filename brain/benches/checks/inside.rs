@@ -1,8 +1,8 @@
 //! What only the brain itself can tell: how late probes start, and how soon a change is in the snapshot.
 //!
 //! The controller runs as in the brain's process, on a thread of its own that stays on the measured core, and writes
-//! the same log. Whether a change can be seen is judged twice: by a task of that thread, which comes after all that
-//! stood in its queue already, and by another thread, which has to be woken and shares a core with the servers.
+//! the same log. A change is timed twice: when the snapshot was made that has it, and when another thread saw that,
+//! which has to be woken and shares a core with the servers.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -44,27 +44,27 @@ pub(crate) fn measure(bench: &mut Bench, backends: u32) {
     let (core, handle) = (bench.cores.measured, services.handle().clone());
     let checks = std::thread::spawn(move || {
         Cores::stay_on(core);
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = controller::runtime().unwrap();
         runtime.block_on(async {
             let shutdown = async { drop(stopped.await) };
             let (controller, until_shutdown) = controller::start(config, agent, 1, &handle, shutdown);
-            let same_thread = Reader::start(&Handle::current(), &controller.snapshots);
-            started.send((controller.snapshots, same_thread)).unwrap();
+            started.send(controller.snapshots).unwrap();
             until_shutdown.await;
         });
     });
-    let (snapshots, same_thread) = running.recv().unwrap();
-    let other_thread = Reader::start(services.handle(), &snapshots);
+    let snapshots = running.recv().unwrap();
+    let reader = Reader::start(services.handle(), &snapshots);
     services.block_on(async {
         sleep(WARM_UP).await;
         let end = Instant::now() + bench.duration;
         let lateness = services.spawn(lateness(snapshots, end)).await.unwrap();
-        make_ill(bench, backends, [&same_thread, &other_thread]).await;
+        make_ill(bench, backends, &reader).await;
         println!("\nwithin the brain, {backends} backends checked once a second; load {}", load_average());
         println!("{:<58}{:>9}{:>11}{:>11}{:>11}", "", "number", "p50", "p99", "max");
         print("a probe's start after its due time", lateness);
-        print("the snapshot after the last failure: in the same thread", same_thread.end().await);
-        print("... and in another thread", other_thread.end().await);
+        let (made, seen) = reader.end().await.into_iter().map(|[made, seen]| (made, seen)).unzip();
+        print("the new state in the snapshot after the last failing probe", made);
+        print("... and seen by another thread", seen);
     });
     stop.send(()).unwrap();
     checks.join().unwrap();
@@ -74,15 +74,13 @@ pub(crate) fn measure(bench: &mut Bench, backends: u32) {
 type Snapshots = watch::Receiver<Arc<Snapshot>>;
 
 /// Makes groups of backends ill and well again, one after the other.
-async fn make_ill(bench: &mut Bench, backends: u32, readers: [&Reader; 2]) {
+async fn make_ill(bench: &mut Bench, backends: u32, reader: &Reader) {
     let groups = u32::try_from(bench.duration.as_nanos().div_ceil(EVERY.as_nanos())).unwrap();
     for first in 0..groups {
         // Spread over the frontends, and others each time.
         let group: Vec<_> = (first..backends).step_by((backends / ILL).max(1) as usize).collect();
         for backend in &group {
-            for reader in readers {
-                reader.falling.send(format!("s{backend}").into()).unwrap();
-            }
+            reader.falling.send(format!("s{backend}").into()).unwrap();
             bench.servers.set_sick(address(*backend), true);
         }
         sleep(EVERY).await;
@@ -96,7 +94,7 @@ async fn make_ill(bench: &mut Bench, backends: u32, readers: [&Reader; 2]) {
 struct Reader {
     /// Those that are about to.
     falling: mpsc::UnboundedSender<Arc<str>>,
-    task: JoinHandle<Vec<Duration>>,
+    task: JoinHandle<Vec<[Duration; 2]>>,
 }
 
 impl Reader {
@@ -105,7 +103,7 @@ impl Reader {
         Self { falling, task: runtime.spawn(changes(snapshots.clone(), announced)) }
     }
 
-    async fn end(self) -> Vec<Duration> {
+    async fn end(self) -> Vec<[Duration; 2]> {
         drop(self.falling);
         self.task.await.unwrap()
     }
@@ -131,11 +129,12 @@ async fn lateness(snapshots: Snapshots, end: Instant) -> Vec<Duration> {
     all
 }
 
-/// How long after the probe that ended it each announced backend's fall was in a snapshot that a reader had.
+/// How long after the probe that ended it each announced backend's fall was in a snapshot, and how long until that
+/// was seen here.
 async fn changes(
     mut snapshots: Snapshots,
     mut announced: mpsc::UnboundedReceiver<Arc<str>>,
-) -> Vec<Duration> {
+) -> Vec<[Duration; 2]> {
     let (mut falling, mut all): (Vec<Arc<str>>, _) = (Vec::new(), Vec::new());
     loop {
         tokio::select! {
@@ -155,7 +154,7 @@ async fn changes(
             let view = &snapshot.backends[name];
             let down = view.health.state() == State::Down;
             if let Some(probe) = view.last_probe.as_ref().filter(|_| down) {
-                all.push(now.saturating_duration_since(probe.ended));
+                all.push([snapshot.made, now].map(|then| then.saturating_duration_since(probe.ended)));
             }
             !down
         });

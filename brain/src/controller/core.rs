@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use imbl::{OrdMap, OrdSet};
 use maglev_protocol::{SyncReport, VipKey, VipSpec};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 pub use command::{Command, CommandError};
@@ -120,8 +121,9 @@ impl Core {
     }
 
     /// What readers shall see now.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self, made: Instant) -> Snapshot {
         Snapshot {
+            made,
             config: Arc::clone(&self.config),
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),

@@ -18,6 +18,8 @@ use crate::weights::EffectiveWeights;
 /// same with ten backends and with fifty thousand.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// When it was made.
+    pub made: Instant,
     /// The configuration that the rest belongs to.
     pub config: Arc<Config>,
     /// Frontends by name.

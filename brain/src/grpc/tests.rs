@@ -48,12 +48,12 @@ fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
 #[test]
 fn frontend_shows_weights_of_every_pool() {
     let mut core = core();
-    let before = view::frontend(&core.snapshot(), "shop").unwrap();
+    let before = view::frontend(&core.snapshot(tokio::time::Instant::now()), "shop").unwrap();
     assert_eq!(before.sync(), SyncState::HeldBack);
     assert_eq!(before.state(), FrontendState::Up, "the fallback's static backend serves meanwhile");
     probe(&mut core, "b1", ProbeCode::L7Ok, "HTTP 200");
     probe(&mut core, "b2", ProbeCode::L7Sts, "HTTP 503");
-    let shop = view::frontend(&core.snapshot(), "shop").unwrap();
+    let shop = view::frontend(&core.snapshot(tokio::time::Instant::now()), "shop").unwrap();
     assert_eq!((shop.address.as_str(), shop.protocol.as_str(), shop.port), ("203.0.113.10", "tcp", 443));
     assert_eq!((shop.active_pool.as_str(), shop.sync()), ("primary", SyncState::Pending));
     let rows = shop.pools.iter().flat_map(|pool| &pool.backends);
@@ -65,14 +65,14 @@ fn frontend_shows_weights_of_every_pool() {
         .collect();
     let expected = [("b1", "up", (50, 50, 1)), ("b2", "down", (100, 0, 0)), ("b3", "up", (100, 0, 0))];
     assert_eq!(rows, expected);
-    assert_eq!(view::frontend(&core.snapshot(), "nope"), None);
+    assert_eq!(view::frontend(&core.snapshot(tokio::time::Instant::now()), "nope"), None);
 }
 
 #[test]
 fn backend_shows_its_history() {
     let mut core = core();
     probe(&mut core, "b1", ProbeCode::L4Con, "connection refused");
-    let backend = view::backend(&core.snapshot(), "b1").unwrap();
+    let backend = view::backend(&core.snapshot(tokio::time::Instant::now()), "b1").unwrap();
     assert_eq!(backend.state(), BackendState::Down);
     assert_eq!(backend.frontends, ["shop"]);
     let last = backend.last_probe.unwrap();
@@ -81,21 +81,21 @@ fn backend_shows_its_history() {
     assert_eq!((transition.from(), transition.to()), (BackendState::Unknown, BackendState::Down));
     assert_eq!(transition.cause, "L4CON: connection refused");
     assert_eq!(transition.at_unix_ms, 2_000_000);
-    let fixed = view::backend(&core.snapshot(), "b3").unwrap();
+    let fixed = view::backend(&core.snapshot(tokio::time::Instant::now()), "b3").unwrap();
     assert_eq!((fixed.state(), fixed.frontends.len()), (BackendState::Up, 2));
 }
 
 #[test]
 fn vpp_info_tells_who_is_away() {
     let mut core = core();
-    let info = view::vpp_info(&core.snapshot());
+    let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
     assert_eq!(info.agent.unwrap().reason, "not connected yet");
     core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), at(3000));
     let gone = VppState::Disconnected { reason: "no such file".into() };
     let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };
     core.handle(Input::Agent(AgentEvent::Vpp(vpp)), at(3000));
-    let info = view::vpp_info(&core.snapshot());
+    let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("disconnected", "no such file"));
     let state = VppState::Connected {
         version: "26.10".into(),
@@ -107,7 +107,7 @@ fn vpp_info_tells_who_is_away() {
     };
     let vpp = maglev_protocol::VppInfo { generation: 2, state };
     core.handle(Input::Agent(AgentEvent::Vpp(vpp)), at(3000));
-    let info = view::vpp_info(&core.snapshot());
+    let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
     assert_eq!((info.state.as_str(), info.pid), ("connected", 7));
     assert_eq!((info.boot_time_unix_ms, info.connected_unix_ms), (2_500_000, 2_900_000));
     assert_eq!(info.agent.unwrap().version, "0.1.0");
@@ -137,7 +137,7 @@ fn lb_state_is_sorted_by_frontend_and_names_what_it_knows() {
         vip(VipKey::port([203, 0, 113, 10].into(), 6, 443), vec![server(1, 1, 341), server(9, 2, 683)]),
         vip(VipKey::all_ports([203, 0, 113, 11].into()), vec![]),
     ];
-    let state = view::lb_state(&core().snapshot(), &LbState { conf, vips });
+    let state = view::lb_state(&core().snapshot(tokio::time::Instant::now()), &LbState { conf, vips });
     let vips: Vec<_> =
         state.vips.iter().map(|vip| (vip.frontend.as_str(), vip.protocol.as_str(), vip.port)).collect();
     assert_eq!(vips, [("any", "any", 0), ("shop", "tcp", 443), ("", "udp", 53)]);
