@@ -1,5 +1,6 @@
 //! The workspace's programs, built if they are not there yet.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -34,6 +35,15 @@ fn build() -> anyhow::Result<PathBuf> {
         return Ok(directory.to_owned());
     };
     let mut command = Command::new(cargo);
+    // What cargo tells of the test's package would look like another environment to build scripts, and make
+    // them and all that depends on them be built again, here and by the next run of the tests.
+    let package = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| package(name)) {
+        command.env_remove(name);
+    }
     command.args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
     command.arg("--manifest-path").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"));
     command.arg("--target-dir").arg(directory.parent().context("no target directory")?);
