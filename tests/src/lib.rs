@@ -2,8 +2,11 @@
 //! the VIP, and a guard that leaves nothing behind.
 
 pub mod binaries;
+pub mod certificates;
 pub mod guard;
+pub mod hostile;
 pub mod maglevc;
+pub mod nginx;
 pub mod stack;
 pub mod traffic;
 pub mod wait;

@@ -74,6 +74,17 @@ impl Stack {
         Ok(stack)
     }
 
+    /// A directory and a guard for processes that need no VPP but the simulator; none is started, and the
+    /// configuration is still to be [written](Self::configure).
+    pub fn empty() -> anyhow::Result<Self> {
+        Self::prepare(None)
+    }
+
+    /// Writes the configuration with which the brain starts the next time.
+    pub fn configure(&self, configuration: &str) -> anyhow::Result<()> {
+        std::fs::write(self.config(), configuration).context("cannot write the configuration")
+    }
+
     /// A directory with a configuration and a guard, but no processes yet.
     fn prepare(given: Option<PathBuf>) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("maglev-").tempdir()?.keep();
@@ -202,6 +213,16 @@ impl Stack {
         maglevc::json(&self.brain_socket(), &words).await
     }
 
+    /// Every backend as the brain shows it, by its name.
+    pub async fn backends(&self) -> anyhow::Result<BTreeMap<String, Value>> {
+        let mut listed = self.show(&["backends"]).await?;
+        let Some(Value::Array(backends)) = listed.get_mut("backends").map(Value::take) else {
+            bail!("no backends in {listed}");
+        };
+        let named = |backend: Value| Some((backend["name"].as_str()?.to_owned(), backend));
+        Ok(backends.into_iter().filter_map(named).collect())
+    }
+
     /// Buckets that VPP gives each backend; those without any are left out.
     pub async fn buckets(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         let state = self.show(&["vpp", "lb", "state"]).await?;
@@ -249,7 +270,7 @@ impl Stack {
     }
 
     /// An error together with the last lines of every log.
-    fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
+    pub fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         let tail = |name: &String| {
             let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
             let lines: Vec<_> = text.lines().collect();
@@ -294,7 +315,8 @@ impl Stack {
         Ok(command)
     }
 
-    fn spawn(&mut self, name: &str, mut command: Command) -> anyhow::Result<()> {
+    /// Starts a process, whose output goes to its [log](Self::log).
+    pub fn spawn(&mut self, name: &str, mut command: Command) -> anyhow::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(self.log(name))?;
         let process = command
             .stdin(Stdio::null())
@@ -318,8 +340,8 @@ fn lock_vpp(run_dir: &Path) -> anyhow::Result<File> {
     Ok(directory)
 }
 
-/// A port that is free on every address of this machine.
-fn free_port() -> anyhow::Result<u16> {
+/// A port that is free on every IPv4 address of this machine.
+pub fn free_port() -> anyhow::Result<u16> {
     // Below the range from which the system takes ports for clients, which would come in between.
     for _ in 0..1000 {
         let port = fastrand::u16(15_000..30_000);
