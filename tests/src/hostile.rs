@@ -1,9 +1,138 @@
 //! Servers that mean harm, or are broken.
+//!
+//! One task for each listener, and one for each connection, which belongs to the listener's. Dropping a [`Server`]
+//! aborts them all, which closes every socket.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+
+use crate::certificates::Identity;
+
+/// Connections that wait to be accepted. More than any test opens at once.
+const BACKLOG: u32 = 1024;
+
+/// What a server does with each connection, in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// Shakes hands, as a TLS server does; all that follows goes through TLS.
+    pub tls: bool,
+    /// Sent once the client has sent something.
+    pub first: Vec<u8>,
+    /// Sent again and again until the client is gone, unless it is empty.
+    pub again: Vec<u8>,
+    /// Time between two of those.
+    pub pause: Duration,
+    /// How the connection ends if it is not for the client to end it.
+    pub end: End,
+}
+
+/// How a server ends a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum End {
+    /// Not at all: it says no more, and waits for the client to leave.
+    #[default]
+    Hold,
+    /// In order.
+    Close,
+    /// With a reset. Not through TLS.
+    Reset,
+}
+
+/// A server that follows a script until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    _listening: JoinSet<()>,
+}
+
+impl Server {
+    /// Listens at this address.
+    pub fn start(address: SocketAddr, script: Script) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address).with_context(|| format!("cannot bind to {address}"))?;
+        let listener = socket.listen(BACKLOG)?;
+        let tls = script.tls.then(acceptor).transpose()?;
+        let script = Arc::new(script);
+        let mut listening = JoinSet::new();
+        listening.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                // Out of descriptors, for example: whoever waits will be served later.
+                let Ok((stream, _)) = listener.accept().await else {
+                    sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
+                while connections.try_join_next().is_some() {}
+                connections.spawn(serve(stream, Arc::clone(&script), tls.clone()));
+            }
+        });
+        Ok(Self { _listening: listening })
+    }
+}
+
+/// Any certificate: who meets these servers does not look at it.
+fn acceptor() -> anyhow::Result<TlsAcceptor> {
+    let identity = Identity::self_signed(&["hostile.example"])?;
+    let chain = vec![CertificateDer::from_pem_slice(identity.chain.as_bytes())?];
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn serve(mut stream: TcpStream, script: Arc<Script>, tls: Option<TlsAcceptor>) {
+    // That the client leaves is how most of these connections end.
+    let left = match tls {
+        Some(tls) => match tls.accept(stream).await {
+            Ok(mut stream) => play(&mut stream, &script).await,
+            Err(error) => Err(error),
+        },
+        None => {
+            let left = play(&mut stream, &script).await;
+            if script.end == End::Reset {
+                drop(stream.set_zero_linger());
+            }
+            left
+        }
+    };
+    drop(left);
+}
+
+async fn play(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), script: &Script) -> std::io::Result<()> {
+    let mut said = [0; 4096];
+    if stream.read(&mut said).await? == 0 {
+        return Ok(());
+    }
+    stream.write_all(&script.first).await?;
+    stream.flush().await?;
+    while !script.again.is_empty() {
+        stream.write_all(&script.again).await?;
+        stream.flush().await?;
+        if !script.pause.is_zero() {
+            sleep(script.pause).await;
+        }
+    }
+    match script.end {
+        End::Hold => while stream.read(&mut said).await? > 0 {},
+        End::Close => stream.shutdown().await?,
+        End::Reset => {}
+    }
+    Ok(())
+}
 
 /// Listens, and answers no attempt to connect: its queue of connections is full, and nobody takes any out.
 #[derive(Debug)]
@@ -14,8 +143,8 @@ pub struct Deaf {
 }
 
 impl Deaf {
-    /// Listens here.
-    pub async fn listen(address: SocketAddr) -> anyhow::Result<Self> {
+    /// Listens at this address.
+    pub async fn start(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(address).with_context(|| format!("cannot bind to {address}"))?;
         // Linux has one place more than it is told.

@@ -13,12 +13,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until `look` finds something, and says what was waited for if it never does. The error of the last
 /// look is told as well.
-pub async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> anyhow::Result<T>
+pub async fn until<T, F>(what: &str, look: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    until_every(PERIOD, what, look).await
+}
+
+/// The same for what takes long to look at.
+pub async fn until_every<T, F>(period: Duration, what: &str, mut look: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,
 {
     let end = Instant::now() + PATIENCE;
-    let mut ticks = interval(PERIOD);
+    let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

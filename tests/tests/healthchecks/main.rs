@@ -103,7 +103,7 @@ async fn nginx_is_judged_as_it_is_up_and_down_and_up_again() {
     let mut cases = Cases::new();
     cases::http_cases(&mut cases, &nginx);
     cases::tls_cases(&mut cases, &nginx);
-    let deaf = Deaf::listen(SocketAddr::new([127, 81, 1, 1].into(), cases.plain_port)).await.unwrap();
+    let deaf = Deaf::start(SocketAddr::new([127, 81, 1, 1].into(), cases.plain_port)).await.unwrap();
     cases.add(
         "deaf",
         &format!("type: tcp, port: {}, timeout: 300ms", cases.plain_port),
