@@ -18,11 +18,12 @@ use crate::{binaries, maglevc, wait};
 /// Names a directory with the sockets of a VPP that runs already, to be used instead of the simulator.
 pub const VPP_RUN_DIR: &str = "MAGLEV_VPP_RUN_DIR";
 
-/// What the agents of tests and demo may program.
+/// What the agents of tests and demo may program. 198.51.100.0/24 is for documentation (RFC 5737): nobody
+/// answers there.
 pub const POLICY: &str = "\
 vips: [127.90.0.0/16]
 servers: [127.0.0.0/8]
-ping: [127.0.0.0/8]
+ping: [127.0.0.0/8, 198.51.100.0/24]
 ";
 /// The address of the VIP.
 pub const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 90, 0, 1));
