@@ -95,6 +95,8 @@ fn acceptor() -> anyhow::Result<TlsAcceptor> {
 }
 
 async fn serve(mut stream: TcpStream, script: Arc<Script>, tls: Option<TlsAcceptor>) {
+    // A flood shall not wait for acknowledgements.
+    drop(stream.set_nodelay(true));
     // That the client leaves is how most of these connections end.
     let left = match tls {
         Some(tls) => match tls.accept(stream).await {
