@@ -66,6 +66,8 @@ pub struct Core {
     by_vip: BTreeMap<VipKey, Arc<str>>,
     agent: Arc<AgentStatus>,
     wanted: Wanted,
+    /// Backends whose newest probe could not be made.
+    unprobed: usize,
 }
 
 impl Core {
@@ -95,7 +97,7 @@ impl Core {
             sync_interval: config.lb.sync_interval,
         };
         let (frontends, by_vip) = (OrdMap::new(), BTreeMap::new());
-        let mut core = Self { config, backends, frontends, by_vip, agent, wanted };
+        let mut core = Self { config, backends, frontends, by_vip, agent, wanted, unprobed: 0 };
         for name in Arc::clone(&core.config).frontends.keys() {
             let name: Arc<str> = name.as_str().into();
             if let Some(view) = core.weigh(&name) {
@@ -150,16 +152,26 @@ impl Core {
         };
         let view = Arc::make_mut(view);
         let verdict = report.outcome.code.verdict();
-        let news = view.last_probe.as_ref().is_none_or(|last| last.outcome.code.verdict() != verdict);
-        match verdict {
-            Verdict::Failed if news => {
-                debug!(backend = %report.backend, outcome = %report.outcome, "probe failed");
+        let before = view.last_probe.as_ref().map(|last| last.outcome.code.verdict());
+        if before != Some(verdict) && verdict != Verdict::Passed {
+            debug!(backend = %report.backend, outcome = %report.outcome, "probe failed");
+        }
+        // One line for all: whatever keeps the probes of one backend from being made mostly keeps them all.
+        match (before == Some(Verdict::NotKnown), verdict == Verdict::NotKnown) {
+            (false, true) => {
+                self.unprobed += 1;
+                if self.unprobed == 1 {
+                    warn!(
+                        backend = %report.backend, outcome = %report.outcome,
+                        "some backends cannot be probed, and keep their states"
+                    );
+                }
             }
-            Verdict::NotKnown if news => {
-                warn!(
-                    backend = %report.backend, outcome = %report.outcome, state = %view.health.state(),
-                    "cannot probe; the backend keeps its state"
-                );
+            (true, false) => {
+                self.unprobed -= 1;
+                if self.unprobed == 0 {
+                    info!("all backends can be probed again");
+                }
             }
             _ => {}
         }
