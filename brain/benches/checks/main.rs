@@ -11,6 +11,7 @@ mod checkers;
 mod cores;
 mod inside;
 mod measurement;
+mod schedule;
 mod server;
 mod usage;
 
@@ -70,6 +71,8 @@ enum Part {
     Brain,
     /// The brain with more and more backends
     Scale,
+    /// The brain's own part, in simulated time, with up to 50,000 backends
+    Schedule,
     /// Within the brain: how late probes start, how soon a change is seen
     Inside,
 }
@@ -90,6 +93,9 @@ fn main() {
             grow(&arguments, &mut bench).await;
         }
     });
+    if arguments.wants(Part::Schedule) {
+        schedule::measure();
+    }
     if arguments.wants(Part::Inside) {
         inside::measure(&mut bench, arguments.backends);
     }

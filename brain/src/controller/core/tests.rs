@@ -1,10 +1,14 @@
 use std::time::{Duration, UNIX_EPOCH};
 
-use maglev_protocol::{Change, StepError, TableLengthKept, VipReport, VppInfo, VppState};
+use maglev_protocol::{
+    Change, StepError, SyncReport, TableLengthKept, VipReport, VipSpec, VppInfo, VppState,
+};
 use tokio::time::Instant;
 
 use super::*;
 use crate::config::parse;
+use crate::controller::SyncStatus;
+use crate::health::State;
 
 const NOW: SystemTime = UNIX_EPOCH;
 
@@ -195,6 +199,9 @@ fn probe_that_could_not_be_made_changes_nothing() {
     let view = &core.backends["a"];
     assert_eq!((view.health.state(), view.health.counter()), (State::Up, 2));
     assert_eq!(view.last_probe.as_ref().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
+    assert_eq!(core.unprobed, 1, "once, however often");
+    probe(&mut core, "a", true);
+    assert_eq!(core.unprobed, 0);
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! What a check costs without the check: schedule, health, weights and snapshots of up to 50,000 backends.
+//!
+//! The probes pass at once, without a packet, and the time between them is simulated, so the rows show nothing but how
+//! the brain's own part grows with the number of backends.
+
+use std::time::{Duration, SystemTime};
+
+use futures::future::BoxFuture;
+use maglev_brain::config;
+use maglev_brain::controller::{Core, Input};
+use maglev_brain::probe::{Intervals, Probe, ProbeCode, ProbeOutcome, Prober};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::checkers::brain_config;
+use crate::usage::{CpuTime, load_average};
+
+const SIZES: [u32; 5] = [100, 1_000, 10_000, 20_000, 50_000];
+/// As often as the controller publishes one for the details of probes.
+const SNAPSHOTS: Duration = Duration::from_millis(250);
+/// Simulated time of each row; more for few backends, so that there is something to measure.
+const CHECKS: u32 = 500_000;
+
+struct Instantly;
+
+impl Probe for Instantly {
+    fn probe(&self) -> BoxFuture<'static, ProbeOutcome> {
+        let outcome =
+            ProbeOutcome { code: ProbeCode::L7Ok, detail: "HTTP 200".to_owned(), duration: Duration::ZERO };
+        Box::pin(std::future::ready(outcome))
+    }
+}
+
+pub(crate) fn measure() {
+    println!("\nwithout the probes themselves, in simulated time");
+    println!("backends    checks  CPU/check   load");
+    for backends in SIZES {
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(row(backends));
+    }
+}
+
+async fn row(backends: u32) {
+    let text = brain_config(80, backends);
+    let config = config::parse("schedule.yaml", &text).unwrap().config;
+    let intervals = Intervals::of(config.healthchecks.values().next().unwrap());
+    let mut core = Core::new(config.into(), "nobody.sock".into(), SystemTime::UNIX_EPOCH);
+    let (reports, mut inbox) = mpsc::channel(1024);
+    let count = backends as usize;
+    let probers: Vec<Prober> = core
+        .checked_backends()
+        .enumerate()
+        .map(|(rank, (name, .., pace))| {
+            let first = intervals.first_delay(intervals.normal, rank, count, 0.5);
+            Prober::start(name.clone(), Instantly, intervals, pace, first, reports.clone())
+        })
+        .collect();
+    let mut snapshot = core.snapshot(Instant::now());
+    let mut tick = interval(SNAPSHOTS);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = None;
+    let mut checks = 0;
+    // The first second brings every backend up.
+    while checks < CHECKS + backends {
+        tokio::select! {
+            biased;
+            _ = tick.tick() => snapshot = core.snapshot(Instant::now()),
+            report = inbox.recv() => {
+                core.handle(Input::Probe(report.unwrap()), SystemTime::UNIX_EPOCH);
+                checks += 1;
+                if checks == backends {
+                    before = Some(CpuTime::of(std::process::id()));
+                }
+            }
+        }
+    }
+    let (cpu, _) = CpuTime::of(std::process::id()).since(&before.unwrap());
+    let micros = cpu.as_secs_f64() * 1e6 / f64::from(CHECKS);
+    println!("{backends:>8}  {CHECKS:>8}  {micros:>6.2} us  {:>5}", load_average());
+    assert_eq!(snapshot.backends.len(), count);
+    drop(probers);
+}
