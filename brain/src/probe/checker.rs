@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::connect::{First, connect};
+use super::connect::{First, acknowledge, connect};
 use super::http::{self, NotSent};
 use super::tls::Client;
 use super::{EchoSender, ProbeCode, ProbeOutcome, icmp};
@@ -77,7 +77,7 @@ impl Checker {
         if let Some(tls) = &self.tls {
             return Box::pin(https(tls, stream, target, check, deadline)).await;
         }
-        let found = http::request(&mut stream, target, false, check, deadline).await;
+        let found = http::request(&mut stream, target, false, check, deadline, acknowledge).await;
         Ok(found.unwrap_or_else(NotSent::after_connecting))
     }
 }
@@ -91,6 +91,8 @@ async fn https(
     deadline: Instant,
 ) -> Result<Finding, Finding> {
     let mut stream = tls.handshake(stream, target.ip(), deadline).await?;
-    let found = http::request(&mut stream, target, true, check, deadline).await;
+    let found =
+        http::request(&mut stream, target, true, check, deadline, |stream| acknowledge(stream.get_ref().0))
+            .await;
     Ok(found.unwrap_or_else(NotSent::after_connecting))
 }

@@ -62,13 +62,15 @@ fn in_words(error: &io::Error) -> String {
     tls::fault(error).unwrap_or_else(|| connect::in_words(error))
 }
 
-/// Asks, and judges the answer. `tls` says which port is the scheme's own. The connection stays open.
+/// Asks, and judges the answer. `tls` says which port is the scheme's own. `acknowledge` is called when the answer
+/// comes in pieces, since its next may wait for that. The connection stays open.
 pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     target: SocketAddr,
     tls: bool,
     check: &HttpCheck,
     deadline: Instant,
+    acknowledge: impl Fn(&S),
 ) -> Result<(ProbeCode, String), NotSent> {
     let mut answer = Answer::new(check);
     let mut sent = false;
@@ -76,7 +78,7 @@ pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
         let rest = poll_fn(|cx| poll_send(stream, cx, target, tls, check)).await.map_err(NotSent::Failed)?;
         sent = true;
         match finish_sending(stream, &rest).await {
-            Ok(()) => Ok(poll_fn(|cx| poll_answer(stream, cx, &mut answer)).await),
+            Ok(()) => Ok(poll_fn(|cx| poll_answer(stream, cx, &mut answer, &acknowledge)).await),
             Err(error) => Ok(answer.broken(&error)),
         }
     };
@@ -117,9 +119,10 @@ fn poll_answer<S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
     answer: &mut Answer<'_>,
+    acknowledge: &impl Fn(&S),
 ) -> Poll<(ProbeCode, String)> {
     let mut scratch = SCRATCH.take();
-    let result = read_on(stream, cx, answer, &mut scratch);
+    let result = read_on(stream, cx, answer, &mut scratch, acknowledge);
     SCRATCH.set(scratch);
     result
 }
@@ -129,6 +132,7 @@ fn read_on<S: AsyncRead + Unpin>(
     cx: &mut Context<'_>,
     answer: &mut Answer<'_>,
     scratch: &mut Vec<u8>,
+    acknowledge: &impl Fn(&S),
 ) -> Poll<(ProbeCode, String)> {
     loop {
         scratch.clear();
@@ -145,6 +149,7 @@ fn read_on<S: AsyncRead + Unpin>(
         if let Some(finding) = finding {
             return Poll::Ready(finding);
         }
+        acknowledge(stream);
     }
 }
 

@@ -31,7 +31,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     check: &HttpCheck,
 ) -> Result<(ProbeCode, String), NotSent> {
     let started = Instant::now();
-    let result = request(stream, TARGET, false, check, started + TIMEOUT).await;
+    let result = request(stream, TARGET, false, check, started + TIMEOUT, |_| {}).await;
     assert!(started.elapsed() <= TIMEOUT + Duration::from_millis(1), "took {:?}", started.elapsed());
     result
 }
@@ -178,6 +178,22 @@ async fn an_end_that_tls_did_not_announce_is_an_end() {
         let mut stream = join(answer.chain(Broken(kind)), sink());
         let (found, words) = ask(&mut stream, &check(Some("good"))).await.unwrap();
         assert_eq!(found, code, "{words}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_piece_but_the_last_is_acknowledged_at_once() {
+    for (pieces, expected) in
+        [(["HTTP/1.1 200 OK\r\n\r\n", "", ""], 0), (["HTTP/1.1 2", "00 OK\r\n", "\r\n"], 2)]
+    {
+        let [first, second, third] = pieces.map(str::as_bytes);
+        let mut stream = join(first.chain(second).chain(third), sink());
+        let acknowledged = Cell::new(0);
+        let count = |_: &_| acknowledged.set(acknowledged.get() + 1);
+        let deadline = Instant::now() + TIMEOUT;
+        let (code, words) = request(&mut stream, TARGET, false, &check(None), deadline, count).await.unwrap();
+        assert_eq!(code, ProbeCode::L7Ok, "{words}");
+        assert_eq!(acknowledged.get(), expected);
     }
 }
 
