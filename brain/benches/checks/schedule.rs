@@ -3,6 +3,7 @@
 //! The probes pass at once, without a packet, and the time between them is simulated, so the rows show nothing but how
 //! the brain's own part grows with the number of backends.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
@@ -53,7 +54,7 @@ async fn row(backends: u32) {
         .enumerate()
         .map(|(rank, (name, .., pace))| {
             let first = intervals.first_delay(intervals.normal, rank, count, 0.5);
-            Prober::start(name.clone(), Instantly, intervals, pace, first, reports.clone())
+            Prober::start(Arc::clone(name), Instantly, intervals, pace, first, reports.clone())
         })
         .collect();
     let mut snapshot = core.snapshot(Instant::now());
