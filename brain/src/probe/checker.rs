@@ -57,8 +57,7 @@ impl Checker {
     }
 
     async fn tcp(&self, target: SocketAddr, deadline: Instant) -> Result<Finding, Finding> {
-        let first = if self.tls.is_some() { First::Probe } else { First::Nobody };
-        let stream = connect(target, self.check.source_for(target.ip()), first, deadline).await?;
+        let stream = connect(target, self.check.source_for(target.ip()), First::Nobody, deadline).await?;
         let Some(tls) = &self.tls else {
             return Ok((ProbeCode::L4Ok, "connected".to_owned()));
         };
@@ -73,10 +72,12 @@ impl Checker {
         deadline: Instant,
     ) -> Result<Finding, Finding> {
         let source = self.check.source_for(target.ip());
-        let mut stream = connect(target, source, First::Probe, deadline).await?;
         if let Some(tls) = &self.tls {
+            // A handshake of several flights gains nothing from one packet less.
+            let stream = connect(target, source, First::Nobody, deadline).await?;
             return Box::pin(https(tls, stream, target, check, deadline)).await;
         }
+        let mut stream = connect(target, source, First::Probe, deadline).await?;
         let found = http::request(&mut stream, target, false, check, deadline, acknowledge).await;
         Ok(found.unwrap_or_else(NotSent::after_connecting))
     }

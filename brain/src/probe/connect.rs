@@ -12,7 +12,7 @@ use super::ProbeCode;
 /// Who speaks first on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum First {
-    /// Nobody is waited for: to be connected is all.
+    /// Nobody at once: to be connected is all, or a handshake of several flights follows.
     Nobody,
     /// The probe. Its handshake then ends with the packet that carries its first words, instead of one more:
     /// a tenth of the CPU time of a whole probe.
