@@ -34,6 +34,11 @@ fn at(state: State) -> Health {
     health
 }
 
+fn no_verdict() -> Input {
+    let detail = "no socket for the probe".into();
+    Input::Probe(ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO })
+}
+
 /// What an input does: nothing, an error, or a new state with its counter.
 #[derive(Debug, PartialEq)]
 enum Effect {
@@ -46,13 +51,23 @@ enum Effect {
 fn every_state_meets_every_input() {
     use Effect::{Goes, Keeps, Refuses};
     use State::{Disabled, Down, Paused, Removed, Unknown, Up};
-    let inputs = [pass(), fail(), Input::Pause, Input::Resume, Input::Disable, Input::Enable, Input::Remove];
+    let inputs = [
+        pass(),
+        fail(),
+        no_verdict(),
+        Input::Pause,
+        Input::Resume,
+        Input::Disable,
+        Input::Enable,
+        Input::Remove,
+    ];
     let table = [
         (
             Unknown,
             [
                 Goes(Up, 4),
                 Goes(Down, 0),
+                Keeps(1),
                 Goes(Paused, 0),
                 Keeps(1),
                 Goes(Disabled, 0),
@@ -60,17 +75,50 @@ fn every_state_meets_every_input() {
                 Goes(Removed, 0),
             ],
         ),
-        (Up, [Keeps(4), Keeps(3), Goes(Paused, 0), Keeps(4), Goes(Disabled, 0), Keeps(4), Goes(Removed, 0)]),
+        (
+            Up,
+            [
+                Keeps(4),
+                Keeps(3),
+                Keeps(4),
+                Goes(Paused, 0),
+                Keeps(4),
+                Goes(Disabled, 0),
+                Keeps(4),
+                Goes(Removed, 0),
+            ],
+        ),
         (
             Down,
-            [Keeps(1), Keeps(0), Goes(Paused, 0), Keeps(0), Goes(Disabled, 0), Keeps(0), Goes(Removed, 0)],
+            [
+                Keeps(1),
+                Keeps(0),
+                Keeps(0),
+                Goes(Paused, 0),
+                Keeps(0),
+                Goes(Disabled, 0),
+                Keeps(0),
+                Goes(Removed, 0),
+            ],
         ),
         (
             Paused,
-            [Keeps(0), Keeps(0), Keeps(0), Goes(Unknown, 1), Goes(Disabled, 0), Refuses, Goes(Removed, 0)],
+            [
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Goes(Unknown, 1),
+                Goes(Disabled, 0),
+                Refuses,
+                Goes(Removed, 0),
+            ],
         ),
-        (Disabled, [Keeps(0), Keeps(0), Refuses, Refuses, Keeps(0), Goes(Unknown, 1), Goes(Removed, 0)]),
-        (Removed, [Keeps(0), Keeps(0), Refuses, Refuses, Refuses, Refuses, Keeps(0)]),
+        (
+            Disabled,
+            [Keeps(0), Keeps(0), Keeps(0), Refuses, Refuses, Keeps(0), Goes(Unknown, 1), Goes(Removed, 0)],
+        ),
+        (Removed, [Keeps(0), Keeps(0), Keeps(0), Refuses, Refuses, Refuses, Refuses, Keeps(0)]),
     ];
     for (state, effects) in table {
         for (input, expected) in inputs.iter().zip(effects) {
@@ -92,6 +140,36 @@ fn every_state_meets_every_input() {
             assert_eq!(effect, expected, "{state} meets {input:?}");
         }
     }
+}
+
+/// The guide's worked example is what the machine does.
+#[test]
+fn worked_example_is_right() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/healthchecks.md");
+    let guide = std::fs::read_to_string(path).unwrap();
+    let (_, section) = guide.split_once("| probe | counter | state | next probe after |").unwrap();
+    let rows = section.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut health = Health::new(2, 3, 5);
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        match cells[1] {
+            "" => None,
+            "L7OK" => health.handle(pass(), NOW).unwrap(),
+            _ => health.handle(fail(), NOW).unwrap(),
+        };
+        let pace = match health.pace() {
+            Pace::Normal => "`interval`",
+            Pace::Fast => "`fast-interval`",
+            Pace::Down => "`down-interval`",
+            Pace::Stopped => "",
+        };
+        let state = cells[3].trim_start_matches("**").split([':', '*']).next().unwrap();
+        let shown = (cells[2].parse().unwrap(), state, cells[4]);
+        assert_eq!(shown, (health.counter(), health.state().word(), pace), "{row}");
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
 }
 
 #[test]
@@ -158,6 +236,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         5 => Just(pass()),
         5 => Just(fail()),
+        1 => Just(no_verdict()),
         1 => Just(Input::Pause),
         1 => Just(Input::Resume),
         1 => Just(Input::Disable),

@@ -68,6 +68,22 @@ pub enum ProbeCode {
 }
 
 impl ProbeCode {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Static,
+        Self::L4Ok,
+        Self::L4Tout,
+        Self::L4Con,
+        Self::L6Ok,
+        Self::L6Tout,
+        Self::L6Rsp,
+        Self::L7Ok,
+        Self::L7Tout,
+        Self::L7Rsp,
+        Self::L7Sts,
+        Self::SockErr,
+    ];
+
     /// What this says of the backend.
     pub fn verdict(self) -> Verdict {
         match self {

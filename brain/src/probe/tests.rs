@@ -61,3 +61,19 @@ async fn source_that_is_not_ours_is_named() {
     assert_eq!(outcome.code, ProbeCode::SockErr, "it says nothing of the backend");
     assert!(outcome.detail.contains("cannot probe from 192.0.2.77"), "{}", outcome.detail);
 }
+
+/// The guide's table has each code with what it says of the backend.
+#[test]
+fn every_code_is_in_the_guide() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/healthchecks.md");
+    let guide = std::fs::read_to_string(path).unwrap();
+    for code in ProbeCode::ALL {
+        let verdict = match code.verdict() {
+            Verdict::Passed => "pass",
+            Verdict::Failed => "fail",
+            Verdict::NotKnown => "**none**",
+        };
+        let row = format!("| {code} | {verdict} | ");
+        assert!(guide.contains(&row), "{row}");
+    }
+}
