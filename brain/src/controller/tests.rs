@@ -92,3 +92,36 @@ async fn details_of_probes_are_published_without_a_change_of_state() {
     .await;
     task.abort();
 }
+
+#[tokio::test]
+async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("nobody.sock");
+    let (controller, task) = start(config(port), socket, 1, &Handle::current(), std::future::pending());
+    let task = tokio::spawn(task);
+    let mut snapshots = controller.snapshots.clone();
+    let mut events = controller.operator.events();
+    wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up).await;
+    let up = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+    assert!(matches!(up, Event::Backend { transition, .. } if transition.to == State::Up));
+
+    controller.operator.command("live", Command::Pause).await.unwrap();
+    let paused = Arc::clone(&snapshots.borrow());
+    assert_eq!(paused.backends["live"].health.state(), State::Paused);
+    assert_eq!(paused.frontends["www"].weights.active_pool, Some(1));
+    while timeout(Duration::from_millis(200), listener.accept()).await.is_ok() {}
+    let nothing = timeout(Duration::from_millis(400), listener.accept()).await;
+    assert!(nothing.is_err(), "twenty intervals without a connection");
+    assert_eq!(snapshots.borrow().backends["live"].health.history().count(), 2, "and nothing is forgotten");
+
+    let refused = controller.operator.command("nobody", Command::Pause).await.unwrap_err();
+    assert_eq!(refused, CommandError::NoSuchBackend("nobody".to_owned()));
+    controller.operator.command("live", Command::Resume).await.unwrap();
+    wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let ending = controller.operator.command("live", Command::Pause).await.unwrap_err();
+    assert_eq!(ending, CommandError::Ending);
+}
