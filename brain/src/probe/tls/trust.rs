@@ -55,7 +55,7 @@ fn load_system() -> Option<Arc<dyn ServerCertVerifier>> {
         let reason = loaded.errors.first().map(ToString::to_string);
         warn!(
             reason = reason.as_deref().unwrap_or("no file of certificates was found"),
-            "this machine has no certificate authorities: TLS checks without `ca-file` fail; \
+            "this machine has no certificate authorities: TLS checks without `ca-file` cannot be made; \
              install ca-certificates and restart, or set `ca-file`"
         );
         return None;
