@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
@@ -39,6 +40,9 @@ fn open(target: SocketAddr, source: Option<IpAddr>, first: First) -> Result<TcpS
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
         .map_err(|error| (ProbeCode::SockErr, format!("no socket for the probe: {}", in_words(&error))))?;
     if let Some(source) = source {
+        // The port is chosen when the target is known, and may be shared by targets; else one source would do for
+        // as many probes as there are ephemeral ports. Without it, it does for those.
+        setsockopt(&socket, IpBindAddressNoPort, &true).ok();
         socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
             (ProbeCode::SockErr, format!("cannot probe from {source}: {}", in_words(&error)))
         })?;
@@ -80,3 +84,6 @@ pub(super) fn in_words(error: &io::Error) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
+
+#[cfg(test)]
+mod tests;
