@@ -47,8 +47,14 @@ pub enum EchoOutcome {
         /// What the two mean.
         meaning: String,
     },
-    /// The kernel has no way to the target.
+    /// The agent's machine could not send it, for a reason that says nothing of the target: a packet filter, no
+    /// room, a source that is not its own.
     NotSent {
+        /// What the kernel said.
+        reason: String,
+    },
+    /// The agent's machine has no route to the target, whatever the source.
+    NoRoute {
         /// What the kernel said.
         reason: String,
     },

@@ -105,9 +105,7 @@ pub(super) async fn echo(
         Ok(EchoOutcome::Unreachable { from, meaning, .. }) => {
             (ProbeCode::L4Con, format!("{meaning}, says {from}"), None)
         }
-        Ok(EchoOutcome::NotSent { reason }) if no_route(&request, &reason) => {
-            (ProbeCode::L4Con, reason, None)
-        }
+        Ok(EchoOutcome::NoRoute { reason }) => (ProbeCode::L4Con, reason, None),
         Ok(EchoOutcome::NotSent { reason }) => (ProbeCode::SockErr, format!("not probed: {reason}"), None),
         Err(failure) => (ProbeCode::SockErr, format!("not probed: {failure}"), None),
     }
@@ -117,13 +115,6 @@ pub(super) async fn echo(
 fn wait(left: Duration) -> Duration {
     let (part, longest) = MARGIN;
     left.saturating_sub(left.mul_f64(part).min(longest)).min(MAX_ECHO_TIMEOUT)
-}
-
-/// Whether the kernel of the agent's machine has no route to the target, as opposed to having no room, or a packet
-/// filter that forbids it. The agent tells that in words only. With a source, the kernel says the same of a source that
-/// the machine does not have, which says nothing of the target.
-fn no_route(request: &EchoRequest, reason: &str) -> bool {
-    request.source.is_none() && reason.starts_with("no route to ")
 }
 
 #[cfg(test)]

@@ -211,9 +211,9 @@ impl<S: Wire> LaneLoop<S> {
                     return;
                 }
                 Sending::NoRoom => self.postpone(ticket, at),
-                Sending::Refused(reason) => {
+                Sending::Refused(outcome) => {
                     let waiter = self.shared.lock().flight.remove(&ticket);
-                    deliver(waiter.map(|waiter| (waiter, EchoOutcome::NotSent { reason })));
+                    deliver(waiter.map(|waiter| (waiter, outcome)));
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use maglev_protocol::EchoOutcome;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
@@ -169,8 +170,8 @@ pub(super) enum Sending {
     /// Wait a little, for the kernel does not tell when: it has no memory, or no place among its neighbours, which
     /// other targets may not need.
     NoRoom,
-    /// The kernel will not send it.
-    Refused(String),
+    /// The kernel will not send it, and this is what comes of the request.
+    Refused(EchoOutcome),
 }
 
 impl IcmpSocket {
@@ -208,7 +209,7 @@ impl Wire for IcmpSocket {
         }
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR) => Sending::NoRoom,
-            errno => Sending::Refused(reason(errno, &error, target, source)),
+            errno => Sending::Refused(refusal(errno, &error, target, source)),
         }
     }
 }
@@ -244,8 +245,11 @@ fn packet_info_v6(source: Ipv6Addr) -> libc::in6_pktinfo {
     libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: 0 }
 }
 
-fn reason(errno: Option<Errno>, error: &io::Error, target: IpAddr, source: Option<IpAddr>) -> String {
-    match (errno, source) {
+fn refusal(errno: Option<Errno>, error: &io::Error, target: IpAddr, source: Option<IpAddr>) -> EchoOutcome {
+    if let (Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH), None) = (errno, source) {
+        return EchoOutcome::NoRoute { reason: format!("no route to {target} ({error})") };
+    }
+    let reason = match (errno, source) {
         (Some(Errno::EINVAL | Errno::EADDRNOTAVAIL), Some(source)) => {
             format!("{source} is not an address of this machine ({error})")
         }
@@ -253,7 +257,6 @@ fn reason(errno: Option<Errno>, error: &io::Error, target: IpAddr, source: Optio
         (Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH), Some(source)) => {
             format!("no route to {target} from {source}, or that is not an address of this machine ({error})")
         }
-        (Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH), None) => format!("no route to {target} ({error})"),
         (Some(Errno::EPERM), _) => format!("a packet filter of this machine forbids it ({error})"),
         (Some(Errno::EACCES), _) => {
             format!("{target} is a broadcast address, or its route prohibits it ({error})")
@@ -261,5 +264,6 @@ fn reason(errno: Option<Errno>, error: &io::Error, target: IpAddr, source: Optio
         (Some(Errno::EMSGSIZE), _) => format!("too big for the way to {target} ({error})"),
         (Some(Errno::EADDRNOTAVAIL), None) => format!("no source address for {target} ({error})"),
         _ => format!("the kernel does not send to {target}: {error}"),
-    }
+    };
+    EchoOutcome::NotSent { reason }
 }

@@ -44,7 +44,7 @@ async fn outcomes_are_judged() {
         (None, reply.clone(), ProbeCode::L4Ok, "echo reply after 0.31 ms".to_owned()),
         (None, Ok(EchoOutcome::TimedOut), ProbeCode::L4Tout, "no echo reply in time".to_owned()),
         (None, unreachable, ProbeCode::L4Con, "host unreachable, says 10.0.9.9".to_owned()),
-        (None, not_sent(no_route), ProbeCode::L4Con, no_route.to_owned()),
+        (None, Ok(EchoOutcome::NoRoute { reason: no_route.into() }), ProbeCode::L4Con, no_route.to_owned()),
         (ours, not_sent(no_route_from), ProbeCode::SockErr, not_probed(no_route_from)),
         (None, not_sent(forbidden), ProbeCode::SockErr, not_probed(forbidden)),
         (None, not_sent(full), ProbeCode::SockErr, not_probed(full)),

@@ -79,7 +79,7 @@ impl Wire for Arc<Network> {
             return Sending::NoRoom;
         }
         if target == self::target(13) {
-            return Sending::Refused("unlucky".to_owned());
+            return Sending::Refused(EchoOutcome::NotSent { reason: "unlucky".to_owned() });
         }
         state.sent.push((target, packet.to_vec()));
         Sending::Sent
