@@ -104,7 +104,8 @@ fn summary(loaded: &Loaded) -> String {
 }
 
 fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log_level)
+    // tarpc makes a span for every call, which costs more than the call's encoding and is in no line of ours.
+    let filter = EnvFilter::try_new(format!("tarpc=warn,{}", arguments.log_level))
         .with_context(|| format!("--log-level {:?} is no level and no filter", arguments.log_level))?;
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
