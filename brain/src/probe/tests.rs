@@ -5,11 +5,24 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::config::{CheckKind, HealthCheck};
+use crate::config::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes};
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-fn check(kind: CheckKind) -> HealthCheck {
+/// A `GET` of `/` with the defaults.
+pub(super) fn get(regexp: Option<&str>) -> HttpCheck {
+    HttpCheck {
+        method: HttpMethod::Get,
+        path: "/".into(),
+        host: None,
+        headers: vec![],
+        response_codes: StatusCodes(vec![(200, 399)]),
+        response_regexp: regexp.map(|regexp| regexp.parse().unwrap()),
+    }
+}
+
+/// Once a second, with a timeout of as much.
+pub(super) fn check(kind: CheckKind) -> HealthCheck {
     let second = Duration::from_secs(1);
     HealthCheck {
         kind,
@@ -24,7 +37,7 @@ fn check(kind: CheckKind) -> HealthCheck {
     }
 }
 
-async fn probe(target: IpAddr, check: &HealthCheck) -> ProbeOutcome {
+pub(super) async fn probe(target: IpAddr, check: &HealthCheck) -> ProbeOutcome {
     Checker::new(check.clone(), echo_queue().0).probe(target).await
 }
 

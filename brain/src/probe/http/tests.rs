@@ -5,39 +5,17 @@ use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::{Checker, ProbeOutcome, echo_queue};
 use super::*;
 use crate::config::{CheckKind, HealthCheck, HttpMethod, StatusCodes};
+use crate::probe::tests::{check, get, probe};
 
 mod hostile;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn http(port: u16) -> HealthCheck {
-    let http = HttpCheck {
-        method: HttpMethod::Get,
-        path: "/health?full=1".into(),
-        host: None,
-        headers: vec![],
-        response_codes: StatusCodes(vec![(200, 399)]),
-        response_regexp: None,
-    };
-    let second = Duration::from_secs(1);
-    HealthCheck {
-        kind: CheckKind::Http { port, http, tls: None },
-        interval: second,
-        fast_interval: second,
-        down_interval: second,
-        timeout: second,
-        rise: 2,
-        fall: 3,
-        probe_ipv4_src: None,
-        probe_ipv6_src: None,
-    }
-}
-
-async fn probe(target: IpAddr, check: &HealthCheck) -> ProbeOutcome {
-    Checker::new(check.clone(), echo_queue().0).probe(target).await
+    let http = HttpCheck { path: "/health?full=1".into(), ..get(None) };
+    check(CheckKind::Http { port, http, tls: None })
 }
 
 fn with(mut check: HealthCheck, change: impl FnOnce(&mut HttpCheck)) -> HealthCheck {

@@ -1,19 +1,7 @@
 use proptest::prelude::*;
-use regex::bytes::Regex;
 
 use super::*;
-use crate::config::StatusCodes;
-
-fn check(regexp: Option<&str>) -> HttpCheck {
-    HttpCheck {
-        method: HttpMethod::Get,
-        path: "/".into(),
-        host: None,
-        headers: vec![],
-        response_codes: StatusCodes(vec![(200, 399)]),
-        response_regexp: regexp.map(|regexp| Regex::new(regexp).unwrap()),
-    }
-}
+use crate::probe::tests::get;
 
 /// Feeds the pieces until there is a verdict, and then or at the end says which. Asserts the bound on memory
 /// on the way.
@@ -46,14 +34,14 @@ fn the_status_decides() {
         ("HTTP/1.1 101 Switching Protocols\r\n\r\n", found(ProbeCode::L7Sts, "HTTP 101")),
         ("HTTP/1.1 700 Odd\r\n\r\n", found(ProbeCode::L7Sts, "HTTP 700")),
     ] {
-        assert_eq!(whole(&check(None), answer), finding, "{answer:?}");
-        assert_eq!(whole(&check(Some("sorry")), answer).0, ProbeCode::L7Sts, "{answer:?}");
+        assert_eq!(whole(&get(None), answer), finding, "{answer:?}");
+        assert_eq!(whole(&get(Some("sorry")), answer).0, ProbeCode::L7Sts, "{answer:?}");
     }
 }
 
 #[test]
 fn a_verdict_without_a_body_takes_no_memory() {
-    let check = check(None);
+    let check = get(None);
     let mut answer = Answer::new(&check);
     assert!(answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").is_some());
     assert_eq!(answer.held(), 0);
@@ -61,7 +49,7 @@ fn a_verdict_without_a_body_takes_no_memory() {
 
 #[test]
 fn the_regexp_is_searched_for_at_the_bodys_end() {
-    let check = check(Some("^good$"));
+    let check = get(Some("^good$"));
     for (answer, finding) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood", found(ProbeCode::L7Ok, "HTTP 200")),
         ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngoodness", found(ProbeCode::L7Ok, "HTTP 200")),
@@ -86,7 +74,7 @@ fn the_regexp_is_searched_for_at_the_bodys_end() {
 
 #[test]
 fn what_lies_behind_the_first_64_kib_is_not_seen() {
-    let check = check(Some("needle"));
+    let check = get(Some("needle"));
     for (position, code) in [(BODY_LIMIT - 6, ProbeCode::L7Ok), (BODY_LIMIT - 5, ProbeCode::L7Sts)] {
         for framing in ["", "Content-Length: 100000\r\n"] {
             let mut answer = format!("HTTP/1.1 200 OK\r\n{framing}\r\n").into_bytes();
@@ -102,11 +90,11 @@ fn what_lies_behind_the_first_64_kib_is_not_seen() {
 fn interim_answers_are_passed_over_up_to_a_number() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
     let answer = |count| format!("{}HTTP/1.1 200 OK\r\n\r\n", interim.repeat(count));
-    assert_eq!(whole(&check(None), answer(8)), found(ProbeCode::L7Ok, "HTTP 200"));
-    assert_eq!(whole(&check(None), answer(9)), found(ProbeCode::L7Rsp, "more than 8 interim answers"));
-    assert_eq!(whole(&check(None), interim), found(ProbeCode::L7Rsp, "closed after an interim answer"));
+    assert_eq!(whole(&get(None), answer(8)), found(ProbeCode::L7Ok, "HTTP 200"));
+    assert_eq!(whole(&get(None), answer(9)), found(ProbeCode::L7Rsp, "more than 8 interim answers"));
+    assert_eq!(whole(&get(None), interim), found(ProbeCode::L7Rsp, "closed after an interim answer"));
     let long = format!("HTTP/1.1 100 Continue\r\nX: {}\r\n\r\n", "x".repeat(10_000));
-    let finding = judged(&check(None), long.repeat(4).as_bytes().chunks(700));
+    let finding = judged(&get(None), long.repeat(4).as_bytes().chunks(700));
     assert_eq!(finding, found(ProbeCode::L7Rsp, "more than 32 KiB of headers"));
 }
 
@@ -118,18 +106,18 @@ fn heads_may_be_as_long_as_the_limit() {
     };
     let too_large = found(ProbeCode::L7Rsp, "more than 32 KiB of headers");
     for piece in [1, 1000, 1 << 20] {
-        let finding = judged(&check(None), head(HEADER_LIMIT).as_bytes().chunks(piece));
+        let finding = judged(&get(None), head(HEADER_LIMIT).as_bytes().chunks(piece));
         assert_eq!(finding, found(ProbeCode::L7Ok, "HTTP 200"));
-        let finding = judged(&check(None), head(HEADER_LIMIT + 1).as_bytes().chunks(piece));
+        let finding = judged(&get(None), head(HEADER_LIMIT + 1).as_bytes().chunks(piece));
         assert_eq!(finding, too_large);
-        let bomb = judged(&check(None), head(1 << 20).as_bytes().chunks(piece));
+        let bomb = judged(&get(None), head(1 << 20).as_bytes().chunks(piece));
         assert_eq!(bomb, too_large);
     }
 }
 
 #[test]
 fn a_head_that_comes_byte_by_byte_is_parsed_a_few_times_only() {
-    let check = check(None);
+    let check = get(None);
     let mut answer = Answer::new(&check);
     let (mut parsed, mut times) = (0, 0);
     for byte in b"HTTP/1.1 200 OK\r\nX: ".iter().chain(&[b'x'; 30_000]) {
@@ -160,10 +148,10 @@ const ANSWERS: [&str; 12] = [
 #[test]
 fn answers_closed_after_any_byte_pass_only_with_the_whole_of_what_counts() {
     for (check, answer, needed) in [
-        (check(None), ANSWERS[0], ANSWERS[0].len()),
-        (check(Some("good")), ANSWERS[2], ANSWERS[2].len()),
+        (get(None), ANSWERS[0], ANSWERS[0].len()),
+        (get(Some("good")), ANSWERS[2], ANSWERS[2].len()),
         // Up to the last chunk's size; the trailers behind it are not read.
-        (check(Some("good")), ANSWERS[6], ANSWERS[6].len() - "T: x\r\n\r\n".len()),
+        (get(Some("good")), ANSWERS[6], ANSWERS[6].len() - "T: x\r\n\r\n".len()),
     ] {
         for cut in 0..=answer.len() {
             let finding = whole(&check, answer.get(..cut).unwrap());
@@ -172,8 +160,8 @@ fn answers_closed_after_any_byte_pass_only_with_the_whole_of_what_counts() {
             assert!(code == ProbeCode::L7Ok || finding.1.starts_with("closed"), "{}", finding.1);
         }
     }
-    assert_eq!(whole(&check(None), ""), found(ProbeCode::L7Rsp, "closed without an answer"));
-    let middle = whole(&check(None), "HTTP/1.1 200 OK\r\nX");
+    assert_eq!(whole(&get(None), ""), found(ProbeCode::L7Rsp, "closed without an answer"));
+    let middle = whole(&get(None), "HTTP/1.1 200 OK\r\nX");
     assert_eq!(middle, found(ProbeCode::L7Rsp, "closed in the middle of the head, after 18 bytes"));
 }
 
@@ -190,7 +178,7 @@ fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 }
 
 fn any_check() -> impl Strategy<Value = HttpCheck> {
-    prop::option::of(prop::sample::select(vec!["good", "^good$", "x$"])).prop_map(check)
+    prop::option::of(prop::sample::select(vec!["good", "^good$", "x$"])).prop_map(get)
 }
 
 /// Something like an answer: right and wrong lines in any order, and bytes.

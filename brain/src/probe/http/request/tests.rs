@@ -1,16 +1,5 @@
 use super::*;
-use crate::config::StatusCodes;
-
-fn check() -> HttpCheck {
-    HttpCheck {
-        method: HttpMethod::Get,
-        path: "/".into(),
-        host: None,
-        headers: vec![],
-        response_codes: StatusCodes(vec![(200, 399)]),
-        response_regexp: None,
-    }
-}
+use crate::probe::tests::get;
 
 fn written(target: &str, tls: bool, check: &HttpCheck) -> String {
     let mut out = Vec::new();
@@ -20,7 +9,7 @@ fn written(target: &str, tls: bool, check: &HttpCheck) -> String {
 
 #[test]
 fn the_whole_request_is_as_configured() {
-    let mut check = check();
+    let mut check = get(None);
     assert_eq!(
         written("192.0.2.1:8080", false, &check),
         format!(
@@ -49,7 +38,7 @@ fn only_the_schemes_own_port_is_left_out_of_the_host() {
         ("[2001:db8::1]:443", true, "[2001:db8::1]"),
         ("[2001:db8::1]:8443", true, "[2001:db8::1]:8443"),
     ] {
-        let request = written(target, tls, &check());
+        let request = written(target, tls, &get(None));
         let hosts: Vec<_> = request.lines().filter_map(|line| line.strip_prefix("Host: ")).collect();
         assert_eq!(hosts, [host], "{target}, tls {tls}");
     }
@@ -58,6 +47,6 @@ fn only_the_schemes_own_port_is_left_out_of_the_host() {
 #[test]
 fn what_stands_in_the_buffer_stays() {
     let mut out = b"before".to_vec();
-    put(&mut out, ([192, 0, 2, 1], 80).into(), false, &check());
+    put(&mut out, ([192, 0, 2, 1], 80).into(), false, &get(None));
     assert!(out.starts_with(b"beforeGET / HTTP/1.1\r\n"));
 }

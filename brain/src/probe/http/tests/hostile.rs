@@ -8,23 +8,12 @@ use tokio::io::{DuplexStream, ReadBuf, duplex, join, sink};
 use tokio::time::sleep;
 
 use super::*;
-use crate::config::StatusCodes;
+use crate::probe::tests::get;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 const TARGET: SocketAddr = SocketAddr::new(LOCAL, 80);
 /// Bytes that a server can send before they are read.
 const PIPE: usize = 1 << 16;
-
-fn check(regexp: Option<&str>) -> HttpCheck {
-    HttpCheck {
-        method: HttpMethod::Get,
-        path: "/".into(),
-        host: None,
-        headers: vec![],
-        response_codes: StatusCodes(vec![(200, 399)]),
-        response_regexp: regexp.map(|regexp| Regex::new(regexp).unwrap()),
-    }
-}
 
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
@@ -76,7 +65,7 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 async fn endless_answers_end_at_a_limit_or_at_the_timeout() {
     let start = "HTTP/1.1 200 OK\r\n";
     let line = vec![b'x'; 1 << 20];
-    let (plain, needle, x) = (check(None), check(Some("needle")), check(Some("xxx")));
+    let (plain, needle, x) = (get(None), get(Some("needle")), get(Some("xxx")));
     for (check, first, again, fast) in [
         (&plain, start, b"X: y\r\n".to_vec(), (ProbeCode::L7Rsp, "more than 128 headers")),
         (&plain, start, line.clone(), (ProbeCode::L7Rsp, "more than 32 KiB of headers")),
@@ -123,7 +112,7 @@ async fn endless_answers_end_at_a_limit_or_at_the_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn one_byte_a_second_ends_at_the_timeout() {
-    let finding = asked(&check(None), async |mut stream| {
+    let finding = asked(&get(None), async |mut stream| {
         for byte in b"HTTP/1.1 200 OK\r\n\r\n" {
             stream.write_all(&[*byte]).await?;
             sleep(Duration::from_secs(1)).await;
@@ -139,7 +128,7 @@ async fn one_byte_a_second_ends_at_the_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_ends_at_the_timeout() {
-    let finding = asked(&check(None), async |stream| {
+    let finding = asked(&get(None), async |stream| {
         let _held = stream;
         std::future::pending().await
     })
@@ -151,7 +140,7 @@ async fn silence_ends_at_the_timeout() {
 async fn closing_after_any_byte_is_a_bad_answer() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
     for cut in 0..answer.len() {
-        let (code, words) = asked(&check(Some("good")), async move |mut stream| {
+        let (code, words) = asked(&get(Some("good")), async move |mut stream| {
             stream.write_all(&answer.as_bytes()[..cut]).await
         })
         .await;
@@ -176,7 +165,7 @@ async fn an_end_that_tls_did_not_announce_is_an_end() {
         [(io::ErrorKind::UnexpectedEof, ProbeCode::L7Ok), (io::ErrorKind::ConnectionReset, ProbeCode::L7Rsp)]
     {
         let mut stream = join(answer.chain(Broken(kind)), sink());
-        let (found, words) = ask(&mut stream, &check(Some("good"))).await.unwrap();
+        let (found, words) = ask(&mut stream, &get(Some("good"))).await.unwrap();
         assert_eq!(found, code, "{words}");
     }
 }
@@ -191,7 +180,7 @@ async fn every_piece_but_the_last_is_acknowledged_at_once() {
         let acknowledged = Cell::new(0);
         let count = |_: &_| acknowledged.set(acknowledged.get() + 1);
         let deadline = Instant::now() + TIMEOUT;
-        let (code, words) = request(&mut stream, TARGET, false, &check(None), deadline, count).await.unwrap();
+        let (code, words) = request(&mut stream, TARGET, false, &get(None), deadline, count).await.unwrap();
         assert_eq!(code, ProbeCode::L7Ok, "{words}");
         assert_eq!(acknowledged.get(), expected);
     }
@@ -199,7 +188,7 @@ async fn every_piece_but_the_last_is_acknowledged_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_that_do_not_fit_into_one_write_arrive_whole() {
-    let mut check = check(None);
+    let mut check = get(None);
     check.headers = vec![("X-Long".into(), "x".repeat(100_000))];
     let (mut ours, mut theirs) = duplex(7);
     let server = tokio::spawn(async move {
@@ -221,18 +210,18 @@ async fn what_hinders_the_first_write_is_told_apart() {
     let (mut ours, theirs) = duplex(1);
     // Filled, so that it takes no more.
     ours.write_all(b"x").await.unwrap();
-    let late = ask(&mut ours, &check(None)).await.unwrap_err();
+    let late = ask(&mut ours, &get(None)).await.unwrap_err();
     assert!(matches!(late, NotSent::Late), "{late:?}");
     assert_eq!(late.after_connecting().0, ProbeCode::L7Tout);
 
     drop(theirs);
-    let failed = ask(&mut ours, &check(None)).await.unwrap_err();
+    let failed = ask(&mut ours, &get(None)).await.unwrap_err();
     assert!(matches!(&failed, NotSent::Failed(error) if error.kind() == io::ErrorKind::BrokenPipe));
     assert_eq!(failed.after_connecting(), (ProbeCode::L7Rsp, "broken pipe before the request".to_owned()));
 
     // A peer that takes a byte and no more has been reached.
     let (mut ours, _theirs) = duplex(1);
-    assert_eq!(ask(&mut ours, &check(None)).await.unwrap().0, ProbeCode::L7Tout);
+    assert_eq!(ask(&mut ours, &get(None)).await.unwrap().0, ProbeCode::L7Tout);
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +230,7 @@ async fn probes_at_the_same_time_do_not_see_each_others_bytes() {
     for number in 0..200u16 {
         tasks.spawn(async move {
             let status = 200 + number;
-            let finding = asked(&check(None), async move |mut stream| {
+            let finding = asked(&get(None), async move |mut stream| {
                 for piece in format!("HTTP/1.1 {status} X\r\nX: {number}\r\n\r\n").as_bytes().chunks(9) {
                     stream.write_all(piece).await?;
                     sleep(Duration::from_millis(1 + u64::from(number) % 7)).await;
@@ -262,7 +251,7 @@ proptest! {
         prop_assume!(!b"HTTP/1.".starts_with(bytes.get(..7).unwrap_or(&bytes)));
         let runtime =
             tokio::runtime::Builder::new_current_thread().start_paused(true).enable_time().build().unwrap();
-        let (code, words) = runtime.block_on(asked(&check(None), async move |mut stream| {
+        let (code, words) = runtime.block_on(asked(&get(None), async move |mut stream| {
             for piece in bytes.chunks(piece) {
                 stream.write_all(piece).await?;
             }
