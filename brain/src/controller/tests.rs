@@ -34,6 +34,13 @@ maglev:
     Arc::new(parse("test.yaml", &text).unwrap().config)
 }
 
+/// A controller without an agent, until it is aborted.
+fn running(port: u16) -> (Controller, tokio::task::JoinHandle<()>) {
+    let nobody = PathBuf::from("/nonexistent/agent.sock");
+    let (controller, task) = start(config(port), nobody, 1, &Handle::current(), std::future::pending());
+    (controller, tokio::spawn(task))
+}
+
 async fn wait_for(snapshots: &mut watch::Receiver<Arc<Snapshot>>, is: impl FnMut(&Arc<Snapshot>) -> bool) {
     let found = timeout(PATIENCE, snapshots.wait_for(is)).await;
     found.expect("the snapshot did not come").expect("the controller is gone");
@@ -79,10 +86,7 @@ async fn snapshots_follow_a_backend_that_dies_and_returns() {
 async fn details_of_probes_are_published_without_a_change_of_state() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("nobody.sock");
-    let (controller, task) = start(config(port), socket, 1, &Handle::current(), std::future::pending());
-    let task = tokio::spawn(task);
+    let (controller, task) = running(port);
     let mut snapshots = controller.snapshots.clone();
     wait_for(&mut snapshots, |now| now.backends["live"].last_probe.is_some()).await;
     let first = snapshots.borrow().backends["live"].last_probe.as_ref().map(|probe| probe.at).unwrap();
@@ -97,10 +101,7 @@ async fn details_of_probes_are_published_without_a_change_of_state() {
 async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("nobody.sock");
-    let (controller, task) = start(config(port), socket, 1, &Handle::current(), std::future::pending());
-    let task = tokio::spawn(task);
+    let (controller, task) = running(port);
     let mut snapshots = controller.snapshots.clone();
     let mut events = controller.operator.events();
     wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up).await;

@@ -136,9 +136,10 @@ async fn run(
         let started = Instant::now();
         last_start = Some(started);
         let outcome = tokio::select! {
+            // In this order: who stopped probing sees no packet after that.
             biased;
-            outcome = probe.probe() => Some(outcome),
             _ = wish.until(|pace| pace == Pace::Stopped) => None,
+            outcome = probe.probe() => Some(outcome),
         };
         if let Some(outcome) = outcome {
             let late = started.saturating_duration_since(due);
@@ -172,8 +173,9 @@ async fn wait(
         };
         timer.as_mut().reset(due);
         tokio::select! {
-            () = timer.as_mut() => return due,
+            biased;
             next = wish.until(|now| now != pace) => pace = next,
+            () = timer.as_mut() => return due,
         }
     }
 }

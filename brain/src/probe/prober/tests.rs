@@ -159,3 +159,23 @@ async fn lateness_is_told() {
     assert!(report.late < Duration::from_millis(2), "{:?}", report.late);
     assert_eq!(report.ended, Instant::now());
 }
+
+/// Both are ready when the task runs next, and it must not be left to chance which of them it sees.
+#[tokio::test(start_paused = true)]
+async fn stopping_when_a_probe_is_due_starts_none() {
+    for _ in 0..50 {
+        let (fake, prober, _inbox) = start(Pace::Fast, SECOND);
+        // The prober's timer is set after this one, for the same millisecond.
+        let due = sleep(SECOND);
+        tokio::pin!(due);
+        tokio::select! {
+            biased;
+            () = &mut due => unreachable!("not yet"),
+            () = tokio::task::yield_now() => {}
+        }
+        due.await;
+        prober.set_pace(Pace::Stopped);
+        sleep(SECOND).await;
+        assert_eq!(fake.count(), 0);
+    }
+}
