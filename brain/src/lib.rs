@@ -13,6 +13,10 @@ pub mod weights;
 
 pub mod desired;
 
+pub mod warmup;
+
+pub mod overrides;
+
 pub mod agent;
 
 pub mod controller;

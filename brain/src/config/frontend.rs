@@ -205,6 +205,8 @@ impl FrontendDraft {
             src_ip_sticky: self.src_ip_sticky,
             flush_on_down: self.flush_on_down,
             new_flows_table_length: self.new_flows_table_length,
+            slow_start: None,
+            panic_threshold: None,
             pools,
         };
         Some((self.name.value, frontend))

@@ -191,6 +191,10 @@ pub struct Frontend {
     pub flush_on_down: bool,
     /// Buckets of VPP's table for new flows, if not to be chosen by the weights.
     pub new_flows_table_length: Option<u32>,
+    /// Time in which a backend that comes up rises to its weight, if not at once.
+    pub slow_start: Option<Duration>,
+    /// Percent of a pool's backends, 1 to 100, below which all of them take new flows again, up or not.
+    pub panic_threshold: Option<u8>,
     /// Pools in order of preference; none is empty, and there is at least one.
     pub pools: Vec<Pool>,
 }

@@ -15,6 +15,8 @@ fn frontend(pools: &[&[(&str, u8)]]) -> Frontend {
         src_ip_sticky: false,
         flush_on_down: true,
         new_flows_table_length: None,
+        slow_start: None,
+        panic_threshold: None,
         pools: pools.collect(),
     }
 }

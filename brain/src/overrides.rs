@@ -1,0 +1,1 @@
+//! What operators set at run time, and how it survives a restart.
