@@ -7,7 +7,7 @@ use vppapi::messages::{
     CliInband, CliInbandReply, ControlPing, ControlPingReply, IpRouteLookupV2, IpRouteLookupV2Reply,
     LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2, LbAddDelVipV2Reply, LbAsSetWeight, LbAsSetWeightReply,
     LbAsV2Details, LbAsV2Dump, LbConf as SetConf, LbConfGet, LbConfGetReply, LbConfReply, LbVipDetails,
-    LbVipDump, Message, ShowVersion, ShowVersionReply,
+    LbVipDump, Message, Request, ShowVersion, ShowVersionReply,
 };
 use vppapi::retval::Retval;
 use vppapi::types::{self, VipId};
@@ -15,6 +15,7 @@ use vppapi::wire::ByteString;
 
 use crate::apply::{Answer, Lost, Plugin};
 use crate::cli_text::{self, TextVip};
+use crate::heard::Heard;
 use crate::read::{Dumps, ServerRow, VipRow};
 use crate::step::{Step, Write};
 
@@ -51,12 +52,17 @@ pub const NEEDED: &[&str] = &[
 #[derive(Debug, Clone)]
 pub struct Lb {
     client: Client,
+    heard: Heard,
 }
 
 impl Lb {
-    /// Speaks to the plugin over this connection.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// Speaks to the plugin over this connection, and notes in `heard` when it answers.
+    pub fn new(client: Client, heard: Heard) -> Self {
+        Self { client, heard }
+    }
+
+    async fn call<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
+        self.heard.note(self.client.call(request).await)
     }
 
     /// The global settings.
@@ -64,7 +70,7 @@ impl Lb {
     /// # Errors
     /// As [`Client::call`].
     pub async fn conf(&self) -> Result<LbConf, ClientError> {
-        let conf = self.client.call(LbConfGet {}).await?;
+        let conf = self.call(LbConfGet {}).await?;
         Ok(LbConf {
             ip4_src_address: conf.ip4_src_address,
             ip6_src_address: conf.ip6_src_address,
@@ -84,13 +90,14 @@ impl Lb {
             sticky_buckets_per_core: conf.sticky_buckets_per_core,
             flow_timeout: conf.flow_timeout,
         };
-        self.client.call(request).await.map(drop)
+        self.call(request).await.map(drop)
     }
 }
 
 impl Plugin for Lb {
     async fn write(&self, writes: &[Write]) -> Vec<Answer> {
         let answers = self.client.pipeline(writes.iter().map(message).collect()).await;
+        self.heard.note_all(&answers);
         answers.into_iter().map(answer).collect()
     }
 
@@ -99,13 +106,13 @@ impl Plugin for Lb {
         let vips = self.client.dump_map(LbVipDump::default(), |vip| vip_row(&vip));
         // Asked for one IPv4 VIP, VPP 26.10 answers with nothing: all are read, whatever is wanted.
         let servers = self.client.dump_map(LbAsV2Dump::default(), |server| server_row(&server));
-        let (vips, servers) = tokio::try_join!(vips, servers).map_err(lost)?;
+        let (vips, servers) = self.heard.note(tokio::try_join!(vips, servers)).map_err(lost)?;
         Ok(Dumps { vips: vips.into_iter().collect::<Result<_, _>>()?, servers })
     }
 
     async fn text(&self) -> Result<Vec<TextVip>, Lost> {
         let request = CliInband { cmd: ByteString::from(cli_text::COMMAND) };
-        let reply = self.client.call(request).await.map_err(lost)?;
+        let reply = self.call(request).await.map_err(lost)?;
         let text = reply.reply.as_str();
         cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
     }
@@ -117,6 +124,7 @@ impl Plugin for Lb {
             IpRouteLookupV2 { table_id: 0, exact: 1, prefix }
         };
         let answers = self.client.call_all(&prefixes.iter().map(lookup).collect::<Vec<_>>()).await;
+        self.heard.note_all(&answers);
         let found = answers.into_iter().map(|answer| match answer {
             Ok(reply) => Ok(Some(reply.route.stats_index)),
             Err(ClientError::Refused { .. }) => Ok(None),

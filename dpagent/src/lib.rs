@@ -14,6 +14,7 @@ pub mod apply;
 pub mod cli_text;
 pub mod conf;
 pub mod counters;
+pub mod heard;
 pub mod icmp;
 pub mod lb;
 pub mod mirror;

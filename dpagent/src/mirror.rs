@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use maglev_protocol::{Encap, Prefix, VipKey};
+use maglev_protocol::{Encap, Prefix, Programmed, ProgrammedVip, VipKey};
 
 use crate::step::{Step, Write};
 
@@ -56,6 +56,16 @@ impl Mirror {
     /// All VIPs, in the order of their keys.
     pub fn vips(&self) -> &BTreeMap<VipKey, MirrorVip> {
         &self.vips
+    }
+
+    /// As the brain asks for it.
+    pub fn programmed(&self) -> Programmed {
+        let vip = |(key, vip): (&VipKey, &MirrorVip)| ProgrammedVip {
+            key: *key,
+            new_flows_table_length: vip.table_length,
+            servers: vip.servers.clone(),
+        };
+        Programmed { vips: self.vips.iter().map(vip).collect() }
     }
 
     /// Number of servers of all VIPs.

@@ -124,6 +124,17 @@ impl<P: Plugin> Syncer<P> {
         }
     }
 
+    /// What VPP is known to have, read anew if what was known turned out to be wrong.
+    ///
+    /// # Errors
+    /// When the connection breaks, or VPP is changed too fast to be read.
+    pub async fn sure_mirror(&mut self) -> Result<&Mirror, SyncError> {
+        if self.stale {
+            self.reread(&mut SyncReport::default()).await?;
+        }
+        Ok(&self.mirror)
+    }
+
     /// Whether there is a VIP whose index VPP has not told yet, and it can and need be asked.
     pub fn must_learn(&self) -> bool {
         !self.stale

@@ -64,7 +64,7 @@ async fn run(
             connected = Session::connect(options, before) => connected,
             () = refuse(&mut queue, link, stop) => return,
         };
-        let reason = match connected {
+        let (reason, silence) = match connected {
             Ok((mut session, state)) => {
                 let since = Instant::now();
                 before = Some(session.identity());
@@ -73,16 +73,18 @@ async fn run(
                 retry.connected_for(since.elapsed());
                 match end {
                     End::Stop => return,
-                    End::Lost(reason) => reason,
+                    End::Closed(reason) => (reason, Duration::ZERO),
+                    End::Lost(reason) => (reason, session.silence()),
                 }
             }
-            Err(reason) => reason,
+            Err(reason) => (reason, Duration::ZERO),
         };
+        let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
         let news = link.send_if_modified(|link| {
-            link.change(VppState::Disconnected { reason: reason.clone() }, Instant::now())
+            link.change(VppState::Disconnected { reason: reason.clone(), silent_ms }, Instant::now())
         });
         if news {
-            warn!(%reason, "VPP away; trying again");
+            warn!(%reason, silent_ms, "VPP away; trying again");
         } else {
             debug!(%reason, "VPP still away");
         }

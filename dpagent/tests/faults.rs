@@ -6,7 +6,9 @@
 mod common;
 
 use common::{Agent, context, is_connected, simulator, spec, until};
-use maglev_protocol::{AgentClient, AgentError, Demands, VipKey, VipSpec, VppState};
+use maglev_protocol::{
+    AgentClient, AgentError, Demands, Programmed, ProgrammedVip, VipKey, VipSpec, VppState,
+};
 use vppsim::control;
 use vppsim::instance::Instance;
 
@@ -35,6 +37,10 @@ impl Bench {
 
     async fn sync_all(&self, specs: &[VipSpec]) -> Result<maglev_protocol::SyncReport, AgentError> {
         self.client.sync_all(context(), specs.to_vec(), Vec::new()).await.unwrap()
+    }
+
+    async fn programmed(&self) -> Result<Programmed, AgentError> {
+        self.client.programmed(context()).await.unwrap()
     }
 
     /// Syncs until VPP has answered everything.
@@ -137,10 +143,12 @@ async fn a_vpp_that_hangs_is_found_by_a_ping_and_again_when_it_goes_on() {
     let start = tokio::time::Instant::now();
     bench.vpp.host().hang();
     let away = until(&bench.client, |state| matches!(state, VppState::Disconnected { .. })).await;
-    let VppState::Disconnected { reason } = away.state else { unreachable!() };
-    assert!(reason.contains("did not answer control_ping within 5s"), "{reason}");
+    let VppState::Disconnected { reason, silent_ms } = away.state else { unreachable!() };
+    assert!(reason.contains("did not answer control_ping within 2s"), "{reason}");
     let found = start.elapsed().as_secs_f64();
-    assert!(found <= 15.1, "a ping every 10 s that waits for 5 s, and yet it took {found} s");
+    assert!(found <= 3.1, "a ping every second that waits for 2 s, and yet it took {found} s");
+    let silent = silent_ms as f64 / 1000.0;
+    assert!((found - 0.1..=found + 0.1).contains(&silent), "hung for {found} s, silent for {silent} s");
     bench.vpp.host().resume();
     until(&bench.client, is_connected).await;
     let report = bench.sync_all(&wanted).await.unwrap();
@@ -183,4 +191,34 @@ async fn ten_restarts_are_ten_reconnects() {
     }
     pids.dedup();
     assert_eq!(pids.len(), 10);
+}
+
+/// Port, table length and weights of each VIP.
+fn shape(programmed: &Programmed) -> Vec<(u16, u32, Vec<u8>)> {
+    let vip = |vip: &ProgrammedVip| {
+        (vip.key.port, vip.new_flows_table_length, vip.servers.values().copied().collect())
+    };
+    programmed.vips.iter().map(vip).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_programmed_is_told_without_asking_vpp() {
+    let bench = Bench::start().await;
+    assert_eq!(bench.programmed().await.unwrap(), Programmed::default());
+    bench.sync_all(&[spec(80, &[100, 0]), spec(443, &[1])]).await.unwrap();
+    let wanted = spec(80, &[7, 100, 3]);
+    bench.client.sync_vip(context(), wanted.clone(), Demands::default()).await.unwrap().unwrap();
+    bench.vpp.host().hang();
+    let programmed = bench.programmed().await.unwrap();
+    assert_eq!(shape(&programmed), [(80, 1024, vec![7, 100, 3]), (443, 1024, vec![1])]);
+    assert_eq!(programmed.vips[0].key, wanted.key);
+    until(&bench.client, |state| matches!(state, VppState::Disconnected { .. })).await;
+    let away = bench.programmed().await;
+    assert!(
+        matches!(&away, Err(AgentError::NoVpp { reason }) if reason.contains("control_ping")),
+        "{away:?}"
+    );
+    bench.vpp.host().resume();
+    until(&bench.client, is_connected).await;
+    assert_eq!(bench.programmed().await.unwrap(), programmed);
 }

@@ -107,7 +107,7 @@ async fn requests_beyond_the_limit_are_refused_for_now() {
     let client = agent.client().await;
     // VPP is away: once its generation is known, waits last.
     let seen = common::until(&client, |state| {
-        matches!(state, maglev_protocol::VppState::Disconnected { reason } if reason.contains("api.sock"))
+        matches!(state, maglev_protocol::VppState::Disconnected { reason, .. } if reason.contains("api.sock"))
     })
     .await
     .generation;

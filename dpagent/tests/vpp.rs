@@ -67,7 +67,7 @@ async fn an_agent_waits_for_a_vpp_that_comes_later() {
     let client = agent.client().await;
     let away = until(
         &client,
-        |state| matches!(state, VppState::Disconnected { reason } if reason.contains("api.sock")),
+        |state| matches!(state, VppState::Disconnected { reason, .. } if reason.contains("api.sock")),
     )
     .await;
     // Without a change, the wait ends shortly before its deadline with the same.
@@ -210,7 +210,7 @@ async fn a_vpp_that_hangs_does_not_hang_the_agent() {
         let client = agent.client().await;
         until(
             &client,
-            |state| matches!(state, VppState::Disconnected { reason: found } if found.contains(reason)),
+            |state| matches!(state, VppState::Disconnected { reason: found, .. } if found.contains(reason)),
         )
         .await;
         let refused = client.lb_state(context()).await.unwrap();

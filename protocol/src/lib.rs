@@ -10,6 +10,7 @@ pub mod codec;
 mod counters;
 mod echo;
 mod error;
+mod programmed;
 mod service;
 mod state;
 mod sync;
@@ -18,6 +19,7 @@ mod vip;
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
 pub use error::AgentError;
+pub use programmed::{Programmed, ProgrammedVip};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
 pub use state::{AgentHello, BrainHello, LbConf, LbState, ServerState, VipState, VppInfo, VppState};
 pub use sync::{
@@ -26,7 +28,7 @@ pub use sync::{
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Largest frame that either side accepts, in bytes. The largest honest one is [`LbState`]: 2,000 VIPs with
 /// 20 servers each take 1.5 MiB.

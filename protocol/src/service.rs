@@ -6,6 +6,7 @@
 use crate::counters::Counters;
 use crate::echo::{EchoOutcome, EchoRequest};
 use crate::error::AgentError;
+use crate::programmed::Programmed;
 use crate::state::{AgentHello, BrainHello, LbState, VppInfo};
 use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
 use crate::vip::{VipKey, VipSpec};
@@ -45,4 +46,8 @@ pub trait Agent {
 
     /// Sends one ICMP echo request and waits for what comes back. Thousands may be under way at once.
     async fn icmp_echo(request: EchoRequest) -> Result<EchoOutcome, AgentError>;
+
+    /// What VPP has, as of the agent's last full read and every write that VPP has acknowledged since. This costs
+    /// VPP nothing, unless the agent knows that what it remembers is wrong: then it reads VPP first.
+    async fn programmed() -> Result<Programmed, AgentError>;
 }

@@ -44,8 +44,12 @@ pub struct VppInfo {
 pub enum VppState {
     /// Not connected; the agent keeps trying.
     Disconnected {
-        /// Why not.
+        /// Why not. May change while VPP stays away.
         reason: String,
+        /// For how long VPP had answered nothing when the agent found it away, in milliseconds; it stays the same
+        /// until VPP is back. 0 if the connection was closed while VPP owed no answer, which shows at once, or if
+        /// the agent has not been connected yet.
+        silent_ms: u64,
     },
     /// Connected to a VPP that lacks messages that are needed. The agent tries again when VPP changes.
     Incompatible {

@@ -62,6 +62,7 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::WaitChange { seen: 3 },
         AgentRequest::Counters { servers: true },
         AgentRequest::IcmpEcho { request: echo },
+        AgentRequest::Programmed {},
     ];
     for (position, request) in requests.into_iter().enumerate() {
         let bytes = options().serialize(&request).unwrap();
@@ -88,7 +89,10 @@ fn cancel_survives_the_wire() {
 
 #[test]
 fn response_survives_the_wire() {
-    let info = VppInfo { generation: 4, state: VppState::Disconnected { reason: "no socket".into() } };
+    let info = VppInfo {
+        generation: 4,
+        state: VppState::Disconnected { reason: "no socket".into(), silent_ms: 2500 },
+    };
     let mut server = Server::default();
     let response = Response { request_id: 1, message: Ok(AgentResponse::VppInfo(info.clone())) };
     let frame = Pin::new(&mut server).serialize(&response).unwrap();

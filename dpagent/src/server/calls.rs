@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use maglev_protocol::{
     Agent, AgentError, AgentHello, BrainHello, ConfReport, Counters, Demands, EchoOutcome, EchoRequest,
-    LbConfSpec, LbState, PROTOCOL_VERSION, SyncReport, VipKey, VipSpec, VppInfo,
+    LbConfSpec, LbState, PROTOCOL_VERSION, Programmed, SyncReport, VipKey, VipSpec, VppInfo,
 };
 use tarpc::context::Context;
 use tokio::sync::SemaphorePermit;
@@ -152,5 +152,10 @@ impl Agent for Connection {
             }
             error => AgentError::Echo { target, reason: error.to_string() },
         })
+    }
+    async fn programmed(self, _: Context) -> Result<Programmed, AgentError> {
+        self.brain()?;
+        let _call = self.vpp_call()?;
+        self.shared.vpp.programmed().await
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use maglev_protocol::{
-    AgentError, ConfReport, Counters, Demands, LbConfSpec, LbState, SyncReport, VipSpec, VppInfo,
+    AgentError, ConfReport, Counters, Demands, LbConfSpec, LbState, Programmed, SyncReport, VipSpec, VppInfo,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -25,6 +25,7 @@ pub(super) enum Call {
     State(Reply<LbState>),
     /// With the servers' figures, or without.
     Counters(bool, Reply<Counters>),
+    Programmed(Reply<Programmed>),
 }
 
 impl Call {
@@ -35,6 +36,7 @@ impl Call {
             Self::Conf(_, reply) => drop(reply.send(Err(error))),
             Self::State(reply) => drop(reply.send(Err(error))),
             Self::Counters(_, reply) => drop(reply.send(Err(error))),
+            Self::Programmed(reply) => drop(reply.send(Err(error))),
         }
     }
 
@@ -45,6 +47,7 @@ impl Call {
             Self::Conf(_, reply) => reply.is_closed(),
             Self::State(reply) => reply.is_closed(),
             Self::Counters(_, reply) => reply.is_closed(),
+            Self::Programmed(reply) => reply.is_closed(),
         }
     }
 }
@@ -99,6 +102,14 @@ impl Vpp {
     /// Without a usable VPP or stats segment, or when the connection breaks.
     pub async fn counters(&self, servers: bool) -> Result<Counters, AgentError> {
         self.ask(|reply| Call::Counters(servers, reply)).await
+    }
+
+    /// What VPP is remembered to have.
+    ///
+    /// # Errors
+    /// Without a usable VPP, or when the connection breaks.
+    pub async fn programmed(&self) -> Result<Programmed, AgentError> {
+        self.ask(Call::Programmed).await
     }
 
     /// The connection now.

@@ -14,13 +14,19 @@ pub(super) struct Link {
 impl Default for Link {
     fn default() -> Self {
         let reason = "the agent has only just started".to_owned();
-        Self { generation: 0, state: VppState::Disconnected { reason }, since: Instant::now() }
+        Self { generation: 0, state: VppState::Disconnected { reason, silent_ms: 0 }, since: Instant::now() }
     }
 }
 
 impl Link {
-    /// Takes over a state; false if it is the one before.
-    pub(super) fn change(&mut self, state: VppState, since: Instant) -> bool {
+    /// Takes over a state; false if it is the one before. A VPP that is still away is as silent as it was when that
+    /// was found.
+    pub(super) fn change(&mut self, mut state: VppState, since: Instant) -> bool {
+        if let (VppState::Disconnected { silent_ms: found, .. }, VppState::Disconnected { silent_ms, .. }) =
+            (&self.state, &mut state)
+        {
+            *silent_ms = *found;
+        }
         if self.state == state {
             return false;
         }
@@ -44,7 +50,7 @@ impl Link {
     /// Why calls are refused.
     pub(super) fn error(&self) -> AgentError {
         match &self.state {
-            VppState::Disconnected { reason } => AgentError::NoVpp { reason: reason.clone() },
+            VppState::Disconnected { reason, .. } => AgentError::NoVpp { reason: reason.clone() },
             VppState::Incompatible { version, missing, needs } => AgentError::Incompatible {
                 version: version.clone(),
                 missing: missing.clone(),
