@@ -189,7 +189,7 @@ impl Session<'_> {
                 info!(%version, pid, "VPP connected; syncing everything");
                 self.full_sync = Some(Instant::now());
             }
-            VppState::Disconnected { reason } => {
+            VppState::Disconnected { reason, .. } => {
                 warn!(%reason, "VPP away");
                 self.full_sync = None;
             }

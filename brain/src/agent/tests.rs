@@ -7,7 +7,7 @@ use futures::StreamExt;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
     Agent, AgentError, AgentHello, BrainHello, ConfReport, Counters, Demands, EchoOutcome, EchoRequest,
-    LbConf, LbConfSpec, PROTOCOL_VERSION, ServerSpec, VipKey, VppState,
+    LbConf, LbConfSpec, PROTOCOL_VERSION, Programmed, ServerSpec, VipKey, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -119,6 +119,10 @@ impl Agent for FakeAgent {
         let echoing = self.echoing.wait_for(|echoing| matches!(echoing, Echoing::Answer(_))).await;
         let Echoing::Answer(answer) = echoing.unwrap().clone() else { unreachable!() };
         answer
+    }
+
+    async fn programmed(self, _: Context) -> Result<Programmed, AgentError> {
+        Ok(Programmed::default())
     }
 
     async fn wait_change(mut self, _: Context, seen: u64) -> VppInfo {
@@ -321,7 +325,7 @@ async fn vpp_that_restarts_gets_everything_again() {
     let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
     bench.synced().await;
     bench.calls();
-    let gone = VppState::Disconnected { reason: "gone".into() };
+    let gone = VppState::Disconnected { reason: "gone".into(), silent_ms: 0 };
     bench.vpp.send_replace(VppInfo { generation: 2, state: gone });
     bench.event(|event| matches!(event, AgentEvent::Vpp(info) if info.generation == 2)).await;
     bench.wanted.send_replace(wanted(&[spec(1, 7)], &[]));

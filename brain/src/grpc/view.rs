@@ -112,7 +112,7 @@ pub(super) fn vpp_info(snapshot: &Snapshot) -> VppInfo {
             info.reason =
                 if connected { "the agent has not told yet" } else { "the agent is away" }.to_owned();
         }
-        Some((VppState::Disconnected { reason }, _)) => {
+        Some((VppState::Disconnected { reason, .. }, _)) => {
             info.state = "disconnected".to_owned();
             info.reason = reason.clone();
         }

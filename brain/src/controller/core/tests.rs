@@ -159,7 +159,8 @@ fn sync_is_followed_to_its_end() {
     let failed = AgentEvent::Synced { specs: vec![spec], result: Err("timeout".into()) };
     core.handle(Input::Agent(failed), NOW);
     assert_eq!(sync(&core, "one"), SyncStatus::Failed("timeout".into()));
-    let gone = VppInfo { generation: 9, state: VppState::Disconnected { reason: "gone".into() } };
+    let gone =
+        VppInfo { generation: 9, state: VppState::Disconnected { reason: "gone".into(), silent_ms: 0 } };
     core.handle(Input::Agent(AgentEvent::Vpp(gone)), NOW);
     assert_eq!(sync(&core, "one"), SyncStatus::Pending, "a VPP that comes back has nothing of ours");
 }
