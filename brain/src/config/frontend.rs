@@ -1,13 +1,16 @@
 //! `frontends:`.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::model::{Frontend, Pool, Service};
 use super::report::{Complaint, Report};
 use super::section::Section;
 use super::show;
 use super::values::{
-    address, boolean, check_name, description, kind, name, port, power_of_two, text, weight,
+    HOUR, address, boolean, check_name, description, duration, kind, name, percent, port, power_of_two, text,
+    weight,
 };
 use super::yaml::{Entry, Located, Node, Place, Value};
 
@@ -17,15 +20,20 @@ pub(super) const FRONTEND_KEYS: &[&str] = &[
     "description",
     "flush-on-down",
     "new-flows-table-length",
+    "panic-threshold",
     "pools",
     "port",
     "protocol",
+    "slow-start",
     "src-ip-sticky",
 ];
 /// Keys of a pool.
 pub(super) const POOL_KEYS: &[&str] = &["backends", "name"];
 /// Keys of a backend in a pool.
 pub(super) const MEMBER_KEYS: &[&str] = &["weight"];
+
+/// Below a second a rise would have no steps; after an hour it is neither a start nor what the operator remembers.
+pub(super) const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
 
 /// A frontend as far as it could be read.
 pub(super) struct FrontendDraft {
@@ -38,6 +46,8 @@ pub(super) struct FrontendDraft {
     src_ip_sticky: bool,
     flush_on_down: bool,
     new_flows_table_length: Option<u32>,
+    slow_start: Option<Duration>,
+    panic_threshold: Option<u8>,
 }
 
 /// A pool as far as it could be read.
@@ -93,6 +103,8 @@ fn frontend(entry: &Entry, report: &mut Report<'_>) -> FrontendDraft {
         new_flows_table_length: section
             .read("new-flows-table-length", power_of_two(1 << 16), report)
             .map(|length| length.value),
+        slow_start: section.read("slow-start", duration(SLOW_START), report).map(|time| time.value),
+        panic_threshold: section.read("panic-threshold", percent, report).map(|percent| percent.value),
         pools: pools(&section, report),
     }
 }
@@ -205,8 +217,8 @@ impl FrontendDraft {
             src_ip_sticky: self.src_ip_sticky,
             flush_on_down: self.flush_on_down,
             new_flows_table_length: self.new_flows_table_length,
-            slow_start: None,
-            panic_threshold: None,
+            slow_start: self.slow_start,
+            panic_threshold: self.panic_threshold,
             pools,
         };
         Some((self.name.value, frontend))

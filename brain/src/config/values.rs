@@ -104,6 +104,17 @@ pub(super) fn weight(node: &Node) -> Result<u8, Complaint> {
     u8::try_from(value).map_err(|_| Complaint::invalid(format!("is {value}"), "write a weight"))
 }
 
+/// A share of a whole, of which none at all would mean nothing.
+pub(super) fn percent(node: &Node) -> Result<u8, Complaint> {
+    let value = integer(1..=100)(node).map_err(|complaint| match &node.value {
+        Value::Scalar(Scalar { text, .. }) if text.ends_with('%') => {
+            Complaint { help: format!("{}, without `%`", complaint.help), ..complaint }
+        }
+        _ => complaint,
+    })?;
+    u8::try_from(value).map_err(|_| Complaint::invalid(format!("is {value}"), "write a percentage"))
+}
+
 /// A power of two, at most `most`, which is one itself.
 pub(super) fn power_of_two(most: u32) -> impl FnOnce(&Node) -> Result<u32, Complaint> {
     move |node| {
@@ -147,11 +158,13 @@ pub(super) fn duration(
 
 /// The longest duration of any setting.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A duration as a configuration spells it.
 pub(super) fn in_words(duration: Duration) -> String {
     match duration {
         Duration::ZERO => "0s".to_owned(),
+        HOUR => "1h".to_owned(),
         DAY => "24h".to_owned(),
         other => format!("{other:?}"),
     }

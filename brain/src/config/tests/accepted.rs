@@ -47,6 +47,7 @@ fn whatever_is_left_out_has_its_default() {
     assert_eq!((www.address, www.service), (ip("198.51.100.1"), Service::Tcp(80)));
     assert_eq!((www.src_ip_sticky, www.flush_on_down), (false, true));
     assert_eq!((www.description.as_str(), www.new_flows_table_length), ("", None));
+    assert_eq!((www.slow_start, www.panic_threshold), (None, None));
     let weights = [("web1".to_owned(), 100), ("web2".to_owned(), 50)];
     assert_eq!(www.pools, [Pool { name: "primary".to_owned(), backends: weights.into() }]);
 }
@@ -108,6 +109,8 @@ maglev:
       src-ip-sticky: true
       flush-on-down: false
       new-flows-table-length: 65536
+      slow-start: 1m30s
+      panic-threshold: 50
       pools:
         - name: primary
           backends: { a: , b: { weight: 0 } }
@@ -168,6 +171,7 @@ maglev:
     assert_eq!((all.description.as_str(), all.service), ("Everything", Service::AllPorts));
     assert_eq!((all.src_ip_sticky, all.flush_on_down), (true, false));
     assert_eq!(all.new_flows_table_length, Some(65536));
+    assert_eq!((all.slow_start, all.panic_threshold), (Some(Duration::from_secs(90)), Some(50)));
     assert_eq!(all.pools[0].backends, [("a".to_owned(), 100), ("b".to_owned(), 0)].into());
     assert_eq!(all.pools[1].name, "fallback");
     assert_eq!(all.pools[1].backends["a"], 1);

@@ -114,7 +114,8 @@ fn unknown_keys_are_refused_everywhere() {
             "protocol: tcp\n      sticky: true",
             Some(
                 "22:7 error: frontend `www` has no key `sticky` (its keys are `address`, `description`, \
-                 `flush-on-down`, `new-flows-table-length`, `pools`, `port`, `protocol` and `src-ip-sticky`)",
+                 `flush-on-down`, `new-flows-table-length`, `panic-threshold`, `pools`, `port`, \
+                 `protocol`, `slow-start` and `src-ip-sticky`)",
             ),
         ),
         (

@@ -87,8 +87,43 @@ fn what_is_not_a_duration_or_out_of_range_is_refused() {
             "5:22 error: `sync-interval` of `lb` of `vpp` is `99ms`, which is out of range \
              (write a duration from 100ms to 24h)",
         ),
+        (
+            "protocol: tcp",
+            "protocol: tcp\n      slow-start: 0",
+            "22:19 error: `slow-start` of frontend `www` is `0`, which is out of range \
+             (write a duration from 1s to 1h)",
+        ),
+        (
+            "protocol: tcp",
+            "protocol: tcp\n      slow-start: 61m",
+            "22:19 error: `slow-start` of frontend `www` is `61m`, which is out of range \
+             (write a duration from 1s to 1h)",
+        ),
     ] {
         not_valid(&changed(from, to), &[expected]);
+    }
+}
+
+#[test]
+fn a_percentage_is_a_bare_number() {
+    let given =
+        |value: &str| changed("protocol: tcp", &format!("protocol: tcp\n      panic-threshold: {value}"));
+    for value in ["1", "100"] {
+        accepted(&given(value), &[]);
+    }
+    for value in ["0", "101"] {
+        let expected = format!(
+            "22:24 error: `panic-threshold` of frontend `www` is {value}, which is out of range \
+             (write a whole number from 1 to 100)"
+        );
+        not_valid(&given(value), &[&expected]);
+    }
+    for (value, help) in [("50%", ", without `%`"), ("half", "")] {
+        let expected = format!(
+            "22:24 error: `panic-threshold` of frontend `www` is the text `{value}`, where a whole number belongs \
+             (write a whole number from 1 to 100{help})"
+        );
+        not_parseable(&given(value), &[&expected]);
     }
 }
 
