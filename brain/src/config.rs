@@ -8,6 +8,7 @@
 mod availability;
 mod backend;
 mod ca_file;
+mod changes;
 mod diagnostic;
 mod frontend;
 mod healthcheck;
@@ -26,6 +27,7 @@ mod tests;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+pub use changes::{BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, changes};
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use model::{
     Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,

@@ -53,7 +53,7 @@ pub struct LbSettings {
 }
 
 /// One named health check.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
     /// What a probe does.
     pub kind: CheckKind,
@@ -86,7 +86,7 @@ impl HealthCheck {
 }
 
 /// What a probe does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckKind {
     /// Connects, and closes again.
     Tcp {
@@ -124,6 +124,19 @@ pub struct HttpCheck {
     /// What the first 64 KiB of the body must match.
     pub response_regexp: Option<Regex>,
 }
+
+/// A regular expression has no equality of its own: its text counts.
+impl PartialEq for HttpCheck {
+    fn eq(&self, other: &HttpCheck) -> bool {
+        let HttpCheck { method, path, host, headers, response_codes, response_regexp } = self;
+        (method, path, host, headers, response_codes)
+            == (&other.method, &other.path, &other.host, &other.headers, &other.response_codes)
+            && response_regexp.as_ref().map(Regex::as_str)
+                == other.response_regexp.as_ref().map(Regex::as_str)
+    }
+}
+
+impl Eq for HttpCheck {}
 
 /// Method of an HTTP probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

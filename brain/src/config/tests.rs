@@ -1,7 +1,7 @@
 //! Every rule, with the place and the words of its refusal.
 
 mod accepted;
-mod ca_files;
+pub(super) mod ca_files;
 mod checks;
 mod documentation;
 mod frontends;

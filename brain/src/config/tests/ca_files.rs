@@ -25,7 +25,7 @@ static AUTHORITY: LazyLock<Pem> = LazyLock::new(|| {
 const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
 /// A disk with these files.
-pub(super) fn contents(path: &Path) -> io::Result<Vec<u8>> {
+pub(in crate::config) fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let Pem { certificate, der, key } = &*AUTHORITY;
     let text = match path.to_str().unwrap() {
         "/ca.pem" => certificate.clone(),

@@ -1,0 +1,233 @@
+//! What a reload changes: two configurations side by side. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::model::{Backend, Config, Frontend, HealthChecker, LbSettings};
+
+mod summary;
+
+#[cfg(test)]
+mod tests;
+
+/// The differences between two configurations. Displays as one line: `2 backends added (a, b), 1 frontend removed
+/// (c)`. All lists of names are in alphabetical order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Backends that come and go, and what is new about those that stay.
+    pub backends: BackendChanges,
+    /// Frontends.
+    pub frontends: FrontendChanges,
+    /// Health checks by name, whether a backend uses them or not.
+    pub healthchecks: HealthCheckChanges,
+    /// Keys of `vpp: lb:` whose values differ.
+    pub lb: Vec<&'static str>,
+    /// Keys of `healthchecker:` whose values differ.
+    pub healthchecker: Vec<&'static str>,
+}
+
+/// Backends by name. One may stand in several of the lists other than `added` and `removed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackendChanges {
+    /// In the new configuration only.
+    pub added: Vec<String>,
+    /// In the old configuration only.
+    pub removed: Vec<String>,
+    /// Have another address: another server under the same name.
+    pub moved: Vec<String>,
+    /// Are checked differently, or have become static or ceased to be. The contents of the checks count, not their
+    /// names.
+    pub rechecked: Vec<String>,
+    /// `enabled` has become true.
+    pub enabled: Vec<String>,
+    /// `enabled` has become false.
+    pub disabled: Vec<String>,
+}
+
+/// Frontends by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FrontendChanges {
+    /// In the new configuration only.
+    pub added: Vec<String>,
+    /// In the old configuration only.
+    pub removed: Vec<String>,
+    /// In both, with differences.
+    pub changed: Vec<FrontendChange>,
+}
+
+/// What differs in one frontend: something, or it would not be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrontendChange {
+    /// Its name.
+    pub name: String,
+    /// Its address, protocol or port: it is another VIP for VPP.
+    pub vip: bool,
+    /// Its pools: their order, names, backends or weights.
+    pub pools: bool,
+    /// Its other keys whose values differ.
+    pub settings: Vec<&'static str>,
+}
+
+/// Health checks by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthCheckChanges {
+    /// In the new configuration only.
+    pub added: Vec<String>,
+    /// In the old configuration only.
+    pub removed: Vec<String>,
+    /// In both, with different contents.
+    pub changed: Vec<String>,
+}
+
+impl Changes {
+    /// Whether the two configurations say the same.
+    pub fn is_empty(&self) -> bool {
+        *self == Changes::default()
+    }
+}
+
+/// Compares two configurations, in time proportional to their size.
+pub fn changes(old: &Config, new: &Config) -> Changes {
+    Changes {
+        backends: backends(old, new),
+        frontends: frontends(old, new),
+        healthchecks: healthchecks(old, new),
+        lb: lb(&old.lb, &new.lb),
+        healthchecker: healthchecker(&old.healthchecker, &new.healthchecker),
+    }
+}
+
+/// Two maps side by side, in the order of their names.
+struct Compared<'c, T> {
+    added: Vec<String>,
+    removed: Vec<String>,
+    both: Vec<(&'c String, &'c T, &'c T)>,
+}
+
+fn side_by_side<'c, T>(old: &'c BTreeMap<String, T>, new: &'c BTreeMap<String, T>) -> Compared<'c, T> {
+    let mut compared = Compared { added: Vec::new(), removed: Vec::new(), both: Vec::new() };
+    let mut later = new.iter().peekable();
+    for (name, was) in old {
+        while let Some((before, _)) = later.next_if(|(other, _)| *other < name) {
+            compared.added.push(before.clone());
+        }
+        match later.next_if(|(other, _)| *other == name) {
+            Some((_, is)) => compared.both.push((name, was, is)),
+            None => compared.removed.push(name.clone()),
+        }
+    }
+    compared.added.extend(later.map(|(name, _)| name.clone()));
+    compared
+}
+
+fn backends(old: &Config, new: &Config) -> BackendChanges {
+    let Compared { added, removed, both } = side_by_side(&old.backends, &new.backends);
+    let mut changes = BackendChanges { added, removed, ..BackendChanges::default() };
+    let mut checks = CheckComparison { old, new, known: HashMap::new() };
+    for (name, was, is) in both {
+        let lists = [
+            (&mut changes.moved, was.address != is.address),
+            (&mut changes.rechecked, !checks.same(was, is)),
+            (&mut changes.enabled, !was.enabled && is.enabled),
+            (&mut changes.disabled, was.enabled && !is.enabled),
+        ];
+        for (list, _) in lists.into_iter().filter(|(_, applies)| *applies) {
+            list.push(name.clone());
+        }
+    }
+    changes
+}
+
+/// Compares the checks of backends. Thousands of backends share a check, whose certificates of authorities are
+/// megabytes at worst, so the result for each pair of names is kept.
+struct CheckComparison<'c> {
+    old: &'c Config,
+    new: &'c Config,
+    known: HashMap<(&'c str, &'c str), bool>,
+}
+
+impl<'c> CheckComparison<'c> {
+    fn same(&mut self, was: &'c Backend, is: &'c Backend) -> bool {
+        match (was.healthcheck.as_deref(), is.healthcheck.as_deref()) {
+            (None, None) => true,
+            (Some(before), Some(after)) => *self
+                .known
+                .entry((before, after))
+                .or_insert_with(|| self.old.healthchecks.get(before) == self.new.healthchecks.get(after)),
+            _ => false,
+        }
+    }
+}
+
+fn frontends(old: &Config, new: &Config) -> FrontendChanges {
+    let Compared { added, removed, both } = side_by_side(&old.frontends, &new.frontends);
+    let differing = both.into_iter().filter(|(_, was, is)| was != is);
+    let changed = differing.map(|(name, was, is)| frontend(name, was, is)).collect();
+    FrontendChanges { added, removed, changed }
+}
+
+fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendChange {
+    // Taken apart, so that a new field cannot be forgotten here.
+    let Frontend {
+        description,
+        address,
+        service,
+        src_ip_sticky,
+        flush_on_down,
+        new_flows_table_length,
+        slow_start,
+        panic_threshold,
+        pools,
+    } = was;
+    FrontendChange {
+        name: name.to_owned(),
+        vip: (*address, *service) != (is.address, is.service),
+        pools: *pools != is.pools,
+        settings: differing([
+            ("description", *description != is.description),
+            ("flush-on-down", *flush_on_down != is.flush_on_down),
+            ("new-flows-table-length", *new_flows_table_length != is.new_flows_table_length),
+            ("panic-threshold", *panic_threshold != is.panic_threshold),
+            ("slow-start", *slow_start != is.slow_start),
+            ("src-ip-sticky", *src_ip_sticky != is.src_ip_sticky),
+        ]),
+    }
+}
+
+fn healthchecks(old: &Config, new: &Config) -> HealthCheckChanges {
+    let Compared { added, removed, both } = side_by_side(&old.healthchecks, &new.healthchecks);
+    let differing = both.into_iter().filter(|(_, was, is)| was != is);
+    HealthCheckChanges { added, removed, changed: differing.map(|(name, _, _)| name.clone()).collect() }
+}
+
+fn lb(was: &LbSettings, is: &LbSettings) -> Vec<&'static str> {
+    let LbSettings {
+        ipv4_src_address,
+        ipv6_src_address,
+        sticky_buckets_per_core,
+        flow_timeout,
+        sync_interval,
+        startup_min_delay,
+        startup_max_delay,
+    } = was;
+    differing([
+        ("flow-timeout", *flow_timeout != is.flow_timeout),
+        ("ipv4-src-address", *ipv4_src_address != is.ipv4_src_address),
+        ("ipv6-src-address", *ipv6_src_address != is.ipv6_src_address),
+        ("startup-max-delay", *startup_max_delay != is.startup_max_delay),
+        ("startup-min-delay", *startup_min_delay != is.startup_min_delay),
+        ("sticky-buckets-per-core", *sticky_buckets_per_core != is.sticky_buckets_per_core),
+        ("sync-interval", *sync_interval != is.sync_interval),
+    ])
+}
+
+fn healthchecker(was: &HealthChecker, is: &HealthChecker) -> Vec<&'static str> {
+    let HealthChecker { transition_history, netns } = was;
+    differing([
+        ("netns", *netns != is.netns),
+        ("transition-history", *transition_history != is.transition_history),
+    ])
+}
+
+fn differing<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}

@@ -1,0 +1,92 @@
+//! The changes on one line, for the log and for the operator who asked for the reload.
+
+use std::fmt;
+
+use super::{BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges};
+
+/// Names of one list that are told: the line stays readable if half of 50,000 backends change.
+const MOST_NAMES: usize = 5;
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sections = [
+            self.backends.in_words(),
+            self.frontends.in_words(),
+            self.healthchecks.in_words(),
+            settings("`lb` of `vpp`", &self.lb),
+            settings("`healthchecker`", &self.healthchecker),
+        ];
+        let told: Vec<String> = sections.into_iter().filter(|words| !words.is_empty()).collect();
+        if told.is_empty() { f.write_str("nothing changed") } else { f.write_str(&told.join("; ")) }
+    }
+}
+
+impl BackendChanges {
+    fn in_words(&self) -> String {
+        section(
+            "backend",
+            &[
+                ("added", &self.added),
+                ("removed", &self.removed),
+                ("moved to another address", &self.moved),
+                ("checked differently", &self.rechecked),
+                ("enabled", &self.enabled),
+                ("disabled", &self.disabled),
+            ],
+        )
+    }
+}
+
+impl FrontendChanges {
+    fn in_words(&self) -> String {
+        let changed: Vec<String> = self.changed.iter().map(FrontendChange::in_words).collect();
+        section("frontend", &[("added", &self.added), ("removed", &self.removed), ("changed", &changed)])
+    }
+}
+
+impl FrontendChange {
+    fn in_words(&self) -> String {
+        let parts = [("VIP", self.vip), ("pools", self.pools)];
+        let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part);
+        let parts: Vec<&str> = parts.chain(self.settings.iter().copied()).collect();
+        format!("{}: {}", self.name, parts.join(" and "))
+    }
+}
+
+impl HealthCheckChanges {
+    fn in_words(&self) -> String {
+        section(
+            "health check",
+            &[("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)],
+        )
+    }
+}
+
+/// `2 backends added (a, b), 1 removed (c)`: the first number says what is counted.
+fn section(what: &str, lists: &[(&str, &Vec<String>)]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for (change, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
+        let counted = match (words.is_empty(), names.len()) {
+            (true, 1) => format!("1 {what}"),
+            (true, count) => format!("{count} {what}s"),
+            (false, count) => count.to_string(),
+        };
+        words.push(format!("{counted} {change} ({})", shortened(names)));
+    }
+    words.join(", ")
+}
+
+/// The names, or as many as fit and the number of the others. One that is alone too many is told as well: its
+/// number would take the same place.
+fn shortened(names: &[String]) -> String {
+    match names.get(..MOST_NAMES) {
+        Some(first) if names.len() > MOST_NAMES + 1 => {
+            format!("{} and {} more", first.join(", "), names.len() - MOST_NAMES)
+        }
+        _ => names.join(", "),
+    }
+}
+
+fn settings(of: &str, keys: &[&str]) -> String {
+    if keys.is_empty() { String::new() } else { format!("{} of {of} changed", keys.join(", ")) }
+}
