@@ -2,28 +2,31 @@
 //!
 //! One task, for as long as the process. It may be aborted at any point: every call may be repeated, and what
 //! VPP has stays. Only the newest wanted state counts: while a sync is under way, any number of changes
-//! end in one sync per VIP. After a reconnect, and whenever VPP comes or goes, everything is synced anew.
+//! end in one sync per VIP. After a reconnect, and whenever VPP comes or goes, everything is synced anew. What is
+//! sent, and when, [`Syncs`] decides.
 //!
 //! A second task, which ends with the first, takes echo requests to the agent: see `echoes`.
 
 mod calls;
 mod echoes;
 mod session;
+mod syncs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{LbState, SyncReport, VipSpec, VppInfo};
+use maglev_protocol::{LbState, Programmed, SyncReport, VipSpec, VppInfo};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::desired::Wanted;
+use crate::desired::{ViewId, Wanted};
 use crate::probe::EchoAsk;
 
 pub use calls::CallError;
+pub use syncs::{Answer, Call, Sent, Syncs};
 
 /// Longest pause between two attempts to connect.
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -45,11 +48,18 @@ pub enum AgentEvent {
         reason: String,
     },
     /// VPP came, went or restarted, or is seen for the first time.
-    Vpp(VppInfo),
+    Vpp {
+        /// The connection to it.
+        info: VppInfo,
+        /// What it has, if it can be driven. Nothing is written to it before the controller has decided on this.
+        programmed: Option<(ViewId, Programmed)>,
+    },
     /// A sync of these VIPs ended.
     Synced {
         /// What was asked for.
         specs: Vec<Arc<VipSpec>>,
+        /// The demand that was carried out with it.
+        demanded: Option<u64>,
         /// What came of it.
         result: Result<SyncReport, String>,
     },
@@ -101,6 +111,7 @@ async fn run(
 ) {
     let mut failures = 0u32;
     let mut last_reason = None;
+    let mut view = ViewId::default();
     loop {
         let error = match session::connect(&socket, instance, tarpc::client::Config::default()).await {
             Ok(session::Connection { client, hello, .. }) => {
@@ -110,7 +121,8 @@ async fn run(
                 if events.send(connected).await.is_err() {
                     return;
                 }
-                session::run(&client, hello, &mut wanted, &events, &mut questions).await
+                let session = session::Session { client: &client, events: &events, view: &mut view };
+                session.run(hello, &mut wanted, &mut questions).await
             }
             Err(error) => error,
         };

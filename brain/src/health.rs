@@ -61,6 +61,15 @@ pub enum Input {
     Disable,
     /// Take back into service, from unknown.
     Enable,
+    /// Another check is made from now on, so that what the last one found says nothing.
+    NewCheck {
+        /// Passes in a row that make it up, at least 1.
+        rise: u32,
+        /// Failures in a row that make it down, at least 1.
+        fall: u32,
+    },
+    /// The probes that took it down say nothing about it.
+    Doubt,
     /// The configuration no longer has it.
     Remove,
 }
@@ -125,6 +134,19 @@ impl Health {
         Self { state: State::Unknown, counter, rise, fall, history: Arc::default(), history_limit }
     }
 
+    /// Keeps another number of transitions from now on.
+    pub fn set_history_limit(&mut self, limit: usize) {
+        self.history_limit = limit;
+        if self.history.len() > limit {
+            Arc::make_mut(&mut self.history).truncate(limit);
+        }
+    }
+
+    /// Whether nothing was ever known or wanted of it.
+    pub fn is_new(&self) -> bool {
+        self.state == State::Unknown && self.history.is_empty()
+    }
+
     /// State now.
     pub fn state(&self) -> State {
         self.state
@@ -180,6 +202,21 @@ impl Health {
                 };
                 (to, counter, Cause::Probe(outcome))
             }
+            (_, Input::NewCheck { rise, fall }) => {
+                (self.rise, self.fall) = (rise.max(1), fall.max(1));
+                match self.state {
+                    Paused | Disabled | Removed => return Ok(None),
+                    Unknown | Up | Down => (Unknown, self.rise - 1, Cause::Event("another health check")),
+                }
+            }
+            (Down, Input::Doubt) => match self.history.front() {
+                Some(Transition { from, cause: Cause::Probe(_), .. }) => {
+                    let counter = if *from == Up { self.max() } else { self.rise - 1 };
+                    (*from, counter, Cause::Event("VPP was away: its probes say nothing"))
+                }
+                _ => return Ok(None),
+            },
+            (Unknown | Up | Paused | Disabled | Removed, Input::Doubt) => return Ok(None),
             (Removed, Input::Remove)
             | (Paused, Input::Pause)
             | (Disabled, Input::Disable)

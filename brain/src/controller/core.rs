@@ -1,39 +1,55 @@
 //! The controller's state and decisions, without a clock or I/O.
 
+mod away;
 mod backends;
 mod command;
 mod event;
 mod frontends;
+mod release;
+mod reload;
 mod syncs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use imbl::{OrdMap, OrdSet};
 use maglev_protocol::VipKey;
 use tokio::time::Instant;
-use tracing::warn;
 
-pub use command::{Command, CommandError};
+pub use command::{BackendWish, Command, CommandError, Done, InVpp};
 pub use event::Event;
 
 use super::snapshot::{AgentStatus, BackendView, FrontendView, Snapshot};
 use crate::agent::AgentEvent;
 use crate::config::Config;
 use crate::desired::{self, Wanted};
-use crate::health::{Health, Input as HealthInput};
-use crate::probe::{Pace, ProbeCode, ProbeOutcome, Report};
+use crate::overrides::Overrides;
+use crate::probe::{Pace, Report};
+use crate::warmup::Warmup;
+use away::Absence;
+use release::View;
 
-/// Everything that can happen to the controller.
+/// One moment, on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The time of day, for people.
+    pub wall: SystemTime,
+    /// The monotonic clock, for everything that is measured or waited for.
+    pub mono: Instant,
+}
+
+/// Everything that can happen to the controller, but for what operators ask.
 #[derive(Debug)]
 pub enum Input {
     /// A probe ended.
     Probe(Report),
     /// Something about the agent or VPP.
     Agent(AgentEvent),
+    /// The time that [`Core::next_tick`] told has come.
+    Tick,
 }
 
 /// What an input leads to, besides the state itself.
@@ -43,10 +59,16 @@ pub struct Effects {
     pub wanted: bool,
     /// A state changed that readers shall see at once.
     pub state: bool,
+    /// What operators have set changed, and is to be kept.
+    pub overrides: bool,
     /// Backends whose pace of probing may have changed.
     pub paces: BTreeMap<Arc<str>, Pace>,
+    /// Backends that are to be probed anew, with another check or address, or not at all.
+    pub probers: BTreeSet<Arc<str>>,
     /// Changes of state, in their order.
     pub events: Vec<Event>,
+    /// Demands that came to their end.
+    pub ended: Vec<Ended>,
 }
 
 impl Effects {
@@ -54,74 +76,119 @@ impl Effects {
     pub fn merge(&mut self, later: Self) {
         self.wanted |= later.wanted;
         self.state |= later.state;
+        self.overrides |= later.overrides;
         self.paces.extend(later.paces);
+        self.probers.extend(later.probers);
         self.events.extend(later.events);
+        self.ended.extend(later.ended);
     }
+}
+
+/// The end of a demand on a VIP, and of those on it before that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The VIP.
+    pub vip: VipKey,
+    /// The demand's number.
+    pub number: u64,
+    /// What VPP refused, if it did.
+    pub result: Result<(), String>,
 }
 
 /// The brain's whole state.
 #[derive(Debug)]
 pub struct Core {
     config: Arc<Config>,
+    overrides: Arc<Overrides>,
     backends: OrdMap<Arc<str>, Arc<BackendView>>,
     frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
     by_vip: BTreeMap<VipKey, Arc<str>>,
     agent: Arc<AgentStatus>,
     wanted: Wanted,
+    warmup: Warmup,
+    /// What VPP had when it was last looked at.
+    view: View,
+    /// Table lengths of the VIPs that VPP has.
+    standing: BTreeMap<VipKey, u32>,
+    /// Weights that backends keep in VPP although nothing is known of them yet, by frontend and backend.
+    held: BTreeMap<Arc<str>, BTreeMap<String, u8>>,
+    /// When a backend of a frontend takes its next step to its full weight.
+    steps: BTreeMap<Arc<str>, Instant>,
+    /// When VPP was away, so that probes say nothing.
+    absence: Absence,
     /// Backends whose newest probe could not be made.
     unprobed: usize,
+    /// The number of the last demand.
+    last_demand: u64,
+}
+
+/// What the backends of a configuration are checked with.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked<'a> {
+    /// The backend's address.
+    pub target: IpAddr,
+    /// Name of its check.
+    pub check: &'a str,
+    /// The pace at which to begin.
+    pub pace: Pace,
 }
 
 impl Core {
-    /// The state at the start: static backends are up, disabled ones are out, of the others nothing is known.
-    pub fn new(config: Arc<Config>, agent_socket: PathBuf, now: SystemTime) -> Self {
+    /// The state at the start: static backends are up, those are out that the configuration or an operator took
+    /// out, of the others nothing is known.
+    pub fn new(config: Arc<Config>, overrides: Overrides, agent_socket: PathBuf, now: Now) -> Self {
         let connection = Err("not connected yet".to_owned());
         let agent = Arc::new(AgentStatus { socket: agent_socket, connection, vpp: None });
-        let mut users: BTreeMap<&str, Vec<Arc<str>>> = BTreeMap::new();
-        for (name, frontend) in &config.frontends {
-            let name: Arc<str> = name.as_str().into();
-            for backend in frontend.pools.iter().flat_map(|pool| pool.backends.keys()) {
-                let users = users.entry(backend).or_default();
-                if users.last() != Some(&name) {
-                    users.push(Arc::clone(&name));
-                }
-            }
-        }
-        let backends = config.backends.keys().map(|name| {
-            let frontends = users.remove(name.as_str()).unwrap_or_default().into();
-            (Arc::from(name.as_str()), Arc::new(first_view(&config, name, frontends, now)))
-        });
-        let backends = backends.collect();
         let wanted = Wanted {
+            view: None,
             conf: desired::lb_conf(&config.lb),
             vips: OrdMap::new(),
             keep: OrdSet::new(),
+            demands: OrdMap::new(),
             sync_interval: config.lb.sync_interval,
         };
-        let (frontends, by_vip) = (OrdMap::new(), BTreeMap::new());
-        let mut core = Self { config, backends, frontends, by_vip, agent, wanted, unprobed: 0 };
-        for name in Arc::clone(&core.config).frontends.keys() {
-            let name: Arc<str> = name.as_str().into();
-            if let Some(view) = core.weigh(&name) {
-                core.by_vip.insert(view.spec.key, Arc::clone(&name));
-                core.want(&view);
-                core.frontends.insert(name, Arc::new(view));
-            }
-        }
+        let warmup = Warmup::new(now.mono, config.lb.startup_min_delay, config.lb.startup_max_delay);
+        let mut core = Self {
+            config,
+            overrides: Arc::new(overrides),
+            backends: OrdMap::new(),
+            frontends: OrdMap::new(),
+            by_vip: BTreeMap::new(),
+            agent,
+            wanted,
+            warmup,
+            view: View::default(),
+            standing: BTreeMap::new(),
+            held: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            absence: Absence::default(),
+            unprobed: 0,
+            last_demand: 0,
+        };
+        core.start(now);
         core
     }
 
     /// The configuration in force.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Arc<Config> {
         &self.config
     }
 
-    /// The backends that have a check, with their addresses and the pace at which to begin.
-    pub fn checked_backends(&self) -> impl Iterator<Item = (&Arc<str>, IpAddr, &str, Pace)> {
-        self.backends.iter().filter_map(|(name, view)| {
-            let backend = self.config.backends.get(&**name)?;
-            Some((name, backend.address, backend.healthcheck.as_deref()?, view.health.pace()))
-        })
+    /// What operators have set.
+    pub fn overrides(&self) -> &Arc<Overrides> {
+        &self.overrides
+    }
+
+    /// The backends that have a check.
+    pub fn checked_backends(&self) -> impl Iterator<Item = (&Arc<str>, Checked<'_>)> {
+        self.backends.keys().filter_map(|name| Some((name, self.checked(name)?)))
+    }
+
+    /// How a backend is to be checked, if it is there and has a check.
+    pub fn checked(&self, name: &str) -> Option<Checked<'_>> {
+        let (backend, view) = (self.config.backends.get(name)?, self.backends.get(name)?);
+        let check = backend.healthcheck.as_deref()?;
+        Some(Checked { target: backend.address, check, pace: view.health.pace() })
     }
 
     /// What readers shall see now.
@@ -129,6 +196,8 @@ impl Core {
         Snapshot {
             made,
             config: Arc::clone(&self.config),
+            overrides: Arc::clone(&self.overrides),
+            warmup: self.warmup,
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),
             agent: Arc::clone(&self.agent),
@@ -140,38 +209,34 @@ impl Core {
         self.wanted.clone()
     }
 
+    /// When the next [`Input::Tick`] is due.
+    pub fn next_tick(&self) -> Option<Instant> {
+        let step = self.steps.values().min().copied();
+        self.warmup.next_phase_at().into_iter().chain(step).min()
+    }
+
     /// Takes one input.
-    pub fn handle(&mut self, input: Input, now: SystemTime) -> Effects {
+    pub fn handle(&mut self, input: Input, now: Now) -> Effects {
         match input {
             Input::Probe(report) => self.probed(report, now),
             Input::Agent(event) => self.agent_event(event, now),
+            Input::Tick => self.tick(now),
         }
     }
-}
 
-fn first_view(config: &Config, name: &str, frontends: Arc<[Arc<str>]>, now: SystemTime) -> BackendView {
-    let backend = config.backends.get(name);
-    let check = backend.and_then(|backend| config.healthchecks.get(backend.healthcheck.as_ref()?));
-    let (rise, fall) = check.map_or((1, 1), |check| (check.rise, check.fall));
-    let mut health = Health::new(rise, fall, config.healthchecker.transition_history);
-    let first = match backend {
-        Some(backend) if !backend.enabled => Some(HealthInput::Disable),
-        Some(backend) if backend.healthcheck.is_none() => Some(static_pass()),
-        _ => None,
-    };
-    if let Some(Err(refused)) = first.map(|input| health.handle(input, now)) {
-        warn!(backend = name, %refused, "first state does not fit");
+    fn tick(&mut self, now: Now) -> Effects {
+        let mut effects = Effects::default();
+        if self.warmup.advance(now.mono).is_some() {
+            self.phase_began(now, &mut effects);
+        }
+        let due = self.steps.iter().filter(|(_, at)| **at <= now.mono);
+        let due: Vec<_> = due.map(|(frontend, _)| Arc::clone(frontend)).collect();
+        for frontend in due {
+            self.reweigh(&frontend, now, &mut effects);
+            effects.state = true;
+        }
+        effects
     }
-    BackendView { health, last_probe: None, frontends }
-}
-
-/// What a backend without a check gets instead of a probe, at once.
-fn static_pass() -> HealthInput {
-    HealthInput::Probe(ProbeOutcome {
-        code: ProbeCode::Static,
-        detail: "no health check: always up".to_owned(),
-        duration: Duration::ZERO,
-    })
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ use imbl::OrdMap;
 use maglev_protocol::{VipSpec, VppInfo};
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, Frontend};
 use crate::health::Health;
+use crate::overrides::Overrides;
 use crate::probe::ProbeOutcome;
-use crate::weights::EffectiveWeights;
+use crate::warmup::Warmup;
+use crate::weights::{EffectiveWeights, Scale};
 
 /// The brain's state at one moment. A change of state is in the next snapshot at once; the details of probes
 /// may be up to 250 ms old. One snapshot shares with the next all that is the same, so that making one costs the
@@ -22,6 +24,10 @@ pub struct Snapshot {
     pub made: Instant,
     /// The configuration that the rest belongs to.
     pub config: Arc<Config>,
+    /// What operators have set, whether the configuration has a use for it or not.
+    pub overrides: Arc<Overrides>,
+    /// How far the warm-up is.
+    pub warmup: Warmup,
     /// Frontends by name.
     pub frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
     /// Backends by name.
@@ -30,17 +36,30 @@ pub struct Snapshot {
     pub agent: Arc<AgentStatus>,
 }
 
+impl FrontendView {
+    /// Buckets of the VIP that VPP has, if it is not the number that would be asked for now.
+    pub fn kept_table_length(&self) -> Option<u32> {
+        self.table_length.filter(|length| *length != self.spec.new_flows_table_length)
+    }
+}
+
 /// One frontend.
 #[derive(Debug, Clone)]
 pub struct FrontendView {
+    /// As configured, with the weights that operators have set.
+    pub frontend: Arc<Frontend>,
+    /// How its weights become those of VPP's table.
+    pub scale: Arc<Scale>,
     /// Its weights now.
     pub weights: EffectiveWeights,
     /// What VPP shall have.
     pub spec: Arc<VipSpec>,
     /// How far that has come.
     pub sync: SyncStatus,
-    /// Buckets of the standing VIP, if other than wanted.
-    pub kept_table_length: Option<u32>,
+    /// When that was decided which VPP has not acknowledged yet.
+    pub since: Option<Instant>,
+    /// Buckets of the table that VPP has for it, as far as that is known.
+    pub table_length: Option<u32>,
 }
 
 /// How far a frontend's wanted state has come.
@@ -65,6 +84,12 @@ pub struct BackendView {
     pub last_probe: Option<LastProbe>,
     /// Names of the frontends that use it.
     pub frontends: Arc<[Arc<str>]>,
+    /// When its state changed last.
+    pub changed: Option<Instant>,
+    /// Since when it is up, if it had been out of service before that.
+    pub up_since: Option<Instant>,
+    /// Whether it has been out of service since the start, or came later.
+    pub cold: bool,
 }
 
 /// A probe and when it ended.

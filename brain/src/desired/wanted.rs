@@ -4,17 +4,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
-use maglev_protocol::{LbConfSpec, VipKey, VipSpec};
+use maglev_protocol::{Demands, LbConfSpec, VipKey, VipSpec};
+
+/// Tells one look at what VPP has from the next: there is a new one after every connection to the agent or to VPP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ViewId(pub u64);
 
 /// The whole wanted state of VPP's lb plugin. A copy shares with its original all that is the same in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
+    /// The look at VPP on which all of this was decided; `None` if nothing may be written yet. It is written to no
+    /// VPP that may be another one: weights depend on the tables that VPP has.
+    pub view: Option<ViewId>,
     /// Global settings.
     pub conf: LbConfSpec,
     /// The VIPs to program.
     pub vips: OrdMap<VipKey, Arc<VipSpec>>,
     /// VIPs of frontends that are held back: VPP keeps what it has of them.
     pub keep: OrdSet<VipKey>,
+    /// What operators demand of VIPs beyond that, until it is done.
+    pub demands: OrdMap<VipKey, Demanded>,
     /// Time between two full comparisons with VPP.
     pub sync_interval: Duration,
+}
+
+/// Demands on one VIP.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demanded {
+    /// Higher than that of any demand before it.
+    pub number: u64,
+    /// What is demanded. It may be done twice, if an answer is lost.
+    pub demands: Demands,
 }

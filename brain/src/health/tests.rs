@@ -59,6 +59,8 @@ fn every_state_meets_every_input() {
         Input::Resume,
         Input::Disable,
         Input::Enable,
+        Input::NewCheck { rise: 4, fall: 1 },
+        Input::Doubt,
         Input::Remove,
     ];
     let table = [
@@ -71,6 +73,8 @@ fn every_state_meets_every_input() {
                 Goes(Paused, 0),
                 Keeps(1),
                 Goes(Disabled, 0),
+                Keeps(1),
+                Keeps(3),
                 Keeps(1),
                 Goes(Removed, 0),
             ],
@@ -85,6 +89,8 @@ fn every_state_meets_every_input() {
                 Keeps(4),
                 Goes(Disabled, 0),
                 Keeps(4),
+                Goes(Unknown, 3),
+                Keeps(4),
                 Goes(Removed, 0),
             ],
         ),
@@ -98,6 +104,8 @@ fn every_state_meets_every_input() {
                 Keeps(0),
                 Goes(Disabled, 0),
                 Keeps(0),
+                Goes(Unknown, 3),
+                Goes(Unknown, 1),
                 Goes(Removed, 0),
             ],
         ),
@@ -111,16 +119,44 @@ fn every_state_meets_every_input() {
                 Goes(Unknown, 1),
                 Goes(Disabled, 0),
                 Refuses,
+                Keeps(0),
+                Keeps(0),
                 Goes(Removed, 0),
             ],
         ),
         (
             Disabled,
-            [Keeps(0), Keeps(0), Keeps(0), Refuses, Refuses, Keeps(0), Goes(Unknown, 1), Goes(Removed, 0)],
+            [
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Refuses,
+                Refuses,
+                Keeps(0),
+                Goes(Unknown, 1),
+                Keeps(0),
+                Keeps(0),
+                Goes(Removed, 0),
+            ],
         ),
-        (Removed, [Keeps(0), Keeps(0), Keeps(0), Refuses, Refuses, Refuses, Refuses, Keeps(0)]),
+        (
+            Removed,
+            [
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Refuses,
+                Refuses,
+                Refuses,
+                Refuses,
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+            ],
+        ),
     ];
     for (state, effects) in table {
+        assert_eq!(inputs.len(), effects.len());
         for (input, expected) in inputs.iter().zip(effects) {
             let mut health = at(state);
             let before = health.history().count();
@@ -232,6 +268,47 @@ fn history_keeps_the_newest() {
     assert_eq!(seconds, [9, 8, 7]);
 }
 
+#[test]
+fn another_check_begins_anew_and_keeps_the_history() {
+    let mut health = at(State::Up);
+    let transition = health.handle(Input::NewCheck { rise: 1, fall: 1 }, NOW).unwrap().unwrap();
+    assert_eq!((transition.from, transition.to), (State::Up, State::Unknown));
+    assert_eq!((health.rise(), health.fall(), health.counter()), (1, 1, 0));
+    health.handle(fail(), NOW).unwrap();
+    assert_eq!((health.state(), health.history().count()), (State::Down, 3));
+    let mut paused = at(State::Paused);
+    paused.handle(Input::NewCheck { rise: 7, fall: 1 }, NOW).unwrap();
+    paused.handle(Input::Resume, NOW).unwrap();
+    assert_eq!((paused.state(), paused.counter()), (State::Unknown, 6));
+}
+
+#[test]
+fn doubt_takes_back_what_probes_brought_about_and_nothing_else() {
+    let mut health = at(State::Up);
+    for _ in 0..3 {
+        health.handle(fail(), NOW).unwrap();
+    }
+    assert_eq!(health.state(), State::Down);
+    health.handle(Input::Doubt, NOW).unwrap();
+    assert_eq!((health.state(), health.counter(), health.pace()), (State::Up, 4, Pace::Normal));
+    assert_eq!(health.history().count(), 3, "both are told");
+    health.handle(Input::Doubt, NOW).unwrap();
+    assert_eq!(health.state(), State::Up);
+}
+
+#[test]
+fn shorter_history_is_cut_at_once() {
+    let mut health = Health::new(1, 1, 5);
+    for input in [pass(), fail(), pass(), fail()] {
+        health.handle(input, NOW).unwrap();
+    }
+    health.set_history_limit(2);
+    assert_eq!(health.history().count(), 2);
+    health.set_history_limit(3);
+    health.handle(pass(), NOW).unwrap();
+    assert_eq!(health.history().count(), 3);
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         5 => Just(pass()),
@@ -241,6 +318,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(Input::Resume),
         1 => Just(Input::Disable),
         1 => Just(Input::Enable),
+        1 => (1u32..6, 1u32..6).prop_map(|(rise, fall)| Input::NewCheck { rise, fall }),
+        1 => Just(Input::Doubt),
     ]
 }
 
@@ -261,9 +340,9 @@ proptest! {
             }
             prop_assert!(health.counter() <= health.max());
             match health.state() {
-                State::Up => prop_assert!(health.counter() >= rise),
-                State::Down => prop_assert!(health.counter() < rise),
-                State::Unknown => prop_assert_eq!(health.counter(), rise - 1),
+                State::Up => prop_assert!(health.counter() >= health.rise()),
+                State::Down => prop_assert!(health.counter() < health.rise()),
+                State::Unknown => prop_assert_eq!(health.counter(), health.rise() - 1),
                 State::Paused | State::Disabled | State::Removed => prop_assert_eq!(health.counter(), 0),
             }
             prop_assert!(health.history().count() <= 5);

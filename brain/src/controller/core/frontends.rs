@@ -1,76 +1,122 @@
 //! The weights of frontends, as their backends change.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tracing::{debug, info};
 
-use super::{Core, Effects, Event};
-use crate::config::Config;
+use super::{Core, Effects, Event, Now};
+use crate::config::Frontend;
 use crate::controller::snapshot::{FrontendView, SyncStatus};
-use crate::desired;
+use crate::desired::{self, vip_key};
 use crate::health::State;
-use crate::weights::{self, EffectiveWeights};
+use crate::weights::{self, EffectiveWeights, Scale, Standing};
 
 impl Core {
+    /// A frontend as it is configured, with the weights that operators have set.
+    pub(super) fn in_force(&self, name: &str) -> Option<Arc<Frontend>> {
+        let configured = self.config.frontends.get(name)?;
+        let mut frontend = Arc::clone(configured);
+        for pool in &configured.pools {
+            for backend in pool.backends.keys() {
+                let Some(weight) = self.overrides.weight(name, &pool.name, backend) else { continue };
+                let pools = &mut Arc::make_mut(&mut frontend).pools;
+                let pool = pools.iter_mut().find(|other| other.name == pool.name);
+                if let Some(configured) = pool.and_then(|pool| pool.backends.get_mut(backend)) {
+                    *configured = weight;
+                }
+            }
+        }
+        Some(frontend)
+    }
+
+    /// The scale for the table that the frontend's VIP has.
+    pub(super) fn scale(&self, frontend: &Frontend) -> Arc<Scale> {
+        Arc::new(Scale::new(frontend, self.standing.get(&vip_key(frontend)).copied()))
+    }
+
     /// Computes a frontend's weights anew.
-    pub(super) fn reweigh(&mut self, name: &Arc<str>, now: SystemTime, effects: &mut Effects) {
-        let Some(next) = self.weigh(name) else {
-            return;
-        };
-        let Some(view) = self.frontends.get(name) else {
-            return;
-        };
-        let held_back = next.sync == SyncStatus::HeldBack;
-        log_failover(name, &self.config, &view.weights, &next.weights, held_back);
-        let (from, to) = (view.weights.state, next.weights.state);
-        if from != to {
-            effects.tell(Event::Frontend { frontend: Arc::clone(name), from, to, at: now, held_back });
+    pub(super) fn reweigh(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
+        if let Some(view) = self.frontends.get(name).cloned() {
+            let (frontend, scale) = (Arc::clone(&view.frontend), Arc::clone(&view.scale));
+            self.compute(name, Some(&view), frontend, scale, now, effects);
         }
-        let released = view.sync == SyncStatus::HeldBack && !held_back;
-        if released {
-            info!(frontend = %name, "all backends known; released");
+    }
+
+    /// Computes its scale and its weights anew.
+    pub(super) fn rescale(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
+        if let Some(view) = self.frontends.get(name).cloned() {
+            let (frontend, scale) = (Arc::clone(&view.frontend), self.scale(&view.frontend));
+            self.compute(name, Some(&view), frontend, scale, now, effects);
         }
-        let wanted = !held_back && (released || view.spec != next.spec);
+    }
+
+    /// Puts a frontend's view in the place of `before`, and makes it part of what VPP shall have unless it is held
+    /// back.
+    pub(super) fn compute(
+        &mut self,
+        name: &Arc<str>,
+        before: Option<&FrontendView>,
+        frontend: Arc<Frontend>,
+        scale: Arc<Scale>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let was_released = before.is_some_and(|view| view.sync != SyncStatus::HeldBack);
+        let released = was_released || self.releases(name, &frontend, now);
+        let standing_of = |backend: &str| self.standing_of(name, backend, now);
+        let weights = weights::effective(&frontend, &scale, standing_of);
+        let spec = desired::vip_spec(&self.config, &frontend, &weights);
+        match weights.next_step {
+            Some(step) => drop(self.steps.insert(Arc::clone(name), now.mono + step)),
+            None => drop(self.steps.remove(name)),
+        }
+        if let Some(before) = before {
+            log_failover(name, &frontend, &before.weights, &weights, !released);
+            let (from, to) = (before.weights.state, weights.state);
+            if from != to {
+                let (frontend, at) = (Arc::clone(name), now.wall);
+                effects.tell(Event::Frontend { frontend, from, to, at, held_back: !released });
+            }
+        }
+        let table_length = self.standing.get(&spec.key).copied();
         // The same spec, computed anew, keeps what is known of it.
-        let next = if wanted || held_back {
-            next
-        } else {
-            FrontendView {
+        let unchanged = before.filter(|view| was_released && *view.spec == spec);
+        let next = match unchanged {
+            Some(view) => FrontendView {
                 spec: Arc::clone(&view.spec),
                 sync: view.sync.clone(),
-                kept_table_length: view.kept_table_length,
-                ..next
-            }
+                since: view.since,
+                frontend,
+                scale,
+                weights,
+                table_length,
+            },
+            None => FrontendView {
+                spec: Arc::new(spec),
+                sync: if released { SyncStatus::Pending } else { SyncStatus::HeldBack },
+                since: before.and_then(|view| view.since).or(Some(now.mono)),
+                frontend,
+                scale,
+                weights,
+                table_length,
+            },
         };
-        if wanted {
-            self.want(&next);
+        let key = next.spec.key;
+        if !released {
+            effects.wanted |= self.wanted.keep.insert(key).is_none();
+        } else if unchanged.is_none() {
+            self.wanted.keep.remove(&key);
+            self.wanted.vips.insert(key, Arc::clone(&next.spec));
+            effects.wanted = true;
         }
-        effects.wanted |= wanted;
         self.frontends.insert(Arc::clone(name), Arc::new(next));
     }
 
-    /// Makes a frontend's spec part of what VPP shall have, unless the frontend is held back.
-    pub(super) fn want(&mut self, view: &FrontendView) {
-        let key = view.spec.key;
-        if view.sync == SyncStatus::HeldBack {
-            self.wanted.keep.insert(key);
-        } else {
-            self.wanted.keep.remove(&key);
-            self.wanted.vips.insert(key, Arc::clone(&view.spec));
-        }
-    }
-
-    pub(super) fn weigh(&self, name: &str) -> Option<FrontendView> {
-        let frontend = self.config.frontends.get(name)?;
-        let state_of = |backend: &str| self.state_of(backend);
-        let weights = weights::effective(frontend, state_of);
-        let spec = Arc::new(desired::vip_spec(&self.config, frontend, &weights));
-        let mut backends = frontend.pools.iter().flat_map(|pool| pool.backends.keys());
-        let was_released = self.frontends.get(name).is_some_and(|view| view.sync != SyncStatus::HeldBack);
-        let known = was_released || backends.all(|backend| state_of(backend) != State::Unknown);
-        let sync = if known { SyncStatus::Pending } else { SyncStatus::HeldBack };
-        Some(FrontendView { weights, spec, sync, kept_table_length: None })
+    pub(super) fn standing_of(&self, frontend: &str, backend: &str, now: Now) -> Standing {
+        let view = self.backends.get(backend);
+        let rising = view.and_then(|view| view.up_since).map(|since| now.mono.saturating_duration_since(since));
+        let held = self.held.get(frontend).and_then(|held| held.get(backend)).copied();
+        Standing { state: self.state_of(backend), held, rising }
     }
 
     pub(super) fn state_of(&self, backend: &str) -> State {
@@ -80,17 +126,14 @@ impl Core {
 
 fn log_failover(
     name: &str,
-    config: &Config,
+    frontend: &Frontend,
     before: &EffectiveWeights,
     after: &EffectiveWeights,
     held_back: bool,
 ) {
     let pool_name = |weights: &EffectiveWeights| {
-        let pools = config.frontends.get(name).map(|frontend| &frontend.pools);
-        pools
-            .zip(weights.active_pool)
-            .and_then(|(pools, index)| pools.get(index))
-            .map_or("none", |pool| pool.name.as_str())
+        let pool = weights.active_pool.and_then(|index| frontend.pools.get(index));
+        pool.map_or("none", |pool| pool.name.as_str())
     };
     if before.active_pool != after.active_pool {
         let (from, to) = (pool_name(before), pool_name(after));

@@ -1,0 +1,377 @@
+//! What to ask of the agent, and when: the machine behind the client. Pure: `session` carries its calls out.
+//!
+//! After every connection to the agent or to VPP it first asks what VPP has, and then waits until the controller
+//! has decided on that. The newest wanted state is what counts: a VIP that changes while a sync of it is under
+//! way is synced once more after it, however often it changed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::ordmap::DiffItem;
+use maglev_protocol::{
+    AgentError, ConfReport, LbConfSpec, Programmed, SyncReport, VipKey, VipSpec, VppInfo, VppState,
+};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::AgentEvent;
+use super::calls::CallError;
+use crate::desired::{Demanded, ViewId, Wanted};
+
+/// Syncs of single VIPs that are under way at once. The agent writes them one after the other; more than a
+/// few only make its queue longer.
+const SYNCS_IN_FLIGHT: usize = 16;
+/// Pause before a failed call is tried again, plus as much again at random.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A call to the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// Ask what VPP has.
+    Programmed,
+    /// Set the lb plugin's settings.
+    Conf(LbConfSpec),
+    /// Bring everything to its wanted state.
+    All {
+        /// The VIPs.
+        specs: Vec<Arc<VipSpec>>,
+        /// VIPs that stay as they are.
+        keep: Vec<VipKey>,
+    },
+    /// Bring one VIP to its wanted state.
+    Vip {
+        /// The VIP.
+        spec: Arc<VipSpec>,
+        /// What is demanded beyond that.
+        demanded: Option<Demanded>,
+    },
+}
+
+/// A call, and the look at VPP that it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The look.
+    pub view: ViewId,
+    /// The call.
+    pub call: Call,
+}
+
+/// The answer to a call of the same kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Call::Programmed`].
+    Programmed(Result<Programmed, CallError>),
+    /// To [`Call::Conf`].
+    Conf(Result<ConfReport, CallError>),
+    /// To [`Call::All`] and [`Call::Vip`].
+    Sync(Result<SyncReport, CallError>),
+}
+
+/// What is known of VPP.
+#[derive(Debug)]
+enum Vpp {
+    Away,
+    /// Connected: to be asked at this time what it has.
+    Unseen(VppInfo, Instant),
+    /// Asked what it has.
+    Asked(VppInfo),
+    Seen,
+}
+
+/// How far a full sync is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    Due(Instant),
+    ConfSent,
+    ConfDone,
+    AllSent,
+}
+
+/// The machine, for one connection to the agent.
+#[derive(Debug)]
+pub struct Syncs {
+    wanted: Arc<Wanted>,
+    vpp: Vpp,
+    view: ViewId,
+    full: Full,
+    /// Whether the full sync under way must be followed by another at once.
+    again: bool,
+    /// Settings that the last full sync was told.
+    conf: Option<LbConfSpec>,
+    /// VIPs that changed since they were last sent.
+    stale: BTreeSet<VipKey>,
+    /// VIPs of which a sync is under way.
+    sent: BTreeSet<VipKey>,
+    /// The highest demand so far.
+    demanded: u64,
+    /// The other brain that writes to VPP, as the agent named it last.
+    writer: Option<u64>,
+    /// VIPs that the agent leaves alone, as it named them last.
+    foreign: Vec<VipKey>,
+}
+
+impl Syncs {
+    /// For a new connection; the first look at VPP will have the id after `last_view`.
+    pub fn new(wanted: Arc<Wanted>, last_view: ViewId, now: Instant) -> Self {
+        Self {
+            demanded: wanted.demands.values().map(|demanded| demanded.number).fold(0, u64::max),
+            wanted,
+            vpp: Vpp::Away,
+            view: last_view,
+            full: Full::Due(now),
+            again: false,
+            conf: None,
+            stale: BTreeSet::new(),
+            sent: BTreeSet::new(),
+            writer: None,
+            foreign: Vec::new(),
+        }
+    }
+
+    /// The newest look.
+    pub fn view(&self) -> ViewId {
+        self.view
+    }
+
+    /// VPP came, went or is another one.
+    pub fn vpp_changed(&mut self, info: VppInfo, now: Instant) -> Option<AgentEvent> {
+        self.view.0 += 1;
+        (self.full, self.again, self.conf) = (Full::Due(now), false, None);
+        self.sent.clear();
+        match &info.state {
+            VppState::Connected { version, pid, .. } => {
+                info!(%version, pid, "VPP connected");
+                self.vpp = Vpp::Unseen(info, now);
+                return None;
+            }
+            VppState::Disconnected { reason, .. } => warn!(%reason, "VPP away"),
+            VppState::Incompatible { version, missing, needs } => {
+                warn!(%version, ?missing, %needs, "VPP cannot be driven");
+            }
+        }
+        self.vpp = Vpp::Away;
+        Some(AgentEvent::Vpp { info, programmed: None })
+    }
+
+    /// Another state is wanted.
+    pub fn want(&mut self, wanted: Arc<Wanted>, now: Instant) {
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        let next = &self.wanted;
+        let mut gone = before.keep.iter().any(|key| !next.keep.contains(key) && !next.vips.contains_key(key));
+        for change in before.vips.diff(&next.vips) {
+            match change {
+                DiffItem::Add(key, _) | DiffItem::Update { new: (key, _), .. } => {
+                    self.stale.insert(*key);
+                }
+                DiffItem::Remove(key, _) => {
+                    self.stale.remove(key);
+                    gone |= !next.keep.contains(key);
+                }
+            }
+        }
+        for (key, demanded) in &next.demands {
+            if demanded.number > self.demanded {
+                self.stale.insert(*key);
+            }
+        }
+        self.demanded = next.demands.values().map(|demanded| demanded.number).fold(self.demanded, u64::max);
+        // Only a full sync removes VIPs.
+        if gone || self.conf.is_some_and(|conf| conf != next.conf) {
+            self.full_sync_at(now);
+        }
+    }
+
+    /// The next call that may be sent now; to be asked again until there is none.
+    pub fn next(&mut self, now: Instant) -> Option<Sent> {
+        let call = match &self.vpp {
+            Vpp::Unseen(info, at) if *at <= now => {
+                self.vpp = Vpp::Asked(info.clone());
+                Call::Programmed
+            }
+            Vpp::Seen if self.wanted.view == Some(self.view) => self.next_sync(now)?,
+            _ => return None,
+        };
+        Some(Sent { view: self.view, call })
+    }
+
+    fn next_sync(&mut self, now: Instant) -> Option<Call> {
+        match self.full {
+            Full::ConfSent | Full::AllSent => None,
+            Full::ConfDone => {
+                self.full = Full::AllSent;
+                self.again = self.conf != Some(self.wanted.conf);
+                // A full sync does all but what is demanded.
+                self.stale = self.wanted.demands.keys().copied().collect();
+                let specs: Vec<_> = self.wanted.vips.values().map(Arc::clone).collect();
+                let keep: Vec<_> = self.wanted.keep.iter().copied().collect();
+                debug!(vips = specs.len(), held_back = keep.len(), "full sync");
+                Some(Call::All { specs, keep })
+            }
+            Full::Due(at) if at <= now => {
+                if !self.sent.is_empty() {
+                    return None;
+                }
+                self.full = Full::ConfSent;
+                self.conf = Some(self.wanted.conf);
+                Some(Call::Conf(self.wanted.conf))
+            }
+            Full::Due(_) => self.next_vip(),
+        }
+    }
+
+    fn next_vip(&mut self) -> Option<Call> {
+        if self.sent.len() >= SYNCS_IN_FLIGHT {
+            return None;
+        }
+        let key = *self.stale.iter().find(|key| !self.sent.contains(key))?;
+        self.stale.remove(&key);
+        let spec = Arc::clone(self.wanted.vips.get(&key)?);
+        let demanded = self.wanted.demands.get(&key).cloned();
+        self.sent.insert(key);
+        Some(Call::Vip { spec, demanded })
+    }
+
+    /// When to ask for the next call although nothing happened.
+    pub fn due(&self) -> Option<Instant> {
+        match (&self.vpp, self.full) {
+            (Vpp::Unseen(_, at), _) => Some(*at),
+            (Vpp::Seen, Full::Due(at)) if self.wanted.view == Some(self.view) && self.sent.is_empty() => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Takes an answer; `random` is from 0 to 1.
+    ///
+    /// # Errors
+    /// If the connection to the agent broke.
+    pub fn answered(
+        &mut self,
+        sent: Sent,
+        answer: Answer,
+        now: Instant,
+        random: f64,
+    ) -> Result<Option<AgentEvent>, CallError> {
+        if let Answer::Programmed(Err(error @ CallError::Away(_)))
+        | Answer::Conf(Err(error @ CallError::Away(_)))
+        | Answer::Sync(Err(error @ CallError::Away(_))) = &answer
+        {
+            return Err(error.clone());
+        }
+        // What was done to another VPP, or before a look at it, says nothing about what this one has.
+        if sent.view != self.view {
+            return Ok(None);
+        }
+        let retry = now + RETRY.mul_f64(1.0 + random);
+        Ok(match (sent.call, answer) {
+            (Call::Programmed, Answer::Programmed(result)) => self.seen(result, now, retry),
+            (Call::Conf(_), Answer::Conf(result)) => self.conf_answered(result, retry),
+            (Call::All { specs, .. }, Answer::Sync(result)) => {
+                let interval = self.wanted.sync_interval.mul_f64(0.9 + 0.2 * random);
+                self.full = Full::Due(match result {
+                    Ok(_) if self.again => now,
+                    Ok(_) => now + interval,
+                    Err(_) => retry,
+                });
+                Some(self.synced(specs, None, result))
+            }
+            (Call::Vip { spec, demanded }, Answer::Sync(result)) => {
+                self.sent.remove(&spec.key);
+                if result.is_err() {
+                    // What became of a call without an answer is not known.
+                    self.full_sync_at(retry);
+                }
+                Some(self.synced(vec![spec], demanded.map(|demanded| demanded.number), result))
+            }
+            _ => None,
+        })
+    }
+
+    fn seen(
+        &mut self,
+        result: Result<Programmed, CallError>,
+        now: Instant,
+        retry: Instant,
+    ) -> Option<AgentEvent> {
+        let Vpp::Asked(info) = std::mem::replace(&mut self.vpp, Vpp::Seen) else { return None };
+        match result {
+            Ok(programmed) => {
+                self.full = Full::Due(now);
+                Some(AgentEvent::Vpp { info, programmed: Some((self.view, programmed)) })
+            }
+            Err(error) => {
+                debug!(%error, "cannot tell what VPP has yet");
+                self.vpp = Vpp::Unseen(info, retry);
+                None
+            }
+        }
+    }
+
+    fn conf_answered(&mut self, result: Result<ConfReport, CallError>, retry: Instant) -> Option<AgentEvent> {
+        self.full = Full::ConfDone;
+        match result {
+            Ok(report) if report.changed => {
+                info!(before = ?report.before, now = ?report.now, "VPP's lb settings changed");
+            }
+            Ok(_) => {}
+            // Tunnels may then have another source than wanted, but that is no reason not to follow failures.
+            Err(error @ CallError::Agent(AgentError::Refused { .. })) => {
+                warn!(%error, "VPP keeps its lb settings");
+            }
+            Err(error) => {
+                self.full = Full::Due(retry);
+                let specs = self.wanted.vips.values().map(Arc::clone).collect();
+                return Some(self.synced(specs, None, Err(error)));
+            }
+        }
+        None
+    }
+
+    fn synced(
+        &mut self,
+        specs: Vec<Arc<VipSpec>>,
+        demanded: Option<u64>,
+        result: Result<SyncReport, CallError>,
+    ) -> AgentEvent {
+        match &result {
+            Ok(report) => self.note_report(report),
+            // The same refusal every second is worth one line.
+            Err(error @ CallError::Agent(AgentError::AnotherWriter { instance, .. })) => {
+                if self.writer.replace(*instance) != Some(*instance) {
+                    warn!(%error, "VPP is not ours to write; waiting");
+                }
+            }
+            Err(error) => warn!(%error, "sync failed"),
+        }
+        AgentEvent::Synced { specs, demanded, result: result.map_err(|error| error.to_string()) }
+    }
+
+    fn note_report(&mut self, report: &SyncReport) {
+        if self.writer.take().is_some() {
+            info!("the other brain is gone: this one writes to VPP now");
+        }
+        for drift in &report.drift {
+            warn!(%drift, "VPP was not as it was left");
+        }
+        for (vip, error) in report.errors() {
+            warn!(%vip, step = %error.step, code = error.code, meaning = %error.meaning, "VPP refused");
+        }
+        // Only a full read finds them.
+        if report.read.is_some() && self.foreign != report.foreign {
+            let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
+            info!(?vips, "VIPs outside the agent's policy: left alone");
+            self.foreign.clone_from(&report.foreign);
+        }
+    }
+
+    fn full_sync_at(&mut self, at: Instant) {
+        if let Full::Due(due) = &mut self.full {
+            *due = (*due).min(at);
+        } else {
+            self.again = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Another configuration in the place of the one in force. What is the same in both keeps its state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use maglev_protocol::VipKey;
+use tracing::{info, warn};
+
+use super::backends::new_view;
+use super::{Core, Effects, Ended, Event, Now};
+use crate::config::{Changes, Config, changes};
+use crate::controller::snapshot::{FrontendView, SyncStatus};
+use crate::desired::{self, vip_key};
+use crate::health::{self, State};
+
+impl Core {
+    /// Makes backends and frontends for the first time.
+    pub(super) fn start(&mut self, now: Now) {
+        let names: Vec<Arc<str>> = self.config.backends.keys().map(|name| name.as_str().into()).collect();
+        for name in &names {
+            self.backends.insert(Arc::clone(name), Arc::new(new_view(&self.config, name, false)));
+            self.settle_alone(name, now);
+        }
+        self.tell_backends_their_frontends();
+        self.note_overrides(&mut Effects::default());
+        self.make_frontends(&OrdMap::new(), now, &mut Effects::default());
+    }
+
+    /// Takes over another configuration.
+    pub(super) fn reload(&mut self, config: Arc<Config>, now: Now) -> (Effects, Changes) {
+        let changes = changes(&self.config, &config);
+        info!(%changes, "configuration reloaded");
+        let mut effects = Effects { state: true, wanted: true, ..Effects::default() };
+        self.keep_weights_of(&changes.backends.rechecked);
+        self.config = config;
+        self.wanted.conf = desired::lb_conf(&self.config.lb);
+        self.wanted.sync_interval = self.config.lb.sync_interval;
+        self.reload_backends(&changes, now, &mut effects);
+        self.note_overrides(&mut effects);
+        let before = std::mem::take(&mut self.frontends);
+        self.make_frontends(&before, now, &mut effects);
+        self.forget_vips(&before, &mut effects);
+        (effects, changes)
+    }
+
+    /// What its configuration or an operator wants of one frontend changed.
+    pub(super) fn remake(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
+        let (Some(frontend), Some(view)) = (self.in_force(name), self.frontends.get(name).cloned()) else {
+            return;
+        };
+        let scale = self.scale(&frontend);
+        self.compute(name, Some(&view), frontend, scale, now, effects);
+    }
+
+    /// Backends that are to be checked in another way keep their weights until the new check has an answer.
+    fn keep_weights_of(&mut self, rechecked: &[String]) {
+        for backend in rechecked {
+            let frontends = self.backends.get(backend.as_str()).map(|view| Arc::clone(&view.frontends));
+            for frontend in frontends.unwrap_or_default().iter() {
+                let Some(view) = self.frontends.get(frontend) else { continue };
+                let programmed = view.weights.pools.iter().filter_map(|pool| pool.get(backend));
+                let weight = programmed.map(|weight| weight.programmed).max().unwrap_or(0);
+                if weight > 0 {
+                    self.held.entry(Arc::clone(frontend)).or_default().insert(backend.clone(), weight);
+                }
+            }
+        }
+    }
+
+    fn reload_backends(&mut self, changes: &Changes, now: Now, effects: &mut Effects) {
+        let backends = &changes.backends;
+        for name in backends.removed.iter().chain(&backends.moved) {
+            let name: Arc<str> = name.as_str().into();
+            self.unprobed -= usize::from(self.is_unprobed(&name));
+            let Some(mut view) = self.backends.remove(&name) else { continue };
+            if let Ok(Some(transition)) = Arc::make_mut(&mut view).health.handle(health::Input::Remove, now.wall) {
+                effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
+            }
+            effects.probers.insert(name);
+        }
+        for name in backends.added.iter().chain(&backends.moved) {
+            let name: Arc<str> = name.as_str().into();
+            self.backends.insert(Arc::clone(&name), Arc::new(new_view(&self.config, &name, true)));
+            effects.probers.insert(name);
+        }
+        for name in backends.rechecked.iter().filter(|name| !backends.moved.contains(name)) {
+            let name: Arc<str> = name.as_str().into();
+            let (rise, fall) = self.rise_and_fall(&name);
+            let Some(view) = self.backends.get_mut(&name).map(Arc::make_mut) else { continue };
+            let served = view.health.state() == State::Up;
+            if let Ok(Some(transition)) = view.health.handle(health::Input::NewCheck { rise, fall }, now.wall) {
+                view.note(&transition, now.mono);
+                effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
+            }
+            view.cold &= !served;
+            effects.probers.insert(name);
+        }
+        let history = self.config.healthchecker.transition_history;
+        if changes.healthchecker.contains(&"transition-history") {
+            for (_, view) in self.backends.iter_mut() {
+                Arc::make_mut(view).health.set_history_limit(history);
+            }
+        }
+        self.tell_backends_their_frontends();
+        let touched = [&backends.added, &backends.moved, &backends.rechecked, &backends.enabled, &backends.disabled];
+        let touched: BTreeSet<&String> = touched.into_iter().flatten().collect();
+        for name in touched {
+            let name: Arc<str> = name.as_str().into();
+            for transition in self.settle_alone(&name, now) {
+                effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
+            }
+            if let Some(view) = self.backends.get(&name) {
+                effects.paces.insert(name, view.health.pace());
+            }
+        }
+    }
+
+    fn rise_and_fall(&self, name: &str) -> (u32, u32) {
+        let check = self.config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
+        let check = check.and_then(|check| self.config.healthchecks.get(check));
+        check.map_or((1, 1), |check| (check.rise, check.fall))
+    }
+
+    fn tell_backends_their_frontends(&mut self) {
+        let mut users: BTreeMap<&str, Vec<Arc<str>>> = BTreeMap::new();
+        for (name, frontend) in &self.config.frontends {
+            let name: Arc<str> = name.as_str().into();
+            for backend in frontend.pools.iter().flat_map(|pool| pool.backends.keys()) {
+                let users = users.entry(backend).or_default();
+                if users.last() != Some(&name) {
+                    users.push(Arc::clone(&name));
+                }
+            }
+        }
+        let names: Vec<_> = self.backends.keys().map(Arc::clone).collect();
+        for name in names {
+            let frontends: Arc<[Arc<str>]> = users.remove(&*name).unwrap_or_default().into();
+            let differs = self.backends.get(&name).is_some_and(|view| view.frontends != frontends);
+            if differs && let Some(view) = self.backends.get_mut(&name) {
+                Arc::make_mut(view).frontends = frontends;
+            }
+        }
+    }
+
+    /// Forgets weights that the configuration has now, and reports what has no use now.
+    fn note_overrides(&mut self, effects: &mut Effects) {
+        if self.overrides.is_empty() {
+            return;
+        }
+        let overrides = Arc::make_mut(&mut self.overrides);
+        for entry in overrides.forget_equal(&self.config) {
+            info!(%entry, "the configuration says the same now; forgotten");
+            effects.overrides = true;
+        }
+        for entry in overrides.unmatched(&self.config) {
+            warn!(%entry, "the configuration does not have what an operator set this for; kept for its return");
+        }
+    }
+
+    /// Makes all frontends of the configuration; a VIP that was there before keeps what is known of it.
+    fn make_frontends(&mut self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, now: Now, effects: &mut Effects) {
+        let old_by_vip = std::mem::take(&mut self.by_vip);
+        let names: Vec<Arc<str>> = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
+        self.steps.retain(|name, _| self.config.frontends.contains_key(&**name));
+        self.held.retain(|name, _| self.config.frontends.contains_key(&**name));
+        for name in names {
+            let Some(frontend) = self.in_force(&name) else { continue };
+            let key = vip_key(&frontend);
+            self.by_vip.insert(key, Arc::clone(&name));
+            let old = old_by_vip.get(&key).and_then(|old_name| before.get(old_name));
+            let same_scale = old.filter(|view| view.frontend == frontend).map(|view| Arc::clone(&view.scale));
+            let scale = same_scale.unwrap_or_else(|| self.scale(&frontend));
+            self.compute(&name, old.map(Arc::as_ref), frontend, scale, now, effects);
+        }
+    }
+
+    /// VIPs that are configured no more are removed from VPP.
+    fn forget_vips(&mut self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, effects: &mut Effects) {
+        for (name, view) in before {
+            let key: VipKey = view.spec.key;
+            if self.by_vip.contains_key(&key) {
+                continue;
+            }
+            if view.sync != SyncStatus::HeldBack {
+                info!(frontend = %name, vip = %key, "removed from the configuration; its VIP goes");
+            }
+            self.wanted.vips.remove(&key);
+            self.wanted.keep.remove(&key);
+            self.standing.remove(&key);
+            if let Some(demanded) = self.wanted.demands.remove(&key) {
+                let result = Err("removed from the configuration".to_owned());
+                effects.ended.push(Ended { vip: key, number: demanded.number, result });
+            }
+        }
+    }
+}
