@@ -8,9 +8,11 @@
 //! threads, and no operator's question, however large, makes a probe late.
 
 mod core;
+mod keeper;
+mod operator;
+mod probers;
 mod snapshot;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,15 +20,22 @@ use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-pub use self::core::{Command, CommandError, Core, Effects, Event, Input};
+pub use self::core::{
+    BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, InVpp, Input, Now,
+};
+pub use operator::Operator;
 pub use snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus};
 
 use crate::agent::{self, AgentEvent, AgentReader};
 use crate::config::Config;
 use crate::desired::Wanted;
-use crate::probe::{Checked, Checker, EchoSender, Intervals, Prober, Report, echo_queue};
+use crate::overrides::{Overrides, StateDirectory};
+use crate::probe::{Report, echo_queue};
+use keeper::Keeper;
+use operator::{Accepted, Order, Waiting};
+use probers::Probers;
 
 /// Probe reports that wait for the controller. When it is full, probers wait: a probe becomes later, none is
 /// lost.
@@ -58,33 +67,19 @@ pub struct Controller {
     pub operator: Operator,
 }
 
-/// Brings operators' commands to the controller, and changes of state to whoever listens.
-#[derive(Debug, Clone)]
-pub struct Operator {
-    commands: mpsc::Sender<Order>,
-    events: broadcast::Sender<Event>,
-}
-
+/// What a controller starts with.
 #[derive(Debug)]
-struct Order {
-    backend: String,
-    command: Command,
-    answer: oneshot::Sender<Result<(), CommandError>>,
-}
-
-impl Operator {
-    /// Has a command carried out. What it changed is in the snapshot when this returns.
-    pub async fn command(&self, backend: &str, command: Command) -> Result<(), CommandError> {
-        let (answer, answered) = oneshot::channel();
-        let order = Order { backend: backend.to_owned(), command, answer };
-        self.commands.send(order).await.map_err(|_| CommandError::Ending)?;
-        answered.await.unwrap_or(Err(CommandError::Ending))
-    }
-
-    /// Changes of state from now on. One who does not fetch them loses the oldest, and is told how many.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
-    }
+pub struct Setup {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What operators have set before.
+    pub overrides: Overrides,
+    /// Where what they set is kept. Without one, every command that sets something says that it is not kept.
+    pub state: Option<StateDirectory>,
+    /// The agent's socket.
+    pub agent_socket: PathBuf,
+    /// Random, new at every start.
+    pub instance: u64,
 }
 
 /// A runtime for the controller and its probers. The future that it is told to block on is polled after at most
@@ -95,29 +90,31 @@ pub fn runtime() -> std::io::Result<Runtime> {
 
 /// Starts probers, the agent's client and the controller. The returned future is the controller; it ends
 /// after `shutdown` does, and changes nothing in VPP by ending. Probers run on the runtime in which this is called,
-/// best that of [`runtime`]; the agent's client runs on `services`.
+/// best that of [`runtime`]; the agent's client and the disk's writer run on `services`.
 pub fn start<S: Future<Output = ()>>(
-    config: Arc<Config>,
-    agent_socket: PathBuf,
-    instance: u64,
+    setup: Setup,
     services: &Handle,
     shutdown: S,
 ) -> (Controller, impl Future<Output = ()> + use<S>) {
-    let core = Core::new(config, agent_socket.clone(), SystemTime::now());
+    let Setup { config, overrides, state, agent_socket, instance } = setup;
+    let core = Core::new(config, overrides, agent_socket.clone(), now());
     let (wanted, wanted_rx) = watch::channel(Arc::new(core.wanted()));
     let (snapshot, snapshots) = watch::channel(Arc::new(core.snapshot(Instant::now())));
     let (event_sender, agent_events) = mpsc::channel(AGENT_EVENTS);
     let (echoes, asks) = echo_queue();
     let in_services = services.enter();
     let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender, asks);
+    let (keeper, kept, keeper_task) = Keeper::start(state);
     drop(in_services);
     let (report_sender, reports) = mpsc::channel(REPORTS);
-    let (command_sender, commands) = mpsc::channel(COMMANDS);
+    let (order_sender, orders) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
-    let probers = start_probers(&core, &echoes, &report_sender);
-    let inbox = Inbox { agent_events, commands, reports };
-    let operator = Operator { commands: command_sender, events: events.clone() };
-    let publish = Publishers { wanted, snapshot, events, probers };
+    let mut probers = Probers::new(echoes, report_sender);
+    let checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
+    probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);
+    let inbox = Inbox { agent_events, orders, reports };
+    let operator = Operator { orders: order_sender, events: events.clone(), kept };
+    let publish = Publishers { wanted, snapshot, events, probers, keeper, waiting: Waiting::default() };
     let task = async move {
         let running = run(core, inbox, publish);
         tokio::pin!(shutdown);
@@ -126,38 +123,18 @@ pub fn start<S: Future<Output = ()>>(
             () = &mut shutdown => {}
         }
         agent_task.abort();
+        keeper_task.abort();
     };
     (Controller { snapshots, reader, operator }, task)
 }
 
-fn start_probers(
-    core: &Core,
-    echoes: &EchoSender,
-    reports: &mpsc::Sender<Report>,
-) -> BTreeMap<Arc<str>, Prober> {
-    let min_delay = core.config().lb.startup_min_delay;
-    let checks = core.config().healthchecks.iter();
-    let checkers: BTreeMap<&str, (Arc<Checker>, Intervals)> = checks
-        .map(|(name, check)| {
-            let checker = Checker::new(check.clone(), echoes.clone());
-            (name.as_str(), (Arc::new(checker), Intervals::of(check)))
-        })
-        .collect();
-    let count = core.checked_backends().count();
-    let probed = core.checked_backends().enumerate().filter_map(|(rank, (name, target, check, pace))| {
-        let (checker, intervals) = checkers.get(check)?;
-        let probe = Checked { checker: Arc::clone(checker), target };
-        let delay = intervals.first_delay(min_delay, rank, count, fastrand::f64());
-        let name = Arc::clone(name);
-        let prober = Prober::start(Arc::clone(&name), probe, *intervals, pace, delay, reports.clone());
-        Some((name, prober))
-    });
-    probed.collect()
+fn now() -> Now {
+    Now { wall: SystemTime::now(), mono: Instant::now() }
 }
 
 struct Inbox {
     agent_events: mpsc::Receiver<AgentEvent>,
-    commands: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Order>,
     reports: mpsc::Receiver<Report>,
 }
 
@@ -172,7 +149,7 @@ impl Inbox {
         tokio::select! {
             biased;
             Some(event) = self.agent_events.recv() => Some(Arrival::Input(Input::Agent(event))),
-            Some(order) = self.commands.recv() => Some(Arrival::Order(order)),
+            Some(order) = self.orders.recv() => Some(Arrival::Order(order)),
             Some(report) = self.reports.recv() => Some(Arrival::Input(Input::Probe(report))),
             else => None,
         }
@@ -180,28 +157,34 @@ impl Inbox {
 
     fn waiting(&mut self) -> Option<Arrival> {
         let event = self.agent_events.try_recv().map(|event| Arrival::Input(Input::Agent(event)));
-        let order = |_| self.commands.try_recv().map(Arrival::Order);
+        let order = |_| self.orders.try_recv().map(Arrival::Order);
         let report = |_| self.reports.try_recv().map(|report| Arrival::Input(Input::Probe(report)));
         event.or_else(order).or_else(report).ok()
     }
 }
 
+/// A command that was carried out, and whether it changed what is to be kept.
+type Carried = (oneshot::Sender<Result<Accepted, CommandError>>, Result<(Done, bool), CommandError>);
+
 struct Publishers {
     wanted: watch::Sender<Arc<Wanted>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     events: broadcast::Sender<Event>,
-    probers: BTreeMap<Arc<str>, Prober>,
+    probers: Probers,
+    keeper: Keeper,
+    waiting: Waiting,
 }
 
 impl Publishers {
-    fn publish(&self, core: &Core, effects: Effects) {
+    fn publish(&mut self, core: &Core, effects: Effects, carried: Vec<Carried>) {
         if effects.wanted {
             self.wanted.send_replace(Arc::new(core.wanted()));
         }
+        if !effects.probers.is_empty() {
+            self.probers.renew(core, effects.probers.iter(), Duration::ZERO);
+        }
         for (backend, pace) in &effects.paces {
-            if let Some(prober) = self.probers.get(backend) {
-                prober.set_pace(*pace);
-            }
+            self.probers.set_pace(backend, *pace);
         }
         if effects.state {
             self.publish_snapshot(core);
@@ -210,6 +193,19 @@ impl Publishers {
             // An error means that nobody listens.
             drop(self.events.send(event));
         }
+        for ended in &effects.ended {
+            self.waiting.tell(ended);
+        }
+        let version = effects.overrides.then(|| self.keeper.keep(core.overrides()));
+        for (answer, done) in carried {
+            let accepted = done.map(|(done, overrides)| Accepted {
+                ended: done.demand.map(|demand| self.waiting.add(demand)),
+                version: version.filter(|_| overrides),
+                done,
+            });
+            // An error means that the one who asked has gone.
+            drop(answer.send(accepted));
+        }
     }
 
     fn publish_snapshot(&self, core: &Core) {
@@ -217,42 +213,51 @@ impl Publishers {
     }
 }
 
-async fn run(mut core: Core, mut inbox: Inbox, publish: Publishers) {
-    let mut tick = interval_at(Instant::now() + SNAPSHOT_AGE, SNAPSHOT_AGE);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
+    let mut refresh = interval_at(Instant::now() + SNAPSHOT_AGE, SNAPSHOT_AGE);
+    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stale = false;
     loop {
+        let mut effects = Effects::default();
+        let mut carried = Vec::new();
         tokio::select! {
             biased;
-            _ = tick.tick(), if stale => {
+            _ = refresh.tick(), if stale => {
                 publish.publish_snapshot(&core);
                 stale = false;
+                continue;
             }
+            () = until(core.next_tick()) => effects = core.handle(Input::Tick, now()),
             arrival = inbox.next() => {
                 let Some(mut arrival) = arrival else { return };
-                let now = SystemTime::now();
-                let mut effects = Effects::default();
-                let mut answers = Vec::new();
+                let now = now();
                 for taken in 1.. {
                     match arrival {
                         Arrival::Input(input) => effects.merge(core.handle(input, now)),
                         Arrival::Order(order) => {
-                            let done = core.command(&order.backend, order.command, now);
-                            answers.push((order.answer, done.map(|done| effects.merge(done))));
+                            let done = core.command(order.command, now).map(|(more, done)| {
+                                let overrides = more.overrides;
+                                effects.merge(more);
+                                (done, overrides)
+                            });
+                            carried.push((order.answer, done));
                         }
                     }
                     if taken == BATCH { break }
                     let Some(next) = inbox.waiting() else { break };
                     arrival = next;
                 }
-                stale |= !effects.state;
-                publish.publish(&core, effects);
-                for (answer, done) in answers {
-                    // An error means that the one who asked has gone.
-                    drop(answer.send(done));
-                }
             }
         }
+        stale |= !effects.state;
+        publish.publish(&core, effects, carried);
+    }
+}
+
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -23,6 +23,8 @@ pub mod controller;
 
 pub mod grpc;
 
+pub mod reload;
+
 pub mod netns;
 
 pub mod open_files;

@@ -1,7 +1,7 @@
 //! The maglev-brain process: arguments, logs, signals, and the order of starting and ending.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,18 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use clap::builder::FalseyValueParser;
-use maglev_brain::config::{self, Loaded};
-use maglev_brain::controller::{self, Controller};
+use maglev_brain::config::Loaded;
+use maglev_brain::controller::{self, Controller, Setup};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
+use maglev_brain::overrides::{Overrides, StateDirectory};
+use maglev_brain::reload::{self, Reloader};
 use maglev_brain::{netns, open_files};
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// Checks backends, decides where new flows of each VIP may go, and tells maglev-dpagent, which programs VPP.
@@ -46,6 +48,10 @@ struct Arguments {
     )]
     grpc: Vec<ListenAddress>,
 
+    /// Directory in which is kept what operators set at run time: paused and disabled backends, weights
+    #[arg(long, env = "MAGLEV_STATE_DIR", value_name = "DIR", default_value = "/var/lib/maglev")]
+    state_dir: PathBuf,
+
     /// Only check the configuration. Exit code 0: fine, 1: cannot be parsed, 2: not valid
     #[arg(long, env = "MAGLEV_CHECK", value_parser = FalseyValueParser::new())]
     check: bool,
@@ -69,7 +75,7 @@ Examples:
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match config::load(&arguments.config) {
+    match reload::load(&arguments.config) {
         Ok(loaded) if arguments.check => {
             for warning in &loaded.warnings {
                 eprintln!("{warning}");
@@ -116,49 +122,84 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         netns::check(name)?;
     }
     open_files::raise_limit(loaded.config.backends.len());
+    let (state, overrides) = open_state(&arguments.state_dir)?;
     // Operators' questions are answered elsewhere than probes are made: neither waits for the other.
     let services = Builder::new_multi_thread()
         .worker_threads(SERVICE_THREADS)
         .thread_name("services")
         .enable_all()
         .build()?;
-    let result = controller::runtime()?.block_on(run(arguments, loaded, services.handle()));
+    let setup = Setup {
+        config: Arc::new(loaded.config),
+        overrides,
+        state: Some(state),
+        agent_socket: arguments.agent,
+        instance: fastrand::u64(..),
+    };
+    let running = run(setup, arguments.config, arguments.grpc, services.handle());
+    let result = controller::runtime()?.block_on(running);
     services.shutdown_background();
     result
 }
 
+/// What operators have set before. A directory that cannot be used ends the start: a backend that was taken out of
+/// service must not come back because a disk is missing.
+fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
+    let hint = "give another directory with --state-dir; without it, what operators set would be forgotten";
+    let mut state = StateDirectory::open(path).context(hint)?;
+    let loaded = state.load().context(hint)?;
+    let file = state.file();
+    if let Some(damaged) = &loaded.damaged {
+        for line in &damaged.lines {
+            error!(file = %file.display(), %line, "what an operator set cannot be read");
+        }
+        match &damaged.kept {
+            Ok(copy) => error!(more = damaged.unlisted, copy = %copy.display(), "the damaged file is kept aside"),
+            Err(error) => error!(more = damaged.unlisted, %error, "the damaged file could not be kept aside"),
+        }
+    }
+    for entry in loaded.overrides.iter() {
+        info!(%entry, "set by an operator");
+    }
+    if loaded.missing {
+        info!(file = %file.display(), "operators have set nothing yet");
+    }
+    Ok((state, loaded.overrides))
+}
+
 /// The controller itself, and the start and end of all else. The process ends when the controller does, which
 /// `operators` decides.
-async fn run(arguments: Arguments, loaded: Loaded, services: &Handle) -> anyhow::Result<()> {
+async fn run(
+    setup: Setup,
+    file: PathBuf,
+    addresses: Vec<ListenAddress>,
+    services: &Handle,
+) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let bound = services.spawn(bind(arguments.grpc)).await.context("a task panicked")?;
+    let bound = services.spawn(bind(addresses)).await.context("a task panicked")?;
     let (signals, listeners) = bound?;
-    let instance = fastrand::u64(..);
-    let (frontends, backends) = (loaded.config.frontends.len(), loaded.config.backends.len());
-    info!(
-        version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), frontends, backends, "started"
-    );
-    let (handle, controller) = controller::start(
-        Arc::new(loaded.config),
-        arguments.agent,
-        instance,
-        services,
-        until(stopped.clone()),
-    );
-    let operators = services.spawn(serve_operators(handle, signals, listeners, stop));
+    let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
+    info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
+    let (handle, controller) = controller::start(setup, services, until(stopped.clone()));
+    let reloader = Reloader::new(file, handle.operator.clone());
+    let operators = services.spawn(serve_operators(handle, reloader, signals, listeners, stop));
     controller.await;
     operators.await.context("a task panicked")?
 }
 
 struct Signals {
+    reload: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
 
 /// Listens, and before that to signals, so that one during the start ends it in the same way.
 async fn bind(addresses: Vec<ListenAddress>) -> anyhow::Result<(Signals, Vec<Listener>)> {
-    let signals =
-        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let signals = Signals {
+        reload: signal(SignalKind::hangup())?,
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    };
     let mut listeners = Vec::new();
     for address in addresses {
         listeners.push(Listener::bind(address).await?);
@@ -169,6 +210,7 @@ async fn bind(addresses: Vec<ListenAddress>) -> anyhow::Result<(Signals, Vec<Lis
 /// Serves until a signal comes or something fails, then stops everything.
 async fn serve_operators(
     handle: Controller,
+    reloader: Reloader,
     mut signals: Signals,
     listeners: Vec<Listener>,
     stop: watch::Sender<bool>,
@@ -180,10 +222,21 @@ async fn serve_operators(
         tasks.spawn(serve(listener, service, until(stop.subscribe())));
     }
     let mut result = Ok(());
-    tokio::select! {
-        _ = signals.terminate.recv() => info!("terminated; VPP keeps what it has"),
-        _ = signals.interrupt.recv() => info!("interrupted; VPP keeps what it has"),
-        Some(ended) = tasks.join_next() => result = ended.context("a task panicked").and_then(|ended| Ok(ended?)),
+    loop {
+        tokio::select! {
+            _ = signals.reload.recv() => {
+                let reloader = reloader.clone();
+                // Whether it was taken is in the log.
+                tokio::spawn(async move { drop(reloader.reload().await) });
+                continue;
+            }
+            _ = signals.terminate.recv() => info!("terminated; VPP keeps what it has"),
+            _ = signals.interrupt.recv() => info!("interrupted; VPP keeps what it has"),
+            Some(ended) = tasks.join_next() => {
+                result = ended.context("a task panicked").and_then(|ended| Ok(ended?));
+            }
+        }
+        break;
     }
     stop.send_replace(true);
     let end = async {

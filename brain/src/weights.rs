@@ -3,31 +3,33 @@
 //!
 //! VPP's table honours weights only while their sum stays well below its length, and rebuilding it costs in
 //! proportion to their sum (measured on VPP 26.10: one backend of 50 among nineteen of 100 gets 4.9 % of
-//! 1024 buckets instead of 2.6 %). So weights are divided by a common divisor before they are programmed.
-//! The divisor is that of all *configured* weights: were it that of the effective ones, a failing backend
-//! would change everybody's scale, and with it move 66-97 % of the buckets.
+//! 1024 buckets instead of 2.6 %). So weights are brought to a [`Scale`] before they are programmed. It follows
+//! the configuration and the table alone: were it to follow health, a failing backend would change everybody's
+//! scale, and with it move 66-97 % of the buckets.
+
+mod percent;
+mod ramp;
+mod rounds;
+mod scale;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::config::Frontend;
+pub use percent::Percent;
+pub use ramp::ramp;
+pub use scale::{Inexact, Longer, MAX_TABLE_LENGTH, MIN_TABLE_LENGTH, Scale, doubts, table_length};
+
+use crate::config::{Frontend, Pool};
 use crate::health::State;
-
-/// Shortest table that is asked for.
-pub const MIN_TABLE_LENGTH: u32 = 1024;
-/// Longest table that VPP can have.
-pub const MAX_TABLE_LENGTH: u32 = 65_536;
-/// A table this many times as long as the sum of weights gives each backend its share within 1 %, or within
-/// one bucket.
-const BUCKETS_PER_WEIGHT: u32 = 8;
 
 /// State of a frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FrontendState {
-    /// Nothing is known of its backends yet.
+    /// Nothing is known of its backends yet, or only such as nobody knows hold weight in its active pool.
     Unknown,
-    /// A backend takes new flows.
+    /// A backend that is up takes new flows.
     Up,
-    /// No backend takes new flows.
+    /// No backend that is up takes new flows. In a panic, others do.
     Down,
 }
 
@@ -39,6 +41,24 @@ impl FrontendState {
             Self::Up => "up",
             Self::Down => "down",
         }
+    }
+}
+
+/// What counts of one backend in one frontend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// For an unknown backend, the programmed weight that VPP has for it, and that it keeps for want of an answer.
+    /// Without meaning in every other state.
+    pub held: Option<u8>,
+    /// For a backend that is up and still in its slow start, the time since it came up.
+    pub rising: Option<Duration>,
+}
+
+impl From<State> for Standing {
+    fn from(state: State) -> Self {
+        Self { state, held: None, rising: None }
     }
 }
 
@@ -58,73 +78,144 @@ pub struct BackendWeight {
 pub struct EffectiveWeights {
     /// State of the frontend as a whole.
     pub state: FrontendState,
-    /// Index of the pool that takes new flows, if one does.
+    /// Index of the pool that takes new flows by rights, if one does.
     pub active_pool: Option<usize>,
+    /// Index of the pool that takes new flows whoever in it is up, if one does.
+    pub panic: Option<usize>,
+    /// Time to the soonest step of a slow start.
+    pub next_step: Option<Duration>,
     /// Weights by backend, for each pool in the order of the configuration.
     pub pools: Vec<BTreeMap<String, BackendWeight>>,
 }
 
-/// Computes the weights of a frontend. The active pool is the first that has a backend which is up and has a
-/// configured weight above 0.
-pub fn effective(frontend: &Frontend, state_of: impl Fn(&str) -> State) -> EffectiveWeights {
+/// What a pool is to its frontend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The first pool that can serve.
+    Active,
+    /// Another one.
+    Standby,
+    /// Too few of its backends are up: all of them serve.
+    Panic,
+}
+
+/// Computes the weights of a frontend.
+///
+/// The active pool is the first that has a backend of a configured weight above 0 which is up, in a slow start or
+/// not, or which is unknown and holds a weight: it may be serving right now. Such a backend keeps what it holds
+/// in every pool that it stands in, active or not, and never more than its own weight there.
+pub fn effective(
+    frontend: &Frontend,
+    scale: &Scale,
+    standing_of: impl Fn(&str) -> Standing,
+) -> EffectiveWeights {
     let active_pool = frontend.pools.iter().position(|pool| {
-        pool.backends.iter().any(|(name, &weight)| weight > 0 && state_of(name) == State::Up)
+        weighty(pool).map(&standing_of).any(|standing| match standing.state {
+            State::Up => true,
+            State::Unknown => standing.held.is_some_and(|held| held > 0),
+            State::Down | State::Paused | State::Disabled | State::Removed => false,
+        })
     });
-    let divisor = common_divisor(frontend);
-    let pools = frontend.pools.iter().enumerate().map(|(index, pool)| {
-        let active = active_pool == Some(index);
+    let panic = panicking(frontend, active_pool, &standing_of);
+    let mut next_step: Option<Duration> = None;
+    let mut weigh_pool = |(index, pool): (usize, &Pool)| {
+        let role = match index {
+            index if panic == Some(index) => Role::Panic,
+            index if active_pool == Some(index) => Role::Active,
+            _ => Role::Standby,
+        };
         let weigh = |(name, &configured): (&String, &u8)| {
-            let (effective, flush) = rule(state_of(name), active, configured, frontend.flush_on_down);
-            (name.clone(), BackendWeight { effective, programmed: effective / divisor, flush })
+            let Standing { state, held, rising } = standing_of(name);
+            let whole = scale.programmed(configured);
+            let mut weight = whole;
+            if let (State::Up, Role::Active, Some(rising), Some(time)) =
+                (state, role, rising, frontend.slow_start)
+            {
+                let step;
+                (weight, step) = ramp(whole, rising, time);
+                next_step = next_step.into_iter().chain(step).min();
+            }
+            let (programmed, flush) =
+                rule(state, role, weight, held.unwrap_or(0), frontend.flush_on_down);
+            let effective = part(configured, programmed, whole);
+            (name.clone(), BackendWeight { effective, programmed, flush })
         };
         pool.backends.iter().map(weigh).collect()
-    });
-    let pools = pools.collect();
+    };
+    let pools = frontend.pools.iter().enumerate().map(&mut weigh_pool).collect();
+    let state = state_of_all(frontend, active_pool, &standing_of);
+    EffectiveWeights { state, active_pool, panic, next_step, pools }
+}
+
+/// The whole truth table of one backend in one pool: its weight, and whether a step to 0 flushes.
+///
+/// `weight` is what it has when it serves, and `held` what VPP has for it while it is unknown. Down flushes if the
+/// frontend says so, disabled always; unknown, paused and standby never do. In a panic, whoever was not taken out
+/// on purpose serves, and keeps its flows.
+pub fn rule(state: State, role: Role, weight: u8, held: u8, flush_on_down: bool) -> (u8, bool) {
+    match (state, role) {
+        (State::Up | State::Down | State::Unknown, Role::Panic) | (State::Up, Role::Active) => {
+            (weight, false)
+        }
+        (State::Unknown, Role::Active | Role::Standby) => (held.min(weight), false),
+        (State::Up, Role::Standby) | (State::Paused, _) => (0, false),
+        (State::Down, Role::Active | Role::Standby) => (0, flush_on_down),
+        (State::Disabled | State::Removed, _) => (0, true),
+    }
+}
+
+/// Names of the backends that have a weight in a pool.
+fn weighty(pool: &Pool) -> impl Iterator<Item = &str> {
+    pool.backends.iter().filter(|(_, weight)| **weight > 0).map(|(name, _)| name.as_str())
+}
+
+/// The pool of which so few backends are up that all of them take new flows: the active one, or if none is active
+/// the first of which something is known. So failover goes first, and a panic never touches another pool. The
+/// price is that a pool with one backend up is left to panic while a later pool may be whole.
+fn panicking(
+    frontend: &Frontend,
+    active_pool: Option<usize>,
+    standing_of: &impl Fn(&str) -> Standing,
+) -> Option<usize> {
+    let threshold = usize::from(frontend.panic_threshold?);
+    let counted = |pool: &Pool| {
+        let states = weighty(pool).map(|name| standing_of(name).state);
+        states.fold((0_usize, 0_usize), |(up, known), state| match state {
+            State::Up => (up + 1, known + 1),
+            State::Down => (up, known + 1),
+            State::Unknown | State::Paused | State::Disabled | State::Removed => (up, known),
+        })
+    };
+    let index = active_pool.or_else(|| frontend.pools.iter().position(|pool| counted(pool).1 > 0))?;
+    let (up, known) = frontend.pools.get(index).map(counted)?;
+    (up * 100 < threshold * known).then_some(index)
+}
+
+fn state_of_all(
+    frontend: &Frontend,
+    active_pool: Option<usize>,
+    standing_of: &impl Fn(&str) -> Standing,
+) -> FrontendState {
+    if let Some(pool) = active_pool.and_then(|index| frontend.pools.get(index)) {
+        let up = weighty(pool).any(|name| standing_of(name).state == State::Up);
+        return if up { FrontendState::Up } else { FrontendState::Unknown };
+    }
     let is = |wanted: &[State]| {
         let mut names = frontend.pools.iter().flat_map(|pool| pool.backends.keys());
-        names.any(|name| wanted.contains(&state_of(name)))
+        names.any(|name| wanted.contains(&standing_of(name).state))
     };
-    let state = match active_pool {
-        Some(_) => FrontendState::Up,
-        None if is(&[State::Unknown]) && !is(&[State::Up, State::Down]) => FrontendState::Unknown,
-        None => FrontendState::Down,
-    };
-    EffectiveWeights { state, active_pool, pools }
+    let nothing_known = is(&[State::Unknown]) && !is(&[State::Up, State::Down]);
+    if nothing_known { FrontendState::Unknown } else { FrontendState::Down }
 }
 
-/// The whole truth table of one backend in one pool: its weight, and whether a step to 0 flushes. Down
-/// flushes if the frontend says so, disabled always; unknown, paused and standby never do.
-pub fn rule(state: State, in_active_pool: bool, configured: u8, flush_on_down: bool) -> (u8, bool) {
-    match state {
-        State::Up if in_active_pool => (configured, false),
-        State::Up | State::Unknown | State::Paused => (0, false),
-        State::Down => (0, flush_on_down),
-        State::Disabled | State::Removed => (0, true),
+/// What `programmed` out of `whole` is on the configuration's scale: more than 0 only if `programmed` is.
+fn part(configured: u8, programmed: u8, whole: u8) -> u8 {
+    if programmed == 0 || whole == 0 {
+        return 0;
     }
-}
-
-/// The greatest common divisor of a frontend's configured weights, at least 1.
-pub fn common_divisor(frontend: &Frontend) -> u8 {
-    let weights = frontend.pools.iter().flat_map(|pool| pool.backends.values());
-    weights.fold(0, |divisor, &weight| gcd(divisor, weight)).max(1)
-}
-
-fn gcd(a: u8, b: u8) -> u8 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// The length of the table to ask for when the VIP is made: the configured one, or the power of two that is
-/// at least eight times the largest sum of reduced weights that can be active at once.
-pub fn table_length(frontend: &Frontend) -> u32 {
-    if let Some(length) = frontend.new_flows_table_length {
-        return length;
-    }
-    let divisor = u32::from(common_divisor(frontend));
-    let sums =
-        frontend.pools.iter().map(|pool| pool.backends.values().map(|&weight| u32::from(weight)).sum());
-    let largest: u32 = sums.max().unwrap_or(0);
-    let wanted = (largest / divisor).saturating_mul(BUCKETS_PER_WEIGHT);
-    wanted.clamp(MIN_TABLE_LENGTH, MAX_TABLE_LENGTH).next_power_of_two()
+    let (configured, programmed, whole) = (u32::from(configured), u32::from(programmed), u32::from(whole));
+    let rounded = (2 * configured * programmed + whole) / (2 * whole);
+    u8::try_from(rounded.max(1)).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `frontends:`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -208,7 +209,7 @@ impl FrontendDraft {
     }
 
     /// The frontend and its name, if all of it could be read.
-    pub(super) fn complete(self) -> Option<(String, Frontend)> {
+    pub(super) fn complete(self) -> Option<(String, Arc<Frontend>)> {
         let pools = self.pools.into_iter().map(PoolDraft::complete).collect::<Option<Vec<Pool>>>()?;
         let frontend = Frontend {
             description: self.description,
@@ -221,7 +222,7 @@ impl FrontendDraft {
             panic_threshold: self.panic_threshold,
             pools,
         };
-        Some((self.name.value, frontend))
+        Some((self.name.value, Arc::new(frontend)))
     }
 }
 

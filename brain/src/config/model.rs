@@ -21,7 +21,7 @@ pub struct Config {
     /// `backends:` by name.
     pub backends: BTreeMap<String, Backend>,
     /// `frontends:` by name.
-    pub frontends: BTreeMap<String, Frontend>,
+    pub frontends: BTreeMap<String, Arc<Frontend>>,
 }
 
 /// Settings of the health checker as a whole.

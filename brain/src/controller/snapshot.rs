@@ -84,6 +84,8 @@ pub struct BackendView {
     pub last_probe: Option<LastProbe>,
     /// Names of the frontends that use it.
     pub frontends: Arc<[Arc<str>]>,
+    /// When it came, or got another check: what was probed before that says nothing.
+    pub new_since: Instant,
     /// When its state changed last.
     pub changed: Option<Instant>,
     /// Since when it is up, if it had been out of service before that.

@@ -63,7 +63,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         sync: sync.into(),
         sync_error,
         new_flows_table_length: view.spec.new_flows_table_length,
-        kept_table_length: view.kept_table_length.unwrap_or(0),
+        kept_table_length: view.kept_table_length().unwrap_or(0),
     })
 }
 

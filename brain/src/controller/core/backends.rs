@@ -19,7 +19,7 @@ impl Core {
         let mut effects = Effects::default();
         let believed = self.believes(&report);
         let Report { backend, outcome, late, ended } = report;
-        let Some(view) = self.backends.get_mut(&backend) else {
+        let Some(view) = self.backends.get_mut(&backend).filter(|view| ended >= view.new_since) else {
             return effects;
         };
         let view = Arc::make_mut(view);
@@ -65,6 +65,12 @@ impl Core {
                 info!("all backends can be probed again");
             }
         }
+    }
+
+    /// Whether its newest probe could not be made.
+    pub(super) fn is_unprobed(&self, backend: &str) -> bool {
+        let last = self.backends.get(backend).and_then(|view| view.last_probe.as_ref());
+        last.is_some_and(|last| last.outcome.code.verdict() == Verdict::NotKnown)
     }
 
     /// Gives an input to a backend's health, and follows what comes of it.
@@ -171,7 +177,7 @@ impl Wish {
 
 impl BackendView {
     /// Takes over a change of its health.
-    fn note(&mut self, transition: &Transition, now: Instant) {
+    pub(super) fn note(&mut self, transition: &Transition, now: Instant) {
         self.changed = Some(now);
         self.up_since = (transition.to == State::Up && self.cold).then_some(now);
         // What served all along has nothing to warm up; what was out of service has.
@@ -181,12 +187,20 @@ impl BackendView {
 
 /// A backend of which nothing is known. One that was there when the process started may have served all along; one
 /// that comes later is `cold`.
-pub(super) fn new_view(config: &Config, name: &str, cold: bool) -> BackendView {
+pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> BackendView {
     let check = config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
     let check = check.and_then(|check| config.healthchecks.get(check));
     let (rise, fall) = check.map_or((1, 1), |check| (check.rise, check.fall));
     let health = Health::new(rise, fall, config.healthchecker.transition_history);
-    BackendView { health, last_probe: None, frontends: Arc::default(), changed: None, up_since: None, cold }
+    BackendView {
+        health,
+        last_probe: None,
+        frontends: Arc::default(),
+        new_since: now.mono,
+        changed: None,
+        up_since: None,
+        cold,
+    }
 }
 
 /// What a backend without a check gets instead of a probe, at once.

@@ -60,7 +60,7 @@ impl Core {
         self.forget_syncs();
         for name in self.names() {
             if let Some(frontend) = self.released(&name) {
-                self.hold(&name, &frontend, now);
+                self.hold(&name, &frontend);
             }
             self.rescale(&name, now, effects);
         }
@@ -99,17 +99,17 @@ impl Core {
             info!(frontend = %name, %after, "all backends known; released");
         } else {
             warn!(frontend = %name, ?unknown, %after, "released although not all backends are known");
-            self.hold(name, frontend, now);
+            self.hold(name, frontend);
         }
         true
     }
 
     /// Lets the backends of which nothing was ever known keep the weights that VPP has for them.
-    fn hold(&mut self, name: &Arc<str>, frontend: &Frontend, _now: Now) {
+    fn hold(&mut self, name: &Arc<str>, frontend: &Frontend) {
         let Some(weights) = self.view.weights.get(&vip_key(frontend)) else { return };
         let mut held = BTreeMap::new();
         for backend in backends_of(frontend) {
-            let never_known = self.backends.get(backend).is_some_and(|view| view.health.is_new());
+            let never_known = self.backends.get(backend.as_str()).is_some_and(|view| view.health.is_new());
             let address = self.config.backends.get(backend).map(|backend| backend.address);
             let weight = address.and_then(|address| weights.get(&address)).copied().unwrap_or(0);
             if never_known && weight > 0 {

@@ -19,7 +19,7 @@ impl Core {
     pub(super) fn start(&mut self, now: Now) {
         let names: Vec<Arc<str>> = self.config.backends.keys().map(|name| name.as_str().into()).collect();
         for name in &names {
-            self.backends.insert(Arc::clone(name), Arc::new(new_view(&self.config, name, false)));
+            self.backends.insert(Arc::clone(name), Arc::new(new_view(&self.config, name, false, now)));
             self.settle_alone(name, now);
         }
         self.tell_backends_their_frontends();
@@ -81,7 +81,7 @@ impl Core {
         }
         for name in backends.added.iter().chain(&backends.moved) {
             let name: Arc<str> = name.as_str().into();
-            self.backends.insert(Arc::clone(&name), Arc::new(new_view(&self.config, &name, true)));
+            self.backends.insert(Arc::clone(&name), Arc::new(new_view(&self.config, &name, true, now)));
             effects.probers.insert(name);
         }
         for name in backends.rechecked.iter().filter(|name| !backends.moved.contains(name)) {
@@ -94,12 +94,15 @@ impl Core {
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
             view.cold &= !served;
+            view.new_since = now.mono;
             effects.probers.insert(name);
         }
         let history = self.config.healthchecker.transition_history;
         if changes.healthchecker.contains(&"transition-history") {
-            for (_, view) in self.backends.iter_mut() {
-                Arc::make_mut(view).health.set_history_limit(history);
+            for name in self.backends.keys().map(Arc::clone).collect::<Vec<_>>() {
+                if let Some(view) = self.backends.get_mut(&name) {
+                    Arc::make_mut(view).health.set_history_limit(history);
+                }
             }
         }
         self.tell_backends_their_frontends();

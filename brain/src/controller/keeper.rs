@@ -1,0 +1,75 @@
+//! Keeps what operators have set in the state directory, beside the controller, which waits for no disk.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::{error, info};
+
+use crate::overrides::{Overrides, StateDirectory};
+
+/// What was kept last, or was to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) version: u64,
+    /// Why it could not be kept.
+    pub(super) error: Option<String>,
+}
+
+/// Hands the newest overrides to the task that keeps them. Versions that nobody fetched in time are overtaken by the
+/// next, which contains all that they did.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    newest: watch::Sender<(u64, Arc<Overrides>)>,
+}
+
+impl Keeper {
+    /// Starts the task on the runtime in which this is called. It ends when this does, after its last write; it may
+    /// be aborted at any point, since a write is either done or not.
+    pub(super) fn start(directory: Option<StateDirectory>) -> (Self, watch::Receiver<Kept>, JoinHandle<()>) {
+        let (newest, wanted) = watch::channel((0, Arc::default()));
+        let (kept, told) = watch::channel(Kept::default());
+        let task = tokio::spawn(run(directory, wanted, kept));
+        (Self { newest }, told, task)
+    }
+
+    /// Has these kept; returns the version to wait for.
+    pub(super) fn keep(&self, overrides: &Arc<Overrides>) -> u64 {
+        let version = self.newest.borrow().0 + 1;
+        self.newest.send_replace((version, Arc::clone(overrides)));
+        version
+    }
+}
+
+async fn run(
+    mut directory: Option<StateDirectory>,
+    mut wanted: watch::Receiver<(u64, Arc<Overrides>)>,
+    kept: watch::Sender<Kept>,
+) {
+    while wanted.changed().await.is_ok() {
+        let (version, overrides) = wanted.borrow_and_update().clone();
+        let failed = kept.borrow().error.is_some();
+        let error = match directory.take() {
+            None => Some("there is no state directory".to_owned()),
+            Some(mut state) => {
+                let saved = spawn_blocking(move || {
+                    let saved = state.save(&overrides);
+                    (state, saved)
+                });
+                match saved.await {
+                    Ok((state, saved)) => {
+                        directory = Some(state);
+                        saved.err().map(|error| error.to_string())
+                    }
+                    Err(panic) => Some(panic.to_string()),
+                }
+            }
+        };
+        match &error {
+            Some(error) => error!(%error, "what operators set would be forgotten by a restart"),
+            None if failed => info!("what operators set is kept again"),
+            None => {}
+        }
+        kept.send_replace(Kept { version, error });
+    }
+}

@@ -1,0 +1,73 @@
+//! The probers that run, one for each backend with a check.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::core::{Checked as Wish, Core};
+use crate::config::HealthCheck;
+use crate::probe::{Checked, Checker, EchoSender, Intervals, Pace, Prober, Report};
+
+#[derive(Debug)]
+struct Check {
+    check: HealthCheck,
+    checker: Arc<Checker>,
+    intervals: Intervals,
+}
+
+/// All probers. They end with this.
+#[derive(Debug)]
+pub(super) struct Probers {
+    echoes: EchoSender,
+    reports: mpsc::Sender<Report>,
+    /// By the names of the checks, which backends share.
+    checks: BTreeMap<String, Check>,
+    probers: BTreeMap<Arc<str>, Prober>,
+}
+
+impl Probers {
+    pub(super) fn new(echoes: EchoSender, reports: mpsc::Sender<Report>) -> Self {
+        Self { echoes, reports, checks: BTreeMap::new(), probers: BTreeMap::new() }
+    }
+
+    /// Probes these backends anew, or no more, as the core has it. Their first probes are spread over `spread` at most.
+    pub(super) fn renew<'a>(
+        &mut self,
+        core: &Core,
+        backends: impl ExactSizeIterator<Item = &'a Arc<str>>,
+        spread: Duration,
+    ) {
+        let configured = &core.config().healthchecks;
+        self.checks.retain(|name, known| configured.get(name).is_some_and(|check| *check == known.check));
+        let count = backends.len();
+        for (rank, name) in backends.enumerate() {
+            self.probers.remove(name);
+            if let Some(wish) = core.checked(name) {
+                self.start(core, name, wish, (rank, count), spread);
+            }
+        }
+    }
+
+    fn start(&mut self, core: &Core, name: &Arc<str>, wish: Wish<'_>, place: (usize, usize), spread: Duration) {
+        let Some(check) = core.config().healthchecks.get(wish.check) else { return };
+        let known = self.checks.entry(wish.check.to_owned()).or_insert_with(|| Check {
+            check: check.clone(),
+            checker: Arc::new(Checker::new(check.clone(), self.echoes.clone())),
+            intervals: Intervals::of(check),
+        });
+        let probe = Checked { checker: Arc::clone(&known.checker), target: wish.target };
+        let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
+        let prober =
+            Prober::start(Arc::clone(name), probe, known.intervals, wish.pace, delay, self.reports.clone());
+        self.probers.insert(Arc::clone(name), prober);
+    }
+
+    /// Has a backend probed at another pace.
+    pub(super) fn set_pace(&self, backend: &str, pace: Pace) {
+        if let Some(prober) = self.probers.get(backend) {
+            prober.set_pace(pace);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Taking the configuration file: at the start, for a check, and anew while running.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio::task::{JoinError, spawn_blocking};
+use tracing::{info, warn};
+
+use crate::config::{self, Changes, Diagnostic, LoadError, Loaded};
+use crate::controller::{Command, CommandError, Operator};
+use crate::netns::{self, WrongNamespace};
+use crate::open_files;
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// As [`config::load`].
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    config::load(path)
+}
+
+/// Has the running process take its configuration file anew.
+#[derive(Debug, Clone)]
+pub struct Reloader {
+    path: Arc<PathBuf>,
+    operator: Operator,
+    /// One at a time: the file that was read last is the one in force.
+    turn: Arc<Mutex<()>>,
+}
+
+/// What a reload has led to.
+#[derive(Debug, Clone)]
+pub struct Reloaded {
+    /// What is different now.
+    pub changes: Changes,
+    /// What is doubtful in the new configuration.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why the running configuration stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file cannot be read, or is not valid.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It asks for another network namespace than the process is in.
+    #[error(transparent)]
+    Namespace(#[from] WrongNamespace),
+    /// Reading it panicked, which is a mistake in this program.
+    #[error("reading the configuration failed: {0}")]
+    Panicked(#[from] JoinError),
+    /// The process ends.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl Reloader {
+    /// Takes this file.
+    pub fn new(path: PathBuf, operator: Operator) -> Self {
+        Self { path: Arc::new(path), operator, turn: Arc::default() }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks the file, and takes it if all of it is right.
+    ///
+    /// # Errors
+    /// Then the configuration in force stays untouched.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let _turn = self.turn.lock().await;
+        let path = Arc::clone(&self.path);
+        let loaded = spawn_blocking(move || -> Result<Loaded, ReloadError> {
+            let loaded = load(&path)?;
+            if let Some(name) = &loaded.config.healthchecker.netns {
+                netns::check(name)?;
+            }
+            Ok(loaded)
+        });
+        let loaded = loaded.await.unwrap_or_else(|panic| Err(panic.into()));
+        let Loaded { config, warnings, .. } = loaded.inspect_err(|error| {
+            warn!(file = %self.path.display(), "configuration refused; the one in force stays:\n{error}");
+        })?;
+        for warning in &warnings {
+            warn!("{}", warning.summary());
+        }
+        open_files::raise_limit(config.backends.len());
+        info!(file = %self.path.display(), "configuration read");
+        let done = self.operator.command(Command::Reload(Arc::new(config))).await?;
+        Ok(Reloaded { changes: done.changes.unwrap_or_default(), warnings })
+    }
+}

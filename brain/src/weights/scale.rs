@@ -1,0 +1,219 @@
+//! The scale of weights, and the length of the table that it needs.
+
+use super::percent::Percent;
+use super::rounds::Histogram;
+use crate::config::Frontend;
+
+/// Shortest table that is asked for.
+pub const MIN_TABLE_LENGTH: u32 = 1024;
+/// Longest table that VPP can have.
+pub const MAX_TABLE_LENGTH: u32 = 65_536;
+/// Largest weight that VPP is told.
+const MAX_WEIGHT: u8 = 100;
+/// A table is at least this many times as long as the sum of weights.
+const BUCKETS_PER_WEIGHT: u64 = 8;
+/// Steps that a slow start shall have between 0 and the least weight.
+const SLOW_STEPS: u8 = 10;
+
+/// How a frontend's configured weights become programmed ones.
+///
+/// It depends on the configured weights of all its pools, on its slow start and on the table's length, never on
+/// health. Weights are divided by their greatest common divisor; where the table is too short for them to be
+/// exact, they are rounded instead, to the scale that has the least error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scale {
+    /// Largest configured weight, at least 1.
+    configured: u8,
+    /// What it is programmed as.
+    programmed: u8,
+    table_length: u32,
+    steps: u8,
+    exact: bool,
+    worst_error: Percent,
+}
+
+impl Scale {
+    /// The scale of a frontend, with operators' weights in place of configured ones. `standing` is the length of
+    /// the table that its VIP has, or `None` if it is to be made.
+    pub fn new(frontend: &Frontend, standing: Option<u32>) -> Self {
+        let weights = Weights::of(frontend);
+        let table_length = standing.unwrap_or_else(|| weights.table_length(frontend));
+        let exact = weights.exact(frontend, table_length);
+        let programmed = exact.unwrap_or_else(|| weights.least_error(table_length));
+        Self {
+            configured: weights.largest,
+            programmed,
+            table_length,
+            steps: scaled(weights.smallest, programmed, weights.largest),
+            exact: exact.is_some(),
+            worst_error: weights.worst_error(programmed, table_length),
+        }
+    }
+
+    /// What VPP is told for a configured weight: 0 for 0, else 1 to 100.
+    pub fn programmed(&self, configured: u8) -> u8 {
+        scaled(configured, self.programmed, self.configured)
+    }
+
+    /// The length, in buckets, of the table that this is made for.
+    pub fn table_length(&self) -> u32 {
+        self.table_length
+    }
+
+    /// Worst relative error of a backend's share of buckets while all of its pool serve; 0 if within 1 % or one
+    /// bucket.
+    pub fn worst_error(&self) -> Percent {
+        self.worst_error
+    }
+
+    /// Whether every share is within 1 % or one bucket, whoever of a pool is out.
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    /// Steps of a slow start of the backend with the least weight.
+    pub fn steps(&self) -> u8 {
+        self.steps
+    }
+}
+
+/// The length of the table to ask for when the VIP is made: the configured one, or the shortest power of two that
+/// is at least eight times the largest sum of a pool's weights and gives every backend its share within 1 % or one
+/// bucket, whoever of its pool is out; at least 1024, at most 65,536.
+pub fn table_length(frontend: &Frontend) -> u32 {
+    Weights::of(frontend).table_length(frontend)
+}
+
+/// Weights that a table cannot express.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inexact {
+    /// Worst relative error of a backend's share of buckets while all of its pool serve.
+    pub worst_error: Percent,
+    /// Length of the table.
+    pub table_length: u32,
+    /// The shortest table that would be exact, or else the one with the least error, if that is less than now.
+    pub longer: Option<Longer>,
+}
+
+/// A table that would do better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Longer {
+    /// Its length.
+    pub table_length: u32,
+    /// Worst error that is left.
+    pub worst_error: Percent,
+}
+
+/// What is wrong with a frontend's weights in a table of the `standing` length, or in the one that the VIP will be
+/// made with; `None` if nothing.
+pub fn doubts(frontend: &Frontend, standing: Option<u32>) -> Option<Inexact> {
+    let scale = Scale::new(frontend, standing);
+    let (worst_error, table_length) = (scale.worst_error(), scale.table_length());
+    if worst_error == Percent::ZERO {
+        return None;
+    }
+    let lengths = (0..u32::BITS).map(|bit| 1 << bit);
+    let longer = lengths.filter(|length| (table_length + 1..=MAX_TABLE_LENGTH).contains(length)).map(|length| {
+        let worst_error = Scale::new(frontend, Some(length)).worst_error();
+        Longer { table_length: length, worst_error }
+    });
+    let best = longer.min_by_key(|longer| (longer.worst_error, longer.table_length));
+    let longer = best.filter(|longer| longer.worst_error < worst_error);
+    Some(Inexact { worst_error, table_length, longer })
+}
+
+/// A frontend's configured weights, those of 0 left out.
+struct Weights {
+    pools: Vec<Histogram>,
+    /// 1 if there are none.
+    largest: u8,
+    /// 1 if there are none.
+    smallest: u8,
+    /// Largest programmed weight once all are divided by their common divisor.
+    reduced: u8,
+}
+
+impl Weights {
+    fn of(frontend: &Frontend) -> Self {
+        let pools = frontend.pools.iter().map(|pool| pool.backends.values().copied().collect());
+        let pools: Vec<Histogram> = pools.collect();
+        let weights = || pools.iter().flat_map(Histogram::weights);
+        let largest = weights().max().unwrap_or(1);
+        let smallest = weights().min().unwrap_or(1);
+        let divisor = weights().fold(0, gcd).max(1);
+        Self { largest, smallest, reduced: (largest / divisor).max(1), pools }
+    }
+
+    /// Largest programmed weights that keep all ratios, from the one that is best for a slow start down to the least.
+    fn ratios(&self, frontend: &Frontend) -> impl Iterator<Item = u8> {
+        let least = scaled(self.smallest, self.reduced, self.largest);
+        let wish = if frontend.slow_start.is_some() { SLOW_STEPS.div_ceil(least) } else { 1 };
+        (1..=wish.min(MAX_WEIGHT / self.reduced).max(1)).rev().map(|factor| factor * self.reduced)
+    }
+
+    fn table_length(&self, frontend: &Frontend) -> u32 {
+        if let Some(length) = frontend.new_flows_table_length {
+            return length;
+        }
+        let wanted = self.ratios(frontend).map(|programmed| self.generous_length(programmed));
+        let fits = |length: &u64| *length <= u64::from(MAX_TABLE_LENGTH);
+        let fitting = wanted.into_iter().find(fits).and_then(|length| u32::try_from(length).ok());
+        fitting.map_or(MAX_TABLE_LENGTH, |length| length.max(MIN_TABLE_LENGTH).next_power_of_two())
+    }
+
+    /// The largest programmed weight of a scale that is exact in a table of this length, if there is one.
+    fn exact(&self, frontend: &Frontend, table_length: u32) -> Option<u8> {
+        let length = u64::from(table_length);
+        let for_steps = |programmed: &u8| self.generous_length(*programmed) <= length;
+        let least = Some(self.reduced).filter(|&reduced| self.exact_from(reduced) <= length);
+        self.ratios(frontend).find(for_steps).or(least)
+    }
+
+    /// Length from which on a scale is exact.
+    fn exact_from(&self, programmed: u8) -> u64 {
+        self.programmed(programmed).map(|pool| pool.exact_from()).max().unwrap_or(0)
+    }
+
+    /// The same, if it shall also be a multiple of the weights' sum.
+    fn generous_length(&self, programmed: u8) -> u64 {
+        let sum = self.programmed(programmed).map(|pool| pool.sum()).max().unwrap_or(0);
+        self.exact_from(programmed).max(BUCKETS_PER_WEIGHT * sum)
+    }
+
+    fn programmed(&self, programmed: u8) -> impl Iterator<Item = Histogram> {
+        self.pools.iter().map(move |pool| pool.map(|weight| scaled(weight, programmed, self.largest)))
+    }
+
+    fn worst_error(&self, programmed: u8, table_length: u32) -> Percent {
+        let scaled = |weight| scaled(weight, programmed, self.largest);
+        let errors = self.pools.iter().map(|pool| pool.worst_error(scaled, table_length));
+        errors.max().unwrap_or(Percent::ZERO)
+    }
+
+    /// The largest programmed weight of the scale that has the least error in a table of this length. Among equals,
+    /// the one with the least weights in all: it moves the fewest buckets needlessly.
+    fn least_error(&self, table_length: u32) -> u8 {
+        let key = |programmed: &u8| {
+            let sum: u64 = self.programmed(*programmed).map(|pool| pool.sum()).sum();
+            (self.worst_error(*programmed, table_length), sum)
+        };
+        (1..=MAX_WEIGHT).min_by_key(key).unwrap_or(self.reduced)
+    }
+}
+
+/// A weight at the scale that makes `largest` the `programmed` one: rounded half up, and at least 1 unless it is 0.
+fn scaled(weight: u8, programmed: u8, largest: u8) -> u8 {
+    if weight == 0 {
+        return 0;
+    }
+    let (weight, programmed, largest) = (u32::from(weight), u32::from(programmed), u32::from(largest.max(1)));
+    let rounded = (2 * weight * programmed + largest) / (2 * largest);
+    u8::try_from(rounded).unwrap_or(MAX_WEIGHT).clamp(1, MAX_WEIGHT)
+}
+
+fn gcd(a: u8, b: u8) -> u8 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests;
