@@ -184,6 +184,7 @@ impl Stack {
         let mut command = self.command("maglev-brain")?;
         command.arg("--config").arg(self.config()).arg("--agent").arg(self.agent_socket());
         command.arg("--grpc").arg(format!("unix:{}", self.brain_socket().display()));
+        command.arg("--state-dir").arg(self.directory.join("state"));
         self.spawn("brain", command)
     }
 

@@ -50,6 +50,7 @@ impl Program {
                 // No such socket: the brain checks without an agent, as HAProxy serves no clients.
                 command.arg("--config").arg(&config).arg("--agent").arg(directory.join("no-agent.sock"));
                 command.arg("--grpc").arg(format!("unix:{}", socket.display()));
+                command.arg("--state-dir").arg(directory.join("state"));
                 command
             }
         };
