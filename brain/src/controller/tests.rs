@@ -34,10 +34,18 @@ maglev:
     Arc::new(parse("test.yaml", &text).unwrap().config)
 }
 
+fn setup(port: u16, agent_socket: PathBuf) -> Setup {
+    Setup { config: config(port), overrides: Overrides::default(), state: None, agent_socket, instance: 1 }
+}
+
+fn backend(wish: BackendWish, name: &str) -> Command {
+    Command::Backend { backend: name.to_owned(), wish }
+}
+
 /// A controller without an agent, until it is aborted.
 fn running(port: u16) -> (Controller, tokio::task::JoinHandle<()>) {
     let nobody = PathBuf::from("/nonexistent/agent.sock");
-    let (controller, task) = start(config(port), nobody, 1, &Handle::current(), std::future::pending());
+    let (controller, task) = start(setup(port, nobody), &Handle::current(), std::future::pending());
     (controller, tokio::spawn(task))
 }
 
@@ -54,7 +62,7 @@ async fn snapshots_follow_a_backend_that_dies_and_returns() {
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
     let socket = directory.path().join("nobody.sock");
-    let (controller, task) = start(config(address.port()), socket, 1, &Handle::current(), shutdown);
+    let (controller, task) = start(setup(address.port(), socket), &Handle::current(), shutdown);
     let task = tokio::spawn(task);
     let mut snapshots = controller.snapshots.clone();
     let active = |snapshot: &Arc<Snapshot>| snapshot.frontends["www"].weights.active_pool;
@@ -108,7 +116,7 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
     let up = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
     assert!(matches!(up, Event::Backend { transition, .. } if transition.to == State::Up));
 
-    controller.operator.command("live", Command::Pause).await.unwrap();
+    controller.operator.command(backend(BackendWish::Pause, "live")).await.unwrap();
     let paused = Arc::clone(&snapshots.borrow());
     assert_eq!(paused.backends["live"].health.state(), State::Paused);
     assert_eq!(paused.frontends["www"].weights.active_pool, Some(1));
@@ -117,12 +125,12 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
     assert!(nothing.is_err(), "twenty intervals without a connection");
     assert_eq!(snapshots.borrow().backends["live"].health.history().count(), 2, "and nothing is forgotten");
 
-    let refused = controller.operator.command("nobody", Command::Pause).await.unwrap_err();
+    let refused = controller.operator.command(backend(BackendWish::Pause, "nobody")).await.unwrap_err();
     assert_eq!(refused, CommandError::NoSuchBackend("nobody".to_owned()));
-    controller.operator.command("live", Command::Resume).await.unwrap();
+    controller.operator.command(backend(BackendWish::Resume, "live")).await.unwrap();
     wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up).await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
-    let ending = controller.operator.command("live", Command::Pause).await.unwrap_err();
+    let ending = controller.operator.command(backend(BackendWish::Pause, "live")).await.unwrap_err();
     assert_eq!(ending, CommandError::Ending);
 }

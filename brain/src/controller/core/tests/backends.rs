@@ -1,0 +1,175 @@
+use super::*;
+
+#[test]
+fn backends_with_a_check_are_probed_if_they_take_part() {
+    let bench = Bench::new(AT_ONCE);
+    let paces: Vec<_> = bench.core.checked_backends().map(|(name, checked)| (&**name, checked.pace)).collect();
+    let expected = [("a", Pace::Fast), ("b", Pace::Fast), ("c", Pace::Fast), ("off", Pace::Stopped)];
+    assert_eq!(paces, expected);
+}
+
+#[test]
+fn backend_that_dies_loses_its_weight_after_fall_failures() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
+    assert!(!bench.probe("a", false).wanted, "one failure of two");
+    assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
+    let effects = bench.probe("a", false);
+    assert!(effects.wanted && effects.state);
+    assert_eq!(effects.paces[&Arc::from("a")], Pace::Down);
+    assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
+    assert_eq!(bench.weights("two"), [0]);
+    assert!(bench.core.frontends["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])].flush);
+}
+
+#[test]
+fn pool_that_dies_is_followed_by_the_next_and_comes_back() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    for backend in ["a", "a", "b", "b"] {
+        bench.probe(backend, false);
+    }
+    assert_eq!(bench.weights("one"), [0, 0, 1, 0]);
+    assert_eq!(bench.core.frontends["one"].weights.active_pool, Some(1));
+    bench.probe("b", true);
+    assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
+    let standby = bench.core.frontends["one"].spec.servers[&IpAddr::from([10, 0, 0, 3])];
+    assert!(!standby.flush, "standby drains");
+}
+
+#[test]
+fn probes_that_change_nothing_want_nothing() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    for _ in 0..3 {
+        let effects = bench.probe("a", true);
+        assert!(!effects.wanted && !effects.state);
+    }
+    assert_eq!(bench.probe("nobody", true), Effects::default());
+}
+
+#[test]
+fn probe_that_could_not_be_made_changes_nothing() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    for _ in 0..10 {
+        let detail = "too many open files".to_owned();
+        let outcome = ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO };
+        assert_eq!(bench.report("a", outcome), Effects::default());
+    }
+    let view = &bench.core.backends["a"];
+    assert_eq!((view.health.state(), view.health.counter()), (State::Up, 2));
+    assert_eq!(view.last_probe.as_ref().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
+    assert_eq!(bench.core.unprobed, 1, "once, however often");
+    bench.probe("a", true);
+    assert_eq!(bench.core.unprobed, 0);
+}
+
+#[test]
+fn changes_of_backends_and_frontends_are_events_in_order() {
+    let told = |effects: Effects| {
+        let words = effects.events.iter().map(|event| match event {
+            Event::Backend { backend, transition } => {
+                format!("{backend} {} {}", transition.from, transition.to)
+            }
+            Event::Frontend { frontend, from, to, .. } => {
+                format!("{frontend} {} {}", from.word(), to.word())
+            }
+        });
+        words.collect::<Vec<_>>()
+    };
+    let mut bench = Bench::connected();
+    assert_eq!(bench.core.frontends["one"].weights.state, FrontendState::Unknown);
+    assert_eq!(told(bench.probe("a", true)), ["a unknown up", "one unknown up", "two unknown up"]);
+    assert!(told(bench.probe("a", false)).is_empty());
+    assert_eq!(told(bench.probe("a", false)), ["a up down", "one up down", "two up down"]);
+    assert_eq!(told(bench.probe("c", true)), ["c unknown up", "one down up"]);
+    assert_eq!(told(bench.wish("c", BackendWish::Pause).unwrap()), ["c up paused", "one up down"]);
+}
+
+#[test]
+fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.seconds(60);
+    // VPP hangs. Its backends fail before the agent has noticed.
+    for backend in ["a", "a", "b", "b", "c"] {
+        bench.probe(backend, false);
+    }
+    assert_eq!((bench.state("a"), bench.state("b"), bench.state("c")), (State::Down, State::Down, State::Up));
+    bench.seconds(3);
+    let effects = bench.vpp_leaves(Duration::from_secs(4));
+    assert!(effects.state);
+    assert_eq!((bench.state("a"), bench.state("b")), (State::Up, State::Up), "taken back");
+    assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
+    for _ in 0..5 {
+        bench.probe("c", false);
+    }
+    assert_eq!(bench.state("c"), State::Up);
+    let failed = bench.core.backends["c"].last_probe.as_ref().unwrap().outcome.code;
+    assert_eq!(failed, ProbeCode::L4Con, "but it is shown");
+
+    bench.seconds(20);
+    let key = bench.key("one");
+    bench.vpp(&[(key, 1024, &[(1, 1), (2, 1)])]);
+    let began_before = Duration::from_millis(200);
+    bench.sleep(Duration::from_millis(100));
+    for _ in 0..3 {
+        let code = ProbeCode::L4TOut;
+        bench.report("c", ProbeOutcome { code, detail: "test".into(), duration: began_before });
+    }
+    assert_eq!(bench.state("c"), State::Up, "these were under way when VPP came back");
+    bench.probe("c", false);
+    bench.probe("c", false);
+    assert_eq!(bench.state("c"), State::Down, "these were not");
+}
+
+#[test]
+fn what_probes_said_long_before_vpp_left_stands() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.seconds(60);
+    bench.probe("a", false);
+    bench.probe("a", false);
+    bench.seconds(5);
+    bench.vpp_leaves(Duration::from_secs(4));
+    assert_eq!(bench.state("a"), State::Down);
+    bench.probe("a", true);
+    assert_eq!(bench.state("a"), State::Up, "a probe that passes is believed at any time");
+    bench.agent(AgentEvent::Disconnected { reason: "test".into() });
+    bench.seconds(1);
+    bench.probe("a", false);
+    bench.probe("a", false);
+    assert_eq!(bench.state("a"), State::Down, "nobody says that VPP is away any more");
+}
+
+#[test]
+fn backend_that_comes_back_starts_slowly_and_one_that_was_there_does_not() {
+    let frontends = "
+    slow:
+      address: 203.0.113.1
+      slow-start: 10s
+      pools: [ { name: only, backends: { a: {}, b: {} } } ]
+";
+    let config = configuration(AT_ONCE, BACKENDS, frontends);
+    let mut bench = Bench::with(config, Overrides::default());
+    bench.vpp(&[]);
+    bench.probe("a", true);
+    bench.probe("b", true);
+    let full = bench.weights("slow")[1];
+    assert!(full >= 10, "{full} steps");
+    assert_eq!(bench.weights("slow"), [full, full], "known for the first time");
+    bench.probe("a", false);
+    bench.probe("a", false);
+    bench.seconds(100);
+    bench.probe("a", true);
+    assert_eq!(bench.weights("slow"), [1, full], "back");
+    let effects = bench.seconds(5);
+    assert!(effects.wanted);
+    let half = bench.weights("slow")[0];
+    assert!((full / 2 - 1..=full / 2 + 1).contains(&half), "{half} of {full} at half-time");
+    bench.seconds(5);
+    assert_eq!(bench.weights("slow"), [full, full]);
+    assert_eq!(bench.core.next_tick(), None);
+}

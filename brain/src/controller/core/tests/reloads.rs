@@ -1,0 +1,174 @@
+use super::*;
+
+fn reload(bench: &mut Bench, backends: &str, frontends: &str) -> (Effects, crate::config::Changes) {
+    let (effects, done) = bench.command(Command::Reload(configuration(AT_ONCE, backends, frontends))).unwrap();
+    (effects, done.changes.unwrap())
+}
+
+fn renewed(effects: &Effects) -> Vec<&str> {
+    effects.probers.iter().map(|name| &**name).collect()
+}
+
+#[test]
+fn same_configuration_changes_nothing() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.probe("a", false);
+    let before = bench.core.wanted();
+    let (effects, changes) = reload(&mut bench, BACKENDS, FRONTENDS);
+    assert!(effects.probers.is_empty() && effects.paces.is_empty() && effects.events.is_empty());
+    assert_eq!(bench.core.wanted(), before);
+    let health = &bench.core.backends["a"].health;
+    assert_eq!((health.state(), health.counter(), health.history().count()), (State::Up, 1, 1));
+    assert!(changes.to_string().contains("nothing"), "{changes}");
+}
+
+#[test]
+fn backends_come_and_go() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let backends = BACKENDS.replace("    b: {", "    new: {");
+    let frontends = FRONTENDS.replace("b: {}", "new: {}");
+    let (effects, _) = reload(&mut bench, &backends, &frontends);
+    assert_eq!(renewed(&effects), ["b", "new"]);
+    let removed = effects.events.iter().find_map(|event| match event {
+        Event::Backend { backend, transition } if &**backend == "b" => Some(transition.to),
+        _ => None,
+    });
+    assert_eq!(removed, Some(State::Removed));
+    assert!(bench.core.checked("b").is_none());
+    assert_eq!(bench.core.checked("new").map(|checked| checked.pace), Some(Pace::Fast));
+    assert_eq!(bench.weights("one"), [1, 0, 0, 0], "the new one has the old one's address, but must show itself");
+    bench.probe("b", true);
+    assert_eq!(bench.probe("b", true), Effects::default(), "nobody is there");
+    bench.probe("new", true);
+    assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
+}
+
+#[test]
+fn backend_at_another_address_is_another_server() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let backends = BACKENDS.replace("10.0.0.2", "10.0.0.9");
+    let (effects, _) = reload(&mut bench, &backends, FRONTENDS);
+    assert_eq!(renewed(&effects), ["b"]);
+    assert_eq!(bench.state("b"), State::Unknown);
+    let spec = &bench.core.frontends["one"].spec;
+    assert!(!spec.servers.contains_key(&IpAddr::from([10, 0, 0, 2])));
+    assert_eq!(spec.servers[&IpAddr::from([10, 0, 0, 9])].weight, 0);
+}
+
+#[test]
+fn another_check_starts_anew_and_takes_nobody_out_of_service() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let backends = BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1, healthcheck: other");
+    bench.sleep(Duration::from_millis(10));
+    let (effects, _) = reload(&mut bench, &backends, FRONTENDS);
+    assert_eq!(renewed(&effects), ["a"]);
+    assert_eq!(effects.paces[&Arc::from("a")], Pace::Fast);
+    assert_eq!(bench.state("a"), State::Unknown);
+    assert_eq!(bench.core.backends["a"].health.rise(), 2);
+    assert_eq!(bench.weights("one"), [1, 1, 0, 0], "it keeps what it has until there is an answer");
+    assert_eq!(bench.weights("two"), [1]);
+    let old = Report {
+        backend: "a".into(),
+        outcome: ProbeOutcome { code: ProbeCode::L4Con, detail: "test".into(), duration: Duration::ZERO },
+        late: Duration::ZERO,
+        ended: bench.now.mono - Duration::from_millis(1),
+    };
+    assert_eq!(bench.core.handle(Input::Probe(old), bench.now), Effects::default(), "the old check's last word");
+    bench.probe("a", false);
+    assert_eq!((bench.state("a"), bench.weights("one")), (State::Down, vec![0, 1, 0, 0]));
+}
+
+#[test]
+fn backend_of_which_the_old_check_knew_that_it_is_down_gets_nothing() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.probe("a", false);
+    bench.probe("a", false);
+    let backends = BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1, healthcheck: other");
+    reload(&mut bench, &backends, FRONTENDS);
+    assert_eq!((bench.state("a"), bench.weights("one")), (State::Unknown, vec![0, 1, 0, 0]));
+}
+
+#[test]
+fn backend_that_loses_its_check_is_up() {
+    let mut bench = Bench::connected();
+    let backends = BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1");
+    let (effects, _) = reload(&mut bench, &backends, FRONTENDS);
+    assert_eq!(renewed(&effects), ["a"]);
+    assert!(bench.core.checked("a").is_none());
+    assert_eq!((bench.state("a"), bench.weights("two")), (State::Up, vec![1]));
+}
+
+#[test]
+fn enabled_is_obeyed_unless_an_operator_set_something() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.wish("b", BackendWish::Disable).unwrap();
+    let backends = BACKENDS
+        .replace("10.0.0.1, healthcheck: tcp", "10.0.0.1, healthcheck: tcp, enabled: false")
+        .replace(", enabled: false }\n    fixed", " }\n    fixed");
+    reload(&mut bench, &backends, FRONTENDS);
+    let states = ["a", "b", "off"].map(|name| bench.state(name));
+    assert_eq!(states, [State::Disabled, State::Disabled, State::Unknown]);
+    reload(&mut bench, BACKENDS, FRONTENDS);
+    let states = ["a", "b", "off"].map(|name| bench.state(name));
+    assert_eq!(states, [State::Unknown, State::Disabled, State::Disabled]);
+}
+
+#[test]
+fn frontends_come_and_go_in_vpp() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let gone = bench.key("three");
+    let frontends = FRONTENDS.replace("    three: { address: 203.0.113.3", "    four: { address: 203.0.113.4");
+    let (effects, _) = reload(&mut bench, BACKENDS, &frontends);
+    assert!(effects.wanted);
+    let wanted = bench.core.wanted();
+    assert!(!wanted.vips.contains_key(&gone) && !wanted.keep.contains(&gone));
+    assert_eq!(wanted.vips[&bench.key("four")].servers.len(), 1);
+    assert_eq!(bench.core.by_vip.len(), 3);
+    assert!(!bench.core.frontends.contains_key("three"));
+    assert_eq!(bench.core.backends["fixed"].frontends.as_ref(), [Arc::from("four")]);
+}
+
+#[test]
+fn frontend_under_another_name_keeps_its_vip_as_it_is() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let spec = Arc::clone(&bench.core.frontends["three"].spec);
+    let synced = AgentEvent::Synced { specs: vec![spec], demanded: None, result: Ok(SyncReport::default()) };
+    bench.agent(synced);
+    let before = bench.core.wanted();
+    let frontends = FRONTENDS.replace("    three:", "    drei:");
+    reload(&mut bench, BACKENDS, &frontends);
+    assert_eq!(bench.core.wanted(), before);
+    assert_eq!(bench.sync("drei"), SyncStatus::Synced);
+}
+
+#[test]
+fn frontend_that_is_held_back_stays_so_and_one_that_goes_is_not_kept() {
+    let config = |frontends: &str| configuration(WARMUP, BACKENDS, frontends);
+    let mut bench = Bench::with(config(FRONTENDS), Overrides::default());
+    let (two, three) = (bench.key("two"), bench.key("three"));
+    bench.vpp(&[(two, 1024, &[(1, 1)])]);
+    let frontends = FRONTENDS.replace("    three:", "    drei:").replace("203.0.113.2", "203.0.113.9");
+    bench.command(Command::Reload(config(&frontends))).unwrap();
+    let wanted = bench.core.wanted();
+    assert!(!wanted.keep.contains(&two) && wanted.keep.contains(&three) && wanted.keep.len() == 3);
+    assert_eq!(bench.sync("drei"), SyncStatus::HeldBack);
+}
+
+#[test]
+fn settings_are_taken_over() {
+    let mut bench = Bench::connected();
+    let text = "maglev: { vpp: { lb: { ipv4-src-address: 192.0.2.9, sync-interval: 9s } } }";
+    bench.command(Command::Reload(Arc::new(parse("x", text).unwrap().config))).unwrap();
+    let wanted = bench.core.wanted();
+    assert_eq!(wanted.conf.ip4_src_address, Some([192, 0, 2, 9].into()));
+    assert_eq!(wanted.sync_interval, Duration::from_secs(9));
+    assert_eq!((wanted.vips.len(), bench.core.backends.len()), (0, 0));
+}
