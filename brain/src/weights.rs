@@ -135,8 +135,7 @@ pub fn effective(
                 (weight, step) = ramp(whole, rising, time);
                 next_step = next_step.into_iter().chain(step).min();
             }
-            let (programmed, flush) =
-                rule(state, role, weight, held.unwrap_or(0), frontend.flush_on_down);
+            let (programmed, flush) = rule(state, role, weight, held.unwrap_or(0), frontend.flush_on_down);
             let effective = part(configured, programmed, whole);
             (name.clone(), BackendWeight { effective, programmed, flush })
         };

@@ -375,6 +375,9 @@ maglev:
       # Source of the tunnels to the backends.
       ipv4-src-address: 127.0.0.1
       sync-interval: 5s
+      # A brain that starts beside a VPP that serves waits so long before it changes anything.
+      startup-min-delay: 500ms
+      startup-max-delay: 5s
 
   healthchecks:
     web:

@@ -191,7 +191,14 @@ pub(super) fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
     };
     let vips: BTreeMap<_, _> = specs.iter().map(|spec| (spec.key, Arc::clone(spec))).collect();
     let keep: BTreeSet<_> = keep.iter().copied().collect();
-    Arc::new(Wanted { conf, vips: vips.into(), keep: keep.into(), sync_interval: Duration::from_secs(3600) })
+    Arc::new(Wanted {
+        view: None,
+        conf,
+        vips: vips.into(),
+        keep: keep.into(),
+        demands: imbl::OrdMap::new(),
+        sync_interval: Duration::from_secs(3600),
+    })
 }
 
 /// A client of a fake agent, and everything a test needs to move either.
@@ -263,11 +270,21 @@ impl Bench {
         timeout(Duration::from_secs(20), came).await.expect("the echo requests did not come");
     }
 
-    /// The next event that the predicate takes. Others are passed over.
+    /// Another state is wanted of the VPP that was seen last.
+    fn want(&self, wanted: Arc<Wanted>) {
+        let view = self.wanted.borrow().view;
+        self.wanted.send_replace(Arc::new(Wanted { view, ..Wanted::clone(&wanted) }));
+    }
+
+    /// The next event that the predicate takes. Others are passed over. As the controller would, it has the wanted
+    /// state brought to every VPP that is seen.
     async fn event(&mut self, is: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
         let search = async {
             loop {
                 let event = self.events.recv().await.unwrap();
+                if let AgentEvent::Vpp { programmed: Some((view, _)), .. } = &event {
+                    self.wanted.send_modify(|wanted| Arc::make_mut(wanted).view = Some(*view));
+                }
                 if is(&event) {
                     return event;
                 }
@@ -295,14 +312,14 @@ async fn everything_is_synced_on_connecting_and_one_vip_when_it_changes() {
     bench.synced().await;
     assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[key(2)])]);
     // Released, without a full sync.
-    bench.wanted.send_replace(wanted(&[spec(1, 1), spec(2, 1)], &[]));
+    bench.want(wanted(&[spec(1, 1), spec(2, 1)], &[]));
     bench.synced().await;
     assert_eq!(bench.calls(), [Call::Vip(key(2))]);
-    bench.wanted.send_replace(wanted(&[spec(1, 0), spec(2, 1)], &[]));
+    bench.want(wanted(&[spec(1, 0), spec(2, 1)], &[]));
     bench.synced().await;
     assert_eq!(bench.calls(), [Call::Vip(key(1))]);
     // Only a full sync removes a VIP.
-    bench.wanted.send_replace(wanted(&[spec(1, 0)], &[]));
+    bench.want(wanted(&[spec(1, 0)], &[]));
     bench.synced().await;
     assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])]);
 }
@@ -313,7 +330,7 @@ async fn burst_ends_in_one_sync_of_the_newest_state() {
     bench.synced().await;
     bench.calls();
     for weight in [2, 3, 4, 5, 6] {
-        bench.wanted.send_replace(wanted(&[spec(1, weight)], &[]));
+        bench.want(wanted(&[spec(1, weight)], &[]));
     }
     let AgentEvent::Synced { specs, .. } = bench.synced().await else { unreachable!() };
     assert_eq!(specs, [spec(1, 6)]);
@@ -327,8 +344,8 @@ async fn vpp_that_restarts_gets_everything_again() {
     bench.calls();
     let gone = VppState::Disconnected { reason: "gone".into(), silent_ms: 0 };
     bench.vpp.send_replace(VppInfo { generation: 2, state: gone });
-    bench.event(|event| matches!(event, AgentEvent::Vpp(info) if info.generation == 2)).await;
-    bench.wanted.send_replace(wanted(&[spec(1, 7)], &[]));
+    bench.event(|event| matches!(event, AgentEvent::Vpp { info, .. } if info.generation == 2)).await;
+    bench.want(wanted(&[spec(1, 7)], &[]));
     bench.vpp.send_replace(connected(3));
     bench.synced().await;
     assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])], "and nothing while it was away");
@@ -352,7 +369,7 @@ async fn failed_sync_is_followed_by_a_full_one() {
     bench.synced().await;
     bench.calls();
     *bench.agent.failing.lock().unwrap() = true;
-    bench.wanted.send_replace(wanted(&[spec(1, 2)], &[]));
+    bench.want(wanted(&[spec(1, 2)], &[]));
     let failed = bench.synced().await;
     assert!(matches!(failed, AgentEvent::Synced { result: Err(reason), .. } if reason.contains("test")));
     *bench.agent.failing.lock().unwrap() = false;

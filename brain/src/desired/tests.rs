@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::parse;
 use crate::health::State;
+use crate::weights::Scale;
 
 fn config() -> Config {
     let text = "
@@ -40,7 +41,8 @@ maglev:
 fn spec(name: &str, state_of: impl Fn(&str) -> State) -> VipSpec {
     let config = config();
     let frontend = &config.frontends[name];
-    vip_spec(&config, frontend, &weights::effective(frontend, state_of))
+    let scale = Scale::new(frontend, None);
+    vip_spec(&config, frontend, &weights::effective(frontend, &scale, |name| state_of(name).into()))
 }
 
 #[test]

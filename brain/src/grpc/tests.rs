@@ -10,6 +10,10 @@ use crate::config::parse;
 use crate::controller::{Core, Input};
 use crate::probe::{ProbeCode, ProbeOutcome, Report};
 
+fn now(seconds: u64) -> crate::controller::Now {
+    crate::controller::Now { wall: at(seconds), mono: tokio::time::Instant::now() }
+}
+
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
@@ -36,13 +40,13 @@ maglev:
     any: { address: 203.0.113.11, pools: [ { name: only, backends: { b3: {} } } ] }
 ";
     let config = parse("test.yaml", text).unwrap().config;
-    Core::new(Arc::new(config), "/run/maglev/dpagent.sock".into(), at(1000))
+    Core::new(Arc::new(config), Default::default(), "/run/maglev/dpagent.sock".into(), now(1000))
 }
 
 fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
     let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
     let (late, ended) = (Duration::ZERO, tokio::time::Instant::now());
-    core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), at(2000));
+    core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), now(2000));
 }
 
 #[test]
@@ -91,10 +95,10 @@ fn vpp_info_tells_who_is_away() {
     let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
     assert_eq!(info.agent.unwrap().reason, "not connected yet");
-    core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), at(3000));
+    core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), now(3000));
     let gone = VppState::Disconnected { reason: "no such file".into(), silent_ms: 0 };
     let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };
-    core.handle(Input::Agent(AgentEvent::Vpp(vpp)), at(3000));
+    core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), now(3000));
     let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("disconnected", "no such file"));
     let state = VppState::Connected {
@@ -106,7 +110,7 @@ fn vpp_info_tells_who_is_away() {
         connected_for: 100,
     };
     let vpp = maglev_protocol::VppInfo { generation: 2, state };
-    core.handle(Input::Agent(AgentEvent::Vpp(vpp)), at(3000));
+    core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), now(3000));
     let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
     assert_eq!((info.state.as_str(), info.pid), ("connected", 7));
     assert_eq!((info.boot_time_unix_ms, info.connected_unix_ms), (2_500_000, 2_900_000));

@@ -13,7 +13,7 @@ use super::percent::Percent;
 /// Share of its own that a backend's share may be off, 1 in so many. Or one bucket, if that is more.
 const TOLERANCE: u64 = 100;
 /// The largest weight.
-const MAX_WEIGHT: u64 = 100;
+const MAX_WEIGHT: u8 = 100;
 
 /// How many backends of a pool have which weight above 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,7 +23,7 @@ impl FromIterator<u8> for Histogram {
     fn from_iter<T: IntoIterator<Item = u8>>(weights: T) -> Self {
         let mut counts = BTreeMap::new();
         for weight in weights.into_iter().filter(|&weight| weight > 0) {
-            *counts.entry(weight).or_default() += 1;
+            *counts.entry(weight.min(MAX_WEIGHT)).or_default() += 1;
         }
         Self(counts)
     }
@@ -61,11 +61,8 @@ impl Histogram {
     pub(super) fn exact_from(&self) -> u64 {
         let cumulated = self.cumulated();
         let up_to = |weight: u64| {
-            usize::try_from(weight.min(MAX_WEIGHT))
-                .ok()
-                .and_then(|index| cumulated.get(index))
-                .copied()
-                .unwrap_or_default()
+            let index = usize::try_from(weight.min(MAX_WEIGHT.into())).ok();
+            index.and_then(|index| cumulated.get(index)).copied().unwrap_or_default()
         };
         let most = self.0.keys().map(|&weight| {
             let weight = u64::from(weight);
@@ -77,7 +74,7 @@ impl Histogram {
 
     fn cumulated(&self) -> Vec<UpTo> {
         let mut sofar = UpTo::default();
-        let each = (0..=u8::MAX).take_while(|&weight| u64::from(weight) <= MAX_WEIGHT).map(|weight| {
+        let each = (0..=MAX_WEIGHT).map(|weight| {
             let count = self.0.get(&weight).copied().unwrap_or(0);
             sofar.count += count;
             sofar.sum += count * u64::from(weight);
@@ -140,7 +137,7 @@ fn error(buckets: u64, configured: u64, sum: u64, length: u64) -> Percent {
 /// length, is the relative error, so more backends only raise it. In buckets, no choice of
 /// others can bring it above one if (weight - 1) x sum of (their weight - its own) is at most its weight.
 fn above_share(weight: u64, up_to: impl Fn(u64) -> UpTo) -> u64 {
-    let (all, lighter, equal) = (up_to(MAX_WEIGHT), up_to(weight - 1), up_to(weight));
+    let (all, lighter, equal) = (up_to(MAX_WEIGHT.into()), up_to(weight - 1), up_to(weight));
     let lead = (all.sum - equal.sum) - weight * (all.count - equal.count);
     if (weight - 1) * lead <= weight {
         return 0;
@@ -154,12 +151,10 @@ fn above_share(weight: u64, up_to: impl Fn(u64) -> UpTo) -> u64 {
 /// Another of weight v is then min(v, rounds + 1) - rounds x v / weight ahead. Summed up over all for whom that is
 /// above 0 and divided by the table's length, that is the relative error with the worst choice of others.
 fn below_share(weight: u64, rounds: u64, up_to: impl Fn(u64) -> UpTo) -> u64 {
-    let (light, lighter, all) = (up_to(rounds + 1), up_to(weight - 1), up_to(MAX_WEIGHT));
+    let (light, lighter, all) = (up_to(rounds + 1), up_to(weight - 1), up_to(MAX_WEIGHT.into()));
     // Error in buckets, less one bucket: above 0 for some choice of others only if this is above `weight`.
-    let between = UpTo {
-        count: lighter.count.saturating_sub(light.count),
-        sum: lighter.sum.saturating_sub(light.sum),
-    };
+    let between =
+        UpTo { count: lighter.count.saturating_sub(light.count), sum: lighter.sum.saturating_sub(light.sum) };
     let lag = (weight - rounds - 1) * light.sum + (rounds + 1) * (weight * between.count - between.sum);
     if lag <= weight {
         return 0;

@@ -113,10 +113,11 @@ pub fn doubts(frontend: &Frontend, standing: Option<u32>) -> Option<Inexact> {
         return None;
     }
     let lengths = (0..u32::BITS).map(|bit| 1 << bit);
-    let longer = lengths.filter(|length| (table_length + 1..=MAX_TABLE_LENGTH).contains(length)).map(|length| {
-        let worst_error = Scale::new(frontend, Some(length)).worst_error();
-        Longer { table_length: length, worst_error }
-    });
+    let longer =
+        lengths.filter(|length| (table_length + 1..=MAX_TABLE_LENGTH).contains(length)).map(|length| {
+            let worst_error = Scale::new(frontend, Some(length)).worst_error();
+            Longer { table_length: length, worst_error }
+        });
     let best = longer.min_by_key(|longer| (longer.worst_error, longer.table_length));
     let longer = best.filter(|longer| longer.worst_error < worst_error);
     Some(Inexact { worst_error, table_length, longer })

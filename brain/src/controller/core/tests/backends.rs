@@ -116,7 +116,7 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
     let began_before = Duration::from_millis(200);
     bench.sleep(Duration::from_millis(100));
     for _ in 0..3 {
-        let code = ProbeCode::L4TOut;
+        let code = ProbeCode::L4Tout;
         bench.report("c", ProbeOutcome { code, detail: "test".into(), duration: began_before });
     }
     assert_eq!(bench.state("c"), State::Up, "these were under way when VPP came back");

@@ -60,7 +60,7 @@ fn what_is_known_of_vpp_survives_a_change_that_leaves_its_wish() {
 const UNEVEN: &str = "
     uneven:
       address: 203.0.113.1
-      pools: [ { name: only, backends: { a: { weight: 100 }, b: { weight: 99 }, c: { weight: 1 } } } ]
+      pools: [ { name: only, backends: { a: { weight: 100 }, b: { weight: 51 }, c: { weight: 7 } } } ]
 ";
 
 fn uneven() -> Bench {
@@ -83,7 +83,7 @@ fn weights_fit_the_table_that_vpp_has() {
 
     // It was removed behind our back, and the sync made it with the right length.
     synced(&mut bench, "uneven", vec![], None);
-    assert_eq!(bench.weights("uneven"), [100, 99, 1]);
+    assert_eq!(bench.weights("uneven"), [100, 51, 7]);
     assert_eq!(bench.core.frontends["uneven"].kept_table_length(), None);
     // Somebody made it with another.
     let kept = TableLengthKept { has: 64, wanted: bench.core.frontends["uneven"].spec.new_flows_table_length };
@@ -113,7 +113,7 @@ fn vip_is_made_anew_when_an_operator_demands_it() {
     let effects = bench.agent(AgentEvent::Synced { specs: vec![spec], demanded: Some(demanded.number), result });
     assert_eq!(effects.ended, [Ended { vip: key, number: demanded.number, result: Ok(()) }]);
     assert!(bench.core.wanted().demands.is_empty());
-    assert_eq!(bench.weights("uneven"), [100, 99, 1], "as the new table can have them");
+    assert_eq!(bench.weights("uneven"), [100, 51, 7], "as the new table can have them");
     assert_eq!(
         bench.command(Command::Recreate { frontend: "nobody".to_owned() }).unwrap_err(),
         CommandError::NoSuchFrontend("nobody".to_owned())
