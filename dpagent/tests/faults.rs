@@ -5,10 +5,15 @@
 
 mod common;
 
-use common::{Agent, context, is_connected, simulator, spec, until};
+use std::time::Duration;
+
+use common::{Agent, context, is_connected, requests, simulator, spec, until};
 use maglev_protocol::{
     AgentClient, AgentError, Demands, Programmed, ProgrammedVip, VipKey, VipSpec, VppState,
 };
+use vppapi::client::{Client, ConnectOptions};
+use vppapi::messages::{LbAddDelAsV2, LbAddDelVipV2};
+use vppapi::types::{self, VipId};
 use vppsim::control;
 use vppsim::instance::Instance;
 
@@ -16,7 +21,7 @@ struct Bench {
     vpp: Instance,
     _agent: Agent,
     client: AgentClient,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Bench {
@@ -26,7 +31,7 @@ impl Bench {
         let agent = Agent::start(directory.path()).await;
         let client = agent.client().await;
         until(&client, is_connected).await;
-        Self { vpp, _agent: agent, client, _directory: directory }
+        Self { vpp, _agent: agent, client, directory }
     }
 
     /// Tells the simulator what to do.
@@ -41,6 +46,13 @@ impl Bench {
 
     async fn programmed(&self) -> Result<Programmed, AgentError> {
         self.client.programmed(context()).await.unwrap()
+    }
+
+    /// Pings so far.
+    fn pings(&self) -> usize {
+        let mut requests = requests(&self.directory.path().join("trace.jsonl"));
+        requests.retain(|name| name == "control_ping");
+        requests.len()
     }
 
     /// Syncs until VPP has answered everything.
@@ -157,6 +169,51 @@ async fn a_vpp_that_hangs_is_found_by_a_ping_and_again_when_it_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_vpp_that_hangs_within_a_call_was_silent_since_its_last_answer() {
+    let bench = Bench::start().await;
+    bench.sync_all(&[spec(80, &[1, 0])]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bench.vpp.host().hang();
+    let refused = bench.client.sync_vip(context(), spec(80, &[0, 1]), Demands::default()).await.unwrap();
+    assert!(matches!(refused, Err(AgentError::VppLost { .. })), "{refused:?}");
+    let away = until(&bench.client, |state| matches!(state, VppState::Disconnected { .. })).await;
+    let VppState::Disconnected { silent_ms, .. } = away.state else { unreachable!() };
+    assert!((5300..5400).contains(&silent_ms), "0.3 s of pause and 5 s of waiting, but {silent_ms} ms");
+    // The attempts to connect meanwhile fail for another reason, and change nothing of how it was found.
+    let still = bench.client.wait_change(context(), away.generation).await.unwrap();
+    let VppState::Disconnected { reason, silent_ms: still } = still.state else { panic!("{still:?}") };
+    assert!(reason.contains("did not complete the handshake"), "{reason}");
+    assert_eq!(still, silent_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vpp_that_closes_the_connection_was_not_silent() {
+    let bench = Bench::start().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let generation = bench.client.vpp_info(context()).await.unwrap().generation;
+    bench.tell("restart empty-for 700ms").await;
+    let gone = bench.client.wait_change(context(), generation).await.unwrap();
+    assert!(matches!(gone.state, VppState::Disconnected { silent_ms: 0, .. }), "{gone:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vpp_that_answers_calls_is_not_pinged_and_a_silent_one_every_second() {
+    let bench = Bench::start().await;
+    let wanted = [spec(80, &[1, 0])];
+    bench.sync_all(&wanted).await.unwrap();
+    let before = bench.pings();
+    for weight in 1..=40 {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        let wanted = spec(80, &[1, weight]);
+        bench.client.sync_vip(context(), wanted, Demands::default()).await.unwrap().unwrap();
+    }
+    assert_eq!(bench.pings() - before, 0);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let pings = bench.pings() - before;
+    assert!((39..=40).contains(&pings), "{pings} pings in 40 s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vpp_that_becomes_an_older_one_is_incompatible_until_it_is_a_newer_one() {
     let bench = Bench::start().await;
     bench.tell("restart messages 26.06").await;
@@ -221,4 +278,28 @@ async fn what_is_programmed_is_told_without_asking_vpp() {
     bench.vpp.host().resume();
     until(&bench.client, is_connected).await;
     assert_eq!(bench.programmed().await.unwrap(), programmed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_has_programmed_is_told_once_it_is_known() {
+    let bench = Bench::start().await;
+    bench.sync_all(&[spec(80, &[100, 0])]).await.unwrap();
+    let other = Client::connect(bench.directory.path().join("api.sock"), ConnectOptions::default());
+    let other = other.await.unwrap();
+    let prefix = types::Prefix { address: [198, 51, 100, 1].into(), length: 32 };
+    let outside = VipId { prefix, protocol: 6, port: 25 };
+    other.call(LbAddDelVipV2::gre(outside, types::Encap::Gre4, 4096)).await.unwrap();
+    let prefix = types::Prefix { address: [192, 0, 2, 1].into(), length: 32 };
+    let vip = VipId { prefix, protocol: 6, port: 80 };
+    let gone =
+        LbAddDelAsV2 { vip, as_address: [10, 0, 0, 2].into(), weight: 0, is_del: true, is_flush: true };
+    other.call(gone).await.unwrap();
+    let programmed = bench.programmed().await.unwrap();
+    assert_eq!(shape(&programmed), [(80, 1024, vec![100, 0])], "nobody has told the agent");
+
+    // VPP does not know the server, and thereby tells.
+    let report = bench.client.sync_vip(context(), spec(80, &[100, 7]), Demands::default()).await.unwrap();
+    assert!(report.unwrap().read.is_some());
+    let programmed = bench.programmed().await.unwrap();
+    assert_eq!(shape(&programmed), [(80, 1024, vec![100, 7]), (25, 4096, vec![])]);
 }

@@ -53,7 +53,8 @@ async fn a_brain_of_another_protocol_is_refused_and_may_not_write() {
         Err(unasked.clone())
     );
     assert_eq!(soon(client.sync_all(context(), Vec::new(), Vec::new())).await.unwrap(), Err(unasked.clone()));
-    assert_eq!(soon(client.lb_conf(context(), conf)).await.unwrap(), Err(unasked));
+    assert_eq!(soon(client.lb_conf(context(), conf)).await.unwrap(), Err(unasked.clone()));
+    assert_eq!(soon(client.programmed(context())).await.unwrap(), Err(unasked));
 }
 
 #[tokio::test]
@@ -202,6 +203,7 @@ async fn one_brain_writes_and_its_successor_takes_over() {
     assert!(matches!(refused, Err(AgentError::AnotherWriter { .. })), "{refused:?}");
     // It may read.
     assert_eq!(soon(second.lb_state(context())).await.unwrap().unwrap().vips.len(), 1);
+    assert_eq!(soon(second.programmed(context())).await.unwrap().unwrap().vips.len(), 1);
 
     // The brain itself, on a new connection, writes on; then nobody else does until that is gone.
     let again = bench.agent.stranger().await;

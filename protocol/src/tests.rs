@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,7 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::IcmpEcho { request: echo },
         AgentRequest::Programmed {},
     ];
+    assert_eq!((PROTOCOL_VERSION, requests.len()), (4, 10), "another set of methods is another version");
     for (position, request) in requests.into_iter().enumerate() {
         let bytes = options().serialize(&request).unwrap();
         assert_eq!(usize::from(bytes[0]), position, "{}", request.name());
@@ -101,6 +103,26 @@ fn response_survives_the_wire() {
         Pin::new(&mut client).deserialize(&BytesMut::from(&frame[..])).unwrap();
     let Ok(AgentResponse::VppInfo(back)) = back.message else { panic!("another response") };
     assert_eq!(back, info);
+}
+
+#[test]
+fn fifty_thousand_servers_fit_into_a_frame() {
+    // Each of another VIP, and all of the longer family, they take most.
+    let vip = |number: u32| {
+        let address = IpAddr::from(std::net::Ipv6Addr::from((0x2001_0db8 << 96) | u128::from(number)));
+        let servers = [(address, 100)].into();
+        ProgrammedVip { key: VipKey::port(address, 6, 443), new_flows_table_length: 65_536, servers }
+    };
+    let programmed = Programmed { vips: (1..=50_000).map(vip).collect() };
+    let message = Ok(AgentResponse::Programmed(Ok(programmed.clone())));
+    let mut server = Server::default();
+    let frame = Pin::new(&mut server).serialize(&Response { request_id: 1, message }).unwrap();
+    assert!(frame.len() < MAX_FRAME / 4, "{} bytes", frame.len());
+    let mut client = Client::default();
+    let back: Response<AgentResponse> =
+        Pin::new(&mut client).deserialize(&BytesMut::from(&frame[..])).unwrap();
+    let Ok(AgentResponse::Programmed(back)) = back.message else { panic!("another response") };
+    assert_eq!(back, Ok(programmed));
 }
 
 /// A throttled call must not look like a broken connection.

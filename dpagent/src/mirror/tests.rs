@@ -104,3 +104,20 @@ fn differences_are_told_in_words() {
     let lines = many.drift(&Mirror::default());
     assert_eq!((lines.len(), lines.last().unwrap().as_str()), (201, "and 800 more differences"));
 }
+
+#[test]
+fn what_is_programmed_has_all_vips_in_order() {
+    let mut mirror = Mirror::default();
+    assert!(mirror.programmed().vips.is_empty());
+    for port in [443, 80] {
+        let step = Step::AddVip { encap: Encap::Gre4, src_ip_sticky: false, table_length: u32::from(port) };
+        mirror.acknowledge(&Write { vip: vip(port), step });
+    }
+    mirror.acknowledge(&Write { vip: vip(443), step: Step::AddServer { server: SERVER, weight: 255 } });
+    let programmed =
+        |port, servers| ProgrammedVip { key: vip(port), new_flows_table_length: u32::from(port), servers };
+    assert_eq!(
+        mirror.programmed().vips,
+        [programmed(80, BTreeMap::new()), programmed(443, [(SERVER, 255)].into())]
+    );
+}

@@ -87,6 +87,25 @@ fn a_refusal_that_contradicts_again_and_again_is_tried_twice_and_read_before_the
 }
 
 #[test]
+fn what_is_known_to_be_wrong_is_read_anew_before_it_is_told() {
+    let mut syncer = with_web();
+    let weights = |mirror: &Mirror| mirror.get(&web([0, 0]).key).unwrap().servers.values().copied().collect();
+    let told: Vec<u8> = weights(syncer.sure_mirror().now_or_never().unwrap().unwrap());
+    assert_eq!((told, syncer.plugin().reads()), (vec![100, 0], (0, 0)));
+
+    let refusals = [(0, Fault::Refuse(-6)), (1, Fault::Refuse(-6))];
+    syncer.plugin().expect(Rules::default(), refusals.into());
+    sync_vip(&mut syncer, &web([0, 100]));
+    let server = [10, 0, 0, 2].into();
+    foreign(&syncer, Step::Reweight { server, from: 0, to: 7, flush: false });
+    let told: Vec<u8> = weights(syncer.sure_mirror().now_or_never().unwrap().unwrap());
+    assert_eq!((told, syncer.plugin().reads().0), (vec![100, 7], 2));
+    // Once is enough.
+    assert!(syncer.sure_mirror().now_or_never().unwrap().is_ok());
+    assert_eq!(syncer.plugin().reads().0, 2);
+}
+
+#[test]
 fn a_refusal_that_says_nothing_of_what_vpp_has_is_not_tried_again() {
     let mut syncer = with_web();
     syncer.plugin().expect(Rules::default(), [(0, Fault::Refuse(-1))].into());

@@ -62,3 +62,6 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
