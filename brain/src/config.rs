@@ -5,11 +5,11 @@
 //! file makes drafts, and `rules` compares the drafts with each other. [`load`] reads the file besides, and those
 //! that it names.
 
-mod availability;
 mod backend;
 mod ca_file;
 mod changes;
 mod diagnostic;
+mod doubts;
 mod frontend;
 mod healthcheck;
 mod http_values;
@@ -24,6 +24,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,7 @@ pub use model::{
 };
 
 use ca_file::{CaFiles, LARGEST_CA_FILE};
-use report::Report;
+use report::{Report, Spot};
 use section::Section;
 use yaml::{Entry, Node, Place, Value};
 
@@ -52,6 +53,24 @@ pub struct Loaded {
     pub config: Config,
     /// Legal but doubtful settings, in the order of the file.
     pub warnings: Vec<Diagnostic>,
+    spots: BTreeMap<String, Spot>,
+}
+
+impl Loaded {
+    /// Adds a warning that points at a frontend's name, at its place in the order of the file: for doubts that
+    /// only a later stage can have. One that is there already is not told twice; of a frontend that does not
+    /// exist nothing is told.
+    pub fn warn(&mut self, frontend: &str, message: impl Into<String>, help: impl Into<String>) {
+        let Some(spot) = self.spots.get(frontend) else { return };
+        let warning = spot.diagnostic(Severity::Warning, message.into(), Some(help.into()));
+        let before = |other: &Diagnostic| (other.line, other.column) <= (warning.line, warning.column);
+        let at = self.warnings.partition_point(before);
+        let known = self.warnings.iter().take(at).rev();
+        let mut here = known.take_while(|other| (other.line, other.column) == (warning.line, warning.column));
+        if here.all(|other| *other != warning) {
+            self.warnings.insert(at, warning);
+        }
+    }
 }
 
 /// Why a file gives no configuration.
@@ -153,7 +172,7 @@ pub fn parse_with(
     read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Loaded, Errors> {
     let mut report = Report::new(source_name, text);
-    let config = match yaml::parse(text) {
+    let read = match yaml::parse(text) {
         Ok(tree) => read(&tree, &mut CaFiles::new(read_file), &mut report),
         Err(refusal) => {
             report.malformed(refusal.place, refusal.message, refusal.help);
@@ -162,12 +181,15 @@ pub fn parse_with(
     };
     let warnings = report.finish()?;
     // No draft is incomplete without an error in the report.
-    config
-        .map(|config| Loaded { config, warnings })
+    read.map(|(config, spots)| Loaded { config, warnings, spots })
         .ok_or(Errors { class: Class::NotValid, diagnostics: Vec::new() })
 }
 
-fn read(tree: &Node, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> Option<Config> {
+fn read(
+    tree: &Node,
+    files: &mut CaFiles<'_>,
+    report: &mut Report<'_>,
+) -> Option<(Config, BTreeMap<String, Spot>)> {
     let entry = maglev_entry(tree, report)?;
     let maglev = Section::open("`maglev`", entry.key.place, &entry.node, MAGLEV_KEYS, report);
 
@@ -182,7 +204,9 @@ fn read(tree: &Node, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> Option
     let families = rules::members(&frontends, &backends, report);
     rules::vips(&frontends, &families, report);
     rules::sources(&lb, &families, report);
-    availability::warn_of_warm_up(&lb, report);
+    if report.is_valid() {
+        doubts::frontends(&frontends, &backends, report);
+    }
     if frontends.is_empty() {
         report.warning(
             maglev.key_place("frontends").unwrap_or(maglev.place),
@@ -191,7 +215,9 @@ fn read(tree: &Node, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> Option
         );
     }
 
-    Some(Config {
+    let places = frontends.iter().map(|frontend| (frontend.name.value.clone(), frontend.name.place));
+    let spots = report.spots(places);
+    let config = Config {
         healthchecker,
         lb: lb.settings,
         healthchecks: checks
@@ -203,7 +229,8 @@ fn read(tree: &Node, files: &mut CaFiles<'_>, report: &mut Report<'_>) -> Option
             .map(|(name, draft)| Some((name, draft.complete()?)))
             .collect::<Option<_>>()?,
         frontends: frontends.into_iter().map(frontend::FrontendDraft::complete).collect::<Option<_>>()?,
-    })
+    };
+    Some((config, spots))
 }
 
 /// The one key at the top.

@@ -47,12 +47,14 @@ pub(super) struct FrontendDraft {
     src_ip_sticky: bool,
     flush_on_down: bool,
     new_flows_table_length: Option<u32>,
-    slow_start: Option<Duration>,
-    panic_threshold: Option<u8>,
+    pub(super) slow_start: Option<Located<Duration>>,
+    pub(super) panic_threshold: Option<Located<u8>>,
 }
 
 /// A pool as far as it could be read.
 pub(super) struct PoolDraft {
+    /// Where to point at it as a whole.
+    pub(super) place: Place,
     pub(super) name: Option<Located<String>>,
     pub(super) members: Vec<(Located<String>, u8)>,
 }
@@ -104,8 +106,8 @@ fn frontend(entry: &Entry, report: &mut Report<'_>) -> FrontendDraft {
         new_flows_table_length: section
             .read("new-flows-table-length", power_of_two(1 << 16), report)
             .map(|length| length.value),
-        slow_start: section.read("slow-start", duration(SLOW_START), report).map(|time| time.value),
-        panic_threshold: section.read("panic-threshold", percent, report).map(|percent| percent.value),
+        slow_start: section.read("slow-start", duration(SLOW_START), report),
+        panic_threshold: section.read("panic-threshold", percent, report),
         pools: pools(&section, report),
     }
 }
@@ -194,7 +196,8 @@ fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'
         let member = Section::open(title, entry.key.place, &entry.node, MEMBER_KEYS, report);
         members.push((entry.key.clone(), member.read_or("weight", 100, weight, report)));
     }
-    PoolDraft { name, members }
+    let place = name.as_ref().map_or(section.place, |name| name.place);
+    PoolDraft { place, name, members }
 }
 
 /// Whether a mapping may be called empty, rather than the wrong kind of value.
@@ -218,8 +221,8 @@ impl FrontendDraft {
             src_ip_sticky: self.src_ip_sticky,
             flush_on_down: self.flush_on_down,
             new_flows_table_length: self.new_flows_table_length,
-            slow_start: self.slow_start,
-            panic_threshold: self.panic_threshold,
+            slow_start: self.slow_start.map(|time| time.value),
+            panic_threshold: self.panic_threshold.map(|percent| percent.value),
             pools,
         };
         Some((self.name.value, Arc::new(frontend)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ca_file::CaFiles;
+use super::doubts::{self, Times};
 use super::http_values::{ca_file, headers, host, method, path, regexp, server_name, status_codes};
 use super::model::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
 use super::report::{Complaint, Report};
@@ -130,21 +131,10 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
     let fast_interval = other_interval("fast-interval", report);
     let down_interval = other_interval("down-interval", report);
     let timeout = section.read("timeout", duration(Duration::from_millis(1)..=DAY), report);
-    if let Some(timeout) = &timeout
-        && timeout.value > default_interval
-    {
-        report.warning(
-            timeout.place,
-            format!(
-                "{} is {:?}, longer than the interval of {default_interval:?}",
-                section.subject("timeout"),
-                timeout.value
-            ),
-            "a probe that takes longer than the interval delays the next one: make `timeout` at most `interval`",
-        );
-    }
     let rise = section.read_or("rise", 2, integer(1..=MOST_IN_A_ROW), report);
     let fall = section.read_or("fall", 3, integer(1..=MOST_IN_A_ROW), report);
+    let times = Times { interval: default_interval, fast_interval, down_interval, timeout, rise, fall };
+    doubts::times(section, &times, report);
     let probe_ipv4_src = section.read("probe-ipv4-src", ipv4, report).map(|source| source.value);
     let probe_ipv6_src = section.read("probe-ipv6-src", ipv6, report).map(|source| source.value);
 
@@ -154,7 +144,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
         interval: default_interval,
         fast_interval,
         down_interval,
-        timeout: timeout.map_or(default_interval, |timeout| timeout.value),
+        timeout: times.timeout.map_or(default_interval, |timeout| timeout.value),
         rise,
         fall,
         probe_ipv4_src,

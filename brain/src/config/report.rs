@@ -1,5 +1,8 @@
 //! Collects findings while a configuration is read, so that all are told at once.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 use super::values::LONGEST_NAME;
 use super::yaml::Place;
@@ -24,6 +27,42 @@ impl Complaint {
     /// A value of the wrong kind.
     pub(super) fn malformed(found: impl Into<String>, help: impl Into<String>) -> Complaint {
         Complaint { malformed: true, found: found.into(), help: help.into() }
+    }
+}
+
+/// Where something stands, for findings after the text is gone.
+#[derive(Debug, Clone)]
+pub(super) struct Spot {
+    file: Arc<str>,
+    place: Place,
+    /// Shared by all that stands on it: a whole configuration may.
+    line: Arc<str>,
+}
+
+impl Spot {
+    /// A finding here.
+    pub(super) fn diagnostic(&self, severity: Severity, message: String, help: Option<String>) -> Diagnostic {
+        diagnostic(&self.file, self.place, &self.line, severity, message, help)
+    }
+}
+
+fn diagnostic(
+    file: &str,
+    place: Place,
+    line: &str,
+    severity: Severity,
+    message: String,
+    help: Option<String>,
+) -> Diagnostic {
+    Diagnostic {
+        file: file.to_owned(),
+        line: place.line,
+        column: place.column,
+        severity,
+        message,
+        help,
+        used_on: place.used_on,
+        excerpt: Excerpt::new(line, place.column, place.width),
     }
 }
 
@@ -84,17 +123,27 @@ impl<'t> Report<'t> {
     }
 
     fn push(&mut self, severity: Severity, place: Place, message: String, help: Option<String>) {
-        let line = self.lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default();
-        self.diagnostics.push(Diagnostic {
-            file: self.file.to_owned(),
-            line: place.line,
-            column: place.column,
-            severity,
-            message,
-            help,
-            used_on: place.used_on,
-            excerpt: Excerpt::new(line, place.column, place.width),
+        self.diagnostics.push(diagnostic(self.file, place, self.line(place), severity, message, help));
+    }
+
+    fn line(&self, place: Place) -> &'t str {
+        self.lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    /// Whether no error was found so far.
+    pub(super) fn is_valid(&self) -> bool {
+        self.class.is_none()
+    }
+
+    /// Keeps these places beyond the text, by what stands there.
+    pub(super) fn spots(&self, places: impl Iterator<Item = (String, Place)>) -> BTreeMap<String, Spot> {
+        let file: Arc<str> = Arc::from(self.file);
+        let mut lines: BTreeMap<usize, Arc<str>> = BTreeMap::new();
+        let spots = places.map(|(name, place)| {
+            let line = lines.entry(place.line).or_insert_with(|| Arc::from(self.line(place)));
+            (name, Spot { file: Arc::clone(&file), place, line: Arc::clone(line) })
         });
+        spots.collect()
     }
 
     /// The one of `names` that was most likely meant, if one is close enough.

@@ -51,8 +51,6 @@ pub(super) struct LbDraft {
     /// Whether a source is given, be it a wrong one.
     pub(super) ipv4_given: bool,
     pub(super) ipv6_given: bool,
-    /// The keys of the warm-up that are given.
-    pub(super) warm_up: Vec<(&'static str, Place)>,
 }
 
 /// Reads `vpp:`.
@@ -70,7 +68,6 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
         place: maglev.place,
         ipv4_given: false,
         ipv6_given: false,
-        warm_up: Vec::new(),
     };
     let Some(vpp) = maglev.section("vpp", "`vpp`", VPP_KEYS, report) else {
         return draft;
@@ -112,8 +109,6 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
         report,
     );
     startup_delays(&lb, settings, report);
-    let given = |key| Some((key, lb.key_place(key)?));
-    draft.warm_up = ["startup-min-delay", "startup-max-delay"].into_iter().filter_map(given).collect();
     draft
 }
 

@@ -4,6 +4,7 @@ mod accepted;
 pub(super) mod ca_files;
 mod checks;
 mod documentation;
+mod doubts;
 mod frontends;
 mod rendering;
 mod robustness;
