@@ -206,13 +206,13 @@ fn read(
     rules::sources(&lb, &families, report);
     if report.is_valid() {
         doubts::frontends(&frontends, &backends, report);
-    }
-    if frontends.is_empty() {
-        report.warning(
-            maglev.key_place("frontends").unwrap_or(maglev.place),
-            "there are no frontends: every VIP will be removed from VPP",
-            "define them under `frontends`",
-        );
+        if frontends.is_empty() {
+            report.warning(
+                maglev.key_place("frontends").unwrap_or(maglev.place),
+                "there are no frontends: every VIP will be removed from VPP",
+                "define them under `frontends`",
+            );
+        }
     }
 
     let places = frontends.iter().map(|frontend| (frontend.name.value.clone(), frontend.name.place));

@@ -13,7 +13,7 @@ use super::values::{
     HOUR, address, boolean, check_name, description, duration, kind, name, percent, port, power_of_two, text,
     weight,
 };
-use super::yaml::{Entry, Located, Node, Place, Value};
+use super::yaml::{Entry, Located, Node, Place, ScalarKind, Value};
 
 /// Keys of a frontend.
 pub(super) const FRONTEND_KEYS: &[&str] = &[
@@ -35,6 +35,9 @@ pub(super) const MEMBER_KEYS: &[&str] = &["weight"];
 
 /// Below a second a rise would have no steps; after an hour it is neither a start nor what the operator remembers.
 pub(super) const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
+
+/// Share of a backend that is given none.
+pub(super) const DEFAULT_WEIGHT: u8 = 100;
 
 /// A frontend as far as it could be read.
 pub(super) struct FrontendDraft {
@@ -179,9 +182,24 @@ fn pools(section: &Section<'_>, report: &mut Report<'_>) -> Vec<PoolDraft> {
 
 fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'_>) -> PoolDraft {
     let title = format!("pool {} of {}", index + 1, frontend.title);
+    if !matches!(item.value, Value::Null | Value::Map(_)) {
+        let message = format!("{title} is {}, where a mapping belongs", kind(item));
+        report.malformed(item.place, message, "write each pool as `- name: ...`".to_owned());
+        return PoolDraft { place: item.place, name: None, members: Vec::new() };
+    }
     let section = Section::open(title, item.place, item, POOL_KEYS, report);
     let name = section.require("name", "name it, like `name: primary`", name, report);
-    let entries = section.named("backends", report);
+    let entries = match section.entry("backends") {
+        Some(Entry { key, node: Located { value: Value::List(_), place } }) => {
+            report.malformed(
+                if place.line == key.place.line { *place } else { key.place },
+                format!("{} is a list, where a mapping belongs", section.subject("backends")),
+                "write each backend as `web1: {}`, without `-`".to_owned(),
+            );
+            &[]
+        }
+        _ => section.named("backends", report),
+    };
     if entries.is_empty() && well_formed(section.entry("backends")) {
         let place = section.key_place("backends").unwrap_or(section.place);
         report.invalid(
@@ -193,8 +211,20 @@ fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'
     let mut members = Vec::new();
     for entry in entries {
         let title = format!("backend {} of {}", show(&entry.key.value), section.title);
+        if let Value::Scalar(scalar) = &entry.node.value {
+            report.malformed(
+                entry.node.place,
+                format!("{title} is {}, where a mapping belongs", kind(&entry.node)),
+                match scalar.kind {
+                    ScalarKind::Integer(weight) => format!("write a weight as `{{ weight: {weight} }}`"),
+                    _ => "write `{}`, or `{ weight: 50 }`".to_owned(),
+                },
+            );
+            members.push((entry.key.clone(), DEFAULT_WEIGHT));
+            continue;
+        }
         let member = Section::open(title, entry.key.place, &entry.node, MEMBER_KEYS, report);
-        members.push((entry.key.clone(), member.read_or("weight", 100, weight, report)));
+        members.push((entry.key.clone(), member.read_or("weight", DEFAULT_WEIGHT, weight, report)));
     }
     let place = name.as_ref().map_or(section.place, |name| name.place);
     PoolDraft { place, name, members }

@@ -157,7 +157,10 @@ impl<'t> Report<'t> {
             return None;
         }
         // A third of the letters may differ, so that no suggestion is further off than a guess.
-        let tolerance = (wrong.chars().count() / 3).max(1);
+        let tolerance = match wrong.chars().count() {
+            1 => 0,
+            letters => (letters / 3).max(1),
+        };
         let mut best = None;
         for name in names {
             if self.comparisons_left == 0 {

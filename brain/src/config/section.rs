@@ -31,6 +31,7 @@ impl<'t> Section<'t> {
             }
             let help = match report.nearest(key, keys.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
+                None if keys.len() == 1 => format!("its only key is {}", listed(keys)),
                 None => format!("its keys are {}", listed(keys)),
             };
             report.malformed(entry.key.place, format!("{title} has no key {}", show(key)), help);

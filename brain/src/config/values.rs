@@ -1,6 +1,6 @@
 //! Readers of single values: a node in, a value out, or what is wrong and what would be right.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -213,10 +213,13 @@ pub(super) fn address(node: &Node) -> Result<IpAddr, Complaint> {
     let text = &scalar(node, "an IP address", help)?.text;
     let Ok(address) = text.parse::<IpAddr>() else {
         let bare = text.split(['/', '%']).next().filter(|bare| bare.parse::<IpAddr>().is_ok());
-        let help = bare.filter(|bare| bare != text).map_or_else(
-            || help.to_owned(),
-            |bare| format!("write the address alone, without a prefix length or zone: `{bare}`"),
-        );
+        let help = match (bare.filter(|bare| bare != text), text.parse::<SocketAddr>()) {
+            (Some(bare), _) => {
+                format!("write the address alone, without a prefix length or zone: `{bare}`")
+            }
+            (None, Ok(socket)) => format!("write the address alone, without a port: `{}`", socket.ip()),
+            (None, Err(_)) => help.to_owned(),
+        };
         return Err(Complaint::invalid(format!("is {}, which is not an IP address", show(text)), help));
     };
     let of_no_host = match address {
@@ -226,6 +229,9 @@ pub(super) fn address(node: &Node) -> Result<IpAddr, Complaint> {
                 format!("is {}, an IPv4 address in the form of an IPv6 one", show(text)),
                 format!("write `{}`", address.to_canonical()),
             ));
+        }
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            Some("a link-local address, which means nothing without an interface")
         }
         _ if address.is_unspecified() => Some("the unspecified address"),
         _ if address.is_multicast() => Some("a multicast address"),
@@ -237,7 +243,7 @@ pub(super) fn address(node: &Node) -> Result<IpAddr, Complaint> {
         None => Ok(address),
         Some(what) => Err(Complaint::invalid(
             format!("is {}, {what}", show(text)),
-            "write the unicast address of one host",
+            "write a unicast address of one host that can be routed to",
         )),
     }
 }

@@ -288,13 +288,25 @@ fn refusal(text: &str, error: &Error) -> Refusal {
         ),
         Error::MultipleDocuments { .. } => (
             "a second YAML document begins here".into(),
-            Some("a configuration is one document: remove this `---`".to_owned()),
+            Some("a configuration is one document: remove the `---` before it".to_owned()),
         ),
         Error::Unexpected { .. } | Error::NullIntoString { .. } => (
             format!("not the YAML that belongs here: {}", UserMessageFormatter.format_message(error)).into(),
             Some("a key is a single word or text".to_owned()),
         ),
-        error => (format!("not YAML: {}", UserMessageFormatter.format_message(error)).into(), None),
+        error => {
+            let reason = UserMessageFormatter.format_message(error);
+            let help = if reason.contains("tabs") {
+                Some("indent with spaces")
+            } else if reason.contains("while parsing a flow") {
+                Some(
+                    "look for a `{` or `[` on this line or before it that nothing closes, or a comma that is missing",
+                )
+            } else {
+                None
+            };
+            (format!("not YAML: {reason}").into(), help.map(str::to_owned))
+        }
     };
     Refusal { place: at, message: message.into_owned(), help }
 }

@@ -145,7 +145,7 @@ fn marks_land_below_their_place_behind_tabs_and_wide_letters() {
     let text = "{ maglev: {\n  \t\"é\":\t3, \"é\u{301}\": 4 } }";
     let errors = parse("f", text).unwrap_err();
     assert_eq!(
-        errors.diagnostics[1].to_string(),
+        errors.diagnostics[0].to_string(),
         "f:2:4: error: `maglev` has no key `é`\n  |\n2 |   \t\"é\":\t3, \"é\u{301}\": 4 } }\n  |   \t^^^\n  \
          = help: its keys are `backends`, `frontends`, `healthchecker`, `healthchecks` and `vpp`"
     );

@@ -236,7 +236,7 @@ fn numbers_out_of_range_are_refused() {
 
 #[test]
 fn addresses_stand_for_one_host() {
-    let unicast = "(write the unicast address of one host)";
+    let unicast = "(write a unicast address of one host that can be routed to)";
     let like = "(write it like `192.0.2.1` or `2001:db8::1`)";
     for (address, expected) in [
         ("web1.example.org", format!("is `web1.example.org`, which is not an IP address {like}")),
@@ -246,6 +246,15 @@ fn addresses_stand_for_one_host() {
             "is `10.0.0.1/32`, which is not an IP address \
              (write the address alone, without a prefix length or zone: `10.0.0.1`)"
                 .to_owned(),
+        ),
+        (
+            "10.0.0.1:80",
+            "is `10.0.0.1:80`, which is not an IP address (write the address alone, without a port: `10.0.0.1`)"
+                .to_owned(),
+        ),
+        (
+            "fe80::1",
+            format!("is `fe80::1`, a link-local address, which means nothing without an interface {unicast}"),
         ),
         ("0.0.0.0", format!("is `0.0.0.0`, the unspecified address {unicast}")),
         ("\"::\"", format!("is `::`, the unspecified address {unicast}")),
