@@ -16,6 +16,7 @@ mod http_values;
 mod model;
 mod report;
 mod rules;
+mod schema;
 mod section;
 mod settings;
 mod values;
@@ -34,6 +35,7 @@ pub use model::{
     Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
     LbSettings, Pool, Service, StatusCodes, TlsCheck,
 };
+pub use schema::{schema, schema_text};
 
 use ca_file::{CaFiles, LARGEST_CA_FILE};
 use report::{Report, Spot};

@@ -36,6 +36,9 @@ pub(super) const MEMBER_KEYS: &[&str] = &["weight"];
 /// Below a second a rise would have no steps; after an hour it is neither a start nor what the operator remembers.
 pub(super) const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
 
+/// The longest table for new flows that VPP can have.
+pub(super) const MOST_BUCKETS: u32 = 1 << 16;
+
 /// Share of a backend that is given none.
 pub(super) const DEFAULT_WEIGHT: u8 = 100;
 
@@ -69,22 +72,26 @@ impl PoolDraft {
     }
 }
 
+/// Protocols that are balanced by port.
 #[derive(Debug, Clone, Copy)]
-enum Protocol {
+pub(super) enum Protocol {
     Tcp,
     Udp,
 }
 
+impl Protocol {
+    pub(super) const NAMES: [(&'static str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
+}
+
 fn protocol(node: &Node) -> Result<Protocol, Complaint> {
     let given = text(node)?;
-    match given.as_str() {
-        "tcp" => Ok(Protocol::Tcp),
-        "udp" => Ok(Protocol::Udp),
-        _ => Err(Complaint::invalid(
+    let known = Protocol::NAMES.iter().find(|(name, _)| *name == given);
+    known.map(|&(_, protocol)| protocol).ok_or_else(|| {
+        Complaint::invalid(
             format!("is {}, which is not a protocol of frontends", show(&given)),
             "write `tcp` or `udp`; leave `protocol` and `port` out to balance everything",
-        )),
-    }
+        )
+    })
 }
 
 /// Reads `frontends:`.
@@ -107,7 +114,7 @@ fn frontend(entry: &Entry, report: &mut Report<'_>) -> FrontendDraft {
         src_ip_sticky: section.read_or("src-ip-sticky", false, boolean, report),
         flush_on_down: section.read_or("flush-on-down", true, boolean, report),
         new_flows_table_length: section
-            .read("new-flows-table-length", power_of_two(1 << 16), report)
+            .read("new-flows-table-length", power_of_two(MOST_BUCKETS), report)
             .map(|length| length.value),
         slow_start: section.read("slow-start", duration(SLOW_START), report),
         panic_threshold: section.read("panic-threshold", percent, report),

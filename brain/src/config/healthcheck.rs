@@ -1,6 +1,7 @@
 //! `healthchecks:`.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::ca_file::CaFiles;
@@ -44,18 +45,26 @@ pub(super) const PARAM_KEYS: &[&str] = &[
     "ssl-verify",
 ];
 
-const HTTP_KEYS: &[&str] = &["headers", "host", "method", "path", "response-code", "response-regexp"];
-const TLS_KEYS: &[&str] = &["ca-file", "insecure-skip-verify", "server-name", "sni", "ssl-verify"];
+pub(super) const HTTP_KEYS: &[&str] =
+    &["headers", "host", "method", "path", "response-code", "response-regexp"];
+pub(super) const TLS_KEYS: &[&str] = &["ca-file", "insecure-skip-verify", "server-name", "sni", "ssl-verify"];
 
 /// Faster probes than this would be load, not checks.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 /// Answers in a row: more than this would be a typing error.
-const MOST_IN_A_ROW: u32 = 1000;
+pub(super) const IN_A_ROW: RangeInclusive<u32> = 1..=1000;
+pub(super) const DEFAULT_RISE: u32 = 2;
+pub(super) const DEFAULT_FALL: u32 = 3;
+pub(super) const DEFAULT_PATH: &str = "/";
+pub(super) const DEFAULT_CODES: (u16, u16) = (200, 399);
+pub(super) const HTTP_PORT: u16 = 80;
+pub(super) const HTTPS_PORT: u16 = 443;
 
 /// The four types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     Tcp,
     Http,
     Https,
@@ -63,7 +72,7 @@ enum Type {
 }
 
 impl Type {
-    const NAMES: [(&'static str, Type); 4] =
+    pub(super) const NAMES: [(&'static str, Type); 4] =
         [("tcp", Type::Tcp), ("http", Type::Http), ("https", Type::Https), ("icmp", Type::Icmp)];
 
     fn name(self) -> &'static str {
@@ -84,7 +93,7 @@ impl Type {
     }
 
     /// The keys of `params` that mean something to this type.
-    fn params(self) -> impl Fn(&str) -> bool {
+    pub(super) fn params(self) -> impl Fn(&str) -> bool {
         move |key| match self {
             Type::Tcp => key == "ssl" || TLS_KEYS.contains(&key),
             Type::Http => HTTP_KEYS.contains(&key),
@@ -123,16 +132,15 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
     let help = format!("set it to one of {}", listed(&Type::NAMES.map(|(name, _)| name)));
     let of = section.require("type", &help, Type::read, report);
 
-    let interval = section.read("interval", duration(SHORTEST_INTERVAL..=DAY), report);
+    let interval = section.read("interval", duration(INTERVAL), report);
     let default_interval = interval.as_ref().map_or(DEFAULT_INTERVAL, |interval| interval.value);
-    let other_interval = |key, report: &mut Report<'_>| {
-        section.read_or(key, default_interval, duration(SHORTEST_INTERVAL..=DAY), report)
-    };
+    let other_interval =
+        |key, report: &mut Report<'_>| section.read_or(key, default_interval, duration(INTERVAL), report);
     let fast_interval = other_interval("fast-interval", report);
     let down_interval = other_interval("down-interval", report);
-    let timeout = section.read("timeout", duration(Duration::from_millis(1)..=DAY), report);
-    let rise = section.read_or("rise", 2, integer(1..=MOST_IN_A_ROW), report);
-    let fall = section.read_or("fall", 3, integer(1..=MOST_IN_A_ROW), report);
+    let timeout = section.read("timeout", duration(TIMEOUT), report);
+    let rise = section.read_or("rise", DEFAULT_RISE, integer(IN_A_ROW), report);
+    let fall = section.read_or("fall", DEFAULT_FALL, integer(IN_A_ROW), report);
     let times = Times { interval: default_interval, fast_interval, down_interval, timeout, rise, fall };
     doubts::times(section, &times, report);
     let probe_ipv4_src = section.read("probe-ipv4-src", ipv4, report).map(|source| source.value);
@@ -184,8 +192,8 @@ fn check_kind(
             }
             Some(CheckKind::Tcp { port: given_port?.value, tls: with_tls.then_some(tls) })
         }
-        Type::Http => Some(CheckKind::Http { port: port_or(80), http, tls: None }),
-        Type::Https => Some(CheckKind::Http { port: port_or(443), http, tls: Some(tls) }),
+        Type::Http => Some(CheckKind::Http { port: port_or(HTTP_PORT), http, tls: None }),
+        Type::Https => Some(CheckKind::Http { port: port_or(HTTPS_PORT), http, tls: Some(tls) }),
         Type::Icmp => {
             if let Some(place) = section.key_place("port") {
                 report.invalid(
@@ -236,10 +244,10 @@ impl HttpCheck {
     fn read(params: Option<&Section<'_>>, report: &mut Report<'_>) -> HttpCheck {
         let mut check = HttpCheck {
             method: HttpMethod::Get,
-            path: "/".to_owned(),
+            path: DEFAULT_PATH.to_owned(),
             host: None,
             headers: Vec::new(),
-            response_codes: StatusCodes(vec![(200, 399)]),
+            response_codes: StatusCodes(vec![DEFAULT_CODES]),
             response_regexp: None,
         };
         let Some(params) = params else { return check };

@@ -2,6 +2,7 @@
 //! is, so that no probe can fail, or say something else than meant, for its configuration's sake.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use regex::bytes::Regex;
 
@@ -12,17 +13,18 @@ use super::show;
 use super::values::{kind, text};
 use super::yaml::{Node, Scalar, ScalarKind, Value};
 
+pub(super) const METHODS: [(&str, HttpMethod); 2] = [("GET", HttpMethod::Get), ("HEAD", HttpMethod::Head)];
+
 /// `GET` or `HEAD`. Methods are case-sensitive (RFC 9110, 9.1).
 pub(super) fn method(node: &Node) -> Result<HttpMethod, Complaint> {
     let method = text(node)?;
-    match method.as_str() {
-        "GET" => Ok(HttpMethod::Get),
-        "HEAD" => Ok(HttpMethod::Head),
-        _ => Err(Complaint::invalid(
+    let known = METHODS.iter().find(|(name, _)| *name == method);
+    known.map(|&(_, method)| method).ok_or_else(|| {
+        Complaint::invalid(
             format!("is {}, which no check may use", show(&method)),
             "write `GET` or `HEAD`: a check must change nothing on the backend",
-        )),
-    }
+        )
+    })
 }
 
 /// A path with its query (RFC 3986, 3.3 and 3.4).
@@ -120,6 +122,9 @@ fn decimal(digits: &str) -> Option<u16> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
+/// Status codes that can be asked for.
+pub(super) const CODES: RangeInclusive<u16> = 100..=599;
+
 /// Codes and ranges, as in `200,204,300-399`.
 pub(super) fn status_codes(node: &Node) -> Result<StatusCodes, Complaint> {
     let help = "write codes from 100 to 599 and ascending ranges of them, like \"200,204,300-399\"";
@@ -135,7 +140,7 @@ pub(super) fn status_codes(node: &Node) -> Result<StatusCodes, Complaint> {
     };
     let code = |part: &str, digits: &str| {
         decimal(digits.trim())
-            .filter(|code| (100..=599).contains(code))
+            .filter(|code| CODES.contains(code))
             .ok_or_else(|| bad(part, "which is not a status code"))
     };
     let mut ranges = Vec::new();

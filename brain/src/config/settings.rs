@@ -1,5 +1,6 @@
 //! `healthchecker:` and `vpp: lb:`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::model::{HealthChecker, LbSettings};
@@ -24,18 +25,36 @@ pub(super) const LB_KEYS: &[&str] = &[
 ];
 
 /// Transitions that a backend remembers: enough for a story, little enough for 10,000 backends.
-const LONGEST_HISTORY: u32 = 1000;
+pub(super) const HISTORY: RangeInclusive<u32> = 1..=1000;
 
 /// Far above what any table needs: a slip of the keyboard must not make VPP allocate gigabytes.
-const MOST_STICKY_BUCKETS: u32 = 1 << 24;
+pub(super) const MOST_STICKY_BUCKETS: u32 = 1 << 24;
+
+/// What VPP's lb plugin takes.
+pub(super) const FLOW_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(120);
+pub(super) const SYNC_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
+pub(super) const STARTUP_DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+
+/// `healthchecker:` with nothing in it.
+pub(super) const DEFAULT_HEALTHCHECKER: HealthChecker = HealthChecker { transition_history: 5, netns: None };
+/// `lb:` with nothing in it.
+pub(super) const DEFAULT_LB: LbSettings = LbSettings {
+    ipv4_src_address: None,
+    ipv6_src_address: None,
+    sticky_buckets_per_core: 65536,
+    flow_timeout: Duration::from_secs(40),
+    sync_interval: Duration::from_secs(30),
+    startup_min_delay: Duration::from_secs(5),
+    startup_max_delay: Duration::from_secs(30),
+};
 
 /// Reads `healthchecker:`.
 pub(super) fn healthchecker(maglev: &Section<'_>, report: &mut Report<'_>) -> HealthChecker {
-    let defaults = HealthChecker { transition_history: 5, netns: None };
+    let defaults = DEFAULT_HEALTHCHECKER;
     let Some(section) = maglev.section("healthchecker", "`healthchecker`", HEALTHCHECKER_KEYS, report) else {
         return defaults;
     };
-    let history = section.read("transition-history", integer(1..=LONGEST_HISTORY), report);
+    let history = section.read("transition-history", integer(HISTORY), report);
     HealthChecker {
         transition_history: history
             .and_then(|history| usize::try_from(history.value).ok())
@@ -55,20 +74,8 @@ pub(super) struct LbDraft {
 
 /// Reads `vpp:`.
 pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
-    let mut draft = LbDraft {
-        settings: LbSettings {
-            ipv4_src_address: None,
-            ipv6_src_address: None,
-            sticky_buckets_per_core: 65536,
-            flow_timeout: Duration::from_secs(40),
-            sync_interval: Duration::from_secs(30),
-            startup_min_delay: Duration::from_secs(5),
-            startup_max_delay: Duration::from_secs(30),
-        },
-        place: maglev.place,
-        ipv4_given: false,
-        ipv6_given: false,
-    };
+    let mut draft =
+        LbDraft { settings: DEFAULT_LB, place: maglev.place, ipv4_given: false, ipv6_given: false };
     let Some(vpp) = maglev.section("vpp", "`vpp`", VPP_KEYS, report) else {
         return draft;
     };
@@ -89,8 +96,7 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
         power_of_two(MOST_STICKY_BUCKETS),
         report,
     );
-    let flow_timeout =
-        lb.read("flow-timeout", duration(Duration::from_secs(1)..=Duration::from_secs(120)), report);
+    let flow_timeout = lb.read("flow-timeout", duration(FLOW_TIMEOUT), report);
     if let Some(timeout) = flow_timeout {
         if timeout.value.subsec_nanos() == 0 {
             settings.flow_timeout = timeout.value;
@@ -102,18 +108,14 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
             );
         }
     }
-    settings.sync_interval = lb.read_or(
-        "sync-interval",
-        settings.sync_interval,
-        duration(Duration::from_millis(100)..=DAY),
-        report,
-    );
+    settings.sync_interval =
+        lb.read_or("sync-interval", settings.sync_interval, duration(SYNC_INTERVAL), report);
     startup_delays(&lb, settings, report);
     draft
 }
 
 fn startup_delays(lb: &Section<'_>, settings: &mut LbSettings, report: &mut Report<'_>) {
-    let any = || duration(Duration::ZERO..=DAY);
+    let any = || duration(STARTUP_DELAY);
     let least = lb.read("startup-min-delay", any(), report);
     let most = lb.read("startup-max-delay", any(), report);
     // The one that was given is where the mistake is; a refused one cannot be compared.

@@ -72,6 +72,11 @@ fn told(diagnostics: &[Diagnostic]) -> Vec<String> {
 #[track_caller]
 fn not_parseable(text: &str, expected: &[&str]) {
     assert_eq!(findings(text), (1, expected.iter().map(|line| (*line).to_owned()).collect()));
+    // A JSON Schema knows no spellings: for it 2.2e1 is a whole number, and a quoted text is a plain one.
+    let spelled = ["2.2e1", "'yes'"].iter().any(|value| text.contains(value));
+    if !spelled && yaml::parse(text).is_ok() {
+        assert!(!schema::tests::complaints(text).is_empty(), "the schema accepts {text}");
+    }
 }
 
 /// Asserts that a text is found not valid, for exactly these reasons.
@@ -86,6 +91,14 @@ fn accepted(text: &str, warnings: &[&str]) -> Config {
     match parse_with("maglev.yaml", text, &ca_files::contents) {
         Ok(loaded) => {
             assert_eq!(told(&loaded.warnings), warnings);
+            // Larger texts only repeat what smaller ones have.
+            if text.len() < 100_000 {
+                assert_eq!(
+                    schema::tests::complaints(text),
+                    Vec::<String>::new(),
+                    "the schema refuses {text}"
+                );
+            }
             loaded.config
         }
         Err(errors) => panic!("refused:\n{errors}"),

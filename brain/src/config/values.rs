@@ -11,6 +11,23 @@ use super::yaml::{Node, Scalar, ScalarKind, Value};
 /// The longest name, in characters.
 pub(super) const LONGEST_NAME: usize = 64;
 
+/// What a name may have besides letters and digits of ASCII.
+pub(super) const NAME_PUNCTUATION: &str = "._:-/@+";
+pub(super) const PORT: RangeInclusive<u32> = 1..=65_535;
+pub(super) const WEIGHT: RangeInclusive<u32> = 0..=100;
+pub(super) const PERCENT: RangeInclusive<u32> = 1..=100;
+/// Units of durations, in nanoseconds. Go takes both characters for micro.
+pub(super) const UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("μs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
 /// What a node is, in words.
 pub(super) fn kind(node: &Node) -> String {
     match &node.value {
@@ -94,19 +111,19 @@ pub(super) fn integer(bounds: RangeInclusive<u32>) -> impl FnOnce(&Node) -> Resu
 
 /// A port.
 pub(super) fn port(node: &Node) -> Result<u16, Complaint> {
-    let value = integer(1..=u32::from(u16::MAX))(node)?;
+    let value = integer(PORT)(node)?;
     u16::try_from(value).map_err(|_| Complaint::invalid(format!("is {value}"), "write a port"))
 }
 
 /// A weight.
 pub(super) fn weight(node: &Node) -> Result<u8, Complaint> {
-    let value = integer(0..=100)(node)?;
+    let value = integer(WEIGHT)(node)?;
     u8::try_from(value).map_err(|_| Complaint::invalid(format!("is {value}"), "write a weight"))
 }
 
 /// A share of a whole, of which none at all would mean nothing.
 pub(super) fn percent(node: &Node) -> Result<u8, Complaint> {
-    let value = integer(1..=100)(node).map_err(|complaint| match &node.value {
+    let value = integer(PERCENT)(node).map_err(|complaint| match &node.value {
         Value::Scalar(Scalar { text, .. }) if text.ends_with('%') => {
             Complaint { help: format!("{}, without `%`", complaint.help), ..complaint }
         }
@@ -182,15 +199,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
         let (number, after) = rest.split_at(number_end);
         let unit_end = after.find(|char: char| char.is_ascii_digit() || char == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_end);
-        let nanoseconds: u64 = match unit {
-            "ns" => 1,
-            "us" | "µs" | "μs" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            _ => return None,
-        };
+        let (_, nanoseconds) = *UNITS.iter().find(|(name, _)| *name == unit)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return None;
@@ -272,7 +281,7 @@ pub(super) fn ipv6(node: &Node) -> Result<Ipv6Addr, Complaint> {
 
 /// What is wrong with a name. Names become words of commands, labels of metrics and columns of tables.
 pub(super) fn check_name(name: &str) -> Result<(), Complaint> {
-    let fits = |char: char| char.is_ascii_alphanumeric() || "._:-/@+".contains(char);
+    let fits = |char: char| char.is_ascii_alphanumeric() || NAME_PUNCTUATION.contains(char);
     let problem = if name.is_empty() {
         "which is empty".to_owned()
     } else if let Some(wrong) = name.chars().find(|&char| !fits(char)) {

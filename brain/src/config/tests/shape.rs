@@ -156,10 +156,9 @@ fn sections_are_mappings_and_pools_a_list() {
         (
             "{ weight: 50 }",
             "50",
-            format!(
-                "27:19 error: backend `web2` of pool 1 of frontend `www` is the number `50`, \
-                 where a mapping belongs (write a weight as `{{ weight: 50 }}`)"
-            ),
+            "27:19 error: backend `web2` of pool 1 of frontend `www` is the number `50`, \
+             where a mapping belongs (write a weight as `{ weight: 50 }`)"
+                .to_owned(),
         ),
         (
             "{ weight: 50 }",

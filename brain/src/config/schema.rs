@@ -1,0 +1,166 @@
+//! The JSON Schema of the configuration, for editors: made of the same lists of keys, limits and defaults that the
+//! readers use. It knows less than they do: nothing of references, of the range of durations, or of rules between
+//! keys of different mappings.
+
+mod checks;
+mod kinds;
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use serde_json::{Value, json};
+
+use super::frontend::{DEFAULT_WEIGHT, MOST_BUCKETS, Protocol, SLOW_START};
+use super::settings::{
+    DEFAULT_HEALTHCHECKER, DEFAULT_LB, FLOW_TIMEOUT, HISTORY, MOST_STICKY_BUCKETS, STARTUP_DELAY,
+    SYNC_INTERVAL,
+};
+use super::values::{PERCENT, PORT, WEIGHT};
+use kinds::{
+    choice, defined, definitions, duration, integer, list, map, power_of_two, section, with, with_default,
+};
+
+/// The schema, in draft 2020-12.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of maglev-brain",
+        "type": "object",
+        "properties": { "maglev": section("Everything stands below this key.", maglev()) },
+        "required": ["maglev"],
+        "additionalProperties": false,
+        "$defs": definitions(),
+    })
+}
+
+/// The schema as it is published, with a line break at the end.
+pub fn schema_text() -> String {
+    format!("{:#}\n", schema())
+}
+
+fn maglev() -> Value {
+    json!({
+        "healthchecker": section("Settings of the health checker as a whole.", healthchecker()),
+        "vpp": section("VPP.", json!({ "lb": section("VPP's lb plugin, and how it is programmed.", lb()) })),
+        "healthchecks": map("Health checks by name.", checks::check()),
+        "backends": map("Application servers by name.", backend()),
+        "frontends": map("VIPs by name.", frontend()),
+    })
+}
+
+fn healthchecker() -> Value {
+    json!({
+        "transition-history": with_default(
+            integer("How many changes of state each backend remembers.", HISTORY),
+            DEFAULT_HEALTHCHECKER.transition_history,
+        ),
+        "netns": defined(
+            "optional-name",
+            "The network namespace in which the brain must have been started. Empty is none.",
+        ),
+    })
+}
+
+fn lb() -> Value {
+    let lb = DEFAULT_LB;
+    json!({
+        "ipv4-src-address": defined("ipv4", "Source of the tunnels to IPv4 backends. Required if a frontend has any."),
+        "ipv6-src-address": defined("ipv6", "Source of the tunnels to IPv6 backends. Required if a frontend has any."),
+        "sticky-buckets-per-core": with_default(
+            power_of_two(
+                "Size of each VPP thread's table of pinned flows. Changing it makes VPP forget pinned flows.",
+                MOST_STICKY_BUCKETS,
+            ),
+            lb.sticky_buckets_per_core,
+        ),
+        "flow-timeout": duration(
+            "After this time VPP forgets an idle flow. Whole seconds.", FLOW_TIMEOUT, Some(lb.flow_timeout),
+        ),
+        "sync-interval": duration("Time between full comparisons with VPP.", SYNC_INTERVAL, Some(lb.sync_interval)),
+        "startup-min-delay": duration(
+            "Time after the start before which nothing is written to VPP.",
+            STARTUP_DELAY,
+            Some(lb.startup_min_delay),
+        ),
+        "startup-max-delay": duration(
+            "Time after the start at which frontends are released even if backends are still unknown. \
+             At least `startup-min-delay`.",
+            STARTUP_DELAY,
+            Some(lb.startup_max_delay),
+        ),
+    })
+}
+
+fn backend() -> Value {
+    let keys = json!({
+        "address": defined("address", "Where its traffic goes, through a tunnel."),
+        "healthcheck": defined(
+            "optional-name", "One of `healthchecks`. Without one it is static: up at once, and for ever.",
+        ),
+        "enabled": with_default(defined("truth-value", "Whether it takes part at all."), true),
+    });
+    json!({ "type": "object", "properties": keys, "required": ["address"], "additionalProperties": false })
+}
+
+fn frontend() -> Value {
+    let protocols = Protocol::NAMES.map(|(name, _)| name);
+    let keys = json!({
+        "description": defined("text", "For people, on one line."),
+        "address": defined("address", "The VIP's address."),
+        "protocol": choice(
+            "What is balanced. Without `protocol` and `port` all traffic to the address is.", &protocols,
+        ),
+        "port": integer("Port of the VIP, with `protocol`.", PORT),
+        "src-ip-sticky": with_default(
+            defined(
+                "truth-value",
+                "Whether all flows of one source address go to one backend. \
+                 Changing it makes the VIP anew, and it forgets its pinned flows.",
+            ),
+            false,
+        ),
+        "flush-on-down": with_default(
+            defined("truth-value", "Whether a backend that goes down loses its pinned flows at once."),
+            true,
+        ),
+        "new-flows-table-length": power_of_two(
+            "Buckets of VPP's table for new flows, instead of as many as the weights need. \
+             A VIP that stands keeps its own.",
+            MOST_BUCKETS,
+        ),
+        "slow-start": duration(
+            "Time in which a backend that comes up rises to its weight. Costs a longer table and needless moves.",
+            SLOW_START,
+            None,
+        ),
+        "panic-threshold": integer(
+            "Percent of a pool's backends that must be up; with fewer, all of them take new flows again, up or not.",
+            PERCENT,
+        ),
+        "pools": list("Pools in order of preference.", pool()),
+    });
+    json!({
+        "type": "object",
+        "properties": keys,
+        "required": ["address", "pools"],
+        "dependentRequired": { "protocol": ["port"], "port": ["protocol"] },
+        "additionalProperties": false,
+    })
+}
+
+fn pool() -> Value {
+    let weight = integer("Its share of new flows among the backends of its pool.", WEIGHT);
+    let member = json!({
+        "type": ["object", "null"],
+        "properties": { "weight": with_default(weight, DEFAULT_WEIGHT) },
+        "additionalProperties": false,
+    });
+    let members = map("Names of `backends`, each with its settings, which may be empty.", member);
+    let members = with(with(members, "type", "object"), "minProperties", 1);
+    json!({
+        "type": "object",
+        "properties": { "name": defined("name", "Its name, unique in the frontend."), "backends": members },
+        "required": ["name", "backends"],
+        "additionalProperties": false,
+    })
+}

@@ -1,0 +1,100 @@
+//! `healthchecks:` in the words of JSON Schema.
+
+use serde_json::{Value, json};
+
+use super::super::healthcheck::{
+    DEFAULT_CODES, DEFAULT_FALL, DEFAULT_INTERVAL, DEFAULT_PATH, DEFAULT_RISE, HTTP_PORT, HTTPS_PORT,
+    IN_A_ROW, INTERVAL, PARAM_KEYS, TIMEOUT, Type,
+};
+use super::super::http_values::{CODES, METHODS};
+use super::super::values::PORT;
+use super::kinds::{choice, defined, duration, integer, section, with_default};
+
+/// One check.
+pub(super) fn check() -> Value {
+    let port = format!("Port of the backend. {HTTP_PORT} for http, {HTTPS_PORT} for https, if not given.");
+    let keys = json!({
+        "type": choice("What a probe does.", &Type::NAMES.map(|(name, _)| name)),
+        "port": integer(&port, PORT),
+        "interval": duration(
+            "From one probe's start to the next, while the backend is fully up.", INTERVAL, Some(DEFAULT_INTERVAL),
+        ),
+        "fast-interval": duration(
+            "The same while the backend is unknown, or on its way up or down. `interval`, if not given.", INTERVAL, None,
+        ),
+        "down-interval": duration(
+            "The same while the backend is fully down. `interval`, if not given.", INTERVAL, None,
+        ),
+        "timeout": duration("Time for a whole probe. `interval`, if not given.", TIMEOUT, None),
+        "rise": with_default(integer("Passes in a row that make a backend up.", IN_A_ROW), DEFAULT_RISE),
+        "fall": with_default(integer("Failures in a row that make a backend down.", IN_A_ROW), DEFAULT_FALL),
+        "probe-ipv4-src": defined("ipv4", "Source of probes to IPv4 backends."),
+        "probe-ipv6-src": defined("ipv6", "Source of probes to IPv6 backends."),
+        "params": section("What the type needs besides.", params()),
+    });
+    json!({
+        "type": "object",
+        "properties": keys,
+        "required": ["type"],
+        "additionalProperties": false,
+        "allOf": Type::NAMES.map(|(name, of)| json!({
+            "if": { "properties": { "type": { "const": name } }, "required": ["type"] },
+            "then": of_type(of),
+        })),
+    })
+}
+
+/// What else holds for checks of one type.
+fn of_type(of: Type) -> Value {
+    let fits = of.params();
+    let params: Vec<&str> = PARAM_KEYS.iter().copied().filter(|key| fits(key)).collect();
+    let params = json!({ "propertyNames": { "enum": params } });
+    match of {
+        Type::Tcp => json!({ "properties": { "params": params }, "required": ["port"] }),
+        Type::Icmp => json!({ "properties": { "params": params, "port": false } }),
+        Type::Http | Type::Https => json!({ "properties": { "params": params } }),
+    }
+}
+
+fn params() -> Value {
+    let code = format!("(?:[{}-{}][0-9]{{2}})", CODES.start() / 100, CODES.end() / 100);
+    let part = format!(r"\s*{code}\s*(?:-\s*{code}\s*)?");
+    let codes = json!({
+        "type": ["string", "integer"],
+        "pattern": format!("^{part}(?:,{part})*$"),
+        "minimum": CODES.start(),
+        "maximum": CODES.end(),
+        "description": "Codes that pass: single ones and ranges, like `200,204,300-399`.",
+    });
+    json!({
+        "path": with_default(
+            json!({
+                "type": "string",
+                "pattern": "^/",
+                "description": "What is asked for, with its query.",
+            }),
+            DEFAULT_PATH,
+        ),
+        "method": with_default(choice("The method of the request.", &METHODS.map(|(name, _)| name)), METHODS[0].0),
+        "host": defined("text", "The Host header, perhaps with a port. The backend's address, if not given."),
+        "headers": {
+            "type": ["object", "null"],
+            "additionalProperties": { "$ref": "#/$defs/text" },
+            "description": "Further request headers.",
+        },
+        "response-code": with_default(codes, format!("{}-{}", DEFAULT_CODES.0, DEFAULT_CODES.1)),
+        "response-regexp": defined("text", "What the first 64 KiB of the body must match. Not with HEAD."),
+        "ssl": with_default(
+            defined("truth-value", "Whether there is TLS on top of the connection of a tcp check."), false,
+        ),
+        "ssl-verify": with_default(defined("truth-value", "Whether the certificate must be valid."), true),
+        "insecure-skip-verify": defined("truth-value", "The opposite of `ssl-verify`, instead of it."),
+        "sni": defined("text", "The server name to ask for. `host`, if not given."),
+        "server-name": defined("text", "Another name of `sni`, instead of it."),
+        "ca-file": {
+            "type": "string",
+            "pattern": "^/",
+            "description": "Absolute path of a PEM file with the authorities to trust instead of the system's.",
+        },
+    })
+}
