@@ -26,7 +26,7 @@ pub use self::core::{
     BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, InVpp, Input, Now,
 };
 pub use operator::Operator;
-pub use snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus};
+pub use snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table};
 
 use crate::agent::{self, AgentEvent, AgentReader};
 use crate::config::Config;

@@ -10,7 +10,7 @@ use maglev_protocol::{Encap, LbConfSpec, ServerSpec, VipKey, VipSpec};
 pub use wanted::{Demanded, ViewId, Wanted};
 
 use crate::config::{Config, Frontend, LbSettings, Service};
-use crate::weights::{self, EffectiveWeights};
+use crate::weights::EffectiveWeights;
 
 /// IP protocol numbers.
 const TCP: u8 = 6;
@@ -27,8 +27,15 @@ pub fn vip_key(frontend: &Frontend) -> VipKey {
 
 /// The whole wanted state of a frontend's VIP. Every configured backend has its entry, in service or not.
 ///
+/// `new_flows_table_length` is asked for when the VIP is made, see [`table_length`](crate::weights::table_length).
+///
 /// A backend may stand in several pools, of which at most one is active: VPP is told its largest weight.
-pub fn vip_spec(config: &Config, frontend: &Frontend, weights: &EffectiveWeights) -> VipSpec {
+pub fn vip_spec(
+    config: &Config,
+    frontend: &Frontend,
+    new_flows_table_length: u32,
+    weights: &EffectiveWeights,
+) -> VipSpec {
     let mut servers: BTreeMap<IpAddr, ServerSpec> = BTreeMap::new();
     for (name, weight) in weights.pools.iter().flatten() {
         let Some(backend) = config.backends.get(name) else {
@@ -49,7 +56,7 @@ pub fn vip_spec(config: &Config, frontend: &Frontend, weights: &EffectiveWeights
         key: vip_key(frontend),
         encap,
         src_ip_sticky: frontend.src_ip_sticky,
-        new_flows_table_length: weights::table_length(frontend),
+        new_flows_table_length,
         servers,
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use clap::builder::FalseyValueParser;
-use maglev_brain::config::Loaded;
+use maglev_brain::config::{self, Loaded};
 use maglev_brain::controller::{self, Controller, Setup};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
 use maglev_brain::overrides::{Overrides, StateDirectory};
@@ -56,6 +56,10 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_CHECK", value_parser = FalseyValueParser::new())]
     check: bool,
 
+    /// Print the JSON Schema of the configuration, for editors
+    #[arg(long, conflicts_with = "check")]
+    print_schema: bool,
+
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,maglev_brain::agent=debug
     #[arg(long, env = "MAGLEV_LOG", value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -75,10 +79,14 @@ Examples:
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.print_schema {
+        print!("{}", config::schema_text());
+        return ExitCode::SUCCESS;
+    }
     match reload::load(&arguments.config) {
         Ok(loaded) if arguments.check => {
             for warning in &loaded.warnings {
-                eprintln!("{warning}");
+                eprintln!("{warning}\n");
             }
             println!("{}: {}", arguments.config.display(), summary(&loaded));
             ExitCode::SUCCESS
@@ -154,7 +162,9 @@ fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
             error!(file = %file.display(), %line, "what an operator set cannot be read");
         }
         match &damaged.kept {
-            Ok(copy) => error!(more = damaged.unlisted, copy = %copy.display(), "the damaged file is kept aside"),
+            Ok(copy) => {
+                error!(more = damaged.unlisted, copy = %copy.display(), "the damaged file is kept aside")
+            }
             Err(error) => error!(more = damaged.unlisted, %error, "the damaged file could not be kept aside"),
         }
     }

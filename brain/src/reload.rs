@@ -11,13 +11,40 @@ use crate::config::{self, Changes, Diagnostic, LoadError, Loaded};
 use crate::controller::{Command, CommandError, Operator};
 use crate::netns::{self, WrongNamespace};
 use crate::open_files;
+use crate::weights::{self, Inexact, Percent};
 
 /// Reads and checks a configuration file.
 ///
 /// # Errors
 /// As [`config::load`].
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    config::load(path)
+    let mut loaded = config::load(path)?;
+    warn_of_weights(&mut loaded);
+    Ok(loaded)
+}
+
+/// Warns of weights that no table expresses, or none of the length that the configuration asks for.
+fn warn_of_weights(loaded: &mut Loaded) {
+    for (name, frontend) in &loaded.config.frontends.clone() {
+        let Some(Inexact { worst_error, table_length, longer }) = weights::doubts(frontend, None) else {
+            continue;
+        };
+        let message = format!(
+            "the weights of frontend `{name}` do not fit its table of {table_length} buckets: the share of some \
+             backend is off by {worst_error}"
+        );
+        let help = match longer {
+            Some(longer) if longer.worst_error == Percent::ZERO => {
+                format!("with `new-flows-table-length: {}` they would", longer.table_length)
+            }
+            Some(longer) => format!(
+                "with `new-flows-table-length: {}` it would be off by {}; weights with a common divisor fit better",
+                longer.table_length, longer.worst_error
+            ),
+            None => "weights with a common divisor, such as multiples of 10, fit better".to_owned(),
+        };
+        loaded.warn(name, message, help);
+    }
 }
 
 /// Has the running process take its configuration file anew.

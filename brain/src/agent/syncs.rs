@@ -236,7 +236,9 @@ impl Syncs {
     pub fn due(&self) -> Option<Instant> {
         match (&self.vpp, self.full) {
             (Vpp::Unseen(_, at), _) => Some(*at),
-            (Vpp::Seen, Full::Due(at)) if self.wanted.view == Some(self.view) && self.sent.is_empty() => Some(at),
+            (Vpp::Seen, Full::Due(at)) if self.wanted.view == Some(self.view) && self.sent.is_empty() => {
+                Some(at)
+            }
             _ => None,
         }
     }

@@ -1,8 +1,8 @@
 //! `frontends:`.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::{Frontend, Pool, Service};

@@ -47,8 +47,7 @@ impl Operator {
     pub async fn command(&self, command: Command) -> Result<Done, CommandError> {
         let (answer, answered) = oneshot::channel();
         self.orders.send(Order { command, answer }).await.map_err(|_| CommandError::Ending)?;
-        let Accepted { mut done, ended, version } =
-            answered.await.unwrap_or(Err(CommandError::Ending))?;
+        let Accepted { mut done, ended, version } = answered.await.unwrap_or(Err(CommandError::Ending))?;
         if let Some(version) = version {
             let mut kept = self.kept.clone();
             done.not_kept = match kept.wait_for(|kept| kept.version >= version).await {

@@ -50,7 +50,14 @@ impl Probers {
         }
     }
 
-    fn start(&mut self, core: &Core, name: &Arc<str>, wish: Wish<'_>, place: (usize, usize), spread: Duration) {
+    fn start(
+        &mut self,
+        core: &Core,
+        name: &Arc<str>,
+        wish: Wish<'_>,
+        place: (usize, usize),
+        spread: Duration,
+    ) {
         let Some(check) = core.config().healthchecks.get(wish.check) else { return };
         let known = self.checks.entry(wish.check.to_owned()).or_insert_with(|| Check {
             check: check.clone(),

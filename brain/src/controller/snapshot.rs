@@ -13,7 +13,7 @@ use crate::health::Health;
 use crate::overrides::Overrides;
 use crate::probe::ProbeOutcome;
 use crate::warmup::Warmup;
-use crate::weights::{EffectiveWeights, Scale};
+use crate::weights::{EffectiveWeights, Inexact, Scale};
 
 /// The brain's state at one moment. A change of state is in the next snapshot at once; the details of probes
 /// may be up to 250 ms old. One snapshot shares with the next all that is the same, so that making one costs the
@@ -48,8 +48,8 @@ impl FrontendView {
 pub struct FrontendView {
     /// As configured, with the weights that operators have set.
     pub frontend: Arc<Frontend>,
-    /// How its weights become those of VPP's table.
-    pub scale: Arc<Scale>,
+    /// How its weights fit VPP's table.
+    pub table: Arc<Table>,
     /// Its weights now.
     pub weights: EffectiveWeights,
     /// What VPP shall have.
@@ -60,6 +60,17 @@ pub struct FrontendView {
     pub since: Option<Instant>,
     /// Buckets of the table that VPP has for it, as far as that is known.
     pub table_length: Option<u32>,
+}
+
+/// How a frontend's weights fit its VIP's table for new flows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// How configured weights become programmed ones.
+    pub scale: Scale,
+    /// The length that is asked for when the VIP is made.
+    pub wish: u32,
+    /// What the table cannot express, and which would do better.
+    pub doubts: Option<Inexact>,
 }
 
 /// How far a frontend's wanted state has come.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::parse;
 use crate::health::State;
+use crate::weights;
 use crate::weights::Scale;
 
 fn config() -> Config {
@@ -42,7 +43,12 @@ fn spec(name: &str, state_of: impl Fn(&str) -> State) -> VipSpec {
     let config = config();
     let frontend = &config.frontends[name];
     let scale = Scale::new(frontend, None);
-    vip_spec(&config, frontend, &weights::effective(frontend, &scale, |name| state_of(name).into()))
+    vip_spec(
+        &config,
+        frontend,
+        weights::table_length(frontend),
+        &weights::effective(frontend, &scale, |name| state_of(name).into()),
+    )
 }
 
 #[test]

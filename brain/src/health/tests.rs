@@ -141,18 +141,7 @@ fn every_state_meets_every_input() {
         ),
         (
             Removed,
-            [
-                Keeps(0),
-                Keeps(0),
-                Keeps(0),
-                Refuses,
-                Refuses,
-                Refuses,
-                Refuses,
-                Keeps(0),
-                Keeps(0),
-                Keeps(0),
-            ],
+            [Keeps(0), Keeps(0), Keeps(0), Refuses, Refuses, Refuses, Refuses, Keeps(0), Keeps(0), Keeps(0)],
         ),
     ];
     for (state, effects) in table {

@@ -146,6 +146,7 @@ impl Weights {
     }
 
     /// Largest programmed weights that keep all ratios, from the one that is best for a slow start down to the least.
+    /// Steps have their price: larger weights need a longer table, and move more buckets needlessly.
     fn ratios(&self, frontend: &Frontend) -> impl Iterator<Item = u8> {
         let least = scaled(self.smallest, self.reduced, self.largest);
         let wish = if frontend.slow_start.is_some() { SLOW_STEPS.div_ceil(least) } else { 1 };
@@ -175,7 +176,7 @@ impl Weights {
         self.programmed(programmed).map(|pool| pool.exact_from()).max().unwrap_or(0)
     }
 
-    /// The same, if it shall also be a multiple of the weights' sum.
+    /// The same, and at least [`BUCKETS_PER_WEIGHT`] times the sum of weights.
     fn generous_length(&self, programmed: u8) -> u64 {
         let sum = self.programmed(programmed).map(|pool| pool.sum()).max().unwrap_or(0);
         self.exact_from(programmed).max(BUCKETS_PER_WEIGHT * sum)

@@ -38,8 +38,9 @@ struct Bench {
 }
 
 fn configuration(data: u16, health: u16) -> String {
-    let backends: String =
-        (1..=5).map(|last| format!("    s{last}: {{ address: 127.91.0.{last}, healthcheck: port }}\n")).collect();
+    let backends: String = (1..=5)
+        .map(|last| format!("    s{last}: {{ address: 127.91.0.{last}, healthcheck: port }}\n"))
+        .collect();
     let frontend = |name: &str, address: IpAddr, flush: bool| {
         format!(
             "    {name}:
@@ -86,7 +87,8 @@ impl Bench {
         stack.start_vppsim().unwrap();
         stack.start_agent().unwrap();
         let socket = stack.agent_socket();
-        let agent = wait::until("the agent", || async { Ok(Some(guard::connect(&socket).await?)) }).await.unwrap();
+        let agent =
+            wait::until("the agent", || async { Ok(Some(guard::connect(&socket).await?)) }).await.unwrap();
         stack.start_brain().unwrap();
         let bench = Self { stack, servers, agent, random: fastrand::Rng::with_seed(seed) };
         bench.converged().await;
@@ -174,7 +176,11 @@ async fn killed_brain_breaks_no_connection_and_vpp_converges_every_time() {
             // It may be killed before it has looked around, or after that.
             bench.pause(Duration::from_millis(1500)).await;
             bench.converged().await;
-            assert_eq!(bench.stack.writes().unwrap(), writes, "kill {kill} of seed {seed}: nothing was to be done");
+            assert_eq!(
+                bench.stack.writes().unwrap(),
+                writes,
+                "kill {kill} of seed {seed}: nothing was to be done"
+            );
         }
         for server in &mut bench.servers {
             server.note_whether_it_served();
@@ -183,7 +189,11 @@ async fn killed_brain_breaks_no_connection_and_vpp_converges_every_time() {
         assert!(broken.is_empty(), "kill {kill} of seed {seed}: {broken:?} lost flows that were to live");
         for server in flushing.take_broken() {
             let server = bench.servers.iter().find(|other| other.data().ip() == server).unwrap();
-            assert!(server.has_failed(), "kill {kill} of seed {seed}: {} was healthy throughout", server.data());
+            assert!(
+                server.has_failed(),
+                "kill {kill} of seed {seed}: {} was healthy throughout",
+                server.data()
+            );
         }
         for server in &mut bench.servers {
             server.forget_failures();

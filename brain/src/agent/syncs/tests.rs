@@ -107,9 +107,12 @@ impl Bench {
         };
         let answer = match &sent.call {
             Call::Programmed => Answer::Programmed(Ok(Programmed { vips: vec![] })),
-            Call::Conf(_) => {
-                Answer::Conf(Ok(ConfReport { changed: false, before: conf, now: conf, pinned_flows_lost: false }))
-            }
+            Call::Conf(_) => Answer::Conf(Ok(ConfReport {
+                changed: false,
+                before: conf,
+                now: conf,
+                pinned_flows_lost: false,
+            })),
             Call::All { .. } | Call::Vip { .. } => Answer::Sync(Ok(SyncReport::default())),
         };
         self.answer(sent, answer);

@@ -31,7 +31,9 @@ impl Absence {
         match self {
             Self::Never => false,
             Self::Since(_) => true,
-            Self::Until(back) => report.ended.checked_sub(report.outcome.duration).is_none_or(|start| start < back),
+            Self::Until(back) => {
+                report.ended.checked_sub(report.outcome.duration).is_none_or(|start| start < back)
+            }
         }
     }
 }

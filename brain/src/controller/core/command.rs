@@ -201,7 +201,9 @@ impl Core {
                     if wish == BackendWish::Resume { health::Input::Resume } else { health::Input::Enable };
                 (Some(input), (!enabled).then_some(BackendOverride::Enabled))
             }
-            BackendWish::Disable => (Some(health::Input::Disable), enabled.then_some(BackendOverride::Disabled)),
+            BackendWish::Disable => {
+                (Some(health::Input::Disable), enabled.then_some(BackendOverride::Disabled))
+            }
             BackendWish::Clear if set.is_none() => {
                 return Err(CommandError::NothingSet(format!("backend {backend:?}")));
             }
@@ -263,8 +265,7 @@ impl Core {
     }
 
     fn recreate(&mut self, name: &str) -> Result<(Effects, Done), CommandError> {
-        let view =
-            self.frontends.get(name).ok_or_else(|| CommandError::NoSuchFrontend(name.to_owned()))?;
+        let view = self.frontends.get(name).ok_or_else(|| CommandError::NoSuchFrontend(name.to_owned()))?;
         if view.sync == SyncStatus::HeldBack {
             return Err(CommandError::HeldBack(name.to_owned()));
         }

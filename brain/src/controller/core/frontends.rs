@@ -6,7 +6,7 @@ use tracing::{debug, info};
 
 use super::{Core, Effects, Event, Now};
 use crate::config::Frontend;
-use crate::controller::snapshot::{FrontendView, SyncStatus};
+use crate::controller::snapshot::{FrontendView, SyncStatus, Table};
 use crate::desired::{self, vip_key};
 use crate::health::State;
 use crate::weights::{self, EffectiveWeights, Scale, Standing};
@@ -29,24 +29,29 @@ impl Core {
         Some(frontend)
     }
 
-    /// The scale for the table that the frontend's VIP has.
-    pub(super) fn scale(&self, frontend: &Frontend) -> Arc<Scale> {
-        Arc::new(Scale::new(frontend, self.standing.get(&vip_key(frontend)).copied()))
+    /// The scale for the table that the frontend's VIP has, and what a longer one would do. Neither follows health.
+    pub(super) fn table(&self, frontend: &Frontend) -> Arc<Table> {
+        let standing = self.standing.get(&vip_key(frontend)).copied();
+        Arc::new(Table {
+            scale: Scale::new(frontend, standing),
+            wish: weights::table_length(frontend),
+            doubts: weights::doubts(frontend, standing),
+        })
     }
 
     /// Computes a frontend's weights anew.
     pub(super) fn reweigh(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
         if let Some(view) = self.frontends.get(name).cloned() {
-            let (frontend, scale) = (Arc::clone(&view.frontend), Arc::clone(&view.scale));
-            self.compute(name, Some(&view), frontend, scale, now, effects);
+            let (frontend, table) = (Arc::clone(&view.frontend), Arc::clone(&view.table));
+            self.compute(name, Some(&view), frontend, table, now, effects);
         }
     }
 
     /// Computes its scale and its weights anew.
     pub(super) fn rescale(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
         if let Some(view) = self.frontends.get(name).cloned() {
-            let (frontend, scale) = (Arc::clone(&view.frontend), self.scale(&view.frontend));
-            self.compute(name, Some(&view), frontend, scale, now, effects);
+            let (frontend, table) = (Arc::clone(&view.frontend), self.table(&view.frontend));
+            self.compute(name, Some(&view), frontend, table, now, effects);
         }
     }
 
@@ -57,15 +62,15 @@ impl Core {
         name: &Arc<str>,
         before: Option<&FrontendView>,
         frontend: Arc<Frontend>,
-        scale: Arc<Scale>,
+        table: Arc<Table>,
         now: Now,
         effects: &mut Effects,
     ) {
         let was_released = before.is_some_and(|view| view.sync != SyncStatus::HeldBack);
         let released = was_released || self.releases(name, &frontend, now);
         let standing_of = |backend: &str| self.standing_of(name, backend, now);
-        let weights = weights::effective(&frontend, &scale, standing_of);
-        let spec = desired::vip_spec(&self.config, &frontend, &weights);
+        let weights = weights::effective(&frontend, &table.scale, standing_of);
+        let spec = desired::vip_spec(&self.config, &frontend, table.wish, &weights);
         match weights.next_step {
             Some(step) => drop(self.steps.insert(Arc::clone(name), now.mono + step)),
             None => drop(self.steps.remove(name)),
@@ -87,7 +92,7 @@ impl Core {
                 sync: view.sync.clone(),
                 since: view.since,
                 frontend,
-                scale,
+                table,
                 weights,
                 table_length,
             },
@@ -96,7 +101,7 @@ impl Core {
                 sync: if released { SyncStatus::Pending } else { SyncStatus::HeldBack },
                 since: before.and_then(|view| view.since).or(Some(now.mono)),
                 frontend,
-                scale,
+                table,
                 weights,
                 table_length,
             },
@@ -114,7 +119,8 @@ impl Core {
 
     pub(super) fn standing_of(&self, frontend: &str, backend: &str, now: Now) -> Standing {
         let view = self.backends.get(backend);
-        let rising = view.and_then(|view| view.up_since).map(|since| now.mono.saturating_duration_since(since));
+        let rising =
+            view.and_then(|view| view.up_since).map(|since| now.mono.saturating_duration_since(since));
         let held = self.held.get(frontend).and_then(|held| held.get(backend)).copied();
         Standing { state: self.state_of(backend), held, rising }
     }

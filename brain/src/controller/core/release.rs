@@ -53,7 +53,9 @@ impl Core {
         let weights = programmed.vips.into_iter().map(|vip| (vip.key, vip.servers)).collect();
         self.view = View { id: Some(id), empty, weights };
         if empty && self.warmup.phase() == Phase::Waiting {
-            info!("VPP is empty, so there is nothing to protect: frontends are released as they become known");
+            info!(
+                "VPP is empty, so there is nothing to protect: frontends are released as they become known"
+            );
         }
         self.open_gate();
         effects.wanted = true;
@@ -88,7 +90,8 @@ impl Core {
 
     /// Whether a frontend that is held back may go. It is logged in either case, and once if it may.
     pub(super) fn releases(&mut self, name: &Arc<str>, frontend: &Frontend, now: Now) -> bool {
-        let mut unknown: Vec<_> = backends_of(frontend).filter(|name| self.state_of(name) == State::Unknown).collect();
+        let mut unknown: Vec<_> =
+            backends_of(frontend).filter(|name| self.state_of(name) == State::Unknown).collect();
         unknown.dedup();
         let after = words(self.warmup.elapsed(now.mono));
         if !self.warmup.releases(unknown.is_empty(), self.view.is_of_an_empty_vpp()) {

@@ -49,8 +49,8 @@ impl Core {
         let (Some(frontend), Some(view)) = (self.in_force(name), self.frontends.get(name).cloned()) else {
             return;
         };
-        let scale = self.scale(&frontend);
-        self.compute(name, Some(&view), frontend, scale, now, effects);
+        let table = self.table(&frontend);
+        self.compute(name, Some(&view), frontend, table, now, effects);
     }
 
     /// Backends that are to be checked in another way keep their weights until the new check has an answer.
@@ -74,7 +74,9 @@ impl Core {
             let name: Arc<str> = name.as_str().into();
             self.unprobed -= usize::from(self.is_unprobed(&name));
             let Some(mut view) = self.backends.remove(&name) else { continue };
-            if let Ok(Some(transition)) = Arc::make_mut(&mut view).health.handle(health::Input::Remove, now.wall) {
+            if let Ok(Some(transition)) =
+                Arc::make_mut(&mut view).health.handle(health::Input::Remove, now.wall)
+            {
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
             effects.probers.insert(name);
@@ -89,7 +91,8 @@ impl Core {
             let (rise, fall) = self.rise_and_fall(&name);
             let Some(view) = self.backends.get_mut(&name).map(Arc::make_mut) else { continue };
             let served = view.health.state() == State::Up;
-            if let Ok(Some(transition)) = view.health.handle(health::Input::NewCheck { rise, fall }, now.wall) {
+            if let Ok(Some(transition)) = view.health.handle(health::Input::NewCheck { rise, fall }, now.wall)
+            {
                 view.note(&transition, now.mono);
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
@@ -106,7 +109,8 @@ impl Core {
             }
         }
         self.tell_backends_their_frontends();
-        let touched = [&backends.added, &backends.moved, &backends.rechecked, &backends.enabled, &backends.disabled];
+        let touched =
+            [&backends.added, &backends.moved, &backends.rechecked, &backends.enabled, &backends.disabled];
         let touched: BTreeSet<&String> = touched.into_iter().flatten().collect();
         for name in touched {
             let name: Arc<str> = name.as_str().into();
@@ -162,7 +166,12 @@ impl Core {
     }
 
     /// Makes all frontends of the configuration; a VIP that was there before keeps what is known of it.
-    fn make_frontends(&mut self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, now: Now, effects: &mut Effects) {
+    fn make_frontends(
+        &mut self,
+        before: &OrdMap<Arc<str>, Arc<FrontendView>>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let old_by_vip = std::mem::take(&mut self.by_vip);
         let names: Vec<Arc<str>> = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
         self.steps.retain(|name, _| self.config.frontends.contains_key(&**name));
@@ -172,9 +181,9 @@ impl Core {
             let key = vip_key(&frontend);
             self.by_vip.insert(key, Arc::clone(&name));
             let old = old_by_vip.get(&key).and_then(|old_name| before.get(old_name));
-            let same_scale = old.filter(|view| view.frontend == frontend).map(|view| Arc::clone(&view.scale));
-            let scale = same_scale.unwrap_or_else(|| self.scale(&frontend));
-            self.compute(&name, old.map(Arc::as_ref), frontend, scale, now, effects);
+            let same = old.filter(|view| view.frontend == frontend).map(|view| Arc::clone(&view.table));
+            let table = same.unwrap_or_else(|| self.table(&frontend));
+            self.compute(&name, old.map(Arc::as_ref), frontend, table, now, effects);
         }
     }
 

@@ -3,7 +3,8 @@ use super::*;
 #[test]
 fn backends_with_a_check_are_probed_if_they_take_part() {
     let bench = Bench::new(AT_ONCE);
-    let paces: Vec<_> = bench.core.checked_backends().map(|(name, checked)| (&**name, checked.pace)).collect();
+    let paces: Vec<_> =
+        bench.core.checked_backends().map(|(name, checked)| (&**name, checked.pace)).collect();
     let expected = [("a", Pace::Fast), ("b", Pace::Fast), ("c", Pace::Fast), ("off", Pace::Stopped)];
     assert_eq!(paces, expected);
 }

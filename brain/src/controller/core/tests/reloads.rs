@@ -1,7 +1,8 @@
 use super::*;
 
 fn reload(bench: &mut Bench, backends: &str, frontends: &str) -> (Effects, crate::config::Changes) {
-    let (effects, done) = bench.command(Command::Reload(configuration(AT_ONCE, backends, frontends))).unwrap();
+    let (effects, done) =
+        bench.command(Command::Reload(configuration(AT_ONCE, backends, frontends))).unwrap();
     (effects, done.changes.unwrap())
 }
 
@@ -38,7 +39,11 @@ fn backends_come_and_go() {
     assert_eq!(removed, Some(State::Removed));
     assert!(bench.core.checked("b").is_none());
     assert_eq!(bench.core.checked("new").map(|checked| checked.pace), Some(Pace::Fast));
-    assert_eq!(bench.weights("one"), [1, 0, 0, 0], "the new one has the old one's address, but must show itself");
+    assert_eq!(
+        bench.weights("one"),
+        [1, 0, 0, 0],
+        "the new one has the old one's address, but must show itself"
+    );
     bench.probe("b", true);
     assert_eq!(bench.probe("b", true), Effects::default(), "nobody is there");
     bench.probe("new", true);
@@ -77,7 +82,11 @@ fn another_check_starts_anew_and_takes_nobody_out_of_service() {
         late: Duration::ZERO,
         ended: bench.now.mono - Duration::from_millis(1),
     };
-    assert_eq!(bench.core.handle(Input::Probe(old), bench.now), Effects::default(), "the old check's last word");
+    assert_eq!(
+        bench.core.handle(Input::Probe(old), bench.now),
+        Effects::default(),
+        "the old check's last word"
+    );
     bench.probe("a", false);
     assert_eq!((bench.state("a"), bench.weights("one")), (State::Down, vec![0, 1, 0, 0]));
 }
@@ -124,7 +133,8 @@ fn frontends_come_and_go_in_vpp() {
     let mut bench = Bench::connected();
     bench.all_up();
     let gone = bench.key("three");
-    let frontends = FRONTENDS.replace("    three: { address: 203.0.113.3", "    four: { address: 203.0.113.4");
+    let frontends =
+        FRONTENDS.replace("    three: { address: 203.0.113.3", "    four: { address: 203.0.113.4");
     let (effects, _) = reload(&mut bench, BACKENDS, &frontends);
     assert!(effects.wanted);
     let wanted = bench.core.wanted();

@@ -78,7 +78,7 @@ fn weights_fit_the_table_that_vpp_has() {
     assert!(sum <= 64 && rounded.iter().all(|weight| *weight > 0), "{rounded:?}");
     let view = &bench.core.frontends["uneven"];
     assert_eq!(view.kept_table_length(), Some(64));
-    assert!(!view.scale.is_exact());
+    assert!(!view.table.scale.is_exact());
     assert!(view.spec.new_flows_table_length > 1024, "a VIP that is made anew gets the right one");
 
     // It was removed behind our back, and the sync made it with the right length.
@@ -86,7 +86,8 @@ fn weights_fit_the_table_that_vpp_has() {
     assert_eq!(bench.weights("uneven"), [100, 51, 7]);
     assert_eq!(bench.core.frontends["uneven"].kept_table_length(), None);
     // Somebody made it with another.
-    let kept = TableLengthKept { has: 64, wanted: bench.core.frontends["uneven"].spec.new_flows_table_length };
+    let kept =
+        TableLengthKept { has: 64, wanted: bench.core.frontends["uneven"].spec.new_flows_table_length };
     synced(&mut bench, "uneven", vec![], Some(kept));
     assert_eq!(bench.weights("uneven"), rounded);
     assert_eq!(bench.sync("uneven"), SyncStatus::Pending, "these weights are not there yet");
@@ -110,7 +111,8 @@ fn vip_is_made_anew_when_an_operator_demands_it() {
     let recreated = Change::VipRecreated { reason: "table length".into() };
     let vip = VipReport { key, changes: vec![recreated], table_length: None, errors: vec![] };
     let result = Ok(SyncReport { vips: vec![vip], ..SyncReport::default() });
-    let effects = bench.agent(AgentEvent::Synced { specs: vec![spec], demanded: Some(demanded.number), result });
+    let effects =
+        bench.agent(AgentEvent::Synced { specs: vec![spec], demanded: Some(demanded.number), result });
     assert_eq!(effects.ended, [Ended { vip: key, number: demanded.number, result: Ok(()) }]);
     assert!(bench.core.wanted().demands.is_empty());
     assert_eq!(bench.weights("uneven"), [100, 51, 7], "as the new table can have them");
@@ -129,7 +131,8 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
     let (_, done) = bench.command(Command::Recreate { frontend: "uneven".to_owned() }).unwrap();
     let number = done.demand.unwrap().1;
     let specs = vec![Arc::clone(&bench.core.frontends["uneven"].spec)];
-    let failed = AgentEvent::Synced { specs: specs.clone(), demanded: Some(number), result: Err("late".into()) };
+    let failed =
+        AgentEvent::Synced { specs: specs.clone(), demanded: Some(number), result: Err("late".into()) };
     assert!(bench.agent(failed).ended.is_empty(), "it is demanded until there is an answer");
     assert_eq!(bench.core.wanted().demands.len(), 1);
     let error = StepError { step: "make anew".into(), code: None, meaning: "not tried".into() };
