@@ -25,7 +25,7 @@ struct Tally {
 
 /// Connections; one that breaks is noted and opened again. They end with this.
 #[derive(Debug)]
-pub struct Flows {
+pub(crate) struct Flows {
     tally: Arc<Tally>,
     count: u64,
     tasks: Vec<JoinHandle<()>>,
@@ -33,7 +33,7 @@ pub struct Flows {
 
 impl Flows {
     /// Opens so many to a VIP.
-    pub async fn start(vip: SocketAddr, count: u64) -> Self {
+    pub(crate) async fn start(vip: SocketAddr, count: u64) -> Self {
         let tally = Arc::new(Tally::default());
         let tasks = (0..count).map(|_| tokio::spawn(hold(vip, Arc::clone(&tally)))).collect();
         let flows = Self { tally, count, tasks };
@@ -44,17 +44,17 @@ impl Flows {
     }
 
     /// The servers whose connections broke since the last call.
-    pub fn take_broken(&self) -> Vec<IpAddr> {
+    pub(crate) fn take_broken(&self) -> Vec<IpAddr> {
         std::mem::take(&mut *self.tally.broken.lock().unwrap())
     }
 
     /// How often something was sent and came back.
-    pub fn exchanged(&self) -> u64 {
+    pub(crate) fn exchanged(&self) -> u64 {
         self.tally.exchanged.load(Ordering::Relaxed)
     }
 
     /// Connections in the place of broken ones.
-    pub fn reopened(&self) -> u64 {
+    pub(crate) fn reopened(&self) -> u64 {
         self.tally.opened.load(Ordering::Relaxed) - self.count
     }
 }

@@ -109,15 +109,15 @@ impl Bench {
         if primary.is_empty() { healthy(&FALLBACK) } else { primary }
     }
 
-    async fn vpp(&self) -> LbState {
-        self.agent.lb_state(tarpc::context::current()).await.unwrap().unwrap()
+    async fn vpp(&self) -> anyhow::Result<LbState> {
+        Ok(self.agent.lb_state(tarpc::context::current()).await??)
     }
 
     /// Waits until both VIPs send new flows to whom they should.
     async fn converged(&self) {
         let expected = self.expected();
         let look = || async {
-            let state = self.vpp().await;
+            let state = self.vpp().await?;
             let serving = state.vips.iter().map(|vip| {
                 let serving = vip.servers.iter().filter(|server| server.buckets > 0);
                 serving.map(|server| server.address).collect::<BTreeSet<_>>()

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// A server that echoes on one port, and is healthy while another port is open.
-pub struct Server {
+pub(crate) struct Server {
     data: SocketAddr,
     health: SocketAddr,
     open: Option<JoinHandle<()>>,
@@ -16,7 +16,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(address: IpAddr, data: u16, health: u16) -> Self {
+    pub(crate) async fn start(address: IpAddr, data: u16, health: u16) -> Self {
         let (data, health) = (SocketAddr::new(address, data), SocketAddr::new(address, health));
         let listener = TcpListener::bind(data).await.unwrap();
         let _echo = tokio::spawn(async move {
@@ -32,22 +32,22 @@ impl Server {
     }
 
     /// Where it serves.
-    pub fn data(&self) -> SocketAddr {
+    pub(crate) fn data(&self) -> SocketAddr {
         self.data
     }
 
-    pub fn last(&self) -> u8 {
+    pub(crate) fn last(&self) -> u8 {
         match self.data.ip() {
             IpAddr::V4(address) => address.octets()[3],
             IpAddr::V6(_) => unreachable!("all are IPv4"),
         }
     }
 
-    pub fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         self.open.is_some()
     }
 
-    pub fn set_healthy(&mut self, healthy: bool) {
+    pub(crate) fn set_healthy(&mut self, healthy: bool) {
         match self.open.take() {
             Some(open) if healthy => self.open = Some(open),
             Some(open) => {
@@ -60,16 +60,16 @@ impl Server {
     }
 
     /// A server that is down now may lose flows now.
-    pub fn note_whether_it_served(&mut self) {
+    pub(crate) fn note_whether_it_served(&mut self) {
         self.failed |= !self.is_healthy();
     }
 
     /// Whether it was down at any time since it was asked to forget that.
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
 
-    pub fn forget_failures(&mut self) {
+    pub(crate) fn forget_failures(&mut self) {
         self.failed = !self.is_healthy();
     }
 }
