@@ -46,14 +46,18 @@ pub struct Parsed {
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} {what}: {text:?}")]
+#[error("line {line} {what}{}", quoted(text))]
 pub struct Damage {
     /// Number of the line, from 1.
     pub line: usize,
     /// What is wrong, as the rest of a sentence that begins with the line.
     pub what: &'static str,
-    /// How the line begins, in printable ASCII.
+    /// How the line begins, in printable ASCII; nothing if there is no such line.
     pub text: String,
+}
+
+fn quoted(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text:?}") }
 }
 
 /// The file was written by another version of this program.
@@ -97,7 +101,7 @@ pub fn render(overrides: &Overrides) -> Result<String, Unwritable> {
 /// # Errors
 /// If a whole header says that it is of another version.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
-    let mut parsed = Parsed::default();
+    let mut reader = Reader::default();
     let mut lines_promised = 0;
     let mut lines_read = 0;
     let mut last_line = 0;
@@ -110,26 +114,26 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
                     continue;
                 }
                 Some(Header::OtherVersion(version)) => return Err(OtherVersion { version }),
-                None => parsed.add_damage(line, "is not the header that belongs there", piece),
+                None => reader.add_damage(line, "is not the header that belongs there", piece),
             }
         }
         match read(piece) {
-            Ok(entry) if parsed.overrides.has_same_key(&entry) => {
-                parsed.add_damage(line, "sets what an earlier line has set", piece);
+            Ok(entry) if reader.parsed.overrides.has_same_key(&entry) => {
+                reader.add_damage(line, "sets what an earlier line has set", piece);
             }
             Ok(entry) => {
                 lines_read += 1;
-                parsed.overrides.insert(entry);
+                reader.parsed.overrides.insert(entry);
             }
-            Err(what) => parsed.add_damage(line, what, piece),
+            Err(what) => reader.add_damage(line, what, piece),
         }
     }
     if last_line == 0 {
-        parsed.add_damage(1, "is missing, the file is empty", b"");
-    } else if lines_read + parsed.damaged_lines() < lines_promised {
-        parsed.add_damage(last_line + 1, "is missing, and perhaps more: the file ends too early", b"");
+        reader.add_damage(1, "is missing: the file is empty", b"");
+    } else if lines_read + reader.parsed.damaged_lines() < lines_promised {
+        reader.add_damage(last_line + 1, "is missing, and perhaps more: the file ends too early", b"");
     }
-    Ok(parsed)
+    Ok(reader.parsed)
 }
 
 impl Parsed {
@@ -137,19 +141,29 @@ impl Parsed {
     pub fn damaged_lines(&self) -> usize {
         self.damaged.len() + self.unlisted
     }
+}
 
+#[derive(Default)]
+struct Reader {
+    parsed: Parsed,
+    last_damaged: usize,
+}
+
+impl Reader {
     /// Counts a line once, whatever number of pieces it is in.
     fn add_damage(&mut self, line: usize, what: &'static str, piece: &[u8]) {
-        if self.damaged.last().is_some_and(|last| last.line == line) {
+        if self.last_damaged == line {
             return;
         }
-        if self.damaged.len() == MOST_LISTED {
-            self.unlisted += 1;
+        self.last_damaged = line;
+        let Parsed { damaged, unlisted, .. } = &mut self.parsed;
+        if damaged.len() == MOST_LISTED {
+            *unlisted += 1;
             return;
         }
         let start = piece.get(..LONGEST_LINE).unwrap_or(piece);
         let text = start.iter().map(|&byte| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' });
-        self.damaged.push(Damage { line, what, text: text.collect() });
+        damaged.push(Damage { line, what, text: text.collect() });
     }
 }
 
