@@ -4,10 +4,17 @@
 
 #[path = "../../fuzz/src/http_answers.rs"]
 mod http_answers;
+#[path = "../../fuzz/src/overrides.rs"]
+mod overrides;
 #[path = "../../fuzz/replay.rs"]
 mod replay;
 
 #[test]
 fn any_answer_of_a_web_server() {
     replay::replay("http_answers", http_answers::check);
+}
+
+#[test]
+fn any_file_of_overrides() {
+    replay::replay("overrides", overrides::check);
 }

@@ -26,7 +26,8 @@ fn main() -> Result<(), Failure> {
     write("cli_text", cli_text(&frames))?;
     write("stats_segment", vec![stats_segment(1)?, stats_segment(3)?])?;
     write("rpc_frames", rpc_frames()?)?;
-    write("icmp_packets", icmp_packets())
+    write("icmp_packets", icmp_packets())?;
+    write("overrides", overrides())
 }
 
 fn root() -> PathBuf {
@@ -313,4 +314,21 @@ fn icmp_packets() -> Vec<Vec<u8>> {
         error(1, &ip6(58, &v6)),
         error(2, &ip6(44, &fragment)),
     ]
+}
+
+/// Lines without their checksums, which the target adds, behind the place and the kind of a further damage.
+fn overrides() -> Vec<Vec<u8>> {
+    const FILES: [&str; 4] = [
+        "maglev-overrides 1 lines=2\nbackend web1 paused 2026-11-21T13:05:05Z\n\
+         weight www primary web1 30 2026-11-21T13:07:41Z",
+        "maglev-overrides 1 lines=3\nbackend a disabled 1970-01-01T00:00:00Z\n\
+         backend b:80 enabled 9999-12-31T23:59:59Z\nweight www pool-2 web/1@x+y_z.example 0 2026-11-21T13:07:41Z",
+        "maglev-overrides 1 lines=0",
+        "maglev-overrides 2 of a later form\nbackend web1 asleep 2026-11-21T13:05:05Z",
+    ];
+    FILES
+        .iter()
+        .zip([[0, 5, 1], [0, 60, 0x20], [0, 1, 0x80], [0, 0, 1]])
+        .map(|(file, damage)| [&damage[..], file.as_bytes()].concat())
+        .collect()
 }

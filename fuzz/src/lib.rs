@@ -8,5 +8,6 @@ pub mod cli_text;
 pub mod dumps;
 pub mod http_answers;
 pub mod icmp_packets;
+pub mod overrides;
 pub mod rpc_frames;
 pub mod stats_segment;

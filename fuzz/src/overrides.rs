@@ -1,0 +1,81 @@
+//! The file of what operators have set: a disk may have damaged it, and anybody may have edited it.
+
+use std::collections::BTreeSet;
+
+use maglev_brain::overrides::{Override, Overrides, Parsed, parse, render};
+
+/// Damaged lines that are listed, and bytes that are shown of each.
+const MOST_LISTED: usize = 100;
+const MOST_SHOWN: usize = 256;
+
+/// The first three bytes say where the file is damaged once more, and how; the rest is the file. It is read as it
+/// is, and with the checksums that its lines would need, which no fuzzer guesses.
+pub fn check(data: &[u8]) {
+    let Some(([at, to, mask], file)) = data.split_first_chunk() else { return };
+    judge(file);
+    let Some(parsed) = judge(&mended(file)) else { return };
+
+    let overrides = parsed.overrides;
+    let text = render(&overrides).expect("what was read can be written");
+    let whole = Ok(Parsed { overrides: overrides.clone(), ..Parsed::default() });
+    assert_eq!(parse(text.as_bytes()), whole, "{text}");
+
+    let at = usize::from(u16::from_be_bytes([*at, *to])) % text.len();
+    // The line that begins here, and those behind it, may be torn off.
+    let torn = judge(&text.as_bytes()[..at]).expect("torn, it is of no other version");
+    let kept = text[..at].matches('\n').count().saturating_sub(1);
+    lost(&overrides, &torn, overrides.len() - kept);
+
+    let mut flipped = text.into_bytes();
+    flipped[at] ^= mask;
+    let flipped = judge(&flipped).expect("with one byte changed, it is of no other version");
+    lost(&overrides, &flipped, 1);
+}
+
+/// Reads any bytes; `None` if another version says that it wrote them.
+fn judge(file: &[u8]) -> Option<Parsed> {
+    let parsed = match parse(file) {
+        Ok(parsed) => parsed,
+        Err(other) => {
+            assert!(!other.to_string().contains("has version 1 "), "{other}");
+            return None;
+        }
+    };
+    assert!(parsed.damaged.len() <= MOST_LISTED);
+    assert!(parsed.unlisted == 0 || parsed.damaged.len() == MOST_LISTED);
+    assert!(parsed.damaged.is_sorted_by(|one, next| one.line < next.line), "{:?}", parsed.damaged);
+    let lines = file.split(|byte| *byte == b'\n').count();
+    for damage in &parsed.damaged {
+        assert!((1..=lines + 1).contains(&damage.line), "{damage}, of {lines}");
+        assert!(damage.text.len() <= MOST_SHOWN, "{damage}");
+        assert!(damage.text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{damage}");
+    }
+    let pieces: BTreeSet<&[u8]> = file.split(|byte| b";\n".contains(byte)).collect();
+    let text = render(&parsed.overrides).expect("what was read can be written");
+    for line in text.lines().skip(1).filter_map(|line| line.strip_suffix(';')) {
+        assert!(pieces.contains(line.as_bytes()), "invented: {line}");
+    }
+    Some(parsed)
+}
+
+/// At most so many entries are lost, none without a word, and none is another than before.
+fn lost(before: &Overrides, after: &Parsed, most: usize) {
+    let entries: Vec<Override> = before.iter().collect();
+    assert!(after.overrides.iter().all(|entry| entries.contains(&entry)), "{after:?} of {entries:?}");
+    let lost = entries.len() - after.overrides.len();
+    assert!(lost <= most, "{lost} lost: {after:?} of {entries:?}");
+    assert!(lost == 0 || !after.damaged.is_empty(), "{lost} lost without a word");
+}
+
+/// The lines with the checksums that they need.
+fn mended(file: &[u8]) -> Vec<u8> {
+    let mut mended = Vec::new();
+    for (number, line) in file.split(|byte| *byte == b'\n').enumerate() {
+        // What the checksum of a line covers besides the line, and that of the header does not.
+        let before: &[u8] = if number == 0 { b"" } else { b"1 " };
+        let sum = crc32fast::hash(&[before, line].concat());
+        mended.extend_from_slice(line);
+        mended.extend_from_slice(format!(" {sum:08x};\n").as_bytes());
+    }
+    mended
+}
