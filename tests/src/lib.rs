@@ -8,6 +8,7 @@ pub mod hostile;
 pub mod maglevc;
 pub mod nginx;
 pub mod stack;
+pub mod switched;
 pub mod traffic;
 pub mod wait;
 

@@ -47,6 +47,7 @@ pub struct Stack {
     simulated: bool,
     port: u16,
     processes: BTreeMap<String, Child>,
+    brain_log: Option<String>,
     // A VPP that is not ours is used by one stack at a time.
     _lock: Option<File>,
 }
@@ -81,6 +82,16 @@ impl Stack {
         Self::prepare(None)
     }
 
+    /// The same with the VPP in this directory, or with the simulator.
+    pub fn bare(vpp_run_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        Self::prepare(vpp_run_dir)
+    }
+
+    /// Has the brain log in another way than by default, the next time that it starts.
+    pub fn set_brain_log(&mut self, filter: &str) {
+        self.brain_log = Some(filter.to_owned());
+    }
+
     /// Writes the configuration with which the brain starts the next time.
     pub fn configure(&self, configuration: &str) -> anyhow::Result<()> {
         std::fs::write(self.config(), configuration).context("cannot write the configuration")
@@ -98,7 +109,16 @@ impl Stack {
         }
         let port = free_port()?;
         std::fs::write(directory.join("maglev.yaml"), configuration(port))?;
-        Ok(Self { guard, directory, vpp_run_dir, simulated, port, processes: BTreeMap::new(), _lock: lock })
+        Ok(Self {
+            guard,
+            directory,
+            vpp_run_dir,
+            simulated,
+            port,
+            processes: BTreeMap::new(),
+            brain_log: None,
+            _lock: lock,
+        })
     }
 
     /// Whether VPP is simulated. A real VPP does not forward what loopback addresses send each other.
@@ -185,6 +205,9 @@ impl Stack {
         command.arg("--config").arg(self.config()).arg("--agent").arg(self.agent_socket());
         command.arg("--grpc").arg(format!("unix:{}", self.brain_socket().display()));
         command.arg("--state-dir").arg(self.directory.join("state"));
+        if let Some(filter) = &self.brain_log {
+            command.arg("--log-level").arg(filter);
+        }
         self.spawn("brain", command)
     }
 

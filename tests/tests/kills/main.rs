@@ -7,7 +7,6 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod flows;
-mod servers;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -15,17 +14,17 @@ use std::time::Duration;
 
 use maglev_protocol::{AgentClient, LbState};
 use maglev_tests::stack::{Stack, free_port};
+use maglev_tests::switched::Server;
 use maglev_tests::{guard, wait};
 use tokio::time::sleep;
 
 use flows::Flows;
-use servers::Server;
 
 /// Kills in a run that nobody gave a number for: enough to meet every phase of a start, few enough for every build.
 const KILLS: u32 = 16;
 
-const PRIMARY: [u8; 3] = [1, 2, 3];
-const FALLBACK: [u8; 2] = [4, 5];
+/// Servers of the first pool; the others are those of the second.
+const PRIMARY: usize = 3;
 /// Flows of a frontend that lets a backend that is down keep its flows, and of one that does not.
 const KEEPING: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 90, 0, 1));
 const FLUSHING: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 90, 0, 2));
@@ -80,7 +79,7 @@ impl Bench {
         let (data, health) = (free_port().unwrap(), free_port().unwrap());
         let mut servers = Vec::new();
         for last in 1..=5 {
-            servers.push(Server::start([127, 91, 0, last].into(), data, health).await);
+            servers.push(Server::start([127, 91, 0, last].into(), data, health).await.unwrap());
         }
         let mut stack = Stack::empty().unwrap();
         stack.configure(&configuration(data, health)).unwrap();
@@ -101,12 +100,12 @@ impl Bench {
 
     /// Who is to take new flows: the healthy ones of the first pool that has any.
     fn expected(&self) -> BTreeSet<IpAddr> {
-        let healthy = |pool: &[u8]| -> BTreeSet<IpAddr> {
-            let members = self.servers.iter().filter(|server| pool.contains(&server.last()));
-            members.filter(|server| server.is_healthy()).map(|server| server.data().ip()).collect()
+        let healthy = |pool: &[Server]| -> BTreeSet<IpAddr> {
+            pool.iter().filter(|server| server.is_healthy()).map(Server::address).collect()
         };
-        let primary = healthy(&PRIMARY);
-        if primary.is_empty() { healthy(&FALLBACK) } else { primary }
+        let (primary, fallback) = self.servers.split_at(PRIMARY);
+        let primary = healthy(primary);
+        if primary.is_empty() { healthy(fallback) } else { primary }
     }
 
     async fn vpp(&self) -> anyhow::Result<LbState> {
@@ -182,13 +181,10 @@ async fn killed_brain_breaks_no_connection_and_vpp_converges_every_time() {
                 "kill {kill} of seed {seed}: nothing was to be done"
             );
         }
-        for server in &mut bench.servers {
-            server.note_whether_it_served();
-        }
         let broken = keeping.take_broken();
         assert!(broken.is_empty(), "kill {kill} of seed {seed}: {broken:?} lost flows that were to live");
         for server in flushing.take_broken() {
-            let server = bench.servers.iter().find(|other| other.data().ip() == server).unwrap();
+            let server = bench.servers.iter().find(|other| other.address() == server).unwrap();
             assert!(
                 server.has_failed(),
                 "kill {kill} of seed {seed}: {} was healthy throughout",
