@@ -211,6 +211,7 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
         AgentRequest::WaitChange { seen: 3 },
         AgentRequest::IcmpEcho { request: echo },
         AgentRequest::Counters { servers: true },
+        AgentRequest::Programmed {},
     ];
     let mut client: ClientCodec<AgentRequest, AgentResponse> = ClientCodec::default();
     let mut frame = |message| serialized(Pin::new(&mut client).serialize(&message));

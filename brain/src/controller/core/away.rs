@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Core, Effects, Now};
-use crate::health;
+use crate::controller::snapshot::BackendView;
+use crate::health::{self, State};
 use crate::probe::Report;
 
 /// The last time that VPP was away, as far as the agent told.
@@ -50,9 +51,12 @@ impl Core {
             return;
         }
         self.absence = Absence::Since(now.mono);
-        warn!("VPP is away: probes that fail are not believed until it is back");
+        info!("VPP is away: probes that fail are not believed until it is back");
         let Some(since) = now.mono.checked_sub(silent) else { return };
-        let doubtful = self.backends.iter().filter(|(_, view)| view.changed.is_some_and(|at| at >= since));
+        let went_down = |view: &BackendView| {
+            view.health.state() == State::Down && view.changed.is_some_and(|at| at >= since)
+        };
+        let doubtful = self.backends.iter().filter(|(_, view)| went_down(view));
         let doubtful: Vec<_> = doubtful.map(|(name, _)| Arc::clone(name)).collect();
         for backend in doubtful {
             if let Some(view) = self.backends.get_mut(&backend) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{Core, Effects, Event, Now};
 use crate::config::Frontend;
@@ -29,9 +29,15 @@ impl Core {
         Some(frontend)
     }
 
-    /// The scale for the table that the frontend's VIP has, and what a longer one would do. Neither follows health.
-    pub(super) fn table(&self, frontend: &Frontend) -> Arc<Table> {
+    /// The scale for the table that the frontend's VIP has, and what a longer one would do. Neither follows health, so
+    /// that of a frontend that was `before` mostly is the same.
+    pub(super) fn table(&self, frontend: &Frontend, before: Option<&FrontendView>) -> Arc<Table> {
         let standing = self.standing.get(&vip_key(frontend)).copied();
+        if let Some(view) = before.filter(|view| *view.frontend == *frontend)
+            && view.table.scale.table_length() == standing.unwrap_or(view.table.wish)
+        {
+            return Arc::clone(&view.table);
+        }
         Arc::new(Table {
             scale: Scale::new(frontend, standing),
             wish: weights::table_length(frontend),
@@ -50,7 +56,7 @@ impl Core {
     /// Computes its scale and its weights anew.
     pub(super) fn rescale(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
         if let Some(view) = self.frontends.get(name).cloned() {
-            let (frontend, table) = (Arc::clone(&view.frontend), self.table(&view.frontend));
+            let (frontend, table) = (Arc::clone(&view.frontend), self.table(&view.frontend, Some(&view)));
             self.compute(name, Some(&view), frontend, table, now, effects);
         }
     }
@@ -77,6 +83,7 @@ impl Core {
         }
         if let Some(before) = before {
             log_failover(name, &frontend, &before.weights, &weights, !released);
+            log_panic(name, &frontend, before.weights.panic, weights.panic);
             let (from, to) = (before.weights.state, weights.state);
             if from != to {
                 let (frontend, at) = (Arc::clone(name), now.wall);
@@ -127,6 +134,21 @@ impl Core {
 
     pub(super) fn state_of(&self, backend: &str) -> State {
         self.backends.get(backend).map_or(State::Removed, |view| view.health.state())
+    }
+}
+
+fn log_panic(name: &str, frontend: &Frontend, before: Option<usize>, after: Option<usize>) {
+    let pool = |index: Option<usize>| index.and_then(|index| frontend.pools.get(index));
+    match (pool(before), pool(after)) {
+        (None, Some(pool)) => {
+            let (pool, threshold) = (&pool.name, frontend.panic_threshold);
+            warn!(
+                frontend = name,
+                pool, threshold, "panic: too few backends are up, so all of the pool get traffic"
+            );
+        }
+        (Some(pool), None) => info!(frontend = name, pool = pool.name, "panic is over"),
+        _ => {}
     }
 }
 

@@ -49,7 +49,7 @@ impl Core {
         let (Some(frontend), Some(view)) = (self.in_force(name), self.frontends.get(name).cloned()) else {
             return;
         };
-        let table = self.table(&frontend);
+        let table = self.table(&frontend, Some(&view));
         self.compute(name, Some(&view), frontend, table, now, effects);
     }
 
@@ -181,9 +181,9 @@ impl Core {
             let key = vip_key(&frontend);
             self.by_vip.insert(key, Arc::clone(&name));
             let old = old_by_vip.get(&key).and_then(|old_name| before.get(old_name));
-            let same = old.filter(|view| view.frontend == frontend).map(|view| Arc::clone(&view.table));
-            let table = same.unwrap_or_else(|| self.table(&frontend));
-            self.compute(&name, old.map(Arc::as_ref), frontend, table, now, effects);
+            let old = old.map(Arc::as_ref);
+            let table = self.table(&frontend, old);
+            self.compute(&name, old, frontend, table, now, effects);
         }
     }
 
