@@ -124,7 +124,8 @@ impl Core {
         self.frontends.insert(Arc::clone(name), Arc::new(next));
     }
 
-    pub(super) fn standing_of(&self, frontend: &str, backend: &str, now: Now) -> Standing {
+    /// What counts of a backend in a frontend at this time.
+    pub fn standing_of(&self, frontend: &str, backend: &str, now: Now) -> Standing {
         let view = self.backends.get(backend);
         let rising =
             view.and_then(|view| view.up_since).map(|since| now.mono.saturating_duration_since(since));
