@@ -1,0 +1,108 @@
+//! The rules that hold between any two messages to VPP.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use maglev_dpagent::step::{Step, Write};
+use maglev_protocol::{Demands, VipKey, VipSpec};
+
+use crate::vpp::Actual;
+
+/// What the call that is carried out may do.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    pub(crate) specs: BTreeMap<VipKey, VipSpec>,
+    /// For a full sync, the VIPs that it must leave alone; it removes all others that are not wanted.
+    pub(crate) keep: Option<BTreeSet<VipKey>>,
+    pub(crate) demands: Demands,
+    /// Servers of whose backend the brain has never known anything, with the weight that is theirs at most.
+    pub(crate) never_known: BTreeMap<(VipKey, IpAddr), u8>,
+}
+
+/// A message, and what it did to its VIP.
+pub(crate) struct Judged<'a> {
+    pub(crate) write: &'a Write,
+    pub(crate) before: Option<&'a Actual>,
+    pub(crate) after: Option<&'a Actual>,
+    /// Somebody else has changed the VIP, and the agent cannot know it yet.
+    pub(crate) tainted: bool,
+    /// Somebody else has changed the VIP at some time.
+    pub(crate) handmade: bool,
+    pub(crate) accepted: bool,
+    /// Another VIP of its prefix cannot stand beside it.
+    pub(crate) hindered: bool,
+}
+
+pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), String> {
+    let Judged { write, before, after, tainted, .. } = *judged;
+    let broken = |rule: &str| Err(format!("{rule}: {:?} of {}, which was {before:?}", write.step, write.vip));
+    let Some(scope) = scope else {
+        return broken("rule 1, a message that nobody asked for");
+    };
+    let Some(spec) = scope.specs.get(&write.vip) else {
+        let Some(keep) = &scope.keep else {
+            return broken("rule 1, a message to a VIP that the call is not about");
+        };
+        if keep.contains(&write.vip) {
+            return broken("rule 1, a message to a VIP that is held back");
+        }
+        if !crate::agent::is_ours(&write.vip) {
+            return broken("a message to a VIP outside of the policy");
+        }
+        return match write.step {
+            Step::RemoveVip { anew: None } | Step::RemoveServer { .. } => Ok(()),
+            _ => broken("rule 1, a message to a VIP that is to be removed"),
+        };
+    };
+    let anew = before.is_some_and(|vip| {
+        vip.encap != spec.encap
+            || vip.src_ip_sticky != spec.src_ip_sticky
+            || scope.demands.recreate && vip.table_length != spec.new_flows_table_length
+    });
+    // What the agent does not know it cannot keep to.
+    if tainted {
+        return Ok(());
+    }
+    if !judged.accepted {
+        // Beside a VIP that is to change too, it waits for the next full sync. Its servers are sent all the same.
+        let expected = before.is_none() && (judged.hindered || !matches!(write.step, Step::AddVip { .. }));
+        return if expected { Ok(()) } else { broken("VPP refused, though nobody else has written") };
+    }
+    let wanted = |server: &IpAddr| spec.servers.get(server).map(|server| server.weight);
+    let in_order = match &write.step {
+        Step::AddVip { encap, src_ip_sticky, table_length } => {
+            (*encap, *src_ip_sticky, *table_length)
+                == (spec.encap, spec.src_ip_sticky, spec.new_flows_table_length)
+        }
+        Step::RemoveVip { .. } => anew,
+        Step::AddServer { server, weight } => wanted(server) == Some(*weight),
+        Step::Reweight { server, to, flush, .. } => {
+            let flushes = spec.servers.get(server).is_some_and(|server| server.flush && *to == 0);
+            wanted(server) == Some(*to) && (!flush || flushes || scope.demands.flush.contains(server))
+        }
+        Step::Flush { server, weight } => {
+            wanted(server) == Some(*weight) && scope.demands.flush.contains(server)
+        }
+        // Rule 6.
+        Step::RemoveServer { server, .. } => anew || wanted(server).is_none(),
+    };
+    if !in_order {
+        return broken("rules 1 and 6, a message that was not decided on");
+    }
+    if before == after && !matches!(write.step, Step::Flush { .. }) {
+        return broken("rule 3, a message that changes nothing");
+    }
+    let serves = |vip: Option<&Actual>| vip.is_some_and(|vip| vip.weights.values().any(|weight| *weight > 0));
+    let shall_serve = spec.servers.values().any(|server| server.weight > 0);
+    if shall_serve && !anew && serves(before) && !serves(after) {
+        return broken("rule 2, a VIP without a server that takes new flows");
+    }
+    if let Step::Reweight { server, from, to, .. } = &write.step
+        && let Some(most) = scope.never_known.get(&(write.vip, *server))
+        && *to < *from.min(most)
+        && !judged.handmade
+    {
+        return broken("rule 1, a server was lowered for want of an answer");
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What operators have set, as the simulation remembers it: apart from the brain, and much simpler.
+
+use std::collections::BTreeMap;
+
+use maglev_brain::config::Config;
+use maglev_brain::controller::{BackendWish, Command};
+use maglev_brain::overrides::{BackendOverride, Overrides, PoolMember};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Operators {
+    pub(crate) backends: BTreeMap<String, BackendOverride>,
+    pub(crate) weights: BTreeMap<PoolMember, u8>,
+}
+
+impl Operators {
+    /// A command was carried out.
+    pub(crate) fn commanded(&mut self, command: &Command, config: &Config) {
+        match command {
+            Command::Backend { backend, wish } => {
+                let enabled = config.backends.get(backend).is_some_and(|backend| backend.enabled);
+                let next = match wish {
+                    BackendWish::Pause => Some(BackendOverride::Paused),
+                    BackendWish::Disable => enabled.then_some(BackendOverride::Disabled),
+                    BackendWish::Resume | BackendWish::Enable => {
+                        (!enabled).then_some(BackendOverride::Enabled)
+                    }
+                    BackendWish::Clear => None,
+                };
+                match next {
+                    Some(next) => drop(self.backends.insert(backend.clone(), next)),
+                    None => drop(self.backends.remove(backend)),
+                }
+            }
+            Command::SetWeight { member, weight, .. } => {
+                self.weights.insert(member.clone(), *weight);
+                self.reloaded(config);
+            }
+            Command::ClearWeight { member } => drop(self.weights.remove(member)),
+            Command::Recreate { .. } => {}
+            Command::Reload(config) => self.reloaded(config),
+        }
+    }
+
+    /// A weight that the configuration has is no longer one of the operators'.
+    pub(crate) fn reloaded(&mut self, config: &Config) {
+        self.weights.retain(|member, weight| member.configured_weight(config) != Some(*weight));
+    }
+
+    /// Whether the brain has the same.
+    pub(crate) fn agrees(&self, overrides: &Overrides) -> bool {
+        let backends = overrides.backends.iter().map(|(name, dated)| (name, dated.value));
+        let weights = overrides.weights.iter().map(|(member, dated)| (member, dated.value));
+        backends.eq(self.backends.iter().map(|(name, value)| (name, *value)))
+            && weights.eq(self.weights.iter().map(|(member, value)| (member, *value)))
+    }
+}

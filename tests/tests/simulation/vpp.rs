@@ -1,0 +1,284 @@
+//! The VPP of a simulation: vppsim's model of the lb plugin, alive, hung or dead.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use maglev_dpagent::apply::{Answer, Lost};
+use maglev_dpagent::cli_text;
+use maglev_dpagent::read::{Dumps, ServerRow, VipRow};
+use maglev_dpagent::step::{Step, Write};
+use maglev_protocol::{Encap, LbConf, Prefix, VipKey};
+use vppapi::types;
+use vppsim::address::Ip46Prefix;
+use vppsim::lb::{self, Conf, Lb, NewVip, Refusal, Vip};
+
+use crate::judge::{self, Judged, Scope};
+
+/// How it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Running,
+    /// It takes requests and does nothing.
+    Hung,
+    Dead,
+}
+
+#[derive(Debug)]
+pub(crate) struct Vpp {
+    pub(crate) lb: Lb,
+    pub(crate) life: Life,
+    pub(crate) pid: u32,
+    pub(crate) started: Duration,
+    /// Since when it has been running without a pause.
+    pub(crate) running_since: Duration,
+    /// Requests of connections that were closed before it read them.
+    pub(crate) backlog: VecDeque<(Option<Rc<Scope>>, Write)>,
+    /// VIPs that somebody else has written to since the agent last read.
+    pub(crate) tainted: BTreeSet<VipKey>,
+    /// VIPs that somebody else has ever written to in its life.
+    pub(crate) handmade: BTreeSet<VipKey>,
+    /// Messages that changed something or were meant to.
+    pub(crate) writes: u64,
+    pub(crate) settings: u64,
+    pub(crate) violation: Option<String>,
+}
+
+/// A VIP as the plugin has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Actual {
+    pub(crate) encap: Encap,
+    pub(crate) src_ip_sticky: bool,
+    pub(crate) table_length: u32,
+    pub(crate) weights: BTreeMap<IpAddr, u8>,
+}
+
+impl Vpp {
+    pub(crate) fn new() -> Self {
+        Self {
+            lb: Lb::default(),
+            life: Life::Running,
+            pid: 1,
+            started: Duration::ZERO,
+            running_since: Duration::ZERO,
+            backlog: VecDeque::new(),
+            tainted: BTreeSet::new(),
+            handmade: BTreeSet::new(),
+            writes: 0,
+            settings: 0,
+            violation: None,
+        }
+    }
+
+    pub(crate) fn start(&mut self, now: Duration) {
+        self.lb.restart();
+        self.pid += 1;
+        self.life = Life::Running;
+        (self.started, self.running_since) = (now, now);
+        self.backlog.clear();
+        self.tainted.clear();
+        self.handmade.clear();
+    }
+
+    /// Works off what closed connections left.
+    pub(crate) fn work_off(&mut self, now: Duration) {
+        while let Some((scope, write)) = self.backlog.pop_front() {
+            self.write(scope.as_deref(), &write, now);
+        }
+    }
+
+    /// Carries out a request of the agent, and judges it.
+    pub(crate) fn write(&mut self, scope: Option<&Scope>, write: &Write, now: Duration) -> Answer {
+        self.writes += 1;
+        let before = self.actual(&write.vip);
+        let result = self.carry_out(write, now);
+        let after = self.actual(&write.vip);
+        let judged = Judged {
+            write,
+            before: before.as_ref(),
+            after: after.as_ref(),
+            tainted: self.tainted.contains(&write.vip),
+            handmade: self.handmade.contains(&write.vip),
+            accepted: result.is_ok(),
+            hindered: result.is_err() && self.is_hindered(write),
+        };
+        if let Err(violation) = judge::judge(scope, &judged) {
+            self.violation.get_or_insert(violation);
+        }
+        match result {
+            Ok(()) => Answer::Accepted,
+            Err(refusal) => refused(&refusal),
+        }
+    }
+
+    fn is_hindered(&self, write: &Write) -> bool {
+        let Step::AddVip { encap: wanted, .. } = write.step else { return false };
+        let others = self
+            .lb
+            .vips()
+            .map(|(_, vip)| (key(vip), vip))
+            .filter(|(key, vip)| vip.used && key.prefix == write.vip.prefix && *key != write.vip);
+        others
+            .into_iter()
+            .any(|(key, vip)| encap(vip) != wanted || key.is_all_ports() != write.vip.is_all_ports())
+    }
+
+    /// Somebody else's request.
+    pub(crate) fn foreign(&mut self, write: &Write, now: Duration) {
+        self.tainted.insert(write.vip);
+        self.handmade.insert(write.vip);
+        // Whether it works does not matter.
+        self.carry_out(write, now).ok();
+    }
+
+    fn carry_out(&mut self, write: &Write, now: Duration) -> Result<(), Refusal> {
+        let uptime = now - self.started;
+        let key = vpp_key(&write.vip);
+        match write.step {
+            Step::AddVip { encap, src_ip_sticky, table_length } => {
+                let encap = vpp_encap(encap);
+                let new = NewVip {
+                    key,
+                    encap,
+                    dscp: 0,
+                    service_type: 0,
+                    target_port: 0,
+                    table_length,
+                    src_ip_sticky,
+                };
+                self.lb.add_vip(&new, uptime).map(drop)
+            }
+            Step::RemoveVip { .. } => self.lb.remove_vip(&key, uptime),
+            Step::AddServer { server, weight } => {
+                self.lb.add_server(&key, server.into(), weight, false, uptime)
+            }
+            Step::RemoveServer { server, .. } => self.lb.remove_server(&key, server.into(), true, uptime),
+            Step::Reweight { server, to, flush, .. } => self.lb.set_weight(&key, server.into(), to, flush),
+            Step::Flush { server, weight } => self.lb.set_weight(&key, server.into(), weight, true),
+        }
+    }
+
+    pub(crate) fn set_conf(&mut self, conf: &LbConf) {
+        self.settings += 1;
+        let wanted = Conf {
+            ip4_source: conf.ip4_src_address,
+            ip6_source: conf.ip6_src_address,
+            sticky_buckets: conf.sticky_buckets_per_core,
+            flow_timeout: conf.flow_timeout,
+        };
+        if *self.lb.conf() == wanted {
+            self.violation.get_or_insert(format!("lb_conf was set to what it is: {wanted:?}"));
+        }
+        if let Err(refusal) = self.lb.set_conf(wanted) {
+            self.violation.get_or_insert(format!("VPP refused {wanted:?}: {refusal}"));
+        }
+    }
+
+    pub(crate) fn conf(&self) -> LbConf {
+        let conf = self.lb.conf();
+        LbConf {
+            ip4_src_address: conf.ip4_source,
+            ip6_src_address: conf.ip6_source,
+            sticky_buckets_per_core: conf.sticky_buckets,
+            flow_timeout: conf.flow_timeout,
+        }
+    }
+
+    /// The first of the two dumps. From here on the agent knows what others have done.
+    pub(crate) fn dump_vips(&mut self) -> Vec<VipRow> {
+        self.tainted.clear();
+        let used = self.lb.vips().map(|(_, vip)| vip).filter(|vip| vip.used);
+        let row = |vip: &Vip| VipRow { key: key(vip), encap: encap(vip), table_length: vip.table_length() };
+        used.map(row).collect()
+    }
+
+    /// The second one.
+    pub(crate) fn dump_servers(&self) -> Vec<ServerRow> {
+        let mut rows = Vec::new();
+        for (_, vip) in self.lb.vips() {
+            let vip_key = key(vip);
+            rows.extend(self.lb.servers_of(vip).map(|(_, server)| ServerRow {
+                vip: vip_key,
+                address: server.address.into(),
+                used: server.used,
+                weight: server.weight,
+                // Nothing that is simulated looks at them.
+                buckets: 0,
+            }));
+        }
+        rows
+    }
+
+    pub(crate) fn dumps(&self, vips: Vec<VipRow>) -> Dumps {
+        Dumps { vips, servers: self.dump_servers() }
+    }
+
+    pub(crate) fn text(&self) -> Result<Vec<cli_text::TextVip>, Lost> {
+        let text = vppsim::text::vips_verbose(&self.lb);
+        cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
+    }
+
+    /// One VIP in use.
+    pub(crate) fn actual(&self, vip: &VipKey) -> Option<Actual> {
+        let index = self.lb.find(&vpp_key(vip))?;
+        self.lb.vip(index).map(|vip| self.actual_of(vip))
+    }
+
+    /// All VIPs in use.
+    pub(crate) fn all(&self) -> BTreeMap<VipKey, Actual> {
+        let used = self.lb.vips().map(|(_, vip)| vip).filter(|vip| vip.used);
+        used.map(|vip| (key(vip), self.actual_of(vip))).collect()
+    }
+
+    /// Whose each bucket is.
+    pub(crate) fn buckets(&self, vip: &VipKey) -> Vec<Option<IpAddr>> {
+        let Some(vip) = self.lb.find(&vpp_key(vip)).and_then(|index| self.lb.vip(index)) else {
+            return Vec::new();
+        };
+        let servers: BTreeMap<u32, IpAddr> =
+            self.lb.servers_of(vip).map(|(index, server)| (index, server.address.into())).collect();
+        vip.table.iter().map(|index| servers.get(index).copied()).collect()
+    }
+
+    fn actual_of(&self, vip: &Vip) -> Actual {
+        let used = self.lb.servers_of(vip).map(|(_, server)| server).filter(|server| server.used);
+        Actual {
+            encap: encap(vip),
+            src_ip_sticky: vip.src_ip_sticky,
+            table_length: vip.table_length(),
+            weights: used.map(|server| (server.address.into(), server.weight)).collect(),
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let code = refusal.retval().map_or(0, |retval| retval.0);
+    let about_state = matches!(refusal, Refusal::NoSuchEntry | Refusal::Exists | Refusal::OtherEncap);
+    Answer::Refused { code, meaning: refusal.to_string(), about_state }
+}
+
+fn vpp_key(key: &VipKey) -> lb::VipKey {
+    let Prefix { address, length } = key.prefix;
+    let prefix = Ip46Prefix::new(address, length).expect("VIPs have valid prefixes");
+    lb::VipKey::new(prefix, key.protocol, key.port)
+}
+
+fn key(vip: &Vip) -> VipKey {
+    let prefix = Prefix { address: vip.key.prefix.network(), length: vip.key.prefix.api_length() };
+    VipKey { prefix, protocol: vip.key.protocol, port: vip.key.port }
+}
+
+fn vpp_encap(encap: Encap) -> types::Encap {
+    match encap {
+        Encap::Gre4 => types::Encap::Gre4,
+        Encap::Gre6 => types::Encap::Gre6,
+        Encap::L3dsr => types::Encap::L3dsr,
+        Encap::Nat4 => types::Encap::Nat4,
+        Encap::Nat6 => types::Encap::Nat6,
+    }
+}
+
+fn encap(vip: &Vip) -> Encap {
+    if vip.kind.servers_are_ipv4() { Encap::Gre4 } else { Encap::Gre6 }
+}
