@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maglev_brain::agent::{AgentEvent, Answer, Call, CallError, Sent, Syncs};
-use maglev_brain::config::Config;
+use maglev_brain::config::{Config, Frontend};
 use maglev_brain::controller::{Core, Effects, Input};
 use maglev_brain::desired::{ViewId, Wanted, vip_key};
 use maglev_brain::health::State;
@@ -573,9 +573,11 @@ impl Brain {
             }
         }
         let snapshot = self.core.snapshot(tokio::time::Instant::now());
-        for view in
-            snapshot.frontends.values().filter(|view| self.watched.constant_vips.contains(&view.spec.key))
-        {
+        let constant = |vip: &VipKey| self.watched.constant_vips.contains(vip);
+        // A panic gives weights to backends of which nothing is known, and its end takes them back.
+        let calm = |frontend: &Frontend| frontend.panic_threshold.is_none();
+        let views = snapshot.frontends.values();
+        for view in views.filter(|view| constant(&view.spec.key) && calm(&view.frontend)) {
             for pool in &view.frontend.pools {
                 for (name, weight) in &pool.backends {
                     let never_known = self.watched.constant_backends.contains(name)
@@ -617,11 +619,12 @@ impl Brain {
                         .map(|check| after.healthchecks.get(check))
         };
         self.watched.constant_backends.retain(|name| same(name));
-        let vips: BTreeMap<VipKey, &String> =
-            after.frontends.iter().map(|(name, frontend)| (vip_key(frontend), name)).collect();
-        let old: BTreeMap<VipKey, &String> =
-            before.frontends.iter().map(|(name, frontend)| (vip_key(frontend), name)).collect();
         // A frontend under another name is another one to what is remembered of it.
+        let of = |config: &Config| -> BTreeMap<VipKey, (String, Arc<Frontend>)> {
+            let frontends = config.frontends.iter();
+            frontends.map(|(name, found)| (vip_key(found), (name.clone(), Arc::clone(found)))).collect()
+        };
+        let (old, vips) = (of(before), of(after));
         self.watched.constant_vips.retain(|vip| vips.contains_key(vip) && vips.get(vip) == old.get(vip));
         self.watched.released.retain(|vip| vips.contains_key(vip));
     }

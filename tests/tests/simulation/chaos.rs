@@ -156,6 +156,7 @@ impl World {
                 self.operators.commanded(&command, &config);
                 self.count("commands");
                 self.follow(effects);
+                self.check_brain();
             }
             Err(error) => {
                 let changed = brain.core.wanted() != before || *brain.core.overrides() != overrides;

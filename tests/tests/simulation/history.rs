@@ -10,6 +10,8 @@ use crate::world::{Event, World, parsed};
 
 /// Longest time until everything is at rest: the longest call, the warm-up, a slow start, two full syncs.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Longest time that a message or a probe takes.
+const AFTERMATH: Duration = Duration::from_secs(3);
 /// The last lines that a failure shows.
 const SHOWN: usize = 60;
 
@@ -78,8 +80,11 @@ fn live(world: &mut World, seed: u64) -> Result<(), String> {
     }
     world.calm_down();
     world.flap();
-    // Whatever is in the file is in force.
-    world.step()?;
+    // Messages and probes from before are still under way.
+    let calm = world.now + AFTERMATH;
+    while world.now < calm {
+        world.step()?;
+    }
     rest(world)?;
     if !world.same_file() {
         world.reload_file();
@@ -88,7 +93,7 @@ fn live(world: &mut World, seed: u64) -> Result<(), String> {
     }
     another_brain(world)?;
     // It costs as much again, so that not everyone is asked.
-    if seed % 4 == 0 { another_history(world, seed) } else { Ok(()) }
+    if seed.is_multiple_of(4) { another_history(world, seed) } else { Ok(()) }
 }
 
 /// Waits for rest, and then for one more full sync, which must find nothing to do.
@@ -101,7 +106,7 @@ fn rest(world: &mut World) -> Result<(), String> {
             break;
         }
         if world.now > until {
-            let why = world.unrest().map_or_else(|| world.check_rest().err().unwrap_or_default(), |why| why);
+            let why = world.unrest().or_else(|| world.check_rest().err()).unwrap_or_default();
             return Err(format!("at {:?}: no rest after {PATIENCE:?}: {why}", world.now));
         }
     }
