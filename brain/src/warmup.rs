@@ -5,9 +5,7 @@
 //! everything. So nothing is written for a while, then each frontend as soon as all of its backends are known,
 //! and at the end the rest.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How far the warm-up has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

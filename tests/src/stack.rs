@@ -235,7 +235,12 @@ impl Stack {
     /// The brain's and VPP's view, as an operator gets it.
     pub async fn show(&self, words: &[&str]) -> anyhow::Result<Value> {
         let words: Vec<_> = ["show"].iter().chain(words).copied().collect();
-        maglevc::json(&self.brain_socket(), &words).await
+        self.operate(&words).await
+    }
+
+    /// Has an operator's command carried out; its answer.
+    pub async fn operate(&self, words: &[&str]) -> anyhow::Result<Value> {
+        maglevc::json(&self.brain_socket(), words).await
     }
 
     /// Every backend as the brain shows it, by its name.

@@ -89,7 +89,19 @@ fn module_files(module: &str) -> Vec<PathBuf> {
 
 #[test]
 fn stages_of_the_brain_use_only_stages_before_them() {
-    let stages = ["config", "probe", "health", "weights", "desired", "agent", "controller", "grpc"];
+    let stages = [
+        "config",
+        "probe",
+        "health",
+        "weights",
+        "desired",
+        "warmup",
+        "overrides",
+        "agent",
+        "controller",
+        "reload",
+        "grpc",
+    ];
     for (position, stage) in stages.iter().enumerate() {
         for file in module_files(stage) {
             let text = std::fs::read_to_string(&file).unwrap();
@@ -104,7 +116,7 @@ fn stages_of_the_brain_use_only_stages_before_them() {
 
 #[test]
 fn deciding_stages_are_pure() {
-    for stage in ["health", "weights", "desired"] {
+    for stage in ["health", "weights", "desired", "warmup"] {
         for file in module_files(stage) {
             let text = std::fs::read_to_string(&file).unwrap();
             for impure in

@@ -147,7 +147,8 @@ impl Core {
             demands: OrdMap::new(),
             sync_interval: config.lb.sync_interval,
         };
-        let warmup = Warmup::new(now.mono, config.lb.startup_min_delay, config.lb.startup_max_delay);
+        let warmup =
+            Warmup::new(now.mono.into_std(), config.lb.startup_min_delay, config.lb.startup_max_delay);
         let mut core = Self {
             config,
             overrides: Arc::new(overrides),
@@ -212,7 +213,7 @@ impl Core {
     /// When the next [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Option<Instant> {
         let step = self.steps.values().min().copied();
-        self.warmup.next_phase_at().into_iter().chain(step).min()
+        self.warmup.next_phase_at().map(Instant::from_std).into_iter().chain(step).min()
     }
 
     /// Takes one input.
@@ -226,7 +227,7 @@ impl Core {
 
     fn tick(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();
-        if self.warmup.advance(now.mono).is_some() {
+        if self.warmup.advance(now.mono.into_std()).is_some() {
             self.phase_began(now, &mut effects);
         }
         let due = self.steps.iter().filter(|(_, at)| **at <= now.mono);

@@ -2,13 +2,18 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Any moment will do.
+fn moment() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 #[test]
 fn every_phase_with_every_frontend() {
-    let start = Instant::now();
+    let start = moment();
     // Seconds since the start, known, VPP empty -> released, anything may be written.
     for (elapsed, known, empty, released, write) in [
         (0, false, false, false, false),
@@ -33,7 +38,7 @@ fn every_phase_with_every_frontend() {
 
 #[test]
 fn phases_follow_one_another_once() {
-    let start = Instant::now();
+    let start = moment();
     let mut warmup = Warmup::new(start, seconds(5), seconds(30));
     assert_eq!((warmup.phase(), warmup.next_phase_at()), (Phase::Waiting, Some(start + seconds(5))));
     assert_eq!(warmup.advance(start + Duration::from_millis(4999)), None);
@@ -47,9 +52,9 @@ fn phases_follow_one_another_once() {
 
 #[test]
 fn without_delays_there_is_no_warm_up() {
-    let warmup = Warmup::new(Instant::now(), Duration::ZERO, Duration::ZERO);
+    let warmup = Warmup::new(moment(), Duration::ZERO, Duration::ZERO);
     assert_eq!((warmup.phase(), warmup.next_phase_at()), (Phase::Over, None));
-    let mut warmup = Warmup::new(Instant::now(), seconds(3), seconds(3));
+    let mut warmup = Warmup::new(moment(), seconds(3), seconds(3));
     assert_eq!(warmup.phase(), Phase::Waiting);
     assert_eq!(warmup.advance(warmup.started + seconds(3)), Some(Phase::Over), "nothing between the two");
 }
@@ -58,7 +63,7 @@ proptest! {
     /// What was released stays so, whatever the clock says next, and every delay comes to its end.
     #[test]
     fn nothing_is_taken_back(min in 0u64..50, more in 0u64..50, steps in prop::collection::vec(0u64..120, 1..20)) {
-        let start = Instant::now();
+        let start = moment();
         let mut warmup = Warmup::new(start, seconds(min), seconds(min + more));
         let mut before = warmup;
         for step in steps {

@@ -71,7 +71,7 @@ impl Core {
 
     /// A phase of the warm-up began.
     pub(super) fn phase_began(&mut self, now: Now, effects: &mut Effects) {
-        let after = words(self.warmup.elapsed(now.mono));
+        let after = words(self.warmup.elapsed(now.mono.into_std()));
         match self.warmup.phase() {
             Phase::Waiting => {}
             Phase::Releasing => info!(%after, "warm-up: frontends whose backends are all known are released"),
@@ -93,7 +93,7 @@ impl Core {
         let mut unknown: Vec<_> =
             backends_of(frontend).filter(|name| self.state_of(name) == State::Unknown).collect();
         unknown.dedup();
-        let after = words(self.warmup.elapsed(now.mono));
+        let after = words(self.warmup.elapsed(now.mono.into_std()));
         if !self.warmup.releases(unknown.is_empty(), self.view.is_of_an_empty_vpp()) {
             debug!(frontend = %name, ?unknown, %after, "held back");
             return false;

@@ -13,6 +13,7 @@ use crate::config::{Changes, Config, changes};
 use crate::controller::snapshot::{FrontendView, SyncStatus};
 use crate::desired::{self, vip_key};
 use crate::health::{self, State};
+use crate::warmup::Phase;
 
 impl Core {
     /// Makes backends and frontends for the first time.
@@ -24,6 +25,12 @@ impl Core {
         }
         self.tell_backends_their_frontends();
         self.note_overrides(&mut Effects::default());
+        if self.warmup.phase() == Phase::Waiting {
+            let lb = &self.config.lb;
+            let [writes_after, over_after] =
+                [lb.startup_min_delay, lb.startup_max_delay].map(humantime::format_duration);
+            info!(%writes_after, %over_after, "warm-up: VPP keeps what it has");
+        }
         self.make_frontends(&OrdMap::new(), now, &mut Effects::default());
     }
 
