@@ -13,6 +13,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Backend.state", "BackendState"),
         ("Transition.from", "BackendState"),
         ("Transition.to", "BackendState"),
+        ("Backend.operator_state", "BackendOverride"),
+        ("Override.operator_state", "BackendOverride"),
+        ("Outcome.in_vpp", "InVpp"),
+        ("CheckConfigResponse.verdict", "ConfigVerdict"),
+        ("BrainStatus.warmup", "WarmupPhase"),
     ] {
         let serializer =
             format!("#[serde(serialize_with = \"crate::words::serialize::<crate::{enumeration}, _>\")]");

@@ -1,35 +1,57 @@
-//! The operators' gRPC: reads snapshots, and asks VPP through the agent where an answer must be VPP's own.
+//! The operators' gRPC: reads snapshots, asks VPP through the agent where an answer must be VPP's own, and brings
+//! operators' commands to the controller. Every command is logged with who asked for it before it is carried out.
 
+mod caller;
+mod configuration;
 mod listen;
+mod operate;
+mod refusal;
 mod view;
 
 use std::sync::Arc;
 
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    Backend, Frontend, GetBackendRequest, GetFrontendRequest, GetVppInfoRequest, GetVpplbStateRequest,
-    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, VppInfo,
+    Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
+    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend, GetBackendRequest,
+    GetFrontendRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbStateRequest, ListBackendsRequest,
+    ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, ListOverridesRequest,
+    ListOverridesResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo,
     VpplbState,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 pub use listen::{ListenAddress, ListenError, Listener, serve};
 
-use crate::agent::{AgentReader, CallError};
-use crate::controller::Snapshot;
+use crate::agent::AgentReader;
+use crate::controller::{BackendWish, Controller, Operator, Snapshot};
+use crate::reload::Reloader;
+use refusal::unknown;
 
 /// The service, for as many clients as come.
 #[derive(Debug, Clone)]
 pub struct Service {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     reader: AgentReader,
+    operator: Operator,
+    reloader: Reloader,
+    /// One check of the configuration at a time: each holds all of it in memory.
+    checking: Arc<Mutex<()>>,
 }
 
 impl Service {
-    /// A service that reads these snapshots.
-    pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, reader: AgentReader) -> Self {
-        Self { snapshots, reader }
+    /// A service that shows this controller's state and brings it operators' commands.
+    pub fn new(controller: &Controller, reloader: Reloader) -> Self {
+        Self {
+            snapshots: controller.snapshots.clone(),
+            reader: controller.reader.clone(),
+            operator: controller.operator.clone(),
+            reloader,
+            checking: Arc::default(),
+        }
     }
 
     fn server(self) -> MaglevServer<Self> {
@@ -41,74 +63,96 @@ impl Service {
     }
 }
 
+type Answer<T> = Result<Response<T>, Status>;
+
 #[tonic::async_trait]
 impl Maglev for Service {
-    async fn list_frontends(
-        &self,
-        _: Request<ListFrontendsRequest>,
-    ) -> Result<Response<ListFrontendsResponse>, Status> {
+    async fn list_frontends(&self, _: Request<ListFrontendsRequest>) -> Answer<ListFrontendsResponse> {
         let snapshot = self.snapshot();
         let frontends =
             snapshot.frontends.keys().filter_map(|name| view::frontend(&snapshot, name)).collect();
         Ok(Response::new(ListFrontendsResponse { frontends }))
     }
 
-    async fn get_frontend(&self, request: Request<GetFrontendRequest>) -> Result<Response<Frontend>, Status> {
+    async fn get_frontend(&self, request: Request<GetFrontendRequest>) -> Answer<Frontend> {
         let snapshot = self.snapshot();
-        let name = request.into_inner().name;
+        let name = refusal::name("frontend", request.into_inner().name)?;
         let found = view::frontend(&snapshot, &name);
         found.map(Response::new).ok_or_else(|| unknown("frontend", &name, snapshot.frontends.keys()))
     }
 
-    async fn list_backends(
-        &self,
-        _: Request<ListBackendsRequest>,
-    ) -> Result<Response<ListBackendsResponse>, Status> {
+    async fn list_backends(&self, _: Request<ListBackendsRequest>) -> Answer<ListBackendsResponse> {
         let snapshot = self.snapshot();
         let backends = snapshot.backends.keys().filter_map(|name| view::backend(&snapshot, name)).collect();
         Ok(Response::new(ListBackendsResponse { backends }))
     }
 
-    async fn get_backend(&self, request: Request<GetBackendRequest>) -> Result<Response<Backend>, Status> {
+    async fn get_backend(&self, request: Request<GetBackendRequest>) -> Answer<Backend> {
         let snapshot = self.snapshot();
-        let name = request.into_inner().name;
+        let name = refusal::name("backend", request.into_inner().name)?;
         let found = view::backend(&snapshot, &name);
         found.map(Response::new).ok_or_else(|| unknown("backend", &name, snapshot.backends.keys()))
     }
 
-    async fn get_vpp_info(&self, _: Request<GetVppInfoRequest>) -> Result<Response<VppInfo>, Status> {
-        Ok(Response::new(view::vpp_info(&self.snapshot())))
+    async fn get_vpp_info(&self, _: Request<GetVppInfoRequest>) -> Answer<VppInfo> {
+        Ok(Response::new(view::vpp::info(&self.snapshot())))
     }
 
-    async fn get_vpplb_state(
+    async fn get_vpplb_state(&self, _: Request<GetVpplbStateRequest>) -> Answer<VpplbState> {
+        let state = self.reader.lb_state().await.map_err(|error| refusal::call(&error))?;
+        Ok(Response::new(view::vpp::lb_state(&self.snapshot(), &state)))
+    }
+
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<BrainStatus> {
+        let (snapshot, file) = (self.snapshot(), self.reloader.path());
+        Ok(Response::new(view::status::status(&snapshot, file, Instant::now())))
+    }
+
+    async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {
+        self.change_backend(request, BackendWish::Pause).await
+    }
+
+    async fn resume_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {
+        self.change_backend(request, BackendWish::Resume).await
+    }
+
+    async fn enable_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {
+        self.change_backend(request, BackendWish::Enable).await
+    }
+
+    async fn disable_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {
+        self.change_backend(request, BackendWish::Disable).await
+    }
+
+    async fn set_frontend_pool_backend_weight(
         &self,
-        _: Request<GetVpplbStateRequest>,
-    ) -> Result<Response<VpplbState>, Status> {
-        let state = self.reader.lb_state().await.map_err(|error| match error {
-            CallError::Busy => Status::resource_exhausted(error.to_string()),
-            CallError::Timeout => Status::deadline_exceeded(error.to_string()),
-            CallError::Away(_) | CallError::Agent(_) => Status::unavailable(error.to_string()),
-        })?;
-        Ok(Response::new(view::lb_state(&self.snapshot(), &state)))
+        request: Request<SetFrontendPoolBackendWeightRequest>,
+    ) -> Answer<SetFrontendPoolBackendWeightResponse> {
+        self.set_weight(request).await
     }
-}
 
-/// How alike a name must be to be offered instead, from 0 to 1.
-const NEAR: f64 = 0.7;
-/// How many are offered at most.
-const OFFERS: usize = 3;
+    async fn list_overrides(&self, _: Request<ListOverridesRequest>) -> Answer<ListOverridesResponse> {
+        let snapshot = self.snapshot();
+        let overrides = snapshot.overrides.iter();
+        let overrides = overrides.map(|entry| view::overrides::entry(&snapshot.config, &entry)).collect();
+        Ok(Response::new(ListOverridesResponse { overrides }))
+    }
 
-fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a Arc<str>>) -> Status {
-    let mut near: Vec<_> = known.map(|known| (strsim::jaro_winkler(known, name), known)).collect();
-    near.retain(|(likeness, _)| *likeness >= NEAR);
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let offers: Vec<_> = near.iter().take(OFFERS).map(|(_, known)| format!("{known:?}")).collect();
-    let hint = if offers.is_empty() {
-        format!("; `show {kind}s` lists them")
-    } else {
-        format!("; did you mean {}?", offers.join(" or "))
-    };
-    Status::not_found(format!("there is no {kind} {name:?}{hint}"))
+    async fn clear_override(&self, request: Request<ClearOverrideRequest>) -> Answer<ClearOverrideResponse> {
+        self.clear(request).await
+    }
+
+    async fn recreate_vip(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
+        self.recreate(request).await
+    }
+
+    async fn check_config(&self, _: Request<CheckConfigRequest>) -> Answer<CheckConfigResponse> {
+        self.check().await
+    }
+
+    async fn reload_config(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
+        self.reload(request).await
+    }
 }
 
 #[cfg(test)]

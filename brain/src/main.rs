@@ -228,7 +228,7 @@ async fn serve_operators(
     let mut tasks = JoinSet::new();
     for listener in listeners {
         info!(address = %listener.address(), "serving gRPC");
-        let service = Service::new(handle.snapshots.clone(), handle.reader.clone());
+        let service = Service::new(&handle, reloader.clone());
         tasks.spawn(serve(listener, service, until(stop.subscribe())));
     }
     let mut result = Ok(());

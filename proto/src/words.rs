@@ -2,7 +2,7 @@
 
 use serde::Serializer;
 
-use crate::{BackendState, FrontendState, SyncState};
+use crate::{BackendOverride, BackendState, ConfigVerdict, FrontendState, InVpp, SyncState, WarmupPhase};
 
 /// An enum with a word for each value.
 pub trait Word: TryFrom<i32> {
@@ -43,6 +43,53 @@ impl Word for SyncState {
             Self::Pending => "pending",
             Self::Synced => "synced",
             Self::Failed => "failed",
+        }
+    }
+}
+
+impl Word for BackendOverride {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+        }
+    }
+}
+
+impl Word for InVpp {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::NotAsked => "not-asked",
+            Self::Acknowledged => "acknowledged",
+            Self::HeldBack => "held-back",
+            Self::Away => "away",
+            Self::Refused => "refused",
+            Self::Late => "late",
+        }
+    }
+}
+
+impl Word for ConfigVerdict {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Fine => "fine",
+            Self::NotParseable => "not-parseable",
+            Self::NotValid => "not-valid",
+        }
+    }
+}
+
+impl Word for WarmupPhase {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Waiting => "waiting",
+            Self::Releasing => "releasing",
+            Self::Over => "over",
         }
     }
 }

@@ -1,20 +1,21 @@
 //! From a snapshot to the messages of the interface. Pure.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+pub(super) mod overrides;
+pub(super) mod status;
+pub(super) mod vpp;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use maglev_proto::{
-    AgentInfo, Backend, BackendState, Frontend, FrontendState, HealthCounter, Pool, PoolBackend, ProbeResult,
-    SyncState, Transition, VppApplicationServer, VppInfo, VpplbConf, VpplbState, Vppvip,
+    Backend, BackendState, Frontend, FrontendState, HealthCounter, Pool, PoolBackend, ProbeResult, SyncState,
+    Transition,
 };
-use maglev_protocol::{ALL_PORTS_PROTOCOL, LbState, VipKey, VipState, VppState};
 
 use crate::config::Service;
 use crate::controller::{Snapshot, SyncStatus};
-use crate::desired::vip_key;
 use crate::health::State;
-use crate::weights;
+use crate::overrides::{Dated, PoolMember};
+use crate::weights::{self, Percent};
 
 pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     let (configured, view) = (snapshot.config.frontends.get(name)?, snapshot.frontends.get(name)?);
@@ -37,6 +38,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     let pools = configured.pools.iter().zip(&view.weights.pools).map(|(pool, weights)| {
         let backends = pool.backends.iter().map(|(backend, &configured_weight)| {
             let weight = weights.get(backend);
+            let set = operator_weight(snapshot, name, &pool.name, backend);
             PoolBackend {
                 backend: backend.clone(),
                 address: address_of(snapshot, backend),
@@ -44,11 +46,21 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
                 configured_weight: configured_weight.into(),
                 effective_weight: weight.map_or(0, |weight| weight.effective.into()),
                 programmed_weight: weight.map_or(0, |weight| weight.programmed.into()),
+                operator_weight: set.map(|set| set.value.into()),
+                operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.since)),
             }
         });
         Pool { name: pool.name.clone(), backends: backends.collect() }
     });
-    let active_pool = view.weights.active_pool.and_then(|index| configured.pools.get(index));
+    let pool_name = |index: Option<usize>| {
+        let pool = index.and_then(|index| configured.pools.get(index));
+        pool.map_or_else(String::new, |pool| pool.name.clone())
+    };
+    let worst_error = view.scale.worst_error();
+    let doubts = match worst_error {
+        Percent::ZERO => None,
+        _ => weights::doubts(&view.frontend, view.table_length),
+    };
     Some(Frontend {
         name: name.to_owned(),
         description: configured.description.clone(),
@@ -59,11 +71,16 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         flush_on_down: configured.flush_on_down,
         state: state.into(),
         pools: pools.collect(),
-        active_pool: active_pool.map_or_else(String::new, |pool| pool.name.clone()),
+        active_pool: pool_name(view.weights.active_pool),
         sync: sync.into(),
         sync_error,
         new_flows_table_length: view.spec.new_flows_table_length,
         kept_table_length: view.kept_table_length().unwrap_or(0),
+        slow_start_ms: configured.slow_start.map_or(0, status::milliseconds),
+        panic_threshold: configured.panic_threshold.map_or(0, u32::from),
+        panic_pool: pool_name(view.weights.panic),
+        worst_share_error_percent: worst_error.into(),
+        better_table_length: doubts.and_then(|doubts| doubts.longer).map_or(0, |longer| longer.table_length),
     })
 }
 
@@ -75,6 +92,7 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         at_unix_ms: unix_ms(transition.at),
         cause: transition.cause.to_string(),
     });
+    let set = snapshot.overrides.backends.get(name);
     Some(Backend {
         name: name.to_owned(),
         address: configured.address.to_string(),
@@ -95,102 +113,24 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         }),
         transitions: transitions.collect(),
         frontends: view.frontends.iter().map(|frontend| frontend.to_string()).collect(),
+        operator_state: overrides::operator_state(set.map(|set| set.value)).into(),
+        operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.since)),
     })
 }
 
-pub(super) fn vpp_info(snapshot: &Snapshot) -> VppInfo {
-    let agent = &snapshot.agent;
-    let (connected, reason, version) = match &agent.connection {
-        Ok(version) => (true, String::new(), version.clone()),
-        Err(reason) => (false, reason.clone(), String::new()),
-    };
-    let agent_info = AgentInfo { connected, reason, socket: agent.socket.display().to_string(), version };
-    let mut info = VppInfo { agent: Some(agent_info), ..VppInfo::default() };
-    match agent.vpp.as_ref().map(|(vpp, since)| (&vpp.state, *since)) {
-        None => {
-            info.state = "unknown".to_owned();
-            info.reason =
-                if connected { "the agent has not told yet" } else { "the agent is away" }.to_owned();
-        }
-        Some((VppState::Disconnected { reason, .. }, _)) => {
-            info.state = "disconnected".to_owned();
-            info.reason = reason.clone();
-        }
-        Some((VppState::Incompatible { version, missing, needs }, _)) => {
-            info.state = "incompatible".to_owned();
-            info.version = version.clone();
-            info.reason = format!("lacks {}; {needs}", missing.join(", "));
-        }
-        Some((
-            VppState::Connected { version, build_date, build_directory, pid, boot_time, connected_for },
-            since,
-        )) => {
-            info.state = "connected".to_owned();
-            info.version = version.clone();
-            info.build_date = build_date.clone();
-            info.build_directory = build_directory.clone();
-            info.pid = *pid;
-            info.boot_time_unix_ms = boot_time.unwrap_or(0).saturating_mul(1000);
-            let connected = since.checked_sub(Duration::from_secs(*connected_for)).unwrap_or(since);
-            info.connected_unix_ms = unix_ms(connected);
-        }
+fn operator_weight<'a>(
+    snapshot: &'a Snapshot,
+    frontend: &str,
+    pool: &str,
+    backend: &str,
+) -> Option<&'a Dated<u8>> {
+    let weights = &snapshot.overrides.weights;
+    // Mostly there are none, and rows by the thousand.
+    if weights.is_empty() {
+        return None;
     }
-    info
-}
-
-pub(super) fn lb_state(snapshot: &Snapshot, state: &LbState) -> VpplbState {
-    let frontends: BTreeMap<VipKey, &str> =
-        snapshot.config.frontends.iter().map(|(name, frontend)| (vip_key(frontend), name.as_str())).collect();
-    let mut vips: Vec<_> = state
-        .vips
-        .iter()
-        .map(|vip| (frontends.get(&vip.key).copied(), vip))
-        .map(|(frontend, vip)| proto_vip(snapshot, frontend, vip))
-        .collect();
-    // The agent sorts by key, and this sort is stable.
-    vips.sort_by(|a, b| (a.frontend.is_empty(), &a.frontend).cmp(&(b.frontend.is_empty(), &b.frontend)));
-    let conf = VpplbConf {
-        ip4_src_address: state.conf.ip4_src_address.to_string(),
-        ip6_src_address: state.conf.ip6_src_address.to_string(),
-        sticky_buckets_per_core: state.conf.sticky_buckets_per_core,
-        flow_timeout_seconds: state.conf.flow_timeout,
-    };
-    VpplbState { conf: Some(conf), vips }
-}
-
-fn proto_vip(snapshot: &Snapshot, frontend: Option<&str>, vip: &VipState) -> Vppvip {
-    let names = frontend.map(|name| backend_names(snapshot, name)).unwrap_or_default();
-    let protocol = match vip.key.protocol {
-        ALL_PORTS_PROTOCOL => "any".to_owned(),
-        6 => "tcp".to_owned(),
-        17 => "udp".to_owned(),
-        number => number.to_string(),
-    };
-    let servers = vip.servers.iter().map(|server| VppApplicationServer {
-        address: server.address.to_string(),
-        backend: names.get(&server.address).map_or_else(String::new, |name| (*name).to_owned()),
-        weight: server.weight.into(),
-        buckets: server.buckets,
-        flows: server.flows,
-    });
-    Vppvip {
-        frontend: frontend.unwrap_or_default().to_owned(),
-        prefix: vip.key.prefix.to_string(),
-        protocol,
-        port: vip.key.port.into(),
-        encap: vip.encap.to_string(),
-        src_ip_sticky: vip.src_ip_sticky,
-        new_flows_table_length: vip.new_flows_table_length,
-        index: vip.index,
-        application_servers: servers.collect(),
-    }
-}
-
-/// Names of a frontend's backends by their addresses, which are unique within it.
-fn backend_names<'a>(snapshot: &'a Snapshot, frontend: &str) -> BTreeMap<IpAddr, &'a str> {
-    let pools = snapshot.config.frontends.get(frontend).map(|frontend| &frontend.pools);
-    let names = pools.into_iter().flatten().flat_map(|pool| pool.backends.keys());
-    names.filter_map(|name| Some((snapshot.config.backends.get(name)?.address, name.as_str()))).collect()
+    let (frontend, pool, backend) = (frontend.to_owned(), pool.to_owned(), backend.to_owned());
+    weights.get(&PoolMember { frontend, pool, backend })
 }
 
 fn address_of(snapshot: &Snapshot, backend: &str) -> String {

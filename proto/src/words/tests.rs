@@ -31,23 +31,21 @@ fn value_of_a_newer_peer_is_unspecified() {
 /// Every value's word is the tail of its name in `maglev.proto`.
 #[test]
 fn words_agree_with_the_names_in_the_interface() {
-    for value in 0.. {
-        let Ok(state) = BackendState::try_from(value) else {
-            break;
-        };
-        assert_eq!(format!("BACKEND_STATE_{}", state.word().to_uppercase()), state.as_str_name());
+    fn check<E: Word>(prefix: &str, name_of: fn(&E) -> &'static str) {
+        let values = (0..).map_while(|value| E::try_from(value).ok());
+        let mut count = 0;
+        for value in values {
+            let word = value.word().to_uppercase().replace('-', "_");
+            assert_eq!(format!("{prefix}_{word}"), name_of(&value));
+            count += 1;
+        }
+        assert!(count > 2, "{prefix}");
     }
-    for value in 0.. {
-        let Ok(state) = FrontendState::try_from(value) else {
-            break;
-        };
-        assert_eq!(format!("FRONTEND_STATE_{}", state.word().to_uppercase()), state.as_str_name());
-    }
-    for value in 0.. {
-        let Ok(state) = SyncState::try_from(value) else {
-            break;
-        };
-        let name = format!("SYNC_STATE_{}", state.word().to_uppercase().replace('-', "_"));
-        assert_eq!(name, state.as_str_name());
-    }
+    check::<BackendState>("BACKEND_STATE", BackendState::as_str_name);
+    check::<FrontendState>("FRONTEND_STATE", FrontendState::as_str_name);
+    check::<SyncState>("SYNC_STATE", SyncState::as_str_name);
+    check::<BackendOverride>("BACKEND_OVERRIDE", BackendOverride::as_str_name);
+    check::<InVpp>("IN_VPP", InVpp::as_str_name);
+    check::<ConfigVerdict>("CONFIG_VERDICT", ConfigVerdict::as_str_name);
+    check::<WarmupPhase>("WARMUP_PHASE", WarmupPhase::as_str_name);
 }

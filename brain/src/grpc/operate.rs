@@ -1,0 +1,158 @@
+//! Operators' commands: from a request to the controller, and back.
+
+use std::sync::Arc;
+
+use maglev_proto::{
+    ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
+    ClearOverrideResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
+};
+use tokio::task::spawn_blocking;
+use tonic::{Request, Response, Status};
+use tracing::info;
+
+use super::caller::Caller;
+use super::{Answer, Service, configuration, refusal, view};
+use crate::controller::{BackendWish, Command, CommandError, Done};
+use crate::overrides::{Override, PoolMember};
+
+impl Service {
+    pub(super) async fn change_backend(
+        &self,
+        request: Request<ChangeBackendRequest>,
+        wish: BackendWish,
+    ) -> Answer<ChangeBackendResponse> {
+        let who = Caller::of(request.extensions());
+        let name = refusal::name("backend", request.into_inner().name)?;
+        let done = self.carry_out(who, Command::Backend { backend: name.clone(), wish }).await?;
+        let backend = view::backend(&self.snapshot(), &name);
+        Ok(Response::new(ChangeBackendResponse { backend, outcome: Some(view::overrides::outcome(done)) }))
+    }
+
+    pub(super) async fn set_weight(
+        &self,
+        request: Request<SetFrontendPoolBackendWeightRequest>,
+    ) -> Answer<SetFrontendPoolBackendWeightResponse> {
+        let who = Caller::of(request.extensions());
+        let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush } =
+            request.into_inner();
+        let member = member(frontend, pool, backend)?;
+        // What does not fit in a byte is refused with the number that was given.
+        let weight = u8::try_from(weight)
+            .map_err(|_| Status::invalid_argument(format!("weight {weight}: must be 0 to 100")))?;
+        let command = Command::SetWeight { member: member.clone(), weight, flush };
+        let done = self.carry_out(who, command).await?;
+        let frontend = view::frontend(&self.snapshot(), &member.frontend);
+        let mut pools = frontend.into_iter().flat_map(|frontend| frontend.pools);
+        let pool = pools.find(|pool| pool.name == member.pool);
+        let backend =
+            pool.and_then(|pool| pool.backends.into_iter().find(|row| row.backend == member.backend));
+        let outcome = Some(view::overrides::outcome(done));
+        Ok(Response::new(SetFrontendPoolBackendWeightResponse { backend, outcome }))
+    }
+
+    pub(super) async fn clear(
+        &self,
+        request: Request<ClearOverrideRequest>,
+    ) -> Answer<ClearOverrideResponse> {
+        let who = Caller::of(request.extensions());
+        let ClearOverrideRequest { backend, frontend, pool } = request.into_inner();
+        let before = self.snapshot();
+        let (set, command) = if frontend.is_empty() && pool.is_empty() {
+            let name = refusal::name("backend", backend.clone())?;
+            let set = before
+                .overrides
+                .iter()
+                .find(|set| matches!(set, Override::Backend { name, .. } if *name == backend));
+            (set, Command::Backend { backend: name, wish: BackendWish::Clear })
+        } else {
+            let member = member(frontend, pool, backend.clone())?;
+            let set = before
+                .overrides
+                .iter()
+                .find(|set| matches!(set, Override::Weight { member: other, .. } if *other == member));
+            (set, Command::ClearWeight { member })
+        };
+        let done = self.carry_out(who, command).await?;
+        let now = self.snapshot();
+        Ok(Response::new(ClearOverrideResponse {
+            cleared: set.map(|set| view::overrides::entry(&now.config, &set)),
+            backend: view::backend(&now, &backend),
+            outcome: Some(view::overrides::outcome(done)),
+        }))
+    }
+
+    pub(super) async fn recreate(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
+        let who = Caller::of(request.extensions());
+        let name = refusal::name("frontend", request.into_inner().frontend)?;
+        let done = self.carry_out(who, Command::Recreate { frontend: name.clone() }).await?;
+        let frontend = view::frontend(&self.snapshot(), &name);
+        Ok(Response::new(RecreateVipResponse { frontend, outcome: Some(view::overrides::outcome(done)) }))
+    }
+
+    pub(super) async fn check(&self) -> Answer<CheckConfigResponse> {
+        let _turn = self.checking.lock().await;
+        let (reloader, in_force) = (self.reloader.clone(), Arc::clone(&self.snapshot().config));
+        let checked = spawn_blocking(move || configuration::check(reloader.path(), &in_force)).await;
+        let failed = |panic| Status::internal(format!("checking the configuration failed: {panic}"));
+        checked.map(Response::new).map_err(failed)
+    }
+
+    pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
+        let who = Caller::of(request.extensions());
+        info!(%who, "an operator has the configuration reloaded");
+        let reloaded = self.reloader.reload().await.map_err(|error| refusal::reload(&error))?;
+        let snapshot = self.snapshot();
+        let unmatched = snapshot.overrides.unmatched(&snapshot.config);
+        Ok(Response::new(ReloadConfigResponse {
+            file: self.reloader.path().display().to_string(),
+            changes: reloaded.changes.to_string(),
+            warnings: configuration::texts(&reloaded.warnings),
+            unmatched: unmatched
+                .iter()
+                .map(|entry| view::overrides::entry(&snapshot.config, entry))
+                .collect(),
+        }))
+    }
+
+    async fn carry_out(&self, who: Caller, command: Command) -> Result<Done, Status> {
+        let what = in_words(&command);
+        // Before it, since a client that hangs up ends this, but not what it asked for.
+        info!(%who, what, "an operator's command");
+        let refused = |error: CommandError| {
+            info!(%who, what, %error, "an operator's command was refused");
+            refusal::command(&self.snapshot(), &error)
+        };
+        self.operator.command(command).await.map_err(refused)
+    }
+}
+
+fn member(frontend: String, pool: String, backend: String) -> Result<PoolMember, Status> {
+    Ok(PoolMember {
+        frontend: refusal::name("frontend", frontend)?,
+        pool: refusal::name("pool", pool)?,
+        backend: refusal::name("backend", backend)?,
+    })
+}
+
+/// For the log, as one would type it. Names come from clients, so they are quoted.
+fn in_words(command: &Command) -> String {
+    let of = |PoolMember { frontend, pool, backend }: &PoolMember| {
+        format!("frontend {frontend:?} pool {pool:?} backend {backend:?}")
+    };
+    match command {
+        Command::Backend { backend, wish } => match wish {
+            BackendWish::Pause => format!("set backend {backend:?} pause"),
+            BackendWish::Resume => format!("set backend {backend:?} resume"),
+            BackendWish::Disable => format!("set backend {backend:?} disable"),
+            BackendWish::Enable => format!("set backend {backend:?} enable"),
+            BackendWish::Clear => format!("clear override backend {backend:?}"),
+        },
+        Command::SetWeight { member, weight, flush } => {
+            format!("set {} weight {weight}{}", of(member), if *flush { " flush" } else { "" })
+        }
+        Command::ClearWeight { member } => format!("clear override {}", of(member)),
+        Command::Recreate { frontend } => format!("recreate frontend {frontend:?}"),
+        Command::Reload(_) => "config reload".to_owned(),
+    }
+}

@@ -1,0 +1,127 @@
+//! Why something is not done: the code, and words that say what would be right.
+
+use tonic::Status;
+
+use crate::agent::CallError;
+use crate::config::{Errors, LoadError, Pool};
+use crate::controller::{CommandError, Snapshot};
+use crate::overrides::PoolMember;
+use crate::reload::ReloadError;
+
+/// How alike a name must be to be offered instead, from 0 to 1.
+const NEAR: f64 = 0.7;
+/// How many are offered at most.
+const OFFERS: usize = 3;
+/// Longest name that a configuration can have, in bytes.
+const LONGEST_NAME: usize = 64;
+/// A status travels in a header, which stock clients take up to 8 KiB of, other headers included.
+const LONGEST_HEADER: usize = 7 << 10;
+
+/// A name that a request gives, if it can be one at all.
+pub(super) fn name(kind: &str, given: String) -> Result<String, Status> {
+    if given.is_empty() {
+        return Err(Status::invalid_argument(format!("the name of the {kind} is missing")));
+    }
+    if given.len() > LONGEST_NAME {
+        let length = given.len();
+        let words = format!("the name of the {kind} has {length} bytes: names have {LONGEST_NAME} at most");
+        return Err(Status::invalid_argument(words));
+    }
+    Ok(given)
+}
+
+/// There is no such frontend or backend.
+pub(super) fn unknown<N: AsRef<str>>(kind: &str, name: &str, known: impl Iterator<Item = N>) -> Status {
+    no_such(&format!("there is no {kind} {name:?}"), name, known, &format!("`show {kind}s` lists them"))
+}
+
+/// Offers the nearest names, or `otherwise` says where to look.
+fn no_such<N: AsRef<str>>(what: &str, name: &str, known: impl Iterator<Item = N>, otherwise: &str) -> Status {
+    let mut near: Vec<_> = known
+        .map(|known| (strsim::jaro_winkler(known.as_ref(), name), known))
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let offers: Vec<_> = near.iter().take(OFFERS).map(|(_, known)| format!("{:?}", known.as_ref())).collect();
+    if offers.is_empty() {
+        Status::not_found(format!("{what}; {otherwise}"))
+    } else {
+        Status::not_found(format!("{what}; did you mean {}?", offers.join(" or ")))
+    }
+}
+
+/// An operator's command was not carried out.
+pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
+    let words = || error.to_string();
+    match error {
+        CommandError::NoSuchBackend(name) => unknown("backend", name, snapshot.backends.keys()),
+        CommandError::NoSuchFrontend(name) => unknown("frontend", name, snapshot.frontends.keys()),
+        CommandError::NoSuchPool { frontend, pool, .. } => {
+            let names = pools(snapshot, frontend).iter().map(|pool| &pool.name);
+            let what = format!("frontend {frontend:?} has no pool {pool:?}");
+            no_such(&what, pool, names, &format!("`show frontends {frontend}` shows its pools"))
+        }
+        CommandError::NoSuchMember { member: PoolMember { frontend, pool, backend }, .. } => {
+            let pools = pools(snapshot, frontend).iter();
+            let names = pools.filter(|other| other.name == *pool).flat_map(|pool| pool.backends.keys());
+            let what = format!("pool {pool:?} of frontend {frontend:?} has no backend {backend:?}");
+            no_such(&what, backend, names, &format!("`show frontends {frontend}` shows its pools"))
+        }
+        CommandError::Weight(_) => Status::invalid_argument(words()),
+        CommandError::NothingSet(_) => {
+            Status::not_found(format!("{error}; `show overrides` lists what they have set"))
+        }
+        CommandError::Refused { .. } | CommandError::HeldBack(_) => Status::failed_precondition(words()),
+        CommandError::NoVpp(_) | CommandError::Ending => Status::unavailable(words()),
+    }
+}
+
+fn pools<'a>(snapshot: &'a Snapshot, frontend: &str) -> &'a [Pool] {
+    snapshot.config.frontends.get(frontend).map_or(&[], |frontend| &frontend.pools)
+}
+
+/// The configuration was not taken.
+pub(super) fn reload(error: &ReloadError) -> Status {
+    match error {
+        ReloadError::Load(LoadError::Refused(errors)) => Status::failed_precondition(findings(errors)),
+        ReloadError::Load(LoadError::Unreadable { .. }) | ReloadError::Namespace(_) => {
+            Status::failed_precondition(error.to_string())
+        }
+        ReloadError::Panicked(_) => Status::internal(error.to_string()),
+        ReloadError::Command(_) => Status::unavailable(error.to_string()),
+    }
+}
+
+/// All that is wrong, or as much of it as a status can carry.
+fn findings(errors: &Errors) -> String {
+    let whole = errors.to_string();
+    if length_in_header(&whole) <= LONGEST_HEADER {
+        return whole;
+    }
+    let (mut text, mut length, mut shown) = (String::new(), 0, 0);
+    for diagnostic in &errors.diagnostics {
+        let next = format!("{diagnostic}\n\n");
+        length += length_in_header(&next);
+        if length > LONGEST_HEADER {
+            break;
+        }
+        text.push_str(&next);
+        shown += 1;
+    }
+    let all = errors.diagnostics.len();
+    format!("{text}these are {shown} of {all} findings; `config check` shows all of them")
+}
+
+/// Everything but letters and digits may be written as three characters there.
+fn length_in_header(text: &str) -> usize {
+    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum()
+}
+
+/// VPP cannot be read.
+pub(super) fn call(error: &CallError) -> Status {
+    match error {
+        CallError::Busy => Status::resource_exhausted(error.to_string()),
+        CallError::Timeout => Status::deadline_exceeded(error.to_string()),
+        CallError::Away(_) | CallError::Agent(_) => Status::unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,53 @@
+//! What operators have set, and how far their changes have come.
+
+use maglev_proto::{InVpp, Outcome, Override};
+
+use super::unix_ms;
+use crate::config::Config;
+use crate::controller::{self, Done};
+use crate::overrides::{self, BackendOverride};
+
+pub(in crate::grpc) fn entry(config: &Config, entry: &overrides::Override) -> Override {
+    let (since_unix_ms, configured) = (unix_ms(entry.since()), entry.matches(config));
+    match entry {
+        overrides::Override::Backend { name, state, .. } => Override {
+            backend: name.clone(),
+            operator_state: operator_state(Some(*state)).into(),
+            since_unix_ms,
+            configured,
+            configured_enabled: config.backends.get(name).map(|backend| backend.enabled),
+            ..Override::default()
+        },
+        overrides::Override::Weight { member, weight, .. } => Override {
+            backend: member.backend.clone(),
+            frontend: member.frontend.clone(),
+            pool: member.pool.clone(),
+            operator_weight: Some((*weight).into()),
+            since_unix_ms,
+            configured,
+            configured_weight: member.configured_weight(config).map(u32::from),
+            ..Override::default()
+        },
+    }
+}
+
+pub(super) fn operator_state(set: Option<BackendOverride>) -> maglev_proto::BackendOverride {
+    match set {
+        None => maglev_proto::BackendOverride::None,
+        Some(BackendOverride::Paused) => maglev_proto::BackendOverride::Paused,
+        Some(BackendOverride::Disabled) => maglev_proto::BackendOverride::Disabled,
+        Some(BackendOverride::Enabled) => maglev_proto::BackendOverride::Enabled,
+    }
+}
+
+pub(in crate::grpc) fn outcome(done: Done) -> Outcome {
+    let (in_vpp, vpp_error) = match done.in_vpp {
+        controller::InVpp::NotAsked => (InVpp::NotAsked, String::new()),
+        controller::InVpp::Acknowledged => (InVpp::Acknowledged, String::new()),
+        controller::InVpp::HeldBack => (InVpp::HeldBack, String::new()),
+        controller::InVpp::Away => (InVpp::Away, String::new()),
+        controller::InVpp::Refused(reason) => (InVpp::Refused, reason),
+        controller::InVpp::Late => (InVpp::Late, String::new()),
+    };
+    Outcome { in_vpp: in_vpp.into(), vpp_error, not_kept: done.not_kept.unwrap_or_default() }
+}

@@ -1,0 +1,52 @@
+//! The brain itself, on one page.
+
+use std::path::Path;
+use std::time::Duration;
+
+use maglev_proto::{BrainStatus, WarmupPhase};
+use tokio::time::Instant;
+
+use super::vpp;
+use crate::controller::{FrontendView, Snapshot, SyncStatus};
+use crate::health::State;
+use crate::warmup::Phase;
+use crate::weights::FrontendState;
+
+pub(in crate::grpc) fn status(snapshot: &Snapshot, config_file: &Path, now: Instant) -> BrainStatus {
+    let warmup = match snapshot.warmup.phase() {
+        Phase::Waiting => WarmupPhase::Waiting,
+        Phase::Releasing => WarmupPhase::Releasing,
+        Phase::Over => WarmupPhase::Over,
+    };
+    let next_phase = snapshot.warmup.next_phase_at().map(|at| at.saturating_duration_since(now));
+    let frontends =
+        |is: fn(&FrontendView) -> bool| count(snapshot.frontends.values().filter(|view| is(view)));
+    let backends_up = snapshot.backends.values().filter(|view| view.health.state() == State::Up);
+    let info = vpp::info(snapshot);
+    BrainStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config_file: config_file.display().to_string(),
+        uptime_ms: milliseconds(snapshot.warmup.elapsed(now)),
+        warmup: warmup.into(),
+        next_phase_in_ms: next_phase.map_or(0, milliseconds),
+        frontends: frontends(|_| true),
+        frontends_up: frontends(|view| view.weights.state == FrontendState::Up),
+        frontends_held_back: frontends(|view| view.sync == SyncStatus::HeldBack),
+        frontends_failed: frontends(|view| matches!(view.sync, SyncStatus::Failed(_))),
+        frontends_in_panic: frontends(|view| view.weights.panic.is_some()),
+        backends: count(snapshot.backends.values()),
+        backends_up: count(backends_up),
+        overrides: count(snapshot.overrides.iter()),
+        overrides_unmatched: count(snapshot.overrides.unmatched(&snapshot.config).iter()),
+        agent: info.agent,
+        vpp_state: info.state,
+    }
+}
+
+pub(super) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn count(items: impl Iterator) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}

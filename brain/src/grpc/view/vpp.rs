@@ -1,0 +1,107 @@
+//! The agent, and what VPP has.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use maglev_proto::{AgentInfo, VppApplicationServer, VppInfo, VpplbConf, VpplbState, Vppvip};
+use maglev_protocol::{ALL_PORTS_PROTOCOL, LbState, VipKey, VipState, VppState};
+
+use super::unix_ms;
+use crate::controller::Snapshot;
+use crate::desired::vip_key;
+
+pub(in crate::grpc) fn info(snapshot: &Snapshot) -> VppInfo {
+    let agent = &snapshot.agent;
+    let (connected, reason, version) = match &agent.connection {
+        Ok(version) => (true, String::new(), version.clone()),
+        Err(reason) => (false, reason.clone(), String::new()),
+    };
+    let agent_info = AgentInfo { connected, reason, socket: agent.socket.display().to_string(), version };
+    let mut info = VppInfo { agent: Some(agent_info), ..VppInfo::default() };
+    match agent.vpp.as_ref().map(|(vpp, since)| (&vpp.state, *since)) {
+        None => {
+            info.state = "unknown".to_owned();
+            info.reason =
+                if connected { "the agent has not told yet" } else { "the agent is away" }.to_owned();
+        }
+        Some((VppState::Disconnected { reason, .. }, _)) => {
+            info.state = "disconnected".to_owned();
+            info.reason = reason.clone();
+        }
+        Some((VppState::Incompatible { version, missing, needs }, _)) => {
+            info.state = "incompatible".to_owned();
+            info.version = version.clone();
+            info.reason = format!("lacks {}; {needs}", missing.join(", "));
+        }
+        Some((
+            VppState::Connected { version, build_date, build_directory, pid, boot_time, connected_for },
+            since,
+        )) => {
+            info.state = "connected".to_owned();
+            info.version = version.clone();
+            info.build_date = build_date.clone();
+            info.build_directory = build_directory.clone();
+            info.pid = *pid;
+            info.boot_time_unix_ms = boot_time.unwrap_or(0).saturating_mul(1000);
+            let connected = since.checked_sub(Duration::from_secs(*connected_for)).unwrap_or(since);
+            info.connected_unix_ms = unix_ms(connected);
+        }
+    }
+    info
+}
+
+pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, state: &LbState) -> VpplbState {
+    let frontends: BTreeMap<VipKey, &str> =
+        snapshot.config.frontends.iter().map(|(name, frontend)| (vip_key(frontend), name.as_str())).collect();
+    let mut vips: Vec<_> = state
+        .vips
+        .iter()
+        .map(|vip| (frontends.get(&vip.key).copied(), vip))
+        .map(|(frontend, vip)| proto_vip(snapshot, frontend, vip))
+        .collect();
+    // The agent sorts by key, and this sort is stable.
+    vips.sort_by(|a, b| (a.frontend.is_empty(), &a.frontend).cmp(&(b.frontend.is_empty(), &b.frontend)));
+    let conf = VpplbConf {
+        ip4_src_address: state.conf.ip4_src_address.to_string(),
+        ip6_src_address: state.conf.ip6_src_address.to_string(),
+        sticky_buckets_per_core: state.conf.sticky_buckets_per_core,
+        flow_timeout_seconds: state.conf.flow_timeout,
+    };
+    VpplbState { conf: Some(conf), vips }
+}
+
+fn proto_vip(snapshot: &Snapshot, frontend: Option<&str>, vip: &VipState) -> Vppvip {
+    let names = frontend.map(|name| backend_names(snapshot, name)).unwrap_or_default();
+    let protocol = match vip.key.protocol {
+        ALL_PORTS_PROTOCOL => "any".to_owned(),
+        6 => "tcp".to_owned(),
+        17 => "udp".to_owned(),
+        number => number.to_string(),
+    };
+    let servers = vip.servers.iter().map(|server| VppApplicationServer {
+        address: server.address.to_string(),
+        backend: names.get(&server.address).map_or_else(String::new, |name| (*name).to_owned()),
+        weight: server.weight.into(),
+        buckets: server.buckets,
+        flows: server.flows,
+    });
+    Vppvip {
+        frontend: frontend.unwrap_or_default().to_owned(),
+        prefix: vip.key.prefix.to_string(),
+        protocol,
+        port: vip.key.port.into(),
+        encap: vip.encap.to_string(),
+        src_ip_sticky: vip.src_ip_sticky,
+        new_flows_table_length: vip.new_flows_table_length,
+        index: vip.index,
+        application_servers: servers.collect(),
+    }
+}
+
+/// Names of a frontend's backends by their addresses, which are unique within it.
+fn backend_names<'a>(snapshot: &'a Snapshot, frontend: &str) -> BTreeMap<IpAddr, &'a str> {
+    let pools = snapshot.config.frontends.get(frontend).map(|frontend| &frontend.pools);
+    let names = pools.into_iter().flatten().flat_map(|pool| pool.backends.keys());
+    names.filter_map(|name| Some((snapshot.config.backends.get(name)?.address, name.as_str()))).collect()
+}
