@@ -7,8 +7,12 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::{
-    Backend, Frontend, GetBackendRequest, GetFrontendRequest, GetVppInfoRequest, GetVpplbStateRequest,
-    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, VppInfo,
+    Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
+    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend, GetBackendRequest,
+    GetFrontendRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbStateRequest, ListBackendsRequest,
+    ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, ListOverridesRequest,
+    ListOverridesResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo,
     VpplbState,
 };
 use tokio::net::{TcpStream, UnixStream, lookup_host};
@@ -18,11 +22,15 @@ use tonic::{Response, Status};
 use tower::service_fn;
 
 use crate::address::ServerAddress;
+use crate::args::Action;
 use crate::error::Error;
 
 /// Largest answer taken. 50,000 backends with their history are some 50 MB; the library's 4 MiB would refuse
 /// those of a large site.
 const MAX_ANSWER: usize = 256 << 20;
+
+/// What a change may take besides the time of the call: maglev-brain waits for VPP that long before it answers.
+const CHANGE: Duration = Duration::from_secs(10);
 
 /// A connection to maglev-brain.
 #[derive(Debug)]
@@ -67,11 +75,76 @@ impl Client {
         self.answer(self.stub.clone().get_vpplb_state(GetVpplbStateRequest {})).await
     }
 
+    pub(crate) async fn status(&self) -> Result<BrainStatus, Error> {
+        self.answer(self.stub.clone().get_status(GetStatusRequest {})).await
+    }
+
+    pub(crate) async fn overrides(&self) -> Result<ListOverridesResponse, Error> {
+        self.answer(self.stub.clone().list_overrides(ListOverridesRequest {})).await
+    }
+
+    pub(crate) async fn change_backend(
+        &self,
+        name: &str,
+        action: Action,
+    ) -> Result<ChangeBackendResponse, Error> {
+        let (mut stub, request) = (self.stub.clone(), ChangeBackendRequest { name: name.to_owned() });
+        let call = async move {
+            match action {
+                Action::Pause => stub.pause_backend(request).await,
+                Action::Resume => stub.resume_backend(request).await,
+                Action::Enable => stub.enable_backend(request).await,
+                Action::Disable => stub.disable_backend(request).await,
+            }
+        };
+        self.changed(call).await
+    }
+
+    pub(crate) async fn set_weight(
+        &self,
+        request: SetFrontendPoolBackendWeightRequest,
+    ) -> Result<SetFrontendPoolBackendWeightResponse, Error> {
+        self.changed(self.stub.clone().set_frontend_pool_backend_weight(request)).await
+    }
+
+    pub(crate) async fn clear_override(
+        &self,
+        request: ClearOverrideRequest,
+    ) -> Result<ClearOverrideResponse, Error> {
+        self.changed(self.stub.clone().clear_override(request)).await
+    }
+
+    pub(crate) async fn recreate_vip(&self, frontend: &str) -> Result<RecreateVipResponse, Error> {
+        let request = RecreateVipRequest { frontend: frontend.to_owned() };
+        self.changed(self.stub.clone().recreate_vip(request)).await
+    }
+
+    /// Takes long with a file of many megabytes, as a reload does.
+    pub(crate) async fn check_config(&self) -> Result<CheckConfigResponse, Error> {
+        self.changed(self.stub.clone().check_config(CheckConfigRequest {})).await
+    }
+
+    pub(crate) async fn reload_config(&self) -> Result<ReloadConfigResponse, Error> {
+        self.changed(self.stub.clone().reload_config(ReloadConfigRequest {})).await
+    }
+
     async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
-        match time::timeout(self.timeout, call).await {
+        self.answer_within(self.timeout, call).await
+    }
+
+    async fn changed<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+        self.answer_within(self.timeout.saturating_add(CHANGE), call).await
+    }
+
+    async fn answer_within<T>(
+        &self,
+        timeout: Duration,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Error> {
+        match time::timeout(timeout, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(Error::status(&self.server, &status)),
-            Err(_) => Err(Error::AnswerTimeout { server: self.server.clone(), timeout: self.timeout }),
+            Err(_) => Err(Error::AnswerTimeout { server: self.server.clone(), timeout }),
         }
     }
 }

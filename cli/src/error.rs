@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use crate::address::ServerAddress;
 use crate::client::Unresolved;
-use crate::style::printable;
+use crate::style::{printable, printable_lines};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -54,7 +54,7 @@ impl Error {
             (None, Code::Unimplemented) => Self::NotServed { server: server.clone() },
             (None, code) => {
                 let words = if status.message().is_empty() { code.description() } else { status.message() };
-                Self::Refused { code, message: printable(words) }
+                Self::Refused { code, message: printable_lines(words) }
             }
         }
     }

@@ -29,8 +29,8 @@ use crate::style::Palette;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match answer(&cli).and_then(|text| print(&text)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match answer(&cli).and_then(|(text, code)| print(&text).map(|()| code)) {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Nobody is left to tell if this fails too.
             drop(io::stderr().write_all(error.report().as_bytes()));
@@ -39,7 +39,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn answer(cli: &Cli) -> Result<String, Error> {
+/// What is to be printed, and the exit code.
+fn answer(cli: &Cli) -> Result<(String, u8), Error> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let answer = runtime.block_on(async {
@@ -49,11 +50,12 @@ fn answer(cli: &Cli) -> Result<String, Error> {
     // A name that is still being looked up would hold the process until the resolver gives up.
     runtime.shutdown_background();
     let answer = answer?;
-    if cli.options.json {
-        answer.json()
+    let text = if cli.options.json {
+        answer.json()?
     } else {
-        Ok(render::text(&answer, Moment::of(SystemTime::now()), palette(&cli.options)))
-    }
+        render::text(&answer, Moment::of(SystemTime::now()), palette(&cli.options))
+    };
+    Ok((text, answer.exit_code()))
 }
 
 fn palette(options: &Options) -> Palette {

@@ -24,24 +24,29 @@ impl Moment {
         humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(self.0)).to_string()
     }
 
-    /// How long ago, in the two largest units. A time to come, by a clock that differs, is 0 s ago.
+    /// How long ago. A time to come, by a clock that differs, is 0 s ago.
     pub(crate) fn age(self, now: Moment) -> String {
-        let seconds = now.0.saturating_sub(self.0) / 1000;
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        if days > 0 {
-            format!("{days}d{}h", hours % 24)
-        } else if hours > 0 {
-            format!("{hours}h{}m", minutes % 60)
-        } else if minutes > 0 {
-            format!("{minutes}m{}s", seconds % 60)
-        } else {
-            format!("{seconds}s")
-        }
+        span(now.0.saturating_sub(self.0))
     }
 
     /// Both.
     pub(crate) fn iso_with_age(self, now: Moment) -> String {
         format!("{} ({} ago)", self.iso(), self.age(now))
+    }
+}
+
+/// Milliseconds in the two largest units, down to seconds.
+pub(crate) fn span(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if days > 0 {
+        format!("{days}d{}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h{}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m{}s", seconds % 60)
+    } else {
+        format!("{seconds}s")
     }
 }
 

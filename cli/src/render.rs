@@ -1,7 +1,11 @@
 //! Answers as text. Pure: message, time and colours in, text out.
 
 mod backends;
+mod changes;
+mod configuration;
 mod frontends;
+mod overrides;
+mod status;
 mod vpp;
 
 use maglev_proto::words::{self, Word};
@@ -21,6 +25,14 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::Backend(backend) => backends::one(backend, now, palette),
         Answer::VppInfo(info) => vpp::info(info, now, palette),
         Answer::VppLbState(state) => vpp::lb_state(state, palette),
+        Answer::Status(status) => status::status(status, palette),
+        Answer::Overrides(list) => overrides::list(&list.overrides, now, palette),
+        Answer::BackendChanged(change) => changes::backend(change, palette),
+        Answer::WeightSet(change) => changes::weight(change, palette),
+        Answer::Cleared(change) => changes::cleared(change, palette),
+        Answer::Recreated(change) => changes::recreated(change, palette),
+        Answer::Checked(check) => configuration::check(check, palette),
+        Answer::Reloaded(reload) => configuration::reload(reload, now, palette),
     }
 }
 

@@ -1,8 +1,11 @@
 //! A small site, for tests: what maglev-brain would say of it.
 
 use maglev_proto::{
-    AgentInfo, Backend, BackendState, Frontend, FrontendState, HealthCounter, Pool, PoolBackend, ProbeResult,
-    SyncState, Transition, VppApplicationServer, VppInfo, VpplbConf, VpplbState, Vppvip,
+    AgentInfo, Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendResponse,
+    CheckConfigResponse, ClearOverrideResponse, ConfigVerdict, Frontend, FrontendState, HealthCounter, InVpp,
+    ListOverridesResponse, Outcome, Override, Pool, PoolBackend, ProbeResult, RecreateVipResponse,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncState, Transition, VppApplicationServer,
+    VppInfo, VpplbConf, VpplbState, Vppvip, WarmupPhase,
 };
 
 /// 2026-11-21T04:12:03.250Z, the present of this site.
@@ -22,6 +25,7 @@ fn row(backend: &str, address: &str, state: BackendState, weights: [u32; 3]) -> 
         configured_weight,
         effective_weight,
         programmed_weight,
+        ..PoolBackend::default()
     }
 }
 
@@ -72,12 +76,13 @@ pub(crate) fn frontends() -> Vec<Frontend> {
     vec![resolver, legacy, mail, shop()]
 }
 
-/// One backend of its first pool is down, and its table is shorter than wanted.
+/// One backend of its first pool is down, another has half its weight by an operator's wish, and its table is shorter
+/// than wanted.
 pub(crate) fn shop() -> Frontend {
     let primary = vec![
         row("web1", "10.0.0.1", BackendState::Up, [100, 100, 2]),
         row("web2", "10.0.0.2", BackendState::Down, [100, 0, 0]),
-        row("web3", "10.0.0.3", BackendState::Up, [50, 50, 1]),
+        web3(),
     ];
     let fallback = vec![row("sorry", "10.0.9.1", BackendState::Up, [100, 0, 0])];
     Frontend {
@@ -98,6 +103,14 @@ pub(crate) fn shop() -> Frontend {
     }
 }
 
+fn web3() -> PoolBackend {
+    PoolBackend {
+        operator_weight: Some(50),
+        operator_since_unix_ms: NOW - 10 * MINUTE,
+        ..row("web3", "10.0.0.3", BackendState::Up, [100, 50, 1])
+    }
+}
+
 fn probed(name: &str, address: &str, state: BackendState, value: u32, probe: Option<ProbeResult>) -> Backend {
     Backend {
         name: name.into(),
@@ -107,8 +120,8 @@ fn probed(name: &str, address: &str, state: BackendState, value: u32, probe: Opt
         enabled: state != BackendState::Disabled,
         counter: Some(HealthCounter { value, rise: 2, fall: 3 }),
         last_probe: probe,
-        transitions: Vec::new(),
         frontends: vec!["shop".into()],
+        ..Backend::default()
     }
 }
 
@@ -230,4 +243,124 @@ pub(crate) fn vpp_lb_state() -> VpplbState {
             Vppvip { protocol: "any".into(), ..vip("", "203.0.113.99/32", 0, 7, foreign) },
         ],
     }
+}
+
+/// Some of everything.
+pub(crate) fn status() -> BrainStatus {
+    BrainStatus {
+        version: "0.1.0".into(),
+        config_file: "/etc/maglev/maglev.yaml".into(),
+        uptime_ms: 12 * SECOND + 300,
+        warmup: WarmupPhase::Releasing.into(),
+        next_phase_in_ms: 17 * SECOND + 700,
+        frontends: 4,
+        frontends_up: 2,
+        frontends_held_back: 1,
+        frontends_failed: 1,
+        frontends_in_panic: 0,
+        backends: 5,
+        backends_up: 2,
+        overrides: 3,
+        overrides_unmatched: 1,
+        agent: vpp_info().agent,
+        vpp_state: "connected".into(),
+    }
+}
+
+/// A backend, a weight, and one that the configuration has no more.
+pub(crate) fn overrides() -> ListOverridesResponse {
+    let gone = Override {
+        backend: "web0".into(),
+        operator_state: BackendOverride::Disabled.into(),
+        since_unix_ms: NOW - 5 * DAY,
+        ..Override::default()
+    };
+    let paused = Override {
+        backend: "web1".into(),
+        operator_state: BackendOverride::Paused.into(),
+        since_unix_ms: NOW - 45 * SECOND,
+        configured: true,
+        configured_enabled: Some(true),
+        ..Override::default()
+    };
+    ListOverridesResponse { overrides: vec![gone, paused, weight_of_web3()] }
+}
+
+fn weight_of_web3() -> Override {
+    Override {
+        backend: "web3".into(),
+        frontend: "shop".into(),
+        pool: "primary".into(),
+        operator_weight: Some(50),
+        since_unix_ms: NOW - 10 * MINUTE,
+        configured: true,
+        configured_weight: Some(100),
+        ..Override::default()
+    }
+}
+
+fn outcome(in_vpp: InVpp) -> Option<Outcome> {
+    Some(Outcome { in_vpp: in_vpp.into(), ..Outcome::default() })
+}
+
+/// Paused just now.
+pub(crate) fn paused() -> ChangeBackendResponse {
+    let backend = Backend {
+        state: BackendState::Paused.into(),
+        operator_state: BackendOverride::Paused.into(),
+        operator_since_unix_ms: NOW,
+        ..web1()
+    };
+    ChangeBackendResponse { backend: Some(backend), outcome: outcome(InVpp::NotAsked) }
+}
+
+/// Another weight, which VPP has.
+pub(crate) fn weight_set() -> SetFrontendPoolBackendWeightResponse {
+    SetFrontendPoolBackendWeightResponse {
+        backend: Some(web3()),
+        outcome: outcome(InVpp::Acknowledged),
+        frontend: "shop".into(),
+        pool: "primary".into(),
+    }
+}
+
+/// That weight taken back, while VPP is away.
+pub(crate) fn cleared() -> ClearOverrideResponse {
+    ClearOverrideResponse {
+        cleared: Some(weight_of_web3()),
+        backend: Some(web1()),
+        outcome: outcome(InVpp::Away),
+    }
+}
+
+/// Made anew with the table that was wanted.
+pub(crate) fn recreated() -> RecreateVipResponse {
+    let frontend = Frontend { kept_table_length: 0, ..shop() };
+    RecreateVipResponse { frontend: Some(frontend), outcome: outcome(InVpp::Acknowledged) }
+}
+
+const WARNING: &str = "\
+/etc/maglev/maglev.yaml:31:5: warning: no frontend uses backend `web4`
+   |
+31 |     web4: { address: 10.0.0.4, healthcheck: http-alive, enabled: false }
+   |     ^^^^
+   = help: it is probed, and gets no traffic: put it in a pool, or remove it";
+
+/// With a warning.
+pub(crate) fn checked() -> CheckConfigResponse {
+    CheckConfigResponse {
+        file: "/etc/maglev/maglev.yaml".into(),
+        verdict: ConfigVerdict::Fine.into(),
+        findings: vec![WARNING.into()],
+        errors: 0,
+        warnings: 1,
+        changes: "1 backend added (web4), 1 removed (web0)".into(),
+    }
+}
+
+/// The same, taken.
+pub(crate) fn reloaded() -> ReloadConfigResponse {
+    let CheckConfigResponse { file, findings, changes, .. } = checked();
+    let unmatched = overrides().overrides.drain(..1).collect();
+    ReloadConfigResponse { file, changes, warnings: findings, unmatched }
 }

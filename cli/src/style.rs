@@ -80,5 +80,10 @@ pub(crate) fn printable(text: &str) -> String {
     safe
 }
 
+/// The same of a text of several lines, whose breaks stay.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests;

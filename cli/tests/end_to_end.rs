@@ -49,7 +49,7 @@ async fn every_command_over_tcp() {
                 synced          3/4";
     assert_eq!(frontends.lines().last(), Some(shop));
     let one = answer(&server, &["show", "frontends", "shop"]).await;
-    assert!(one.contains("  web3     10.0.0.3  up             50         50           1\n"), "{one}");
+    assert!(one.contains("  web3     10.0.0.3  up            100   50         50           1\n"), "{one}");
     let backends = answer(&server, &["show", "backends"]).await;
     assert_eq!(backends.lines().count(), 6);
     let one = answer(&server, &["show", "backends", "web2"]).await;
@@ -61,6 +61,71 @@ async fn every_command_over_tcp() {
 }
 
 #[tokio::test]
+async fn every_change_over_tcp() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    for (action, line) in [
+        ("pause", "backend b7: paused; kept over restarts\n"),
+        ("resume", "backend b7: unknown until it is probed; as configured\n"),
+        ("enable", "backend b7: unknown until it is probed; kept over restarts\n"),
+        ("disable", "backend b7: disabled; kept over restarts\n"),
+    ] {
+        assert_eq!(answer(&server, &["set", "backend", "b7", action]).await, line);
+    }
+    let words: Vec<_> = "set frontend f1 pool p1 backend b7 weight 30 flush".split(' ').collect();
+    let line = "weight of b7 in pool p1 of f1: 30 (configured 100); VPP has it; kept over restarts\n";
+    assert_eq!(answer(&server, &words).await, line);
+    let overrides = answer(&server, &["show", "overrides"]).await;
+    assert!(overrides.contains("web3     shop      primary  weight 50"), "{overrides}");
+    let line = "VIP of shop: made anew with 4096 buckets; VPP has forgotten its pinned flows\n";
+    assert_eq!(answer(&server, &["recreate", "frontend", "shop", "force"]).await, line);
+    let checked = answer(&server, &["config", "check"]).await;
+    assert!(
+        checked.ends_with(": fine (1 warning); a reload: 1 backend added (web4), 1 removed (web0)\n"),
+        "{checked}"
+    );
+    let reloaded = answer(&server, &["config", "reload"]).await;
+    assert!(reloaded.ends_with(": reloaded; 1 backend added (web4), 1 removed (web0)\n"), "{reloaded}");
+    let status = answer(&server, &["show", "status"]).await;
+    assert!(status.contains("\nFrontends      2 of 4 up"), "{status}");
+}
+
+#[tokio::test]
+async fn incomplete_changes_end_with_another_code() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Away).await.to_string();
+    let words: Vec<_> = "set frontend f1 pool p1 backend b7 weight 30".split(' ').collect();
+    let output = run(&server, &words).await;
+    let line = "weight of b7 in pool p1 of f1: 30 (configured 100); VPP is away, and told when it is back; \
+                kept over restarts\n";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), line);
+    assert_eq!(output.status.code(), Some(4));
+    for (words, line) in [
+        ("clear override backend web1", "backend web1: up (was paused); as configured\n"),
+        (
+            "clear override frontend shop pool primary backend web3",
+            "weight of web3 in pool primary of shop: 100 (was 50); VPP is away, and told when it is back; \
+             as configured\n",
+        ),
+    ] {
+        let output = run(&server, &words.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(
+            (String::from_utf8(output.stdout).unwrap().as_str(), output.status.code()),
+            (line, Some(4))
+        );
+    }
+    let output = run(&server, &["config", "check"]).await;
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with("a reload would be refused\n"));
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "maglevc: maglev.yaml:1:1: error: the file is empty\n  |\n1 | \n";
+    assert_eq!(refusal(&server, &["config", "reload"]).await, (1, expected.to_owned()));
+    let (code, stderr) = refusal(&server, &["recreate", "frontend", "shop", "force"]).await;
+    assert_eq!(code, 1);
+    assert!(stderr.contains("`maglevc show vpp info` tells what is connected"), "{stderr}");
+    let expected = "maglevc: no operator has set anything for backend \"web2\"\n";
+    let words = ["clear", "override", "backend", "web2"];
+    assert_eq!(refusal(&server, &words).await, (1, expected.to_owned()));
+}
+
+#[tokio::test]
 async fn json_is_one_document_each() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     for (words, pointer, expected) in [
@@ -68,6 +133,12 @@ async fn json_is_one_document_each() {
         (&["show", "frontends", "legacy"], "/sync", "failed"),
         (&["show", "backends"], "/backends/4/state", "disabled"),
         (&["show", "backends", "web2"], "/transitions/0/to", "down"),
+        (&["show", "status"], "/warmup", "releasing"),
+        (&["show", "overrides"], "/overrides/1/operator_state", "paused"),
+        (&["set", "backend", "b7", "pause"], "/backend/state", "paused"),
+        (&["recreate", "frontend", "shop", "force"], "/outcome/in_vpp", "acknowledged"),
+        (&["config", "check"], "/verdict", "fine"),
+        (&["config", "reload"], "/unmatched/0/backend", "web0"),
         (&["show", "vpp", "info"], "/agent/socket", "/run/maglev/dpagent.sock"),
         (&["show", "vpp", "lb", "state"], "/vips/1/application_servers/0/backend", "web1"),
     ] {

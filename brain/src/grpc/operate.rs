@@ -48,7 +48,8 @@ impl Service {
         let backend =
             pool.and_then(|pool| pool.backends.into_iter().find(|row| row.backend == member.backend));
         let outcome = Some(view::overrides::outcome(done));
-        Ok(Response::new(SetFrontendPoolBackendWeightResponse { backend, outcome }))
+        let PoolMember { frontend, pool, .. } = member;
+        Ok(Response::new(SetFrontendPoolBackendWeightResponse { backend, outcome, frontend, pool }))
     }
 
     pub(super) async fn clear(

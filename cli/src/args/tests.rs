@@ -19,8 +19,17 @@ fn every_command_is_understood() {
         ("maglevc show frontends shop", "Show(Frontends { name: Some(\"shop\") })"),
         ("maglevc show backends", "Show(Backends { name: None })"),
         ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\") })"),
+        ("maglevc show status", "Show(Status)"),
+        ("maglevc show overrides", "Show(Overrides)"),
         ("maglevc show vpp info", "Show(Vpp(Info))"),
         ("maglevc show vpp lb state", "Show(Vpp(Lb(State)))"),
+        ("maglevc set backend web1 pause", "Set(Backend { name: \"web1\", action: Pause })"),
+        ("maglevc set backend web1 resume", "Set(Backend { name: \"web1\", action: Resume })"),
+        ("maglevc set backend web1 enable", "Set(Backend { name: \"web1\", action: Enable })"),
+        ("maglevc set backend web1 disable", "Set(Backend { name: \"web1\", action: Disable })"),
+        ("maglevc config check", "Config(Check)"),
+        ("maglevc config reload", "Config(Reload)"),
+        ("maglevc clear override backend web1", "Clear(Override(Backend { name: \"web1\" }))"),
     ] {
         assert_eq!(format!("{:?}", parse(line).unwrap().command), expected, "{line}");
     }
@@ -30,10 +39,16 @@ fn every_command_is_understood() {
 fn prefixes_of_words_suffice() {
     for (short, long) in [
         ("maglevc sh fr", "maglevc show frontends"),
-        ("maglevc s frontend shop", "maglevc show frontends shop"),
+        ("maglevc sh frontend shop", "maglevc show frontends shop"),
         ("maglevc sh b", "maglevc show backends"),
         ("maglevc sh v i", "maglevc show vpp info"),
         ("maglevc sh v l s", "maglevc show vpp lb state"),
+        ("maglevc sh st", "maglevc show status"),
+        ("maglevc se b web1 p", "maglevc set backend web1 pause"),
+        ("maglevc se f f p p b b w 1 f", "maglevc set frontend f pool p backend b weight 1 flush"),
+        ("maglevc cl o f f p p b b", "maglevc clear override frontend f pool p backend b"),
+        ("maglevc co r", "maglevc config reload"),
+        ("maglevc r f f f", "maglevc recreate frontend f force"),
     ] {
         let command = |line| format!("{:?}", parse(line).unwrap().command);
         assert_eq!(command(short), command(long), "{short}");
@@ -67,6 +82,15 @@ fn wrong_lines_are_refused() {
     for (line, kind) in [
         ("maglevc shw backends", ErrorKind::InvalidSubcommand),
         ("maglevc show frontends a b", ErrorKind::UnknownArgument),
+        ("maglevc s backends", ErrorKind::InvalidSubcommand),
+        ("maglevc set backend web1", ErrorKind::MissingRequiredArgument),
+        ("maglevc set backend web1 stop", ErrorKind::ValueValidation),
+        ("maglevc set frontend shop pool primary backend web1", ErrorKind::MissingRequiredArgument),
+        ("maglevc set frontend shop pool primary backend web1 weight 101", ErrorKind::ValueValidation),
+        ("maglevc set frontend shop pool primary backend web1 weight 1 now", ErrorKind::ValueValidation),
+        ("maglevc set frontend shop primary web1 weight 1", ErrorKind::ValueValidation),
+        ("maglevc recreate frontend shop", ErrorKind::MissingRequiredArgument),
+        ("maglevc recreate frontend shop yes", ErrorKind::ValueValidation),
         ("maglevc show vpp lb", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
         ("maglevc", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
         ("maglevc --server ::1:9090 show backends", ErrorKind::ValueValidation),
@@ -78,6 +102,27 @@ fn wrong_lines_are_refused() {
     }
     let error = parse("maglevc --server ::1:9090 show backends").unwrap_err().to_string();
     assert!(error.contains("in brackets before its port, as [::1]:9090"), "{error}");
+}
+
+/// Names win over the words between them, whatever they are.
+#[test]
+fn names_may_be_words_of_the_command() {
+    let line = "maglevc set frontend pool pool backend backend weight weight 7";
+    let Command::Set(Set::Frontend { member, weight, flush, .. }) = parse(line).unwrap().command else {
+        panic!("{line}");
+    };
+    let names = [member.frontend, member.pool, member.backend];
+    assert_eq!((names, weight, flush), (["pool", "backend", "weight"].map(String::from), 7, None));
+}
+
+#[test]
+fn usage_names_the_words_between_names() {
+    let error = parse("maglevc set frontend shop pool").unwrap_err().to_string();
+    let usage =
+        "Usage: maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]";
+    assert!(error.contains(usage), "{error}");
+    let error = parse("maglevc set backend web1 stop").unwrap_err().to_string();
+    assert!(error.contains("it must be one of pause, resume, enable, disable"), "{error}");
 }
 
 #[test]
@@ -92,5 +137,5 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 11);
 }

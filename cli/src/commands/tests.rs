@@ -18,23 +18,36 @@ fn json_has_the_names_of_the_interface() {
     let expected = [
         "active_pool",
         "address",
+        "better_table_length",
         "description",
         "flush_on_down",
         "kept_table_length",
         "name",
         "new_flows_table_length",
+        "panic_pool",
+        "panic_threshold",
         "pools",
         "port",
         "protocol",
+        "slow_start_ms",
         "src_ip_sticky",
         "state",
         "sync",
         "sync_error",
+        "worst_share_error_percent",
     ];
     assert_eq!(keys(&one), expected);
     let row = &one["pools"][0]["backends"][0];
-    let expected =
-        ["address", "backend", "configured_weight", "effective_weight", "programmed_weight", "state"];
+    let expected = [
+        "address",
+        "backend",
+        "configured_weight",
+        "effective_weight",
+        "operator_since_unix_ms",
+        "operator_weight",
+        "programmed_weight",
+        "state",
+    ];
     assert_eq!(keys(row), expected);
 
     let list = json(Answer::Backends(ListBackendsResponse { backends: samples::backends() }));
@@ -48,6 +61,8 @@ fn json_has_the_names_of_the_interface() {
         "healthcheck",
         "last_probe",
         "name",
+        "operator_since_unix_ms",
+        "operator_state",
         "state",
         "transitions",
     ];
@@ -80,4 +95,51 @@ fn json_has_the_names_of_the_interface() {
 fn json_is_one_ended_document() {
     let text = Answer::Frontends(ListFrontendsResponse::default()).json().unwrap();
     assert_eq!(text, "{\n  \"frontends\": []\n}\n");
+}
+
+#[test]
+fn json_of_changes_has_words_and_nulls() {
+    let json = |answer: Answer| -> Value { serde_json::from_str(&answer.json().unwrap()).unwrap() };
+    let list = json(Answer::Overrides(samples::overrides()));
+    assert_eq!(list["overrides"][1]["operator_state"], "paused");
+    assert_eq!(
+        (&list["overrides"][1]["operator_weight"], &list["overrides"][2]["operator_weight"]),
+        (&Value::Null, &50.into())
+    );
+    let change = json(Answer::BackendChanged(samples::paused()));
+    assert_eq!(
+        (&change["backend"]["state"], &change["outcome"]["in_vpp"]),
+        (&"paused".into(), &"not-asked".into())
+    );
+    assert_eq!(json(Answer::Status(samples::status()))["warmup"], "releasing");
+    assert_eq!(json(Answer::Checked(samples::checked()))["verdict"], "fine");
+}
+
+#[test]
+fn exit_code_tells_whether_all_is_as_wished() {
+    assert_eq!(Answer::BackendChanged(samples::paused()).exit_code(), 0);
+    assert_eq!(Answer::WeightSet(samples::weight_set()).exit_code(), 0);
+    assert_eq!(Answer::Cleared(samples::cleared()).exit_code(), 4, "VPP is away");
+    let mut forgotten = samples::paused();
+    forgotten.outcome = Some(Outcome { not_kept: "the disk is full".into(), ..Outcome::default() });
+    assert_eq!(Answer::BackendChanged(forgotten).exit_code(), 4);
+    for (in_vpp, code) in [
+        (InVpp::NotAsked, 0),
+        (InVpp::Acknowledged, 0),
+        (InVpp::HeldBack, 4),
+        (InVpp::Away, 4),
+        (InVpp::Refused, 4),
+        (InVpp::Late, 4),
+        (InVpp::Unspecified, 4),
+    ] {
+        let outcome = Some(Outcome { in_vpp: in_vpp.into(), ..Outcome::default() });
+        assert_eq!(
+            Answer::Recreated(RecreateVipResponse { outcome, ..samples::recreated() }).exit_code(),
+            code
+        );
+    }
+    let mut check = samples::checked();
+    assert_eq!(Answer::Checked(check.clone()).exit_code(), 0);
+    check.set_verdict(ConfigVerdict::NotParseable);
+    assert_eq!(Answer::Checked(check).exit_code(), 1);
 }

@@ -1,6 +1,7 @@
 //! `show backends`.
 
-use maglev_proto::{Backend, BackendState, ProbeResult, Transition};
+use maglev_proto::words;
+use maglev_proto::{Backend, BackendOverride, BackendState, ProbeResult, Transition};
 
 use super::{state, yes_or_no};
 use crate::moment::{Moment, took};
@@ -80,9 +81,13 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     properties
         .put("Backend", Cell::new(&backend.name))
         .put("Address", Cell::new(&backend.address))
-        .put("State", state::<BackendState>(backend.state))
-        .put("Enabled", yes_or_no(backend.enabled))
-        .put("Health check", Cell::new(health_check));
+        .put("State", state::<BackendState>(backend.state));
+    if backend.operator_state() != BackendOverride::None {
+        let word = words::of::<BackendOverride>(backend.operator_state);
+        let at = Moment(backend.operator_since_unix_ms).iso_with_age(now);
+        properties.put("By operator", Cell::toned(format!("{word}, {at}"), Tone::Warning));
+    }
+    properties.put("Enabled", yes_or_no(backend.enabled)).put("Health check", Cell::new(health_check));
     if let (Some(value), Some(parts)) = (counter(backend), backend.counter) {
         let words =
             format!("{value} (up at {} and above; rise {}, fall {})", parts.rise, parts.rise, parts.fall);

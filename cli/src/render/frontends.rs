@@ -1,6 +1,7 @@
 //! `show frontends`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use maglev_proto::{BackendState, Frontend, FrontendState, Pool, PoolBackend, SyncState};
 
@@ -29,12 +30,19 @@ pub(super) fn list(frontends: &[Frontend], palette: Palette) -> String {
             Cell::new(&frontend.address),
             Cell::new(service(&frontend.protocol, frontend.port)),
             state::<FrontendState>(frontend.state),
-            Cell::or_dash(&frontend.active_pool),
+            serving_pool(frontend),
             state::<SyncState>(frontend.sync),
             Cell::new(format!("{up}/{total}")),
         ]
     });
     Table::new(columns).with_rows(rows).render(palette)
+}
+
+fn serving_pool(frontend: &Frontend) -> Cell {
+    match frontend.panic_pool.as_str() {
+        "" => Cell::or_dash(&frontend.active_pool),
+        panic => Cell::toned(format!("{panic} (panic)"), Tone::Bad),
+    }
 }
 
 /// A backend in two pools counts once.
@@ -53,9 +61,13 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
         properties.put("Description", Cell::new(&frontend.description));
     }
     let vip = format!("{} {}", frontend.address, service(&frontend.protocol, frontend.port));
-    let active_pool = match frontend.active_pool.as_str() {
-        "" => Cell::toned("none: no backend takes new flows", Tone::Bad),
-        name => Cell::new(name),
+    let active_pool = match (frontend.active_pool.as_str(), frontend.panic_pool.as_str()) {
+        ("", "") => Cell::toned("none: no backend takes new flows", Tone::Bad),
+        (active, "") => Cell::new(active),
+        (_, panic) => {
+            let words = format!("{panic}, in panic: up or not, its backends take new flows");
+            Cell::toned(words, Tone::Bad)
+        }
     };
     properties
         .put("VIP", Cell::new(vip))
@@ -63,12 +75,22 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
         .put("Active pool", active_pool)
         .put("Sync", sync(frontend))
         .put("Src-IP sticky", yes_or_no(frontend.src_ip_sticky))
-        .put("Flush on down", yes_or_no(frontend.flush_on_down))
-        .put("Table length", Cell::new(table_length(frontend)));
+        .put("Flush on down", yes_or_no(frontend.flush_on_down));
+    if frontend.slow_start_ms != 0 {
+        let time = humantime::format_duration(Duration::from_millis(frontend.slow_start_ms));
+        properties.put("Slow start", Cell::new(time.to_string()));
+    }
+    if frontend.panic_threshold != 0 {
+        properties.put("Panic", Cell::new(format!("below {}% of a pool up", frontend.panic_threshold)));
+    }
+    properties.put("Table length", Cell::new(table_length(frontend)));
+    if frontend.worst_share_error_percent > 0.0 {
+        properties.put("Shares", Cell::toned(shares(frontend), Tone::Warning));
+    }
     let mut text = properties.render(palette);
     for pool in &frontend.pools {
         text.push('\n');
-        text.push_str(&pool_rows(pool, pool.name == frontend.active_pool, palette));
+        text.push_str(&pool_rows(pool, frontend, palette));
     }
     if frontend.pools.is_empty() {
         text.push_str("\nNo pools.\n");
@@ -97,8 +119,26 @@ fn table_length(frontend: &Frontend) -> String {
     }
 }
 
-fn pool_rows(pool: &Pool, active: bool, palette: Palette) -> String {
-    let title = format!("Pool {}{}", printable(&pool.name), if active { " (active)" } else { "" });
+/// What the table makes of the weights, if not what they say, and what would help.
+fn shares(frontend: &Frontend) -> String {
+    let error = format!("up to {:.2}% off the weights", frontend.worst_share_error_percent);
+    let (name, wanted) = (&frontend.name, frontend.new_flows_table_length);
+    match frontend.better_table_length {
+        0 => format!("{error}; no longer table does better"),
+        better if better <= wanted => {
+            format!("{error}; `recreate frontend {name} force` gives it a table of {wanted}")
+        }
+        better => format!("{error}; a table of {better} buckets does better (new-flows-table-length)"),
+    }
+}
+
+fn pool_rows(pool: &Pool, frontend: &Frontend, palette: Palette) -> String {
+    let role = match pool.name.as_str() {
+        name if name == frontend.panic_pool => " (in panic)",
+        name if name == frontend.active_pool => " (active)",
+        _ => "",
+    };
+    let title = format!("Pool {}{role}", printable(&pool.name));
     let heading = palette.paint(Tone::Heading, &title);
     if pool.backends.is_empty() {
         return format!("{heading}\n  No backends.\n");
@@ -108,6 +148,7 @@ fn pool_rows(pool: &Pool, active: bool, palette: Palette) -> String {
         Column::Left("Address"),
         Column::Left("State"),
         Column::Right("Configured"),
+        Column::Right("Set"),
         Column::Right("Effective"),
         Column::Right("Programmed"),
     ];
@@ -117,6 +158,7 @@ fn pool_rows(pool: &Pool, active: bool, palette: Palette) -> String {
             Cell::new(&row.address),
             state::<BackendState>(row.state),
             Cell::number(row.configured_weight),
+            row.operator_weight.map_or_else(|| Cell::or_dash(""), Cell::number),
             Cell::number(row.effective_weight),
             Cell::number(row.programmed_weight),
         ]

@@ -17,6 +17,14 @@ fn answers() -> Vec<Answer> {
         Answer::Backend(samples::web2()),
         Answer::VppInfo(samples::vpp_info()),
         Answer::VppLbState(samples::vpp_lb_state()),
+        Answer::Status(samples::status()),
+        Answer::Overrides(samples::overrides()),
+        Answer::BackendChanged(samples::paused()),
+        Answer::WeightSet(samples::weight_set()),
+        Answer::Cleared(samples::cleared()),
+        Answer::Recreated(samples::recreated()),
+        Answer::Checked(samples::checked()),
+        Answer::Reloaded(samples::reloaded()),
     ]
 }
 

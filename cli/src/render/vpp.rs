@@ -36,7 +36,7 @@ fn put_known(properties: &mut Properties, label: &'static str, value: &str) {
     }
 }
 
-fn state_with_reason(state: &str, reason: &str) -> Cell {
+pub(super) fn state_with_reason(state: &str, reason: &str) -> Cell {
     let tone = match state {
         "connected" => Tone::Good,
         "unknown" => Tone::Warning,

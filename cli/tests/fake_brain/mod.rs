@@ -5,9 +5,13 @@ use std::path::Path;
 
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    Backend, Frontend, GetBackendRequest, GetFrontendRequest, GetVppInfoRequest, GetVpplbStateRequest,
-    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, VppInfo,
-    VpplbState,
+    Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendRequest, ChangeBackendResponse,
+    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfigVerdict,
+    Frontend, GetBackendRequest, GetFrontendRequest, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbStateRequest, InVpp, ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest,
+    ListFrontendsResponse, ListOverridesRequest, ListOverridesResponse, RecreateVipRequest,
+    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, VppInfo, VpplbState,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -78,6 +82,112 @@ impl Maglev for FakeBrain {
             Vpp::Hanging => std::future::pending().await,
         }
     }
+
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<BrainStatus>, Status> {
+        Ok(Response::new(samples::status()))
+    }
+
+    async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Changed {
+        changed(request, BackendState::Paused, BackendOverride::Paused)
+    }
+
+    async fn resume_backend(&self, request: Request<ChangeBackendRequest>) -> Changed {
+        changed(request, BackendState::Unknown, BackendOverride::None)
+    }
+
+    async fn enable_backend(&self, request: Request<ChangeBackendRequest>) -> Changed {
+        changed(request, BackendState::Unknown, BackendOverride::Enabled)
+    }
+
+    async fn disable_backend(&self, request: Request<ChangeBackendRequest>) -> Changed {
+        changed(request, BackendState::Disabled, BackendOverride::Disabled)
+    }
+
+    /// Says what it was asked for; VPP is told with `flush` only.
+    async fn set_frontend_pool_backend_weight(
+        &self,
+        request: Request<SetFrontendPoolBackendWeightRequest>,
+    ) -> Result<Response<SetFrontendPoolBackendWeightResponse>, Status> {
+        let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush } =
+            request.into_inner();
+        let mut answer = SetFrontendPoolBackendWeightResponse { frontend, pool, ..samples::weight_set() };
+        if let (Some(row), Some(outcome)) = (&mut answer.backend, &mut answer.outcome) {
+            (row.backend, row.operator_weight) = (backend, Some(weight));
+            outcome.set_in_vpp(if flush { InVpp::Acknowledged } else { InVpp::Away });
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn list_overrides(
+        &self,
+        _: Request<ListOverridesRequest>,
+    ) -> Result<Response<ListOverridesResponse>, Status> {
+        Ok(Response::new(samples::overrides()))
+    }
+
+    async fn clear_override(
+        &self,
+        request: Request<ClearOverrideRequest>,
+    ) -> Result<Response<ClearOverrideResponse>, Status> {
+        let ClearOverrideRequest { backend, frontend, pool } = request.into_inner();
+        let mut set = samples::overrides().overrides.into_iter();
+        let cleared =
+            set.find(|set| (&set.backend, &set.frontend, &set.pool) == (&backend, &frontend, &pool));
+        let nothing = || Status::not_found(format!("no operator has set anything for backend {backend:?}"));
+        let backend = self.backends.iter().find(|found| found.name == backend).cloned();
+        let cleared = Some(cleared.ok_or_else(nothing)?);
+        Ok(Response::new(ClearOverrideResponse { cleared, backend, ..samples::cleared() }))
+    }
+
+    async fn recreate_vip(
+        &self,
+        request: Request<RecreateVipRequest>,
+    ) -> Result<Response<RecreateVipResponse>, Status> {
+        match (self.vpp, request.into_inner().frontend.as_str()) {
+            (Vpp::Connected, "shop") => Ok(Response::new(samples::recreated())),
+            (_, name) => Err(Status::unavailable(format!("the VIP of frontend {name:?} was not made anew"))),
+        }
+    }
+
+    /// Fine unless VPP is away.
+    async fn check_config(
+        &self,
+        _: Request<CheckConfigRequest>,
+    ) -> Result<Response<CheckConfigResponse>, Status> {
+        let mut checked = samples::checked();
+        if self.vpp == Vpp::Away {
+            checked.set_verdict(ConfigVerdict::NotValid);
+            checked.errors = 1;
+        }
+        Ok(Response::new(checked))
+    }
+
+    /// Taken unless VPP is away.
+    async fn reload_config(
+        &self,
+        _: Request<ReloadConfigRequest>,
+    ) -> Result<Response<ReloadConfigResponse>, Status> {
+        if self.vpp == Vpp::Away {
+            return Err(Status::failed_precondition("maglev.yaml:1:1: error: the file is empty\n  |\n1 | "));
+        }
+        Ok(Response::new(samples::reloaded()))
+    }
+}
+
+type Changed = Result<Response<ChangeBackendResponse>, Status>;
+
+fn changed(
+    request: Request<ChangeBackendRequest>,
+    state: BackendState,
+    operator_state: BackendOverride,
+) -> Changed {
+    let mut change = samples::paused();
+    if let Some(backend) = &mut change.backend {
+        backend.name = request.into_inner().name;
+        backend.set_state(state);
+        backend.set_operator_state(operator_state);
+    }
+    Ok(Response::new(change))
 }
 
 fn router(brain: FakeBrain) -> Router {

@@ -88,6 +88,14 @@ No transitions yet.
     assert_eq!(one(&samples::backends()[4], PRESENT, PLAIN), expected);
 }
 
+#[test]
+fn one_that_an_operator_paused_says_since_when() {
+    let paused = samples::paused().backend.unwrap();
+    let text = one(&paused, PRESENT, PLAIN);
+    let expected = "\nState         paused\nBy operator   paused, 2026-11-21T04:12:03.250Z (0s ago)\nEnabled       yes\n";
+    assert!(text.contains(expected), "{text}");
+}
+
 /// A probe's detail may hold what a backend sent.
 #[test]
 fn hostile_detail_cannot_drive_the_terminal() {

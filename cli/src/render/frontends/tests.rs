@@ -52,14 +52,14 @@ Flush on down  yes
 Table length   1024 buckets; the standing VIP keeps them, a new one would have 4096
 
 Pool primary (active)
-  Backend  Address   State  Configured  Effective  Programmed
-  web1     10.0.0.1  up            100        100           2
-  web2     10.0.0.2  down          100          0           0
-  web3     10.0.0.3  up             50         50           1
+  Backend  Address   State  Configured  Set  Effective  Programmed
+  web1     10.0.0.1  up            100    -        100           2
+  web2     10.0.0.2  down          100    -          0           0
+  web3     10.0.0.3  up            100   50         50           1
 
 Pool fallback
-  Backend  Address   State  Configured  Effective  Programmed
-  sorry    10.0.9.1  up            100          0           0
+  Backend  Address   State  Configured  Set  Effective  Programmed
+  sorry    10.0.9.1  up            100    -          0           0
 ";
     assert_eq!(one(&samples::shop(), PLAIN), expected);
 }
@@ -77,8 +77,8 @@ Flush on down  no
 Table length   1024 buckets
 
 Pool resolvers
-  Backend  Address        State    Configured  Effective  Programmed
-  res1     2001:db8::a:1  unknown         100          0           0
+  Backend  Address        State    Configured  Set  Effective  Programmed
+  res1     2001:db8::a:1  unknown         100    -          0           0
 ";
     assert_eq!(one(&samples::frontends()[0], PLAIN), expected);
 }
@@ -98,8 +98,8 @@ another port of this prefix has another encap\x1b[0m
 
 \x1b[1mPool only (active)\x1b[0m
   \x1b[1mBackend\x1b[0m  \x1b[1mAddress\x1b[0m   \x1b[1mState\x1b[0m  \x1b[1mConfigured\x1b[0m  \
-\x1b[1mEffective\x1b[0m  \x1b[1mProgrammed\x1b[0m
-  old      10.0.0.9  \x1b[32mup\x1b[0m            100        100           1
+\x1b[1mSet\x1b[0m  \x1b[1mEffective\x1b[0m  \x1b[1mProgrammed\x1b[0m
+  old      10.0.0.9  \x1b[32mup\x1b[0m            100    \x1b[2m-\x1b[0m        100           1
 ";
     assert_eq!(one(&samples::frontends()[1], COLORED), expected);
 }
@@ -112,4 +112,40 @@ fn one_without_pools_or_backends_says_so() {
     assert!(one(&shop, PLAIN).ends_with("\n\nPool primary (active)\n  No backends.\n"));
     shop.pools.clear();
     assert!(one(&shop, PLAIN).ends_with("\n\nNo pools.\n"));
+}
+
+#[test]
+fn panic_is_shown_where_the_active_pool_is() {
+    let mut shop = samples::shop();
+    (shop.panic_threshold, shop.panic_pool) = (50, "primary".into());
+    let text = one(&shop, PLAIN);
+    assert!(
+        text.contains("\nActive pool    primary, in panic: up or not, its backends take new flows\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nPanic          below 50% of a pool up\n"), "{text}");
+    assert!(text.contains("\nPool primary (in panic)\n"), "{text}");
+    let line = list(&[shop], PLAIN);
+    assert!(line.contains("  primary (panic)  synced"), "{line}");
+}
+
+#[test]
+fn slow_start_is_shown_if_there_is_one() {
+    let shop = Frontend { slow_start_ms: 90_000, ..samples::shop() };
+    assert!(one(&shop, PLAIN).contains("\nSlow start     1m 30s\n"));
+}
+
+#[test]
+fn shares_that_are_off_come_with_what_helps() {
+    let shares = |better_table_length| {
+        let shop = Frontend { worst_share_error_percent: 1.861, better_table_length, ..samples::shop() };
+        let text = one(&shop, PLAIN);
+        text.lines().find_map(|line| line.strip_prefix("Shares         ")).unwrap().to_owned()
+    };
+    assert_eq!(shares(0), "up to 1.86% off the weights; no longer table does better");
+    let recreate = "up to 1.86% off the weights; `recreate frontend shop force` gives it a table of 4096";
+    assert_eq!(shares(4096), recreate);
+    let configure =
+        "up to 1.86% off the weights; a table of 8192 buckets does better (new-flows-table-length)";
+    assert_eq!(shares(8192), configure);
 }

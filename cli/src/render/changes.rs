@@ -1,0 +1,130 @@
+//! What a change has led to: a line.
+
+use maglev_proto::words::{self, Word};
+use maglev_proto::{
+    Backend, BackendOverride, BackendState, ChangeBackendResponse, ClearOverrideResponse, InVpp, Outcome,
+    Override, RecreateVipResponse, SetFrontendPoolBackendWeightResponse,
+};
+
+use super::Toned;
+use crate::style::{Palette, Tone, printable};
+
+/// A backend that was paused, resumed, enabled or disabled.
+pub(super) fn backend(change: &ChangeBackendResponse, palette: Palette) -> String {
+    let Some(backend) = &change.backend else {
+        return "done; the configuration has lost the backend meanwhile\n".to_owned();
+    };
+    let outcome = change.outcome.clone().unwrap_or_default();
+    let kept = kept(&outcome, backend.operator_state() != BackendOverride::None, palette);
+    format!("backend {}: {}; {kept}\n", printable(&backend.name), state(backend, palette))
+}
+
+fn state(backend: &Backend, palette: Palette) -> String {
+    let word = words::of::<BackendState>(backend.state);
+    let word = palette.paint(backend.state().tone(), word);
+    match backend.state() {
+        BackendState::Unknown => format!("{word} until it is probed"),
+        _ => word.into_owned(),
+    }
+}
+
+/// Where the change is kept. `set`: it differs from what the configuration says.
+fn kept(outcome: &Outcome, set: bool, palette: Palette) -> String {
+    match (outcome.not_kept.as_str(), set) {
+        ("", true) => "kept over restarts".to_owned(),
+        ("", false) => "as configured".to_owned(),
+        (reason, _) => {
+            let words = format!("a restart would undo it: {}", printable(reason));
+            palette.paint(Tone::Bad, &words).into_owned()
+        }
+    }
+}
+
+/// Another weight.
+pub(super) fn weight(change: &SetFrontendPoolBackendWeightResponse, palette: Palette) -> String {
+    let Some(row) = &change.backend else {
+        return "done; the configuration has lost the backend meanwhile\n".to_owned();
+    };
+    let outcome = change.outcome.clone().unwrap_or_default();
+    let member = member(&row.backend, &change.pool, &change.frontend);
+    let weight = match row.operator_weight {
+        Some(weight) => format!("{weight} (configured {})", row.configured_weight),
+        None => row.configured_weight.to_string(),
+    };
+    let (vpp, kept) = (in_vpp(&outcome, palette), kept(&outcome, row.operator_weight.is_some(), palette));
+    format!("{member}: {weight}; {vpp}; {kept}\n")
+}
+
+fn member(backend: &str, pool: &str, frontend: &str) -> String {
+    let [backend, pool, frontend] = [backend, pool, frontend].map(printable);
+    format!("weight of {backend} in pool {pool} of {frontend}")
+}
+
+fn in_vpp(outcome: &Outcome, palette: Palette) -> String {
+    let (words, tone) = match outcome.in_vpp() {
+        InVpp::Acknowledged => ("VPP has it", Tone::Good),
+        InVpp::NotAsked => ("VPP is told", Tone::Plain),
+        InVpp::HeldBack => ("VPP is told when the warm-up releases the frontend", Tone::Warning),
+        InVpp::Away => ("VPP is away, and told when it is back", Tone::Warning),
+        InVpp::Late => ("VPP has not answered yet, and is told until it does", Tone::Warning),
+        InVpp::Refused => ("VPP refused", Tone::Bad),
+        InVpp::Unspecified => ("what VPP has of it is not known", Tone::Warning),
+    };
+    let reason = match outcome.vpp_error.as_str() {
+        "" => String::new(),
+        reason => format!(": {}", printable(reason)),
+    };
+    palette.paint(tone, &format!("{words}{reason}")).into_owned()
+}
+
+/// What an operator set is taken back.
+pub(super) fn cleared(change: &ClearOverrideResponse, palette: Palette) -> String {
+    let outcome = change.outcome.clone().unwrap_or_default();
+    let Some(cleared) = &change.cleared else {
+        return format!("cleared; {}\n", kept(&outcome, false, palette));
+    };
+    if !cleared.configured {
+        let kept = match outcome.not_kept.as_str() {
+            "" => "the configuration does not have it".to_owned(),
+            _ => kept(&outcome, false, palette),
+        };
+        return format!("{} is forgotten; {kept}\n", what(cleared));
+    }
+    let kept = kept(&outcome, false, palette);
+    match (cleared.configured_weight, &change.backend) {
+        (Some(weight), _) => {
+            let member = member(&cleared.backend, &cleared.pool, &cleared.frontend);
+            let was = cleared.operator_weight.unwrap_or_default();
+            format!("{member}: {weight} (was {was}); {}; {kept}\n", in_vpp(&outcome, palette))
+        }
+        (None, Some(backend)) => {
+            let was = cleared.operator_state().word();
+            format!("backend {}: {} (was {was}); {kept}\n", printable(&backend.name), state(backend, palette))
+        }
+        (None, None) => format!("{} is forgotten; {kept}\n", what(cleared)),
+    }
+}
+
+/// What was set, in words.
+pub(super) fn what(set: &Override) -> String {
+    match set.operator_weight {
+        Some(weight) => format!("{} ({weight})", member(&set.backend, &set.pool, &set.frontend)),
+        None => format!("backend {} ({})", printable(&set.backend), set.operator_state().word()),
+    }
+}
+
+/// A VIP that was made anew.
+pub(super) fn recreated(change: &RecreateVipResponse, palette: Palette) -> String {
+    let outcome = change.outcome.clone().unwrap_or_default();
+    let frontend = change.frontend.clone().unwrap_or_default();
+    let name = printable(&frontend.name);
+    if outcome.in_vpp() == InVpp::Acknowledged {
+        let length = frontend.new_flows_table_length;
+        let done = palette.paint(Tone::Good, "made anew");
+        return format!("VIP of {name}: {done} with {length} buckets; VPP has forgotten its pinned flows\n");
+    }
+    format!("VIP of {name}: {}\n", in_vpp(&outcome, palette))
+}
+
+#[cfg(test)]
+mod tests;

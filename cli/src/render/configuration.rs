@@ -1,0 +1,53 @@
+//! `config`.
+
+use maglev_proto::words;
+use maglev_proto::{CheckConfigResponse, ConfigVerdict, ReloadConfigResponse};
+
+use super::overrides;
+use crate::moment::Moment;
+use crate::style::{Palette, Tone, printable, printable_lines};
+
+/// Every finding, then a line that tells what a reload would do.
+pub(super) fn check(check: &CheckConfigResponse, palette: Palette) -> String {
+    let mut text = findings(&check.findings);
+    let warnings = counted(check.warnings, "warning");
+    let verdict = match check.verdict() {
+        ConfigVerdict::Fine => {
+            let fine = palette.paint(Tone::Good, "fine");
+            format!("{fine} ({warnings}); a reload: {}", printable(&check.changes))
+        }
+        _ => {
+            let errors = counted(check.errors, "error");
+            let word = words::of::<ConfigVerdict>(check.verdict).replace('-', " ");
+            let word = palette.paint(Tone::Bad, &word);
+            format!("{word} ({errors}, {warnings}); a reload would be refused")
+        }
+    };
+    text.push_str(&format!("{}: {verdict}\n", printable(&check.file)));
+    text
+}
+
+/// Every warning, what operators have set in vain, then a line that tells what has changed.
+pub(super) fn reload(reload: &ReloadConfigResponse, now: Moment, palette: Palette) -> String {
+    let mut text = findings(&reload.warnings);
+    if !reload.unmatched.is_empty() {
+        let heading = "Set by operators for what the configuration does not have; kept for its return:";
+        text.push_str(&format!("{}\n", palette.paint(Tone::Warning, heading)));
+        text.push_str(&overrides::list(&reload.unmatched, now, palette));
+        text.push('\n');
+    }
+    let done = palette.paint(Tone::Good, "reloaded");
+    text.push_str(&format!("{}: {done}; {}\n", printable(&reload.file), printable(&reload.changes)));
+    text
+}
+
+fn findings(findings: &[String]) -> String {
+    findings.iter().map(|finding| format!("{}\n\n", printable_lines(finding))).collect()
+}
+
+fn counted(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests;

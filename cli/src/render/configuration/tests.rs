@@ -1,0 +1,42 @@
+use super::*;
+use crate::render::tests::PLAIN;
+use crate::samples::{self, NOW};
+
+const WARNING: &str = "\
+/etc/maglev/maglev.yaml:31:5: warning: no frontend uses backend `web4`
+   |
+31 |     web4: { address: 10.0.0.4, healthcheck: http-alive, enabled: false }
+   |     ^^^^
+   = help: it is probed, and gets no traffic: put it in a pool, or remove it
+";
+
+#[test]
+fn check_ends_with_what_a_reload_would_do() {
+    let mut checked = samples::checked();
+    let fine =
+        "/etc/maglev/maglev.yaml: fine (1 warning); a reload: 1 backend added (web4), 1 removed (web0)\n";
+    assert_eq!(check(&checked, PLAIN), format!("{WARNING}\n{fine}"));
+    checked.set_verdict(ConfigVerdict::NotParseable);
+    (checked.errors, checked.warnings) = (2, 0);
+    checked.findings = vec!["a\x1b[2J\n  b".into(), "c".into()];
+    let expected = "a\\u{1b}[2J\n  b\n\nc\n\n\
+                    /etc/maglev/maglev.yaml: not parseable (2 errors, 0 warnings); a reload would be refused\n";
+    assert_eq!(check(&checked, PLAIN), expected);
+}
+
+#[test]
+fn reload_tells_warnings_and_what_operators_have_set_in_vain() {
+    let mut reloaded = samples::reloaded();
+    let rest = "\
+Set by operators for what the configuration does not have; kept for its return:
+Backend  Frontend  Pool       Set  Configured  Since                      Age
+web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h
+
+/etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0)
+";
+    assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), format!("{WARNING}\n{rest}"));
+    reloaded.warnings.clear();
+    reloaded.unmatched.clear();
+    let expected = "/etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0)\n";
+    assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), expected);
+}

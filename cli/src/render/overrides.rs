@@ -1,0 +1,55 @@
+//! `show overrides`.
+
+use maglev_proto::words;
+use maglev_proto::{BackendOverride, Override};
+
+use crate::moment::Moment;
+use crate::style::{Palette, Tone};
+use crate::table::{Cell, Column, Table};
+
+/// A line each.
+pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> String {
+    if overrides.is_empty() {
+        return "Operators have set nothing: all is as configured.\n".to_owned();
+    }
+    let columns = [
+        Column::Left("Backend"),
+        Column::Left("Frontend"),
+        Column::Left("Pool"),
+        Column::Right("Set"),
+        Column::Right("Configured"),
+        Column::Left("Since"),
+        Column::Right("Age"),
+    ];
+    let rows = overrides.iter().map(|set| {
+        let at = Moment(set.since_unix_ms);
+        [
+            Cell::new(&set.backend),
+            Cell::or_dash(&set.frontend),
+            Cell::or_dash(&set.pool),
+            Cell::toned(value(set), Tone::Warning),
+            configured(set),
+            Cell::new(at.iso()),
+            Cell::new(at.age(now)),
+        ]
+    });
+    Table::new(columns).with_rows(rows).render(palette)
+}
+
+fn value(set: &Override) -> String {
+    match set.operator_weight {
+        Some(weight) => format!("weight {weight}"),
+        None => words::of::<BackendOverride>(set.operator_state).to_owned(),
+    }
+}
+
+fn configured(set: &Override) -> Cell {
+    match (set.configured_weight, set.configured_enabled) {
+        (Some(weight), _) => Cell::new(format!("weight {weight}")),
+        (None, Some(enabled)) => Cell::new(if enabled { "enabled" } else { "disabled" }),
+        (None, None) => Cell::toned("missing", Tone::Bad),
+    }
+}
+
+#[cfg(test)]
+mod tests;
