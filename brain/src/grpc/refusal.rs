@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use crate::agent::CallError;
-use crate::config::{Errors, LoadError, Pool};
+use crate::config::{Errors, LoadError, Pool, Severity};
 use crate::controller::{CommandError, Snapshot};
 use crate::overrides::PoolMember;
 use crate::reload::ReloadError;
@@ -92,14 +92,14 @@ pub(super) fn reload(error: &ReloadError) -> Status {
     }
 }
 
-/// All that is wrong, or as much of it as a status can carry.
+/// All that is wrong and doubtful; or as many of the errors as a status can carry.
 fn findings(errors: &Errors) -> String {
     let whole = errors.to_string();
     if length_in_header(&whole) <= LONGEST_HEADER {
         return whole;
     }
     let (mut text, mut length, mut shown) = (String::new(), 0, 0);
-    for diagnostic in &errors.diagnostics {
+    for diagnostic in errors.diagnostics.iter().filter(|found| found.severity == Severity::Error) {
         let next = format!("{diagnostic}\n\n");
         length += length_in_header(&next);
         if length > LONGEST_HEADER {
@@ -108,8 +108,8 @@ fn findings(errors: &Errors) -> String {
         text.push_str(&next);
         shown += 1;
     }
-    let all = errors.diagnostics.len();
-    format!("{text}these are {shown} of {all} findings; `config check` shows all of them")
+    let all = errors.count(Severity::Error);
+    format!("{text}these are {shown} of {all} errors; `config check` shows all of them")
 }
 
 /// Everything but letters and digits may be written as three characters there.

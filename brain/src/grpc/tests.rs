@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod changes;
+mod refusals;
+
+use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_proto::words::Word;
 use maglev_proto::{BackendState, FrontendState, SyncState};
@@ -7,21 +10,19 @@ use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState, Vpp
 use super::*;
 use crate::agent::AgentEvent;
 use crate::config::parse;
+use crate::controller::Now;
 use crate::controller::{Core, Input};
+use crate::overrides::Overrides;
 use crate::probe::{ProbeCode, ProbeOutcome, Report};
 
-fn now(seconds: u64) -> crate::controller::Now {
-    crate::controller::Now { wall: at(seconds), mono: tokio::time::Instant::now() }
-}
-
-fn at(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
+fn at(seconds: u64) -> Now {
+    Now { wall: UNIX_EPOCH + Duration::from_secs(seconds), mono: Instant::now() }
 }
 
 fn core() -> Core {
     let text = "
 maglev:
-  vpp: { lb: { ipv4-src-address: 192.0.2.1 } }
+  vpp: { lb: { ipv4-src-address: 192.0.2.1, startup-min-delay: 0s } }
   healthchecks:
     web: { type: http, rise: 2, fall: 3 }
   backends:
@@ -40,24 +41,24 @@ maglev:
     any: { address: 203.0.113.11, pools: [ { name: only, backends: { b3: {} } } ] }
 ";
     let config = parse("test.yaml", text).unwrap().config;
-    Core::new(Arc::new(config), Default::default(), "/run/maglev/dpagent.sock".into(), now(1000))
+    Core::new(Arc::new(config), Overrides::default(), "/run/maglev/dpagent.sock".into(), at(1000))
 }
 
 fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
     let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
-    let (late, ended) = (Duration::ZERO, tokio::time::Instant::now());
-    core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), now(2000));
+    let (late, ended) = (Duration::ZERO, Instant::now());
+    core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), at(2000));
 }
 
 #[test]
 fn frontend_shows_weights_of_every_pool() {
     let mut core = core();
-    let before = view::frontend(&core.snapshot(tokio::time::Instant::now()), "shop").unwrap();
+    let before = view::frontend(&core.snapshot(Instant::now()), "shop").unwrap();
     assert_eq!(before.sync(), SyncState::HeldBack);
     assert_eq!(before.state(), FrontendState::Up, "the fallback's static backend serves meanwhile");
     probe(&mut core, "b1", ProbeCode::L7Ok, "HTTP 200");
     probe(&mut core, "b2", ProbeCode::L7Sts, "HTTP 503");
-    let shop = view::frontend(&core.snapshot(tokio::time::Instant::now()), "shop").unwrap();
+    let shop = view::frontend(&core.snapshot(Instant::now()), "shop").unwrap();
     assert_eq!((shop.address.as_str(), shop.protocol.as_str(), shop.port), ("203.0.113.10", "tcp", 443));
     assert_eq!((shop.active_pool.as_str(), shop.sync()), ("primary", SyncState::Pending));
     let rows = shop.pools.iter().flat_map(|pool| &pool.backends);
@@ -69,14 +70,14 @@ fn frontend_shows_weights_of_every_pool() {
         .collect();
     let expected = [("b1", "up", (50, 50, 1)), ("b2", "down", (100, 0, 0)), ("b3", "up", (100, 0, 0))];
     assert_eq!(rows, expected);
-    assert_eq!(view::frontend(&core.snapshot(tokio::time::Instant::now()), "nope"), None);
+    assert_eq!(view::frontend(&core.snapshot(Instant::now()), "nope"), None);
 }
 
 #[test]
 fn backend_shows_its_history() {
     let mut core = core();
     probe(&mut core, "b1", ProbeCode::L4Con, "connection refused");
-    let backend = view::backend(&core.snapshot(tokio::time::Instant::now()), "b1").unwrap();
+    let backend = view::backend(&core.snapshot(Instant::now()), "b1").unwrap();
     assert_eq!(backend.state(), BackendState::Down);
     assert_eq!(backend.frontends, ["shop"]);
     let last = backend.last_probe.unwrap();
@@ -85,21 +86,21 @@ fn backend_shows_its_history() {
     assert_eq!((transition.from(), transition.to()), (BackendState::Unknown, BackendState::Down));
     assert_eq!(transition.cause, "L4CON: connection refused");
     assert_eq!(transition.at_unix_ms, 2_000_000);
-    let fixed = view::backend(&core.snapshot(tokio::time::Instant::now()), "b3").unwrap();
+    let fixed = view::backend(&core.snapshot(Instant::now()), "b3").unwrap();
     assert_eq!((fixed.state(), fixed.frontends.len()), (BackendState::Up, 2));
 }
 
 #[test]
 fn vpp_info_tells_who_is_away() {
     let mut core = core();
-    let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
+    let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
     assert_eq!(info.agent.unwrap().reason, "not connected yet");
     core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), now(3000));
     let gone = VppState::Disconnected { reason: "no such file".into(), silent_ms: 0 };
     let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };
-    core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), now(3000));
-    let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
+    core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));
+    let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("disconnected", "no such file"));
     let state = VppState::Connected {
         version: "26.10".into(),
@@ -110,8 +111,8 @@ fn vpp_info_tells_who_is_away() {
         connected_for: 100,
     };
     let vpp = maglev_protocol::VppInfo { generation: 2, state };
-    core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), now(3000));
-    let info = view::vpp_info(&core.snapshot(tokio::time::Instant::now()));
+    core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));
+    let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.pid), ("connected", 7));
     assert_eq!((info.boot_time_unix_ms, info.connected_unix_ms), (2_500_000, 2_900_000));
     assert_eq!(info.agent.unwrap().version, "0.1.0");
@@ -141,23 +142,13 @@ fn lb_state_is_sorted_by_frontend_and_names_what_it_knows() {
         vip(VipKey::port([203, 0, 113, 10].into(), 6, 443), vec![server(1, 1, 341), server(9, 2, 683)]),
         vip(VipKey::all_ports([203, 0, 113, 11].into()), vec![]),
     ];
-    let state = view::lb_state(&core().snapshot(tokio::time::Instant::now()), &LbState { conf, vips });
+    let state = view::vpp::lb_state(&core().snapshot(Instant::now()), &LbState { conf, vips });
     let vips: Vec<_> =
         state.vips.iter().map(|vip| (vip.frontend.as_str(), vip.protocol.as_str(), vip.port)).collect();
     assert_eq!(vips, [("any", "any", 0), ("shop", "tcp", 443), ("", "udp", 53)]);
     let servers: Vec<_> =
         state.vips[1].application_servers.iter().map(|row| (row.backend.as_str(), row.buckets)).collect();
     assert_eq!(servers, [("b1", 341), ("", 683)]);
-}
-
-#[test]
-fn unknown_name_offers_the_nearest() {
-    let names: Vec<Arc<str>> = vec!["shop-v4".into(), "shop-v6".into(), "dns".into()];
-    let status = unknown("frontend", "shop-v5", names.iter());
-    assert_eq!(status.code(), tonic::Code::NotFound);
-    assert!(status.message().contains("\"shop-v4\" or \"shop-v6\""), "{}", status.message());
-    let status = unknown("frontend", "zzz", names.iter());
-    assert_eq!(status.message(), "there is no frontend \"zzz\"; `show frontends` lists them");
 }
 
 #[test]

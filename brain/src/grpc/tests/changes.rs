@@ -1,0 +1,356 @@
+//! Every change against a real controller, which has no agent.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use maglev_proto::{BackendOverride, ConfigVerdict, InVpp, Override, PoolBackend, WarmupPhase};
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
+use tonic::{Code, Extensions};
+
+use super::*;
+use crate::controller::{self, Setup};
+use crate::grpc::caller::Caller;
+use crate::overrides::StateDirectory;
+
+const CONFIG: &str = "
+maglev:
+  vpp: { lb: { ipv4-src-address: 192.0.2.1, startup-min-delay: 0s, startup-max-delay: 0s } }
+  backends:
+    b1: { address: 10.0.0.1 }
+    b2: { address: 10.0.0.2 }
+    b3: { address: 10.0.0.3, enabled: false }
+  frontends:
+    shop:
+      address: 203.0.113.10
+      slow-start: 30s
+      panic-threshold: 50
+      pools:
+        - { name: primary, backends: { b1: {}, b2: { weight: 50 }, b3: {} } }
+";
+
+struct Brain {
+    service: Service,
+    /// With its configuration file and its state directory.
+    directory: TempDir,
+}
+
+impl Brain {
+    fn start(config: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), config, true)
+    }
+
+    fn start_in(directory: TempDir, config: &str, keeps: bool) -> Self {
+        let file = directory.path().join("maglev.yaml");
+        std::fs::write(&file, config).unwrap();
+        let mut state = StateDirectory::open(&directory.path().join("state")).unwrap();
+        let overrides = state.load().unwrap().overrides;
+        let setup = Setup {
+            config: Arc::new(parse("maglev.yaml", config).unwrap().config),
+            overrides,
+            state: keeps.then_some(state),
+            agent_socket: "/nonexistent/agent.sock".into(),
+            instance: 1,
+        };
+        let (controller, running) = controller::start(setup, &Handle::current(), std::future::pending());
+        tokio::spawn(running);
+        let reloader = Reloader::new(file, controller.operator.clone());
+        Self { service: Service::new(&controller, reloader), directory }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("maglev.yaml")
+    }
+
+    async fn set_weight(&self, weight: u32) -> SetFrontendPoolBackendWeightResponse {
+        let request = weight_of("b2", weight);
+        self.service.set_frontend_pool_backend_weight(request).await.unwrap().into_inner()
+    }
+
+    async fn overrides(&self) -> Vec<Override> {
+        self.service
+            .list_overrides(Request::new(ListOverridesRequest {}))
+            .await
+            .unwrap()
+            .into_inner()
+            .overrides
+    }
+
+    async fn row(&self, backend: &str) -> PoolBackend {
+        let request = Request::new(GetFrontendRequest { name: "shop".into() });
+        let frontend = self.service.get_frontend(request).await.unwrap().into_inner();
+        let mut rows = frontend.pools.into_iter().flat_map(|pool| pool.backends);
+        rows.find(|row| row.backend == backend).unwrap()
+    }
+}
+
+fn backend(name: &str) -> Request<ChangeBackendRequest> {
+    Request::new(ChangeBackendRequest { name: name.into() })
+}
+
+fn weight_of(backend: &str, weight: u32) -> Request<SetFrontendPoolBackendWeightRequest> {
+    Request::new(SetFrontendPoolBackendWeightRequest {
+        frontend: "shop".into(),
+        pool: "primary".into(),
+        backend: backend.into(),
+        weight,
+        flush: false,
+    })
+}
+
+fn clear(backend: &str, frontend: &str, pool: &str) -> Request<ClearOverrideRequest> {
+    let [backend, frontend, pool] = [backend, frontend, pool].map(String::from);
+    Request::new(ClearOverrideRequest { backend, frontend, pool })
+}
+
+fn of<T>(answer: Answer<T>) -> T {
+    answer.unwrap().into_inner()
+}
+
+fn refusal_of<T: std::fmt::Debug>(answer: Answer<T>) -> (Code, String) {
+    let status = answer.unwrap_err();
+    (status.code(), status.message().to_owned())
+}
+
+fn state_of(change: &ChangeBackendResponse) -> (BackendState, BackendOverride) {
+    let backend = change.backend.as_ref().unwrap();
+    (backend.state(), backend.operator_state())
+}
+
+#[tokio::test]
+async fn paused_backend_is_resumed() {
+    let brain = Brain::start(CONFIG);
+    let change = of(brain.service.pause_backend(backend("b1")).await);
+    assert_eq!(state_of(&change), (BackendState::Paused, BackendOverride::Paused));
+    assert!(change.backend.unwrap().operator_since_unix_ms > 1_700_000_000_000);
+    let outcome = change.outcome.unwrap();
+    assert_eq!((outcome.in_vpp(), outcome.not_kept.as_str()), (InVpp::NotAsked, ""));
+    assert_eq!(brain.row("b1").await.effective_weight, 0);
+    let (code, message) = refusal_of(brain.service.enable_backend(backend("b1")).await);
+    assert_eq!(code, Code::FailedPrecondition);
+    assert!(message.ends_with("a paused backend cannot be enabled: resume it instead"), "{message}");
+    let change = of(brain.service.resume_backend(backend("b1")).await);
+    assert_eq!(
+        state_of(&change),
+        (BackendState::Up, BackendOverride::None),
+        "a static backend is up at once"
+    );
+    assert!(brain.overrides().await.is_empty());
+}
+
+#[tokio::test]
+async fn disabled_backend_is_enabled() {
+    let brain = Brain::start(CONFIG);
+    let change = of(brain.service.disable_backend(backend("b1")).await);
+    assert_eq!(state_of(&change), (BackendState::Disabled, BackendOverride::Disabled));
+    let change = of(brain.service.enable_backend(backend("b1")).await);
+    assert_eq!(state_of(&change), (BackendState::Up, BackendOverride::None));
+    let change = of(brain.service.enable_backend(backend("b3")).await);
+    assert_eq!(
+        state_of(&change),
+        (BackendState::Up, BackendOverride::Enabled),
+        "though it is configured otherwise"
+    );
+    let change = of(brain.service.disable_backend(backend("b3")).await);
+    assert_eq!(state_of(&change), (BackendState::Disabled, BackendOverride::None), "as configured");
+    let message = "there is no backend \"b12\"; did you mean \"b1\"?";
+    assert_eq!(
+        refusal_of(brain.service.disable_backend(backend("b12")).await),
+        (Code::NotFound, message.into())
+    );
+}
+
+#[tokio::test]
+async fn weight_is_in_force_beside_the_configured_one() {
+    let brain = Brain::start(CONFIG);
+    let change = brain.set_weight(10).await;
+    assert_eq!((change.frontend.as_str(), change.pool.as_str()), ("shop", "primary"));
+    let row = change.backend.unwrap();
+    assert_eq!((row.configured_weight, row.operator_weight, row.effective_weight), (50, Some(10), 10));
+    assert_eq!(change.outcome.unwrap().in_vpp(), InVpp::Away);
+    assert!(row.operator_since_unix_ms > 1_700_000_000_000);
+    assert_eq!(brain.row("b2").await, row);
+    assert_eq!(brain.row("b1").await.operator_weight, None);
+    let row = brain.set_weight(50).await.backend.unwrap();
+    assert_eq!((row.configured_weight, row.operator_weight, row.operator_since_unix_ms), (50, None, 0));
+    for weight in [101, 256, u32::MAX] {
+        let answer = brain.service.set_frontend_pool_backend_weight(weight_of("b2", weight)).await;
+        let message = format!("weight {weight}: must be 0 to 100");
+        assert_eq!(refusal_of(answer), (Code::InvalidArgument, message));
+    }
+    let (code, message) = refusal_of(brain.service.set_frontend_pool_backend_weight(weight_of("", 1)).await);
+    assert_eq!((code, message.as_str()), (Code::InvalidArgument, "the name of the backend is missing"));
+}
+
+#[tokio::test]
+async fn overrides_are_listed_and_taken_back() {
+    let brain = Brain::start(CONFIG);
+    brain.set_weight(10).await;
+    of(brain.service.pause_backend(backend("b1")).await);
+    let [paused, weight] = brain.overrides().await.try_into().unwrap();
+    assert_eq!((paused.backend.as_str(), paused.operator_state()), ("b1", BackendOverride::Paused));
+    assert_eq!(
+        (paused.configured, paused.configured_enabled, paused.operator_weight),
+        (true, Some(true), None)
+    );
+    assert_eq!(
+        (weight.backend.as_str(), weight.frontend.as_str(), weight.pool.as_str()),
+        ("b2", "shop", "primary")
+    );
+    assert_eq!((weight.operator_weight, weight.configured_weight), (Some(10), Some(50)));
+
+    let answer = of(brain.service.clear_override(clear("b1", "", "")).await);
+    assert_eq!(answer.cleared.as_ref(), Some(&paused));
+    assert_eq!(answer.backend.unwrap().state(), BackendState::Up);
+    let answer = of(brain.service.clear_override(clear("b2", "shop", "primary")).await);
+    assert_eq!((answer.cleared, answer.outcome.unwrap().in_vpp()), (Some(weight), InVpp::Away));
+    assert!(brain.overrides().await.is_empty());
+    let (code, message) = refusal_of(brain.service.clear_override(clear("b1", "", "")).await);
+    assert_eq!(code, Code::NotFound);
+    assert!(message.ends_with("`show overrides` lists what they have set"), "{message}");
+    let (code, _) = refusal_of(brain.service.clear_override(clear("b1", "shop", "")).await);
+    assert_eq!(code, Code::InvalidArgument, "half a member");
+}
+
+/// Each process has a runtime of its own, whose end is that of all its tasks.
+#[test]
+fn overrides_survive_a_restart_unless_they_say_otherwise() {
+    let process = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = process().block_on(async {
+        let brain = Brain::start(CONFIG);
+        of(brain.service.pause_backend(backend("b1")).await);
+        brain.directory
+    });
+    process().block_on(async {
+        let again = Brain::start_in(directory, CONFIG, false);
+        let [paused] = again.overrides().await.try_into().unwrap();
+        assert_eq!(paused.operator_state(), BackendOverride::Paused);
+        let change = of(again.service.resume_backend(backend("b1")).await);
+        assert_eq!(change.outcome.unwrap().not_kept, "there is no state directory");
+    });
+}
+
+#[tokio::test]
+async fn vip_is_not_recreated_without_vpp() {
+    let brain = Brain::start(CONFIG);
+    let request = |frontend: &str| Request::new(RecreateVipRequest { frontend: frontend.into() });
+    let (code, message) = refusal_of(brain.service.recreate_vip(request("shop")).await);
+    assert_eq!(code, Code::Unavailable);
+    assert!(message.contains("try again when VPP is connected"), "{message}");
+    let message = "there is no frontend \"shp\"; did you mean \"shop\"?";
+    assert_eq!(
+        refusal_of(brain.service.recreate_vip(request("shp")).await),
+        (Code::NotFound, message.into())
+    );
+}
+
+#[tokio::test]
+async fn configuration_is_checked_and_reloaded() {
+    let brain = Brain::start(CONFIG);
+    let check = async || of(brain.service.check_config(Request::new(CheckConfigRequest {})).await);
+    let reload = async || brain.service.reload_config(Request::new(ReloadConfigRequest {})).await;
+    let checked = check().await;
+    assert_eq!((checked.verdict(), checked.changes.as_str()), (ConfigVerdict::Fine, "nothing changed"));
+    assert_eq!(checked.file, brain.file().display().to_string());
+
+    std::fs::write(
+        brain.file(),
+        CONFIG.replace("weight: 50", "weight: 500").replace("slow-start", "slowstart"),
+    )
+    .unwrap();
+    let checked = check().await;
+    assert_eq!((checked.verdict(), checked.errors), (ConfigVerdict::NotParseable, 2));
+    assert_eq!(checked.findings.len(), usize::try_from(checked.errors + checked.warnings).unwrap());
+    assert!(checked.findings.iter().any(|found| found.contains("slowstart")), "{:?}", checked.findings);
+    let (code, message) = refusal_of(reload().await);
+    assert_eq!(code, Code::FailedPrecondition);
+    assert!(message.contains("slowstart") && message.contains("\n2 errors"), "{message}");
+    assert_eq!(brain.row("b2").await.configured_weight, 50, "the one in force stays");
+
+    of(brain.service.pause_backend(backend("b1")).await);
+    std::fs::write(brain.file(), CONFIG.replace("b1:", "b9:").replace("weight: 50", "weight: 20")).unwrap();
+    let changes = "1 backend added (b9), 1 removed (b1); 1 frontend changed (shop: pools)";
+    let checked = check().await;
+    assert_eq!((checked.verdict(), checked.changes.as_str()), (ConfigVerdict::Fine, changes));
+    assert_eq!(brain.row("b2").await.configured_weight, 50, "a check changes nothing");
+    let reloaded = of(reload().await);
+    assert_eq!(reloaded.changes, changes);
+    let [unmatched] = reloaded.unmatched.try_into().unwrap();
+    assert_eq!(
+        (unmatched.backend.as_str(), unmatched.configured, unmatched.configured_enabled),
+        ("b1", false, None)
+    );
+    assert_eq!(brain.row("b2").await.configured_weight, 20);
+    let answer = of(brain.service.clear_override(clear("b1", "", "")).await);
+    assert_eq!((answer.cleared, answer.backend), (Some(unmatched), None));
+
+    std::fs::remove_file(brain.file()).unwrap();
+    let checked = check().await;
+    assert_eq!((checked.verdict(), checked.errors), (ConfigVerdict::NotParseable, 1));
+    let (code, message) = refusal_of(reload().await);
+    assert_eq!(code, Code::FailedPrecondition);
+    assert!(message.contains("cannot read the configuration"), "{message}");
+}
+
+#[tokio::test]
+async fn configuration_for_another_namespace_is_not_valid() {
+    let brain = Brain::start(CONFIG);
+    let text = CONFIG.replace("maglev:", "maglev:\n  healthchecker: { netns: no-such-namespace }");
+    std::fs::write(brain.file(), text).unwrap();
+    let checked = of(brain.service.check_config(Request::new(CheckConfigRequest {})).await);
+    assert_eq!(
+        (checked.verdict(), checked.errors, checked.changes.as_str()),
+        (ConfigVerdict::NotValid, 1, "")
+    );
+    let (code, message) = refusal_of(brain.service.reload_config(Request::new(ReloadConfigRequest {})).await);
+    assert_eq!((code, checked.findings.last()), (Code::FailedPrecondition, Some(&message)));
+}
+
+#[tokio::test]
+async fn status_counts_everything() {
+    let brain = Brain::start(CONFIG);
+    of(brain.service.pause_backend(backend("b1")).await);
+    let status = of(brain.service.get_status(Request::new(GetStatusRequest {})).await);
+    assert_eq!((status.warmup(), status.next_phase_in_ms), (WarmupPhase::Over, 0));
+    assert_eq!((status.frontends, status.frontends_up, status.frontends_held_back), (1, 1, 0));
+    assert_eq!((status.backends, status.backends_up), (3, 1));
+    assert_eq!((status.overrides, status.overrides_unmatched), (1, 0));
+    assert_eq!((status.vpp_state.as_str(), status.agent.unwrap().connected), ("unknown", false));
+    assert_eq!(status.config_file, brain.file().display().to_string());
+}
+
+#[tokio::test]
+async fn warm_up_is_told_with_the_time_that_is_left() {
+    let delays = "startup-min-delay: 1h, startup-max-delay: 2h";
+    let brain = Brain::start(&CONFIG.replace("startup-min-delay: 0s, startup-max-delay: 0s", delays));
+    let status = of(brain.service.get_status(Request::new(GetStatusRequest {})).await);
+    assert_eq!((status.warmup(), status.frontends_held_back), (WarmupPhase::Waiting, 1));
+    assert!((1..=3_600_000).contains(&status.next_phase_in_ms), "{}", status.next_phase_in_ms);
+    assert_eq!(brain.set_weight(10).await.outcome.unwrap().in_vpp(), InVpp::HeldBack);
+    let request = Request::new(RecreateVipRequest { frontend: "shop".into() });
+    assert_eq!(refusal_of(brain.service.recreate_vip(request).await).0, Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn frontend_shows_its_options() {
+    let brain = Brain::start(CONFIG);
+    let request = || Request::new(GetFrontendRequest { name: "shop".into() });
+    let shop = of(brain.service.get_frontend(request()).await);
+    assert_eq!((shop.slow_start_ms, shop.panic_threshold, shop.panic_pool.as_str()), (30_000, 50, ""));
+    assert_eq!((shop.worst_share_error_percent, shop.better_table_length), (0.0, 0));
+}
+
+#[tokio::test]
+async fn caller_is_who_the_connection_says() {
+    assert_eq!(Caller::of(&Extensions::new()).to_string(), "unknown");
+    let mut connection = Extensions::new();
+    let remote_addr: SocketAddr = "[::1]:4711".parse().unwrap();
+    connection.insert(TcpConnectInfo { local_addr: None, remote_addr: Some(remote_addr) });
+    assert_eq!(Caller::of(&connection).to_string(), "[::1]:4711");
+    let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
+    let mut connection = Extensions::new();
+    connection.insert(UdsConnectInfo { peer_addr: None, peer_cred: ours.peer_cred().ok() });
+    let (uid, pid) = (nix::unistd::getuid(), nix::unistd::getpid());
+    assert_eq!(Caller::of(&connection).to_string(), format!("uid {uid}, pid {pid}"));
+}
