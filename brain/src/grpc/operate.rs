@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
+    ClearOverrideResponse, Frontend, InVpp, Outcome, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse,
 };
 use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
@@ -26,7 +27,7 @@ impl Service {
         let name = refusal::name("backend", request.into_inner().name)?;
         let done = self.carry_out(who, Command::Backend { backend: name.clone(), wish }).await?;
         let backend = view::backend(&self.snapshot(), &name);
-        Ok(Response::new(ChangeBackendResponse { backend, outcome: Some(view::overrides::outcome(done)) }))
+        Ok(Response::new(ChangeBackendResponse { backend, outcome: outcome(done, None) }))
     }
 
     pub(super) async fn set_weight(
@@ -43,11 +44,11 @@ impl Service {
         let command = Command::SetWeight { member: member.clone(), weight, flush };
         let done = self.carry_out(who, command).await?;
         let frontend = view::frontend(&self.snapshot(), &member.frontend);
+        let outcome = outcome(done, frontend.as_ref());
         let mut pools = frontend.into_iter().flat_map(|frontend| frontend.pools);
         let pool = pools.find(|pool| pool.name == member.pool);
         let backend =
             pool.and_then(|pool| pool.backends.into_iter().find(|row| row.backend == member.backend));
-        let outcome = Some(view::overrides::outcome(done));
         let PoolMember { frontend, pool, .. } = member;
         Ok(Response::new(SetFrontendPoolBackendWeightResponse { backend, outcome, frontend, pool }))
     }
@@ -67,7 +68,7 @@ impl Service {
                 .find(|set| matches!(set, Override::Backend { name, .. } if *name == backend));
             (set, Command::Backend { backend: name, wish: BackendWish::Clear })
         } else {
-            let member = member(frontend, pool, backend.clone())?;
+            let member = member(frontend.clone(), pool, backend.clone())?;
             let set = before
                 .overrides
                 .iter()
@@ -79,7 +80,7 @@ impl Service {
         Ok(Response::new(ClearOverrideResponse {
             cleared: set.map(|set| view::overrides::entry(&now.config, &set)),
             backend: view::backend(&now, &backend),
-            outcome: Some(view::overrides::outcome(done)),
+            outcome: outcome(done, view::frontend(&now, &frontend).as_ref()),
         }))
     }
 
@@ -88,7 +89,8 @@ impl Service {
         let name = refusal::name("frontend", request.into_inner().frontend)?;
         let done = self.carry_out(who, Command::Recreate { frontend: name.clone() }).await?;
         let frontend = view::frontend(&self.snapshot(), &name);
-        Ok(Response::new(RecreateVipResponse { frontend, outcome: Some(view::overrides::outcome(done)) }))
+        let outcome = outcome(done, frontend.as_ref());
+        Ok(Response::new(RecreateVipResponse { frontend, outcome }))
     }
 
     pub(super) async fn check(&self) -> Answer<CheckConfigResponse> {
@@ -119,13 +121,22 @@ impl Service {
     async fn carry_out(&self, who: Caller, command: Command) -> Result<Done, Status> {
         let what = in_words(&command);
         // Before it, since a client that hangs up ends this, but not what it asked for.
-        info!(%who, what, "an operator's command");
+        info!(%who, %what, "an operator's command");
         let refused = |error: CommandError| {
-            info!(%who, what, %error, "an operator's command was refused");
+            info!(%who, %what, %error, "an operator's command was refused");
             refusal::command(&self.snapshot(), &error)
         };
         self.operator.command(command).await.map_err(refused)
     }
+}
+
+/// How far a change has come. What VPP did not answer in time may have failed in another way, which says why.
+fn outcome(done: Done, frontend: Option<&Frontend>) -> Option<Outcome> {
+    let mut outcome = view::overrides::outcome(done);
+    if let (InVpp::Late, Some(frontend)) = (outcome.in_vpp(), frontend) {
+        outcome.vpp_error.clone_from(&frontend.sync_error);
+    }
+    Some(outcome)
 }
 
 fn member(frontend: String, pool: String, backend: String) -> Result<PoolMember, Status> {

@@ -81,7 +81,8 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
         properties.put("Slow start", Cell::new(time.to_string()));
     }
     if frontend.panic_threshold != 0 {
-        properties.put("Panic", Cell::new(format!("below {}% of a pool up", frontend.panic_threshold)));
+        properties
+            .put("Panic", Cell::new(format!("when less than {}% of a pool is up", frontend.panic_threshold)));
     }
     properties.put("Table length", Cell::new(table_length(frontend)));
     if frontend.worst_share_error_percent > 0.0 {

@@ -123,7 +123,7 @@ fn panic_is_shown_where_the_active_pool_is() {
         text.contains("\nActive pool    primary, in panic: up or not, its backends take new flows\n"),
         "{text}"
     );
-    assert!(text.contains("\nPanic          below 50% of a pool up\n"), "{text}");
+    assert!(text.contains("\nPanic          when less than 50% of a pool is up\n"), "{text}");
     assert!(text.contains("\nPool primary (in panic)\n"), "{text}");
     let line = list(&[shop], PLAIN);
     assert!(line.contains("  primary (panic)  synced"), "{line}");
