@@ -105,7 +105,7 @@ impl Maglev for Service {
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<BrainStatus> {
         let (snapshot, file) = (self.snapshot(), self.reloader.path());
-        Ok(Response::new(view::status::status(&snapshot, file, Instant::now())))
+        Ok(Response::new(view::status::status(&snapshot, file, Instant::now().into_std())))
     }
 
     async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {

@@ -9,8 +9,9 @@ use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maglev_brain::controller::{self, Snapshot};
+use maglev_brain::controller::{self, Setup, Snapshot};
 use maglev_brain::health::State;
+use maglev_brain::overrides::Overrides;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -39,15 +40,20 @@ pub(crate) fn measure(bench: &mut Bench, backends: u32) {
     let (started, running) = std::sync::mpsc::channel();
     let path = bench.directory().join("inside.conf");
     std::fs::write(&path, brain_config(bench.servers.port, backends)).unwrap();
-    let agent = bench.directory().join("no-agent.sock");
-    let config = Arc::new(maglev_brain::config::load(&path).unwrap().config);
+    let setup = Setup {
+        config: Arc::new(maglev_brain::config::load(&path).unwrap().config),
+        overrides: Overrides::default(),
+        state: None,
+        agent_socket: bench.directory().join("no-agent.sock"),
+        instance: 1,
+    };
     let (core, handle) = (bench.cores.measured, services.handle().clone());
     let checks = std::thread::spawn(move || {
         Cores::stay_on(core);
         let runtime = controller::runtime().unwrap();
         runtime.block_on(async {
             let shutdown = async { drop(stopped.await) };
-            let (controller, until_shutdown) = controller::start(config, agent, 1, &handle, shutdown);
+            let (controller, until_shutdown) = controller::start(setup, &handle, shutdown);
             started.send(controller.snapshots).unwrap();
             until_shutdown.await;
         });

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
 use maglev_brain::config;
-use maglev_brain::controller::{Core, Input};
+use maglev_brain::controller::{Core, Input, Now};
+use maglev_brain::overrides::Overrides;
 use maglev_brain::probe::{Intervals, Probe, ProbeCode, ProbeOutcome, Prober};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
@@ -46,15 +47,16 @@ async fn row(backends: u32) {
     let text = brain_config(80, backends);
     let config = config::parse("schedule.yaml", &text).unwrap().config;
     let intervals = Intervals::of(config.healthchecks.values().next().unwrap());
-    let mut core = Core::new(config.into(), "nobody.sock".into(), SystemTime::UNIX_EPOCH);
+    let now = || Now { wall: SystemTime::UNIX_EPOCH, mono: Instant::now() };
+    let mut core = Core::new(config.into(), Overrides::default(), "nobody.sock".into(), now());
     let (reports, mut inbox) = mpsc::channel(1024);
     let count = backends as usize;
     let probers: Vec<Prober> = core
         .checked_backends()
         .enumerate()
-        .map(|(rank, (name, .., pace))| {
+        .map(|(rank, (name, checked))| {
             let first = intervals.first_delay(intervals.normal, rank, count, 0.5);
-            Prober::start(Arc::clone(name), Instantly, intervals, pace, first, reports.clone())
+            Prober::start(Arc::clone(name), Instantly, intervals, checked.pace, first, reports.clone())
         })
         .collect();
     let mut snapshot = core.snapshot(Instant::now());
@@ -68,7 +70,7 @@ async fn row(backends: u32) {
             biased;
             _ = tick.tick() => snapshot = core.snapshot(Instant::now()),
             report = inbox.recv() => {
-                core.handle(Input::Probe(report.unwrap()), SystemTime::UNIX_EPOCH);
+                core.handle(Input::Probe(report.unwrap()), now());
                 checks += 1;
                 if checks == backends {
                     before = Some(CpuTime::of(std::process::id()));

@@ -96,7 +96,7 @@ fn vpp_info_tells_who_is_away() {
     let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
     assert_eq!(info.agent.unwrap().reason, "not connected yet");
-    core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), now(3000));
+    core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), at(3000));
     let gone = VppState::Disconnected { reason: "no such file".into(), silent_ms: 0 };
     let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };
     core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));

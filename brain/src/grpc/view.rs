@@ -15,7 +15,7 @@ use crate::config::Service;
 use crate::controller::{Snapshot, SyncStatus};
 use crate::health::State;
 use crate::overrides::{Dated, PoolMember};
-use crate::weights::{self, Percent};
+use crate::weights;
 
 pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     let (configured, view) = (snapshot.config.frontends.get(name)?, snapshot.frontends.get(name)?);
@@ -56,11 +56,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         let pool = index.and_then(|index| configured.pools.get(index));
         pool.map_or_else(String::new, |pool| pool.name.clone())
     };
-    let worst_error = view.scale.worst_error();
-    let doubts = match worst_error {
-        Percent::ZERO => None,
-        _ => weights::doubts(&view.frontend, view.table_length),
-    };
+    let doubts = view.table.doubts;
     Some(Frontend {
         name: name.to_owned(),
         description: configured.description.clone(),
@@ -79,7 +75,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         slow_start_ms: configured.slow_start.map_or(0, status::milliseconds),
         panic_threshold: configured.panic_threshold.map_or(0, u32::from),
         panic_pool: pool_name(view.weights.panic),
-        worst_share_error_percent: worst_error.into(),
+        worst_share_error_percent: view.table.scale.worst_error().into(),
         better_table_length: doubts.and_then(|doubts| doubts.longer).map_or(0, |longer| longer.table_length),
     })
 }

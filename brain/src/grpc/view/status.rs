@@ -1,10 +1,9 @@
 //! The brain itself, on one page.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maglev_proto::{BrainStatus, WarmupPhase};
-use tokio::time::Instant;
 
 use super::vpp;
 use crate::controller::{FrontendView, Snapshot, SyncStatus};
