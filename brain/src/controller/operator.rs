@@ -73,23 +73,30 @@ impl Operator {
 
 /// Operators who wait for VPP. There are no more of them than have sent a command within [`VPP_ANSWERS`].
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Vec<(VipKey, u64, oneshot::Sender<Result<(), String>>)>);
+pub(super) struct Waiting(Vec<Waiter>);
+
+#[derive(Debug)]
+struct Waiter {
+    vip: VipKey,
+    demand: u64,
+    end: oneshot::Sender<Result<(), String>>,
+}
 
 impl Waiting {
     /// Somebody waits for the end of a demand.
-    pub(super) fn add(&mut self, (vip, number): (VipKey, u64)) -> oneshot::Receiver<Result<(), String>> {
-        self.0.retain(|(.., sender)| !sender.is_closed());
-        let (sender, receiver) = oneshot::channel();
-        self.0.push((vip, number, sender));
+    pub(super) fn add(&mut self, (vip, demand): (VipKey, u64)) -> oneshot::Receiver<Result<(), String>> {
+        self.0.retain(|waiter| !waiter.end.is_closed());
+        let (end, receiver) = oneshot::channel();
+        self.0.push(Waiter { vip, demand, end });
         receiver
     }
 
     /// Tells all who waited for this demand, or for one before it on the same VIP.
     pub(super) fn tell(&mut self, ended: &Ended) {
-        let is_over = |vip: &VipKey, number: u64| *vip == ended.vip && number <= ended.number;
-        for (.., sender) in self.0.extract_if(.., |(vip, number, _)| is_over(vip, *number)) {
+        let is_over = |waiter: &mut Waiter| waiter.vip == ended.vip && waiter.demand <= ended.number;
+        for waiter in self.0.extract_if(.., is_over) {
             // An error means that the one who waited has gone.
-            drop(sender.send(ended.result.clone()));
+            drop(waiter.end.send(ended.result.clone()));
         }
     }
 }

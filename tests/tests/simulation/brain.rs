@@ -587,7 +587,7 @@ impl Brain {
                     let Some(backend) = snapshot.config.backends.get(name).filter(|_| never_known) else {
                         continue;
                     };
-                    let whole = view.scale.programmed(*weight);
+                    let whole = view.table.scale.programmed(*weight);
                     let most = scope.never_known.entry((view.spec.key, backend.address)).or_default();
                     *most = whole.max(*most);
                 }

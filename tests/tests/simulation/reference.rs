@@ -224,7 +224,7 @@ impl Brain {
             if checked.is_none_or(|(frontend, length)| {
                 !Arc::ptr_eq(frontend, &view.frontend) || *length != view.table_length
             }) {
-                if *view.scale != Scale::new(&frontend, view.table_length) {
+                if view.table.scale != Scale::new(&frontend, view.table_length) {
                     return Err(format!(
                         "frontend {name} has another scale than its table of {:?}",
                         view.table_length
@@ -237,8 +237,8 @@ impl Brain {
                 continue;
             }
             let weights =
-                effective(&frontend, &view.scale, |backend| self.core.standing_of(name, backend, now));
-            let right = vip_spec(config, &frontend, &weights);
+                effective(&frontend, &view.table.scale, |backend| self.core.standing_of(name, backend, now));
+            let right = vip_spec(config, &frontend, table_length(&frontend), &weights);
             if *view.spec != right {
                 return Err(format!(
                     "rule 4: frontend {name} is decided to be\n{:?}, and shall be\n{right:?}",

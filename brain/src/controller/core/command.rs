@@ -160,7 +160,7 @@ impl Core {
             }
             Command::SetWeight { member, weight, flush } => self.set_weight(member, weight, flush, now),
             Command::ClearWeight { member } => {
-                if self.overrides.weights.get(&member).is_none() {
+                if !self.overrides.weights.contains_key(&member) {
                     return Err(CommandError::NothingSet(format!(
                         "the weight of backend {:?} in pool {:?} of frontend {:?}",
                         member.backend, member.pool, member.frontend

@@ -62,6 +62,9 @@ maglev:
     Arc::new(parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")).config)
 }
 
+/// A VIP that VPP has: its table's length, and the weights of servers by the last byte of their addresses.
+type FoundVip<'a> = (VipKey, u32, &'a [(u8, u8)]);
+
 /// A core and its clock.
 struct Bench {
     core: Core,
@@ -129,7 +132,7 @@ impl Bench {
     }
 
     /// VPP is connected to, and has these weights in the tables of these lengths.
-    fn vpp(&mut self, vips: &[(VipKey, u32, &[(u8, u8)])]) -> Effects {
+    fn vpp(&mut self, vips: &[FoundVip<'_>]) -> Effects {
         self.views += 1;
         let server = |&(last, weight): &(u8, u8)| (IpAddr::from([10, 0, 0, last]), weight);
         let vips = vips.iter().map(|(key, length, servers)| ProgrammedVip {
