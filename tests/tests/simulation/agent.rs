@@ -408,7 +408,10 @@ impl World {
                 Request::Write(writes) => {
                     let from = op.answers.len();
                     for write in writes.iter().skip(from).take(left + 1) {
-                        let answer = self.vpp.write(scope.as_deref(), write, self.now);
+                        let answer = match self.rng.f64() < self.weather.refusals {
+                            true => self.vpp.balk(write, self.rng.bool()),
+                            false => self.vpp.write(scope.as_deref(), write, self.now),
+                        };
                         if self.trace {
                             self.lines.push(format!(
                                 "{:>12?} VPP {}: {} -> {answer:?}",

@@ -54,6 +54,8 @@ pub(crate) struct Conn {
     pub(crate) full_syncs: u64,
     agent: u64,
     syncs: Syncs,
+    /// What the client knows to be wanted.
+    wanted: Arc<Wanted>,
     seen: u64,
     noticed: bool,
     due: Option<Duration>,
@@ -184,6 +186,7 @@ impl World {
             full_syncs: 0,
             agent,
             syncs,
+            wanted: Arc::clone(&brain.published),
             seen,
             noticed: false,
             due: None,
@@ -250,6 +253,12 @@ impl World {
             let Some(brain) = &mut self.brain else { return };
             let Some(conn) = &mut brain.conn else { return };
             let Some(sent) = conn.syncs.next(now) else { break };
+            let decided = conn.wanted.view == Some(sent.view) && sent.view == conn.syncs.view();
+            if !decided && sent.call != Call::Programmed {
+                let view = conn.wanted.view;
+                return self
+                    .fail(format!("rule 1: after look {:?}, with what was decided on {view:?}", sent.view));
+            }
             let scope = Rc::new(brain.scope(&sent.call));
             self.last_call += 1;
             let id = self.last_call;
@@ -398,6 +407,7 @@ impl World {
         let wanted = Arc::clone(&brain.published);
         let Some(conn) = brain.conn.as_mut().filter(|found| found.id == conn) else { return };
         conn.noticed = false;
+        conn.wanted = Arc::clone(&wanted);
         conn.syncs.want(wanted, now);
         self.pump();
     }
@@ -410,7 +420,9 @@ impl World {
         if brain.tick != next {
             brain.tick = next;
             if let Some(next) = next {
-                self.at(next, Event::Tick { brain: id });
+                // The controller may be busy with something else.
+                let late = if self.rng.u8(..8) == 0 { self.latency() } else { Duration::ZERO };
+                self.at(next + late, Event::Tick { brain: id });
             }
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Weather {
     pub(crate) slow: f64,
     /// Parts of all probes that cannot be made.
     pub(crate) failing_probers: f64,
+    /// Parts of all writes that VPP refuses for no reason.
+    pub(crate) refusals: f64,
     /// Longest time between two incidents.
     pause_ms: u64,
     /// Relative frequencies.
@@ -45,6 +47,7 @@ impl Weather {
             lost_answers: some(rng, 0.05),
             slow: some(rng, 0.05),
             failing_probers: some(rng, 0.1),
+            refusals: some(rng, 0.05),
             pause_ms: rng.u64(50..1500),
             flaps,
             commands,
@@ -59,7 +62,7 @@ impl Weather {
 
     /// No faults at all.
     pub(crate) fn calm(&mut self) {
-        (self.lost_answers, self.slow, self.failing_probers) = (0.0, 0.0, 0.0);
+        (self.lost_answers, self.slow, self.failing_probers, self.refusals) = (0.0, 0.0, 0.0, 0.0);
     }
 }
 

@@ -64,7 +64,7 @@ impl Draft {
         let warm = rng.u8(..4) > 0;
         let min_ms = if warm { rng.u64(..3000) } else { 0 };
         let mut draft = Self {
-            sync_ms: rng.u64(2000..8000),
+            sync_ms: rng.u64(1000..5000),
             min_ms,
             max_ms: if warm { min_ms + rng.u64(..5000) } else { 0 },
             flow_timeout: 40,
@@ -95,7 +95,7 @@ impl Draft {
                 *self = Self { min_ms, max_ms, ..Self::new(rng) };
             }
             1 => {
-                self.sync_ms = rng.u64(2000..8000);
+                self.sync_ms = rng.u64(1000..5000);
                 self.flow_timeout = rng.u8(30..50);
                 self.sticky_buckets = 1 << rng.u32(9..12);
             }
@@ -130,7 +130,7 @@ impl Draft {
 
     /// Gives the warm-up the time to get to know every backend.
     pub(crate) fn warm_up_patiently(&mut self) {
-        self.max_ms = 10_000;
+        self.max_ms = 3_000;
     }
 
     /// The text of the file.

@@ -29,6 +29,8 @@ pub(crate) struct Judged<'a> {
     /// Somebody else has changed the VIP at some time.
     pub(crate) handmade: bool,
     pub(crate) accepted: bool,
+    /// VPP has refused something of this VIP for no reason since the agent last read, and what follows from it.
+    pub(crate) balks: bool,
     /// Another VIP of its prefix cannot stand beside it.
     pub(crate) hindered: bool,
 }
@@ -65,7 +67,8 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
     }
     if !judged.accepted {
         // Beside a VIP that is to change too, it waits for the next full sync. Its servers are sent all the same.
-        let expected = before.is_none() && (judged.hindered || !matches!(write.step, Step::AddVip { .. }));
+        let expected = judged.balks
+            || before.is_none() && (judged.hindered || !matches!(write.step, Step::AddVip { .. }));
         return if expected { Ok(()) } else { broken("VPP refused, though nobody else has written") };
     }
     let wanted = |server: &IpAddr| spec.servers.get(server).map(|server| server.weight);

@@ -39,6 +39,8 @@ pub(crate) struct Vpp {
     pub(crate) tainted: BTreeSet<VipKey>,
     /// VIPs that somebody else has ever written to in its life.
     pub(crate) handmade: BTreeSet<VipKey>,
+    /// VIPs of which it has refused something for no reason since the agent last read.
+    pub(crate) balked: BTreeSet<VipKey>,
     /// Messages that changed something or were meant to.
     pub(crate) writes: u64,
     pub(crate) settings: u64,
@@ -65,6 +67,7 @@ impl Vpp {
             backlog: VecDeque::new(),
             tainted: BTreeSet::new(),
             handmade: BTreeSet::new(),
+            balked: BTreeSet::new(),
             writes: 0,
             settings: 0,
             violation: None,
@@ -79,6 +82,7 @@ impl Vpp {
         self.backlog.clear();
         self.tainted.clear();
         self.handmade.clear();
+        self.balked.clear();
     }
 
     /// Works off what closed connections left.
@@ -101,6 +105,7 @@ impl Vpp {
             tainted: self.tainted.contains(&write.vip),
             handmade: self.handmade.contains(&write.vip),
             accepted: result.is_ok(),
+            balks: self.balked.contains(&write.vip),
             hindered: result.is_err() && self.is_hindered(write),
         };
         if let Err(violation) = judge::judge(scope, &judged) {
@@ -122,6 +127,12 @@ impl Vpp {
         others
             .into_iter()
             .any(|(key, vip)| encap(vip) != wanted || key.is_all_ports() != write.vip.is_all_ports())
+    }
+
+    /// Refuses a request of the agent for no reason.
+    pub(crate) fn balk(&mut self, write: &Write, about_state: bool) -> Answer {
+        self.balked.insert(write.vip);
+        Answer::Refused { code: -1, meaning: "no reason".to_owned(), about_state }
     }
 
     /// Somebody else's request.
@@ -188,6 +199,7 @@ impl Vpp {
     /// The first of the two dumps. From here on the agent knows what others have done.
     pub(crate) fn dump_vips(&mut self) -> Vec<VipRow> {
         self.tainted.clear();
+        self.balked.clear();
         let used = self.lb.vips().map(|(_, vip)| vip).filter(|vip| vip.used);
         let row = |vip: &Vip| VipRow { key: key(vip), encap: encap(vip), table_length: vip.table_length() };
         used.map(row).collect()
