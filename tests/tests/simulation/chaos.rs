@@ -60,6 +60,11 @@ impl Weather {
         }
     }
 
+    /// Nothing that only a full sync can find or try again.
+    pub(crate) fn leave_no_drift(&mut self) {
+        (self.strangers, self.refusals) = (0, 0.0);
+    }
+
     /// No faults at all.
     pub(crate) fn calm(&mut self) {
         (self.lost_answers, self.slow, self.failing_probers, self.refusals) = (0.0, 0.0, 0.0, 0.0);

@@ -20,6 +20,8 @@ const VIPS: [(&str, &str, usize); 4] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     sync_ms: u64,
+    /// Whether full syncs are so rare that nothing can count on one.
+    rare_syncs: bool,
     min_ms: u64,
     max_ms: u64,
     flow_timeout: u8,
@@ -65,6 +67,7 @@ impl Draft {
         let min_ms = if warm { rng.u64(..3000) } else { 0 };
         let mut draft = Self {
             sync_ms: rng.u64(1000..5000),
+            rare_syncs: false,
             min_ms,
             max_ms: if warm { min_ms + rng.u64(..5000) } else { 0 },
             flow_timeout: 40,
@@ -91,8 +94,8 @@ impl Draft {
         self.fault = None;
         match rng.u8(..16) {
             0 => {
-                let (min_ms, max_ms) = (self.min_ms, self.max_ms);
-                *self = Self { min_ms, max_ms, ..Self::new(rng) };
+                let Self { min_ms, max_ms, rare_syncs, .. } = *self;
+                *self = Self { min_ms, max_ms, rare_syncs, ..Self::new(rng) };
             }
             1 => {
                 self.sync_ms = rng.u64(1000..5000);
@@ -128,6 +131,11 @@ impl Draft {
         }
     }
 
+    /// Has full syncs made once an hour.
+    pub(crate) fn sync_rarely(&mut self) {
+        self.rare_syncs = true;
+    }
+
     /// Gives the warm-up the time to get to know every backend.
     pub(crate) fn warm_up_patiently(&mut self) {
         self.max_ms = 3_000;
@@ -137,10 +145,11 @@ impl Draft {
     pub(crate) fn text(&self) -> String {
         let mut text = "maglev:\n".to_owned();
         text.push_str(self.fault.unwrap_or_default());
+        let sync_ms = if self.rare_syncs { 3_600_000 } else { self.sync_ms };
         let lb = format!(
             "ipv4-src-address: 192.0.2.1, ipv6-src-address: \"2001:db8::1\", sync-interval: {}ms, \
              startup-min-delay: {}ms, startup-max-delay: {}ms, flow-timeout: {}s, sticky-buckets-per-core: {}",
-            self.sync_ms, self.min_ms, self.max_ms, self.flow_timeout, self.sticky_buckets
+            sync_ms, self.min_ms, self.max_ms, self.flow_timeout, self.sticky_buckets
         );
         line(&mut text, format_args!("  vpp: {{ lb: {{ {lb} }} }}\n  healthchecks:\n"));
         for (index, check) in self.checks.iter().enumerate() {

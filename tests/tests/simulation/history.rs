@@ -110,6 +110,9 @@ fn rest(world: &mut World) -> Result<(), String> {
             return Err(format!("at {:?}: no rest after {PATIENCE:?}: {why}", world.now));
         }
     }
+    if world.rare_syncs {
+        return world.check_rest();
+    }
     let (writes, settings, syncs) = (world.vpp.writes, world.vpp.settings, world.full_syncs());
     let table = world.vpp.all();
     while world.full_syncs() == syncs || world.unrest().is_some() {
@@ -143,7 +146,7 @@ fn another_brain(world: &mut World) -> Result<(), String> {
 /// Rule 4: the same configuration, operators and health give the same tables to a VPP that has never had others.
 fn another_history(world: &World, seed: u64) -> Result<(), String> {
     let mut other = World::new(!seed, false);
-    other.stormy = false;
+    (other.stormy, other.rare_syncs) = (false, world.rare_syncs);
     other.weather.calm();
     (other.draft, other.file, other.sick) =
         (world.draft.clone(), Arc::clone(&world.file), world.sick.clone());

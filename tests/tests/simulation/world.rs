@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) base: Now,
     pub(crate) steps: u64,
     pub(crate) weather: Weather,
+    /// Whether no periodic sync comes to heal what was forgotten.
+    pub(crate) rare_syncs: bool,
     /// Whether faults happen, operators work and backends flap.
     pub(crate) stormy: bool,
     pub(crate) vpp: Vpp,
@@ -98,9 +100,16 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, trace: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let draft = Draft::new(&mut rng);
+        let mut draft = Draft::new(&mut rng);
+        let rare_syncs = rng.u8(..8) == 0;
+        if rare_syncs {
+            draft.sync_rarely();
+        }
         let file = parsed(&draft).expect("the first configuration is valid");
-        let weather = Weather::new(&mut rng);
+        let mut weather = Weather::new(&mut rng);
+        if rare_syncs {
+            weather.leave_no_drift();
+        }
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let mut world = Self {
             rng,
@@ -109,6 +118,7 @@ impl World {
             base: Now { wall, mono: Instant::now() + Duration::from_secs(3600) },
             steps: 0,
             weather,
+            rare_syncs,
             stormy: true,
             vpp: Vpp::new(),
             agent: Agent::new(1),
