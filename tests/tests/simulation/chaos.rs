@@ -65,9 +65,9 @@ impl Weather {
         (self.strangers, self.refusals) = (0, 0.0);
     }
 
-    /// No faults at all.
+    /// No faults, but for answers that are lost while there still are changes.
     pub(crate) fn calm(&mut self) {
-        (self.lost_answers, self.slow, self.failing_probers, self.refusals) = (0.0, 0.0, 0.0, 0.0);
+        (self.slow, self.failing_probers, self.refusals) = (0.0, 0.0, 0.0);
     }
 }
 

@@ -85,6 +85,7 @@ fn live(world: &mut World, seed: u64) -> Result<(), String> {
     while world.now < calm {
         world.step()?;
     }
+    world.weather.lost_answers = 0.0;
     rest(world)?;
     if !world.same_file() {
         world.reload_file();
@@ -148,6 +149,7 @@ fn another_history(world: &World, seed: u64) -> Result<(), String> {
     let mut other = World::new(!seed, false);
     (other.stormy, other.rare_syncs) = (false, world.rare_syncs);
     other.weather.calm();
+    other.weather.lost_answers = 0.0;
     (other.draft, other.file, other.sick) =
         (world.draft.clone(), Arc::clone(&world.file), world.sick.clone());
     (other.disk, other.operators_on_disk) = (world.disk.clone(), world.operators_on_disk.clone());
