@@ -159,10 +159,16 @@ impl Syncs {
         let before = std::mem::replace(&mut self.wanted, wanted);
         let next = &self.wanted;
         let mut gone = before.keep.iter().any(|key| !next.keep.contains(key) && !next.vips.contains_key(key));
+        // VPP has one encapsulation for all VIPs of an address: one VIP alone cannot change it.
+        let mut together = false;
         for change in before.vips.diff(&next.vips) {
             match change {
-                DiffItem::Add(key, _) | DiffItem::Update { new: (key, _), .. } => {
+                DiffItem::Add(key, _) => {
                     self.stale.insert(*key);
+                }
+                DiffItem::Update { old: (_, old), new: (key, new) } => {
+                    self.stale.insert(*key);
+                    together |= old.encap != new.encap;
                 }
                 DiffItem::Remove(key, _) => {
                     self.stale.remove(key);
@@ -176,8 +182,8 @@ impl Syncs {
             }
         }
         self.demanded = next.demands.values().map(|demanded| demanded.number).fold(self.demanded, u64::max);
-        // Only a full sync removes VIPs.
-        if gone || self.conf.is_some_and(|conf| conf != next.conf) {
+        // Only a full sync removes VIPs, or changes several together.
+        if gone || together || self.conf.is_some_and(|conf| conf != next.conf) {
             self.full_sync_at(now);
         }
     }
