@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maglev_protocol::{LbState, Programmed, SyncReport, VipSpec, VppInfo};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -85,16 +86,17 @@ impl AgentReader {
 }
 
 /// Starts the client's task. Events go to `events`, whose queue is bounded by its owner; when it is full, the
-/// task waits, and with it the next sync. What `asks` asks for is carried out beside the syncs.
+/// task waits, and with it the next sync. What `asks` asks for is carried out beside the syncs, on `services`.
 pub fn start(
     socket: PathBuf,
     instance: u64,
     wanted: watch::Receiver<Arc<Wanted>>,
     events: mpsc::Sender<AgentEvent>,
     asks: mpsc::Receiver<EchoAsk>,
+    services: &Handle,
 ) -> (AgentReader, tokio::task::JoinHandle<()>) {
     let (reads, questions) = mpsc::channel(READS);
-    let echoes = AbortOnDropHandle::new(tokio::spawn(echoes::run(socket.clone(), instance, asks)));
+    let echoes = AbortOnDropHandle::new(services.spawn(echoes::run(socket.clone(), instance, asks)));
     let task = tokio::spawn(async move {
         run(socket, instance, wanted, events, questions).await;
         drop(echoes);

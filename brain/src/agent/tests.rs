@@ -238,7 +238,7 @@ impl Bench {
         let (wanted, wishes) = watch::channel(first);
         let (sender, events) = mpsc::channel(64);
         let (echoes, asks) = echo_queue();
-        let (reader, _task) = start(socket, 42, wishes, sender, asks);
+        let (reader, _task) = start(socket, 42, wishes, sender, asks, &tokio::runtime::Handle::current());
         let syncs_held = hold_syncs;
         Self { directory, agent, server, vpp, wanted, events, reader, syncs_held, echoing, echoes, _task }
     }

@@ -35,7 +35,8 @@ pub enum Event {
 }
 
 impl Event {
-    fn log(&self) {
+    /// Writes it to the log.
+    pub fn log(&self) {
         match self {
             Self::Backend { backend, transition } => info!(
                 %backend, from = %transition.from, to = %transition.to, cause = %transition.cause,
@@ -56,7 +57,6 @@ impl Event {
 
 impl Effects {
     pub(super) fn tell(&mut self, event: Event) {
-        event.log();
         self.events.push(event);
     }
 }
