@@ -285,8 +285,9 @@ impl Syncs {
             }
             (Call::Vip { spec, demanded }, Answer::Sync(result)) => {
                 self.sent.remove(&spec.key);
-                if result.is_err() {
-                    // What became of a call without an answer is not known.
+                // What became of a call without an answer is not known; and what VPP refuses of one VIP may be possible
+                // together with the others.
+                if result.as_ref().map_or(true, |report| report.errors().next().is_some()) {
                     self.full_sync_at(retry);
                 }
                 Some(self.synced(vec![spec], demanded.map(|demanded| demanded.number), result))

@@ -108,7 +108,9 @@ async fn main() {
         sleep(BETWEEN.mul_f64(1.0 + random.f64())).await;
     }
     let expected = before + arguments.changes * vips;
-    wait::until("VPP to follow", || async { Ok((took(&stack).len() >= expected).then_some(())) }).await.unwrap();
+    wait::until("VPP to follow", || async { Ok((took(&stack).len() >= expected).then_some(())) })
+        .await
+        .unwrap();
     let mut times = took(&stack).split_off(before);
     times.sort_unstable();
     let at = |percent: usize| times.get((times.len() - 1) * percent / 100).copied().unwrap_or_default();

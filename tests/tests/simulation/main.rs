@@ -13,6 +13,7 @@ mod generate;
 mod history;
 mod judge;
 mod operators;
+mod probers;
 mod reference;
 mod vpp;
 mod wire;
@@ -32,7 +33,7 @@ const COUNT: &str = "MAGLEV_SIMULATION_SEEDS";
 /// Names the first of them.
 const FIRST: &str = "MAGLEV_SIMULATION_FIRST";
 /// Histories that every run of the tests goes through.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -1,5 +1,5 @@
 use imbl::{OrdMap, OrdSet};
-use maglev_protocol::{Demands, Encap, LbConf, ServerSpec};
+use maglev_protocol::{Demands, Encap, LbConf, ServerSpec, StepError, VipReport};
 
 use super::*;
 
@@ -288,6 +288,34 @@ fn failed_sync_is_followed_by_a_full_one() {
     let all = bench.next().unwrap();
     bench.answer(all, Answer::Sync(Err(CallError::Busy)));
     assert_eq!(bench.syncs.due(), Some(bench.now + Duration::from_millis(1500)));
+}
+
+#[test]
+fn tunnels_change_in_a_full_sync() {
+    let mut bench = Bench::synced(&[spec(1, 1), spec(2, 1)]);
+    let other = Arc::new(VipSpec { encap: Encap::Gre6, ..VipSpec::clone(&spec(1, 1)) });
+    bench.want_spec(&other);
+    let calls = bench.answer_all();
+    assert_eq!(calls[1], Call::All { specs: vec![other, spec(2, 1)], keep: vec![] });
+}
+
+#[test]
+fn what_vpp_refuses_of_one_vip_is_tried_with_all_of_them_once() {
+    let refused = |last| {
+        let error = StepError { step: "add".into(), code: Some(-73), meaning: "another encap".into() };
+        let vip = VipReport { key: key(last), changes: vec![], table_length: None, errors: vec![error] };
+        Answer::Sync(Ok(SyncReport { vips: vec![vip], ..SyncReport::default() }))
+    };
+    let mut bench = Bench::synced(&[spec(1, 1)]);
+    bench.want_spec(&spec(1, 2));
+    let sent = bench.next().unwrap();
+    bench.answer(sent, refused(1));
+    bench.now = bench.syncs.due().unwrap();
+    let conf = bench.next().unwrap();
+    bench.answer_well(conf);
+    let all = bench.next().unwrap();
+    bench.answer(all, refused(1));
+    assert_eq!(bench.syncs.due(), Some(bench.now + Duration::from_secs(30)), "and then at the usual times");
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! The brain's probers: which probe starts when, and what it finds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maglev_brain::controller::Input;
+use maglev_brain::probe::{Intervals, Pace, ProbeCode, ProbeOutcome, Report, schedule};
+
+use crate::vpp::Life;
+use crate::world::{Event, World};
+
+#[derive(Debug)]
+pub(crate) struct Prober {
+    id: u64,
+    intervals: Intervals,
+    timeout: Duration,
+    pace: Pace,
+    first: Duration,
+    last_start: Option<Duration>,
+    /// Another one for each thing that it waits for.
+    token: u64,
+    probing: bool,
+}
+
+impl World {
+    pub(crate) fn renew(&mut self, names: &[Arc<str>], spread: Duration) {
+        for (rank, name) in names.iter().enumerate() {
+            let Some(brain) = &mut self.brain else { return };
+            brain.probers.remove(name);
+            let Some(checked) = brain.core.checked(name) else { continue };
+            let Some(check) = brain.core.config().healthchecks.get(checked.check) else { continue };
+            let intervals = Intervals::of(check);
+            let delay = intervals.first_delay(spread, rank, names.len(), self.rng.f64());
+            brain.last_prober += 1;
+            let prober = Prober {
+                id: brain.last_prober,
+                intervals,
+                timeout: check.timeout,
+                pace: checked.pace,
+                first: self.now + delay,
+                last_start: None,
+                token: 0,
+                probing: false,
+            };
+            brain.probers.insert(Arc::clone(name), prober);
+            self.schedule_probe(name);
+        }
+    }
+
+    pub(crate) fn set_pace(&mut self, name: &Arc<str>, pace: Pace) {
+        let Some(prober) = self.brain.as_mut().and_then(|brain| brain.probers.get_mut(name)) else { return };
+        if prober.pace == pace {
+            return;
+        }
+        prober.pace = pace;
+        if pace == Pace::Stopped {
+            prober.probing = false;
+        }
+        if !prober.probing {
+            self.schedule_probe(name);
+        }
+    }
+
+    fn schedule_probe(&mut self, name: &Arc<str>) {
+        let (now, random) = (self.instant(self.now).mono, self.rng.f64());
+        let Some(brain) = &mut self.brain else { return };
+        let id = brain.id;
+        let Some(prober) = brain.probers.get_mut(name) else { return };
+        prober.token += 1;
+        let (prober_id, token) = (prober.id, prober.token);
+        let Some(interval) = prober.intervals.at(prober.pace) else { return };
+        let due = match prober.last_start {
+            Some(last) => {
+                let last = self.base.mono + last;
+                schedule::next_start(last, now, interval, random)
+            }
+            None => self.base.mono + prober.first,
+        };
+        let due = self.since_start(due).max(self.now);
+        self.at(due, Event::ProbeStarts { brain: id, backend: Arc::clone(name), prober: prober_id, token });
+    }
+
+    fn prober(&mut self, id: u64, backend: &Arc<str>, prober: u64, token: u64) -> Option<&mut Prober> {
+        let brain = self.brain.as_mut().filter(|brain| brain.id == id)?;
+        brain.probers.get_mut(backend).filter(|found| found.id == prober && found.token == token)
+    }
+
+    pub(crate) fn probe_starts(&mut self, id: u64, backend: Arc<str>, prober: u64, token: u64) {
+        let now = self.now;
+        let Some(found) = self.prober(id, &backend, prober, token) else { return };
+        found.last_start = Some(now);
+        found.probing = true;
+        found.token += 1;
+        let (token, timeout) = (found.token, found.timeout);
+        let target =
+            self.brain.as_ref().and_then(|brain| brain.core.checked(&backend)).map(|checked| checked.target);
+        let passes = target.is_some_and(|target| !self.sick.contains(&target));
+        let took = if passes || self.rng.bool() {
+            Duration::from_micros(self.rng.u64(200..20_000))
+        } else {
+            timeout
+        };
+        let event = Event::ProbeEnds { brain: id, backend, prober, token, started: now, passes };
+        self.at(now + took.min(timeout), event);
+    }
+
+    pub(crate) fn probe_ends(
+        &mut self,
+        id: u64,
+        backend: Arc<str>,
+        prober: u64,
+        token: u64,
+        started: Duration,
+        passes: bool,
+    ) {
+        let now = self.now;
+        let reachable = self.vpp.life == Life::Running && self.vpp.running_since <= started;
+        let Some(found) = self.prober(id, &backend, prober, token) else { return };
+        let deadline = started + found.timeout;
+        // Nobody answers through a VPP that is away.
+        if !reachable && now < deadline {
+            let event = Event::ProbeEnds { brain: id, backend, prober, token, started, passes };
+            return self.at(deadline, event);
+        }
+        found.probing = false;
+        let code = match () {
+            () if self.rng.f64() < self.weather.failing_probers => ProbeCode::SockErr,
+            () if !reachable => ProbeCode::L4Tout,
+            () if passes => ProbeCode::L4Ok,
+            () => ProbeCode::L4Con,
+        };
+        let outcome = ProbeOutcome { code, detail: String::new(), duration: now - started };
+        let report = Report {
+            backend: Arc::clone(&backend),
+            outcome,
+            late: Duration::ZERO,
+            ended: self.instant(now).mono,
+        };
+        self.schedule_probe(&backend);
+        let at = now + Duration::from_micros(self.rng.u64(1..200));
+        let at = if self.rng.u8(..50) == 0 { at + Duration::from_millis(self.rng.u64(..300)) } else { at };
+        self.at(at, Event::Reported { brain: id, report: Box::new(report) });
+    }
+
+    pub(crate) fn reported(&mut self, id: u64, report: Report) {
+        let now = self.instant(self.now);
+        let Some(brain) = self.brain.as_mut().filter(|brain| brain.id == id) else { return };
+        let effects = brain.core.handle(Input::Probe(report), now);
+        self.follow(effects);
+    }
+}
