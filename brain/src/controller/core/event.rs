@@ -19,6 +19,26 @@ pub enum Event {
         /// From, to, when and why.
         transition: Transition,
     },
+    /// Another pool of a frontend takes new flows.
+    ActivePool {
+        /// Name of the frontend.
+        frontend: Arc<str>,
+        /// The pool before, if there was one.
+        from: Option<String>,
+        /// The pool now, if there is one.
+        to: Option<String>,
+        /// Whether VPP is not told yet.
+        held_back: bool,
+    },
+    /// Too few backends of a pool are up, so that all of them take new flows; or that is over.
+    Panic {
+        /// Name of the frontend.
+        frontend: Arc<str>,
+        /// Name of the pool.
+        pool: String,
+        /// Whether it began.
+        begins: bool,
+    },
     /// A frontend changed.
     Frontend {
         /// Its name.
@@ -42,6 +62,18 @@ impl Event {
                 %backend, from = %transition.from, to = %transition.to, cause = %transition.cause,
                 "backend changed"
             ),
+            Self::ActivePool { frontend, from, to, held_back } => {
+                let [from, to] = [from, to].map(|pool| pool.as_deref().unwrap_or("none"));
+                if *held_back {
+                    debug!(%frontend, from, to, "active pool would change, but the frontend is held back");
+                } else {
+                    info!(%frontend, from, to, "active pool changed");
+                }
+            }
+            Self::Panic { frontend, pool, begins: true } => {
+                warn!(%frontend, pool, "panic: too few backends are up, so all of the pool get traffic");
+            }
+            Self::Panic { frontend, pool, begins: false } => info!(%frontend, pool, "panic is over"),
             Self::Frontend { frontend, from, to, held_back, .. } => {
                 let (from, to) = (from.word(), to.word());
                 match to {

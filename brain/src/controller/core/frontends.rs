@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tracing::{debug, info, warn};
-
 use super::{Core, Effects, Event, Now};
 use crate::config::Frontend;
 use crate::controller::snapshot::{FrontendView, SyncStatus, Table};
@@ -82,8 +80,7 @@ impl Core {
             None => drop(self.steps.remove(name)),
         }
         if let Some(before) = before {
-            log_failover(name, &frontend, &before.weights, &weights, !released);
-            log_panic(name, &frontend, before.weights.panic, weights.panic);
+            tell_of_pools(name, &frontend, (&before.weights, &weights), !released, effects);
             let (from, to) = (before.weights.state, weights.state);
             if from != to {
                 let (frontend, at) = (Arc::clone(name), now.wall);
@@ -138,38 +135,26 @@ impl Core {
     }
 }
 
-fn log_panic(name: &str, frontend: &Frontend, before: Option<usize>, after: Option<usize>) {
-    let pool = |index: Option<usize>| index.and_then(|index| frontend.pools.get(index));
-    match (pool(before), pool(after)) {
-        (None, Some(pool)) => {
-            let (pool, threshold) = (&pool.name, frontend.panic_threshold);
-            warn!(
-                frontend = name,
-                pool, threshold, "panic: too few backends are up, so all of the pool get traffic"
-            );
-        }
-        (Some(pool), None) => info!(frontend = name, pool = pool.name, "panic is over"),
-        _ => {}
-    }
-}
-
-fn log_failover(
-    name: &str,
+fn tell_of_pools(
+    name: &Arc<str>,
     frontend: &Frontend,
-    before: &EffectiveWeights,
-    after: &EffectiveWeights,
+    (before, after): (&EffectiveWeights, &EffectiveWeights),
     held_back: bool,
+    effects: &mut Effects,
 ) {
-    let pool_name = |weights: &EffectiveWeights| {
-        let pool = weights.active_pool.and_then(|index| frontend.pools.get(index));
-        pool.map_or("none", |pool| pool.name.as_str())
+    let pool = |index: Option<usize>| {
+        let pool = index.and_then(|index| frontend.pools.get(index));
+        pool.map(|pool| pool.name.clone())
     };
     if before.active_pool != after.active_pool {
-        let (from, to) = (pool_name(before), pool_name(after));
-        if held_back {
-            debug!(frontend = name, from, to, "active pool would change, but the frontend is held back");
-        } else {
-            info!(frontend = name, from, to, "active pool changed");
+        let (from, to) = (pool(before.active_pool), pool(after.active_pool));
+        effects.tell(Event::ActivePool { frontend: Arc::clone(name), from, to, held_back });
+    }
+    if before.panic != after.panic {
+        for (index, begins) in [(before.panic, false), (after.panic, true)] {
+            if let Some(pool) = pool(index) {
+                effects.tell(Event::Panic { frontend: Arc::clone(name), pool, begins });
+            }
         }
     }
 }

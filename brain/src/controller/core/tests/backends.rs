@@ -71,6 +71,8 @@ fn probe_that_could_not_be_made_changes_nothing() {
 fn changes_of_backends_and_frontends_are_events_in_order() {
     let told = |effects: Effects| {
         let words = effects.events.iter().map(|event| match event {
+            Event::ActivePool { frontend, from, to, .. } => format!("{frontend} pool {from:?} {to:?}"),
+            Event::Panic { frontend, begins, .. } => format!("{frontend} panic {begins}"),
             Event::Backend { backend, transition } => {
                 format!("{backend} {} {}", transition.from, transition.to)
             }
@@ -82,11 +84,20 @@ fn changes_of_backends_and_frontends_are_events_in_order() {
     };
     let mut bench = Bench::connected();
     assert_eq!(bench.core.frontends["one"].weights.state, FrontendState::Unknown);
-    assert_eq!(told(bench.probe("a", true)), ["a unknown up", "one unknown up", "two unknown up"]);
+    let first = r#"one pool None Some("primary")"#;
+    let only = r#"two pool None Some("only")"#;
+    assert_eq!(
+        told(bench.probe("a", true)),
+        ["a unknown up", first, "one unknown up", only, "two unknown up"]
+    );
     assert!(told(bench.probe("a", false)).is_empty());
-    assert_eq!(told(bench.probe("a", false)), ["a up down", "one up down", "two up down"]);
-    assert_eq!(told(bench.probe("c", true)), ["c unknown up", "one down up"]);
-    assert_eq!(told(bench.wish("c", BackendWish::Pause).unwrap()), ["c up paused", "one up down"]);
+    let none = r#"one pool Some("primary") None"#;
+    let none_only = r#"two pool Some("only") None"#;
+    assert_eq!(told(bench.probe("a", false)), ["a up down", none, "one up down", none_only, "two up down"]);
+    let fallback = r#"one pool None Some("fallback")"#;
+    assert_eq!(told(bench.probe("c", true)), ["c unknown up", fallback, "one down up"]);
+    let none = r#"one pool Some("fallback") None"#;
+    assert_eq!(told(bench.wish("c", BackendWish::Pause).unwrap()), ["c up paused", none, "one up down"]);
 }
 
 #[test]
@@ -173,4 +184,29 @@ fn backend_that_comes_back_starts_slowly_and_one_that_was_there_does_not() {
     bench.seconds(5);
     assert_eq!(bench.weights("slow"), [full, full]);
     assert_eq!(bench.core.next_tick(), None);
+}
+
+#[test]
+fn panic_begins_below_the_threshold_and_ends_above_it() {
+    let frontends = "
+    scarce:
+      address: 203.0.113.1
+      panic-threshold: 60
+      pools: [ { name: only, backends: { a: {}, b: {} } } ]
+";
+    let mut bench = Bench::with(configuration(AT_ONCE, BACKENDS, frontends), Overrides::default());
+    bench.vpp(&[]);
+    bench.probe("a", true);
+    bench.probe("b", true);
+    bench.probe("a", false);
+    let panic = |effects: &Effects| {
+        effects.events.iter().find_map(|event| match event {
+            Event::Panic { begins, .. } => Some(*begins),
+            _ => None,
+        })
+    };
+    assert_eq!(panic(&bench.probe("a", false)), Some(true), "half of them is less than 60 %");
+    assert_eq!(bench.weights("scarce"), [1, 1], "better a bad answer than none");
+    assert_eq!(panic(&bench.probe("a", true)), Some(false));
+    assert_eq!(bench.weights("scarce"), [1, 1]);
 }
