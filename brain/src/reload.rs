@@ -120,3 +120,6 @@ impl Reloader {
         Ok(Reloaded { changes: done.changes.unwrap_or_default(), warnings })
     }
 }
+
+#[cfg(test)]
+mod tests;
