@@ -161,14 +161,15 @@ impl Syncs {
         let mut gone = before.keep.iter().any(|key| !next.keep.contains(key) && !next.vips.contains_key(key));
         // VPP has one encapsulation for all VIPs of an address: one VIP alone cannot change it.
         let mut together = false;
-        for change in before.vips.diff(&next.vips) {
+        for change in before.decided.diff(&next.decided) {
             match change {
                 DiffItem::Add(key, _) => {
                     self.stale.insert(*key);
                 }
-                DiffItem::Update { old: (_, old), new: (key, new) } => {
+                DiffItem::Update { new: (key, _), .. } => {
                     self.stale.insert(*key);
-                    together |= old.encap != new.encap;
+                    let encap = |wanted: &Wanted| wanted.vips.get(key).map(|spec| spec.encap);
+                    together |= encap(&before) != encap(next);
                 }
                 DiffItem::Remove(key, _) => {
                     self.stale.remove(key);

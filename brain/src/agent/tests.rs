@@ -182,6 +182,10 @@ pub(super) fn spec(last: u8, weight: u8) -> Arc<VipSpec> {
     })
 }
 
+fn weight_of(spec: &VipSpec) -> u64 {
+    spec.servers.values().map(|server| u64::from(server.weight)).sum()
+}
+
 pub(super) fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
     let conf = LbConfSpec {
         ip4_src_address: None,
@@ -194,6 +198,9 @@ pub(super) fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
     Arc::new(Wanted {
         view: None,
         conf,
+        // Another weight is another decision.
+        decided: specs.iter().map(|spec| (spec.key, weight_of(spec))).collect(),
+        decisions: 0,
         vips: vips.into(),
         keep: keep.into(),
         demands: imbl::OrdMap::new(),

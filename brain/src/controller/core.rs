@@ -143,6 +143,8 @@ impl Core {
             view: None,
             conf: desired::lb_conf(&config.lb),
             vips: OrdMap::new(),
+            decided: OrdMap::new(),
+            decisions: 0,
             keep: OrdSet::new(),
             demands: OrdMap::new(),
             sync_interval: config.lb.sync_interval,

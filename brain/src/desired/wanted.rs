@@ -20,12 +20,32 @@ pub struct Wanted {
     pub conf: LbConfSpec,
     /// The VIPs to program.
     pub vips: OrdMap<VipKey, Arc<VipSpec>>,
+    /// The number of the decision that made each of them what it is. One that is decided to be as before is synced
+    /// nevertheless, so that its end is told.
+    pub decided: OrdMap<VipKey, u64>,
+    /// The number of the last decision.
+    pub decisions: u64,
     /// VIPs of frontends that are held back: VPP keeps what it has of them.
     pub keep: OrdSet<VipKey>,
     /// What operators demand of VIPs beyond that, until it is done.
     pub demands: OrdMap<VipKey, Demanded>,
     /// Time between two full comparisons with VPP.
     pub sync_interval: Duration,
+}
+
+impl Wanted {
+    /// Another state of a VIP is wanted.
+    pub fn put(&mut self, spec: Arc<VipSpec>) {
+        self.decisions += 1;
+        self.decided.insert(spec.key, self.decisions);
+        self.vips.insert(spec.key, spec);
+    }
+
+    /// A VIP is not to be programmed any more.
+    pub fn forget(&mut self, key: &VipKey) {
+        self.decided.remove(key);
+        self.vips.remove(key);
+    }
 }
 
 /// Demands on one VIP.

@@ -50,10 +50,19 @@ struct Bench {
 
 impl Bench {
     fn new(specs: &[Arc<VipSpec>]) -> Self {
-        let vips = specs.iter().map(|spec| (spec.key, Arc::clone(spec))).collect();
-        let (keep, demands) = (OrdSet::new(), OrdMap::new());
-        let sync_interval = Duration::from_secs(30);
-        let wanted = Wanted { view: None, conf: SOURCE, vips, keep, demands, sync_interval };
+        let mut wanted = Wanted {
+            view: None,
+            conf: SOURCE,
+            vips: OrdMap::new(),
+            decided: OrdMap::new(),
+            decisions: 0,
+            keep: OrdSet::new(),
+            demands: OrdMap::new(),
+            sync_interval: Duration::from_secs(30),
+        };
+        for spec in specs {
+            wanted.put(Arc::clone(spec));
+        }
         let now = Instant::now();
         let syncs = Syncs::new(Arc::new(wanted.clone()), ViewId(7), now);
         Self { syncs, wanted, now, events: Vec::new() }
@@ -85,7 +94,7 @@ impl Bench {
     }
 
     fn want_spec(&mut self, spec: &Arc<VipSpec>) {
-        self.wanted.vips.insert(spec.key, Arc::clone(spec));
+        self.wanted.put(Arc::clone(spec));
         self.want();
     }
 
@@ -194,7 +203,7 @@ fn many_changes_at_once_are_sent_a_few_at_a_time() {
     let specs: Vec<_> = (1..=40).map(|last| spec(last, 1)).collect();
     let mut bench = Bench::synced(&specs);
     for last in 1..=40 {
-        bench.wanted.vips.insert(key(last), spec(last, 2));
+        bench.wanted.put(spec(last, 2));
     }
     bench.want();
     let mut sent: Vec<_> = std::iter::from_fn(|| bench.next()).collect();
@@ -208,7 +217,7 @@ fn only_a_full_sync_removes_a_vip() {
     let mut bench = Bench::synced(&[spec(1, 1), spec(2, 1)]);
     bench.want_spec(&spec(1, 2));
     let under_way = bench.next().unwrap();
-    bench.wanted.vips.remove(&key(2));
+    bench.wanted.forget(&key(2));
     bench.want();
     assert_eq!((bench.next(), bench.syncs.due()), (None, None), "not beside other syncs");
     bench.answer_well(under_way);
@@ -237,7 +246,7 @@ fn what_goes_while_a_full_sync_is_under_way_goes_with_the_next() {
     let conf = bench.next().unwrap();
     bench.answer_well(conf);
     let all = bench.next().unwrap();
-    bench.wanted.vips.remove(&key(2));
+    bench.wanted.forget(&key(2));
     bench.want();
     assert_eq!(bench.next(), None);
     bench.answer_well(all);
@@ -288,6 +297,16 @@ fn failed_sync_is_followed_by_a_full_one() {
     let all = bench.next().unwrap();
     bench.answer(all, Answer::Sync(Err(CallError::Busy)));
     assert_eq!(bench.syncs.due(), Some(bench.now + Duration::from_millis(1500)));
+}
+
+#[test]
+fn vip_that_is_decided_to_be_as_before_is_synced_so_that_its_end_is_told() {
+    let mut bench = Bench::synced(&[spec(1, 1)]);
+    // Both within one burst: nobody was told of the first.
+    bench.wanted.put(spec(1, 2));
+    bench.want_spec(&spec(1, 1));
+    assert_eq!(bench.answer_all(), [Call::Vip { spec: spec(1, 1), demanded: None }]);
+    assert_eq!(bench.events.len(), 1);
 }
 
 #[test]

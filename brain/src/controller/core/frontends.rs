@@ -115,7 +115,7 @@ impl Core {
             effects.wanted |= self.wanted.keep.insert(key).is_none();
         } else if unchanged.is_none() {
             self.wanted.keep.remove(&key);
-            self.wanted.vips.insert(key, Arc::clone(&next.spec));
+            self.wanted.put(Arc::clone(&next.spec));
             effects.wanted = true;
         }
         self.frontends.insert(Arc::clone(name), Arc::new(next));

@@ -204,7 +204,7 @@ impl Core {
             if view.sync != SyncStatus::HeldBack {
                 info!(frontend = %name, vip = %key, "removed from the configuration; its VIP goes");
             }
-            self.wanted.vips.remove(&key);
+            self.wanted.forget(&key);
             self.wanted.keep.remove(&key);
             self.standing.remove(&key);
             if let Some(demanded) = self.wanted.demands.remove(&key) {
