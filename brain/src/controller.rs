@@ -183,9 +183,6 @@ impl Publishers {
     async fn publish(&mut self, core: &Core, effects: Effects, carried: Vec<Carried>) {
         if effects.wanted {
             self.wanted.send_replace(Arc::new(core.wanted()));
-            // On its way to VPP before anything else is done: through the client's two tasks on this thread.
-            yield_now().await;
-            yield_now().await;
         }
         if !effects.probers.is_empty() {
             self.probers.renew(core, effects.probers.iter(), Duration::ZERO);
@@ -195,6 +192,11 @@ impl Publishers {
         }
         if effects.state {
             self.publish_snapshot(core);
+        }
+        if effects.wanted {
+            // On its way to VPP, through the client's two tasks on this thread, before anything is logged.
+            yield_now().await;
+            yield_now().await;
         }
         for event in effects.events {
             event.log();
