@@ -91,16 +91,15 @@ pub fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Starts probers, the agent's client and the controller. The returned future is the controller; it ends
-/// after `shutdown` does, and changes nothing in VPP by ending. Probers run on the runtime in which this is called,
-/// best that of [`runtime`], and
-/// so does the agent's client; echo requests and the disk's writer run on `services`.
+/// after `shutdown` does, and changes nothing in VPP by ending. Probers and the agent's client run on the runtime in
+/// which this is called, best that of [`runtime`]; echo requests and the disk's writer run on `services`.
 pub fn start<S: Future<Output = ()>>(
     setup: Setup,
     services: &Handle,
     shutdown: S,
 ) -> (Controller, impl Future<Output = ()> + use<S>) {
     let Setup { config, overrides, state, agent_socket, instance } = setup;
-    let core = Core::new(config, overrides, agent_socket.clone(), now());
+    let core = Core::new(config, overrides.clone(), agent_socket.clone(), now());
     let (wanted, wanted_rx) = watch::channel(Arc::new(core.wanted()));
     let (snapshot, snapshots) = watch::channel(Arc::new(core.snapshot(Instant::now())));
     let (event_sender, agent_events) = mpsc::channel(AGENT_EVENTS);
@@ -110,6 +109,10 @@ pub fn start<S: Future<Output = ()>>(
         let _there = services.enter();
         Keeper::start(state)
     };
+    if **core.overrides() != overrides {
+        // What the configuration has now was forgotten; nobody waits for that.
+        keeper.keep(core.overrides());
+    }
     let (report_sender, reports) = mpsc::channel(REPORTS);
     let (order_sender, orders) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);

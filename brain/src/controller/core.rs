@@ -110,8 +110,8 @@ pub struct Core {
     view: View,
     /// Table lengths of the VIPs that VPP has.
     standing: BTreeMap<VipKey, u32>,
-    /// Weights that backends keep in VPP although nothing is known of them yet, by frontend and backend.
-    held: BTreeMap<Arc<str>, BTreeMap<String, u8>>,
+    /// Weights that backends keep in VPP although nothing is known of them yet, by VIP and backend.
+    held: BTreeMap<VipKey, BTreeMap<String, u8>>,
     /// When a backend of a frontend takes its next step to its full weight.
     steps: BTreeMap<Arc<str>, Instant>,
     /// When VPP was away, so that probes say nothing.

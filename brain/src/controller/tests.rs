@@ -134,3 +134,27 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
     let ending = controller.operator.command(backend(BackendWish::Pause, "live")).await.unwrap_err();
     assert_eq!(ending, CommandError::Ending);
 }
+
+#[tokio::test]
+async fn weight_that_the_configuration_has_at_the_start_is_forgotten_on_the_disk_as_well() {
+    use crate::overrides::{Dated, PoolMember, StateDirectory};
+    let directory = tempfile::tempdir().unwrap();
+    let mut state = StateDirectory::open(directory.path()).unwrap();
+    state.load().unwrap();
+    let member = PoolMember { frontend: "www".into(), pool: "primary".into(), backend: "live".into() };
+    let mut overrides = Overrides::default();
+    // As the configuration has it.
+    overrides.weights.insert(member, Dated { value: 100, since: SystemTime::UNIX_EPOCH });
+    state.save(&overrides).unwrap();
+    let file = state.file();
+    let nobody = PathBuf::from("/nonexistent/agent.sock");
+    let setup = Setup { overrides, state: Some(state), ..setup(9, nobody) };
+    let (controller, task) = start(setup, &Handle::current(), std::future::pending());
+    let task = tokio::spawn(task);
+    assert!(controller.snapshots.borrow().overrides.is_empty());
+    let mut kept = controller.operator.kept.clone();
+    timeout(PATIENCE, kept.wait_for(|kept| kept.version == 1)).await.expect("it was not kept").unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(!text.contains("live"), "{text}");
+    task.abort();
+}

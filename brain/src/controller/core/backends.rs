@@ -135,6 +135,17 @@ impl Core {
         transitions
     }
 
+    /// Something is known of a backend now, or it is another server: it keeps no weight for want of an answer.
+    pub(super) fn forget_held(&mut self, backend: &str) {
+        let frontends = self.backends.get(backend).map(|view| Arc::clone(&view.frontends));
+        for frontend in frontends.unwrap_or_default().iter() {
+            let vip = self.frontends.get(frontend).map(|view| view.spec.key);
+            if let Some(held) = vip.and_then(|vip| self.held.get_mut(&vip)) {
+                held.remove(backend);
+            }
+        }
+    }
+
     /// `now` is when that happened which changed the state.
     fn follow(&mut self, backend: &Arc<str>, transition: Transition, now: Now, effects: &mut Effects) {
         let Some(view) = self.backends.get_mut(backend) else {
@@ -145,10 +156,8 @@ impl Core {
         effects.state = true;
         effects.paces.insert(Arc::clone(backend), view.health.pace());
         effects.tell(Event::Backend { backend: Arc::clone(backend), transition });
+        self.forget_held(backend);
         for frontend in frontends.iter() {
-            if let Some(held) = self.held.get_mut(frontend) {
-                held.remove(&**backend);
-            }
             self.reweigh(frontend, now, effects);
         }
     }

@@ -126,7 +126,8 @@ impl Core {
         let view = self.backends.get(backend);
         let rising =
             view.and_then(|view| view.up_since).map(|since| now.mono.saturating_duration_since(since));
-        let held = self.held.get(frontend).and_then(|held| held.get(backend)).copied();
+        let vip = self.config.frontends.get(frontend).map(|frontend| vip_key(frontend));
+        let held = vip.and_then(|vip| self.held.get(&vip)?.get(backend)).copied();
         Standing { state: self.state_of(backend), held, rising }
     }
 

@@ -123,7 +123,7 @@ impl Core {
             info!(frontend = %name, %backend, weight, "nothing is known of the backend; it keeps its weight in VPP");
         }
         if !held.is_empty() {
-            self.held.entry(Arc::clone(name)).or_default().extend(held);
+            self.held.entry(vip_key(frontend)).or_default().extend(held);
         }
     }
 

@@ -69,7 +69,7 @@ impl Core {
                 let programmed = view.weights.pools.iter().filter_map(|pool| pool.get(backend));
                 let weight = programmed.map(|weight| weight.programmed).max().unwrap_or(0);
                 if weight > 0 {
-                    self.held.entry(Arc::clone(frontend)).or_default().insert(backend.clone(), weight);
+                    self.held.entry(view.spec.key).or_default().insert(backend.clone(), weight);
                 }
             }
         }
@@ -80,6 +80,7 @@ impl Core {
         for name in backends.removed.iter().chain(&backends.moved) {
             let name: Arc<str> = name.as_str().into();
             self.unprobed -= usize::from(self.is_unprobed(&name));
+            self.forget_held(&name);
             let Some(mut view) = self.backends.remove(&name) else { continue };
             if let Ok(Some(transition)) =
                 Arc::make_mut(&mut view).health.handle(health::Input::Remove, now.wall)
@@ -96,6 +97,7 @@ impl Core {
         for name in backends.rechecked.iter().filter(|name| !backends.moved.contains(name)) {
             let name: Arc<str> = name.as_str().into();
             let (rise, fall) = self.rise_and_fall(&name);
+            self.unprobed -= usize::from(self.is_unprobed(&name));
             let Some(view) = self.backends.get_mut(&name).map(Arc::make_mut) else { continue };
             let served = view.health.state() == State::Up;
             if let Ok(Some(transition)) = view.health.handle(health::Input::NewCheck { rise, fall }, now.wall)
@@ -105,6 +107,7 @@ impl Core {
             }
             view.cold &= !served;
             view.new_since = now.mono;
+            view.last_probe = None;
             effects.probers.insert(name);
         }
         let history = self.config.healthchecker.transition_history;
@@ -182,7 +185,6 @@ impl Core {
         let old_by_vip = std::mem::take(&mut self.by_vip);
         let names: Vec<Arc<str>> = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
         self.steps.retain(|name, _| self.config.frontends.contains_key(&**name));
-        self.held.retain(|name, _| self.config.frontends.contains_key(&**name));
         for name in names {
             let Some(frontend) = self.in_force(&name) else { continue };
             let key = vip_key(&frontend);
@@ -204,6 +206,7 @@ impl Core {
             if view.sync != SyncStatus::HeldBack {
                 info!(frontend = %name, vip = %key, "removed from the configuration; its VIP goes");
             }
+            self.held.remove(&key);
             self.wanted.forget(&key);
             self.wanted.keep.remove(&key);
             self.standing.remove(&key);

@@ -182,3 +182,41 @@ fn settings_are_taken_over() {
     assert_eq!(wanted.sync_interval, Duration::from_secs(9));
     assert_eq!((wanted.vips.len(), bench.core.backends.len()), (0, 0));
 }
+
+#[test]
+fn another_server_does_not_get_the_weight_that_was_kept_for_the_old_one() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let backends = BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.9, healthcheck: other");
+    reload(&mut bench, &backends, FRONTENDS);
+    assert_eq!((bench.state("a"), bench.weights("two")), (State::Unknown, vec![0]), "nobody knows this one");
+
+    let mut bench = Bench::new(AT_ONCE);
+    let two = bench.key("two");
+    bench.vpp(&[(two, 1024, &[(1, 1)])]);
+    assert_eq!(bench.weights("two"), [1], "kept for want of an answer");
+    reload(&mut bench, &BACKENDS.replace("10.0.0.1,", "10.0.0.9,"), FRONTENDS);
+    assert_eq!(bench.weights("two"), [0], "nobody knows this one either");
+}
+
+#[test]
+fn weight_that_is_kept_stays_with_the_vip_under_another_name() {
+    let mut bench = Bench::new(AT_ONCE);
+    let two = bench.key("two");
+    bench.vpp(&[(two, 1024, &[(1, 1)])]);
+    reload(&mut bench, BACKENDS, &FRONTENDS.replace("    two:", "    zwei:"));
+    assert_eq!(bench.weights("zwei"), [1]);
+    reload(&mut bench, BACKENDS, &FRONTENDS.replace("203.0.113.2,", "203.0.113.9,"));
+    assert_eq!(bench.weights("two"), [0], "VPP has no such VIP");
+}
+
+#[test]
+fn backend_that_could_not_be_probed_is_not_missed_when_its_check_goes() {
+    let mut bench = Bench::connected();
+    let detail = "no socket".to_owned();
+    bench.report("a", ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO });
+    assert_eq!(bench.core.unprobed, 1);
+    reload(&mut bench, &BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1"), FRONTENDS);
+    assert_eq!(bench.core.unprobed, 0);
+    assert!(bench.core.backends["a"].last_probe.is_none(), "that was the old check's");
+}
