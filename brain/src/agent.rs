@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{LbState, Programmed, SyncReport, VipSpec, VppInfo};
+use maglev_protocol::{Counters, LbState, Programmed, SyncReport, VipSpec, VppInfo};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -66,8 +66,22 @@ pub enum AgentEvent {
     },
 }
 
-/// An operator's question that VPP itself must answer.
-pub(crate) type Read = oneshot::Sender<Result<LbState, CallError>>;
+/// A question that VPP itself must answer.
+#[derive(Debug)]
+pub(crate) enum Read {
+    LbState(oneshot::Sender<Result<LbState, CallError>>),
+    Counters(oneshot::Sender<Result<Counters, CallError>>),
+}
+
+impl Read {
+    fn refuse(self, error: CallError) {
+        // An error means that the one who asked has gone.
+        match self {
+            Self::LbState(asker) => drop(asker.send(Err(error))),
+            Self::Counters(asker) => drop(asker.send(Err(error))),
+        }
+    }
+}
 
 /// Asks the agent on behalf of operators.
 #[derive(Debug, Clone)]
@@ -76,10 +90,22 @@ pub struct AgentReader {
 }
 
 impl AgentReader {
-    /// What VPP has now.
+    /// What VPP has now. Makes the agent read VPP.
     pub async fn lb_state(&self) -> Result<LbState, CallError> {
-        let (reply, answer) = oneshot::channel();
-        self.reads.try_send(reply).map_err(|_| CallError::Busy)?;
+        self.ask(Read::LbState).await
+    }
+
+    /// What VPP counts, and the figures of the servers as the agent read them last.
+    pub async fn counters(&self) -> Result<Counters, CallError> {
+        self.ask(Read::Counters).await
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, CallError>>) -> Read,
+    ) -> Result<T, CallError> {
+        let (asker, answer) = oneshot::channel();
+        self.reads.try_send(question(asker)).map_err(|_| CallError::Busy)?;
         // The task drops the question if its connection breaks.
         answer.await.unwrap_or(Err(CallError::Away("the agent is not connected".to_owned())))
     }
@@ -147,7 +173,7 @@ async fn run(
             tokio::select! {
                 () = &mut pause => break,
                 question = questions.recv() => match question {
-                    Some(question) => drop(question.send(Err(CallError::Away(reason.clone())))),
+                    Some(question) => question.refuse(CallError::Away(reason.clone())),
                     None => return,
                 },
             }

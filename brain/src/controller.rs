@@ -25,7 +25,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 pub use self::core::{
-    BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, InVpp, Input, Now,
+    BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, InVpp, Input, Now, Numbered,
 };
 pub use operator::Operator;
 pub use snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table};
@@ -176,7 +176,7 @@ type Carried = (oneshot::Sender<Result<Accepted, CommandError>>, Result<(Done, b
 struct Publishers {
     wanted: watch::Sender<Arc<Wanted>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
-    events: broadcast::Sender<Event>,
+    events: broadcast::Sender<Numbered>,
     probers: Probers,
     keeper: Keeper,
     waiting: Waiting,
@@ -201,10 +201,12 @@ impl Publishers {
             yield_now().await;
             yield_now().await;
         }
-        for event in effects.events {
+        let at = SystemTime::now();
+        let before = core.events() - effects.events.len() as u64;
+        for (number, event) in (before + 1..).zip(effects.events) {
             event.log();
             // An error means that nobody listens.
-            drop(self.events.send(event));
+            drop(self.events.send(Numbered { number, at, event }));
         }
         for ended in &effects.ended {
             self.waiting.tell(ended);

@@ -153,6 +153,50 @@ impl Maglev for Service {
     async fn reload_config(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
         self.reload(request).await
     }
+
+    async fn list_health_checks(
+        &self,
+        _: Request<maglev_proto::ListHealthChecksRequest>,
+    ) -> Answer<maglev_proto::ListHealthChecksResponse> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn get_health_check(
+        &self,
+        _: Request<maglev_proto::GetHealthCheckRequest>,
+    ) -> Answer<maglev_proto::HealthCheck> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn get_agent_info(
+        &self,
+        _: Request<maglev_proto::GetAgentInfoRequest>,
+    ) -> Answer<maglev_proto::AgentInfo> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn get_vpplb_counters(
+        &self,
+        _: Request<maglev_proto::GetVpplbCountersRequest>,
+    ) -> Answer<maglev_proto::VpplbCounters> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn sync_vpplb_state(
+        &self,
+        _: Request<maglev_proto::SyncVpplbStateRequest>,
+    ) -> Answer<maglev_proto::SyncVpplbStateResponse> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    type WatchEventsStream = futures::stream::BoxStream<'static, Result<maglev_proto::Event, Status>>;
+
+    async fn watch_events(
+        &self,
+        _: Request<maglev_proto::WatchEventsRequest>,
+    ) -> Answer<Self::WatchEventsStream> {
+        Err(Status::unimplemented("WIP"))
+    }
 }
 
 #[cfg(test)]

@@ -8,3 +8,6 @@ mod generated {
 }
 
 pub use generated::*;
+
+/// The interface itself, as an encoded `FileDescriptorSet`, for reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/maglev.bin"));

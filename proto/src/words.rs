@@ -2,7 +2,9 @@
 
 use serde::Serializer;
 
-use crate::{BackendOverride, BackendState, ConfigVerdict, FrontendState, InVpp, SyncState, WarmupPhase};
+use crate::{
+    BackendOverride, BackendState, ConfigVerdict, FrontendState, InVpp, LogLevel, SyncState, WarmupPhase,
+};
 
 /// An enum with a word for each value.
 pub trait Word: TryFrom<i32> {
@@ -90,6 +92,19 @@ impl Word for WarmupPhase {
             Self::Waiting => "waiting",
             Self::Releasing => "releasing",
             Self::Over => "over",
+        }
+    }
+}
+
+impl Word for LogLevel {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
         }
     }
 }

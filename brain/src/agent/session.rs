@@ -136,8 +136,7 @@ impl Session<'_> {
                 () = wait_until(syncs.due()) => {}
                 question = questions.recv() => {
                     let question = question.ok_or(End::ControllerGone)?;
-                    let call = self.client.lb_state(within(FULL));
-                    reads.push(async move { drop(question.send(flatten(call.await))) });
+                    reads.push(self.read(question));
                 }
                 Some(()) = reads.next() => {}
             }
@@ -157,6 +156,16 @@ impl Session<'_> {
             }
         }
         .boxed()
+    }
+
+    async fn read(&self, question: Read) {
+        // An error means that the one who asked has gone.
+        match question {
+            Read::LbState(asker) => drop(asker.send(flatten(self.client.lb_state(within(FULL)).await))),
+            Read::Counters(asker) => {
+                drop(asker.send(flatten(self.client.counters(within(FULL), true).await)))
+            }
+        }
     }
 
     /// Sends a call, and returns it with its answer.

@@ -20,7 +20,7 @@ use maglev_protocol::VipKey;
 use tokio::time::Instant;
 
 pub use command::{BackendWish, Command, CommandError, Done, InVpp};
-pub use event::Event;
+pub use event::{Event, Numbered};
 
 use super::snapshot::{AgentStatus, BackendView, FrontendView, Snapshot};
 use crate::agent::AgentEvent;
@@ -120,6 +120,8 @@ pub struct Core {
     unprobed: usize,
     /// The number of the last demand.
     last_demand: u64,
+    /// Changes of state so far.
+    events: u64,
 }
 
 /// What the backends of a configuration are checked with.
@@ -167,6 +169,7 @@ impl Core {
             absence: Absence::default(),
             unprobed: 0,
             last_demand: 0,
+            events: 0,
         };
         core.start(now);
         core
@@ -204,6 +207,7 @@ impl Core {
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),
             agent: Arc::clone(&self.agent),
+            events: self.events,
         }
     }
 
@@ -218,13 +222,25 @@ impl Core {
         self.warmup.next_phase_at().map(Instant::from_std).into_iter().chain(step).min()
     }
 
+    /// Changes of state since the start.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Now) -> Effects {
-        match input {
+        let effects = match input {
             Input::Probe(report) => self.probed(report, now),
             Input::Agent(event) => self.agent_event(event, now),
             Input::Tick => self.tick(now),
-        }
+        };
+        self.counted(effects)
+    }
+
+    fn counted(&mut self, mut effects: Effects) -> Effects {
+        self.events += effects.events.len() as u64;
+        effects.state |= !effects.events.is_empty();
+        effects
     }
 
     fn tick(&mut self, now: Now) -> Effects {

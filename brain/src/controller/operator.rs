@@ -6,7 +6,7 @@ use maglev_protocol::VipKey;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::core::{Command, CommandError, Done, Ended, Event, InVpp};
+use super::core::{Command, CommandError, Done, Ended, InVpp, Numbered};
 use super::keeper::Kept;
 
 /// Time that an operator waits for VPP. A sync of one VIP takes less than a millisecond, one that finds a full sync
@@ -17,7 +17,7 @@ const VPP_ANSWERS: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub(super) orders: mpsc::Sender<Order>,
-    pub(super) events: broadcast::Sender<Event>,
+    pub(super) events: broadcast::Sender<Numbered>,
     pub(super) kept: watch::Receiver<Kept>,
 }
 
@@ -66,7 +66,7 @@ impl Operator {
     }
 
     /// Changes of state from now on. One who does not fetch them loses the oldest, and is told how many.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
+    pub fn events(&self) -> broadcast::Receiver<Numbered> {
         self.events.subscribe()
     }
 }

@@ -34,6 +34,9 @@ pub struct Snapshot {
     pub backends: OrdMap<Arc<str>, Arc<BackendView>>,
     /// Agent and VPP.
     pub agent: Arc<AgentStatus>,
+    /// The number of the last change of state that is in it. Who has this snapshot and all events with higher numbers
+    /// has missed none, and has none twice.
+    pub events: u64,
 }
 
 impl FrontendView {

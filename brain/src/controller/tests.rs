@@ -114,7 +114,8 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
     let mut events = controller.operator.events();
     wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up).await;
     let up = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
-    assert!(matches!(up, Event::Backend { transition, .. } if transition.to == State::Up));
+    assert_eq!(up.number, 1);
+    assert!(matches!(up.event, Event::Backend { transition, .. } if transition.to == State::Up));
 
     controller.operator.command(backend(BackendWish::Pause, "live")).await.unwrap();
     let paused = Arc::clone(&snapshots.borrow());

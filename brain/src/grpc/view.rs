@@ -48,6 +48,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
                 programmed_weight: weight.map_or(0, |weight| weight.programmed.into()),
                 operator_weight: set.map(|set| set.value.into()),
                 operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.since)),
+                ..PoolBackend::default()
             }
         });
         Pool { name: pool.name.clone(), backends: backends.collect() }
@@ -77,6 +78,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         panic_pool: pool_name(view.weights.panic),
         worst_share_error_percent: view.table.scale.worst_error().into(),
         better_table_length: doubts.and_then(|doubts| doubts.longer).map_or(0, |longer| longer.table_length),
+        ..Frontend::default()
     })
 }
 

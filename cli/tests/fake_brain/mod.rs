@@ -172,6 +172,50 @@ impl Maglev for FakeBrain {
         }
         Ok(Response::new(samples::reloaded()))
     }
+
+    async fn list_health_checks(
+        &self,
+        _: Request<maglev_proto::ListHealthChecksRequest>,
+    ) -> Result<Response<maglev_proto::ListHealthChecksResponse>, Status> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn get_health_check(
+        &self,
+        _: Request<maglev_proto::GetHealthCheckRequest>,
+    ) -> Result<Response<maglev_proto::HealthCheck>, Status> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn get_agent_info(
+        &self,
+        _: Request<maglev_proto::GetAgentInfoRequest>,
+    ) -> Result<Response<maglev_proto::AgentInfo>, Status> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn get_vpplb_counters(
+        &self,
+        _: Request<maglev_proto::GetVpplbCountersRequest>,
+    ) -> Result<Response<maglev_proto::VpplbCounters>, Status> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    async fn sync_vpplb_state(
+        &self,
+        _: Request<maglev_proto::SyncVpplbStateRequest>,
+    ) -> Result<Response<maglev_proto::SyncVpplbStateResponse>, Status> {
+        Err(Status::unimplemented("WIP"))
+    }
+
+    type WatchEventsStream = tokio_stream::Iter<std::vec::IntoIter<Result<maglev_proto::Event, Status>>>;
+
+    async fn watch_events(
+        &self,
+        _: Request<maglev_proto::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        Err(Status::unimplemented("WIP"))
+    }
 }
 
 type Changed = Result<Response<ChangeBackendResponse>, Status>;

@@ -153,6 +153,11 @@ impl Core {
     /// # Errors
     /// Then nothing has changed.
     pub fn command(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
+        let (effects, done) = self.carry_out(command, now)?;
+        Ok((self.counted(effects), done))
+    }
+
+    fn carry_out(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
         match command {
             Command::Backend { backend, wish } => {
                 let effects = self.wish(&backend, wish, now)?;

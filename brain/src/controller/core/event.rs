@@ -54,6 +54,17 @@ pub enum Event {
     },
 }
 
+/// A change of state, its number and when it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered {
+    /// 1 for the first since the start, and so on without a gap.
+    pub number: u64,
+    /// When it was told.
+    pub at: SystemTime,
+    /// The change.
+    pub event: Event,
+}
+
 impl Event {
     /// Writes it to the log.
     pub fn log(&self) {

@@ -17,7 +17,13 @@ pub(in crate::grpc) fn info(snapshot: &Snapshot) -> VppInfo {
         Ok(version) => (true, String::new(), version.clone()),
         Err(reason) => (false, reason.clone(), String::new()),
     };
-    let agent_info = AgentInfo { connected, reason, socket: agent.socket.display().to_string(), version };
+    let agent_info = AgentInfo {
+        connected,
+        reason,
+        socket: agent.socket.display().to_string(),
+        version,
+        ..AgentInfo::default()
+    };
     let mut info = VppInfo { agent: Some(agent_info), ..VppInfo::default() };
     match agent.vpp.as_ref().map(|(vpp, since)| (&vpp.state, *since)) {
         None => {
