@@ -52,6 +52,7 @@ fn info_without_the_agent_says_why() {
             reason: "no such file or directory".into(),
             socket: "/run/maglev/dpagent.sock".into(),
             version: String::new(),
+            ..maglev_proto::AgentInfo::default()
         }),
         state: "unknown".into(),
         reason: "the agent is away".into(),
