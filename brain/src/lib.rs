@@ -21,6 +21,8 @@ pub mod agent;
 
 pub mod controller;
 
+pub mod figures;
+
 pub mod grpc;
 
 pub mod reload;
