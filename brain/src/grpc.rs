@@ -6,6 +6,7 @@ mod configuration;
 mod listen;
 mod operate;
 mod refusal;
+mod standard;
 mod view;
 
 use std::sync::Arc;
@@ -22,24 +23,33 @@ use maglev_proto::{
 };
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
+use tonic_health::ServingStatus;
+use tracing::warn;
 
 pub use listen::{ListenAddress, ListenError, Listener, serve};
 
 use crate::agent::AgentReader;
 use crate::controller::{BackendWish, Controller, Operator, Snapshot};
+use crate::figures::Figures;
 use crate::reload::Reloader;
 use refusal::unknown;
+use standard::Health;
 
-/// The service, for as many clients as come.
+/// The service, for as many clients as come. Its clones share everything: one is made for all listeners.
 #[derive(Debug, Clone)]
 pub struct Service {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     reader: AgentReader,
+    figures: Figures,
     operator: Operator,
     reloader: Reloader,
     /// One check of the configuration at a time: each holds all of it in memory.
     checking: Arc<Mutex<()>>,
+    health: Health,
+    ending: CancellationToken,
 }
 
 impl Service {
@@ -48,14 +58,49 @@ impl Service {
         Self {
             snapshots: controller.snapshots.clone(),
             reader: controller.reader.clone(),
+            figures: Figures::new(controller.reader.clone()),
             operator: controller.operator.clone(),
             reloader,
             checking: Arc::default(),
+            health: Health::default(),
+            ending: CancellationToken::new(),
         }
     }
 
-    fn server(self) -> MaglevServer<Self> {
-        MaglevServer::new(self)
+    /// VPP's figures, which its askers share.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Whoever cancels this has the health service tell that operators are served no more.
+    pub fn ending(&self) -> &CancellationToken {
+        &self.ending
+    }
+
+    /// All that a listener serves: this, the standard health service, and reflection in both of its versions.
+    /// To be called within the runtime that serves.
+    pub async fn routes(self) -> Routes {
+        self.health.set(ServingStatus::Serving).await;
+        let (health, ending, operator) = (self.health.clone(), self.ending.clone(), self.operator.clone());
+        // Ends with the controller at the latest.
+        tokio::spawn(async move {
+            tokio::select! {
+                () = ending.cancelled() => {}
+                () = operator.ended() => {}
+            }
+            health.set(ServingStatus::NotServing).await;
+        });
+        let mut routes = Routes::builder();
+        routes.add_service(self.health.server());
+        // What is described is known when this is compiled; a client that has the interface needs no description.
+        match (standard::reflection(), standard::older_reflection()) {
+            (Ok(newer), Ok(older)) => drop(routes.add_service(newer).add_service(older)),
+            (Err(error), _) | (_, Err(error)) => {
+                warn!(%error, "the interface cannot be described to clients")
+            }
+        }
+        routes.add_service(MaglevServer::new(self));
+        routes.routes()
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -65,6 +65,11 @@ impl Operator {
         Ok(done)
     }
 
+    /// Returns when the controller has ended.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
+    }
+
     /// Changes of state from now on. One who does not fetch them loses the oldest, and is told how many.
     pub fn events(&self) -> broadcast::Receiver<Numbered> {
         self.events.subscribe()

@@ -150,7 +150,12 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ListenError> {
     let address = listener.address();
-    let router = Server::builder().add_service(service.server());
+    let ending = service.ending().clone();
+    let shutdown = async {
+        shutdown.await;
+        ending.cancel();
+    };
+    let router = Server::builder().add_routes(service.routes().await);
     let served = match listener.socket {
         Socket::Tcp(tcp) => router.serve_with_incoming_shutdown(TcpListenerStream::new(tcp), shutdown).await,
         Socket::Unix(unix, _file) => {

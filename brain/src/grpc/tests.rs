@@ -1,5 +1,6 @@
 mod changes;
 mod refusals;
+mod standard;
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use maglev_proto::{BackendOverride, ConfigVerdict, InVpp, Override, PoolBackend, WarmupPhase};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 use tonic::{Code, Extensions};
 
@@ -14,7 +15,7 @@ use crate::controller::{self, Setup};
 use crate::grpc::caller::Caller;
 use crate::overrides::StateDirectory;
 
-const CONFIG: &str = "
+pub(super) const CONFIG: &str = "
 maglev:
   vpp: { lb: { ipv4-src-address: 192.0.2.1, startup-min-delay: 0s, startup-max-delay: 0s } }
   backends:
@@ -30,14 +31,16 @@ maglev:
         - { name: primary, backends: { b1: {}, b2: { weight: 50 }, b3: {} } }
 ";
 
-struct Brain {
-    service: Service,
+pub(super) struct Brain {
+    pub(super) service: Service,
     /// With its configuration file and its state directory.
-    directory: TempDir,
+    pub(super) directory: TempDir,
+    /// The controller.
+    pub(super) running: JoinHandle<()>,
 }
 
 impl Brain {
-    fn start(config: &str) -> Self {
+    pub(super) fn start(config: &str) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), config, true)
     }
 
@@ -54,9 +57,9 @@ impl Brain {
             instance: 1,
         };
         let (controller, running) = controller::start(setup, &Handle::current(), std::future::pending());
-        tokio::spawn(running);
+        let running = tokio::spawn(running);
         let reloader = Reloader::new(file, controller.operator.clone());
-        Self { service: Service::new(&controller, reloader), directory }
+        Self { service: Service::new(&controller, reloader), directory, running }
     }
 
     fn file(&self) -> PathBuf {
