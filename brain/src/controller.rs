@@ -25,7 +25,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 pub use self::core::{
-    BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, InVpp, Input, Now, Numbered,
+    BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, FrontendChange, FrontendNow,
+    InVpp, Input, Now, Numbered,
 };
 pub use operator::Operator;
 pub use snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table};

@@ -20,7 +20,7 @@ use maglev_protocol::VipKey;
 use tokio::time::Instant;
 
 pub use command::{BackendWish, Command, CommandError, Done, InVpp};
-pub use event::{Event, Numbered};
+pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 
 use super::snapshot::{AgentStatus, BackendView, FrontendView, Snapshot};
 use crate::agent::AgentEvent;

@@ -122,7 +122,7 @@ pub struct LastProbe {
 }
 
 /// The agent, and VPP as the agent sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentStatus {
     /// The agent's socket.
     pub socket: PathBuf,

@@ -113,9 +113,14 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
     let mut snapshots = controller.snapshots.clone();
     let mut events = controller.operator.events();
     wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up).await;
-    let up = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
-    assert_eq!(up.number, 1);
-    assert!(matches!(up.event, Event::Backend { transition, .. } if transition.to == State::Up));
+    for number in 1.. {
+        let told = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+        assert_eq!(told.number, number);
+        if let Event::Backend { transition, .. } = told.event {
+            assert_eq!(transition.to, State::Up);
+            break;
+        }
+    }
 
     controller.operator.command(backend(BackendWish::Pause, "live")).await.unwrap();
     let paused = Arc::clone(&snapshots.borrow());

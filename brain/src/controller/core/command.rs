@@ -5,7 +5,8 @@ use std::sync::Arc;
 use maglev_protocol::{Demands, VipKey};
 use tracing::info;
 
-use super::{Core, Effects, Now};
+use super::event::in_words;
+use super::{Core, Effects, Event, Now};
 use crate::config::{Changes, Config};
 use crate::controller::snapshot::SyncStatus;
 use crate::health::{self, Refused};
@@ -153,7 +154,12 @@ impl Core {
     /// # Errors
     /// Then nothing has changed.
     pub fn command(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
-        let (effects, done) = self.carry_out(command, now)?;
+        let words = in_words(&command);
+        let (mut effects, done) = self.carry_out(command, now)?;
+        // What was as wished before changes nothing.
+        if let Some(command) = words.filter(|_| effects.overrides) {
+            effects.events.insert(0, Event::Operator { command });
+        }
         Ok((self.counted(effects), done))
     }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Core, Effects, Event, Now};
+use super::{Core, Effects, Now};
 use crate::config::Frontend;
 use crate::controller::snapshot::{FrontendView, SyncStatus, Table};
 use crate::desired::{self, vip_key};
 use crate::health::State;
-use crate::weights::{self, EffectiveWeights, Scale, Standing};
+use crate::weights::{self, Scale, Standing};
 
 impl Core {
     /// A frontend as it is configured, with the weights that operators have set.
@@ -79,14 +79,6 @@ impl Core {
             Some(step) => drop(self.steps.insert(Arc::clone(name), now.mono + step)),
             None => drop(self.steps.remove(name)),
         }
-        if let Some(before) = before {
-            tell_of_pools(name, &frontend, (&before.weights, &weights), !released, effects);
-            let (from, to) = (before.weights.state, weights.state);
-            if from != to {
-                let (frontend, at) = (Arc::clone(name), now.wall);
-                effects.tell(Event::Frontend { frontend, from, to, at, held_back: !released });
-            }
-        }
         let table_length = self.standing.get(&spec.key).copied();
         // The same spec, computed anew, keeps what is known of it.
         let unchanged = before.filter(|view| was_released && *view.spec == spec);
@@ -118,7 +110,11 @@ impl Core {
             self.wanted.put(Arc::clone(&next.spec));
             effects.wanted = true;
         }
-        self.frontends.insert(Arc::clone(name), Arc::new(next));
+        let next = Arc::new(next);
+        // A reload tells by itself what it made of each frontend.
+        if let Some(before) = self.frontends.insert(Arc::clone(name), Arc::clone(&next)) {
+            effects.tell_frontend(name, &before, &next);
+        }
     }
 
     /// What counts of a backend in a frontend at this time.
@@ -133,29 +129,5 @@ impl Core {
 
     pub(super) fn state_of(&self, backend: &str) -> State {
         self.backends.get(backend).map_or(State::Removed, |view| view.health.state())
-    }
-}
-
-fn tell_of_pools(
-    name: &Arc<str>,
-    frontend: &Frontend,
-    (before, after): (&EffectiveWeights, &EffectiveWeights),
-    held_back: bool,
-    effects: &mut Effects,
-) {
-    let pool = |index: Option<usize>| {
-        let pool = index.and_then(|index| frontend.pools.get(index));
-        pool.map(|pool| pool.name.clone())
-    };
-    if before.active_pool != after.active_pool {
-        let (from, to) = (pool(before.active_pool), pool(after.active_pool));
-        effects.tell(Event::ActivePool { frontend: Arc::clone(name), from, to, held_back });
-    }
-    if before.panic != after.panic {
-        for (index, begins) in [(before.panic, false), (after.panic, true)] {
-            if let Some(pool) = pool(index) {
-                effects.tell(Event::Panic { frontend: Arc::clone(name), pool, begins });
-            }
-        }
     }
 }

@@ -8,7 +8,7 @@ use maglev_protocol::VipKey;
 use tracing::{info, warn};
 
 use super::backends::new_view;
-use super::{Core, Effects, Ended, Event, Now};
+use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, Now};
 use crate::config::{Changes, Config, changes};
 use crate::controller::snapshot::{FrontendView, SyncStatus};
 use crate::desired::{self, vip_key};
@@ -39,6 +39,7 @@ impl Core {
         let changes = changes(&self.config, &config);
         info!(%changes, "configuration reloaded");
         let mut effects = Effects { state: true, wanted: true, ..Effects::default() };
+        effects.tell(Event::Reloaded { changes: changes.to_string() });
         self.keep_weights_of(&changes.backends.rechecked);
         self.config = config;
         self.wanted.conf = desired::lb_conf(&self.config.lb);
@@ -48,7 +49,24 @@ impl Core {
         let before = std::mem::take(&mut self.frontends);
         self.make_frontends(&before, now, &mut effects);
         self.forget_vips(&before, &mut effects);
+        self.tell_frontends(&before, &mut effects);
         (effects, changes)
+    }
+
+    /// Tells what has become of the frontends, by their names: a VIP may have got another.
+    fn tell_frontends(&self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, effects: &mut Effects) {
+        for name in before.keys().filter(|name| !self.frontends.contains_key(*name)) {
+            effects.tell(Event::FrontendRemoved { frontend: Arc::clone(name) });
+        }
+        for (name, view) in &self.frontends {
+            match before.get(name) {
+                Some(before) => effects.tell_frontend(name, before, view),
+                None => {
+                    let (frontend, now) = (Arc::clone(name), FrontendNow::of(view));
+                    effects.tell(Event::Frontend { frontend, change: FrontendChange::Added, now });
+                }
+            }
+        }
     }
 
     /// What its configuration or an operator wants of one frontend changed.
@@ -92,6 +110,7 @@ impl Core {
         for name in backends.added.iter().chain(&backends.moved) {
             let name: Arc<str> = name.as_str().into();
             self.backends.insert(Arc::clone(&name), Arc::new(new_view(&self.config, &name, true, now)));
+            effects.tell(Event::BackendAdded { backend: Arc::clone(&name) });
             effects.probers.insert(name);
         }
         for name in backends.rechecked.iter().filter(|name| !backends.moved.contains(name)) {

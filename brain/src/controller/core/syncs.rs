@@ -14,6 +14,7 @@ use crate::desired::ViewId;
 impl Core {
     pub(super) fn agent_event(&mut self, event: AgentEvent, now: Now) -> Effects {
         let mut effects = Effects { state: true, ..Effects::default() };
+        let before = Arc::clone(&self.agent);
         match event {
             AgentEvent::Connected { version } => Arc::make_mut(&mut self.agent).connection = Ok(version),
             AgentEvent::Disconnected { reason } => {
@@ -39,7 +40,10 @@ impl Core {
                 }
             }
         }
-        effects
+        // First what happened, then what follows from it.
+        let mut told = self.tell_agent(&before);
+        told.merge(effects);
+        told
     }
 
     fn vpp_changed(

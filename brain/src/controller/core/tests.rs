@@ -17,6 +17,7 @@ use crate::weights::FrontendState;
 
 mod backends;
 mod commands;
+mod events;
 mod reloads;
 mod syncs;
 mod warmup;

@@ -71,14 +71,17 @@ fn probe_that_could_not_be_made_changes_nothing() {
 fn changes_of_backends_and_frontends_are_events_in_order() {
     let told = |effects: Effects| {
         let words = effects.events.iter().map(|event| match event {
-            Event::ActivePool { frontend, from, to, .. } => format!("{frontend} pool {from:?} {to:?}"),
-            Event::Panic { frontend, begins, .. } => format!("{frontend} panic {begins}"),
             Event::Backend { backend, transition } => {
                 format!("{backend} {} {}", transition.from, transition.to)
             }
-            Event::Frontend { frontend, from, to, .. } => {
-                format!("{frontend} {} {}", from.word(), to.word())
+            Event::Frontend { frontend, change: FrontendChange::ActivePool(from), now } => {
+                format!("{frontend} pool {from:?} {:?}", now.active_pool)
             }
+            Event::Frontend { frontend, change: FrontendChange::State(from), now } => {
+                format!("{frontend} {} {}", from.word(), now.state.word())
+            }
+            Event::Operator { command } => command.clone(),
+            other => format!("{other:?}"),
         });
         words.collect::<Vec<_>>()
     };
@@ -97,7 +100,8 @@ fn changes_of_backends_and_frontends_are_events_in_order() {
     let fallback = r#"one pool None Some("fallback")"#;
     assert_eq!(told(bench.probe("c", true)), ["c unknown up", fallback, "one down up"]);
     let none = r#"one pool Some("fallback") None"#;
-    assert_eq!(told(bench.wish("c", BackendWish::Pause).unwrap()), ["c up paused", none, "one up down"]);
+    let paused = told(bench.wish("c", BackendWish::Pause).unwrap());
+    assert_eq!(paused, ["set backend c pause", "c up paused", none, "one up down"]);
 }
 
 #[test]
@@ -201,7 +205,7 @@ fn panic_begins_below_the_threshold_and_ends_above_it() {
     bench.probe("a", false);
     let panic = |effects: &Effects| {
         effects.events.iter().find_map(|event| match event {
-            Event::Panic { begins, .. } => Some(*begins),
+            Event::Frontend { change: FrontendChange::Panic(_), now, .. } => Some(now.panic_pool.is_some()),
             _ => None,
         })
     };
