@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::desired::{ViewId, Wanted};
+use crate::desired::{Demand, ViewId, Wanted};
 use crate::probe::EchoAsk;
 
 pub use calls::CallError;
@@ -60,9 +60,9 @@ pub enum AgentEvent {
         /// What was asked for.
         specs: Vec<Arc<VipSpec>>,
         /// The demand that was carried out with it.
-        demanded: Option<u64>,
+        demanded: Option<Demand>,
         /// What came of it.
-        result: Result<SyncReport, String>,
+        result: Result<Arc<SyncReport>, CallError>,
     },
 }
 

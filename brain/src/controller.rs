@@ -209,9 +209,6 @@ impl Publishers {
             // An error means that nobody listens.
             drop(self.events.send(Numbered { number, at, event }));
         }
-        for ended in &effects.ended {
-            self.waiting.tell(ended);
-        }
         let version = effects.overrides.then(|| self.keeper.keep(core.overrides()));
         for (answer, done) in carried {
             let accepted = done.map(|(done, overrides)| Accepted {
@@ -221,6 +218,10 @@ impl Publishers {
             });
             // An error means that the one who asked has gone.
             drop(answer.send(accepted));
+        }
+        // After those who have only just begun to wait: what they wait for may have ended in the same batch.
+        for ended in &effects.ended {
+            self.waiting.tell(ended);
         }
     }
 

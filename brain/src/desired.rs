@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use maglev_protocol::{Encap, LbConfSpec, ServerSpec, VipKey, VipSpec};
 
-pub use wanted::{Demanded, ViewId, Wanted};
+pub use wanted::{Demand, Demanded, ViewId, Wanted};
 
 use crate::config::{Config, Frontend, LbSettings, Service};
 use crate::weights::EffectiveWeights;

@@ -229,9 +229,9 @@ impl Maglev for Service {
 
     async fn sync_vpplb_state(
         &self,
-        _: Request<maglev_proto::SyncVpplbStateRequest>,
+        request: Request<maglev_proto::SyncVpplbStateRequest>,
     ) -> Answer<maglev_proto::SyncVpplbStateResponse> {
-        Err(Status::unimplemented("WIP"))
+        self.sync(request).await
     }
 
     type WatchEventsStream = futures::stream::BoxStream<'static, Result<maglev_proto::Event, Status>>;

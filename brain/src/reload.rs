@@ -63,6 +63,9 @@ pub struct Reloaded {
     pub changes: Changes,
     /// What is doubtful in the new configuration.
     pub warnings: Vec<Diagnostic>,
+    /// Why what operators have set, as far as the configuration says the same now, would be back after a restart; if
+    /// it would.
+    pub not_kept: Option<String>,
 }
 
 /// Why the running configuration stays as it is.
@@ -117,7 +120,7 @@ impl Reloader {
         open_files::raise_limit(config.backends.len());
         info!(file = %self.path.display(), "configuration read");
         let done = self.operator.command(Command::Reload(Arc::new(config))).await?;
-        Ok(Reloaded { changes: done.changes.unwrap_or_default(), warnings })
+        Ok(Reloaded { changes: done.changes.unwrap_or_default(), warnings, not_kept: done.not_kept })
     }
 }
 

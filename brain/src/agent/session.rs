@@ -174,7 +174,7 @@ impl Session<'_> {
         let answer = match &sent.call {
             Call::Programmed => Answer::Programmed(flatten(client.programmed(within(CALL)).await)),
             Call::Conf(conf) => Answer::Conf(flatten(client.lb_conf(within(CALL), *conf).await)),
-            Call::All { specs, keep } => {
+            Call::All { specs, keep, .. } => {
                 let whole = specs.iter().map(|spec| VipSpec::clone(spec)).collect();
                 Answer::Sync(flatten(client.sync_all(within(FULL), whole, keep.clone()).await))
             }

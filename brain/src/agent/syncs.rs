@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::AgentEvent;
 use super::calls::CallError;
-use crate::desired::{Demanded, ViewId, Wanted};
+use crate::desired::{Demand, Demanded, ViewId, Wanted};
 
 /// Syncs of single VIPs that are under way at once. The agent writes them one after the other; more than a
 /// few only make its queue longer.
@@ -38,6 +38,8 @@ pub enum Call {
         specs: Vec<Arc<VipSpec>>,
         /// VIPs that stay as they are.
         keep: Vec<VipKey>,
+        /// The number of the demand that it carries out.
+        demanded: Option<u64>,
     },
     /// Bring one VIP to its wanted state.
     Vip {
@@ -103,8 +105,10 @@ pub struct Syncs {
     stale: BTreeSet<VipKey>,
     /// VIPs of which a sync is under way.
     sent: BTreeSet<VipKey>,
-    /// The highest demand so far.
+    /// The highest demand on a VIP so far.
     demanded: u64,
+    /// The last full sync that was demanded.
+    full_demanded: Option<u64>,
     /// The other brain that writes to VPP, as the agent named it last.
     writer: Option<u64>,
     /// VIPs that the agent leaves alone, as it named them last.
@@ -116,6 +120,7 @@ impl Syncs {
     pub fn new(wanted: Arc<Wanted>, last_view: ViewId, now: Instant) -> Self {
         Self {
             demanded: wanted.demands.values().map(|demanded| demanded.number).fold(0, u64::max),
+            full_demanded: wanted.full,
             wanted,
             vpp: Vpp::Away,
             view: last_view,
@@ -183,8 +188,10 @@ impl Syncs {
             }
         }
         self.demanded = next.demands.values().map(|demanded| demanded.number).fold(self.demanded, u64::max);
+        let demanded = next.full > self.full_demanded;
+        self.full_demanded = self.full_demanded.max(next.full);
         // Only a full sync removes VIPs, or changes several together.
-        if gone || together || self.conf.is_some_and(|conf| conf != next.conf) {
+        if gone || together || demanded || self.conf.is_some_and(|conf| conf != next.conf) {
             self.full_sync_at(now);
         }
     }
@@ -213,7 +220,7 @@ impl Syncs {
                 let specs: Vec<_> = self.wanted.vips.values().map(Arc::clone).collect();
                 let keep: Vec<_> = self.wanted.keep.iter().copied().collect();
                 debug!(vips = specs.len(), held_back = keep.len(), "full sync");
-                Some(Call::All { specs, keep })
+                Some(Call::All { specs, keep, demanded: self.wanted.full })
             }
             Full::Due(at) if at <= now => {
                 if !self.sent.is_empty() {
@@ -275,14 +282,14 @@ impl Syncs {
         Ok(match (sent.call, answer) {
             (Call::Programmed, Answer::Programmed(result)) => self.seen(result, now, retry),
             (Call::Conf(_), Answer::Conf(result)) => self.conf_answered(result, retry),
-            (Call::All { specs, .. }, Answer::Sync(result)) => {
+            (Call::All { specs, demanded, .. }, Answer::Sync(result)) => {
                 let interval = self.wanted.sync_interval.mul_f64(0.9 + 0.2 * random);
                 self.full = Full::Due(match result {
                     Ok(_) if self.again => now,
                     Ok(_) => now + interval,
                     Err(_) => retry,
                 });
-                Some(self.synced(specs, None, result))
+                Some(self.synced(specs, demanded.map(Demand::Full), result))
             }
             (Call::Vip { spec, demanded }, Answer::Sync(result)) => {
                 self.sent.remove(&spec.key);
@@ -291,7 +298,8 @@ impl Syncs {
                 if result.as_ref().map_or(true, |report| report.errors().next().is_some()) {
                     self.full_sync_at(retry);
                 }
-                Some(self.synced(vec![spec], demanded.map(|demanded| demanded.number), result))
+                let demand = demanded.map(|demanded| Demand::Vip(spec.key, demanded.number));
+                Some(self.synced(vec![spec], demand, result))
             }
             _ => None,
         })
@@ -331,7 +339,7 @@ impl Syncs {
             Err(error) => {
                 self.full = Full::Due(retry);
                 let specs = self.wanted.vips.values().map(Arc::clone).collect();
-                return Some(self.synced(specs, None, Err(error)));
+                return Some(self.synced(specs, self.wanted.full.map(Demand::Full), Err(error)));
             }
         }
         None
@@ -340,7 +348,7 @@ impl Syncs {
     fn synced(
         &mut self,
         specs: Vec<Arc<VipSpec>>,
-        demanded: Option<u64>,
+        demanded: Option<Demand>,
         result: Result<SyncReport, CallError>,
     ) -> AgentEvent {
         match &result {
@@ -353,7 +361,7 @@ impl Syncs {
             }
             Err(error) => warn!(%error, "sync failed"),
         }
-        AgentEvent::Synced { specs, demanded, result: result.map_err(|error| error.to_string()) }
+        AgentEvent::Synced { specs, demanded, result: result.map(Arc::new) }
     }
 
     fn note_report(&mut self, report: &SyncReport) {

@@ -204,6 +204,7 @@ pub(super) fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
         vips: vips.into(),
         keep: keep.into(),
         demands: imbl::OrdMap::new(),
+        full: None,
         sync_interval: Duration::from_secs(3600),
     })
 }
@@ -378,7 +379,9 @@ async fn failed_sync_is_followed_by_a_full_one() {
     *bench.agent.failing.lock().unwrap() = true;
     bench.want(wanted(&[spec(1, 2)], &[]));
     let failed = bench.synced().await;
-    assert!(matches!(failed, AgentEvent::Synced { result: Err(reason), .. } if reason.contains("test")));
+    assert!(
+        matches!(failed, AgentEvent::Synced { result: Err(error), .. } if error.to_string().contains("test"))
+    );
     *bench.agent.failing.lock().unwrap() = false;
     let synced = bench.synced().await;
     assert!(matches!(synced, AgentEvent::Synced { result: Ok(_), .. }));
@@ -395,7 +398,7 @@ async fn a_second_brain_waits_for_the_first_and_then_syncs_everything() {
     for _ in 0..3 {
         let refused = bench.synced().await;
         assert!(
-            matches!(&refused, AgentEvent::Synced { result: Err(reason), .. } if reason.contains("another brain writes")),
+            matches!(&refused, AgentEvent::Synced { result: Err(error), .. } if error.to_string().contains("another brain writes")),
             "{refused:?}"
         );
     }

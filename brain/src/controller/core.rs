@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use imbl::{OrdMap, OrdSet};
-use maglev_protocol::VipKey;
+use maglev_protocol::{SyncReport, VipKey};
 use tokio::time::Instant;
 
 pub use command::{BackendWish, Command, CommandError, Done, InVpp};
@@ -25,7 +25,7 @@ pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 use super::snapshot::{AgentStatus, BackendView, FrontendView, Snapshot};
 use crate::agent::AgentEvent;
 use crate::config::Config;
-use crate::desired::{self, Wanted};
+use crate::desired::{self, Demand, Wanted};
 use crate::overrides::Overrides;
 use crate::probe::{Pace, Report};
 use crate::warmup::Warmup;
@@ -67,7 +67,7 @@ pub struct Effects {
     pub probers: BTreeSet<Arc<str>>,
     /// Changes of state, in their order.
     pub events: Vec<Event>,
-    /// Demands that came to their end.
+    /// Demands that nobody need wait for any longer.
     pub ended: Vec<Ended>,
 }
 
@@ -84,15 +84,15 @@ impl Effects {
     }
 }
 
-/// The end of a demand on a VIP, and of those on it before that.
+/// What is to be told to whoever waits for a demand, or for one that it includes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// The VIP.
-    pub vip: VipKey,
-    /// The demand's number.
-    pub number: u64,
-    /// What VPP refused, if it did.
-    pub result: Result<(), String>,
+    /// The demand.
+    pub demand: Demand,
+    /// How far VPP has come with it. Unless it is acknowledged, it goes on without anybody waiting.
+    pub in_vpp: InVpp,
+    /// What the sync did, if there was one.
+    pub report: Option<Arc<SyncReport>>,
 }
 
 /// The brain's whole state.
@@ -149,6 +149,7 @@ impl Core {
             decisions: 0,
             keep: OrdSet::new(),
             demands: OrdMap::new(),
+            full: None,
             sync_interval: config.lb.sync_interval,
         };
         let warmup =

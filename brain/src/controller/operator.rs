@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use maglev_protocol::VipKey;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::core::{Command, CommandError, Done, Ended, InVpp, Numbered};
 use super::keeper::Kept;
+use crate::desired::Demand;
 
 /// Time that an operator waits for VPP. A sync of one VIP takes less than a millisecond, one that finds a full sync
 /// of 20,000 servers under way two seconds.
 const VPP_ANSWERS: Duration = Duration::from_secs(10);
+/// Time that an operator waits for a full sync, which may find another one under way.
+const FULL_SYNC: Duration = Duration::from_secs(30);
 
 /// Brings operators' commands to the controller, and changes of state to whoever listens.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub(super) struct Order {
 pub(super) struct Accepted {
     pub(super) done: Done,
     /// Tells the end of the demand on VPP, if there is one.
-    pub(super) ended: Option<oneshot::Receiver<Result<(), String>>>,
+    pub(super) ended: Option<oneshot::Receiver<Ended>>,
     /// The version of the overrides that is to be kept, if they changed.
     pub(super) version: Option<u64>,
 }
@@ -46,6 +48,7 @@ impl Operator {
     /// If it cannot be carried out; then nothing has changed.
     pub async fn command(&self, command: Command) -> Result<Done, CommandError> {
         let (answer, answered) = oneshot::channel();
+        let patience = if let Command::Sync { .. } = command { FULL_SYNC } else { VPP_ANSWERS };
         self.orders.send(Order { command, answer }).await.map_err(|_| CommandError::Ending)?;
         let Accepted { mut done, ended, version } = answered.await.unwrap_or(Err(CommandError::Ending))?;
         if let Some(version) = version {
@@ -56,10 +59,9 @@ impl Operator {
             };
         }
         if let Some(ended) = ended {
-            done.in_vpp = match timeout(VPP_ANSWERS, ended).await {
-                Ok(Ok(Ok(()))) => InVpp::Acknowledged,
-                Ok(Ok(Err(reason))) => InVpp::Refused(reason),
-                Ok(Err(_)) | Err(_) => InVpp::Late,
+            (done.in_vpp, done.report) = match timeout(patience, ended).await {
+                Ok(Ok(Ended { in_vpp, report, .. })) => (in_vpp, report),
+                Ok(Err(_)) | Err(_) => (InVpp::Late, None),
             };
         }
         Ok(done)
@@ -76,32 +78,30 @@ impl Operator {
     }
 }
 
-/// Operators who wait for VPP. There are no more of them than have sent a command within [`VPP_ANSWERS`].
+/// Operators who wait for VPP. There are no more of them than have sent a command within [`FULL_SYNC`].
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Vec<Waiter>);
 
 #[derive(Debug)]
 struct Waiter {
-    vip: VipKey,
-    demand: u64,
-    end: oneshot::Sender<Result<(), String>>,
+    demand: Demand,
+    end: oneshot::Sender<Ended>,
 }
 
 impl Waiting {
     /// Somebody waits for the end of a demand.
-    pub(super) fn add(&mut self, (vip, demand): (VipKey, u64)) -> oneshot::Receiver<Result<(), String>> {
+    pub(super) fn add(&mut self, demand: Demand) -> oneshot::Receiver<Ended> {
         self.0.retain(|waiter| !waiter.end.is_closed());
         let (end, receiver) = oneshot::channel();
-        self.0.push(Waiter { vip, demand, end });
+        self.0.push(Waiter { demand, end });
         receiver
     }
 
-    /// Tells all who waited for this demand, or for one before it on the same VIP.
+    /// Tells all who waited for this demand, or for one that it includes.
     pub(super) fn tell(&mut self, ended: &Ended) {
-        let is_over = |waiter: &mut Waiter| waiter.vip == ended.vip && waiter.demand <= ended.number;
-        for waiter in self.0.extract_if(.., is_over) {
+        for waiter in self.0.extract_if(.., |waiter| ended.demand.includes(&waiter.demand)) {
             // An error means that the one who waited has gone.
-            drop(waiter.end.send(ended.result.clone()));
+            drop(waiter.end.send(ended.clone()));
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Wanted {
     pub keep: OrdSet<VipKey>,
     /// What operators demand of VIPs beyond that, until it is done.
     pub demands: OrdMap<VipKey, Demanded>,
+    /// The number of the full sync that an operator demands, until it is done.
+    pub full: Option<u64>,
     /// Time between two full comparisons with VPP.
     pub sync_interval: Duration,
 }
@@ -45,6 +47,26 @@ impl Wanted {
     pub fn forget(&mut self, key: &VipKey) {
         self.decided.remove(key);
         self.vips.remove(key);
+    }
+}
+
+/// What an operator demands and waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Demand {
+    /// Something of a VIP, by its number: see [`Demanded`].
+    Vip(VipKey, u64),
+    /// A full sync that is sent after this was known, by its number.
+    Full(u64),
+}
+
+impl Demand {
+    /// Whether the end of this one is the end of the other, too: of the same, and not later.
+    pub fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Vip(vip, number), Self::Vip(other, earlier)) => vip == other && earlier <= number,
+            (Self::Full(number), Self::Full(earlier)) => earlier <= number,
+            (Self::Vip(..), Self::Full(_)) | (Self::Full(_), Self::Vip(..)) => false,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
     ClearOverrideResponse, Frontend, InVpp, Outcome, RecreateVipRequest, RecreateVipResponse,
     ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse,
 };
 use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
@@ -93,6 +93,18 @@ impl Service {
         Ok(Response::new(RecreateVipResponse { frontend, outcome }))
     }
 
+    pub(super) async fn sync(
+        &self,
+        request: Request<SyncVpplbStateRequest>,
+    ) -> Answer<SyncVpplbStateResponse> {
+        let who = Caller::of(request.extensions());
+        let frontend = Some(request.into_inner().frontend).filter(|name| !name.is_empty());
+        let frontend = frontend.map(|name| refusal::name("frontend", name)).transpose()?;
+        let done = self.carry_out(who, Command::Sync { frontend: frontend.clone() }).await?;
+        let report = done.report.ok_or_else(|| refusal::sync(&done.in_vpp))?;
+        Ok(Response::new(view::vpp::sync_report(&self.snapshot(), &report, frontend.as_deref())))
+    }
+
     pub(super) async fn check(&self) -> Answer<CheckConfigResponse> {
         let _turn = self.checking.lock().await;
         let (reloader, in_force) = (self.reloader.clone(), Arc::clone(&self.snapshot().config));
@@ -115,6 +127,7 @@ impl Service {
                 .iter()
                 .map(|entry| view::overrides::entry(&snapshot.config, entry))
                 .collect(),
+            not_kept: reloaded.not_kept.unwrap_or_default(),
         }))
     }
 
@@ -165,6 +178,8 @@ fn in_words(command: &Command) -> String {
         }
         Command::ClearWeight { member } => format!("clear override {}", of(member)),
         Command::Recreate { frontend } => format!("recreate frontend {frontend:?}"),
+        Command::Sync { frontend: Some(frontend) } => format!("sync vpp lb state {frontend:?}"),
+        Command::Sync { frontend: None } => "sync vpp lb state".to_owned(),
         Command::Reload(_) => "config reload".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use crate::agent::CallError;
 use crate::config::{Errors, LoadError, Pool, Severity};
-use crate::controller::{CommandError, Snapshot};
+use crate::controller::{CommandError, InVpp, Snapshot};
 use crate::overrides::PoolMember;
 use crate::reload::ReloadError;
 
@@ -71,8 +71,19 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
         CommandError::NothingSet(_) => {
             Status::not_found(format!("{error}; `show overrides` lists what they have set"))
         }
-        CommandError::Refused { .. } | CommandError::HeldBack(_) => Status::failed_precondition(words()),
+        CommandError::Refused { .. } | CommandError::HeldBack(_) | CommandError::WarmingUp(_) => {
+            Status::failed_precondition(words())
+        }
         CommandError::NoVpp(_) | CommandError::Ending => Status::unavailable(words()),
+    }
+}
+
+/// A full sync did not come to its end while somebody waited.
+pub(super) fn sync(in_vpp: &InVpp) -> Status {
+    match in_vpp {
+        InVpp::Away => Status::unavailable("VPP is away: everything is compared when it is connected again"),
+        InVpp::Refused(reason) => Status::unavailable(format!("refused: {reason}")),
+        _ => Status::deadline_exceeded("VPP has not answered yet, and is asked until it does"),
     }
 }
 

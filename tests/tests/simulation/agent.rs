@@ -194,7 +194,7 @@ impl World {
         let result = match &queued.call {
             Call::Programmed => return Ok(()),
             Call::Conf(wanted) => conf::check(wanted),
-            Call::All { specs, keep } => check(specs, keep).map(drop),
+            Call::All { specs, keep, .. } => check(specs, keep).map(drop),
             Call::Vip { spec, .. } => {
                 let key = spec.key;
                 spec.validate()
@@ -283,7 +283,7 @@ impl World {
                     let (result, lost) = judge(result);
                     (Answer::Conf(result), lost)
                 }
-                Call::All { specs, keep } => {
+                Call::All { specs, keep, .. } => {
                     let whole = specs.iter().map(|spec| (**spec).clone()).collect();
                     let wanted = reconcile::check(whole, keep).expect("it was checked");
                     let (result, lost) = judge(syncer.sync_all(&wanted).await);

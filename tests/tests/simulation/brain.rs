@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use maglev_brain::agent::{AgentEvent, Answer, Call, CallError, Sent, Syncs};
 use maglev_brain::config::{Config, Frontend};
-use maglev_brain::controller::{Core, Effects, Input};
-use maglev_brain::desired::{ViewId, Wanted, vip_key};
+use maglev_brain::controller::{Core, Effects, Ended, InVpp, Input};
+use maglev_brain::desired::{Demand, ViewId, Wanted, vip_key};
 use maglev_brain::health::State;
 use maglev_brain::overrides::Overrides;
 use maglev_protocol::{Demands, VipKey, VppInfo};
@@ -34,8 +34,10 @@ pub(crate) struct Brain {
     pub(crate) max_delay: Duration,
     pub(crate) conn: Option<Conn>,
     pub(crate) published: Arc<Wanted>,
-    /// Operators who wait for VPP.
-    pub(crate) waiting: BTreeSet<(VipKey, u64)>,
+    /// Operators who wait for VPP, each with the last call that had been sent when it began to wait.
+    pub(crate) waiting: BTreeMap<Demand, u64>,
+    /// The last call that was answered with what VPP had as a whole.
+    last_full_read: u64,
     /// What the simulation follows of it for its own judgement.
     pub(crate) watched: Watched,
     last_view: ViewId,
@@ -101,7 +103,8 @@ impl World {
             max_delay: config.lb.startup_max_delay,
             conn: None,
             published,
-            waiting: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            last_full_read: 0,
             watched,
             last_view: ViewId::default(),
             failures: 0,
@@ -287,10 +290,15 @@ impl World {
         let (now, random) = (self.instant(self.now).mono, self.rng.f64());
         let Some(found) = self.conn(conn) else { return };
         let Some(sent) = found.calls.remove(&id) else { return };
-        if matches!((&sent.call, &answer), (Call::All { .. }, Answer::Sync(Ok(_)))) {
+        let full = matches!((&sent.call, &answer), (Call::All { .. }, Answer::Sync(Ok(_))));
+        if full {
             found.full_syncs += 1;
         }
-        match found.syncs.answered(sent, answer, now, random) {
+        let result = found.syncs.answered(sent, answer, now, random);
+        if let Some(brain) = self.brain.as_mut().filter(|_| full) {
+            brain.last_full_read = id;
+        }
+        match result {
             Ok(event) => {
                 self.tell_maybe(event);
                 self.pump();
@@ -370,9 +378,7 @@ impl World {
             self.set_pace(backend, *pace);
         }
         for ended in &effects.ended {
-            if let Some(brain) = &mut self.brain {
-                brain.waiting.retain(|(vip, number)| *vip != ended.vip || *number > ended.number);
-            }
+            self.ended(ended);
         }
         if effects.overrides
             && let Some(brain) = &self.brain
@@ -385,6 +391,35 @@ impl World {
         }
         self.schedule_tick();
         self.dirty |= !nothing;
+    }
+
+    /// Operators learn what became of what they demanded.
+    fn ended(&mut self, ended: &Ended) {
+        let Some(brain) = &mut self.brain else { return };
+        let is_over = |waiting: &Demand| match (ended.demand, *waiting) {
+            (Demand::Vip(vip, number), Demand::Vip(other, earlier)) => vip == other && earlier <= number,
+            (Demand::Full(number), Demand::Full(earlier)) => earlier <= number,
+            _ => false,
+        };
+        let last_full_read = brain.last_full_read;
+        let over: Vec<(Demand, u64)> = brain.waiting.extract_if(.., |waiting, _| is_over(waiting)).collect();
+        for (demand, last_call) in over {
+            self.note(|_| format!("{demand:?}: {:?}", ended.in_vpp));
+            let Demand::Full(_) = demand else { continue };
+            if ended.in_vpp != InVpp::Acknowledged {
+                self.count("demanded syncs that failed");
+                continue;
+            }
+            self.count("demanded syncs done");
+            if ended.report.as_ref().is_none_or(|report| report.read.is_none()) {
+                return self.fail(format!("{demand:?} ends without a full read: {ended:?}"));
+            }
+            if last_full_read <= last_call {
+                return self.fail(format!(
+                    "{demand:?}, made after call {last_call}, ends with what call {last_full_read} read"
+                ));
+            }
+        }
     }
 
     pub(crate) fn wanted_noticed(&mut self, conn: u64) {
@@ -434,7 +469,7 @@ impl Brain {
         let mut scope = Scope::default();
         match call {
             Call::Programmed | Call::Conf(_) => {}
-            Call::All { specs, keep } => {
+            Call::All { specs, keep, .. } => {
                 scope.specs = specs.iter().map(|spec| (spec.key, (**spec).clone())).collect();
                 scope.keep = Some(keep.iter().copied().collect());
             }

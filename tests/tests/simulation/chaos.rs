@@ -158,7 +158,8 @@ impl World {
                 if done.in_vpp == InVpp::Late && done.demand.is_none() {
                     return self.fail(format!("{command:?} waits for VPP and for nothing of it"));
                 }
-                brain.waiting.extend(done.demand);
+                let last_call = self.last_call;
+                brain.waiting.extend(done.demand.map(|demand| (demand, last_call)));
                 let config = Arc::clone(brain.core.config());
                 self.note(|_| format!("{command:?}: {done:?}"));
                 self.operators.commanded(&command, &config);
@@ -195,6 +196,11 @@ impl World {
             return Some(Command::Backend { backend, wish });
         }
         let (name, frontend) = self.rng.choice(config.frontends.iter().collect::<Vec<_>>())?;
+        // A full sync heals what was forgotten, which is to show where there are few.
+        if self.rng.u8(..if self.rare_syncs { 30 } else { 6 }) == 0 {
+            self.count("demanded syncs");
+            return Some(Command::Sync { frontend: self.rng.bool().then(|| name.clone()) });
+        }
         if self.rng.u8(..5) == 0 {
             return Some(Command::Recreate { frontend: name.clone() });
         }

@@ -36,7 +36,7 @@ impl Operators {
                 self.reloaded(config);
             }
             Command::ClearWeight { member } => drop(self.weights.remove(member)),
-            Command::Recreate { .. } => {}
+            Command::Recreate { .. } | Command::Sync { .. } => {}
             Command::Reload(config) => self.reloaded(config),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use maglev_brain::config::{Backend, Config, Frontend};
 use maglev_brain::controller::{Snapshot, SyncStatus};
-use maglev_brain::desired::{lb_conf, vip_key, vip_spec};
+use maglev_brain::desired::{Wanted, lb_conf, vip_key, vip_spec};
 use maglev_brain::health::State;
 use maglev_brain::overrides::BackendOverride;
 use maglev_brain::warmup::Phase;
@@ -75,10 +75,11 @@ impl World {
                 return Some(format!("frontend {name} is {:?}", view.sync));
             }
         }
-        if let Some(waiting) = brain.waiting.first() {
+        if let Some(waiting) = brain.waiting.first_key_value() {
             return Some(format!("nobody told the operator of the end of {waiting:?}"));
         }
-        (!brain.published.demands.is_empty()).then(|| format!("demands: {:?}", brain.published.demands))
+        let Wanted { demands, full, .. } = &*brain.published;
+        (!demands.is_empty() || full.is_some()).then(|| format!("demands: {demands:?}, full sync {full:?}"))
     }
 
     /// The state that a backend comes to, if nothing changes any more.

@@ -58,6 +58,7 @@ impl Bench {
             decisions: 0,
             keep: OrdSet::new(),
             demands: OrdMap::new(),
+            full: None,
             sync_interval: Duration::from_secs(30),
         };
         for spec in specs {
@@ -160,7 +161,7 @@ fn nothing_is_written_before_the_controller_has_decided_on_what_vpp_has() {
     bench.wanted.view = Some(ViewId(8));
     bench.want();
     let calls = bench.answer_all();
-    let all = Call::All { specs: vec![spec(1, 1)], keep: vec![] };
+    let all = Call::All { specs: vec![spec(1, 1)], keep: vec![], demanded: None };
     assert_eq!(calls, [Call::Conf(SOURCE), all]);
     assert_eq!(bench.syncs.due(), Some(bench.now + Duration::from_secs(30)), "the next drift sync");
 }
@@ -222,7 +223,7 @@ fn only_a_full_sync_removes_a_vip() {
     assert_eq!((bench.next(), bench.syncs.due()), (None, None), "not beside other syncs");
     bench.answer_well(under_way);
     let calls = bench.answer_all();
-    assert_eq!(calls[1], Call::All { specs: vec![spec(1, 2)], keep: vec![] });
+    assert_eq!(calls[1], Call::All { specs: vec![spec(1, 2)], keep: vec![], demanded: None });
 
     // Of one that was held back as well.
     bench.wanted.keep.insert(key(3));
@@ -251,7 +252,7 @@ fn what_goes_while_a_full_sync_is_under_way_goes_with_the_next() {
     assert_eq!(bench.next(), None);
     bench.answer_well(all);
     let calls = bench.answer_all();
-    assert_eq!(calls[1], Call::All { specs: vec![spec(1, 1)], keep: vec![] });
+    assert_eq!(calls[1], Call::All { specs: vec![spec(1, 1)], keep: vec![], demanded: None });
     assert_eq!(bench.answer_all(), []);
 }
 
@@ -280,16 +281,13 @@ fn failed_sync_is_followed_by_a_full_one() {
     bench.want_spec(&spec(1, 2));
     let sent = bench.next().unwrap();
     bench.answer(sent, Answer::Sync(Err(CallError::Timeout)));
-    let failed = AgentEvent::Synced {
-        specs: vec![spec(1, 2)],
-        demanded: None,
-        result: Err("the agent did not answer in time".into()),
-    };
+    let failed =
+        AgentEvent::Synced { specs: vec![spec(1, 2)], demanded: None, result: Err(CallError::Timeout) };
     assert_eq!(bench.events, [failed]);
     let due = bench.syncs.due().unwrap();
     assert_eq!(due, bench.now + Duration::from_millis(1500));
     bench.now = due;
-    assert_eq!(bench.answer_all()[1], Call::All { specs: vec![spec(1, 2)], keep: vec![] });
+    assert_eq!(bench.answer_all()[1], Call::All { specs: vec![spec(1, 2)], keep: vec![], demanded: None });
     // A full one that fails, too.
     bench.now = bench.syncs.due().unwrap();
     let conf = bench.next().unwrap();
@@ -315,7 +313,7 @@ fn tunnels_change_in_a_full_sync() {
     let other = Arc::new(VipSpec { encap: Encap::Gre6, ..VipSpec::clone(&spec(1, 1)) });
     bench.want_spec(&other);
     let calls = bench.answer_all();
-    assert_eq!(calls[1], Call::All { specs: vec![other, spec(2, 1)], keep: vec![] });
+    assert_eq!(calls[1], Call::All { specs: vec![other, spec(2, 1)], keep: vec![], demanded: None });
 }
 
 #[test]
@@ -374,7 +372,7 @@ fn demand_is_made_until_it_is_answered() {
     assert_eq!(second.call, Call::Vip { spec: spec(2, 1), demanded: Some(demand(1)) });
     bench.answer_well(first);
     let Some(AgentEvent::Synced { demanded, .. }) = bench.events.last() else { panic!() };
-    assert_eq!(*demanded, Some(2));
+    assert_eq!(*demanded, Some(Demand::Vip(key(1), 2)));
     bench.wanted.demands.remove(&key(1));
     bench.want();
     bench.answer(second, Answer::Sync(Err(CallError::Timeout)));
@@ -390,4 +388,102 @@ fn demand_is_made_until_it_is_answered() {
     bench.syncs = Syncs::new(Arc::new(bench.wanted.clone()), bench.syncs.view(), bench.now);
     bench.look();
     assert_eq!(vips(&bench.answer_all()[2..]), [key(1)]);
+}
+
+fn full_demanded(calls: &[Call]) -> Vec<Option<u64>> {
+    let full = calls.iter().filter_map(|call| match call {
+        Call::All { demanded, .. } => Some(*demanded),
+        _ => None,
+    });
+    full.collect()
+}
+
+#[test]
+fn demanded_full_sync_is_sent_at_once() {
+    let mut bench = Bench::synced(&[spec(1, 1)]);
+    bench.wanted.full = Some(4);
+    bench.want();
+    assert_eq!(full_demanded(&bench.answer_all()), [Some(4)]);
+    let Some(AgentEvent::Synced { demanded, result, .. }) = bench.events.last() else { panic!() };
+    assert_eq!((*demanded, result.is_ok()), (Some(Demand::Full(4)), true));
+    // Until the controller has taken it back, and after that.
+    bench.want();
+    assert_eq!(bench.answer_all(), []);
+    bench.wanted.full = None;
+    bench.want();
+    assert_eq!(bench.answer_all(), []);
+    bench.wanted.full = Some(5);
+    bench.want();
+    assert_eq!(full_demanded(&bench.answer_all()), [Some(5)]);
+}
+
+#[test]
+fn full_sync_that_was_under_way_before_the_demand_is_followed_by_another() {
+    let mut bench = Bench::synced(&[spec(1, 1)]);
+    bench.now += Duration::from_secs(40);
+    let conf = bench.next().unwrap();
+    bench.answer_well(conf);
+    let periodic = bench.next().unwrap();
+    bench.wanted.full = Some(1);
+    bench.want();
+    assert_eq!(bench.next(), None);
+    bench.answer_well(periodic);
+    let Some(AgentEvent::Synced { demanded: None, .. }) = bench.events.last() else { panic!() };
+    assert_eq!(full_demanded(&bench.answer_all()), [Some(1)]);
+    assert_eq!(bench.answer_all(), []);
+}
+
+#[test]
+fn full_sync_whose_read_is_not_sent_yet_carries_the_demand() {
+    let mut bench = Bench::synced(&[spec(1, 1)]);
+    bench.now += Duration::from_secs(40);
+    let conf = bench.next().unwrap();
+    bench.wanted.full = Some(1);
+    bench.want();
+    bench.answer_well(conf);
+    assert_eq!(full_demanded(&bench.answer_all()), [Some(1)], "and no other one after it");
+}
+
+#[test]
+fn demanded_full_sync_that_fails_says_so_and_is_tried_again() {
+    let mut bench = Bench::synced(&[spec(1, 1)]);
+    bench.wanted.full = Some(1);
+    bench.want();
+    let another = CallError::Agent(AgentError::AnotherWriter {
+        version: "1.0".into(),
+        instance: 7,
+        pid: None,
+        seconds: 1,
+    });
+    // At its first call already.
+    let conf = bench.next().unwrap();
+    bench.answer(conf, Answer::Conf(Err(another.clone())));
+    let Some(AgentEvent::Synced { demanded, result, .. }) = bench.events.last() else { panic!() };
+    assert_eq!((*demanded, result), (Some(Demand::Full(1)), &Err(another)));
+    bench.now = bench.syncs.due().unwrap();
+    let conf = bench.next().unwrap();
+    bench.answer_well(conf);
+    let all = bench.next().unwrap();
+    bench.answer(all, Answer::Sync(Err(CallError::Timeout)));
+    bench.now = bench.syncs.due().unwrap();
+    assert_eq!(full_demanded(&bench.answer_all()), [Some(1)]);
+    // Over a connection to another agent as well, where everything is synced anyhow.
+    bench.wanted.full = Some(2);
+    bench.syncs = Syncs::new(Arc::new(bench.wanted.clone()), bench.syncs.view(), bench.now);
+    bench.look();
+    assert_eq!(full_demanded(&bench.answer_all()), [Some(2)]);
+    assert_eq!(bench.answer_all(), []);
+}
+
+#[test]
+fn demanded_full_sync_waits_for_the_syncs_under_way() {
+    let mut bench = Bench::synced(&[spec(1, 1), spec(2, 1)]);
+    bench.want_spec(&spec(1, 2));
+    let under_way = bench.next().unwrap();
+    bench.wanted.full = Some(1);
+    bench.want_spec(&spec(2, 2));
+    assert_eq!(bench.next(), None, "it would be read beside a write");
+    bench.answer_well(under_way);
+    let calls = bench.answer_all();
+    assert_eq!((calls.len(), full_demanded(&calls)), (2, vec![Some(1)]), "which brings the other as well");
 }

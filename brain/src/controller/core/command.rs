@@ -1,14 +1,16 @@
 //! What operators may ask for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use maglev_protocol::{Demands, VipKey};
+use maglev_protocol::{Demands, SyncReport};
 use tracing::info;
 
 use super::event::in_words;
 use super::{Core, Effects, Event, Now};
 use crate::config::{Changes, Config};
 use crate::controller::snapshot::SyncStatus;
+use crate::desired::Demand;
 use crate::health::{self, Refused};
 use crate::overrides::{BackendOverride, Dated, PoolMember};
 
@@ -55,6 +57,11 @@ pub enum Command {
     Recreate {
         /// Its name.
         frontend: String,
+    },
+    /// Have VPP read and compared with what it shall have, and what differs written.
+    Sync {
+        /// The frontend whose VIP it is about, by its name. All VIPs are compared nevertheless.
+        frontend: Option<String>,
     },
     /// Take another configuration, which has been checked.
     Reload(Arc<Config>),
@@ -104,6 +111,9 @@ pub enum CommandError {
     /// Only VPP could do it.
     #[error("{0}: try again when VPP is connected")]
     NoVpp(String),
+    /// Nothing may be written to VPP until that time is over.
+    #[error("nothing is written to VPP before the warm-up allows it, which will be in {0}")]
+    WarmingUp(String),
     /// The frontend is not programmed yet.
     #[error("frontend {0:?} is still held back, since not all of its backends are known")]
     HeldBack(String),
@@ -135,7 +145,9 @@ pub struct Done {
     /// What VPP has of it.
     pub in_vpp: InVpp,
     /// The demand whose end decides about that.
-    pub demand: Option<(VipKey, u64)>,
+    pub demand: Option<Demand>,
+    /// What the sync did that carried out the demand.
+    pub report: Option<Arc<SyncReport>>,
     /// What a reload changed.
     pub changes: Option<Changes>,
     /// Why it would be forgotten by a restart, if it would.
@@ -144,7 +156,7 @@ pub struct Done {
 
 impl Done {
     fn new(in_vpp: InVpp) -> Self {
-        Self { in_vpp, demand: None, changes: None, not_kept: None }
+        Self { in_vpp, demand: None, report: None, changes: None, not_kept: None }
     }
 }
 
@@ -187,6 +199,7 @@ impl Core {
                 }
             }
             Command::Recreate { frontend } => self.recreate(&frontend),
+            Command::Sync { frontend } => self.sync(frontend.as_deref(), now),
             Command::Reload(config) => {
                 let (effects, changes) = self.reload(config, now);
                 Ok((effects, Done { changes: Some(changes), ..Done::new(InVpp::NotAsked) }))
@@ -288,6 +301,32 @@ impl Core {
         Ok((effects, done))
     }
 
+    fn sync(&mut self, name: Option<&str>, now: Now) -> Result<(Effects, Done), CommandError> {
+        let view = name.map(|name| {
+            let view = self.frontends.get(name);
+            view.ok_or_else(|| CommandError::NoSuchFrontend(name.to_owned()))
+        });
+        let view = view.transpose()?;
+        if !self.view.is_current() {
+            return Err(CommandError::NoVpp("nothing was compared".to_owned()));
+        }
+        if self.wanted.view.is_none() {
+            let next = self.warmup.next_phase_at();
+            let left = next.map(|next| next.saturating_duration_since(now.mono.into_std()));
+            // Rounded up: who comes after that time is not told to wait again.
+            let seconds = Duration::from_secs(left.unwrap_or_default().as_secs() + 1);
+            return Err(CommandError::WarmingUp(humantime::format_duration(seconds).to_string()));
+        }
+        if let (Some(name), Some(SyncStatus::HeldBack)) = (name, view.map(|view| &view.sync)) {
+            return Err(CommandError::HeldBack(name.to_owned()));
+        }
+        self.last_demand += 1;
+        self.wanted.full = Some(self.last_demand);
+        let demand = Some(Demand::Full(self.last_demand));
+        let effects = Effects { wanted: true, ..Effects::default() };
+        Ok((effects, Done { demand, ..Done::new(InVpp::Late) }))
+    }
+
     /// Has a VIP synced with these demands, and its end told.
     fn demand(&mut self, name: &str, demands: Demands, effects: &mut Effects) -> Done {
         let Some(view) = self.frontends.get(name) else { return Done::new(InVpp::NotAsked) };
@@ -305,7 +344,7 @@ impl Core {
         demanded.demands.recreate |= demands.recreate;
         self.wanted.demands.insert(key, demanded);
         effects.wanted = true;
-        let demand = Some((key, self.last_demand));
+        let demand = Some(Demand::Vip(key, self.last_demand));
         Done { demand, ..Done::new(InVpp::Late) }
     }
 

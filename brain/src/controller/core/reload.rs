@@ -8,10 +8,10 @@ use maglev_protocol::VipKey;
 use tracing::{info, warn};
 
 use super::backends::new_view;
-use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, Now};
+use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now};
 use crate::config::{Changes, Config, changes};
 use crate::controller::snapshot::{FrontendView, SyncStatus};
-use crate::desired::{self, vip_key};
+use crate::desired::{self, Demand, vip_key};
 use crate::health::{self, State};
 use crate::warmup::Phase;
 
@@ -230,8 +230,11 @@ impl Core {
             self.wanted.keep.remove(&key);
             self.standing.remove(&key);
             if let Some(demanded) = self.wanted.demands.remove(&key) {
-                let result = Err("removed from the configuration".to_owned());
-                effects.ended.push(Ended { vip: key, number: demanded.number, result });
+                effects.ended.push(Ended {
+                    demand: Demand::Vip(key, demanded.number),
+                    in_vpp: InVpp::Refused("removed from the configuration".to_owned()),
+                    report: None,
+                });
             }
         }
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{Programmed, SyncReport, VipSpec, VppInfo, VppState};
+use maglev_protocol::{AgentError, Programmed, SyncReport, VipSpec, VppInfo, VppState};
 use tracing::debug;
 
-use super::{Core, Effects, Ended, Now};
-use crate::agent::AgentEvent;
+use super::{Core, Effects, Ended, InVpp, Now};
+use crate::agent::{AgentEvent, CallError};
 use crate::controller::snapshot::SyncStatus;
-use crate::desired::ViewId;
+use crate::desired::{Demand, ViewId};
 
 impl Core {
     pub(super) fn agent_event(&mut self, event: AgentEvent, now: Now) -> Effects {
@@ -22,21 +22,22 @@ impl Core {
                 agent.connection = Err(reason);
                 agent.vpp = None;
                 self.vpp_lost(&mut effects);
+                self.tell_that_vpp_is_away(&mut effects);
                 self.vpp_unwatched(now);
             }
             AgentEvent::Vpp { info, programmed } => self.vpp_changed(info, programmed, now, &mut effects),
             AgentEvent::Synced { specs, demanded, result } => {
                 match &result {
                     Ok(report) => self.synced(&specs, report, now, &mut effects),
-                    Err(reason) => {
+                    Err(error) => {
+                        let reason = error.to_string();
                         for spec in &specs {
                             self.set_sync(spec, SyncStatus::Failed(reason.clone()), now);
                         }
                     }
                 }
-                // A demand without an answer is made again.
-                if let (Some(number), Ok(report)) = (demanded, &result) {
-                    self.demand_ended(number, report, &mut effects);
+                if let Some(demand) = demanded {
+                    self.demand_answered(demand, &result, &mut effects);
                 }
             }
         }
@@ -61,22 +62,70 @@ impl Core {
             VppState::Incompatible { .. } | VppState::Connected { .. } => self.vpp_returned(now),
         }
         Arc::make_mut(&mut self.agent).vpp = Some((info, now.wall));
-        if let Some((view, programmed)) = programmed {
-            self.vpp_seen(view, programmed, now, effects);
+        match programmed {
+            Some((view, programmed)) => self.vpp_seen(view, programmed, now, effects),
+            None => self.tell_that_vpp_is_away(effects),
         }
     }
 
-    fn demand_ended(&mut self, number: u64, report: &SyncReport, effects: &mut Effects) {
-        let mut demands = self.wanted.demands.iter();
-        // One that was added to meanwhile is made again as a whole.
-        let Some(key) = demands.find(|(_, demanded)| demanded.number == number).map(|(key, _)| *key) else {
-            return;
+    /// Demands on VIPs are carried out after the full sync that comes with VPP's return.
+    fn tell_that_vpp_is_away(&mut self, effects: &mut Effects) {
+        let vips = self.wanted.demands.iter().map(|(key, demanded)| Demand::Vip(*key, demanded.number));
+        let demands: Vec<_> = vips.chain(self.wanted.full.take().map(Demand::Full)).collect();
+        effects.ended.extend(demands.into_iter().map(|demand| Ended {
+            demand,
+            in_vpp: InVpp::Away,
+            report: None,
+        }));
+    }
+
+    fn demand_answered(
+        &mut self,
+        demand: Demand,
+        result: &Result<Arc<SyncReport>, CallError>,
+        effects: &mut Effects,
+    ) {
+        let (in_vpp, report) = match result {
+            Ok(report) => {
+                let Some(in_vpp) = self.demand_ended(demand, report) else { return };
+                effects.wanted = true;
+                (in_vpp, Some(Arc::clone(report)))
+            }
+            // Made again when VPP is back, of which it is told by itself.
+            Err(CallError::Agent(AgentError::NoVpp { .. } | AgentError::Incompatible { .. })) => {
+                (InVpp::Away, None)
+            }
+            // Made again like any sync that fails.
+            Err(CallError::Agent(error)) => {
+                (InVpp::Refused(format!("{error}; it will be tried again")), None)
+            }
+            // What became of a call without an answer is not known. It is made again, and may be answered in time.
+            Err(CallError::Away(_) | CallError::Busy | CallError::Timeout) => return,
         };
-        self.wanted.demands.remove(&key);
-        effects.wanted = true;
-        let error = report.errors().find(|(vip, _)| **vip == key);
-        let result = error.map_or(Ok(()), |(_, error)| Err(format!("{}: {}", error.step, error.meaning)));
-        effects.ended.push(Ended { vip: key, number, result });
+        effects.ended.push(Ended { demand, in_vpp, report });
+    }
+
+    /// Takes a demand back that was answered. `None` if there is nothing to be told yet.
+    fn demand_ended(&mut self, demand: Demand, report: &SyncReport) -> Option<InVpp> {
+        match demand {
+            Demand::Vip(key, number) => {
+                let demanded = self.wanted.demands.get(&key)?;
+                // One that was added to meanwhile is made again as a whole.
+                if demanded.number != number {
+                    return None;
+                }
+                self.wanted.demands.remove(&key);
+                let error = report.errors().find(|(vip, _)| **vip == key);
+                Some(error.map_or(InVpp::Acknowledged, |(_, error)| {
+                    InVpp::Refused(format!("{}: {}", error.step, error.meaning))
+                }))
+            }
+            Demand::Full(number) => {
+                // One that was demanded meanwhile is another.
+                self.wanted.full.take_if(|demanded| *demanded <= number);
+                Some(InVpp::Acknowledged)
+            }
+        }
     }
 
     /// What VPP has is not known any more.

@@ -1,15 +1,16 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_protocol::{
-    Change, Programmed, ProgrammedVip, StepError, SyncReport, TableLengthKept, VipReport, VipSpec, VppInfo,
-    VppState,
+    AgentError, Change, Programmed, ProgrammedVip, StepError, SyncReport, TableLengthKept, VipReport,
+    VipSpec, VppInfo, VppState,
 };
 use tokio::time::Instant;
 
 use super::*;
+use crate::agent::CallError;
 use crate::config::{Config, parse};
 use crate::controller::SyncStatus;
-use crate::desired::ViewId;
+use crate::desired::{Demand, ViewId};
 use crate::health::State;
 use crate::overrides::PoolMember;
 use crate::probe::{ProbeCode, ProbeOutcome};

@@ -1,11 +1,15 @@
 //! The agent, and what VPP has.
 
+mod syncs;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use maglev_proto::{AgentInfo, VppApplicationServer, VppInfo, VpplbConf, VpplbState, Vppvip};
 use maglev_protocol::{ALL_PORTS_PROTOCOL, LbState, VipKey, VipState, VppState};
+
+pub(in crate::grpc) use syncs::sync_report;
 
 use super::unix_ms;
 use crate::controller::Snapshot;
@@ -58,8 +62,7 @@ pub(in crate::grpc) fn info(snapshot: &Snapshot) -> VppInfo {
 }
 
 pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, state: &LbState) -> VpplbState {
-    let frontends: BTreeMap<VipKey, &str> =
-        snapshot.config.frontends.iter().map(|(name, frontend)| (vip_key(frontend), name.as_str())).collect();
+    let frontends = frontends_by_vip(snapshot);
     let mut vips: Vec<_> = state
         .vips
         .iter()
@@ -103,6 +106,11 @@ fn proto_vip(snapshot: &Snapshot, frontend: Option<&str>, vip: &VipState) -> Vpp
         index: vip.index,
         application_servers: servers.collect(),
     }
+}
+
+fn frontends_by_vip(snapshot: &Snapshot) -> BTreeMap<VipKey, &str> {
+    let frontends = snapshot.config.frontends.iter();
+    frontends.map(|(name, frontend)| (vip_key(frontend), name.as_str())).collect()
 }
 
 /// Names of a frontend's backends by their addresses, which are unique within it.

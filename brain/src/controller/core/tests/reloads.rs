@@ -151,7 +151,7 @@ fn frontend_under_another_name_keeps_its_vip_as_it_is() {
     let mut bench = Bench::connected();
     bench.all_up();
     let spec = Arc::clone(&bench.core.frontends["three"].spec);
-    let synced = AgentEvent::Synced { specs: vec![spec], demanded: None, result: Ok(SyncReport::default()) };
+    let synced = AgentEvent::Synced { specs: vec![spec], demanded: None, result: Ok(Arc::default()) };
     bench.agent(synced);
     let before = bench.core.wanted();
     let frontends = FRONTENDS.replace("    three:", "    drei:");

@@ -13,7 +13,7 @@ fn synced_as(
 ) {
     let vip = VipReport { key: spec.key, changes: vec![Change::VipAdded], table_length, errors };
     let report = SyncReport { vips: vec![vip], ..SyncReport::default() };
-    bench.agent(AgentEvent::Synced { specs: vec![spec], demanded: None, result: Ok(report) });
+    bench.agent(AgentEvent::Synced { specs: vec![spec], demanded: None, result: Ok(Arc::new(report)) });
 }
 
 #[test]
@@ -28,8 +28,8 @@ fn sync_is_followed_to_its_end() {
     synced(&mut bench, "one", vec![error], None);
     assert_eq!(bench.sync("one"), SyncStatus::Failed("add server 10.0.0.1: family".into()));
     let specs = vec![Arc::clone(&bench.core.frontends["one"].spec)];
-    bench.agent(AgentEvent::Synced { specs, demanded: None, result: Err("timeout".into()) });
-    assert_eq!(bench.sync("one"), SyncStatus::Failed("timeout".into()));
+    bench.agent(AgentEvent::Synced { specs, demanded: None, result: Err(CallError::Timeout) });
+    assert_eq!(bench.sync("one"), SyncStatus::Failed("the agent did not answer in time".into()));
     bench.vpp_leaves(Duration::ZERO);
     assert_eq!(bench.sync("one"), SyncStatus::Pending, "a VPP that comes back has nothing of ours");
     assert_eq!(bench.core.wanted().view, None);
@@ -105,15 +105,16 @@ fn vip_is_made_anew_when_an_operator_demands_it() {
     assert!(effects.wanted);
     let demanded = bench.core.wanted().demands[&key].clone();
     assert!(demanded.demands.recreate);
-    assert_eq!(done.demand, Some((key, demanded.number)));
+    let demand = Demand::Vip(key, demanded.number);
+    assert_eq!(done.demand, Some(demand));
 
     let spec = Arc::clone(&bench.core.frontends["uneven"].spec);
     let recreated = Change::VipRecreated { reason: "table length".into() };
     let vip = VipReport { key, changes: vec![recreated], table_length: None, errors: vec![] };
-    let result = Ok(SyncReport { vips: vec![vip], ..SyncReport::default() });
-    let effects =
-        bench.agent(AgentEvent::Synced { specs: vec![spec], demanded: Some(demanded.number), result });
-    assert_eq!(effects.ended, [Ended { vip: key, number: demanded.number, result: Ok(()) }]);
+    let report = Arc::new(SyncReport { vips: vec![vip], ..SyncReport::default() });
+    let result = Ok(Arc::clone(&report));
+    let effects = bench.agent(AgentEvent::Synced { specs: vec![spec], demanded: Some(demand), result });
+    assert_eq!(effects.ended, [Ended { demand, in_vpp: InVpp::Acknowledged, report: Some(report) }]);
     assert!(bench.core.wanted().demands.is_empty());
     assert_eq!(bench.weights("uneven"), [100, 51, 7], "as the new table can have them");
     assert_eq!(
@@ -129,16 +130,97 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
     bench.vpp(&[(key, 64, &[])]);
     bench.all_up();
     let (_, done) = bench.command(Command::Recreate { frontend: "uneven".to_owned() }).unwrap();
-    let number = done.demand.unwrap().1;
+    let demand = done.demand.unwrap();
     let specs = vec![Arc::clone(&bench.core.frontends["uneven"].spec)];
-    let failed =
-        AgentEvent::Synced { specs: specs.clone(), demanded: Some(number), result: Err("late".into()) };
-    assert!(bench.agent(failed).ended.is_empty(), "it is demanded until there is an answer");
-    assert_eq!(bench.core.wanted().demands.len(), 1);
+    let mut synced = |result| {
+        let synced = AgentEvent::Synced { specs: specs.clone(), demanded: Some(demand), result };
+        (bench.agent(synced).ended, bench.core.wanted().demands.len())
+    };
+    assert_eq!(synced(Err(CallError::Timeout)), (vec![], 1), "it is demanded until there is an answer");
+    // What failed as a whole is tried again, but nobody need wait for that.
+    let (ended, left) = synced(Err(another_writes()));
+    assert_eq!((told(&ended), left), (refused("another brain writes"), 1));
+    let (ended, left) = synced(Err(CallError::Agent(AgentError::NoVpp { reason: "gone".into() })));
+    assert_eq!((&ended[0].in_vpp, left), (&InVpp::Away, 1));
     let error = StepError { step: "make anew".into(), code: None, meaning: "not tried".into() };
     let vip = VipReport { key, changes: vec![], table_length: None, errors: vec![error] };
-    let result = Ok(SyncReport { vips: vec![vip], ..SyncReport::default() });
-    let effects = bench.agent(AgentEvent::Synced { specs, demanded: Some(number), result });
-    assert_eq!(effects.ended[0].result, Err("make anew: not tried".to_owned()));
-    assert!(bench.core.wanted().demands.is_empty());
+    let report = SyncReport { vips: vec![vip], ..SyncReport::default() };
+    let (ended, left) = synced(Ok(Arc::new(report)));
+    assert_eq!((&ended[0].in_vpp, left), (&InVpp::Refused("make anew: not tried".to_owned()), 0));
+}
+
+fn another_writes() -> CallError {
+    CallError::Agent(AgentError::AnotherWriter { version: "1.0".into(), instance: 7, pid: None, seconds: 1 })
+}
+
+/// The beginning and the end of why the first was refused.
+fn told(ended: &[Ended]) -> (String, bool) {
+    let InVpp::Refused(reason) = &ended[0].in_vpp else { panic!("{ended:?}") };
+    (reason.chars().take(20).collect(), reason.ends_with("; it will be tried again"))
+}
+
+fn refused(beginning: &str) -> (String, bool) {
+    (beginning.to_owned(), true)
+}
+
+#[test]
+fn vpp_that_leaves_ends_every_wait_and_the_demands_on_vips_stay() {
+    let mut bench = uneven();
+    let key = bench.key("uneven");
+    bench.vpp(&[(key, 64, &[])]);
+    bench.all_up();
+    let (_, recreate) = bench.command(Command::Recreate { frontend: "uneven".to_owned() }).unwrap();
+    let (_, sync) = bench.command(Command::Sync { frontend: None }).unwrap();
+    let effects = bench.vpp_leaves(Duration::ZERO);
+    let away = |demand| Ended { demand, in_vpp: InVpp::Away, report: None };
+    assert_eq!(effects.ended, [away(recreate.demand.unwrap()), away(sync.demand.unwrap())]);
+    let wanted = bench.core.wanted();
+    assert_eq!((wanted.demands.len(), wanted.full), (1, None), "everything is compared anyhow on its return");
+    bench.vpp(&[(key, 64, &[])]);
+    bench.command(Command::Sync { frontend: None }).unwrap();
+    let effects = bench.agent(AgentEvent::Disconnected { reason: "gone".into() });
+    assert_eq!(effects.ended.len(), 2, "as with its agent");
+}
+
+#[test]
+fn full_sync_is_demanded_until_one_is_done_that_was_sent_after_that() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let mut demand = |frontend: Option<&str>| {
+        let (effects, done) = bench.command(Command::Sync { frontend: frontend.map(str::to_owned) }).unwrap();
+        assert!(effects.wanted && done.in_vpp == InVpp::Late);
+        done.demand.unwrap()
+    };
+    let (first, second) = (demand(None), demand(Some("one")));
+    assert_eq!(Some(second), bench.core.wanted().full.map(Demand::Full));
+    assert!(second.includes(&first) && !first.includes(&second));
+    let mut synced = |demanded, result| {
+        let ended = bench.agent(AgentEvent::Synced { specs: vec![], demanded, result }).ended;
+        (ended, bench.core.wanted().full.is_some())
+    };
+    assert_eq!(synced(None, Ok(Arc::default())), (vec![], true), "one that began before");
+    let done = |demand| Ended { demand, in_vpp: InVpp::Acknowledged, report: Some(Arc::default()) };
+    assert_eq!(synced(Some(first), Ok(Arc::default())), (vec![done(first)], true));
+    assert_eq!(synced(Some(second), Err(CallError::Timeout)), (vec![], true));
+    let (ended, left) = synced(Some(second), Err(another_writes()));
+    assert_eq!((told(&ended), left), (refused("another brain writes"), true));
+    assert_eq!(synced(Some(second), Ok(Arc::default())), (vec![done(second)], false));
+}
+
+#[test]
+fn nothing_is_compared_for_a_name_that_is_unknown_or_before_it_may_be_written() {
+    let mut bench = Bench::new(WARMUP);
+    let sync = |frontend: Option<&str>| Command::Sync { frontend: frontend.map(str::to_owned) };
+    assert_eq!(bench.command(sync(Some("x"))), Err(CommandError::NoSuchFrontend("x".to_owned())));
+    assert!(matches!(bench.command(sync(Some("one"))), Err(CommandError::NoVpp(_))));
+    let key = bench.key("one");
+    bench.vpp(&[(key, 1024, &[(1, 1)])]);
+    bench.sleep(Duration::from_millis(1500));
+    let early = bench.command(sync(None)).unwrap_err();
+    assert_eq!(early, CommandError::WarmingUp("4s".to_owned()));
+    assert!(early.to_string().ends_with("which will be in 4s"), "{early}");
+    bench.seconds(4);
+    assert_eq!(bench.command(sync(Some("one"))), Err(CommandError::HeldBack("one".to_owned())));
+    assert!(bench.core.wanted().full.is_none());
+    assert!(bench.command(sync(None)).is_ok(), "of the others");
 }
