@@ -231,6 +231,6 @@ pub(super) fn in_words(command: &Command) -> Option<String> {
             format!("set {} weight {weight}{}", of(member), if *flush { " flush" } else { "" })
         }
         Command::ClearWeight { member } => format!("clear override {}", of(member)),
-        Command::Recreate { .. } | Command::Reload(_) => return None,
+        Command::Recreate { .. } | Command::Reload(_) | Command::Sync { .. } => return None,
     })
 }
