@@ -8,6 +8,7 @@ mod operate;
 mod refusal;
 mod standard;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -19,9 +20,9 @@ use maglev_proto::{
     ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, ListOverridesRequest,
     ListOverridesResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
     ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo,
-    VpplbState,
+    VpplbState, WatchEventsRequest,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, watch as newest};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -34,20 +35,23 @@ pub use listen::{ListenAddress, ListenError, Listener, serve};
 use crate::agent::AgentReader;
 use crate::controller::{BackendWish, Controller, Operator, Snapshot};
 use crate::figures::Figures;
+use crate::logs::LogTap;
 use crate::reload::Reloader;
 use refusal::unknown;
 use standard::Health;
+use watch::Watching;
 
 /// The service, for as many clients as come. Its clones share everything: one is made for all listeners.
 #[derive(Debug, Clone)]
 pub struct Service {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    snapshots: newest::Receiver<Arc<Snapshot>>,
     reader: AgentReader,
     figures: Figures,
     operator: Operator,
     reloader: Reloader,
     /// One check of the configuration at a time: each holds all of it in memory.
     checking: Arc<Mutex<()>>,
+    watching: Watching,
     health: Health,
     ending: CancellationToken,
 }
@@ -62,9 +66,17 @@ impl Service {
             operator: controller.operator.clone(),
             reloader,
             checking: Arc::default(),
+            watching: Watching::default(),
             health: Health::default(),
             ending: CancellationToken::new(),
         }
+    }
+
+    /// The same, whose watchers read the log that passes this tap.
+    #[must_use]
+    pub fn with_logs(mut self, logs: LogTap) -> Self {
+        self.watching.logs = logs;
+        self
     }
 
     /// VPP's figures, which its askers share.
@@ -234,13 +246,10 @@ impl Maglev for Service {
         self.sync(request).await
     }
 
-    type WatchEventsStream = futures::stream::BoxStream<'static, Result<maglev_proto::Event, Status>>;
+    type WatchEventsStream = watch::Events;
 
-    async fn watch_events(
-        &self,
-        _: Request<maglev_proto::WatchEventsRequest>,
-    ) -> Answer<Self::WatchEventsStream> {
-        Err(Status::unimplemented("WIP"))
+    async fn watch_events(&self, request: Request<WatchEventsRequest>) -> Answer<watch::Events> {
+        self.watch(request.into_inner()).map(Response::new)
     }
 }
 

@@ -23,6 +23,8 @@ pub mod controller;
 
 pub mod figures;
 
+pub mod logs;
+
 pub mod grpc;
 
 pub mod reload;

@@ -1,6 +1,5 @@
 //! The maglev-brain process: arguments, logs, signals, and the order of starting and ending.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use clap::builder::FalseyValueParser;
 use maglev_brain::config::{self, Loaded};
 use maglev_brain::controller::{self, Controller, Setup};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
+use maglev_brain::logs::{self, LogTap};
 use maglev_brain::overrides::{Overrides, StateDirectory};
 use maglev_brain::reload::{self, Reloader};
 use maglev_brain::{netns, open_files};
@@ -21,7 +21,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
 /// Checks backends, decides where new flows of each VIP may go, and tells maglev-dpagent, which programs VPP.
 ///
@@ -118,11 +117,7 @@ fn summary(loaded: &Loaded) -> String {
 }
 
 fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
-    // tarpc makes a span for every call, which costs more than the call's encoding and is in no line of ours.
-    let filter = EnvFilter::try_new(format!("tarpc=warn,{}", arguments.log_level))
-        .with_context(|| format!("--log-level {:?} is no level and no filter", arguments.log_level))?;
-    let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    let logs = logs::start(&arguments.log_level)?;
     for warning in &loaded.warnings {
         warn!("{}", warning.summary());
     }
@@ -144,7 +139,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         agent_socket: arguments.agent,
         instance: fastrand::u64(..),
     };
-    let running = run(setup, arguments.config, arguments.grpc, services.handle());
+    let running = run(setup, arguments.config, arguments.grpc, logs, services.handle());
     let result = controller::runtime()?.block_on(running);
     services.shutdown_background();
     result
@@ -183,6 +178,7 @@ async fn run(
     setup: Setup,
     file: PathBuf,
     addresses: Vec<ListenAddress>,
+    logs: LogTap,
     services: &Handle,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
@@ -192,7 +188,7 @@ async fn run(
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
     let (handle, controller) = controller::start(setup, services, until(stopped.clone()));
     let reloader = Reloader::new(file, handle.operator.clone());
-    let operators = services.spawn(serve_operators(handle, reloader, signals, listeners, stop));
+    let operators = services.spawn(serve_operators(handle, reloader, logs, signals, listeners, stop));
     controller.await;
     operators.await.context("a task panicked")?
 }
@@ -221,15 +217,16 @@ async fn bind(addresses: Vec<ListenAddress>) -> anyhow::Result<(Signals, Vec<Lis
 async fn serve_operators(
     handle: Controller,
     reloader: Reloader,
+    logs: LogTap,
     mut signals: Signals,
     listeners: Vec<Listener>,
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
+    let service = Service::new(&handle, reloader.clone()).with_logs(logs);
     for listener in listeners {
         info!(address = %listener.address(), "serving gRPC");
-        let service = Service::new(&handle, reloader.clone());
-        tasks.spawn(serve(listener, service, until(stop.subscribe())));
+        tasks.spawn(serve(listener, service.clone(), until(stop.subscribe())));
     }
     let mut result = Ok(());
     loop {

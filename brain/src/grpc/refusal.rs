@@ -35,6 +35,19 @@ pub(super) fn unknown<N: AsRef<str>>(kind: &str, name: &str, known: impl Iterato
     no_such(&format!("there is no {kind} {name:?}"), name, known, &format!("`show {kind}s` lists them"))
 }
 
+/// A name to watch must be known now, or it would be waited for in vain.
+pub(super) fn watchable<N: AsRef<str>>(
+    kind: &str,
+    name: &str,
+    is_known: bool,
+    known: impl Iterator<Item = N>,
+) -> Result<(), Status> {
+    if is_known {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(unknown(kind, name, known).message()))
+}
+
 /// Offers the nearest names, or `otherwise` says where to look.
 fn no_such<N: AsRef<str>>(what: &str, name: &str, known: impl Iterator<Item = N>, otherwise: &str) -> Status {
     let mut near: Vec<_> = known

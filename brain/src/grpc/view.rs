@@ -1,5 +1,6 @@
 //! From a snapshot to the messages of the interface. Pure.
 
+pub(super) mod events;
 pub(super) mod overrides;
 pub(super) mod status;
 pub(super) mod vpp;
@@ -23,11 +24,6 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         Service::AllPorts => ("any", 0),
         Service::Tcp(port) => ("tcp", port),
         Service::Udp(port) => ("udp", port),
-    };
-    let state = match view.weights.state {
-        weights::FrontendState::Unknown => FrontendState::Unknown,
-        weights::FrontendState::Up => FrontendState::Up,
-        weights::FrontendState::Down => FrontendState::Down,
     };
     let (sync, sync_error) = match &view.sync {
         SyncStatus::HeldBack => (SyncState::HeldBack, String::new()),
@@ -66,7 +62,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         port: port.into(),
         src_ip_sticky: configured.src_ip_sticky,
         flush_on_down: configured.flush_on_down,
-        state: state.into(),
+        state: frontend_state(view.weights.state).into(),
         pools: pools.collect(),
         active_pool: pool_name(view.weights.active_pool),
         sync: sync.into(),
@@ -138,6 +134,14 @@ fn address_of(snapshot: &Snapshot, backend: &str) -> String {
 fn state_of(snapshot: &Snapshot, backend: &str) -> BackendState {
     let view = snapshot.backends.get(backend);
     view.map_or(BackendState::Removed, |view| proto_state(view.health.state()))
+}
+
+fn frontend_state(state: weights::FrontendState) -> FrontendState {
+    match state {
+        weights::FrontendState::Unknown => FrontendState::Unknown,
+        weights::FrontendState::Up => FrontendState::Up,
+        weights::FrontendState::Down => FrontendState::Down,
+    }
 }
 
 fn proto_state(state: State) -> BackendState {

@@ -12,23 +12,30 @@ use maglev_protocol::{ALL_PORTS_PROTOCOL, LbState, VipKey, VipState, VppState};
 pub(in crate::grpc) use syncs::sync_report;
 
 use super::unix_ms;
-use crate::controller::Snapshot;
+use crate::controller::{AgentStatus, Snapshot};
 use crate::desired::vip_key;
 
-pub(in crate::grpc) fn info(snapshot: &Snapshot) -> VppInfo {
-    let agent = &snapshot.agent;
+pub(in crate::grpc) fn agent(agent: &AgentStatus) -> AgentInfo {
     let (connected, reason, version) = match &agent.connection {
         Ok(version) => (true, String::new(), version.clone()),
         Err(reason) => (false, reason.clone(), String::new()),
     };
-    let agent_info = AgentInfo {
+    AgentInfo {
         connected,
         reason,
         socket: agent.socket.display().to_string(),
         version,
         ..AgentInfo::default()
-    };
-    let mut info = VppInfo { agent: Some(agent_info), ..VppInfo::default() };
+    }
+}
+
+pub(in crate::grpc) fn info(snapshot: &Snapshot) -> VppInfo {
+    info_of(&snapshot.agent)
+}
+
+pub(super) fn info_of(agent: &AgentStatus) -> VppInfo {
+    let connected = agent.connection.is_ok();
+    let mut info = VppInfo { agent: Some(self::agent(agent)), ..VppInfo::default() };
     match agent.vpp.as_ref().map(|(vpp, since)| (&vpp.state, *since)) {
         None => {
             info.state = "unknown".to_owned();

@@ -1,0 +1,141 @@
+//! What watchers are told, of what is and of what changes.
+
+use std::time::SystemTime;
+
+use maglev_proto::event::What;
+use maglev_proto::frontend_event::Changed;
+use maglev_proto::{
+    AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FrontendEvent, FrontendState,
+    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, VppEvent,
+};
+use tracing::Level;
+
+use super::{frontend_state, proto_state, unix_ms, vpp};
+use crate::controller::{self, AgentStatus, BackendView, FrontendChange, FrontendNow, Snapshot};
+use crate::health::State;
+use crate::logs::Line;
+
+/// Tells all that is, sorted by name within its kind, as it is asked for.
+pub(in crate::grpc) fn state(
+    snapshot: &Snapshot,
+    config_file: &str,
+    at: SystemTime,
+) -> impl Iterator<Item = Event> + Send + use<> {
+    let agent = &snapshot.agent;
+    let file = ConfigurationEvent { changes: config_file.to_owned() };
+    let first = [What::Configuration(file), agent_event(agent), vpp_event(agent)];
+    // Both maps share what they hold with the snapshot.
+    let backends = snapshot.backends.clone().into_iter();
+    let backends = backends.map(|(name, view)| What::Backend(backend_now(&name, &view)));
+    let frontends = snapshot.frontends.clone().into_iter().map(|(name, view)| {
+        let now = FrontendNow::of(&view);
+        What::Frontend(frontend_event(&name, Some(&now), None))
+    });
+    let end = What::InitialStateEnd(InitialStateEnd {});
+    let all = first.into_iter().chain(backends).chain(frontends).chain([end]);
+    all.map(move |what| Event { initial: true, ..event(at, what) })
+}
+
+/// Tells what changed.
+pub(in crate::grpc) fn change(at: SystemTime, change: &controller::Event) -> Event {
+    let what = match change {
+        controller::Event::Backend { backend, transition } => What::Backend(BackendEvent {
+            backend: backend.to_string(),
+            from: proto_state(transition.from).into(),
+            to: proto_state(transition.to).into(),
+            cause: transition.cause.to_string(),
+        }),
+        controller::Event::BackendAdded { backend } => What::Backend(BackendEvent {
+            backend: backend.to_string(),
+            from: BackendState::Removed.into(),
+            to: proto_state(State::Unknown).into(),
+            cause: "added to the configuration".to_owned(),
+        }),
+        controller::Event::Frontend { frontend, change, now } => {
+            let pool = |name: &Option<String>| name.clone().unwrap_or_default();
+            let changed = match change {
+                FrontendChange::Added | FrontendChange::HeldBack => None,
+                FrontendChange::ActivePool(from) => Some(Changed::PreviousActivePool(pool(from))),
+                FrontendChange::Panic(from) => Some(Changed::PreviousPanicPool(pool(from))),
+                FrontendChange::State(from) => Some(Changed::PreviousState(frontend_state(*from).into())),
+            };
+            What::Frontend(frontend_event(frontend, Some(now), changed))
+        }
+        controller::Event::FrontendRemoved { frontend } => {
+            What::Frontend(frontend_event(frontend, None, Some(Changed::Removed(true))))
+        }
+        controller::Event::Agent { status } => agent_event(status),
+        controller::Event::Vpp { status } => vpp_event(status),
+        controller::Event::Reloaded { changes } => configuration(changes),
+        controller::Event::Operator { command } => configuration(command),
+    };
+    event(at, what)
+}
+
+/// Tells a line of the log.
+pub(in crate::grpc) fn line(line: &Line) -> Event {
+    let fields =
+        line.fields.iter().map(|(name, value)| LogField { name: (*name).into(), value: value.clone() });
+    let told = LogLine {
+        level: level(line.level).into(),
+        target: line.target.to_owned(),
+        message: line.message.clone(),
+        fields: fields.collect(),
+    };
+    event(line.at, What::Log(told))
+}
+
+/// Tells how many events were left out.
+pub(in crate::grpc) fn missed(at: SystemTime, events: u64) -> Event {
+    event(at, What::Missed(MissedEvents { events }))
+}
+
+fn event(at: SystemTime, what: What) -> Event {
+    Event { at_unix_ms: unix_ms(at), initial: false, what: Some(what) }
+}
+
+fn backend_now(name: &str, view: &BackendView) -> BackendEvent {
+    let newest = view.health.history().next();
+    BackendEvent {
+        backend: name.to_owned(),
+        from: BackendState::Unspecified.into(),
+        to: proto_state(view.health.state()).into(),
+        cause: newest.map_or_else(String::new, |transition| transition.cause.to_string()),
+    }
+}
+
+fn frontend_event(name: &str, now: Option<&FrontendNow>, changed: Option<Changed>) -> FrontendEvent {
+    let state = now.map_or(FrontendState::Unspecified, |now| frontend_state(now.state));
+    FrontendEvent {
+        frontend: name.to_owned(),
+        state: state.into(),
+        active_pool: now.and_then(|now| now.active_pool.clone()).unwrap_or_default(),
+        panic_pool: now.and_then(|now| now.panic_pool.clone()).unwrap_or_default(),
+        held_back: now.is_some_and(|now| now.held_back),
+        changed,
+    }
+}
+
+fn agent_event(status: &AgentStatus) -> What {
+    let agent = vpp::agent(status);
+    What::Agent(AgentEvent { connected: agent.connected, version: agent.version, reason: agent.reason })
+}
+
+fn vpp_event(status: &AgentStatus) -> What {
+    let vpp = vpp::info_of(status);
+    What::Vpp(VppEvent { state: vpp.state, version: vpp.version, reason: vpp.reason })
+}
+
+fn configuration(changes: &str) -> What {
+    What::Configuration(ConfigurationEvent { changes: changes.to_owned() })
+}
+
+fn level(level: Level) -> LogLevel {
+    match level {
+        Level::ERROR => LogLevel::Error,
+        Level::WARN => LogLevel::Warn,
+        Level::INFO => LogLevel::Info,
+        Level::DEBUG => LogLevel::Debug,
+        Level::TRACE => LogLevel::Trace,
+    }
+}

@@ -1,0 +1,159 @@
+//! WatchEvents: the state, and then every change of it.
+//!
+//! A watcher begins to listen, then takes a snapshot, tells its state, and passes over the changes that were in it
+//! already: the snapshot has the number of its last one. One who falls behind does the same again.
+
+mod asked;
+mod hub;
+
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use futures::stream::{BoxStream, StreamExt, unfold};
+use maglev_proto::{Event, WatchEventsRequest};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tonic::Status;
+
+use super::Service;
+use super::view::events;
+use crate::controller::Snapshot;
+use crate::logs::{self, LogTap};
+use asked::Asked;
+use hub::{Hub, Told, missed};
+
+/// How many may watch at once. One more is refused.
+const WATCHERS: usize = 4096;
+
+/// The stream that a watcher gets.
+pub(super) type Events = BoxStream<'static, Result<Event, Status>>;
+
+/// What all watchers share.
+#[derive(Debug, Clone)]
+pub(super) struct Watching {
+    pub(super) logs: LogTap,
+    /// Started by the first who watches.
+    hub: Arc<OnceLock<Hub>>,
+    seats: Arc<Semaphore>,
+}
+
+impl Default for Watching {
+    fn default() -> Self {
+        Self { logs: LogTap::default(), hub: Arc::default(), seats: Arc::new(Semaphore::new(WATCHERS)) }
+    }
+}
+
+impl Service {
+    pub(super) fn watch(&self, request: WatchEventsRequest) -> Result<Events, Status> {
+        let Watching { logs, hub, seats } = &self.watching;
+        let seat = Arc::clone(seats).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!("{WATCHERS} watch already: try again when one has gone"))
+        })?;
+        let asked = Asked::of(request, &self.snapshot())?;
+        let hub = hub.get_or_init(|| Hub::start(self.operator.clone(), logs, self.ending.clone()));
+        let changes = hub.changes().ok_or_else(over)?;
+        let lines = match asked.log() {
+            Some(level) => Some(Lines { told: hub.lines().ok_or_else(over)?, _asked: logs.ask(level) }),
+            None => None,
+        };
+        let (snapshots, file) = (self.snapshots.clone(), self.reloader.path().display().to_string());
+        let mut watcher = Watcher {
+            snapshots,
+            file,
+            asked,
+            changes,
+            lines,
+            seen: 0,
+            telling: Telling::Changes,
+            _seat: seat,
+        };
+        watcher.tell_state();
+        let events = unfold(watcher, |mut watcher| async { Some((watcher.next().await?, watcher)) });
+        Ok(events.boxed())
+    }
+}
+
+fn over() -> Status {
+    Status::unavailable("the brain is ending")
+}
+
+struct Watcher {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The configuration's.
+    file: String,
+    asked: Asked,
+    changes: Receiver<Told>,
+    lines: Option<Lines>,
+    /// The number of the last change that the state had which was told.
+    seen: u64,
+    telling: Telling,
+    _seat: OwnedSemaphorePermit,
+}
+
+struct Lines {
+    told: Receiver<Told>,
+    /// Keeps the lines coming.
+    _asked: logs::Asked,
+}
+
+/// What a watcher is told next.
+enum Telling {
+    /// The rest of the state that is.
+    State(Box<dyn Iterator<Item = Event> + Send>),
+    /// What changes.
+    Changes,
+    /// Nothing, for it is over.
+    Nothing,
+}
+
+impl Watcher {
+    /// Has the state told as it is now.
+    fn tell_state(&mut self) {
+        let snapshot = Arc::clone(&self.snapshots.borrow());
+        self.seen = snapshot.events;
+        self.telling = Telling::State(Box::new(events::state(&snapshot, &self.file, SystemTime::now())));
+    }
+
+    async fn next(&mut self) -> Option<Result<Event, Status>> {
+        loop {
+            match &mut self.telling {
+                Telling::State(state) => match state.find(|event| self.asked.has(event)) {
+                    Some(event) => return Some(Ok(event)),
+                    None => self.telling = Telling::Changes,
+                },
+                Telling::Changes => {
+                    if let Some(event) = self.change().await {
+                        return Some(event);
+                    }
+                }
+                Telling::Nothing => return None,
+            }
+        }
+    }
+
+    /// The next that is told, unless it is not asked for or known already.
+    async fn change(&mut self) -> Option<Result<Event, Status>> {
+        let told = match &mut self.lines {
+            Some(lines) => tokio::select! {
+                told = self.changes.recv() => told,
+                told = lines.told.recv() => told,
+            },
+            None => self.changes.recv().await,
+        };
+        match told {
+            Ok(Told::Change(number, _)) if number <= self.seen => None,
+            Ok(Told::Change(_, event) | Told::Line(event)) => {
+                self.asked.has(&event).then(|| Ok(Event::clone(&event)))
+            }
+            Ok(Told::Missed(count)) | Err(RecvError::Lagged(count)) => {
+                self.tell_state();
+                Some(Ok(missed(count)))
+            }
+            Err(RecvError::Closed) => {
+                self.telling = Telling::Nothing;
+                Some(Err(over()))
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a watcher asks for.
+
+use std::collections::BTreeSet;
+
+use maglev_proto::event::What;
+use maglev_proto::{Event, LogLevel, WatchEventsRequest};
+use tonic::Status;
+use tracing::Level;
+
+use crate::controller::Snapshot;
+use crate::grpc::refusal;
+
+/// What a watcher asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    backends: Option<Names>,
+    frontends: Option<Names>,
+    connections: bool,
+    configuration: bool,
+    log: LogLevel,
+}
+
+/// Names, or all if there is none.
+type Names = BTreeSet<String>;
+
+impl Asked {
+    /// Refuses names that nothing has now.
+    pub(super) fn of(request: WatchEventsRequest, snapshot: &Snapshot) -> Result<Self, Status> {
+        let log = LogLevel::try_from(request.log_level).map_err(|_| {
+            let number = request.log_level;
+            Status::invalid_argument(format!(
+                "log level {number}: must be 1 (error) to 5 (trace), or 0 for none"
+            ))
+        })?;
+        let backends = names("backend", request.backend_names, |name| {
+            refusal::watchable(
+                "backend",
+                name,
+                snapshot.backends.contains_key(name),
+                snapshot.backends.keys(),
+            )
+        })?;
+        let frontends = names("frontend", request.frontend_names, |name| {
+            let known = snapshot.frontends.contains_key(name);
+            refusal::watchable("frontend", name, known, snapshot.frontends.keys())
+        })?;
+        let WatchEventsRequest { backends: b, frontends: f, connections: v, configuration: c, .. } = request;
+        let all = !(b || f || v || c);
+        Ok(Self {
+            backends: (b || all).then_some(backends),
+            frontends: (f || all).then_some(frontends),
+            connections: v || all,
+            configuration: c || all,
+            log,
+        })
+    }
+
+    /// The level from which on log lines are asked for, if they are.
+    pub(super) fn log(&self) -> Option<Level> {
+        match self.log {
+            LogLevel::Unspecified => None,
+            LogLevel::Error => Some(Level::ERROR),
+            LogLevel::Warn => Some(Level::WARN),
+            LogLevel::Info => Some(Level::INFO),
+            LogLevel::Debug => Some(Level::DEBUG),
+            LogLevel::Trace => Some(Level::TRACE),
+        }
+    }
+
+    /// Whether this is asked for.
+    pub(super) fn has(&self, event: &Event) -> bool {
+        let named = |asked: &Option<Names>, name: &str| {
+            asked.as_ref().is_some_and(|names| names.is_empty() || names.contains(name))
+        };
+        match &event.what {
+            Some(What::Backend(event)) => named(&self.backends, &event.backend),
+            Some(What::Frontend(event)) => named(&self.frontends, &event.frontend),
+            Some(What::Agent(_) | What::Vpp(_)) => self.connections,
+            Some(What::Configuration(_)) => self.configuration,
+            Some(What::Log(line)) => line.level <= self.log.into(),
+            Some(What::Missed(_) | What::InitialStateEnd(_)) => true,
+            None => false,
+        }
+    }
+}
+
+fn names(
+    kind: &str,
+    given: Vec<String>,
+    check: impl Fn(&str) -> Result<(), Status>,
+) -> Result<Names, Status> {
+    let mut names = Names::new();
+    for name in given {
+        let name = refusal::name(kind, name)?;
+        check(&name)?;
+        names.insert(name);
+    }
+    Ok(names)
+}

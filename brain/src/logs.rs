@@ -1,0 +1,47 @@
+//! The process's own log, and the tap by which operators read it from afar.
+//!
+//! The tap is a layer of its own with its own level, the most talkative that anybody asks for, whatever is written to the
+//! log. While nobody asks, it is off, and no callsite knows of it. It takes lines of this program only: what the gRPC
+//! server's libraries say of a line's delivery would have to be delivered as well.
+
+mod tap;
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+
+pub use tap::{Asked, Line, LogTap};
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// What shall be logged is not understood.
+    #[error("--log-level {filter:?} is no level and no filter: {error}")]
+    Filter {
+        /// As it was given.
+        filter: String,
+        /// What is wrong with it.
+        error: ParseError,
+    },
+    /// Something else writes the log already.
+    #[error("the log was started before: {0}")]
+    Started(#[from] TryInitError),
+}
+
+/// Has everything written to stderr that `filter` lets through, and returns the tap. To be called once.
+///
+/// # Errors
+/// If the filter is none, or if it was called before.
+pub fn start(filter: &str) -> Result<LogTap, LogError> {
+    // tarpc makes a span for every call, which costs more than the call's encoding and is in no line of ours.
+    let written = EnvFilter::try_new(format!("tarpc=warn,{filter}"))
+        .map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
+    let ansi = io::stderr().is_terminal();
+    let stderr = fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_filter(written);
+    let tap = LogTap::default();
+    registry().with(stderr).with(tap.layer()).try_init()?;
+    Ok(tap)
+}

@@ -1,0 +1,34 @@
+//! The log of a whole process: there is one, so there is one test.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use maglev_brain::logs::{self, LogError};
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, enabled, info};
+
+fn line(cost: impl FnOnce() -> u32) {
+    info!(target: "maglev_brain::test", cost = cost(), "a line that the log does not get");
+}
+
+#[test]
+fn tap_costs_nothing_until_somebody_asks() {
+    let error = logs::start("info=what").unwrap_err();
+    assert!(error.to_string().starts_with("--log-level \"info=what\" is no level and no filter"), "{error}");
+    let tap = logs::start("error").unwrap();
+    assert!(matches!(logs::start("error"), Err(LogError::Started(_))));
+
+    let unheard = || -> u32 { panic!("nobody asked") };
+    // tarpc's warnings are written whatever the filter.
+    assert_eq!(LevelFilter::current(), LevelFilter::WARN);
+    assert!(!enabled!(target: "maglev_brain::test", Level::INFO));
+    line(unheard);
+
+    let (mut lines, asked) = (tap.lines(), tap.ask(Level::INFO));
+    assert_eq!(LevelFilter::current(), LevelFilter::INFO);
+    line(|| 7);
+    assert_eq!(lines.try_recv().unwrap().fields, [("cost", "7".to_owned())]);
+
+    drop(asked);
+    assert_eq!(LevelFilter::current(), LevelFilter::WARN);
+    line(unheard);
+    assert!(lines.try_recv().is_err());
+}
