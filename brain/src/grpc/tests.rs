@@ -1,6 +1,7 @@
 mod changes;
 mod refusals;
 mod standard;
+mod watch;
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -44,7 +44,7 @@ impl Brain {
         Self::start_in(tempfile::tempdir().unwrap(), config, true)
     }
 
-    fn start_in(directory: TempDir, config: &str, keeps: bool) -> Self {
+    pub(super) fn start_in(directory: TempDir, config: &str, keeps: bool) -> Self {
         let file = directory.path().join("maglev.yaml");
         std::fs::write(&file, config).unwrap();
         let mut state = StateDirectory::open(&directory.path().join("state")).unwrap();

@@ -1,0 +1,96 @@
+//! Log lines among the events.
+
+use tracing::subscriber::set_default;
+use tracing::{debug, info, warn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry;
+
+use super::*;
+use crate::logs::LogTap;
+
+fn lines_from(level: LogLevel) -> WatchEventsRequest {
+    // Of the rest as little as can be asked for.
+    WatchEventsRequest {
+        backends: true,
+        backend_names: vec!["spare".into()],
+        log_level: level.into(),
+        ..everything()
+    }
+}
+
+async fn line(events: &mut super::super::super::watch::Events) -> (LogLevel, String) {
+    loop {
+        let What::Log(line) = change(events).await else { panic!("it is no line") };
+        // The rest of the brain may say something as well.
+        if line.target == module_path!() {
+            return (line.level(), line.message);
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_watcher_gets_lines_of_its_level() {
+    let tap = LogTap::default();
+    let _guard = set_default(registry().with(tap.layer()));
+    let brain = Brain::start(CONFIG);
+    let service = brain.service.clone().with_logs(tap.clone());
+    let mut debugging = watch(&service, lines_from(LogLevel::Debug));
+    let mut warned = watch(&service, lines_from(LogLevel::Warn));
+    let mut silent = watch(&service, WatchEventsRequest { log_level: 0, ..lines_from(LogLevel::Warn) });
+    for events in [&mut debugging, &mut warned, &mut silent] {
+        assert_eq!(state(events).await.len(), 1);
+    }
+    debug!("first");
+    warn!(port = 80, zone = "b", "second");
+    info!("third");
+    let [first, second, third] = ["first", "second", "third"].map(String::from);
+    assert_eq!(line(&mut debugging).await, (LogLevel::Debug, first));
+    assert_eq!(line(&mut debugging).await, (LogLevel::Warn, second.clone()));
+    assert_eq!(line(&mut debugging).await, (LogLevel::Info, third));
+    assert_eq!(line(&mut warned).await, (LogLevel::Warn, second));
+    service
+        .operator
+        .command(Command::Backend { backend: "spare".into(), wish: BackendWish::Enable })
+        .await
+        .unwrap();
+    assert!(matches!(change(&mut silent).await, What::Backend(_)), "no line before it");
+}
+
+#[tokio::test]
+async fn lines_are_taken_only_while_somebody_watches() {
+    let tap = LogTap::default();
+    let _guard = set_default(registry().with(tap.layer()));
+    let brain = Brain::start(CONFIG);
+    let service = brain.service.clone().with_logs(tap.clone());
+    let mut lines = tap.lines();
+    info!("unheard");
+    let events = watch(&service, lines_from(LogLevel::Info));
+    info!("heard");
+    drop(events);
+    info!("unheard again");
+    let ours = std::iter::from_fn(|| lines.try_recv().ok()).filter(|line| line.target == module_path!());
+    assert_eq!(ours.map(|line| line.message.clone()).collect::<Vec<_>>(), ["heard"]);
+}
+
+#[tokio::test]
+async fn more_lines_than_wait_are_counted_and_the_state_is_told_anew() {
+    let tap = LogTap::default();
+    let _guard = set_default(registry().with(tap.layer()));
+    let brain = Brain::start(CONFIG);
+    let service = brain.service.clone().with_logs(tap.clone());
+    let mut events = watch(&service, lines_from(LogLevel::Info));
+    state(&mut events).await;
+    // More than the tap keeps for the hub, which gets no time to read.
+    for number in 0..5000 {
+        info!(number, "flood");
+    }
+    let What::Missed(missed) = change(&mut events).await else { panic!("nothing is missed") };
+    assert_eq!(state(&mut events).await.len(), 1);
+    let mut read = 0;
+    while line(&mut events).await.1 == "flood" {
+        read += 1;
+        if missed.events + read == 5000 {
+            return;
+        }
+    }
+}
