@@ -199,12 +199,11 @@ async fn changes_follow_in_order() {
         "web1 up disabled: disabled",
         r#"any down "" "", was on "only""#,
         r#"any down "" "", was up"#,
-        r#"shop up "primary" "primary", panic was """#,
         &changes,
         "spare disabled removed: removed from the configuration",
         "spare2 removed unknown: added to the configuration",
         "spare2 unknown disabled: disabled",
-        r#"any  "" "", removed"#,
+        r#"any unspecified "" "", removed"#,
         r#"other down "" """#,
     ] {
         assert_eq!(words(&change(&mut events).await), expected);
