@@ -13,6 +13,11 @@ pub(crate) enum ServerAddress {
         host: String,
         port: u16,
     },
+    /// The same with TLS; the certificate must be for the host.
+    Tls {
+        host: String,
+        port: u16,
+    },
     Unix(PathBuf),
 }
 
@@ -20,8 +25,8 @@ pub(crate) enum ServerAddress {
 pub(crate) enum AddressError {
     #[error("unix: needs a path behind it, as unix:/run/maglev-brain/brain.sock")]
     NoPath,
-    #[error("maglev-brain does not speak TLS: use http://HOST:PORT, or HOST:PORT alone")]
-    Tls,
+    #[error("with TLS, write tls:HOST:PORT")]
+    Https,
     #[error("the port is missing: write HOST:PORT, as 127.0.0.1:9090, or unix:PATH for a socket")]
     NoPort,
     #[error("{0:?} is no port: ports are 1 to 65535, as in 127.0.0.1:9090")]
@@ -40,32 +45,41 @@ impl FromStr for ServerAddress {
             return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Self::Unix(path.into())) };
         }
         if text.starts_with("https://") {
-            return Err(AddressError::Tls);
+            return Err(AddressError::Https);
+        }
+        if let Some(rest) = text.strip_prefix("tls:") {
+            let (host, port) = host_and_port(rest)?;
+            return Ok(Self::Tls { host, port });
         }
         let plain = text.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-        let (host, port) = match plain.unwrap_or(text).strip_prefix('[') {
-            Some(bracketed) => {
-                let (host, behind) = bracketed.split_once(']').ok_or(AddressError::Brackets)?;
-                if !is_ipv6(host) {
-                    return Err(AddressError::Host(host.to_owned()));
-                }
-                (host, behind.strip_prefix(':').ok_or(AddressError::NoPort)?)
+        let (host, port) = host_and_port(plain.unwrap_or(text))?;
+        Ok(Self::Tcp { host, port })
+    }
+}
+
+fn host_and_port(text: &str) -> Result<(String, u16), AddressError> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, behind) = bracketed.split_once(']').ok_or(AddressError::Brackets)?;
+            if !is_ipv6(host) {
+                return Err(AddressError::Host(host.to_owned()));
             }
-            None => {
-                let (host, port) = plain.unwrap_or(text).rsplit_once(':').ok_or(AddressError::NoPort)?;
-                if host.contains(':') {
-                    return Err(AddressError::Brackets);
-                }
-                if !is_name(host) {
-                    return Err(AddressError::Host(host.to_owned()));
-                }
-                (host, port)
-            }
-        };
-        match port.parse() {
-            Ok(0) | Err(_) => Err(AddressError::Port(port.to_owned())),
-            Ok(port) => Ok(Self::Tcp { host: host.to_owned(), port }),
+            (host, behind.strip_prefix(':').ok_or(AddressError::NoPort)?)
         }
+        None => {
+            let (host, port) = text.rsplit_once(':').ok_or(AddressError::NoPort)?;
+            if host.contains(':') {
+                return Err(AddressError::Brackets);
+            }
+            if !is_name(host) {
+                return Err(AddressError::Host(host.to_owned()));
+            }
+            (host, port)
+        }
+    };
+    match port.parse() {
+        Ok(0) | Err(_) => Err(AddressError::Port(port.to_owned())),
+        Ok(port) => Ok((host.to_owned(), port)),
     }
 }
 
@@ -84,20 +98,23 @@ impl ServerAddress {
     /// Authority of the requests' URI. Zones have no place in one, and unix sockets have no authority.
     pub(crate) fn authority(&self) -> String {
         match self {
-            Self::Tcp { host, port } => match host.split_once('%') {
-                Some((address, _)) => format!("[{address}]:{port}"),
-                None => self.to_string(),
-            },
+            Self::Tcp { host, port } | Self::Tls { host, port } => {
+                bracketed(host.split_once('%').map_or(host, |(address, _)| address), *port)
+            }
             Self::Unix(_) => "localhost".to_owned(),
         }
     }
 }
 
+fn bracketed(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port } => f.write_str(&bracketed(host, *port)),
+            Self::Tls { host, port } => write!(f, "tls:{}", bracketed(host, *port)),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

@@ -1,29 +1,31 @@
-//! The calls to maglev-brain, with their timeouts, over TCP or a unix socket.
+//! The calls to maglev-brain, with their timeouts.
+
+mod channel;
 
 use std::future::Future;
-use std::io;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::{
-    Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
-    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend, GetBackendRequest,
-    GetFrontendRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbStateRequest, ListBackendsRequest,
-    ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, ListOverridesRequest,
-    ListOverridesResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo,
-    VpplbState,
+    AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
+    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Event, Frontend, GetAgentInfoRequest,
+    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
+    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
+    ListOverridesRequest, ListOverridesResponse, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, VppInfo,
+    VpplbCounters, VpplbState, WatchEventsRequest,
 };
-use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Response, Status};
-use tower::service_fn;
+use tonic::transport::Channel;
+use tonic::{Response, Status, Streaming};
 
 use crate::address::ServerAddress;
-use crate::args::Action;
+use crate::args::{Action, TlsFiles};
 use crate::error::Error;
+
+pub(crate) use crate::client::channel::Unresolved;
 
 /// Largest answer taken. 50,000 backends with their history are some 50 MB; the library's 4 MiB would refuse
 /// those of a large site.
@@ -31,6 +33,9 @@ const MAX_ANSWER: usize = 256 << 20;
 
 /// What a change may take besides the time of the call: maglev-brain waits for VPP that long before it answers.
 const CHANGE: Duration = Duration::from_secs(10);
+
+/// The same of a sync of everything.
+const SYNC: Duration = Duration::from_secs(30);
 
 /// A connection to maglev-brain.
 #[derive(Debug)]
@@ -42,8 +47,13 @@ pub(crate) struct Client {
 
 impl Client {
     /// `timeout` holds for the connection, and for each call again.
-    pub(crate) async fn connect(server: &ServerAddress, timeout: Duration) -> Result<Self, Error> {
-        let channel = time::timeout(timeout, channel(server))
+    pub(crate) async fn connect(
+        server: &ServerAddress,
+        tls: &TlsFiles,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let endpoint = channel::endpoint(server, tls, timeout)?;
+        let channel = time::timeout(timeout, channel::connect(endpoint, server))
             .await
             .map_err(|_| Error::ConnectTimeout { server: server.clone(), timeout })?
             .map_err(|error| Error::connect(server, &error))?;
@@ -81,6 +91,43 @@ impl Client {
 
     pub(crate) async fn overrides(&self) -> Result<ListOverridesResponse, Error> {
         self.answer(self.stub.clone().list_overrides(ListOverridesRequest {})).await
+    }
+
+    pub(crate) async fn health_checks(&self) -> Result<ListHealthChecksResponse, Error> {
+        self.answer(self.stub.clone().list_health_checks(ListHealthChecksRequest {})).await
+    }
+
+    pub(crate) async fn health_check(&self, name: &str) -> Result<HealthCheck, Error> {
+        let request = GetHealthCheckRequest { name: name.to_owned() };
+        self.answer(self.stub.clone().get_health_check(request)).await
+    }
+
+    pub(crate) async fn agent_info(&self) -> Result<AgentInfo, Error> {
+        self.answer(self.stub.clone().get_agent_info(GetAgentInfoRequest {})).await
+    }
+
+    /// Empty `frontend`: of all VIPs.
+    pub(crate) async fn vpp_lb_counters(&self, frontend: &str) -> Result<VpplbCounters, Error> {
+        let request = GetVpplbCountersRequest { frontend: frontend.to_owned() };
+        self.answer(self.stub.clone().get_vpplb_counters(request)).await
+    }
+
+    /// Empty `frontend`: tells of all.
+    pub(crate) async fn sync_vpp_lb_state(&self, frontend: &str) -> Result<SyncVpplbStateResponse, Error> {
+        let request = SyncVpplbStateRequest { frontend: frontend.to_owned() };
+        let call = async move { self.stub.clone().sync_vpplb_state(request).await };
+        self.answer_within(self.timeout.saturating_add(SYNC), call).await
+    }
+
+    /// The timeout holds for the stream's beginning. From then on, a server that is gone is told by its silence to
+    /// the connection's pings.
+    pub(crate) async fn watch_events(&self, wanted: WatchEventsRequest) -> Result<Streaming<Event>, Error> {
+        let call = async move { self.stub.clone().watch_events(wanted).await };
+        self.answer(call).await
+    }
+
+    pub(crate) fn server(&self) -> &ServerAddress {
+        &self.server
     }
 
     pub(crate) async fn change_backend(
@@ -147,37 +194,4 @@ impl Client {
             Err(_) => Err(Error::AnswerTimeout { server: self.server.clone(), timeout }),
         }
     }
-}
-
-/// A host name without an address.
-#[derive(Debug, thiserror::Error)]
-#[error("the name is not known")]
-pub(crate) struct Unresolved(#[source] pub(crate) io::Error);
-
-/// Connects by itself rather than by tonic, whose errors would hide the operating system's.
-async fn channel(server: &ServerAddress) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.authority()))?;
-    match server.clone() {
-        ServerAddress::Tcp { host, port } => {
-            let connector = service_fn(move |_| connect_tcp(host.clone(), port));
-            endpoint.connect_with_connector(connector).await
-        }
-        ServerAddress::Unix(path) => {
-            let connector = service_fn(move |_| {
-                let path = path.clone();
-                async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(path).await?)) }
-            });
-            endpoint.connect_with_connector(connector).await
-        }
-    }
-}
-
-async fn connect_tcp(
-    host: String,
-    port: u16,
-) -> Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>> {
-    let addresses: Vec<_> = lookup_host((host, port)).await.map_err(Unresolved)?.collect();
-    let stream = TcpStream::connect(addresses.as_slice()).await?;
-    stream.set_nodelay(true)?;
-    Ok(TokioIo::new(stream))
 }

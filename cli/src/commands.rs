@@ -1,105 +1,59 @@
 //! From a parsed command to the server's answer.
 
-use maglev_proto::{
-    Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, ConfigVerdict, Frontend, InVpp, ListBackendsResponse, ListFrontendsResponse,
-    ListOverridesResponse, Outcome, RecreateVipResponse, ReloadConfigResponse,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo, VpplbState,
-};
-use serde::Serialize;
+use maglev_proto::{ClearOverrideRequest, SetFrontendPoolBackendWeightRequest};
 
-use crate::args::{Clear, ClearOverride, Command, Config, Recreate, Set, Show, ShowVpp, ShowVppLb};
+use crate::answer::{Answer, Versions};
+use crate::args::{
+    Clear, ClearOverride, Command, Config, Recreate, Set, Show, ShowVpp, ShowVppLb, Sync, SyncVpp, SyncVppLb,
+};
 use crate::client::Client;
 use crate::error::Error;
 
-/// What the server said. As JSON, the message itself with the interface's own field names.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Answer {
-    Status(BrainStatus),
-    Frontends(ListFrontendsResponse),
-    Frontend(Frontend),
-    Backends(ListBackendsResponse),
-    Backend(Backend),
-    Overrides(ListOverridesResponse),
-    VppInfo(VppInfo),
-    VppLbState(VpplbState),
-    BackendChanged(ChangeBackendResponse),
-    WeightSet(SetFrontendPoolBackendWeightResponse),
-    Cleared(ClearOverrideResponse),
-    Recreated(RecreateVipResponse),
-    Checked(CheckConfigResponse),
-    Reloaded(ReloadConfigResponse),
+/// A command that has one answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question<'c> {
+    Show(&'c Show),
+    Change(Change<'c>),
 }
 
-impl Answer {
-    /// One document, with a line break at its end.
-    pub(crate) fn json(&self) -> Result<String, Error> {
-        let mut text = serde_json::to_string_pretty(self).map_err(Error::Json)?;
-        text.push('\n');
-        Ok(text)
-    }
+/// What may have changed something when its answer comes, or is about one brain for another reason.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change<'c> {
+    Set(&'c Set),
+    Clear(&'c ClearOverride),
+    Config(&'c Config),
+    Recreate(&'c Recreate),
+    Sync(&'c SyncVppLb),
+}
 
-    /// 0 if all is as it was wished.
-    pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::BackendChanged(answer) => change_exit_code(answer.outcome.as_ref()),
-            Self::WeightSet(answer) => change_exit_code(answer.outcome.as_ref()),
-            Self::Cleared(answer) => change_exit_code(answer.outcome.as_ref()),
-            Self::Recreated(answer) => change_exit_code(answer.outcome.as_ref()),
-            Self::Checked(answer) => u8::from(answer.verdict() != ConfigVerdict::Fine),
-            Self::Status(_)
-            | Self::Frontends(_)
-            | Self::Frontend(_)
-            | Self::Backends(_)
-            | Self::Backend(_)
-            | Self::Overrides(_)
-            | Self::VppInfo(_)
-            | Self::VppLbState(_)
-            | Self::Reloaded(_) => 0,
-        }
+impl<'c> Question<'c> {
+    /// Nothing for a watch, which has no end of its own.
+    pub(crate) fn of(command: &'c Command) -> Option<Self> {
+        Some(match command {
+            Command::Show(show) => Self::Show(show),
+            Command::Set(set) => Self::Change(Change::Set(set)),
+            Command::Clear(Clear::Override(what)) => Self::Change(Change::Clear(what)),
+            Command::Config(config) => Self::Change(Change::Config(config)),
+            Command::Recreate(recreate) => Self::Change(Change::Recreate(recreate)),
+            Command::Sync(Sync::Vpp(SyncVpp::Lb(sync))) => Self::Change(Change::Sync(sync)),
+            Command::Watch(_) => return None,
+        })
     }
 }
 
-/// 4 if the change is made, but not everywhere where it belongs.
-fn change_exit_code(outcome: Option<&Outcome>) -> u8 {
-    let complete = outcome.is_some_and(|outcome| {
-        outcome.not_kept.is_empty() && matches!(outcome.in_vpp(), InVpp::NotAsked | InVpp::Acknowledged)
-    });
-    if complete { 0 } else { 4 }
-}
-
-pub(crate) async fn run(command: &Command, client: &Client) -> Result<Answer, Error> {
-    match command {
-        Command::Show(show) => run_show(show, client).await,
-        Command::Set(set) => run_set(set, client).await,
-        Command::Clear(Clear::Override(what)) => {
-            let request = match what {
-                ClearOverride::Backend { name } => {
-                    ClearOverrideRequest { backend: name.clone(), ..ClearOverrideRequest::default() }
-                }
-                ClearOverride::Frontend(member) => ClearOverrideRequest {
-                    backend: member.backend.clone(),
-                    frontend: member.frontend.clone(),
-                    pool: member.pool.clone(),
-                },
-            };
-            Ok(Answer::Cleared(client.clear_override(request).await?))
-        }
-        Command::Config(Config::Check) => Ok(Answer::Checked(client.check_config().await?)),
-        Command::Config(Config::Reload) => Ok(Answer::Reloaded(client.reload_config().await?)),
-        Command::Recreate(Recreate::Frontend { name, .. }) => {
-            Ok(Answer::Recreated(client.recreate_vip(name).await?))
-        }
+pub(crate) async fn run(question: Question<'_>, client: &Client) -> Result<Answer, Error> {
+    match question {
+        Question::Show(show) => run_show(show, client).await,
+        Question::Change(change) => run_change(change, client).await,
     }
 }
 
-async fn run_set(set: &Set, client: &Client) -> Result<Answer, Error> {
-    match set {
-        Set::Backend { name, action } => {
-            Ok(Answer::BackendChanged(client.change_backend(name, *action).await?))
+async fn run_change(change: Change<'_>, client: &Client) -> Result<Answer, Error> {
+    Ok(match change {
+        Change::Set(Set::Backend { name, action }) => {
+            Answer::BackendChanged(client.change_backend(name, *action).await?)
         }
-        Set::Frontend { member, weight, flush, .. } => {
+        Change::Set(Set::Frontend { member, weight, flush, .. }) => {
             let request = SetFrontendPoolBackendWeightRequest {
                 frontend: member.frontend.clone(),
                 pool: member.pool.clone(),
@@ -107,23 +61,49 @@ async fn run_set(set: &Set, client: &Client) -> Result<Answer, Error> {
                 weight: (*weight).into(),
                 flush: flush.is_some(),
             };
-            Ok(Answer::WeightSet(client.set_weight(request).await?))
+            Answer::WeightSet(client.set_weight(request).await?)
         }
+        Change::Clear(what) => Answer::Cleared(client.clear_override(clear_request(what)).await?),
+        Change::Config(Config::Check) => Answer::Checked(client.check_config().await?),
+        Change::Config(Config::Reload) => Answer::Reloaded(client.reload_config().await?),
+        Change::Recreate(Recreate::Frontend { name, .. }) => {
+            Answer::Recreated(client.recreate_vip(name).await?)
+        }
+        Change::Sync(SyncVppLb::State { frontend }) => {
+            Answer::Synced(client.sync_vpp_lb_state(frontend.as_deref().unwrap_or_default()).await?)
+        }
+    })
+}
+
+fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
+    match what {
+        ClearOverride::Backend { name } => {
+            ClearOverrideRequest { backend: name.clone(), ..ClearOverrideRequest::default() }
+        }
+        ClearOverride::Frontend(member) => ClearOverrideRequest {
+            backend: member.backend.clone(),
+            frontend: member.frontend.clone(),
+            pool: member.pool.clone(),
+        },
     }
 }
 
 async fn run_show(show: &Show, client: &Client) -> Result<Answer, Error> {
     Ok(match show {
+        Show::Version => Answer::Versions(Versions::of(&client.status().await?, &client.vpp_info().await?)),
         Show::Status => Answer::Status(client.status().await?),
         Show::Overrides => Answer::Overrides(client.overrides().await?),
         Show::Frontends { name: None } => Answer::Frontends(client.frontends().await?),
         Show::Frontends { name: Some(name) } => Answer::Frontend(client.frontend(name).await?),
         Show::Backends { name: None } => Answer::Backends(client.backends().await?),
         Show::Backends { name: Some(name) } => Answer::Backend(client.backend(name).await?),
+        Show::Healthchecks { name: None } => Answer::HealthChecks(client.health_checks().await?),
+        Show::Healthchecks { name: Some(name) } => Answer::HealthCheck(client.health_check(name).await?),
+        Show::Agent => Answer::Agent(client.agent_info().await?),
         Show::Vpp(ShowVpp::Info) => Answer::VppInfo(client.vpp_info().await?),
         Show::Vpp(ShowVpp::Lb(ShowVppLb::State)) => Answer::VppLbState(client.vpp_lb_state().await?),
+        Show::Vpp(ShowVpp::Lb(ShowVppLb::Counters { frontend })) => {
+            Answer::VppLbCounters(client.vpp_lb_counters(frontend.as_deref().unwrap_or_default()).await?)
+        }
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,13 +1,17 @@
 //! What can go wrong, in words, with what to do next and the exit code.
 
+mod tls;
+
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tonic::{Code, Status};
 
 use crate::address::ServerAddress;
 use crate::client::Unresolved;
+use crate::error::tls::TlsProblem;
 use crate::style::{printable, printable_lines};
 
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +20,13 @@ pub(crate) enum Error {
     Connect { server: ServerAddress, reason: String, kind: Option<ErrorKind> },
     #[error("cannot connect to {server}: {reason}")]
     Unresolved { server: ServerAddress, reason: String },
+    /// The two sides do not prove to each other who they are.
+    #[error("no TLS with {server}: {problem}")]
+    Tls { server: ServerAddress, problem: TlsProblem },
+    #[error("{0}")]
+    TlsSetup(String),
+    #[error("cannot read {}: {}", path.display(), plain(error))]
+    TlsFile { path: PathBuf, error: io::Error },
     #[error("no connection to {server} within {}", humantime::format_duration(*.timeout))]
     ConnectTimeout { server: ServerAddress, timeout: Duration },
     #[error("no answer from {server} within {}", humantime::format_duration(*.timeout))]
@@ -23,13 +34,24 @@ pub(crate) enum Error {
     /// Also what is seen of a server that speaks another protocol.
     #[error("the connection to {server} broke before the answer came: {reason}")]
     Broken { server: ServerAddress, reason: String },
+    /// Of a watch.
+    #[error("{server} ends the events: {reason}")]
+    Ended { server: ServerAddress, reason: String },
     #[error("the server at {server} does not know this question")]
     NotServed { server: ServerAddress },
     /// The server's own words.
     #[error("{message}")]
     Refused { code: Code, message: String },
+    /// Nobody is there to be asked, or said no.
+    #[error("{0}")]
+    NotConfirmed(String),
+    /// What is for one server only.
+    #[error("{servers} servers are named, and {what}")]
+    OneServer { servers: usize, what: &'static str },
     #[error("cannot write the answer: {}", plain(.0))]
     Output(io::Error),
+    #[error("cannot ask: {}", plain(.0))]
+    Question(io::Error),
     #[error("cannot put the answer into JSON: {0}")]
     Json(serde_json::Error),
     #[error("cannot start: {}", plain(.0))]
@@ -38,6 +60,9 @@ pub(crate) enum Error {
 
 impl Error {
     pub(crate) fn connect(server: &ServerAddress, error: Cause<'_>) -> Self {
+        if let Some(problem) = TlsProblem::of(error) {
+            return Self::Tls { server: server.clone(), problem };
+        }
         let (server, reason) = (server.clone(), root_cause(error));
         if chain(error).any(|error| error.is::<Unresolved>()) {
             return Self::Unresolved { server, reason };
@@ -46,11 +71,22 @@ impl Error {
         Self::Connect { server, reason, kind }
     }
 
+    /// Files that do not make a certificate.
+    pub(crate) fn tls_setup(error: Cause<'_>) -> Self {
+        Self::TlsSetup(format!(
+            "the files of --tls-ca, --tls-cert and --tls-key cannot be used: {}",
+            root_cause(error)
+        ))
+    }
+
     /// A status that came over the wire is the server's; one with a cause was made up here, about the
     /// connection.
     pub(crate) fn status(server: &ServerAddress, status: &Status) -> Self {
         match (status.source(), status.code()) {
-            (Some(cause), _) => Self::Broken { server: server.clone(), reason: root_cause(cause) },
+            (Some(cause), _) => match TlsProblem::of(cause) {
+                Some(problem) => Self::Tls { server: server.clone(), problem },
+                None => Self::Broken { server: server.clone(), reason: root_cause(cause) },
+            },
             (None, Code::Unimplemented) => Self::NotServed { server: server.clone() },
             (None, code) => {
                 let words = if status.message().is_empty() { code.description() } else { status.message() };
@@ -59,16 +95,39 @@ impl Error {
         }
     }
 
+    /// A watch that ends by the server's doing.
+    pub(crate) fn ended(server: &ServerAddress, reason: &str) -> Self {
+        Self::Ended { server: server.clone(), reason: printable(reason) }
+    }
+
+    /// The same with the server's words, or with what became of the connection.
+    pub(crate) fn ended_with(server: &ServerAddress, status: &Status) -> Self {
+        match status.source() {
+            Some(cause) => Self::ended(server, &root_cause(cause)),
+            None if status.message().is_empty() => Self::ended(server, status.code().description()),
+            None => Self::ended(server, status.message()),
+        }
+    }
+
+    /// A name that maglev-brain does not know.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: Code::NotFound, .. })
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Connect { .. }
             | Self::Unresolved { .. }
             | Self::ConnectTimeout { .. }
             | Self::AnswerTimeout { .. }
+            | Self::Tls { .. }
+            | Self::Ended { .. }
             | Self::Broken { .. } => 3,
+            Self::TlsSetup(_) | Self::TlsFile { .. } | Self::NotConfirmed(_) | Self::OneServer { .. } => 2,
             Self::NotServed { .. }
             | Self::Refused { .. }
             | Self::Output(_)
+            | Self::Question(_)
             | Self::Json(_)
             | Self::Runtime(_) => 1,
         }
@@ -102,7 +161,17 @@ impl Error {
                 Some("`maglevc show vpp info` tells what is connected".to_owned())
             }
             Self::Refused { code: Code::ResourceExhausted, .. } => Some("try again in a moment".to_owned()),
-            Self::Refused { .. } | Self::Output(_) | Self::Json(_) | Self::Runtime(_) => None,
+            Self::Tls { problem, .. } => Some(problem.advice().to_owned()),
+            Self::Ended { .. } => Some("was maglev-brain just restarted? then watch again".to_owned()),
+            Self::OneServer { .. } => Some("name the one that is meant with --server".to_owned()),
+            Self::Refused { .. }
+            | Self::TlsSetup(_)
+            | Self::TlsFile { .. }
+            | Self::NotConfirmed(_)
+            | Self::Output(_)
+            | Self::Question(_)
+            | Self::Json(_)
+            | Self::Runtime(_) => None,
         }
     }
 

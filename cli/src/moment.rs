@@ -50,6 +50,11 @@ pub(crate) fn span(milliseconds: u64) -> String {
     }
 }
 
+/// Milliseconds as a configuration has them: all of them, in one word.
+pub(crate) fn exact(milliseconds: u64) -> String {
+    humantime::format_duration(Duration::from_millis(milliseconds)).to_string().replace(' ', "")
+}
+
 /// How long a check took, to three digits.
 pub(crate) fn took(milliseconds: f64) -> String {
     if !milliseconds.is_finite() || milliseconds < 0.0 {

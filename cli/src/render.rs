@@ -1,17 +1,24 @@
 //! Answers as text. Pure: message, time and colours in, text out.
 
+mod agent;
 mod backends;
 mod changes;
 mod configuration;
+mod counters;
+pub(crate) mod events;
 mod frontends;
+mod healthchecks;
 mod overrides;
+pub(crate) mod servers;
 mod status;
+mod sync;
+mod version;
 mod vpp;
 
 use maglev_proto::words::{self, Word};
-use maglev_proto::{BackendState, FrontendState, SyncState};
+use maglev_proto::{BackendState, FrontendState, LogLevel, SyncState};
 
-use crate::commands::Answer;
+use crate::answer::Answer;
 use crate::moment::Moment;
 use crate::style::{Palette, Tone};
 use crate::table::Cell;
@@ -19,18 +26,24 @@ use crate::table::Cell;
 /// Lines, the last one ended.
 pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
     match answer {
+        Answer::Versions(versions) => version::versions(versions, palette),
         Answer::Frontends(list) => frontends::list(&list.frontends, palette),
         Answer::Frontend(frontend) => frontends::one(frontend, palette),
         Answer::Backends(list) => backends::list(&list.backends, now, palette),
         Answer::Backend(backend) => backends::one(backend, now, palette),
+        Answer::HealthChecks(list) => healthchecks::list(&list.healthchecks, palette),
+        Answer::HealthCheck(check) => healthchecks::one(check, palette),
+        Answer::Agent(agent) => agent::info(agent, now, palette),
         Answer::VppInfo(info) => vpp::info(info, now, palette),
         Answer::VppLbState(state) => vpp::lb_state(state, palette),
+        Answer::VppLbCounters(counters) => counters::counters(counters, palette),
         Answer::Status(status) => status::status(status, palette),
         Answer::Overrides(list) => overrides::list(&list.overrides, now, palette),
         Answer::BackendChanged(change) => changes::backend(change, palette),
         Answer::WeightSet(change) => changes::weight(change, palette),
         Answer::Cleared(change) => changes::cleared(change, palette),
         Answer::Recreated(change) => changes::recreated(change, palette),
+        Answer::Synced(sync) => sync::synced(sync, palette),
         Answer::Checked(check) => configuration::check(check, palette),
         Answer::Reloaded(reload) => configuration::reload(reload, now, palette),
     }
@@ -77,9 +90,29 @@ impl Toned for SyncState {
     }
 }
 
+impl Toned for LogLevel {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::Error => Tone::Bad,
+            Self::Warn => Tone::Warning,
+            Self::Unspecified | Self::Info => Tone::Plain,
+            Self::Debug | Self::Trace => Tone::Faint,
+        }
+    }
+}
+
 /// `tcp/443`, or `any` for an all-port VIP.
 fn service(protocol: &str, port: u32) -> String {
     if protocol == "any" { protocol.to_owned() } else { format!("{protocol}/{port}") }
+}
+
+/// A number, or a dash for what is not known.
+fn dash_or(number: Option<impl Into<u64>>) -> Cell {
+    number.map_or_else(|| Cell::or_dash(""), Cell::number)
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn yes_or_no(yes: bool) -> Cell {

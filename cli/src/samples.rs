@@ -1,11 +1,16 @@
 //! A small site, for tests: what maglev-brain would say of it.
 
+use maglev_proto::event::What;
+use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
-    AgentInfo, Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendResponse,
-    CheckConfigResponse, ClearOverrideResponse, ConfigVerdict, Frontend, FrontendState, HealthCounter, InVpp,
-    ListOverridesResponse, Outcome, Override, Pool, PoolBackend, ProbeResult, RecreateVipResponse,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncState, Transition, VppApplicationServer,
-    VppInfo, VpplbConf, VpplbState, Vppvip, WarmupPhase,
+    AgentEvent, AgentInfo, Backend, BackendEvent, BackendOverride, BackendState, BrainStatus,
+    ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse, ConfigVerdict, ConfigurationEvent,
+    Event, Frontend, FrontendEvent, FrontendState, HealthCheck, HealthCheckParameter, HealthCheckUser,
+    HealthCounter, InVpp, InitialStateEnd, ListOverridesResponse, LogField, LogLevel, LogLine, MissedEvents,
+    Outcome, Override, Pool, PoolBackend, ProbeResult, RecreateVipResponse, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightResponse, SyncState, SyncVpplbStateResponse, Transition, VipCounters,
+    VipSync, VppApplicationServer, VppEvent, VppInfo, VpplbConf, VpplbCounters, VpplbState, Vppvip,
+    WarmupPhase,
 };
 
 /// 2026-11-21T04:12:03.250Z, the present of this site.
@@ -26,6 +31,16 @@ fn row(backend: &str, address: &str, state: BackendState, weights: [u32; 3]) -> 
         effective_weight,
         programmed_weight,
         ..PoolBackend::default()
+    }
+}
+
+trait InVppNow {
+    fn with(self, buckets: u32, flows: u64) -> Self;
+}
+
+impl InVppNow for PoolBackend {
+    fn with(self, buckets: u32, flows: u64) -> Self {
+        Self { buckets: Some(buckets), flows: Some(flows), ..self }
     }
 }
 
@@ -54,6 +69,7 @@ pub(crate) fn frontends() -> Vec<Frontend> {
         address: "203.0.113.20".into(),
         protocol: "any".into(),
         state: FrontendState::Up.into(),
+        vpp_figures_error: "VPP does not have this VIP".into(),
         pools: vec![pool("only", vec![row("old", "10.0.0.9", BackendState::Up, [100, 100, 1])])],
         active_pool: "only".into(),
         sync: SyncState::Failed.into(),
@@ -80,11 +96,11 @@ pub(crate) fn frontends() -> Vec<Frontend> {
 /// than wanted.
 pub(crate) fn shop() -> Frontend {
     let primary = vec![
-        row("web1", "10.0.0.1", BackendState::Up, [100, 100, 2]),
-        row("web2", "10.0.0.2", BackendState::Down, [100, 0, 0]),
+        row("web1", "10.0.0.1", BackendState::Up, [100, 100, 2]).with(683, 1204),
+        row("web2", "10.0.0.2", BackendState::Down, [100, 0, 0]).with(0, 17),
         web3(),
     ];
-    let fallback = vec![row("sorry", "10.0.9.1", BackendState::Up, [100, 0, 0])];
+    let fallback = vec![row("sorry", "10.0.9.1", BackendState::Up, [100, 0, 0]).with(0, 0)];
     Frontend {
         name: "shop".into(),
         description: "The web shop".into(),
@@ -99,6 +115,7 @@ pub(crate) fn shop() -> Frontend {
         sync: SyncState::Synced.into(),
         new_flows_table_length: 4096,
         kept_table_length: 1024,
+        vpp_figures_age_ms: Some(1200),
         ..Frontend::default()
     }
 }
@@ -107,7 +124,7 @@ fn web3() -> PoolBackend {
     PoolBackend {
         operator_weight: Some(50),
         operator_since_unix_ms: NOW - 10 * MINUTE,
-        ..row("web3", "10.0.0.3", BackendState::Up, [100, 50, 1])
+        ..row("web3", "10.0.0.3", BackendState::Up, [100, 50, 1]).with(341, 633)
     }
 }
 
@@ -245,6 +262,112 @@ pub(crate) fn vpp_lb_state() -> VpplbState {
     }
 }
 
+/// Over HTTP with settings of its own, and over ICMP with nobody to use it: sorted by name.
+pub(crate) fn health_checks() -> Vec<HealthCheck> {
+    let users = backends().into_iter().filter(|backend| !backend.healthcheck.is_empty());
+    let setting = |key: &str, value: &str| HealthCheckParameter { key: key.into(), value: value.into() };
+    let alive = HealthCheck {
+        name: "http-alive".into(),
+        r#type: "http".into(),
+        port: 8080,
+        interval_ms: 2000,
+        fast_interval_ms: 500,
+        down_interval_ms: 30_000,
+        timeout_ms: 1500,
+        rise: 2,
+        fall: 3,
+        parameters: vec![setting("path", "/alive"), setting("host", ""), setting("response-code", "200-299")],
+        backends: users.map(|user| HealthCheckUser { backend: user.name, state: user.state }).collect(),
+    };
+    let ping = HealthCheck {
+        name: "ping".into(),
+        r#type: "icmp".into(),
+        interval_ms: 1000,
+        fast_interval_ms: 1000,
+        down_interval_ms: 60_000,
+        timeout_ms: 500,
+        rise: 1,
+        fall: 3,
+        ..HealthCheck::default()
+    };
+    vec![alive, ping]
+}
+
+/// Connected, the second time, and with a VIP that is not its business.
+pub(crate) fn agent() -> AgentInfo {
+    AgentInfo {
+        protocol: 3,
+        pid: 4242,
+        started_unix_ms: NOW - 5 * DAY,
+        connected_unix_ms: NOW - 14 * MINUTE,
+        connections: 2,
+        foreign: vec!["198.51.100.1/32 udp/53".into()],
+        ..vpp_info().agent.unwrap_or_default()
+    }
+}
+
+/// All well, and all that is known of the agent.
+pub(crate) fn vpp_info_with_agent() -> VppInfo {
+    VppInfo { agent: Some(agent()), ..vpp_info() }
+}
+
+/// Two VIPs that share a prefix, one that lost packets, and one that no frontend wants.
+pub(crate) fn vpp_lb_counters() -> VpplbCounters {
+    let vip = |frontend: &str, prefix: &str, port, counts: [u64; 4]| {
+        let [existing_sessions, first_session, untracked, no_server] = counts;
+        VipCounters {
+            frontend: frontend.into(),
+            prefix: prefix.into(),
+            protocol: "tcp".into(),
+            port,
+            existing_sessions,
+            first_session,
+            untracked,
+            no_server,
+            route_packets: Some(1_000_000),
+            route_bytes: Some(1_400_000_000),
+        }
+    };
+    let foreign = vip("", "203.0.113.99/32", 0, [0, 0, 0, 0]);
+    let long = "2001:db8:ffff:ffff:ffff:ffff:ffff:10/128";
+    VpplbCounters {
+        age_ms: 700,
+        vips: vec![
+            vip("mail", "203.0.113.30/32", 25, [0, 0, 0, 512]),
+            vip("shop", "203.0.113.10/32", 443, [987_654, 12_345, 1, 0]),
+            vip("shop-v6", long, 443, [4, 2, 0, 0]),
+            VipCounters { protocol: "any".into(), route_packets: None, route_bytes: None, ..foreign },
+        ],
+    }
+}
+
+/// Something of everything.
+pub(crate) fn synced() -> SyncVpplbStateResponse {
+    let vip = |frontend: &str, vip: &str| VipSync {
+        frontend: frontend.into(),
+        vip: vip.into(),
+        ..VipSync::default()
+    };
+    SyncVpplbStateResponse {
+        vips: vec![
+            VipSync {
+                errors: vec!["making the VIP: VPP refused with -73".into()],
+                ..vip("legacy", "203.0.113.20/32 any")
+            },
+            VipSync {
+                changes: vec!["10.0.0.3: weight 2 -> 1".into()],
+                ..vip("shop", "203.0.113.10/32 tcp/443")
+            },
+            VipSync { changes: vec!["removed".into()], ..vip("", "203.0.113.99/32 any") },
+        ],
+        drift: vec!["203.0.113.10/32 tcp/443: 10.0.0.3 has weight 2, not 1".into()],
+        held_back: vec!["dns-anycast-resolver-v6".into()],
+        foreign: vec!["198.51.100.1/32 udp/53".into()],
+        vips_read: 5,
+        application_servers_read: 9,
+    }
+}
+
 /// Some of everything.
 pub(crate) fn status() -> BrainStatus {
     BrainStatus {
@@ -363,4 +486,65 @@ pub(crate) fn reloaded() -> ReloadConfigResponse {
     let CheckConfigResponse { file, findings, changes, .. } = checked();
     let unmatched = overrides().overrides.drain(..1).collect();
     ReloadConfigResponse { file, changes, warnings: findings, unmatched, not_kept: String::new() }
+}
+
+/// As somebody sees them who watches everything, and then is too slow.
+pub(crate) fn events() -> Vec<Event> {
+    let at = |ago: u64, initial, what| Event { at_unix_ms: NOW - ago, initial, what: Some(what) };
+    let backend = |name: &str, from: BackendState, to: BackendState, cause: &str| {
+        let (from, to) = (from.into(), to.into());
+        What::Backend(BackendEvent { backend: name.into(), from, to, cause: cause.into() })
+    };
+    let frontend = |state: FrontendState, active_pool: &str, changed| {
+        What::Frontend(FrontendEvent {
+            frontend: "shop".into(),
+            state: state.into(),
+            active_pool: active_pool.into(),
+            changed,
+            ..FrontendEvent::default()
+        })
+    };
+    let vpp = |state: &str, version: &str, reason: &str| {
+        What::Vpp(VppEvent { state: state.into(), version: version.into(), reason: reason.into() })
+    };
+    let log = LogLine {
+        level: LogLevel::Warn.into(),
+        target: "maglev_brain::probe".into(),
+        message: "no answer".into(),
+        fields: vec![LogField { name: "backend".into(), value: "web1".into() }],
+    };
+    vec![
+        at(
+            HOUR,
+            true,
+            What::Agent(AgentEvent { connected: true, version: "0.1.0".into(), ..AgentEvent::default() }),
+        ),
+        at(HOUR, true, vpp("connected", "26.10-rc0~374", "")),
+        at(HOUR, true, backend("web1", BackendState::Unspecified, BackendState::Up, "L7OK: HTTP 200")),
+        at(HOUR, true, frontend(FrontendState::Up, "primary", None)),
+        at(HOUR, false, What::InitialStateEnd(InitialStateEnd {})),
+        at(9 * SECOND, false, What::Log(log)),
+        at(
+            9 * SECOND,
+            false,
+            backend("web1", BackendState::Up, BackendState::Down, "L4TOUT: no answer in 1.5s"),
+        ),
+        at(
+            9 * SECOND,
+            false,
+            frontend(FrontendState::Up, "fallback", Some(Changed::PreviousActivePool("primary".into()))),
+        ),
+        at(
+            8 * SECOND,
+            false,
+            frontend(FrontendState::Down, "", Some(Changed::PreviousState(FrontendState::Up.into()))),
+        ),
+        at(7 * SECOND, false, vpp("disconnected", "", "connection reset by peer")),
+        at(
+            6 * SECOND,
+            false,
+            What::Configuration(ConfigurationEvent { changes: "1 backend added (web4)".into() }),
+        ),
+        at(5 * SECOND, false, What::Missed(MissedEvents { events: 12 })),
+    ]
 }

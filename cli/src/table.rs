@@ -1,4 +1,7 @@
-//! Tables, and lists of labels with values, that line up. Widths are counted in characters, colours apart.
+//! Tables, and lists of labels with values, that line up. Widths are those of a terminal, which shows some
+//! characters two columns wide and others none; colours do not count.
+
+use unicode_width::UnicodeWidthStr;
 
 use crate::style::{Palette, Tone, printable};
 
@@ -31,8 +34,13 @@ impl Cell {
         Self::new(number.into().to_string())
     }
 
+    /// The text alone.
+    pub(crate) fn paint(&self, palette: Palette) -> String {
+        palette.paint(self.tone, &self.text).into_owned()
+    }
+
     fn width(&self) -> usize {
-        self.text.chars().count()
+        self.text.width()
     }
 }
 
@@ -59,6 +67,13 @@ pub(crate) struct Table<const N: usize> {
     indent: usize,
 }
 
+/// A column beside a table, with a cell for each of its rows.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    pub(crate) column: Column,
+    pub(crate) cells: Vec<Cell>,
+}
+
 impl<const N: usize> Table<N> {
     pub(crate) fn new(columns: [Column; N]) -> Self {
         Self { columns, rows: Vec::new(), indent: 0 }
@@ -77,23 +92,41 @@ impl<const N: usize> Table<N> {
 
     /// Lines, none of which ends in blanks.
     pub(crate) fn render(&self, palette: Palette) -> String {
-        let headings = self.columns.map(|column| Cell::toned(column.heading(), Tone::Heading));
-        let mut widths = headings.each_ref().map(Cell::width);
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.width().max(*width);
-            }
-        }
-        let mut text = String::new();
-        for row in std::iter::once(&headings).chain(&self.rows) {
-            let mut line = Line::new(&mut text, self.indent);
-            for ((cell, width), column) in row.iter().zip(widths).zip(self.columns) {
-                line.put(cell, width, column, palette);
-            }
-            text.push('\n');
-        }
-        text
+        let rows = self.rows.iter().map(|row| row.iter().collect()).collect();
+        render(&self.columns, rows, self.indent, palette)
     }
+
+    /// The same with a column before it and one behind.
+    pub(crate) fn render_between(&self, before: &Beside, behind: &Beside, palette: Palette) -> String {
+        let columns: Vec<_> =
+            [before.column].into_iter().chain(self.columns).chain([behind.column]).collect();
+        let sides = before.cells.iter().zip(&behind.cells);
+        let rows = self.rows.iter().zip(sides);
+        let rows = rows.map(|(row, (first, last))| {
+            std::iter::once(first).chain(row).chain(std::iter::once(last)).collect()
+        });
+        render(&columns, rows.collect(), self.indent, palette)
+    }
+}
+
+fn render(columns: &[Column], rows: Vec<Vec<&Cell>>, indent: usize, palette: Palette) -> String {
+    let headings: Vec<_> =
+        columns.iter().map(|column| Cell::toned(column.heading(), Tone::Heading)).collect();
+    let mut widths: Vec<_> = headings.iter().map(Cell::width).collect();
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in std::iter::once(headings.iter().collect()).chain(rows) {
+        let mut line = Line::new(&mut text, indent);
+        for ((cell, width), column) in row.into_iter().zip(&widths).zip(columns) {
+            line.put(cell, *width, *column, palette);
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Labels with a value each.
@@ -110,7 +143,7 @@ impl Properties {
 
     /// Lines, none of which ends in blanks.
     pub(crate) fn render(&self, palette: Palette) -> String {
-        let labels = self.rows.iter().map(|(label, _)| label.chars().count());
+        let labels = self.rows.iter().map(|(label, _)| label.width());
         let width = labels.max().unwrap_or(0);
         let mut text = String::new();
         for (label, value) in &self.rows {

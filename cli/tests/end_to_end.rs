@@ -49,14 +49,19 @@ async fn every_command_over_tcp() {
                 synced          3/4";
     assert_eq!(frontends.lines().last(), Some(shop));
     let one = answer(&server, &["show", "frontends", "shop"]).await;
-    assert!(one.contains("  web3     10.0.0.3  up            100   50         50           1\n"), "{one}");
+    assert!(
+        one.contains(
+            "  web3     10.0.0.3  up            100   50         50           1      341  33.30%    633\n"
+        ),
+        "{one}"
+    );
     let backends = answer(&server, &["show", "backends"]).await;
     assert_eq!(backends.lines().count(), 6);
     let one = answer(&server, &["show", "backends", "web2"]).await;
     assert!(one.contains("up       down  L4CON: connection refused\n"), "{one}");
     let info = answer(&server, &["show", "vpp", "info"]).await;
     assert!(info.contains("VPP version      26.10-rc0~374\n"), "{info}");
-    let state = answer(&server, &["sh", "v", "l", "s"]).await;
+    let state = answer(&server, &["sh", "vp", "l", "s"]).await;
     assert!(state.contains("  10.0.0.1  web1          2      683  66.70%   1204\n"), "{state}");
 }
 

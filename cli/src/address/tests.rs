@@ -14,6 +14,9 @@ fn every_form_is_understood() {
     assert_eq!("[fe80::1%eth0.7]:9090".parse(), tcp("fe80::1%eth0.7", 9090));
     assert_eq!("http://localhost:9090".parse(), tcp("localhost", 9090));
     assert_eq!("http://[2001:db8::1]:65535/".parse(), tcp("2001:db8::1", 65_535));
+    let tls = |host: &str, port| Ok(ServerAddress::Tls { host: host.into(), port });
+    assert_eq!("tls:lb1.example.net:9443".parse(), tls("lb1.example.net", 9443));
+    assert_eq!("tls:[2001:db8::1]:9443".parse(), tls("2001:db8::1", 9443));
     assert_eq!("unix:/run/brain.sock".parse(), Ok(ServerAddress::Unix("/run/brain.sock".into())));
     assert_eq!("unix:relative: path".parse(), Ok(ServerAddress::Unix("relative: path".into())));
 }
@@ -22,7 +25,9 @@ fn every_form_is_understood() {
 fn refusal_says_what_would_be_right() {
     let error = |text: &str| text.parse::<ServerAddress>().unwrap_err();
     assert_eq!(error("unix:"), AddressError::NoPath);
-    assert_eq!(error("https://lb:9090"), AddressError::Tls);
+    assert_eq!(error("https://lb:9090"), AddressError::Https);
+    assert_eq!(error("tls:lb"), AddressError::NoPort);
+    assert_eq!(error("tls:::1:9090"), AddressError::Brackets);
     for portless in ["", "localhost", "[::1]", "[::1]9090", "http://lb"] {
         assert_eq!(error(portless), AddressError::NoPort, "{portless}");
     }
@@ -54,7 +59,7 @@ fn authority_has_no_zone() {
 proptest! {
     /// What is taken can be shown and read again, and is a URI's authority.
     #[test]
-    fn shown_as_it_is_read(text in "(http://)?(\\[[0-9a-f:%]{0,12}\\]|[a-z0-9._:-]{0,12}):?[0-9]{0,6}/?|\\PC{0,20}") {
+    fn shown_as_it_is_read(text in "(http://|tls:)?(\\[[0-9a-f:%]{0,12}\\]|[a-z0-9._:-]{0,12}):?[0-9]{0,6}/?|\\PC{0,20}") {
         if let Ok(address) = text.parse::<ServerAddress>() {
             prop_assert_eq!(address.to_string().parse(), Ok(address.clone()));
             let uri = format!("http://{}", address.authority());

@@ -1,7 +1,11 @@
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
+use std::time::Duration;
+
 use super::*;
+use crate::address::ServerAddress;
+use crate::style::Color;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split_whitespace())
@@ -21,6 +25,14 @@ fn every_command_is_understood() {
         ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\") })"),
         ("maglevc show status", "Show(Status)"),
         ("maglevc show overrides", "Show(Overrides)"),
+        ("maglevc show version", "Show(Version)"),
+        ("maglevc show agent", "Show(Agent)"),
+        ("maglevc show healthchecks", "Show(Healthchecks { name: None })"),
+        ("maglevc show healthchecks ping", "Show(Healthchecks { name: Some(\"ping\") })"),
+        ("maglevc show vpp lb counters", "Show(Vpp(Lb(Counters { frontend: None })))"),
+        ("maglevc show vpp lb counters shop", "Show(Vpp(Lb(Counters { frontend: Some(\"shop\") })))"),
+        ("maglevc sync vpp lb state", "Sync(Vpp(Lb(State { frontend: None })))"),
+        ("maglevc sync vpp lb state shop", "Sync(Vpp(Lb(State { frontend: Some(\"shop\") })))"),
         ("maglevc show vpp info", "Show(Vpp(Info))"),
         ("maglevc show vpp lb state", "Show(Vpp(Lb(State)))"),
         ("maglevc set backend web1 pause", "Set(Backend { name: \"web1\", action: Pause })"),
@@ -41,8 +53,14 @@ fn prefixes_of_words_suffice() {
         ("maglevc sh fr", "maglevc show frontends"),
         ("maglevc sh frontend shop", "maglevc show frontends shop"),
         ("maglevc sh b", "maglevc show backends"),
-        ("maglevc sh v i", "maglevc show vpp info"),
-        ("maglevc sh v l s", "maglevc show vpp lb state"),
+        ("maglevc sh vp i", "maglevc show vpp info"),
+        ("maglevc sh vp l s", "maglevc show vpp lb state"),
+        ("maglevc sh vp l c shop", "maglevc show vpp lb counters shop"),
+        ("maglevc sh ve", "maglevc show version"),
+        ("maglevc sh h", "maglevc show healthchecks"),
+        ("maglevc sh a", "maglevc show agent"),
+        ("maglevc sy v l s", "maglevc sync vpp lb state"),
+        ("maglevc w e b web1 n 3 l l w", "maglevc watch events num 3 backend web1 log level warn"),
         ("maglevc sh st", "maglevc show status"),
         ("maglevc se b web1 p", "maglevc set backend web1 pause"),
         ("maglevc se f f p p b b w 1 f", "maglevc set frontend f pool p backend b weight 1 flush"),
@@ -63,7 +81,7 @@ fn options_are_taken_anywhere() {
     ] {
         let options = parse(line).unwrap().options;
         assert!(options.json, "{line}");
-        assert_eq!(options.server, ServerAddress::Unix("/run/x.sock".into()), "{line}");
+        assert_eq!(options.servers(), [ServerAddress::Unix("/run/x.sock".into())], "{line}");
         assert_eq!(options.timeout, Duration::from_millis(250), "{line}");
         assert_eq!(options.color, Color::Never, "{line}");
     }
@@ -72,9 +90,22 @@ fn options_are_taken_anywhere() {
 #[test]
 fn defaults_are_those_of_the_help() {
     let options = parse("maglevc show backends").unwrap().options;
-    assert_eq!(options.server.to_string(), "127.0.0.1:9090");
     assert_eq!(options.timeout, Duration::from_secs(5));
     assert_eq!((options.json, options.color), (false, Color::Auto));
+    assert_eq!((options.yes, options.tls), (false, TlsFiles::default()));
+}
+
+#[test]
+fn several_servers_are_named_in_either_way_and_once() {
+    for line in [
+        "maglevc --server lb1:9090,unix:/run/x.sock,lb1:9090 show backends",
+        "maglevc --server lb1:9090 --server unix:/run/x.sock show backends",
+        "maglevc show backends --server lb1:9090,unix:/run/x.sock",
+    ] {
+        let servers = parse(line).unwrap().options.servers();
+        let shown: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["lb1:9090", "unix:/run/x.sock"], "{line}");
+    }
 }
 
 #[test]
@@ -89,6 +120,10 @@ fn wrong_lines_are_refused() {
         ("maglevc set frontend shop pool primary backend web1 weight 101", ErrorKind::ValueValidation),
         ("maglevc set frontend shop pool primary backend web1 weight 1 now", ErrorKind::ValueValidation),
         ("maglevc set frontend shop primary web1 weight 1", ErrorKind::ValueValidation),
+        ("maglevc watch events num", ErrorKind::ValueValidation),
+        ("maglevc watch events web1", ErrorKind::ValueValidation),
+        ("maglevc --server lb1:9090,lb2 show backends", ErrorKind::ValueValidation),
+        ("maglevc sync vpp lb state a b", ErrorKind::UnknownArgument),
         ("maglevc recreate frontend shop", ErrorKind::MissingRequiredArgument),
         ("maglevc recreate frontend shop yes", ErrorKind::ValueValidation),
         ("maglevc show vpp lb", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
@@ -137,5 +172,5 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 13);
 }

@@ -23,6 +23,15 @@ pub(super) fn keyword(word: &'static str) -> impl Fn(&str) -> Result<Keyword, St
     }
 }
 
+/// The one of these words that it is, or that alone begins with it.
+pub(super) fn only_one<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+    let mut meant = words.iter().filter(|word| !text.is_empty() && word.starts_with(text));
+    match (meant.next(), meant.next()) {
+        (Some(word), None) => Some(word),
+        _ => words.iter().find(|word| **word == text).copied(),
+    }
+}
+
 /// Takes one of these words, or what it alone begins with.
 pub(super) fn one_of<E: ValueEnum>(text: &str) -> Result<E, String> {
     let named = |value: &E| value.to_possible_value().map(|named| named.get_name().to_owned());

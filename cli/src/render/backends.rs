@@ -13,6 +13,10 @@ pub(super) fn list(backends: &[Backend], now: Moment, palette: Palette) -> Strin
     if backends.is_empty() {
         return "No backends are configured.\n".to_owned();
     }
+    table(backends, now).render(palette)
+}
+
+pub(super) fn table<'a>(backends: impl IntoIterator<Item = &'a Backend>, now: Moment) -> Table<8> {
     let columns = [
         Column::Left("Name"),
         Column::Left("Address"),
@@ -23,7 +27,7 @@ pub(super) fn list(backends: &[Backend], now: Moment, palette: Palette) -> Strin
         Column::Right("Took"),
         Column::Left("Detail"),
     ];
-    let rows = backends.iter().map(|backend| {
+    let rows = backends.into_iter().map(|backend| {
         let since = backend.transitions.first().map(|newest| Moment(newest.at_unix_ms).age(now));
         let [code, took, detail] = last_probe(backend);
         [
@@ -37,7 +41,7 @@ pub(super) fn list(backends: &[Backend], now: Moment, palette: Palette) -> Strin
             detail,
         ]
     });
-    Table::new(columns).with_rows(rows).render(palette)
+    Table::new(columns).with_rows(rows)
 }
 
 fn is_static(backend: &Backend) -> bool {

@@ -3,21 +3,21 @@
 use maglev_proto::words;
 use maglev_proto::{CheckConfigResponse, ConfigVerdict, ReloadConfigResponse};
 
-use super::overrides;
+use super::{counted, overrides};
 use crate::moment::Moment;
 use crate::style::{Palette, Tone, printable, printable_lines};
 
 /// Every finding, then a line that tells what a reload would do.
 pub(super) fn check(check: &CheckConfigResponse, palette: Palette) -> String {
     let mut text = findings(&check.findings);
-    let warnings = counted(check.warnings, "warning");
+    let warnings = counted(check.warnings.into(), "warning");
     let verdict = match check.verdict() {
         ConfigVerdict::Fine => {
             let fine = palette.paint(Tone::Good, "fine");
             format!("{fine} ({warnings}); a reload: {}", printable(&check.changes))
         }
         _ => {
-            let errors = counted(check.errors, "error");
+            let errors = counted(check.errors.into(), "error");
             let word = words::of::<ConfigVerdict>(check.verdict).replace('-', " ");
             let word = palette.paint(Tone::Bad, &word);
             format!("{word} ({errors}, {warnings}); a reload would be refused")
@@ -43,10 +43,6 @@ pub(super) fn reload(reload: &ReloadConfigResponse, now: Moment, palette: Palett
 
 fn findings(findings: &[String]) -> String {
     findings.iter().map(|finding| format!("{}\n\n", printable_lines(finding))).collect()
-}
-
-fn counted(count: u32, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

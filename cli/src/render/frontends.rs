@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use maglev_proto::{BackendState, Frontend, FrontendState, Pool, PoolBackend, SyncState};
 
-use super::{service, state, yes_or_no};
+use super::vpp::share;
+use super::{dash_or, service, state, yes_or_no};
+use crate::moment::span;
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
 
@@ -14,6 +16,10 @@ pub(super) fn list(frontends: &[Frontend], palette: Palette) -> String {
     if frontends.is_empty() {
         return "No frontends are configured.\n".to_owned();
     }
+    table(frontends).render(palette)
+}
+
+pub(super) fn table<'a>(frontends: impl IntoIterator<Item = &'a Frontend>) -> Table<7> {
     let columns = [
         Column::Left("Name"),
         Column::Left("VIP"),
@@ -23,7 +29,7 @@ pub(super) fn list(frontends: &[Frontend], palette: Palette) -> String {
         Column::Left("Sync"),
         Column::Right("Up/Total"),
     ];
-    let rows = frontends.iter().map(|frontend| {
+    let rows = frontends.into_iter().map(|frontend| {
         let (up, total) = backends_up(frontend);
         [
             Cell::new(&frontend.name),
@@ -35,7 +41,7 @@ pub(super) fn list(frontends: &[Frontend], palette: Palette) -> String {
             Cell::new(format!("{up}/{total}")),
         ]
     });
-    Table::new(columns).with_rows(rows).render(palette)
+    Table::new(columns).with_rows(rows)
 }
 
 fn serving_pool(frontend: &Frontend) -> Cell {
@@ -88,6 +94,9 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
     if frontend.worst_share_error_percent > 0.0 {
         properties.put("Shares", Cell::toned(shares(frontend), Tone::Warning));
     }
+    if let Some(age) = frontend.vpp_figures_age_ms {
+        properties.put("VPP's figures", Cell::new(format!("{} old", span(age))));
+    }
     let mut text = properties.render(palette);
     for pool in &frontend.pools {
         text.push('\n');
@@ -95,6 +104,8 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
     }
     if frontend.pools.is_empty() {
         text.push_str("\nNo pools.\n");
+    } else if let Some(reason) = unknown_figures(frontend, palette) {
+        text.push_str(&reason);
     }
     text
 }
@@ -133,6 +144,23 @@ fn shares(frontend: &Frontend) -> String {
     }
 }
 
+/// All of the table, whichever pool they belong to.
+fn buckets(frontend: &Frontend) -> u64 {
+    let rows = frontend.pools.iter().flat_map(|pool| &pool.backends);
+    rows.filter_map(|row| row.buckets).map(u64::from).sum()
+}
+
+/// Why buckets and flows are dashes.
+fn unknown_figures(frontend: &Frontend, palette: Palette) -> Option<String> {
+    let reason = match (frontend.vpp_figures_error.as_str(), frontend.vpp_figures_age_ms) {
+        ("", Some(_)) => return None,
+        ("", None) => String::new(),
+        (reason, _) => format!(": {}", printable(reason)),
+    };
+    let words = format!("Buckets and flows are not known{reason}");
+    Some(format!("\n{}\n", palette.paint(Tone::Warning, &words)))
+}
+
 fn pool_rows(pool: &Pool, frontend: &Frontend, palette: Palette) -> String {
     let role = match pool.name.as_str() {
         name if name == frontend.panic_pool => " (in panic)",
@@ -152,16 +180,23 @@ fn pool_rows(pool: &Pool, frontend: &Frontend, palette: Palette) -> String {
         Column::Right("Set"),
         Column::Right("Effective"),
         Column::Right("Programmed"),
+        Column::Right("Buckets"),
+        Column::Right("Share"),
+        Column::Right("Flows"),
     ];
+    let total = buckets(frontend);
     let rows = pool.backends.iter().map(|row: &PoolBackend| {
         [
             Cell::new(&row.backend),
             Cell::new(&row.address),
             state::<BackendState>(row.state),
             Cell::number(row.configured_weight),
-            row.operator_weight.map_or_else(|| Cell::or_dash(""), Cell::number),
+            dash_or(row.operator_weight),
             Cell::number(row.effective_weight),
             Cell::number(row.programmed_weight),
+            dash_or(row.buckets),
+            Cell::or_dash(row.buckets.map(|buckets| share(buckets, total)).unwrap_or_default()),
+            dash_or(row.flows),
         ]
     });
     format!("{heading}\n{}", Table::new(columns).indented(2).with_rows(rows).render(palette))

@@ -12,6 +12,10 @@ pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> Str
     if overrides.is_empty() {
         return "Operators have set nothing: all is as configured.\n".to_owned();
     }
+    table(overrides, now).render(palette)
+}
+
+pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: Moment) -> Table<7> {
     let columns = [
         Column::Left("Backend"),
         Column::Left("Frontend"),
@@ -21,7 +25,7 @@ pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> Str
         Column::Left("Since"),
         Column::Right("Age"),
     ];
-    let rows = overrides.iter().map(|set| {
+    let rows = overrides.into_iter().map(|set| {
         let at = Moment(set.since_unix_ms);
         [
             Cell::new(&set.backend),
@@ -33,7 +37,7 @@ pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> Str
             Cell::new(at.age(now)),
         ]
     });
-    Table::new(columns).with_rows(rows).render(palette)
+    Table::new(columns).with_rows(rows)
 }
 
 fn value(set: &Override) -> String {

@@ -1,6 +1,7 @@
-use maglev_proto::{ListBackendsResponse, ListFrontendsResponse};
+use maglev_proto::{ListBackendsResponse, ListFrontendsResponse, ListHealthChecksResponse};
 
 use super::*;
+use crate::answer::Versions;
 use crate::samples::{self, NOW};
 use crate::style::Color;
 
@@ -15,6 +16,12 @@ fn answers() -> Vec<Answer> {
         Answer::Frontend(samples::shop()),
         Answer::Backends(ListBackendsResponse { backends: samples::backends() }),
         Answer::Backend(samples::web2()),
+        Answer::HealthChecks(ListHealthChecksResponse { healthchecks: samples::health_checks() }),
+        Answer::HealthCheck(samples::health_checks().remove(0)),
+        Answer::Agent(samples::agent()),
+        Answer::Versions(Versions::of(&samples::status(), &samples::vpp_info_with_agent())),
+        Answer::VppLbCounters(samples::vpp_lb_counters()),
+        Answer::Synced(samples::synced()),
         Answer::VppInfo(samples::vpp_info()),
         Answer::VppLbState(samples::vpp_lb_state()),
         Answer::Status(samples::status()),

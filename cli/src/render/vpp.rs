@@ -30,7 +30,7 @@ pub(super) fn info(info: &VppInfo, now: Moment, palette: Palette) -> String {
     properties.render(palette)
 }
 
-fn put_known(properties: &mut Properties, label: &'static str, value: &str) {
+pub(super) fn put_known(properties: &mut Properties, label: &'static str, value: &str) {
     if !value.is_empty() {
         properties.put(label, Cell::new(value));
     }
@@ -110,7 +110,7 @@ fn servers(servers: &[VppApplicationServer], palette: Palette) -> String {
 
 /// Percent of the new flows. One bucket of 65536 is 0.0015 %, which must not look like none, nor all but one
 /// like all.
-fn share(buckets: u32, total: u64) -> String {
+pub(super) fn share(buckets: u32, total: u64) -> String {
     let buckets = u64::from(buckets);
     if buckets == 0 || total == 0 {
         return "0.00%".to_owned();

@@ -19,6 +19,32 @@ größer  1234  x
     assert_eq!(table.render(PLAIN), expected);
 }
 
+/// Chinese characters are two columns wide, and an accent of its own none.
+#[test]
+fn width_is_that_of_the_terminal() {
+    let table = Table::new([Column::Left("Name"), Column::Right("N")]).with_rows([
+        [Cell::new("机房一"), Cell::number(7u32)],
+        [Cell::new("e\u{301}te\u{301}"), Cell::number(8u32)],
+        [Cell::new("hall-1"), Cell::number(9u32)],
+    ]);
+    assert_eq!(table.render(PLAIN), "Name    N\n机房一  7\ne\u{301}te\u{301}     8\nhall-1  9\n");
+}
+
+#[test]
+fn columns_beside_a_table_line_up_with_it() {
+    let table = Table::new([Column::Left("Name"), Column::Right("N")])
+        .with_rows([[Cell::new("a"), Cell::number(7u32)], [Cell::new("long"), Cell::number(10u32)]]);
+    let before =
+        Beside { column: Column::Left("Server"), cells: vec![Cell::new("all"), Cell::new("lb-two")] };
+    let behind = Beside { column: Column::Left("Differs"), cells: vec![Cell::new(""), Cell::new("state")] };
+    let expected = "\
+Server  Name   N  Differs
+all     a      7
+lb-two  long  10  state
+";
+    assert_eq!(table.render_between(&before, &behind, PLAIN), expected);
+}
+
 #[test]
 fn empty_cell_in_the_middle_keeps_its_place() {
     let table = Table::new([Column::Left("A"), Column::Right("B"), Column::Left("C")])
@@ -39,7 +65,7 @@ fn properties_line_up() {
 
 fn cell() -> impl Strategy<Value = (String, Tone)> {
     let tones = [Tone::Plain, Tone::Heading, Tone::Good, Tone::Warning, Tone::Bad, Tone::Faint];
-    ("[a-zß:\\x00-\\x1f]{0,12}", prop::sample::select(tones.to_vec()))
+    ("[a-zß机\u{301}:\\x00-\\x1f]{0,12}", prop::sample::select(tones.to_vec()))
 }
 
 proptest! {
@@ -53,7 +79,7 @@ proptest! {
         let count = rows.len();
         let table = Table::new([Column::Left("A"), Column::Right("B"), Column::Left("|")]).with_rows(rows);
         let text = table.render(PLAIN);
-        let places: Vec<_> = text.lines().map(|line| line.chars().position(|c| c == '|')).collect();
+        let places: Vec<_> = text.lines().map(|line| line.split_once('|').map(|(before, _)| before.width())).collect();
         prop_assert_eq!(places.len(), count + 1);
         prop_assert!(places[0].is_some());
         prop_assert!(places.iter().all(|place| *place == places[0]), "{}", text);

@@ -2,19 +2,25 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 
+use maglev_proto::event::What;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendRequest, ChangeBackendResponse,
-    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfigVerdict,
-    Frontend, GetBackendRequest, GetFrontendRequest, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbStateRequest, InVpp, ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest,
-    ListFrontendsResponse, ListOverridesRequest, ListOverridesResponse, RecreateVipRequest,
-    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, VppInfo, VpplbState,
+    AgentInfo, Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendRequest,
+    ChangeBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
+    ClearOverrideResponse, ConfigVerdict, Event, Frontend, GetAgentInfoRequest, GetBackendRequest,
+    GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
+    GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest, ListBackendsResponse,
+    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
+    ListOverridesRequest, ListOverridesResponse, LogLevel, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, VppInfo,
+    VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tonic::{Request, Response, Status};
@@ -69,7 +75,7 @@ impl Maglev for FakeBrain {
     }
 
     async fn get_vpp_info(&self, _: Request<GetVppInfoRequest>) -> Result<Response<VppInfo>, Status> {
-        Ok(Response::new(samples::vpp_info()))
+        Ok(Response::new(samples::vpp_info_with_agent()))
     }
 
     async fn get_vpplb_state(
@@ -175,48 +181,82 @@ impl Maglev for FakeBrain {
 
     async fn list_health_checks(
         &self,
-        _: Request<maglev_proto::ListHealthChecksRequest>,
-    ) -> Result<Response<maglev_proto::ListHealthChecksResponse>, Status> {
-        Err(Status::unimplemented("WIP"))
+        _: Request<ListHealthChecksRequest>,
+    ) -> Result<Response<ListHealthChecksResponse>, Status> {
+        Ok(Response::new(ListHealthChecksResponse { healthchecks: samples::health_checks() }))
     }
 
     async fn get_health_check(
         &self,
-        _: Request<maglev_proto::GetHealthCheckRequest>,
-    ) -> Result<Response<maglev_proto::HealthCheck>, Status> {
-        Err(Status::unimplemented("WIP"))
+        request: Request<GetHealthCheckRequest>,
+    ) -> Result<Response<HealthCheck>, Status> {
+        let name = request.into_inner().name;
+        let found = samples::health_checks().into_iter().find(|check| check.name == name);
+        let missing = || Status::not_found(format!("there is no health check {name:?}"));
+        found.map(Response::new).ok_or_else(missing)
     }
 
-    async fn get_agent_info(
-        &self,
-        _: Request<maglev_proto::GetAgentInfoRequest>,
-    ) -> Result<Response<maglev_proto::AgentInfo>, Status> {
-        Err(Status::unimplemented("WIP"))
+    async fn get_agent_info(&self, _: Request<GetAgentInfoRequest>) -> Result<Response<AgentInfo>, Status> {
+        Ok(Response::new(samples::agent()))
     }
 
     async fn get_vpplb_counters(
         &self,
-        _: Request<maglev_proto::GetVpplbCountersRequest>,
-    ) -> Result<Response<maglev_proto::VpplbCounters>, Status> {
-        Err(Status::unimplemented("WIP"))
+        request: Request<GetVpplbCountersRequest>,
+    ) -> Result<Response<VpplbCounters>, Status> {
+        let name = request.into_inner().frontend;
+        let mut counters = samples::vpp_lb_counters();
+        counters.vips.retain(|vip| name.is_empty() || vip.frontend == name);
+        Ok(Response::new(counters))
     }
 
     async fn sync_vpplb_state(
         &self,
-        _: Request<maglev_proto::SyncVpplbStateRequest>,
-    ) -> Result<Response<maglev_proto::SyncVpplbStateResponse>, Status> {
-        Err(Status::unimplemented("WIP"))
+        request: Request<SyncVpplbStateRequest>,
+    ) -> Result<Response<SyncVpplbStateResponse>, Status> {
+        let name = request.into_inner().frontend;
+        let mut synced = samples::synced();
+        if !name.is_empty() {
+            synced.vips.retain(|vip| vip.frontend == name);
+            synced.held_back.clear();
+        }
+        Ok(Response::new(synced))
     }
 
-    type WatchEventsStream = tokio_stream::Iter<std::vec::IntoIter<Result<maglev_proto::Event, Status>>>;
+    type WatchEventsStream = Events;
 
+    /// What is asked for of the sample; then the stream ends, or hangs, as VPP does.
     async fn watch_events(
         &self,
-        _: Request<maglev_proto::WatchEventsRequest>,
+        request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        Err(Status::unimplemented("WIP"))
+        let wanted = request.into_inner();
+        if wanted.backend_names.iter().any(|name| name == "web9") {
+            return Err(Status::invalid_argument("there is no backend \"web9\"; did you mean \"web1\"?"));
+        }
+        let all = !(wanted.backends || wanted.frontends || wanted.connections || wanted.configuration);
+        let is_wanted = |event: &Event| match &event.what {
+            Some(What::Backend(_)) => all || wanted.backends,
+            Some(What::Frontend(_)) => all || wanted.frontends,
+            Some(What::Agent(_) | What::Vpp(_)) => all || wanted.connections,
+            Some(What::Configuration(_)) => all || wanted.configuration,
+            Some(What::Log(_)) => wanted.log_level() >= LogLevel::Warn,
+            Some(What::Missed(_) | What::InitialStateEnd(_)) | None => true,
+        };
+        let events: Vec<_> = samples::events().into_iter().filter(is_wanted).map(Ok).collect();
+        let told = tokio_stream::iter(events);
+        let ending =
+            (self.vpp == Vpp::Away).then(|| Err(Status::unavailable("maglev-brain is shutting down")));
+        let rest: Events = if self.vpp == Vpp::Hanging {
+            Box::pin(tokio_stream::pending())
+        } else {
+            Box::pin(tokio_stream::iter(ending))
+        };
+        Ok(Response::new(Box::pin(told.chain(rest))))
     }
 }
+
+type Events = Pin<Box<dyn Stream<Item = Result<Event, Status>> + Send>>;
 
 type Changed = Result<Response<ChangeBackendResponse>, Status>;
 

@@ -50,16 +50,17 @@ Sync           synced
 Src-IP sticky  no
 Flush on down  yes
 Table length   1024 buckets; the standing VIP keeps them, a new one would have 4096
+VPP's figures  1s old
 
 Pool primary (active)
-  Backend  Address   State  Configured  Set  Effective  Programmed
-  web1     10.0.0.1  up            100    -        100           2
-  web2     10.0.0.2  down          100    -          0           0
-  web3     10.0.0.3  up            100   50         50           1
+  Backend  Address   State  Configured  Set  Effective  Programmed  Buckets   Share  Flows
+  web1     10.0.0.1  up            100    -        100           2      683  66.70%   1204
+  web2     10.0.0.2  down          100    -          0           0        0   0.00%     17
+  web3     10.0.0.3  up            100   50         50           1      341  33.30%    633
 
 Pool fallback
-  Backend  Address   State  Configured  Set  Effective  Programmed
-  sorry    10.0.9.1  up            100    -          0           0
+  Backend  Address   State  Configured  Set  Effective  Programmed  Buckets  Share  Flows
+  sorry    10.0.9.1  up            100    -          0           0        0  0.00%      0
 ";
     assert_eq!(one(&samples::shop(), PLAIN), expected);
 }
@@ -77,8 +78,10 @@ Flush on down  no
 Table length   1024 buckets
 
 Pool resolvers
-  Backend  Address        State    Configured  Set  Effective  Programmed
-  res1     2001:db8::a:1  unknown         100    -          0           0
+  Backend  Address        State    Configured  Set  Effective  Programmed  Buckets  Share  Flows
+  res1     2001:db8::a:1  unknown         100    -          0           0        -      -      -
+
+Buckets and flows are not known
 ";
     assert_eq!(one(&samples::frontends()[0], PLAIN), expected);
 }
@@ -98,8 +101,12 @@ another port of this prefix has another encap\x1b[0m
 
 \x1b[1mPool only (active)\x1b[0m
   \x1b[1mBackend\x1b[0m  \x1b[1mAddress\x1b[0m   \x1b[1mState\x1b[0m  \x1b[1mConfigured\x1b[0m  \
-\x1b[1mSet\x1b[0m  \x1b[1mEffective\x1b[0m  \x1b[1mProgrammed\x1b[0m
-  old      10.0.0.9  \x1b[32mup\x1b[0m            100    \x1b[2m-\x1b[0m        100           1
+\x1b[1mSet\x1b[0m  \x1b[1mEffective\x1b[0m  \x1b[1mProgrammed\x1b[0m  \x1b[1mBuckets\x1b[0m  \x1b[1mShare\x1b[0m  \
+\x1b[1mFlows\x1b[0m
+  old      10.0.0.9  \x1b[32mup\x1b[0m            100    \x1b[2m-\x1b[0m        100           1        \
+\x1b[2m-\x1b[0m      \x1b[2m-\x1b[0m      \x1b[2m-\x1b[0m
+
+\x1b[33mBuckets and flows are not known: VPP does not have this VIP\x1b[0m
 ";
     assert_eq!(one(&samples::frontends()[1], COLORED), expected);
 }

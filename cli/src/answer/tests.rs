@@ -34,6 +34,8 @@ fn json_has_the_names_of_the_interface() {
         "state",
         "sync",
         "sync_error",
+        "vpp_figures_age_ms",
+        "vpp_figures_error",
         "worst_share_error_percent",
     ];
     assert_eq!(keys(&one), expected);
@@ -41,8 +43,10 @@ fn json_has_the_names_of_the_interface() {
     let expected = [
         "address",
         "backend",
+        "buckets",
         "configured_weight",
         "effective_weight",
+        "flows",
         "operator_since_unix_ms",
         "operator_weight",
         "programmed_weight",

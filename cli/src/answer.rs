@@ -1,0 +1,140 @@
+//! What the server said, and what exit code it makes.
+
+use maglev_proto::{
+    AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse,
+    ConfigVerdict, Frontend, HealthCheck, InVpp, ListBackendsResponse, ListFrontendsResponse,
+    ListHealthChecksResponse, ListOverridesResponse, Outcome, RecreateVipResponse, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState,
+};
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// What the server said. As JSON, the message itself with the interface's own field names.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Versions(Versions),
+    Status(BrainStatus),
+    Frontends(ListFrontendsResponse),
+    Frontend(Frontend),
+    Backends(ListBackendsResponse),
+    Backend(Backend),
+    HealthChecks(ListHealthChecksResponse),
+    HealthCheck(HealthCheck),
+    Overrides(ListOverridesResponse),
+    Agent(AgentInfo),
+    VppInfo(VppInfo),
+    VppLbState(VpplbState),
+    VppLbCounters(VpplbCounters),
+    BackendChanged(ChangeBackendResponse),
+    WeightSet(SetFrontendPoolBackendWeightResponse),
+    Cleared(ClearOverrideResponse),
+    Recreated(RecreateVipResponse),
+    Synced(SyncVpplbStateResponse),
+    Checked(CheckConfigResponse),
+    Reloaded(ReloadConfigResponse),
+}
+
+/// Of everything that maglevc has to do with.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Versions {
+    pub(crate) maglevc: String,
+    pub(crate) maglev_brain: Component,
+    pub(crate) maglev_dpagent: Component,
+    /// Of the calls between brain and agent; absent if the agent is not connected.
+    pub(crate) agent_protocol: Option<u32>,
+    pub(crate) vpp: Component,
+}
+
+/// A version, or why it is not known.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Component {
+    pub(crate) version: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+impl Component {
+    fn of(version: &str, reason: &str) -> Self {
+        let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        match known(version) {
+            Some(version) => Self { version: Some(version), reason: None },
+            None => Self { version: None, reason: known(reason).or_else(|| known("not known")) },
+        }
+    }
+}
+
+impl Versions {
+    pub(crate) fn of(status: &BrainStatus, vpp: &VppInfo) -> Self {
+        let agent = vpp.agent.clone().unwrap_or_default();
+        let reason = if vpp.reason.is_empty() { &vpp.state } else { &vpp.reason };
+        Self {
+            maglev_brain: Component::of(&status.version, ""),
+            maglev_dpagent: Component::of(&agent.version, &agent.reason),
+            agent_protocol: agent.connected.then_some(agent.protocol),
+            vpp: Component::of(&vpp.version, reason),
+            ..Self::alone("")
+        }
+    }
+
+    /// If nobody answers.
+    pub(crate) fn alone(reason: &str) -> Self {
+        Self {
+            maglevc: env!("CARGO_PKG_VERSION").to_owned(),
+            maglev_brain: Component::of("", reason),
+            maglev_dpagent: Component::of("", "not known without maglev-brain"),
+            agent_protocol: None,
+            vpp: Component::of("", "not known without maglev-brain"),
+        }
+    }
+}
+
+impl Answer {
+    /// One document, with a line break at its end.
+    pub(crate) fn json(&self) -> Result<String, Error> {
+        let mut text = serde_json::to_string_pretty(self).map_err(Error::Json)?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// 0 if all is as it was wished.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Versions(versions) if versions.maglev_brain.version.is_none() => 3,
+            Self::BackendChanged(answer) => change_exit_code(answer.outcome.as_ref()),
+            Self::WeightSet(answer) => change_exit_code(answer.outcome.as_ref()),
+            Self::Cleared(answer) => change_exit_code(answer.outcome.as_ref()),
+            Self::Recreated(answer) => change_exit_code(answer.outcome.as_ref()),
+            Self::Synced(answer) => {
+                let refused = answer.vips.iter().any(|vip| !vip.errors.is_empty());
+                if refused || !answer.held_back.is_empty() { 4 } else { 0 }
+            }
+            Self::Checked(answer) => u8::from(answer.verdict() != ConfigVerdict::Fine),
+            Self::Versions(_)
+            | Self::Status(_)
+            | Self::Frontends(_)
+            | Self::Frontend(_)
+            | Self::Backends(_)
+            | Self::Backend(_)
+            | Self::HealthChecks(_)
+            | Self::HealthCheck(_)
+            | Self::Overrides(_)
+            | Self::Agent(_)
+            | Self::VppInfo(_)
+            | Self::VppLbState(_)
+            | Self::VppLbCounters(_)
+            | Self::Reloaded(_) => 0,
+        }
+    }
+}
+
+/// 4 if the change is made, but not everywhere where it belongs.
+fn change_exit_code(outcome: Option<&Outcome>) -> u8 {
+    let complete = outcome.is_some_and(|outcome| {
+        outcome.not_kept.is_empty() && matches!(outcome.in_vpp(), InVpp::NotAsked | InVpp::Acknowledged)
+    });
+    if complete { 0 } else { 4 }
+}
+
+#[cfg(test)]
+mod tests;

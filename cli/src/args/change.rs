@@ -1,0 +1,125 @@
+//! Words that change something.
+
+use clap::{Args, Subcommand};
+
+use crate::args::words::{Action, Keyword, keyword, one_of};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Set {
+    /// Take a backend out of service, or back
+    ///
+    /// pause: no probes and no new flows; the flows that it has end by themselves. resume: takes that back.
+    /// disable: out of service at once, its flows move to others. enable: takes that back; also for a backend
+    /// that the configuration disables.
+    #[command(override_usage = "maglevc set backend <NAME> pause|resume|enable|disable")]
+    Backend {
+        /// Name of the backend
+        name: String,
+        /// pause, resume, enable or disable
+        #[arg(value_parser = one_of::<Action>)]
+        action: Action,
+    },
+    /// Give a backend another weight in a pool than the configured one
+    ///
+    /// VPP is changed before this ends. The configured weight takes back what was set.
+    #[command(
+        override_usage = "maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]"
+    )]
+    Frontend {
+        #[command(flatten)]
+        member: Member,
+        #[arg(value_name = "weight", hide = true, value_parser = keyword("weight"))]
+        _weight: Keyword,
+        /// 0 to 100: its share of the pool's new flows; 0: none
+        #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+        weight: u8,
+        /// The word `flush`: the flows that it has go elsewhere at once
+        #[arg(value_parser = keyword("flush"))]
+        flush: Option<Keyword>,
+    },
+}
+
+/// A backend in a pool of a frontend. The words between the names are arguments, not subcommands: those would be
+/// taken for the names that they begin with.
+#[derive(Debug, Args)]
+pub(crate) struct Member {
+    /// Name of the frontend
+    pub(crate) frontend: String,
+    #[arg(value_name = "pool", hide = true, value_parser = keyword("pool"))]
+    _pool: Keyword,
+    /// Name of the pool
+    pub(crate) pool: String,
+    #[arg(value_name = "backend", hide = true, value_parser = keyword("backend"))]
+    _backend: Keyword,
+    /// Name of the backend
+    pub(crate) backend: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Clear {
+    /// Have the configuration's word again, for a backend or a weight
+    #[command(subcommand)]
+    Override(ClearOverride),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClearOverride {
+    /// A backend that was paused, disabled or enabled does what the configuration says
+    Backend {
+        /// Name of the backend
+        name: String,
+    },
+    /// A backend has its configured weight in a pool again
+    #[command(override_usage = "maglevc clear override frontend <FRONTEND> pool <POOL> backend <BACKEND>")]
+    Frontend(Member),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Read and check the file, and tell what a reload would change; changes nothing
+    Check,
+    /// Take the file anew, if all of it is right; as SIGHUP does
+    Reload,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Recreate {
+    /// Make a frontend's VIP anew, with the table length that its weights need
+    ///
+    /// VPP forgets the VIP's pinned flows: each goes on only if the new table sends it to the same backend. For
+    /// that reason it must be said twice.
+    #[command(override_usage = "maglevc recreate frontend <NAME> force")]
+    Frontend {
+        /// Name of the frontend
+        name: String,
+        /// The word `force`: yes, pinned flows may be forgotten
+        #[arg(value_name = "force", value_parser = keyword("force"))]
+        _force: Keyword,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sync {
+    /// VPP, by what it shall have
+    #[command(subcommand)]
+    Vpp(SyncVpp),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SyncVpp {
+    /// VPP's load-balancer plugin
+    #[command(subcommand)]
+    Lb(SyncVppLb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SyncVppLb {
+    /// Read VPP's VIPs and application servers, and write what differs from what they shall be
+    ///
+    /// As maglev-brain does by itself every sync-interval. VPP is read as a whole, which holds up its forwarding for a
+    /// moment: 2.8 us for each application server.
+    State {
+        /// Tell only of this frontend
+        frontend: Option<String>,
+    },
+}

@@ -1,0 +1,88 @@
+//! Options, which are taken anywhere on the line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use crate::address::ServerAddress;
+use crate::style::Color;
+
+/// Where maglev-brain's package has it listen.
+const SOCKET: &str = "/run/maglev-brain/brain.sock";
+
+/// Taken anywhere on the line.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where maglev-brain listens: HOST:PORT, [IPV6]:PORT, tls:HOST:PORT or unix:PATH; several for `show`, with
+    /// commas between them. Default: unix:/run/maglev-brain/brain.sock if it is there, else 127.0.0.1:9090
+    #[arg(long = "server", global = true, env = "MAGLEV_SERVER", value_name = "ADDR", value_delimiter = ',')]
+    servers: Vec<ServerAddress>,
+    #[command(flatten)]
+    pub(crate) tls: TlsFiles,
+    /// Print the answer as one JSON document instead of a table; of `watch`, one a line
+    #[arg(long, global = true, env = "MAGLEV_JSON", value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+    /// Do not ask before the last serving backend of a frontend is taken away
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// How long to wait for the connection, and then for the answer: 5s, 250ms. Changes get 10 s more, a sync 30 s
+    #[arg(long, global = true, env = "MAGLEV_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// When to colour; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, env = "MAGLEV_COLOR", value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// What proves the two sides to each other, in PEM files; for servers of the form `tls:HOST:PORT`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub(crate) struct TlsFiles {
+    /// Certificates of the authorities that may vouch for a tls: server, in PEM
+    #[arg(long = "tls-ca", global = true, env = "MAGLEV_TLS_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Your certificate for a tls: server, in PEM, with those between it and its authority
+    #[arg(long = "tls-cert", global = true, env = "MAGLEV_TLS_CERT", value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long = "tls-key", global = true, env = "MAGLEV_TLS_KEY", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl Options {
+    /// Those that were named, each once; or the one that is looked for where nothing was said.
+    pub(crate) fn servers(&self) -> Vec<ServerAddress> {
+        if self.servers.is_empty() {
+            return vec![default_server(Path::new(SOCKET))];
+        }
+        let mut servers = Vec::new();
+        for server in &self.servers {
+            if !servers.contains(server) {
+                servers.push(server.clone());
+            }
+        }
+        servers
+    }
+}
+
+/// The unix socket goes first: it knows who asks.
+fn default_server(socket: &Path) -> ServerAddress {
+    if socket.exists() {
+        ServerAddress::Unix(socket.to_owned())
+    } else {
+        ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: 9090 }
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => {
+            Err("a timeout of 0 lets nothing be answered: give one as 5s or 250ms".to_owned())
+        }
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("a time is a number and its unit, as 5s or 250ms".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! `watch events`, whose words may come in any order.
+
+use clap::builder::ValueRange;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use maglev_proto::{LogLevel, WatchEventsRequest};
+
+use crate::args::words::only_one;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Watch {
+    /// What is, then each change of it, a line each, until Ctrl-C
+    ///
+    /// Without words: backends, frontends, connections and configuration. `backend`, `frontend`, `connections` and
+    /// `configuration` leave out the others; a name behind the first two leaves out the others of the kind. `log`
+    /// adds the log of maglev-brain, from info or the level named. `num` ends after so many events.
+    #[command(
+        override_usage = "maglevc watch events [num <N>] [log [level <LEVEL>]] [backend [NAME]] [frontend [NAME]] \
+                          [connections] [configuration]"
+    )]
+    Events(EventFilter),
+}
+
+/// What is to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct EventFilter {
+    /// Ends after so many; 0: never.
+    pub(crate) num: u64,
+    pub(crate) wanted: WatchEventsRequest,
+}
+
+/// Words that begin a part of the filter. A backend that is called like one of them cannot be named.
+pub(crate) const PARTS: [&str; 6] = ["num", "log", "backend", "frontend", "connections", "configuration"];
+
+/// From the least to the most.
+pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+impl EventFilter {
+    /// The words behind `watch events`.
+    pub(crate) fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
+        let mut filter = Self::default();
+        let mut words = words.into_iter().peekable();
+        while let Some(word) = words.next() {
+            match only_one(word, &PARTS) {
+                Some("num") => {
+                    let number = words.next().and_then(|word| word.parse().ok()).filter(|num| *num > 0);
+                    filter.num =
+                        number.ok_or("behind `num` stands how many events: a whole number above 0")?;
+                }
+                Some("log") => {
+                    let named = words.next_if(|word| is_prefix(word, "level"));
+                    let level = named.map_or(Ok(LogLevel::Info), |_| level(words.next()))?;
+                    filter.wanted.set_log_level(level);
+                }
+                Some("backend") => {
+                    filter.wanted.backends = true;
+                    filter.wanted.backend_names.extend(words.next_if(is_name).map(str::to_owned));
+                }
+                Some("frontend") => {
+                    filter.wanted.frontends = true;
+                    filter.wanted.frontend_names.extend(words.next_if(is_name).map(str::to_owned));
+                }
+                Some("connections") => filter.wanted.connections = true,
+                Some("configuration") => filter.wanted.configuration = true,
+                _ => return Err(format!("`{word}`: here stands one of {}", PARTS.join(", "))),
+            }
+        }
+        Ok(filter)
+    }
+}
+
+/// Names may begin as words do, so that only whole words are none.
+fn is_name(word: &&str) -> bool {
+    !PARTS.contains(word)
+}
+
+fn is_prefix(word: &str, of: &str) -> bool {
+    !word.is_empty() && of.starts_with(word)
+}
+
+fn level(word: Option<&str>) -> Result<LogLevel, String> {
+    let names = LEVELS.map(|(name, _)| name);
+    let named = word.and_then(|word| only_one(word, &names));
+    let level = LEVELS.iter().find(|(name, _)| Some(*name) == named).map(|(_, level)| *level);
+    level.ok_or_else(|| format!("behind `level` stands one of {}", names.join(", ")))
+}
+
+impl Args for EventFilter {
+    fn augment_args(command: Command) -> Command {
+        let words = Arg::new("words")
+            .num_args(ValueRange::from(0..))
+            .value_name("WORDS")
+            .help("num, log, backend, frontend, connections, configuration, in any order");
+        command.arg(words)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for EventFilter {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let words = matches.get_many::<String>("words").unwrap_or_default();
+        Self::of(words.map(String::as_str))
+            .map_err(|mistake| clap::Error::raw(ErrorKind::ValueValidation, format!("{mistake}\n")))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

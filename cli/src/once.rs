@@ -1,0 +1,144 @@
+//! One command from its beginning to its exit code.
+
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
+use std::time::SystemTime;
+
+use maglev_proto::Event;
+
+use crate::answer::{Answer, Versions};
+use crate::args::{Command, EventFilter, Options, Show, Watch};
+use crate::client::Client;
+use crate::commands::{self, Change, Question};
+use crate::consequences::{self, consequences, need_consent};
+use crate::error::Error;
+use crate::moment::Moment;
+use crate::render;
+use crate::servers;
+use crate::style::Palette;
+use crate::watch::{self, Ending, Reader};
+
+/// By the convention of shells: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// The exit code.
+pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Error> {
+    let mut servers = options.servers();
+    let (Some(server), true) = (servers.pop(), servers.is_empty()) else {
+        return ask_several(command, options).await;
+    };
+    let client = match (Client::connect(&server, &options.tls, options.timeout).await, command) {
+        (Err(error), Command::Show(Show::Version)) => {
+            return print_answer(&Answer::Versions(Versions::alone(&error.to_string())), options);
+        }
+        (client, _) => client?,
+    };
+    let question = match command {
+        Command::Watch(Watch::Events(filter)) => return follow(filter, &client, options).await,
+        _ => Question::of(command),
+    };
+    let Some(question) = question else { return Ok(0) };
+    if matches!(question, Question::Change(_)) && !options.yes {
+        let consequences = consequences(command, &client).await?;
+        let text = consequences::text(&consequences);
+        if need_consent(&consequences) {
+            ask_consent(&text)?;
+        } else if !text.is_empty() {
+            tell(&text)?;
+        }
+    }
+    print_answer(&commands::run(question, &client).await?, options)
+}
+
+async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> {
+    let servers = options.servers();
+    let what = match Question::of(command) {
+        Some(Question::Show(show)) => {
+            let replies = servers::ask(servers, show, options).await;
+            let text = if options.json {
+                servers::json(&replies)?
+            } else {
+                render::servers::text(&replies, now(), palette(options))?
+            };
+            print(&text)?;
+            return Ok(servers::exit_code(&replies));
+        }
+        Some(Question::Change(Change::Config(_))) => "each has its own configuration",
+        Some(Question::Change(_)) => "a change goes to one",
+        None => "events are watched of one",
+    };
+    Err(Error::OneServer { servers: servers.len(), what })
+}
+
+fn print_answer(answer: &Answer, options: &Options) -> Result<u8, Error> {
+    let text = if options.json { answer.json()? } else { render::text(answer, now(), palette(options)) };
+    print(&text)?;
+    Ok(answer.exit_code())
+}
+
+async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Result<u8, Error> {
+    let palette = palette(options);
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Then the signal ends the process, as it does by nature.
+            std::future::pending().await
+        }
+    };
+    let show = |event: &Event| {
+        let line = if options.json {
+            let mut line = serde_json::to_string(event).map_err(Error::Json)?;
+            line.push('\n');
+            line
+        } else {
+            render::events::event(event, palette)
+        };
+        print(&line)
+    };
+    let ending = watch::follow(filter, client, interrupt, show).await?;
+    // Ctrl-C is how a watch without an end ends.
+    Ok(if ending == Ending::Interrupted && filter.num > 0 { INTERRUPTED } else { 0 })
+}
+
+/// On a terminal, by a question; elsewhere nobody is there to be asked.
+fn ask_consent(text: &str) -> Result<(), Error> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let words =
+            format!("not done without a word from you: --yes\n  {}", text.trim_end().replace('\n', "\n  "));
+        return Err(Error::NotConfirmed(words));
+    }
+    tell(&format!("{text}Go on? [y/N] "))?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(Error::Question)?;
+    if is_yes(&answer) { Ok(()) } else { Err(Error::NotConfirmed("nothing is changed".to_owned())) }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+fn tell(text: &str) -> Result<(), Error> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).map_err(Error::Question)
+}
+
+fn now() -> Moment {
+    Moment::of(SystemTime::now())
+}
+
+fn palette(options: &Options) -> Palette {
+    Palette::choose(
+        options.color,
+        io::stdout().is_terminal(),
+        std::env::var_os("NO_COLOR").as_deref(),
+        std::env::var_os("TERM").as_deref(),
+    )
+}
+
+/// A reader that has seen enough, as `head`, is no error.
+fn print(text: &str) -> Result<Reader, Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        Err(_) => Ok(Reader::Gone),
+        Ok(()) => Ok(Reader::There),
+    }
+}

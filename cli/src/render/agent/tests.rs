@@ -1,0 +1,31 @@
+use super::*;
+use crate::render::tests::{COLORED, PLAIN};
+use crate::samples::{self, NOW};
+
+const PRESENT: Moment = Moment(NOW);
+
+#[test]
+fn connected_agent_with_a_vip_that_is_not_its_business() {
+    let expected = "\
+Agent         connected
+Socket        /run/maglev/dpagent.sock
+Version       0.1.0
+Protocol      3
+PID           4242
+Started       2026-11-16T04:12:03.250Z (5d0h ago)
+Connected     2026-11-21T03:58:03.250Z (14m0s ago)
+Connections   2 since maglev-brain's start
+Foreign VIPs  198.51.100.1/32 udp/53 (outside the agent's policy; left as they are)
+";
+    assert_eq!(info(&samples::agent(), PRESENT, PLAIN), expected);
+}
+
+#[test]
+fn agent_that_is_away_says_why() {
+    let away = AgentInfo { reason: "connection refused".into(), ..AgentInfo::default() };
+    let expected = "\
+\x1b[1mAgent\x1b[0m        \x1b[31mnot connected: connection refused\x1b[0m
+\x1b[1mConnections\x1b[0m  0 since maglev-brain's start
+";
+    assert_eq!(info(&away, PRESENT, COLORED), expected);
+}

@@ -1,0 +1,97 @@
+//! `watch events`: a line each. What follows is not known, so that columns are as wide as what usually stands in them.
+
+use maglev_proto::event::What;
+use maglev_proto::frontend_event::Changed;
+use maglev_proto::words::{self, Word};
+use maglev_proto::{BackendEvent, BackendState, Event, FrontendEvent, FrontendState, LogLevel, LogLine};
+
+use super::vpp::state_with_reason;
+use super::{Toned, counted};
+use crate::moment::Moment;
+use crate::style::{Palette, Tone, printable};
+
+/// One line, ended.
+pub(crate) fn event(event: &Event, palette: Palette) -> String {
+    let at = palette.paint(Tone::Faint, &Moment(event.at_unix_ms).iso()).into_owned();
+    let (kind, words) = match &event.what {
+        Some(What::Backend(change)) => ("backend", backend(change, event.initial, palette)),
+        Some(What::Frontend(change)) => ("frontend", frontend(change, event.initial, palette)),
+        Some(What::Agent(agent)) => {
+            let state = if agent.connected { "connected" } else { "not connected" };
+            ("agent", connection(state, &agent.version, &agent.reason, palette))
+        }
+        Some(What::Vpp(vpp)) => ("vpp", connection(&vpp.state, &vpp.version, &vpp.reason, palette)),
+        Some(What::Configuration(change)) => ("configuration", printable(&change.changes)),
+        Some(What::Log(line)) => ("log", log(line, palette)),
+        Some(What::Missed(missed)) => {
+            let missed = counted(missed.events, "event");
+            let words = format!("{missed} left out, since they were read too slowly; what is now follows");
+            ("missed", palette.paint(Tone::Bad, &words).into_owned())
+        }
+        Some(What::InitialStateEnd(_)) => ("watching", "that is what is; changes follow".to_owned()),
+        None => ("unknown", "an event that this maglevc does not know; is maglev-brain newer?".to_owned()),
+    };
+    format!("{at}  {kind:<13}  {words}\n")
+}
+
+fn toned<E: Word + Toned>(value: i32, palette: Palette) -> String {
+    let tone = E::try_from(value).map_or(Tone::Warning, |known| known.tone());
+    palette.paint(tone, words::of::<E>(value)).into_owned()
+}
+
+fn backend(change: &BackendEvent, initial: bool, palette: Palette) -> String {
+    let (name, to) = (printable(&change.backend), toned::<BackendState>(change.to, palette));
+    let cause =
+        if change.cause.is_empty() { String::new() } else { format!("  {}", printable(&change.cause)) };
+    if initial || change.from() == BackendState::Unspecified {
+        return format!("{name}  {to}{cause}");
+    }
+    format!("{name}  {} -> {to}{cause}", words::of::<BackendState>(change.from))
+}
+
+fn frontend(change: &FrontendEvent, initial: bool, palette: Palette) -> String {
+    let name = printable(&change.frontend);
+    let state = toned::<FrontendState>(change.state, palette);
+    let pool = |name: &str| if name.is_empty() { "none".to_owned() } else { printable(name) };
+    let held_back = if change.held_back { "  held back by the warm-up" } else { "" };
+    let what = match &change.changed {
+        Some(Changed::PreviousState(from)) if !initial => {
+            format!("{} -> {state}", words::of::<FrontendState>(*from))
+        }
+        Some(Changed::PreviousActivePool(from)) if !initial => {
+            format!("active pool {} -> {}", pool(from), pool(&change.active_pool))
+        }
+        Some(Changed::PreviousPanicPool(from)) if !initial => {
+            let words = format!("panic {} -> {}", pool(from), pool(&change.panic_pool));
+            let tone = if change.panic_pool.is_empty() { Tone::Good } else { Tone::Bad };
+            palette.paint(tone, &words).into_owned()
+        }
+        Some(Changed::Removed(true)) => "gone from the configuration".to_owned(),
+        _ => {
+            let panic = match change.panic_pool.as_str() {
+                "" => String::new(),
+                panic => format!("  panic {}", printable(panic)),
+            };
+            format!("{state}  active pool {}{panic}", pool(&change.active_pool))
+        }
+    };
+    format!("{name}  {what}{held_back}")
+}
+
+fn connection(state: &str, version: &str, reason: &str, palette: Palette) -> String {
+    let state = state_with_reason(state, reason).paint(palette);
+    if version.is_empty() { state } else { format!("{state}  version {}", printable(version)) }
+}
+
+fn log(line: &LogLine, palette: Palette) -> String {
+    let level = toned::<LogLevel>(line.level, palette);
+    let fields: String = line
+        .fields
+        .iter()
+        .map(|field| format!(" {}={}", printable(&field.name), printable(&field.value)))
+        .collect();
+    format!("{level}  {}: {}{fields}", printable(&line.target), printable(&line.message))
+}
+
+#[cfg(test)]
+mod tests;

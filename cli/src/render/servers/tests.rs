@@ -1,0 +1,154 @@
+use maglev_proto::{BackendState, ListBackendsResponse, ListFrontendsResponse, ListOverridesResponse};
+
+use super::*;
+use crate::address::ServerAddress;
+use crate::render::tests::{COLORED, PLAIN};
+use crate::samples::{self, NOW};
+
+const DOCUMENTATION: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/maglevc.md"));
+
+fn reply(server: &str, answer: Answer) -> Reply {
+    Reply { server: server.parse().unwrap(), answer: Ok(answer) }
+}
+
+fn away(server: &str) -> Reply {
+    let server: ServerAddress = server.parse().unwrap();
+    let answer =
+        Err(Error::ConnectTimeout { server: server.clone(), timeout: std::time::Duration::from_secs(5) });
+    Reply { server, answer }
+}
+
+fn shown(replies: &[Reply]) -> String {
+    text(replies, Moment(NOW), PLAIN).unwrap()
+}
+
+/// The second sees one backend otherwise and lacks another; all ages differ.
+fn other_backends() -> Vec<Backend> {
+    let mut backends = samples::backends();
+    backends.pop();
+    for backend in &mut backends {
+        for transition in &mut backend.transitions {
+            transition.at_unix_ms -= 60_000;
+        }
+    }
+    backends[3].set_state(BackendState::Up);
+    backends
+}
+
+#[test]
+fn list_is_one_table_with_what_differs() {
+    let backends = |backends| Answer::Backends(ListBackendsResponse { backends });
+    let replies = [
+        reply("lb1:9090", backends(samples::backends())),
+        reply("lb2:9090", backends(other_backends())),
+        away("lb3:9090"),
+    ];
+    let text = shown(&replies);
+    assert_eq!(text, "\
+Server    Name   Address                              State     Counter  Since  Check     Took  Detail              Differs
+all       res1   2001:db8:ffff:ffff:ffff:ffff:ffff:1  unknown       1/4      -  -            -  not probed
+all       sorry  10.0.9.1                             up              -   5d3h  static       -  -
+all       web1   10.0.0.1                             up            4/4  2h14m  L7OK    3.10ms  HTTP 200
+lb1:9090  web2   10.0.0.2                             down          0/4    45s  L4CON   0.18ms  connection refused  state
+lb2:9090  web2   10.0.0.2                             up            0/4  1m45s  L4CON   0.18ms  connection refused  state
+lb1:9090  web4   10.0.0.4                             disabled      0/4      -  -            -  not probed          missing on lb2:9090
+lb3:9090: no connection to lb3:9090 within 5s
+");
+    assert!(DOCUMENTATION.contains(&text), "docs/maglevc.md lacks:\n{text}");
+}
+
+#[test]
+fn those_that_say_the_same_share_a_line() {
+    let frontends = |frontends| Answer::Frontends(ListFrontendsResponse { frontends });
+    let mut other = samples::frontends();
+    other.drain(..3);
+    other[0].active_pool = "fallback".into();
+    let replies = [
+        reply("lb1:9090", frontends(samples::frontends().split_off(3))),
+        reply("lb2:9090", frontends(other)),
+        reply("lb3:9090", frontends(samples::frontends().split_off(3))),
+    ];
+    let expected = "\
+Server              Name  VIP           Service  State  Active pool  Sync    Up/Total  Differs
+lb1:9090, lb3:9090  shop  203.0.113.10  tcp/443  up     primary      synced       3/4  active_pool
+lb2:9090            shop  203.0.113.10  tcp/443  up     fallback     synced       3/4  active_pool
+";
+    assert_eq!(shown(&replies), expected);
+}
+
+#[test]
+fn counters_are_each_servers_own() {
+    let mut other = samples::vpp_lb_counters();
+    other.vips.truncate(1);
+    other.vips[0].no_server = 0;
+    let mut one = samples::vpp_lb_counters();
+    one.vips.truncate(2);
+    let replies =
+        [reply("lb1:9090", Answer::VppLbCounters(one)), reply("lb2:9090", Answer::VppLbCounters(other))];
+    let expected = "\
+Server    Frontend  Prefix           Service  Known flows  New flows  Untracked  No server  Route packets  Route bytes  Differs
+lb1:9090  mail      203.0.113.30/32  tcp/25             0          0          0        512        1000000   1400000000
+lb2:9090  mail      203.0.113.30/32  tcp/25             0          0          0          0        1000000   1400000000
+lb1:9090  shop      203.0.113.10/32  tcp/443       987654      12345          1          0        1000000   1400000000  missing on lb2:9090
+";
+    assert_eq!(shown(&replies), expected);
+}
+
+#[test]
+fn one_thing_of_several_servers_comes_one_after_the_other() {
+    let mut other = samples::status();
+    (other.uptime_ms, other.frontends_up, other.version) = (9_000_000, 3, "0.1.1".into());
+    let mut replies =
+        vec![reply("lb1:9090", Answer::Status(samples::status())), reply("lb2:9090", Answer::Status(other))];
+    let text = shown(&replies);
+    assert!(text.starts_with("--- lb1:9090\nmaglev-brain   0.1.0, up 12s\n"), "{text}");
+    assert!(text.contains("\n\n--- lb2:9090\nmaglev-brain   0.1.1, up 2h30m\n"), "{text}");
+    assert!(text.ends_with("\n\nDiffers: frontends_up, version\n"), "{text}");
+    replies.pop();
+    replies.push(away("unix:/run/x.sock"));
+    let text = shown(&replies);
+    let expected =
+        "\nOnly one server answered.\nunix:/run/x.sock: no connection to unix:/run/x.sock within 5s\n";
+    assert!(text.ends_with(expected), "{text}");
+    replies.remove(0);
+    assert_eq!(shown(&replies), "unix:/run/x.sock: no connection to unix:/run/x.sock within 5s\n");
+}
+
+#[test]
+fn differing_fields_are_named_by_what_they_belong_to() {
+    let mut other = samples::shop();
+    other.vpp_figures_age_ms = None;
+    other.pools[0].backends[1].set_state(BackendState::Up);
+    other.pools[0].backends[1].flows = None;
+    other.pools.truncate(1);
+    let replies =
+        [reply("lb1:9090", Answer::Frontend(samples::shop())), reply("lb2:9090", Answer::Frontend(other))];
+    let text = shown(&replies);
+    assert!(text.ends_with("\nDiffers: pools.fallback, pools.primary.backends.web2.state\n"), "{text}");
+}
+
+#[test]
+fn equal_and_empty_answers_are_said_to_be() {
+    let same =
+        [reply("lb1:1", Answer::Agent(samples::agent())), reply("lb2:1", Answer::Agent(samples::agent()))];
+    assert!(shown(&same).ends_with("\nDiffers: nothing\n"));
+    let none = || Answer::Overrides(ListOverridesResponse::default());
+    assert_eq!(shown(&[reply("lb1:1", none()), reply("lb2:1", none())]), "None on any of the servers.\n");
+}
+
+#[test]
+fn many_differing_fields_are_counted() {
+    let fields = (0..9).map(|number| format!("f{number}")).collect();
+    assert_eq!(named(fields), ["f0", "f1", "f2", "f3", "f4", "f5", "3 more"]);
+}
+
+#[test]
+fn differences_and_errors_stand_out() {
+    let mut replies = vec![away("lb3:9090")];
+    for (server, frontends) in [("lb1:1", samples::frontends()), ("lb2:1", Vec::new())] {
+        replies.push(reply(server, Answer::Frontends(ListFrontendsResponse { frontends })));
+    }
+    let text = text(&replies, Moment(NOW), COLORED).unwrap();
+    assert!(text.contains("\x1b[33mmissing on lb2:1\x1b[0m\n"), "{text}");
+    assert!(text.ends_with("\x1b[31mlb3:9090: no connection to lb3:9090 within 5s\x1b[0m\n"), "{text}");
+}
