@@ -121,7 +121,8 @@ pub fn start<S: Future<Output = ()>>(
     let checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
     probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);
     let inbox = Inbox { agent_events, orders, reports };
-    let operator = Operator { orders: order_sender, events: events.clone(), kept };
+    let tally = Arc::clone(core.tally());
+    let operator = Operator { orders: order_sender, events: events.clone(), kept, tally };
     let publish = Publishers { wanted, snapshot, events, probers, keeper, waiting: Waiting::default() };
     let task = async move {
         let running = run(core, inbox, publish);

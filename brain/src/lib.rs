@@ -17,6 +17,8 @@ pub mod warmup;
 
 pub mod overrides;
 
+pub mod tally;
+
 pub mod agent;
 
 pub mod controller;

@@ -112,6 +112,7 @@ impl Reloader {
         });
         let loaded = loaded.await.unwrap_or_else(|panic| Err(panic.into()));
         let Loaded { config, warnings, .. } = loaded.inspect_err(|error| {
+            self.operator.tally().refuse_config();
             warn!(file = %self.path.display(), "configuration refused; the one in force stays:\n{error}");
         })?;
         for warning in &warnings {

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::desired::{self, Demand, Wanted};
 use crate::overrides::Overrides;
 use crate::probe::{Pace, Report};
+use crate::tally::{BrainTally, CheckTallies, VppLives};
 use crate::warmup::Warmup;
 use away::Absence;
 use release::View;
@@ -122,6 +123,9 @@ pub struct Core {
     last_demand: u64,
     /// Changes of state so far.
     events: u64,
+    tally: Arc<BrainTally>,
+    checks: Arc<CheckTallies>,
+    vpp_lives: VppLives,
 }
 
 /// What the backends of a configuration are checked with.
@@ -171,8 +175,12 @@ impl Core {
             unprobed: 0,
             last_demand: 0,
             events: 0,
+            tally: Arc::default(),
+            checks: Arc::default(),
+            vpp_lives: VppLives::default(),
         };
         core.start(now);
+        core.tally.take_config(now.wall);
         core
     }
 
@@ -209,7 +217,14 @@ impl Core {
             backends: self.backends.clone(),
             agent: Arc::clone(&self.agent),
             events: self.events,
+            tally: Arc::clone(&self.tally),
+            checks: Arc::clone(&self.checks),
         }
+    }
+
+    /// What is counted of the brain as a whole.
+    pub fn tally(&self) -> &Arc<BrainTally> {
+        &self.tally
     }
 
     /// What VPP shall have now.

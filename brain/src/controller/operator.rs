@@ -1,5 +1,6 @@
 //! The way of operators' commands to the controller, and of changes of state to whoever listens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -8,6 +9,7 @@ use tokio::time::timeout;
 use super::core::{Command, CommandError, Done, Ended, InVpp, Numbered};
 use super::keeper::Kept;
 use crate::desired::Demand;
+use crate::tally::BrainTally;
 
 /// Time that an operator waits for VPP. A sync of one VIP takes less than a millisecond, one that finds a full sync
 /// of 20,000 servers under way two seconds.
@@ -21,6 +23,7 @@ pub struct Operator {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) events: broadcast::Sender<Numbered>,
     pub(super) kept: watch::Receiver<Kept>,
+    pub(super) tally: Arc<BrainTally>,
 }
 
 /// A command on its way.
@@ -70,6 +73,11 @@ impl Operator {
     /// Returns when the controller has ended.
     pub async fn ended(&self) {
         self.orders.closed().await;
+    }
+
+    /// What is counted of the brain as a whole.
+    pub fn tally(&self) -> &BrainTally {
+        &self.tally
     }
 
     /// Changes of state from now on. One who does not fetch them loses the oldest, and is told how many.

@@ -12,6 +12,7 @@ use crate::config::{Config, Frontend};
 use crate::health::Health;
 use crate::overrides::Overrides;
 use crate::probe::ProbeOutcome;
+use crate::tally::{BackendTally, BrainTally, CheckTallies, CheckTally};
 use crate::warmup::Warmup;
 use crate::weights::{EffectiveWeights, Inexact, Scale};
 
@@ -37,6 +38,10 @@ pub struct Snapshot {
     /// The number of the last change of state that is in it. Who has this snapshot and all events with higher numbers
     /// has missed none, and has none twice.
     pub events: u64,
+    /// What is counted of the brain as a whole. Unlike all else here, the counters go on counting.
+    pub tally: Arc<BrainTally>,
+    /// What is counted of each health check.
+    pub checks: Arc<CheckTallies>,
 }
 
 impl FrontendView {
@@ -106,6 +111,10 @@ pub struct BackendView {
     pub up_since: Option<Instant>,
     /// Whether it has been out of service since the start, or came later.
     pub cold: bool,
+    /// What is counted of it.
+    pub tally: Arc<BackendTally>,
+    /// What is counted of its health check, if it has one.
+    pub check: Option<Arc<CheckTally>>,
 }
 
 /// A probe and when it ended.

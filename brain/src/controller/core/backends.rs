@@ -25,6 +25,10 @@ impl Core {
         let view = Arc::make_mut(view);
         let before = view.last_probe.as_ref().map(|last| last.outcome.code.verdict());
         let pace = view.health.pace();
+        view.tally.count_probe(outcome.code);
+        if let Some(check) = view.check.as_ref().filter(|_| outcome.code.verdict() != Verdict::NotKnown) {
+            check.durations.observe(outcome.duration);
+        }
         view.last_probe = Some(LastProbe { outcome: outcome.clone(), at: now.wall, ended, late });
         let handled = match believed {
             true => view.health.handle(Input::Probe(outcome.clone()), now.wall),
@@ -187,6 +191,7 @@ impl Wish {
 impl BackendView {
     /// Takes over a change of its health.
     pub(super) fn note(&mut self, transition: &Transition, now: Instant) {
+        self.tally.count_transition(transition.to);
         self.changed = Some(now);
         self.up_since = (transition.to == State::Up && self.cold).then_some(now);
         // What served all along has nothing to warm up; what was out of service has.
@@ -209,6 +214,8 @@ pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> Bac
         changed: None,
         up_since: None,
         cold,
+        tally: Arc::default(),
+        check: None,
     }
 }
 

@@ -67,6 +67,25 @@ pub enum Command {
     Reload(Arc<Config>),
 }
 
+impl Command {
+    /// One of [`COMMANDS`](crate::tally::COMMANDS); a reload, which signals ask for as well, is none.
+    fn word(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Backend { wish, .. } => match wish {
+                BackendWish::Pause => "pause",
+                BackendWish::Resume => "resume",
+                BackendWish::Disable => "disable",
+                BackendWish::Enable => "enable",
+                BackendWish::Clear => "clear",
+            },
+            Self::SetWeight { .. } => "set_weight",
+            Self::ClearWeight { .. } => "clear_weight",
+            Self::Recreate { .. } => "recreate",
+            Self::Reload(_) => return None,
+        })
+    }
+}
+
 /// Why a command was not carried out. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
@@ -167,7 +186,12 @@ impl Core {
     /// Then nothing has changed.
     pub fn command(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
         let words = in_words(&command);
-        let (mut effects, done) = self.carry_out(command, now)?;
+        let word = command.word();
+        let carried_out = self.carry_out(command, now);
+        if let Some(word) = word {
+            self.tally.count_command(word, carried_out.is_ok());
+        }
+        let (mut effects, done) = carried_out?;
         // What was as wished before changes nothing.
         if let Some(command) = words.filter(|_| effects.overrides) {
             effects.events.insert(0, Event::Operator { command });

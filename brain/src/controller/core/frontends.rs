@@ -95,7 +95,7 @@ impl Core {
             None => FrontendView {
                 spec: Arc::new(spec),
                 sync: if released { SyncStatus::Pending } else { SyncStatus::HeldBack },
-                since: before.and_then(|view| view.since).or(Some(now.mono)),
+                since: released.then(|| before.and_then(|view| view.since).unwrap_or(now.mono)),
                 frontend,
                 table,
                 weights,

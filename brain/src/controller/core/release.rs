@@ -41,6 +41,7 @@ impl Core {
     /// VPP cannot be programmed any more.
     pub(super) fn vpp_lost(&mut self, effects: &mut Effects) {
         self.view = View::default();
+        self.tally.forget_foreign();
         self.wanted.view = None;
         effects.wanted = true;
         self.forget_syncs();

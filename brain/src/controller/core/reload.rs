@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::backends::new_view;
 use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now};
 use crate::config::{Changes, Config, changes};
-use crate::controller::snapshot::{FrontendView, SyncStatus};
+use crate::controller::snapshot::{BackendView, FrontendView, SyncStatus};
 use crate::desired::{self, Demand, vip_key};
 use crate::health::{self, State};
 use crate::warmup::Phase;
@@ -24,6 +24,7 @@ impl Core {
             self.settle_alone(name, now);
         }
         self.tell_backends_their_frontends();
+        self.tell_backends_their_checks();
         self.note_overrides(&mut Effects::default());
         if self.warmup.phase() == Phase::Waiting {
             let lb = &self.config.lb;
@@ -50,6 +51,8 @@ impl Core {
         self.make_frontends(&before, now, &mut effects);
         self.forget_vips(&before, &mut effects);
         self.tell_frontends(&before, &mut effects);
+        self.tally.reloads.add(1);
+        self.tally.take_config(now.wall);
         (effects, changes)
     }
 
@@ -138,6 +141,7 @@ impl Core {
             }
         }
         self.tell_backends_their_frontends();
+        self.tell_backends_their_checks();
         let touched =
             [&backends.added, &backends.moved, &backends.rechecked, &backends.enabled, &backends.disabled];
         let touched: BTreeSet<&String> = touched.into_iter().flatten().collect();
@@ -175,6 +179,25 @@ impl Core {
             let differs = self.backends.get(&name).is_some_and(|view| view.frontends != frontends);
             if differs && let Some(view) = self.backends.get_mut(&name) {
                 Arc::make_mut(view).frontends = frontends;
+            }
+        }
+    }
+
+    /// A check of the same name goes on counting, whatever it checks now.
+    fn tell_backends_their_checks(&mut self) {
+        let tally = |name: &String| self.checks.get(name).map(Arc::clone).unwrap_or_default();
+        let checks = self.config.healthchecks.keys().map(|name| (name.clone(), tally(name))).collect();
+        self.checks = Arc::new(checks);
+        for (name, backend) in &self.config.backends {
+            let check = backend.healthcheck.as_ref().and_then(|check| self.checks.get(check));
+            let same = |view: &Arc<BackendView>| match (&view.check, check) {
+                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+                (before, now) => before.is_none() && now.is_none(),
+            };
+            if self.backends.get(name.as_str()).is_some_and(|view| !same(view))
+                && let Some(view) = self.backends.get_mut(name.as_str())
+            {
+                Arc::make_mut(view).check = check.map(Arc::clone);
             }
         }
     }

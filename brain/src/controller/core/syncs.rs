@@ -16,7 +16,10 @@ impl Core {
         let mut effects = Effects { state: true, ..Effects::default() };
         let before = Arc::clone(&self.agent);
         match event {
-            AgentEvent::Connected { version } => Arc::make_mut(&mut self.agent).connection = Ok(version),
+            AgentEvent::Connected { version } => {
+                Arc::make_mut(&mut self.agent).connection = Ok(version);
+                self.tally.count_agent(now.wall);
+            }
             AgentEvent::Disconnected { reason } => {
                 let agent = Arc::make_mut(&mut self.agent);
                 agent.connection = Err(reason);
@@ -28,8 +31,12 @@ impl Core {
             AgentEvent::Vpp { info, programmed } => self.vpp_changed(info, programmed, now, &mut effects),
             AgentEvent::Synced { specs, demanded, result } => {
                 match &result {
-                    Ok(report) => self.synced(&specs, report, now, &mut effects),
+                    Ok(report) => {
+                        self.tally.count_sync(report);
+                        self.synced(&specs, report, now, &mut effects);
+                    }
                     Err(error) => {
+                        self.tally.failed_syncs.add(1);
                         let reason = error.to_string();
                         for spec in &specs {
                             self.set_sync(spec, SyncStatus::Failed(reason.clone()), now);
@@ -59,7 +66,12 @@ impl Core {
             VppState::Disconnected { silent_ms, .. } => {
                 self.vpp_left(Duration::from_millis(*silent_ms), now, effects);
             }
-            VppState::Incompatible { .. } | VppState::Connected { .. } => self.vpp_returned(now),
+            VppState::Incompatible { .. } => self.vpp_returned(now),
+            VppState::Connected { pid, boot_time, .. } => {
+                self.tally.vpp_connections.add(1);
+                self.tally.vpp_restarts.add(self.vpp_lives.is_another(*pid, *boot_time).into());
+                self.vpp_returned(now);
+            }
         }
         Arc::make_mut(&mut self.agent).vpp = Some((info, now.wall));
         match programmed {
@@ -166,8 +178,9 @@ impl Core {
             if status == SyncStatus::Synced
                 && let Some(since) = view.since.take()
             {
-                let took_us = now.mono.saturating_duration_since(since).as_micros();
-                debug!(frontend = %name, took_us, "VPP has acknowledged the decision");
+                let took = now.mono.saturating_duration_since(since);
+                self.tally.event_to_vpp.observe(took);
+                debug!(frontend = %name, took_us = took.as_micros(), "VPP has acknowledged the decision");
             }
             view.sync = status;
         }
