@@ -27,6 +27,8 @@ pub mod figures;
 
 pub mod logs;
 
+pub mod metrics;
+
 pub mod grpc;
 
 pub mod reload;

@@ -12,6 +12,7 @@ use maglev_brain::config::{self, Loaded};
 use maglev_brain::controller::{self, Controller, Setup};
 use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
 use maglev_brain::logs::{self, LogTap};
+use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::overrides::{Overrides, StateDirectory};
 use maglev_brain::reload::{self, Reloader};
 use maglev_brain::{netns, open_files};
@@ -46,6 +47,10 @@ struct Arguments {
         default_value = "127.0.0.1:9090"
     )]
     grpc: Vec<ListenAddress>,
+
+    /// Where Prometheus is answered: ADDRESS:PORT, or off
+    #[arg(long, env = "MAGLEV_METRICS", value_name = "ADDR", default_value = "127.0.0.1:9091")]
+    metrics: MetricsAddress,
 
     /// Directory in which is kept what operators set at run time: paused and disabled backends, weights
     #[arg(long, env = "MAGLEV_STATE_DIR", value_name = "DIR", default_value = "/var/lib/maglev")]
@@ -139,7 +144,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         agent_socket: arguments.agent,
         instance: fastrand::u64(..),
     };
-    let running = run(setup, arguments.config, arguments.grpc, logs, services.handle());
+    let running = run(setup, arguments.config, arguments.grpc, arguments.metrics, logs, services.handle());
     let result = controller::runtime()?.block_on(running);
     services.shutdown_background();
     result
@@ -178,15 +183,20 @@ async fn run(
     setup: Setup,
     file: PathBuf,
     addresses: Vec<ListenAddress>,
+    metrics: MetricsAddress,
     logs: LogTap,
     services: &Handle,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let bound = services.spawn(bind(addresses)).await.context("a task panicked")?;
     let (signals, listeners) = bound?;
+    let prometheus = services.spawn(metrics::bind(metrics)).await.context("a task panicked")??;
     let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
     let (handle, controller) = controller::start(setup, services, until(stopped.clone()));
+    if let Some(listener) = prometheus {
+        services.spawn(metrics::serve(listener, Exporter::new(&handle), until(stopped.clone())));
+    }
     let reloader = Reloader::new(file, handle.operator.clone());
     let operators = services.spawn(serve_operators(handle, reloader, logs, signals, listeners, stop));
     controller.await;

@@ -1,0 +1,117 @@
+//! What Prometheus is told, and the small server that tells it.
+//!
+//! A scrape reads the newest [`Snapshot`] and VPP's figures, which the agent has a second at most to give; it takes
+//! nothing of the controller's but an `Arc`. The text is made on a thread for blocking work, one scrape at a time: one
+//! of 10,000 backends takes some 20 MB while it is made.
+//!
+//! Tasks: [`serve`] accepts, until its `shutdown` ends; one task a connection, which ends with its answer. Each may be
+//! aborted at any point.
+
+mod backends;
+pub mod catalogue;
+mod exposition;
+mod figures;
+mod frontends;
+mod process;
+mod server;
+mod status;
+mod vpp;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use maglev_protocol::Counters;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, spawn_blocking};
+
+pub use exposition::Text;
+pub use process::Process;
+pub use server::{BindError, MetricsAddress, bind, serve};
+
+use crate::controller::{Controller, Snapshot};
+use exposition::Exposition;
+use figures::Figures;
+
+/// Everything that one scrape tells.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The brain's state.
+    pub snapshot: &'a Snapshot,
+    /// What VPP counts, if the agent could tell.
+    pub counters: Option<&'a Counters>,
+    /// What the kernel knows of this process.
+    pub process: Process,
+    /// When it started.
+    pub started: SystemTime,
+}
+
+/// The whole text, in the format of Prometheus.
+///
+/// The families are made and written one after the other. A registry of the prometheus crate would hold all of them at
+/// once and sort them, which takes longer than all the rest.
+///
+/// # Errors
+/// Only if a metric breaks the format's rules, which is a mistake in this program.
+pub fn render(scene: &Scene<'_>) -> Result<Text, prometheus::Error> {
+    let mut out = Exposition::default();
+    status::write(scene, &mut out)?;
+    vpp::write(scene.snapshot, scene.counters, &mut out)?;
+    frontends::write(scene.snapshot, scene.counters, &mut out)?;
+    backends::write(scene.snapshot, &mut out)?;
+    Ok(out.finish())
+}
+
+/// Answers scrapes.
+#[derive(Debug, Clone)]
+pub struct Exporter {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    figures: Figures,
+    started: SystemTime,
+    /// One text is made at a time; the others wait, none longer than its connection may last.
+    turn: Arc<Semaphore>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrapeError {
+    /// A mistake in this program.
+    #[error("the metrics cannot be written: {0}")]
+    Encoding(#[from] prometheus::Error),
+    /// Another one.
+    #[error("making the metrics failed: {0}")]
+    Panicked(#[from] JoinError),
+    /// The process ends.
+    #[error("the brain is ending")]
+    Ending,
+}
+
+impl Exporter {
+    /// Tells of this controller, in a process that starts now.
+    pub fn new(controller: &Controller) -> Self {
+        Self {
+            snapshots: controller.snapshots.clone(),
+            figures: Figures::new(controller.reader.clone()),
+            started: SystemTime::now(),
+            turn: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// One scrape.
+    ///
+    /// # Errors
+    /// If the process ends, or is faulty.
+    pub async fn scrape(&self) -> Result<Text, ScrapeError> {
+        let counters = self.figures.newest().await;
+        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| ScrapeError::Ending)?;
+        let (snapshot, started) = (Arc::clone(&self.snapshots.borrow()), self.started);
+        let text = spawn_blocking(move || {
+            let _turn = turn;
+            let (counters, process) = (counters.as_deref(), Process::read());
+            render(&Scene { snapshot: &snapshot, counters, process, started })
+        });
+        Ok(text.await??)
+    }
+}
+
+#[cfg(test)]
+mod tests;

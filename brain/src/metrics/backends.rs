@@ -1,0 +1,121 @@
+//! Backends and health checks.
+
+use std::time::Duration;
+
+use prometheus::Error;
+
+use super::catalogue as metrics;
+use super::exposition::{Exposition, flag};
+use crate::config::{Backend, CheckKind};
+use crate::controller::{BackendView, Snapshot};
+use crate::health::State;
+use crate::probe::ProbeCode;
+
+/// The states of backends that are there.
+const STATES: [State; 5] = [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled];
+
+pub(super) fn write(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+    let rows: Vec<Row<'_>> = rows(snapshot).collect();
+    out.family(metrics::BACKEND_INFO, |family| {
+        for row in &rows {
+            let (address, check) =
+                (row.configured.address.to_string(), row.configured.healthcheck.as_deref());
+            let check = check.unwrap_or_default();
+            family.add(&[("backend", row.name), ("address", &address), ("healthcheck", check)], 1.0);
+        }
+    })?;
+    out.family(metrics::BACKEND_STATE, |family| {
+        for row in &rows {
+            let is = row.view.health.state().word();
+            family.add_state(&[("backend", row.name)], "state", &STATES.map(State::word), is);
+        }
+    })?;
+    out.family(metrics::BACKEND_HEALTH, |family| {
+        for row in &rows {
+            family.add(&[("backend", row.name)], row.view.health.counter().into());
+        }
+    })?;
+    out.family(metrics::BACKEND_ENABLED, |family| {
+        for row in &rows {
+            family.add(&[("backend", row.name)], flag(row.configured.enabled));
+        }
+    })?;
+    out.family(metrics::BACKEND_TRANSITIONS, |family| {
+        for row in &rows {
+            for to in STATES {
+                let labels = [("backend", row.name), ("to", to.word())];
+                family.add(&labels, row.view.tally.transitions(to).into());
+            }
+        }
+    })?;
+    out.family(metrics::BACKEND_PROBES, |family| {
+        for row in &rows {
+            let usual = row.check.map_or(&[][..], codes);
+            for code in ProbeCode::ALL {
+                let count = row.view.tally.probes(code);
+                // Another check may have been made before.
+                if count > 0 || usual.contains(&code) {
+                    family.add(&[("backend", row.name), ("code", code.name())], count.into());
+                }
+            }
+        }
+    })?;
+    out.family(metrics::BACKEND_PROBE_DURATION, |family| {
+        for row in &rows {
+            if let Some(last) = &row.view.last_probe {
+                family.add(&[("backend", row.name)], last.outcome.duration.as_secs_f64());
+            }
+        }
+    })?;
+    let late = rows.iter().filter_map(|row| row.view.last_probe.as_ref()).map(|last| last.late).max();
+    out.single(metrics::PROBE_LATENESS, late.unwrap_or(Duration::ZERO).as_secs_f64())?;
+    write_checks(snapshot, out)
+}
+
+fn write_checks(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+    out.family(metrics::PROBE_DURATION, |family| {
+        for (name, tally) in &*snapshot.checks {
+            family.add_histogram(&[("healthcheck", name)], &tally.durations.read());
+        }
+    })?;
+    let checks = &snapshot.config.healthchecks;
+    out.family(metrics::CHECK_RISE, |family| {
+        for (name, check) in checks {
+            family.add(&[("healthcheck", name)], check.rise.into());
+        }
+    })?;
+    out.family(metrics::CHECK_FALL, |family| {
+        for (name, check) in checks {
+            family.add(&[("healthcheck", name)], check.fall.into());
+        }
+    })
+}
+
+struct Row<'a> {
+    name: &'a str,
+    view: &'a BackendView,
+    configured: &'a Backend,
+    check: Option<&'a CheckKind>,
+}
+
+fn rows(snapshot: &Snapshot) -> impl Iterator<Item = Row<'_>> {
+    let config = &snapshot.config;
+    snapshot.backends.iter().filter_map(|(name, view)| {
+        let configured = config.backends.get(&**name)?;
+        let check = configured.healthcheck.as_ref().and_then(|check| config.healthchecks.get(check));
+        Some(Row { name, view, configured, check: check.map(|check| &check.kind) })
+    })
+}
+
+/// What the probes of a check may end in. A series that is there before its first probe lets Prometheus see that probe.
+fn codes(kind: &CheckKind) -> &'static [ProbeCode] {
+    use ProbeCode::{L4Con, L4Ok, L4Tout, L6Ok, L6Rsp, L6Tout, L7Ok, L7Rsp, L7Sts, L7Tout, SockErr};
+    match kind {
+        CheckKind::Icmp | CheckKind::Tcp { tls: None, .. } => &[L4Ok, L4Tout, L4Con, SockErr],
+        CheckKind::Tcp { tls: Some(_), .. } => &[L6Ok, L4Tout, L4Con, L6Tout, L6Rsp, SockErr],
+        CheckKind::Http { tls: None, .. } => &[L7Ok, L4Tout, L4Con, L7Tout, L7Rsp, L7Sts, SockErr],
+        CheckKind::Http { tls: Some(_), .. } => {
+            &[L7Ok, L4Tout, L4Con, L6Tout, L6Rsp, L7Tout, L7Rsp, L7Sts, SockErr]
+        }
+    }
+}

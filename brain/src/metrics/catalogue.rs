@@ -1,0 +1,124 @@
+//! Every metric: name, kind and help. The guide in `docs/monitoring` has the same list, with the labels.
+
+/// What a metric may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grow, or begin again at 0.
+    Counter,
+    /// Anything.
+    Gauge,
+    /// Count durations by size.
+    Histogram,
+}
+
+/// A metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may do.
+    pub kind: Kind,
+    /// One line for whoever meets it in Prometheus.
+    pub help: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($constant:ident = $kind:ident $name:literal $help:literal;)*) => {
+        $(pub(super) const $constant: Metric = Metric { name: $name, kind: Kind::$kind, help: $help };)*
+
+        /// All of them.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+catalogue! {
+    // The process.
+    BUILD_INFO = Gauge "maglev_build_info" "Always 1; the brain's version as a label.";
+    PROCESS_START = Gauge "process_start_time_seconds" "Start of the brain, in Unix seconds.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" "CPU time of the brain, user and system.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" "Memory of the brain that is in RAM.";
+    PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" "Address space of the brain.";
+    PROCESS_THREADS = Gauge "process_threads" "Threads of the brain.";
+    PROCESS_OPEN_FDS = Gauge "process_open_fds" "Open file descriptors of the brain.";
+    PROCESS_MAX_FDS = Gauge "process_max_fds" "Most file descriptors that the brain may open.";
+
+    // What the brain is about.
+    WARMUP_PHASE = Gauge "maglev_warmup_phase" "1 for the phase of the warm-up, 0 for the others.";
+    EVENTS = Counter "maglev_events_total" "Changes of state of backends and frontends.";
+    CONFIG_SUCCESSFUL = Gauge "maglev_config_last_reload_successful"
+        "Whether the configuration that was offered last is in force.";
+    CONFIG_SUCCESS_TIME = Gauge "maglev_config_last_reload_success_timestamp_seconds"
+        "When the configuration in force was taken, in Unix seconds.";
+    CONFIG_RELOADS = Counter "maglev_config_reloads_total" "Reloads of the configuration.";
+    COMMANDS = Counter "maglev_commands_total" "Commands of operators.";
+    OVERRIDES = Gauge "maglev_overrides" "What operators have set and not taken back.";
+    OVERRIDES_UNMATCHED = Gauge "maglev_overrides_unmatched"
+        "Overrides for something that the configuration does not have.";
+    OVERRIDE_SET = Gauge "maglev_override_set_timestamp_seconds" "When an override was set, in Unix seconds.";
+
+    // Agent, VPP and syncs.
+    AGENT_UP = Gauge "maglev_agent_up" "Whether the agent answers.";
+    AGENT_INFO = Gauge "maglev_agent_info" "1 while the agent answers; its version as a label.";
+    AGENT_CONNECTIONS = Counter "maglev_agent_connections_total" "Connections made to the agent.";
+    AGENT_SINCE = Gauge "maglev_agent_connection_timestamp_seconds"
+        "When the agent was connected to last, in Unix seconds.";
+    VPP_UP = Gauge "maglev_vpp_up" "Whether VPP is connected and can be driven.";
+    VPP_INFO = Gauge "maglev_vpp_info" "1 while VPP is connected; its version as a label.";
+    VPP_START = Gauge "maglev_vpp_start_time_seconds" "Start of VPP, in Unix seconds.";
+    VPP_CONNECTIONS = Counter "maglev_vpp_connections_total"
+        "How often VPP was found ready: when it came, and after each connection to the agent.";
+    VPP_RESTARTS = Counter "maglev_vpp_restarts_total" "How often VPP was another process than before.";
+    VPP_FOREIGN_VIPS = Gauge "maglev_vpp_foreign_vips" "VIPs outside the agent's policy, which are left alone.";
+    VPP_COUNTERS_UP = Gauge "maglev_vpp_counters_up" "Whether this scrape has VPP's counters.";
+    VPP_COUNTERS_AGE = Gauge "maglev_vpp_counters_age_seconds" "How long ago VPP's counters were read.";
+    VPP_SERVERS_AGE = Gauge "maglev_vpp_server_figures_age_seconds"
+        "How long ago buckets and flows were read from VPP.";
+    SYNCS = Counter "maglev_syncs_total" "Syncs that the agent answered.";
+    SYNCS_FAILED = Counter "maglev_syncs_failed_total" "Syncs that the agent did not carry out or answer.";
+    SYNC_STEPS = Counter "maglev_sync_steps_total" "Writes that VPP acknowledged.";
+    SYNC_FLUSHES = Counter "maglev_sync_flushes_total" "Servers whose pinned flows were moved at once.";
+    SYNC_ERRORS = Counter "maglev_sync_errors_total" "Writes that VPP refused.";
+    SYNC_DRIFT = Counter "maglev_sync_drift_total"
+        "Differences that were found between VPP and what it had been left with.";
+    EVENT_TO_VPP = Histogram "maglev_event_to_vpp_seconds"
+        "From the event that changed a frontend, such as the end of a probe, to VPP's acknowledgement.";
+
+    // Frontends.
+    FRONTEND_INFO = Gauge "maglev_frontend_info" "Always 1; address, protocol and port as labels.";
+    FRONTEND_STATE = Gauge "maglev_frontend_state" "1 for the state of the frontend, 0 for the others.";
+    FRONTEND_SYNC = Gauge "maglev_frontend_sync_state"
+        "1 for how far the frontend has come in VPP, 0 for the others.";
+    FRONTEND_POOL_ACTIVE = Gauge "maglev_frontend_pool_active" "Whether the pool takes new flows.";
+    FRONTEND_POOL_INDEX = Gauge "maglev_frontend_active_pool_index"
+        "Place of the pool that takes new flows, 0 for the first; absent if none does.";
+    FRONTEND_PANIC = Gauge "maglev_frontend_panic"
+        "Whether so few backends are up that all of the pool take new flows.";
+    CONFIGURED_WEIGHT = Gauge "maglev_frontend_backend_configured_weight"
+        "Weight in the configuration, 0 to 100.";
+    EFFECTIVE_WEIGHT = Gauge "maglev_frontend_backend_effective_weight"
+        "Weight now, on the configuration's scale.";
+    PROGRAMMED_WEIGHT = Gauge "maglev_frontend_backend_programmed_weight"
+        "Weight now, on the scale of VPP's table.";
+    BACKEND_BUCKETS = Gauge "maglev_frontend_backend_buckets"
+        "Buckets of the table for new flows that VPP gives the backend.";
+    BACKEND_FLOWS = Gauge "maglev_frontend_backend_flows" "Live flows that VPP has pinned to the backend.";
+    VIP_PACKETS = Counter "maglev_vip_packets_total" "Packets to the frontend's VIP, by what became of them.";
+    ROUTE_PACKETS = Counter "maglev_vip_route_packets_total" "Packets to the prefix of one or more VIPs.";
+    ROUTE_BYTES = Counter "maglev_vip_route_bytes_total" "Bytes to the prefix of one or more VIPs.";
+
+    // Backends and their health checks.
+    BACKEND_INFO = Gauge "maglev_backend_info" "Always 1; address and health check as labels.";
+    BACKEND_STATE = Gauge "maglev_backend_state" "1 for the state of the backend, 0 for the others.";
+    BACKEND_HEALTH = Gauge "maglev_backend_health_level"
+        "From 0 to rise + fall - 1 of its health check; the backend is up from rise on.";
+    BACKEND_ENABLED = Gauge "maglev_backend_enabled" "Whether the configuration enables the backend.";
+    BACKEND_TRANSITIONS = Counter "maglev_backend_transitions_total" "Changes of the backend to a state.";
+    BACKEND_PROBES = Counter "maglev_backend_probes_total" "Probes by HAProxy's code of their result.";
+    BACKEND_PROBE_DURATION = Gauge "maglev_backend_probe_duration_seconds" "How long the newest probe took.";
+    PROBE_DURATION = Histogram "maglev_probe_duration_seconds"
+        "How long the probes of a health check took, without those that could not be made.";
+    PROBE_LATENESS = Gauge "maglev_probe_lateness_max_seconds"
+        "How late that one of the backends' newest probes began which was latest.";
+    CHECK_RISE = Gauge "maglev_healthcheck_rise" "Passes in a row that make a backend up.";
+    CHECK_FALL = Gauge "maglev_healthcheck_fall" "Failures in a row that make a backend down.";
+}

@@ -1,0 +1,163 @@
+//! The HTTP server that Prometheus asks.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+use super::Exporter;
+
+/// Connections at once. One more is closed at once: each may hold a text of 20 MB, and Prometheus comes again.
+const CONNECTIONS: usize = 16;
+/// A connection carries one request, and lasts so long at most, from its first byte to its last.
+const CONNECTION: Duration = Duration::from_secs(30);
+/// Largest head of a request.
+const HEAD: usize = 16 << 10;
+/// Pause after the system had no resources for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><head><title>maglev-brain</title></head>\n\
+<body><h1>maglev-brain</h1><p>For Prometheus: <a href=\"/metrics\">/metrics</a></p></body></html>\n";
+
+/// Where Prometheus is answered: `127.0.0.1:9091`, `[::1]:9091`, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// Nowhere.
+    Off,
+    /// There. What is told is no secret, but nothing is encrypted and nobody has to say who he is.
+    At(SocketAddr),
+}
+
+impl FromStr for MetricsAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let wrong = |_| format!("{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT or off");
+        text.parse().map(Self::At).map_err(wrong)
+    }
+}
+
+impl fmt::Display for MetricsAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Why Prometheus cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot serve Prometheus on {address}: {error}; choose another with --metrics, or --metrics off")]
+pub struct BindError {
+    address: SocketAddr,
+    error: std::io::Error,
+}
+
+/// Listens, unless it is off.
+///
+/// # Errors
+/// If the system refuses, most often because the port is taken.
+pub async fn bind(address: MetricsAddress) -> Result<Option<TcpListener>, BindError> {
+    let MetricsAddress::At(address) = address else { return Ok(None) };
+    TcpListener::bind(address).await.map(Some).map_err(|error| BindError { address, error })
+}
+
+/// Serves until `shutdown` ends.
+pub async fn serve(listener: TcpListener, exporter: Exporter, shutdown: impl Future<Output = ()>) {
+    if let Ok(address) = listener.local_addr() {
+        info!(%address, "serving Prometheus");
+    }
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    // Dropped with the rest, which ends them.
+    let mut connections = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                        debug!(%peer, "too many scrapes at once; closed");
+                        continue;
+                    };
+                    let exporter = exporter.clone();
+                    connections.spawn(async move {
+                        let _place = place;
+                        if timeout(CONNECTION, answer(stream, exporter)).await.is_err() {
+                            debug!(%peer, limit = ?CONNECTION, "a scrape took too long; closed");
+                        }
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a scrape");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, exporter: Exporter) {
+    let service = service_fn(move |request| {
+        let exporter = exporter.clone();
+        async move { Ok::<_, Infallible>(respond(&request, &exporter).await) }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%error, "a scrape broke off");
+    }
+}
+
+async fn respond(request: &Request<Incoming>, exporter: &Exporter) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refused =
+            response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD are answered here\n");
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    match request.uri().path() {
+        "/metrics" => match exporter.scrape().await {
+            Ok(scrape) => response(StatusCode::OK, METRICS, scrape.text),
+            Err(error) => {
+                error!(%error, "a scrape failed");
+                response(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n"))
+            }
+        },
+        "/" => response(StatusCode::OK, HTML, PAGE),
+        _ => response(StatusCode::NOT_FOUND, PLAIN, "there is /metrics here, and nothing else\n"),
+    }
+}
+
+fn response(status: StatusCode, content: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
+    response
+}

@@ -1,0 +1,84 @@
+//! The process, and what of the brain belongs to no frontend and no backend.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::Error;
+
+use super::Scene;
+use super::catalogue as metrics;
+use super::exposition::{Exposition, flag, number};
+use crate::controller::Snapshot;
+use crate::overrides::{BackendOverride, Override};
+use crate::warmup::Phase;
+
+const WEIGHT: &str = "weight";
+
+pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) -> Result<(), Error> {
+    let Scene { snapshot, process, started, .. } = scene;
+    out.family(metrics::BUILD_INFO, |family| family.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0))?;
+    out.single(metrics::PROCESS_START, unix_seconds(*started))?;
+    out.single(metrics::PROCESS_CPU, process.cpu_seconds)?;
+    out.single(metrics::PROCESS_RESIDENT, process.resident_bytes.map(number))?;
+    out.single(metrics::PROCESS_VIRTUAL, process.virtual_bytes.map(number))?;
+    out.single(metrics::PROCESS_THREADS, process.threads.map(number))?;
+    out.single(metrics::PROCESS_OPEN_FDS, process.open_fds.map(number))?;
+    out.single(metrics::PROCESS_MAX_FDS, process.max_fds.map(number))?;
+    out.family(metrics::WARMUP_PHASE, |family| {
+        let phase = match snapshot.warmup.phase() {
+            Phase::Waiting => "waiting",
+            Phase::Releasing => "releasing",
+            Phase::Over => "over",
+        };
+        family.add_state(&[], "phase", &["waiting", "releasing", "over"], phase);
+    })?;
+    out.single(metrics::EVENTS, number(snapshot.events))?;
+    write_config(snapshot, out)?;
+    write_overrides(snapshot, out)
+}
+
+fn write_config(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+    let tally = &snapshot.tally;
+    let (since, newest) = tally.config();
+    out.single(metrics::CONFIG_SUCCESSFUL, flag(newest))?;
+    out.single(metrics::CONFIG_SUCCESS_TIME, since.as_secs_f64())?;
+    out.family(metrics::CONFIG_RELOADS, |family| {
+        for (result, count) in [("taken", &tally.reloads), ("refused", &tally.refused_reloads)] {
+            family.add(&[("result", result)], number(count.get()));
+        }
+    })?;
+    out.family(metrics::COMMANDS, |family| {
+        for (command, done, refused) in tally.commands() {
+            family.add(&[("command", command), ("result", "done")], number(done));
+            family.add(&[("command", command), ("result", "refused")], number(refused));
+        }
+    })
+}
+
+fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+    let overrides = &snapshot.overrides;
+    out.family(metrics::OVERRIDES, |family| {
+        for kind in [BackendOverride::Paused, BackendOverride::Disabled, BackendOverride::Enabled] {
+            let count = overrides.backends.values().filter(|set| set.value == kind).count();
+            family.add(&[("kind", kind.word())], number(count as u64));
+        }
+        family.add(&[("kind", WEIGHT)], number(overrides.weights.len() as u64));
+    })?;
+    let unmatched = overrides.unmatched(&snapshot.config).len();
+    out.single(metrics::OVERRIDES_UNMATCHED, number(unmatched as u64))?;
+    out.family(metrics::OVERRIDE_SET, |family| {
+        for entry in overrides.iter() {
+            let (kind, frontend, pool, backend) = match &entry {
+                Override::Backend { name, state, .. } => (state.word(), "", "", name),
+                Override::Weight { member, .. } => {
+                    (WEIGHT, member.frontend.as_str(), member.pool.as_str(), &member.backend)
+                }
+            };
+            let labels = [("kind", kind), ("frontend", frontend), ("pool", pool), ("backend", backend)];
+            family.add(&labels, unix_seconds(entry.since()));
+        }
+    })
+}
+
+fn unix_seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,98 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::controller::{self, Setup};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A brain without an agent that answers Prometheus; its address.
+async fn running() -> (std::net::SocketAddr, Controller, [JoinHandle<()>; 2]) {
+    let setup = Setup {
+        config: config(BACKENDS, FRONTENDS),
+        overrides: Overrides::default(),
+        state: None,
+        agent_socket: "/nonexistent/agent.sock".into(),
+        instance: 1,
+    };
+    let (controller, task) = controller::start(setup, &Handle::current(), std::future::pending());
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap().unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(serve(listener, Exporter::new(&controller), std::future::pending()));
+    (address, controller, [tokio::spawn(task), served])
+}
+
+async fn ask(address: std::net::SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("no end of the answer").unwrap();
+    answer
+}
+
+fn request(method: &str, path: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: brain\r\n\r\n")
+}
+
+#[tokio::test]
+async fn each_path_and_method_has_its_answer() {
+    let (address, _controller, tasks) = running().await;
+    let metrics = ask(address, &request("GET", "/metrics")).await;
+    let (head, body) = metrics.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    assert_eq!(series(body)["maglev_agent_up"], 0.0);
+    assert_eq!(series(body)["maglev_backend_state{backend=\"spare\",state=\"up\"}"], 1.0);
+    let only_head = ask(address, &request("HEAD", "/metrics")).await;
+    assert!(only_head.starts_with("HTTP/1.1 200 OK\r\n") && only_head.ends_with("\r\n\r\n"), "{only_head}");
+    let page = ask(address, &request("GET", "/")).await;
+    assert!(page.contains("text/html") && page.contains("href=\"/metrics\""), "{page}");
+    assert!(ask(address, &request("GET", "/other")).await.starts_with("HTTP/1.1 404 "));
+    let posted = ask(address, &request("POST", "/metrics")).await;
+    assert!(posted.starts_with("HTTP/1.1 405 ") && posted.contains("allow: GET, HEAD"), "{posted}");
+    assert!(ask(address, "no HTTP\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_the_others_are_served() {
+    let (address, _controller, tasks) = running().await;
+    let mut kept = Vec::new();
+    for _ in 0..16 {
+        kept.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    let end = timeout(PATIENCE, refused.read(&mut [0; 1])).await.expect("it is kept open");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    let mut first = kept.swap_remove(0);
+    first.write_all(request("GET", "/").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, first.read_to_string(&mut answer)).await.expect("no answer").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn it_ends_when_it_shall_and_says_who_holds_its_port() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let error = bind(MetricsAddress::At(address)).await.unwrap_err().to_string();
+    assert!(error.contains(&address.to_string()) && error.contains("--metrics off"), "{error}");
+    assert!(bind(MetricsAddress::Off).await.unwrap().is_none());
+    let (_, controller, tasks) = running().await;
+    let served = serve(listener, Exporter::new(&controller), std::future::ready(()));
+    timeout(PATIENCE, served).await.expect("it does not end");
+    tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[test]
+fn addresses_are_read_as_they_are_written() {
+    for text in ["off", "127.0.0.1:9091", "[::1]:9091"] {
+        assert_eq!(text.parse::<MetricsAddress>().unwrap().to_string(), text);
+    }
+    let error = "localhost".parse::<MetricsAddress>().unwrap_err();
+    assert!(error.contains("\"localhost\"") && error.contains("ADDRESS:PORT"), "{error}");
+}
