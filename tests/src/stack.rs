@@ -46,6 +46,7 @@ pub struct Stack {
     vpp_run_dir: PathBuf,
     simulated: bool,
     port: u16,
+    metrics: u16,
     processes: BTreeMap<String, Child>,
     brain_log: Option<String>,
     // A VPP that is not ours is used by one stack at a time.
@@ -107,7 +108,7 @@ impl Stack {
         if !simulated && !vpp_run_dir.join("api.sock").exists() {
             bail!("{} has no api.sock: is that the directory of a running VPP?", vpp_run_dir.display());
         }
-        let port = free_port()?;
+        let (port, metrics) = (free_port()?, free_port()?);
         std::fs::write(directory.join("maglev.yaml"), configuration(port))?;
         Ok(Self {
             guard,
@@ -115,6 +116,7 @@ impl Stack {
             vpp_run_dir,
             simulated,
             port,
+            metrics,
             processes: BTreeMap::new(),
             brain_log: None,
             _lock: lock,
@@ -154,6 +156,11 @@ impl Stack {
     /// What the simulator was sent, as it was told to write it down.
     pub fn api_trace(&self) -> PathBuf {
         self.directory.join("api-trace.jsonl")
+    }
+
+    /// Where the brain answers Prometheus.
+    pub fn metrics(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.metrics))
     }
 
     /// A process's log.
@@ -204,6 +211,7 @@ impl Stack {
         let mut command = self.command("maglev-brain")?;
         command.arg("--config").arg(self.config()).arg("--agent").arg(self.agent_socket());
         command.arg("--grpc").arg(format!("unix:{}", self.brain_socket().display()));
+        command.arg("--metrics").arg(self.metrics().to_string());
         command.arg("--state-dir").arg(self.directory.join("state"));
         if let Some(filter) = &self.brain_log {
             command.arg("--log-level").arg(filter);
