@@ -3,27 +3,56 @@
 // Clippy knows tests by their attribute, and not what they call.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use std::io::Write;
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use maglev_tests::skipped;
 
-/// The agent's exposure may be so much at most. What it consists of stands in `docs/security.md`.
-const MOST: f64 = 1.4;
+/// The services, and how much the exposure of each may be at most. What it consists of stands in `docs/security.md`.
+const MOST: [(&str, f64); 2] = [("maglev-brain.service", 1.1), ("maglev-dpagent.service", 1.4)];
 
-/// What `systemd-analyze security` prints of a unit's file. None where there is no such program, or one older than 250.
-fn analysis(unit: &str) -> Option<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd").join(unit);
+/// Keys that systemd 252 does not know yet. Others that it does not know are misspelt.
+const NEWER: [&str; 2] = ["'RestartSteps'", "'RestartMaxDelaySec'"];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd").canonicalize().unwrap()
+}
+
+/// The text of a file below `systemd/`.
+fn text(file: &str) -> String {
+    fs::read_to_string(folder().join(file)).unwrap()
+}
+
+/// Services and sockets, by name.
+fn units() -> Vec<String> {
+    let names =
+        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut units: Vec<_> =
+        names.filter(|name| name.ends_with(".service") || name.ends_with(".socket")).collect();
+    units.sort();
+    units
+}
+
+/// The values of all lines `KEY=` in the units' language, split at spaces.
+fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    let after = |line: &'a str| line.strip_prefix(key)?.strip_prefix('=');
+    text.lines().filter_map(after).flat_map(str::split_whitespace).collect()
+}
+
+/// What systemd-analyze says. None where there is no such program, or one older than 250, which cannot judge files.
+fn analyze(arguments: &[&str], files: &[PathBuf]) -> Option<Output> {
     let mut command = Command::new("systemd-analyze");
-    command.args(["security", "--offline=yes", "--no-pager"]).arg(path.canonicalize().unwrap());
-    let output = command.env("LC_ALL", "C.UTF-8").output().ok()?;
-    let (text, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-    if errors.contains("unrecognized option") {
-        return None;
-    }
-    assert!(output.status.success(), "{text}{errors}");
-    Some(text)
+    let output = match command.args(arguments).args(files).env("LC_ALL", "C.UTF-8").output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        output => output.unwrap(),
+    };
+    (!errors(&output).contains("unrecognized option")).then_some(output)
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The figure in "Overall exposure level for UNIT: 1.4 OK".
@@ -34,14 +63,117 @@ fn exposure(analysis: &str) -> f64 {
 }
 
 #[test]
-fn the_agents_unit_exposes_little() {
-    let Some(analysis) = analysis("maglev-dpagent.service") else {
-        return skipped(
-            "the exposure of the agent's unit is measured by systemd-analyze 250 or newer, which is missing",
-        );
+fn the_services_expose_little() {
+    for (unit, most) in MOST {
+        let arguments = ["security", "--offline=yes", "--no-pager"];
+        let Some(output) = analyze(&arguments, &[folder().join(unit)]) else {
+            return skipped(
+                "the exposure of services is measured by systemd-analyze 250 or newer, which is missing",
+            );
+        };
+        let analysis = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(output.status.success(), "{analysis}{}", errors(&output));
+        let exposure = exposure(&analysis);
+        writeln!(std::io::stderr(), "exposure of {unit}: {exposure} (at most {most})").ok();
+        let points: Vec<_> = analysis.lines().filter(|line| line.contains('✗')).collect();
+        assert!(exposure <= most, "{unit}: {exposure} is more than {most}:\n{}", points.join("\n"));
+    }
+}
+
+/// Copies of the units with programs that exist on every machine.
+#[test]
+fn systemd_finds_no_mistake() {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = |name: &String| {
+        let path = directory.path().join(name);
+        let text = text(name).replace("/usr/bin/maglev-brain ", "/bin/true ");
+        fs::write(&path, text.replace("/usr/bin/maglev-dpagent ", "/bin/true ")).unwrap();
+        path
     };
-    let exposure = exposure(&analysis);
-    writeln!(std::io::stderr(), "exposure of maglev-dpagent.service: {exposure} (at most {MOST})").ok();
-    let points: Vec<_> = analysis.lines().filter(|line| line.contains('✗')).collect();
-    assert!(exposure <= MOST, "{exposure} is more than {MOST}:\n{}", points.join("\n"));
+    let copies: Vec<_> = units().iter().map(copy).collect();
+    assert_eq!(copies.len(), 4, "{copies:?}");
+    // Manual pages are installed by the package only.
+    let Some(output) = analyze(&["verify", "--man=no"], &copies) else {
+        return skipped("units are verified by systemd-analyze, which is missing");
+    };
+    let errors = errors(&output);
+    let own = |line: &&str| line.contains("maglev") && !NEWER.iter().any(|key| line.contains(key));
+    let complaints: Vec<_> = errors.lines().filter(own).collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(output.status.success(), "{errors}");
+}
+
+/// Either starts, stops and fails without the other.
+#[test]
+fn neither_daemon_is_bound_to_the_other() {
+    for (unit, other) in [("brain", "dpagent"), ("dpagent", "brain")] {
+        let text = text(&format!("maglev-{unit}.service"));
+        for key in [
+            "Requires",
+            "Requisite",
+            "BindsTo",
+            "PartOf",
+            "Upholds",
+            "StopPropagatedFrom",
+            "PropagatesStopTo",
+        ] {
+            let bound = values(&text, key);
+            assert!(!bound.iter().any(|name| name.contains(other)), "{unit}: {key}={}", bound.join(" "));
+        }
+    }
+    assert!(values(&text("maglev-brain.service"), "After").contains(&"maglev-dpagent.service"));
+    assert!(values(&text("maglev-dpagent.service"), "After").iter().all(|name| !name.contains("brain")));
+}
+
+/// What a socket unit listens on is what the brain would listen on by itself, started by hand with the unit's flags.
+#[test]
+fn sockets_and_flags_name_the_same_addresses() {
+    let service = text("maglev-brain.service");
+    let flags = values(&service, "ExecStart");
+    let named = |flag: &str| -> Vec<String> {
+        let pairs = flags.windows(2).filter(|pair| pair.first() == Some(&flag));
+        pairs.map(|pair| pair[1].trim_start_matches("unix:").to_owned()).collect()
+    };
+    for (socket, flag) in [("grpc", "--grpc"), ("metrics", "--metrics")] {
+        let unit = format!("maglev-brain-{socket}.socket");
+        let text = text(&unit);
+        assert_eq!(values(&text, "ListenStream"), named(flag), "{unit}");
+        assert_eq!(values(&text, "FileDescriptorName"), [socket], "{unit}");
+        assert_eq!(values(&text, "Service"), ["maglev-brain.service"], "{unit}");
+        assert!(values(&service, "Sockets").contains(&unit.as_str()), "{unit}");
+    }
+    // systemd would remove it, and the socket in it, whenever the service stops.
+    assert!(values(&service, "RuntimeDirectory").is_empty());
+}
+
+/// Link-local addresses are where clouds keep machines' secrets.
+#[test]
+fn the_brain_reaches_every_host_but_those_on_its_link() {
+    let service = text("maglev-brain.service");
+    assert_eq!(values(&service, "IPAddressDeny"), ["any"]);
+    let prefixes: Vec<(u32, u32)> =
+        values(&service, "IPAddressAllow").into_iter().filter_map(ipv4_prefix).collect();
+    let reached = |address: [u8; 4]| {
+        let address = u32::from_be_bytes(address);
+        prefixes.iter().any(|(prefix, mask)| address & mask == *prefix)
+    };
+    for first in 1..=223 {
+        let neighbours = first == 169;
+        for second in 0..=255 {
+            let expected = !(neighbours && second == 254);
+            assert_eq!(reached([first, second, 0, 1]), expected, "{first}.{second}.0.1");
+            assert_eq!(reached([first, second, 255, 254]), expected, "{first}.{second}.255.254");
+        }
+    }
+    assert!(!reached([224, 0, 0, 1]) && !reached([239, 255, 0, 1]) && !reached([255, 255, 255, 255]));
+}
+
+/// Prefix and mask of `10.0.0.0/8`; None for IPv6.
+fn ipv4_prefix(text: &str) -> Option<(u32, u32)> {
+    let (address, length) = text.split_once('/')?;
+    let address: std::net::Ipv4Addr = address.parse().ok()?;
+    let length: u32 = length.parse().unwrap();
+    let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+    assert_eq!(u32::from(address) & mask, u32::from(address), "{text} has bits behind its length");
+    Some((u32::from(address), mask))
 }
