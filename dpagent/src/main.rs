@@ -76,6 +76,10 @@ struct Arguments {
     #[arg(long, value_name = "MODE", env = "MAGLEV_AGENT_SECCOMP", value_enum, default_value = "enforce")]
     seccomp: Mode,
 
+    /// Print the version of the protocol between maglev-brain and this program, for the package's scripts
+    #[arg(long, hide = true)]
+    print_protocol: bool,
+
     /// Which log lines are written to stderr: error, warn, info, debug, trace, or a filter as
     /// `info,vppapi=trace`
     #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info")]
@@ -89,6 +93,10 @@ fn main() -> ExitCode {
 /// Runs the program, with the filter of system calls that belongs to the mode asked for.
 pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.print_protocol {
+        println!("{}", maglev_protocol::PROTOCOL_VERSION);
+        return ExitCode::SUCCESS;
+    }
     // Filters with regular expressions would only be more code in this process.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(stderr)
