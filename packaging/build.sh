@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Builds the Debian packages maglev and maglev-client into target/debian. Further arguments go to cargo deb, for example
+# --deb-version 1.2.3-1 or --maintainer 'NAME <ADDRESS>'.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! cargo deb --version >/dev/null 2>&1; then
+    echo "cargo-deb is missing; install it with: cargo install --locked cargo-deb" >&2
+    exit 1
+fi
+if ! command -v dpkg-shlibdeps >/dev/null; then
+    echo "dpkg-shlibdeps, which finds the packages' dependencies, is missing: apt-get install dpkg-dev" >&2
+    exit 1
+fi
+# The packages' lists name files below target/.
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
+# Two builds of one commit are the same.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+
+cargo build --release --locked -p maglev-brain -p maglev-dpagent -p maglevc
+
+# What is not in the repository as it is in the packages. cargo deb takes what lies in target/ for programs.
+staged=packaging/staged
+rm -rf "$staged"
+mkdir -p "$staged"/{doc,man,completions}
+cp README.md "$staged/doc/"
+cp -r docs/. "$staged/doc/"
+mkdir -p "$staged/doc/examples"
+mv "$staged/doc/example.yaml" "$staged/doc/examples/maglev.yaml"
+cp -r systemd/dropins "$staged/doc/examples/"
+maglevc=target/release/maglevc
+"$maglevc" man "$staged/man"
+"$maglevc" completions bash >"$staged/completions/maglevc"
+"$maglevc" completions zsh >"$staged/completions/_maglevc"
+"$maglevc" completions fish >"$staged/completions/maglevc.fish"
+
+for crate in maglev-brain maglevc; do
+    cargo deb --no-build --locked -p "$crate" "$@"
+done
