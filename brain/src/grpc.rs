@@ -1,6 +1,8 @@
 //! The operators' gRPC: reads snapshots, asks VPP through the agent where an answer must be VPP's own, and brings
 //! operators' commands to the controller. Every command is logged with who asked for it before it is carried out.
 
+mod access;
+mod arguments;
 mod caller;
 mod configuration;
 mod listen;
@@ -30,7 +32,9 @@ use tonic::{Request, Response, Status};
 use tonic_health::ServingStatus;
 use tracing::warn;
 
-pub use listen::{ListenAddress, ListenError, Listener, serve};
+pub use access::{ADMIN_GROUP, Access, AccessSettings, Loopback, NoSuchGroup, READER_GROUP};
+pub use arguments::Arguments;
+pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 
 use crate::agent::AgentReader;
 use crate::controller::{BackendWish, Controller, Operator, Snapshot};
@@ -243,6 +247,7 @@ impl Maglev for Service {
         &self,
         request: Request<maglev_proto::SyncVpplbStateRequest>,
     ) -> Answer<maglev_proto::SyncVpplbStateResponse> {
+        access::admin(&request)?;
         self.sync(request).await
     }
 

@@ -10,7 +10,7 @@ use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_brain::config::{self, Loaded};
 use maglev_brain::controller::{self, Controller, Setup};
-use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
+use maglev_brain::grpc::{self, Gate, Listener, Service, serve};
 use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::overrides::{Overrides, StateDirectory};
@@ -37,16 +37,8 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_AGENT", value_name = "PATH", default_value = "/run/maglev/dpagent.sock")]
     agent: PathBuf,
 
-    /// Where operators' gRPC listens: a loopback ADDRESS:PORT, or unix:PATH. May be given several times, or
-    /// with commas
-    #[arg(
-        long,
-        env = "MAGLEV_GRPC",
-        value_name = "ADDR",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:9090"
-    )]
-    grpc: Vec<ListenAddress>,
+    #[command(flatten)]
+    operators: grpc::Arguments,
 
     /// Where Prometheus is answered: ADDRESS:PORT, or off
     #[arg(long, env = "MAGLEV_METRICS", value_name = "ADDR", default_value = "127.0.0.1:9091")]
@@ -144,7 +136,8 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         agent_socket: arguments.agent,
         instance: fastrand::u64(..),
     };
-    let running = run(setup, arguments.config, arguments.grpc, arguments.metrics, logs, services.handle());
+    let running =
+        run(setup, arguments.config, arguments.operators, arguments.metrics, logs, services.handle());
     let result = controller::runtime()?.block_on(running);
     services.shutdown_background();
     result
@@ -182,14 +175,14 @@ fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
 async fn run(
     setup: Setup,
     file: PathBuf,
-    addresses: Vec<ListenAddress>,
+    operators: grpc::Arguments,
     metrics: MetricsAddress,
     logs: LogTap,
     services: &Handle,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let bound = services.spawn(bind(addresses)).await.context("a task panicked")?;
-    let (signals, listeners) = bound?;
+    let opened = services.spawn(open(operators)).await.context("a task panicked")?;
+    let doors = opened?;
     let prometheus = services.spawn(metrics::bind(metrics)).await.context("a task panicked")??;
     let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
@@ -198,29 +191,27 @@ async fn run(
         services.spawn(metrics::serve(listener, Exporter::new(&handle), until(stopped.clone())));
     }
     let reloader = Reloader::new(file, handle.operator.clone());
-    let operators = services.spawn(serve_operators(handle, reloader, logs, signals, listeners, stop));
+    let operators = services.spawn(serve_operators(handle, reloader, logs, doors, stop));
     controller.await;
     operators.await.context("a task panicked")?
 }
 
-struct Signals {
+/// The ways in.
+struct Doors {
     reload: Signal,
     terminate: Signal,
     interrupt: Signal,
+    gate: Arc<Gate>,
+    listeners: Vec<Listener>,
 }
 
 /// Listens, and before that to signals, so that one during the start ends it in the same way.
-async fn bind(addresses: Vec<ListenAddress>) -> anyhow::Result<(Signals, Vec<Listener>)> {
-    let signals = Signals {
-        reload: signal(SignalKind::hangup())?,
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-    };
-    let mut listeners = Vec::new();
-    for address in addresses {
-        listeners.push(Listener::bind(address).await?);
-    }
-    Ok((signals, listeners))
+async fn open(operators: grpc::Arguments) -> anyhow::Result<Doors> {
+    let (reload, terminate, interrupt) =
+        (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let gate = operators.gate()?;
+    let listeners = operators.open().await?;
+    Ok(Doors { reload, terminate, interrupt, gate, listeners })
 }
 
 /// Serves until a signal comes or something fails, then stops everything.
@@ -228,27 +219,27 @@ async fn serve_operators(
     handle: Controller,
     reloader: Reloader,
     logs: LogTap,
-    mut signals: Signals,
-    listeners: Vec<Listener>,
+    doors: Doors,
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<()> {
+    let Doors { mut reload, mut terminate, mut interrupt, gate, listeners } = doors;
     let mut tasks = JoinSet::new();
     let service = Service::new(&handle, reloader.clone()).with_logs(logs);
     for listener in listeners {
         info!(address = %listener.address(), "serving gRPC");
-        tasks.spawn(serve(listener, service.clone(), until(stop.subscribe())));
+        tasks.spawn(serve(listener, service.clone(), Arc::clone(&gate), until(stop.subscribe())));
     }
     let mut result = Ok(());
     loop {
         tokio::select! {
-            _ = signals.reload.recv() => {
+            _ = reload.recv() => {
                 let reloader = reloader.clone();
                 // Whether it was taken is in the log.
                 tokio::spawn(async move { drop(reloader.reload().await) });
                 continue;
             }
-            _ = signals.terminate.recv() => info!("terminated; VPP keeps what it has"),
-            _ = signals.interrupt.recv() => info!("interrupted; VPP keeps what it has"),
+            _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
+            _ = interrupt.recv() => info!("interrupted; VPP keeps what it has"),
             Some(ended) = tasks.join_next() => {
                 result = ended.context("a task panicked").and_then(|ended| Ok(ended?));
             }

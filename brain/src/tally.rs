@@ -158,8 +158,8 @@ pub struct SyncCounts {
 }
 
 /// What operators may ask for, as the label of its counter.
-pub const COMMANDS: [&str; 8] =
-    ["pause", "resume", "disable", "enable", "clear", "set_weight", "clear_weight", "recreate"];
+pub const COMMANDS: [&str; 9] =
+    ["pause", "resume", "disable", "enable", "clear", "set_weight", "clear_weight", "recreate", "sync"];
 
 /// What is counted of the brain as a whole.
 #[derive(Debug)]

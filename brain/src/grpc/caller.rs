@@ -1,40 +1,90 @@
-//! Who asks, as far as the connection tells.
+//! Who asks, and what they may, as found out once when they connected.
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tonic::Extensions;
-use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
-    Tcp(SocketAddr),
-    /// The kernel's word, as of when the peer connected.
-    Unix {
-        uid: u32,
-        pid: Option<i32>,
-    },
-    Unknown,
+/// The other end of a connection, which every request on it carries.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(Arc<Found>);
+
+#[derive(Debug)]
+struct Found {
+    who: Who,
+    rights: Rights,
+}
+
+/// As far as the connection tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The kernel's word, as of when it connected.
+    Process { uid: u32, user: Option<String>, pid: Option<i32> },
+    /// Any user of this machine.
+    Loopback(SocketAddr),
+    /// A request that came over no connection.
+    Nobody,
+}
+
+/// What somebody may do, and what would give them more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rights {
+    Admin,
+    ReadOnly(String),
+    Nothing(String),
 }
 
 impl Caller {
+    pub(super) fn new(who: Who, rights: Rights) -> Self {
+        Self(Arc::new(Found { who, rights }))
+    }
+
     pub(super) fn of(connection: &Extensions) -> Self {
-        if let Some(peer) = connection.get::<UdsConnectInfo>().and_then(|info| info.peer_cred) {
-            return Self::Unix { uid: peer.uid(), pid: peer.pid() };
+        let found = connection.get::<Self>().cloned();
+        found.unwrap_or_else(|| {
+            Self::new(Who::Nobody, Rights::Nothing("it came over no connection of the brain's".to_owned()))
+        })
+    }
+
+    pub(super) fn who(&self) -> &Who {
+        &self.0.who
+    }
+
+    pub(super) fn rights(&self) -> &Rights {
+        &self.0.rights
+    }
+
+    /// Where it asks from: a process or an address.
+    pub(super) fn from(&self) -> String {
+        match &self.0.who {
+            Who::Process { pid: Some(pid), .. } => format!("process {pid}"),
+            Who::Process { pid: None, .. } => "a process of another pid namespace".to_owned(),
+            Who::Loopback(address) => address.to_string(),
+            Who::Nobody => "nowhere".to_owned(),
         }
-        let peer = connection.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-        peer.map_or(Self::Unknown, Self::Tcp)
     }
 }
 
-impl fmt::Display for Caller {
+impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix { uid, pid: Some(pid) } => write!(f, "uid {uid}, pid {pid}"),
-            Self::Unix { uid, pid: None } => write!(f, "uid {uid}"),
-            Self::Unknown => f.write_str("unknown"),
+            Self::Process { uid, user: Some(user), .. } => write!(f, "user {user} (uid {uid})"),
+            Self::Process { uid, user: None, .. } => write!(f, "uid {uid}"),
+            Self::Loopback(_) => f.write_str("someone on this machine"),
+            Self::Nobody => f.write_str("nobody"),
+        }
+    }
+}
+
+/// In a sentence.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.who {
+            who @ (Who::Process { .. } | Who::Nobody) => who.fmt(f),
+            who @ Who::Loopback(address) => {
+                write!(f, "{who}, from {address},")
+            }
         }
     }
 }

@@ -1,49 +1,40 @@
 //! The sockets that the gRPC service listens on.
 
-use std::fmt;
-use std::future::Future;
+mod accept;
+mod address;
+mod connection;
+mod paced;
+
+use std::fs::Permissions;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 
+pub use address::ListenAddress;
+
 use super::Service;
+use super::access::{self, Access};
+use accept::{Door, Places};
+use paced::Paced;
 
-/// Where to listen: `127.0.0.1:9090`, `[::1]:9090` or `unix:/run/maglev/brain.sock`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A unix socket, which the process makes, and removes when it ends.
-    Unix(PathBuf),
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("unix: needs a path behind it, as unix:/run/maglev/brain.sock".to_owned()),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                format!("{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT or unix:PATH")
-            }),
-        }
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
+/// Everybody may connect, and is then recognised: two groups may use the socket, and a file has one. Who may not use
+/// it is told why. Where not even that is wanted, the directory's mode keeps them out.
+const MODE: u32 = 0o666;
+/// Calls at once on one connection. Clients keep further ones back (HTTP/2).
+const MOST_CALLS: u32 = 256;
+/// A client that says nothing for so long is asked whether it is still there,
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// and is hung up on if it does not answer for so long.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+/// Headers of a request; maglevc's have some 200 bytes.
+const MOST_HEADERS: u32 = 16 << 10;
 
 /// Why a socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +53,10 @@ pub enum ListenError {
     /// Something else is there.
     #[error("cannot listen on unix:{}: that file is no socket; remove it, or choose another path", .0.display())]
     NotASocket(PathBuf),
-    /// Operators' traffic is not encrypted yet.
+    /// Without encryption.
     #[error(
-        "will not listen on {0}: connections are not encrypted, so only loopback addresses and unix sockets are served"
+        "will not listen on {0} without encryption, since that is no loopback address: use tls:{0}, with \
+         --grpc-cert, --grpc-key and --grpc-client-ca"
     )]
     NotLoopback(SocketAddr),
     /// A server failed while it ran.
@@ -77,17 +69,29 @@ pub enum ListenError {
     },
 }
 
+/// What all sockets share: who may do what, and how many may be there.
+#[derive(Debug)]
+pub struct Gate {
+    access: Access,
+    places: Places,
+    /// Connections that were not taken.
+    failures: Paced,
+}
+
+impl Gate {
+    /// Lets in by these rules.
+    pub fn new(access: Access) -> Arc<Self> {
+        Arc::new(Self { access, places: Places::default(), failures: Paced::default() })
+    }
+}
+
 /// An open socket.
 #[derive(Debug)]
 pub struct Listener {
     address: ListenAddress,
-    socket: Socket,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    door: Door,
+    /// If it is ours.
+    file: Option<SocketFile>,
 }
 
 /// Removes a unix socket's file when it is dropped.
@@ -103,30 +107,31 @@ impl Drop for SocketFile {
 
 impl Listener {
     /// Opens a socket. A unix socket that nobody answers on any more is replaced.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or must not.
     pub async fn bind(address: ListenAddress) -> Result<Self, ListenError> {
         let refused = |error| ListenError::Refused { address: address.clone(), error };
-        let socket = match &address {
-            ListenAddress::Tcp(tcp) if !tcp.ip().is_loopback() => return Err(ListenError::NotLoopback(*tcp)),
-            ListenAddress::Tcp(tcp) => Socket::Tcp(TcpListener::bind(tcp).await.map_err(refused)?),
+        match &address {
+            ListenAddress::Tcp(tcp) if !tcp.ip().is_loopback() => Err(ListenError::NotLoopback(*tcp)),
+            ListenAddress::Tcp(tcp) => {
+                let socket = TcpListener::bind(tcp).await.map_err(refused)?;
+                let address = ListenAddress::Tcp(socket.local_addr().map_err(refused)?);
+                Ok(Self { address, door: Door::Loopback(socket), file: None })
+            }
             ListenAddress::Unix(path) => {
                 remove_stale(path, &address).await?;
-                let listener = UnixListener::bind(path).map_err(refused)?;
-                let mode = std::fs::Permissions::from_mode(0o660);
-                std::fs::set_permissions(path, mode).map_err(refused)?;
-                Socket::Unix(listener, SocketFile(path.clone()))
+                let socket = UnixListener::bind(path).map_err(refused)?;
+                let file = Some(SocketFile(path.clone()));
+                std::fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(refused)?;
+                Ok(Self { address, door: Door::Unix(socket), file })
             }
-        };
-        Ok(Self { address, socket })
+        }
     }
 
     /// Where it listens; with the port that the system chose, if it was asked for port 0.
-    pub fn address(&self) -> ListenAddress {
-        match &self.socket {
-            Socket::Tcp(listener) => {
-                listener.local_addr().map_or_else(|_| self.address.clone(), ListenAddress::Tcp)
-            }
-            Socket::Unix(..) => self.address.clone(),
-        }
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
     }
 }
 
@@ -143,24 +148,36 @@ async fn remove_stale(path: &Path, address: &ListenAddress) -> Result<(), Listen
     std::fs::remove_file(path).map_err(|error| ListenError::Refused { address: address.clone(), error })
 }
 
-/// Serves until `shutdown` ends, then lets the calls under way finish.
+/// Serves until `shutdown` ends, then lets the calls under way finish, those of clients included that have connected
+/// before.
+///
+/// # Errors
+/// If the server fails, which it does not for the sake of one connection.
 pub async fn serve(
     listener: Listener,
     service: Service,
-    shutdown: impl Future<Output = ()>,
+    gate: Arc<Gate>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ListenError> {
-    let address = listener.address();
+    let Listener { address, door, file } = listener;
     let ending = service.ending().clone();
-    let shutdown = async {
+    let shutdown = async move {
         shutdown.await;
         ending.cancel();
     };
-    let router = Server::builder().add_routes(service.routes().await);
-    let served = match listener.socket {
-        Socket::Tcp(tcp) => router.serve_with_incoming_shutdown(TcpListenerStream::new(tcp), shutdown).await,
-        Socket::Unix(unix, _file) => {
-            router.serve_with_incoming_shutdown(UnixListenerStream::new(unix), shutdown).await
-        }
-    };
+    let router = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .http2_max_header_list_size(MOST_HEADERS)
+        .max_concurrent_streams(MOST_CALLS)
+        .layer(InterceptorLayer::new(access::admit))
+        .add_routes(service.routes().await);
+    let connections = accept::connections(door, gate, shutdown);
+    // The end of the connections is what ends it; a signal, even one that never comes, has it end in order.
+    let served = router.serve_with_incoming_shutdown(connections, pending()).await;
+    drop(file);
     served.map_err(|error| ListenError::Failed { address, error })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::caller::Caller;
-use super::{Answer, Service, configuration, refusal, view};
+use super::{Answer, Service, access, configuration, refusal, view};
 use crate::controller::{BackendWish, Command, CommandError, Done};
 use crate::overrides::{Override, PoolMember};
 
@@ -23,7 +23,7 @@ impl Service {
         request: Request<ChangeBackendRequest>,
         wish: BackendWish,
     ) -> Answer<ChangeBackendResponse> {
-        let who = Caller::of(request.extensions());
+        let who = access::admin(&request)?;
         let name = refusal::name("backend", request.into_inner().name)?;
         let done = self.carry_out(who, Command::Backend { backend: name.clone(), wish }).await?;
         let backend = view::backend(&self.snapshot(), &name);
@@ -34,7 +34,7 @@ impl Service {
         &self,
         request: Request<SetFrontendPoolBackendWeightRequest>,
     ) -> Answer<SetFrontendPoolBackendWeightResponse> {
-        let who = Caller::of(request.extensions());
+        let who = access::admin(&request)?;
         let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush } =
             request.into_inner();
         let member = member(frontend, pool, backend)?;
@@ -57,7 +57,7 @@ impl Service {
         &self,
         request: Request<ClearOverrideRequest>,
     ) -> Answer<ClearOverrideResponse> {
-        let who = Caller::of(request.extensions());
+        let who = access::admin(&request)?;
         let ClearOverrideRequest { backend, frontend, pool } = request.into_inner();
         let before = self.snapshot();
         let (set, command) = if frontend.is_empty() && pool.is_empty() {
@@ -85,7 +85,7 @@ impl Service {
     }
 
     pub(super) async fn recreate(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
-        let who = Caller::of(request.extensions());
+        let who = access::admin(&request)?;
         let name = refusal::name("frontend", request.into_inner().frontend)?;
         let done = self.carry_out(who, Command::Recreate { frontend: name.clone() }).await?;
         let frontend = view::frontend(&self.snapshot(), &name);
@@ -114,8 +114,8 @@ impl Service {
     }
 
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
-        let who = Caller::of(request.extensions());
-        info!(%who, "an operator has the configuration reloaded");
+        let who = access::admin(&request)?;
+        info!(who = %who.who(), from = %who.from(), what = "config reload", "an operator's command");
         let reloaded = self.reloader.reload().await.map_err(|error| refusal::reload(&error))?;
         let snapshot = self.snapshot();
         let unmatched = snapshot.overrides.unmatched(&snapshot.config);
@@ -132,11 +132,11 @@ impl Service {
     }
 
     async fn carry_out(&self, who: Caller, command: Command) -> Result<Done, Status> {
-        let what = in_words(&command);
+        let (what, from, who) = (in_words(&command), who.from(), who.who());
         // Before it, since a client that hangs up ends this, but not what it asked for.
-        info!(%who, %what, "an operator's command");
+        info!(%who, %from, %what, "an operator's command");
         let refused = |error: CommandError| {
-            info!(%who, %what, %error, "an operator's command was refused");
+            info!(%who, %from, %what, %error, "an operator's command was refused");
             refusal::command(&self.snapshot(), &error)
         };
         self.operator.command(command).await.map_err(refused)

@@ -100,7 +100,7 @@ impl Bench {
 
     fn sync(&mut self, report: SyncReport) {
         let specs = self.core.wanted().vips.values().map(Arc::clone).collect();
-        self.agent(AgentEvent::Synced { specs, demanded: None, result: Ok(report) });
+        self.agent(AgentEvent::Synced { specs, demanded: None, result: Ok(Arc::new(report)) });
     }
 
     fn text(&self, counters: Option<&Counters>) -> String {

@@ -81,6 +81,7 @@ impl Command {
             Self::SetWeight { .. } => "set_weight",
             Self::ClearWeight { .. } => "clear_weight",
             Self::Recreate { .. } => "recreate",
+            Self::Sync { .. } => "sync",
             Self::Reload(_) => return None,
         })
     }

@@ -1,18 +1,16 @@
 //! Every change against a real controller, which has no agent.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use maglev_proto::{BackendOverride, ConfigVerdict, InVpp, Override, PoolBackend, WarmupPhase};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
-use tonic::{Code, Extensions};
+use tonic::Code;
 
 use super::*;
 use crate::controller::{self, Setup};
-use crate::grpc::caller::Caller;
+use crate::grpc::caller::{Caller, Rights, Who};
 use crate::overrides::StateDirectory;
 
 pub(super) const CONFIG: &str = "
@@ -88,12 +86,19 @@ impl Brain {
     }
 }
 
+/// A request of an admin.
+fn by_admin<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller::new(Who::Loopback(([127, 0, 0, 1], 4711).into()), Rights::Admin));
+    request
+}
+
 fn backend(name: &str) -> Request<ChangeBackendRequest> {
-    Request::new(ChangeBackendRequest { name: name.into() })
+    by_admin(ChangeBackendRequest { name: name.into() })
 }
 
 fn weight_of(backend: &str, weight: u32) -> Request<SetFrontendPoolBackendWeightRequest> {
-    Request::new(SetFrontendPoolBackendWeightRequest {
+    by_admin(SetFrontendPoolBackendWeightRequest {
         frontend: "shop".into(),
         pool: "primary".into(),
         backend: backend.into(),
@@ -104,7 +109,7 @@ fn weight_of(backend: &str, weight: u32) -> Request<SetFrontendPoolBackendWeight
 
 fn clear(backend: &str, frontend: &str, pool: &str) -> Request<ClearOverrideRequest> {
     let [backend, frontend, pool] = [backend, frontend, pool].map(String::from);
-    Request::new(ClearOverrideRequest { backend, frontend, pool })
+    by_admin(ClearOverrideRequest { backend, frontend, pool })
 }
 
 fn of<T>(answer: Answer<T>) -> T {
@@ -237,7 +242,7 @@ fn overrides_survive_a_restart_unless_they_say_otherwise() {
 #[tokio::test]
 async fn vip_is_not_recreated_without_vpp() {
     let brain = Brain::start(CONFIG);
-    let request = |frontend: &str| Request::new(RecreateVipRequest { frontend: frontend.into() });
+    let request = |frontend: &str| by_admin(RecreateVipRequest { frontend: frontend.into() });
     let (code, message) = refusal_of(brain.service.recreate_vip(request("shop")).await);
     assert_eq!(code, Code::Unavailable);
     assert!(message.contains("try again when VPP is connected"), "{message}");
@@ -252,7 +257,7 @@ async fn vip_is_not_recreated_without_vpp() {
 async fn configuration_is_checked_and_reloaded() {
     let brain = Brain::start(CONFIG);
     let check = async || of(brain.service.check_config(Request::new(CheckConfigRequest {})).await);
-    let reload = async || brain.service.reload_config(Request::new(ReloadConfigRequest {})).await;
+    let reload = async || brain.service.reload_config(by_admin(ReloadConfigRequest {})).await;
     let checked = check().await;
     assert_eq!((checked.verdict(), checked.changes.as_str()), (ConfigVerdict::Fine, "nothing changed"));
     assert_eq!(checked.file, brain.file().display().to_string());
@@ -306,7 +311,7 @@ async fn configuration_for_another_namespace_is_not_valid() {
         (checked.verdict(), checked.errors, checked.changes.as_str()),
         (ConfigVerdict::NotValid, 1, "")
     );
-    let (code, message) = refusal_of(brain.service.reload_config(Request::new(ReloadConfigRequest {})).await);
+    let (code, message) = refusal_of(brain.service.reload_config(by_admin(ReloadConfigRequest {})).await);
     assert_eq!((code, checked.findings.last()), (Code::FailedPrecondition, Some(&message)));
 }
 
@@ -331,7 +336,7 @@ async fn warm_up_is_told_with_the_time_that_is_left() {
     assert_eq!((status.warmup(), status.frontends_held_back), (WarmupPhase::Waiting, 1));
     assert!((1..=3_600_000).contains(&status.next_phase_in_ms), "{}", status.next_phase_in_ms);
     assert_eq!(brain.set_weight(10).await.outcome.unwrap().in_vpp(), InVpp::HeldBack);
-    let request = Request::new(RecreateVipRequest { frontend: "shop".into() });
+    let request = by_admin(RecreateVipRequest { frontend: "shop".into() });
     assert_eq!(refusal_of(brain.service.recreate_vip(request).await).0, Code::FailedPrecondition);
 }
 
@@ -342,18 +347,4 @@ async fn frontend_shows_its_options() {
     let shop = of(brain.service.get_frontend(request()).await);
     assert_eq!((shop.slow_start_ms, shop.panic_threshold, shop.panic_pool.as_str()), (30_000, 50, ""));
     assert_eq!((shop.worst_share_error_percent, shop.better_table_length), (0.0, 0));
-}
-
-#[tokio::test]
-async fn caller_is_who_the_connection_says() {
-    assert_eq!(Caller::of(&Extensions::new()).to_string(), "unknown");
-    let mut connection = Extensions::new();
-    let remote_addr: SocketAddr = "[::1]:4711".parse().unwrap();
-    connection.insert(TcpConnectInfo { local_addr: None, remote_addr: Some(remote_addr) });
-    assert_eq!(Caller::of(&connection).to_string(), "[::1]:4711");
-    let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
-    let mut connection = Extensions::new();
-    connection.insert(UdsConnectInfo { peer_addr: None, peer_cred: ours.peer_cred().ok() });
-    let (uid, pid) = (nix::unistd::getuid(), nix::unistd::getpid());
-    assert_eq!(Caller::of(&connection).to_string(), format!("uid {uid}, pid {pid}"));
 }

@@ -26,7 +26,9 @@ async fn served() -> Served {
     let socket = brain.directory.path().join("brain.sock");
     let listener = Listener::bind(ListenAddress::Unix(socket.clone())).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, brain.service.clone(), async { drop(stopped.await) }));
+    let settings = AccessSettings { admin_group: None, reader_group: None, loopback: Loopback::ReadOnly };
+    let gate = Gate::new(Access::new(settings).unwrap());
+    let server = tokio::spawn(serve(listener, brain.service.clone(), gate, async { drop(stopped.await) }));
     let channel = Endpoint::try_from(format!("unix:{}", socket.display())).unwrap().connect().await.unwrap();
     Served { brain, channel, stop, server }
 }

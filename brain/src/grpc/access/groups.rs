@@ -1,0 +1,134 @@
+//! Users and groups, which may be kept far away (LDAP), so that a question may take long.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::{Group, Uid, User, getgrouplist};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
+
+/// How long somebody who connects waits for the database.
+const ANSWERS: Duration = Duration::from_secs(3);
+/// How long an answer holds. Who is put in a group can use it so soon, with a new connection.
+const HOLDS: Duration = Duration::from_secs(5);
+/// Answers that are kept. When there are more, all are forgotten: those who ask often come back at once.
+const MOST_KEPT: usize = 1024;
+/// Questions at once. Each holds a thread until it is answered, which may be never; further ones wait, as long as
+/// for an answer.
+const MOST_ASKED: usize = 8;
+
+/// The groups that count, by name.
+#[derive(Debug, Clone)]
+pub(in crate::grpc) struct GroupNames {
+    pub(in crate::grpc) admins: String,
+    pub(in crate::grpc) readers: String,
+}
+
+/// What the database has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::grpc) struct Known {
+    pub(in crate::grpc) user: Option<String>,
+    /// All groups of the user; a process may have yet another one.
+    pub(in crate::grpc) groups: Vec<u32>,
+    /// `None` if there is no such group.
+    pub(in crate::grpc) admin_group: Option<u32>,
+    pub(in crate::grpc) reader_group: Option<u32>,
+}
+
+/// What is known, or why nothing.
+pub(in crate::grpc) type LookUp = Result<Arc<Known>, String>;
+
+type Question = dyn Fn(u32, &GroupNames) -> Result<Known, Errno> + Send + Sync;
+
+/// The machine's users and groups, with a short memory.
+pub(in crate::grpc) struct UserDatabase {
+    names: GroupNames,
+    question: Arc<Question>,
+    kept: Mutex<HashMap<u32, (Instant, Arc<Known>)>>,
+    seats: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for UserDatabase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserDatabase").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+impl UserDatabase {
+    pub(in crate::grpc) fn new(
+        names: GroupNames,
+        question: impl Fn(u32, &GroupNames) -> Result<Known, Errno> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            names,
+            question: Arc::new(question),
+            kept: Mutex::default(),
+            seats: Arc::new(Semaphore::new(MOST_ASKED)),
+        }
+    }
+
+    /// What is known of a user, from the last few seconds.
+    pub(in crate::grpc) async fn known(&self, uid: u32) -> LookUp {
+        let now = Instant::now();
+        if let Some((at, known)) = self.kept().get(&uid)
+            && now.saturating_duration_since(*at) < HOLDS
+        {
+            return Ok(Arc::clone(known));
+        }
+        let asked = timeout(ANSWERS, self.ask(uid)).await;
+        let known = asked.unwrap_or_else(|_| {
+            Err(format!("since the user database has not answered within {} s", ANSWERS.as_secs()))
+        })?;
+        let mut kept = self.kept();
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(uid, (Instant::now(), Arc::clone(&known)));
+        Ok(known)
+    }
+
+    async fn ask(&self, uid: u32) -> LookUp {
+        // Never closed.
+        let seat = Arc::clone(&self.seats).acquire_owned().await.map_err(|closed| closed.to_string())?;
+        let (question, names) = (Arc::clone(&self.question), self.names.clone());
+        let answer = spawn_blocking(move || {
+            let _seat = seat;
+            question(uid, &names)
+        });
+        match answer.await {
+            Ok(Ok(known)) => Ok(Arc::new(known)),
+            Ok(Err(error)) => Err(format!("since the user database cannot be asked: {error}")),
+            Err(panic) => Err(format!("since asking the user database failed: {panic}")),
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<u32, (Instant, Arc<Known>)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks the C library, and through it whatever `/etc/nsswitch.conf` names. Blocks.
+pub(in crate::grpc) fn look_up(uid: u32, names: &GroupNames) -> Result<Known, Errno> {
+    let user = User::from_uid(Uid::from_raw(uid))?;
+    let groups = match &user {
+        Some(user) => {
+            let name = CString::new(user.name.as_str()).map_err(|_| Errno::EINVAL)?;
+            getgrouplist(&name, user.gid)?
+        }
+        None => Vec::new(),
+    };
+    let gid = |name: &str| Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw()));
+    Ok(Known {
+        user: user.map(|user| user.name),
+        groups: groups.into_iter().map(|group| group.as_raw()).collect(),
+        admin_group: gid(&names.admins)?,
+        reader_group: gid(&names.readers)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

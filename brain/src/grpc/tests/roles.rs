@@ -1,0 +1,166 @@
+//! Every method of the interface, over real connections of callers who may do more or less.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use maglev_proto::FILE_DESCRIPTOR_SET;
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tokio::task::JoinHandle;
+use tonic::Code;
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic_prost::ProstCodec;
+
+use super::changes::{Brain, CONFIG};
+use super::*;
+use crate::grpc::access::{Access, AccessSettings};
+
+const READS: [&str; 15] = [
+    "CheckConfig",
+    "GetAgentInfo",
+    "GetBackend",
+    "GetFrontend",
+    "GetHealthCheck",
+    "GetStatus",
+    "GetVPPInfo",
+    "GetVPPLBCounters",
+    "GetVPPLBState",
+    "ListBackends",
+    "ListFrontends",
+    "ListHealthChecks",
+    "ListOverrides",
+    "WatchEvents",
+    // Not one of the interface, and refused as such.
+    "NoSuchMethod",
+];
+const CHANGES: [&str; 9] = [
+    "ClearOverride",
+    "DisableBackend",
+    "EnableBackend",
+    "PauseBackend",
+    "RecreateVIP",
+    "ReloadConfig",
+    "ResumeBackend",
+    "SetFrontendPoolBackendWeight",
+    "SyncVPPLBState",
+];
+
+/// A brain that listens, with what those may do who connect to a loopback address.
+struct Listening {
+    brain: Brain,
+    address: ListenAddress,
+    _server: JoinHandle<Result<(), ListenError>>,
+}
+
+impl Listening {
+    async fn start(loopback: Loopback, address: ListenAddress) -> Self {
+        let settings = AccessSettings { admin_group: None, reader_group: None, loopback };
+        let gate = Gate::new(Access::new(settings).unwrap());
+        let brain = Brain::start(CONFIG);
+        let listener = Listener::bind(address).await.unwrap();
+        let address = listener.address().clone();
+        let server = tokio::spawn(serve(listener, brain.service.clone(), gate, std::future::pending()));
+        Self { brain, address, _server: server }
+    }
+
+    async fn over_tcp(loopback: Loopback) -> Self {
+        Self::start(loopback, ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))).await
+    }
+
+    async fn connect(&self) -> Channel {
+        match &self.address {
+            ListenAddress::Tcp(address) => {
+                Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+            }
+            ListenAddress::Unix(path) => {
+                let path = path.clone();
+                let connector = tower::service_fn(move |_| {
+                    let path = path.clone();
+                    async move {
+                        let stream = tokio::net::UnixStream::connect(path).await?;
+                        Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(stream))
+                    }
+                });
+                Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap()
+            }
+        }
+    }
+}
+
+/// Calls a method with an empty message: every message of the interface may be empty.
+async fn call(channel: &Channel, method: &str) -> Result<(), Status> {
+    let mut client = Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let path = format!("/maglev.Maglev/{method}").parse().unwrap();
+    let answer = client.server_streaming(Request::new(()), path, ProstCodec::<(), ()>::default()).await?;
+    answer.into_inner().message().await.map(|_| ())
+}
+
+async fn code(channel: &Channel, method: &str) -> Code {
+    call(channel, method).await.map_or_else(|status| status.code(), |()| Code::Ok)
+}
+
+#[test]
+fn every_method_reads_or_changes() {
+    let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let services = set.file.iter().flat_map(|file| &file.service);
+    let methods: BTreeSet<_> =
+        services.flat_map(|service| &service.method).map(|method| method.name()).collect();
+    let listed = READS.into_iter().chain(CHANGES).filter(|name| *name != "NoSuchMethod");
+    assert_eq!(
+        methods,
+        listed.collect(),
+        "what a read-only caller may call is to be decided for each method"
+    );
+}
+
+#[tokio::test]
+async fn reader_may_change_nothing() {
+    let listening = Listening::over_tcp(Loopback::ReadOnly).await;
+    let channel = listening.connect().await;
+    for method in CHANGES {
+        let status = call(&channel, method).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{method}");
+        let message = status.message();
+        assert!(message.starts_with("someone on this machine, from 127.0.0.1:"), "{message}");
+        assert!(message.contains("may not change anything") && message.contains("--grpc-loopback admin"));
+    }
+    for method in READS {
+        assert_ne!(code(&channel, method).await, Code::PermissionDenied, "{method}");
+    }
+    assert_eq!(code(&channel, "ListFrontends").await, Code::Ok);
+    assert!(listening.brain.service.snapshot().overrides.is_empty());
+}
+
+#[tokio::test]
+async fn admin_may_do_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    // Whoever runs this test is the brain's own user, too.
+    let unix = ListenAddress::Unix(directory.path().join("brain.sock"));
+    let over_unix = Listening::start(Loopback::Off, unix).await;
+    let over_tcp = Listening::over_tcp(Loopback::Admin).await;
+    for listening in [&over_unix, &over_tcp] {
+        let channel = listening.connect().await;
+        for method in READS.into_iter().chain(CHANGES) {
+            assert_ne!(code(&channel, method).await, Code::PermissionDenied, "{method}");
+        }
+    }
+    let mode = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode(&directory.path().join("brain.sock")), 0o666);
+}
+
+#[tokio::test]
+async fn who_may_do_nothing_is_told_so() {
+    let listening = Listening::over_tcp(Loopback::Off).await;
+    let channel = listening.connect().await;
+    for method in READS.into_iter().chain(CHANGES) {
+        let status = call(&channel, method).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{method}");
+        assert!(status.message().contains("--grpc-loopback off"), "{}", status.message());
+    }
+}
