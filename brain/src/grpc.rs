@@ -13,19 +13,22 @@ mod view;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
-    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend, GetBackendRequest,
-    GetFrontendRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbStateRequest, ListBackendsRequest,
-    ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse, ListOverridesRequest,
-    ListOverridesResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo,
-    VpplbState, WatchEventsRequest,
+    AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
+    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend, GetAgentInfoRequest,
+    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
+    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
+    ListOverridesRequest, ListOverridesResponse, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
+use maglev_protocol::Counters;
 use tokio::sync::{Mutex, watch as newest};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -38,12 +41,16 @@ pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 
 use crate::agent::AgentReader;
 use crate::controller::{BackendWish, Controller, Operator, Snapshot};
-use crate::figures::Figures;
+use crate::desired::vip_key;
+use crate::figures::{Figures, Timed};
 use crate::logs::LogTap;
 use crate::reload::Reloader;
 use refusal::unknown;
 use standard::Health;
 use watch::Watching;
+
+/// How long VPP's figures of a frontend are waited for. It is shown without them then.
+const FIGURES_WAIT: Duration = Duration::from_secs(1);
 
 /// The service, for as many clients as come. Its clones share everything: one is made for all listeners.
 #[derive(Debug, Clone)]
@@ -119,6 +126,14 @@ impl Service {
         routes.routes()
     }
 
+    /// VPP's figures if they come in time, else why not.
+    async fn figures_soon(&self) -> Result<Arc<Timed<Counters>>, String> {
+        match timeout(FIGURES_WAIT, self.figures.get()).await {
+            Ok(figures) => figures.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("the agent has not told within {} s", FIGURES_WAIT.as_secs())),
+        }
+    }
+
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
     }
@@ -129,17 +144,29 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl Maglev for Service {
     async fn list_frontends(&self, _: Request<ListFrontendsRequest>) -> Answer<ListFrontendsResponse> {
-        let snapshot = self.snapshot();
-        let frontends =
-            snapshot.frontends.keys().filter_map(|name| view::frontend(&snapshot, name)).collect();
-        Ok(Response::new(ListFrontendsResponse { frontends }))
+        let figures = self.figures_soon().await;
+        let (snapshot, now) = (self.snapshot(), Instant::now());
+        let frontends = snapshot.frontends.keys().filter_map(|name| {
+            let mut frontend = view::frontend(&snapshot, name)?;
+            view::figures::fill(&mut frontend, &snapshot, figures.as_deref().map_err(String::as_str), now);
+            Some(frontend)
+        });
+        Ok(Response::new(ListFrontendsResponse { frontends: frontends.collect() }))
     }
 
     async fn get_frontend(&self, request: Request<GetFrontendRequest>) -> Answer<Frontend> {
         let snapshot = self.snapshot();
         let name = refusal::name("frontend", request.into_inner().name)?;
-        let found = view::frontend(&snapshot, &name);
-        found.map(Response::new).ok_or_else(|| unknown("frontend", &name, snapshot.frontends.keys()))
+        let no_such = |snapshot: &Snapshot| unknown("frontend", &name, snapshot.frontends.keys());
+        if !snapshot.frontends.contains_key(name.as_str()) {
+            return Err(no_such(&snapshot));
+        }
+        let figures = self.figures_soon().await;
+        let snapshot = self.snapshot();
+        let mut frontend = view::frontend(&snapshot, &name).ok_or_else(|| no_such(&snapshot))?;
+        let figures = figures.as_deref().map_err(String::as_str);
+        view::figures::fill(&mut frontend, &snapshot, figures, Instant::now());
+        Ok(Response::new(frontend))
     }
 
     async fn list_backends(&self, _: Request<ListBackendsRequest>) -> Answer<ListBackendsResponse> {
@@ -217,30 +244,39 @@ impl Maglev for Service {
 
     async fn list_health_checks(
         &self,
-        _: Request<maglev_proto::ListHealthChecksRequest>,
-    ) -> Answer<maglev_proto::ListHealthChecksResponse> {
-        Err(Status::unimplemented("WIP"))
+        _: Request<ListHealthChecksRequest>,
+    ) -> Answer<ListHealthChecksResponse> {
+        let healthchecks = view::healthchecks::healthchecks(&self.snapshot());
+        Ok(Response::new(ListHealthChecksResponse { healthchecks }))
     }
 
-    async fn get_health_check(
-        &self,
-        _: Request<maglev_proto::GetHealthCheckRequest>,
-    ) -> Answer<maglev_proto::HealthCheck> {
-        Err(Status::unimplemented("WIP"))
+    async fn get_health_check(&self, request: Request<GetHealthCheckRequest>) -> Answer<HealthCheck> {
+        let snapshot = self.snapshot();
+        let name = refusal::name("healthcheck", request.into_inner().name)?;
+        let found = view::healthchecks::healthcheck(&snapshot, &name);
+        let known = snapshot.config.healthchecks.keys();
+        found.map(Response::new).ok_or_else(|| unknown("healthcheck", &name, known))
     }
 
-    async fn get_agent_info(
-        &self,
-        _: Request<maglev_proto::GetAgentInfoRequest>,
-    ) -> Answer<maglev_proto::AgentInfo> {
-        Err(Status::unimplemented("WIP"))
+    async fn get_agent_info(&self, _: Request<GetAgentInfoRequest>) -> Answer<AgentInfo> {
+        Ok(Response::new(view::vpp::agent(&self.snapshot().agent)))
     }
 
-    async fn get_vpplb_counters(
-        &self,
-        _: Request<maglev_proto::GetVpplbCountersRequest>,
-    ) -> Answer<maglev_proto::VpplbCounters> {
-        Err(Status::unimplemented("WIP"))
+    async fn get_vpplb_counters(&self, request: Request<GetVpplbCountersRequest>) -> Answer<VpplbCounters> {
+        let name = request.into_inner().frontend;
+        let vip = |snapshot: &Snapshot| match snapshot.config.frontends.get(&name) {
+            _ if name.is_empty() => Ok(None),
+            Some(frontend) => Ok(Some(vip_key(frontend))),
+            None => Err(unknown("frontend", &name, snapshot.frontends.keys())),
+        };
+        if !name.is_empty() {
+            refusal::name("frontend", name.clone())?;
+        }
+        vip(&self.snapshot())?;
+        let figures = self.figures.get().await.map_err(|error| refusal::call(&error))?;
+        let snapshot = self.snapshot();
+        let vip = vip(&snapshot)?;
+        Ok(Response::new(view::figures::counters(&snapshot, &figures, vip.as_ref(), Instant::now())))
     }
 
     async fn sync_vpplb_state(

@@ -1,4 +1,6 @@
 mod changes;
+mod figures;
+mod healthchecks;
 mod refusals;
 mod roles;
 mod standard;

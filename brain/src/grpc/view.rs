@@ -1,6 +1,8 @@
 //! From a snapshot to the messages of the interface. Pure.
 
 pub(super) mod events;
+pub(super) mod figures;
+pub(super) mod healthchecks;
 pub(super) mod overrides;
 pub(super) mod status;
 pub(super) mod vpp;

@@ -87,14 +87,22 @@ pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, state: &LbState) -> VpplbSt
     VpplbState { conf: Some(conf), vips }
 }
 
-fn proto_vip(snapshot: &Snapshot, frontend: Option<&str>, vip: &VipState) -> Vppvip {
-    let names = frontend.map(|name| backend_names(snapshot, name)).unwrap_or_default();
-    let protocol = match vip.key.protocol {
+/// Names of frontends by their VIPs.
+pub(super) fn frontends_by_vip(snapshot: &Snapshot) -> BTreeMap<VipKey, &str> {
+    snapshot.config.frontends.iter().map(|(name, frontend)| (vip_key(frontend), name.as_str())).collect()
+}
+
+pub(super) fn protocol(number: u8) -> String {
+    match number {
         ALL_PORTS_PROTOCOL => "any".to_owned(),
         6 => "tcp".to_owned(),
         17 => "udp".to_owned(),
         number => number.to_string(),
-    };
+    }
+}
+
+fn proto_vip(snapshot: &Snapshot, frontend: Option<&str>, vip: &VipState) -> Vppvip {
+    let names = frontend.map(|name| backend_names(snapshot, name)).unwrap_or_default();
     let servers = vip.servers.iter().map(|server| VppApplicationServer {
         address: server.address.to_string(),
         backend: names.get(&server.address).map_or_else(String::new, |name| (*name).to_owned()),
@@ -105,7 +113,7 @@ fn proto_vip(snapshot: &Snapshot, frontend: Option<&str>, vip: &VipState) -> Vpp
     Vppvip {
         frontend: frontend.unwrap_or_default().to_owned(),
         prefix: vip.key.prefix.to_string(),
-        protocol,
+        protocol: protocol(vip.key.protocol),
         port: vip.key.port.into(),
         encap: vip.encap.to_string(),
         src_ip_sticky: vip.src_ip_sticky,

@@ -1,0 +1,127 @@
+//! Health checks as they are in force.
+
+use std::collections::BTreeMap;
+
+use hyper::http::uri::Authority;
+use maglev_proto::{HealthCheck, HealthCheckParameter, HealthCheckUser};
+
+use super::state_of;
+use super::status::milliseconds;
+use crate::config::{self, CheckKind, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
+use crate::controller::Snapshot;
+
+/// Stands in the place of what would let its reader pass for the health checker.
+const HIDDEN: &str = "(hidden)";
+/// Parts of the names of headers whose values are hidden.
+const SECRET: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
+
+/// Sorted by name.
+pub(in crate::grpc) fn healthchecks(snapshot: &Snapshot) -> Vec<HealthCheck> {
+    let mut users: BTreeMap<&str, Vec<HealthCheckUser>> = BTreeMap::new();
+    for (name, backend) in &snapshot.config.backends {
+        if let Some(check) = &backend.healthcheck {
+            users.entry(check).or_default().push(user(snapshot, name));
+        }
+    }
+    let checks = snapshot.config.healthchecks.iter();
+    checks.map(|(name, check)| proto(name, check, users.remove(name.as_str()).unwrap_or_default())).collect()
+}
+
+pub(in crate::grpc) fn healthcheck(snapshot: &Snapshot, name: &str) -> Option<HealthCheck> {
+    let check = snapshot.config.healthchecks.get(name)?;
+    let backends = snapshot.config.backends.iter();
+    let users = backends.filter(|(_, backend)| backend.healthcheck.as_deref() == Some(name));
+    Some(proto(name, check, users.map(|(backend, _)| user(snapshot, backend)).collect()))
+}
+
+fn user(snapshot: &Snapshot, backend: &str) -> HealthCheckUser {
+    HealthCheckUser { backend: backend.to_owned(), state: state_of(snapshot, backend).into() }
+}
+
+fn proto(name: &str, check: &config::HealthCheck, backends: Vec<HealthCheckUser>) -> HealthCheck {
+    let (kind, port) = match &check.kind {
+        CheckKind::Tcp { port, .. } => ("tcp", *port),
+        CheckKind::Http { port, tls: None, .. } => ("http", *port),
+        CheckKind::Http { port, tls: Some(_), .. } => ("https", *port),
+        CheckKind::Icmp => ("icmp", 0),
+    };
+    HealthCheck {
+        name: name.to_owned(),
+        r#type: kind.to_owned(),
+        port: port.into(),
+        interval_ms: milliseconds(check.interval),
+        fast_interval_ms: milliseconds(check.fast_interval),
+        down_interval_ms: milliseconds(check.down_interval),
+        timeout_ms: milliseconds(check.timeout),
+        rise: check.rise,
+        fall: check.fall,
+        parameters: parameters(check),
+        backends,
+    }
+}
+
+/// By the names that the configuration has for them, sorted; headers in their order.
+fn parameters(check: &config::HealthCheck) -> Vec<HealthCheckParameter> {
+    let system = "chosen by the system";
+    let mut all = vec![
+        ("probe-ipv4-src", check.probe_ipv4_src.map_or(system.to_owned(), |source| source.to_string())),
+        ("probe-ipv6-src", check.probe_ipv6_src.map_or(system.to_owned(), |source| source.to_string())),
+    ];
+    match &check.kind {
+        CheckKind::Tcp { tls, .. } => {
+            all.push(("ssl", tls.is_some().to_string()));
+            all.extend(tls.iter().flat_map(|tls| of_tls(tls, None)));
+        }
+        CheckKind::Http { http, tls, .. } => {
+            all.extend(of_http(http));
+            all.extend(tls.iter().flat_map(|tls| of_tls(tls, http.host.as_deref())));
+        }
+        CheckKind::Icmp => {}
+    }
+    // Keeps headers in their order.
+    all.sort_by_key(|(key, _)| *key);
+    all.into_iter().map(|(key, value)| HealthCheckParameter { key: key.to_owned(), value }).collect()
+}
+
+fn of_http(http: &HttpCheck) -> Vec<(&'static str, String)> {
+    let method = match http.method {
+        HttpMethod::Get => "GET",
+        HttpMethod::Head => "HEAD",
+    };
+    let mut all = vec![
+        ("host", http.host.clone().unwrap_or_else(|| "the backend's address".to_owned())),
+        ("method", method.to_owned()),
+        ("path", http.path.clone()),
+        ("response-code", codes(&http.response_codes)),
+    ];
+    all.extend(http.headers.iter().map(|(name, value)| {
+        let lower = name.to_ascii_lowercase();
+        let value = if SECRET.iter().any(|part| lower.contains(part)) { HIDDEN } else { value };
+        ("headers", format!("{name}: {value}"))
+    }));
+    all.extend(http.response_regexp.as_ref().map(|regexp| ("response-regexp", regexp.as_str().to_owned())));
+    all
+}
+
+fn of_tls(tls: &TlsCheck, host: Option<&str>) -> Vec<(&'static str, String)> {
+    let authorities = tls.ca_file.as_ref().map_or("the system's authorities", |file| &file.path);
+    vec![
+        ("ca-file", authorities.to_owned()),
+        ("sni", tls.sni.clone().or_else(|| host.map(without_port)).unwrap_or_else(|| "none".to_owned())),
+        ("ssl-verify", tls.verify.to_string()),
+    ]
+}
+
+/// The name or address in a Host header.
+fn without_port(host: &str) -> String {
+    let name = host.parse::<Authority>().map_or_else(|_| host.to_owned(), |host| host.host().to_owned());
+    name.trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+fn codes(StatusCodes(ranges): &StatusCodes) -> String {
+    let range = |&(first, last): &(u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(",")
+}
