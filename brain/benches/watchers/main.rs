@@ -1,0 +1,237 @@
+//! What watchers cost those who do not watch: `cargo bench -p maglev-brain --bench watchers`.
+//!
+//! Backends change their state at every probe. Within the brain it is timed how long after the end of a probe its outcome
+//! is in the snapshot, with nobody, one and a thousand who watch everything over connections of their own; and by them,
+//! how long after it is told a change comes to them. They are this program, started again: their time is not the brain's,
+//! but on a machine of few cores it is taken from it.
+
+#![allow(clippy::cast_precision_loss, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod flapping;
+mod watching;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use maglev_brain::controller::{self, Setup, Snapshot};
+use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
+use maglev_brain::open_files;
+use maglev_brain::overrides::Overrides;
+use maglev_brain::reload::Reloader;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use watching::Watchers;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Changes of state in a second, each of a backend of its own
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    changes: u16,
+
+    /// How long each row is measured
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+
+    /// How often all rows are measured, in turns
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+
+    /// How many watch
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 1, 1000])]
+    watchers: Vec<usize>,
+
+    /// Watches at this socket
+    #[arg(long, hide = true)]
+    watch: Option<PathBuf>,
+
+    /// Comes from cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    open_files::raise_limit(arguments.watchers.iter().sum());
+    if let Some(socket) = &arguments.watch {
+        return watching::watch(socket, arguments.watchers[0]);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let brain = Brain::start(directory.path(), arguments.changes);
+    let duration = Duration::from_secs(arguments.seconds);
+    println!(
+        "{} changes in a second, {} s a row, on {} cores",
+        arguments.changes,
+        arguments.seconds,
+        std::thread::available_parallelism().unwrap()
+    );
+    println!(
+        "{:>9}{:>9}{:>12}{:>12}{:>14}{:>12}{:>12}{:>9}",
+        "watchers", "changes", "p50", "p99", "deliveries", "delay p50", "p99", "missed"
+    );
+    let mut rows: Vec<Vec<Times>> = arguments.watchers.iter().map(|_| Vec::new()).collect();
+    for _ in 0..arguments.rounds {
+        for (count, rows) in arguments.watchers.iter().zip(&mut rows) {
+            rows.push(brain.measure(*count, duration));
+        }
+    }
+    let median = |rows: &[Times], of: fn(&Times) -> f64| {
+        let mut all: Vec<_> = rows.iter().map(of).collect();
+        all.sort_unstable_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let base = &rows[0];
+    for (count, rows) in arguments.watchers.iter().zip(&rows).skip(1) {
+        let ratio = |of| median(rows, of) / median(base, of);
+        println!(
+            "with {count} watchers against {}: p50 x {:.2}, p99 x {:.2} (medians of {} rounds)",
+            arguments.watchers[0],
+            ratio(|times| times.p50),
+            ratio(|times| times.p99),
+            rows.len()
+        );
+    }
+}
+
+/// Microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    p50: f64,
+    p99: f64,
+}
+
+impl Times {
+    fn of(mut micros: Vec<f64>) -> Self {
+        micros.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let place = (micros.len() as f64 * share) as usize;
+            micros.get(place.min(micros.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+        };
+        Self { p50: at(0.5), p99: at(0.99) }
+    }
+}
+
+/// A brain as its process has it: the controller on a thread of its own, operators on two others.
+struct Brain {
+    socket: PathBuf,
+    /// Asks for the times of the changes since the last time.
+    samples: mpsc::UnboundedSender<oneshot::Sender<Vec<f64>>>,
+}
+
+impl Brain {
+    fn start(directory: &Path, changes: u16) -> Self {
+        let port = flapping::start();
+        let (socket, file) = (directory.join("brain.sock"), directory.join("maglev.yaml"));
+        std::fs::write(&file, configuration(port, changes)).unwrap();
+        let setup = Setup {
+            config: Arc::new(maglev_brain::config::load(&file).unwrap().config),
+            overrides: Overrides::default(),
+            state: None,
+            agent_socket: directory.join("no-agent.sock"),
+            instance: 1,
+        };
+        let services = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (samples, asked) = mpsc::unbounded_channel();
+        let (ready, listening) = std::sync::mpsc::channel();
+        let address = ListenAddress::Unix(socket.clone());
+        std::thread::spawn(move || {
+            controller::runtime().unwrap().block_on(async {
+                let (controller, running) =
+                    controller::start(setup, services.handle(), std::future::pending());
+                // On this thread, between the controller's turns: it sees every snapshot.
+                tokio::spawn(sample(controller.snapshots.clone(), asked));
+                services.spawn(async move {
+                    let listener = Listener::bind(address).await.unwrap();
+                    let service = Service::new(&controller, Reloader::new(file, controller.operator.clone()));
+                    ready.send(()).unwrap();
+                    serve(listener, service, std::future::pending()).await.unwrap();
+                });
+                running.await;
+            });
+        });
+        listening.recv().unwrap();
+        Self { socket, samples }
+    }
+
+    fn measure(&self, count: usize, duration: Duration) -> Times {
+        let watchers = (count > 0).then(|| Watchers::start(&self.socket, count));
+        self.samples_so_far();
+        let end = oneshot::channel::<()>().1;
+        let pause = Builder::new_current_thread().enable_time().build().unwrap();
+        // Nothing comes: this is a pause.
+        pause.block_on(async { tokio::time::timeout(duration, end).await.ok() });
+        let samples = self.samples_so_far();
+        let (changes, times) = (samples.len(), Times::of(samples));
+        let seen = watchers.map(Watchers::end);
+        let seen = seen.as_deref().unwrap_or("             -           -           -        -");
+        println!("{count:>9}{changes:>9}{:>9.0} us{:>9.0} us{seen}", times.p50, times.p99);
+        times
+    }
+
+    fn samples_so_far(&self) -> Vec<f64> {
+        let (asker, answer) = oneshot::channel();
+        self.samples.send(asker).unwrap();
+        answer.blocking_recv().unwrap()
+    }
+}
+
+/// Every change of a backend: the time from the end of the probe that made it to the snapshot that has it.
+async fn sample(
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Vec<f64>>>,
+) {
+    let mut samples = Vec::new();
+    let mut before = Arc::clone(&snapshots.borrow());
+    loop {
+        tokio::select! {
+            changed = snapshots.changed() => changed.unwrap(),
+            Some(asker) = asked.recv() => {
+                asker.send(std::mem::take(&mut samples)).unwrap();
+                continue;
+            }
+        }
+        let now = Arc::clone(&snapshots.borrow_and_update());
+        for (name, view) in &now.backends {
+            let same = before.backends.get(name).is_some_and(|before| before.changed == view.changed);
+            if let Some(changed) = view.changed.filter(|_| !same) {
+                samples.push(now.made.saturating_duration_since(changed).as_secs_f64() * 1e6);
+            }
+        }
+        before = now;
+    }
+}
+
+/// Ten backends to a frontend. Every probe finds another state than the last.
+fn configuration(port: u16, backends: u16) -> String {
+    let name = |number: u16| format!("b{number}");
+    let address = |number: u16| format!("127.0.{}.{}", 1 + number / 250, 1 + number % 250);
+    let all: String = (0..backends)
+        .map(|number| {
+            format!("    {}: {{ address: {}, healthcheck: flapping }}\n", name(number), address(number))
+        })
+        .collect();
+    let frontends: String = (0..backends.div_ceil(10))
+        .map(|number| {
+            let members = number * 10..backends.min(number * 10 + 10);
+            let members: Vec<_> = members.map(|number| format!("{}: {{}}", name(number))).collect();
+            format!(
+                "    f{number}: {{ address: 203.0.{}.{}, pools: [ {{ name: all, backends: {{ {} }} }} ] }}\n",
+                number / 250,
+                1 + number % 250,
+                members.join(", ")
+            )
+        })
+        .collect();
+    format!(
+        "maglev:
+  vpp: {{ lb: {{ ipv4-src-address: 127.0.0.1, startup-min-delay: 0s, startup-max-delay: 0s }} }}
+  healthchecks:
+    flapping: {{ type: http, port: {port}, interval: 1s, rise: 1, fall: 1 }}
+  backends:
+{all}  frontends:
+{frontends}"
+    )
+}
