@@ -9,51 +9,30 @@ use crate::args::{
 use crate::client::Client;
 use crate::error::Error;
 
-/// A command that has one answer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Question<'c> {
-    Show(&'c Show),
-    Change(Change<'c>),
-}
-
-/// What may have changed something when its answer comes, or is about one brain for another reason.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Change<'c> {
-    Set(&'c Set),
-    Clear(&'c ClearOverride),
-    Config(&'c Config),
-    Recreate(&'c Recreate),
-    Sync(&'c SyncVppLb),
-}
-
-impl<'c> Question<'c> {
-    /// Nothing for a watch, which has no end of its own.
-    pub(crate) fn of(command: &'c Command) -> Option<Self> {
-        Some(match command {
-            Command::Show(show) => Self::Show(show),
-            Command::Set(set) => Self::Change(Change::Set(set)),
-            Command::Clear(Clear::Override(what)) => Self::Change(Change::Clear(what)),
-            Command::Config(config) => Self::Change(Change::Config(config)),
-            Command::Recreate(recreate) => Self::Change(Change::Recreate(recreate)),
-            Command::Sync(Sync::Vpp(SyncVpp::Lb(sync))) => Self::Change(Change::Sync(sync)),
-            Command::Watch(_) => return None,
-        })
-    }
-}
-
-pub(crate) async fn run(question: Question<'_>, client: &Client) -> Result<Answer, Error> {
-    match question {
-        Question::Show(show) => run_show(show, client).await,
-        Question::Change(change) => run_change(change, client).await,
-    }
-}
-
-async fn run_change(change: Change<'_>, client: &Client) -> Result<Answer, Error> {
-    Ok(match change {
-        Change::Set(Set::Backend { name, action }) => {
-            Answer::BackendChanged(client.change_backend(name, *action).await?)
+/// One answer to one command; of a watch, which has no end of its own, see `watch`.
+pub(crate) async fn run(command: &Command, client: &Client) -> Result<Answer, Error> {
+    Ok(match command {
+        Command::Show(show) => show_it(show, client).await?,
+        Command::Set(set) => set_it(set, client).await?,
+        Command::Clear(Clear::Override(what)) => {
+            Answer::Cleared(client.clear_override(clear_request(what)).await?)
         }
-        Change::Set(Set::Frontend { member, weight, flush, .. }) => {
+        Command::Config(Config::Check) => Answer::Checked(client.check_config().await?),
+        Command::Config(Config::Reload) => Answer::Reloaded(client.reload_config().await?),
+        Command::Recreate(Recreate::Frontend { name, .. }) => {
+            Answer::Recreated(client.recreate_vip(name).await?)
+        }
+        Command::Sync(Sync::Vpp(SyncVpp::Lb(SyncVppLb::State { frontend }))) => {
+            Answer::Synced(client.sync_vpp_lb_state(frontend.as_deref().unwrap_or_default()).await?)
+        }
+        Command::Watch(_) => return Err(Error::NoSingleAnswer),
+    })
+}
+
+async fn set_it(set: &Set, client: &Client) -> Result<Answer, Error> {
+    Ok(match set {
+        Set::Backend { name, action } => Answer::BackendChanged(client.change_backend(name, *action).await?),
+        Set::Frontend { member, weight, flush, .. } => {
             let request = SetFrontendPoolBackendWeightRequest {
                 frontend: member.frontend.clone(),
                 pool: member.pool.clone(),
@@ -62,15 +41,6 @@ async fn run_change(change: Change<'_>, client: &Client) -> Result<Answer, Error
                 flush: flush.is_some(),
             };
             Answer::WeightSet(client.set_weight(request).await?)
-        }
-        Change::Clear(what) => Answer::Cleared(client.clear_override(clear_request(what)).await?),
-        Change::Config(Config::Check) => Answer::Checked(client.check_config().await?),
-        Change::Config(Config::Reload) => Answer::Reloaded(client.reload_config().await?),
-        Change::Recreate(Recreate::Frontend { name, .. }) => {
-            Answer::Recreated(client.recreate_vip(name).await?)
-        }
-        Change::Sync(SyncVppLb::State { frontend }) => {
-            Answer::Synced(client.sync_vpp_lb_state(frontend.as_deref().unwrap_or_default()).await?)
         }
     })
 }
@@ -88,7 +58,8 @@ fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
     }
 }
 
-async fn run_show(show: &Show, client: &Client) -> Result<Answer, Error> {
+/// What only asks.
+pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Error> {
     Ok(match show {
         Show::Version => Answer::Versions(Versions::of(&client.status().await?, &client.vpp_info().await?)),
         Show::Status => Answer::Status(client.status().await?),

@@ -45,6 +45,8 @@ pub(crate) enum Error {
     /// Nobody is there to be asked, or said no.
     #[error("{0}")]
     NotConfirmed(String),
+    #[error("a watch has no single answer")]
+    NoSingleAnswer,
     /// What is for one server only.
     #[error("{servers} servers are named, and {what}")]
     OneServer { servers: usize, what: &'static str },
@@ -109,6 +111,11 @@ impl Error {
         }
     }
 
+    /// Nobody answers.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.exit_code() == 3
+    }
+
     /// A name that maglev-brain does not know.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code: Code::NotFound, .. })
@@ -126,6 +133,7 @@ impl Error {
             Self::TlsSetup(_) | Self::TlsFile { .. } | Self::NotConfirmed(_) | Self::OneServer { .. } => 2,
             Self::NotServed { .. }
             | Self::Refused { .. }
+            | Self::NoSingleAnswer
             | Self::Output(_)
             | Self::Question(_)
             | Self::Json(_)
@@ -168,6 +176,7 @@ impl Error {
             | Self::TlsSetup(_)
             | Self::TlsFile { .. }
             | Self::NotConfirmed(_)
+            | Self::NoSingleAnswer
             | Self::Output(_)
             | Self::Question(_)
             | Self::Json(_)

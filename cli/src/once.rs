@@ -5,10 +5,11 @@ use std::time::SystemTime;
 
 use maglev_proto::Event;
 
+use crate::address::ServerAddress;
 use crate::answer::{Answer, Versions};
 use crate::args::{Command, EventFilter, Options, Show, Watch};
 use crate::client::Client;
-use crate::commands::{self, Change, Question};
+use crate::commands;
 use crate::consequences::{self, consequences, need_consent};
 use crate::error::Error;
 use crate::moment::Moment;
@@ -26,18 +27,25 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
     let (Some(server), true) = (servers.pop(), servers.is_empty()) else {
         return ask_several(command, options).await;
     };
-    let client = match (Client::connect(&server, &options.tls, options.timeout).await, command) {
-        (Err(error), Command::Show(Show::Version)) => {
-            return print_answer(&Answer::Versions(Versions::alone(&error.to_string())), options);
+    let answer = match command {
+        Command::Watch(Watch::Events(filter)) => {
+            let client = Client::connect(&server, &options.tls, options.timeout).await?;
+            return follow(filter, &client, options).await;
         }
-        (client, _) => client?,
+        _ => ask_one(&server, command, options).await,
     };
-    let question = match command {
-        Command::Watch(Watch::Events(filter)) => return follow(filter, &client, options).await,
-        _ => Question::of(command),
-    };
-    let Some(question) = question else { return Ok(0) };
-    if matches!(question, Question::Change(_)) && !options.yes {
+    match (answer, command) {
+        // maglevc's own version is an answer all the same.
+        (Err(error), Command::Show(Show::Version)) if error.is_silence() => {
+            print_answer(&Answer::Versions(Versions::alone(&error.to_string())), options)
+        }
+        (answer, _) => print_answer(&answer?, options),
+    }
+}
+
+async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -> Result<Answer, Error> {
+    let client = Client::connect(server, &options.tls, options.timeout).await?;
+    if !options.yes {
         let consequences = consequences(command, &client).await?;
         let text = consequences::text(&consequences);
         if need_consent(&consequences) {
@@ -46,13 +54,13 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
             tell(&text)?;
         }
     }
-    print_answer(&commands::run(question, &client).await?, options)
+    commands::run(command, &client).await
 }
 
 async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> {
     let servers = options.servers();
-    let what = match Question::of(command) {
-        Some(Question::Show(show)) => {
+    let what = match command {
+        Command::Show(show) => {
             let replies = servers::ask(servers, show, options).await;
             let text = if options.json {
                 servers::json(&replies)?
@@ -62,9 +70,11 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
             print(&text)?;
             return Ok(servers::exit_code(&replies));
         }
-        Some(Question::Change(Change::Config(_))) => "each has its own configuration",
-        Some(Question::Change(_)) => "a change goes to one",
-        None => "events are watched of one",
+        Command::Config(_) => "each has its own configuration",
+        Command::Watch(_) => "events are watched of one",
+        Command::Set(_) | Command::Clear(_) | Command::Recreate(_) | Command::Sync(_) => {
+            "a change goes to one"
+        }
     };
     Err(Error::OneServer { servers: servers.len(), what })
 }

@@ -9,7 +9,7 @@ use crate::address::ServerAddress;
 use crate::answer::Answer;
 use crate::args::{Options, Show};
 use crate::client::Client;
-use crate::commands::{self, Question};
+use crate::commands;
 use crate::error::Error;
 
 pub(crate) use crate::servers::difference::{differences, steady};
@@ -26,7 +26,7 @@ pub(crate) async fn ask(servers: Vec<ServerAddress>, show: &Show, options: &Opti
     let ask = |server: ServerAddress| async move {
         let client = Client::connect(&server, &options.tls, options.timeout).await;
         let answer = match client {
-            Ok(client) => commands::run(Question::Show(show), &client).await,
+            Ok(client) => commands::show_it(show, &client).await,
             Err(error) => Err(error),
         };
         Reply { server, answer }

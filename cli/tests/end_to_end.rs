@@ -1,44 +1,28 @@
 //! The real program against a maglev-brain with canned answers.
 
-#![allow(clippy::unwrap_used)] // In functions that only tests call.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "end_to_end/consent.rs"]
+mod consent;
 mod fake_brain;
+mod program;
 #[path = "../src/samples.rs"]
 mod samples;
+#[path = "end_to_end/servers.rs"]
+mod servers;
+#[path = "end_to_end/tls.rs"]
+mod tls;
+#[path = "end_to_end/watch.rs"]
+mod watch;
 
 use std::fs::File;
-use std::io::Write;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 use fake_brain::Vpp;
+use program::{answer, maglevc, refusal, run, skipped};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::process::Command;
-
-fn maglevc(server: &str, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maglevc"));
-    command.env_clear().env("MAGLEV_SERVER", server).args(words).stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
-
-async fn run(server: &str, words: &[&str]) -> Output {
-    maglevc(server, words).output().await.unwrap()
-}
-
-async fn answer(server: &str, words: &[&str]) -> String {
-    let output = run(server, words).await;
-    let (code, stderr) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{words:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Exit code and standard error; nothing may be on standard output.
-async fn refusal(server: &str, words: &[&str]) -> (i32, String) {
-    let output = run(server, words).await;
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{words:?}");
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
 
 #[tokio::test]
 async fn every_command_over_tcp() {
@@ -63,6 +47,47 @@ async fn every_command_over_tcp() {
     assert!(info.contains("VPP version      26.10-rc0~374\n"), "{info}");
     let state = answer(&server, &["sh", "vp", "l", "s"]).await;
     assert!(state.contains("  10.0.0.1  web1          2      683  66.70%   1204\n"), "{state}");
+}
+
+#[tokio::test]
+async fn agent_versions_counters_and_health_checks() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    let version = answer(&server, &["show", "version"]).await;
+    assert!(
+        version.ends_with("maglev-dpagent  0.1.0, protocol 3\nVPP             26.10-rc0~374\n"),
+        "{version}"
+    );
+    let agent = answer(&server, &["show", "agent"]).await;
+    assert!(agent.contains("\nProtocol      3\n"), "{agent}");
+    let checks = answer(&server, &["show", "healthchecks"]).await;
+    assert_eq!(checks.lines().count(), 3);
+    let ping = answer(&server, &["show", "healthchecks", "ping"]).await;
+    assert!(ping.ends_with("\nNo backend uses it.\n"), "{ping}");
+    let counters = answer(&server, &["show", "vpp", "lb", "counters"]).await;
+    assert_eq!(counters.lines().count(), 6);
+    let shop = answer(&server, &["sh", "vp", "l", "c", "shop"]).await;
+    assert_eq!(shop.lines().count(), 3);
+}
+
+#[tokio::test]
+async fn version_without_a_brain_is_that_of_maglevc() {
+    let output = run("unix:/nowhere", &["show", "version"]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = format!(
+        "maglevc         {}\nmaglev-brain    cannot connect to unix:/nowhere: No such file or directory\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(text.starts_with(&expected), "{text}");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[tokio::test]
+async fn sync_tells_what_it_did() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    let shop = answer(&server, &["sync", "vpp", "lb", "state", "shop"]).await;
+    assert!(shop.starts_with("shop  203.0.113.10/32 tcp/443\n  10.0.0.3: weight 2 -> 1\n"), "{shop}");
+    let output = run(&server, &["sync", "vpp", "lb", "state"]).await;
+    assert_eq!(output.status.code(), Some(4), "VPP refused something");
 }
 
 #[tokio::test]
@@ -144,6 +169,12 @@ async fn json_is_one_document_each() {
         (&["recreate", "frontend", "shop", "force"], "/outcome/in_vpp", "acknowledged"),
         (&["config", "check"], "/verdict", "fine"),
         (&["config", "reload"], "/unmatched/0/backend", "web0"),
+        (&["show", "version"], "/vpp/version", "26.10-rc0~374"),
+        (&["show", "agent"], "/foreign/0", "198.51.100.1/32 udp/53"),
+        (&["show", "healthchecks"], "/healthchecks/0/backends/1/state", "up"),
+        (&["show", "healthchecks", "http-alive"], "/parameters/0/value", "/alive"),
+        (&["show", "vpp", "lb", "counters"], "/vips/0/frontend", "mail"),
+        (&["sync", "vpp", "lb", "state", "shop"], "/vips/0/changes/0", "10.0.0.3: weight 2 -> 1"),
         (&["show", "vpp", "info"], "/agent/socket", "/run/maglev/dpagent.sock"),
         (&["show", "vpp", "lb", "state"], "/vips/1/application_servers/0/backend", "web1"),
     ] {
@@ -152,11 +183,6 @@ async fn json_is_one_document_each() {
         let document: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(document.pointer(pointer), Some(&Value::from(expected)), "{words:?}");
     }
-}
-
-/// Not by a macro, whose output the harness shows of failed tests only.
-fn skipped(what: &str) {
-    writeln!(std::io::stderr(), "skipped: {what}").ok();
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Connections, over TCP, TLS or a unix socket.
 
+mod last_word;
+
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use tower::service_fn;
 
 use crate::address::ServerAddress;
 use crate::args::TlsFiles;
+use crate::client::channel::last_word::LastWord;
 use crate::error::Error;
 
 /// Time between pings, which find out that a server is gone without a word.
@@ -93,9 +96,9 @@ pub(super) async fn connect(
 async fn connect_tcp(
     host: String,
     port: u16,
-) -> Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<TokioIo<LastWord>, Box<dyn std::error::Error + Send + Sync>> {
     let addresses: Vec<_> = lookup_host((host, port)).await.map_err(Unresolved)?.collect();
     let stream = TcpStream::connect(addresses.as_slice()).await?;
     stream.set_nodelay(true)?;
-    Ok(TokioIo::new(stream))
+    Ok(TokioIo::new(LastWord(stream)))
 }

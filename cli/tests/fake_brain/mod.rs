@@ -1,5 +1,7 @@
 //! A maglev-brain with canned answers, served by tonic in the test's own process.
 
+#![allow(dead_code)] // Not every test file needs all of it.
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -21,8 +23,8 @@ use maglev_proto::{
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::Server;
 use tonic::transport::server::Router;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::samples;
@@ -285,6 +287,21 @@ fn site(vpp: Vpp) -> FakeBrain {
 /// Serves on a port of 127.0.0.1 or ::1 until the test ends.
 pub(crate) async fn on_tcp(address: &str, vpp: Vpp) -> SocketAddr {
     serve_tcp(address, site(vpp)).await
+}
+
+/// Another site, as another maglev-brain may see it.
+pub(crate) async fn with(frontends: Vec<Frontend>, backends: Vec<Backend>) -> SocketAddr {
+    serve_tcp("127.0.0.1:0", FakeBrain { vpp: Vpp::Connected, frontends, backends }).await
+}
+
+/// The site over TLS, for clients that `tls` admits.
+pub(crate) async fn on_tls(tls: ServerTlsConfig) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::builder().tls_config(tls).unwrap();
+    let router = { server }.add_service(MaglevServer::new(site(Vpp::Connected)));
+    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
 }
 
 /// A site with so many backends that a listing of them fills any pipe, and is larger than the 4 MiB to which
