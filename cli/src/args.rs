@@ -3,7 +3,7 @@
 mod change;
 mod options;
 mod show;
-mod watch;
+pub(crate) mod watch;
 mod words;
 
 use clap::{Parser, Subcommand};

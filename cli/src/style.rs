@@ -67,17 +67,22 @@ impl Palette {
 }
 
 /// Control characters written out. Details of a check may hold what a backend sent, which must neither drive
-/// the operator's terminal nor break a line of a table.
+/// the operator's terminal, nor break a line of a table, nor turn its words around.
 pub(crate) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if c.is_control() || turns_words_around(c) {
             safe.extend(c.escape_default());
         } else {
             safe.push(c);
         }
     }
     safe
+}
+
+/// The explicit directional characters of Unicode's bidirectional algorithm (UAX 9, table 4).
+fn turns_words_around(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The same of a text of several lines, whose breaks stay.

@@ -109,7 +109,7 @@ impl FromArgMatches for EventFilter {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let words = matches.get_many::<String>("words").unwrap_or_default();
         Self::of(words.map(String::as_str))
-            .map_err(|mistake| clap::Error::raw(ErrorKind::ValueValidation, format!("{mistake}\n")))
+            .map_err(|mistake| clap::Error::raw(ErrorKind::ValueValidation, mistake))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -32,4 +32,5 @@ fn paint_leaves_plain_and_empty_text_alone() {
 fn control_characters_are_written_out() {
     assert_eq!(printable("größe 1.2:3"), "größe 1.2:3");
     assert_eq!(printable("a\tb\nc\x1b[2J\x7f\u{85}"), "a\\tb\\nc\\u{1b}[2J\\u{7f}\\u{85}");
+    assert_eq!(printable("up\u{202e}nwod\u{2069}"), "up\\u{202e}nwod\\u{2069}");
 }

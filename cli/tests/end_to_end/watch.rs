@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use crate::fake_brain::{self, Vpp};
 use crate::program::{answer, maglevc, refusal, run, skipped};
 
-fn watch<'w>(words: &'w str) -> Vec<&'w str> {
+fn watch(words: &str) -> Vec<&str> {
     ["watch", "events"].into_iter().chain(words.split_whitespace()).collect()
 }
 

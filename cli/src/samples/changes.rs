@@ -1,0 +1,107 @@
+//! What operators did, and what came of it.
+
+use maglev_proto::{
+    Backend, BackendOverride, BackendState, ChangeBackendResponse, CheckConfigResponse,
+    ClearOverrideResponse, ConfigVerdict, Frontend, InVpp, ListOverridesResponse, Outcome, Override,
+    RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse,
+};
+
+use super::{DAY, MINUTE, NOW, SECOND, shop, web1, web3};
+
+/// A backend, a weight, and one that the configuration has no more.
+pub(crate) fn overrides() -> ListOverridesResponse {
+    let gone = Override {
+        backend: "web0".into(),
+        operator_state: BackendOverride::Disabled.into(),
+        since_unix_ms: NOW - 5 * DAY,
+        ..Override::default()
+    };
+    let paused = Override {
+        backend: "web1".into(),
+        operator_state: BackendOverride::Paused.into(),
+        since_unix_ms: NOW - 45 * SECOND,
+        configured: true,
+        configured_enabled: Some(true),
+        ..Override::default()
+    };
+    ListOverridesResponse { overrides: vec![gone, paused, weight_of_web3()] }
+}
+
+fn weight_of_web3() -> Override {
+    Override {
+        backend: "web3".into(),
+        frontend: "shop".into(),
+        pool: "primary".into(),
+        operator_weight: Some(50),
+        since_unix_ms: NOW - 10 * MINUTE,
+        configured: true,
+        configured_weight: Some(100),
+        ..Override::default()
+    }
+}
+
+fn outcome(in_vpp: InVpp) -> Option<Outcome> {
+    Some(Outcome { in_vpp: in_vpp.into(), ..Outcome::default() })
+}
+
+/// Paused just now.
+pub(crate) fn paused() -> ChangeBackendResponse {
+    let backend = Backend {
+        state: BackendState::Paused.into(),
+        operator_state: BackendOverride::Paused.into(),
+        operator_since_unix_ms: NOW,
+        ..web1()
+    };
+    ChangeBackendResponse { backend: Some(backend), outcome: outcome(InVpp::NotAsked) }
+}
+
+/// Another weight, which VPP has.
+pub(crate) fn weight_set() -> SetFrontendPoolBackendWeightResponse {
+    SetFrontendPoolBackendWeightResponse {
+        backend: Some(web3()),
+        outcome: outcome(InVpp::Acknowledged),
+        frontend: "shop".into(),
+        pool: "primary".into(),
+    }
+}
+
+/// That weight taken back, while VPP is away.
+pub(crate) fn cleared() -> ClearOverrideResponse {
+    ClearOverrideResponse {
+        cleared: Some(weight_of_web3()),
+        backend: Some(web1()),
+        outcome: outcome(InVpp::Away),
+    }
+}
+
+/// Made anew with the table that was wanted.
+pub(crate) fn recreated() -> RecreateVipResponse {
+    let frontend = Frontend { kept_table_length: 0, ..shop() };
+    RecreateVipResponse { frontend: Some(frontend), outcome: outcome(InVpp::Acknowledged) }
+}
+
+const WARNING: &str = "\
+/etc/maglev/maglev.yaml:31:5: warning: no frontend uses backend `web4`
+   |
+31 |     web4: { address: 10.0.0.4, healthcheck: http-alive, enabled: false }
+   |     ^^^^
+   = help: it is probed, and gets no traffic: put it in a pool, or remove it";
+
+/// With a warning.
+pub(crate) fn checked() -> CheckConfigResponse {
+    CheckConfigResponse {
+        file: "/etc/maglev/maglev.yaml".into(),
+        verdict: ConfigVerdict::Fine.into(),
+        findings: vec![WARNING.into()],
+        errors: 0,
+        warnings: 1,
+        changes: "1 backend added (web4), 1 removed (web0)".into(),
+    }
+}
+
+/// The same, taken.
+pub(crate) fn reloaded() -> ReloadConfigResponse {
+    let CheckConfigResponse { file, findings, changes, .. } = checked();
+    let unmatched = overrides().overrides.drain(..1).collect();
+    ReloadConfigResponse { file, changes, warnings: findings, unmatched }
+}
