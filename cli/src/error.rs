@@ -163,7 +163,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::NotServed { .. } => Some(
-                "is it maglev-brain, and no older than this maglevc? `maglevc --version` tells".to_owned(),
+                "is it maglev-brain, and no older than this maglevc? `maglevc show version` tells".to_owned(),
             ),
             Self::Refused { code: Code::Unavailable | Code::DeadlineExceeded, .. } => {
                 Some("`maglevc show vpp info` tells what is connected".to_owned())
