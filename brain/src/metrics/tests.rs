@@ -1,3 +1,4 @@
+mod documents;
 mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
