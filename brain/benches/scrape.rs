@@ -18,7 +18,7 @@ use maglev_brain::controller::{Core, Input, Now, Snapshot};
 use maglev_brain::metrics::{Process, Scene, Text, render};
 use maglev_brain::overrides::Overrides;
 use maglev_brain::probe::{ProbeCode, ProbeOutcome, Report};
-use maglev_protocol::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
+use maglev_protocol::{AgentInfo, Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 use tokio::time::Instant;
 
 #[derive(Debug, Parser)]
@@ -82,7 +82,9 @@ fn snapshot(arguments: &Arguments) -> Snapshot {
     let now = || Now { wall: SystemTime::now(), mono: Instant::now() };
     let mut core =
         Core::new(Arc::clone(&config), Overrides::default(), "/run/maglev/dpagent.sock".into(), now());
-    core.handle(Input::Agent(AgentEvent::Connected { version: "1.0.0".to_owned() }), now());
+    let info = AgentInfo { pid: 1, started: 1, no_echo: None };
+    let connected = AgentEvent::Connected { version: "1.0.0".to_owned(), protocol: 5, info };
+    core.handle(Input::Agent(connected), now());
     for name in config.backends.keys() {
         let outcome = ProbeOutcome {
             code: ProbeCode::L7Ok,

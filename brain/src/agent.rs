@@ -5,10 +5,12 @@
 //! end in one sync per VIP. After a reconnect, and whenever VPP comes or goes, everything is synced anew. What is
 //! sent, and when, [`Syncs`] decides.
 //!
-//! A second task, which ends with the first, takes echo requests to the agent: see `echoes`.
+//! Two more tasks, which end with the first, have connections of their own: `echoes` takes echo requests to the agent,
+//! `reads` what operators ask of VPP.
 
 mod calls;
 mod echoes;
+mod reads;
 mod session;
 mod syncs;
 
@@ -16,9 +18,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{Counters, LbState, Programmed, SyncReport, VipSpec, VppInfo};
+use maglev_protocol::{AgentInfo, Programmed, SyncReport, VipSpec, VppInfo};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
@@ -27,13 +29,11 @@ use crate::desired::{Demand, ViewId, Wanted};
 use crate::probe::EchoAsk;
 
 pub use calls::CallError;
+pub use reads::AgentReader;
 pub use syncs::{Answer, Call, Sent, Syncs};
 
 /// Longest pause between two attempts to connect.
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// Reads by operators that wait for the agent. One that finds the queue full is refused, since it would
-/// only make the agent read VPP more often than is good for VPP's forwarding.
-const READS: usize = 16;
 
 /// What happened between brain, agent and VPP.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,10 @@ pub enum AgentEvent {
     Connected {
         /// Its product version.
         version: String,
+        /// The version of the calls, which is the brain's too.
+        protocol: u32,
+        /// What else it tells of itself.
+        info: AgentInfo,
     },
     /// The agent does not answer.
     Disconnected {
@@ -66,53 +70,9 @@ pub enum AgentEvent {
     },
 }
 
-/// A question that VPP itself must answer.
-#[derive(Debug)]
-pub(crate) enum Read {
-    LbState(oneshot::Sender<Result<LbState, CallError>>),
-    Counters(oneshot::Sender<Result<Counters, CallError>>),
-}
-
-impl Read {
-    fn refuse(self, error: CallError) {
-        // An error means that the one who asked has gone.
-        match self {
-            Self::LbState(asker) => drop(asker.send(Err(error))),
-            Self::Counters(asker) => drop(asker.send(Err(error))),
-        }
-    }
-}
-
-/// Asks the agent on behalf of operators.
-#[derive(Debug, Clone)]
-pub struct AgentReader {
-    reads: mpsc::Sender<Read>,
-}
-
-impl AgentReader {
-    /// What VPP has now. Makes the agent read VPP.
-    pub async fn lb_state(&self) -> Result<LbState, CallError> {
-        self.ask(Read::LbState).await
-    }
-
-    /// What VPP counts, and the figures of the servers as the agent read them last.
-    pub async fn counters(&self) -> Result<Counters, CallError> {
-        self.ask(Read::Counters).await
-    }
-
-    async fn ask<T>(
-        &self,
-        question: impl FnOnce(oneshot::Sender<Result<T, CallError>>) -> Read,
-    ) -> Result<T, CallError> {
-        let (asker, answer) = oneshot::channel();
-        self.reads.try_send(question(asker)).map_err(|_| CallError::Busy)?;
-        // The task drops the question if its connection breaks.
-        answer.await.unwrap_or(Err(CallError::Away("the agent is not connected".to_owned())))
-    }
-}
-
 /// Starts the client's task. Events go to `events`, whose queue is bounded by its owner; when it is full, the
-/// task waits, and with it the next sync. What `asks` asks for is carried out beside the syncs, on `services`.
+/// task waits, and with it the next sync. What `asks` asks for is carried out beside the syncs, on `services`; so is
+/// what the reader reads.
 pub fn start(
     socket: PathBuf,
     instance: u64,
@@ -121,13 +81,14 @@ pub fn start(
     asks: mpsc::Receiver<EchoAsk>,
     services: &Handle,
 ) -> (AgentReader, tokio::task::JoinHandle<()>) {
-    let (reads, questions) = mpsc::channel(READS);
+    let (reader, questions) = reads::queue();
     let echoes = AbortOnDropHandle::new(services.spawn(echoes::run(socket.clone(), instance, asks)));
+    let reads = AbortOnDropHandle::new(services.spawn(reads::run(socket.clone(), instance, questions)));
     let task = tokio::spawn(async move {
-        run(socket, instance, wanted, events, questions).await;
-        drop(echoes);
+        run(socket, instance, wanted, events).await;
+        drop((echoes, reads));
     });
-    (AgentReader { reads }, task)
+    (reader, task)
 }
 
 async fn run(
@@ -135,22 +96,21 @@ async fn run(
     instance: u64,
     mut wanted: watch::Receiver<Arc<Wanted>>,
     events: mpsc::Sender<AgentEvent>,
-    mut questions: mpsc::Receiver<Read>,
 ) {
     let mut failures = 0u32;
     let mut last_reason = None;
     let mut view = ViewId::default();
     loop {
-        let error = match session::connect(&socket, instance, tarpc::client::Config::default()).await {
-            Ok(session::Connection { client, hello, .. }) => {
-                info!(agent = %socket.display(), version = %hello.version, "agent connected");
+        let error = match session::greet(&socket, instance).await {
+            Ok((client, hello, info)) => {
+                info!(agent = %socket.display(), version = %hello.version, pid = info.pid, "agent connected");
                 failures = 0;
-                let connected = AgentEvent::Connected { version: hello.version.clone() };
-                if events.send(connected).await.is_err() {
+                let (version, protocol) = (hello.version.clone(), hello.protocol);
+                if events.send(AgentEvent::Connected { version, protocol, info }).await.is_err() {
                     return;
                 }
                 let session = session::Session { client: &client, events: &events, view: &mut view };
-                session.run(hello, &mut wanted, &mut questions).await
+                session.run(hello, &mut wanted).await
             }
             Err(error) => error,
         };
@@ -163,21 +123,11 @@ async fn run(
             warn!(agent = %socket.display(), %reason, "agent away; VPP keeps what it has");
             last_reason = Some(reason.clone());
         }
-        if events.send(AgentEvent::Disconnected { reason: reason.clone() }).await.is_err() {
+        if events.send(AgentEvent::Disconnected { reason }).await.is_err() {
             return;
         }
-        let pause = sleep(backoff(failures, fastrand::f64()));
+        sleep(backoff(failures, fastrand::f64())).await;
         failures = failures.saturating_add(1);
-        tokio::pin!(pause);
-        loop {
-            tokio::select! {
-                () = &mut pause => break,
-                question = questions.recv() => match question {
-                    Some(question) => question.refuse(CallError::Away(reason.clone())),
-                    None => return,
-                },
-            }
-        }
     }
 }
 

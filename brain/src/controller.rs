@@ -29,7 +29,9 @@ pub use self::core::{
     InVpp, Input, Now, Numbered,
 };
 pub use operator::Operator;
-pub use snapshot::{AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table};
+pub use snapshot::{
+    AgentProcess, AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table,
+};
 
 use crate::agent::{self, AgentEvent, AgentReader};
 use crate::config::Config;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{MOST_IN_FLIGHT, Pinger, open};
-use maglev_dpagent::server::{Gate, Listener};
+use maglev_dpagent::server::{Gate, Listener, Process};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{AgentRequest, AgentResponse, BrainHello, EchoOutcome, EchoRequest, PROTOCOL_VERSION};
@@ -73,7 +73,8 @@ fn agent(directory: &Path, ready: &std::sync::mpsc::Sender<Pid>) {
         };
         let (vpp, _task) = vpp::start(options, CancellationToken::new());
         let (pinger, _task) = Pinger::start(open().unwrap()).unwrap();
-        let gate = Gate { brain_user: geteuid().as_raw(), policy, pinger: Ok(pinger) };
+        let gate =
+            Gate { brain_user: geteuid().as_raw(), policy, pinger: Ok(pinger), process: Process::starts() };
         ready.send(gettid()).unwrap();
         server::serve(listener, gate, vpp).await;
     });

@@ -12,7 +12,7 @@ mod peer;
 mod writer;
 
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -36,7 +36,7 @@ use pace::Pace;
 use peer::{Peer, Refusals};
 use writer::WriterSeat;
 
-/// Connections at once: a brain, its successor, and some operators' tools. Further ones are closed at once.
+/// Connections at once: three of a brain, as many of its successor, and some operators' tools. Further ones are closed at once.
 pub const MOST_CONNECTIONS: usize = 16;
 /// Calls that ask something of VPP, under way or waiting for their turn, on all connections. Further ones are
 /// refused, which the brain takes for a passing fault.
@@ -57,6 +57,25 @@ pub struct Gate {
     pub policy: Arc<Policy>,
     /// Sends echo requests; without it, why none can be sent.
     pub pinger: Result<Pinger, String>,
+    /// What the brain is told of the agent.
+    pub process: Process,
+}
+
+/// The agent's process.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// Its start, in Unix seconds.
+    pub started: u64,
+}
+
+impl Process {
+    /// This one, which starts now. Behind the filter of system calls, nobody could ask for its id any more.
+    pub fn starts() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { pid: std::process::id(), started: now.as_secs() }
+    }
 }
 
 /// What all connections share.
@@ -69,6 +88,8 @@ struct Shared {
     /// Of [`MOST_VPP_CALLS`].
     vpp_calls: Semaphore,
     echoes: Mutex<Pace>,
+    /// The instance that was last refused for its protocol, since it is logged once.
+    refused: Mutex<Option<u64>>,
 }
 
 /// Serves RPCs for ever.
@@ -81,6 +102,7 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
         writer: WriterSeat::default(),
         vpp_calls: Semaphore::new(MOST_VPP_CALLS),
         echoes: Mutex::new(echoes),
+        refused: Mutex::default(),
     });
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut refusals = Refusals::default();

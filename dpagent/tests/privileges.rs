@@ -153,6 +153,8 @@ async fn live(process: &mut Process, directory: &Path) -> Option<()> {
     let first = Vpp::start(directory, 1000);
     let client = connect(directory).await?;
     connected(&client, 1000).await?;
+    let info = soon(client.agent_info(context())).await.ok()?.unwrap();
+    assert_eq!(process.pid(), i32::try_from(info.pid).ok().map(Pid::from_raw));
     soon(client.sync_vip(context(), spec(80, &[100, 0]), Demands::default())).await.ok()?.unwrap();
     let wanted = (1..20).map(|port| spec(port, &[1; 10])).collect();
     soon(client.sync_all(context(), wanted, Vec::new())).await.ok()?.unwrap();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{Agent, Bench, POLICY, context, hello, hello_as, soon, spec, within};
 use futures::StreamExt;
 use maglev_dpagent::counters::SERVERS_AGE;
-use maglev_dpagent::server::{Gate, Listener, MOST_CONNECTIONS, MOST_REQUESTS, MOST_VPP_CALLS};
+use maglev_dpagent::server::{Gate, Listener, MOST_CONNECTIONS, MOST_REQUESTS, MOST_VPP_CALLS, Process};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::{
     AgentClient, AgentError, BrainHello, Demands, EchoOutcome, EchoRequest, LbConfSpec, PROTOCOL_VERSION,
@@ -54,7 +54,19 @@ async fn a_brain_of_another_protocol_is_refused_and_may_not_write() {
     );
     assert_eq!(soon(client.sync_all(context(), Vec::new(), Vec::new())).await.unwrap(), Err(unasked.clone()));
     assert_eq!(soon(client.lb_conf(context(), conf)).await.unwrap(), Err(unasked.clone()));
-    assert_eq!(soon(client.programmed(context())).await.unwrap(), Err(unasked));
+    assert_eq!(soon(client.programmed(context())).await.unwrap(), Err(unasked.clone()));
+    assert_eq!(soon(client.agent_info(context())).await.unwrap(), Err(unasked));
+}
+
+#[tokio::test]
+async fn the_agent_tells_who_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = Process::starts();
+    let agent = Agent::start(directory.path()).await;
+    let info = soon(agent.client().await.agent_info(context())).await.unwrap().unwrap();
+    assert_eq!(info.pid, std::process::id());
+    assert!((before.started..=Process::starts().started).contains(&info.started), "{info:?}");
+    assert_eq!(info.no_echo, agent.no_echo, "{info:?}");
 }
 
 #[tokio::test]
@@ -170,7 +182,8 @@ async fn another_user_is_refused() {
     };
     let (vpp, task) = vpp::start(options, stop.clone());
     let somebody_else = nix::unistd::geteuid().as_raw() + 1;
-    let gate = Gate { brain_user: somebody_else, policy, pinger: Err("not tried".to_owned()) };
+    let pinger = Err("not tried".to_owned());
+    let gate = Gate { brain_user: somebody_else, policy, pinger, process: Process::starts() };
     let server = tokio::spawn(server::serve(listener, gate, vpp));
     for _ in 0..3 {
         let mut stream = UnixStream::connect(&socket).await.unwrap();

@@ -212,6 +212,7 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
         AgentRequest::IcmpEcho { request: echo },
         AgentRequest::Counters { servers: true },
         AgentRequest::Programmed {},
+        AgentRequest::AgentInfo {},
     ];
     let mut client: ClientCodec<AgentRequest, AgentResponse> = ClientCodec::default();
     let mut frame = |message| serialized(Pin::new(&mut client).serialize(&message));

@@ -7,10 +7,9 @@ use crate::vip::{Encap, InvalidSpec, VipKey};
 /// Why a call failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AgentError {
-    /// The peers speak different versions.
-    #[error(
-        "agent {agent_version} speaks protocol {agent}, this brain speaks {brain}: install matching versions, the brain first"
-    )]
+    /// The peers speak different versions. As the answer of [`hello`](crate::Agent::hello), this variant is the first
+    /// one, and the same in every version of the protocol.
+    #[error("agent {agent_version} speaks protocol {agent}, this brain {brain}: {}", remedy(*agent, *brain))]
     Protocol {
         /// The agent's protocol version.
         agent: u32,
@@ -107,6 +106,15 @@ pub enum AgentError {
         /// What it means.
         meaning: String,
     },
+}
+
+/// What to do about an agent and a brain of different protocols: the older one is to follow.
+pub fn remedy(agent: u32, brain: u32) -> &'static str {
+    if agent < brain {
+        "upgrade maglev-dpagent (VPP keeps what it has while it restarts)"
+    } else {
+        "upgrade maglev-brain (VPP keeps what it has while it restarts)"
+    }
 }
 
 impl AgentError {

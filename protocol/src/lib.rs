@@ -4,7 +4,8 @@
 //! and may be repeated after a lost answer. A call states what VPP shall have, never what to do.
 //!
 //! On the wire a method is its position in [`Agent`], and a variant its position in an enum. Whoever
-//! reorders one raises [`PROTOCOL_VERSION`].
+//! reorders one raises [`PROTOCOL_VERSION`]. Only [`Agent::hello`] stays as it is for ever, with all that it takes and
+//! answers: by it, peers of different versions find out that they are.
 
 pub mod codec;
 mod counters;
@@ -18,17 +19,19 @@ mod vip;
 
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
-pub use error::AgentError;
+pub use error::{AgentError, remedy};
 pub use programmed::{Programmed, ProgrammedVip};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
-pub use state::{AgentHello, BrainHello, LbConf, LbState, ServerState, VipState, VppInfo, VppState};
+pub use state::{
+    AgentHello, AgentInfo, BrainHello, LbConf, LbState, ServerState, VipState, VppInfo, VppState,
+};
 pub use sync::{
     Change, ConfReport, Demands, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
 };
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Largest frame that either side accepts, in bytes. The largest honest one is [`LbState`]: 2,000 VIPs with
 /// 20 servers each take 1.5 MiB.

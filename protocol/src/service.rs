@@ -7,14 +7,16 @@ use crate::counters::Counters;
 use crate::echo::{EchoOutcome, EchoRequest};
 use crate::error::AgentError;
 use crate::programmed::Programmed;
-use crate::state::{AgentHello, BrainHello, LbState, VppInfo};
+use crate::state::{AgentHello, AgentInfo, BrainHello, LbState, VppInfo};
 use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
 use crate::vip::{VipKey, VipSpec};
 
 /// What the agent does for the brain.
 #[tarpc::service]
 pub trait Agent {
-    /// Versions and instance ids of both sides. The first call on a connection.
+    /// Versions and instance ids of both sides. The first call on a connection. It is the first of this service and
+    /// never changes, nor does what it takes and answers; what else the agent tells of itself is in
+    /// [`agent_info`](Self::agent_info).
     async fn hello(brain: BrainHello) -> Result<AgentHello, AgentError>;
 
     /// Brings one VIP to the state wanted. Reads nothing from VPP; without demands, a repetition writes
@@ -50,4 +52,7 @@ pub trait Agent {
     /// What VPP has, as of the agent's last full read and every write that VPP has acknowledged since. This costs
     /// VPP nothing, unless the agent knows that what it remembers is wrong: then it reads VPP first.
     async fn programmed() -> Result<Programmed, AgentError>;
+
+    /// What the agent tells of itself beyond [`hello`](Self::hello).
+    async fn agent_info() -> Result<AgentInfo, AgentError>;
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::vip::{Encap, VipKey};
 
-/// How the brain introduces itself.
+/// How the brain introduces itself. The same in every version of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrainHello {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the brain.
@@ -17,7 +17,8 @@ pub struct BrainHello {
     pub instance: u64,
 }
 
-/// How the agent introduces itself.
+/// How the agent introduces itself to a brain of its own protocol. The same in every version of the protocol; what
+/// is to be added goes to [`AgentInfo`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentHello {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the agent.
@@ -30,7 +31,18 @@ pub struct AgentHello {
     pub vpp: VppInfo,
 }
 
-/// The agent's connection to VPP.
+/// The agent's process, and what it can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Process id, in the agent's own pid namespace.
+    pub pid: u32,
+    /// Its start, in Unix seconds.
+    pub started: u64,
+    /// Why it can send no echo requests; `None` if it can.
+    pub no_echo: Option<String>,
+}
+
+/// The agent's connection to VPP. As part of [`AgentHello`], the same in every version of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VppInfo {
     /// Raised by every change of `state`. Not comparable between instances of the agent.
@@ -39,7 +51,7 @@ pub struct VppInfo {
     pub state: VppState,
 }
 
-/// State of the connection to VPP.
+/// State of the connection to VPP. As part of [`AgentHello`], the same in every version of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VppState {
     /// Not connected; the agent keeps trying.

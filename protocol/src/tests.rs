@@ -64,12 +64,83 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::Counters { servers: true },
         AgentRequest::IcmpEcho { request: echo },
         AgentRequest::Programmed {},
+        AgentRequest::AgentInfo {},
     ];
-    assert_eq!((PROTOCOL_VERSION, requests.len()), (4, 10), "another set of methods is another version");
+    assert_eq!((PROTOCOL_VERSION, requests.len()), (5, 11), "another set of methods is another version");
     for (position, request) in requests.into_iter().enumerate() {
         let bytes = options().serialize(&request).unwrap();
         assert_eq!(usize::from(bytes[0]), position, "{}", request.name());
     }
+}
+
+/// Bytes of fixed width, as every version writes them.
+#[derive(Default)]
+struct Frozen(Vec<u8>);
+
+impl Frozen {
+    fn u32(mut self, number: u32) -> Self {
+        self.0.extend(number.to_le_bytes());
+        self
+    }
+
+    fn u64(mut self, number: u64) -> Self {
+        self.0.extend(number.to_le_bytes());
+        self
+    }
+
+    fn text(self, text: &str) -> Self {
+        let mut written = self.u64(text.len() as u64);
+        written.0.extend(text.bytes());
+        written
+    }
+
+    #[track_caller]
+    fn is(self, value: &impl Serialize) {
+        assert_eq!(options().serialize(value).unwrap(), self.0);
+    }
+}
+
+/// Whatever else changes, peers of different versions must understand each other so far.
+#[test]
+fn hello_is_the_same_in_every_version() {
+    let frozen = Frozen::default;
+    let brain = BrainHello { protocol: 4, version: "0.1".into(), instance: 7 };
+    frozen().u32(0).u32(4).text("0.1").u64(7).is(&AgentRequest::Hello { brain });
+    let refused = AgentError::Protocol { agent: 4, brain: 5, agent_version: "0.1".into() };
+    let answer = AgentResponse::Hello(Err(refused));
+    frozen().u32(0).u32(1).u32(0).u32(4).u32(5).text("0.1").is(&answer);
+
+    let hello = |state| {
+        let vpp = VppInfo { generation: 9, state };
+        AgentResponse::Hello(Ok(AgentHello { protocol: 4, version: "0.1".into(), instance: 7, vpp }))
+    };
+    let start = || frozen().u32(0).u32(0).u32(4).text("0.1").u64(7).u64(9);
+    let away = VppState::Disconnected { reason: "no".into(), silent_ms: 6 };
+    start().u32(0).text("no").u64(6).is(&hello(away));
+    let old = VppState::Incompatible { version: "v".into(), missing: vec!["m".into()], needs: "n".into() };
+    start().u32(1).text("v").u64(1).text("m").text("n").is(&hello(old));
+    let connected = VppState::Connected {
+        version: "v".into(),
+        build_date: "d".into(),
+        build_directory: "b".into(),
+        pid: 2,
+        boot_time: None,
+        connected_for: 4,
+    };
+    let mut bytes = start().u32(2).text("v").text("d").text("b").u32(2);
+    bytes.0.push(0);
+    bytes.u64(4).is(&hello(connected));
+}
+
+#[test]
+fn peers_of_different_versions_are_told_which_to_upgrade() {
+    let told =
+        |agent, brain| AgentError::Protocol { agent, brain, agent_version: "0.1.0".into() }.to_string();
+    assert_eq!(
+        told(4, 5),
+        "agent 0.1.0 speaks protocol 4, this brain 5: upgrade maglev-dpagent (VPP keeps what it has while it restarts)"
+    );
+    assert!(told(6, 5).ends_with(": upgrade maglev-brain (VPP keeps what it has while it restarts)"));
 }
 
 #[test]

@@ -8,7 +8,9 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
 use maglev_protocol::codec::{ClientCodec, framing};
-use maglev_protocol::{AgentClient, AgentHello, BrainHello, PROTOCOL_VERSION, VipSpec, VppInfo};
+use maglev_protocol::{
+    AgentClient, AgentError, AgentHello, AgentInfo, BrainHello, PROTOCOL_VERSION, VipSpec, VppInfo,
+};
 use tarpc::client::{Config, NewClient};
 use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
@@ -18,9 +20,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
+use super::AgentEvent;
 use super::calls::{CALL, CallError, FULL, WAIT, flatten, transport, within};
 use super::syncs::{Answer, Call, Sent, Syncs};
-use super::{AgentEvent, Read};
 use crate::desired::{ViewId, Wanted};
 
 /// Why a session ended.
@@ -68,12 +70,18 @@ pub(super) async fn connect(socket: &Path, instance: u64, config: Config) -> Res
         BrainHello { protocol: PROTOCOL_VERSION, version: env!("CARGO_PKG_VERSION").to_owned(), instance };
     let hello = flatten(client.hello(within(CALL), brain).await)?;
     if hello.protocol != PROTOCOL_VERSION {
-        return Err(End::Agent(format!(
-            "agent {} speaks protocol {}, this brain speaks {PROTOCOL_VERSION}: install matching versions",
-            hello.version, hello.protocol
-        )));
+        let AgentHello { protocol: agent, version: agent_version, .. } = hello;
+        let error = AgentError::Protocol { agent, brain: PROTOCOL_VERSION, agent_version };
+        return Err(CallError::Agent(error).into());
     }
     Ok(Connection { client, hello, task })
+}
+
+/// Connects, and has the agent tell all of itself.
+pub(super) async fn greet(socket: &Path, instance: u64) -> Result<(AgentClient, AgentHello, AgentInfo), End> {
+    let Connection { client, hello, .. } = connect(socket, instance, Config::default()).await?;
+    let info = flatten(client.agent_info(within(CALL)).await)?;
+    Ok((client, hello, info))
 }
 
 /// One connection to the agent, from its hello to its end.
@@ -86,15 +94,10 @@ pub(super) struct Session<'a> {
 
 impl Session<'_> {
     /// Keeps VPP at the newest wanted state until the connection ends.
-    pub(super) async fn run(
-        self,
-        hello: AgentHello,
-        wanted: &mut watch::Receiver<Arc<Wanted>>,
-        questions: &mut mpsc::Receiver<Read>,
-    ) -> End {
+    pub(super) async fn run(self, hello: AgentHello, wanted: &mut watch::Receiver<Arc<Wanted>>) -> End {
         let first = Arc::clone(&wanted.borrow_and_update());
         let mut syncs = Syncs::new(first, *self.view, Instant::now());
-        let Err(end) = self.drive(&mut syncs, hello.vpp, wanted, questions).await;
+        let Err(end) = self.drive(&mut syncs, hello.vpp, wanted).await;
         *self.view = syncs.view();
         end
     }
@@ -104,13 +107,11 @@ impl Session<'_> {
         syncs: &mut Syncs,
         vpp: VppInfo,
         wanted: &mut watch::Receiver<Arc<Wanted>>,
-        questions: &mut mpsc::Receiver<Read>,
     ) -> Result<Infallible, End> {
         let mut seen = vpp.generation;
         self.tell(syncs.vpp_changed(vpp, Instant::now())).await?;
         let mut change = self.wait_change(seen);
         let mut calls = FuturesUnordered::new();
-        let mut reads = FuturesUnordered::new();
         loop {
             while let Some(sent) = syncs.next(Instant::now()) {
                 calls.push(self.carry_out(sent));
@@ -134,11 +135,6 @@ impl Session<'_> {
                     syncs.want(target, Instant::now());
                 }
                 () = wait_until(syncs.due()) => {}
-                question = questions.recv() => {
-                    let question = question.ok_or(End::ControllerGone)?;
-                    reads.push(self.read(question));
-                }
-                Some(()) = reads.next() => {}
             }
         }
     }
@@ -156,16 +152,6 @@ impl Session<'_> {
             }
         }
         .boxed()
-    }
-
-    async fn read(&self, question: Read) {
-        // An error means that the one who asked has gone.
-        match question {
-            Read::LbState(asker) => drop(asker.send(flatten(self.client.lb_state(within(FULL)).await))),
-            Read::Counters(asker) => {
-                drop(asker.send(flatten(self.client.counters(within(FULL), true).await)))
-            }
-        }
     }
 
     /// Sends a call, and returns it with its answer.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::StreamExt;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, BrainHello, ConfReport, Counters, Demands, EchoOutcome, EchoRequest,
-    LbConf, LbConfSpec, PROTOCOL_VERSION, Programmed, ServerSpec, VipKey, VppState,
+    Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
+    EchoRequest, LbConf, LbConfSpec, LbState, PROTOCOL_VERSION, Programmed, ServerSpec, VipKey, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -42,6 +42,12 @@ struct FakeAgent {
     /// Full syncs wait while it is set.
     syncs_held: watch::Receiver<bool>,
     echoing: watch::Receiver<Echoing>,
+    /// Reads of VPP's state wait while it is set.
+    reads_held: watch::Receiver<bool>,
+    /// Questions about VPP's state that came.
+    reads: Arc<AtomicUsize>,
+    /// Connections that were greeted.
+    hellos: Arc<AtomicUsize>,
     /// Echo requests that came.
     echoes: Arc<AtomicUsize>,
 }
@@ -66,6 +72,7 @@ impl FakeAgent {
 
 impl Agent for FakeAgent {
     async fn hello(self, _: Context, _: BrainHello) -> Result<AgentHello, AgentError> {
+        self.hellos.fetch_add(1, Ordering::Relaxed);
         let vpp = self.vpp.borrow().clone();
         Ok(AgentHello { protocol: self.protocol, version: "9.9".into(), instance: 1, vpp })
     }
@@ -102,7 +109,9 @@ impl Agent for FakeAgent {
         Ok(ConfReport { changed: false, before: now, now, pinned_flows_lost: false })
     }
 
-    async fn lb_state(self, _: Context) -> Result<LbState, AgentError> {
+    async fn lb_state(mut self, _: Context) -> Result<LbState, AgentError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.reads_held.wait_for(|held| !held).await.unwrap();
         Ok(LbState { conf: conf(), vips: vec![] })
     }
 
@@ -125,10 +134,16 @@ impl Agent for FakeAgent {
         Ok(Programmed::default())
     }
 
+    async fn agent_info(self, _: Context) -> Result<AgentInfo, AgentError> {
+        Ok(INFO)
+    }
+
     async fn wait_change(mut self, _: Context, seen: u64) -> VppInfo {
         self.vpp.wait_for(|info| info.generation != seen).await.map(|info| info.clone()).unwrap()
     }
 }
+
+const INFO: AgentInfo = AgentInfo { pid: 77, started: 1_700_000_000, no_echo: None };
 
 fn conf() -> LbConf {
     LbConf {
@@ -217,7 +232,8 @@ pub(super) struct Bench {
     vpp: watch::Sender<VppInfo>,
     wanted: watch::Sender<Arc<Wanted>>,
     events: mpsc::Receiver<AgentEvent>,
-    reader: AgentReader,
+    pub(super) reader: AgentReader,
+    pub(super) reads_held: watch::Sender<bool>,
     pub(super) syncs_held: watch::Sender<bool>,
     pub(super) echoing: watch::Sender<Echoing>,
     pub(super) echoes: EchoSender,
@@ -230,6 +246,7 @@ impl Bench {
         let socket = directory.path().join("agent.sock");
         let (vpp, vpp_seen) = watch::channel(vpp);
         let (hold_syncs, syncs_held) = watch::channel(false);
+        let (hold_reads, reads_held) = watch::channel(false);
         let (echoing, echoing_seen) = watch::channel(Echoing::Hold);
         let agent = FakeAgent {
             calls: Arc::default(),
@@ -240,6 +257,9 @@ impl Bench {
             refusing_conf: Arc::default(),
             syncs_held,
             echoing: echoing_seen,
+            reads_held,
+            reads: Arc::default(),
+            hellos: Arc::default(),
             echoes: Arc::default(),
         };
         let server = serve(&socket, agent.clone());
@@ -247,8 +267,21 @@ impl Bench {
         let (sender, events) = mpsc::channel(64);
         let (echoes, asks) = echo_queue();
         let (reader, _task) = start(socket, 42, wishes, sender, asks, &tokio::runtime::Handle::current());
-        let syncs_held = hold_syncs;
-        Self { directory, agent, server, vpp, wanted, events, reader, syncs_held, echoing, echoes, _task }
+        let (syncs_held, reads_held) = (hold_syncs, hold_reads);
+        Self {
+            directory,
+            agent,
+            server,
+            vpp,
+            wanted,
+            events,
+            reader,
+            reads_held,
+            syncs_held,
+            echoing,
+            echoes,
+            _task,
+        }
     }
 
     /// Ends the agent, and every connection to it.
@@ -266,6 +299,16 @@ impl Bench {
     pub(super) fn vpp_restarts(&self) {
         let generation = self.vpp.borrow().generation + 1;
         self.vpp.send_replace(connected(generation));
+    }
+
+    /// Questions about VPP's state that have come to the agent.
+    pub(super) fn reads(&self) -> usize {
+        self.agent.reads.load(Ordering::Relaxed)
+    }
+
+    /// Connections that the agent has greeted.
+    pub(super) fn hellos(&self) -> usize {
+        self.agent.hellos.load(Ordering::Relaxed)
     }
 
     /// Waits until so many echo requests have come to the agent since the bench started.
@@ -425,19 +468,36 @@ async fn agent_of_another_protocol_is_refused() {
     let mut bench = Bench::start(wanted(&[], &[]), connected(1), PROTOCOL_VERSION + 1);
     let event = bench.event(|event| matches!(event, AgentEvent::Disconnected { .. })).await;
     let AgentEvent::Disconnected { reason } = event else { unreachable!() };
-    assert!(reason.contains("install matching versions"), "{reason}");
+    assert_eq!(
+        reason,
+        format!(
+            "agent 9.9 speaks protocol {}, this brain {PROTOCOL_VERSION}: upgrade maglev-brain (VPP keeps what it has while it restarts)",
+            PROTOCOL_VERSION + 1
+        )
+    );
     assert_eq!(bench.calls(), []);
 }
 
 #[tokio::test]
-async fn reads_are_answered_while_connected_and_refused_with_the_reason_while_not() {
+async fn agent_tells_who_it_is_with_every_connection() {
     let mut bench = Bench::start(wanted(&[], &[]), connected(1), PROTOCOL_VERSION);
+    let is_connected = |event: &AgentEvent| matches!(event, AgentEvent::Connected { .. });
+    let expected = AgentEvent::Connected { version: "9.9".into(), protocol: PROTOCOL_VERSION, info: INFO };
+    assert_eq!(bench.event(is_connected).await, expected);
+    bench.stop_agent().await;
+    bench.start_agent();
+    assert_eq!(bench.event(is_connected).await, expected);
+}
+
+#[tokio::test]
+async fn demanded_full_sync_is_followed_by_an_event_with_its_number() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
     bench.synced().await;
-    assert_eq!(bench.reader.lb_state().await.unwrap().vips, []);
-    bench.server.abort();
-    bench.event(|event| matches!(event, AgentEvent::Disconnected { .. })).await;
-    let error = bench.reader.lb_state().await.unwrap_err();
-    assert!(matches!(&error, CallError::Away(reason) if reason.contains("agent")), "{error}");
+    bench.calls();
+    bench.want(Arc::new(Wanted { full: Some(3), ..Wanted::clone(&wanted(&[spec(1, 1)], &[])) }));
+    let AgentEvent::Synced { demanded, result, .. } = bench.synced().await else { unreachable!() };
+    assert_eq!((demanded, result), (Some(Demand::Full(3)), Ok(Arc::default())));
+    assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])]);
 }
 
 #[test]

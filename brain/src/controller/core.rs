@@ -143,8 +143,7 @@ impl Core {
     /// The state at the start: static backends are up, those are out that the configuration or an operator took
     /// out, of the others nothing is known.
     pub fn new(config: Arc<Config>, overrides: Overrides, agent_socket: PathBuf, now: Now) -> Self {
-        let connection = Err("not connected yet".to_owned());
-        let agent = Arc::new(AgentStatus { socket: agent_socket, connection, vpp: None });
+        let agent = Arc::new(AgentStatus::new(agent_socket));
         let wanted = Wanted {
             view: None,
             conf: desired::lb_conf(&config.lb),

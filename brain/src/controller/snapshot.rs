@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use imbl::OrdMap;
-use maglev_protocol::{VipSpec, VppInfo};
+use maglev_protocol::{VipKey, VipSpec, VppInfo};
 use tokio::time::Instant;
 
 use crate::config::{Config, Frontend};
@@ -137,6 +137,35 @@ pub struct AgentStatus {
     pub socket: PathBuf,
     /// The agent's version while connected, else why it is not.
     pub connection: Result<String, String>,
+    /// Its process, while connected.
+    pub process: Option<AgentProcess>,
+    /// Connections to it since the brain's start, this one included.
+    pub connections: u64,
+    /// VIPs that VPP has outside the agent's policy, as of the last full sync.
+    pub foreign: Vec<VipKey>,
     /// VPP, while the agent is connected, and since when it is so.
     pub vpp: Option<(VppInfo, SystemTime)>,
+}
+
+/// The agent's process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentProcess {
+    /// Version of the calls between brain and agent.
+    pub protocol: u32,
+    /// Process id, in the agent's pid namespace.
+    pub pid: u32,
+    /// When it started, by the agent's clock, to the second.
+    pub started: SystemTime,
+    /// When the brain connected to it.
+    pub connected: SystemTime,
+    /// Why it can send no echo requests; `None` if it can.
+    pub no_echo: Option<String>,
+}
+
+impl AgentStatus {
+    /// Not connected to since the brain's start.
+    pub fn new(socket: PathBuf) -> Self {
+        let connection = Err("not connected yet".to_owned());
+        Self { socket, connection, process: None, connections: 0, foreign: Vec::new(), vpp: None }
+    }
 }

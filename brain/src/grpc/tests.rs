@@ -6,11 +6,15 @@ mod roles;
 mod standard;
 mod watch;
 
+use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_proto::words::Word;
 use maglev_proto::{BackendState, FrontendState, SyncState};
-use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState, VppState};
+use maglev_protocol::{
+    AgentInfo, Change, Encap, FullRead, LbConf, LbState, ServerState, StepError, SyncReport, VipKey,
+    VipReport, VipState, VppState,
+};
 
 use super::*;
 use crate::agent::AgentEvent;
@@ -101,7 +105,7 @@ fn vpp_info_tells_who_is_away() {
     let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
     assert_eq!(info.agent.unwrap().reason, "not connected yet");
-    core.handle(Input::Agent(AgentEvent::Connected { version: "0.1.0".into() }), at(3000));
+    core.handle(Input::Agent(agent_connects()), at(3000));
     let gone = VppState::Disconnected { reason: "no such file".into(), silent_ms: 0 };
     let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };
     core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));
@@ -120,7 +124,94 @@ fn vpp_info_tells_who_is_away() {
     let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.pid), ("connected", 7));
     assert_eq!((info.boot_time_unix_ms, info.connected_unix_ms), (2_500_000, 2_900_000));
-    assert_eq!(info.agent.unwrap().version, "0.1.0");
+    let agent = info.agent.unwrap();
+    assert_eq!(agent, view::vpp::agent(&core.snapshot(Instant::now()).agent), "GetAgentInfo says the same");
+    assert_eq!((agent.version.as_str(), agent.protocol, agent.pid), ("0.1.0", 5, 77));
+    assert_eq!(
+        (agent.started_unix_ms, agent.connected_unix_ms, agent.connections),
+        (2_400_000, 3_000_000, 1)
+    );
+    assert_eq!(agent.no_echo, "no privilege");
+    core.handle(Input::Agent(AgentEvent::Disconnected { reason: "upgrade it".into() }), at(3100));
+    let agent = view::vpp::agent(&core.snapshot(Instant::now()).agent);
+    assert_eq!((agent.connected, agent.reason.as_str(), agent.connections), (false, "upgrade it", 1));
+    assert_eq!((agent.pid, agent.started_unix_ms, agent.connected_unix_ms), (0, 0, 0));
+}
+
+fn agent_connects() -> AgentEvent {
+    let info = AgentInfo { pid: 77, started: 2400, no_echo: Some("no privilege".into()) };
+    AgentEvent::Connected { version: "0.1.0".into(), protocol: 5, info }
+}
+
+#[test]
+fn full_sync_is_told_in_words() {
+    let server = |last| IpAddr::from([10, 0, 0, last]);
+    let (shop, any) =
+        (VipKey::port([203, 0, 113, 10].into(), 6, 443), VipKey::all_ports([203, 0, 113, 11].into()));
+    let (gone, foreign) =
+        (VipKey::port([203, 0, 113, 10].into(), 6, 44), VipKey::port([192, 0, 2, 9].into(), 17, 53));
+    let vip = |key, changes, errors| VipReport { key, changes, table_length: None, errors };
+    let report = SyncReport {
+        vips: vec![
+            vip(
+                gone,
+                vec![Change::ServerRemoved { server: server(9), flushed: true }, Change::VipRemoved],
+                vec![],
+            ),
+            vip(
+                shop,
+                vec![
+                    Change::VipRecreated { reason: "another encapsulation".into() },
+                    Change::VipAdded,
+                    Change::ServerAdded { server: server(1), weight: 1 },
+                    Change::Reweighted { server: server(2), from: 100, to: 0, flushed: true },
+                    Change::Reweighted { server: server(2), from: 0, to: 2, flushed: false },
+                    Change::Flushed { server: server(2), weight: 2 },
+                ],
+                vec![],
+            ),
+            vip(
+                any,
+                vec![],
+                vec![StepError { step: "add".into(), code: Some(-1), meaning: "no room".into() }],
+            ),
+            vip(foreign, vec![], vec![]),
+        ],
+        drift: vec![
+            format!("VIP {gone} is gone"),
+            format!("VIP {shop}: server 10.0.0.9 of weight 1 is gone"),
+        ],
+        read: Some(FullRead { vips: 3, servers: 7 }),
+        foreign: vec![foreign],
+    };
+    let snapshot = core().snapshot(Instant::now());
+    let told = view::vpp::sync_report(&snapshot, &report, None);
+    let rows: Vec<_> = told.vips.iter().map(|row| (row.frontend.as_str(), row.vip.clone())).collect();
+    let expected = [("any", any.to_string()), ("shop", shop.to_string()), ("", gone.to_string())];
+    assert_eq!(rows, expected);
+    assert_eq!(told.vips[0].errors, ["add: no room"]);
+    assert_eq!(
+        told.vips[1].changes,
+        [
+            "VIP removed to make it anew: another encapsulation",
+            "VIP made",
+            "10.0.0.1 added, weight 1",
+            "weight of 10.0.0.2: 100 -> 0, flushed",
+            "weight of 10.0.0.2: 0 -> 2",
+            "10.0.0.2 flushed, weight 2",
+        ]
+    );
+    assert_eq!(told.vips[2].changes, ["10.0.0.9 removed, flushed", "VIP removed"]);
+    assert_eq!((told.drift.len(), told.foreign.as_slice()), (2, &["192.0.2.9/32 udp/53".to_owned()][..]));
+    assert_eq!(told.held_back, ["shop"]);
+    assert_eq!((told.vips_read, told.application_servers_read), (3, 7));
+
+    let told = view::vpp::sync_report(&snapshot, &report, Some("shop"));
+    assert_eq!((told.vips.len(), told.vips[0].frontend.as_str()), (1, "shop"));
+    assert_eq!(told.drift, [format!("VIP {shop}: server 10.0.0.9 of weight 1 is gone")]);
+    assert_eq!((told.held_back, told.foreign.len(), told.vips_read), (vec!["shop".to_owned()], 0, 3));
+    let told = view::vpp::sync_report(&snapshot, &report, Some("gone"));
+    assert_eq!((told.vips.len(), told.drift.len(), told.held_back.len()), (0, 0, 0));
 }
 
 #[test]

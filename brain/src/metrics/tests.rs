@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_protocol::{
-    Change, FullRead, RouteCounters, ServerFigure, ServerFigures, SyncReport, VipCounters, VipKey, VipReport,
-    VppInfo, VppState,
+    AgentInfo, Change, FullRead, RouteCounters, ServerFigure, ServerFigures, SyncReport, VipCounters, VipKey,
+    VipReport, VppInfo, VppState,
 };
 use tokio::time::Instant;
 
@@ -91,7 +91,8 @@ impl Bench {
             connected_for: 0,
         };
         let programmed = Some((crate::desired::ViewId(1), maglev_protocol::Programmed::default()));
-        self.agent(AgentEvent::Connected { version: "1.2.3".into() });
+        let info = AgentInfo { pid: 1, started: 1, no_echo: None };
+        self.agent(AgentEvent::Connected { version: "1.2.3".into(), protocol: 5, info });
         self.agent(AgentEvent::Vpp { info: VppInfo { generation: 1, state }, programmed });
     }
 

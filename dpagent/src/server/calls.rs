@@ -4,8 +4,9 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, BrainHello, ConfReport, Counters, Demands, EchoOutcome, EchoRequest,
-    LbConfSpec, LbState, PROTOCOL_VERSION, Programmed, SyncReport, VipKey, VipSpec, VppInfo,
+    Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
+    EchoRequest, LbConfSpec, LbState, PROTOCOL_VERSION, Programmed, SyncReport, VipKey, VipSpec, VppInfo,
+    remedy,
 };
 use tarpc::context::Context;
 use tokio::sync::SemaphorePermit;
@@ -14,7 +15,7 @@ use tracing::{info, warn};
 
 use super::peer::Peer;
 use super::writer::Candidate;
-use super::{MOST_VPP_CALLS, Shared};
+use super::{MOST_VPP_CALLS, Process, Shared};
 use crate::icmp::EchoError;
 use crate::{conf, reconcile};
 
@@ -59,10 +60,15 @@ impl Agent for Connection {
     async fn hello(self, _: Context, brain: BrainHello) -> Result<AgentHello, AgentError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         if brain.protocol != PROTOCOL_VERSION {
-            warn!(
-                parent: None, version = brain.version, protocol = brain.protocol,
-                "a brain of another protocol was refused"
-            );
+            // It tries again and again, over several connections.
+            let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            if refused.replace(brain.instance) != Some(brain.instance) {
+                warn!(
+                    parent: None,
+                    "brain {} speaks protocol {}, this agent {PROTOCOL_VERSION}: {}",
+                    brain.version, brain.protocol, remedy(PROTOCOL_VERSION, brain.protocol)
+                );
+            }
             return Err(AgentError::Protocol {
                 agent: PROTOCOL_VERSION,
                 brain: brain.protocol,
@@ -153,9 +159,16 @@ impl Agent for Connection {
             error => AgentError::Echo { target, reason: error.to_string() },
         })
     }
+
     async fn programmed(self, _: Context) -> Result<Programmed, AgentError> {
         self.brain()?;
         let _call = self.vpp_call()?;
         self.shared.vpp.programmed().await
+    }
+
+    async fn agent_info(self, _: Context) -> Result<AgentInfo, AgentError> {
+        self.brain()?;
+        let Process { pid, started } = self.shared.gate.process;
+        Ok(AgentInfo { pid, started, no_echo: self.shared.gate.pinger.as_ref().err().cloned() })
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
-use maglev_dpagent::server::{Gate, Listener};
+use maglev_dpagent::server::{Gate, Listener, Process};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{
@@ -169,6 +169,8 @@ pub(crate) struct Agent {
     writer: JoinHandle<()>,
     server: JoinHandle<()>,
     socket: PathBuf,
+    /// Why it can send no echo requests.
+    pub(crate) no_echo: Option<String>,
 }
 
 impl Agent {
@@ -188,9 +190,11 @@ impl Agent {
             servers_age: SERVERS_AGE,
         };
         let (vpp, writer) = vpp::start(options, stop.clone());
-        let gate = Gate { brain_user: geteuid().as_raw(), policy, pinger: pinger() };
+        let pinger = pinger();
+        let no_echo = pinger.as_ref().err().cloned();
+        let gate = Gate { brain_user: geteuid().as_raw(), policy, pinger, process: Process::starts() };
         let server = tokio::spawn(server::serve(listener, gate, vpp));
-        Self { stop, writer, server, socket }
+        Self { stop, writer, server, socket, no_echo }
     }
 
     /// Ends it as a signal does.

@@ -12,7 +12,7 @@ use maglev_brain::controller::{Core, Effects, Ended, InVpp, Input};
 use maglev_brain::desired::{Demand, ViewId, Wanted, vip_key};
 use maglev_brain::health::State;
 use maglev_brain::overrides::Overrides;
-use maglev_protocol::{Demands, VipKey, VppInfo};
+use maglev_protocol::{AgentInfo, Demands, PROTOCOL_VERSION, VipKey, VppInfo};
 
 use crate::agent::Queued;
 use crate::judge::Scope;
@@ -181,7 +181,8 @@ impl World {
             due: None,
             arrives: Duration::ZERO,
         });
-        self.tell(AgentEvent::Connected { version: "1".to_owned() });
+        let info = AgentInfo { pid: 1, started: 0, no_echo: None };
+        self.tell(AgentEvent::Connected { version: "1".to_owned(), protocol: PROTOCOL_VERSION, info });
         self.tell_maybe(event);
         self.wait_change();
         self.pump();

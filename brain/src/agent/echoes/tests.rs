@@ -137,7 +137,7 @@ async fn agent_of_another_protocol_is_not_asked() {
     let bench = Bench::start(wanted(&[], &[]), connected(1), PROTOCOL_VERSION + 1);
     let failure = ask(&bench.echoes).await.unwrap_err();
     assert!(
-        matches!(&failure, EchoFailure::Away(reason) if reason.contains("install matching versions")),
+        matches!(&failure, EchoFailure::Away(reason) if reason.contains("upgrade maglev-brain")),
         "{failure}"
     );
 }

@@ -1,14 +1,14 @@
 //! How far VPP has come with what it shall have.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use maglev_protocol::{AgentError, Programmed, SyncReport, VipSpec, VppInfo, VppState};
+use maglev_protocol::{AgentError, AgentInfo, Programmed, SyncReport, VipSpec, VppInfo, VppState};
 use tracing::debug;
 
 use super::{Core, Effects, Ended, InVpp, Now};
 use crate::agent::{AgentEvent, CallError};
-use crate::controller::snapshot::SyncStatus;
+use crate::controller::snapshot::{AgentProcess, SyncStatus};
 use crate::desired::{Demand, ViewId};
 
 impl Core {
@@ -16,13 +16,21 @@ impl Core {
         let mut effects = Effects { state: true, ..Effects::default() };
         let before = Arc::clone(&self.agent);
         match event {
-            AgentEvent::Connected { version } => {
-                Arc::make_mut(&mut self.agent).connection = Ok(version);
+            AgentEvent::Connected { version, protocol, info } => {
+                let AgentInfo { pid, started, no_echo } = info;
+                let agent = Arc::make_mut(&mut self.agent);
+                agent.connection = Ok(version);
+                agent.connections += 1;
+                // A clock that a time does not fit was never set.
+                let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(started));
+                let started = started.unwrap_or(SystemTime::UNIX_EPOCH);
+                agent.process = Some(AgentProcess { protocol, pid, started, connected: now.wall, no_echo });
                 self.tally.count_agent(now.wall);
             }
             AgentEvent::Disconnected { reason } => {
                 let agent = Arc::make_mut(&mut self.agent);
                 agent.connection = Err(reason);
+                agent.process = None;
                 agent.vpp = None;
                 self.vpp_lost(&mut effects);
                 self.tell_that_vpp_is_away(&mut effects);
@@ -151,6 +159,10 @@ impl Core {
     }
 
     fn synced(&mut self, specs: &[Arc<VipSpec>], report: &SyncReport, now: Now, effects: &mut Effects) {
+        // Only a full read finds them.
+        if report.read.is_some() && self.agent.foreign != report.foreign {
+            Arc::make_mut(&mut self.agent).foreign.clone_from(&report.foreign);
+        }
         for spec in specs {
             let vip = report.vips.binary_search_by_key(&spec.key, |vip| vip.key).ok();
             let vip = vip.and_then(|index| report.vips.get(index));

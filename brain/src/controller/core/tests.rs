@@ -1,15 +1,15 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_protocol::{
-    AgentError, Change, Programmed, ProgrammedVip, StepError, SyncReport, TableLengthKept, VipReport,
-    VipSpec, VppInfo, VppState,
+    AgentError, AgentInfo, Change, FullRead, Programmed, ProgrammedVip, StepError, SyncReport,
+    TableLengthKept, VipReport, VipSpec, VppInfo, VppState,
 };
 use tokio::time::Instant;
 
 use super::*;
 use crate::agent::CallError;
 use crate::config::{Config, parse};
-use crate::controller::SyncStatus;
+use crate::controller::{AgentProcess, SyncStatus};
 use crate::desired::{Demand, ViewId};
 use crate::health::State;
 use crate::overrides::PoolMember;

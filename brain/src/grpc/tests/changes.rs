@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use maglev_proto::{BackendOverride, ConfigVerdict, InVpp, Override, PoolBackend, WarmupPhase};
+use maglev_proto::{
+    BackendOverride, ConfigVerdict, GetAgentInfoRequest, InVpp, Override, PoolBackend, SyncVpplbStateRequest,
+    WarmupPhase,
+};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -251,6 +254,24 @@ async fn vip_is_not_recreated_without_vpp() {
         refusal_of(brain.service.recreate_vip(request("shp")).await),
         (Code::NotFound, message.into())
     );
+}
+
+#[tokio::test]
+async fn nothing_is_compared_without_vpp() {
+    let brain = Brain::start(CONFIG);
+    let request = |frontend: &str| Request::new(SyncVpplbStateRequest { frontend: frontend.into() });
+    for frontend in ["", "shop"] {
+        let (code, message) = refusal_of(brain.service.sync_vpplb_state(request(frontend)).await);
+        assert_eq!(code, Code::Unavailable);
+        assert_eq!(message, "nothing was compared: try again when VPP is connected");
+    }
+    let message = "there is no frontend \"shp\"; did you mean \"shop\"?";
+    assert_eq!(
+        refusal_of(brain.service.sync_vpplb_state(request("shp")).await),
+        (Code::NotFound, message.into())
+    );
+    let agent = of(brain.service.get_agent_info(Request::new(GetAgentInfoRequest {})).await);
+    assert_eq!((agent.connected, agent.socket.as_str()), (false, "/nonexistent/agent.sock"));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use tonic::Code;
 use super::*;
 use crate::agent::CallError;
 use crate::config::{self, LoadError};
-use crate::controller::CommandError;
+use crate::controller::{CommandError, InVpp};
 use crate::overrides::PoolMember;
 use crate::reload::ReloadError;
 
@@ -62,6 +62,7 @@ fn every_refusal_has_its_code() {
         (CommandError::Weight(101), Code::InvalidArgument),
         (CommandError::NothingSet("backend \"b1\"".into()), Code::NotFound),
         (CommandError::HeldBack("shop".into()), Code::FailedPrecondition),
+        (CommandError::WarmingUp("4s".into()), Code::FailedPrecondition),
         (CommandError::NoVpp("nothing was done".into()), Code::Unavailable),
         (CommandError::Ending, Code::Unavailable),
     ] {
@@ -72,6 +73,21 @@ fn every_refusal_has_its_code() {
     {
         assert_eq!(refusal::call(&error).code(), code, "{error}");
     }
+}
+
+#[test]
+fn full_sync_that_nobody_could_wait_for_says_why() {
+    let sync = |in_vpp| {
+        let status = refusal::sync(&in_vpp);
+        (status.code(), status.message().to_owned())
+    };
+    let (code, message) = sync(InVpp::Refused("another brain writes; it will be tried again".into()));
+    assert_eq!(
+        (code, message.as_str()),
+        (Code::Unavailable, "refused: another brain writes; it will be tried again")
+    );
+    assert_eq!(sync(InVpp::Away).0, Code::Unavailable);
+    assert_eq!(sync(InVpp::Late).0, Code::DeadlineExceeded);
 }
 
 fn reload_error(text: &str) -> ReloadError {

@@ -20,12 +20,19 @@ pub(in crate::grpc) fn agent(agent: &AgentStatus) -> AgentInfo {
         Ok(version) => (true, String::new(), version.clone()),
         Err(reason) => (false, reason.clone(), String::new()),
     };
+    let process = agent.process.as_ref();
     AgentInfo {
         connected,
         reason,
         socket: agent.socket.display().to_string(),
         version,
-        ..AgentInfo::default()
+        protocol: process.map_or(0, |process| process.protocol),
+        pid: process.map_or(0, |process| process.pid),
+        started_unix_ms: process.map_or(0, |process| unix_ms(process.started)),
+        connected_unix_ms: process.map_or(0, |process| unix_ms(process.connected)),
+        connections: agent.connections,
+        foreign: agent.foreign.iter().map(VipKey::to_string).collect(),
+        no_echo: process.and_then(|process| process.no_echo.clone()).unwrap_or_default(),
     }
 }
 
@@ -121,11 +128,6 @@ fn proto_vip(snapshot: &Snapshot, frontend: Option<&str>, vip: &VipState) -> Vpp
         index: vip.index,
         application_servers: servers.collect(),
     }
-}
-
-fn frontends_by_vip(snapshot: &Snapshot) -> BTreeMap<VipKey, &str> {
-    let frontends = snapshot.config.frontends.iter();
-    frontends.map(|(name, frontend)| (vip_key(frontend), name.as_str())).collect()
 }
 
 /// Names of a frontend's backends by their addresses, which are unique within it.

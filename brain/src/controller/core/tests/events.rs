@@ -4,6 +4,8 @@ use std::fmt::Debug;
 
 use proptest::prelude::*;
 
+use maglev_protocol::AgentInfo;
+
 use super::*;
 use crate::controller::snapshot::AgentStatus;
 
@@ -141,10 +143,15 @@ fn carry_out(bench: &mut Bench, step: Step, configurations: &[Arc<Config>]) -> E
         Step::Vpp(false) => {
             bench.agent(AgentEvent::Vpp { info: VppInfo { generation: 9, state: gone() }, programmed: None })
         }
-        Step::Agent(true) => bench.agent(AgentEvent::Connected { version: "1".into() }),
+        Step::Agent(true) => bench.agent(connected()),
         Step::Agent(false) => bench.agent(AgentEvent::Disconnected { reason: "away".into() }),
         Step::Sleep(seconds) => bench.seconds(seconds),
     }
+}
+
+fn connected() -> AgentEvent {
+    let info = AgentInfo { pid: 1, started: 1, no_echo: None };
+    AgentEvent::Connected { version: "1".into(), protocol: 5, info }
 }
 
 fn same<T: PartialEq + Debug>(known: &T, is: &T) -> Result<(), TestCaseError> {
@@ -232,8 +239,7 @@ fn agent_and_vpp_are_told_when_they_change() {
     let away = |reason: &str| AgentEvent::Disconnected { reason: reason.into() };
     assert_eq!(kinds(&bench.agent(away("no such file"))), ["agent false"]);
     assert!(kinds(&bench.agent(away("no such file"))).is_empty(), "the same again and again");
-    let connected = AgentEvent::Connected { version: "1".into() };
-    assert_eq!(kinds(&bench.agent(connected)), ["agent true", "vpp false"]);
+    assert_eq!(kinds(&bench.agent(connected())), ["agent true", "vpp false"]);
     assert_eq!(kinds(&bench.vpp(&[]))[0], "vpp true");
     assert_eq!(kinds(&bench.agent(away("gone"))), ["agent false", "vpp false"]);
 }

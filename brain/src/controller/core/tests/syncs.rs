@@ -224,3 +224,40 @@ fn nothing_is_compared_for_a_name_that_is_unknown_or_before_it_may_be_written() 
     assert!(bench.core.wanted().full.is_none());
     assert!(bench.command(sync(None)).is_ok(), "of the others");
 }
+
+#[test]
+fn agent_is_shown_with_its_process_and_what_it_leaves_alone() {
+    let mut bench = Bench::connected();
+    let connected = |started| AgentEvent::Connected {
+        version: "0.2".into(),
+        protocol: 5,
+        info: AgentInfo { pid: 77, started, no_echo: Some("no privilege".into()) },
+    };
+    bench.seconds(5);
+    bench.agent(connected(3));
+    let process = AgentProcess {
+        protocol: 5,
+        pid: 77,
+        started: UNIX_EPOCH + Duration::from_secs(3),
+        connected: UNIX_EPOCH + Duration::from_secs(5),
+        no_echo: Some("no privilege".into()),
+    };
+    let agent = |bench: &Bench| bench.core.snapshot(bench.now.mono).agent;
+    assert_eq!((agent(&bench).process.clone(), agent(&bench).connections), (Some(process), 1));
+    let foreign = vec![bench.key("one")];
+    let synced = |read, foreign| AgentEvent::Synced {
+        specs: vec![],
+        demanded: None,
+        result: Ok(Arc::new(SyncReport { read, foreign, ..SyncReport::default() })),
+    };
+    bench.agent(synced(Some(FullRead { vips: 1, servers: 0 }), foreign.clone()));
+    bench.agent(synced(None, vec![]));
+    assert_eq!(agent(&bench).foreign, foreign, "a sync without a read says nothing of them");
+    bench.agent(AgentEvent::Disconnected { reason: "gone".into() });
+    assert_eq!((&agent(&bench).process, agent(&bench).foreign.len()), (&None, 1));
+    // A clock of nonsense.
+    bench.agent(connected(u64::MAX));
+    assert_eq!(agent(&bench).connections, 2);
+    bench.agent(synced(Some(FullRead { vips: 0, servers: 0 }), vec![]));
+    assert_eq!(agent(&bench).foreign, []);
+}
