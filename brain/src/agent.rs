@@ -142,4 +142,4 @@ fn backoff(failures: u32, random: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

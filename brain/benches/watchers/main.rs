@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use maglev_brain::controller::{self, Setup, Snapshot};
-use maglev_brain::grpc::{ListenAddress, Listener, Service, serve};
+use maglev_brain::grpc::{Access, AccessSettings, Gate, ListenAddress, Listener, Loopback, Service, serve};
 use maglev_brain::open_files;
 use maglev_brain::overrides::Overrides;
 use maglev_brain::reload::Reloader;
@@ -147,7 +147,13 @@ impl Brain {
                     let listener = Listener::bind(address).await.unwrap();
                     let service = Service::new(&controller, Reloader::new(file, controller.operator.clone()));
                     ready.send(()).unwrap();
-                    serve(listener, service, std::future::pending()).await.unwrap();
+                    let settings = AccessSettings {
+                        admin_group: None,
+                        reader_group: None,
+                        loopback: Loopback::ReadOnly,
+                    };
+                    let gate = Gate::new(Access::new(settings).unwrap());
+                    serve(listener, service, gate, std::future::pending()).await.unwrap();
                 });
                 running.await;
             });

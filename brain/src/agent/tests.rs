@@ -29,12 +29,14 @@ enum Call {
 
 /// An agent that remembers what it was asked, and whose VPP comes and goes as a test says.
 #[derive(Clone)]
-struct FakeAgent {
+pub(crate) struct FakeAgent {
     calls: Arc<Mutex<Vec<Call>>>,
     vpp: watch::Receiver<VppInfo>,
     protocol: u32,
     /// Answers syncs with an error while it is set.
-    failing: Arc<Mutex<bool>>,
+    pub(crate) failing: Arc<Mutex<bool>>,
+    /// Answers syncs with this.
+    pub(crate) report: Arc<Mutex<SyncReport>>,
     /// Says that another brain writes while it is set.
     another_writes: Arc<Mutex<bool>>,
     /// Refuses the settings while it is set.
@@ -66,8 +68,44 @@ impl FakeAgent {
         if *self.failing.lock().unwrap() {
             return Err(AgentError::VppLost { reason: "test".into() });
         }
-        Ok(SyncReport::default())
+        Ok(self.report.lock().unwrap().clone())
     }
+
+    /// Calls that have come, but for reads.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.lock().unwrap().len()
+    }
+
+    pub(crate) fn new(vpp: VppInfo, protocol: u32) -> (Self, Levers) {
+        let (vpp, vpp_seen) = watch::channel(vpp);
+        let (hold_syncs, syncs_held) = watch::channel(false);
+        let (hold_reads, reads_held) = watch::channel(false);
+        let (echoing, echoing_seen) = watch::channel(Echoing::Hold);
+        let agent = Self {
+            calls: Arc::default(),
+            vpp: vpp_seen,
+            protocol,
+            failing: Arc::default(),
+            report: Arc::default(),
+            another_writes: Arc::default(),
+            refusing_conf: Arc::default(),
+            syncs_held,
+            echoing: echoing_seen,
+            reads_held,
+            reads: Arc::default(),
+            hellos: Arc::default(),
+            echoes: Arc::default(),
+        };
+        (agent, Levers { vpp, syncs_held: hold_syncs, reads_held: hold_reads, echoing })
+    }
+}
+
+/// What moves a fake agent from outside.
+pub(crate) struct Levers {
+    pub(crate) vpp: watch::Sender<VppInfo>,
+    pub(crate) syncs_held: watch::Sender<bool>,
+    reads_held: watch::Sender<bool>,
+    echoing: watch::Sender<Echoing>,
 }
 
 impl Agent for FakeAgent {
@@ -154,7 +192,7 @@ fn conf() -> LbConf {
     }
 }
 
-pub(super) fn connected(generation: u64) -> VppInfo {
+pub(crate) fn connected(generation: u64) -> VppInfo {
     let state = VppState::Connected {
         version: "26.10".into(),
         build_date: String::new(),
@@ -166,7 +204,7 @@ pub(super) fn connected(generation: u64) -> VppInfo {
     VppInfo { generation, state }
 }
 
-fn serve(socket: &Path, agent: FakeAgent) -> JoinHandle<()> {
+pub(crate) fn serve(socket: &Path, agent: FakeAgent) -> JoinHandle<()> {
     let listener = UnixListener::bind(socket).unwrap();
     tokio::spawn(async move {
         let mut connections = tokio::task::JoinSet::new();
@@ -244,30 +282,12 @@ impl Bench {
     pub(super) fn start(first: Arc<Wanted>, vpp: VppInfo, protocol: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("agent.sock");
-        let (vpp, vpp_seen) = watch::channel(vpp);
-        let (hold_syncs, syncs_held) = watch::channel(false);
-        let (hold_reads, reads_held) = watch::channel(false);
-        let (echoing, echoing_seen) = watch::channel(Echoing::Hold);
-        let agent = FakeAgent {
-            calls: Arc::default(),
-            vpp: vpp_seen,
-            protocol,
-            failing: Arc::default(),
-            another_writes: Arc::default(),
-            refusing_conf: Arc::default(),
-            syncs_held,
-            echoing: echoing_seen,
-            reads_held,
-            reads: Arc::default(),
-            hellos: Arc::default(),
-            echoes: Arc::default(),
-        };
+        let (agent, Levers { vpp, syncs_held, reads_held, echoing }) = FakeAgent::new(vpp, protocol);
         let server = serve(&socket, agent.clone());
         let (wanted, wishes) = watch::channel(first);
         let (sender, events) = mpsc::channel(64);
         let (echoes, asks) = echo_queue();
         let (reader, _task) = start(socket, 42, wishes, sender, asks, &tokio::runtime::Handle::current());
-        let (syncs_held, reads_held) = (hold_syncs, hold_reads);
         Self {
             directory,
             agent,

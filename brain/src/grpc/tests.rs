@@ -4,6 +4,7 @@ mod healthchecks;
 mod refusals;
 mod roles;
 mod standard;
+mod syncs;
 mod watch;
 
 use std::net::IpAddr;

@@ -323,6 +323,17 @@ async fn configuration_is_checked_and_reloaded() {
 }
 
 #[tokio::test]
+async fn reload_tells_when_what_it_made_superfluous_would_be_back() {
+    let brain = Brain::start_in(tempfile::tempdir().unwrap(), CONFIG, false);
+    brain.set_weight(20).await;
+    let reload = async || of(brain.service.reload_config(Request::new(ReloadConfigRequest {})).await);
+    assert_eq!(reload().await.not_kept, "", "nothing was to be kept");
+    std::fs::write(brain.file(), CONFIG.replace("weight: 50", "weight: 20")).unwrap();
+    assert_eq!(reload().await.not_kept, "there is no state directory");
+    assert!(brain.overrides().await.is_empty());
+}
+
+#[tokio::test]
 async fn configuration_for_another_namespace_is_not_valid() {
     let brain = Brain::start(CONFIG);
     let text = CONFIG.replace("maglev:", "maglev:\n  healthchecker: { netns: no-such-namespace }");
