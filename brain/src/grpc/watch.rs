@@ -21,7 +21,7 @@ use super::view::events;
 use crate::controller::Snapshot;
 use crate::logs::{self, LogTap};
 use asked::Asked;
-use hub::{Hub, Told, missed};
+use hub::{Hub, Told};
 
 /// How many may watch at once. One more is refused.
 const WATCHERS: usize = 4096;
@@ -148,7 +148,7 @@ impl Watcher {
             }
             Ok(Told::Missed(count)) | Err(RecvError::Lagged(count)) => {
                 self.tell_state();
-                Some(Ok(missed(count)))
+                Some(Ok(events::missed(SystemTime::now(), count)))
             }
             Err(RecvError::Closed) => {
                 self.telling = Telling::Nothing;

@@ -14,14 +14,14 @@ use super::changes::{Brain, CONFIG};
 use super::*;
 
 /// A brain that listens on a unix socket until it is told to stop.
-struct Served {
-    brain: Brain,
-    channel: Channel,
-    stop: oneshot::Sender<()>,
-    server: tokio::task::JoinHandle<Result<(), ListenError>>,
+pub(super) struct Served {
+    pub(super) brain: Brain,
+    pub(super) channel: Channel,
+    pub(super) stop: oneshot::Sender<()>,
+    pub(super) server: tokio::task::JoinHandle<Result<(), ListenError>>,
 }
 
-async fn served() -> Served {
+pub(super) async fn served() -> Served {
     let brain = Brain::start(CONFIG);
     let socket = brain.directory.path().join("brain.sock");
     let listener = Listener::bind(ListenAddress::Unix(socket.clone())).await.unwrap();

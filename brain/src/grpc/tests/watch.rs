@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
+use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::{Event, FrontendEvent, LogLevel};
 use tonic::Code;
 
 use super::changes::Brain;
+use super::standard::{Served, served};
 use super::*;
 use crate::controller::Command;
 use crate::overrides::PoolMember;
@@ -222,8 +224,31 @@ async fn watchers_are_told_when_it_is_over() {
     }
     let status = last.unwrap().unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unavailable, "the brain is ending"));
-    // And who comes then, once the hub has noticed.
+    // And so is who comes then, once the hub has noticed.
     while brain.service.watch(everything()).is_ok() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn watchers_do_not_keep_the_server_from_ending() {
+    let Served { brain: _brain, channel, stop, server } = served().await;
+    let mut client = MaglevClient::new(channel);
+    let mut events = client.watch_events(everything()).await.unwrap().into_inner();
+    loop {
+        let event = events.message().await.unwrap().unwrap();
+        if matches!(event.what, Some(What::InitialStateEnd(_))) {
+            break;
+        }
+    }
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    let status = loop {
+        match events.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it is not said why it ends"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "the brain is ending"));
 }

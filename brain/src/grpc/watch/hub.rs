@@ -6,7 +6,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use maglev_proto::Event;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -151,9 +151,4 @@ impl Passed {
 fn send(to: &Sender<Told>, told: Told) {
     // An error means that nobody watches.
     drop(to.send(told));
-}
-
-/// What a watcher learns of a break in the hub's or its own hearing.
-pub(super) fn missed(events_missed: u64) -> Event {
-    events::missed(SystemTime::now(), events_missed)
 }
