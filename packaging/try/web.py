@@ -1,6 +1,6 @@
 """A server whose health is that it accepts connections."""
 import socket
 
-server = socket.create_server(("127.0.0.1", 8080))
+server = socket.create_server(("", 8080))
 while True:
     server.accept()[0].close()

@@ -1,0 +1,83 @@
+//! What the Debian packages bring, as far as it can be seen without building them; `packaging/try.sh` installs them.
+
+// Clippy knows tests by their attribute, and not what they call.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use maglev_dpagent::policy;
+
+const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+fn script(name: &str) -> String {
+    fs::read_to_string(folder("packaging/debian").join(name)).unwrap()
+}
+
+/// A new agent must change nothing before somebody has decided what it may.
+#[test]
+fn the_policy_to_fill_in_allows_nothing() {
+    let text = fs::read_to_string(folder("packaging/policy.yaml")).unwrap();
+    let policy = policy::parse(&text, "policy.yaml").unwrap();
+    assert!(policy.vips.is_empty() && policy.servers.is_empty() && policy.ping.is_empty(), "{policy:?}");
+}
+
+/// Its examples, in comments, are what they claim to be.
+#[test]
+fn the_policys_examples_can_be_taken() {
+    let text = fs::read_to_string(folder("packaging/policy.yaml")).unwrap();
+    let taken: Vec<_> = text
+        .lines()
+        .filter(|line| !line.ends_with(": []"))
+        .map(|line| {
+            line.strip_prefix("# ").filter(|line| line.ends_with(']') || is_limit(line)).unwrap_or("")
+        })
+        .collect();
+    let policy = policy::parse(&taken.join("\n"), "policy.yaml").unwrap();
+    assert_eq!((policy.vips.len(), policy.servers.len(), policy.ping.len()), (2, 1, 1));
+    assert_eq!(policy.limits, policy::Limits::default(), "the limits shown are not the defaults");
+}
+
+fn is_limit(line: &str) -> bool {
+    line == "limits:" || (line.starts_with("  ") && line.contains(": "))
+}
+
+/// Each script is for `/bin/sh`, and ends at the first thing that fails.
+#[test]
+fn the_scripts_can_be_read_by_sh() {
+    for name in SCRIPTS {
+        let text = script(name);
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -e\n"), "{name}");
+        let status = Command::new("/bin/sh").arg("-n").arg(folder("packaging/debian").join(name)).status();
+        assert!(status.unwrap().success(), "{name}");
+    }
+}
+
+/// A unit that is added is also enabled, stopped and forgotten.
+#[test]
+fn the_scripts_know_every_unit() {
+    for entry in fs::read_dir(folder("systemd")).unwrap() {
+        let unit = entry.unwrap().file_name().into_string().unwrap();
+        if unit.ends_with(".service") || unit.ends_with(".socket") {
+            for name in SCRIPTS {
+                assert!(script(name).contains(&unit), "{name} does not know {unit}");
+            }
+        }
+    }
+}
+
+/// Users that the units run as are made by the package.
+#[test]
+fn the_users_of_the_units_are_made() {
+    let users = fs::read_to_string(folder("systemd/sysusers.d/maglev.conf")).unwrap();
+    for unit in ["maglev-brain.service", "maglev-dpagent.service"] {
+        let text = fs::read_to_string(folder("systemd").join(unit)).unwrap();
+        let user = text.lines().find_map(|line| line.strip_prefix("User=")).expect("a user");
+        assert!(users.lines().any(|line| line.starts_with(&format!("u {user} "))), "{unit}: {user}");
+    }
+}
