@@ -103,5 +103,5 @@ pub(crate) fn checked() -> CheckConfigResponse {
 pub(crate) fn reloaded() -> ReloadConfigResponse {
     let CheckConfigResponse { file, findings, changes, .. } = checked();
     let unmatched = overrides().overrides.drain(..1).collect();
-    ReloadConfigResponse { file, changes, warnings: findings, unmatched }
+    ReloadConfigResponse { file, changes, warnings: findings, unmatched, not_kept: String::new() }
 }
