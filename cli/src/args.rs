@@ -1,4 +1,5 @@
-//! The tree of words and options. Help, prefixes of words and completion come from this one tree.
+//! The tree of words and options. Help, prefixes of words, completion, the shell and the manual pages come from
+//! this one tree.
 
 mod change;
 mod options;
@@ -6,13 +7,17 @@ mod show;
 pub(crate) mod watch;
 mod words;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
+
+use crate::args::words::one_of;
 
 pub(crate) use crate::args::change::{Clear, ClearOverride, Config, Recreate, Set, Sync, SyncVpp, SyncVppLb};
 pub(crate) use crate::args::options::{Options, TlsFiles};
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
 pub(crate) use crate::args::watch::{EventFilter, Watch};
-pub(crate) use crate::args::words::Action;
+pub(crate) use crate::args::words::{Action, ScriptFor};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,14 +45,34 @@ change that wants --yes; 3 no answer from maglev-brain (cannot connect, connecti
 /// Shows and changes what a Maglev load balancer is doing: its frontends, backends, and what VPP was told.
 ///
 /// maglevc asks maglev-brain, which must be running, over gRPC. What it sets is kept when maglev-brain is
-/// restarted, until it is taken back.
+/// restarted, until it is taken back. Without a command it is a shell, which takes the same ones.
 #[derive(Debug, Parser)]
 #[command(name = "maglevc", version, infer_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) options: Options,
+    /// Without one, maglevc is a shell.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Entry>,
+}
+
+/// What the program can be told to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Entry {
+    #[command(flatten)]
+    Ask(Command),
+    /// Write a completion script for bash, zsh or fish to standard output
+    Completions {
+        /// bash, zsh or fish
+        #[arg(value_parser = one_of::<ScriptFor>())]
+        shell: ScriptFor,
+    },
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// Where they are written; it must exist
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +87,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Clear(Clear),
     /// The configuration file that maglev-brain was started with
-    #[command(subcommand)]
+    // The alias keeps `co` from being as much of `completions`.
+    #[command(subcommand, alias = "co")]
     Config(Config),
     /// Have VPP make something anew
     #[command(subcommand)]

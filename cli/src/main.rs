@@ -1,9 +1,10 @@
-//! `maglevc`, the operator's command line for maglev-brain: one command, one answer.
+//! `maglevc`, the operator's command line for maglev-brain: one command, one answer; or a shell for many.
 //!
 //! `args` is the tree of words, `commands` turns a parsed command into an `Answer` by way of `client`, and
 //! `render` makes text of it. `once` runs one command: it asks several servers by `servers`, tells what a change will
-//! do by `consequences`, and follows events by `watch`. Only `once` and this file know the process: its environment,
-//! streams and exit code.
+//! do by `consequences`, and follows events by `watch`. `shell` reads lines, and has each done so;
+//! `tree` tells it what can follow. `generate` writes completion scripts and manual pages. Only `once`, the shell and
+//! this file know the process: its environment, streams and exit code.
 
 mod address;
 mod answer;
@@ -12,14 +13,17 @@ mod client;
 mod commands;
 mod consequences;
 mod error;
+mod generate;
 mod moment;
 mod once;
 mod render;
 #[cfg(test)]
 mod samples;
 mod servers;
+mod shell;
 mod style;
 mod table;
+mod tree;
 mod watch;
 
 use std::io::{self, Write};
@@ -27,12 +31,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command, Entry, Options};
 use crate::error::Error;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    let code = match &cli.command {
+        Some(Entry::Ask(command)) => run(command, &cli.options),
+        Some(Entry::Completions { shell }) => once::print(&generate::completions(*shell)).map(|_| 0),
+        Some(Entry::Man { directory }) => generate::manual(directory).map(|()| 0),
+        None => shell::run(&cli.options, std::env::args_os().skip(1).collect()),
+    };
+    match code {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Nobody is left to tell if this fails too.
@@ -43,10 +53,10 @@ fn main() -> ExitCode {
 }
 
 /// The exit code.
-fn run(cli: &Cli) -> Result<u8, Error> {
+fn run(command: &Command, options: &Options) -> Result<u8, Error> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-    let code = runtime.block_on(once::run(&cli.command, &cli.options));
+    let code = runtime.block_on(once::run(command, options));
     // A name that is still being looked up would hold the process until the resolver gives up.
     runtime.shutdown_background();
     code

@@ -67,7 +67,7 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
             } else {
                 render::servers::text(&replies, now(), palette(options))?
             };
-            print(&text)?;
+            print(text.as_bytes())?;
             return Ok(servers::exit_code(&replies));
         }
         Command::Config(_) => "each has its own configuration",
@@ -81,7 +81,7 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
 
 fn print_answer(answer: &Answer, options: &Options) -> Result<u8, Error> {
     let text = if options.json { answer.json()? } else { render::text(answer, now(), palette(options)) };
-    print(&text)?;
+    print(text.as_bytes())?;
     Ok(answer.exit_code())
 }
 
@@ -101,7 +101,7 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
         } else {
             render::events::event(event, palette)
         };
-        print(&line)
+        print(line.as_bytes())
     };
     let ending = watch::follow(filter, client, interrupt, show).await?;
     // Ctrl-C is how a watch without an end ends.
@@ -144,9 +144,9 @@ fn palette(options: &Options) -> Palette {
 }
 
 /// A reader that has seen enough, as `head`, is no error.
-fn print(text: &str) -> Result<Reader, Error> {
+pub(crate) fn print(text: &[u8]) -> Result<Reader, Error> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),
         Err(_) => Ok(Reader::Gone),
         Ok(()) => Ok(Reader::There),

@@ -16,7 +16,7 @@ pub(crate) enum Set {
         /// Name of the backend
         name: String,
         /// pause, resume, enable or disable
-        #[arg(value_parser = one_of::<Action>)]
+        #[arg(value_parser = one_of::<Action>())]
         action: Action,
     },
     /// Give a backend another weight in a pool than the configured one

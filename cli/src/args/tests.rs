@@ -7,8 +7,18 @@ use super::*;
 use crate::address::ServerAddress;
 use crate::style::Color;
 
-fn parse(line: &str) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(line.split_whitespace())
+#[derive(Debug)]
+struct Parsed {
+    options: Options,
+    command: Command,
+}
+
+fn parse(line: &str) -> Result<Parsed, clap::Error> {
+    let Cli { options, command } = Cli::try_parse_from(line.split_whitespace())?;
+    match command {
+        Some(Entry::Ask(command)) => Ok(Parsed { options, command }),
+        other => panic!("{line}: {other:?}"),
+    }
 }
 
 #[test]
@@ -127,7 +137,6 @@ fn wrong_lines_are_refused() {
         ("maglevc recreate frontend shop", ErrorKind::MissingRequiredArgument),
         ("maglevc recreate frontend shop yes", ErrorKind::ValueValidation),
         ("maglevc show vpp lb", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
-        ("maglevc", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
         ("maglevc --server ::1:9090 show backends", ErrorKind::ValueValidation),
         ("maglevc --timeout 0s show backends", ErrorKind::ValueValidation),
         ("maglevc --timeout 5 show backends", ErrorKind::ValueValidation),
@@ -173,4 +182,17 @@ fn help_has_examples_that_are_understood() {
         count += 1;
     }
     assert_eq!(count, 13);
+}
+
+#[test]
+fn no_command_is_the_shell() {
+    let cli = Cli::try_parse_from(["maglevc", "--json"]).unwrap();
+    assert!(cli.command.is_none() && cli.options.json);
+}
+
+#[test]
+fn scripts_and_pages_are_written_on_demand() {
+    let entry = |line: &str| format!("{:?}", Cli::try_parse_from(line.split(' ')).unwrap().command.unwrap());
+    assert_eq!(entry("maglevc completions fish"), "Completions { shell: Fish }");
+    assert_eq!(entry("maglevc man target/man"), "Man { directory: \"target/man\" }");
 }

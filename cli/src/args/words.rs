@@ -1,25 +1,55 @@
 //! Words of a command that stand between names, and may be shortened as all others.
 
-use clap::ValueEnum;
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command, ValueEnum};
 
 /// What is done to a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Action {
+    /// No probes, no new flows; the flows that it has end by themselves
     Pause,
+    /// Take back a pause
     Resume,
+    /// Into service, also if the configuration disables it
     Enable,
+    /// Out of service at once; its flows move to others
     Disable,
+}
+
+/// A shell that completes commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScriptFor {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// A word that was found in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keyword;
 
-/// Takes this word and what it begins with.
-pub(super) fn keyword(word: &'static str) -> impl Fn(&str) -> Result<Keyword, String> + Clone + Send + Sync {
-    move |text| {
-        let is_meant = !text.is_empty() && word.starts_with(text);
-        if is_meant { Ok(Keyword) } else { Err(format!("the word `{word}` belongs here")) }
+/// Parses a word, and knows which ones there are, so that they can be completed.
+#[derive(Clone)]
+pub(super) struct Words<F> {
+    words: Vec<PossibleValue>,
+    parse: F,
+}
+
+impl<F, T> TypedValueParser for Words<F>
+where
+    F: Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.words.iter().cloned()))
     }
 }
 
@@ -32,8 +62,24 @@ pub(super) fn only_one<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     }
 }
 
+type Parse<T> = fn(&str) -> Result<T, String>;
+
+/// Takes this word and what it begins with.
+pub(super) fn keyword(word: &'static str) -> Words<impl Fn(&str) -> Result<Keyword, String> + Clone> {
+    let parse = move |text: &str| {
+        let is_meant = !text.is_empty() && word.starts_with(text);
+        if is_meant { Ok(Keyword) } else { Err(format!("the word `{word}` belongs here")) }
+    };
+    Words { words: vec![PossibleValue::new(word)], parse }
+}
+
 /// Takes one of these words, or what it alone begins with.
-pub(super) fn one_of<E: ValueEnum>(text: &str) -> Result<E, String> {
+pub(super) fn one_of<E: ValueEnum>() -> Words<Parse<E>> {
+    let words = E::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+    Words { words, parse: one_meant::<E> }
+}
+
+fn one_meant<E: ValueEnum>(text: &str) -> Result<E, String> {
     let named = |value: &E| value.to_possible_value().map(|named| named.get_name().to_owned());
     let meant = |value: &&E| named(value).is_some_and(|word| !text.is_empty() && word.starts_with(text));
     let mut found = E::value_variants().iter().filter(meant);

@@ -1,0 +1,149 @@
+//! Completion scripts and manual pages, made from the tree of words.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+use clap_complete::aot::{self, Shell};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::args::{Cli, ScriptFor};
+use crate::error::Error;
+
+const NAME: &str = "maglevc";
+
+/// Stands in the head of each page.
+const MANUAL: &str = "Maglev load balancer";
+
+/// The script that completes words, for a shell to read at its start.
+pub(crate) fn completions(shell: ScriptFor) -> Vec<u8> {
+    let shell = match shell {
+        ScriptFor::Bash => Shell::Bash,
+        ScriptFor::Zsh => Shell::Zsh,
+        ScriptFor::Fish => Shell::Fish,
+    };
+    let mut script = Vec::new();
+    aot::generate(shell, &mut Cli::command(), NAME, &mut script);
+    script
+}
+
+/// Writes `maglevc.1`, and `maglevc-show.1`, `maglevc-show-frontends.1` and so on for each word.
+pub(crate) fn manual(directory: &Path) -> Result<(), Error> {
+    for (name, page) in pages()? {
+        let path = directory.join(name);
+        fs::write(&path, page).map_err(|error| at(&path, &error))?;
+    }
+    Ok(())
+}
+
+fn at(path: &Path, error: &io::Error) -> Error {
+    Error::Output(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+/// Names of files and their text.
+fn pages() -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut root = Cli::command().disable_help_subcommand(true);
+    root.build();
+    let mut pages = Vec::new();
+    let mut left = vec![root];
+    while let Some(command) = left.pop() {
+        left.extend(command.get_subcommands().filter(|word| !word.is_hide_set()).cloned());
+        pages.push(page(command).map_err(Error::Output)?);
+    }
+    Ok(pages)
+}
+
+fn page(mut command: Command) -> io::Result<(String, Vec<u8>)> {
+    let usage = command.render_usage().to_string();
+    let more = command.get_after_help().map(ToString::to_string);
+    let has_words = command.get_subcommands().any(|word| !word.is_hide_set());
+    let environment = environment(&command);
+    let man = Man::new(command).manual(MANUAL).source(concat!("maglevc ", env!("CARGO_PKG_VERSION")));
+    let mut text = Vec::new();
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    synopsis(&usage).to_writer(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    if has_words {
+        man.render_subcommands_section(&mut text)?;
+    }
+    match more {
+        Some(more) => {
+            environment.to_writer(&mut text)?;
+            sections(&more).to_writer(&mut text)?;
+        }
+        None => see_also().to_writer(&mut text)?,
+    }
+    Ok((man.get_filename(), text))
+}
+
+/// The usage line of the help, which has the words between the names; clap_mangen's own has not.
+fn synopsis(usage: &str) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([roman(usage.strip_prefix("Usage: ").unwrap_or(usage))]);
+    roff
+}
+
+fn environment(command: &Command) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["ENVIRONMENT"]);
+    let mut entry = |name: &str, meaning: &str| {
+        roff.control("TP", []);
+        roff.text([bold(name)]);
+        roff.text([roman(meaning)]);
+    };
+    for arg in command.get_arguments() {
+        if let (Some(name), Some(long)) = (arg.get_env(), arg.get_long()) {
+            entry(&name.to_string_lossy(), &format!("As --{long}, which goes before it."));
+        }
+    }
+    entry("NO_COLOR", "If it is set and not empty, nothing is coloured unless --color asks for it.");
+    entry(
+        "XDG_STATE_HOME",
+        "Where the shell keeps its history: in maglevc/history there. Unless it is set: ~/.local/state.",
+    );
+    roff
+}
+
+/// Each paragraph that begins with a title, of one word or two, and a colon is a section; indented lines stay lines.
+fn sections(help: &str) -> Roff {
+    let mut roff = Roff::new();
+    for paragraph in help.split("\n\n") {
+        let (title, body) = paragraph.split_once(':').unwrap_or(("", paragraph));
+        let is_title = matches!(title.split(' ').count(), 1 | 2) && !title.is_empty();
+        let body = if is_title {
+            roff.control("SH", [title.to_uppercase().as_str()]);
+            body.trim_start_matches(['\n', ' '])
+        } else {
+            roff.control("PP", []);
+            paragraph
+        };
+        let keeps_lines = body.contains("\n  ");
+        if keeps_lines {
+            roff.control("nf", []);
+        }
+        for line in body.lines() {
+            roff.text([roman(line.trim_start())]);
+        }
+        if keeps_lines {
+            roff.control("fi", []);
+        }
+    }
+    roff
+}
+
+/// Exit codes, environment and examples stand in one page only.
+fn see_also() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SEE ALSO"]);
+    roff.control("BR", [NAME, "(1)"]);
+    roff.text([roman("tells the exit codes, the environment, and examples.")]);
+    roff
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! The line editor: rustyline, with completion by Tab and help by `?`.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustyline::completion::{Completer, Pair};
+use rustyline::config::BellStyle;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::Validator;
+use rustyline::{
+    Behavior, Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
+    EventHandler, Helper, KeyEvent, RepeatCount,
+};
+
+use crate::shell::assistant::Assistant;
+use crate::shell::follow::LISTED;
+use crate::shell::history;
+use crate::shell::words::{Tail, split};
+
+/// What was typed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    Line(String),
+    /// `?` with the cursor here, in bytes.
+    Question(String, usize),
+    /// Ctrl-C: the line is to be forgotten.
+    Interrupt,
+    /// Ctrl-D, or the terminal is gone.
+    End,
+}
+
+pub(crate) struct LineEditor {
+    editor: Editor<Tab, FileHistory>,
+    /// Set by the handler of `?`: the line and the cursor then.
+    question: Arc<Mutex<Option<(String, usize)>>>,
+    history: Option<PathBuf>,
+    prompt: String,
+}
+
+impl LineEditor {
+    pub(crate) fn new(
+        assistant: Rc<Assistant>,
+        prompt: String,
+        history: Option<PathBuf>,
+    ) -> Result<Self, ReadlineError> {
+        let config = Config::builder()
+            .max_history_size(history::LINES)?
+            .history_ignore_dups(true)?
+            .completion_type(CompletionType::List)
+            .completion_show_all_if_ambiguous(true)
+            // More than these are never listed, hence never asked about.
+            .completion_prompt_limit(LISTED + 1)
+            .bell_style(BellStyle::None)
+            .behavior(Behavior::Stdio)
+            .build();
+        let mut editor = Editor::with_history(config.clone(), FileHistory::with_config(&config))?;
+        editor.set_helper(Some(Tab(assistant)));
+        let question = Arc::default();
+        let ask = Ask(Arc::clone(&question));
+        editor.bind_sequence(KeyEvent::from('?'), EventHandler::Conditional(Box::new(ask)));
+        if let Some(path) = &history {
+            // Without an old one, a new one begins.
+            drop(editor.load_history(path));
+        }
+        Ok(Self { editor, question, history, prompt })
+    }
+
+    /// Waits for a line. `initial` stands there already, left and right of the cursor.
+    pub(crate) fn read(&mut self, initial: (&str, &str)) -> Result<Typed, ReadlineError> {
+        match self.editor.readline_with_initial(self.prompt.as_str(), initial) {
+            Ok(line) => {
+                let question = self.question.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match question {
+                    Some((asked, cursor)) if asked == line => Ok(Typed::Question(line, cursor)),
+                    _ => Ok(Typed::Line(line)),
+                }
+            }
+            Err(ReadlineError::Interrupted) => Ok(Typed::Interrupt),
+            Err(ReadlineError::Eof) => Ok(Typed::End),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps a line; a file that cannot be written is no reason to say anything.
+    pub(crate) fn keep(&mut self, line: &str) {
+        let is_new = self.editor.add_history_entry(line).unwrap_or(false);
+        if let (true, Some(path)) = (is_new, &self.history) {
+            drop(self.editor.append_history(path));
+        }
+    }
+}
+
+/// Ends the reading, so that the help is printed like any other answer, and the line read on.
+struct Ask(Arc<Mutex<Option<(String, usize)>>>);
+
+impl ConditionalEventHandler for Ask {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
+        let (line, cursor) = (context.line(), context.pos());
+        if matches!(split(line.get(..cursor)?).tail, Tail::Open(_) | Tail::Comment) {
+            return None;
+        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((line.to_owned(), cursor));
+        Some(Cmd::AcceptLine)
+    }
+}
+
+struct Tab(Rc<Assistant>);
+
+impl Completer for Tab {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let (start, candidates) = self.0.complete(line, cursor);
+        let pair = |(display, replacement)| Pair { display, replacement };
+        Ok((start, candidates.into_iter().map(pair).collect()))
+    }
+}
+
+impl Hinter for Tab {
+    type Hint = String;
+}
+
+impl Highlighter for Tab {}
+impl Validator for Tab {}
+impl Helper for Tab {}

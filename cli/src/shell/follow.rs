@@ -1,0 +1,164 @@
+//! What can follow in a line: for Tab, and for `?`.
+
+use clap::{Arg, Command};
+
+use crate::shell::names::{self, List, Names};
+use crate::shell::walk::{Misstep, Next, Walk, is_about_itself, walk};
+use crate::shell::words::{Line, Tail, split};
+use crate::tree::{self, Kind};
+
+/// Names that are listed at most.
+pub(crate) const LISTED: usize = 100;
+
+/// What Tab makes of the word at the cursor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Completion {
+    /// Where the word begins, in bytes.
+    pub(crate) start: usize,
+    /// All words that it can become.
+    pub(crate) words: Vec<String>,
+}
+
+/// What can follow, with help.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Following {
+    /// Words and placeholders, each with its help.
+    pub(crate) words: Vec<(String, String)>,
+    /// Names for the placeholder, sorted; LISTED of them at most.
+    pub(crate) names: Vec<String>,
+    /// Names left out.
+    pub(crate) more_names: usize,
+}
+
+/// The list that has the names which can stand at the end of this text.
+pub(crate) fn wanted(root: &Command, text: &str) -> Option<List> {
+    let place = Place::at_end_of(root, text).ok()??;
+    names::list(place.kind()?)
+}
+
+/// What the word at the cursor can become. `cursor` is in bytes.
+pub(crate) fn complete(root: &Command, line: &str, cursor: usize, names: &Names) -> Completion {
+    let text = line.get(..cursor).unwrap_or(line);
+    let Ok(Some(place)) = Place::at_end_of(root, text) else { return Completion::default() };
+    let mut words: Vec<String> = place.words().into_iter().map(|(word, _)| word).collect();
+    words.extend(place.names(names).into_iter().map(str::to_owned));
+    Completion { start: place.start, words }
+}
+
+/// What can follow behind this text, or end the word in which it ends.
+pub(crate) fn follow(root: &Command, text: &str, names: &Names) -> Result<Following, Misstep> {
+    let Some(place) = Place::at_end_of(root, text)? else { return Ok(Following::default()) };
+    let mut words = place.words();
+    if let (true, Some(placeholder)) = (words.is_empty(), place.placeholder()) {
+        words.push(placeholder);
+    }
+    if place.typed.is_empty() && place.walk.is_complete() && !place.walk.path.is_empty() {
+        words.push(("<Enter>".to_owned(), "do it".to_owned()));
+    }
+    let all = place.names(names);
+    let more_names = all.len().saturating_sub(LISTED);
+    let names = all.into_iter().take(LISTED).map(str::to_owned).collect();
+    Ok(Following { words, names, more_names })
+}
+
+/// Where the next word goes.
+struct Place<'t> {
+    walk: Walk<'t>,
+    /// What stands of the word already.
+    typed: String,
+    start: usize,
+}
+
+impl<'t> Place<'t> {
+    /// None in a comment.
+    fn at_end_of(root: &'t Command, text: &str) -> Result<Option<Self>, Misstep> {
+        let Line { mut words, tail } = split(text);
+        let begun = match tail {
+            Tail::Comment => return Ok(None),
+            Tail::Space => None,
+            Tail::Word | Tail::Open(_) => words.pop(),
+        };
+        let (typed, start) = begun.map_or((String::new(), text.len()), |word| (word.text, word.start));
+        Ok(Some(Self { walk: walk(root, &words)?, typed, start }))
+    }
+
+    fn arg(&self) -> Option<&'t Arg> {
+        match self.walk.next {
+            Next::Argument(arg) | Next::Value(arg) => Some(arg),
+            Next::Word | Next::Nothing => None,
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        match self.walk.next {
+            Next::Argument(arg) => tree::kind(&self.walk.path, arg),
+            Next::Word | Next::Value(_) | Next::Nothing => None,
+        }
+    }
+
+    /// Words and options that begin with what is typed, and their help.
+    fn words(&self) -> Vec<(String, String)> {
+        let mut found: Vec<(String, String)> = match self.walk.next {
+            Next::Word => tree::words(self.walk.command).map(named).collect(),
+            Next::Argument(arg) | Next::Value(arg) => self.values(arg),
+            Next::Nothing => Vec::new(),
+        };
+        if !matches!(self.walk.next, Next::Value(_)) {
+            // Those that may stand in every line only where an option is begun.
+            let options = self.walk.options().filter(|option| {
+                self.typed.starts_with('-') || !option.is_global_set() && !is_about_itself(option)
+            });
+            found.extend(
+                options.filter_map(|option| Some((format!("--{}", option.get_long()?), help(option)))),
+            );
+        }
+        found.retain(|(word, _)| word.starts_with(&self.typed));
+        found
+    }
+
+    fn values(&self, arg: &Arg) -> Vec<(String, String)> {
+        let values = arg.get_possible_values();
+        let is_alone = values.len() == 1;
+        let about = |own: Option<String>| own.or_else(|| is_alone.then(|| self.help_of(arg)));
+        let line = |value: clap::builder::PossibleValue| {
+            let own = value.get_help().map(ToString::to_string);
+            (value.get_name().to_owned(), about(own).unwrap_or_default())
+        };
+        values.into_iter().map(line).collect()
+    }
+
+    /// A word that only leads to an argument has that one's help.
+    fn help_of(&self, arg: &Arg) -> String {
+        if !arg.is_hide_set() {
+            return help(arg);
+        }
+        let mut later =
+            self.walk.command.get_positionals().skip_while(|other| other.get_id() != arg.get_id());
+        later.find(|other| !other.is_hide_set()).map(help).unwrap_or_default()
+    }
+
+    /// `<NAME>`, and what it is.
+    fn placeholder(&self) -> Option<(String, String)> {
+        let arg = self.arg().filter(|arg| arg.get_possible_values().is_empty())?;
+        let name = arg.get_value_names().and_then(|names| names.first());
+        Some((format!("<{}>", name.map_or(arg.get_id().as_str(), |name| name.as_str())), help(arg)))
+    }
+
+    fn names<'n>(&self, names: &'n Names) -> Vec<&'n str> {
+        let Some(kind) = self.kind() else { return Vec::new() };
+        let mut found = names.of(kind, &self.walk);
+        found.retain(|name| name.starts_with(&self.typed));
+        found
+    }
+}
+
+fn named(word: &Command) -> (String, String) {
+    (word.get_name().to_owned(), word.get_about().map(ToString::to_string).unwrap_or_default())
+}
+
+fn help(arg: &Arg) -> String {
+    arg.get_help().map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
