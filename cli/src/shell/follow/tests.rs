@@ -1,1 +1,236 @@
+use clap::CommandFactory;
+use proptest::prelude::*;
 
+use super::*;
+use crate::args::Cli;
+use crate::shell::names::{FrontendNames, OverrideNames};
+
+fn names() -> Names {
+    let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let frontend = |name: &str, pools: &[(&str, &[&str])]| FrontendNames {
+        name: name.to_owned(),
+        pools: pools.iter().map(|(pool, backends)| ((*pool).to_owned(), strings(backends))).collect(),
+    };
+    let set = |backend: &str, place: Option<(&str, &str)>| OverrideNames {
+        backend: backend.to_owned(),
+        place: place.map(|(frontend, pool)| (frontend.to_owned(), pool.to_owned())),
+    };
+    Names {
+        frontends: vec![
+            frontend("shop", &[("primary", &["web1", "web2"]), ("fallback", &["sorry"])]),
+            frontend("mail", &[("only", &["mx1"])]),
+        ],
+        backends: strings(&["web1", "web2", "sorry", "mx1"]),
+        healthchecks: strings(&["http-alive", "ping"]),
+        overrides: vec![set("web1", None), set("web2", Some(("shop", "primary")))],
+    }
+}
+
+fn completed(line: &str) -> String {
+    let Completion { start, words } = complete(&tree::of_shell(), line, line.len(), &names());
+    format!("{start} {}", words.join(" "))
+}
+
+#[test]
+fn words_and_names_are_completed() {
+    for (line, expected) in [
+        ("sh", "0 show"),
+        ("s", "0 show set"),
+        ("con", "0 config"),
+        ("comp", "0 "),
+        ("show fr", "5 frontends"),
+        ("sh fr ", "6 mail shop"),
+        ("sh fr s", "6 shop"),
+        ("sh fr 's", "6 shop"),
+        ("sh fr shop ", "11 "),
+        ("sh b w", "5 web1 web2"),
+        ("se b m", "5 mx1"),
+        ("set backend web1 ", "17 pause resume enable disable"),
+        ("set backend web1 p", "17 pause"),
+        ("set frontend shop ", "18 pool"),
+        ("set frontend shop pool ", "23 fallback primary"),
+        ("set frontend nowhere pool ", "26 "),
+        ("set frontend shop pool primary backend ", "39 web1 web2"),
+        ("set frontend shop p fallback b ", "31 sorry"),
+        ("set frontend f p p b b ", "23 weight"),
+        ("set frontend f p p b b weight 1", "30 "),
+        ("set frontend f p p b b weight 1 ", "32 flush"),
+        ("clear override backend ", "23 web1"),
+        ("clear override frontend ", "24 shop"),
+        ("clear override frontend shop pool ", "34 primary"),
+        ("clear override frontend shop pool primary backend ", "50 web2"),
+        ("show frontends --j", "15 --json"),
+        ("show frontends --color ", "23 auto always never"),
+        ("show frontends --server ", "24 "),
+        ("help se b", "8 backend"),
+        ("nowhere ", "0 "),
+        ("show # fr", "0 "),
+    ] {
+        assert_eq!(completed(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn only_what_is_left_of_the_cursor_is_completed() {
+    let found = complete(&tree::of_shell(), "show fr shop", 7, &names());
+    assert_eq!((found.start, found.words), (5, vec!["frontends".to_owned()]));
+}
+
+#[test]
+fn names_are_asked_for_only_where_they_can_stand() {
+    for (line, list) in [
+        ("", None),
+        ("show fr", None),
+        ("show frontends ", Some(List::Frontends)),
+        ("show backends w", Some(List::Backends)),
+        ("set backend web1 ", None),
+        ("set frontend shop ", None),
+        ("set frontend shop pool ", Some(List::Frontends)),
+        ("clear override backend ", Some(List::Overrides)),
+        ("set frontend f pool p backend b weight ", None),
+        ("show frontends --server ", None),
+    ] {
+        assert_eq!(wanted(&tree::of_shell(), line), list, "{line}");
+    }
+}
+
+fn followed(line: &str) -> Vec<String> {
+    let Following { words, names, .. } = follow(&tree::of_shell(), line, &names()).unwrap();
+    words.into_iter().map(|(word, help)| format!("{word}: {help}")).chain(names).collect()
+}
+
+#[test]
+fn question_lists_words_with_their_help() {
+    assert_eq!(followed("sh vp"), ["vpp: VPP: the connection to it, and what it forwards"]);
+    assert_eq!(followed("sh fr "), ["<NAME>: Name of one frontend", "<Enter>: do it", "mail", "shop"]);
+    assert_eq!(followed("sh fr m"), ["<NAME>: Name of one frontend", "mail"]);
+    assert_eq!(followed("set backend web1 r"), ["resume: Take back a pause"]);
+    assert_eq!(followed("set frontend shop "), ["pool: Name of the pool"]);
+    assert_eq!(
+        followed("set frontend f p p b b w "),
+        ["<WEIGHT>: 0 to 100: its share of the pool's new flows; 0: none"]
+    );
+    let end = followed("set frontend f p p b b w 1 ");
+    assert_eq!(
+        end,
+        ["flush: The word `flush`: the flows that it has go elsewhere at once", "<Enter>: do it"]
+    );
+    assert_eq!(followed("show status "), ["<Enter>: do it"]);
+    assert!(followed("show status --t")[0].starts_with("--timeout: How long to wait"));
+    assert!(followed("").iter().any(|line| line.starts_with("exit: ")));
+}
+
+#[test]
+fn question_behind_a_misstep_tells_the_misstep() {
+    let misstep = follow(&tree::of_shell(), "shw frontends ", &names()).unwrap_err();
+    assert_eq!(misstep.to_string(), "`shw` is not known here");
+}
+
+#[test]
+fn long_lists_of_names_are_cut() {
+    let backends = (0..LISTED + 7).map(|number| format!("b{number:04}")).collect();
+    let names = Names { backends, ..Names::default() };
+    let following = follow(&tree::of_shell(), "show backends b", &names).unwrap();
+    assert_eq!((following.names.len(), following.more_names), (LISTED, 7));
+}
+
+/// Every way through the tree, from the root to where nothing can follow, with a name for each argument.
+fn ways(tree: &Command) -> Vec<Vec<String>> {
+    let (mut open, mut done) = (vec![Vec::<String>::new()], Vec::new());
+    while let Some(way) = open.pop() {
+        let line: String = way.iter().map(|word| format!("{word} ")).collect();
+        let place = Place::at_end_of(tree, &line).unwrap().unwrap();
+        let mut next: Vec<String> = place.words().into_iter().map(|(word, _)| word).collect();
+        next.retain(|word| !(word.starts_with("--") || way.is_empty() && word == tree::HELP));
+        if next.is_empty() && place.placeholder().is_some() {
+            next.push("7".to_owned());
+        }
+        if place.walk.is_complete() {
+            done.push(way.clone());
+        }
+        let longer = |word: String| way.iter().cloned().chain([word]).collect();
+        open.extend(next.into_iter().map(longer));
+    }
+    done
+}
+
+/// The program has no words for the shell.
+fn is_of_the_shell(way: &[String]) -> bool {
+    way.first().is_some_and(|word| tree::LEAVE.contains(&word.as_str()))
+}
+
+#[test]
+fn every_way_through_the_tree_is_a_command_also_in_prefixes() {
+    let tree = tree::of_shell();
+    let ways = ways(&tree);
+    assert!(ways.len() >= 20, "{ways:?}");
+    for way in ways.iter().filter(|way| !is_of_the_shell(way)) {
+        let parsed = Cli::command().try_get_matches_from(["maglevc".to_owned()].iter().chain(way));
+        assert!(parsed.is_ok(), "{way:?}: {parsed:?}");
+        for (index, word) in way.iter().enumerate().filter(|(_, word)| *word != "7") {
+            // The shortest prefix that is still the only one leads to the same place.
+            let before: String = way.iter().take(index).map(|word| format!("{word} ")).collect();
+            let unique = (1..=word.len()).find(|length| {
+                let line = format!("{before}{}", &word[..*length]);
+                walk(&tree, &split(&line).words).is_ok()
+            });
+            let line = format!("{before}{}", &word[..unique.unwrap()]);
+            let walked = walk(&tree, &split(&line).words).unwrap();
+            assert_eq!(walked.line[..], way[..=index], "{line}");
+        }
+    }
+}
+
+/// Lines that go some way into the tree before they go astray.
+fn line() -> impl Strategy<Value = String> {
+    let words = vec![
+        "show", "sh", "set", "frontend", "backends", "fr", "pool", "shop", "p", "backend", "weight",
+        "override", "clear", "vpp", "lb", "7", "--json", "--server", "--", "-", "help", "'", "\"", "\\", "#",
+        "é", "?", " ", "",
+    ];
+    prop::collection::vec(prop::sample::select(words), 0..9).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn any_line_and_cursor_can_be_completed(line in line(), cursor in 0_usize..60) {
+        let tree = tree::of_shell();
+        let found = complete(&tree, &line, cursor, &names());
+        prop_assert!(line.get(..found.start).is_some());
+        drop(follow(&tree, &line, &names()));
+        prop_assert!(wanted(&tree, &line).is_none() || line.len() > 4);
+    }
+
+    #[test]
+    fn any_text_can_be_completed(line in ".{0,30}", cursor in 0_usize..40) {
+        drop(complete(&tree::of_shell(), &line, cursor, &names()));
+        drop(follow(&tree::of_shell(), &line, &names()));
+    }
+
+    #[test]
+    fn what_is_completed_is_understood(line in line()) {
+        let tree = tree::of_shell();
+        let Completion { start, words } = complete(&tree, &line, line.len(), &names());
+        for word in words {
+            let longer = format!("{}{word}", &line[..start]);
+            prop_assert!(walk(&tree, &split(&longer).words).is_ok(), "{longer}");
+        }
+    }
+
+    #[test]
+    fn prefixes_of_ways_are_completed_to_them(pick in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>()) {
+        let tree = tree::of_shell();
+        let ways = ways(&tree);
+        let way = pick.get(&ways);
+        prop_assume!(!way.is_empty());
+        let index = cut.index(way.len());
+        prop_assume!(way[index] != "7");
+        let before: String = way.iter().take(index).map(|word| format!("{word} ")).collect();
+        for length in 0..=way[index].len() {
+            let line = format!("{before}{}", &way[index][..length]);
+            let found = complete(&tree, &line, line.len(), &names());
+            prop_assert_eq!(found.start, before.len());
+            prop_assert!(found.words.contains(&way[index]), "{}: {:?}", line, found.words);
+        }
+    }
+}
