@@ -285,7 +285,7 @@ async fn pipe_has_help_too_and_bounds() {
         (Some(2), b"maglevc: a line is not UTF-8, and left out\n".to_vec())
     );
     let output = piped("unix:/nowhere", &[], &[b'a'; 70_000]).await;
-    let told = b"maglevc: a line has more than 65536 bytes; what follows is not read\n".to_vec();
+    let told = b"maglevc: cannot read the next command: it has more than 65536 bytes\n".to_vec();
     assert_eq!((output.status.code(), output.stderr), (Some(2), told));
     let output = piped("unix:/nowhere", &[], b"").await;
     assert_eq!((output.status.code(), output.stdout), (Some(0), Vec::new()));

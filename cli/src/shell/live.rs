@@ -1,6 +1,6 @@
 //! Names from maglev-brain, for completion: asked for in the background, and kept for a moment.
 //!
-//! One task at most for each list; it ends when maglev-brain has answered or `--timeout` is over, and may be aborted at
+//! One task at most for each list; it ends when maglev-brain has answered or the time is over, and may be aborted at
 //! any point, since it only reads.
 
 use std::cell::RefCell;
@@ -25,9 +25,13 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Names that are no older are not asked for again.
 const FRESH: Duration = Duration::from_millis(1500);
 
-/// Names that are no older still serve if newer ones do not come in time, as from a site that takes longer than PATIENCE
-/// to list.
+/// Names that are no older still serve if newer ones do not come in time, as from a site that takes longer than
+/// PATIENCE to list.
 const USABLE: Duration = Duration::from_secs(30);
+
+/// How long a list may take at most, however long commands may: a connection that hangs must not keep names away for
+/// long.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// What is known of each list.
 pub(crate) struct Live {
@@ -47,7 +51,7 @@ type Known = Option<(Instant, Arc<Names>)>;
 
 impl Live {
     pub(crate) fn new(runtime: Handle, options: &Options) -> Self {
-        let (server, timeout) = (options.server.clone(), options.timeout);
+        let (server, timeout) = (options.server.clone(), options.timeout.min(LONGEST));
         Self { runtime, server, timeout, slots: RefCell::default() }
     }
 
@@ -73,9 +77,9 @@ impl Live {
         let (tell, known) = watch::channel(before);
         let (server, timeout) = (self.server.clone(), self.timeout);
         let task = self.runtime.spawn(async move {
-            let answer = fetch(&server, timeout, list).await;
+            let answer = time::timeout(timeout, fetch(&server, timeout, list)).await;
             tell.send_modify(|known| {
-                if let Ok(names) = answer {
+                if let Ok(Ok(names)) = answer {
                     *known = Some((Instant::now(), Arc::new(names)));
                 }
             });

@@ -1,0 +1,90 @@
+//! Commands from a terminal.
+
+use std::env;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::address::ServerAddress;
+use crate::args::Options;
+use crate::client::Client;
+use crate::error::Error;
+use crate::shell::assistant::Assistant;
+use crate::shell::editor::{LineEditor, Typed};
+use crate::shell::session::{self, Done, Session};
+use crate::shell::{history, text};
+use crate::style::printable;
+
+/// How long the greeting waits for the connection to maglev-brain, and then for its version.
+const GREETING: Duration = Duration::from_secs(2);
+
+/// Where maglev-brain listens unless told otherwise.
+const DEFAULT_PORT: u16 = 9090;
+
+/// Exit code if the terminal cannot be read any more.
+const NO_TERMINAL: u8 = 1;
+
+/// Gives the exit code: what went wrong with commands is told, and none of the shell's.
+pub(crate) fn run(options: &Options, mut session: Session, assistant: Rc<Assistant>) -> Result<u8, Error> {
+    session.listen_for_ctrl_c().map_err(Error::Runtime)?;
+    greet(options, &session);
+    let history = history::path(env::var_os("XDG_STATE_HOME").as_deref(), env::var_os("HOME").as_deref());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let prompt = format!("maglev@{}> ", place(&options.server, host.trim()));
+    let mut editor = LineEditor::new(assistant, prompt, history::prepared(history))
+        .map_err(|error| Error::Runtime(io::Error::other(error)))?;
+    let mut kept = (String::new(), String::new());
+    loop {
+        let (left, right) = std::mem::take(&mut kept);
+        match editor.read((&left, &right)) {
+            Ok(Typed::Line(line)) => {
+                if !line.trim().is_empty() {
+                    editor.keep(&line);
+                }
+                if session.run(&line) == Done::Leave {
+                    return Ok(0);
+                }
+            }
+            Ok(Typed::Question(line, cursor)) => {
+                let (left, right) = line.split_at_checked(cursor).unwrap_or((&line, ""));
+                session.answer_question(left);
+                kept = (left.to_owned(), right.to_owned());
+            }
+            Ok(Typed::Interrupt) => {}
+            Ok(Typed::End) => return Ok(0),
+            Err(error) => {
+                session::tell(&format!("maglevc: cannot read from the terminal: {error}\n"));
+                return Ok(NO_TERMINAL);
+            }
+        }
+    }
+}
+
+/// An answer that is not there is no reason not to start.
+fn greet(options: &Options, session: &Session) {
+    let within = options.timeout.min(GREETING);
+    let status = session.block_on(async { Client::connect(&options.server, within).await?.status().await });
+    let server = options.server.to_string();
+    match status {
+        Ok(status) => session::say(&text::greeting(&server, Some(&status.version))),
+        Err(error) => {
+            session::say(&text::greeting(&server, None));
+            session::tell(&error.report());
+        }
+    }
+}
+
+/// What the prompt calls the server: this host, or the address of another one.
+fn place(server: &ServerAddress, host: &str) -> String {
+    let is_here = match server {
+        ServerAddress::Unix(_) => true,
+        // Another port may be a tunnel to anywhere.
+        ServerAddress::Tcp { host, port } => {
+            *port == DEFAULT_PORT && matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1")
+        }
+    };
+    if is_here && !host.is_empty() { printable(host) } else { printable(&server.to_string()) }
+}
+
+#[cfg(test)]
+mod tests;
