@@ -11,6 +11,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::args::{Cli, ScriptFor};
 use crate::error::Error;
+use crate::tree;
 
 const NAME: &str = "maglevc";
 
@@ -24,8 +25,14 @@ pub(crate) fn completions(shell: ScriptFor) -> Vec<u8> {
         ScriptFor::Zsh => Shell::Zsh,
         ScriptFor::Fish => Shell::Fish,
     };
+    let tree = Cli::command();
+    // The script for bash would tell the hidden words, too.
+    let mut visible = Command::new(NAME)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(tree.get_arguments().cloned())
+        .subcommands(tree::words(&tree).cloned());
     let mut script = Vec::new();
-    aot::generate(shell, &mut Cli::command(), NAME, &mut script);
+    aot::generate(shell, &mut visible, NAME, &mut script);
     script
 }
 
@@ -109,7 +116,8 @@ fn environment(command: &Command) -> Roff {
     roff
 }
 
-/// Each paragraph that begins with a title, of one word or two, and a colon is a section; indented lines stay lines.
+/// Each paragraph that begins with a title, of one word or two, and a colon is a section; indented lines stay
+/// lines.
 fn sections(help: &str) -> Roff {
     let mut roff = Roff::new();
     for paragraph in help.split("\n\n") {

@@ -35,8 +35,8 @@ pub(crate) enum Kind {
     SetMember,
 }
 
-/// The kind of an argument by its id, below a word that is in force for all that follows it. The first row that fits
-/// holds.
+/// The kind of an argument by its id, below a word that is in force for all that follows it. The first row that
+/// fits holds.
 const KINDS: [(&str, &str, Kind); 18] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),

@@ -31,7 +31,8 @@ fn main_page_has_exit_codes_environment_and_examples() {
 #[test]
 fn synopsis_has_the_words_between_the_names() {
     let page = named(&pages().unwrap(), "maglevc-set-frontend.1");
-    let synopsis = ".SH SYNOPSIS\nmaglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]\n";
+    let synopsis = ".SH SYNOPSIS\n\
+        maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]\n";
     assert!(page.contains(synopsis), "{page}");
     assert!(page.contains(".SH \"SEE ALSO\"\n.BR maglevc (1)\n"), "{page}");
 }
@@ -46,6 +47,7 @@ fn scripts_know_the_words() {
         let script = String::from_utf8(completions(shell)).unwrap();
         assert!(script.starts_with(head), "{shell:?}: {}", script.lines().next().unwrap());
         assert!(script.contains("frontends"), "{shell:?}");
+        assert!(!script.contains(" man "), "{shell:?}");
         // For fish, clap_complete leaves out the words of arguments.
         assert!(shell == ScriptFor::Fish || script.contains("resume"), "{shell:?}");
     }

@@ -39,8 +39,8 @@ impl Assistant {
     }
 }
 
-/// For a list that is neither too long for a screen nor beyond the 65,535 that the line editor can count. What is left
-/// out must not make the editor take the rest's common beginning for that of all.
+/// For a list that is neither too long for a screen nor beyond the 65,535 that the line editor can count. What
+/// is left out must not make the editor take the rest's common beginning for that of all.
 fn candidates(words: Vec<String>, typed: &str, rest: &str) -> Vec<(String, String)> {
     if words.len() > LISTED {
         let common = words.iter().skip(1).fold(words.first().map_or("", String::as_str), |common, word| {

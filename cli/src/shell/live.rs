@@ -1,7 +1,7 @@
 //! Names from maglev-brain, for completion: asked for in the background, and kept for a moment.
 //!
-//! One task at most for each list; it ends when maglev-brain has answered or the time is over, and may be aborted at
-//! any point, since it only reads.
+//! One task at most for each list; it ends when maglev-brain has answered or the time is over, and may be
+//! aborted at any point, since it only reads.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,8 +29,8 @@ const FRESH: Duration = Duration::from_millis(1500);
 /// PATIENCE to list.
 const USABLE: Duration = Duration::from_secs(30);
 
-/// How long a list may take at most, however long commands may: a connection that hangs must not keep names away for
-/// long.
+/// How long a list may take at most, however long commands may: a connection that hangs must not keep names
+/// away for long.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// What is known of each list.

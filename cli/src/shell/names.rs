@@ -115,8 +115,8 @@ impl Names {
     }
 }
 
-/// Every name that maglev-brain takes can. Another, which only a stranger's server could tell, must not reach the
-/// terminal.
+/// Every name that maglev-brain takes can. Another, which only a stranger's server could tell, must not reach
+/// the terminal.
 fn can_be_typed(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '\'' | '"' | '\\');
     !name.is_empty() && !name.starts_with(['-', '#']) && name.chars().all(is_plain)

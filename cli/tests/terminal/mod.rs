@@ -117,8 +117,8 @@ impl Terminal {
     }
 }
 
-/// Without the sequences that move the cursor, and with plain ends of lines. A sequence that has not come to its end
-/// stays.
+/// Without the sequences that move the cursor, and with plain ends of lines. A sequence that has not come to
+/// its end stays.
 fn plain(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw);
     let mut parts = text.split("\x1b[");
