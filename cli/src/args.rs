@@ -5,7 +5,7 @@ mod change;
 mod options;
 mod show;
 pub(crate) mod watch;
-mod words;
+pub(crate) mod words;
 
 use std::path::PathBuf;
 

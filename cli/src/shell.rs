@@ -10,6 +10,7 @@
 
 mod assistant;
 mod editor;
+mod events;
 mod follow;
 mod history;
 mod live;

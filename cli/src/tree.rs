@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     /// One of the words that clap knows of.
     Word,
     Number,
+    /// One of those behind `watch events`, which come in any order.
+    EventWord,
     Frontend,
     Backend,
     /// A pool of the frontend that was named before it.
@@ -37,7 +39,7 @@ pub(crate) enum Kind {
 
 /// The kind of an argument by its id, below a word that is in force for all that follows it. The first row that
 /// fits holds.
-const KINDS: [(&str, &str, Kind); 18] = [
+const KINDS: [(&str, &str, Kind); 16] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -53,9 +55,7 @@ const KINDS: [(&str, &str, Kind); 18] = [
     ("frontend", "weight", Kind::Number),
     ("state", "frontend", Kind::Frontend),
     ("counters", "frontend", Kind::Frontend),
-    ("events", "num", Kind::Number),
-    ("events", "frontend", Kind::Frontend),
-    ("events", "backend", Kind::Backend),
+    ("events", "words", Kind::EventWord),
 ];
 
 /// `path` is the words before the argument. None: the argument is missing in the table.

@@ -2,7 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "other tests ask it for more")]
 mod fake_brain;
 #[path = "../src/samples.rs"]
 mod samples;
@@ -42,7 +41,7 @@ async fn greets_runs_prefixes_and_leaves() {
     shell.sees("maglevc: there is no frontend \"shp\"; did you mean \"shop\"?").await;
     shell.sees("> ").await;
     shell.types("sh fx\r");
-    shell.sees("  sh fx\n     ^^\n  it would be one of: status, frontends").await;
+    shell.sees("  sh fx\n     ^^\n  it would be one of: version, status, frontends").await;
     shell.sees("> ").await;
     shell.types("ex\r");
     assert_eq!(shell.exit_code().await, 0, "errors on the way are none of the shell");

@@ -54,7 +54,7 @@ where
 }
 
 /// The one of these words that it is, or that alone begins with it.
-pub(super) fn only_one<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn only_one<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     let mut meant = words.iter().filter(|word| !text.is_empty() && word.starts_with(text));
     match (meant.next(), meant.next()) {
         (Some(word), None) => Some(word),

@@ -2,6 +2,7 @@
 
 use clap::{Arg, Command};
 
+use crate::shell::events::{self, Expected};
 use crate::shell::names::{self, List, Names};
 use crate::shell::walk::{Misstep, Next, Walk, is_about_itself, walk};
 use crate::shell::words::{Line, Tail, split};
@@ -52,7 +53,7 @@ pub(crate) fn follow(root: &Command, text: &str, names: &Names) -> Result<Follow
     if let (true, Some(placeholder)) = (words.is_empty(), place.placeholder()) {
         words.push(placeholder);
     }
-    if place.typed.is_empty() && place.walk.is_complete() && !place.walk.path.is_empty() {
+    if place.typed.is_empty() && place.may_end() && !place.walk.path.is_empty() {
         words.push(("<Enter>".to_owned(), "do it".to_owned()));
     }
     let all = place.names(names);
@@ -91,9 +92,23 @@ impl<'t> Place<'t> {
 
     fn kind(&self) -> Option<Kind> {
         match self.walk.next {
-            Next::Argument(arg) => tree::kind(&self.walk.path, arg),
+            Next::Argument(arg) => match self.event() {
+                Some(event) => event.names,
+                None => tree::kind(&self.walk.path, arg),
+            },
             Next::Word | Next::Value(_) | Next::Nothing => None,
         }
+    }
+
+    /// What is expected in `watch events`; None elsewhere.
+    fn event(&self) -> Option<Expected> {
+        let Next::Argument(arg) = self.walk.next else { return None };
+        let given = self.walk.given.iter().map(|(_, text)| text.as_str());
+        (tree::kind(&self.walk.path, arg) == Some(Kind::EventWord)).then(|| events::expected(given))
+    }
+
+    fn may_end(&self) -> bool {
+        self.walk.is_complete() && self.event().is_none_or(|event| event.may_end)
     }
 
     /// Words and options that begin with what is typed, and their help.
@@ -117,6 +132,10 @@ impl<'t> Place<'t> {
     }
 
     fn values(&self, arg: &Arg) -> Vec<(String, String)> {
+        if let Some(event) = self.event() {
+            let owned = |(word, help): (&str, &str)| (word.to_owned(), help.to_owned());
+            return event.words.into_iter().map(owned).collect();
+        }
         let values = arg.get_possible_values();
         let is_alone = values.len() == 1;
         let about = |own: Option<String>| own.or_else(|| is_alone.then(|| self.help_of(arg)));
@@ -139,6 +158,9 @@ impl<'t> Place<'t> {
 
     /// `<NAME>`, and what it is.
     fn placeholder(&self) -> Option<(String, String)> {
+        if let Some(event) = self.event() {
+            return event.placeholder.map(|(word, help)| (word.to_owned(), help.to_owned()));
+        }
         let arg = self.arg().filter(|arg| arg.get_possible_values().is_empty())?;
         let name = arg.get_value_names().and_then(|names| names.first());
         Some((format!("<{}>", name.map_or(arg.get_id().as_str(), |name| name.as_str())), help(arg)))

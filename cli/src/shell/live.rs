@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
 use crate::address::ServerAddress;
-use crate::args::Options;
+use crate::args::{Options, TlsFiles};
 use crate::client::Client;
 use crate::error::Error;
 use crate::shell::names::{List, Names};
@@ -36,7 +36,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// What is known of each list.
 pub(crate) struct Live {
     runtime: Handle,
-    server: ServerAddress,
+    /// The first one that the shell was started for.
+    server: Option<ServerAddress>,
+    tls: TlsFiles,
     timeout: Duration,
     slots: RefCell<BTreeMap<List, Slot>>,
 }
@@ -51,8 +53,9 @@ type Known = Option<(Instant, Arc<Names>)>;
 
 impl Live {
     pub(crate) fn new(runtime: Handle, options: &Options) -> Self {
-        let (server, timeout) = (options.server.clone(), options.timeout.min(LONGEST));
-        Self { runtime, server, timeout, slots: RefCell::default() }
+        let (server, tls) = (options.servers().into_iter().next(), options.tls.clone());
+        let timeout = options.timeout.min(LONGEST);
+        Self { runtime, server, tls, timeout, slots: RefCell::default() }
     }
 
     /// Waits no longer than PATIENCE; then without names. Not for use inside the runtime.
@@ -75,11 +78,14 @@ impl Live {
 
     fn ask(&self, list: List, before: Known) -> Slot {
         let (tell, known) = watch::channel(before);
-        let (server, timeout) = (self.server.clone(), self.timeout);
+        let (server, tls, timeout) = (self.server.clone(), self.tls.clone(), self.timeout);
         let task = self.runtime.spawn(async move {
-            let answer = time::timeout(timeout, fetch(&server, timeout, list)).await;
+            let answer = match &server {
+                Some(server) => time::timeout(timeout, fetch(server, &tls, timeout, list)).await.ok(),
+                None => None,
+            };
             tell.send_modify(|known| {
-                if let Ok(Ok(names)) = answer {
+                if let Some(Ok(names)) = answer {
                     *known = Some((Instant::now(), Arc::new(names)));
                 }
             });
@@ -92,8 +98,13 @@ fn newest(known: &watch::Receiver<Known>, age: Duration) -> Option<Arc<Names>> {
     known.borrow().as_ref().filter(|(at, _)| at.elapsed() <= age).map(|(_, names)| Arc::clone(names))
 }
 
-async fn fetch(server: &ServerAddress, timeout: Duration, list: List) -> Result<Names, Error> {
-    let client = Client::connect(server, timeout).await?;
+async fn fetch(
+    server: &ServerAddress,
+    tls: &TlsFiles,
+    timeout: Duration,
+    list: List,
+) -> Result<Names, Error> {
+    let client = Client::connect(server, tls, timeout).await?;
     let mut names = Names::default();
     match list {
         List::Frontends => {
@@ -103,7 +114,7 @@ async fn fetch(server: &ServerAddress, timeout: Duration, list: List) -> Result<
             names.backends = client.backends().await?.backends.into_iter().map(|one| one.name).collect();
         }
         List::HealthChecks => {
-            let list = client.healthchecks().await?.healthchecks;
+            let list = client.health_checks().await?.healthchecks;
             names.healthchecks = list.into_iter().map(|one| one.name).collect();
         }
         List::Overrides => {

@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options, mut session: Session, assistant: Rc<Assista
     greet(options, &session);
     let history = history::path(env::var_os("XDG_STATE_HOME").as_deref(), env::var_os("HOME").as_deref());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let prompt = format!("maglev@{}> ", place(&options.server, host.trim()));
+    let prompt = format!("maglev@{}> ", names(&options.servers(), host.trim()));
     let mut editor = LineEditor::new(assistant, prompt, history::prepared(history))
         .map_err(|error| Error::Runtime(io::Error::other(error)))?;
     let mut kept = (String::new(), String::new());
@@ -63,21 +63,29 @@ pub(crate) fn run(options: &Options, mut session: Session, assistant: Rc<Assista
 /// An answer that is not there is no reason not to start.
 fn greet(options: &Options, session: &Session) {
     let within = options.timeout.min(GREETING);
-    let status = session.block_on(async { Client::connect(&options.server, within).await?.status().await });
-    let server = options.server.to_string();
-    match status {
-        Ok(status) => session::say(&text::greeting(&server, Some(&status.version))),
-        Err(error) => {
-            session::say(&text::greeting(&server, None));
-            session::tell(&error.report());
+    for server in options.servers() {
+        let status =
+            session.block_on(async { Client::connect(&server, &options.tls, within).await?.status().await });
+        match status {
+            Ok(status) => session::say(&text::greeting(&server.to_string(), Some(&status.version))),
+            Err(error) => {
+                session::say(&text::greeting(&server.to_string(), None));
+                session::tell(&error.report());
+            }
         }
     }
 }
 
-/// What the prompt calls the server: this host, or the address of another one.
+/// What the prompt calls the servers.
+fn names(servers: &[ServerAddress], host: &str) -> String {
+    servers.iter().map(|server| place(server, host)).collect::<Vec<_>>().join(",")
+}
+
+/// What the prompt calls a server: this host, or the address of another one.
 fn place(server: &ServerAddress, host: &str) -> String {
     let is_here = match server {
         ServerAddress::Unix(_) => true,
+        ServerAddress::Tls { .. } => false,
         // Another port may be a tunnel to anywhere.
         ServerAddress::Tcp { host, port } => {
             *port == DEFAULT_PORT && matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1")

@@ -131,7 +131,7 @@ impl Session {
             tell("maglevc: that is for the command line, not for the shell\n");
             return Done::Code(USAGE);
         };
-        let work = crate::perform(command, &cli.options);
+        let work = crate::once::run(command, &cli.options);
         let outcome = match &mut self.ctrl_c {
             None => Some(self.runtime.block_on(work)),
             Some(ctrl_c) => {
@@ -178,7 +178,7 @@ fn place(error: &clap::Error, words: &[Word]) -> Option<Range<usize>> {
 
 /// To standard output. If that is gone, the next command's answer says so.
 pub(crate) fn say(text: &str) {
-    drop(crate::print(text.as_bytes()));
+    drop(crate::once::print(text.as_bytes()));
 }
 
 /// To standard error.

@@ -11,7 +11,7 @@ fn prefixes_lead_to_words_in_full() {
     for (line, full) in [
         ("sh fr", "show frontends"),
         ("sh fr shop", "show frontends shop"),
-        ("sh v l s", "show vpp lb state"),
+        ("sh vp l st", "show vpp lb state"),
         ("co c", "config check"),
         ("se b pause p", "set backend pause pause"),
         ("se f f p p b b w 1 f", "set frontend f pool p backend b weight 1 flush"),
