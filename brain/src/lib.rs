@@ -36,3 +36,5 @@ pub mod reload;
 pub mod netns;
 
 pub mod open_files;
+
+pub mod service;

@@ -15,6 +15,7 @@ use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::overrides::{Overrides, StateDirectory};
 use maglev_brain::reload::{self, Reloader};
+use maglev_brain::service::{self, InheritedSocket, Notifier};
 use maglev_brain::{netns, open_files};
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -181,7 +182,9 @@ async fn run(
     services: &Handle,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let opened = services.spawn(open(operators)).await.context("a task panicked")?;
+    let notifier = Arc::new(Notifier::from_environment()?);
+    let inherited = service::inherited()?;
+    let opened = services.spawn(open(operators, inherited.grpc)).await.context("a task panicked")?;
     let doors = opened?;
     let prometheus = services.spawn(metrics::bind(metrics)).await.context("a task panicked")??;
     let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
@@ -191,7 +194,9 @@ async fn run(
         services.spawn(metrics::serve(listener, Exporter::new(&handle), until(stopped.clone())));
     }
     let reloader = Reloader::new(file, handle.operator.clone());
-    let operators = services.spawn(serve_operators(handle, reloader, logs, doors, stop));
+    tokio::spawn(service::keep_alive(Arc::clone(&notifier)));
+    services.spawn(service::tell_status(Arc::clone(&notifier), handle.snapshots.clone()));
+    let operators = services.spawn(serve_operators(handle, reloader, logs, doors, notifier, stop));
     controller.await;
     operators.await.context("a task panicked")?
 }
@@ -206,11 +211,11 @@ struct Doors {
 }
 
 /// Listens, and before that to signals, so that one during the start ends it in the same way.
-async fn open(operators: grpc::Arguments) -> anyhow::Result<Doors> {
+async fn open(operators: grpc::Arguments, inherited: Vec<InheritedSocket>) -> anyhow::Result<Doors> {
     let (reload, terminate, interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let gate = operators.gate()?;
-    let listeners = operators.open().await?;
+    let listeners = operators.open(inherited).await?;
     Ok(Doors { reload, terminate, interrupt, gate, listeners })
 }
 
@@ -220,32 +225,27 @@ async fn serve_operators(
     reloader: Reloader,
     logs: LogTap,
     doors: Doors,
+    notifier: Arc<Notifier>,
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<()> {
-    let Doors { mut reload, mut terminate, mut interrupt, gate, listeners } = doors;
+    let Doors { reload, mut terminate, mut interrupt, gate, listeners } = doors;
     let mut tasks = JoinSet::new();
     let service = Service::new(&handle, reloader.clone()).with_logs(logs);
     for listener in listeners {
         info!(address = %listener.address(), "serving gRPC");
         tasks.spawn(serve(listener, service.clone(), Arc::clone(&gate), until(stop.subscribe())));
     }
+    let reloads = tokio::spawn(reload_on_signal(reload, reloader, Arc::clone(&notifier)));
     let mut result = Ok(());
-    loop {
-        tokio::select! {
-            _ = reload.recv() => {
-                let reloader = reloader.clone();
-                // Whether it was taken is in the log.
-                tokio::spawn(async move { drop(reloader.reload().await) });
-                continue;
-            }
-            _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
-            _ = interrupt.recv() => info!("interrupted; VPP keeps what it has"),
-            Some(ended) = tasks.join_next() => {
-                result = ended.context("a task panicked").and_then(|ended| Ok(ended?));
-            }
+    tokio::select! {
+        _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
+        _ = interrupt.recv() => info!("interrupted; VPP keeps what it has"),
+        Some(ended) = tasks.join_next() => {
+            result = ended.context("a task panicked").and_then(|ended| Ok(ended?));
         }
-        break;
     }
+    notifier.stopping();
+    reloads.abort();
     stop.send_replace(true);
     let end = async {
         while let Some(ended) = tasks.join_next().await {
@@ -257,6 +257,16 @@ async fn serve_operators(
         warn!("some clients did not hang up; left them");
         Ok(())
     })
+}
+
+/// Reloads for ever. Signals that come during a reload lead to one more.
+async fn reload_on_signal(mut signal: Signal, reloader: Reloader, notifier: Arc<Notifier>) {
+    while signal.recv().await.is_some() {
+        notifier.reloading();
+        // Whether it was taken is in the log.
+        drop(reloader.reload().await);
+        notifier.ready();
+    }
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

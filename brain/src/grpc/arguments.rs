@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::access::{Access, AccessSettings, Loopback, NoSuchGroup};
 use super::listen::{Gate, ListenAddress, ListenError, Listener};
+use crate::service::InheritedSocket;
 
 /// Where the brain listens if nothing is said.
 const DEFAULT_TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
@@ -16,6 +17,7 @@ const DEFAULT_UNIX: &str = "/run/maglev-brain/brain.sock";
 
 /// Where operators' gRPC listens, and who may do what.
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Arguments {
     /// Where operators' gRPC listens: a loopback ADDRESS:PORT, or unix:PATH. May be given several times, or
     /// with commas [default: 127.0.0.1:9090 and unix:/run/maglev-brain/brain.sock]
@@ -51,12 +53,22 @@ impl Arguments {
         Ok(Gate::new(access))
     }
 
-    /// Opens the sockets that were asked for, or those that are open by default.
+    /// Takes the sockets that the service manager has opened, or else opens those that were asked for, or else those
+    /// that are open by default.
     ///
     /// # Errors
     /// If one of them cannot be opened. By default, the unix socket may be missing, if TCP is served.
-    pub async fn open(&self) -> Result<Vec<Listener>, ListenError> {
+    pub async fn open(&self, inherited: Vec<InheritedSocket>) -> Result<Vec<Listener>, ListenError> {
         let mut listeners = Vec::new();
+        for socket in inherited {
+            listeners.push(Listener::inherited(socket)?);
+        }
+        if !listeners.is_empty() {
+            if !self.grpc.is_empty() {
+                info!("the service manager's sockets are served, and not the addresses of --grpc");
+            }
+            return Ok(listeners);
+        }
         for address in &self.grpc {
             listeners.push(Listener::bind(address.clone()).await?);
         }

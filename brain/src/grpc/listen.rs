@@ -21,6 +21,7 @@ pub use address::ListenAddress;
 
 use super::Service;
 use super::access::{self, Access};
+use crate::service::InheritedSocket;
 use accept::{Door, Places};
 use paced::Paced;
 
@@ -127,6 +128,28 @@ impl Listener {
                 Ok(Self { address, door: Door::Unix(socket), file })
             }
         }
+    }
+
+    /// Serves a socket that the service manager has opened.
+    ///
+    /// # Errors
+    /// If it must not be served as it is.
+    pub fn inherited(socket: InheritedSocket) -> Result<Self, ListenError> {
+        let (address, door) = match socket {
+            InheritedSocket::Unix(socket, path) => {
+                let address = ListenAddress::Unix(path);
+                (address.clone(), UnixListener::from_std(socket).map(Door::Unix))
+            }
+            InheritedSocket::Tls(_, address) => return Err(ListenError::NotLoopback(address)),
+            InheritedSocket::Tcp(_, address) if !address.ip().is_loopback() => {
+                return Err(ListenError::NotLoopback(address));
+            }
+            InheritedSocket::Tcp(socket, address) => {
+                (ListenAddress::Tcp(address), TcpListener::from_std(socket).map(Door::Loopback))
+            }
+        };
+        let door = door.map_err(|error| ListenError::Refused { address: address.clone(), error })?;
+        Ok(Self { address, door, file: None })
     }
 
     /// Where it listens; with the port that the system chose, if it was asked for port 0.

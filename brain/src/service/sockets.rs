@@ -1,0 +1,140 @@
+//! Sockets that the service manager has opened (sd_listen_fds(3)). They outlive the process: who connects while it is
+//! started anew waits until it is there.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use socket2::{Domain, Socket, Type};
+
+/// Name, in the socket unit, of sockets for operators' gRPC.
+const GRPC: &str = "grpc";
+/// The same with TLS.
+const GRPC_TLS: &str = "grpc-tls";
+/// Name of the socket for Prometheus.
+const METRICS: &str = "metrics";
+
+/// All that was given.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// For operators.
+    pub grpc: Vec<InheritedSocket>,
+    /// For Prometheus.
+    pub metrics: Option<TcpListener>,
+}
+
+/// A socket for operators' gRPC. It does not block.
+#[derive(Debug)]
+pub enum InheritedSocket {
+    /// A unix socket, whose file is the service manager's.
+    Unix(UnixListener, PathBuf),
+    /// Without encryption.
+    Tcp(TcpListener, SocketAddr),
+    /// With TLS.
+    Tls(TcpListener, SocketAddr),
+}
+
+/// Why the process does not start with what it was given. Who connects there would wait in vain.
+#[derive(Debug, thiserror::Error)]
+pub enum InheritedError {
+    /// The environment contradicts itself.
+    #[error("LISTEN_FDS or LISTEN_PID is not what a service manager sets: {0}")]
+    Environment(String),
+    /// Nobody knows what it is for.
+    #[error(
+        "the socket unit has a socket named {0:?}: what it is for must be said with FileDescriptorName=grpc, \
+         grpc-tls or metrics"
+    )]
+    Name(String),
+    /// There is one exporter.
+    #[error("the socket units have two sockets for metrics: one is served, so leave one out")]
+    TwoForMetrics,
+    /// It cannot be served.
+    #[error("the socket named {name} is {what}: it must be {right}")]
+    Kind {
+        /// Of which.
+        name: &'static str,
+        /// What was found.
+        what: String,
+        /// What would do.
+        right: &'static str,
+    },
+    /// The operating system refuses.
+    #[error("cannot use the socket named {name}: {error}")]
+    Refused {
+        /// Of which.
+        name: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// What the service manager has given this process. It gives it once: called again, this would give it to two owners.
+///
+/// # Errors
+/// If there is a socket that cannot be served.
+pub fn inherited() -> Result<Inherited, InheritedError> {
+    let given = sd_listen_fds::get().map_err(|error| InheritedError::Environment(error.to_string()))?;
+    sort(given.into_iter().map(|(name, descriptor)| (name.unwrap_or_default(), descriptor.into_std())))
+}
+
+fn sort(given: impl Iterator<Item = (String, OwnedFd)>) -> Result<Inherited, InheritedError> {
+    let mut inherited = Inherited::default();
+    for (name, descriptor) in given {
+        match name.as_str() {
+            GRPC => inherited.grpc.push(grpc(descriptor)?),
+            GRPC_TLS => {
+                let (listener, address) = tcp(GRPC_TLS, listening(GRPC_TLS, descriptor)?)?;
+                inherited.grpc.push(InheritedSocket::Tls(listener, address));
+            }
+            METRICS if inherited.metrics.is_some() => return Err(InheritedError::TwoForMetrics),
+            METRICS => inherited.metrics = Some(tcp(METRICS, listening(METRICS, descriptor)?)?.0),
+            _ => return Err(InheritedError::Name(name)),
+        }
+    }
+    Ok(inherited)
+}
+
+fn grpc(descriptor: OwnedFd) -> Result<InheritedSocket, InheritedError> {
+    let socket = listening(GRPC, descriptor)?;
+    let address = socket.local_addr().map_err(|error| InheritedError::Refused { name: GRPC, error })?;
+    if address.domain() == Domain::UNIX {
+        let path = address.as_pathname().map_or_else(PathBuf::new, PathBuf::from);
+        return Ok(InheritedSocket::Unix(socket.into(), path));
+    }
+    tcp(GRPC, socket).map(|(listener, address)| InheritedSocket::Tcp(listener, address))
+}
+
+fn listening(name: &'static str, descriptor: OwnedFd) -> Result<Socket, InheritedError> {
+    let refused = |error| InheritedError::Refused { name, error };
+    let socket = Socket::from(descriptor);
+    let is_stream = socket.r#type().map_err(refused)? == Type::STREAM;
+    if !is_stream || !socket.is_listener().map_err(refused)? {
+        let what = if is_stream { "one connection" } else { "no stream" }.to_owned();
+        return Err(InheritedError::Kind {
+            name,
+            what,
+            right: "a listening one, by ListenStream= and Accept=no",
+        });
+    }
+    socket.set_nonblocking(true).map_err(refused)?;
+    socket.set_cloexec(true).map_err(refused)?;
+    Ok(socket)
+}
+
+fn tcp(name: &'static str, socket: Socket) -> Result<(TcpListener, SocketAddr), InheritedError> {
+    let address = socket.local_addr().map_err(|error| InheritedError::Refused { name, error })?;
+    match address.as_socket() {
+        Some(address) => Ok((socket.into(), address)),
+        None => Err(InheritedError::Kind {
+            name,
+            what: format!("of the family {:?}", address.domain()),
+            right: "one of TCP, by ListenStream=ADDRESS:PORT",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
