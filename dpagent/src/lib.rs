@@ -23,6 +23,7 @@ pub mod privileges;
 pub mod read;
 pub mod reconcile;
 pub mod server;
+pub mod service;
 pub mod step;
 pub mod sync;
 pub mod vpp;

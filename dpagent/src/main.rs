@@ -13,6 +13,7 @@ use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::policy::{self, Policy, PolicyError};
 use maglev_dpagent::privileges::identity::Account;
 use maglev_dpagent::privileges::seccomp::{Filter, Mode};
+use maglev_dpagent::service::{self, Notifier};
 use maglev_dpagent::{privileges, server, vpp};
 use nix::unistd::{User, geteuid};
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,7 +81,8 @@ struct Arguments {
     #[arg(long, hide = true)]
     print_protocol: bool,
 
-    /// Which log lines are written to stderr: error, warn, info, debug, trace, or a filter as
+    /// Which log lines are written to stderr, or to the journal if that is where it leads: error, warn, info, debug,
+    /// trace, or a filter as
     /// `info,vppapi=trace`
     #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info")]
     log_level: Targets,
@@ -98,11 +100,18 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Filters with regular expressions would only be more code in this process.
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .with_target(false);
-    tracing_subscriber::registry().with(lines).with(without_tarpc(arguments.log_level.clone())).init();
+    let journal = service::journal();
+    let lines = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(stderr)
+            .with_ansi(stderr().is_terminal())
+            .with_target(false)
+    });
+    tracing_subscriber::registry()
+        .with(journal)
+        .with(lines)
+        .with(without_tarpc(arguments.log_level.clone()))
+        .init();
     match confine(&arguments, filter).and_then(|opened| serve(arguments, opened)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -119,6 +128,7 @@ struct Opened {
     brain_user: u32,
     /// Sockets for echo requests, or why there are none.
     echo: Result<icmp::Sockets, String>,
+    notifier: Notifier,
 }
 
 /// tarpc makes a span for every call, which costs a quarter of an echo request's CPU time and is in no line of ours.
@@ -141,6 +151,7 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
         warn!("{error}: no echo requests are sent");
         error.to_string()
     });
+    let notifier = Notifier::from_environment()?;
     let confined = privileges::confine(account.as_ref(), filter(arguments.seccomp).as_ref())?;
     info!(
         uid = %confined.uid, gid = %confined.gid, seccomp = ?arguments.seccomp,
@@ -155,7 +166,7 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
     if arguments.seccomp != Mode::Enforce {
         warn!("system calls are not restricted: --seccomp enforce does that");
     }
-    Ok(Opened { process, policy, brain_user: brain_user.unwrap_or(confined.uid.as_raw()), echo })
+    Ok(Opened { process, policy, brain_user: brain_user.unwrap_or(confined.uid.as_raw()), echo, notifier })
 }
 
 // A single thread: a call takes half the time that it takes with many (29-40 us against 65-76 us, measured).
@@ -167,7 +178,7 @@ fn serve(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
 async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let Opened { process, policy, brain_user, echo } = opened;
+    let Opened { process, policy, brain_user, echo, notifier } = opened;
     let pinger = match echo {
         Ok(sockets) => Ok(Pinger::start(sockets).context("cannot wait for ICMP")?.0),
         Err(reason) => Err(reason),
@@ -184,7 +195,8 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     };
     let (vpp, mut writer) = vpp::start(options, stop.clone());
     tokio::select! {
-        () = server::serve(listener, gate, vpp) => {}
+        () = server::serve(listener, gate, vpp.clone()) => {}
+        () = service::attend(&notifier, &vpp) => {}
         ended = &mut writer => {
             ended.context("the task that writes to VPP failed")?;
             bail!("the task that writes to VPP ended by itself");
@@ -192,6 +204,7 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
         _ = terminated.recv() => info!("ending: SIGTERM"),
         _ = interrupted.recv() => info!("ending: SIGINT"),
     }
+    notifier.stopping();
     stop.cancel();
     match timeout(LAST_CALL, &mut writer).await {
         Ok(ended) => ended.context("the task that writes to VPP failed")?,

@@ -29,7 +29,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User};
 use tarpc::tokio_util::codec::Framed;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::UnixStream;
+use tokio::net::{UnixDatagram, UnixStream};
 use tokio::process::{Child, ChildStderr, Command};
 
 /// Strict agents at once.
@@ -116,6 +116,18 @@ impl Process {
         tasks
             .map(|task| fields(std::fs::read_to_string(task.unwrap().path().join("status")).unwrap()))
             .collect()
+    }
+
+    /// What the service manager that listens here was told.
+    async fn told(manager: &UnixDatagram, words: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = soon(manager.recv(&mut buffer)).await.unwrap();
+            let said = String::from_utf8_lossy(&buffer[..length]).replace('\0', "");
+            if said.contains(words) {
+                return said;
+            }
+        }
     }
 
     async fn end(&mut self) -> ExitStatus {
@@ -320,5 +332,70 @@ async fn a_captured_agent_is_refused_what_it_has_no_use_for_and_killed_for_worse
     for deed in ["execute", "start", "namespace", "code", "root"] {
         let output = output(deed).await;
         assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{deed}: {output:?}");
+    }
+}
+
+/// Behind the strict filter: whatever it takes to tell is on the list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn service_manager_is_told_how_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = UnixDatagram::bind(directory.path().join("notify")).unwrap();
+    let program = example("strict_agent");
+    let notify = directory.path().join("notify");
+    let variables = [("NOTIFY_SOCKET", notify.to_str().unwrap()), ("WATCHDOG_USEC", "20000")];
+    let mut process = Process::spawn(&[program.to_str().unwrap()], directory.path(), &variables);
+    Process::told(&manager, "READY=1").await;
+    assert!(connect(directory.path()).await.is_some(), "it listens before it says that it is ready");
+    Process::told(&manager, "STATUS=VPP away: ").await;
+    Process::told(&manager, "WATCHDOG=1").await;
+    let _vpp = Vpp::start(directory.path(), 1000);
+    Process::told(&manager, "STATUS=VPP 26.10").await;
+    Process::told(&manager, "WATCHDOG=1").await;
+    kill(process.pid().unwrap(), Signal::SIGTERM).unwrap();
+    Process::told(&manager, "STOPPING=1").await;
+    let status = process.end().await;
+    assert_eq!(status.code(), Some(0), "{status}\n{}", process.log);
+}
+
+/// Runs a program where the journal's socket is the one in the directory given first, with its standard error for
+/// the journal.
+const UNDER_JOURNAL: &str = r#"
+    journal=$1; shift
+    mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind "$journal" /run/systemd/journal &&
+    JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec "$@"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn journal_gets_fields_one_by_one() {
+    let unshared = || {
+        std::process::Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/run"]).output()
+    };
+    if !unshared().is_ok_and(|output| output.status.success()) {
+        return skipped("a journal of the test's own takes root and the program unshare");
+    }
+    let program = example("strict_agent");
+    for (left_out, signal) in [("", None), ("sendto(journal)", Some(libc::SIGSYS))] {
+        let (directory, journal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let socket = UnixDatagram::bind(journal.path().join("socket")).unwrap();
+        let words = ["unshare", "-m", "sh", "-c", UNDER_JOURNAL, "sh", journal.path().to_str().unwrap()];
+        let program = [words.as_slice(), &[program.to_str().unwrap()]].concat();
+        let mut process = Process::spawn(
+            &program,
+            directory.path(),
+            &[("MAGLEV_LEAVE_OUT", left_out), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")],
+        );
+        if signal.is_none() {
+            let line = Process::told(&socket, "started\n").await;
+            for field in
+                ["SYSLOG_IDENTIFIER", "maglev-dpagent\n", "PRIORITY\n\u{1}6\n", "MAGLEV_BRAIN_USER\n"]
+            {
+                assert!(line.contains(field), "no {field} in {line}");
+            }
+            let listen = directory.path().join("agent.sock");
+            assert!(line.contains(listen.to_str().unwrap()), "{line}");
+        }
+        let status = process.end().await;
+        assert_eq!(status.signal(), signal, "{status}\n{}", process.log);
+        assert_eq!(process.log, "", "lines go to the journal alone");
     }
 }

@@ -8,6 +8,9 @@ use super::entry::{Argument, Entry};
 /// Of a socket's type, what the kernel does not take for flags.
 const SOCKET_TYPE: i32 = 0xf;
 
+/// Length of the address of the journal's socket, /run/systemd/journal/socket: its family, the path and a zero.
+const JOURNAL_ADDRESS: i32 = 2 + 27 + 1;
+
 /// What works.
 pub const ALLOWED: &[Entry] = &[
     // The loop that waits.
@@ -71,8 +74,15 @@ pub const ALLOWED: &[Entry] = &[
         "sendto(no address)",
         libc::SYS_sendto,
         &[Argument::Null { index: 4 }],
-        "passes a signal on, and shakes hands with VPP",
+        "passes a signal on, shakes hands with VPP, and tells the service manager that it lives",
     ),
+    Entry::with(
+        "sendto(journal)",
+        libc::SYS_sendto,
+        &[Argument::is(5, JOURNAL_ADDRESS)],
+        "the log; what is at the address cannot be seen from here, only that it is as long",
+    )
+    .rarely("under systemd, where standard error leads to the journal"),
     Entry::any("writev", libc::SYS_writev, "answers calls, and sends VPP its messages"),
     Entry::any("sendmsg", libc::SYS_sendmsg, "echo requests, with their source address"),
     Entry::any("recvmsg", libc::SYS_recvmsg, "the descriptor of VPP's stats segment"),

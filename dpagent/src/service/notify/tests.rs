@@ -1,0 +1,71 @@
+use tokio::time::sleep;
+
+use super::*;
+
+fn manager() -> (tempfile::TempDir, UnixDatagram) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    (directory, socket)
+}
+
+fn heard(manager: &UnixDatagram) -> Vec<String> {
+    let mut buffer = [0; 4096];
+    std::iter::from_fn(|| {
+        let length = manager.recv(&mut buffer).ok()?;
+        Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
+    })
+    .collect()
+}
+
+fn notifier(directory: &tempfile::TempDir, watchdog: Option<Duration>) -> Notifier {
+    Notifier::new(directory.path().join("notify").as_os_str(), watchdog).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchdog_is_told_twice_as_often_as_it_wants() {
+    let (directory, manager) = manager();
+    let notifier = notifier(&directory, Some(Duration::from_secs(10)));
+    let task = tokio::spawn(async move { ping(&notifier).await });
+    tokio::task::yield_now().await;
+    assert_eq!(heard(&manager), ["WATCHDOG=1\n"]);
+    for _ in 0..3 {
+        sleep(Duration::from_secs(4)).await;
+        assert!(heard(&manager).is_empty());
+        sleep(Duration::from_millis(1001)).await;
+        assert_eq!(heard(&manager), ["WATCHDOG=1\n"]);
+    }
+    task.abort();
+}
+
+#[test]
+fn manager_that_does_not_listen_holds_nobody_up() {
+    let (directory, manager) = manager();
+    let notifier = notifier(&directory, None);
+    for _ in 0..10_000 {
+        notifier.stopping();
+    }
+    assert!(heard(&manager).len() < 10_000, "its queue has a bound");
+    drop(manager);
+    notifier.stopping();
+    for nowhere in ["/nonexistent/notify", "vsock:2:1234"] {
+        let error = Notifier::new(OsStr::new(nowhere), None).unwrap_err().to_string();
+        assert!(error.contains(&format!("NOTIFY_SOCKET={nowhere}: ")), "{error}");
+    }
+}
+
+#[test]
+fn abstract_names_are_known() {
+    let name = format!("maglev-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
+    let manager = UnixDatagram::bind_addr(&address).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    Notifier::new(OsStr::new(&format!("@{name}")), None).unwrap().stopping();
+    assert_eq!(heard(&manager), ["STOPPING=1\n"]);
+}
+
+#[test]
+fn status_is_one_line() {
+    let away = VppState::Disconnected { reason: "no socket\nREADY=1".into(), silent_ms: 0 };
+    assert_eq!(status(&away), "VPP away: no socket READY=1");
+}
