@@ -36,6 +36,7 @@ pub use snapshot::{
 use crate::agent::{self, AgentEvent, AgentReader};
 use crate::config::Config;
 use crate::desired::Wanted;
+use crate::figures::Figures;
 use crate::overrides::{Overrides, StateDirectory};
 use crate::probe::{Report, echo_queue};
 use keeper::Keeper;
@@ -68,6 +69,8 @@ pub struct Controller {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Reads VPP through the agent.
     pub reader: AgentReader,
+    /// What VPP counts, shared by all who ask.
+    pub figures: Figures,
     /// Takes operators' commands.
     pub operator: Operator,
 }
@@ -136,7 +139,8 @@ pub fn start<S: Future<Output = ()>>(
         agent_task.abort();
         keeper_task.abort();
     };
-    (Controller { snapshots, reader, operator }, task)
+    let figures = Figures::new(reader.clone());
+    (Controller { snapshots, reader, figures, operator }, task)
 }
 
 fn now() -> Now {

@@ -73,7 +73,7 @@ impl Service {
         Self {
             snapshots: controller.snapshots.clone(),
             reader: controller.reader.clone(),
-            figures: Figures::new(controller.reader.clone()),
+            figures: controller.figures.clone(),
             operator: controller.operator.clone(),
             reloader,
             checking: Arc::default(),
@@ -88,11 +88,6 @@ impl Service {
     pub fn with_logs(mut self, logs: LogTap) -> Self {
         self.watching.logs = logs;
         self
-    }
-
-    /// VPP's figures, which its askers share.
-    pub fn figures(&self) -> &Figures {
-        &self.figures
     }
 
     /// Whoever cancels this has the health service tell that operators are served no more.

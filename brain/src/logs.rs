@@ -13,6 +13,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
+use crate::service;
+
 pub use tap::{Asked, Line, LogTap};
 
 /// Why there is no log.
@@ -31,7 +33,8 @@ pub enum LogError {
     Started(#[from] TryInitError),
 }
 
-/// Has everything written to stderr that `filter` lets through, and returns the tap. To be called once.
+/// Has everything written that `filter` lets through, to the journal if stderr leads there, else to stderr, and returns
+/// the tap. To be called once.
 ///
 /// # Errors
 /// If the filter is none, or if it was called before.
@@ -39,9 +42,14 @@ pub fn start(filter: &str) -> Result<LogTap, LogError> {
     // tarpc makes a span for every call, which costs more than the call's encoding and is in no line of ours.
     let written = EnvFilter::try_new(format!("tarpc=warn,{filter}"))
         .map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
-    let ansi = io::stderr().is_terminal();
-    let stderr = fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_filter(written);
+    let log = match service::journal() {
+        Some(journal) => journal.with_filter(written).boxed(),
+        None => {
+            let ansi = io::stderr().is_terminal();
+            fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_filter(written).boxed()
+        }
+    };
     let tap = LogTap::default();
-    registry().with(stderr).with(tap.layer()).try_init()?;
+    registry().with(log).with(tap.layer()).try_init()?;
     Ok(tap)
 }

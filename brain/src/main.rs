@@ -186,7 +186,8 @@ async fn run(
     let inherited = service::inherited()?;
     let opened = services.spawn(open(operators, inherited.grpc)).await.context("a task panicked")?;
     let doors = opened?;
-    let prometheus = services.spawn(metrics::bind(metrics)).await.context("a task panicked")??;
+    let prometheus = services.spawn(metrics::open(metrics, inherited.metrics));
+    let prometheus = prometheus.await.context("a task panicked")??;
     let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
     let (handle, controller) = controller::start(setup, services, until(stopped.clone()));

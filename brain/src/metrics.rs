@@ -10,7 +10,6 @@
 mod backends;
 pub mod catalogue;
 mod exposition;
-mod figures;
 mod frontends;
 mod process;
 mod server;
@@ -18,19 +17,24 @@ mod status;
 mod vpp;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use maglev_protocol::Counters;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::timeout;
+use tracing::debug;
 
 pub use exposition::Text;
 pub use process::Process;
-pub use server::{BindError, MetricsAddress, bind, serve};
+pub use server::{BindError, MetricsAddress, open, serve};
 
 use crate::controller::{Controller, Snapshot};
+use crate::figures::{Figures, Timed};
 use exposition::Exposition;
-use figures::Figures;
+
+/// A scrape waits so long for the agent, and goes without VPP's figures after that.
+const FIGURES_WAIT: Duration = Duration::from_secs(1);
 
 /// Everything that one scrape tells.
 #[derive(Debug)]
@@ -90,7 +94,7 @@ impl Exporter {
     pub fn new(controller: &Controller) -> Self {
         Self {
             snapshots: controller.snapshots.clone(),
-            figures: Figures::new(controller.reader.clone()),
+            figures: controller.figures.clone(),
             started: SystemTime::now(),
             turn: Arc::new(Semaphore::new(1)),
         }
@@ -101,15 +105,30 @@ impl Exporter {
     /// # Errors
     /// If the process ends, or is faulty.
     pub async fn scrape(&self) -> Result<Text, ScrapeError> {
-        let counters = self.figures.newest().await;
+        let counters = self.counters().await;
         let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| ScrapeError::Ending)?;
         let (snapshot, started) = (Arc::clone(&self.snapshots.borrow()), self.started);
         let text = spawn_blocking(move || {
             let _turn = turn;
-            let (counters, process) = (counters.as_deref(), Process::read());
+            let (counters, process) = (counters.as_deref().map(|counters| &counters.value), Process::read());
             render(&Scene { snapshot: &snapshot, counters, process, started })
         });
         Ok(text.await??)
+    }
+
+    /// What VPP counts, if the agent tells in time.
+    async fn counters(&self) -> Option<Arc<Timed<Counters>>> {
+        match timeout(FIGURES_WAIT, self.figures.get()).await {
+            Ok(Ok(counters)) => Some(counters),
+            Ok(Err(error)) => {
+                debug!(%error, "a scrape goes without VPP's figures");
+                None
+            }
+            Err(_) => {
+                debug!(wait = ?FIGURES_WAIT, "a scrape goes without VPP's figures: the agent has not answered");
+                None
+            }
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub const ADMIN_GROUP: &str = "maglev-admin";
 /// Members of this group may read, unless another is named.
 pub const READER_GROUP: &str = "maglev";
 
-/// What those may do who connect over TCP without a certificate. Nobody knows which user of this machine they are.
+/// What those may do who connect over TCP. Nobody knows which user of this machine they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Loopback {
     /// They may read

@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, env = "MAGLEV_GRPC_GROUP", value_name = "NAME")]
     grpc_group: Option<String>,
 
-    /// What those may do who connect to a loopback address without a certificate: every user of this machine can, and
+    /// What those may do who connect to a loopback address: every user of this machine can, and
     /// nobody knows which one it is
     #[arg(long, env = "MAGLEV_GRPC_LOOPBACK", value_name = "ROLE", value_enum, default_value = "read-only")]
     grpc_loopback: Loopback,

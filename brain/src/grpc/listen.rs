@@ -56,8 +56,7 @@ pub enum ListenError {
     NotASocket(PathBuf),
     /// Without encryption.
     #[error(
-        "will not listen on {0} without encryption, since that is no loopback address: use tls:{0}, with \
-         --grpc-cert, --grpc-key and --grpc-client-ca"
+        "will not listen on {0}, which is no loopback address: connections are not encrypted; use 127.0.0.1, [::1] or unix:PATH"
     )]
     NotLoopback(SocketAddr),
     /// A server failed while it ran.
@@ -140,7 +139,6 @@ impl Listener {
                 let address = ListenAddress::Unix(path);
                 (address.clone(), UnixListener::from_std(socket).map(Door::Unix))
             }
-            InheritedSocket::Tls(_, address) => return Err(ListenError::NotLoopback(address)),
             InheritedSocket::Tcp(_, address) if !address.ip().is_loopback() => {
                 return Err(ListenError::NotLoopback(address));
             }

@@ -76,13 +76,23 @@ pub struct BindError {
     error: std::io::Error,
 }
 
-/// Listens, unless it is off.
+/// Takes the socket that the service manager gave; without one, listens, unless it is off.
 ///
 /// # Errors
 /// If the system refuses, most often because the port is taken.
-pub async fn bind(address: MetricsAddress) -> Result<Option<TcpListener>, BindError> {
-    let MetricsAddress::At(address) = address else { return Ok(None) };
-    TcpListener::bind(address).await.map(Some).map_err(|error| BindError { address, error })
+pub async fn open(
+    address: MetricsAddress,
+    inherited: Option<std::net::TcpListener>,
+) -> Result<Option<TcpListener>, BindError> {
+    let (address, listener) = match (inherited, address) {
+        (Some(inherited), _) => {
+            let unnamed = SocketAddr::from(([0, 0, 0, 0], 0));
+            (inherited.local_addr().unwrap_or(unnamed), TcpListener::from_std(inherited))
+        }
+        (None, MetricsAddress::At(address)) => (address, TcpListener::bind(address).await),
+        (None, MetricsAddress::Off) => return Ok(None),
+    };
+    listener.map(Some).map_err(|error| BindError { address, error })
 }
 
 /// Serves until `shutdown` ends.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where to listen: `127.0.0.1:9090`, `[::1]:9090`, `tls:192.0.2.1:9443` or `unix:/run/maglev-brain/brain.sock`.
+/// Where to listen: `127.0.0.1:9090`, `[::1]:9090` or `unix:/run/maglev-brain/brain.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// A loopback address, without encryption.
@@ -27,13 +27,14 @@ impl FromStr for ListenAddress {
         match text.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Ok(address) => Err(format!(
-                "{} is no loopback address, and only those are served without encryption: use tls:{address}, \
-                 with --grpc-cert, --grpc-key and --grpc-client-ca",
-                address.ip()
+                "{address} is no loopback address, and only those are served, since connections are not encrypted: use \
+                 127.0.0.1:{}, [::1]:{} or unix:PATH",
+                address.port(),
+                address.port(),
             )),
-            Err(_) => Err(format!(
-                "{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT, tls:ADDRESS:PORT or unix:PATH"
-            )),
+            Err(_) => {
+                Err(format!("{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT or unix:PATH"))
+            }
         }
     }
 }

@@ -13,13 +13,10 @@ fn sockets_are_known_by_name_and_kind() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("brain.sock");
     let unix = UnixListener::bind(&path).unwrap();
-    let given =
-        vec![("grpc", loopback()), ("metrics", loopback()), ("grpc", unix.into()), ("grpc-tls", loopback())];
+    let given = vec![("grpc", loopback()), ("metrics", loopback()), ("grpc", unix.into())];
     let inherited = sorted(given).unwrap();
     assert!(inherited.metrics.is_some());
-    let [InheritedSocket::Tcp(_, tcp), InheritedSocket::Unix(_, file), InheritedSocket::Tls(..)] =
-        &inherited.grpc[..]
-    else {
+    let [InheritedSocket::Tcp(_, tcp), InheritedSocket::Unix(_, file)] = &inherited.grpc[..] else {
         panic!("{inherited:?}")
     };
     assert!(tcp.ip().is_loopback() && tcp.port() != 0);
@@ -32,7 +29,7 @@ fn sockets_are_known_by_name_and_kind() {
 fn what_cannot_be_served_is_refused() {
     let said = |given| sorted(given).unwrap_err().to_string();
     let words = "the socket unit has a socket named \"maglev-brain.socket\": what it is for must be said with \
-                 FileDescriptorName=grpc, grpc-tls or metrics";
+                 FileDescriptorName=grpc or metrics";
     assert_eq!(said(vec![("maglev-brain.socket", loopback())]), words);
     let two = vec![("metrics", loopback()), ("metrics", loopback())];
     assert!(said(two).starts_with("the socket units have two sockets for metrics"));

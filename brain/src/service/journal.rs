@@ -1,0 +1,58 @@
+//! The journal, which takes a line's fields one by one.
+
+use std::io::stderr;
+
+use nix::sys::stat::fstat;
+use tracing_journald::{Layer, Priority, PriorityMappings};
+
+/// What the journal shows in front of each line.
+const IDENTIFIER: &str = "maglev-brain";
+/// In front of a field's name, as in `MAGLEV_BACKEND`: names without it belong to the journal.
+const PREFIX: &str = "MAGLEV";
+
+/// The way to the journal, if standard error goes there anyway; `None` means that lines are to be written to standard
+/// error.
+#[must_use]
+pub fn journal() -> Option<Layer> {
+    let stream = std::env::var("JOURNAL_STREAM").ok()?;
+    let status = fstat(stderr()).ok()?;
+    if !is_stream(&stream, status.st_dev, status.st_ino) {
+        return None;
+    }
+    let layer = tracing_journald::layer().ok()?;
+    // One level lower than by default, so that `journalctl -p warning` and `-p info` mean what they say.
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        trace: Priority::Debug,
+        ..PriorityMappings::new()
+    };
+    Some(
+        layer
+            .with_syslog_identifier(IDENTIFIER.to_owned())
+            .with_field_prefix(Some(PREFIX.to_owned()))
+            .with_priority_mappings(priorities),
+    )
+}
+
+/// Whether systemd's `DEVICE:INODE` names this file. It says so to all processes of a unit, some of which may have been
+/// given another standard error.
+fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
+    stream.split_once(':').is_some_and(|(left, right)| {
+        left.parse::<u64>().is_ok_and(|left| left == device)
+            && right.parse::<u64>().is_ok_and(|right| right == inode)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_is_a_device_and_an_inode() {
+        assert!(is_stream("9:4711", 9, 4711));
+        for other in ["9:4712", "8:4711", "", "9", "9:", ":4711", "9:4711:1", "x:y"] {
+            assert!(!is_stream(other, 9, 4711), "{other:?}");
+        }
+    }
+}
