@@ -43,8 +43,11 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Err
     out.family(metrics::BACKEND_TRANSITIONS, |family| {
         for row in &rows {
             for to in STATES {
-                let labels = [("backend", row.name), ("to", to.word())];
-                family.add(&labels, row.view.tally.transitions(to).into());
+                let count = row.view.tally.transitions(to);
+                // The others are rare, and most backends never have them: they would be a tenth of all series.
+                if count > 0 || matches!(to, State::Up | State::Down) {
+                    family.add(&[("backend", row.name), ("to", to.word())], count.into());
+                }
             }
         }
     })?;

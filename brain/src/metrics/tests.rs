@@ -231,6 +231,7 @@ fn a_backend_is_told_in_full() {
         assert_eq!(series.get(name).copied(), Some(value), "{name}");
     }
     assert!(!series.contains_key("maglev_backend_probes_total{backend=\"web1\",code=\"L6RSP\"}"));
+    assert!(!series.contains_key("maglev_backend_transitions_total{backend=\"web1\",to=\"paused\"}"));
     let never = series.keys().filter(|name| name.contains("probe") && name.contains("spare"));
     assert_eq!(never.count(), 0, "a backend without a check is not probed");
 }
