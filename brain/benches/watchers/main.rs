@@ -164,11 +164,9 @@ impl Brain {
 
     fn measure(&self, count: usize, duration: Duration) -> Times {
         let watchers = (count > 0).then(|| Watchers::start(&self.socket, count));
-        self.samples_so_far();
-        let end = oneshot::channel::<()>().1;
-        let pause = Builder::new_current_thread().enable_time().build().unwrap();
-        // Nothing comes: this is a pause.
-        pause.block_on(async { tokio::time::timeout(duration, end).await.ok() });
+        drop(self.samples_so_far());
+        let clock = Builder::new_current_thread().enable_time().build().unwrap();
+        clock.block_on(async { tokio::time::sleep(duration).await });
         let samples = self.samples_so_far();
         let (changes, times) = (samples.len(), Times::of(samples));
         let seen = watchers.map(Watchers::end);
