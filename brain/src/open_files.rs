@@ -3,8 +3,9 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-/// Descriptors besides those of probes: logs, event loops, the agent, operators.
-const BESIDES: u64 = 256;
+/// Descriptors besides those of probes: logs, event loops, the agent, scrapes, and some hundred operators. All 4,096
+/// connections that operators may have are no reason for a warning.
+const BESIDES: u64 = 512;
 
 /// Raises the soft limit of open files to the hard one, and warns if that is too little for a probe to each
 /// backend at once. A probe without a descriptor says nothing of its backend, and is told as SOCKERR.

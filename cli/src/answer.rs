@@ -122,8 +122,14 @@ impl Answer {
             | Self::Agent(_)
             | Self::VppInfo(_)
             | Self::VppLbState(_)
-            | Self::VppLbCounters(_)
-            | Self::Reloaded(_) => 0,
+            | Self::VppLbCounters(_) => 0,
+            Self::Reloaded(answer) => {
+                if answer.not_kept.is_empty() {
+                    0
+                } else {
+                    4
+                }
+            }
         }
     }
 }

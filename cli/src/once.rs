@@ -4,6 +4,8 @@ use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::time::SystemTime;
 
 use maglev_proto::Event;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::address::ServerAddress;
 use crate::answer::{Answer, Versions};
@@ -49,7 +51,7 @@ async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -
         let consequences = consequences(command, &client).await?;
         let text = consequences::text(&consequences);
         if need_consent(&consequences) {
-            ask_consent(&text)?;
+            ask_consent(&text).await?;
         } else if !text.is_empty() {
             tell(&text)?;
         }
@@ -109,16 +111,28 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
 }
 
 /// On a terminal, by a question; elsewhere nobody is there to be asked.
-fn ask_consent(text: &str) -> Result<(), Error> {
+async fn ask_consent(text: &str) -> Result<(), Error> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let words =
             format!("not done without a word from you: --yes\n  {}", text.trim_end().replace('\n', "\n  "));
         return Err(Error::NotConfirmed(words));
     }
     tell(&format!("{text}Go on? [y/N] "))?;
+    let unchanged = || Error::NotConfirmed("nothing is changed".to_owned());
+    // Not read before there is a whole line: a read that waits could not be ended by Ctrl-C, and in the shell it would take
+    // the next line from the prompt.
+    let line = AsyncFd::with_interest(io::stdin(), Interest::READABLE).map_err(Error::Question)?;
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => {
+            tell("\n")?;
+            return Err(unchanged());
+        }
+        readable = line.readable() => drop(readable.map_err(Error::Question)?),
+    }
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(Error::Question)?;
-    if is_yes(&answer) { Ok(()) } else { Err(Error::NotConfirmed("nothing is changed".to_owned())) }
+    if is_yes(&answer) { Ok(()) } else { Err(unchanged()) }
 }
 
 fn is_yes(answer: &str) -> bool {

@@ -12,6 +12,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use fake_brain::Vpp;
+use maglev_proto::BackendState;
 use terminal::Terminal;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};
@@ -172,6 +173,31 @@ async fn ctrl_c_ends_a_command_and_not_the_shell() {
     }
     shell.types("qu\r");
     assert_eq!(shell.exit_code().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_at_a_question_changes_nothing_and_takes_no_later_line() {
+    let mut frontends = samples::frontends();
+    for row in frontends[3].pools.iter_mut().flat_map(|pool| &mut pool.backends) {
+        if row.backend != "web1" {
+            row.set_state(BackendState::Down);
+        }
+    }
+    let server = fake_brain::with(frontends, samples::backends()).await.to_string();
+    let mut shell = Terminal::start(&server, &[]);
+    shell.sees("> ").await;
+    for answer in [CTRL_C, "n\r"] {
+        shell.types("se b web1 pause\r");
+        shell.sees("Go on? [y/N] ").await;
+        shell.types(answer);
+        shell.sees("nothing is changed").await;
+        shell.sees("> ").await;
+    }
+    shell.types("se b web1 pause\r");
+    shell.sees("Go on? [y/N] ").await;
+    shell.types("y\r");
+    shell.sees("backend web1: paused").await;
+    shell.leaves().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,6 +143,10 @@ fn exit_code_tells_whether_all_is_as_wished() {
         );
     }
     let mut check = samples::checked();
+    let mut reloaded = samples::reloaded();
+    assert_eq!(Answer::Reloaded(reloaded.clone()).exit_code(), 0);
+    reloaded.not_kept = "the disk is full".into();
+    assert_eq!(Answer::Reloaded(reloaded).exit_code(), 4);
     assert_eq!(Answer::Checked(check.clone()).exit_code(), 0);
     check.set_verdict(ConfigVerdict::NotParseable);
     assert_eq!(Answer::Checked(check).exit_code(), 1);

@@ -4,7 +4,7 @@ use maglev_proto::AgentInfo;
 
 use super::vpp::{put_known, state_with_reason};
 use crate::moment::Moment;
-use crate::style::{Palette, Tone};
+use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Properties};
 
 /// The connection, and what is at its other end.
@@ -26,6 +26,10 @@ pub(super) fn info(agent: &AgentInfo, now: Moment, palette: Palette) -> String {
         }
     }
     properties.put("Connections", Cell::new(format!("{} since maglev-brain's start", agent.connections)));
+    if !agent.no_echo.is_empty() {
+        let words = format!("not possible: {}", printable(&agent.no_echo));
+        properties.put("Echo requests", Cell::toned(words, Tone::Warning));
+    }
     if !agent.foreign.is_empty() {
         let words = format!("{} (outside the agent's policy; left as they are)", agent.foreign.join(", "));
         properties.put("Foreign VIPs", Cell::toned(words, Tone::Warning));

@@ -38,6 +38,11 @@ pub(super) fn reload(reload: &ReloadConfigResponse, now: Moment, palette: Palett
     }
     let done = palette.paint(Tone::Good, "reloaded");
     text.push_str(&format!("{}: {done}; {}\n", printable(&reload.file), printable(&reload.changes)));
+    if !reload.not_kept.is_empty() {
+        let heading = palette.paint(Tone::Bad, "not kept over restarts");
+        let reason = printable(&reload.not_kept);
+        text.push_str(&format!("What the reload forgot of what operators had set is {heading}: {reason}\n"));
+    }
     text
 }
 

@@ -139,6 +139,8 @@ impl Session {
                 while ctrl_c.recv().now_or_never().flatten().is_some() {}
                 self.runtime.block_on(async {
                     tokio::select! {
+                        // First the command, which may have a word of its own for it.
+                        biased;
                         outcome = work => Some(outcome),
                         _ = ctrl_c.recv() => None,
                     }

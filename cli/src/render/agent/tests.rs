@@ -21,6 +21,18 @@ Foreign VIPs  198.51.100.1/32 udp/53 (outside the agent's policy; left as they a
 }
 
 #[test]
+fn agent_without_raw_sockets_says_why() {
+    let agent =
+        AgentInfo { connected: true, no_echo: "Operation not permitted".into(), ..AgentInfo::default() };
+    let expected = "\
+Agent          connected
+Connections    0 since maglev-brain's start
+Echo requests  not possible: Operation not permitted
+";
+    assert_eq!(info(&agent, PRESENT, PLAIN), expected);
+}
+
+#[test]
 fn agent_that_is_away_says_why() {
     let away = AgentInfo { reason: "connection refused".into(), ..AgentInfo::default() };
     let expected = "\

@@ -39,4 +39,8 @@ web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h
     reloaded.unmatched.clear();
     let expected = "/etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0)\n";
     assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), expected);
+
+    reloaded.not_kept = "No space left on device".into();
+    let lost = "What the reload forgot of what operators had set is not kept over restarts: No space left on device\n";
+    assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), format!("{expected}{lost}"));
 }
