@@ -24,7 +24,7 @@ use places::Places;
 
 /// How old the counters of VIPs in an answer may be.
 pub const FRESH: Duration = Duration::from_secs(1);
-/// Least age at which servers' figures are read again, unless set otherwise.
+/// Least age at which servers' figures are read again, unless set otherwise, or VPP was changed since.
 pub const SERVERS_AGE: Duration = Duration::from_secs(15);
 
 /// The simple counters of a VIP, in the order of [`VipCounters`].
@@ -41,6 +41,8 @@ pub struct Counting {
     epochs: Epochs,
     vips: Option<(Instant, Vec<VipCounters>)>,
     servers: Option<(Instant, Vec<ServerFigure>)>,
+    /// [`Syncer::changes`] as of these.
+    changes: u64,
 }
 
 /// Why there are no counters.
@@ -63,6 +65,7 @@ impl Counting {
             epochs: Epochs::new(pid, boot_time),
             vips: None,
             servers: None,
+            changes: 0,
         }
     }
 
@@ -76,7 +79,11 @@ impl Counting {
         segment: &StatsSegment,
         with_servers: bool,
     ) -> Result<Counters, CountersError> {
-        if with_servers && self.servers.as_ref().is_none_or(|(read, _)| read.elapsed() >= self.servers_age) {
+        // Those from before a change are wrong, and who looks after one looks for its effect.
+        let kept =
+            if syncer.changes() == self.changes { self.servers_age } else { self.servers_age.min(FRESH) };
+        if with_servers && self.servers.as_ref().is_none_or(|(read, _)| read.elapsed() >= kept) {
+            self.changes = syncer.changes();
             let figures = figures(&syncer.learn().await?);
             self.servers = Some((Instant::now(), figures));
         }

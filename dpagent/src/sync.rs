@@ -29,6 +29,8 @@ pub struct Syncer<P> {
     stale: bool,
     /// VIPs outside the policy, as they were last told in the log.
     foreign: Vec<VipKey>,
+    /// Syncs that changed something, or found it changed.
+    changes: u64,
 }
 
 /// Why a read or a sync came to nothing.
@@ -61,12 +63,17 @@ impl<P: Plugin> Syncer<P> {
     /// When the connection breaks, or VPP is changed too fast to be read.
     pub async fn start(plugin: P, policy: Arc<Policy>) -> Result<Self, SyncError> {
         let (mirror, rows) = read(&plugin, None).await?;
-        Ok(Self { plugin, policy, mirror, rows, stale: false, foreign: Vec::new() })
+        Ok(Self { plugin, policy, mirror, rows, stale: false, foreign: Vec::new(), changes: 0 })
     }
 
     /// The plugin.
     pub fn plugin(&self) -> &P {
         &self.plugin
+    }
+
+    /// Raised by each sync that changed something in VPP, or found it changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// What VPP is known to have.
@@ -171,6 +178,7 @@ impl<P: Plugin> Syncer<P> {
         }
         report.vips = applied.into_reports();
         report.foreign = foreign;
+        self.changes += u64::from(report.changes() > 0 || !report.drift.is_empty());
         Ok(report)
     }
 

@@ -131,6 +131,25 @@ async fn servers_figures_are_read_on_demand_and_kept_for_their_age() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn servers_figures_from_before_a_change_are_read_again() {
+    let bench = Bench::start().await;
+    bench.sync(spec(80, &[1, 3])).await;
+    let weights = async || {
+        let servers = bench.try_counters(true).await.unwrap().servers.unwrap().servers;
+        servers.iter().map(|server| server.weight).collect::<Vec<_>>()
+    };
+    assert_eq!(weights().await, [1, 3]);
+    bench.sync(spec(80, &[2, 3])).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(weights().await, [2, 3]);
+    let texts = || bench.requests().iter().filter(|name| *name == "cli_inband").count();
+    let before = texts();
+    bench.sync(spec(80, &[2, 3])).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((weights().await, texts()), (vec![2, 3], before), "nothing was changed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drained_server_keeps_its_flows_until_a_flush_is_demanded() {
     let bench = Bench::start().await;
     bench.sync(spec(80, &[1, 1])).await;
