@@ -121,7 +121,7 @@ async fn ask_consent(text: &str) -> Result<(), Error> {
     let unchanged = || Error::NotConfirmed("nothing is changed".to_owned());
     // Not read before there is a whole line: a read that waits could not be ended by Ctrl-C, and in the shell it would take
     // the next line from the prompt.
-    let line = AsyncFd::with_interest(io::stdin(), Interest::READABLE).map_err(Error::Question)?;
+    let line = AsyncFd::register_with_interest(io::stdin(), Interest::READABLE).map_err(Error::Question)?;
     tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => {
