@@ -18,6 +18,7 @@ use maglev_proto::{ChangeBackendRequest, GetStatusRequest};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixDatagram, UnixStream};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -45,6 +46,8 @@ struct Manager {
     directory: TempDir,
     /// With their names.
     sockets: Vec<(&'static str, OwnedFd)>,
+    /// Where one of them is for Prometheus.
+    prometheus: Option<SocketAddr>,
     notify: UnixDatagram,
     child: Option<Child>,
 }
@@ -54,7 +57,7 @@ impl Manager {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("maglev.yaml"), CONFIG).unwrap();
         let notify = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-        Self { directory, sockets: Vec::new(), notify, child: None }
+        Self { directory, sockets: Vec::new(), prometheus: None, notify, child: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -68,6 +71,9 @@ impl Manager {
         let (address, unix) = (tcp.local_addr().unwrap(), manager.path("grpc.sock"));
         manager.sockets.push(("grpc", tcp.into()));
         manager.sockets.push(("grpc", UnixListener::bind(&unix).unwrap().into()));
+        let metrics = TcpListener::bind("127.0.0.1:0").unwrap();
+        manager.prometheus = Some(metrics.local_addr().unwrap());
+        manager.sockets.push(("metrics", metrics.into()));
         (manager, address, unix)
     }
 
@@ -79,6 +85,8 @@ impl Manager {
         command.arg("--config").arg(self.path("maglev.yaml"));
         command.arg("--agent").arg(self.path("no-agent.sock"));
         command.arg("--state-dir").arg(self.path("state"));
+        // Taken by no two of the tests, and by none that is given a socket for it.
+        command.args(["--metrics", if self.prometheus.is_some() { "127.0.0.1:1" } else { "off" }]);
         command.args(arguments).env_clear().envs(environment.iter().copied());
         command.env("NOTIFY_SOCKET", self.path("notify"));
         if !self.sockets.is_empty() {
@@ -153,6 +161,13 @@ where
     MaglevClient::new(endpoint.connect_with_connector(connector).await.unwrap())
 }
 
+async fn is_scraped(mut stream: TcpStream) -> bool {
+    let mut answer = Vec::new();
+    let asked = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: brain\r\nConnection: close\r\n\r\n").await;
+    let read = stream.read_to_end(&mut answer).await;
+    asked.is_ok() && read.is_ok() && answer.starts_with(b"HTTP/1.1 200")
+}
+
 async fn pause(client: &mut MaglevClient<Channel>) -> Result<(), Status> {
     let request = ChangeBackendRequest { name: "b1".to_owned() };
     soon(client.pause_backend(request)).await.map(|_| ())
@@ -163,13 +178,20 @@ async fn restarts_refuse_no_connection() {
     let (mut manager, address, unix) = Manager::with_sockets();
     manager.start(&["--grpc", "127.0.0.1:1"], &[]).await;
     let (stop, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-    let clients: Vec<_> = (0..2)
+    let prometheus = manager.prometheus.unwrap();
+    let clients: Vec<_> = (0..3)
         .map(|number| {
             let (stop, connections, unix) = (Arc::clone(&stop), Arc::clone(&connections), unix.clone());
             tokio::spawn(async move {
                 let mut answered = 0;
                 while !stop.load(Ordering::Relaxed) {
                     // Connecting fails where nobody listens.
+                    if number == 2 {
+                        let stream = soon(TcpStream::connect(prometheus)).await.unwrap();
+                        connections.fetch_add(1, Ordering::Relaxed);
+                        answered += u32::from(soon(is_scraped(stream)).await);
+                        continue;
+                    }
                     let mut client = if number == 0 {
                         soon(over_tcp(address)).await.unwrap()
                     } else {
@@ -194,7 +216,7 @@ async fn restarts_refuse_no_connection() {
         manager.end(signal).await;
         manager.start(&[], &[]).await;
         // Of each client, a call that met the process's end: these clients do not connect anew by themselves.
-        lost += 2;
+        lost += 3;
     }
     soon(more()).await;
     stop.store(true, Ordering::Relaxed);

@@ -121,7 +121,8 @@ async fn ask_consent(text: &str) -> Result<(), Error> {
     let unchanged = || Error::NotConfirmed("nothing is changed".to_owned());
     // Not read before there is a whole line: a read that waits could not be ended by Ctrl-C, and in the shell it would take
     // the next line from the prompt.
-    let line = AsyncFd::register_with_interest(io::stdin(), Interest::READABLE).map_err(Error::Question)?;
+    let line = AsyncFd::register_with_interest(io::stdin(), Interest::READABLE)
+        .map_err(|error| Error::Question(error.into()))?;
     tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => {

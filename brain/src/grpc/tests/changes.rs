@@ -90,7 +90,7 @@ impl Brain {
 }
 
 /// A request of an admin.
-fn by_admin<T>(message: T) -> Request<T> {
+pub(super) fn by_admin<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller::new(Who::Loopback(([127, 0, 0, 1], 4711).into()), Rights::Admin));
     request
@@ -259,7 +259,7 @@ async fn vip_is_not_recreated_without_vpp() {
 #[tokio::test]
 async fn nothing_is_compared_without_vpp() {
     let brain = Brain::start(CONFIG);
-    let request = |frontend: &str| Request::new(SyncVpplbStateRequest { frontend: frontend.into() });
+    let request = |frontend: &str| by_admin(SyncVpplbStateRequest { frontend: frontend.into() });
     for frontend in ["", "shop"] {
         let (code, message) = refusal_of(brain.service.sync_vpplb_state(request(frontend)).await);
         assert_eq!(code, Code::Unavailable);
@@ -326,7 +326,7 @@ async fn configuration_is_checked_and_reloaded() {
 async fn reload_tells_when_what_it_made_superfluous_would_be_back() {
     let brain = Brain::start_in(tempfile::tempdir().unwrap(), CONFIG, false);
     brain.set_weight(20).await;
-    let reload = async || of(brain.service.reload_config(Request::new(ReloadConfigRequest {})).await);
+    let reload = async || of(brain.service.reload_config(by_admin(ReloadConfigRequest {})).await);
     assert_eq!(reload().await.not_kept, "", "nothing was to be kept");
     std::fs::write(brain.file(), CONFIG.replace("weight: 50", "weight: 20")).unwrap();
     assert_eq!(reload().await.not_kept, "there is no state directory");

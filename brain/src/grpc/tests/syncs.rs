@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tonic::Code;
 
+use super::changes::by_admin;
 use super::*;
 use crate::agent::tests::{FakeAgent, Levers, connected, serve};
 use crate::controller::{self, Setup, SyncStatus};
@@ -52,7 +53,7 @@ impl Brain {
     }
 
     async fn sync(&self) -> Result<maglev_proto::SyncVpplbStateResponse, (Code, String)> {
-        let request = Request::new(SyncVpplbStateRequest { frontend: "shop".into() });
+        let request = by_admin(SyncVpplbStateRequest { frontend: "shop".into() });
         let answer = self.service.sync_vpplb_state(request).await;
         answer.map(Response::into_inner).map_err(|status| (status.code(), status.message().to_owned()))
     }
