@@ -1,11 +1,12 @@
 //! One command from its beginning to its exit code.
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
-use std::time::SystemTime;
+use std::os::fd::AsFd;
+use std::time::{Duration, SystemTime};
 
 use maglev_proto::Event;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::address::ServerAddress;
 use crate::answer::{Answer, Versions};
@@ -22,6 +23,9 @@ use crate::watch::{self, Ending, Reader};
 
 /// By the convention of shells: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
+
+/// How often the terminal is looked at for the answer to a question.
+const KEYS: Duration = Duration::from_millis(50);
 
 /// The exit code.
 pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Error> {
@@ -119,21 +123,31 @@ async fn ask_consent(text: &str) -> Result<(), Error> {
     }
     tell(&format!("{text}Go on? [y/N] "))?;
     let unchanged = || Error::NotConfirmed("nothing is changed".to_owned());
-    // Not read before there is a whole line: a read that waits could not be ended by Ctrl-C, and in the shell it would take
-    // the next line from the prompt.
-    let line = AsyncFd::register_with_interest(io::stdin(), Interest::READABLE)
-        .map_err(|error| Error::Question(error.into()))?;
     tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => {
             tell("\n")?;
             return Err(unchanged());
         }
-        readable = line.readable() => drop(readable.map_err(Error::Question)?),
+        typed = a_line_is_typed() => typed.map_err(Error::Question)?,
     }
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(Error::Question)?;
     if is_yes(&answer) { Ok(()) } else { Err(unchanged()) }
+}
+
+/// Waits without reading: a read that waits could not be ended by Ctrl-C, and in the shell it would take the next line from
+/// the prompt.
+async fn a_line_is_typed() -> io::Result<()> {
+    loop {
+        let stdin = io::stdin();
+        let mut waiting = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waiting, PollTimeout::ZERO) {
+            Ok(0) | Err(Errno::EINTR) => tokio::time::sleep(KEYS).await,
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn is_yes(answer: &str) -> bool {
