@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixDatagram, UnixStream};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -49,6 +49,8 @@ struct Manager {
     /// Where one of them is for Prometheus.
     prometheus: Option<SocketAddr>,
     notify: UnixDatagram,
+    /// What it was told since the last start, and nobody asked for yet.
+    heard: Vec<String>,
     child: Option<Child>,
 }
 
@@ -57,7 +59,7 @@ impl Manager {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("maglev.yaml"), CONFIG).unwrap();
         let notify = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-        Self { directory, sockets: Vec::new(), prometheus: None, notify, child: None }
+        Self { directory, sockets: Vec::new(), prometheus: None, notify, heard: Vec::new(), child: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -100,21 +102,29 @@ impl Manager {
         }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        // Those of the one before.
+        while self.notify.try_recv(&mut [0; 4096]).is_ok() {}
+        self.heard.clear();
         self.child = Some(command.spawn().unwrap());
         self.told("READY=1").await;
     }
 
-    /// Waits for a message with this in it. Panics with the log if the brain ends before.
-    async fn told(&self, words: &str) -> String {
+    /// Waits for a message with this in it, or takes the first that came before. Panics with the log if there is none.
+    async fn told(&mut self, words: &str) -> String {
+        if let Some(place) = self.heard.iter().position(|said| said.contains(words)) {
+            return self.heard.remove(place);
+        }
+        let end = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
         loop {
-            let Ok(length) = timeout(PATIENCE, self.notify.recv(&mut buffer)).await else {
-                panic!("no {words}; {}", self.log());
+            let Ok(length) = timeout_at(end, self.notify.recv(&mut buffer)).await else {
+                panic!("no {words} but {:?}; {}", self.heard, self.log());
             };
             let said = String::from_utf8(buffer[..length.unwrap()].to_vec()).unwrap();
             if said.contains(words) {
                 return said;
             }
+            self.heard.push(said);
         }
     }
 
