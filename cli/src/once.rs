@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use maglev_proto::Event;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address::ServerAddress;
 use crate::answer::{Answer, Versions};
@@ -121,11 +122,13 @@ async fn ask_consent(text: &str) -> Result<(), Error> {
             format!("not done without a word from you: --yes\n  {}", text.trim_end().replace('\n', "\n  "));
         return Err(Error::NotConfirmed(words));
     }
+    // Listened for before anybody can have read the question.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Question)?;
     tell(&format!("{text}Go on? [y/N] "))?;
     let unchanged = || Error::NotConfirmed("nothing is changed".to_owned());
     tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => {
+        _ = interrupt.recv() => {
             tell("\n")?;
             return Err(unchanged());
         }

@@ -118,7 +118,7 @@ impl<'t> Place<'t> {
             Next::Argument(arg) | Next::Value(arg) => self.values(arg),
             Next::Nothing => Vec::new(),
         };
-        if !matches!(self.walk.next, Next::Value(_)) {
+        if !self.walk.only_arguments && !matches!(self.walk.next, Next::Value(_)) {
             // Those that may stand in every line only where an option is begun.
             let options = self.walk.options().filter(|option| {
                 self.typed.starts_with('-') || !option.is_global_set() && !is_about_itself(option)

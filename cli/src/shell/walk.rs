@@ -25,7 +25,7 @@ pub(crate) struct Walk<'t> {
     /// The line for clap, with the words in full.
     pub(crate) line: Vec<String>,
     /// Behind `--`, nothing is an option.
-    only_arguments: bool,
+    pub(crate) only_arguments: bool,
 }
 
 #[derive(Debug, Clone, Copy)]

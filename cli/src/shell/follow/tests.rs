@@ -199,6 +199,14 @@ fn every_way_through_the_tree_is_a_command_also_in_prefixes() {
     }
 }
 
+#[test]
+fn behind_two_dashes_nothing_is_an_option() {
+    let tree = tree::of_shell();
+    for line in ["show -- --", "show -- -", "set backend -- --j"] {
+        assert!(complete(&tree, line, line.len(), &names()).words.is_empty(), "{line}");
+    }
+}
+
 /// Lines that go some way into the tree before they go astray.
 fn line() -> impl Strategy<Value = String> {
     let words = vec![
