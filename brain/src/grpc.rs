@@ -9,6 +9,7 @@ mod listen;
 mod operate;
 mod refusal;
 mod standard;
+mod tls;
 mod view;
 mod watch;
 
@@ -36,8 +37,9 @@ use tonic_health::ServingStatus;
 use tracing::warn;
 
 pub use access::{ADMIN_GROUP, Access, AccessSettings, Loopback, NoSuchGroup, READER_GROUP};
-pub use arguments::Arguments;
+pub use arguments::{Arguments, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::agent::AgentReader;
 use crate::controller::{BackendWish, Controller, Operator, Snapshot};

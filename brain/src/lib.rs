@@ -5,6 +5,9 @@
 //! each uses only the types of those before it; `config`, `health`, `weights` and `desired` are pure.
 
 pub mod config;
+
+mod tls_chain;
+
 pub mod probe;
 
 pub mod health;

@@ -10,7 +10,7 @@ use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_brain::config::{self, Loaded};
 use maglev_brain::controller::{self, Controller, Setup};
-use maglev_brain::grpc::{self, Gate, Listener, Service, serve};
+use maglev_brain::grpc::{self, Gate, Opened, Service, Tls, serve};
 use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::overrides::{Overrides, StateDirectory};
@@ -208,7 +208,7 @@ struct Doors {
     terminate: Signal,
     interrupt: Signal,
     gate: Arc<Gate>,
-    listeners: Vec<Listener>,
+    opened: Opened,
 }
 
 /// Listens, and before that to signals, so that one during the start ends it in the same way.
@@ -216,8 +216,8 @@ async fn open(operators: grpc::Arguments, inherited: Vec<InheritedSocket>) -> an
     let (reload, terminate, interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let gate = operators.gate()?;
-    let listeners = operators.open(inherited).await?;
-    Ok(Doors { reload, terminate, interrupt, gate, listeners })
+    let opened = operators.open(inherited).await?;
+    Ok(Doors { reload, terminate, interrupt, gate, opened })
 }
 
 /// Serves until a signal comes or something fails, then stops everything.
@@ -229,14 +229,14 @@ async fn serve_operators(
     notifier: Arc<Notifier>,
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<()> {
-    let Doors { reload, mut terminate, mut interrupt, gate, listeners } = doors;
+    let Doors { reload, mut terminate, mut interrupt, gate, opened } = doors;
     let mut tasks = JoinSet::new();
     let service = Service::new(&handle, reloader.clone()).with_logs(logs);
-    for listener in listeners {
+    for listener in opened.listeners {
         info!(address = %listener.address(), "serving gRPC");
         tasks.spawn(serve(listener, service.clone(), Arc::clone(&gate), until(stop.subscribe())));
     }
-    let reloads = tokio::spawn(reload_on_signal(reload, reloader, Arc::clone(&notifier)));
+    let reloads = tokio::spawn(reload_on_signal(reload, reloader, opened.tls, Arc::clone(&notifier)));
     let mut result = Ok(());
     tokio::select! {
         _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
@@ -261,9 +261,17 @@ async fn serve_operators(
 }
 
 /// Reloads for ever. Signals that come during a reload lead to one more.
-async fn reload_on_signal(mut signal: Signal, reloader: Reloader, notifier: Arc<Notifier>) {
+async fn reload_on_signal(
+    mut signal: Signal,
+    reloader: Reloader,
+    tls: Option<Arc<Tls>>,
+    notifier: Arc<Notifier>,
+) {
     while signal.recv().await.is_some() {
         notifier.reloading();
+        if let Some(tls) = &tls {
+            tls.reload().await;
+        }
         // Whether it was taken is in the log.
         drop(reloader.reload().await);
         notifier.ready();

@@ -1,16 +1,19 @@
 //! Who may do what: from what a connection tells of the other end to what it may ask for. Pure, but for the look at
 //! the user database.
 
+mod certificates;
 pub(super) mod groups;
 
 use std::net::SocketAddr;
 
 use clap::ValueEnum;
 use nix::unistd::{Group, geteuid};
+use rustls::pki_types::CertificateDer;
 use tonic::{Request, Status};
 use tracing::info;
 
 use super::caller::{Caller, Rights, Who};
+use certificates::Names;
 use groups::{GroupNames, Known, LookUp, UserDatabase};
 
 /// Members of this group may change things, unless another is named.
@@ -18,7 +21,10 @@ pub const ADMIN_GROUP: &str = "maglev-admin";
 /// Members of this group may read, unless another is named.
 pub const READER_GROUP: &str = "maglev";
 
-/// What those may do who connect over TCP. Nobody knows which user of this machine they are.
+const NO_ADMIN_CERTIFICATE: &str = "to change things, use a certificate with a name for which the brain was started \
+                                    with --grpc-admin-cert NAME";
+
+/// What those may do who connect over TCP without TLS. Nobody knows which user of this machine they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Loopback {
     /// They may read
@@ -56,6 +62,8 @@ pub struct Access {
     loopback: Loopback,
     own_uid: u32,
     users: UserDatabase,
+    /// Names of certificates whose owners may change things.
+    admin_certificates: Vec<String>,
 }
 
 /// A process at the other end of a unix socket, by the kernel's word when it connected.
@@ -78,7 +86,15 @@ impl Access {
             readers: group("--grpc-group", reader_group, READER_GROUP)?,
         };
         let users = UserDatabase::new(names.clone(), groups::look_up);
-        Ok(Self { names, loopback, own_uid: geteuid().as_raw(), users })
+        Ok(Self { names, loopback, own_uid: geteuid().as_raw(), users, admin_certificates: Vec::new() })
+    }
+
+    /// The same, where those may change things whose certificate has one of these names: as the common name of its
+    /// subject, or among its alternative names (DNS, e-mail, URI).
+    #[must_use]
+    pub fn with_admin_certificates(mut self, names: Vec<String>) -> Self {
+        self.admin_certificates = names;
+        self
     }
 
     pub(super) fn over_loopback(&self, address: SocketAddr) -> Caller {
@@ -94,6 +110,19 @@ impl Access {
             ),
         };
         Caller::new(Who::Loopback(address), rights)
+    }
+
+    /// Somebody whose certificate has been verified.
+    pub(super) fn over_tls(&self, address: SocketAddr, certificate: Option<&CertificateDer<'_>>) -> Caller {
+        let Some(certificate) = certificate else {
+            return Caller::new(Who::Nobody, Rights::Nothing("it has shown no certificate".to_owned()));
+        };
+        let names = Names::of(certificate);
+        let (name, rights) = match names.admin(&self.admin_certificates) {
+            Some(name) => (certificates::shown(name), Rights::Admin),
+            None => (names.known_by(), Rights::ReadOnly(NO_ADMIN_CERTIFICATE.to_owned())),
+        };
+        Caller::new(Who::Certificate { name, address }, rights)
     }
 
     pub(super) async fn over_unix(&self, peer: Peer) -> Caller {

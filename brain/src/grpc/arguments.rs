@@ -1,13 +1,15 @@
 //! What an operator says, on the command line, of operators' gRPC.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
 use super::access::{Access, AccessSettings, Loopback, NoSuchGroup};
 use super::listen::{Gate, ListenAddress, ListenError, Listener};
+use super::tls::{Tls, TlsError, TlsFiles};
 use crate::service::InheritedSocket;
 
 /// Where the brain listens if nothing is said.
@@ -19,8 +21,8 @@ const DEFAULT_UNIX: &str = "/run/maglev-brain/brain.sock";
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct Arguments {
-    /// Where operators' gRPC listens: a loopback ADDRESS:PORT, or unix:PATH. May be given several times, or
-    /// with commas [default: 127.0.0.1:9090 and unix:/run/maglev-brain/brain.sock]
+    /// Where operators' gRPC listens: a loopback ADDRESS:PORT, tls:ADDRESS:PORT, or unix:PATH. May be given several
+    /// times, or with commas [default: 127.0.0.1:9090 and unix:/run/maglev-brain/brain.sock]
     #[arg(long, env = "MAGLEV_GRPC", value_name = "ADDR", value_delimiter = ',')]
     grpc: Vec<ListenAddress>,
 
@@ -33,10 +35,62 @@ pub struct Arguments {
     #[arg(long, env = "MAGLEV_GRPC_GROUP", value_name = "NAME")]
     grpc_group: Option<String>,
 
-    /// What those may do who connect to a loopback address: every user of this machine can, and
+    /// What those may do who connect to a loopback address without TLS: every user of this machine can, and
     /// nobody knows which one it is
     #[arg(long, env = "MAGLEV_GRPC_LOOPBACK", value_name = "ROLE", value_enum, default_value = "read-only")]
     grpc_loopback: Loopback,
+
+    /// The brain's certificate for tls: addresses, followed by those between it and its authority, in PEM. Read again
+    /// at SIGHUP, as are the next two
+    #[arg(long, env = "MAGLEV_GRPC_CERT", value_name = "FILE")]
+    grpc_cert: Option<PathBuf>,
+
+    /// The key of that certificate, in PEM
+    #[arg(long, env = "MAGLEV_GRPC_KEY", value_name = "FILE")]
+    grpc_key: Option<PathBuf>,
+
+    /// Authorities whose clients are let in at tls: addresses, in PEM: with a certificate of theirs one may read
+    #[arg(long, env = "MAGLEV_GRPC_CLIENT_CA", value_name = "FILE")]
+    grpc_client_ca: Option<PathBuf>,
+
+    /// Name of a client's certificate with which one may change things: the common name of its subject, or a DNS
+    /// name, e-mail address or URI among its alternative names. May be given several times, or with commas
+    #[arg(long, env = "MAGLEV_GRPC_ADMIN_CERT", value_name = "NAME", value_delimiter = ',', value_parser = name)]
+    grpc_admin_cert: Vec<String>,
+}
+
+/// A name, without the blanks around it. An empty one would be that of everybody whose certificate has an empty one.
+fn name(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("the name of a certificate must not be empty; without admins, leave it out"),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// What operators connect to.
+#[derive(Debug)]
+pub struct Opened {
+    /// The sockets.
+    pub listeners: Vec<Listener>,
+    /// If one of them needs it.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// Why operators' gRPC cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A socket cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A certificate or a key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Some files are named, but not all of them.
+    #[error("TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, and {0} is missing")]
+    Incomplete(&'static str),
+    /// Reading the files panicked, which is a mistake in this program.
+    #[error("reading the certificates failed: {0}")]
+    Panicked(#[from] JoinError),
 }
 
 impl Arguments {
@@ -50,18 +104,54 @@ impl Arguments {
             reader_group: self.grpc_group.clone(),
             loopback: self.grpc_loopback,
         })?;
-        Ok(Gate::new(access))
+        Ok(Gate::new(access.with_admin_certificates(self.grpc_admin_cert.clone())))
     }
 
     /// Takes the sockets that the service manager has opened, or else opens those that were asked for, or else those
-    /// that are open by default.
+    /// that are open by default. Reads the files for TLS first, if one of them needs it.
     ///
     /// # Errors
     /// If one of them cannot be opened. By default, the unix socket may be missing, if TCP is served.
-    pub async fn open(&self, inherited: Vec<InheritedSocket>) -> Result<Vec<Listener>, ListenError> {
+    pub async fn open(&self, inherited: Vec<InheritedSocket>) -> Result<Opened, OpenError> {
+        let tls = self.tls(&inherited).await?;
+        let listeners = self.listeners(inherited, tls.as_ref()).await?;
+        Ok(Opened { listeners, tls })
+    }
+
+    async fn tls(&self, inherited: &[InheritedSocket]) -> Result<Option<Arc<Tls>>, OpenError> {
+        let is_needed = if inherited.is_empty() {
+            self.grpc.iter().any(|address| matches!(address, ListenAddress::Tls(_)))
+        } else {
+            inherited.iter().any(|socket| matches!(socket, InheritedSocket::Tls(..)))
+        };
+        let files = match (&self.grpc_cert, &self.grpc_key, &self.grpc_client_ca) {
+            // The socket that needs them, if there is one, says so.
+            (None, None, None) => return Ok(None),
+            (Some(certificate), Some(key), Some(client_ca)) => {
+                TlsFiles { certificate: certificate.clone(), key: key.clone(), client_ca: client_ca.clone() }
+            }
+            (None, ..) => return Err(OpenError::Incomplete("--grpc-cert")),
+            (_, None, _) => return Err(OpenError::Incomplete("--grpc-key")),
+            (.., None) => return Err(OpenError::Incomplete("--grpc-client-ca")),
+        };
+        if !is_needed {
+            warn!("--grpc-cert has no effect: no socket is served with TLS; say --grpc tls:ADDRESS:PORT");
+            return Ok(None);
+        }
+        if self.grpc_admin_cert.is_empty() {
+            info!("without --grpc-admin-cert, every client's certificate is read-only");
+        }
+        Ok(Some(Arc::new(spawn_blocking(move || Tls::new(files)).await??)))
+    }
+
+    async fn listeners(
+        &self,
+        inherited: Vec<InheritedSocket>,
+        tls: Option<&Arc<Tls>>,
+    ) -> Result<Vec<Listener>, ListenError> {
         let mut listeners = Vec::new();
         for socket in inherited {
-            listeners.push(Listener::inherited(socket)?);
+            listeners.push(Listener::inherited(socket, tls)?);
         }
         if !listeners.is_empty() {
             if !self.grpc.is_empty() {
@@ -70,7 +160,12 @@ impl Arguments {
             return Ok(listeners);
         }
         for address in &self.grpc {
-            listeners.push(Listener::bind(address.clone()).await?);
+            listeners.push(match (address, tls) {
+                (ListenAddress::Tls(address), Some(tls)) => {
+                    Listener::bind_tls(*address, Arc::clone(tls)).await?
+                }
+                _ => Listener::bind(address.clone()).await?,
+            });
         }
         if !listeners.is_empty() {
             return Ok(listeners);

@@ -23,6 +23,8 @@ pub(super) enum Who {
     Process { uid: u32, user: Option<String>, pid: Option<i32> },
     /// Any user of this machine.
     Loopback(SocketAddr),
+    /// By a name in the certificate that it has shown.
+    Certificate { name: String, address: SocketAddr },
     /// A request that came over no connection.
     Nobody,
 }
@@ -60,7 +62,7 @@ impl Caller {
         match &self.0.who {
             Who::Process { pid: Some(pid), .. } => format!("process {pid}"),
             Who::Process { pid: None, .. } => "a process of another pid namespace".to_owned(),
-            Who::Loopback(address) => address.to_string(),
+            Who::Loopback(address) | Who::Certificate { address, .. } => address.to_string(),
             Who::Nobody => "nowhere".to_owned(),
         }
     }
@@ -72,6 +74,7 @@ impl fmt::Display for Who {
             Self::Process { uid, user: Some(user), .. } => write!(f, "user {user} (uid {uid})"),
             Self::Process { uid, user: None, .. } => write!(f, "uid {uid}"),
             Self::Loopback(_) => f.write_str("someone on this machine"),
+            Self::Certificate { name, .. } => write!(f, "cert {name}"),
             Self::Nobody => f.write_str("nobody"),
         }
     }
@@ -82,7 +85,7 @@ impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.who {
             who @ (Who::Process { .. } | Who::Nobody) => who.fmt(f),
-            who @ Who::Loopback(address) => {
+            who @ (Who::Loopback(address) | Who::Certificate { address, .. }) => {
                 write!(f, "{who}, from {address},")
             }
         }

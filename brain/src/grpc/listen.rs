@@ -21,6 +21,7 @@ pub use address::ListenAddress;
 
 use super::Service;
 use super::access::{self, Access};
+use super::tls::Tls;
 use crate::service::InheritedSocket;
 use accept::{Door, Places};
 use paced::Paced;
@@ -56,9 +57,15 @@ pub enum ListenError {
     NotASocket(PathBuf),
     /// Without encryption.
     #[error(
-        "will not listen on {0}, which is no loopback address: connections are not encrypted; use 127.0.0.1, [::1] or unix:PATH"
+        "will not listen on {0}, which is no loopback address, without encryption: use tls:{0} (from a socket unit: \
+         FileDescriptorName=grpc-tls), 127.0.0.1, [::1] or unix:PATH"
     )]
     NotLoopback(SocketAddr),
+    /// With encryption, but without certificates.
+    #[error(
+        "cannot listen on tls:{0} without certificates: --grpc-cert, --grpc-key and --grpc-client-ca name them"
+    )]
+    NoCertificates(SocketAddr),
     /// A server failed while it ran.
     #[error("the gRPC server on {address} failed: {error}")]
     Failed {
@@ -76,12 +83,19 @@ pub struct Gate {
     places: Places,
     /// Connections that were not taken.
     failures: Paced,
+    /// Clients that did not come through the handshake, of whom there may be many where anybody can connect.
+    strangers: Paced,
 }
 
 impl Gate {
     /// Lets in by these rules.
     pub fn new(access: Access) -> Arc<Self> {
-        Arc::new(Self { access, places: Places::default(), failures: Paced::default() })
+        Arc::new(Self {
+            access,
+            places: Places::default(),
+            failures: Paced::default(),
+            strangers: Paced::default(),
+        })
     }
 }
 
@@ -106,7 +120,7 @@ impl Drop for SocketFile {
 }
 
 impl Listener {
-    /// Opens a socket. A unix socket that nobody answers on any more is replaced.
+    /// Opens a socket without TLS. A unix socket that nobody answers on any more is replaced.
     ///
     /// # Errors
     /// If it cannot be opened, or must not.
@@ -119,6 +133,7 @@ impl Listener {
                 let address = ListenAddress::Tcp(socket.local_addr().map_err(refused)?);
                 Ok(Self { address, door: Door::Loopback(socket), file: None })
             }
+            ListenAddress::Tls(tcp) => Err(ListenError::NoCertificates(*tcp)),
             ListenAddress::Unix(path) => {
                 remove_stale(path, &address).await?;
                 let socket = UnixListener::bind(path).map_err(refused)?;
@@ -129,11 +144,22 @@ impl Listener {
         }
     }
 
+    /// Opens a socket on which clients must show a certificate.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub async fn bind_tls(address: SocketAddr, tls: Arc<Tls>) -> Result<Self, ListenError> {
+        let refused = |error| ListenError::Refused { address: ListenAddress::Tls(address), error };
+        let socket = TcpListener::bind(address).await.map_err(refused)?;
+        let address = ListenAddress::Tls(socket.local_addr().map_err(refused)?);
+        Ok(Self { address, door: Door::Tls(socket, tls), file: None })
+    }
+
     /// Serves a socket that the service manager has opened.
     ///
     /// # Errors
     /// If it must not be served as it is.
-    pub fn inherited(socket: InheritedSocket) -> Result<Self, ListenError> {
+    pub fn inherited(socket: InheritedSocket, tls: Option<&Arc<Tls>>) -> Result<Self, ListenError> {
         let (address, door) = match socket {
             InheritedSocket::Unix(socket, path) => {
                 let address = ListenAddress::Unix(path);
@@ -144,6 +170,11 @@ impl Listener {
             }
             InheritedSocket::Tcp(socket, address) => {
                 (ListenAddress::Tcp(address), TcpListener::from_std(socket).map(Door::Loopback))
+            }
+            InheritedSocket::Tls(socket, address) => {
+                let tls = tls.ok_or(ListenError::NoCertificates(address))?;
+                let door = TcpListener::from_std(socket).map(|socket| Door::Tls(socket, Arc::clone(tls)));
+                (ListenAddress::Tls(address), door)
             }
         };
         let door = door.map_err(|error| ListenError::Refused { address: address.clone(), error })?;

@@ -11,6 +11,8 @@ use socket2::{Domain, Socket, Type};
 
 /// Name, in the socket unit, of sockets for operators' gRPC.
 const GRPC: &str = "grpc";
+/// The same, of those where clients show certificates.
+const GRPC_TLS: &str = "grpc-tls";
 /// Name of the socket for Prometheus.
 const METRICS: &str = "metrics";
 
@@ -30,6 +32,8 @@ pub enum InheritedSocket {
     Unix(UnixListener, PathBuf),
     /// Without encryption.
     Tcp(TcpListener, SocketAddr),
+    /// With TLS.
+    Tls(TcpListener, SocketAddr),
 }
 
 /// Why the process does not start with what it was given. Who connects there would wait in vain.
@@ -40,8 +44,8 @@ pub enum InheritedError {
     Environment(String),
     /// Nobody knows what it is for.
     #[error(
-        "the socket unit has a socket named {0:?}: what it is for must be said with FileDescriptorName=grpc or \
-         metrics"
+        "the socket unit has a socket named {0:?}: what it is for must be said with FileDescriptorName=grpc, \
+         grpc-tls or metrics"
     )]
     Name(String),
     /// There is one exporter.
@@ -81,6 +85,10 @@ fn sort(given: impl Iterator<Item = (String, OwnedFd)>) -> Result<Inherited, Inh
     for (name, descriptor) in given {
         match name.as_str() {
             GRPC => inherited.grpc.push(grpc(descriptor)?),
+            GRPC_TLS => {
+                let (listener, address) = tcp(GRPC_TLS, listening(GRPC_TLS, descriptor)?)?;
+                inherited.grpc.push(InheritedSocket::Tls(listener, address));
+            }
             METRICS if inherited.metrics.is_some() => return Err(InheritedError::TwoForMetrics),
             METRICS => inherited.metrics = Some(tcp(METRICS, listening(METRICS, descriptor)?)?.0),
             _ => return Err(InheritedError::Name(name)),

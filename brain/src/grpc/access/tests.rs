@@ -9,7 +9,7 @@ const OWN: u32 = 900;
 fn access(loopback: Loopback) -> Access {
     let names = GroupNames { admins: "chiefs".into(), readers: "staff".into() };
     let users = UserDatabase::new(names.clone(), groups::look_up);
-    Access { names, loopback, own_uid: OWN, users }
+    Access { names, loopback, own_uid: OWN, users, admin_certificates: Vec::new() }
 }
 
 fn known(groups: &[u32]) -> Known {

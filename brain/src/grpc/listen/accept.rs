@@ -6,19 +6,25 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::super::access::{Access, Peer};
 use super::super::caller::{Caller, Rights};
+use super::super::tls::Tls;
 use super::Gate;
 use super::connection::Connection;
 
@@ -29,8 +35,10 @@ const MOST_OTHERS: usize = 3584;
 const MOST_ADMINS: usize = 512;
 /// Greetings at once on one socket. Further connections wait in the socket's backlog until one of these ends.
 const MOST_GREETINGS: usize = 128;
-/// Time for finding out who has connected: a look at the user database.
+/// Time for finding out who has connected: a look at the user database, or a TLS handshake.
 const GREETING: Duration = Duration::from_secs(5);
+/// Bytes of a client that is hung up on in the handshake which are read: what one sends before it has the answer.
+const MOST_LEFT_OVER: u64 = 256 << 10;
 /// Greeted connections that wait for the server; greetings wait while there are more.
 const GREETED: usize = 16;
 /// Pause when accepting fails, as it does without file descriptors left.
@@ -64,11 +72,14 @@ impl Places {
 pub(super) enum Door {
     Loopback(TcpListener),
     Unix(UnixListener),
+    Tls(TcpListener, Arc<Tls>),
 }
 
 enum Arrived {
-    Loopback(TcpStream, std::net::SocketAddr),
+    Loopback(TcpStream, SocketAddr),
     Unix(UnixStream),
+    /// With what was in force when it came.
+    Tls(TcpStream, SocketAddr, Arc<ServerConfig>),
 }
 
 impl Door {
@@ -80,6 +91,13 @@ impl Door {
                 Ok(Arrived::Loopback(stream, address))
             }
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Arrived::Unix(stream)),
+            Self::Tls(listener, tls) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                // A socket for both families shows IPv4 as IPv6.
+                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                Ok(Arrived::Tls(stream, address, tls.config()))
+            }
         }
     }
 }
@@ -152,6 +170,39 @@ async fn greet(arrived: Arrived, gate: &Gate) -> Option<Connection> {
                 Err(_) => return None,
             };
             admit(stream, caller, gate)
+        }
+        Arrived::Tls(stream, address, config) => {
+            let reason = match timeout(GREETING, shake_hands(stream, config)).await {
+                Ok(Ok(stream)) => {
+                    let chain = stream.get_ref().1.peer_certificates();
+                    let caller = gate.access.over_tls(address, chain.and_then(|chain| chain.first()));
+                    return admit(stream, caller, gate);
+                }
+                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    debug!(from = %address, "a client hung up during the TLS handshake");
+                    return None;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("not complete within {} s", GREETING.as_secs()),
+            };
+            gate.strangers.warn(|more| info!(from = %address, reason, more, "no TLS handshake"));
+            None
+        }
+    }
+}
+
+/// The client's certificate is valid when this succeeds.
+async fn shake_hands(stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+        Ok(stream) => Ok(stream),
+        Err((error, mut stream)) => {
+            // What the client has sent already is read before the connection is closed: else the kernel resets it, and
+            // the client may lose the alert that says why.
+            if stream.shutdown().await.is_ok() {
+                let mut rest = (&mut stream).take(MOST_LEFT_OVER);
+                tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.ok();
+            }
+            Err(error)
         }
     }
 }

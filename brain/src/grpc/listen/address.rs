@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where to listen: `127.0.0.1:9090`, `[::1]:9090` or `unix:/run/maglev-brain/brain.sock`.
+/// Where to listen: `127.0.0.1:9090`, `[::1]:9090`, `tls:192.0.2.1:9443` or `unix:/run/maglev-brain/brain.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// A loopback address, without encryption.
     Tcp(SocketAddr),
+    /// Any address, with TLS and clients' certificates.
+    Tls(SocketAddr),
     /// A unix socket, which the process makes, and removes when it ends.
     Unix(PathBuf),
 }
@@ -24,17 +26,22 @@ impl FromStr for ListenAddress {
                 path => Ok(Self::Unix(path.into())),
             };
         }
+        if let Some(address) = text.strip_prefix("tls:") {
+            return address.parse().map(Self::Tls).map_err(|_| {
+                format!("{text:?} is no listening address: use tls:ADDRESS:PORT or tls:[IPV6]:PORT, as tls:[::]:9443")
+            });
+        }
         match text.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Ok(address) => Err(format!(
-                "{address} is no loopback address, and only those are served, since connections are not encrypted: use \
+                "{address} is no loopback address, and only those are served without encryption: use tls:{address}, \
                  127.0.0.1:{}, [::1]:{} or unix:PATH",
                 address.port(),
                 address.port(),
             )),
-            Err(_) => {
-                Err(format!("{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT or unix:PATH"))
-            }
+            Err(_) => Err(format!(
+                "{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT, tls:ADDRESS:PORT or unix:PATH"
+            )),
         }
     }
 }
@@ -43,6 +50,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Tls(address) => write!(f, "tls:{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

@@ -11,6 +11,8 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCer
 use tracing::warn;
 use webpki::EndEntityCert;
 
+use crate::tls_chain::{self, Crowd, MOST_INTERMEDIATES};
+
 /// Why a certificate is refused, where rustls has no reason of its own.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
@@ -37,11 +39,6 @@ impl From<Refusal> for Error {
         CertificateError::Other(OtherError(Arc::new(refusal))).into()
     }
 }
-
-/// Certificates besides the server's own. Real chains have one to four.
-const MOST_INTERMEDIATES: usize = 16;
-/// Certificates of one authority in a chain. Two are real: an authority's new certificate and its old one.
-const MOST_OF_ONE_SUBJECT: usize = 2;
 
 /// The system's authorities, read once for all checks. `None` if there are none, which is logged once.
 pub(super) fn system() -> Option<Arc<dyn ServerCertVerifier>> {
@@ -91,7 +88,8 @@ impl ServerCertVerifier for Authorities {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let intermediates = plausible(intermediates)?;
+        let intermediates =
+            tls_chain::plausible(intermediates).map_err(|Crowd(count)| Refusal::Crowd(count))?;
         let verdict =
             self.webpki.verify_server_cert(end_entity, &intermediates, server_name, ocsp_response, now);
         let Err(Error::InvalidCertificate(reason)) = &verdict else { return verdict };
@@ -133,29 +131,6 @@ impl ServerCertVerifier for Authorities {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
-}
-
-/// The certificates among which a path may be looked for.
-///
-/// webpki takes up to 200,000 steps, each of which reads all certificates (`Budget` in its `verify_cert`). In
-/// 64 KiB there is room for enough that name each other to keep it busy for seconds. With at most two issuers to
-/// go on with, and its six levels, it takes 126 steps.
-fn plausible<'c>(certificates: &'c [CertificateDer<'_>]) -> Result<Vec<CertificateDer<'c>>, Error> {
-    if certificates.len() > MOST_INTERMEDIATES {
-        return Err(Refusal::Crowd(certificates.len()).into());
-    }
-    let mut plausible: Vec<(EndEntityCert<'c>, CertificateDer<'c>)> = Vec::new();
-    for certificate in certificates {
-        let Ok(parsed) = EndEntityCert::try_from(certificate) else { continue };
-        if plausible.iter().any(|(_, before)| before == certificate) {
-            continue;
-        }
-        let same = plausible.iter().filter(|(before, _)| before.subject() == parsed.subject()).count();
-        if same < MOST_OF_ONE_SUBJECT {
-            plausible.push((parsed, CertificateDer::from(certificate.as_ref())));
-        }
-    }
-    Ok(plausible.into_iter().map(|(_, certificate)| certificate).collect())
 }
 
 fn is_used_authority(reason: &CertificateError) -> bool {

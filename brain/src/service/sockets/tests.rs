@@ -13,13 +13,21 @@ fn sockets_are_known_by_name_and_kind() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("brain.sock");
     let unix = UnixListener::bind(&path).unwrap();
-    let given = vec![("grpc", loopback()), ("metrics", loopback()), ("grpc", unix.into())];
+    let given = vec![
+        ("grpc", loopback()),
+        ("metrics", loopback()),
+        ("grpc", unix.into()),
+        ("grpc-tls", TcpListener::bind("0.0.0.0:0").unwrap().into()),
+    ];
     let inherited = sorted(given).unwrap();
     assert!(inherited.metrics.is_some());
-    let [InheritedSocket::Tcp(_, tcp), InheritedSocket::Unix(_, file)] = &inherited.grpc[..] else {
+    let [InheritedSocket::Tcp(_, tcp), InheritedSocket::Unix(_, file), InheritedSocket::Tls(_, tls)] =
+        &inherited.grpc[..]
+    else {
         panic!("{inherited:?}")
     };
     assert!(tcp.ip().is_loopback() && tcp.port() != 0);
+    assert!(tls.ip().is_unspecified() && tls.port() != 0);
     assert_eq!(*file, path);
     drop(inherited);
     assert!(path.exists(), "the file is not ours to remove");
@@ -29,7 +37,7 @@ fn sockets_are_known_by_name_and_kind() {
 fn what_cannot_be_served_is_refused() {
     let said = |given| sorted(given).unwrap_err().to_string();
     let words = "the socket unit has a socket named \"maglev-brain.socket\": what it is for must be said with \
-                 FileDescriptorName=grpc or metrics";
+                 FileDescriptorName=grpc, grpc-tls or metrics";
     assert_eq!(said(vec![("maglev-brain.socket", loopback())]), words);
     let two = vec![("metrics", loopback()), ("metrics", loopback())];
     assert!(said(two).starts_with("the socket units have two sockets for metrics"));
@@ -41,6 +49,10 @@ fn what_cannot_be_served_is_refused() {
     );
     let directory = tempfile::tempdir().unwrap();
     let unix = UnixListener::bind(directory.path().join("metrics.sock")).unwrap();
+    let for_tls = UnixListener::bind(directory.path().join("tls.sock")).unwrap();
+    assert!(
+        said(vec![("grpc-tls", for_tls.into())]).starts_with("the socket named grpc-tls is of the family")
+    );
     assert!(
         said(vec![("metrics", unix.into())]).ends_with("it must be one of TCP, by ListenStream=ADDRESS:PORT")
     );

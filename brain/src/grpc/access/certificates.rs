@@ -1,0 +1,72 @@
+//! By which names a certificate's owner is known. Whether they are true is its authority's affair, who has signed them.
+
+use rustls::pki_types::CertificateDer;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+/// The longest part of a name that is shown, in characters.
+const LONGEST: usize = 100;
+
+/// The names in a certificate, as they stand there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    /// That of its subject. `None` too if it has several: programs do not agree which one counts.
+    common: Option<String>,
+    dns: Vec<String>,
+    /// E-mail addresses and URIs.
+    others: Vec<String>,
+}
+
+impl Names {
+    /// None of a certificate that cannot be read.
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Self {
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+            return Self::default();
+        };
+        let mut common = certificate.subject().iter_common_name();
+        let common = match (common.next(), common.next()) {
+            (Some(name), None) => name.as_str().ok().map(str::to_owned),
+            _ => None,
+        };
+        let mut names = Self { common, ..Self::default() };
+        let alternative = certificate.subject_alternative_name().ok().flatten();
+        for name in alternative.iter().flat_map(|extension| &extension.value.general_names) {
+            match name {
+                GeneralName::DNSName(name) => names.dns.push((*name).to_owned()),
+                GeneralName::RFC822Name(name) | GeneralName::URI(name) => {
+                    names.others.push((*name).to_owned())
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+
+    /// The first name that is one of these. Only DNS names are compared without regard to case (RFC 4343).
+    pub(super) fn admin<'a>(&self, admins: &'a [String]) -> Option<&'a str> {
+        let is_one = |admin: &&String| {
+            self.common.iter().chain(&self.others).any(|name| name == *admin)
+                || self.dns.iter().any(|name| name.eq_ignore_ascii_case(admin))
+        };
+        admins.iter().find(is_one).map(String::as_str)
+    }
+
+    /// The name by which its owner is called.
+    pub(super) fn known_by(&self) -> String {
+        let mut names = self.common.iter().chain(&self.dns).chain(&self.others);
+        names.find(|name| !name.is_empty()).map_or_else(|| "without a name".to_owned(), |name| shown(name))
+    }
+}
+
+/// A name as the log may have it: short, and without anything that a terminal obeys.
+pub(super) fn shown(name: &str) -> String {
+    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;
