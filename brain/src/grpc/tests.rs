@@ -1,6 +1,8 @@
 mod changes;
+mod encrypted;
 mod figures;
 mod healthchecks;
+pub(in crate::grpc) mod pki;
 mod refusals;
 mod roles;
 mod standard;

@@ -17,7 +17,7 @@ use super::changes::{Brain, CONFIG};
 use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 
-const READS: [&str; 15] = [
+pub(super) const READS: [&str; 15] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
@@ -35,7 +35,7 @@ const READS: [&str; 15] = [
     // Not one of the interface, and refused as such.
     "NoSuchMethod",
 ];
-const CHANGES: [&str; 9] = [
+pub(super) const CHANGES: [&str; 9] = [
     "ClearOverride",
     "DisableBackend",
     "EnableBackend",
@@ -74,6 +74,7 @@ impl Listening {
             ListenAddress::Tcp(address) => {
                 Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
             }
+            ListenAddress::Tls(_) => unreachable!("see `encrypted`"),
             ListenAddress::Unix(path) => {
                 let path = path.clone();
                 let connector = tower::service_fn(move |_| {
@@ -90,7 +91,7 @@ impl Listening {
 }
 
 /// Calls a method with an empty message: every message of the interface may be empty.
-async fn call(channel: &Channel, method: &str) -> Result<(), Status> {
+pub(super) async fn call(channel: &Channel, method: &str) -> Result<(), Status> {
     let mut client = Grpc::new(channel.clone());
     client.ready().await.unwrap();
     let path = format!("/maglev.Maglev/{method}").parse().unwrap();
@@ -98,7 +99,7 @@ async fn call(channel: &Channel, method: &str) -> Result<(), Status> {
     answer.into_inner().message().await.map(|_| ())
 }
 
-async fn code(channel: &Channel, method: &str) -> Code {
+pub(super) async fn code(channel: &Channel, method: &str) -> Code {
     call(channel, method).await.map_or_else(|status| status.code(), |()| Code::Ok)
 }
 
