@@ -3,6 +3,7 @@
 mod accept;
 mod address;
 mod connection;
+mod handshake;
 mod paced;
 
 use std::fs::Permissions;

@@ -12,12 +12,9 @@ use std::time::Duration;
 
 use futures::Stream;
 use rustls::ServerConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -27,6 +24,7 @@ use super::super::caller::{Caller, Rights};
 use super::super::tls::Tls;
 use super::Gate;
 use super::connection::Connection;
+use super::handshake::{Failed, Handshakes, Place, shake_hands};
 
 /// Connections at once of those who may not change things, on all sockets. Further ones are closed at once, before
 /// they are answered.
@@ -36,9 +34,7 @@ const MOST_ADMINS: usize = 512;
 /// Greetings at once on one socket. Further connections wait in the socket's backlog until one of these ends.
 const MOST_GREETINGS: usize = 128;
 /// Time for finding out who has connected: a look at the user database, or a TLS handshake.
-const GREETING: Duration = Duration::from_secs(5);
-/// Bytes of a client that is hung up on in the handshake which are read: what one sends before it has the answer.
-const MOST_LEFT_OVER: u64 = 256 << 10;
+pub(super) const GREETING: Duration = Duration::from_secs(5);
 /// Greeted connections that wait for the server; greetings wait while there are more.
 const GREETED: usize = 16;
 /// Pause when accepting fails, as it does without file descriptors left.
@@ -79,11 +75,11 @@ enum Arrived {
     Loopback(TcpStream, SocketAddr),
     Unix(UnixStream),
     /// With what was in force when it came.
-    Tls(TcpStream, SocketAddr, Arc<ServerConfig>),
+    Tls(TcpStream, SocketAddr, Arc<ServerConfig>, Place),
 }
 
 impl Door {
-    async fn accept(&self) -> io::Result<Arrived> {
+    async fn accept(&self, handshakes: &mut Handshakes) -> io::Result<Arrived> {
         match self {
             Self::Loopback(listener) => {
                 let (stream, address) = listener.accept().await?;
@@ -96,7 +92,7 @@ impl Door {
                 stream.set_nodelay(true)?;
                 // A socket for both families shows IPv4 as IPv6.
                 let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-                Ok(Arrived::Tls(stream, address, tls.config()))
+                Ok(Arrived::Tls(stream, address, tls.config(), handshakes.begin()))
             }
         }
     }
@@ -122,11 +118,12 @@ async fn accept(
 ) {
     let seats = Arc::new(Semaphore::new(MOST_GREETINGS));
     let greetings = TaskTracker::new();
+    let mut handshakes = Handshakes::default();
     tokio::pin!(shutdown);
     loop {
         let arrival = async {
             let seat = Arc::clone(&seats).acquire_owned().await;
-            (seat, door.accept().await)
+            (seat, door.accept(&mut handshakes).await)
         };
         let (seat, arrived) = tokio::select! {
             () = &mut shutdown => break,
@@ -171,38 +168,20 @@ async fn greet(arrived: Arrived, gate: &Gate) -> Option<Connection> {
             };
             admit(stream, caller, gate)
         }
-        Arrived::Tls(stream, address, config) => {
-            let reason = match timeout(GREETING, shake_hands(stream, config)).await {
-                Ok(Ok(stream)) => {
+        Arrived::Tls(stream, address, config, place) => {
+            match shake_hands(stream, config, place).await {
+                Ok(stream) => {
                     let chain = stream.get_ref().1.peer_certificates();
                     let caller = gate.access.over_tls(address, chain.and_then(|chain| chain.first()));
                     return admit(stream, caller, gate);
                 }
-                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    debug!(from = %address, "a client hung up during the TLS handshake");
-                    return None;
+                // So do those that only look whether somebody listens.
+                Err(Failed::HungUp) => debug!(from = %address, "a client hung up during the TLS handshake"),
+                Err(reason) => {
+                    gate.strangers.warn(|more| info!(from = %address, %reason, more, "no TLS handshake"));
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("not complete within {} s", GREETING.as_secs()),
-            };
-            gate.strangers.warn(|more| info!(from = %address, reason, more, "no TLS handshake"));
-            None
-        }
-    }
-}
-
-/// The client's certificate is valid when this succeeds.
-async fn shake_hands(stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
-    match TlsAcceptor::from(config).accept(stream).into_fallible().await {
-        Ok(stream) => Ok(stream),
-        Err((error, mut stream)) => {
-            // What the client has sent already is read before the connection is closed: else the kernel resets it, and
-            // the client may lose the alert that says why.
-            if stream.shutdown().await.is_ok() {
-                let mut rest = (&mut stream).take(MOST_LEFT_OVER);
-                tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.ok();
             }
-            Err(error)
+            None
         }
     }
 }
