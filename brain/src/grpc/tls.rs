@@ -118,6 +118,3 @@ fn load(files: &TlsFiles, now: SystemTime) -> Result<Loaded, TlsError> {
     config.send_tls13_tickets = 0;
     Ok(Loaded { config: Arc::new(config), doubts })
 }
-
-#[cfg(test)]
-mod tests;
