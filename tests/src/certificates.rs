@@ -1,4 +1,4 @@
-//! Certificates for servers that health checks meet.
+//! Certificates for servers that health checks meet, for the brain, and for operators.
 
 use anyhow::Context;
 use rcgen::{
@@ -52,6 +52,16 @@ impl Authority {
     pub fn issue(&self, names: &[&str], years: Years) -> anyhow::Result<Identity> {
         let key = KeyPair::generate()?;
         let certificate = server(names, years)?.signed_by(&key, &self.0)?;
+        Ok(Identity { chain: certificate.pem(), key: key.serialize_pem() })
+    }
+
+    /// An operator of this name.
+    pub fn issue_client(&self, name: &str, years: Years) -> anyhow::Result<Identity> {
+        let key = KeyPair::generate()?;
+        let mut params = server(&[], years)?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.0)?;
         Ok(Identity { chain: certificate.pem(), key: key.serialize_pem() })
     }
 }

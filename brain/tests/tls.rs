@@ -1,0 +1,277 @@
+//! The brain's process with encrypted connections: what it says of wrong arguments, a socket of a service manager, and
+//! certificates that are renewed while it runs.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use maglev_proto::maglev_client::MaglevClient;
+use maglev_proto::{ChangeBackendRequest, GetStatusRequest};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+use tempfile::TempDir;
+use tokio::net::UnixDatagram;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+const CONFIG: &str = "
+maglev:
+  vpp: { lb: { ipv4-src-address: 192.0.2.1 } }
+  backends:
+    b1: { address: 10.0.0.1 }
+  frontends:
+    shop: { address: 203.0.113.10, pools: [ { name: only, backends: { b1: {} } } ] }
+";
+
+/// A test must end, even where the brain does not answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn issue(&self, host: &[&str], client: Option<&str>) -> (String, String) {
+        let host: Vec<_> = host.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(host).unwrap();
+        params.extended_key_usages = vec![match client {
+            Some(_) => ExtendedKeyUsagePurpose::ClientAuth,
+            None => ExtendedKeyUsagePurpose::ServerAuth,
+        }];
+        params.distinguished_name.push(DnType::CommonName, client.unwrap_or("the brain"));
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+/// A folder with what a brain needs, and perhaps the brain itself.
+struct Brain {
+    folder: TempDir,
+    authority: Authority,
+    notify: UnixDatagram,
+    child: Option<Child>,
+}
+
+impl Brain {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let notify = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+        let brain = Self { folder, authority: Authority::new(), notify, child: None };
+        brain.write("maglev.yaml", CONFIG);
+        brain.renew(&brain.authority);
+        brain.write("ca.pem", &brain.authority.0.pem());
+        brain
+    }
+
+    fn renew(&self, authority: &Authority) {
+        let (chain, key) = authority.issue(&["127.0.0.1"], None);
+        self.write("cert.pem", &chain);
+        self.write("key.pem", &key);
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, contents: &str) {
+        std::fs::write(self.path(name), contents).unwrap();
+    }
+
+    /// A shell that becomes the brain, since it knows the process's number.
+    fn command(&self) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"LISTEN_PID=$$ exec "$@""#, "sh", env!("CARGO_BIN_EXE_maglev-brain")]);
+        command.arg("--config").arg(self.path("maglev.yaml")).arg("--agent").arg(self.path("agent.sock"));
+        command.arg("--state-dir").arg(self.path("state")).args(["--metrics", "off"]);
+        command.env_clear().stdin(Stdio::null());
+        command
+    }
+
+    fn with_files(&self) -> Command {
+        let mut command = self.command();
+        command.arg("--grpc-cert").arg(self.path("cert.pem")).arg("--grpc-key").arg(self.path("key.pem"));
+        command.arg("--grpc-client-ca").arg(self.path("ca.pem"));
+        command
+    }
+
+    /// Starts it on a socket of the service manager's.
+    async fn start(&mut self, mut command: Command) -> SocketAddr {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "grpc-tls");
+        command.fd_mappings(vec![FdMapping { parent_fd: socket.into(), child_fd: 3 }]).unwrap();
+        let log = std::fs::File::create(self.path("log")).unwrap();
+        command.env("NOTIFY_SOCKET", self.path("notify")).stdout(Stdio::null()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+        self.told("READY=1").await;
+        address
+    }
+
+    async fn told(&self, words: &str) {
+        let mut buffer = [0; 4096];
+        loop {
+            let Ok(length) = timeout(PATIENCE, self.notify.recv(&mut buffer)).await else {
+                panic!("no {words}; {}", self.log());
+            };
+            if String::from_utf8_lossy(&buffer[..length.unwrap()]).contains(words) {
+                return;
+            }
+        }
+    }
+
+    async fn reload(&self) {
+        let pid = self.child.as_ref().unwrap().id().try_into().unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+        self.told("RELOADING=1").await;
+        self.told("READY=1").await;
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// What it says last, and does not start.
+    fn refusal(&self, mut command: Command) -> String {
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        let last = said.find("maglev-brain: ").map_or(said.as_str(), |start| &said[start..]);
+        last.replace(&self.folder.path().display().to_string(), "FOLDER")
+    }
+}
+
+impl Drop for Brain {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().and_then(|()| child.wait()).ok();
+        }
+    }
+}
+
+/// A connection of this client, who trusts `servers`.
+async fn connect(
+    address: SocketAddr,
+    servers: &Authority,
+    (chain, key): (String, String),
+) -> Result<MaglevClient<Channel>, tonic::transport::Error> {
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(servers.0.pem()))
+        .identity(Identity::from_pem(chain, key));
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls).unwrap();
+    endpoint.timeout(PATIENCE).connect().await.map(MaglevClient::new)
+}
+
+#[tokio::test]
+async fn socket_of_a_service_manager_is_served_with_tls() {
+    let mut brain = Brain::new();
+    let mut command = brain.with_files();
+    command.env("MAGLEV_GRPC_ADMIN_CERT", "alice, ops.example.org");
+    let address = brain.start(command).await;
+    let pause = || ChangeBackendRequest { name: "b1".to_owned() };
+    let reader = brain.authority.issue(&["www.example.org"], Some("eve"));
+    let mut reader = connect(address, &brain.authority, reader).await.unwrap();
+    let status = reader.pause_backend(pause()).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied, "{status}");
+    reader.get_status(GetStatusRequest {}).await.unwrap();
+    let admin = brain.authority.issue(&["OPS.example.org"], Some("somebody"));
+    let mut admin = connect(address, &brain.authority, admin).await.unwrap();
+    admin.pause_backend(pause()).await.unwrap();
+
+    let log = brain.log();
+    assert!(log.contains(&format!("serving gRPC address=tls:{address}")), "{log}");
+    let line = log.lines().find(|line| line.contains("an operator's command")).expect(&log);
+    assert!(line.contains("who=cert ops.example.org from=127.0.0.1:"), "{line}");
+    assert!(line.contains(r#"what=set backend "b1" pause"#), "{line}");
+    assert!(log.contains("a change was refused: not an admin who=cert eve from=127.0.0.1:"), "{log}");
+}
+
+#[tokio::test]
+async fn renewed_certificates_are_taken_by_a_reload() {
+    let mut brain = Brain::new();
+    let address = brain.start(brain.with_files()).await;
+    let eve = || brain.authority.issue(&[], Some("eve"));
+    let mut stands = connect(address, &brain.authority, eve()).await.unwrap();
+    stands.get_status(GetStatusRequest {}).await.unwrap();
+
+    let successor = Authority::new();
+    brain.write("key.pem", "-----BEGIN PRIVATE KEY-----");
+    brain.reload().await;
+    let refused = format!(
+        "certificates of gRPC refused; those in force stay error=--grpc-key {}: it is not whole: a section has no \
+         `-----END` line; each section stands between",
+        brain.path("key.pem").display()
+    );
+    assert!(brain.log().contains(&refused), "{}", brain.log());
+    connect(address, &brain.authority, eve()).await.unwrap();
+
+    brain.renew(&successor);
+    brain.reload().await;
+    assert!(brain.log().contains("certificates of gRPC read"), "{}", brain.log());
+    assert!(connect(address, &brain.authority, eve()).await.is_err(), "it has another certificate");
+    connect(address, &successor, eve()).await.unwrap().get_status(GetStatusRequest {}).await.unwrap();
+    stands.get_status(GetStatusRequest {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn doubtful_certificate_is_warned_of_and_served() {
+    let mut brain = Brain::new();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+    let key = KeyPair::generate().unwrap();
+    brain.write("cert.pem", &params.signed_by(&key, &brain.authority.0).unwrap().pem());
+    brain.write("key.pem", &key.serialize_pem());
+    brain.start(brain.with_files()).await;
+    let doubt = format!(
+        "--grpc-cert {}: its certificate has expired on 2020-01-02T00:00:00Z: renew it, and reload",
+        brain.path("cert.pem").display()
+    );
+    assert!(brain.log().contains(&doubt), "{}", brain.log());
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_refused_in_words() {
+    let brain = Brain::new();
+    let with = |arguments: &[&str]| {
+        let mut command = brain.command();
+        command.args(arguments);
+        brain.refusal(command)
+    };
+    assert_eq!(
+        with(&["--grpc", "tls:0.0.0.0:0"]),
+        "maglev-brain: cannot listen on tls:0.0.0.0:0 without certificates: --grpc-cert, --grpc-key and \
+         --grpc-client-ca name them\n"
+    );
+    assert_eq!(
+        with(&["--grpc", "tls:0.0.0.0:0", "--grpc-cert", "/cert.pem", "--grpc-key", "/key.pem"]),
+        "maglev-brain: TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, and --grpc-client-ca is missing\n"
+    );
+    let plain = with(&["--grpc", "0.0.0.0:9090"]);
+    let right = "0.0.0.0:9090 is no loopback address, and only those are served without encryption: use \
+                 tls:0.0.0.0:9090, 127.0.0.1:9090, [::1]:9090 or unix:PATH";
+    assert!(plain.contains(right), "{plain}");
+    let named = with(&["--grpc", "tls:localhost:9443"]);
+    let right = "\"tls:localhost:9443\" is no listening address: use tls:ADDRESS:PORT or tls:[IPV6]:PORT";
+    assert!(named.contains(right), "{named}");
+    let nobody = with(&["--grpc-admin-cert", "alice,,bob"]);
+    assert!(nobody.contains("the name of a certificate must not be empty"), "{nobody}");
+
+    let mut command = brain.with_files();
+    command.args(["--grpc", "tls:127.0.0.1:0"]);
+    std::fs::remove_file(brain.path("ca.pem")).unwrap();
+    assert_eq!(
+        brain.refusal(command),
+        "maglev-brain: --grpc-client-ca FOLDER/ca.pem: it cannot be read: No such file or directory (os error 2); it \
+         must be a PEM file that the brain's user may read, and be in the unit's root directory\n"
+    );
+}
