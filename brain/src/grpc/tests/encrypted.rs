@@ -3,9 +3,16 @@
 use std::net::SocketAddr;
 
 use maglev_proto::maglev_client::MaglevClient;
+use rcgen::SanType;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 use tonic::Code;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
@@ -14,7 +21,6 @@ use super::pki::{Authority, Folder, Issued, client, trusting, years};
 use super::roles::{CHANGES, READS, call, code};
 use super::*;
 use crate::grpc::access::{Access, AccessSettings};
-use rcgen::SanType;
 
 /// A brain that listens with TLS, and two authorities: of servers, and of clients.
 struct Encrypted {
@@ -144,6 +150,38 @@ async fn without_a_valid_certificate_nobody_is_let_in() {
         assert!(said.contains("received fatal alert") && said.contains(alert), "{alert}: {said}");
     }
     assert!(encrypted.is_served(&authority.client("eve")).await);
+}
+
+#[tokio::test]
+async fn each_handshake_is_a_full_one_in_either_version() {
+    let encrypted = Encrypted::start().await;
+    let eve = encrypted.clients.client("eve");
+    for version in [&TLS12, &TLS13] {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(encrypted.servers.pem().as_bytes()).unwrap()).unwrap();
+        let chain = CertificateDer::from_pem_slice(eve.chain.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(eve.key.as_bytes()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![chain], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        // A client that would resume its session: it keeps what the server gives it.
+        for _ in 0..2 {
+            let stream = TcpStream::connect(encrypted.address).await.unwrap();
+            let name = ServerName::try_from("127.0.0.1").unwrap();
+            let mut stream = connector.connect(name, stream).await.unwrap();
+            // The settings with which HTTP/2 begins, after which any ticket would have come.
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+            stream.read_u8().await.unwrap();
+            let (_, connection) = stream.get_ref();
+            assert_eq!(connection.alpn_protocol(), Some(&b"h2"[..]));
+            assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full), "{version:?}");
+        }
+    }
 }
 
 #[tokio::test]
