@@ -208,7 +208,7 @@ async fn renewed_certificates_are_taken_by_a_reload() {
     brain.write("key.pem", "-----BEGIN PRIVATE KEY-----");
     brain.reload().await;
     let refused = format!(
-        "certificates of gRPC refused; those in force stay error=--grpc-key {}: it is not whole: a section has no \
+        "certificates of gRPC refused; those in force stay: --grpc-key {}: it is not whole: a section has no \
          `-----END` line; each section stands between",
         brain.path("key.pem").display()
     );

@@ -70,9 +70,9 @@ impl Tls {
                 *self.config.lock().unwrap_or_else(PoisonError::into_inner) = loaded.config;
                 info!("certificates of gRPC read");
             }
-            Ok(Err(error)) => warn!(%error, "certificates of gRPC refused; those in force stay"),
+            Ok(Err(error)) => warn!("certificates of gRPC refused; those in force stay: {error}"),
             // A mistake in this program.
-            Err(error) => warn!(%error, "reading the certificates of gRPC failed; those in force stay"),
+            Err(error) => warn!("reading the certificates of gRPC failed; those in force stay: {error}"),
         }
     }
 

@@ -178,7 +178,7 @@ async fn greet(arrived: Arrived, gate: &Gate) -> Option<Connection> {
                 // So do those that only look whether somebody listens.
                 Err(Failed::HungUp) => debug!(from = %address, "a client hung up during the TLS handshake"),
                 Err(reason) => {
-                    gate.strangers.warn(|more| info!(from = %address, %reason, more, "no TLS handshake"));
+                    gate.strangers.warn(|more| info!(from = %address, more, "no TLS handshake: {reason}"));
                 }
             }
             None
