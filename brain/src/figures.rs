@@ -52,7 +52,7 @@ type Ask = dyn Fn() -> BoxFuture<'static, Result<Counters, CallError>> + Send + 
 type Asked = Shared<BoxFuture<'static, (Instant, Answer)>>;
 
 /// Asks the agent what VPP counts: one question at a time, whose answer all get who ask meanwhile and within
-/// [`SHARED_FOR`] after it.
+/// [`SHARED_FOR`] after it, unless it was [forgotten](Self::forget).
 #[derive(Clone)]
 pub struct Figures {
     ask: Arc<Ask>,
@@ -89,6 +89,11 @@ impl Figures {
     pub async fn get(&self) -> Answer {
         let asked = self.asked(Instant::now());
         asked.await.1
+    }
+
+    /// Has the next one who asks get an answer that is newer than this moment: VPP was changed.
+    pub fn forget(&self) {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn asked(&self, now: Instant) -> Asked {

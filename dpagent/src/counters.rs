@@ -80,9 +80,8 @@ impl Counting {
         with_servers: bool,
     ) -> Result<Counters, CountersError> {
         // Those from before a change are wrong, and who looks after one looks for its effect.
-        let kept =
-            if syncer.changes() == self.changes { self.servers_age } else { self.servers_age.min(FRESH) };
-        if with_servers && self.servers.as_ref().is_none_or(|(read, _)| read.elapsed() >= kept) {
+        let serves = |read: &Instant| syncer.changes() == self.changes && read.elapsed() < self.servers_age;
+        if with_servers && !self.servers.as_ref().is_some_and(|(read, _)| serves(read)) {
             self.changes = syncer.changes();
             let figures = figures(&syncer.learn().await?);
             self.servers = Some((Instant::now(), figures));

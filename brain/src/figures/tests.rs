@@ -80,6 +80,17 @@ async fn one_who_gives_up_takes_the_answer_from_nobody() {
     assert_eq!(source.asked(), 1, "the question that was given up is the one that was answered");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_forgotten_is_asked_for_again() {
+    let source = Source::answering(Ok(counters(vec![])));
+    source.go.notify_one();
+    let first = source.figures.get().await.unwrap();
+    source.figures.forget();
+    source.go.notify_one();
+    assert!(!Arc::ptr_eq(&first, &source.figures.get().await.unwrap()));
+    assert_eq!(source.asked(), 2);
+}
+
 #[tokio::test]
 async fn source_that_panics_is_an_error() {
     let figures = Figures::from_source(|| async { panic!("a mistake") }.boxed());

@@ -139,7 +139,10 @@ impl Service {
             info!(%who, %from, %what, %error, "an operator's command was refused");
             refusal::command(&self.snapshot(), &error)
         };
-        self.operator.command(command).await.map_err(refused)
+        let done = self.operator.command(command).await.map_err(refused);
+        // Who changes something looks at VPP's figures next, to see what came of it.
+        self.figures.forget();
+        done
     }
 }
 
