@@ -75,6 +75,11 @@ async fn a_scrape_follows_what_happens() {
         })
         .await;
     }
+    // A first look may have been shared that was from before VPP had the VIP.
+    wait_for(&stack, "VPP's buckets", |found| {
+        found.contains_key("maglev_frontend_backend_buckets{frontend=\"www\",backend=\"web1\"}")
+    })
+    .await;
     let before = scrape(&stack).await.unwrap();
     let buckets: f64 = ["web1", "web2", "web3"]
         .map(|backend| {
