@@ -58,7 +58,8 @@ catalogue! {
 
     // Agent, VPP and syncs.
     AGENT_UP = Gauge "maglev_agent_up" "Whether the agent answers.";
-    AGENT_INFO = Gauge "maglev_agent_info" "1 while the agent answers; its version as a label.";
+    AGENT_INFO = Gauge "maglev_agent_info" "1 while the agent answers; its version and that of the calls to it as labels.";
+    AGENT_START = Gauge "maglev_agent_start_time_seconds" "Start of the agent, in Unix seconds.";
     AGENT_CONNECTIONS = Counter "maglev_agent_connections_total" "Connections made to the agent.";
     AGENT_SINCE = Gauge "maglev_agent_connection_timestamp_seconds"
         "When the agent was connected to last, in Unix seconds.";

@@ -313,9 +313,10 @@ fn agent_and_vpp_are_told_with_their_returns() {
     let series = bench.series(None);
     let expected = [
         ("maglev_agent_up", 1.0),
-        ("maglev_agent_info{version=\"1.2.3\"}", 1.0),
+        ("maglev_agent_info{protocol=\"5\",version=\"1.2.3\"}", 1.0),
         ("maglev_agent_connections_total", 3.0),
         ("maglev_agent_connection_timestamp_seconds", 1000.0),
+        ("maglev_agent_start_time_seconds", 1.0),
         ("maglev_vpp_up", 1.0),
         ("maglev_vpp_info{build_date=\"today\",version=\"26.10\"}", 1.0),
         ("maglev_vpp_start_time_seconds", 900.0),

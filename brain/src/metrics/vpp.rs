@@ -1,5 +1,7 @@
 //! Agent, VPP and syncs.
 
+use std::time::UNIX_EPOCH;
+
 use maglev_protocol::{Counters, VppState};
 use prometheus::Error;
 
@@ -17,10 +19,12 @@ pub(super) fn write(
     let agent = &snapshot.agent;
     out.single(metrics::AGENT_UP, flag(agent.connection.is_ok()))?;
     out.family(metrics::AGENT_INFO, |family| {
-        if let Ok(version) = &agent.connection {
-            family.add(&[("version", version)], 1.0);
+        if let (Ok(version), Some(process)) = (&agent.connection, &agent.process) {
+            family.add(&[("version", version), ("protocol", &process.protocol.to_string())], 1.0);
         }
     })?;
+    let started = agent.process.as_ref().and_then(|process| process.started.duration_since(UNIX_EPOCH).ok());
+    out.single(metrics::AGENT_START, started.map(|started| started.as_secs_f64()))?;
     out.single(metrics::AGENT_CONNECTIONS, number(tally.agent_connections.get()))?;
     let since = Some(tally.agent_since()).filter(|since| !since.is_zero());
     out.single(metrics::AGENT_SINCE, since.map(|since| since.as_secs_f64()))?;
