@@ -7,11 +7,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 suite=${1:-bookworm}
-mirror=${MIRROR:-http://deb.debian.org/debian}
+# As this machine's own, if that is a Debian.
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' | grep '/debian/*$' | head -1)}
 base=target/packaging-try/$suite
 for program in debootstrap systemd-nspawn nsenter dpkg-deb; do
     command -v "$program" >/dev/null || { echo "$program is missing: apt-get install debootstrap systemd-container" >&2; exit 1; }
 done
+if [ -z "$mirror" ]; then
+    echo "no mirror of Debian is known here: name one, as MIRROR=http://HOST/debian" >&2
+    exit 1
+fi
 package=$(ls -t target/debian/maglev_*.deb | head -1)
 client=$(ls -t target/debian/maglev-client_*.deb | head -1)
 vppsim=${VPPSIM:-target/release/vppsim}
