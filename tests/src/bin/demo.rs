@@ -244,6 +244,10 @@ impl Story {
         println!("  maglevc show frontends www");
         println!("  maglevc show backends");
         println!("  maglevc show vpp lb state");
+        println!("  maglevc watch events");
+        println!("  maglevc set backend web1 pause");
+        println!("  maglevc       # a shell: ? tells what can follow, Tab completes");
+        println!("  curl http://{}/metrics", stack.metrics());
         if stack.simulated() {
             println!("  curl http://{}/", stack.vip());
             println!("  for i in $(seq 100); do curl -s http://{}/; done | sort | uniq -c", stack.vip());
