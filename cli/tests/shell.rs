@@ -7,6 +7,7 @@ mod fake_brain;
 mod samples;
 mod terminal;
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -273,7 +274,11 @@ async fn piped(server: &str, words: &[&str], input: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input).await.unwrap();
+    // It may have ended before it has read all.
+    match stdin.write_all(input).await {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written.unwrap(),
+    }
     drop(stdin);
     tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap()
 }

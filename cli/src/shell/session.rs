@@ -6,12 +6,14 @@ use std::io::{self, Write};
 use std::iter;
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use futures::FutureExt;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::args::{Cli, Entry};
 use crate::shell::assistant::Assistant;
@@ -25,6 +27,9 @@ pub(crate) const USAGE: u8 = 2;
 
 /// Exit code of a command that was ended by Ctrl-C, as shells have it: 128 and the signal.
 const INTERRUPTED: u8 = 130;
+
+/// Time in which a command may end by itself after Ctrl-C.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// Words whose commands change nothing.
 const ONLY_READING: [&str; 2] = ["show", "watch"];
@@ -138,11 +143,11 @@ impl Session {
                 // One from before the command is not meant for it.
                 while ctrl_c.recv().now_or_never().flatten().is_some() {}
                 self.runtime.block_on(async {
+                    tokio::pin!(work);
                     tokio::select! {
-                        // First the command, which may have a word of its own for it.
-                        biased;
-                        outcome = work => Some(outcome),
-                        _ = ctrl_c.recv() => None,
+                        outcome = &mut work => Some(outcome),
+                        // The command may have a word of its own for it, and hear of it a little later.
+                        _ = ctrl_c.recv() => timeout(LAST_WORD, &mut work).await.ok(),
                     }
                 })
             }
