@@ -22,7 +22,8 @@ pub(crate) struct Consequence {
     pub(crate) frontend: String,
     before: Serving,
     after: Serving,
-    flows: FlowsOf,
+    /// What becomes of the backend's flows, if anything does.
+    flows: Option<FlowsOf>,
 }
 
 impl Consequence {
@@ -33,7 +34,7 @@ impl Consequence {
         if before == then || before == Serving::Nobody {
             return None;
         }
-        let flows = change.flows(frontend);
+        let flows = change.takes_out(frontend).then(|| change.flows(frontend));
         Some(Self { frontend: frontend.name.clone(), before, after: then, flows })
     }
 
@@ -50,23 +51,19 @@ impl Consequence {
     pub(crate) fn text(&self) -> String {
         let frontend = printable(&self.frontend);
         let what = match (&self.before, &self.after) {
-            (_, Serving::Nobody) => {
-                format!("no backend left; new flows will be dropped; {}", self.flows.fate(true))
-            }
+            (_, Serving::Nobody) => "no backend left; new flows will be dropped".to_owned(),
             (_, Serving::Panic(pool)) => format!(
-                "too few backends of pool {} are up; in a panic, all of it takes new flows, up or not; {}",
+                "too few backends of pool {} are up; in a panic, all of it takes new flows, up or not",
                 printable(pool),
-                self.flows.fate(false),
             ),
-            (Serving::Pool(from) | Serving::Panic(from), Serving::Pool(to)) if from != to => format!(
-                "pool {} takes over from pool {}; {}",
-                printable(to),
-                printable(from),
-                self.flows.fate(false),
-            ),
+            (Serving::Pool(from) | Serving::Panic(from), Serving::Pool(to)) if from != to => {
+                format!("pool {} takes over from pool {}", printable(to), printable(from))
+            }
             (_, Serving::Pool(pool)) => format!("pool {} is no longer in a panic", printable(pool)),
         };
-        format!("frontend {frontend}: {what}\n")
+        let fate = self.flows.as_ref().map(|flows| flows.fate(self.after == Serving::Nobody));
+        let fate = fate.map(|fate| format!("; {fate}")).unwrap_or_default();
+        format!("frontend {frontend}: {what}{fate}\n")
     }
 }
 

@@ -284,6 +284,21 @@ async fn piped(server: &str, words: &[&str], input: &[u8]) -> Output {
 }
 
 #[tokio::test]
+async fn servers_of_a_line_are_asked_instead_of_the_shells() {
+    let server = brain().await;
+    for given in [&["--server", "unix:/nowhere"][..], &["--server=unix:/nowhere", "--json"]] {
+        for line in [format!("--server {server} show backends"), format!("se b web1 pause --server={server}")]
+        {
+            let output = piped("unix:/nowhere/else", given, line.as_bytes()).await;
+            let (out, err) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert_eq!((output.status.code(), &*err), (Some(0), ""), "{given:?} {line}: {out}");
+            assert!(!out.contains("nowhere"), "{given:?} {line}: {out}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn pipe_is_read_to_its_end_and_the_last_failure_is_the_exit_code() {
     let server = brain().await;
     let input = "# drain\n\n  se b web1 pause # gone\r\nsh fr nowhere\nshow frontend shop x\nsh ba web2";

@@ -80,9 +80,13 @@ fn weight_that_comes_back_can_end_a_panic_or_turn_pools() {
     shop.pools[0].backends[2].operator_weight = Some(0);
     let change = Changed::Weight { pool: "primary", backend: "web3", weight: None, flush: false };
     let found = Consequence::of(&shop, &change).unwrap();
-    let expected = "frontend shop: pool primary takes over from pool fallback; 633 flows that web3 has end by \
-                    themselves\n";
+    // It takes new flows again, so nothing becomes of those that it has.
+    let expected = "frontend shop: pool primary takes over from pool fallback\n";
     assert_eq!((found.text().as_str(), found.is_grave()), (expected, false));
+    let flushed = Changed::Weight { pool: "primary", backend: "web3", weight: Some(50), flush: true };
+    let expected = "frontend shop: pool primary takes over from pool fallback; 633 flows that web3 has are moved to \
+                    others at once\n";
+    assert_eq!(Consequence::of(&shop, &flushed).unwrap().text(), expected);
 }
 
 #[test]

@@ -44,6 +44,17 @@ impl Changed<'_> {
         }
     }
 
+    /// Whether the backend is to take no more new flows. Otherwise nothing becomes of those that it has.
+    pub(super) fn takes_out(&self, frontend: &Frontend) -> bool {
+        let rows = frontend.pools.iter().flat_map(|pool| pool.backends.iter().map(move |row| (pool, row)));
+        match self {
+            Self::Paused(_) | Self::Disabled(_) | Self::Weight { flush: true, .. } => true,
+            Self::Weight { weight, .. } => rows
+                .filter(|(pool, row)| self.concerns(pool, row))
+                .all(|(_, row)| weight.unwrap_or(row.configured_weight) == 0),
+        }
+    }
+
     fn concerns(&self, pool: &Pool, row: &PoolBackend) -> bool {
         let is_pool = match self {
             Self::Weight { pool: meant, .. } => *meant == pool.name,

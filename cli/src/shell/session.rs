@@ -1,6 +1,6 @@
 //! From a line to what is done.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::io::{self, Write};
 use std::iter;
@@ -126,7 +126,9 @@ impl Session {
     }
 
     fn parse(&self, line: &[String]) -> Result<Cli, clap::Error> {
-        let words = iter::once("maglevc".into()).chain(self.given.iter().cloned());
+        let names_servers = line.iter().any(|word| is_server(word.as_ref()));
+        let given = if names_servers { without_servers(&self.given) } else { self.given.clone() };
+        let words = iter::once("maglevc".into()).chain(given);
         let words = words.chain(line.iter().map(Into::into));
         Cli::from_arg_matches(&self.assistant.tree.clone().try_get_matches_from(words)?)
     }
@@ -165,6 +167,25 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether it is `--server`, alone or with its value.
+fn is_server(word: &OsStr) -> bool {
+    word == "--server" || word.as_encoded_bytes().starts_with(b"--server=")
+}
+
+/// The option adds up where it stands twice. A line that names servers means those, and not the shell's as well.
+fn without_servers(given: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut words = given.iter();
+    while let Some(word) = words.next() {
+        if !is_server(word) {
+            kept.push(word.clone());
+        } else if word == "--server" {
+            words.next();
+        }
+    }
+    kept
 }
 
 /// What stands before a `?` at the end.
