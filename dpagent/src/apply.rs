@@ -1,9 +1,9 @@
 //! Sends planned steps to VPP, pipelined and in order, and takes what was acknowledged into the mirror.
 //!
-//! Two bursts: first whatever clears and raises, then, knowing how that went, what lowers and removes. Each
-//! acknowledged write is one line in the log.
+//! Bursts in this order, each sent when the answers to the one before are known: what proves that VPP has the VIPs that
+//! are to go, whatever clears and raises, and what lowers and removes. Each acknowledged write is one line in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -87,14 +87,17 @@ pub async fn apply<P: Plugin>(plugin: &P, mirror: &mut Mirror, plans: &[VipPlan]
         report.table_length = plan.table_length;
         report.errors.extend(plan.errors.iter().cloned());
     }
+    let proofs = plans.iter().flat_map(|plan| writes(plan, plan.proof_and_clear().0));
+    let refused = applied.send(plugin, mirror, proofs.collect()).await?;
     let mut burst = Vec::new();
     for prefix in plans.chunk_by(|one, other| one.vip.prefix == other.vip.prefix) {
-        burst.extend(prefix.iter().flat_map(|plan| writes(plan, &plan.clear)));
-        burst.extend(prefix.iter().flat_map(|plan| writes(plan, &plan.raise)));
+        let proven = || prefix.iter().filter(|plan| !refused.contains(&plan.vip));
+        burst.extend(proven().flat_map(|plan| writes(plan, plan.proof_and_clear().1)));
+        burst.extend(proven().flat_map(|plan| writes(plan, &plan.raise)));
     }
     applied.send(plugin, mirror, burst).await?;
     let mut burst = Vec::new();
-    for plan in plans.iter().filter(|plan| !plan.lower.is_empty()) {
+    for plan in plans.iter().filter(|plan| !plan.lower.is_empty() && !refused.contains(&plan.vip)) {
         let (safe, held_back) = plan.safe_lowers(mirror.get(&plan.vip));
         burst.extend(writes(plan, &safe));
         if !held_back.is_empty() {
@@ -143,12 +146,14 @@ impl Applied {
         })
     }
 
+    /// Sends writes in their order; returns the VIPs of which VPP refused one.
     async fn send<P: Plugin>(
         &mut self,
         plugin: &P,
         mirror: &mut Mirror,
         writes: Vec<Write>,
-    ) -> Result<(), Lost> {
+    ) -> Result<BTreeSet<VipKey>, Lost> {
+        let mut refused = BTreeSet::new();
         let mut bursts = writes.chunks(BURST).map(|burst| async move {
             let sent = Instant::now();
             let answers = plugin.write(burst).await;
@@ -165,6 +170,7 @@ impl Applied {
                         self.report(write.vip).changes.push(write.step.change());
                     }
                     Answer::Refused { code, meaning, about_state } => {
+                        refused.insert(write.vip);
                         let expected = about_state && !mirror.would_take(write);
                         self.contradicted |= about_state && !expected;
                         let errors = &mut self.report(write.vip).errors;
@@ -182,7 +188,7 @@ impl Applied {
                 under_way.extend(bursts.next());
             }
         }
-        lost.map_or(Ok(()), Err)
+        lost.map_or(Ok(refused), Err)
     }
 }
 

@@ -6,8 +6,8 @@ use vppapi::client::{Client, ClientError, PreparedRequest};
 use vppapi::messages::{
     CliInband, CliInbandReply, ControlPing, ControlPingReply, IpRouteLookupV2, IpRouteLookupV2Reply,
     LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2, LbAddDelVipV2Reply, LbAsSetWeight, LbAsSetWeightReply,
-    LbAsV2Details, LbAsV2Dump, LbConf as SetConf, LbConfGet, LbConfGetReply, LbConfReply, LbVipDetails,
-    LbVipDump, Message, Request, ShowVersion, ShowVersionReply,
+    LbAsV2Details, LbAsV2Dump, LbConf as SetConf, LbConfGet, LbConfGetReply, LbConfReply, LbFlushVip,
+    LbFlushVipReply, LbVipDetails, LbVipDump, Message, Request, ShowVersion, ShowVersionReply,
 };
 use vppapi::retval::Retval;
 use vppapi::types::{self, VipId};
@@ -40,6 +40,8 @@ pub const NEEDED: &[&str] = &[
     LbAddDelAsV2Reply::NAME_CRC,
     LbAsSetWeight::NAME_CRC,
     LbAsSetWeightReply::NAME_CRC,
+    LbFlushVip::NAME_CRC,
+    LbFlushVipReply::NAME_CRC,
     IpRouteLookupV2::NAME_CRC,
     IpRouteLookupV2Reply::NAME_CRC,
     LbVipDump::NAME_CRC,
@@ -144,12 +146,12 @@ fn message(write: &Write) -> PreparedRequest {
         Step::RemoveVip { .. } => {
             PreparedRequest::new(&LbAddDelVipV2 { is_del: true, ..vip_message(vip, Encap::Gre4, 1024) })
         }
-        Step::AddServer { server, weight } => PreparedRequest::new(&LbAddDelAsV2 {
+        Step::AddServer { server, weight, flush } => PreparedRequest::new(&LbAddDelAsV2 {
             vip,
             as_address: server,
             weight,
             is_del: false,
-            is_flush: false,
+            is_flush: flush,
         }),
         Step::RemoveServer { server, .. } => PreparedRequest::new(&LbAddDelAsV2 {
             vip,
@@ -165,6 +167,7 @@ fn message(write: &Write) -> PreparedRequest {
         Step::Flush { server, weight } => {
             PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight, is_flush: true })
         }
+        Step::FlushVip => PreparedRequest::new(&LbFlushVip { vip }),
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod drift;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -33,12 +33,28 @@ pub struct MirrorVip {
     pub table_length: u32,
     /// Weights of the servers.
     pub servers: BTreeMap<IpAddr, u8>,
+    /// Servers of weight 0 to which no flow is pinned. None can be before the weight is raised.
+    pub drained: BTreeSet<IpAddr>,
 }
 
 impl MirrorVip {
     /// Whether any server takes new flows.
     pub fn serves(&self) -> bool {
         self.servers.values().any(|weight| *weight > 0)
+    }
+
+    /// Whether no flow is pinned to any server.
+    pub fn is_drained(&self) -> bool {
+        self.servers.keys().all(|server| self.drained.contains(server))
+    }
+
+    fn set_weight(&mut self, server: IpAddr, weight: u8, flushed: bool) {
+        self.servers.insert(server, weight);
+        if weight > 0 {
+            self.drained.remove(&server);
+        } else if flushed {
+            self.drained.insert(server);
+        }
     }
 }
 
@@ -51,6 +67,11 @@ impl Mirror {
     /// One VIP.
     pub fn get(&self, vip: &VipKey) -> Option<&MirrorVip> {
         self.vips.get(vip)
+    }
+
+    /// Whether a server is in [`MirrorVip::drained`].
+    pub fn is_drained(&self, vip: &VipKey, server: &IpAddr) -> bool {
+        self.get(vip).is_some_and(|vip| vip.drained.contains(server))
     }
 
     /// All VIPs, in the order of their keys.
@@ -95,22 +116,33 @@ impl Mirror {
     pub fn acknowledge(&mut self, write: &Write) {
         match write.step {
             Step::AddVip { encap, src_ip_sticky, table_length } => {
-                let servers = BTreeMap::new();
+                let (servers, drained) = (BTreeMap::new(), BTreeSet::new());
                 let src_ip_sticky = Some(src_ip_sticky);
-                let vip = MirrorVip { index: None, encap, src_ip_sticky, table_length, servers };
+                let vip = MirrorVip { index: None, encap, src_ip_sticky, table_length, servers, drained };
                 self.vips.insert(write.vip, vip);
             }
             Step::RemoveVip { .. } => {
                 self.vips.remove(&write.vip);
             }
-            Step::AddServer { server, weight } | Step::Reweight { server, to: weight, .. } => {
+            Step::AddServer { server, weight, flush } | Step::Reweight { server, to: weight, flush, .. } => {
                 if let Some(vip) = self.vips.get_mut(&write.vip) {
-                    vip.servers.insert(server, weight);
+                    vip.set_weight(server, weight, flush);
                 }
             }
-            Step::Flush { .. } => {}
+            Step::Flush { server, weight } => {
+                if let Some(vip) = self.vips.get_mut(&write.vip) {
+                    vip.set_weight(server, weight, true);
+                }
+            }
+            Step::FlushVip => {
+                if let Some(vip) = self.vips.get_mut(&write.vip) {
+                    let out = vip.servers.iter().filter(|(_, weight)| **weight == 0);
+                    vip.drained = out.map(|(server, _)| *server).collect();
+                }
+            }
             Step::RemoveServer { server, .. } => {
                 if let Some(vip) = self.vips.get_mut(&write.vip) {
+                    vip.drained.remove(&server);
                     vip.servers.remove(&server);
                 }
             }
@@ -128,7 +160,7 @@ impl Mirror {
                         key.is_all_ports() == write.vip.is_all_ports() && neighbour.encap == encap
                     })
             }
-            Step::RemoveVip { .. } => vip.is_some(),
+            Step::RemoveVip { .. } | Step::FlushVip => vip.is_some(),
             Step::AddServer { server, .. } => vip.is_some_and(|vip| !vip.servers.contains_key(&server)),
             Step::Reweight { server, .. }
             | Step::Flush { server, .. }

@@ -3,12 +3,12 @@
 //! The dumps tell which VIPs and servers there are; the text tells what is in no dump. They are read one after
 //! the other, so somebody else's write in between can make them disagree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState};
 
-use crate::cli_text::TextVip;
+use crate::cli_text::{TextServer, TextVip};
 use crate::mirror::{Mirror, MirrorVip};
 
 /// A VIP of the dump.
@@ -102,8 +102,14 @@ impl Dumps {
     /// # Errors
     /// When a VIP is not in the text, or a VIP or a server in use is dumped twice.
     pub fn mirror(&self, text: &[TextVip]) -> Result<Mirror, Torn> {
-        let used = text.iter().filter(|vip| !vip.removed);
-        self.mirror_with(&used.map(|vip| (vip.key, (Some(vip.index), Some(vip.src_ip_sticky)))).collect())
+        let used = || text.iter().filter(|vip| !vip.removed);
+        let details = used().map(|vip| (vip.key, (Some(vip.index), Some(vip.src_ip_sticky)))).collect();
+        let drained = used().flat_map(|vip| {
+            let drained = |server: &&TextServer| !server.removed && server.weight == 0 && server.flows == 0;
+            vip.servers.iter().filter(drained).map(|server| (vip.key, server.address))
+        });
+        let drained: HashSet<_> = drained.collect();
+        self.mirror_with(&details, |vip, server| drained.contains(&(vip, server)))
     }
 
     /// The mirror, with what `remembered` knows of the same VIPs, where [`Dumps::need_text`] said no.
@@ -112,7 +118,8 @@ impl Dumps {
     /// When a VIP is not in `remembered`, or a VIP or a server in use is dumped twice.
     pub fn mirror_like(&self, remembered: &Mirror) -> Result<Mirror, Torn> {
         let known = remembered.vips().iter();
-        self.mirror_with(&known.map(|(key, vip)| (*key, (vip.index, vip.src_ip_sticky))).collect())
+        let details = known.map(|(key, vip)| (*key, (vip.index, vip.src_ip_sticky))).collect();
+        self.mirror_with(&details, |vip, server| remembered.is_drained(&vip, &server))
     }
 
     /// The mirror, with what `remembered` knows of the same VIPs and nothing of others.
@@ -122,16 +129,23 @@ impl Dumps {
     pub fn mirror_without_text(&self, remembered: Option<&Mirror>) -> Result<Mirror, Torn> {
         let known = |key| remembered.and_then(|mirror| mirror.get(key)?.src_ip_sticky);
         // Whether it still is the VIP that had the index is not known.
-        self.mirror_with(&self.vips.iter().map(|row| (row.key, (None, known(&row.key)))).collect())
+        let details = self.vips.iter().map(|row| (row.key, (None, known(&row.key)))).collect();
+        self.mirror_with(&details, |vip, server| {
+            remembered.is_some_and(|mirror| mirror.is_drained(&vip, &server))
+        })
     }
 
-    fn mirror_with(&self, details: &Details) -> Result<Mirror, Torn> {
+    fn mirror_with(
+        &self,
+        details: &Details,
+        drained: impl Fn(VipKey, IpAddr) -> bool,
+    ) -> Result<Mirror, Torn> {
         let mut vips = BTreeMap::new();
         for row in &self.vips {
             let &(index, src_ip_sticky) = details.get(&row.key).ok_or(Torn(row.key))?;
-            let servers = BTreeMap::new();
+            let (servers, set) = (BTreeMap::new(), BTreeSet::new());
             let (encap, table_length) = (row.encap, row.table_length);
-            let vip = MirrorVip { index, encap, src_ip_sticky, table_length, servers };
+            let vip = MirrorVip { index, encap, src_ip_sticky, table_length, servers, drained: set };
             if vips.insert(row.key, vip).is_some() {
                 return Err(Torn(row.key));
             }
@@ -142,6 +156,9 @@ impl Dumps {
             for row in rows.iter().filter(|row| row.used) {
                 if vip.servers.insert(row.address, row.weight).is_some() {
                     return Err(Torn(row.vip));
+                }
+                if row.weight == 0 && drained(row.vip, row.address) {
+                    vip.drained.insert(row.address);
                 }
             }
         }

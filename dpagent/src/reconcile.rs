@@ -11,7 +11,7 @@ mod set;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use maglev_protocol::{Demands, Encap, StepError, TableLengthKept, VipKey, VipSpec};
+use maglev_protocol::{Demands, Encap, ServerSpec, StepError, TableLengthKept, VipKey, VipSpec};
 
 use crate::mirror::{Mirror, MirrorVip};
 use crate::policy::Policy;
@@ -56,6 +56,12 @@ impl VipPlan {
         Self { errors: vec![why], ..Self::empty(vip) }
     }
 
+    /// The step of [`clear`](Self::clear) that must be acknowledged before any other is sent, if there is one, and the
+    /// others.
+    pub fn proof_and_clear(&self) -> (&[Step], &[Step]) {
+        self.clear.split_at(usize::from(self.clear.len() > 1))
+    }
+
     /// Whether there is no step.
     pub fn is_empty(&self) -> bool {
         self.clear.is_empty() && self.raise.is_empty() && self.lower.is_empty()
@@ -71,7 +77,11 @@ impl VipPlan {
         let mut positive = weights.values().filter(|weight| **weight > 0).count();
         let (mut safe, mut held_back) = (Vec::new(), Vec::new());
         for step in &self.lower {
-            let (Some(server), (_, to)) = (step.server(), step.weights()) else { continue };
+            let (Some(server), (_, to)) = (step.server(), step.weights()) else {
+                // Flows move to where the table says, so it must say something.
+                safe.extend((positive > 0).then_some(*step));
+                continue;
+            };
             let to = to.unwrap_or(0);
             let serves_now = weights.get(&server).is_some_and(|weight| *weight > 0);
             if self.serves && serves_now && to == 0 && positive == 1 {
@@ -146,20 +156,26 @@ pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> 
             src_ip_sticky: wanted.src_ip_sticky,
             table_length: wanted.new_flows_table_length,
         });
-        let servers = wanted.servers.iter();
-        plan.raise.extend(servers.map(|(&server, spec)| Step::AddServer { server, weight: spec.weight }));
+        plan.raise.extend(wanted.servers.iter().map(|(&server, spec)| add(server, spec)));
+        // Packets that came before the first server was added.
+        plan.lower.extend((actual.is_some() && plan.serves).then_some(Step::FlushVip));
         return plan;
     };
     if vip.table_length != wanted.new_flows_table_length {
         plan.table_length =
             Some(TableLengthKept { has: vip.table_length, wanted: wanted.new_flows_table_length });
     }
+    // A flow that sends while no server takes new flows leaves an entry in VPP's table of pinned flows, which keeps it
+    // from being pinned for as long as it goes on sending. Where no flow is pinned, dropping all entries loses nothing.
+    if plan.serves && !vip.serves() && vip.is_drained() {
+        plan.lower.push(Step::FlushVip);
+    }
     let mut flushes = Vec::new();
     for (&server, spec) in &wanted.servers {
         let to = spec.weight;
         let demanded = demands.flush.contains(&server);
         match vip.servers.get(&server).copied() {
-            None => plan.raise.push(Step::AddServer { server, weight: to }),
+            None => plan.raise.push(add(server, spec)),
             Some(from) if from < to => {
                 plan.raise.push(Step::Reweight { server, from, to, flush: false });
                 flushes.extend(demanded.then_some(Step::Flush { server, weight: to }));
@@ -168,7 +184,11 @@ pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> 
                 let flush = demanded || to == 0 && spec.flush;
                 plan.lower.push(Step::Reweight { server, from, to, flush });
             }
-            Some(weight) => flushes.extend(demanded.then_some(Step::Flush { server, weight })),
+            Some(weight) => {
+                // Owed by a server that went out of service when it had no weight to lose.
+                let owed = weight == 0 && spec.flush && !vip.drained.contains(&server);
+                flushes.extend((demanded || owed).then_some(Step::Flush { server, weight }));
+            }
         }
     }
     // Flows move to where the table says: not before it says what is wanted.
@@ -203,10 +223,17 @@ fn must_be_made_anew(wanted: &VipSpec, demands: &Demands, vip: &MirrorVip) -> Op
     }
 }
 
-/// The servers first, so that their flows are moved off the table before the VIP goes.
+fn add(server: IpAddr, spec: &ServerSpec) -> Step {
+    Step::AddServer { server, weight: spec.weight, flush: spec.weight == 0 && spec.flush }
+}
+
+/// The VIP with its servers, which VPP removes together at the cost of one: taken away one by one, each rebuilds the
+/// table. Before, its entries in VPP's table of pinned flows are dropped, or VPP would keep the servers for as long as
+/// the entries. The first step proves that VPP has the VIP, as [`Step::FlushVip`] needs; `apply` waits for its answer.
 fn removal(vip: &MirrorVip, anew: Option<Anew>) -> Vec<Step> {
-    let servers = vip.servers.iter().map(|(&server, &weight)| Step::RemoveServer { server, weight });
-    servers.chain([Step::RemoveVip { anew }]).collect()
+    let proof = vip.servers.first_key_value();
+    let flush = proof.map(|(&server, &weight)| [Step::Flush { server, weight }, Step::FlushVip]);
+    flush.into_iter().flatten().chain([Step::RemoveVip { anew }]).collect()
 }
 
 /// Keeps a VIP from being removed to be made anew where VPP would refuse to make it, because another VIP of its

@@ -28,6 +28,8 @@ pub enum Step {
         server: IpAddr,
         /// Its weight.
         weight: u8,
+        /// Whether flows move at once that VPP still pins to it from before it was removed.
+        flush: bool,
     },
     /// Changes a server's weight.
     Reweight {
@@ -47,6 +49,9 @@ pub enum Step {
         /// Its weight.
         weight: u8,
     },
+    /// Moves all flows of the VIP at once, and forgets those that came while it had no server. VPP must have the VIP:
+    /// asked for one that it does not have, it flushes at random (read in its source).
+    FlushVip,
     /// Removes a server and moves its flows at once. Without that, those of clients that never stop would keep
     /// a server that is no longer configured.
     RemoveServer {
@@ -97,11 +102,12 @@ impl Step {
             Self::AddVip { .. } => Change::VipAdded,
             Self::RemoveVip { anew: None } => Change::VipRemoved,
             Self::RemoveVip { anew: Some(anew) } => Change::VipRecreated { reason: anew.to_string() },
-            Self::AddServer { server, weight } => Change::ServerAdded { server, weight },
+            Self::AddServer { server, weight, .. } => Change::ServerAdded { server, weight },
             Self::Reweight { server, from, to, flush } => {
                 Change::Reweighted { server, from, to, flushed: flush }
             }
             Self::Flush { server, weight } => Change::Flushed { server, weight },
+            Self::FlushVip => Change::VipFlushed,
             Self::RemoveServer { server, .. } => Change::ServerRemoved { server, flushed: true },
         }
     }
@@ -114,6 +120,7 @@ impl Step {
             Self::AddServer { .. } => "add-server",
             Self::Reweight { .. } => "set-weight",
             Self::Flush { .. } => "flush-server",
+            Self::FlushVip => "flush-vip",
             Self::RemoveServer { .. } => "remove-server",
         }
     }
@@ -121,7 +128,7 @@ impl Step {
     /// The server that it is about.
     pub fn server(&self) -> Option<IpAddr> {
         match *self {
-            Self::AddVip { .. } | Self::RemoveVip { .. } => None,
+            Self::AddVip { .. } | Self::RemoveVip { .. } | Self::FlushVip => None,
             Self::AddServer { server, .. }
             | Self::Reweight { server, .. }
             | Self::Flush { server, .. }
@@ -132,7 +139,7 @@ impl Step {
     /// The server's weight before and after; `None` is not being there.
     pub fn weights(&self) -> (Option<u8>, Option<u8>) {
         match *self {
-            Self::AddVip { .. } | Self::RemoveVip { .. } => (None, None),
+            Self::AddVip { .. } | Self::RemoveVip { .. } | Self::FlushVip => (None, None),
             Self::AddServer { weight, .. } => (None, Some(weight)),
             Self::Reweight { from, to, .. } => (Some(from), Some(to)),
             Self::Flush { weight, .. } => (Some(weight), Some(weight)),
@@ -142,7 +149,14 @@ impl Step {
 
     /// Whether pinned flows move at once.
     pub fn flushes(&self) -> bool {
-        matches!(self, Self::RemoveServer { .. } | Self::Flush { .. } | Self::Reweight { flush: true, .. })
+        matches!(
+            self,
+            Self::RemoveServer { .. }
+                | Self::Flush { .. }
+                | Self::FlushVip
+                | Self::Reweight { flush: true, .. }
+                | Self::AddServer { flush: true, .. }
+        )
     }
 }
 
@@ -174,7 +188,7 @@ impl fmt::Display for Step {
             }
             Self::RemoveVip { anew: None } => f.write_str("remove the VIP"),
             Self::RemoveVip { anew: Some(_) } => f.write_str("remove the VIP to make it anew"),
-            Self::AddServer { server, weight } => write!(f, "add server {server} with weight {weight}"),
+            Self::AddServer { server, weight, .. } => write!(f, "add server {server} with weight {weight}"),
             Self::Reweight { server, from, to, flush } => {
                 let flush = if *flush { " and move its flows" } else { "" };
                 write!(f, "set server {server} from weight {from} to {to}{flush}")
@@ -182,6 +196,7 @@ impl fmt::Display for Step {
             Self::Flush { server, weight } => {
                 write!(f, "move the flows of server {server}, of weight {weight}")
             }
+            Self::FlushVip => f.write_str("move all flows of the VIP"),
             Self::RemoveServer { server, weight } => {
                 write!(f, "remove server {server} of weight {weight} and move its flows")
             }

@@ -73,6 +73,12 @@ fn check_demands(wanted: &VipSpec, demands: &Demands) {
         src_ip_sticky: Some(wanted.src_ip_sticky),
         table_length: wanted.new_flows_table_length,
         servers: wanted.servers.iter().map(|(server, spec)| (*server, spec.weight)).collect(),
+        drained: wanted
+            .servers
+            .iter()
+            .filter(|(_, spec)| spec.weight == 0)
+            .map(|(server, _)| *server)
+            .collect(),
     };
     let plan = diff(wanted, demands, Some(&standing));
     assert!(plan.clear.is_empty() && plan.raise.is_empty());

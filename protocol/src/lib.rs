@@ -31,7 +31,7 @@ pub use sync::{
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Largest frame that either side accepts, in bytes. The largest honest one is [`LbState`]: 2,000 VIPs with
 /// 20 servers each take 1.5 MiB.

@@ -112,7 +112,9 @@ pub enum Change {
         /// Whether its flows were moved at once.
         flushed: bool,
     },
-    /// A server's flows were moved at once, as demanded; its weight stayed.
+    /// All flows of the VIP were moved at once, and those forgotten that came while it had no server.
+    VipFlushed,
+    /// A server's flows were moved at once, as demanded or owed; its weight stayed.
     Flushed {
         /// The server.
         server: IpAddr,

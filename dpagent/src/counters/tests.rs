@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maglev_protocol::Encap;
 
@@ -17,6 +17,7 @@ fn mirror(vips: &[(VipKey, Option<u32>)]) -> Mirror {
         src_ip_sticky: Some(false),
         table_length: 1024,
         servers: BTreeMap::new(),
+        drained: BTreeSet::new(),
     };
     Mirror::new(vips.iter().map(|(key, index)| (*key, vip(*index))).collect())
 }

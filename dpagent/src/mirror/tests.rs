@@ -11,8 +11,14 @@ fn add_vip(encap: Encap) -> Step {
 const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
 fn standing(weights: &[([u8; 4], u8)]) -> MirrorVip {
-    let servers = weights.iter().map(|(server, weight)| ((*server).into(), *weight)).collect();
-    MirrorVip { index: Some(3), encap: Encap::Gre4, src_ip_sticky: Some(false), table_length: 1024, servers }
+    MirrorVip {
+        index: Some(3),
+        encap: Encap::Gre4,
+        src_ip_sticky: Some(false),
+        table_length: 1024,
+        servers: weights.iter().map(|(server, weight)| ((*server).into(), *weight)).collect(),
+        drained: BTreeSet::new(),
+    }
 }
 
 #[test]
@@ -20,7 +26,7 @@ fn acknowledged_writes_are_remembered() {
     let mut mirror = Mirror::default();
     let mut done = |step| mirror.acknowledge(&Write { vip: vip(80), step });
     done(add_vip(Encap::Gre4));
-    done(Step::AddServer { server: SERVER, weight: 0 });
+    done(Step::AddServer { server: SERVER, weight: 0, flush: false });
     done(Step::Reweight { server: SERVER, from: 0, to: 9, flush: false });
     let made = MirrorVip { index: None, ..standing(&[([10, 0, 0, 1], 9)]) };
     assert_eq!(mirror.get(&vip(80)), Some(&made));
@@ -29,6 +35,30 @@ fn acknowledged_writes_are_remembered() {
     assert!(!mirror.get(&vip(80)).unwrap().serves());
     mirror.acknowledge(&Write { vip: vip(80), step: Step::RemoveVip { anew: None } });
     assert_eq!(mirror, Mirror::default());
+}
+
+#[test]
+fn a_server_is_drained_from_its_flush_at_weight_0_until_it_is_raised() {
+    let mut mirror = Mirror::new([(vip(80), standing(&[([10, 0, 0, 1], 9), ([10, 0, 0, 2], 5)]))].into());
+    let reweight = |from, to, flush| Step::Reweight { server: SERVER, from, to, flush };
+    for (step, drained) in [
+        (reweight(9, 0, false), false),
+        (Step::Flush { server: SERVER, weight: 0 }, true),
+        (reweight(0, 0, false), true),
+        (reweight(0, 3, false), false),
+        (Step::Flush { server: SERVER, weight: 3 }, false),
+        (Step::FlushVip, false),
+        (reweight(3, 0, true), true),
+        (Step::RemoveServer { server: SERVER, weight: 0 }, false),
+        (Step::AddServer { server: SERVER, weight: 0, flush: false }, false),
+        (Step::FlushVip, true),
+        (Step::RemoveServer { server: SERVER, weight: 0 }, false),
+        (Step::AddServer { server: SERVER, weight: 0, flush: true }, true),
+    ] {
+        mirror.acknowledge(&Write { vip: vip(80), step });
+        assert_eq!(mirror.is_drained(&vip(80), &SERVER), drained, "{step}");
+        assert!(!mirror.get(&vip(80)).unwrap().is_drained(), "the other one serves");
+    }
 }
 
 #[test]
@@ -44,9 +74,9 @@ fn it_knows_what_vpp_would_take() {
         (elsewhere, add_vip(Encap::Gre6), true),
         (vip(80), Step::RemoveVip { anew: None }, true),
         (vip(81), Step::RemoveVip { anew: None }, false),
-        (vip(80), Step::AddServer { server: SERVER, weight: 1 }, false),
-        (vip(80), Step::AddServer { server: other, weight: 1 }, true),
-        (vip(81), Step::AddServer { server: other, weight: 1 }, false),
+        (vip(80), Step::AddServer { server: SERVER, weight: 1, flush: false }, false),
+        (vip(80), Step::AddServer { server: other, weight: 1, flush: false }, true),
+        (vip(81), Step::AddServer { server: other, weight: 1, flush: false }, false),
         (vip(80), Step::Reweight { server: SERVER, from: 9, to: 1, flush: false }, true),
         (vip(80), Step::Reweight { server: other, from: 9, to: 1, flush: false }, false),
         (vip(80), Step::RemoveServer { server: SERVER, weight: 9 }, true),
@@ -113,7 +143,10 @@ fn what_is_programmed_has_all_vips_in_order() {
         let step = Step::AddVip { encap: Encap::Gre4, src_ip_sticky: false, table_length: u32::from(port) };
         mirror.acknowledge(&Write { vip: vip(port), step });
     }
-    mirror.acknowledge(&Write { vip: vip(443), step: Step::AddServer { server: SERVER, weight: 255 } });
+    mirror.acknowledge(&Write {
+        vip: vip(443),
+        step: Step::AddServer { server: SERVER, weight: 255, flush: false },
+    });
     let programmed =
         |port, servers| ProgrammedVip { key: vip(port), new_flows_table_length: u32::from(port), servers };
     assert_eq!(

@@ -29,6 +29,7 @@ fn standing(servers: &[(&str, u8)]) -> MirrorVip {
         src_ip_sticky: Some(false),
         table_length: 1024,
         servers: servers.iter().map(|(server, weight)| (address(server), *weight)).collect(),
+        drained: servers.iter().filter(|server| server.1 == 0).map(|server| address(server.0)).collect(),
     }
 }
 
@@ -77,6 +78,39 @@ fn raises_come_before_lowers_and_those_before_removals() {
 }
 
 #[test]
+fn flows_that_a_server_of_weight_0_still_has_are_moved_once_its_state_says_so() {
+    let paused = MirrorVip { drained: BTreeSet::new(), ..standing(&[("10.0.0.1", 0), ("10.0.0.2", 5)]) };
+    let spec = |flush| web(&[("10.0.0.1", 0, flush), ("10.0.0.2", 5, false)]);
+    assert!(diff(&spec(false), &Demands::default(), Some(&paused)).is_empty());
+    let plan = diff(&spec(true), &Demands::default(), Some(&paused));
+    assert!(plan.clear.is_empty() && plan.raise.is_empty());
+    assert_eq!(words(&plan.lower), ["move the flows of server 10.0.0.1, of weight 0"]);
+    assert_eq!(plan.safe_lowers(Some(&paused)).0, plan.lower);
+    // Without a server to take them they are dropped: a server that is out of service keeps none.
+    let alone = MirrorVip { drained: BTreeSet::new(), ..standing(&[("10.0.0.1", 0)]) };
+    let plan = diff(&web(&[("10.0.0.1", 0, true)]), &Demands::default(), Some(&alone));
+    assert_eq!(plan.safe_lowers(Some(&alone)).0, plan.lower);
+    assert_eq!(plan.lower.len(), 1);
+}
+
+#[test]
+fn a_vip_that_serves_again_forgets_the_packets_that_found_no_server() {
+    let spec = web(&[("10.0.0.1", 9, false), ("10.0.0.2", 0, true)]);
+    let down = standing(&[("10.0.0.1", 0), ("10.0.0.2", 0)]);
+    let plan = diff(&spec, &Demands::default(), Some(&down));
+    assert_eq!(words(&plan.raise), ["set server 10.0.0.1 from weight 0 to 9"]);
+    assert_eq!(words(&plan.lower), ["move all flows of the VIP"]);
+    let raised = standing(&[("10.0.0.1", 9), ("10.0.0.2", 0)]);
+    assert_eq!(plan.safe_lowers(Some(&raised)).0, [Step::FlushVip]);
+    // The raise was refused: the table has nowhere to move them to.
+    assert_eq!(plan.safe_lowers(Some(&down)).0, []);
+    // A paused server has flows to lose.
+    let paused = MirrorVip { drained: [address("10.0.0.1")].into(), ..down };
+    let spec = web(&[("10.0.0.1", 9, false), ("10.0.0.2", 0, false)]);
+    assert_eq!(diff(&spec, &Demands::default(), Some(&paused)).lower, []);
+}
+
+#[test]
 fn flows_move_only_on_the_step_to_0_and_only_if_asked() {
     for (from, to, asked, moved) in [
         (100, 0, true, Some(true)),
@@ -87,9 +121,9 @@ fn flows_move_only_on_the_step_to_0_and_only_if_asked() {
         (100, 100, true, None),
     ] {
         let plan = diff(
-            &web(&[("10.0.0.1", to, asked)]),
+            &web(&[("10.0.0.1", to, asked), ("10.0.0.2", 1, true)]),
             &Demands::default(),
-            Some(&standing(&[("10.0.0.1", from)])),
+            Some(&standing(&[("10.0.0.1", from), ("10.0.0.2", 1)])),
         );
         let steps: Vec<_> = plan.raise.iter().chain(&plan.lower).map(Step::flushes).collect();
         assert_eq!(steps, Vec::from_iter(moved), "{from} to {to}");
@@ -109,20 +143,24 @@ fn what_cannot_be_changed_makes_the_vip_anew() {
     let actual = standing(&[("10.0.0.1", 5)]);
     let sticky = VipSpec { src_ip_sticky: true, ..web(&[("10.0.0.1", 5, false)]) };
     let plan = diff(&sticky, &Demands::default(), Some(&actual));
-    assert_eq!(
-        words(&plan.clear),
-        ["remove server 10.0.0.1 of weight 5 and move its flows", "remove the VIP to make it anew"]
-    );
+    let clear = [
+        "move the flows of server 10.0.0.1, of weight 5",
+        "move all flows of the VIP",
+        "remove the VIP to make it anew",
+    ];
+    assert_eq!(words(&plan.clear), clear);
+    assert_eq!(plan.proof_and_clear().0, &plan.clear[..1]);
+    assert_eq!(words(&plan.lower), ["move all flows of the VIP"]);
     assert_eq!(
         words(&plan.raise),
         ["make the VIP with gre4, src_ip_sticky, 1024 buckets", "add server 10.0.0.1 with weight 5"]
     );
-    let Step::RemoveVip { anew: Some(anew) } = plan.clear[1] else { panic!("{:?}", plan.clear) };
+    let Step::RemoveVip { anew: Some(anew) } = plan.clear[2] else { panic!("{:?}", plan.clear) };
     assert_eq!(anew.to_string(), "src_ip_sticky of a VIP cannot be changed: it is false, wanted is true");
 
     let other = VipSpec { encap: Encap::Gre6, ..web(&[]) };
     let plan = diff(&other, &Demands::default(), Some(&actual));
-    let Step::RemoveVip { anew: Some(anew) } = plan.clear[1] else { panic!("{:?}", plan.clear) };
+    let Step::RemoveVip { anew: Some(anew) } = plan.clear[2] else { panic!("{:?}", plan.clear) };
     assert_eq!(anew.to_string(), "the encapsulation of a VIP cannot be changed: it has gre4, wanted is gre6");
 }
 
@@ -206,19 +244,18 @@ fn sets_that_vpp_cannot_have_are_refused_whole() {
 }
 
 #[test]
-fn unwanted_vips_lose_their_servers_first() {
+fn unwanted_vips_go_with_their_servers_at_the_cost_of_one() {
     let key = web(&[]).key;
     let actual = Mirror::new(BTreeMap::from([(key, standing(&[("10.0.0.1", 3), ("10.0.0.2", 0)]))]));
     let plans = plan_all(&Wanted::default(), &actual, &anything()).plans;
     assert_eq!(plans.len(), 1);
     assert_eq!(
         words(&plans[0].clear),
-        [
-            "remove server 10.0.0.1 of weight 3 and move its flows",
-            "remove server 10.0.0.2 of weight 0 and move its flows",
-            "remove the VIP",
-        ]
+        ["move the flows of server 10.0.0.1, of weight 3", "move all flows of the VIP", "remove the VIP"]
     );
+    let bare = Mirror::new(BTreeMap::from([(key, standing(&[]))]));
+    let plans = plan_all(&Wanted::default(), &bare, &anything()).plans;
+    assert_eq!(plans[0].proof_and_clear(), (&[][..], &[Step::RemoveVip { anew: None }][..]));
     let kept = Wanted { keep: [key].into(), ..Wanted::default() };
     assert!(plan_all(&kept, &actual, &anything()).plans.is_empty());
 }
@@ -257,7 +294,7 @@ fn another_table_length_is_reached_only_on_demand() {
     let spec = VipSpec { new_flows_table_length: 4096, ..web(&[("10.0.0.1", 1, false)]) };
     let recreate = Demands { recreate: true, ..Demands::default() };
     let plan = diff(&spec, &recreate, Some(&standing(&[("10.0.0.1", 1)])));
-    let Step::RemoveVip { anew: Some(anew) } = plan.clear[1] else { panic!("{:?}", plan.clear) };
+    let Step::RemoveVip { anew: Some(anew) } = plan.clear[2] else { panic!("{:?}", plan.clear) };
     assert_eq!(
         anew.to_string(),
         "the table length of a VIP cannot be changed, and was demanded: it has 1024, wanted is 4096"

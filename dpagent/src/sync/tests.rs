@@ -126,7 +126,7 @@ fn a_vip_that_somebody_made_anew_is_noticed_by_its_ghosts() {
     foreign(&syncer, Step::RemoveVip { anew: None });
     foreign(&syncer, Step::AddVip { encap: Encap::Gre4, src_ip_sticky: true, table_length: 1024 });
     for (last, weight) in [(1, 100), (2, 0)] {
-        foreign(&syncer, Step::AddServer { server: [10, 0, 0, last].into(), weight });
+        foreign(&syncer, Step::AddServer { server: [10, 0, 0, last].into(), weight, flush: false });
     }
     let report = syncer.sync_all(&wanted).now_or_never().unwrap().unwrap();
     assert_eq!(
@@ -173,7 +173,7 @@ fn a_text_that_vpp_would_die_of_is_not_asked_for() {
     let mut syncer = with_web();
     let wanted = check(vec![web([100, 0]), VipSpec { src_ip_sticky: true, ..other() }], Vec::new()).unwrap();
     syncer.plugin().leave_over(90_000);
-    foreign(&syncer, Step::AddServer { server: [10, 0, 0, 3].into(), weight: 5 });
+    foreign(&syncer, Step::AddServer { server: [10, 0, 0, 3].into(), weight: 5, flush: false });
     let report = syncer.sync_all(&wanted).now_or_never().unwrap().unwrap();
     assert_eq!((report.errors().next(), report.changes()), (None, 4));
     assert_eq!(syncer.plugin().reads(), (1, 0));
@@ -185,10 +185,15 @@ fn a_text_that_vpp_would_die_of_is_not_asked_for() {
     let mut syncer = Syncer::start(syncer.plugin, anything()).now_or_never().unwrap().unwrap();
     assert_eq!(syncer.mirror().get(&other().key).unwrap().src_ip_sticky, None);
     let sticky = check(vec![web([100, 0]), other()], Vec::new()).unwrap();
+    // Nor whether the server that is down has flows: it is flushed, once.
+    let changes =
+        |report: SyncReport| -> Vec<_> { report.vips.into_iter().flat_map(|vip| vip.changes).collect() };
+    let first = changes(syncer.sync_all(&sticky).now_or_never().unwrap().unwrap());
+    assert_eq!(first, [maglev_protocol::Change::Flushed { server: [10, 0, 0, 2].into(), weight: 0 }]);
     assert_eq!(syncer.sync_all(&sticky).now_or_never().unwrap().unwrap().changes(), 0);
     syncer.plugin().leave_over(0);
     let report = syncer.sync_all(&sticky).now_or_never().unwrap().unwrap();
-    assert_eq!(report.vips[0].changes.len(), 2 + 2 + 2);
+    assert_eq!(report.vips[0].changes.len(), 3 + 3 + 1);
     assert!(!syncer.must_learn() || syncer.learn().now_or_never().unwrap().is_ok());
 }
 

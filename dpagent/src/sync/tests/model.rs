@@ -30,6 +30,8 @@ struct Server {
     address: IpAddr,
     weight: u8,
     used: bool,
+    /// Whether flows are pinned to it. Traffic never stops: a server that takes new flows has some at once.
+    flows: bool,
 }
 
 /// What happens to the n-th write from now.
@@ -175,7 +177,11 @@ impl State {
                     encap: vip.encap,
                     src_ip_sticky: Some(vip.src_ip_sticky),
                     table_length: vip.table_length,
-                    servers: servers.map(|server| (server.address, server.weight)).collect(),
+                    servers: servers.clone().map(|server| (server.address, server.weight)).collect(),
+                    drained: servers
+                        .filter(|server| server.weight == 0 && !server.flows)
+                        .map(|server| server.address)
+                        .collect(),
                 };
                 (vip.key, mirrored)
             })
@@ -184,6 +190,16 @@ impl State {
     }
 
     fn carry_out(&mut self, write: &Write) -> Result<(), i32> {
+        self.do_step(write)?;
+        for vip in self.vips.iter_mut().filter(|vip| vip.used && vip.key == write.vip) {
+            for server in vip.servers.iter_mut().filter(|server| server.used && server.weight > 0) {
+                server.flows = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn do_step(&mut self, write: &Write) -> Result<(), i32> {
         let used = |vip: &&mut Vip| vip.used && vip.key == write.vip;
         match write.step {
             Step::AddVip { encap, src_ip_sticky, table_length } => {
@@ -205,29 +221,41 @@ impl State {
                 vip.used = false;
                 vip.servers.iter_mut().for_each(|server| server.used = false);
             }
-            Step::AddServer { server, weight } => {
+            Step::AddServer { server, weight, flush } => {
                 let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
                 match vip.servers.iter_mut().find(|known| known.address == server) {
                     Some(known) if known.used => return Err(-81),
-                    Some(ghost) => (ghost.used, ghost.weight) = (true, weight),
+                    Some(ghost) => {
+                        (ghost.used, ghost.weight) = (true, weight);
+                        ghost.flows &= !flush;
+                    }
                     None if Encap::gre_to(server) != vip.encap => return Err(-97),
-                    None => vip.servers.push(Server { address: server, weight, used: true }),
+                    None => vip.servers.push(Server { address: server, weight, used: true, flows: false }),
                 }
             }
-            Step::Reweight { server, to, .. } => {
+            Step::Reweight { server, to: weight, flush, .. } => {
                 let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
                 let known = vip.servers.iter_mut().find(|known| known.address == server && known.used);
-                known.ok_or(-6)?.weight = to;
+                let known = known.ok_or(-6)?;
+                known.weight = weight;
+                known.flows &= !flush;
             }
-            Step::Flush { server, .. } => {
+            Step::Flush { server, weight } => {
                 let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
-                let known = vip.servers.iter().any(|known| known.address == server && known.used);
-                known.then_some(()).ok_or(-6)?;
+                let known = vip.servers.iter_mut().find(|known| known.address == server && known.used);
+                let known = known.ok_or(-6)?;
+                (known.weight, known.flows) = (weight, false);
             }
+            Step::FlushVip => match self.vips.iter_mut().find(used) {
+                Some(vip) => vip.servers.iter_mut().for_each(|server| server.flows = false),
+                // Between two messages nobody can know what somebody else has just removed.
+                None if self.tainted.contains(&write.vip) => {}
+                None => self.violations.push(format!("flushed VIP {}, which VPP does not have", write.vip)),
+            },
             Step::RemoveServer { server, .. } => {
                 let vip = self.vips.iter_mut().find(used).ok_or(-6)?;
-                let known = vip.servers.iter_mut().find(|known| known.address == server);
-                known.ok_or(-6)?.used = false;
+                let known = vip.servers.iter_mut().find(|known| known.address == server).ok_or(-6)?;
+                (known.used, known.flows) = (false, false);
             }
         }
         Ok(())
@@ -284,7 +312,7 @@ impl State {
                 self.violations.push(format!("{write:?} is not allowed"));
             }
         }
-        if before == &after && !matches!(write.step, Step::Flush { .. }) {
+        if before == &after && !matches!(write.step, Step::Flush { .. } | Step::FlushVip) {
             self.pointless.push(*write);
         }
     }
@@ -341,7 +369,7 @@ impl Plugin for Model {
                     address: server.address,
                     weight: server.weight,
                     buckets: 0,
-                    flows: 0,
+                    flows: u64::from(server.flows),
                     removed: !server.used,
                 })
                 .collect(),

@@ -85,7 +85,8 @@ pub(super) fn foreign() -> impl Strategy<Value = Write> {
             table_length: 1024,
         }),
         1 => Just(Step::RemoveVip { anew: None }),
-        6 => (server(), weight()).prop_map(|(server, weight)| Step::AddServer { server, weight }),
+        6 => (server(), weight())
+            .prop_map(|(server, weight)| Step::AddServer { server, weight, flush: false }),
         3 => (server(), weight())
             .prop_map(|(server, to)| Step::Reweight { server, from: 0, to, flush: false }),
         2 => server().prop_map(|server| Step::RemoveServer { server, weight: 0 }),
@@ -127,16 +128,23 @@ pub(super) fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestC
         let weights: BTreeMap<_, _> =
             spec.servers.iter().map(|(server, spec)| (*server, spec.weight)).collect();
         prop_assert_eq!(&vip.servers, &weights);
+        let must = spec.servers.iter().filter(|(_, server)| server.weight == 0 && server.flush);
+        for (server, _) in must {
+            prop_assert!(vip.drained.contains(server), "{} of {} still has flows", server, spec.key);
+        }
         prop_assert_eq!((vip.encap, vip.src_ip_sticky), (spec.encap, Some(spec.src_ip_sticky)));
     }
     Ok(())
 }
 
-/// The mirror is what VPP has, but for the indexes of VIPs that were just made.
+/// The mirror is what VPP has, but for the indexes of VIPs that were just made, and drained servers that it does not
+/// know to be.
 pub(super) fn mirrored<P: Plugin>(syncer: &Syncer<P>, actual: &Mirror) -> Result<(), TestCaseError> {
     let known = syncer.mirror().vips().iter().map(|(key, vip)| {
         let index = vip.index.or_else(|| actual.get(key).and_then(|vip| vip.index));
-        (*key, MirrorVip { index, ..vip.clone() })
+        let drained = actual.get(key).map(|vip| vip.drained.clone()).unwrap_or_default();
+        assert!(vip.drained.is_subset(&drained), "{key}: {vip:?}, but VPP has drained {drained:?}");
+        (*key, MirrorVip { index, drained, ..vip.clone() })
     });
     prop_assert_eq!(&Mirror::new(known.collect()), actual);
     Ok(())

@@ -66,6 +66,7 @@ fn change(change: &Change) -> String {
         Change::Reweighted { server, from, to, flushed: yes } => {
             format!("weight of {server}: {from} -> {to}{}", flushed(yes))
         }
+        Change::VipFlushed => "all flows of the VIP moved".to_owned(),
         Change::Flushed { server, weight } => format!("{server} flushed, weight {weight}"),
     }
 }
