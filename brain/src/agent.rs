@@ -59,6 +59,11 @@ pub enum AgentEvent {
         /// What it has, if it can be driven. Nothing is written to it before the controller has decided on this.
         programmed: Option<(ViewId, Programmed)>,
     },
+    /// VPP fell silent on a connection that stands, or answers again.
+    Silence {
+        /// For how long it has answered nothing; `None` if it answers again.
+        silent_for: Option<Duration>,
+    },
     /// A sync of these VIPs ended.
     Synced {
         /// What was asked for.

@@ -68,8 +68,11 @@ pub enum Input {
         /// Failures in a row that make it down, at least 1.
         fall: u32,
     },
-    /// The probes that took it down say nothing about it.
-    Doubt,
+    /// The probes that took it down may say nothing about it.
+    Doubt {
+        /// Whether the next failure alone takes it down again.
+        probation: bool,
+    },
     /// The configuration no longer has it.
     Remove,
 }
@@ -209,14 +212,18 @@ impl Health {
                     Unknown | Up | Down => (Unknown, self.rise - 1, Cause::Event("another health check")),
                 }
             }
-            (Down, Input::Doubt) => match self.history.front() {
+            (Down, Input::Doubt { probation }) => match self.history.front() {
                 Some(Transition { from, cause: Cause::Probe(_), .. }) => {
-                    let counter = if *from == Up { self.max() } else { self.rise - 1 };
-                    (*from, counter, Cause::Event("VPP was away: its probes say nothing"))
+                    let counter = match (*from, probation) {
+                        (Up, false) => self.max(),
+                        (Up, true) => self.rise,
+                        _ => self.rise - 1,
+                    };
+                    (*from, counter, Cause::Event("VPP was silent: its probes prove nothing"))
                 }
                 _ => return Ok(None),
             },
-            (Unknown | Up | Paused | Disabled | Removed, Input::Doubt) => return Ok(None),
+            (Unknown | Up | Paused | Disabled | Removed, Input::Doubt { .. }) => return Ok(None),
             (Removed, Input::Remove)
             | (Paused, Input::Pause)
             | (Disabled, Input::Disable)

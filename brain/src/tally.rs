@@ -120,11 +120,13 @@ pub enum StepKind {
     VipRemoved,
     /// A VIP was removed in order to be made anew.
     VipRecreated,
+    /// All flows of a VIP were moved.
+    VipFlushed,
 }
 
 impl StepKind {
     /// All of them.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Added, "added"),
         (Self::Removed, "removed"),
         (Self::Reweighted, "reweighted"),
@@ -132,6 +134,7 @@ impl StepKind {
         (Self::VipAdded, "vip_added"),
         (Self::VipRemoved, "vip_removed"),
         (Self::VipRecreated, "vip_recreated"),
+        (Self::VipFlushed, "vip_flushed"),
     ];
 
     /// The kind of a write, and whether it moved flows at once.
@@ -144,6 +147,7 @@ impl StepKind {
             Change::ServerRemoved { flushed, .. } => (Self::Removed, *flushed),
             Change::Reweighted { flushed, .. } => (Self::Reweighted, *flushed),
             Change::Flushed { .. } => (Self::Flushed, true),
+            Change::VipFlushed => (Self::VipFlushed, false),
         }
     }
 }

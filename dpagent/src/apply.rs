@@ -14,20 +14,12 @@ use tokio::time::Instant;
 use tracing::field::{debug, display};
 use tracing::{error, info, warn};
 
+use crate::burst::{Burst, MOST_CHEAP, bursts};
 use crate::cli_text::TextVip;
 use crate::mirror::Mirror;
 use crate::read::Dumps;
 use crate::reconcile::VipPlan;
 use crate::step::{Step, Write};
-
-/// Writes that are sent in one go.
-pub const BURST: usize = 128;
-/// Bursts under way at once: VPP carries the later ones out while the answers to the first are written down. VPP answers
-/// hundreds of requests together, so that fewer would make both wait for each other in turns: a first sync of 20,000
-/// servers took 1.4 times the bare writes with 1,024 under way. It bounds what they take of memory, some 300 bytes each.
-const BURSTS: usize = 16;
-/// Writes under way at once.
-pub const MOST_UNDER_WAY: usize = BURST * BURSTS;
 
 /// The connection to VPP can no longer be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +51,8 @@ pub enum Answer {
 pub trait Plugin {
     /// Writes in this order, pipelined; one answer for each.
     fn write(&self, writes: &[Write]) -> impl Future<Output = Vec<Answer>> + Send;
+    /// Has VPP answer something; tells how long that took.
+    fn prove_alive(&self) -> impl Future<Output = Result<Duration, Lost>> + Send;
     /// Reads all VIPs and servers.
     fn dumps(&self) -> impl Future<Output = Result<Dumps, Lost>> + Send;
     /// Reads what no dump tells.
@@ -154,14 +148,19 @@ impl Applied {
         writes: Vec<Write>,
     ) -> Result<BTreeSet<VipKey>, Lost> {
         let mut refused = BTreeSet::new();
-        let mut bursts = writes.chunks(BURST).map(|burst| async move {
-            let sent = Instant::now();
-            let answers = plugin.write(burst).await;
-            (burst, answers, sent.elapsed())
-        });
-        let mut under_way: FuturesOrdered<_> = bursts.by_ref().take(BURSTS).collect();
+        let mut bursts = bursts(&writes, mirror).into_iter().peekable();
+        let mut under_way = FuturesOrdered::new();
+        let mut alone = false;
         let mut lost = None;
-        while let Some((burst, answers, took)) = under_way.next().await {
+        loop {
+            while let Some(next) = bursts.next_if(|next| {
+                let room = !alone && next.is_cheap && under_way.len() < MOST_CHEAP;
+                lost.is_none() && (room || under_way.is_empty())
+            }) {
+                alone = !next.is_cheap;
+                under_way.push_back(carry_out(plugin, next));
+            }
+            let Some((burst, answers, took)) = under_way.next().await else { break };
             for (write, answer) in burst.iter().zip(answers) {
                 log(write, &answer, took);
                 match answer {
@@ -184,12 +183,15 @@ impl Applied {
                     Answer::Lost(how) => lost = lost.or(Some(how)),
                 }
             }
-            if lost.is_none() {
-                under_way.extend(bursts.next());
-            }
         }
         lost.map_or(Ok(refused), Err)
     }
+}
+
+async fn carry_out<'a, P: Plugin>(plugin: &P, burst: Burst<'a>) -> (&'a [Write], Vec<Answer>, Duration) {
+    let sent = Instant::now();
+    let answers = plugin.write(burst.writes).await;
+    (burst.writes, answers, sent.elapsed())
 }
 
 /// One line for one write. `took` is the time that its burst took, from sending to the last answer.

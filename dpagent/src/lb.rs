@@ -1,7 +1,10 @@
 //! How VPP 26.10 (lb API 1.2.0) wants to be spoken to: the one place that knows which message a step becomes, what
 //! must be in VPP's message table, and what the dumps mean.
 
+use std::time::Duration;
+
 use maglev_protocol::{Encap, LbConf, Prefix, VipKey};
+use tokio::time::Instant;
 use vppapi::client::{Client, ClientError, PreparedRequest};
 use vppapi::messages::{
     CliInband, CliInbandReply, ControlPing, ControlPingReply, IpRouteLookupV2, IpRouteLookupV2Reply,
@@ -101,6 +104,12 @@ impl Plugin for Lb {
         let answers = self.client.pipeline(writes.iter().map(message).collect()).await;
         self.heard.note_all(&answers);
         answers.into_iter().map(answer).collect()
+    }
+
+    async fn prove_alive(&self) -> Result<Duration, Lost> {
+        let asked = Instant::now();
+        self.heard.note(self.client.ping().await).map_err(lost)?;
+        Ok(asked.elapsed())
     }
 
     async fn dumps(&self) -> Result<Dumps, Lost> {

@@ -11,12 +11,14 @@
 //! Nothing here writes to VPP on its own: a start, an end or a lost peer changes nothing.
 
 pub mod apply;
+pub mod burst;
 pub mod cli_text;
 pub mod conf;
 pub mod counters;
 pub mod heard;
 pub mod icmp;
 pub mod lb;
+pub mod liveness;
 pub mod mirror;
 pub mod policy;
 pub mod privileges;

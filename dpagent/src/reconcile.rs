@@ -157,8 +157,6 @@ pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> 
             table_length: wanted.new_flows_table_length,
         });
         plan.raise.extend(wanted.servers.iter().map(|(&server, spec)| add(server, spec)));
-        // Packets that came before the first server was added.
-        plan.lower.extend((actual.is_some() && plan.serves).then_some(Step::FlushVip));
         return plan;
     };
     if vip.table_length != wanted.new_flows_table_length {
@@ -223,17 +221,24 @@ fn must_be_made_anew(wanted: &VipSpec, demands: &Demands, vip: &MirrorVip) -> Op
     }
 }
 
+/// A server that is added out of service has no flows, not even those of a time before somebody removed it.
 fn add(server: IpAddr, spec: &ServerSpec) -> Step {
-    Step::AddServer { server, weight: spec.weight, flush: spec.weight == 0 && spec.flush }
+    Step::AddServer { server, weight: spec.weight, flush: spec.weight == 0 }
 }
 
 /// The VIP with its servers, which VPP removes together at the cost of one: taken away one by one, each rebuilds the
 /// table. Before, its entries in VPP's table of pinned flows are dropped, or VPP would keep the servers for as long as
-/// the entries. The first step proves that VPP has the VIP, as [`Step::FlushVip`] needs; `apply` waits for its answer.
+/// the entries. The first step changes nothing and proves that VPP has the VIP, as [`Step::FlushVip`] needs; `apply`
+/// waits for its answer. Each flush of a flow takes one of its four slots there until the flow-timeout, so there is one.
 fn removal(vip: &MirrorVip, anew: Option<Anew>) -> Vec<Step> {
     let proof = vip.servers.first_key_value();
-    let flush = proof.map(|(&server, &weight)| [Step::Flush { server, weight }, Step::FlushVip]);
-    flush.into_iter().flatten().chain([Step::RemoveVip { anew }]).collect()
+    let proof = proof.map(|(&server, &to)| Step::Reweight { server, from: to, to, flush: false });
+    proof
+        .map(|proof| [proof, Step::FlushVip])
+        .into_iter()
+        .flatten()
+        .chain([Step::RemoveVip { anew }])
+        .collect()
 }
 
 /// Keeps a VIP from being removed to be made anew where VPP would refuse to make it, because another VIP of its

@@ -2,12 +2,14 @@
 //! have something else than the mirror.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maglev_protocol::{Demands, FullRead, LbConf, LbState, SyncReport, VipKey, VipSpec};
 use tracing::{info, warn};
 
 use crate::apply::{Applied, Lost, Plugin, apply};
 use crate::cli_text::TextVip;
+use crate::liveness::SILENT;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
 use crate::read::{Torn, text_is_safe};
@@ -39,6 +41,12 @@ pub enum SyncError {
     /// The connection can no longer be used.
     #[error(transparent)]
     Lost(#[from] Lost),
+    /// VPP was silent when something was to be lowered, flushed or removed: what it was decided on may be of VPP's making.
+    #[error("VPP answered only after {:.1} s, so nothing was written", after.as_secs_f64())]
+    Silent {
+        /// How long VPP took to answer.
+        after: Duration,
+    },
     /// VPP would die of the answer.
     #[error(
         "VPP has {servers} application servers, removed ones included, and would run out of memory for a text of \
@@ -191,6 +199,12 @@ impl<P: Plugin> Syncer<P> {
             self.rows.0 += usize::from(matches!(step, Step::AddVip { .. }));
             self.rows.1 += usize::from(matches!(step, Step::AddServer { .. }));
         }
+        if plans.iter().any(|plan| !plan.clear.is_empty() || !plan.lower.is_empty()) {
+            let after = self.plugin.prove_alive().await?;
+            if after >= SILENT {
+                return Err(SyncError::Silent { after });
+            }
+        }
         Ok((apply(&self.plugin, &mut self.mirror, &plans).await?, foreign))
     }
 
@@ -203,7 +217,7 @@ impl<P: Plugin> Syncer<P> {
             Some(FullRead { vips: count(found.vips().len()), servers: count(found.server_count()) });
         // Nearly always it is the same: then what was there longest stays, and memory is given back.
         if self.mirror != found {
-            let drift = self.mirror.drift(&found);
+            let drift = self.mirror.drift(&found, |vip| self.policy.allows_vip(&vip.prefix));
             for difference in &drift {
                 warn!(%difference, "VPP is not as it was left");
             }

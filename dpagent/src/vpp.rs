@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::liveness::Silence;
 use crate::policy::Policy;
 pub use calls::Vpp;
 use calls::{Call, QUEUE};
@@ -47,14 +48,16 @@ pub struct Options {
 pub fn start(options: Options, stop: CancellationToken) -> (Vpp, JoinHandle<()>) {
     let (calls, queue) = mpsc::channel(QUEUE);
     let (link, watched) = watch::channel(Link::default());
-    let task = tokio::spawn(async move { run(&options, queue, &link, &stop).await });
-    (Vpp::new(calls, watched), task)
+    let (silence, silences) = watch::channel(Silence::default());
+    let task = tokio::spawn(async move { run(&options, queue, &link, &silence, &stop).await });
+    (Vpp::new(calls, watched, silences), task)
 }
 
 async fn run(
     options: &Options,
     mut queue: mpsc::Receiver<Call>,
     link: &watch::Sender<Link>,
+    silence: &watch::Sender<Silence>,
     stop: &CancellationToken,
 ) {
     let mut retry = Retry::default();
@@ -64,12 +67,12 @@ async fn run(
             connected = Session::connect(options, before) => connected,
             () = refuse(&mut queue, link, stop) => return,
         };
-        let (reason, silence) = match connected {
+        let (reason, silent_for) = match connected {
             Ok((mut session, state)) => {
                 let since = Instant::now();
                 before = Some(session.identity());
                 link.send_if_modified(|link| link.change(state, since));
-                let end = session.serve(&mut queue, link, stop).await;
+                let end = session.serve(&mut queue, link, silence, stop).await;
                 retry.connected_for(since.elapsed());
                 match end {
                     End::Stop => return,
@@ -79,7 +82,7 @@ async fn run(
             }
             Err(reason) => (reason, Duration::ZERO),
         };
-        let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        let silent_ms = u64::try_from(silent_for.as_millis()).unwrap_or(u64::MAX);
         let news = link.send_if_modified(|link| {
             link.change(VppState::Disconnected { reason: reason.clone(), silent_ms }, Instant::now())
         });

@@ -25,7 +25,7 @@ pub enum AgentError {
         reason: String,
     },
     /// VPP lacks what is needed.
-    #[error("VPP {version} lacks {}; {needs}", missing.join(", "))]
+    #[error("VPP {version} is connected, but cannot be programmed: this needs {needs}; missing: {}", missing.join(", "))]
     Incompatible {
         /// VPP's version.
         version: String,

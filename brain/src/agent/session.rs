@@ -1,6 +1,7 @@
 //! One connection to the agent, from hello to its end.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{
-    AgentClient, AgentError, AgentHello, AgentInfo, BrainHello, PROTOCOL_VERSION, VipSpec, VppInfo,
+    AgentClient, AgentError, AgentHello, AgentInfo, BrainHello, Liveness, PROTOCOL_VERSION, VipSpec, VppInfo,
 };
-use tarpc::client::{Config, NewClient};
+use tarpc::client::{Config, NewClient, RpcError};
 use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
@@ -111,6 +112,7 @@ impl Session<'_> {
         let mut seen = vpp.generation;
         self.tell(syncs.vpp_changed(vpp, Instant::now())).await?;
         let mut change = self.wait_change(seen);
+        let mut liveness = self.wait_liveness(0);
         let mut calls = FuturesUnordered::new();
         loop {
             while let Some(sent) = syncs.next(Instant::now()) {
@@ -124,6 +126,11 @@ impl Session<'_> {
                         self.tell(syncs.vpp_changed(info, Instant::now())).await?;
                     }
                     change = self.wait_change(seen);
+                }
+                heard = &mut liveness => {
+                    let heard = heard?;
+                    self.tell(syncs.liveness(heard.silent_for)).await?;
+                    liveness = self.wait_liveness(heard.generation);
                 }
                 Some((sent, answer)) = calls.next() => {
                     let event = syncs.answered(sent, answer, Instant::now(), fastrand::f64())?;
@@ -142,16 +149,19 @@ impl Session<'_> {
     /// Waits on the agent's side until VPP comes, goes or restarts. It also tells when the agent is gone.
     fn wait_change(&self, seen: u64) -> BoxFuture<'static, Result<VppInfo, CallError>> {
         let client = self.client.clone();
-        async move {
-            loop {
-                match client.wait_change(within(WAIT), seen).await.map_err(transport) {
-                    // Late by a hair: the agent answers shortly before the deadline.
-                    Err(CallError::Timeout) => {}
-                    result => return result,
-                }
-            }
-        }
-        .boxed()
+        keep_asking(move || {
+            let client = client.clone();
+            async move { client.wait_change(within(WAIT), seen).await }
+        })
+    }
+
+    /// Waits on the agent's side until VPP falls silent or answers again.
+    fn wait_liveness(&self, seen: u64) -> BoxFuture<'static, Result<Liveness, CallError>> {
+        let client = self.client.clone();
+        keep_asking(move || {
+            let client = client.clone();
+            async move { client.wait_liveness(within(WAIT), seen).await }
+        })
     }
 
     /// Sends a call, and returns it with its answer.
@@ -178,6 +188,23 @@ impl Session<'_> {
             None => Ok(()),
         }
     }
+}
+
+fn keep_asking<T, F>(ask: impl Fn() -> F + Send + 'static) -> BoxFuture<'static, Result<T, CallError>>
+where
+    F: Future<Output = Result<T, RpcError>> + Send,
+    T: Send,
+{
+    async move {
+        loop {
+            match ask().await.map_err(transport) {
+                // Late by a hair: the agent answers shortly before the deadline.
+                Err(CallError::Timeout) => {}
+                result => return result,
+            }
+        }
+    }
+    .boxed()
 }
 
 async fn wait_until(when: Option<Instant>) {

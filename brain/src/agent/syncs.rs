@@ -95,12 +95,16 @@ enum Full {
 pub struct Syncs {
     wanted: Arc<Wanted>,
     vpp: Vpp,
+    /// Whether VPP is connected and silent: nothing is sent before it answers.
+    silent: bool,
     view: ViewId,
     full: Full,
     /// Whether the full sync under way must be followed by another at once.
     again: bool,
     /// Settings that the last full sync was told.
     conf: Option<LbConfSpec>,
+    /// What that changed.
+    conf_changed: Option<ConfReport>,
     /// VIPs that changed since they were last sent.
     stale: BTreeSet<VipKey>,
     /// VIPs of which a sync is under way.
@@ -123,10 +127,12 @@ impl Syncs {
             full_demanded: wanted.full,
             wanted,
             vpp: Vpp::Away,
+            silent: false,
             view: last_view,
             full: Full::Due(now),
             again: false,
             conf: None,
+            conf_changed: None,
             stale: BTreeSet::new(),
             sent: BTreeSet::new(),
             writer: None,
@@ -150,13 +156,20 @@ impl Syncs {
                 self.vpp = Vpp::Unseen(info, now);
                 return None;
             }
-            VppState::Disconnected { reason, .. } => warn!(%reason, "VPP away"),
+            VppState::Disconnected { reason, .. } => warn!(%reason, "VPP disconnected"),
             VppState::Incompatible { version, missing, needs } => {
-                warn!(%version, ?missing, %needs, "VPP cannot be driven");
+                let missing = missing.join(" ");
+                warn!(%version, %needs, %missing, "VPP is connected, but cannot be programmed");
             }
         }
         self.vpp = Vpp::Away;
         Some(AgentEvent::Vpp { info, programmed: None })
+    }
+
+    /// VPP fell silent, or answers again. `None` if that is known.
+    pub fn liveness(&mut self, silent_for: Option<Duration>) -> Option<AgentEvent> {
+        let known = std::mem::replace(&mut self.silent, silent_for.is_some()) == silent_for.is_some();
+        (!known).then_some(AgentEvent::Silence { silent_for })
     }
 
     /// Another state is wanted.
@@ -203,7 +216,7 @@ impl Syncs {
                 self.vpp = Vpp::Asked(info.clone());
                 Call::Programmed
             }
-            Vpp::Seen if self.wanted.view == Some(self.view) => self.next_sync(now)?,
+            Vpp::Seen if self.wanted.view == Some(self.view) && !self.silent => self.next_sync(now)?,
             _ => return None,
         };
         Some(Sent { view: self.view, call })
@@ -250,7 +263,9 @@ impl Syncs {
     pub fn due(&self) -> Option<Instant> {
         match (&self.vpp, self.full) {
             (Vpp::Unseen(_, at), _) => Some(*at),
-            (Vpp::Seen, Full::Due(at)) if self.wanted.view == Some(self.view) && self.sent.is_empty() => {
+            (Vpp::Seen, Full::Due(at))
+                if self.wanted.view == Some(self.view) && self.sent.is_empty() && !self.silent =>
+            {
                 Some(at)
             }
             _ => None,
@@ -282,7 +297,13 @@ impl Syncs {
         Ok(match (sent.call, answer) {
             (Call::Programmed, Answer::Programmed(result)) => self.seen(result, now, retry),
             (Call::Conf(_), Answer::Conf(result)) => self.conf_answered(result, retry),
-            (Call::All { specs, demanded, .. }, Answer::Sync(result)) => {
+            (Call::All { specs, demanded, .. }, Answer::Sync(mut result)) => {
+                if let Ok(report) = &mut result {
+                    report.conf = self.conf_changed.take();
+                    if report.conf.as_ref().is_some_and(|conf| conf.drifted) {
+                        report.drift.push("the lb settings were changed".to_owned());
+                    }
+                }
                 let interval = self.wanted.sync_interval.mul_f64(0.9 + 0.2 * random);
                 self.full = Full::Due(match result {
                     Ok(_) if self.again => now,
@@ -328,10 +349,12 @@ impl Syncs {
     fn conf_answered(&mut self, result: Result<ConfReport, CallError>, retry: Instant) -> Option<AgentEvent> {
         self.full = Full::ConfDone;
         match result {
-            Ok(report) if report.changed => {
-                info!(before = ?report.before, now = ?report.now, "VPP's lb settings changed");
+            Ok(report) => {
+                if report.changed {
+                    info!(pinned_flows_lost = report.pinned_flows_lost, "VPP's lb settings changed");
+                }
+                self.conf_changed = Some(report).filter(|report| report.changed);
             }
-            Ok(_) => {}
             // Tunnels may then have another source than wanted, but that is no reason not to follow failures.
             Err(error @ CallError::Agent(AgentError::Refused { .. })) => {
                 warn!(%error, "VPP keeps its lb settings");

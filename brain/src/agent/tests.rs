@@ -7,7 +7,8 @@ use futures::StreamExt;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
-    EchoRequest, LbConf, LbConfSpec, LbState, PROTOCOL_VERSION, Programmed, ServerSpec, VipKey, VppState,
+    EchoRequest, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, ServerSpec, VipKey,
+    VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -144,7 +145,7 @@ impl Agent for FakeAgent {
             return Err(AgentError::Refused { step: "set".into(), code: -1, meaning: "test".into() });
         }
         let now = conf();
-        Ok(ConfReport { changed: false, before: now, now, pinned_flows_lost: false })
+        Ok(ConfReport { changed: false, before: now, now, pinned_flows_lost: false, drifted: false })
     }
 
     async fn lb_state(mut self, _: Context) -> Result<LbState, AgentError> {
@@ -178,6 +179,10 @@ impl Agent for FakeAgent {
 
     async fn wait_change(mut self, _: Context, seen: u64) -> VppInfo {
         self.vpp.wait_for(|info| info.generation != seen).await.map(|info| info.clone()).unwrap()
+    }
+
+    async fn wait_liveness(self, _: Context, _: u64) -> Liveness {
+        std::future::pending().await
     }
 }
 

@@ -170,7 +170,7 @@ impl Core {
             standing: BTreeMap::new(),
             held: BTreeMap::new(),
             steps: BTreeMap::new(),
-            absence: Absence::default(),
+            absence: Absence::Unwatched(now.mono),
             unprobed: 0,
             last_demand: 0,
             events: 0,

@@ -8,6 +8,7 @@ use maglev_proto::{
     ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
     SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse,
 };
+use maglev_protocol::Change;
 use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
 use tracing::info;
@@ -89,8 +90,10 @@ impl Service {
         let name = refusal::name("frontend", request.into_inner().frontend)?;
         let done = self.carry_out(who, Command::Recreate { frontend: name.clone() }).await?;
         let frontend = view::frontend(&self.snapshot(), &name);
+        let mut changes = done.report.iter().flat_map(|report| &report.vips).flat_map(|vip| &vip.changes);
+        let recreated = changes.any(|change| matches!(change, Change::VipRecreated { .. }));
         let outcome = outcome(done, frontend.as_ref());
-        Ok(Response::new(RecreateVipResponse { frontend, outcome }))
+        Ok(Response::new(RecreateVipResponse { frontend, outcome, recreated }))
     }
 
     pub(super) async fn sync(

@@ -60,7 +60,8 @@ fn every_state_meets_every_input() {
         Input::Disable,
         Input::Enable,
         Input::NewCheck { rise: 4, fall: 1 },
-        Input::Doubt,
+        Input::Doubt { probation: false },
+        Input::Doubt { probation: true },
         Input::Remove,
     ];
     let table = [
@@ -75,6 +76,7 @@ fn every_state_meets_every_input() {
                 Goes(Disabled, 0),
                 Keeps(1),
                 Keeps(3),
+                Keeps(1),
                 Keeps(1),
                 Goes(Removed, 0),
             ],
@@ -91,6 +93,7 @@ fn every_state_meets_every_input() {
                 Keeps(4),
                 Goes(Unknown, 3),
                 Keeps(4),
+                Keeps(4),
                 Goes(Removed, 0),
             ],
         ),
@@ -106,6 +109,7 @@ fn every_state_meets_every_input() {
                 Keeps(0),
                 Goes(Unknown, 3),
                 Goes(Unknown, 1),
+                Goes(Unknown, 1),
                 Goes(Removed, 0),
             ],
         ),
@@ -119,6 +123,7 @@ fn every_state_meets_every_input() {
                 Goes(Unknown, 1),
                 Goes(Disabled, 0),
                 Refuses,
+                Keeps(0),
                 Keeps(0),
                 Keeps(0),
                 Goes(Removed, 0),
@@ -136,12 +141,25 @@ fn every_state_meets_every_input() {
                 Goes(Unknown, 1),
                 Keeps(0),
                 Keeps(0),
+                Keeps(0),
                 Goes(Removed, 0),
             ],
         ),
         (
             Removed,
-            [Keeps(0), Keeps(0), Keeps(0), Refuses, Refuses, Refuses, Refuses, Keeps(0), Keeps(0), Keeps(0)],
+            [
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Refuses,
+                Refuses,
+                Refuses,
+                Refuses,
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+            ],
         ),
     ];
     for (state, effects) in table {
@@ -278,11 +296,18 @@ fn doubt_takes_back_what_probes_brought_about_and_nothing_else() {
         health.handle(fail(), NOW).unwrap();
     }
     assert_eq!(health.state(), State::Down);
-    health.handle(Input::Doubt, NOW).unwrap();
+    health.handle(Input::Doubt { probation: false }, NOW).unwrap();
     assert_eq!((health.state(), health.counter(), health.pace()), (State::Up, 4, Pace::Normal));
     assert_eq!(health.history().count(), 3, "both are told");
-    health.handle(Input::Doubt, NOW).unwrap();
+    health.handle(Input::Doubt { probation: false }, NOW).unwrap();
     assert_eq!(health.state(), State::Up);
+    for _ in 0..3 {
+        health.handle(fail(), NOW).unwrap();
+    }
+    health.handle(Input::Doubt { probation: true }, NOW).unwrap();
+    assert_eq!((health.state(), health.pace()), (State::Up, Pace::Fast));
+    health.handle(fail(), NOW).unwrap();
+    assert_eq!(health.state(), State::Down, "on probation, one failure is enough");
 }
 
 #[test]
@@ -308,7 +333,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(Input::Disable),
         1 => Just(Input::Enable),
         1 => (1u32..6, 1u32..6).prop_map(|(rise, fall)| Input::NewCheck { rise, fall }),
-        1 => Just(Input::Doubt),
+        1 => any::<bool>().prop_map(|probation| Input::Doubt { probation }),
     ]
 }
 

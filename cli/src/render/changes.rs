@@ -120,7 +120,10 @@ pub(super) fn recreated(change: &RecreateVipResponse, palette: Palette) -> Strin
     let name = printable(&frontend.name);
     if outcome.in_vpp() == InVpp::Acknowledged {
         let length = frontend.new_flows_table_length;
-        let done = palette.paint(Tone::Good, "made anew");
+        if !change.recreated {
+            return format!("VIP of {name}: not re-created; it has {length} buckets, as wanted\n");
+        }
+        let done = palette.paint(Tone::Good, "re-created");
         return format!("VIP of {name}: {done} with {length} buckets; VPP has forgotten its pinned flows\n");
     }
     format!("VIP of {name}: {}\n", in_vpp(&outcome, palette))

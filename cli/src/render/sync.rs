@@ -28,6 +28,10 @@ pub(super) fn synced(sync: &SyncVpplbStateResponse, palette: Palette) -> String 
         counted(sync.vips_read.into(), "VIP"),
         counted(sync.application_servers_read.into(), "application server"),
     );
+    let changes = changes + usize::from(sync.settings_written);
+    if sync.settings_written {
+        text.push_str("lb settings written\n");
+    }
     let verdict = match (changes, errors) {
         (0, 0) => palette.paint(Tone::Good, "nothing to write").into_owned(),
         (writes, 0) => palette.paint(Tone::Good, &counted(writes as u64, "write")).into_owned(),

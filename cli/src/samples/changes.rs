@@ -77,7 +77,7 @@ pub(crate) fn cleared() -> ClearOverrideResponse {
 /// Made anew with the table that was wanted.
 pub(crate) fn recreated() -> RecreateVipResponse {
     let frontend = Frontend { kept_table_length: 0, ..shop() };
-    RecreateVipResponse { frontend: Some(frontend), outcome: outcome(InVpp::Acknowledged) }
+    RecreateVipResponse { frontend: Some(frontend), outcome: outcome(InVpp::Acknowledged), recreated: true }
 }
 
 const WARNING: &str = "\

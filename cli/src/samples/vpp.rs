@@ -150,5 +150,6 @@ pub(crate) fn synced() -> SyncVpplbStateResponse {
         foreign: vec!["198.51.100.1/32 udp/53".into()],
         vips_read: 5,
         application_servers_read: 9,
+        settings_written: false,
     }
 }

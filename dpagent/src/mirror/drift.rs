@@ -1,21 +1,23 @@
 //! What a read found other than the mirror remembered, in words.
 
+use maglev_protocol::VipKey;
+
 use super::{Mirror, MirrorVip};
 
 /// Most lines told. Somebody who removed everything by hand need not be told so VIP by VIP.
 const MOST_LINES: usize = 200;
 
 impl Mirror {
-    /// The differences between this and what was found, one a line, at most a few hundred.
-    pub fn drift(&self, found: &Self) -> Vec<String> {
+    /// The differences between this and what was found in the VIPs that are `ours`, one a line, at most a few hundred.
+    pub fn drift(&self, found: &Self, ours: impl Fn(&VipKey) -> bool) -> Vec<String> {
         let mut lines = Vec::new();
-        for (key, was) in &self.vips {
+        for (key, was) in self.vips.iter().filter(|(key, _)| ours(key)) {
             match found.vips.get(key) {
                 None => lines.push(format!("VIP {key} is gone")),
                 Some(is) => lines.extend(vip_drift(was, is).map(|what| format!("VIP {key}: {what}"))),
             }
         }
-        let unknown = found.vips.iter().filter(|(key, _)| !self.vips.contains_key(key));
+        let unknown = found.vips.iter().filter(|(key, _)| ours(key) && !self.vips.contains_key(key));
         lines.extend(unknown.map(|(key, vip)| {
             format!("VIP {key} has appeared, with {} and {} servers", vip.encap, vip.servers.len())
         }));

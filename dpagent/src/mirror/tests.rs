@@ -116,7 +116,7 @@ fn differences_are_told_in_words() {
         .into(),
     );
     assert_eq!(
-        before.drift(&after),
+        before.drift(&after, |_| true),
         [
             "VIP 192.0.2.1/32 tcp/80: was made anew by somebody else",
             "VIP 192.0.2.1/32 tcp/80: has gre6 instead of gre4",
@@ -129,9 +129,10 @@ fn differences_are_told_in_words() {
             "VIP 192.0.2.1/32 tcp/82 has appeared, with gre4 and 1 servers",
         ]
     );
-    assert_eq!(after.drift(&after), Vec::<String>::new());
+    assert_eq!(before.drift(&after, |key| *key == vip(81)), ["VIP 192.0.2.1/32 tcp/81 is gone"]);
+    assert_eq!(after.drift(&after, |_| true), Vec::<String>::new());
     let many = Mirror::new((1..=1000).map(|port| (vip(port), standing(&[]))).collect());
-    let lines = many.drift(&Mirror::default());
+    let lines = many.drift(&Mirror::default(), |_| true);
     assert_eq!((lines.len(), lines.last().unwrap().as_str()), (201, "and 800 more differences"));
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
-    EchoRequest, LbConfSpec, LbState, PROTOCOL_VERSION, Programmed, SyncReport, VipKey, VipSpec, VppInfo,
-    remedy,
+    EchoRequest, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, SyncReport, VipKey, VipSpec,
+    VppInfo, remedy,
 };
 use tarpc::context::Context;
 use tokio::sync::SemaphorePermit;
@@ -127,11 +127,7 @@ impl Agent for Connection {
 
     async fn wait_change(self, context: Context, seen: u64) -> VppInfo {
         let vpp = &self.shared.vpp;
-        let deadline = Instant::from_std(context.deadline);
-        let time = deadline.saturating_duration_since(Instant::now());
-        // Of a short time, most is waited nevertheless.
-        let until = deadline.checked_sub(BEFORE_DEADLINE.min(time / 4)).unwrap_or(deadline);
-        timeout_at(until, vpp.change_from(seen)).await.unwrap_or_else(|_| vpp.info())
+        timeout_at(wait_until(&context), vpp.change_from(seen)).await.unwrap_or_else(|_| vpp.info())
     }
 
     async fn counters(self, _: Context, servers: bool) -> Result<Counters, AgentError> {
@@ -171,4 +167,17 @@ impl Agent for Connection {
         let Process { pid, started } = self.shared.gate.process;
         Ok(AgentInfo { pid, started, no_echo: self.shared.gate.pinger.as_ref().err().cloned() })
     }
+
+    async fn wait_liveness(self, context: Context, seen: u64) -> Liveness {
+        let vpp = &self.shared.vpp;
+        timeout_at(wait_until(&context), vpp.liveness_from(seen)).await.unwrap_or_else(|_| vpp.liveness())
+    }
+}
+
+/// When to answer a wait in which nothing happens.
+fn wait_until(context: &Context) -> Instant {
+    let deadline = Instant::from_std(context.deadline);
+    let time = deadline.saturating_duration_since(Instant::now());
+    // Of a short time, most is waited nevertheless.
+    deadline.checked_sub(BEFORE_DEADLINE.min(time / 4)).unwrap_or(deadline)
 }

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use maglev_protocol::{Change, Encap, ServerSpec};
 
 use super::*;
-use crate::apply::BURST;
+use crate::burst::LARGEST as BURST;
 use crate::reconcile::check;
 use crate::step::{Step, Write};
 use model::{Fault, Model, Rules};
@@ -193,10 +193,24 @@ fn a_text_that_vpp_would_die_of_is_not_asked_for() {
     assert_eq!(syncer.sync_all(&sticky).now_or_never().unwrap().unwrap().changes(), 0);
     syncer.plugin().leave_over(0);
     let report = syncer.sync_all(&sticky).now_or_never().unwrap().unwrap();
-    assert_eq!(report.vips[0].changes.len(), 3 + 3 + 1);
+    assert_eq!(report.vips[0].changes.len(), 3 + 3);
     assert!(!syncer.must_learn() || syncer.learn().now_or_never().unwrap().is_ok());
 }
 
 fn other() -> VipSpec {
     VipSpec { key: VipKey { port: 443, ..web([0, 0]).key }, ..web([1, 1]) }
+}
+
+#[test]
+fn nothing_is_lowered_while_vpp_is_silent_and_what_only_raises_is_not_held_up() {
+    let mut syncer = with_web();
+    syncer.plugin().fall_silent(Duration::from_millis(200));
+    assert_eq!(sync_vip(&mut syncer, &web([100, 50])).changes(), 1);
+    let lowered = syncer.sync_vip(&web([0, 50]), &Demands::default()).now_or_never().unwrap();
+    assert_eq!(lowered, Err(SyncError::Silent { after: Duration::from_millis(200) }));
+    let removed = syncer.sync_all(&Wanted::default()).now_or_never().unwrap();
+    assert!(matches!(removed, Err(SyncError::Silent { .. })));
+    assert_eq!(syncer.plugin().writes().len(), 1);
+    syncer.plugin().fall_silent(Duration::from_millis(199));
+    assert_eq!(sync_vip(&mut syncer, &web([0, 50])).changes(), 1);
 }

@@ -3,11 +3,14 @@
 use std::future::Future;
 
 use maglev_protocol::{
-    AgentError, ConfReport, Counters, Demands, LbConfSpec, LbState, Programmed, SyncReport, VipSpec, VppInfo,
+    AgentError, ConfReport, Counters, Demands, LbConfSpec, LbState, Liveness, Programmed, SyncReport,
+    VipSpec, VppInfo,
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::link::Link;
+use crate::liveness::Silence;
 use crate::reconcile::Wanted;
 
 /// Calls that wait for their turn. Who finds it full waits, until the call's deadline drops it; the server bounds
@@ -57,11 +60,16 @@ impl Call {
 pub struct Vpp {
     calls: mpsc::Sender<Call>,
     link: watch::Receiver<Link>,
+    silence: watch::Receiver<Silence>,
 }
 
 impl Vpp {
-    pub(super) fn new(calls: mpsc::Sender<Call>, link: watch::Receiver<Link>) -> Self {
-        Self { calls, link }
+    pub(super) fn new(
+        calls: mpsc::Sender<Call>,
+        link: watch::Receiver<Link>,
+        silence: watch::Receiver<Silence>,
+    ) -> Self {
+        Self { calls, link, silence }
     }
 
     /// Brings one VIP, which must be valid, to its wanted state, and does what is demanded beyond that.
@@ -127,13 +135,29 @@ impl Vpp {
         }
     }
 
+    /// Whether VPP answers now.
+    pub fn liveness(&self) -> Liveness {
+        self.silence.borrow().liveness(Instant::now())
+    }
+
+    /// Waits for another generation of that than `seen`. Never returns if the task has ended.
+    pub async fn liveness_from(&self, seen: u64) -> Liveness {
+        let mut silence = self.silence.clone();
+        let changed = silence.wait_for(|silence| silence.generation() != seen).await;
+        match changed.map(|silence| silence.liveness(Instant::now())) {
+            Ok(liveness) => liveness,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> impl Future<Output = Result<T, AgentError>> {
         let (reply, answer) = oneshot::channel();
         let call = call(reply);
         async move {
-            let ending = || AgentError::NoVpp { reason: "the agent is ending".to_owned() };
-            self.calls.send(call).await.map_err(|_| ending())?;
-            answer.await.unwrap_or_else(|_| Err(ending()))
+            let ending = AgentError::NoVpp { reason: "the agent is ending".to_owned() };
+            self.calls.send(call).await.map_err(|_| ending)?;
+            let given_up = AgentError::VppLost { reason: "the connection was given up".to_owned() };
+            answer.await.unwrap_or(Err(given_up))
         }
     }
 }

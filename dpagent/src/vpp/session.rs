@@ -3,36 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{AgentError, ConfReport, LbConfSpec, VppState};
+use maglev_protocol::{AgentError, ConfReport, LbConf, LbConfSpec, VppState};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use vppapi::client::{Client, ClientError, ConnectOptions};
-use vppapi::messages::{ControlPing, Message, ShowVersion};
+use vppapi::messages::ShowVersion;
 use vppapi::retval::Retval;
 
 use super::Options;
 use super::calls::Call;
 use super::link::Link;
 use super::stats::Stats;
-use crate::apply::MOST_UNDER_WAY;
+use crate::burst::MOST_UNDER_WAY;
 use crate::conf::merged;
 use crate::counters::{CountersError, Counting};
 use crate::heard::Heard;
 use crate::lb::{Lb, NEEDED, NEEDS};
+use crate::liveness::{self, Silence};
 use crate::mirror::Mirror;
 use crate::sync::{SyncError, Syncer};
 
-/// How long VPP may be silent before it is asked whether it still lives, which costs it some 50 us (measured on VPP
-/// 26.10). That it died shows at once, without asking.
-const PING: Duration = Duration::from_secs(1);
-/// How long VPP may take to answer that. While it is busy for longer (with a huge command of somebody else, or a table of
-/// routes being dumped), it mostly forwards nothing either, and being taken for away costs it one full read.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// An agent that was itself held up finds its time over and the answer unread: that costs it one part of the time, and
-/// never all.
-const PING_PARTS: u32 = 4;
 /// How often it is looked whether there is another stats segment.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -54,6 +46,14 @@ pub(super) struct Identity {
     boot_time: Option<u64>,
 }
 
+impl Identity {
+    /// The start is in the stats segment, which may not be readable.
+    fn is_same(self, before: Self) -> bool {
+        let other_start = self.boot_time.zip(before.boot_time).is_some_and(|(now, before)| now != before);
+        self.pid == before.pid && !other_start
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Session {
     client: Client,
@@ -62,6 +62,8 @@ pub(super) struct Session {
     /// `None` if VPP lacks messages: then calls are refused until it is another VPP.
     lb: Option<(Syncer<Lb>, Counting)>,
     identity: Identity,
+    /// The lb settings as they were last seen.
+    conf: Option<LbConf>,
 }
 
 /// What became of a call beyond its answer.
@@ -85,13 +87,13 @@ impl Session {
         let version = match heard.note(client.call(ShowVersion {}).await) {
             Ok(version) => version,
             Err(ClientError::Unsupported { .. }) if !missing.is_empty() => {
-                let session = Self { client, heard, stats, lb: None, identity };
+                let session = Self { client, heard, stats, lb: None, identity, conf: None };
                 return Ok((session, incompatible("of an unknown version".to_owned(), missing)));
             }
             Err(error) => return Err(error.to_string()),
         };
         if !missing.is_empty() {
-            let session = Self { client, heard, stats, lb: None, identity };
+            let session = Self { client, heard, stats, lb: None, identity, conf: None };
             return Ok((session, incompatible(version.version.to_string(), missing)));
         }
         let lb = Syncer::start(Lb::new(client.clone(), heard.clone()), Arc::clone(&options.policy))
@@ -110,20 +112,39 @@ impl Session {
             vips = lb.mirror().vips().len(), servers = lb.mirror().server_count(),
             "{}", match before {
                 None => "VPP connected",
-                Some(before) if before == identity => "VPP connected again: the same as before",
-                Some(_) => "VPP connected again: it has been restarted",
+                Some(before) if identity.is_same(before) => "VPP connected again: the same process",
+                Some(_) => "VPP connected again: it was restarted",
             }
         );
         let counting = Counting::new(identity.pid, boot_time, options.servers_age);
-        Ok((Self { client, heard, stats, lb: Some((lb, counting)), identity }, state))
+        Ok((Self { client, heard, stats, lb: Some((lb, counting)), identity, conf: None }, state))
     }
 
     pub(super) fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Takes calls one after the other until the connection ends or the task shall.
+    /// Takes calls one after the other until the connection ends, VPP has been silent for too long or the task shall end.
+    /// A call under way is dropped with a connection that is given up.
     pub(super) async fn serve(
+        &mut self,
+        queue: &mut mpsc::Receiver<Call>,
+        link: &watch::Sender<Link>,
+        silence: &watch::Sender<Silence>,
+        stop: &CancellationToken,
+    ) -> End {
+        let publish = |since| {
+            silence.send_if_modified(|silence| silence.change(since));
+        };
+        publish(None);
+        let (client, heard) = (self.client.clone(), self.heard.clone());
+        tokio::select! {
+            end = self.take_calls(queue, link, stop) => end,
+            error = liveness::watch(&client, &heard, publish) => End::Lost(error.to_string()),
+        }
+    }
+
+    async fn take_calls(
         &mut self,
         queue: &mut mpsc::Receiver<Call>,
         link: &watch::Sender<Link>,
@@ -144,7 +165,6 @@ impl Session {
                     Some(call) => self.answer(call, link).await,
                     None => Err(End::Stop),
                 },
-                () = sleep_until(self.heard.at() + PING) => self.ping().await,
                 _ = look.tick() => self.look().await,
             };
             if let Err(end) = verdict {
@@ -156,19 +176,6 @@ impl Session {
     /// How long ago VPP answered last.
     pub(super) fn silence(&self) -> Duration {
         self.heard.silence()
-    }
-
-    /// Finds out whether VPP lives.
-    async fn ping(&self) -> Verdict {
-        let ping = self.client.ping();
-        tokio::pin!(ping);
-        for _ in 0..PING_PARTS {
-            if let Ok(answer) = timeout(PING_TIMEOUT / PING_PARTS, &mut ping).await {
-                return self.heard.note(answer).map(drop).map_err(|error| End::Lost(error.to_string()));
-            }
-        }
-        let error = ClientError::Timeout { message: ControlPing::NAME, after: PING_TIMEOUT, sent: true };
-        Err(End::Lost(error.to_string()))
     }
 
     /// Finds out whether there still is the stats segment that there was.
@@ -199,7 +206,9 @@ impl Session {
                 verdict
             }
             Call::Conf(wanted, reply) => {
-                let (answer, verdict) = judge_client(set_conf(lb.plugin(), &wanted).await);
+                let (answer, verdict) = judge_client(
+                    set_conf(lb.plugin(), &wanted, &mut self.conf, lb.mirror().vips().is_empty()).await,
+                );
                 drop(reply.send(answer));
                 verdict
             }
@@ -236,28 +245,48 @@ impl Session {
 }
 
 fn incompatible(version: String, missing: Vec<String>) -> VppState {
-    warn!(%version, ?missing, needs = NEEDS, "VPP connected, but it cannot be driven; waiting for another");
+    let missing_words = missing.join(" ");
+    warn!(%version, needs = NEEDS, missing = missing_words, "VPP connected, but too old; waiting for another");
     VppState::Incompatible { version, missing, needs: NEEDS.to_owned() }
 }
 
-async fn set_conf(lb: &Lb, wanted: &LbConfSpec) -> Result<ConfReport, ClientError> {
+/// `known` is what VPP was last seen to have, and becomes what it has now; `bare` tells that it has no VIPs, and so no
+/// flows to forget.
+async fn set_conf(
+    lb: &Lb,
+    wanted: &LbConfSpec,
+    known: &mut Option<LbConf>,
+    bare: bool,
+) -> Result<ConfReport, ClientError> {
     let before = lb.conf().await?;
+    let drifted = known.replace(before).is_some_and(|known| known != before);
+    if drifted {
+        warn!(now = %words(&before), "VPP is not as it was left: somebody else changed the lb settings");
+    }
     let conf = merged(wanted, &before);
     if conf == before {
-        return Ok(ConfReport { changed: false, before, now: before, pinned_flows_lost: false });
+        let now = before;
+        return Ok(ConfReport { changed: false, before, now, pinned_flows_lost: false, drifted });
     }
-    let pinned_flows_lost = conf.sticky_buckets_per_core != before.sticky_buckets_per_core;
+    let (from, to) = (before.sticky_buckets_per_core, conf.sticky_buckets_per_core);
+    let pinned_flows_lost = from != to && !bare;
     if pinned_flows_lost {
-        warn!(
-            from = before.sticky_buckets_per_core,
-            to = conf.sticky_buckets_per_core,
-            "the number of sticky buckets changes: VPP forgets every pinned flow"
-        );
+        warn!(from, to, "the number of sticky buckets changes: VPP forgets every pinned flow");
     }
-    lb.set_conf(conf).await.inspect_err(|error| warn!(?before, ?conf, %error, "lb settings not changed"))?;
+    lb.set_conf(conf).await.inspect_err(|error| {
+        warn!(before = %words(&before), wanted = %words(&conf), %error, "lb settings not changed");
+    })?;
     let now = lb.conf().await?;
-    info!(?before, ?now, answer = "ok", "lb settings changed");
-    Ok(ConfReport { changed: true, before, now, pinned_flows_lost })
+    *known = Some(now);
+    info!(before = %words(&before), now = %words(&now), answer = "ok", "lb settings changed");
+    Ok(ConfReport { changed: true, before, now, pinned_flows_lost, drifted })
+}
+
+fn words(conf: &LbConf) -> String {
+    format!(
+        "ip4-src-address {} ip6-src-address {} sticky-buckets-per-core {} flow-timeout {}s",
+        conf.ip4_src_address, conf.ip6_src_address, conf.sticky_buckets_per_core, conf.flow_timeout
+    )
 }
 
 /// What the caller is told, and whether the connection can still be used.
@@ -269,7 +298,7 @@ fn judge<T>(result: Result<T, SyncError>) -> (Result<T, AgentError>, Verdict) {
     let reason = error.to_string();
     let verdict = match error {
         SyncError::Lost(_) => Err(End::Lost(reason.clone())),
-        SyncError::Torn { .. } | SyncError::TextTooLong { .. } => Ok(()),
+        SyncError::Torn { .. } | SyncError::TextTooLong { .. } | SyncError::Silent { .. } => Ok(()),
     };
     (Err(AgentError::VppLost { reason }), verdict)
 }

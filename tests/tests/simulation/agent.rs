@@ -38,6 +38,8 @@ pub(crate) struct Agent {
     writer: Option<(u64, u64)>,
     /// Connections that wait for another generation.
     waiting: Vec<u64>,
+    /// Since when VPP has answered nothing, if it is silent.
+    pub(crate) silent_since: Option<Duration>,
 }
 
 /// A call in the agent.
@@ -105,6 +107,7 @@ impl Agent {
             queue: VecDeque::new(),
             writer: None,
             waiting: Vec::new(),
+            silent_since: None,
         }
     }
 
@@ -235,7 +238,9 @@ impl World {
     /// Goes on until something must be waited for.
     pub(crate) fn agent_progress(&mut self) {
         loop {
+            let now = self.now;
             let Some(session) = &mut self.agent.session else { return };
+            session.wire.pipe().now = now;
             let Some((_, work)) = &mut session.work else {
                 if !self.take_next_call() {
                     return;
@@ -309,10 +314,11 @@ impl World {
                     build_date: String::new(),
                     build_directory: String::new(),
                     pid: self.vpp.pid,
-                    boot_time: Some(self.vpp.started.as_secs()),
+                    boot_time: Some(self.unix_seconds(self.vpp.started)),
                     connected_for: 0,
                 };
                 self.link_changes(state);
+                self.silence_changes(None);
             }
             Outcome::Started(Err(error)) => {
                 self.agent.session = None;
@@ -434,6 +440,7 @@ impl World {
                     Some(vips) => Reply::Dumps(self.vpp.dumps(vips)),
                 },
                 Request::Text => Reply::Text(self.vpp.text()),
+                Request::Ping => Reply::Pong,
                 Request::Conf => Reply::Conf(self.vpp.conf()),
                 Request::SetConf(conf) => {
                     self.vpp.set_conf(conf);
@@ -511,15 +518,35 @@ impl World {
     pub(crate) fn vpp_hangs(&mut self) {
         self.vpp.life = Life::Hung;
         let Some(session) = &mut self.agent.session else { return };
-        // An idle connection is asked every second.
-        let idle = session.work.is_none();
-        if idle {
-            let asked = self.now.saturating_sub(Duration::from_millis(self.rng.u64(..1000)));
-            session.heard = session.heard.max(asked);
-        }
+        // It is pinged ten times a second, whatever else is under way.
+        let asked = self.now.saturating_sub(Duration::from_millis(self.rng.u64(..100)));
+        session.heard = session.heard.max(asked);
         let (link, heard) = (session.link, session.heard);
-        let patience = Duration::from_millis(self.rng.u64(2000..if idle { 3000 } else { 6000 }));
+        let silent = Duration::from_millis(self.rng.u64(200..300));
+        self.at(self.now.max(heard + silent), Event::SilenceShows { link, heard });
+        let patience = Duration::from_millis(self.rng.u64(2000..2500));
         self.at(self.now.max(heard + patience), Event::LinkGivenUp { link, heard });
+    }
+
+    /// The agent has pinged a VPP that hangs.
+    pub(crate) fn silence_shows(&mut self, link: u64, heard: Duration) {
+        let stale =
+            self.agent.session.as_ref().is_some_and(|session| session.link == link && session.heard == heard);
+        if stale && self.vpp.life == Life::Hung {
+            self.silence_changes(Some(heard));
+        }
+    }
+
+    fn silence_changes(&mut self, since: Option<Duration>) {
+        if self.agent.silent_since.is_some() == since.is_some() {
+            return;
+        }
+        self.agent.silent_since = since;
+        self.note(|_| format!("VPP is silent since {since:?}"));
+        for conn in self.open_conns.clone() {
+            let at = self.now + self.latency();
+            self.at(at, Event::LivenessTold { conn });
+        }
     }
 
     /// The agent has waited long enough for a VPP that hangs.
@@ -539,6 +566,9 @@ impl World {
         self.vpp.running_since = self.now;
         self.vpp.work_off(self.now);
         self.agent_progress();
+        if self.agent.session.is_some() {
+            self.silence_changes(None);
+        }
     }
 
     pub(crate) fn agent_dies(&mut self) {
@@ -579,7 +609,7 @@ fn judge<T>(result: Result<T, SyncError>) -> (Result<T, CallError>, Option<Lost>
             let reason = error.to_string();
             let lost = match error {
                 SyncError::Lost(lost) => Some(lost),
-                SyncError::Torn { .. } | SyncError::TextTooLong { .. } => None,
+                SyncError::Torn { .. } | SyncError::TextTooLong { .. } | SyncError::Silent { .. } => None,
             };
             (Err(CallError::Agent(AgentError::VppLost { reason })), lost)
         }
@@ -590,10 +620,16 @@ async fn set_conf(wire: &Wire, wanted: &LbConfSpec) -> Result<ConfReport, Lost> 
     let before = wire.conf().await?;
     let wanted = conf::merged(wanted, &before);
     if wanted == before {
-        return Ok(ConfReport { changed: false, before, now: before, pinned_flows_lost: false });
+        return Ok(ConfReport {
+            changed: false,
+            before,
+            now: before,
+            pinned_flows_lost: false,
+            drifted: false,
+        });
     }
     wire.set_conf(wanted).await?;
     let now = wire.conf().await?;
     let pinned_flows_lost = before.sticky_buckets_per_core != now.sticky_buckets_per_core;
-    Ok(ConfReport { changed: true, before, now, pinned_flows_lost })
+    Ok(ConfReport { changed: true, before, now, pinned_flows_lost, drifted: false })
 }

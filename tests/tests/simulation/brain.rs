@@ -185,6 +185,8 @@ impl World {
         self.tell(AgentEvent::Connected { version: "1".to_owned(), protocol: PROTOCOL_VERSION, info });
         self.tell_maybe(event);
         self.wait_change();
+        let at = self.now + self.latency();
+        self.at(at, Event::LivenessTold { conn });
         self.pump();
     }
 
@@ -236,6 +238,14 @@ impl World {
         self.pump();
     }
 
+    pub(crate) fn liveness_told(&mut self, conn: u64) {
+        let silent_for = self.agent.silent_since.map(|since| self.now - since);
+        let Some(found) = self.conn(conn) else { return };
+        let event = found.syncs.liveness(silent_for);
+        self.tell_maybe(event);
+        self.pump();
+    }
+
     /// Sends whatever the client may send now.
     fn pump(&mut self) {
         let now = self.instant(self.now).mono;
@@ -249,7 +259,9 @@ impl World {
                 return self
                     .fail(format!("rule 1: after look {:?}, with what was decided on {view:?}", sent.view));
             }
-            let scope = Rc::new(brain.scope(&sent.call));
+            let mut scope = brain.scope(&sent.call);
+            scope.well = self.well();
+            let scope = Rc::new(scope);
             self.last_call += 1;
             let id = self.last_call;
             let latency = self.latency();
@@ -345,7 +357,7 @@ impl World {
                 brain.watched.saw_empty_vpp = programmed.as_ref().map(|(_, seen)| seen.vips.is_empty());
             }
             AgentEvent::Disconnected { .. } => brain.watched.saw_empty_vpp = None,
-            AgentEvent::Connected { .. } | AgentEvent::Synced { .. } => {}
+            AgentEvent::Connected { .. } | AgentEvent::Synced { .. } | AgentEvent::Silence { .. } => {}
         }
         let effects = brain.core.handle(Input::Agent(event), now);
         self.follow(effects);
@@ -481,6 +493,9 @@ impl Brain {
             }
         }
         let snapshot = self.core.snapshot(tokio::time::Instant::now());
+        for (name, _) in snapshot.backends.iter().filter(|(_, view)| view.health.state() == State::Down) {
+            scope.down.extend(snapshot.config.backends.get(&**name).map(|backend| backend.address));
+        }
         let constant = |vip: &VipKey| self.watched.constant_vips.contains(vip);
         // A panic gives weights to backends of which nothing is known, and its end takes them back.
         let calm = |frontend: &Frontend| frontend.panic_threshold.is_none();

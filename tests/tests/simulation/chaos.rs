@@ -140,7 +140,12 @@ impl World {
         self.count("flaps");
         let many = self.rng.u8(..8) == 0;
         for address in addresses() {
-            if self.rng.u8(..if many { 2 } else { 10 }) == 0 && !self.sick.remove(&address) {
+            if self.rng.u8(..if many { 2 } else { 10 }) > 0 {
+                continue;
+            }
+            if self.sick.remove(&address) {
+                self.recovered.insert(address, self.now);
+            } else {
                 self.sick.insert(address);
             }
         }
@@ -286,7 +291,8 @@ impl World {
         if let Some(link) = self.agent.link() {
             self.link_breaks(link, "the connection was closed");
         }
-        self.vpp.start(self.now);
+        let interfaces_after = Duration::from_millis(self.rng.u64(..1500));
+        self.vpp.start(self.now, interfaces_after);
     }
 
     fn break_a_connection(&mut self) {
@@ -323,7 +329,7 @@ impl World {
         let step = match self.rng.u8(..8) {
             0 => Step::RemoveVip { anew: None },
             1 | 2 => Step::AddVip { encap: Encap::Gre4, src_ip_sticky: self.rng.bool(), table_length },
-            3 => Step::AddServer { server, weight },
+            3 => Step::AddServer { server, weight, flush: false },
             4 => Step::RemoveServer { server, weight },
             _ => Step::Reweight { server, from: 0, to: weight, flush: self.rng.bool() },
         };

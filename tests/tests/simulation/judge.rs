@@ -15,6 +15,10 @@ pub(crate) struct Scope {
     /// For a full sync, the VIPs that it must leave alone; it removes all others that are not wanted.
     pub(crate) keep: Option<BTreeSet<VipKey>>,
     pub(crate) demands: Demands,
+    /// Servers that fail no check of their own, and have not for long.
+    pub(crate) well: BTreeSet<IpAddr>,
+    /// Backends that are down for the brain.
+    pub(crate) down: BTreeSet<IpAddr>,
     /// Servers of whose backend the brain has never known anything, with the weight that is theirs at most.
     pub(crate) never_known: BTreeMap<(VipKey, IpAddr), u8>,
 }
@@ -23,6 +27,8 @@ pub(crate) struct Scope {
 pub(crate) struct Judged<'a> {
     pub(crate) write: &'a Write,
     pub(crate) before: Option<&'a Actual>,
+    /// Servers that flows were pinned to before.
+    pub(crate) pinned: &'a BTreeSet<IpAddr>,
     pub(crate) after: Option<&'a Actual>,
     /// Somebody else has changed the VIP, and the agent cannot know it yet.
     pub(crate) tainted: bool,
@@ -52,7 +58,13 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
             return broken("a message to a VIP outside of the policy");
         }
         return match write.step {
-            Step::RemoveVip { anew: None } | Step::RemoveServer { .. } => Ok(()),
+            Step::RemoveVip { anew: None } | Step::FlushVip => Ok(()),
+            // It proves that the VIP is there.
+            Step::Reweight { server, to, flush: false, .. }
+                if before.is_none_or(|vip| vip.weights.get(&server) == Some(&to)) =>
+            {
+                Ok(())
+            }
             _ => broken("rule 1, a message to a VIP that is to be removed"),
         };
     };
@@ -78,13 +90,24 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
                 == (spec.encap, spec.src_ip_sticky, spec.new_flows_table_length)
         }
         Step::RemoveVip { .. } => anew,
-        Step::AddServer { server, weight } => wanted(server) == Some(*weight),
+        Step::AddServer { server, weight, .. } => wanted(server) == Some(*weight),
         Step::Reweight { server, to, flush, .. } => {
             let flushes = spec.servers.get(server).is_some_and(|server| server.flush && *to == 0);
-            wanted(server) == Some(*to) && (!flush || flushes || scope.demands.flush.contains(server))
+            let proof = anew && before.is_some_and(|vip| vip.weights.get(server) == Some(to));
+            proof
+                || wanted(server) == Some(*to) && (!flush || flushes || scope.demands.flush.contains(server))
         }
         Step::Flush { server, weight } => {
-            wanted(server) == Some(*weight) && scope.demands.flush.contains(server)
+            let owed = *weight == 0 && spec.servers.get(server).is_some_and(|server| server.flush);
+            let demanded = scope.demands.flush.contains(server);
+            wanted(server) == Some(*weight) && (demanded || owed && judged.pinned.contains(server))
+        }
+        // Nothing may be lost by it: the flows of servers in service stay where the table has them anyway.
+        Step::FlushVip => {
+            let lost = |vip: &Actual| {
+                vip.weights.iter().any(|(server, weight)| *weight == 0 && judged.pinned.contains(server))
+            };
+            anew || before.is_some_and(|vip| !lost(vip))
         }
         // Rule 6.
         Step::RemoveServer { server, .. } => anew || wanted(server).is_none(),
@@ -92,13 +115,20 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
     if !in_order {
         return broken("rules 1 and 6, a message that was not decided on");
     }
-    if before == after && !matches!(write.step, Step::Flush { .. }) {
+    let proof = anew && matches!(write.step, Step::Reweight { from, to, .. } if from == to);
+    if before == after && !proof && !matches!(write.step, Step::Flush { .. } | Step::FlushVip) {
         return broken("rule 3, a message that changes nothing");
     }
     let serves = |vip: Option<&Actual>| vip.is_some_and(|vip| vip.weights.values().any(|weight| *weight > 0));
     let shall_serve = spec.servers.values().any(|server| server.weight > 0);
     if shall_serve && !anew && serves(before) && !serves(after) {
         return broken("rule 2, a VIP without a server that takes new flows");
+    }
+    if let Step::Reweight { server, to: 0, flush: true, .. } | Step::Flush { server, weight: 0 } = &write.step
+        && scope.down.contains(server)
+        && scope.well.contains(server)
+    {
+        return broken("rule 7, a server was lowered for VPP's own silence");
     }
     if let Step::Reweight { server, from, to, .. } = &write.step
         && let Some(most) = scope.never_known.get(&(write.vip, *server))

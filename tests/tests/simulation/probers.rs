@@ -1,5 +1,7 @@
 //! The brain's probers: which probe starts when, and what it finds.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,7 +116,9 @@ impl World {
         passes: bool,
     ) {
         let now = self.now;
-        let reachable = self.vpp.life == Life::Running && self.vpp.running_since <= started;
+        let reachable = self.vpp.life == Life::Running
+            && self.vpp.running_since <= started
+            && self.vpp.forwards_from <= started;
         let Some(found) = self.prober(id, &backend, prober, token) else { return };
         let deadline = started + found.timeout;
         // Nobody answers through a VPP that is away.
@@ -140,6 +144,16 @@ impl World {
         let at = now + Duration::from_micros(self.rng.u64(1..200));
         let at = if self.rng.u8(..50) == 0 { at + Duration::from_millis(self.rng.u64(..300)) } else { at };
         self.at(at, Event::Reported { brain: id, report: Box::new(report) });
+    }
+
+    /// Servers that have failed no check of their own for long.
+    pub(crate) fn well(&self) -> BTreeSet<IpAddr> {
+        let Some(brain) = &self.brain else { return BTreeSet::new() };
+        let addresses = brain.core.config().backends.values().map(|backend| backend.address);
+        let recently = |address: &IpAddr| {
+            self.recovered.get(address).is_some_and(|at| self.now < *at + Duration::from_secs(120))
+        };
+        addresses.filter(|address| !self.sick.contains(address) && !recently(address)).collect()
     }
 
     pub(crate) fn reported(&mut self, id: u64, report: Report) {

@@ -112,6 +112,22 @@ impl World {
                 return Err(format!("VPP has no VIP {key} of frontend {name}"));
             };
             let right = self.right_vip(config, name, frontend, found.table_length);
+            let pinned = self.vpp.pinned(&key);
+            let out = frontend.pools.iter().flat_map(|pool| pool.backends.keys()).find(|name| {
+                let flushes = match self.right_state(config, name) {
+                    State::Disabled => true,
+                    State::Down => frontend.flush_on_down,
+                    _ => false,
+                };
+                let address = config.backends.get(*name).map(|backend| backend.address);
+                flushes
+                    && address.is_some_and(|at| pinned.contains(&at) && found.weights.get(&at) == Some(&0))
+            });
+            if let Some(backend) = out {
+                return Err(format!(
+                    "at rest flows are pinned to {backend} of frontend {name}, which is out"
+                ));
+            }
             if found != right {
                 return Err(format!(
                     "at rest VIP {key} of frontend {name} is\n{found:?}, and shall be\n{right:?}"

@@ -1,7 +1,7 @@
 //! The VPP of a simulation: vppsim's model of the lb plugin, alive, hung or dead.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ pub(crate) struct Vpp {
     pub(crate) started: Duration,
     /// Since when it has been running without a pause.
     pub(crate) running_since: Duration,
+    /// From when on it forwards: a VPP that was started opens its API before its interfaces are up.
+    pub(crate) forwards_from: Duration,
+    clients: u16,
     /// Requests of connections that were closed before it read them.
     pub(crate) backlog: VecDeque<(Option<Rc<Scope>>, Write)>,
     /// VIPs that somebody else has written to since the agent last read.
@@ -64,6 +67,8 @@ impl Vpp {
             pid: 1,
             started: Duration::ZERO,
             running_since: Duration::ZERO,
+            forwards_from: Duration::ZERO,
+            clients: 0,
             backlog: VecDeque::new(),
             tainted: BTreeSet::new(),
             handmade: BTreeSet::new(),
@@ -74,11 +79,12 @@ impl Vpp {
         }
     }
 
-    pub(crate) fn start(&mut self, now: Duration) {
+    pub(crate) fn start(&mut self, now: Duration, interfaces_after: Duration) {
         self.lb.restart();
         self.pid += 1;
         self.life = Life::Running;
         (self.started, self.running_since) = (now, now);
+        self.forwards_from = now + interfaces_after;
         self.backlog.clear();
         self.tainted.clear();
         self.handmade.clear();
@@ -96,11 +102,13 @@ impl Vpp {
     pub(crate) fn write(&mut self, scope: Option<&Scope>, write: &Write, now: Duration) -> Answer {
         self.writes += 1;
         let before = self.actual(&write.vip);
+        let pinned = self.pinned(&write.vip);
         let result = self.carry_out(write, now);
         let after = self.actual(&write.vip);
         let judged = Judged {
             write,
             before: before.as_ref(),
+            pinned: &pinned,
             after: after.as_ref(),
             tainted: self.tainted.contains(&write.vip),
             handmade: self.handmade.contains(&write.vip),
@@ -111,6 +119,7 @@ impl Vpp {
         if let Err(violation) = judge::judge(scope, &judged) {
             self.violation.get_or_insert(violation);
         }
+        self.traffic(&write.vip, now);
         match result {
             Ok(()) => Answer::Accepted,
             Err(refusal) => refused(&refusal),
@@ -141,6 +150,33 @@ impl Vpp {
         self.handmade.insert(write.vip);
         // Whether it works does not matter.
         self.carry_out(write, now).ok();
+        self.traffic(&write.vip, now);
+    }
+
+    /// New clients come, and stay.
+    fn traffic(&mut self, vip: &VipKey, now: Duration) {
+        let uptime = now - self.started;
+        for _ in 0..4 {
+            let Some(index) = self.lb.find(&vpp_key(vip)) else { return };
+            self.clients = self.clients.wrapping_add(1).max(1);
+            let (client, service) = if vip.prefix.address.is_ipv4() {
+                ([192, 0, 2, 7].into(), vip.prefix.address)
+            } else {
+                (std::net::Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 7).into(), vip.prefix.address)
+            };
+            let client = SocketAddr::new(client, self.clients);
+            // Without a server there is no flow.
+            self.lb.open_flow(index, client, SocketAddr::new(service, vip.port), 100, uptime).ok();
+        }
+    }
+
+    /// Servers of a VIP that flows are pinned to.
+    pub(crate) fn pinned(&self, vip: &VipKey) -> BTreeSet<IpAddr> {
+        let Some(vip) = self.lb.find(&vpp_key(vip)).and_then(|index| self.lb.vip(index)) else {
+            return BTreeSet::new();
+        };
+        let servers = self.lb.servers_of(vip).filter(|(_, server)| server.used && server.flows > 0);
+        servers.map(|(_, server)| server.address.into()).collect()
     }
 
     fn carry_out(&mut self, write: &Write, now: Duration) -> Result<(), Refusal> {
@@ -161,8 +197,15 @@ impl Vpp {
                 self.lb.add_vip(&new, uptime).map(drop)
             }
             Step::RemoveVip { .. } => self.lb.remove_vip(&key, uptime),
-            Step::AddServer { server, weight } => {
-                self.lb.add_server(&key, server.into(), weight, false, uptime)
+            Step::AddServer { server, weight, flush } => {
+                self.lb.add_server(&key, server.into(), weight, flush, uptime)
+            }
+            Step::FlushVip => {
+                if self.lb.find(&key).is_none() && !self.tainted.contains(&write.vip) {
+                    self.violation.get_or_insert(format!("VIP {} is flushed, and is not there", write.vip));
+                }
+                self.lb.flush_vip(&key);
+                Ok(())
             }
             Step::RemoveServer { server, .. } => self.lb.remove_server(&key, server.into(), true, uptime),
             Step::Reweight { server, to, flush, .. } => self.lb.set_weight(&key, server.into(), to, flush),

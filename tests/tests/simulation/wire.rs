@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use maglev_dpagent::apply::{Answer, Lost, Plugin};
 use maglev_dpagent::cli_text::TextVip;
@@ -19,6 +20,7 @@ pub(crate) enum Request {
     /// Two messages, with what the first has told.
     Dumps(Option<Vec<VipRow>>),
     Text,
+    Ping,
     Conf,
     SetConf(LbConf),
 }
@@ -28,6 +30,7 @@ pub(crate) enum Reply {
     Written(Vec<Answer>),
     Dumps(Dumps),
     Text(Result<Vec<TextVip>, Lost>),
+    Pong,
     Conf(LbConf),
     ConfSet,
     Lost(Lost),
@@ -54,6 +57,8 @@ impl Op {
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     pub(crate) ops: BTreeMap<u64, Op>,
+    /// The time, as of the last event.
+    pub(crate) now: Duration,
     last: u64,
 }
 
@@ -171,6 +176,14 @@ impl Plugin for Wire {
         match self.ask(Request::Write(writes.to_vec())).await {
             Reply::Written(answers) => answers,
             other => vec![Answer::Lost(lost(other)); writes.len()],
+        }
+    }
+
+    async fn prove_alive(&self) -> Result<Duration, Lost> {
+        let asked = self.pipe().now;
+        match self.ask(Request::Ping).await {
+            Reply::Pong => Ok(self.pipe().now - asked),
+            other => Err(lost(other)),
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) enum Event {
     VppAnswers { link: u64, op: u64 },
     VppStarts,
     VppResumes,
+    SilenceShows { link: u64, heard: Duration },
+    LivenessTold { conn: u64 },
     VppCollects,
 }
 
@@ -82,6 +84,8 @@ pub(crate) struct World {
     pub(crate) saved_until: Duration,
     /// Backends that fail their checks.
     pub(crate) sick: BTreeSet<IpAddr>,
+    /// When each became well that was sick.
+    pub(crate) recovered: BTreeMap<IpAddr, Duration>,
     /// Something of the brain may have changed since it was last checked.
     pub(crate) dirty: bool,
     pub(crate) counts: BTreeMap<&'static str, u64>,
@@ -132,6 +136,7 @@ impl World {
             operators: Operators::default(),
             saved_until: Duration::ZERO,
             sick: BTreeSet::new(),
+            recovered: BTreeMap::new(),
             dirty: false,
             counts: BTreeMap::new(),
             trace,
@@ -167,6 +172,11 @@ impl World {
 
     pub(crate) fn instant(&self, at: Duration) -> Now {
         Now { wall: self.base.wall + at, mono: self.base.mono + at }
+    }
+
+    pub(crate) fn unix_seconds(&self, at: Duration) -> u64 {
+        let since = (self.base.wall + at).duration_since(SystemTime::UNIX_EPOCH);
+        since.expect("the simulation begins after 1970").as_secs()
     }
 
     pub(crate) fn since_start(&self, at: Instant) -> Duration {
@@ -243,6 +253,8 @@ impl World {
             Event::VppAnswers { link, op } => self.vpp_answers(link, op),
             Event::VppStarts => self.vpp_starts(),
             Event::VppResumes => self.vpp_resumes(),
+            Event::SilenceShows { link, heard } => self.silence_shows(link, heard),
+            Event::LivenessTold { conn } => self.liveness_told(conn),
             Event::VppCollects => {
                 self.vpp.lb.collect_garbage(self.now.saturating_sub(self.vpp.started));
                 self.at(self.now + Duration::from_secs(60), Event::VppCollects);

@@ -122,6 +122,7 @@ impl Bench {
                 before: conf,
                 now: conf,
                 pinned_flows_lost: false,
+                drifted: false,
             })),
             Call::All { .. } | Call::Vip { .. } => Answer::Sync(Ok(SyncReport::default())),
         };

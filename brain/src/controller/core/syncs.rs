@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use maglev_protocol::{AgentError, AgentInfo, Programmed, SyncReport, VipSpec, VppInfo, VppState};
 use tracing::debug;
 
+use super::away::has_just_started;
 use super::{Core, Effects, Ended, InVpp, Now};
 use crate::agent::{AgentEvent, CallError};
 use crate::controller::snapshot::{AgentProcess, SyncStatus};
@@ -37,6 +38,17 @@ impl Core {
                 self.vpp_unwatched(now);
             }
             AgentEvent::Vpp { info, programmed } => self.vpp_changed(info, programmed, now, &mut effects),
+            AgentEvent::Silence { silent_for: Some(silent) } => self.vpp_left(silent, now, &mut effects),
+            AgentEvent::Silence { silent_for: None } => {
+                if self
+                    .agent
+                    .vpp
+                    .as_ref()
+                    .is_some_and(|(vpp, _)| matches!(vpp.state, VppState::Connected { .. }))
+                {
+                    self.vpp_returned(false, now, &mut effects);
+                }
+            }
             AgentEvent::Synced { specs, demanded, result } => {
                 match &result {
                     Ok(report) => {
@@ -74,11 +86,13 @@ impl Core {
             VppState::Disconnected { silent_ms, .. } => {
                 self.vpp_left(Duration::from_millis(*silent_ms), now, effects);
             }
-            VppState::Incompatible { .. } => self.vpp_returned(now),
+            VppState::Incompatible { .. } => self.vpp_returned(false, now, effects),
             VppState::Connected { pid, boot_time, .. } => {
                 self.tally.vpp_connections.add(1);
-                self.tally.vpp_restarts.add(self.vpp_lives.is_another(*pid, *boot_time).into());
-                self.vpp_returned(now);
+                let restarted = self.vpp_lives.is_another(*pid, *boot_time);
+                self.tally.vpp_restarts.add(restarted.into());
+                let young = has_just_started(*boot_time, now.wall);
+                self.vpp_returned(restarted || young, now, effects);
             }
         }
         Arc::make_mut(&mut self.agent).vpp = Some((info, now.wall));

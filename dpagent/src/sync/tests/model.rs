@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use maglev_protocol::{Encap, Prefix, VipKey, VipSpec};
 
@@ -109,6 +110,8 @@ struct State {
     /// Writes that changed nothing.
     pointless: Vec<Write>,
     broken: bool,
+    /// How long VPP takes to answer a ping.
+    silent: Duration,
 }
 
 /// The plugin.
@@ -145,6 +148,11 @@ impl Model {
         (state.reads, state.texts, state.broken) = (0, 0, false);
         state.writes.clear();
         state.pointless.clear();
+    }
+
+    /// Lets VPP take this long to answer a ping.
+    pub(crate) fn fall_silent(&self, silent: Duration) {
+        self.0.lock().unwrap().silent = silent;
     }
 
     pub(crate) fn writes(&self) -> Vec<Write> {
@@ -312,7 +320,8 @@ impl State {
                 self.violations.push(format!("{write:?} is not allowed"));
             }
         }
-        if before == &after && !matches!(write.step, Step::Flush { .. } | Step::FlushVip) {
+        let proof = matches!(write.step, Step::Reweight { from, to, .. } if from == to);
+        if before == &after && !proof && !matches!(write.step, Step::Flush { .. } | Step::FlushVip) {
             self.pointless.push(*write);
         }
     }
@@ -326,6 +335,14 @@ impl Plugin for Model {
     async fn write(&self, writes: &[Write]) -> Vec<Answer> {
         let mut state = self.0.lock().unwrap();
         writes.iter().map(|write| state.answer(write)).collect()
+    }
+
+    async fn prove_alive(&self) -> Result<Duration, Lost> {
+        let state = self.0.lock().unwrap();
+        match state.broken {
+            true => Err(Lost { reason: "the connection broke".to_owned() }),
+            false => Ok(state.silent),
+        }
     }
 
     async fn dumps(&self) -> Result<Dumps, Lost> {

@@ -36,6 +36,7 @@ pub(in crate::grpc) fn sync_report(
         foreign: foreign.map(VipKey::to_string).collect(),
         vips_read: report.read.map_or(0, |read| read.vips),
         application_servers_read: report.read.map_or(0, |read| read.servers),
+        settings_written: report.conf.is_some(),
     }
 }
 
