@@ -29,7 +29,9 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-pub use changes::{BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, changes};
+pub use changes::{
+    BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, Rename, changes,
+};
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use model::{
     Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,

@@ -1,6 +1,6 @@
 //! What a reload changes: two configurations side by side. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::model::{Backend, Config, Frontend, HealthChecker, LbSettings};
 
@@ -25,13 +25,16 @@ pub struct Changes {
     pub healthchecker: Vec<&'static str>,
 }
 
-/// Backends by name. One may stand in several of the lists other than `added` and `removed`.
+/// Backends by name. One may stand in several of the lists other than `added` and `removed`. A backend is its address:
+/// where a name is at an address that another name has left, the backend was renamed, and is compared with what it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackendChanges {
     /// In the new configuration only.
     pub added: Vec<String>,
     /// In the old configuration only.
     pub removed: Vec<String>,
+    /// Have the address that another one had.
+    pub renamed: Vec<Rename>,
     /// Have another address: another server under the same name.
     pub moved: Vec<String>,
     /// Are checked differently, or have become static or ceased to be. The contents of the checks count, not their
@@ -41,6 +44,15 @@ pub struct BackendChanges {
     pub enabled: Vec<String>,
     /// `enabled` has become false.
     pub disabled: Vec<String>,
+}
+
+/// A backend's old and new name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    /// In the old configuration.
+    pub from: String,
+    /// In the new one.
+    pub to: String,
 }
 
 /// Frontends by name.
@@ -120,12 +132,35 @@ fn side_by_side<'c, T>(old: &'c BTreeMap<String, T>, new: &'c BTreeMap<String, T
 }
 
 fn backends(old: &Config, new: &Config) -> BackendChanges {
-    let Compared { added, removed, both } = side_by_side(&old.backends, &new.backends);
-    let mut changes = BackendChanges { added, removed, ..BackendChanges::default() };
+    let Compared { mut added, mut removed, both } = side_by_side(&old.backends, &new.backends);
     let mut checks = CheckComparison { old, new, known: HashMap::new() };
-    for (name, was, is) in both {
+    let (moved, mut same): (Vec<_>, Vec<_>) =
+        both.into_iter().partition(|(_, was, is)| was.address != is.address);
+    let left = removed.iter().filter_map(|name| old.backends.get_key_value(name));
+    let left = left.chain(moved.iter().map(|(name, was, _)| (*name, *was)));
+    let came = added.iter().filter_map(|name| new.backends.get_key_value(name));
+    let came = came.chain(moved.iter().map(|(name, _, is)| (*name, *is)));
+    let renamed = renamed(left.collect(), came.collect(), &mut checks);
+    let moved = moved.into_iter().filter(|(name, _, _)| !renamed.iter().any(|(_, to, _, _)| to == name));
+    let mut changes = BackendChanges {
+        moved: moved.map(|(name, _, _)| name.clone()).collect(),
+        renamed: renamed
+            .iter()
+            .map(|(from, to, _, _)| Rename { from: (*from).clone(), to: (*to).clone() })
+            .collect(),
+        ..BackendChanges::default()
+    };
+    same.extend(renamed.iter().map(|(_, to, was, is)| (*to, *was, *is)));
+    same.sort_unstable_by_key(|(name, _, _)| *name);
+    let (from, to): (BTreeSet<&String>, BTreeSet<&String>) =
+        renamed.iter().map(|(from, to, _, _)| (*from, *to)).unzip();
+    let kept =
+        |names: &mut Vec<String>, renamed: &BTreeSet<&String>| names.retain(|name| !renamed.contains(name));
+    kept(&mut added, &to);
+    kept(&mut removed, &from);
+    (changes.added, changes.removed) = (added, removed);
+    for (name, was, is) in same {
         let lists = [
-            (&mut changes.moved, was.address != is.address),
             (&mut changes.rechecked, !checks.same(was, is)),
             (&mut changes.enabled, !was.enabled && is.enabled),
             (&mut changes.disabled, was.enabled && !is.enabled),
@@ -135,6 +170,31 @@ fn backends(old: &Config, new: &Config) -> BackendChanges {
         }
     }
     changes
+}
+
+/// Matches the names that have left an address with those that came to it, those with the same check first. In the order
+/// of the new names.
+fn renamed<'c>(
+    left: Vec<(&'c String, &'c Backend)>,
+    came: Vec<(&'c String, &'c Backend)>,
+    checks: &mut CheckComparison<'c>,
+) -> Vec<(&'c String, &'c String, &'c Backend, &'c Backend)> {
+    let mut by_address: HashMap<_, Vec<_>> = HashMap::new();
+    for (name, was) in left {
+        by_address.entry(was.address).or_default().push((name, was));
+    }
+    let mut renamed = Vec::new();
+    for (to, is) in came {
+        let Some(candidates) = by_address.get_mut(&is.address).filter(|candidates| !candidates.is_empty())
+        else {
+            continue;
+        };
+        let index = candidates.iter().position(|(_, was)| checks.same(was, is)).unwrap_or(0);
+        let (from, was) = candidates.remove(index);
+        renamed.push((from, to, was, is));
+    }
+    renamed.sort_unstable_by_key(|(_, to, _, _)| *to);
+    renamed
 }
 
 /// Compares the checks of backends. Thousands of backends share a check, whose certificates of authorities are

@@ -186,6 +186,7 @@ fn full_sync_is_told_in_words() {
         ],
         read: Some(FullRead { vips: 3, servers: 7 }),
         foreign: vec![foreign],
+        conf: None,
     };
     let snapshot = core().snapshot(Instant::now());
     let told = view::vpp::sync_report(&snapshot, &report, None);

@@ -493,12 +493,19 @@ impl Brain {
             }
         }
         let snapshot = self.core.snapshot(tokio::time::Instant::now());
-        for (name, _) in snapshot.backends.iter().filter(|(_, view)| view.health.state() == State::Down) {
-            scope.down.extend(snapshot.config.backends.get(&**name).map(|backend| backend.address));
-        }
         let constant = |vip: &VipKey| self.watched.constant_vips.contains(vip);
         // A panic gives weights to backends of which nothing is known, and its end takes them back.
         let calm = |frontend: &Frontend| frontend.panic_threshold.is_none();
+        for view in snapshot.frontends.values().filter(|view| calm(&view.frontend)) {
+            for name in view.frontend.pools.iter().flat_map(|pool| pool.backends.keys()) {
+                let is_down = snapshot
+                    .backends
+                    .get(name.as_str())
+                    .is_some_and(|backend| backend.health.state() == State::Down);
+                let backend = snapshot.config.backends.get(name).filter(|_| is_down);
+                scope.down.extend(backend.map(|backend| (view.spec.key, backend.address)));
+            }
+        }
         let views = snapshot.frontends.values();
         for view in views.filter(|view| constant(&view.spec.key) && calm(&view.frontend)) {
             for pool in &view.frontend.pools {

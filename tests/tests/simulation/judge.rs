@@ -17,8 +17,8 @@ pub(crate) struct Scope {
     pub(crate) demands: Demands,
     /// Servers that fail no check of their own, and have not for long.
     pub(crate) well: BTreeSet<IpAddr>,
-    /// Backends that are down for the brain.
-    pub(crate) down: BTreeSet<IpAddr>,
+    /// Servers whose backend is down for the brain, and that no panic gives a weight nevertheless.
+    pub(crate) down: BTreeSet<(VipKey, IpAddr)>,
     /// Servers of whose backend the brain has never known anything, with the weight that is theirs at most.
     pub(crate) never_known: BTreeMap<(VipKey, IpAddr), u8>,
 }
@@ -29,6 +29,8 @@ pub(crate) struct Judged<'a> {
     pub(crate) before: Option<&'a Actual>,
     /// Servers that flows were pinned to before.
     pub(crate) pinned: &'a BTreeSet<IpAddr>,
+    /// Servers of weight 0 that were flushed since they had another one.
+    pub(crate) flushed: &'a BTreeSet<IpAddr>,
     pub(crate) after: Option<&'a Actual>,
     /// Somebody else has changed the VIP, and the agent cannot know it yet.
     pub(crate) tainted: bool,
@@ -100,7 +102,7 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
         Step::Flush { server, weight } => {
             let owed = *weight == 0 && spec.servers.get(server).is_some_and(|server| server.flush);
             let demanded = scope.demands.flush.contains(server);
-            wanted(server) == Some(*weight) && (demanded || owed && judged.pinned.contains(server))
+            wanted(server) == Some(*weight) && (demanded || owed && !judged.flushed.contains(server))
         }
         // Nothing may be lost by it: the flows of servers in service stay where the table has them anyway.
         Step::FlushVip => {
@@ -125,7 +127,7 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
         return broken("rule 2, a VIP without a server that takes new flows");
     }
     if let Step::Reweight { server, to: 0, flush: true, .. } | Step::Flush { server, weight: 0 } = &write.step
-        && scope.down.contains(server)
+        && scope.down.contains(&(write.vip, *server))
         && scope.well.contains(server)
     {
         return broken("rule 7, a server was lowered for VPP's own silence");

@@ -36,6 +36,8 @@ pub(crate) struct Vpp {
     /// From when on it forwards: a VPP that was started opens its API before its interfaces are up.
     pub(crate) forwards_from: Duration,
     clients: u16,
+    /// Servers of weight 0 that were flushed since they had another one, by VIP.
+    flushed: BTreeMap<VipKey, BTreeSet<IpAddr>>,
     /// Requests of connections that were closed before it read them.
     pub(crate) backlog: VecDeque<(Option<Rc<Scope>>, Write)>,
     /// VIPs that somebody else has written to since the agent last read.
@@ -69,6 +71,7 @@ impl Vpp {
             running_since: Duration::ZERO,
             forwards_from: Duration::ZERO,
             clients: 0,
+            flushed: BTreeMap::new(),
             backlog: VecDeque::new(),
             tainted: BTreeSet::new(),
             handmade: BTreeSet::new(),
@@ -86,6 +89,7 @@ impl Vpp {
         (self.started, self.running_since) = (now, now);
         self.forwards_from = now + interfaces_after;
         self.backlog.clear();
+        self.flushed.clear();
         self.tainted.clear();
         self.handmade.clear();
         self.balked.clear();
@@ -103,12 +107,14 @@ impl Vpp {
         self.writes += 1;
         let before = self.actual(&write.vip);
         let pinned = self.pinned(&write.vip);
+        let flushed = self.flushed.get(&write.vip).cloned().unwrap_or_default();
         let result = self.carry_out(write, now);
         let after = self.actual(&write.vip);
         let judged = Judged {
             write,
             before: before.as_ref(),
             pinned: &pinned,
+            flushed: &flushed,
             after: after.as_ref(),
             tainted: self.tainted.contains(&write.vip),
             handmade: self.handmade.contains(&write.vip),
@@ -118,6 +124,9 @@ impl Vpp {
         };
         if let Err(violation) = judge::judge(scope, &judged) {
             self.violation.get_or_insert(violation);
+        }
+        if result.is_ok() {
+            self.note_flush(write);
         }
         self.traffic(&write.vip, now);
         match result {
@@ -150,7 +159,18 @@ impl Vpp {
         self.handmade.insert(write.vip);
         // Whether it works does not matter.
         self.carry_out(write, now).ok();
+        self.flushed.remove(&write.vip);
         self.traffic(&write.vip, now);
+    }
+
+    fn note_flush(&mut self, write: &Write) {
+        let weights = self.actual(&write.vip).map(|vip| vip.weights).unwrap_or_default();
+        let flushed = self.flushed.entry(write.vip).or_default();
+        match write.step {
+            Step::FlushVip => flushed.extend(weights.keys().copied()),
+            step => flushed.extend(step.server().filter(|_| step.flushes())),
+        }
+        flushed.retain(|server| weights.get(server) == Some(&0));
     }
 
     /// New clients come, and stay.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges};
+use super::{BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, Rename};
 
 /// Names of one list that are told: the line stays readable if half of 50,000 backends change.
 const MOST_NAMES: usize = 5;
@@ -23,11 +23,13 @@ impl fmt::Display for Changes {
 
 impl BackendChanges {
     fn in_words(&self) -> String {
+        let renamed = self.renamed.iter().map(|Rename { from, to }| format!("{from} to {to}")).collect();
         section(
             "backend",
             &[
                 ("added", &self.added),
                 ("removed", &self.removed),
+                ("renamed", &renamed),
                 ("moved to another address", &self.moved),
                 ("checked differently", &self.rechecked),
                 ("enabled", &self.enabled),

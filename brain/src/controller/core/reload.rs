@@ -9,10 +9,10 @@ use tracing::{info, warn};
 
 use super::backends::new_view;
 use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now};
-use crate::config::{Changes, Config, changes};
+use crate::config::{BackendChanges, Changes, Config, Rename, changes};
 use crate::controller::snapshot::{BackendView, FrontendView, SyncStatus};
 use crate::desired::{self, Demand, vip_key};
-use crate::health::{self, State};
+use crate::health::{self, Cause, State, Transition};
 use crate::warmup::Phase;
 
 impl Core {
@@ -41,7 +41,8 @@ impl Core {
         info!(%changes, "configuration reloaded");
         let mut effects = Effects { state: true, wanted: true, ..Effects::default() };
         effects.tell(Event::Reloaded { changes: changes.to_string() });
-        self.keep_weights_of(&changes.backends.rechecked);
+        self.rename_backends(&changes.backends.renamed, &config, now, &mut effects);
+        self.keep_weights_of(&changes.backends);
         self.config = config;
         self.wanted.conf = desired::lb_conf(&self.config.lb);
         self.wanted.sync_interval = self.config.lb.sync_interval;
@@ -81,13 +82,58 @@ impl Core {
         self.compute(name, Some(&view), frontend, table, now, effects);
     }
 
+    /// VPP knows a server by its address: one that has another name only is the same, with all that is known of it and
+    /// all that operators have set.
+    fn rename_backends(&mut self, renamed: &[Rename], config: &Config, now: Now, effects: &mut Effects) {
+        if renamed.is_empty() {
+            return;
+        }
+        let names: BTreeMap<String, String> =
+            renamed.iter().map(|Rename { from, to }| (from.clone(), to.clone())).collect();
+        let views: Vec<_> =
+            renamed.iter().filter_map(|rename| self.backends.remove(rename.from.as_str())).collect();
+        for (Rename { from, to }, view) in renamed.iter().zip(views) {
+            let [old, new]: [Arc<str>; 2] = [from, to].map(|name| name.as_str().into());
+            if !config.backends.contains_key(from) {
+                let to = State::Removed;
+                effects.tell(Event::Backend { backend: Arc::clone(&old), transition: view.renamed(to, now) });
+            }
+            if !self.config.backends.contains_key(to) {
+                effects.tell(Event::BackendAdded { backend: Arc::clone(&new) });
+            }
+            let transition = Transition { from: State::Unknown, ..view.renamed(view.health.state(), now) };
+            effects.tell(Event::Backend { backend: Arc::clone(&new), transition });
+            info!(from, to, "backend renamed; it keeps its state and what operators set");
+            effects.probers.extend([old, Arc::clone(&new)]);
+            self.backends.insert(new, view);
+        }
+        for held in self.held.values_mut() {
+            rename_keys(held, &names);
+        }
+        let overrides = Arc::make_mut(&mut self.overrides);
+        let before = overrides.clone();
+        rename_keys(&mut overrides.backends, &names);
+        overrides.weights = std::mem::take(&mut overrides.weights)
+            .into_iter()
+            .map(|(mut member, set)| {
+                if let Some(to) = names.get(&member.backend) {
+                    member.backend.clone_from(to);
+                }
+                (member, set)
+            })
+            .collect();
+        effects.overrides |= *overrides != before;
+    }
+
     /// Backends that are to be checked in another way keep their weights until the new check has an answer.
-    fn keep_weights_of(&mut self, rechecked: &[String]) {
-        for backend in rechecked {
+    fn keep_weights_of(&mut self, changes: &BackendChanges) {
+        for backend in &changes.rechecked {
+            let renamed = changes.renamed.iter().find(|rename| rename.to == *backend);
+            let old = renamed.map_or(backend, |rename| &rename.from);
             let frontends = self.backends.get(backend.as_str()).map(|view| Arc::clone(&view.frontends));
             for frontend in frontends.unwrap_or_default().iter() {
                 let Some(view) = self.frontends.get(frontend) else { continue };
-                let programmed = view.weights.pools.iter().filter_map(|pool| pool.get(backend));
+                let programmed = view.weights.pools.iter().filter_map(|pool| pool.get(old));
                 let weight = programmed.map(|weight| weight.programmed).max().unwrap_or(0);
                 if weight > 0 {
                     self.held.entry(view.spec.key).or_default().insert(backend.clone(), weight);
@@ -102,13 +148,13 @@ impl Core {
             let name: Arc<str> = name.as_str().into();
             self.unprobed -= usize::from(self.is_unprobed(&name));
             self.forget_held(&name);
+            effects.probers.insert(Arc::clone(&name));
             let Some(mut view) = self.backends.remove(&name) else { continue };
             if let Ok(Some(transition)) =
                 Arc::make_mut(&mut view).health.handle(health::Input::Remove, now.wall)
             {
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
-            effects.probers.insert(name);
         }
         for name in backends.added.iter().chain(&backends.moved) {
             let name: Arc<str> = name.as_str().into();
@@ -144,7 +190,8 @@ impl Core {
         self.tell_backends_their_checks();
         let touched =
             [&backends.added, &backends.moved, &backends.rechecked, &backends.enabled, &backends.disabled];
-        let touched: BTreeSet<&String> = touched.into_iter().flatten().collect();
+        let renamed = backends.renamed.iter().map(|rename| &rename.to);
+        let touched: BTreeSet<&String> = touched.into_iter().flatten().chain(renamed).collect();
         for name in touched {
             let name: Arc<str> = name.as_str().into();
             for transition in self.settle_alone(&name, now) {
@@ -260,5 +307,20 @@ impl Core {
                 });
             }
         }
+    }
+}
+
+impl BackendView {
+    /// What its new name, or its old one, is told of.
+    fn renamed(&self, to: State, now: Now) -> Transition {
+        Transition { from: self.health.state(), to, at: now.wall, cause: Cause::Event("renamed") }
+    }
+}
+
+/// All at once, since two names may change places.
+fn rename_keys<T>(map: &mut BTreeMap<String, T>, names: &BTreeMap<String, String>) {
+    if names.keys().any(|name| map.contains_key(name)) {
+        let renamed = |(name, value)| (names.get(&name).cloned().unwrap_or(name), value);
+        *map = std::mem::take(map).into_iter().map(renamed).collect();
     }
 }

@@ -70,6 +70,7 @@ async fn operator_learns_what_the_sync_did_that_was_asked_for() {
         drift: vec![format!("VIP {key} is gone")],
         read: Some(FullRead { vips: 1, servers: 0 }),
         foreign,
+        conf: None,
     };
     let told = brain.sync().await.unwrap();
     assert_eq!(

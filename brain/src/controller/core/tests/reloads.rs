@@ -29,7 +29,7 @@ fn same_configuration_changes_nothing() {
 fn backends_come_and_go() {
     let mut bench = Bench::connected();
     bench.all_up();
-    let backends = BACKENDS.replace("    b: {", "    new: {");
+    let backends = BACKENDS.replace("    b: {", "    new: {").replace("10.0.0.2", "10.0.0.9");
     let frontends = FRONTENDS.replace("b: {}", "new: {}");
     let (effects, _) = reload(&mut bench, &backends, &frontends);
     assert_eq!(renewed(&effects), ["b", "new"]);
@@ -40,15 +40,71 @@ fn backends_come_and_go() {
     assert_eq!(removed, Some(State::Removed));
     assert!(bench.core.checked("b").is_none());
     assert_eq!(bench.core.checked("new").map(|checked| checked.pace), Some(Pace::Fast));
-    assert_eq!(
-        bench.weights("one"),
-        [1, 0, 0, 0],
-        "the new one has the old one's address, but must show itself"
-    );
+    assert_eq!(bench.weights("one"), [1, 0, 0, 0], "the new one must show itself");
     bench.probe("b", true);
     assert_eq!(bench.probe("b", true), Effects::default(), "nobody is there");
     bench.probe("new", true);
-    assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
+    assert_eq!(bench.weights("one"), [1, 0, 0, 1], "by their addresses");
+}
+
+#[test]
+fn backend_of_another_name_at_its_address_is_the_same_server() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.probe("b", false);
+    bench.wish("a", BackendWish::Pause).unwrap();
+    let (before, health) = (bench.core.wanted(), bench.core.backends["b"].health.clone());
+    let backends = BACKENDS.replace("    a: {", "    first: {").replace("    b: {", "    second: {");
+    let frontends = FRONTENDS.replace("a: {}", "first: {}").replace("b: {}", "second: {}");
+    let (effects, changes) = reload(&mut bench, &backends, &frontends);
+    assert!(changes.to_string().contains("2 backends renamed (a to first, b to second)"), "{changes}");
+    assert_eq!(renewed(&effects), ["a", "b", "first", "second"]);
+    assert_eq!(bench.core.wanted().vips, before.vips, "VPP is told nothing");
+    assert_eq!(bench.core.backends["second"].health, health);
+    assert_eq!(bench.state("first"), State::Paused);
+    assert!(effects.overrides && bench.core.overrides().backends.keys().eq(["first"]));
+    let told = effects.events.iter().filter_map(|event| match event {
+        Event::Backend { backend, transition } => Some((&**backend, transition.to)),
+        _ => None,
+    });
+    let expected =
+        [("a", State::Removed), ("first", State::Paused), ("b", State::Removed), ("second", State::Up)];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn backends_that_change_names_keep_their_states_and_overrides() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.wish("a", BackendWish::Pause).unwrap();
+    let before = bench.core.wanted();
+    let backends = BACKENDS.replace("10.0.0.1,", "10.0.0.x,").replace("10.0.0.2,", "10.0.0.1,");
+    let backends = backends.replace("10.0.0.x,", "10.0.0.2,");
+    let (_, changes) = reload(&mut bench, &backends, FRONTENDS);
+    assert!(changes.to_string().contains("renamed (b to a, a to b)"), "{changes}");
+    assert_eq!((bench.state("a"), bench.state("b")), (State::Up, State::Paused));
+    assert!(bench.core.overrides().backends.keys().eq(["b"]));
+    let at = |wanted: &Wanted, last| {
+        let server = IpAddr::from([10, 0, 0, last]);
+        wanted.vips[&bench.key("one")].servers[&server]
+    };
+    let after = bench.core.wanted();
+    assert_eq!([at(&after, 1), at(&after, 2)], [at(&before, 1), at(&before, 2)]);
+}
+
+#[test]
+fn renamed_backend_with_another_check_keeps_its_weight_until_there_is_an_answer() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    let before = bench.core.wanted();
+    let backends = BACKENDS
+        .replace("    a: {", "    first: {")
+        .replace("10.0.0.1, healthcheck: tcp", "10.0.0.1, healthcheck: other");
+    let frontends = FRONTENDS.replace("a: {}", "first: {}");
+    let (_, changes) = reload(&mut bench, &backends, &frontends);
+    assert_eq!(changes.backends.rechecked, ["first"]);
+    assert_eq!(bench.state("first"), State::Unknown);
+    assert_eq!(bench.core.wanted().vips, before.vips);
 }
 
 #[test]
