@@ -13,9 +13,10 @@ use std::net::IpAddr;
 
 use maglev_protocol::{Demands, Encap, ServerSpec, StepError, TableLengthKept, VipKey, VipSpec};
 
+use crate::burst::bursts;
 use crate::mirror::{Mirror, MirrorVip};
 use crate::policy::Policy;
-use crate::step::{Anew, Step};
+use crate::step::{Anew, Step, Write};
 
 use admit::{admit, check_room};
 pub use set::{Plans, Wanted, check, plan_all};
@@ -157,6 +158,10 @@ pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> 
             table_length: wanted.new_flows_table_length,
         });
         plan.raise.extend(wanted.servers.iter().map(|(&server, spec)| add(server, spec)));
+        // Flows that came while servers were still missing go to where the whole table has them.
+        if actual.is_some() && plan.serves && is_split(&plan) {
+            plan.lower.push(Step::FlushVip);
+        }
         return plan;
     };
     if vip.table_length != wanted.new_flows_table_length {
@@ -219,6 +224,12 @@ fn must_be_made_anew(wanted: &VipSpec, demands: &Demands, vip: &MirrorVip) -> Op
     } else {
         (demands.recreate && has != length).then_some(Anew::TableLength { has, wanted: length })
     }
+}
+
+/// Whether a new VIP is made in several bursts, between which packets come.
+fn is_split(plan: &VipPlan) -> bool {
+    let writes: Vec<_> = plan.raise.iter().map(|step| Write { vip: plan.vip, step: *step }).collect();
+    bursts(&writes, &Mirror::default()).len() > 1
 }
 
 /// A server that is added out of service has no flows, not even those of a time before somebody removed it.

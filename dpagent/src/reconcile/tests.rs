@@ -94,6 +94,24 @@ fn flows_that_a_server_of_weight_0_still_has_are_moved_once_its_state_says_so() 
 }
 
 #[test]
+fn a_large_vip_that_is_made_again_moves_its_flows_to_where_the_whole_table_has_them() {
+    let servers = |count| -> BTreeMap<IpAddr, ServerSpec> {
+        let spec = ServerSpec { weight: 100, flush: true };
+        (1..=count).map(|last| ([10, 0, 0, last].into(), spec)).collect()
+    };
+    let spec = |count| VipSpec {
+        src_ip_sticky: true,
+        new_flows_table_length: 65_536,
+        servers: servers(count),
+        ..web(&[])
+    };
+    let before = standing(&[("10.0.0.1", 1)]);
+    assert_eq!(diff(&spec(20), &Demands::default(), Some(&before)).lower, []);
+    assert_eq!(diff(&spec(200), &Demands::default(), Some(&before)).lower, [Step::FlushVip]);
+    assert_eq!(diff(&spec(200), &Demands::default(), None).lower, []);
+}
+
+#[test]
 fn a_vip_that_serves_again_forgets_the_packets_that_found_no_server() {
     let spec = web(&[("10.0.0.1", 9, false), ("10.0.0.2", 0, true)]);
     let down = standing(&[("10.0.0.1", 0), ("10.0.0.2", 0)]);
