@@ -44,7 +44,7 @@ impl Lb {
             let Some(server) = self.servers.get(index) else {
                 continue;
             };
-            if server.used || server.flows > 0 || !old_enough {
+            if server.used || self.pinned_to(index) > 0 || !old_enough {
                 continue;
             }
             self.fib.remove_server(Ip46Prefix::host(server.address));

@@ -1,4 +1,6 @@
-use super::super::{COLLECTION_PERIOD, Lb};
+use std::net::SocketAddr;
+
+use super::super::{COLLECTION_PERIOD, Conf, Lb};
 use super::{at, ip46, key, lb_with, new_vip, web};
 
 fn ghosts(lb: &Lb) -> usize {
@@ -43,8 +45,14 @@ fn a_server_removed_just_now_is_spared() {
     assert_eq!(ghosts(&lb), 0, "removed 10 seconds ago");
 }
 
+/// A packet of another flow, which the one server of [`web`] gets.
+fn packet(lb: &mut Lb, port: u16, seconds: u64) {
+    let client = SocketAddr::new([192, 0, 2, 1].into(), port);
+    lb.packet(1, client, "203.0.113.10:80".parse().unwrap(), 40, at(seconds)).unwrap();
+}
+
 #[test]
-fn a_server_with_flows_is_spared() {
+fn a_server_with_pinned_flows_is_spared_until_they_are_flushed() {
     let mut lb = lb_with(&[("10.0.0.1", 1)]);
     let flow = lb
         .open_flow(1, "192.0.2.1:1000".parse().unwrap(), "203.0.113.10:80".parse().unwrap(), 40, at(1))
@@ -54,7 +62,41 @@ fn a_server_with_flows_is_spared() {
     assert_eq!(ghosts(&lb), 1);
     lb.close_flow(flow.id);
     lb.collect_garbage(at(200));
+    assert_eq!(ghosts(&lb), 1, "VPP does not know that the flow has ended, long ago as it is");
+    lb.flush_vip(&web());
+    lb.collect_garbage(at(300));
     assert_eq!(ghosts(&lb), 0);
+}
+
+#[test]
+fn a_server_with_pinned_flows_is_spared_until_others_take_their_slots() {
+    let mut lb = lb_with(&[("10.0.0.1", 1), ("10.0.0.2", 0)]);
+    lb.set_conf(Conf { sticky_buckets: 1, ..*lb.conf() }).unwrap();
+    packet(&mut lb, 1, 1);
+    packet(&mut lb, 2, 1);
+    lb.set_weight(&web(), ip46("10.0.0.2"), 1, false).unwrap();
+    lb.remove_server(&web(), ip46("10.0.0.1"), false, at(2)).unwrap();
+    packet(&mut lb, 3, 50);
+    lb.collect_garbage(at(100));
+    assert_eq!(ghosts(&lb), 1, "one slot of two was taken");
+    packet(&mut lb, 4, 101);
+    packet(&mut lb, 5, 102);
+    lb.collect_garbage(at(200));
+    assert_eq!(ghosts(&lb), 0);
+}
+
+#[test]
+fn a_removed_vip_keeps_its_index_while_flows_are_pinned_to_its_servers() {
+    let mut lb = lb_with(&[("10.0.0.1", 1)]);
+    packet(&mut lb, 1, 1);
+    lb.remove_vip(&web(), at(2)).unwrap();
+    lb.collect_garbage(at(100));
+    lb.collect_garbage(at(1000));
+    assert!(lb.vip(1).is_some_and(|vip| !vip.used));
+    assert_eq!(lb.add_vip(&new_vip(web()), at(1001)), Ok(2));
+    lb.flush_vip(&web());
+    lb.collect_garbage(at(2000));
+    assert!(lb.vip(1).is_some(), "flushing the new VIP does not flush the old one");
 }
 
 #[test]
