@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 use crate::faults::SetFault;
 use crate::faults::grammar::{Command, FORMS, Form};
 use crate::host::Host;
+use crate::lb::Lb;
 
 /// Longest line; every command is far shorter.
 const MAX_LINE: usize = 4096;
@@ -178,6 +179,7 @@ pub async fn carry_out(host: &Arc<Host>, command: Command) -> Result<String, Con
         Command::Clear(Some(number)) if host.clear_fault(number) => format!("fault {number} ended"),
         Command::Clear(Some(number)) => return Err(ControlError::NotSet(number)),
         Command::List => list(host),
+        Command::Rebuilds => format!("{} rebuilds", host.with_lb(Lb::rebuilds)),
         Command::Help(Some(form)) => form.line(),
         Command::Help(None) => FORMS.iter().map(Form::line).collect::<Vec<_>>().join("; "),
     })

@@ -46,6 +46,10 @@ pub struct Restart {
     pub empty_for: Duration,
     /// The release that it comes back as, if another.
     pub messages: Option<Release>,
+    /// The size of its main heap in bytes, if another.
+    pub heap_size: Option<u64>,
+    /// Its number of worker threads, if another.
+    pub workers: Option<u32>,
 }
 
 /// What makes the stats segment hard to read.

@@ -21,7 +21,7 @@ use tracing::error;
 use crate::api::{ClientId, Outcome, Simulator};
 use crate::datapath::{Datapath, Transport};
 use crate::faults::FaultSet;
-use crate::lb::{COLLECTION_PERIOD, FlowId, Lb, NoServer, Uptime};
+use crate::lb::{COLLECTION_PERIOD, FlowId, Heap, Lb, NoServer, Uptime};
 use crate::stats::memory::Memory;
 use crate::stats::{Figures, Segment};
 
@@ -45,6 +45,8 @@ pub struct Host {
     churn: watch::Sender<Option<Duration>>,
     /// Told of every request that a fault befell.
     hits: watch::Sender<()>,
+    /// Why a packet would have killed VPP, if one has.
+    death: watch::Sender<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,8 @@ struct State {
     datapath: Datapath,
     heartbeat: u64,
     last_update: Uptime,
+    /// As of `last_update`.
+    heap: Heap,
     changed: bool,
 }
 
@@ -79,6 +83,7 @@ impl Host {
     pub fn new(simulator: Simulator, segment: Segment<Memory>, datapath: Datapath) -> Arc<Self> {
         let state = State {
             started: Instant::now(),
+            heap: simulator.lb().heap(),
             simulator,
             faults: FaultSet::default(),
             memory: segment.target().clone(),
@@ -97,6 +102,7 @@ impl Host {
             hung: watch::Sender::new(false),
             churn: watch::Sender::new(None),
             hits: watch::Sender::new(()),
+            death: watch::Sender::new(None),
         })
     }
 
@@ -126,7 +132,7 @@ impl Host {
     /// # Errors
     /// [`NoServer`].
     pub fn open_flow(
-        &self,
+        self: &Arc<Self>,
         vip: u32,
         client: SocketAddr,
         destination: SocketAddr,
@@ -134,8 +140,9 @@ impl Host {
     ) -> Result<AdmittedFlow, NoServer> {
         let mut state = self.lock();
         let now = state.started.elapsed();
-        state.changed = true;
-        let opened = state.simulator.lb_mut().open_flow(vip, client, destination, bytes, now)?;
+        let opened = state.simulator.lb_mut().open_flow(vip, client, destination, bytes, now);
+        state.note_packet(self);
+        let opened = opened?;
         let ended = state.datapath.watch(opened.id);
         Ok(AdmittedFlow { id: opened.id, server: opened.server, ended })
     }
@@ -146,7 +153,7 @@ impl Host {
     /// # Errors
     /// [`NoServer`]; the known flow is over then.
     pub fn datagram(
-        &self,
+        self: &Arc<Self>,
         known: Option<FlowId>,
         vip: u32,
         client: SocketAddr,
@@ -155,8 +162,8 @@ impl Host {
     ) -> Result<Option<AdmittedFlow>, NoServer> {
         let mut state = self.lock();
         let now = state.started.elapsed();
-        state.changed = true;
         let routed = state.simulator.lb_mut().datagram(known, vip, client, destination, bytes, now);
+        state.note_packet(self);
         if let Some(known) =
             known.filter(|known| routed.is_err() || routed.is_ok_and(|flow| flow.id != *known))
         {
@@ -174,9 +181,8 @@ impl Host {
     pub fn flow_packet(self: &Arc<Self>, flow: FlowId, bytes: u64) -> bool {
         let mut state = self.lock();
         let now = state.started.elapsed();
-        state.changed = true;
         let reaches = state.simulator.lb_mut().flow_packet(flow, bytes, now);
-        state.carry_out_effects(self);
+        state.note_packet(self);
         reaches
     }
 
@@ -195,6 +201,14 @@ impl Host {
     /// Looks at the plugin's state.
     pub fn with_lb<T>(&self, look: impl FnOnce(&Lb) -> T) -> T {
         look(self.lock().simulator.lb())
+    }
+
+    /// Waits for a packet that would have killed a real VPP, and returns the reason.
+    pub async fn died(&self) -> String {
+        let mut deaths = self.death.subscribe();
+        // The sender is a part of this host, so that it is there: no error can occur.
+        let death = deaths.wait_for(Option::is_some).await.ok();
+        death.and_then(|reason| reason.clone()).unwrap_or_default()
     }
 
     /// What VPP does by itself, except while it hangs: collects garbage, keeps the stats segment up to date. Runs for
@@ -256,9 +270,23 @@ impl State {
         !effects.is_empty()
     }
 
+    /// Acts on what a packet has changed.
+    fn note_packet(&mut self, host: &Arc<Host>) {
+        self.changed = true;
+        self.carry_out_effects(host);
+        if let Some(reason) = self.simulator.lb().death() {
+            host.death.send_if_modified(|death| {
+                let is_new = death.is_none();
+                death.get_or_insert_with(|| reason.to_owned());
+                is_new
+            });
+        }
+    }
+
     fn beat(&mut self) {
         self.heartbeat += 1;
         self.last_update = self.started.elapsed();
+        self.heap = self.simulator.lb().heap();
         self.changed = true;
     }
 
@@ -276,6 +304,8 @@ impl State {
             routes: lb.fib().traffic(),
             heartbeat: self.heartbeat,
             last_update: self.last_update.as_secs(),
+            heap: self.heap,
+            workers: lb.startup().workers.into(),
         };
         if let Some(segment) = &mut self.segment
             && let Err(error) = segment.publish(&figures)

@@ -21,6 +21,7 @@ use crate::api::{Identity, MessageIds, Simulator};
 use crate::control;
 use crate::datapath::Datapath;
 use crate::host::{Host, Life, Sockets};
+use crate::lb::Startup;
 use crate::run_dir::{RunDir, RunDirError, SocketPaths};
 use crate::server::{Server, TraceFile};
 use crate::stats::memory::Memory;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub identity: Identity,
     /// Its messages.
     pub message_ids: MessageIds,
+    /// Its startup configuration.
+    pub startup: Startup,
     /// Where connections are relayed, or not.
     pub datapath: Datapath,
     /// File that every message is appended to.
@@ -104,6 +107,7 @@ impl Instance {
         let trace = settings.api_trace.as_ref().map(open).transpose()?;
         let mut simulator = Simulator::new(settings.identity, settings.message_ids);
         simulator.set_tracing(trace.is_some());
+        simulator.lb_mut().set_startup(settings.startup);
         let memory = Memory::new()?;
         let boot_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let host = Host::new(simulator, Segment::new(memory.clone(), boot_time)?, settings.datapath);
@@ -136,7 +140,12 @@ impl Instance {
 
     /// Waits until a real VPP would have died, and tells of what. Restarts are not meant.
     pub async fn died(&mut self) -> String {
-        self.deaths.recv().await.unwrap_or_else(|| "its sockets could not be made again".to_owned())
+        tokio::select! {
+            of_request = self.deaths.recv() => {
+                of_request.unwrap_or_else(|| "its sockets could not be made again".to_owned())
+            }
+            of_packet = self.host.died() => of_packet,
+        }
     }
 }
 

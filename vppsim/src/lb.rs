@@ -5,7 +5,9 @@
 
 mod collect;
 mod flows;
+mod heap;
 mod servers;
+pub mod sticky;
 mod vips;
 
 #[cfg(test)]
@@ -22,8 +24,11 @@ use crate::address::Ip46Prefix;
 use crate::fib::Fib;
 use crate::pool::Pool;
 
+use sticky::StickyTable;
+
 pub use collect::COLLECTION_PERIOD;
-pub use flows::{FlowId, NoServer, OpenedFlow};
+pub use flows::{FlowId, NoServer, OpenedFlow, Routed};
+pub use heap::{Heap, Startup};
 pub use servers::Server;
 pub use vips::{NewVip, Vip, VipKind};
 
@@ -137,9 +142,9 @@ pub enum Counter {
     ExistingSession,
     /// The packet that pinned a flow.
     FirstSession,
-    /// A packet that found no room in the table of pinned flows. Never counted here: the room is not limited.
+    /// A packet of a flow that cannot be pinned because its bucket is full, whether or not it has a server.
     Untracked,
-    /// A packet while no server had a weight.
+    /// A packet while no server has a weight, unless it is untracked.
     NoServer,
 }
 
@@ -172,9 +177,13 @@ pub struct Lb {
     /// By VIP index.
     counters: Vec<Counters>,
     fib: Fib,
+    startup: Startup,
+    /// The sticky table of each thread, from its first packet on.
+    threads: Vec<Option<StickyTable>>,
     flows: BTreeMap<FlowId, flows::Flow>,
     next_flow: u64,
-    had_packets: bool,
+    rebuilds: u64,
+    death: Option<String>,
     effects: Vec<Effect>,
 }
 
@@ -188,9 +197,12 @@ impl Default for Lb {
             last_used: Vec::new(),
             counters: vec![Counters::default()],
             fib: Fib::default(),
+            startup: Startup::default(),
+            threads: heap::threads(Startup::default()),
             flows: BTreeMap::new(),
             next_flow: 0,
-            had_packets: false,
+            rebuilds: 0,
+            death: None,
             effects: Vec::new(),
         }
     }
@@ -200,7 +212,8 @@ impl Lb {
     /// Forgets everything, as a VPP that starts anew. Effects that are not taken yet are gone too; the ids of flows
     /// are not used again.
     pub fn restart(&mut self) {
-        *self = Self { next_flow: self.next_flow, ..Self::default() };
+        let Self { next_flow, startup, .. } = *self;
+        *self = Self { next_flow, startup, threads: heap::threads(startup), ..Self::default() };
     }
 
     /// The global configuration.
@@ -248,9 +261,10 @@ impl Lb {
         &self.fib
     }
 
-    /// How many flows are pinned, if ever there was a packet: VPP makes the table with the first one.
-    pub fn pinned_flows(&self) -> Option<usize> {
-        self.had_packets.then_some(self.flows.len())
+    /// Number of rebuilds of new-flow tables since VPP started, each of which holds up forwarding. [`Vip::rebuilds`] has
+    /// those of one VIP.
+    pub fn rebuilds(&self) -> u64 {
+        self.rebuilds
     }
 
     /// What happened since the last call, in order.
@@ -258,11 +272,11 @@ impl Lb {
         std::mem::take(&mut self.effects)
     }
 
-    fn add_to(&mut self, vip: u32, counter: Counter, count: u64) {
+    fn count(&mut self, vip: u32, counter: Counter) {
         if let Some(counters) = self.counters.get_mut(vip as usize)
             && let Some(value) = counters.get_mut(counter as usize)
         {
-            *value += count;
+            *value += 1;
         }
     }
 }

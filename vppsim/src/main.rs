@@ -14,8 +14,9 @@ use tracing_subscriber::EnvFilter;
 use vppsim::api::{Identity, MessageIds, Release};
 use vppsim::control;
 use vppsim::datapath::{DEFAULT_MAX_CONNECTIONS, Datapath};
-use vppsim::faults::grammar::Command;
+use vppsim::faults::grammar::{Command, MOST_WORKERS, size};
 use vppsim::instance::{Instance, Settings};
+use vppsim::lb::Startup;
 
 /// Simulates VPP 26.10 with its lb plugin
 ///
@@ -51,6 +52,15 @@ struct Arguments {
     /// The release whose message table is told: 26.10 or 26.06, which lacks most of the lb plugin's messages
     #[arg(long, env = "MAGLEV_VPPSIM_MESSAGES", value_name = "RELEASE", default_value = "26.10")]
     messages: Release,
+
+    /// Size of VPP's main heap, such as 512M; VPP dies if its sticky tables do not fit into it
+    #[arg(long, env = "MAGLEV_VPPSIM_HEAP_SIZE", value_name = "SIZE", default_value = "1G", value_parser = size)]
+    heap_size: u64,
+
+    /// Number of VPP's worker threads, each with its own sticky table; with 0, the main thread forwards packets
+    #[arg(long, env = "MAGLEV_VPPSIM_WORKERS", value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=i64::from(MOST_WORKERS)))]
+    workers: u32,
 
     /// A fault from the start, as "delay 200ms lb_as_set_weight" or "close nth 7"; may be given several times.
     ///
@@ -90,6 +100,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         run_dir: arguments.run_dir.clone(),
         identity: identity(arguments.messages),
         message_ids: arguments.message_ids.of_release(arguments.messages),
+        startup: Startup { heap_size: arguments.heap_size, workers: arguments.workers },
         datapath,
         api_trace: arguments.api_trace.clone(),
     })?;

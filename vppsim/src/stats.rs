@@ -15,7 +15,7 @@ mod tests;
 use std::io;
 
 use crate::fib::Traffic;
-use crate::lb::Counters;
+use crate::lb::{Counters, Heap};
 
 pub use segment::Segment;
 
@@ -77,4 +77,8 @@ pub struct Figures<'a> {
     pub heartbeat: u64,
     /// Seconds of uptime at its last run.
     pub last_update: u64,
+    /// Usage of the main heap at its last run.
+    pub heap: Heap,
+    /// Number of worker threads.
+    pub workers: u64,
 }

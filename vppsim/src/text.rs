@@ -12,15 +12,13 @@ use std::fmt::Write;
 
 use vppapi::types::Encap;
 
-use crate::lb::{Counter, Lb, Server, Vip};
+use crate::lb::sticky;
+use crate::lb::{Counter, Lb, Server, Uptime, Vip};
 
 pub use command::{Output, run};
 
-/// Entries of one bucket of VPP's table of pinned flows.
-const ENTRIES_PER_BUCKET: u64 = 4;
-
 /// `show lb`.
-pub fn lb(lb: &Lb) -> String {
+pub fn lb(lb: &Lb, now: Uptime) -> String {
     let conf = lb.conf();
     let mut text = format!(
         "lb_main ip4-src-address: {} \n ip6-src-address: {} \n #vips: {}\n #ass: {}\n",
@@ -30,12 +28,13 @@ pub fn lb(lb: &Lb) -> String {
         lb.vips().count() + 1,
         lb.server_count(),
     );
-    if let Some(pinned) = lb.pinned_flows() {
+    for (thread, table) in lb.sticky_tables() {
+        let used = table.live_slots(sticky::clock(now));
         // VPP means the room, but prints this.
-        let room = (u64::from(conf.sticky_buckets) + ENTRIES_PER_BUCKET).saturating_sub(1);
+        let room = u64::from(table.buckets() - 1) + u64::from(sticky::SLOTS);
         line(
             &mut text,
-            format_args!("core 0\n  timeout: {}s\n  usage: {pinned} / {room}\n", conf.flow_timeout),
+            format_args!("core {thread}\n  timeout: {}s\n  usage: {used} / {room}\n", table.timeout()),
         );
     }
     text
@@ -97,15 +96,15 @@ fn detailed(lb: &Lb, index: u32, vip: &Vip) -> String {
     let buckets = Lb::bucket_counts(vip);
     for (server_index, server) in lb.servers_of(vip) {
         let buckets = buckets.get(&server_index).copied().unwrap_or(0);
-        line(&mut text, format_args!("    {}\n", server_line(server, buckets)));
+        line(&mut text, format_args!("    {}\n", server_line(server, buckets, lb.pinned_to(server_index))));
     }
     text
 }
 
-fn server_line(server: &Server, buckets: u32) -> String {
+fn server_line(server: &Server, buckets: u32, flows: u64) -> String {
     // The second blank before "removed" is VPP's.
     let state = if server.used { "used" } else { " removed" };
-    let Server { address, weight, flows, route, .. } = server;
+    let Server { address, weight, route, .. } = server;
     format!("{address} weight:{weight} buckets:{buckets} flows:{flows} dpo:{route} {state}")
 }
 

@@ -13,7 +13,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use vppapi::client::ClientError;
-use vppapi::messages::{CliInband, IpRouteLookupV2, LbAddDelVipV2, LbAsV2Dump, LbVipDump, ShowVersion};
+use vppapi::messages::{
+    CliInband, IpRouteLookupV2, LbAddDelVipV2, LbAsV2Dump, LbConf, LbVipDump, ShowVersion,
+};
 use vppapi::stats::StatsSegment;
 use vppapi::types::{Prefix, VipId};
 
@@ -90,6 +92,30 @@ async fn a_deadly_request_ends_it_as_it_ends_vpp() {
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("ending as a real VPP would"), "{log}");
     assert!(log.contains("new_flows_table_length is 0"), "{log}");
+}
+
+#[tokio::test]
+async fn the_first_packet_ends_it_where_the_heap_has_no_room_for_the_sticky_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let vppsim = Vppsim::start(folder.path(), &["--heap-size", "512M"]).await;
+    let client = vppsim.client().await;
+    let conf = LbConf {
+        ip4_src_address: [127, 0, 0, 1].into(),
+        ip6_src_address: std::net::Ipv6Addr::LOCALHOST,
+        sticky_buckets_per_core: 1 << 23,
+        flow_timeout: 40,
+    };
+    client.call(conf).await.unwrap();
+    let port = serve([127, 99, 1, 1].into(), 0, 1).await;
+    let vip = VipId { prefix: Prefix::host([127, 99, 1, 100].into()), protocol: 6, port };
+    client.call(add_vip(vip)).await.unwrap();
+    TcpStream::connect((IpAddr::from([127, 99, 1, 100]), port)).await.ok();
+    let (status, log) = vppsim.ended().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(
+        log.contains("first packet with a sticky table of 8388608 buckets: it needs 536871040 bytes"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

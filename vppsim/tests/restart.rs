@@ -10,7 +10,7 @@ use common::{Vppsim, add_as, add_vip, soon};
 use tokio::time::Instant;
 use vppapi::client::{Client, ClientError};
 use vppapi::messages::{LbAddDelAsV2, LbConf, LbConfGet, LbVipDump, Message, ShowVersion};
-use vppapi::stats::StatsSegment;
+use vppapi::stats::{StatsSegment, View};
 use vppapi::types::{Prefix, VipId};
 
 const VIP: VipId = VipId {
@@ -125,4 +125,37 @@ fn conf() -> LbConf {
         sticky_buckets_per_core: 1024,
         flow_timeout: 40,
     }
+}
+
+#[tokio::test]
+async fn heap_and_workers_are_those_it_was_started_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let vppsim = Vppsim::start(folder.path(), &["--heap-size", "2G", "--workers", "3"]).await;
+    let started_with = async || {
+        let read = |view: &View<'_>| {
+            let heap = |name| view.simple_sums(&format!("/mem/main heap/{name}"), &[0]);
+            Ok([heap("total")?[0], Some(view.scalar("/sys/num_worker_threads")?.as_u64())])
+        };
+        stats(&vppsim).await.read(read).await.unwrap().map(Option::unwrap)
+    };
+    assert_eq!(started_with().await, [2 << 30, 3]);
+    vppsim.told("restart").await;
+    assert_eq!(started_with().await, [2 << 30, 3]);
+    vppsim.told("restart heap-size 64M").await;
+    assert_eq!(started_with().await, [64 << 20, 3]);
+    vppsim.told("restart workers 0").await;
+    assert_eq!(started_with().await, [64 << 20, 0]);
+}
+
+#[tokio::test]
+async fn rebuilds_are_counted_from_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let vppsim = Vppsim::start(folder.path(), &[]).await;
+    let client = vppsim.client().await;
+    assert_eq!(vppsim.told("rebuilds").await, "0 rebuilds");
+    client.call(add_vip(VIP)).await.unwrap();
+    client.call(add_as(VIP, 1)).await.unwrap();
+    assert_eq!(vppsim.told("rebuilds").await, "2 rebuilds");
+    vppsim.told("restart").await;
+    assert_eq!(vppsim.told("rebuilds").await, "0 rebuilds");
 }

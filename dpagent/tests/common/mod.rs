@@ -32,6 +32,7 @@ use vppsim::api::{Identity, MessageIds, Simulator};
 use vppsim::datapath::Datapath;
 use vppsim::host::Host;
 use vppsim::instance::{Instance, Settings};
+use vppsim::lb::Startup;
 use vppsim::run_dir::RunDir;
 use vppsim::server::{Server, TraceFile};
 use vppsim::stats::Segment;
@@ -135,6 +136,7 @@ pub(crate) fn simulator(directory: &Path) -> Instance {
         run_dir: directory.to_owned(),
         identity: Identity { pid: 1000, version, build_date, build_directory },
         message_ids: MessageIds::shuffled(1),
+        startup: Startup::default(),
         datapath: Datapath::disabled(),
         api_trace: Some(directory.join("trace.jsonl")),
     })

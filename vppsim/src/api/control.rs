@@ -35,11 +35,11 @@ impl Simulator {
 
     pub(super) fn cli_inband(
         &mut self,
-        _: &Call<'_>,
+        call: &Call<'_>,
         message: &CliInband,
         _: &mut Outcome,
     ) -> Option<CliInbandReply> {
-        let output = text::run(&self.lb, &self.identity.version_line(), &message.cmd.as_str());
+        let output = text::run(&self.lb, &self.identity.version_line(), &message.cmd.as_str(), call.now);
         Some(CliInbandReply { retval: output.retval, reply: output.text.into() })
     }
 

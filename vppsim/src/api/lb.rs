@@ -52,9 +52,7 @@ impl Simulator {
             flow_timeout: message.flow_timeout,
         };
         if wanted.sticky_buckets == 0 {
-            warn!(
-                "sticky_buckets_per_core is 0: VPP takes that, and its table of pinned flows is then not usable"
-            );
+            warn!("sticky_buckets_per_core is 0: VPP accepts that and dies of the next packet to a VIP");
         }
         let retval = retval(self.lb.set_conf(wanted), outcome)?;
         Some(LbConfReply { retval })

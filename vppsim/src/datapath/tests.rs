@@ -20,6 +20,7 @@ use vppapi::wire::FixedString;
 use super::Datapath;
 use crate::api::{ClientId, Identity, MessageIds, Simulator};
 use crate::host::Host;
+use crate::lb::Lb;
 use crate::stats::Segment;
 use crate::stats::memory::Memory;
 
@@ -171,14 +172,17 @@ impl Lab {
     }
 
     pub(super) fn flows(&self) -> usize {
-        self.host.with_lb(|lb| lb.pinned_flows().unwrap_or(0))
+        self.host.with_lb(Lb::open_flows)
     }
 
     pub(super) fn flows_of(&self, last: u8) -> u64 {
         let address = self.address(last).into();
         self.host.with_lb(|lb| {
             let servers = lb.vips().flat_map(|(_, vip)| lb.servers_of(vip));
-            servers.filter(|(_, server)| server.address == address).map(|(_, server)| server.flows).sum()
+            servers
+                .filter(|(_, server)| server.address == address)
+                .map(|(index, _)| lb.pinned_to(index))
+                .sum()
         })
     }
 }

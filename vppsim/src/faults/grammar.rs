@@ -8,6 +8,7 @@ mod forms;
 mod print;
 mod words;
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -19,6 +20,13 @@ use crate::stats::Damage;
 
 /// Longest delay or pause. Longer ones are meant as a hang.
 pub const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Maximum number of worker threads.
+pub const MOST_WORKERS: u32 = 255;
+
+/// Sizes of the main heap that are accepted; VPP does not start with much less.
+const HEAP_SIZES: RangeInclusive<u64> = 64 << 20..=1 << 40;
+const SIZE: &str = "a size such as 512M, from 64M to 1024G";
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +47,8 @@ pub enum Command {
     Clear(Option<FaultNumber>),
     /// Tell what is set.
     List,
+    /// Tell the number of rebuilds of new-flow tables.
+    Rebuilds,
     /// Tell all commands, or the form of one.
     Help(Option<&'static Form>),
 }
@@ -121,6 +131,7 @@ impl FromStr for Command {
             "clear" if words.is_at_end() => Self::Clear(None),
             "clear" => Self::Clear(Some(words.number("the number of a fault", 1..=u64::MAX)?)),
             "list" => Self::List,
+            "rebuilds" => Self::Rebuilds,
             "help" if words.is_at_end() => Self::Help(None),
             "help" => {
                 let name = words.next("a command")?;
@@ -140,12 +151,24 @@ impl FromStr for Command {
     }
 }
 
+/// Parses the size of a heap: a number of bytes, or of K, M or G (powers of 1024).
+///
+/// # Errors
+/// When the word is not a size from 64M to 1024G.
+pub fn size(word: &str) -> Result<u64, GrammarError> {
+    let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1_u64 << 30)];
+    let unit = units.iter().find_map(|(name, unit)| Some((word.strip_suffix(name)?, *unit)));
+    let (number, unit) = unit.unwrap_or((word, 1));
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    size.filter(|size| HEAP_SIZES.contains(size)).ok_or_else(|| unexpected(word, SIZE))
+}
+
 fn unexpected(found: &str, expected: &str) -> GrammarError {
     GrammarError::Unexpected { found: found.to_owned(), expected: expected.to_owned() }
 }
 
 fn restart(words: &mut Words<'_>) -> Result<Restart, GrammarError> {
-    let (mut empty_for, mut messages) = (None, None);
+    let (mut empty_for, mut messages, mut heap_size, mut workers) = (None, None, None, None);
     loop {
         if words.take_if("empty-for") {
             put(&mut empty_for, "empty-for", words.time()?)?;
@@ -153,8 +176,16 @@ fn restart(words: &mut Words<'_>) -> Result<Restart, GrammarError> {
             let expected = "26.10 or 26.06";
             let word = words.next(expected)?;
             put(&mut messages, "messages", word.parse().map_err(|_| unexpected(word, expected))?)?;
+        } else if words.take_if("heap-size") {
+            put(&mut heap_size, "heap-size", size(words.next(SIZE)?)?)?;
+        } else if words.take_if("workers") {
+            put(
+                &mut workers,
+                "workers",
+                words.number("a number of threads from 0 to 255", 0..=MOST_WORKERS)?,
+            )?;
         } else {
-            return Ok(Restart { empty_for: empty_for.unwrap_or_default(), messages });
+            return Ok(Restart { empty_for: empty_for.unwrap_or_default(), messages, heap_size, workers });
         }
     }
 }

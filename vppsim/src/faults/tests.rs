@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::grammar::{Command, FORMS};
+use super::grammar::{Command, FORMS, MOST_WORKERS};
 use super::{Action, Fault, FaultSet, Filter, MOST_FAULTS, Restart, StatsFault, Subject, Window, can_fail};
 use crate::api::{Release, request_names};
 use crate::stats::Damage;
@@ -44,9 +44,17 @@ fn commands_mean_what_they_say() {
     assert_eq!(all.to_string(), text);
     assert_eq!("hang".parse(), Ok(Command::Hang));
     assert_eq!("restart".parse(), Ok(Command::Restart(Restart::default())));
-    let restart = Restart { empty_for: Duration::from_millis(500), messages: Some(Release::V26_06) };
+    let restart = Restart {
+        empty_for: Duration::from_millis(500),
+        messages: Some(Release::V26_06),
+        ..Restart::default()
+    };
     assert_eq!("restart messages 26.06 empty-for 500ms".parse(), Ok(Command::Restart(restart)));
     assert_eq!(fault("restart empty-for 500ms messages 26.06 nth 2").action, Action::Restart(restart));
+    let restart = Restart { heap_size: Some(512 << 20), workers: Some(2), ..Restart::default() };
+    assert_eq!("restart heap-size 512M workers 2".parse(), Ok(Command::Restart(restart)));
+    assert_eq!(restart.to_string(), " heap-size 536870912 workers 2");
+    assert_eq!("rebuilds".parse(), Ok(Command::Rebuilds));
     assert_eq!(fault("hang from 2").window, Window { first: 2, last: None });
     for (text, meant) in [
         ("busy-stats on", StatsFault::Busy(true)),
@@ -71,6 +79,10 @@ fn errors_tell_what_was_found_and_what_would_be_right() {
         ("dela 5ms", "\"dela\" found, expected one of delay, lose,"),
         ("drop nth 3", "\"drop\" found, expected lose (not carried out"),
         ("delay", "the line ends where a time as 200ms"),
+        ("restart heap-size 12", "\"12\" found, expected a size such as 512M, from 64M to 1024G"),
+        ("restart heap-size 99999999999G", "expected a size such as 512M"),
+        ("restart heap-size 1G heap-size 1G", "\"heap-size\" is given twice"),
+        ("restart workers 256", "\"256\" found, expected a number of threads from 0 to 255"),
         ("delay 5", "\"5\" found, expected a time as 200ms or 5s"),
         ("delay 3601s", "at most an hour"),
         ("delay 99999999999999999999s", "at most an hour"),
@@ -202,12 +214,24 @@ fn actions() -> impl Strategy<Value = Action> {
         Just(Action::Close),
         Just(Action::Cut),
         Just(Action::Hang),
-        (0..3_600_000_u64, option::of(prop::sample::select(vec![Release::V26_10, Release::V26_06])))
-            .prop_map(|(millis, messages)| Action::Restart(Restart {
-                empty_for: Duration::from_millis(millis),
-                messages
-            })),
+        restarts().prop_map(Action::Restart),
     ]
+}
+
+fn restarts() -> impl Strategy<Value = Restart> {
+    let releases = prop::sample::select(vec![Release::V26_10, Release::V26_06]);
+    let parts = (
+        0..3_600_000_u64,
+        option::of(releases),
+        option::of((64_u64 << 20)..=(1 << 40)),
+        option::of(0..=MOST_WORKERS),
+    );
+    parts.prop_map(|(millis, messages, heap_size, workers)| Restart {
+        empty_for: Duration::from_millis(millis),
+        messages,
+        heap_size,
+        workers,
+    })
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
@@ -251,7 +275,7 @@ proptest! {
     fn any_words_of_the_grammar_too(
         words in prop::collection::vec(
             prop::sample::select(vec![
-                "delay", "lose", "fail", "retval", "-6", "hang", "restart", "empty-for", "messages", "26.06", "clear", "wait", "help", "5ms", "18446744073709551616",
+                "delay", "lose", "fail", "retval", "-6", "hang", "restart", "empty-for", "messages", "26.06", "heap-size", "1G", "workers", "clear", "wait", "help", "5ms", "18446744073709551616",
                 "nth", "from", "count", "always", "vip", "as", "client", "port", "192.0.2.1", "::1", "lb_conf", "80",
             ]),
             0..9,

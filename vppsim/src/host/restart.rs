@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::{Host, State};
 use crate::faults::Restart;
+use crate::lb::Startup;
 use crate::stats::memory::Memory;
 use crate::stats::{Segment, StatsError};
 
@@ -113,6 +114,14 @@ impl State {
         let segment = Segment::new(memory.clone(), boot_time)?;
         let ids = restart.messages.map(|release| self.simulator.ids().of_release(release));
         self.simulator.restart(ids);
+        let lb = self.simulator.lb_mut();
+        let Startup { heap_size, workers } = lb.startup();
+        lb.set_startup(Startup {
+            heap_size: restart.heap_size.unwrap_or(heap_size),
+            workers: restart.workers.unwrap_or(workers),
+        });
+        self.heap = lb.heap();
+        host.death.send_replace(None);
         self.datapath.restart();
         self.boot_time = boot_time;
         self.segment = Some(segment);

@@ -2,13 +2,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vppapi::messages::{LbAddDelAsV2, LbAddDelVipV2, Message, encode_request};
+use vppapi::messages::{LbAddDelAsV2, LbAddDelVipV2, LbConf, Message, encode_request};
 use vppapi::stats::Snapshot;
 use vppapi::types::{Encap, Prefix, VipId};
 
 use super::Host;
 use crate::api::{ClientId, Identity, MessageIds, Simulator};
 use crate::datapath::Datapath;
+use crate::lb::Startup;
 use crate::stats::memory::Memory;
 use crate::stats::{SEGMENT_SIZE, Segment};
 
@@ -113,4 +114,39 @@ async fn the_model_tells_a_flow_that_it_has_ended() {
     assert!(flow.ended.is_cancelled());
     assert!(!host.flow_packet(flow.id, 1));
     host.close_flow(flow.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn heap_usage_is_as_of_the_last_run_of_the_collector() {
+    let (host, memory) = host();
+    tokio::spawn(Arc::clone(&host).tend());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let used = || snapshot(&memory).read(|view| view.simple_counters("/mem/main heap/used")).unwrap()[0][0];
+    let before = used();
+    let client = host.connect();
+    send(&host, client, &add_vip());
+    send(&host, client, &add_as());
+    host.open_flow(1, "192.0.2.1:1000".parse().unwrap(), "203.0.113.10:80".parse().unwrap(), 40).unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(used(), before);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(used() - before, 4 * 1024 + 64 * (1024 + 2));
+}
+
+#[tokio::test]
+async fn a_packet_that_kills_vpp_is_reported() {
+    let (host, _) = host();
+    let client = host.connect();
+    send(&host, client, &add_vip());
+    send(&host, client, &add_as());
+    host.lock().simulator.lb_mut().set_startup(Startup { heap_size: 33 << 20, workers: 0 });
+    let conf = LbConf {
+        ip4_src_address: [127, 0, 0, 1].into(),
+        ip6_src_address: std::net::Ipv6Addr::LOCALHOST,
+        sticky_buckets_per_core: 65_536,
+        flow_timeout: 40,
+    };
+    send(&host, client, &conf);
+    host.open_flow(1, "192.0.2.1:1000".parse().unwrap(), "203.0.113.10:80".parse().unwrap(), 40).unwrap_err();
+    assert!(host.died().await.contains("a sticky table of 65536 buckets"));
 }

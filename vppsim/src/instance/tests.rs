@@ -11,6 +11,7 @@ use super::{Instance, Settings};
 use crate::api::{Identity, MessageIds};
 use crate::control::answer;
 use crate::datapath::Datapath;
+use crate::lb::Startup;
 use crate::server::Server;
 
 fn start(run_dir: &Path) -> Instance {
@@ -19,6 +20,7 @@ fn start(run_dir: &Path) -> Instance {
         run_dir: run_dir.to_owned(),
         identity: Identity { pid: 7, version: text(), build_date: text(), build_directory: text() },
         message_ids: MessageIds::recorded(),
+        startup: Startup::default(),
         datapath: Datapath::disabled(),
         api_trace: None,
     };

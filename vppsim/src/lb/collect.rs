@@ -1,7 +1,7 @@
 //! Collection of removed servers and VIPs.
 //!
 //! A VIP's removed servers are looked at when a server of it is added or removed, and by a process of VPP's that runs
-//! every [`COLLECTION_PERIOD`]; both only if the last look was longer ago than that. The process also frees removed
+//! every [`COLLECTION_PERIOD`]; both only if the last look was at least so long ago. The process also frees removed
 //! VIPs without servers (read in VPP's source; that removed ones vanish after a minute was measured).
 
 use std::time::Duration;
@@ -34,17 +34,17 @@ impl Lb {
         let Some(vip) = self.vips.get_mut(vip_index) else {
             return;
         };
-        if now <= vip.last_collection.saturating_add(period) {
+        if now < vip.last_collection.saturating_add(period) {
             return;
         }
         vip.last_collection = now;
         let members: Vec<_> = vip.servers.iter().map(|(place, server)| (place, *server)).collect();
         for (place, index) in members {
-            let old_enough = now > self.last_used(index).saturating_add(GRACE_SECONDS);
+            let old_enough = now >= self.last_used(index).saturating_add(GRACE_SECONDS);
             let Some(server) = self.servers.get(index) else {
                 continue;
             };
-            if server.used || server.flows > 0 || !old_enough {
+            if server.used || self.pinned_to(index) > 0 || !old_enough {
                 continue;
             }
             self.fib.remove_server(Ip46Prefix::host(server.address));

@@ -1,17 +1,21 @@
-//! Flows through VIPs: which server each is pinned to, and what makes it move.
+//! Packets and flows through VIPs.
 //!
-//! VPP pins a flow by a table entry per thread that any packet renews, and learns of the flow's end only by its
-//! silence. Here a flow is opened and closed by the data path. That a packet whose flow is not pinned is hashed anew,
-//! with the same hash as before, and goes on undisturbed if it meets the same server, is as in VPP; meeting another
-//! one ends the flow, since a server does not know another's connections.
+//! Packets are routed and counted exactly as in VPP, by the [sticky tables](super::sticky) and the VIPs' new-flow tables;
+//! only the hash of a flow differs. VPP knows nothing but packets. Flows belong to the data path, which opens and closes
+//! them; a flow ends when its packets reach another server, since that server does not know its connection. Opening or
+//! closing a flow pins and unpins nothing.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use xxhash_rust::xxh64::xxh64;
 
+use super::sticky::clock;
 use super::{Counter, Effect, Lb, Uptime, Vip};
 use crate::maglev::NO_SERVER;
+
+/// Seeds of the hashes that select a flow's bucket and thread.
+const BUCKET_SEED: u64 = 0;
+const THREAD_SEED: u64 = 1;
 
 /// Names a flow for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +30,15 @@ pub struct OpenedFlow {
     pub server: IpAddr,
 }
 
+/// Where a packet went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Routed {
+    /// The counter that counted it.
+    pub counter: Counter,
+    /// The application server; none if it was dropped.
+    pub server: Option<IpAddr>,
+}
+
 /// A flow could not be opened: no server has a weight, or the VIP is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no application server has a weight above 0")]
@@ -35,18 +48,32 @@ pub struct NoServer;
 pub(super) struct Flow {
     pub(super) vip: u32,
     pub(super) server: u32,
-    hash: u64,
-    last_packet: Uptime,
-    pinned: bool,
+    pub(super) place: Place,
 }
 
-/// Where a packet goes, and whether because its flow is pinned there.
-struct NextHop {
-    pinned: bool,
-    target: u32,
+/// Where the packets of a flow are looked up in the sticky tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) thread: usize,
+    hash: u32,
 }
 
 impl Lb {
+    /// Routes a packet to the VIP with this index. Returns none if the plugin does not get the packet, because the VIP was
+    /// removed or VPP is dead.
+    pub fn packet(
+        &mut self,
+        vip_index: u32,
+        client: SocketAddr,
+        destination: SocketAddr,
+        bytes: u64,
+        now: Uptime,
+    ) -> Option<Routed> {
+        let place = self.place(vip_index, client, destination)?;
+        let (server, counter) = self.route(vip_index, place, bytes, now)?;
+        Some(Routed { counter, server: self.servers.get(server).map(|server| server.address.into()) })
+    }
+
     /// The first packet of a flow to a VIP.
     ///
     /// # Errors
@@ -59,53 +86,22 @@ impl Lb {
         bytes: u64,
         now: Uptime,
     ) -> Result<OpenedFlow, NoServer> {
-        self.had_packets = true;
-        let Some(vip) = self.vips.get(vip_index).filter(|vip| vip.used) else {
-            return Err(NoServer);
-        };
-        let hash = flow_hash(vip, client, destination);
-        let server_index = bucket(vip, hash);
-        self.fib.count(vip.key.prefix, bytes);
-        let Some(server) = self.servers.get_mut(server_index) else {
-            self.add_to(vip_index, Counter::NoServer, 1);
-            return Err(NoServer);
-        };
-        server.flows += 1;
-        let server_address = server.address.into();
-        self.add_to(vip_index, Counter::FirstSession, 1);
-        let id = FlowId(self.next_flow);
-        self.next_flow += 1;
-        let flow = Flow { vip: vip_index, server: server_index, hash, last_packet: now, pinned: true };
-        self.flows.insert(id, flow);
-        Ok(OpenedFlow { id, server: server_address })
+        let place = self.place(vip_index, client, destination).ok_or(NoServer)?;
+        let (server, _) = self.route(vip_index, place, bytes, now).ok_or(NoServer)?;
+        self.insert_flow(vip_index, place, server)
     }
 
     /// A further packet from the client. Tells whether it reaches the same server as before; if not, the flow has
     /// ended.
     pub fn flow_packet(&mut self, id: FlowId, bytes: u64, now: Uptime) -> bool {
-        let Some(next) = self.next_hop(id, now) else {
+        let Some(&Flow { vip, server, place }) = self.flows.get(&id) else {
             return false;
         };
-        let Some(flow) = self.flows.get_mut(&id) else {
-            return false;
-        };
-        flow.last_packet = now;
-        flow.pinned = true;
-        let (vip_index, server) = (flow.vip, flow.server);
-        if let Some(vip) = self.vips.get(vip_index) {
-            self.fib.count(vip.key.prefix, bytes);
+        let stays = self.route(vip, place, bytes, now).is_some_and(|(target, _)| target == server);
+        if !stays {
+            self.end_flows(|other, _| other == id);
         }
-        let counter = match next {
-            NextHop { pinned: true, .. } => Counter::ExistingSession,
-            NextHop { target: NO_SERVER, .. } => Counter::NoServer,
-            NextHop { .. } => Counter::FirstSession,
-        };
-        self.add_to(vip_index, counter, 1);
-        if next.target != server {
-            self.forget(id);
-            self.effects.push(Effect::FlowEnded(id));
-        }
-        next.target == server
+        stays
     }
 
     /// A packet without a connection, as of UDP: it goes where the VIP's table and pins send it. `known` is the flow
@@ -122,83 +118,97 @@ impl Lb {
         bytes: u64,
         now: Uptime,
     ) -> Result<OpenedFlow, NoServer> {
-        if let Some(id) = known {
-            let server = self.flows.get(&id).map(|flow| flow.server);
-            let stays = self.next_hop(id, now).is_some_and(|next| Some(next.target) == server);
-            if stays
-                && self.flow_packet(id, bytes, now)
-                && let Some(server) = server.and_then(|server| self.servers.get(server))
-            {
-                return Ok(OpenedFlow { id, server: server.address.into() });
-            }
-            self.forget(id);
+        let former = known.and_then(|id| self.flows.remove_entry(&id));
+        let place = self.place(vip_index, client, destination).ok_or(NoServer)?;
+        let (server, _) = self.route(vip_index, place, bytes, now).ok_or(NoServer)?;
+        if let Some((id, flow)) = former.filter(|(_, flow)| flow.server == server)
+            && let Some(server) = self.servers.get(server)
+        {
+            self.flows.insert(id, flow);
+            return Ok(OpenedFlow { id, server: server.address.into() });
         }
-        self.open_flow(vip_index, client, destination, bytes, now)
-    }
-
-    /// Where a packet of a flow would go now.
-    fn next_hop(&self, id: FlowId, now: Uptime) -> Option<NextHop> {
-        let idle = Duration::from_secs(self.conf.flow_timeout.into());
-        let flow = self.flows.get(&id)?;
-        let vip = self.vips.get(flow.vip)?;
-        let pinned = flow.pinned && now.saturating_sub(flow.last_packet) < idle;
-        let target = if pinned { flow.server } else { bucket(vip, flow.hash) };
-        Some(NextHop { pinned, target })
+        self.insert_flow(vip_index, place, server)
     }
 
     /// The flow is over. Does nothing for one that ended already.
     pub fn close_flow(&mut self, id: FlowId) {
-        self.forget(id);
+        self.flows.remove(&id);
     }
 
-    /// Forgets which server the chosen flows are pinned to; those that the table sends elsewhere now end.
-    pub(super) fn unpin(&mut self, chosen: impl Fn(&Flow) -> bool) {
-        for flow in self.flows.values_mut().filter(|flow| chosen(flow)) {
-            flow.pinned = false;
+    /// Number of flows that the data path has open.
+    pub fn open_flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    fn insert_flow(&mut self, vip: u32, place: Place, server: u32) -> Result<OpenedFlow, NoServer> {
+        let address = self.servers.get(server).ok_or(NoServer)?.address.into();
+        let id = FlowId(self.next_flow);
+        self.next_flow += 1;
+        self.flows.insert(id, Flow { vip, server, place });
+        Ok(OpenedFlow { id, server: address })
+    }
+
+    /// Routes and counts one packet. Returns its server, which may be [`NO_SERVER`], and its counter.
+    fn route(&mut self, vip_index: u32, place: Place, bytes: u64, now: Uptime) -> Option<(u32, Counter)> {
+        let vip = self.vips.get(vip_index).filter(|vip| vip.used)?;
+        let (prefix, by_table) = (vip.key.prefix, bucket(vip, place.hash));
+        let table = self.sticky_table(place.thread)?;
+        let (server, counter) = table.route(place.hash, vip_index, by_table, clock(now));
+        self.fib.count(prefix, bytes);
+        self.count(vip_index, counter);
+        Some((server, counter))
+    }
+
+    /// Flushes a VIP or one of its servers in every sticky table. Flows that the new-flow table sends elsewhere end at once:
+    /// no slot is left that could send their next packet to their server.
+    pub(super) fn flush(&mut self, vip: u32, server: Option<u32>) {
+        for table in self.threads.iter_mut().flatten() {
+            table.flush(vip, server);
         }
+        self.end_moved(|flow| flow.vip == vip && server.is_none_or(|server| flow.server == server));
+    }
+
+    /// Ends those of the chosen flows that their VIP's new-flow table sends elsewhere.
+    pub(super) fn end_moved(&mut self, chosen: impl Fn(&Flow) -> bool) {
         let vips = &self.vips;
-        let moves = |flow: &Flow| vips.get(flow.vip).is_none_or(|vip| bucket(vip, flow.hash) != flow.server);
-        let moved: Vec<_> =
-            self.flows.iter().filter(|(_, flow)| chosen(flow) && moves(flow)).map(|(id, _)| *id).collect();
-        self.end(&moved);
+        let moves =
+            |flow: &Flow| vips.get(flow.vip).is_none_or(|vip| bucket(vip, flow.place.hash) != flow.server);
+        let ended = self.flows.extract_if(.., |_, flow| chosen(flow) && moves(flow));
+        self.effects.extend(ended.map(|(id, _)| Effect::FlowEnded(id)));
     }
 
-    pub(super) fn end_flows(&mut self, chosen: impl Fn(&Flow) -> bool) {
-        let ended: Vec<_> = self.flows.iter().filter(|(_, flow)| chosen(flow)).map(|(id, _)| *id).collect();
-        self.end(&ended);
+    /// Ends the chosen flows.
+    pub(super) fn end_flows(&mut self, chosen: impl Fn(FlowId, &Flow) -> bool) {
+        let ended = self.flows.extract_if(.., |id, flow| chosen(*id, flow));
+        self.effects.extend(ended.map(|(id, _)| Effect::FlowEnded(id)));
     }
 
-    fn end(&mut self, ended: &[FlowId]) {
-        for id in ended {
-            self.forget(*id);
-            self.effects.push(Effect::FlowEnded(*id));
-        }
-    }
-
-    fn forget(&mut self, id: FlowId) {
-        if let Some(flow) = self.flows.remove(&id)
-            && let Some(server) = self.servers.get_mut(flow.server)
-        {
-            server.flows = server.flows.saturating_sub(1);
-        }
+    fn place(&self, vip_index: u32, client: SocketAddr, destination: SocketAddr) -> Option<Place> {
+        let vip = self.vips.get(vip_index)?;
+        let ports = (!vip.src_ip_sticky).then_some(vip.key.protocol);
+        let hash = flow_hash(client, destination, ports, BUCKET_SEED);
+        let thread = self.thread_of(flow_hash(client, destination, Some(vip.key.protocol), THREAD_SEED));
+        Some(Place { thread, hash })
     }
 }
 
-/// Not VPP's hash: which server a given client meets differs, the shares do not.
-fn flow_hash(vip: &Vip, client: SocketAddr, destination: SocketAddr) -> u64 {
+/// A flow's hash, of the addresses alone if no protocol is given. It is not VPP's: which server a given client meets
+/// differs, the shares do not.
+fn flow_hash(client: SocketAddr, destination: SocketAddr, protocol: Option<u8>, seed: u64) -> u32 {
     let mut key = Vec::with_capacity(37);
     for address in [client.ip(), destination.ip()] {
         key.extend_from_slice(&crate::address::Ip46::from(address).octets());
     }
-    if !vip.src_ip_sticky {
+    if let Some(protocol) = protocol {
         key.extend_from_slice(&client.port().to_be_bytes());
         key.extend_from_slice(&destination.port().to_be_bytes());
-        key.push(vip.key.protocol);
+        key.push(protocol);
     }
-    xxh64(&key, 0)
+    let [a, b, c, d, ..] = xxh64(&key, seed).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
-fn bucket(vip: &Vip, hash: u64) -> u32 {
-    let length = u64::from(vip.table_length().max(1));
-    usize::try_from(hash % length).ok().and_then(|bucket| vip.table.get(bucket)).copied().unwrap_or(NO_SERVER)
+fn bucket(vip: &Vip, hash: u32) -> u32 {
+    let bucket = hash & vip.table_length().wrapping_sub(1);
+    vip.table.get(bucket as usize).copied().unwrap_or(NO_SERVER)
 }

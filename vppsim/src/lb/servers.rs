@@ -17,8 +17,6 @@ pub struct Server {
     pub used: bool,
     /// Index of the route to its address, `dpo` in the CLI text.
     pub route: u32,
-    /// Flows pinned to it.
-    pub flows: u64,
 }
 
 impl Lb {
@@ -55,7 +53,7 @@ impl Lb {
         }
         self.rebuild(vip_index);
         if let (true, Some(index)) = (flush, known) {
-            self.unpin(|flow| flow.vip == vip_index && flow.server == index);
+            self.flush(vip_index, Some(index));
         }
         self.collect_servers(vip_index, now);
         Ok(())
@@ -77,7 +75,7 @@ impl Lb {
         self.mark_removed(index, now);
         self.rebuild(vip_index);
         if flush {
-            self.unpin(|flow| flow.vip == vip_index && flow.server == index);
+            self.flush(vip_index, Some(index));
         }
         Ok(())
     }
@@ -98,7 +96,7 @@ impl Lb {
         server.weight = weight;
         self.rebuild(vip_index);
         if flush {
-            self.unpin(|flow| flow.vip == vip_index && flow.server == index);
+            self.flush(vip_index, Some(index));
         }
         Ok(())
     }
@@ -107,7 +105,7 @@ impl Lb {
     /// flushes instead is not defined (read in its source); here it is nothing.
     pub fn flush_vip(&mut self, key: &VipKey) {
         if let Some(index) = self.find(key) {
-            self.unpin(|flow| flow.vip == index);
+            self.flush(index, None);
         }
     }
 
@@ -132,7 +130,7 @@ impl Lb {
 
     fn insert_server(&mut self, vip_index: u32, address: Ip46, weight: u8) {
         let route = self.fib.add_server(Ip46Prefix::host(address));
-        let index = self.servers.insert(Server { address, weight, used: true, route, flows: 0 });
+        let index = self.servers.insert(Server { address, weight, used: true, route });
         if self.last_used.len() <= index as usize {
             self.last_used.resize(index as usize + 1, 0);
         }
@@ -141,7 +139,8 @@ impl Lb {
         }
     }
 
-    fn rebuild(&mut self, vip_index: u32) {
+    /// Rebuilds a VIP's new-flow table, as VPP does even if nothing changes.
+    pub(super) fn rebuild(&mut self, vip_index: u32) {
         let Some(vip) = self.vips.get(vip_index) else {
             return;
         };
@@ -153,6 +152,8 @@ impl Lb {
         let table = maglev::buckets(vip.table_length(), &candidates);
         if let Some(vip) = self.vips.get_mut(vip_index) {
             vip.table = table;
+            vip.rebuilds += 1;
+            self.rebuilds += 1;
         }
     }
 

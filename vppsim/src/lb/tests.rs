@@ -1,5 +1,7 @@
 mod collect;
 mod flows;
+mod heap;
+mod pins;
 mod random;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -3,7 +3,7 @@
 use vppapi::types::Encap;
 
 use super::{Conf, Counters, Effect, Lb, MAX_TABLE_LENGTH, Refusal, Uptime, VipKey, seconds};
-use crate::maglev::{self, NO_SERVER};
+use crate::maglev::NO_SERVER;
 use crate::pool::Pool;
 
 /// The family of a VIP together with its encap.
@@ -111,6 +111,8 @@ pub struct Vip {
     pub used: bool,
     /// The server of each bucket, [`NO_SERVER`] for none.
     pub table: Vec<u32>,
+    /// Number of times the table was built, including the first.
+    pub rebuilds: u64,
     pub(super) servers: Pool<u32>,
     pub(super) last_collection: u32,
 }
@@ -135,7 +137,7 @@ impl Vip {
 impl Lb {
     /// Sets the configuration. `u32::MAX` leaves a number as it is (read in VPP's source).
     ///
-    /// Another number of sticky buckets forgets which flow was pinned to which server.
+    /// With another number of sticky buckets, each thread forgets its pinned flows at its next packet.
     ///
     /// # Errors
     /// [`Refusal::BadLength`], but not for 0, which VPP takes.
@@ -149,11 +151,7 @@ impl Lb {
         if conf.sticky_buckets != 0 && !conf.sticky_buckets.is_power_of_two() {
             return Err(Refusal::BadLength(conf.sticky_buckets));
         }
-        let regenerate = conf.sticky_buckets != self.conf.sticky_buckets;
         self.conf = conf;
-        if regenerate {
-            self.unpin(|_| true);
-        }
         Ok(())
     }
 
@@ -179,10 +177,12 @@ impl Lb {
             },
             src_ip_sticky: new.src_ip_sticky,
             used: true,
-            table: maglev::buckets(new.table_length, &[]),
+            table: vec![NO_SERVER; new.table_length as usize],
+            rebuilds: 0,
             servers: Pool::starting_at(0),
             last_collection: seconds(now),
         });
+        self.rebuild(index);
         let place = index as usize;
         if self.counters.len() <= place {
             self.counters.resize(place + 1, Counters::default());
@@ -195,27 +195,29 @@ impl Lb {
         Ok(index)
     }
 
-    /// Removes a VIP with all its servers. Its flows end: packets to it no longer reach the plugin.
+    /// Removes a VIP with all its servers, without a flush and with one rebuild of its table if it has servers. Its flows end
+    /// because its packets no longer reach the plugin.
     ///
     /// # Errors
     /// [`Refusal::NoSuchEntry`].
     pub fn remove_vip(&mut self, key: &VipKey, now: Uptime) -> Result<(), Refusal> {
         let index = self.find(key).ok_or(Refusal::NoSuchEntry)?;
-        self.collect_servers(index, now);
-        let prefix = key.prefix;
-        let Some(vip) = self.vips.get_mut(index) else {
-            return Err(Refusal::NoSuchEntry);
-        };
+        let vip = self.vips.get_mut(index).ok_or(Refusal::NoSuchEntry)?;
         vip.used = false;
-        vip.table.fill(NO_SERVER);
-        for server in vip.servers.iter().map(|(_, server)| *server).collect::<Vec<_>>() {
-            self.mark_removed(server, now);
+        let servers: Vec<_> = vip.servers.iter().map(|(_, server)| *server).collect();
+        if !servers.is_empty() {
+            self.collect_servers(index, now);
+            for server in servers {
+                self.mark_removed(server, now);
+            }
+            self.rebuild(index);
         }
+        let prefix = key.prefix;
         if !self.vips.iter().any(|(_, vip)| vip.used && vip.key.prefix == prefix) {
             self.fib.remove_vip(prefix);
         }
         self.effects.push(Effect::VipRemoved(index));
-        self.end_flows(|flow| flow.vip == index);
+        self.end_flows(|_, flow| flow.vip == index);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::stress::Stress;
 use super::writer::{EntryIndex, Kind, Values, Writer};
 use super::{Figures, StatsError, Target};
-use crate::lb::Counter;
+use crate::lb::{Counter, Heap};
 
 /// A segment in its target.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct Segment<T> {
     boot_time: u64,
     heartbeat: Scalar,
     last_update: Scalar,
+    workers: Scalar,
+    pub(super) heap: Values,
     pub(super) routes_to: Values,
     pub(super) routes_via: Values,
     /// In the order of [`Counter::ALL`]. Empty until there is a VIP, as in VPP.
@@ -40,9 +42,10 @@ impl<T: Target> Segment<T> {
             let mut values = writer.add_values(Kind::Simple, name, 1)?;
             writer.resize(&mut values, 1)?;
         }
-        writer.add_entry(Kind::Gauge, "/sys/num_worker_threads", 0)?;
+        let workers = writer.add_entry(Kind::Gauge, "/sys/num_worker_threads", 0)?;
         let last_update = writer.add_entry(Kind::Scalar, "/sys/last_update", 0)?;
         writer.add_entry(Kind::Gauge, "/sys/input_rate", 0)?;
+        let heap = add_heap(&mut writer)?;
         let routes_to = writer.add_values(Kind::Combined, "/net/route/to", 2)?;
         let routes_via = writer.add_values(Kind::Combined, "/net/route/via", 2)?;
         writer.end()?;
@@ -51,6 +54,8 @@ impl<T: Target> Segment<T> {
             boot_time,
             heartbeat: Scalar { entry: heartbeat, value: 0 },
             last_update: Scalar { entry: last_update, value: 0 },
+            workers: Scalar { entry: workers, value: 0 },
+            heap,
             routes_to,
             routes_via,
             vips: Vec::new(),
@@ -80,15 +85,18 @@ impl<T: Target> Segment<T> {
             self.grow(figures.routes.len(), if has_vips { figures.vips.len() } else { 0 })?;
             self.end_change()?;
         }
+        self.writer.update(&mut self.heap, heap_words(figures.heap).into_iter())?;
         let routes = figures.routes.iter().flat_map(|traffic| [traffic.packets, traffic.bytes]);
         self.writer.update(&mut self.routes_to, routes)?;
         for (counter, values) in self.vips.iter_mut().enumerate() {
             let words = figures.vips.iter().map(|counters| counters.get(counter).copied().unwrap_or(0));
             self.writer.update(values, words)?;
         }
-        for (scalar, value) in
-            [(&mut self.heartbeat, figures.heartbeat), (&mut self.last_update, figures.last_update)]
-        {
+        for (scalar, value) in [
+            (&mut self.heartbeat, figures.heartbeat),
+            (&mut self.last_update, figures.last_update),
+            (&mut self.workers, figures.workers),
+        ] {
             if scalar.value != value {
                 scalar.value = value;
                 self.writer.write_value(scalar.entry, value)?;
@@ -111,4 +119,19 @@ impl<T: Target> Segment<T> {
         }
         Ok(())
     }
+}
+
+/// Adds the main heap's usage, and the names of those values that have one.
+fn add_heap<T: Target>(writer: &mut Writer<T>) -> Result<Values, StatsError> {
+    let mut heap = writer.add_values(Kind::Simple, "/mem/main heap", 1)?;
+    writer.resize(&mut heap, heap_words(Heap::default()).len())?;
+    for (name, index) in [("used", 1), ("total", 0), ("free", 2)] {
+        writer.add_link(&format!("/mem/main heap/{name}"), &heap, index)?;
+    }
+    Ok(heap)
+}
+
+/// Usage of the main heap in VPP's order: total, used, free, mapped, allocated from the system, free chunks, releasable.
+fn heap_words(heap: Heap) -> [u64; 7] {
+    [heap.total, heap.used, heap.free(), 0, heap.total, 1, heap.free()]
 }

@@ -56,7 +56,7 @@ impl<T: Target> Segment<T> {
     }
 
     fn churn_once(&mut self) -> Result<(), StatsError> {
-        let Self { writer, stress, routes_to, routes_via, vips, .. } = self;
+        let Self { writer, stress, heap, routes_to, routes_via, vips, .. } = self;
         if stress.interfaces.is_empty() {
             stress.interfaces.push(writer.add_values(Kind::Combined, "/if/rx", 2)?);
             stress.interfaces.push(writer.add_values(Kind::Simple, "/if/drops", 1)?);
@@ -64,7 +64,7 @@ impl<T: Target> Segment<T> {
         stress.steps += 1;
         let count = 1 + usize::try_from(stress.steps).unwrap_or(0) % MOST_INTERFACES;
         writer.move_directory()?;
-        for values in [routes_to, routes_via].into_iter().chain(vips).chain(&mut stress.interfaces) {
+        for values in [heap, routes_to, routes_via].into_iter().chain(vips).chain(&mut stress.interfaces) {
             writer.move_values(values)?;
         }
         for values in &mut stress.interfaces {
@@ -106,8 +106,8 @@ impl<T: Target> Segment<T> {
     }
 
     fn write_damage(&mut self) -> Result<(), StatsError> {
-        let Self { writer, stress, routes_to, routes_via, vips, .. } = self;
-        let all = [&*routes_to, &*routes_via].into_iter().chain(&*vips).chain(&stress.interfaces);
+        let Self { writer, stress, heap, routes_to, routes_via, vips, .. } = self;
+        let all = [&*heap, &*routes_to, &*routes_via].into_iter().chain(&*vips).chain(&stress.interfaces);
         writer.damage(stress.damage, all)
     }
 }

@@ -8,7 +8,7 @@ use vppapi::stats::Snapshot;
 
 use super::{Damage, Figures, SEGMENT_SIZE, Segment, StatsError, Target};
 use crate::fib::Traffic;
-use crate::lb::Counters;
+use crate::lb::{Counters, Heap};
 
 /// Memory that checks each write as a reader would: what moves, moves only while a change is in progress.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +67,7 @@ impl Image {
         let name = String::from_utf8(name.split(|byte| *byte == 0).next().unwrap().to_vec()).unwrap();
         let rows = match self.u32_at(at) {
             1 | 9 => vec![vec![self.u64_at(at + 8)]],
+            6 => vec![vec![self.u32_at(at + 8).into(), self.u32_at(at + 12).into()]],
             kind @ (2 | 3) => {
                 let (threads, length) = self.vector(at + 8);
                 assert_eq!(length, 1);
@@ -86,7 +87,7 @@ fn segment() -> (Segment<Shared>, Shared) {
 }
 
 fn figures<'a>(vips: &'a [Counters], routes: &'a [Traffic]) -> Figures<'a> {
-    Figures { vips, routes, heartbeat: 0, last_update: 0 }
+    Figures { vips, routes, heartbeat: 0, last_update: 0, heap: Heap::default(), workers: 0 }
 }
 
 fn words(entries: &BTreeMap<String, Vec<Vec<u64>>>, name: &str) -> Vec<u64> {
@@ -126,6 +127,29 @@ fn counters_appear_with_the_first_vip_and_change_in_place() {
     assert_eq!(words(&entries, "packet from existing sessions"), [0, 21]);
     assert_eq!(words(&entries, "no server configured"), [0, 0]);
     assert_eq!(memory.0.borrow().state(), state, "values change without a new epoch");
+}
+
+#[test]
+fn heap_and_workers_have_the_layout_of_the_recording() {
+    let (mut segment, memory) = segment();
+    let heap = Heap { total: 512 << 20, used: 33_105_664 };
+    segment.publish(&Figures { heap, workers: 3, ..figures(&[], &[]) }).unwrap();
+    let entries = memory.0.borrow().read();
+    assert_eq!(
+        words(&entries, "/mem/main heap")[..5],
+        [536_870_912, 33_105_664, 503_765_248, 0, 536_870_912]
+    );
+    assert_eq!(words(&entries, "/mem/main heap").len(), 7);
+    assert_eq!(words(&entries, "/sys/num_worker_threads"), [3]);
+    let read = |segment: &mut Segment<Shared>, churns: usize| {
+        (0..churns).for_each(|_| segment.churn().unwrap());
+        let image = Snapshot::from_bytes(&memory.0.borrow().bytes);
+        ["used", "total", "free"]
+            .map(|name| image.read(|view| view.simple_counters(&format!("/mem/main heap/{name}"))).unwrap())
+    };
+    let expected = [33_105_664, 536_870_912, 503_765_248].map(|value| vec![vec![value]]);
+    assert_eq!(read(&mut segment, 0), expected);
+    assert_eq!(read(&mut segment, 3), expected);
 }
 
 #[test]

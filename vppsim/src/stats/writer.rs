@@ -51,6 +51,7 @@ pub(super) enum Kind {
     Scalar = 1,
     Simple = 2,
     Combined = 3,
+    Symlink = 6,
     Gauge = 9,
 }
 
@@ -200,6 +201,13 @@ impl<T: Target> Writer<T> {
         let mut values = Values { entry, width, pointer, vector: 0, room: 0, words: Vec::new() };
         self.resize(&mut values, 0)?;
         Ok(values)
+    }
+
+    /// Adds a symlink to one index of a counter. Within a change.
+    pub(super) fn add_link(&mut self, name: &str, values: &Values, index: u32) -> Result<(), StatsError> {
+        let [a, b, c, d] = u32::try_from(values.entry.0).unwrap_or(u32::MAX).to_ne_bytes();
+        let [e, f, g, h] = index.to_ne_bytes();
+        self.add_entry(Kind::Symlink, name, u64::from_ne_bytes([a, b, c, d, e, f, g, h])).map(drop)
     }
 
     /// Gives a counter room for this many indexes; new ones are 0.

@@ -1,6 +1,6 @@
 //! The few commands of VPP's command line that are known here.
 
-use crate::lb::Lb;
+use crate::lb::{Lb, Uptime};
 
 /// Most of an unknown input that VPP repeats, in bytes.
 const REPEATED_INPUT: usize = 30;
@@ -17,10 +17,10 @@ pub struct Output {
 /// Runs an input as VPP does: one command after the other until the input ends or is not a command.
 ///
 /// Words must be written out; VPP takes any beginning of them that is unique among its 1,000 commands.
-pub fn run(lb: &Lb, version: &str, input: &str) -> Output {
+pub fn run(lb: &Lb, version: &str, input: &str, now: Uptime) -> Output {
     let (mut rest, mut text) = (input, String::new());
     loop {
-        match run_one(lb, version, rest.trim_start()) {
+        match run_one(lb, version, rest.trim_start(), now) {
             Ok((printed, left)) => {
                 text.push_str(&printed);
                 rest = left.trim_start();
@@ -37,7 +37,7 @@ pub fn run(lb: &Lb, version: &str, input: &str) -> Output {
 }
 
 /// What the first command printed, and the input behind it; or the complaint.
-fn run_one<'a>(lb: &Lb, version: &str, input: &'a str) -> Result<(String, &'a str), String> {
+fn run_one<'a>(lb: &Lb, version: &str, input: &'a str, now: Uptime) -> Result<(String, &'a str), String> {
     let Some(after_show) = word(input, "show") else {
         return Err(format!("unknown input `{}'\n", repeated(input)));
     };
@@ -48,7 +48,7 @@ fn run_one<'a>(lb: &Lb, version: &str, input: &'a str) -> Result<(String, &'a st
         return Err(format!("show: unknown input `{}'\n", repeated(after_show)));
     };
     let Some(after_vips) = word(after_lb, "vips") else {
-        return Ok((super::lb(lb), after_lb));
+        return Ok((super::lb(lb, now), after_lb));
     };
     // This command takes the rest of its line, whatever it is.
     let (line, rest) = after_vips.split_once('\n').unwrap_or((after_vips, ""));

@@ -64,13 +64,13 @@ fn flows_show_in_the_texts() {
     let mut model = with_vips(&[web]);
     model.add_server(&web.key, IpAddr::from([10, 0, 0, 1]).into(), 1, false, NOW).unwrap();
     assert_eq!(
-        lb(&model),
+        lb(&model, NOW),
         "lb_main ip4-src-address: 255.255.255.255 \n ip6-src-address: ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \n \
          #vips: 2\n #ass: 1\n"
     );
     let (client, target) = ("192.0.2.1:5".parse().unwrap(), "203.0.113.10:80".parse().unwrap());
     model.open_flow(1, client, target, 40, NOW).unwrap();
-    assert!(lb(&model).ends_with(" #ass: 1\ncore 0\n  timeout: 40s\n  usage: 1 / 1027\n"));
+    assert!(lb(&model, NOW).ends_with(" #ass: 1\ncore 0\n  timeout: 40s\n  usage: 1 / 1027\n"));
     let verbose = vips_verbose(&model);
     assert!(verbose.contains("    first session packet: 1\n"), "{verbose}");
     assert!(verbose.ends_with("    10.0.0.1 weight:1 buckets:1024 flows:1 dpo:9 used\n\n"), "{verbose}");
@@ -79,7 +79,7 @@ fn flows_show_in_the_texts() {
 #[test]
 fn commands_run_one_after_the_other_until_one_is_unknown() {
     let model = Lb::default();
-    let main = lb(&model);
+    let main = lb(&model, NOW);
     let long = "x".repeat(40);
     let cases = [
         ("show lb", 0, main.clone()),
@@ -98,6 +98,6 @@ fn commands_run_one_after_the_other_until_one_is_unknown() {
         (long.as_str(), -1, format!("unknown input `{}'\n", "x".repeat(30))),
     ];
     for (input, retval, text) in cases {
-        assert_eq!(run(&model, "vpp v1", input), Output { retval, text }, "{input:?}");
+        assert_eq!(run(&model, "vpp v1", input, NOW), Output { retval, text }, "{input:?}");
     }
 }

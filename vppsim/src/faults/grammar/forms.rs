@@ -46,7 +46,7 @@ pub const FORMS: &[Form] = &[
     Form { name: "resume", arguments: "", meaning: "ends a hang; what has waited is carried out" },
     Form {
         name: "restart",
-        arguments: "[empty-for TIME] [messages 26.10 | messages 26.06] [LIMITS]",
+        arguments: "[empty-for TIME] [messages 26.10 | messages 26.06] [heap-size SIZE] [workers N] [LIMITS]",
         meaning: "VPP dies and starts anew with nothing configured: at once, or with limits when such a request comes",
     },
     Form {
@@ -72,6 +72,11 @@ pub const FORMS: &[Form] = &[
     Form { name: "wait", arguments: "NUMBER", meaning: "answered when fault NUMBER has befallen a request" },
     Form { name: "clear", arguments: "[NUMBER]", meaning: "ends fault NUMBER, or all faults" },
     Form { name: "list", arguments: "", meaning: "tells what is set, and what it has befallen so far" },
+    Form {
+        name: "rebuilds",
+        arguments: "",
+        meaning: "tells how many times VPP has rebuilt new-flow tables since it started",
+    },
     Form { name: "help", arguments: "[COMMAND]", meaning: "tells all commands, or the form of one" },
 ];
 

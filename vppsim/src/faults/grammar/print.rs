@@ -39,10 +39,13 @@ impl fmt::Display for Restart {
         if !self.empty_for.is_zero() {
             write!(f, " empty-for {}ms", self.empty_for.as_millis())?;
         }
-        match self.messages {
-            Some(release) => write!(f, " messages {}", release.name()),
-            None => Ok(()),
+        if let Some(release) = self.messages {
+            write!(f, " messages {}", release.name())?;
         }
+        if let Some(bytes) = self.heap_size {
+            write!(f, " heap-size {bytes}")?;
+        }
+        self.workers.map_or(Ok(()), |workers| write!(f, " workers {workers}"))
     }
 }
 

@@ -50,7 +50,7 @@ fn server(last: u8) -> crate::address::Ip46 {
 }
 
 fn check(lb: &Lb, live: &[FlowId]) {
-    let mut flows = 0;
+    let mut pinned = 0;
     for (index, vip) in lb.vips() {
         let servers: Vec<_> = lb.servers_of(vip).collect();
         let mut addresses: Vec<_> = servers.iter().map(|(_, server)| server.address).collect();
@@ -64,9 +64,14 @@ fn check(lb: &Lb, live: &[FlowId]) {
             assert_eq!(*bucket != NO_SERVER, serving);
             assert!(holder.is_none_or(|(_, server)| server.used && server.weight > 0));
         }
-        flows += servers.iter().map(|(_, server)| server.flows).sum::<u64>();
+        pinned += servers.iter().map(|(server, _)| lb.pinned_to(*server)).sum::<u64>();
     }
-    assert_eq!(flows, live.len() as u64);
+    assert_eq!(lb.open_flows(), live.len());
+    assert_eq!(
+        pinned,
+        (0..100).map(|index| lb.pinned_to(index)).sum::<u64>(),
+        "flows are pinned to freed servers"
+    );
 }
 
 proptest! {
