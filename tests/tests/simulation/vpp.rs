@@ -195,7 +195,8 @@ impl Vpp {
         let Some(vip) = self.lb.find(&vpp_key(vip)).and_then(|index| self.lb.vip(index)) else {
             return BTreeSet::new();
         };
-        let servers = self.lb.servers_of(vip).filter(|(_, server)| server.used && server.flows > 0);
+        let servers = self.lb.servers_of(vip);
+        let servers = servers.filter(|(index, server)| server.used && self.lb.pinned_to(*index) > 0);
         servers.map(|(_, server)| server.address.into()).collect()
     }
 
