@@ -26,7 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 pub use self::core::{
     BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, FrontendChange, FrontendNow,
-    InVpp, Input, Now, Numbered,
+    InVpp, Input, Now, Numbered, Release,
 };
 pub use operator::Operator;
 pub use snapshot::{
@@ -216,6 +216,7 @@ impl Publishers {
             // An error means that nobody listens.
             drop(self.events.send(Numbered { number, at, event }));
         }
+        effects.releases.iter().for_each(Release::log);
         let version = effects.overrides.then(|| self.keeper.keep(core.overrides()));
         for (answer, done) in carried {
             let accepted = done.map(|(done, overrides)| Accepted {

@@ -31,6 +31,7 @@ use crate::probe::{Pace, Report};
 use crate::tally::{BrainTally, CheckTallies, VppLives};
 use crate::warmup::Warmup;
 use away::Absence;
+pub use release::Release;
 use release::View;
 
 /// One moment, on both clocks.
@@ -68,6 +69,8 @@ pub struct Effects {
     pub probers: BTreeSet<Arc<str>>,
     /// Changes of state, in their order.
     pub events: Vec<Event>,
+    /// Frontends that the warm-up released for these changes: logged after them.
+    pub releases: Vec<Release>,
     /// Demands that nobody need wait for any longer.
     pub ended: Vec<Ended>,
 }
@@ -81,6 +84,7 @@ impl Effects {
         self.paces.extend(later.paces);
         self.probers.extend(later.probers);
         self.events.extend(later.events);
+        self.releases.extend(later.releases);
         self.ended.extend(later.ended);
     }
 }

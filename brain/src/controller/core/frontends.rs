@@ -71,7 +71,7 @@ impl Core {
         effects: &mut Effects,
     ) {
         let was_released = before.is_some_and(|view| view.sync != SyncStatus::HeldBack);
-        let released = was_released || self.releases(name, &frontend, now);
+        let released = was_released || self.releases(name, &frontend, now, effects);
         let standing_of = |backend: &str| self.standing_of(name, backend, now);
         let weights = weights::effective(&frontend, &table.scale, standing_of);
         let spec = desired::vip_spec(&self.config, &frontend, table.wish, &weights);

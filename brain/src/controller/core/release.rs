@@ -37,6 +37,29 @@ impl View {
     }
 }
 
+/// A frontend that the warm-up released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    frontend: Arc<str>,
+    /// Time since the start, in words.
+    after: String,
+    /// Backends of which nothing is known.
+    unknown: Vec<String>,
+}
+
+impl Release {
+    /// Writes it to the log.
+    pub fn log(&self) {
+        let Self { frontend, after, unknown } = self;
+        if unknown.is_empty() {
+            info!(%frontend, %after, "all backends known; released");
+        } else {
+            let unknown = unknown.join(" ");
+            warn!(%frontend, unknown, %after, "released although not all backends are known");
+        }
+    }
+}
+
 impl Core {
     /// VPP cannot be programmed any more.
     pub(super) fn vpp_lost(&mut self, effects: &mut Effects) {
@@ -90,7 +113,13 @@ impl Core {
     }
 
     /// Whether a frontend that is held back may go. It is logged in either case, and once if it may.
-    pub(super) fn releases(&mut self, name: &Arc<str>, frontend: &Frontend, now: Now) -> bool {
+    pub(super) fn releases(
+        &mut self,
+        name: &Arc<str>,
+        frontend: &Frontend,
+        now: Now,
+        effects: &mut Effects,
+    ) -> bool {
         let mut unknown: Vec<_> =
             backends_of(frontend).filter(|name| self.state_of(name) == State::Unknown).collect();
         unknown.dedup();
@@ -99,12 +128,11 @@ impl Core {
             debug!(frontend = %name, ?unknown, %after, "held back");
             return false;
         }
-        if unknown.is_empty() {
-            info!(frontend = %name, %after, "all backends known; released");
-        } else {
-            warn!(frontend = %name, ?unknown, %after, "released although not all backends are known");
+        let unknown: Vec<String> = unknown.into_iter().cloned().collect();
+        if !unknown.is_empty() {
             self.hold(name, frontend);
         }
+        effects.releases.push(Release { frontend: Arc::clone(name), after, unknown });
         true
     }
 

@@ -8,7 +8,7 @@ use maglev_protocol::VipKey;
 use tracing::{info, warn};
 
 use super::backends::new_view;
-use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now};
+use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now, Release};
 use crate::config::{BackendChanges, Changes, Config, Rename, changes};
 use crate::controller::snapshot::{BackendView, FrontendView, SyncStatus};
 use crate::desired::{self, Demand, vip_key};
@@ -32,7 +32,9 @@ impl Core {
                 [lb.startup_min_delay, lb.startup_max_delay].map(humantime::format_duration);
             info!(%writes_after, %over_after, "warm-up: VPP keeps what it has");
         }
-        self.make_frontends(&OrdMap::new(), now, &mut Effects::default());
+        let mut effects = Effects::default();
+        self.make_frontends(&OrdMap::new(), now, &mut effects);
+        effects.releases.iter().for_each(Release::log);
     }
 
     /// Takes over another configuration.
