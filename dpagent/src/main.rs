@@ -137,7 +137,7 @@ fn without_tarpc(filter: Targets) -> Targets {
     if filter.iter().any(|(target, _)| target.starts_with("tarpc")) {
         return filter;
     }
-    filter.with_target("tarpc", LevelFilter::WARN)
+    filter.with_target("tarpc", LevelFilter::OFF)
 }
 
 /// Does what needs a privilege or opens a file, and then gives up the means to do such things. It comes before
