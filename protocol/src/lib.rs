@@ -15,6 +15,7 @@ mod programmed;
 mod service;
 mod state;
 mod sync;
+mod text;
 mod vip;
 
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
@@ -28,6 +29,7 @@ pub use state::{
 pub use sync::{
     Change, ConfReport, Demands, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
 };
+pub use text::{VERSION_LENGTH, printable};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
