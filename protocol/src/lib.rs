@@ -20,7 +20,7 @@ mod vip;
 
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
-pub use error::{AgentError, remedy};
+pub use error::{AgentError, process, remedy};
 pub use programmed::{Programmed, ProgrammedVip};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
 pub use state::{
@@ -33,7 +33,7 @@ pub use text::{VERSION_LENGTH, printable};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Largest frame that either side accepts, in bytes. The largest honest one is [`LbState`]: 2,000 VIPs with
 /// 20 servers each take 1.5 MiB.

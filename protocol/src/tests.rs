@@ -66,7 +66,7 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::Programmed {},
         AgentRequest::AgentInfo {},
     ];
-    assert_eq!((PROTOCOL_VERSION, requests.len()), (5, 11), "another set of methods is another version");
+    assert_eq!((PROTOCOL_VERSION, requests.len()), (6, 11), "another set of methods is another version");
     for (position, request) in requests.into_iter().enumerate() {
         let bytes = options().serialize(&request).unwrap();
         assert_eq!(usize::from(bytes[0]), position, "{}", request.name());

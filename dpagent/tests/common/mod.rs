@@ -168,7 +168,7 @@ pub(crate) struct Agent {
     stop: CancellationToken,
     writer: JoinHandle<()>,
     server: JoinHandle<()>,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// Why it can send no echo requests.
     pub(crate) no_echo: Option<String>,
 }
