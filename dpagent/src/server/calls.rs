@@ -113,7 +113,7 @@ impl Agent for Connection {
         self.shared.gate.policy.check_vip(&key)?;
         let _call = self.vpp_call()?;
         let room = self.shared.wanted.want(&(&wanted, &demands))?;
-        self.hold(self.shared.vpp.sync_vip(wanted, demands, room).await)
+        self.hold(Box::pin(self.shared.vpp.sync_vip(wanted, demands, room)).await)
     }
 
     async fn sync_all(
@@ -126,14 +126,14 @@ impl Agent for Connection {
         let room = self.shared.wanted.want(&(&wanted, &keep))?;
         let wanted = reconcile::check(wanted, keep)?;
         let _call = self.vpp_call()?;
-        self.hold(self.shared.vpp.sync_all(wanted, room).await)
+        self.hold(Box::pin(self.shared.vpp.sync_all(wanted, room)).await)
     }
 
     async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
         self.must_be_the_writer()?;
         conf::check(&wanted)?;
         let _call = self.vpp_call()?;
-        self.shared.vpp.lb_conf(wanted).await
+        Box::pin(self.shared.vpp.lb_conf(wanted)).await
     }
 
     async fn lb_state(self, _: Context) -> Result<LbState, AgentError> {

@@ -123,7 +123,8 @@ impl Serve for Call {
 
     async fn serve(self, context: Context, request: AgentRequest) -> Result<Answer, ServerError> {
         let held = Arc::clone(&self.0.held);
-        let answer = self.0.serve().serve(context, request).await?;
+        // tarpc holds what is below three times over, for each of thousands of requests.
+        let answer = Box::pin(self.0.serve().serve(context, request)).await?;
         Ok(Answer { answer, held })
     }
 }
