@@ -135,13 +135,19 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         overrides,
         state: Some(state),
         agent_socket: arguments.agent,
-        instance: fastrand::u64(..),
+        instance: instance()?,
     };
     let running =
         run(setup, arguments.config, arguments.operators, arguments.metrics, logs, services.handle());
     let result = controller::runtime()?.block_on(running);
     services.shutdown_background();
     result
+}
+
+/// A number by which the agent knows that two connections are of this process. Who could guess it could take this
+/// brain's place as the one that writes to VPP.
+fn instance() -> anyhow::Result<u64> {
+    getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel gives no random numbers: {error}"))
 }
 
 /// What operators have set before. A directory that cannot be used ends the start: a backend that was taken out of

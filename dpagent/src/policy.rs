@@ -5,6 +5,7 @@
 //! are left as they are.
 
 mod file;
+mod trusted;
 
 use std::net::IpAddr;
 

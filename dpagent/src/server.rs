@@ -5,46 +5,51 @@
 //! of [`Vpp`].
 
 mod calls;
-mod hangup;
 mod listen;
+mod notices;
 mod pace;
 mod peer;
+mod room;
+mod seats;
+mod transport;
 mod writer;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use maglev_protocol::codec::{ServerCodec, framing};
-use maglev_protocol::{Agent, AgentRequest, AgentResponse};
+use maglev_protocol::printable;
+use tarpc::ChannelError;
 use tarpc::server::{BaseChannel, Channel, Config};
-use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use crate::icmp::{MOST_IN_FLIGHT, Pinger};
 use crate::policy::Policy;
 use crate::vpp::Vpp;
 use calls::Connection;
-use hangup::HangUp;
 pub use listen::{ListenError, Listener};
+use notices::{Kind, Notices};
 use pace::Pace;
-use peer::{Peer, Refusals};
+use peer::Peer;
+use room::{Call, Held, Room, Share};
+pub use room::{MOST_READERS_CALLS, MOST_UNREAD, MOST_UNREAD_TOGETHER, MOST_VPP_CALLS};
+pub use seats::{MOST_CONNECTIONS, MOST_OF_A_PROCESS};
+use seats::{Seats, Session};
+use transport::Transport;
+pub use transport::{FRAME_TIME, HELLO_TIME};
 use writer::WriterSeat;
 
-/// Connections at once: three of a brain, as many of its successor, and some operators' tools. Further ones are closed at once.
-pub const MOST_CONNECTIONS: usize = 16;
-/// Calls that ask something of VPP, under way or waiting for their turn, on all connections. Further ones are
-/// refused, which the brain takes for a passing fault.
-pub const MOST_VPP_CALLS: usize = 64;
 /// Requests in flight on a connection: echo requests of both families, mostly. Further ones are refused by tarpc.
 pub const MOST_REQUESTS: usize = 2 * MOST_IN_FLIGHT + MOST_VPP_CALLS;
 /// Answers that wait to be written, beyond which those who answer wait.
 const ANSWERS: usize = 256;
+/// Longest reason that a connection was closed for, in characters.
+const MOST_REASON: usize = 256;
 /// Pause when accepting fails, as it does without file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -84,9 +89,13 @@ struct Shared {
     vpp: Vpp,
     gate: Gate,
     instance: u64,
+    notices: Notices,
+    seats: Seats,
     writer: WriterSeat,
-    /// Of [`MOST_VPP_CALLS`].
-    vpp_calls: Semaphore,
+    writers_share: Share,
+    readers_share: Share,
+    /// For what the writer wants VPP to have.
+    wanted: Room,
     echoes: Mutex<Pace>,
     /// The instance that was last refused for its protocol, since it is logged once.
     refused: Mutex<Option<u64>>,
@@ -99,54 +108,75 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
         vpp,
         gate,
         instance: fastrand::u64(..),
+        notices: Notices::default(),
+        seats: Seats::default(),
         writer: WriterSeat::default(),
-        vpp_calls: Semaphore::new(MOST_VPP_CALLS),
+        writers_share: Share::new(MOST_VPP_CALLS),
+        readers_share: Share::new(MOST_READERS_CALLS),
+        wanted: Room::of_the_writer(),
         echoes: Mutex::new(echoes),
         refused: Mutex::default(),
     });
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let mut refusals = Refusals::default();
     let mut accepted = 0;
+    let mut ticks = interval(notices::PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let stream = match listener.accept().await {
-            Ok(stream) => stream,
+        let stream = tokio::select! {
+            stream = listener.accept() => stream,
+            _ = ticks.tick() => {
+                shared.notices.write_due();
+                continue;
+            }
+        };
+        match stream {
+            Ok(stream) => {
+                accepted += 1;
+                admit(stream, accepted, &shared);
+            }
             Err(error) => {
                 warn!(%error, "a connection cannot be accepted");
                 sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let peer = match Peer::of(&stream, shared.gate.brain_user) {
-            Ok(peer) => peer,
-            Err(refusal) => {
-                refusals.log(&refusal, Instant::now());
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            warn!(most = MOST_CONNECTIONS, "too many connections: one more was closed");
-            continue;
-        };
-        accepted += 1;
-        let agent = Connection {
-            shared: Arc::clone(&shared),
-            number: accepted,
-            peer,
-            greeted: Arc::new(OnceLock::new()),
-        };
-        tokio::spawn(async move {
-            let (writer, number) = (agent.shared.writer.clone(), agent.number);
-            connection(stream, agent).await;
-            writer.leave(number);
-            drop(place);
-        });
+        }
     }
 }
 
-async fn connection(stream: UnixStream, agent: Connection) {
+/// Gives a connection a task of its own, if it may have one.
+fn admit(stream: UnixStream, number: u64, shared: &Arc<Shared>) {
+    let Shared { gate, notices, seats, writer, .. } = &**shared;
+    let peer = match Peer::of(&stream, gate.brain_user) {
+        Ok(peer) => peer,
+        Err(refusal) => return notices.note(Kind::Refused, refusal.who(), refusal),
+    };
+    let session = Arc::new(Session::new(number, peer, Instant::now()));
+    match seats.take(&session, |other| writer.has(other)) {
+        Ok(None) => {}
+        Ok(Some(gone)) => notices.note(Kind::GaveWay, gone.peer, format!("to {peer}")),
+        Err(reason) => return notices.note(Kind::Crowded, peer, reason),
+    }
+    let (room, held) = (Room::of_a_connection(), Arc::new(Held::default()));
+    let agent = Connection { shared: Arc::clone(shared), session: Arc::clone(&session), room, held };
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = connection(stream, agent) => ended,
+            () = session.must_go() => Ok(()),
+        };
+        let Shared { notices, seats, writer, .. } = &*shared;
+        if let Err(reason) = ended {
+            notices.note(Kind::Closed, peer, printable(&reason.to_string(), MOST_REASON));
+        }
+        if writer.leave(number) {
+            notices.note(Kind::WriterGone, peer, format!("connection {number}"));
+        }
+        seats.leave(number);
+    });
+}
+
+/// Serves a connection until its peer hangs up, or does what it may not.
+async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
     let mut pace = Pace::new(agent.shared.gate.policy.limits.requests_per_second, Instant::now());
-    let codec = ServerCodec::<AgentRequest, AgentResponse>::default();
-    let transport = HangUp(tarpc::serde_transport::new(Framed::new(stream, framing()), codec));
+    let transport = Transport::new(stream, Arc::clone(&agent.session));
     let channel = BaseChannel::new(Config { pending_response_buffer: ANSWERS }, transport);
     let requests = channel.max_concurrent_requests(MOST_REQUESTS).requests();
     tokio::pin!(requests);
@@ -158,19 +188,35 @@ async fn connection(stream: UnixStream, agent: Connection) {
             () = until(not_before), if not_before.is_some() => not_before = pace.take(Instant::now()).err(),
             request = requests.next(), if not_before.is_none() => match request {
                 Some(Ok(request)) => {
+                    agent.session.use_now();
+                    let call = Call(Connection { held: Arc::default(), ..agent.clone() });
                     // Not counted by tokio's budget for a task: once that is spent, each of thousands that are ready
                     // would be polled in vain again and again.
-                    answers.push(unconstrained(request.execute(agent.clone().serve())));
+                    answers.push(unconstrained(request.execute(call)));
                     not_before = pace.take(Instant::now()).err();
                 }
-                Some(Err(error)) => {
-                    debug!(%error, "connection ended");
-                    return;
-                }
-                None => return,
+                Some(Err(error)) => return ended(&error),
+                None => return Ok(()),
             },
             Some(()) = answers.next() => {}
         }
+    }
+}
+
+/// A peer that hangs up is nothing to tell of.
+fn ended(error: &ChannelError<io::Error>) -> io::Result<()> {
+    let (ChannelError::Read(error)
+    | ChannelError::Ready(error)
+    | ChannelError::Write(error)
+    | ChannelError::Flush(error)
+    | ChannelError::Close(error)) = error;
+    match error.kind() {
+        kind
+        @ (io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            debug!(%kind, "connection ended");
+            Ok(())
+        }
+        kind => Err(io::Error::new(kind, error.to_string())),
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+#[path = "../../fuzz/src/agent_calls.rs"]
+mod agent_calls;
 #[path = "../../fuzz/src/cli_text.rs"]
 mod cli_text;
 #[path = "../../fuzz/src/dumps.rs"]
@@ -12,6 +14,11 @@ mod icmp_packets;
 mod replay;
 #[path = "../../fuzz/src/rpc_frames.rs"]
 mod rpc_frames;
+
+#[test]
+fn any_calls_of_the_agent() {
+    replay::replay("agent_calls", agent_calls::check);
+}
 
 #[test]
 fn any_text() {

@@ -11,11 +11,11 @@ use std::process::{Output, Stdio};
 
 use common::{POLICY, Vpp, context, hello, is_connected, soon, spec, until};
 use maglev_protocol::codec::{ClientCodec, framing};
-use maglev_protocol::{AgentClient, Demands};
+use maglev_protocol::{AgentClient, BrainHello, Demands, PROTOCOL_VERSION};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tarpc::tokio_util::codec::Framed;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -82,11 +82,16 @@ impl Process {
 }
 
 async fn client(directory: &Path) -> AgentClient {
-    let stream = UnixStream::connect(directory.join("agent.sock")).await.unwrap();
-    let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
-    let client = AgentClient::new(tarpc::client::Config::default(), transport).spawn();
+    let client = stranger(directory).await;
     hello(&client).await;
     client
+}
+
+/// One that has not said hello.
+async fn stranger(directory: &Path) -> AgentClient {
+    let stream = UnixStream::connect(directory.join("agent.sock")).await.unwrap();
+    let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
+    AgentClient::new(tarpc::client::Config::default(), transport).spawn()
 }
 
 #[tokio::test]
@@ -130,6 +135,49 @@ async fn it_tells_each_change_in_a_line_and_leaves_vpp_alone_at_its_end() {
         assert!(!directory.path().join("agent.sock").exists());
         assert_eq!(vpp.vips(), state);
     }
+}
+
+/// A line of the log is the agent's word. What a peer calls itself must not look like one.
+#[tokio::test]
+async fn texts_of_peers_are_on_one_line_and_short() {
+    let directory = tempfile::tempdir().unwrap();
+    let _vpp = Vpp::start_as(directory.path(), 1000, "26.10\nINFO VPP changed\u{1b}[2J");
+    let mut process = Process::start(directory.path(), false).await;
+    let connected = process.logged("VPP connected").await;
+    assert!(connected.contains(r"version=26.10\nINFO VPP changed\u{1b}[2J pid=1000"), "{connected}");
+
+    let version = format!("9.9\nINFO VPP changed step=\"set-weight\" \u{202e}{}", "x".repeat(3000));
+    for (protocol, words) in [(PROTOCOL_VERSION, "brain connected"), (7777, "speaks protocol 7777")] {
+        let client = stranger(directory.path()).await;
+        let brain = BrainHello { protocol, version: version.clone(), instance: 1 };
+        soon(client.hello(context(), brain)).await.unwrap().ok();
+        let line = process.logged(words).await;
+        assert!(line.contains(r"9.9\\nINFO VPP changed") && line.contains("202e"), "{line}");
+        assert!(line.len() < 400, "{line}");
+    }
+    let log = process.end(Signal::SIGTERM).await;
+    assert!(log.lines().all(|line| !line.starts_with("INFO") && !line.contains('\u{202e}')), "{log}");
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_is_a_line_a_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::start(directory.path(), false).await;
+    for _ in 0..300 {
+        let mut stream = UnixStream::connect(directory.path().join("agent.sock")).await.unwrap();
+        stream.write_all(&[0xff; 64]).await.unwrap();
+        // Closed, with or without what was sent read to its end.
+        soon(stream.read(&mut [0])).await.ok();
+    }
+    let line = process.logged("times").await;
+    let own = std::process::id();
+    assert!(line.contains("a connection was closed") && line.contains(&format!("process {own} (")), "{line}");
+    let log = process.end(Signal::SIGTERM).await;
+    let told: Vec<_> = log.lines().filter(|line| line.contains("a connection was closed")).collect();
+    assert!(told.len() < 30, "{log}");
+    let times =
+        |line: &&str| line.rsplit_once("times=").map_or(1, |(_, times)| times.parse::<u32>().unwrap());
+    assert_eq!(told.iter().map(times).sum::<u32>(), 300, "{log}");
 }
 
 #[tokio::test]

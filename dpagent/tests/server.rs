@@ -12,7 +12,9 @@ use std::time::Duration;
 use common::{Agent, Bench, POLICY, context, hello, hello_as, soon, spec, within};
 use futures::StreamExt;
 use maglev_dpagent::counters::SERVERS_AGE;
-use maglev_dpagent::server::{Gate, Listener, MOST_CONNECTIONS, MOST_REQUESTS, MOST_VPP_CALLS, Process};
+use maglev_dpagent::server::{
+    Gate, Listener, MOST_OF_A_PROCESS, MOST_READERS_CALLS, MOST_REQUESTS, MOST_VPP_CALLS, Process,
+};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::{
     AgentClient, AgentError, BrainHello, Demands, EchoOutcome, EchoRequest, LbConfSpec, PROTOCOL_VERSION,
@@ -85,11 +87,11 @@ async fn an_instance_is_told_from_the_one_before() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_closed_and_the_dead_make_room() {
+async fn connections_of_a_process_beyond_the_limit_are_closed_and_the_dead_make_room() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path()).await;
     let mut clients = Vec::new();
-    for _ in 0..MOST_CONNECTIONS {
+    for _ in 0..MOST_OF_A_PROCESS {
         clients.push(agent.client().await);
     }
     let socket = directory.path().join("agent.sock");
@@ -209,7 +211,7 @@ async fn one_brain_writes_and_its_successor_takes_over() {
     let refused = first_try(&second).await.unwrap_err();
     let own = i32::try_from(std::process::id()).ok();
     assert!(
-        matches!(&refused, AgentError::AnotherWriter { instance: 1, version, pid, .. } if version == "test" && *pid == own),
+        matches!(&refused, AgentError::AnotherWriter { version, pid, .. } if version == "test" && *pid == own),
         "{refused:?}"
     );
     let refused = soon(second.sync_all(context(), Vec::new(), Vec::new())).await.unwrap();
@@ -287,13 +289,23 @@ async fn requests_beyond_the_rate_wait() {
 #[tokio::test]
 async fn calls_to_vpp_beyond_the_limit_are_refused() {
     let bench = Bench::start().await;
+    let (reader, writer) = (&bench.client, bench.agent.client().await);
     bench.vpp.host.hang();
-    let calls = (0..=MOST_VPP_CALLS).map(|_| bench.client.lb_state(context()));
-    let mut calls: futures::stream::FuturesUnordered<_> = calls.collect();
-    let first = soon(calls.next()).await.unwrap().unwrap();
     let too_many =
-        AgentError::TooMany { what: "calls to VPP at once".to_owned(), most: MOST_VPP_CALLS as u64 };
-    assert_eq!(first, Err(too_many));
+        |most: usize| Err(AgentError::TooMany { what: "calls to VPP at once".to_owned(), most: most as u64 });
+    let calls = (0..=MOST_READERS_CALLS).map(|_| reader.lb_state(context()));
+    let mut calls: futures::stream::FuturesUnordered<_> = calls.collect();
+    assert_eq!(soon(calls.next()).await.unwrap().unwrap(), too_many(MOST_READERS_CALLS));
+    // Whoever writes has a share of its own; and all connections of its process are its own.
+    let sync = writer.sync_vip(context(), spec(80, &[1]), Demands::default());
+    let mut sync = std::pin::pin!(sync);
+    tokio::select! {
+        biased;
+        _ = &mut sync => panic!("VPP hangs"),
+        told = writer.vpp_info(context()) => assert!(told.is_ok()),
+    }
+    calls.extend((0..=MOST_VPP_CALLS).map(|_| reader.lb_state(context())));
+    assert_eq!(soon(calls.next()).await.unwrap().unwrap(), too_many(MOST_VPP_CALLS));
 }
 
 fn echo(target: &str) -> EchoRequest {

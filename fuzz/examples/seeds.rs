@@ -26,6 +26,7 @@ fn main() -> Result<(), Failure> {
     write("cli_text", cli_text(&frames))?;
     write("stats_segment", vec![stats_segment(1)?, stats_segment(3)?])?;
     write("rpc_frames", rpc_frames()?)?;
+    write("agent_calls", agent_calls()?)?;
     write("icmp_packets", icmp_packets())?;
     write("overrides", overrides())
 }
@@ -178,9 +179,8 @@ impl Recorded {
     }
 }
 
-/// Every call, and every answer of the calls that say the most.
-fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
-    let spec = |port, weights: &[u8]| VipSpec {
+fn spec(port: u16, weights: &[u8]) -> VipSpec {
+    VipSpec {
         key: VipKey::port([192, 0, 2, 1].into(), 6, port),
         encap: Encap::Gre4,
         src_ip_sticky: port == 443,
@@ -189,7 +189,11 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
             .zip(weights)
             .map(|(last, weight)| ([10, 0, 0, last].into(), ServerSpec { weight: *weight, flush: last == 2 }))
             .collect(),
-    };
+    }
+}
+
+/// A cancellation and every call, each in a frame of its own.
+fn calls() -> Result<Vec<Vec<u8>>, Failure> {
     let conf = LbConfSpec {
         ip4_src_address: Some([192, 0, 2, 254].into()),
         ip6_src_address: None,
@@ -226,6 +230,29 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
         frames.push(frame(ClientMessage::Request(Request { context, id, message }))?);
     }
 
+    Ok(frames)
+}
+
+/// Each call alone, with and without a hello before it, and all together. A deadline of five seconds takes the place of
+/// one that has passed.
+fn agent_calls() -> Result<Vec<Vec<u8>>, Failure> {
+    let mut calls = calls()?;
+    for call in calls.iter_mut().skip(1) {
+        call.get_mut(4..12).ok_or("no deadline")?.copy_from_slice(&5_u64.to_le_bytes());
+    }
+    let framed = |call: &Vec<u8>| Ok([&u16::try_from(call.len())?.to_be_bytes(), &call[..]].concat());
+    let framed = calls.iter().map(framed).collect::<Result<Vec<_>, Failure>>()?;
+    let mut seeds: Vec<_> =
+        framed.iter().flat_map(|call| [1, 0].map(|greets| [&[greets], &call[..]].concat())).collect();
+    let all = framed.concat();
+    seeds.push([&[1], &all[..]].concat());
+    seeds.push([&[1], &all[..all.len() - 7]].concat());
+    Ok(seeds)
+}
+
+/// Every call, and every answer of the calls that say the most.
+fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
+    let mut frames = calls()?;
     let report = VipReport {
         key: spec(80, &[]).key,
         changes: vec![

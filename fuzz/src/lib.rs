@@ -3,6 +3,7 @@
 //! The tests `fuzzed` of the crates compile the same files, replay the kept corpora and feed damaged copies of them,
 //! so that nobody needs a fuzzer to find an old fault again.
 
+pub mod agent_calls;
 pub mod api_frames;
 pub mod cli_text;
 pub mod dumps;

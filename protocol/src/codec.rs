@@ -28,6 +28,11 @@ pub(crate) fn options() -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(MAX_FRAME as u64)
 }
 
+/// Bytes that an item has when it is encoded; `None` if it is too long for a frame.
+pub fn encoded_size<T: Serialize>(item: &T) -> Option<u64> {
+    options().serialized_size(item).ok()
+}
+
 fn encode<T: Serialize>(item: &T) -> io::Result<Bytes> {
     options()
         .serialize(item)

@@ -51,16 +51,15 @@ pub enum AgentError {
     /// The request contradicts itself.
     #[error("{0}")]
     Contradiction(String),
-    /// Another brain holds the writing connection.
+    /// Another brain holds the writing connection. The writer's instance is not told: who knows it can take the place.
     #[error(
-        "another brain writes to VPP: version {version}, instance {instance:016x}, process {pid:?}, for {seconds} s; \
-         this one may read, and takes over when that one is gone"
+        "another brain writes to VPP: version {version}, {}, for {seconds} s; this one may read, and takes over \
+         when that one is gone",
+        process(*pid)
     )]
     AnotherWriter {
         /// The writer's product version.
         version: String,
-        /// The writer's instance.
-        instance: u64,
         /// The writer's process id, as the kernel tells it; `None` if it is in another pid namespace.
         pid: Option<i32>,
         /// For how long it has been the writer, in seconds.
@@ -115,6 +114,11 @@ pub fn remedy(agent: u32, brain: u32) -> &'static str {
     } else {
         "upgrade maglev-brain (VPP keeps what it has while it restarts)"
     }
+}
+
+/// A process in words, by the id that the kernel tells of it.
+pub fn process(pid: Option<i32>) -> String {
+    pid.map_or_else(|| "a process of another pid namespace".to_owned(), |pid| format!("process {pid}"))
 }
 
 impl AgentError {

@@ -15,11 +15,12 @@ mod programmed;
 mod service;
 mod state;
 mod sync;
+mod text;
 mod vip;
 
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
-pub use error::{AgentError, remedy};
+pub use error::{AgentError, process, remedy};
 pub use programmed::{Programmed, ProgrammedVip};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
 pub use state::{
@@ -28,6 +29,7 @@ pub use state::{
 pub use sync::{
     Change, ConfReport, Demands, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
 };
+pub use text::{VERSION_LENGTH, printable};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.

@@ -113,8 +113,8 @@ pub struct Syncs {
     demanded: u64,
     /// The last full sync that was demanded.
     full_demanded: Option<u64>,
-    /// The other brain that writes to VPP, as the agent named it last.
-    writer: Option<u64>,
+    /// Process and version of the other brain that writes to VPP, as the agent named it last.
+    writer: Option<(Option<i32>, String)>,
     /// VIPs that the agent leaves alone, as it named them last.
     foreign: Vec<VipKey>,
 }
@@ -377,8 +377,10 @@ impl Syncs {
         match &result {
             Ok(report) => self.note_report(report),
             // The same refusal every second is worth one line.
-            Err(error @ CallError::Agent(AgentError::AnotherWriter { instance, .. })) => {
-                if self.writer.replace(*instance) != Some(*instance) {
+            Err(error @ CallError::Agent(AgentError::AnotherWriter { version, pid, .. })) => {
+                let writer = Some((*pid, version.clone()));
+                if self.writer != writer {
+                    self.writer = writer;
                     warn!(%error, "VPP is not ours to write; waiting");
                 }
             }

@@ -134,12 +134,7 @@ impl Agent for FakeAgent {
     async fn lb_conf(self, _: Context, _: LbConfSpec) -> Result<ConfReport, AgentError> {
         self.calls.lock().unwrap().push(Call::Conf);
         if *self.another_writes.lock().unwrap() {
-            return Err(AgentError::AnotherWriter {
-                version: "1.0".into(),
-                instance: 7,
-                pid: None,
-                seconds: 1,
-            });
+            return Err(AgentError::AnotherWriter { version: "1.0".into(), pid: None, seconds: 1 });
         }
         if *self.refusing_conf.lock().unwrap() {
             return Err(AgentError::Refused { step: "set".into(), code: -1, meaning: "test".into() });

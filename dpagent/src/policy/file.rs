@@ -1,14 +1,13 @@
 //! The policy's file: YAML that only root, or the agent's own user, can have written.
 
-use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use maglev_protocol::Prefix;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::trusted::{OpenError, open_file};
 use super::{Limits, Policy};
 
 /// A policy to begin with, for whoever has none yet.
@@ -93,41 +92,17 @@ pub fn load(path: &Path, own: u32) -> Result<Policy, PolicyError> {
         _ => PolicyError::Unreadable { path: path.to_owned(), source },
     };
     let untrusted = |reason| PolicyError::Untrusted { path: path.to_owned(), reason };
-    // Links are followed now, so that the directories that are looked at are those that the file is in.
-    let real = path.canonicalize().map_err(unreadable)?;
-    let mut file = File::open(&real).map_err(unreadable)?;
+    let mut file = open_file(path, own).map_err(|error| match error {
+        OpenError::Io(source) => unreadable(source),
+        OpenError::Untrusted(reason) => untrusted(reason),
+    })?;
     let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(untrusted("it is no regular file".to_owned()));
-    }
-    check_writers("it", &metadata, own).map_err(untrusted)?;
-    for directory in real.ancestors().skip(1) {
-        let metadata = std::fs::metadata(directory).map_err(unreadable)?;
-        check_writers(&format!("its directory {}", directory.display()), &metadata, own)
-            .map_err(untrusted)?;
-    }
     if metadata.len() > MAX_LENGTH {
         return Err(untrusted(format!("it has {} bytes, at most {MAX_LENGTH} are read", metadata.len())));
     }
     let mut text = String::new();
     file.by_ref().take(MAX_LENGTH).read_to_string(&mut text).map_err(unreadable)?;
     parse(&text, &path.display().to_string())
-}
-
-/// Whoever may write a directory may replace the files in it, unless its sticky bit keeps him from that.
-fn check_writers(what: &str, metadata: &Metadata, own: u32) -> Result<(), String> {
-    let (owner, mode) = (metadata.uid(), metadata.mode());
-    if owner != 0 && owner != own {
-        return Err(format!("{what} belongs to user {owner}, it must be root's: chown root"));
-    }
-    let sticky = metadata.is_dir() && mode & 0o1000 != 0;
-    if mode & 0o022 != 0 && !sticky {
-        return Err(format!(
-            "{what} may be written by others (mode {:04o}), only its owner may: chmod go-w",
-            mode & 0o7777
-        ));
-    }
-    Ok(())
 }
 
 /// Reads a policy's text, which stands in `source`.

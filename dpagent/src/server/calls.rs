@@ -1,21 +1,23 @@
 //! The calls, each checked before it reaches VPP's task.
 
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
-    EchoRequest, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, SyncReport, VipKey, VipSpec,
-    VppInfo, remedy,
+    EchoRequest, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, SyncReport, VERSION_LENGTH,
+    VipKey, VipSpec, VppInfo, printable, remedy,
 };
+use serde::Serialize;
 use tarpc::context::Context;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
-use tracing::{info, warn};
 
-use super::peer::Peer;
+use super::notices::Kind;
+use super::room::{Held, Room, Share};
+use super::seats::Session;
 use super::writer::Candidate;
-use super::{MOST_VPP_CALLS, Process, Shared};
+use super::{Process, Shared};
 use crate::icmp::EchoError;
 use crate::{conf, reconcile};
 
@@ -26,48 +28,70 @@ const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
-    /// Tells connections apart.
-    pub(super) number: u64,
-    pub(super) peer: Peer,
-    /// The brain, once it has said hello in this protocol.
-    pub(super) greeted: Arc<OnceLock<BrainHello>>,
+    pub(super) session: Arc<Session>,
+    /// For its unread answers.
+    pub(super) room: Room,
+    /// What the answer of the call takes up; each call has its own.
+    pub(super) held: Arc<Held>,
 }
 
 impl Connection {
     /// A peer that has not shown that it speaks the same protocol may mean something else by its calls.
     fn brain(&self) -> Result<&BrainHello, AgentError> {
-        self.greeted.get().ok_or_else(|| {
+        self.session.brain().ok_or_else(|| {
             AgentError::Contradiction("the first call on a connection must be hello, and succeed".to_owned())
         })
     }
 
     fn must_be_the_writer(&self) -> Result<(), AgentError> {
+        let Session { number, peer, .. } = *self.session;
         let brain = self.brain()?.clone();
-        let candidate = Candidate { connection: self.number, brain, pid: self.peer.pid };
-        self.shared.writer.take(&candidate, Instant::now())
+        let version = brain.version.clone();
+        let candidate = Candidate { connection: number, brain, peer };
+        if self.shared.writer.take(&candidate, Instant::now())? {
+            self.shared.notices.note(Kind::Writes, peer, format!("version {version}, connection {number}"));
+        }
+        Ok(())
+    }
+
+    /// What this connection has a part in.
+    fn share(&self) -> &Share {
+        let Shared { writer, writers_share, readers_share, .. } = &*self.shared;
+        if writer.has(&self.session) { writers_share } else { readers_share }
     }
 
     /// Room for a call that asks something of VPP, for as long as it lasts.
     fn vpp_call(&self) -> Result<SemaphorePermit<'_>, AgentError> {
-        self.shared.vpp_calls.try_acquire().map_err(|_| AgentError::TooMany {
+        let Share { calls, most_calls, .. } = self.share();
+        calls.try_acquire().map_err(|_| AgentError::TooMany {
             what: "calls to VPP at once".to_owned(),
-            most: MOST_VPP_CALLS as u64,
+            most: *most_calls as u64,
         })
+    }
+
+    /// The answer, if there is room for it until it is read.
+    fn hold<T: Serialize>(&self, answer: Result<T, AgentError>) -> Result<T, AgentError> {
+        self.held.hold(answer?, &self.room, self.share())
     }
 }
 
 impl Agent for Connection {
     async fn hello(self, _: Context, brain: BrainHello) -> Result<AgentHello, AgentError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
+        let Shared { vpp, instance, notices, refused, .. } = &*self.shared;
+        let Session { number, peer, .. } = *self.session;
+        let brain = BrainHello { version: printable(&brain.version, VERSION_LENGTH), ..brain };
         if brain.protocol != PROTOCOL_VERSION {
             // It tries again and again, over several connections.
-            let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
             if refused.replace(brain.instance) != Some(brain.instance) {
-                warn!(
-                    parent: None,
+                let detail = format!(
                     "brain {} speaks protocol {}, this agent {PROTOCOL_VERSION}: {}",
-                    brain.version, brain.protocol, remedy(PROTOCOL_VERSION, brain.protocol)
+                    brain.version,
+                    brain.protocol,
+                    remedy(PROTOCOL_VERSION, brain.protocol)
                 );
+                notices.note(Kind::OtherProtocol, peer, detail);
             }
             return Err(AgentError::Protocol {
                 agent: PROTOCOL_VERSION,
@@ -75,15 +99,10 @@ impl Agent for Connection {
                 agent_version: version,
             });
         }
-        self.greeted.get_or_init(|| {
-            let (connection, pid) = (self.number, self.peer.pid);
-            info!(
-                parent: None, version = brain.version, instance = brain.instance, pid, connection,
-                "brain connected"
-            );
-            brain
-        });
-        let Shared { vpp, instance, .. } = &*self.shared;
+        let detail = format!("version {}, connection {number}", brain.version);
+        if self.session.greet(brain) {
+            notices.note(Kind::Connected, peer, detail);
+        }
         Ok(AgentHello { protocol: PROTOCOL_VERSION, version, instance: *instance, vpp: vpp.info() })
     }
 
@@ -93,7 +112,8 @@ impl Agent for Connection {
         wanted.validate().map_err(|error| AgentError::Invalid { key, error })?;
         self.shared.gate.policy.check_vip(&key)?;
         let _call = self.vpp_call()?;
-        self.shared.vpp.sync_vip(wanted, demands).await
+        let room = self.shared.wanted.want(&(&wanted, &demands))?;
+        self.hold(Box::pin(self.shared.vpp.sync_vip(wanted, demands, room)).await)
     }
 
     async fn sync_all(
@@ -103,22 +123,23 @@ impl Agent for Connection {
         keep: Vec<VipKey>,
     ) -> Result<SyncReport, AgentError> {
         self.must_be_the_writer()?;
+        let room = self.shared.wanted.want(&(&wanted, &keep))?;
         let wanted = reconcile::check(wanted, keep)?;
         let _call = self.vpp_call()?;
-        self.shared.vpp.sync_all(wanted).await
+        self.hold(Box::pin(self.shared.vpp.sync_all(wanted, room)).await)
     }
 
     async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
         self.must_be_the_writer()?;
         conf::check(&wanted)?;
         let _call = self.vpp_call()?;
-        self.shared.vpp.lb_conf(wanted).await
+        Box::pin(self.shared.vpp.lb_conf(wanted)).await
     }
 
     async fn lb_state(self, _: Context) -> Result<LbState, AgentError> {
         self.brain()?;
         let _call = self.vpp_call()?;
-        self.shared.vpp.lb_state().await
+        self.hold(self.shared.vpp.lb_state().await)
     }
 
     async fn vpp_info(self, _: Context) -> VppInfo {
@@ -133,7 +154,7 @@ impl Agent for Connection {
     async fn counters(self, _: Context, servers: bool) -> Result<Counters, AgentError> {
         self.brain()?;
         let _call = self.vpp_call()?;
-        self.shared.vpp.counters(servers).await
+        self.hold(self.shared.vpp.counters(servers).await)
     }
 
     async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {
@@ -159,7 +180,7 @@ impl Agent for Connection {
     async fn programmed(self, _: Context) -> Result<Programmed, AgentError> {
         self.brain()?;
         let _call = self.vpp_call()?;
-        self.shared.vpp.programmed().await
+        self.hold(self.shared.vpp.programmed().await)
     }
 
     async fn agent_info(self, _: Context) -> Result<AgentInfo, AgentError> {

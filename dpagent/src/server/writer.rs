@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maglev_protocol::{AgentError, BrainHello};
 use tokio::time::Instant;
-use tracing::info;
+
+use super::peer::Peer;
+use super::seats::Session;
 
 /// The one place for a writer. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -15,10 +17,11 @@ pub(super) struct WriterSeat(Arc<Mutex<Option<Writer>>>);
 pub(super) struct Candidate {
     /// Tells connections apart.
     pub(super) connection: u64,
-    /// How the brain introduced itself.
+    /// How the brain introduced itself. Its instance is the proof that two connections are of one brain, and so is told
+    /// to nobody.
     pub(super) brain: BrainHello,
     /// As the kernel tells it.
-    pub(super) pid: Option<i32>,
+    pub(super) peer: Peer,
 }
 
 #[derive(Debug)]
@@ -28,44 +31,44 @@ struct Writer {
 }
 
 impl WriterSeat {
-    /// Makes a connection the writer, if it is not yet, and nobody else is. A brain that has connected anew takes the
-    /// place from its own former connection, whose end may not have been noticed yet.
+    /// Makes a connection the writer, if it is not yet, and nobody else is; true if that is new. A brain that has
+    /// connected anew takes the place from its own former connection, whose end may not have been noticed yet.
     ///
     /// # Errors
     /// [`AgentError::AnotherWriter`].
-    pub(super) fn take(&self, candidate: &Candidate, now: Instant) -> Result<(), AgentError> {
+    pub(super) fn take(&self, candidate: &Candidate, now: Instant) -> Result<bool, AgentError> {
         let mut seat = self.lock();
         if let Some(writer) = &*seat {
-            let Candidate { connection, brain, pid } = &writer.candidate;
+            let Candidate { connection, brain, peer } = &writer.candidate;
             if *connection == candidate.connection {
-                return Ok(());
+                return Ok(false);
             }
             let newer = candidate.connection > *connection;
-            if brain.instance != candidate.brain.instance || !newer {
+            let same = brain.instance == candidate.brain.instance && *peer == candidate.peer;
+            if !same || !newer {
                 return Err(AgentError::AnotherWriter {
                     version: brain.version.clone(),
-                    instance: brain.instance,
-                    pid: *pid,
+                    pid: peer.pid,
                     seconds: now.saturating_duration_since(writer.since).as_secs(),
                 });
             }
         }
-        let Candidate { connection, brain, pid } = candidate;
-        info!(
-            parent: None, version = brain.version, instance = brain.instance, pid, connection,
-            "this brain writes to VPP from now on"
-        );
         *seat = Some(Writer { candidate: candidate.clone(), since: now });
-        Ok(())
+        Ok(true)
     }
 
-    /// A connection has ended.
-    pub(super) fn leave(&self, connection: u64) {
+    /// A connection has ended. True if it was the writer's.
+    pub(super) fn leave(&self, connection: u64) -> bool {
         let mut seat = self.lock();
-        if seat.as_ref().is_some_and(|writer| writer.candidate.connection == connection) {
-            info!(parent: None, connection, "the brain that writes to VPP is gone; VPP keeps what it has");
-            *seat = None;
-        }
+        seat.take_if(|writer| writer.candidate.connection == connection).is_some()
+    }
+
+    /// Whether a connection is of the process that writes, or of the same brain in a process that cannot be told.
+    pub(super) fn has(&self, session: &Session) -> bool {
+        self.lock().as_ref().is_some_and(|Writer { candidate: Candidate { brain, peer, .. }, .. }| {
+            let same_brain = || session.brain().is_some_and(|other| other.instance == brain.instance);
+            session.peer == *peer && (peer.pid.is_some() || same_brain())
+        })
     }
 
     /// Whoever panicked left either no writer or a whole one.

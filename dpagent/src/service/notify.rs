@@ -7,12 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use maglev_protocol::VppState;
+use maglev_protocol::{VppState, printable};
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
 use crate::vpp::Vpp;
+
+/// Longest status, in characters.
+const MOST_STATUS: usize = 256;
 
 /// Why the service manager cannot be told anything, though it wants to be.
 #[derive(Debug, thiserror::Error)]
@@ -104,17 +107,14 @@ async fn tell_status(notifier: &Notifier, vpp: &Vpp) {
     }
 }
 
+/// One line: a message of several would say other things than meant.
 fn status(vpp: &VppState) -> String {
-    match vpp {
+    let text = match vpp {
         VppState::Connected { version, .. } => format!("VPP {version} connected"),
-        VppState::Disconnected { reason, .. } => format!("VPP away: {}", one_line(reason)),
+        VppState::Disconnected { reason, .. } => format!("VPP away: {reason}"),
         VppState::Incompatible { .. } => "VPP connected, and lacks what is needed".to_owned(),
-    }
-}
-
-/// A message of several lines would say other things than meant.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    printable(&text, MOST_STATUS)
 }
 
 #[cfg(test)]

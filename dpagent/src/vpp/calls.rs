@@ -6,7 +6,7 @@ use maglev_protocol::{
     AgentError, ConfReport, Counters, Demands, LbConfSpec, LbState, Liveness, Programmed, SyncReport,
     VipSpec, VppInfo,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::link::Link;
@@ -22,8 +22,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
 /// What the task is asked.
 #[derive(Debug)]
 pub(super) enum Call {
-    SyncVip(Box<(VipSpec, Demands)>, Reply<SyncReport>),
-    SyncAll(Box<Wanted>, Reply<SyncReport>),
+    SyncVip(Box<(VipSpec, Demands, OwnedSemaphorePermit)>, Reply<SyncReport>),
+    SyncAll(Box<(Wanted, OwnedSemaphorePermit)>, Reply<SyncReport>),
     Conf(LbConfSpec, Reply<ConfReport>),
     State(Reply<LbState>),
     /// With the servers' figures, or without.
@@ -72,20 +72,30 @@ impl Vpp {
         Self { calls, link, silence }
     }
 
-    /// Brings one VIP, which must be valid, to its wanted state, and does what is demanded beyond that.
+    /// Brings one VIP, which must be valid, to its wanted state, and does what is demanded beyond that. The room that it
+    /// takes up is given back when it has been carried out, or dropped for a caller who has gone.
     ///
     /// # Errors
     /// Without a usable VPP, or when the connection breaks.
-    pub async fn sync_vip(&self, wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError> {
-        self.ask(|reply| Call::SyncVip(Box::new((wanted, demands)), reply)).await
+    pub async fn sync_vip(
+        &self,
+        wanted: VipSpec,
+        demands: Demands,
+        room: OwnedSemaphorePermit,
+    ) -> Result<SyncReport, AgentError> {
+        self.ask(|reply| Call::SyncVip(Box::new((wanted, demands, room)), reply)).await
     }
 
-    /// Brings all VIPs to the wanted state.
+    /// Brings all VIPs to the wanted state. The room is given back as that of one.
     ///
     /// # Errors
     /// Without a usable VPP, or when the connection breaks.
-    pub async fn sync_all(&self, wanted: Wanted) -> Result<SyncReport, AgentError> {
-        self.ask(|reply| Call::SyncAll(Box::new(wanted), reply)).await
+    pub async fn sync_all(
+        &self,
+        wanted: Wanted,
+        room: OwnedSemaphorePermit,
+    ) -> Result<SyncReport, AgentError> {
+        self.ask(|reply| Call::SyncAll(Box::new((wanted, room)), reply)).await
     }
 
     /// Sets the global settings, which must be valid, where they differ.

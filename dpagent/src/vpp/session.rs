@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{AgentError, ConfReport, LbConf, LbConfSpec, VppState};
+use maglev_protocol::{AgentError, ConfReport, LbConf, LbConfSpec, VERSION_LENGTH, VppState, printable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,9 @@ use crate::sync::{SyncError, Syncer};
 
 /// How often it is looked whether there is another stats segment.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// Longest build directory that is told, in characters. VPP's field has 256 bytes.
+const MOST_DIRECTORY: usize = 256;
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -94,21 +97,24 @@ impl Session {
         };
         if !missing.is_empty() {
             let session = Self { client, heard, stats, lb: None, identity, conf: None };
-            return Ok((session, incompatible(version.version.to_string(), missing)));
+            return Ok((
+                session,
+                incompatible(printable(&version.version.as_str(), VERSION_LENGTH), missing),
+            ));
         }
         let lb = Syncer::start(Lb::new(client.clone(), heard.clone()), Arc::clone(&options.policy))
             .await
             .map_err(|error| error.to_string())?;
         let state = VppState::Connected {
-            version: version.version.to_string(),
-            build_date: version.build_date.to_string(),
-            build_directory: version.build_directory.to_string(),
+            version: printable(&version.version.as_str(), VERSION_LENGTH),
+            build_date: printable(&version.build_date.as_str(), VERSION_LENGTH),
+            build_directory: printable(&version.build_directory.as_str(), MOST_DIRECTORY),
             pid: identity.pid,
             boot_time,
             connected_for: 0,
         };
         info!(
-            version = %version.version, pid = identity.pid, boot_time,
+            version = %printable(&version.version.as_str(), VERSION_LENGTH), pid = identity.pid, boot_time,
             vips = lb.mirror().vips().len(), servers = lb.mirror().server_count(),
             "{}", match before {
                 None => "VPP connected",
@@ -195,13 +201,13 @@ impl Session {
         };
         match call {
             Call::SyncVip(wanted, reply) => {
-                let (wanted, demands) = *wanted;
+                let (wanted, demands, _room) = *wanted;
                 let (answer, verdict) = judge(lb.sync_vip(&wanted, &demands).await);
                 drop(reply.send(answer));
                 verdict
             }
             Call::SyncAll(wanted, reply) => {
-                let (answer, verdict) = judge(lb.sync_all(&wanted).await);
+                let (answer, verdict) = judge(lb.sync_all(&wanted.0).await);
                 drop(reply.send(answer));
                 verdict
             }

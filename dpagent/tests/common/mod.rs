@@ -68,12 +68,17 @@ pub(crate) struct Vpp {
 impl Vpp {
     /// Starts one with its sockets and its trace in this directory.
     pub(crate) fn start(directory: &Path, pid: u32) -> Self {
+        Self::start_as(directory, pid, "26.10-test")
+    }
+
+    /// Starts one of this version.
+    pub(crate) fn start_as(directory: &Path, pid: u32, version: &str) -> Self {
         let run_dir = RunDir::claim(directory).unwrap();
         let trace = directory.join("trace.jsonl");
         let text = |text: &str| text.to_owned();
         let identity = Identity {
             pid,
-            version: text("26.10-test"),
+            version: text(version),
             build_date: text("today"),
             build_directory: text("/build"),
         };
@@ -170,7 +175,7 @@ pub(crate) struct Agent {
     stop: CancellationToken,
     writer: JoinHandle<()>,
     server: JoinHandle<()>,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// Why it can send no echo requests.
     pub(crate) no_echo: Option<String>,
 }

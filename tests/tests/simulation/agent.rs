@@ -212,8 +212,7 @@ impl World {
             Some((conn, brain)) if conn != queued.conn && brain != queued.brain => {
                 Err(AgentError::AnotherWriter {
                     version: String::new(),
-                    instance: brain,
-                    pid: None,
+                    pid: i32::try_from(brain).ok(),
                     seconds: 0,
                 })
             }

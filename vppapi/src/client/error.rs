@@ -128,5 +128,7 @@ fn no_answer(message: &str, after: Duration, sent: bool) -> String {
 }
 
 fn found_instead(found: Option<&str>) -> String {
-    found.map_or_else(String::new, |found| format!("; it has {found}, which has another layout"))
+    found.map_or_else(String::new, |found| {
+        format!("; it has {}, which has another layout", found.escape_debug())
+    })
 }

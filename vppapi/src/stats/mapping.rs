@@ -1,11 +1,8 @@
-//! The memory shared with VPP, and the descriptor by which it comes: all that the compiler cannot check.
-#![allow(
-    unsafe_code,
-    reason = "shared memory can be read only through raw pointers, and a descriptor that came over a socket is only a number"
-)]
+//! The memory shared with VPP: all that the compiler cannot check.
+#![allow(unsafe_code, reason = "shared memory can be read only through raw pointers")]
 
 use std::fs::File;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -67,11 +64,4 @@ impl Words for Mapping {
         fence(Ordering::Acquire);
         true
     }
-}
-
-/// Takes descriptors that a message brought.
-pub(super) fn own(descriptors: Vec<RawFd>) -> Vec<OwnedFd> {
-    // SAFETY: the kernel made these descriptors for this process while it received the message, and the caller passes
-    // the numbers on by value straight from there, so nothing else owns them.
-    descriptors.into_iter().map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) }).collect()
 }

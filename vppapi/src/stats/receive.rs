@@ -1,20 +1,22 @@
 //! The stats socket, which hands out the segment's descriptor.
 
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, socket,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::sleep;
 
 use super::StatsError;
-use super::mapping::own;
+
+/// Most descriptors that the kernel lets a message carry (`SCM_MAX_FD`).
+const MOST: usize = 253;
 
 /// Connects and takes the one descriptor that VPP sends. The caller sets the limit of time.
 pub(super) async fn receive_descriptor(path: &Path) -> Result<OwnedFd, StatsError> {
@@ -34,7 +36,7 @@ pub(super) async fn receive_descriptor(path: &Path) -> Result<OwnedFd, StatsErro
     }
     // Tokio has no type for this kind of socket. This one serves to wait until it is readable, and nothing else.
     let socket = UnixStream::from_std(socket.into()).map_err(failed)?;
-    let receive = || receive(socket.as_raw_fd());
+    let receive = || receive(socket.as_fd());
     let mut descriptors = socket.async_io(Interest::READABLE, receive).await.map_err(failed)?;
     match descriptors.len() {
         1 => descriptors.pop().ok_or_else(|| failed(io::ErrorKind::UnexpectedEof.into())),
@@ -45,18 +47,21 @@ pub(super) async fn receive_descriptor(path: &Path) -> Result<OwnedFd, StatsErro
     }
 }
 
-/// Receives one message. VPP's has no data, so 0 bytes are not the end of the stream here.
-fn receive(socket: RawFd) -> io::Result<Vec<OwnedFd>> {
+/// Receives one message. VPP's has no data, so 0 bytes are not the end of the stream here. Every descriptor that came is
+/// owned from the start, also of a message that the kernel had to cut short for want of room in this process.
+fn receive(socket: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     let mut data = [0; 64];
-    let mut parts = [IoSliceMut::new(&mut data)];
-    let mut control = nix::cmsg_space!([RawFd; 8]);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket, &mut parts, Some(&mut control), flags)?;
-    let mut descriptors = Vec::new();
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(received) = part {
-            descriptors.extend(own(received));
-        }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let parts = &mut [IoSliceMut::new(&mut data)];
+    let message = recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        // There is room for all that the kernel lets pass.
+        return Err(io::Error::other("its message was cut short: this process has too many open files"));
     }
-    Ok(descriptors)
+    let rights = control.drain().filter_map(|part| match part {
+        RecvAncillaryMessage::ScmRights(received) => Some(received),
+        _ => None,
+    });
+    Ok(rights.flatten().collect())
 }

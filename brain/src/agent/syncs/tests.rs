@@ -450,12 +450,8 @@ fn demanded_full_sync_that_fails_says_so_and_is_tried_again() {
     let mut bench = Bench::synced(&[spec(1, 1)]);
     bench.wanted.full = Some(1);
     bench.want();
-    let another = CallError::Agent(AgentError::AnotherWriter {
-        version: "1.0".into(),
-        instance: 7,
-        pid: None,
-        seconds: 1,
-    });
+    let another =
+        CallError::Agent(AgentError::AnotherWriter { version: "1.0".into(), pid: None, seconds: 1 });
     // At its first call already.
     let conf = bench.next().unwrap();
     bench.answer(conf, Answer::Conf(Err(another.clone())));

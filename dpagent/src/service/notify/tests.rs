@@ -67,5 +67,14 @@ fn abstract_names_are_known() {
 #[test]
 fn status_is_one_line() {
     let away = VppState::Disconnected { reason: "no socket\nREADY=1".into(), silent_ms: 0 };
-    assert_eq!(status(&away), "VPP away: no socket READY=1");
+    assert_eq!(status(&away), "VPP away: no socket\\nREADY=1");
+    let connected = VppState::Connected {
+        version: "26.10\nWATCHDOG=trigger".into(),
+        build_date: String::new(),
+        build_directory: String::new(),
+        pid: 1,
+        boot_time: None,
+        connected_for: 0,
+    };
+    assert_eq!(status(&connected), "VPP 26.10\\nWATCHDOG=trigger connected");
 }

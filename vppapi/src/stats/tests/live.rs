@@ -2,15 +2,16 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{IoSlice, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{IoSlice, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixListener;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen,
-    sendmsg, socket,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, sendmsg,
+    socket,
 };
 
 use super::*;
@@ -28,7 +29,8 @@ fn shared_memory(words: &[u64], seals: SealFlag) -> File {
 struct StatsSocket {
     _folder: tempfile::TempDir,
     path: PathBuf,
-    listener: OwnedFd,
+    /// It accepts as a stream socket does, though what it accepts are sockets of packets.
+    listener: UnixListener,
 }
 
 impl StatsSocket {
@@ -39,12 +41,12 @@ impl StatsSocket {
             socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         listen(&listener, Backlog::new(4).unwrap()).unwrap();
-        Self { _folder: folder, path, listener }
+        Self { _folder: folder, path, listener: listener.into() }
     }
 
     /// Takes a connection, sends descriptors in a message without data as VPP does, and closes.
     fn serve(&self, files: &[&File]) {
-        let client = File::from(own(accept(self.listener.as_raw_fd()).unwrap()));
+        let (client, _) = self.listener.accept().unwrap();
         let descriptors: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
         let rights = [ControlMessage::ScmRights(&descriptors)];
         let control = if files.is_empty() { &[][..] } else { &rights };
@@ -60,10 +62,6 @@ impl StatsSocket {
         self.serve(files);
         connected.await.unwrap()
     }
-}
-
-fn own(descriptor: std::os::fd::RawFd) -> OwnedFd {
-    mapping::own(vec![descriptor]).pop().unwrap()
 }
 
 #[tokio::test]
@@ -102,6 +100,21 @@ async fn what_is_no_segment_is_refused() {
     huge.set_len(5 << 30).unwrap();
     let error = socket.connect(&[&huge]).await.unwrap_err().to_string();
     assert!(error.contains("5368709120 bytes found, at most 4294967296 are mapped"), "{error}");
+}
+
+/// The kernel sends at most 253 descriptors in a message.
+#[tokio::test]
+async fn descriptors_beyond_the_one_expected_are_closed() {
+    let socket = StatsSocket::new();
+    for count in [2, 8, 9, 20, 253] {
+        let (mut read, write) = std::io::pipe().unwrap();
+        let write = File::from(std::os::fd::OwnedFd::from(write));
+        let error = socket.connect(&vec![&write; count]).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("a message with {count} descriptors found, expected 1")), "{error}");
+        drop(write);
+        nix::fcntl::fcntl(&read, FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+        assert_eq!(read.read(&mut [0]).unwrap(), 0, "one of {count} is still open");
+    }
 }
 
 #[tokio::test]

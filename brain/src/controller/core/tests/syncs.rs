@@ -150,7 +150,7 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
 }
 
 fn another_writes() -> CallError {
-    CallError::Agent(AgentError::AnotherWriter { version: "1.0".into(), instance: 7, pid: None, seconds: 1 })
+    CallError::Agent(AgentError::AnotherWriter { version: "1.0".into(), pid: None, seconds: 1 })
 }
 
 /// The beginning and the end of why the first was refused.
