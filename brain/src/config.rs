@@ -28,6 +28,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use changes::{
     BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, Rename, changes,
@@ -39,10 +41,14 @@ pub use model::{
 };
 pub use schema::{schema, schema_text};
 
-use ca_file::{CaFiles, LARGEST_CA_FILE};
+pub use crate::tls::authorities::Authorities;
+
+use ca_file::CaFiles;
 use report::{Report, Spot};
 use section::Section;
 use yaml::{Entry, Node, Place, Value};
+
+use crate::tls::{authorities, now};
 
 /// The largest file that is read, in bytes: ten times what 50,000 backends need.
 pub const LARGEST_FILE: u64 = 64 << 20;
@@ -57,10 +63,25 @@ pub struct Loaded {
     pub config: Config,
     /// Legal but doubtful settings, in the order of the file.
     pub warnings: Vec<Diagnostic>,
+    /// The system's authorities, once they are read.
+    pub system: Option<Arc<Authorities>>,
     spots: BTreeMap<String, Spot>,
 }
 
+/// Where the first check that trusts the system's authorities is among the spots: no frontend has this name.
+const OF_SYSTEM: &str = "";
+
 impl Loaded {
+    /// Whether a check trusts the system's authorities.
+    pub fn trusts_system(&self) -> bool {
+        self.spots.contains_key(OF_SYSTEM)
+    }
+
+    /// Adds a warning about the system's authorities, at the first check that trusts them.
+    pub fn warn_of_system(&mut self, message: impl Into<String>, help: impl Into<String>) {
+        self.warn(OF_SYSTEM, message, help);
+    }
+
     /// Adds a warning that points at a frontend's name, at its place in the order of the file: for doubts that
     /// only a later stage can have. One that is there already is not told twice; of a frontend that does not
     /// exist nothing is told.
@@ -112,7 +133,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let bytes = read_at_most(path, LARGEST_FILE).map_err(unreadable)?;
     let name = path.display().to_string();
     match str::from_utf8(&bytes) {
-        Ok(text) => Ok(parse_with(&name, text, &read_ca_file)?),
+        Ok(text) => Ok(parse_with(&name, text, &authorities::read_file, now())?),
         Err(error) => Err(not_utf8(&name, &bytes, error.valid_up_to()).into()),
     }
 }
@@ -125,14 +146,6 @@ fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
     }
     Ok(bytes)
-}
-
-fn read_ca_file(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its other end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    read_at_most(path, LARGEST_CA_FILE)
 }
 
 fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Errors {
@@ -161,11 +174,11 @@ fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Errors {
 /// # Errors
 /// As [`parse_with`]; files that it names all the same count as missing.
 pub fn parse(source_name: &str, text: &str) -> Result<Loaded, Errors> {
-    parse_with(source_name, text, &|_| Err(ErrorKind::NotFound.into()))
+    parse_with(source_name, text, &|_| Err(ErrorKind::NotFound.into()), now())
 }
 
 /// Parses and validates the text of a configuration; `read_file` gives the contents of the files of authorities
-/// that it names, each of which is asked for once.
+/// that it names, each of which is asked for once; `now` is what certificates' dates are compared with.
 ///
 /// # Errors
 /// With everything that is wrong with it, in the order of the text; only a text that is not YAML at all
@@ -174,10 +187,11 @@ pub fn parse_with(
     source_name: &str,
     text: &str,
     read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    now: SystemTime,
 ) -> Result<Loaded, Errors> {
     let mut report = Report::new(source_name, text);
     let read = match yaml::parse(text) {
-        Ok(tree) => read(&tree, &mut CaFiles::new(read_file), &mut report),
+        Ok(tree) => read(&tree, &mut CaFiles::new(read_file, now), &mut report),
         Err(refusal) => {
             report.malformed(refusal.place, refusal.message, refusal.help);
             None
@@ -185,7 +199,7 @@ pub fn parse_with(
     };
     let warnings = report.finish()?;
     // No draft is incomplete without an error in the report.
-    read.map(|(config, spots)| Loaded { config, warnings, spots })
+    read.map(|(config, spots)| Loaded { config, warnings, system: None, spots })
         .ok_or(Errors { class: Class::NotValid, diagnostics: Vec::new() })
 }
 
@@ -220,7 +234,10 @@ fn read(
     }
 
     let places = frontends.iter().map(|frontend| (frontend.name.value.clone(), frontend.name.place));
-    let spots = report.spots(places);
+    let mut of_system =
+        checks.values().filter(|draft| draft.check.as_ref().is_some_and(HealthCheck::trusts_system));
+    let of_system = of_system.next().map(|draft| (OF_SYSTEM.to_owned(), draft.place));
+    let spots = report.spots(places.chain(of_system));
     let config = Config {
         healthchecker,
         lb: lb.settings,

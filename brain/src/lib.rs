@@ -4,9 +4,9 @@
 //! `Config -> ProbeOutcome -> Health -> EffectiveWeights -> VipSpec`. The modules stand in that order, and
 //! each uses only the types of those before it; `config`, `health`, `weights` and `desired` are pure.
 
-pub mod config;
+mod tls;
 
-mod tls_chain;
+pub mod config;
 
 pub mod probe;
 

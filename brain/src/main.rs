@@ -123,6 +123,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         netns::check(name)?;
     }
     open_files::raise_limit(loaded.config.backends.len());
+    reload::trust_system(&loaded);
     let (state, overrides) = open_state(&arguments.state_dir)?;
     // Operators' questions are answered elsewhere than probes are made: neither waits for the other.
     let services = Builder::new_multi_thread()

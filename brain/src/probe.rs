@@ -18,6 +18,7 @@ pub use icmp::{ECHOES, EchoAsk, EchoFailure, EchoSender, echo_queue};
 pub use outcome::{ProbeCode, ProbeOutcome, Verdict};
 pub use prober::{Checked, Probe, Prober, Report};
 pub use schedule::{Intervals, Pace};
+pub(crate) use tls::trust_system;
 
 /// Name and version that HTTP probes introduce themselves with.
 pub const USER_AGENT: &str = concat!("maglev-brain/", env!("CARGO_PKG_VERSION"));

@@ -11,17 +11,38 @@ use crate::config::{self, Changes, Diagnostic, LoadError, Loaded};
 use crate::controller::{Command, CommandError, Operator};
 use crate::netns::{self, WrongNamespace};
 use crate::open_files;
+use crate::probe;
+use crate::tls::{authorities, now};
 use crate::weights::{self, Inexact, Percent};
 
-/// Reads and checks a configuration file.
+/// Reads and checks a configuration file, and the system's authorities if a check needs them.
 ///
 /// # Errors
 /// As [`config::load`].
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let mut loaded = config::load(path)?;
     warn_of_weights(&mut loaded);
+    if loaded.trusts_system() {
+        let (authorities, mut doubts) = authorities::of_system(now());
+        if authorities.anchors().is_empty() {
+            doubts.push("none found: checks without `ca-file` cannot verify certificates".to_owned());
+        }
+        for doubt in doubts {
+            loaded.warn_of_system(format!("the system's authorities: {doubt}"), SYSTEM_HELP);
+        }
+        loaded.system = Some(Arc::new(authorities));
+    }
     Ok(loaded)
 }
+
+/// Has checks trust the system's authorities as they were read with a configuration.
+pub fn trust_system(loaded: &Loaded) {
+    if let Some(authorities) = &loaded.system {
+        probe::trust_system(Arc::clone(authorities));
+    }
+}
+
+const SYSTEM_HELP: &str = "install or mend ca-certificates and reload, or set `ca-file`";
 
 /// Warns of weights that no table expresses, or none of the length that the configuration asks for.
 fn warn_of_weights(loaded: &mut Loaded) {
@@ -111,10 +132,12 @@ impl Reloader {
             Ok(loaded)
         });
         let loaded = loaded.await.unwrap_or_else(|panic| Err(panic.into()));
-        let Loaded { config, warnings, .. } = loaded.inspect_err(|error| {
+        let loaded = loaded.inspect_err(|error| {
             self.operator.tally().refuse_config();
             warn!(file = %self.path.display(), "configuration refused; the one in force stays:\n{error}");
         })?;
+        trust_system(&loaded);
+        let Loaded { config, warnings, .. } = loaded;
         for warning in &warnings {
             warn!("{}", warning.summary());
         }

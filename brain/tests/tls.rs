@@ -5,19 +5,24 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use maglev_proto::maglev_client::MaglevClient;
-use maglev_proto::{ChangeBackendRequest, GetStatusRequest};
+use maglev_proto::{ChangeBackendRequest, GetBackendRequest, GetStatusRequest};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -221,6 +226,106 @@ async fn renewed_certificates_are_taken_by_a_reload() {
     assert!(connect(address, &brain.authority, eve()).await.is_err(), "it has another certificate");
     connect(address, &successor, eve()).await.unwrap().get_status(GetStatusRequest {}).await.unwrap();
     stands.get_status(GetStatusRequest {}).await.unwrap();
+}
+
+/// A check without `ca-file`, of the TLS server at this port of this machine.
+fn checking(port: u16) -> String {
+    CONFIG
+        .replace(
+            "  backends:",
+            &format!(
+                "  healthchecks:
+    tls: {{ type: tcp, port: {port}, interval: 100ms, timeout: 5s, params: {{ ssl: true, sni: a.example }} }}
+  backends:"
+            ),
+        )
+        .replace("address: 10.0.0.1", "address: 127.0.0.1, healthcheck: tls")
+}
+
+/// A TLS server for `a.example`, with a certificate of this authority.
+async fn serve(authority: &Authority) -> u16 {
+    let (chain, key) = authority.issue(&["a.example"], None);
+    let chain = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move { acceptor.accept(stream).await.map(drop) });
+        }
+    });
+    port
+}
+
+/// The system's authorities are read when the configuration is, and count from then on.
+#[tokio::test]
+async fn the_systems_authorities_are_read_at_a_reload() {
+    let mut brain = Brain::new();
+    let other = Authority::new();
+    brain.write("maglev.yaml", &checking(serve(&other).await));
+    brain.write("system.pem", &brain.authority.0.pem());
+    let mut command = brain.with_files();
+    command.env("SSL_CERT_FILE", brain.path("system.pem"));
+    let address = brain.start(command).await;
+    let admin = brain.authority.issue(&[], Some("eve"));
+    let mut client = connect(address, &brain.authority, admin).await.unwrap();
+    let mut find = async |wanted: &str| {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let backend = GetBackendRequest { name: "b1".to_owned() };
+                let probe = client.get_backend(backend).await.unwrap().into_inner().last_probe;
+                if probe.is_some_and(|probe| probe.detail == wanted) {
+                    return;
+                }
+            }
+        });
+        assert!(found.await.is_ok(), "{wanted}: {}", brain.log());
+    };
+    find("certificate is not signed with its authority's key").await;
+    brain.write("system.pem", &other.0.pem());
+    brain.reload().await;
+    find("TLS handshake complete").await;
+    brain.write("system.pem", "nothing");
+    brain.reload().await;
+    find(
+        "this machine has no certificate authorities to verify with: install ca-certificates and reload, or set `ca-file`",
+    )
+    .await;
+}
+
+/// As a `ca-file`, section by section.
+#[tokio::test]
+async fn the_systems_authorities_are_checked() {
+    let brain = Brain::new();
+    brain.write("maglev.yaml", &checking(1));
+    let mut params = CertificateParams::default();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let expired = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+    let trusted = brain.authority.0.pem().replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+    let check = |contents: &str| {
+        brain.write("system.pem", contents);
+        let mut command = brain.command();
+        command.arg("--check").env("SSL_CERT_FILE", brain.path("system.pem"));
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .replace(&brain.folder.path().display().to_string(), "FOLDER")
+    };
+    let said = check(&format!("{expired}{trusted}"));
+    for expected in [
+        "the system's authorities: 1 have expired or are not valid yet; the first: the section at line 1 of FOLDER/system.pem is the \
+         certificate",
+        "the system's authorities: the section at line 11 of FOLDER/system.pem is a `TRUSTED CERTIFICATE`",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+    let said = check("");
+    assert!(said.contains("none found: checks without `ca-file` cannot verify certificates"), "{said}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::report::{Complaint, Report};
 use super::section::{Section, listed};
 use super::show;
 use super::values::{DAY, boolean, check_name, duration, integer, ipv4, ipv6, port, text};
-use super::yaml::{Located, Node};
+use super::yaml::{Located, Node, Place};
 
 /// Keys of a health check.
 pub(super) const CHECK_KEYS: &[&str] = &[
@@ -107,6 +107,8 @@ impl Type {
 pub(super) struct CheckDraft {
     /// `None` if something of it was refused.
     pub(super) check: Option<HealthCheck>,
+    /// Of its name.
+    pub(super) place: Place,
 }
 
 /// Reads `healthchecks:`.
@@ -158,7 +160,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
         probe_ipv4_src,
         probe_ipv6_src,
     });
-    CheckDraft { check }
+    CheckDraft { check, place: section.place }
 }
 
 /// Reads `port` and `params`, all of them even if the type is not known.
@@ -300,12 +302,8 @@ fn tls(params: Option<&Section<'_>>, files: &mut CaFiles<'_>, report: &mut Repor
                 "leave it out, or set `ssl-verify: true`",
             );
         }
-        if let Some(doubt) = file.value.doubt {
-            report.warning(
-                file.place,
-                format!("{} {doubt}", params.subject("ca-file")),
-                "the others are trusted; remove it from the file",
-            );
+        for (doubt, help) in file.value.doubts {
+            report.warning(file.place, format!("{} {doubt}", params.subject("ca-file")), help);
         }
         tls.ca_file = Some(file.value.file);
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex::bytes::Regex;
-use rustls::pki_types::CertificateDer;
+
+use crate::tls::authorities::Authorities;
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
@@ -82,6 +83,12 @@ impl HealthCheck {
             IpAddr::V4(_) => self.probe_ipv4_src.map(IpAddr::V4),
             IpAddr::V6(_) => self.probe_ipv6_src.map(IpAddr::V6),
         }
+    }
+
+    /// Whether probes verify certificates by the system's authorities.
+    pub fn trusts_system(&self) -> bool {
+        let (CheckKind::Tcp { tls, .. } | CheckKind::Http { tls, .. }) = &self.kind else { return false };
+        tls.as_ref().is_some_and(|tls| tls.verify && tls.ca_file.is_none())
     }
 }
 
@@ -174,8 +181,8 @@ pub struct TlsCheck {
 pub struct CaFile {
     /// Where they come from.
     pub path: String,
-    /// The usable ones, at least one; shared by all checks that name the file.
-    pub authorities: Arc<[CertificateDer<'static>]>,
+    /// At least one; shared by all checks that name the file.
+    pub authorities: Arc<Authorities>,
 }
 
 /// One named application server.

@@ -12,6 +12,8 @@ mod rules;
 mod shape;
 mod values;
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use super::*;
 
 /// A configuration without fault, which the tests change in one place each.
@@ -45,6 +47,11 @@ maglev:
             web2: { weight: 50 }
 ";
 
+/// What certificates' dates are compared with: 2030-01-01.
+pub(super) fn today() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_893_456_000)
+}
+
 /// The fine configuration with one part of it replaced by another.
 fn changed(from: &str, to: &str) -> String {
     assert_eq!(FINE.matches(from).count(), 1, "{from:?} must stand once in the fine configuration");
@@ -53,7 +60,7 @@ fn changed(from: &str, to: &str) -> String {
 
 /// All findings, each as `line:column severity: message (help)`, and the exit code.
 fn findings(text: &str) -> (u8, Vec<String>) {
-    match parse_with("maglev.yaml", text, &ca_files::contents) {
+    match parse_with("maglev.yaml", text, &ca_files::contents, today()) {
         Ok(loaded) => (0, told(&loaded.warnings)),
         Err(errors) => (errors.exit_code(), told(&errors.diagnostics)),
     }
@@ -88,7 +95,7 @@ fn not_valid(text: &str, expected: &[&str]) {
 /// Asserts that a text is accepted, with exactly these warnings.
 #[track_caller]
 fn accepted(text: &str, warnings: &[&str]) -> Config {
-    match parse_with("maglev.yaml", text, &ca_files::contents) {
+    match parse_with("maglev.yaml", text, &ca_files::contents, today()) {
         Ok(loaded) => {
             assert_eq!(told(&loaded.warnings), warnings);
             // Larger texts only repeat what smaller ones have.

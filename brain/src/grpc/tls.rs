@@ -17,10 +17,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::NoServerSessionStorage;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
+
+use crate::tls::{now, provider};
 
 pub use files::TlsError;
 
@@ -88,16 +89,6 @@ impl Loaded {
             warn!("{doubt}");
         }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "certificates are valid by the calendar")]
-fn now() -> SystemTime {
-    SystemTime::now()
-}
-
-/// The cryptography, named wherever it is needed: a default of the process would depend on what else is in it.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
 }
 
 fn load(files: &TlsFiles, now: SystemTime) -> Result<Loaded, TlsError> {

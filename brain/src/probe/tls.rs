@@ -18,16 +18,18 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub(crate) use trust::trust_system;
+use trust::{System, Trust};
+
 use super::ProbeCode;
 use crate::config::TlsCheck;
+use crate::tls::provider;
 
 /// The TLS side of one health check. Made once: a probe costs no more than its handshake.
 #[derive(Debug, Clone)]
@@ -39,6 +41,7 @@ pub(super) struct Client {
 #[derive(Debug, Clone)]
 struct Ready {
     config: Arc<ClientConfig>,
+    trust: Trust,
     /// `None` for the address of the backend.
     name: Option<ServerName<'static>>,
 }
@@ -47,25 +50,18 @@ impl Client {
     /// A client that asks for `sni` of the check, else for `host` (that of an HTTP check, perhaps with a port), else
     /// for nothing, and then expects a certificate for the backend's address. An address is never sent as a
     /// server's name (RFC 6066, 3), but the certificate must be for it.
-    ///
-    /// The first one that trusts the system's authorities reads them from the disk.
     pub(super) fn new(tls: &TlsCheck, host: Option<&str>) -> Client {
-        Self::with_system(tls, host, trust::system)
+        Self::with_system(tls, host, &trust::SYSTEM)
     }
 
-    fn with_system(
-        tls: &TlsCheck,
-        host: Option<&str>,
-        system: impl FnOnce() -> Option<Arc<dyn ServerCertVerifier>>,
-    ) -> Client {
-        let verifier = match &tls.ca_file {
-            _ if !tls.verify => Ok(trust::nobody()),
-            Some(file) => trust::only(&file.authorities).ok_or("the `ca-file` has no usable authority"),
-            None => system().ok_or(NO_AUTHORITIES),
+    fn with_system(tls: &TlsCheck, host: Option<&str>, system: &'static System) -> Client {
+        let trust = match &tls.ca_file {
+            _ if !tls.verify => Trust::Anybody,
+            Some(file) => Trust::Only(Arc::clone(&file.authorities)),
+            None => Trust::System(system),
         };
-        let ready = verifier.map_err(Arc::from).and_then(|verifier| {
-            Ok(Ready { config: config(verifier)?, name: server_name(tls.sni.as_deref(), host)? })
-        });
+        let ready = server_name(tls.sni.as_deref(), host)
+            .and_then(|name| Ok(Ready { config: config(trust.clone())?, trust, name }));
         Client { ready }
     }
 
@@ -81,6 +77,9 @@ impl Client {
         deadline: Instant,
     ) -> Result<TlsStream<S>, (ProbeCode, String)> {
         let ready = self.ready.as_ref().map_err(|why| (ProbeCode::SockErr, why.to_string()))?;
+        if !ready.trust.is_possible() {
+            return Err((ProbeCode::SockErr, NO_AUTHORITIES.to_owned()));
+        }
         let name = ready.name.clone().unwrap_or_else(|| ServerName::IpAddress(target.into()));
         let connecting = TlsConnector::from(Arc::clone(&ready.config)).connect(name, stream);
         match timeout_at(deadline, connecting).await {
@@ -100,18 +99,14 @@ pub(super) fn fault(error: &(dyn std::error::Error + 'static)) -> Option<String>
 }
 
 const NO_AUTHORITIES: &str = "this machine has no certificate authorities to verify with: \
-                              install ca-certificates and restart, or set `ca-file`";
+                              install ca-certificates and reload, or set `ca-file`";
 
-/// The cryptography, named wherever it is needed: a default of the process would depend on what else is in it.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
-fn config(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, Arc<str>> {
+fn config(trust: Trust) -> Result<Arc<ClientConfig>, Arc<str>> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| Arc::from(format!("TLS cannot be used: {error}")))?;
-    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut config =
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(trust)).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::tests::ca_files;
+use crate::config::tests::{ca_files, today};
 use crate::config::{parse, parse_with};
 
 /// Two backends, two frontends and three checks, which the tests change.
@@ -145,7 +145,7 @@ fn everything_in_a_check_counts() {
 fn methods_and_tls_of_a_check_count() {
     let check = |params: &str| {
         let text = format!("maglev: {{ healthchecks: {{ c: {{ type: https, params: {{ {params} }} }} }} }}");
-        parse_with("maglev.yaml", &text, &ca_files::contents)
+        parse_with("maglev.yaml", &text, &ca_files::contents, today())
             .unwrap_or_else(|errors| panic!("{errors}"))
             .config
     };

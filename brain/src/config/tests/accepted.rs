@@ -173,7 +173,7 @@ fn parameters_of_tls_have_two_spellings() {
             "  backends:\n    web1:",
             &format!("    tls: {{ type: https, params: {params} }}\n  backends:\n    web1:"),
         );
-        let loaded = parse_with("maglev.yaml", &text, &ca_files::contents).unwrap();
+        let loaded = parse_with("maglev.yaml", &text, &ca_files::contents, today()).unwrap();
         assert!(loaded.warnings.is_empty());
         match &loaded.config.healthchecks["tls"].kind {
             CheckKind::Http { port: 443, tls: Some(tls), .. } => tls.clone(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use maglev_proto::maglev_client::MaglevClient;
 use rcgen::SanType;
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
@@ -161,7 +161,7 @@ async fn each_handshake_is_a_full_one_in_either_version() {
         roots.add(CertificateDer::from_pem_slice(encrypted.servers.pem().as_bytes()).unwrap()).unwrap();
         let chain = CertificateDer::from_pem_slice(eve.chain.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(eve.key.as_bytes()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(roots)
@@ -187,10 +187,14 @@ async fn each_handshake_is_a_full_one_in_either_version() {
 #[tokio::test]
 async fn crowd_of_certificates_is_not_looked_at() {
     let encrypted = Encrypted::start().await;
-    let others: Vec<_> = (0..17).map(|number| Authority::new(&number.to_string())).collect();
-    let chain = |count| others.iter().take(count).fold(encrypted.clients.client("eve"), Issued::with);
-    assert!(encrypted.is_served(&chain(16)).await);
-    let said = encrypted.refused(Some(&chain(17))).await;
+    let unrelated: Vec<_> = (0..17).map(|number| Authority::new(&number.to_string())).collect();
+    let chain = unrelated.iter().fold(encrypted.clients.client("eve"), Issued::with);
+    assert!(encrypted.is_served(&chain).await);
+    let mut path = vec![encrypted.clients.below("0")];
+    for number in 1..17 {
+        path.push(path[number - 1].below(&number.to_string()));
+    }
+    let said = encrypted.refused(Some(&path.iter().fold(path[16].client("eve"), Issued::with))).await;
     assert!(said.contains("received fatal alert"), "{said}");
 }
 

@@ -11,8 +11,10 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
 };
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
-use crate::tls_chain;
+use crate::tls::chain;
 
 /// Those that these authorities have signed, for the use of clients if they say for which.
 ///
@@ -44,8 +46,11 @@ impl ClientCertVerifier for Bounded {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let intermediates = tls_chain::plausible(intermediates)
+        let (_, own) = X509Certificate::from_der(end_entity).map_err(|_| CertificateError::BadEncoding)?;
+        let plausible = chain::plausible(&own, intermediates, now, |usage| usage.client_auth)
             .map_err(|crowd| CertificateError::Other(OtherError(Arc::new(crowd))))?;
+        let intermediates: Vec<CertificateDer<'_>> =
+            plausible.certificates.iter().map(|read| read.as_raw().into()).collect();
         self.0.verify_client_cert(end_entity, &intermediates, now)
     }
 

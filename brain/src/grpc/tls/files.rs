@@ -12,6 +12,8 @@ use rustls::{Error, InconsistentKeys, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use crate::tls::pem::{Section, is_der, sections};
+
 pub(super) const CERTIFICATE: &str = "--grpc-cert";
 const KEY: &str = "--grpc-key";
 pub(super) const CLIENT_CA: &str = "--grpc-client-ca";
@@ -125,17 +127,27 @@ fn certificates(
     right: &'static str,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(flag, path)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match certificates {
-        Err(error) => Err(TlsError::new(flag, path, not_whole(&error), PEM)),
-        Ok(certificates) if certificates.is_empty() => Err(match labels(&bytes).first() {
-            Some(label) => TlsError::new(flag, path, format!("it has no certificate, but a {label}"), right),
-            None if is_der(&bytes) => {
-                TlsError::new(flag, path, "it is not PEM, but seems to be DER", CONVERT)
+    let mut certificates = Vec::new();
+    let mut other = None;
+    for (line, section) in sections(&bytes) {
+        match section {
+            Section::Certificate(certificate) => certificates.push(certificate),
+            Section::Other(what) => other = other.or(Some(format!("the section at line {line} {what}"))),
+            Section::Broken(what) => {
+                let what = format!("it is not whole: its section at line {line} {what}");
+                return Err(TlsError::new(flag, path, what, PEM));
             }
-            None => TlsError::new(flag, path, nothing(&bytes), right),
-        }),
-        Ok(certificates) => Ok(certificates),
+        }
+    }
+    match (certificates.is_empty(), other) {
+        (false, _) => Ok(certificates),
+        (true, Some(other)) => {
+            Err(TlsError::new(flag, path, format!("it has no certificate: {other}"), right))
+        }
+        (true, None) if is_der(&bytes) => {
+            Err(TlsError::new(flag, path, "it is not PEM, but seems to be DER", CONVERT))
+        }
+        (true, None) => Err(TlsError::new(flag, path, nothing(&bytes), right)),
     }
 }
 
@@ -183,12 +195,6 @@ fn labels(bytes: &[u8]) -> Vec<String> {
         Some(label.chars().take(40).flat_map(char::escape_debug).collect())
     };
     text.lines().filter_map(label).collect()
-}
-
-/// An ASN.1 SEQUENCE with one or two bytes of length, as certificates and keys in binary form begin.
-fn is_der(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x30, 0x81 | 0x82, ..])
-        || matches!(bytes, [0x30, length, rest @ ..] if usize::from(*length) == rest.len())
 }
 
 fn nothing(bytes: &[u8]) -> &'static str {

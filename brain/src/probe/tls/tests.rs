@@ -1,7 +1,9 @@
 //! Handshakes with real servers of rustls and with scripted ones, over a pipe in memory.
 
+mod chains;
 mod faults;
 mod hostile;
+mod kinds;
 mod parties;
 mod verified;
 
@@ -9,6 +11,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use parties::{Authority, Leaf, Server, check, client};
+use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 

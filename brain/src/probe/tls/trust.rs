@@ -1,168 +1,89 @@
 //! Which certificates are accepted.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
-use tracing::warn;
-use webpki::EndEntityCert;
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
-use crate::tls_chain::{self, Crowd, MOST_INTERMEDIATES};
+use super::words;
+use crate::tls::adapted::{self, Adapted, content};
+use crate::tls::authorities::{self, Authorities};
+use crate::tls::chain::{self, Plausible};
+use crate::tls::{kinds, names, signatures, subject};
 
-/// Why a certificate is refused, where rustls has no reason of its own.
+/// Why a certificate is refused, in words.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    /// It names itself as its authority.
-    #[error("certificate is self-signed and not trusted")]
-    SelfSigned,
-    /// It is one of an authority, used by a server.
-    #[error("certificate is one of an authority, not of a server")]
-    Authority,
-    /// An authority has the name that it wants, but another key: made anew under its old name, most likely.
-    #[error(
-        "certificate is not signed with its authority's key, or that is an RSA key of less than 2048 bits"
-    )]
-    Signature,
-    /// So many certificates that looking for a path through them is an attack.
-    #[error(
-        "the server sent {0} certificates besides its own, more than the {MOST_INTERMEDIATES} that a chain may have"
-    )]
-    Crowd(usize),
+#[error("{0}")]
+pub(super) struct Refusal(String);
+
+fn refusal(why: impl Into<String>) -> Error {
+    CertificateError::Other(OtherError(Arc::new(Refusal(why.into())))).into()
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Error {
-        CertificateError::Other(OtherError(Arc::new(refusal))).into()
+/// The system's authorities as last read: `None` if never, or if there are none.
+#[derive(Debug)]
+pub(super) struct System(RwLock<Option<Arc<Authorities>>>);
+
+/// The process's.
+pub(super) static SYSTEM: System = System::new();
+
+impl System {
+    pub(super) const fn new() -> System {
+        System(RwLock::new(None))
+    }
+
+    pub(super) fn get(&self) -> Option<Arc<Authorities>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, authorities: Arc<Authorities>) {
+        let authorities = (!authorities.anchors().is_empty()).then_some(authorities);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = authorities;
     }
 }
 
-/// The system's authorities, read once for all checks. `None` if there are none, which is logged once.
-pub(super) fn system() -> Option<Arc<dyn ServerCertVerifier>> {
-    static SYSTEM: OnceLock<Option<Arc<dyn ServerCertVerifier>>> = OnceLock::new();
-    SYSTEM.get_or_init(load_system).clone()
+/// Trusts these authorities as the system's, in handshakes from now on.
+pub(crate) fn trust_system(authorities: Arc<Authorities>) {
+    SYSTEM.set(authorities);
 }
 
-fn load_system() -> Option<Arc<dyn ServerCertVerifier>> {
-    let loaded = rustls_native_certs::load_native_certs();
-    let Some(webpki) = webpki_verifier(&loaded.certs) else {
-        let reason = loaded.errors.first().map(ToString::to_string);
-        warn!(
-            reason = reason.as_deref().unwrap_or("no file of certificates was found"),
-            "this machine has no certificate authorities: TLS checks without `ca-file` cannot be made; \
-             install ca-certificates and restart, or set `ca-file`"
-        );
-        return None;
-    };
-    Some(Arc::new(Authorities { webpki, named: Arc::from([]) }))
+/// Whose certificates are accepted.
+#[derive(Debug, Clone)]
+pub(super) enum Trust {
+    /// Those that one of these authorities vouches for.
+    Only(Arc<Authorities>),
+    /// Those that one of the system's authorities vouches for.
+    System(&'static System),
+    /// Anybody's. The handshake must still be signed with the certificate's key, unless that cannot be verified: old
+    /// devices are why verification is turned off.
+    Anybody,
 }
 
-/// These authorities and no others. `None` if none of them can be used.
-pub(super) fn only(authorities: &Arc<[CertificateDer<'static>]>) -> Option<Arc<dyn ServerCertVerifier>> {
-    let webpki = webpki_verifier(authorities)?;
-    Some(Arc::new(Authorities { webpki, named: Arc::clone(authorities) }))
+impl Trust {
+    pub(super) fn is_possible(&self) -> bool {
+        !matches!(self, Trust::System(system) if system.get().is_none())
+    }
 }
 
-fn webpki_verifier(authorities: &[CertificateDer<'static>]) -> Option<Arc<WebPkiServerVerifier>> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(authorities.iter().cloned());
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), super::provider()).build().ok()
-}
-
-#[derive(Debug)]
-struct Authorities {
-    webpki: Arc<WebPkiServerVerifier>,
-    /// Certificates that a server may have for its own.
-    named: Arc<[CertificateDer<'static>]>,
-}
-
-impl ServerCertVerifier for Authorities {
+impl ServerCertVerifier for Trust {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let intermediates =
-            tls_chain::plausible(intermediates).map_err(|Crowd(count)| Refusal::Crowd(count))?;
-        let verdict =
-            self.webpki.verify_server_cert(end_entity, &intermediates, server_name, ocsp_response, now);
-        let Err(Error::InvalidCertificate(reason)) = &verdict else { return verdict };
-        let is_authority = is_used_authority(reason);
-        // The usual self-signed certificate calls itself an authority, and webpki takes none for a server's. As
-        // OpenSSL does, it is accepted where it is named; webpki has looked at its dates before.
-        if is_authority && self.named.iter().any(|named| named == end_entity) {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        if (is_authority || *reason == CertificateError::UnknownIssuer) && is_self_signed(end_entity) {
-            return Err(Refusal::SelfSigned.into());
-        }
-        match reason {
-            _ if is_authority => Err(Refusal::Authority.into()),
-            CertificateError::BadSignature => Err(Refusal::Signature.into()),
-            _ => verdict,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
-}
-
-fn is_used_authority(reason: &CertificateError) -> bool {
-    let CertificateError::Other(OtherError(reason)) = reason else { return false };
-    matches!(reason.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-}
-
-fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
-    EndEntityCert::try_from(certificate).is_ok_and(|parsed| parsed.subject() == parsed.issuer())
-}
-
-/// Anybody's certificate will do.
-pub(super) fn nobody() -> Arc<dyn ServerCertVerifier> {
-    Arc::new(Unverified { algorithms: super::provider().signature_verification_algorithms })
-}
-
-/// Takes every certificate. The handshake must still be signed with its key, unless it is of a kind that cannot be
-/// read, such as X.509 version 1: old devices are why verification is turned off.
-#[derive(Debug)]
-struct Unverified {
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+        let authorities = match self {
+            Trust::Anybody => return Ok(ServerCertVerified::assertion()),
+            Trust::Only(authorities) => Arc::clone(authorities),
+            Trust::System(system) => system.get().unwrap_or_default(),
+        };
+        verify(&authorities, end_entity, intermediates, server_name, now).map_err(refusal)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -172,10 +93,7 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if EndEntityCert::try_from(certificate).is_err() {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+        self.verify_handshake(false, message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -184,13 +102,143 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if EndEntityCert::try_from(certificate).is_err() {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        self.verify_handshake(true, message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        signatures::schemes()
     }
+}
+
+impl Trust {
+    fn verify_handshake(
+        &self,
+        is_tls13: bool,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let is_lenient = matches!(self, Trust::Anybody);
+        let key = match X509Certificate::from_der(certificate) {
+            Ok((_, read)) => read.tbs_certificate.subject_pki,
+            Err(_) if is_lenient => return Ok(HandshakeSignatureValid::assertion()),
+            Err(_) => return Err(refusal("certificate is malformed")),
+        };
+        let unusable = kinds::unusable_key(&key);
+        match signatures::verify_handshake(signed.scheme, is_tls13, &key, message, signed.signature()) {
+            Ok(()) => Ok(HandshakeSignatureValid::assertion()),
+            Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) if is_lenient => {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            Err(_) if is_lenient && unusable.is_some() => Ok(HandshakeSignatureValid::assertion()),
+            Err(webpki::Error::InvalidSignatureForPublicKey) if unusable.is_none() => {
+                Err(refusal("the handshake is not signed with the certificate's key"))
+            }
+            Err(other) => Err(refusal(match unusable {
+                Some(why) => format!("the server's key is {why}"),
+                None => words::verdict(&other),
+            })),
+        }
+    }
+}
+
+/// Verifies that one of the authorities vouches for a server's certificate, and that it is for the name.
+///
+/// # Errors
+/// The reason, in words.
+pub(super) fn verify(
+    authorities: &Authorities,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    server_name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), String> {
+    let Ok((_, own)) = X509Certificate::from_der(end_entity) else {
+        return Err("certificate is malformed".to_owned());
+    };
+    if let Some(extension) = kinds::unknown_extension(own.extensions(), true) {
+        return Err(format!("certificate refused: unsupported critical extension {extension}"));
+    }
+    let Plausible { certificates, unfit } =
+        chain::plausible(&own, intermediates, now, |usage| usage.server_auth)
+            .map_err(|crowd| crowd.to_string())?;
+    let mut chain = vec![Adapted::new(&own, true)];
+    chain.extend(certificates.iter().map(|read| Adapted::new(read, false)));
+    let copies: Vec<_> = chain.iter().skip(1).map(|adapted| adapted.copy.clone()).collect();
+    let algorithms = adapted::algorithms(&chain);
+    let algorithms: Vec<_> = algorithms.iter().map(|algorithm| algorithm as _).collect();
+    let [first, ..] = &chain[..] else { return Ok(()) };
+    let entity = EndEntityCert::try_from(&first.copy).map_err(|error| words::verdict(&error))?;
+    let path = |path: &VerifiedPath<'_>| verify_path(authorities, &chain, path);
+    let verdict = entity.verify_for_usage(
+        &algorithms,
+        authorities.anchors(),
+        &copies,
+        now,
+        KeyUsage::server_auth(),
+        None,
+        Some(&path),
+    );
+    match verdict {
+        Ok(_) => entity.verify_is_valid_for_subject_name(server_name).map_err(|error| words::verdict(&error)),
+        Err(webpki::Error::UnknownIssuer) if own.subject() == own.issuer() => {
+            Err("certificate is self-signed and not trusted".to_owned())
+        }
+        Err(webpki::Error::UnknownIssuer) if !unfit.is_empty() => Err(unfit.join("; ")),
+        Err(error) => {
+            Err(issuer_fault(authorities, &chain, &error).unwrap_or_else(|| words::verdict(&error)))
+        }
+    }
+}
+
+/// Verifies what webpki does not, of a path that is valid otherwise.
+fn verify_path(
+    authorities: &Authorities,
+    chain: &[Adapted<'_>],
+    path: &VerifiedPath<'_>,
+) -> Result<(), webpki::Error> {
+    let copies = path.intermediate_certificates().map(|certificate| certificate.der());
+    let copies: Vec<_> = [path.end_entity().der()].into_iter().chain(copies).collect();
+    let of = |copy: &CertificateDer<'_>| chain.iter().find(|adapted| adapted.copy == *copy);
+    let mut below: Vec<&X509Certificate<'_>> = Vec::new();
+    for adapted in copies.iter().filter_map(of) {
+        verify_names(adapted, &below)?;
+        below.push(adapted.read);
+    }
+    let anchor = authorities.certificate_of(path.anchor()).ok_or(webpki::Error::UnknownIssuer)?;
+    // webpki also reads certificates without extensions.
+    let Ok((_, read)) = X509Certificate::from_der(anchor) else { return Ok(()) };
+    verify_names(&Adapted::new(&read, false), &below)?;
+    let is_itself = below.len() == 1 && below.iter().all(|own| own.public_key() == read.public_key());
+    if is_itself || authorities::may_sign(&read) { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
+}
+
+/// Verifies the names below an authority against its constraints. Self-issued authorities are exempt.
+fn verify_names(authority: &Adapted<'_>, below: &[&X509Certificate<'_>]) -> Result<(), webpki::Error> {
+    let constraints = authority.read.name_constraints().ok().flatten().filter(|_| authority.constrains);
+    let Some(constraints) = constraints else { return Ok(()) };
+    let is_kept = |(at, read): (usize, &&X509Certificate<'_>)| {
+        (at > 0 && read.subject() == read.issuer()) || names::are_within(read, constraints.value)
+    };
+    below.iter().enumerate().all(is_kept).then_some(()).ok_or(webpki::Error::NameConstraintViolation)
+}
+
+/// The reason why a signature cannot be verified, if it is the trusted issuer's key.
+fn issuer_fault(authorities: &Authorities, chain: &[Adapted<'_>], error: &webpki::Error) -> Option<String> {
+    if !matches!(
+        error,
+        webpki::Error::InvalidSignatureForPublicKey
+            | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+    ) {
+        return None;
+    }
+    let is_issuer = |anchor: &TrustAnchor<'_>| {
+        chain.iter().any(|adapted| content(adapted.read.issuer().as_raw()) == Some(&*anchor.subject))
+    };
+    let mut issuers = authorities.anchors().iter().filter(|anchor| is_issuer(anchor));
+    issuers.find_map(|anchor| {
+        let (_, read) = X509Certificate::from_der(authorities.certificate_of(anchor)?).ok()?;
+        let why = kinds::unusable_key(read.public_key())?;
+        Some(format!("the authority `{}` cannot be used: its key is {why}", subject(&read)))
+    })
 }

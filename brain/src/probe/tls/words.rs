@@ -1,15 +1,13 @@
 //! Failures of TLS in an operator's words. A certificate's contents are a stranger's text: they are shown short,
 //! and without anything that a terminal obeys.
 
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use std::error::Error as StdError;
 use std::io;
-use std::time::{Duration, UNIX_EPOCH};
-
-use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 use super::trust::Refusal;
 use crate::probe::connect;
+use crate::tls::{date, kinds, short};
 
 /// The longest detail, in characters: room for four names.
 const LONGEST: usize = 500;
@@ -60,6 +58,9 @@ fn in_words(error: &Error) -> String {
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => "not TLS: the server answered in another protocol".to_owned(),
         Error::InvalidMessage(reason) => broken(reason),
+        Error::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm) => {
+            "the server's key is of a kind that is not supported with TLS 1.2".to_owned()
+        }
         Error::PeerMisbehaved(reason) => broken(reason),
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
             "the server knows neither TLS 1.2 nor TLS 1.3".to_owned()
@@ -85,6 +86,10 @@ fn alert(alert: AlertDescription) -> String {
     let name = alert.as_str().map_or_else(|| format!("number {}", u8::from(alert)), spaced);
     let note = match alert {
         AlertDescription::CertificateRequired => ": it wants a client certificate, and a check has none",
+        // A server says no more than this, whatever it lacks.
+        AlertDescription::HandshakeFailure => {
+            ": no cipher, key exchange group or signature algorithm in common, or it requires a client certificate"
+        }
         _ => "",
     };
     format!("the server sent an alert: {name}{note}")
@@ -92,40 +97,56 @@ fn alert(alert: AlertDescription) -> String {
 
 fn certificate(reason: &CertificateError) -> String {
     match reason {
-        CertificateError::Expired => "certificate expired".to_owned(),
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!("certificate expired on {}", date(*not_after))
-        }
-        CertificateError::NotValidYet => "certificate not valid yet".to_owned(),
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("certificate not valid before {}", date(*not_before))
-        }
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented: Vec<&str> = presented.iter().filter_map(|name| plain_name(name)).collect();
-            format!("certificate is for {}, not for {}", names(&presented), expected.to_str())
-        }
-        CertificateError::UnknownIssuer => "certificate is signed by an unknown authority".to_owned(),
-        CertificateError::Revoked => "certificate revoked".to_owned(),
-        CertificateError::BadEncoding => "certificate is malformed".to_owned(),
-        CertificateError::BadSignature => {
-            "the handshake is not signed with the certificate's key, or that is an RSA key of less than 2048 bits"
-                .to_owned()
-        }
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "certificate is not for servers".to_owned()
-        }
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "a signature is of a kind that is not supported".to_owned()
-        }
         CertificateError::Other(other) if other.0.is::<Refusal>() => other.to_string(),
-        CertificateError::Other(other)
-            if matches!(other.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion)) =>
-        {
+        _ => format!("certificate refused: {}", spaced(&format!("{reason:?}"))),
+    }
+}
+
+/// Why webpki refuses a chain of certificates.
+pub(super) fn verdict(error: &webpki::Error) -> String {
+    use webpki::Error as Reason;
+    match error {
+        Reason::CertExpired { not_after, .. } => {
+            format!("certificate expired on {}", date(not_after.as_secs()))
+        }
+        Reason::CertNotValidYet { not_before, .. } => {
+            format!("certificate not valid before {}", date(not_before.as_secs()))
+        }
+        Reason::CertNotValidForName(context) => {
+            let presented: Vec<&str> = context.presented.iter().filter_map(|name| plain_name(name)).collect();
+            format!("certificate is for {}, not for {}", names(&presented), context.expected.to_str())
+        }
+        Reason::UnknownIssuer => "certificate is signed by an unknown authority".to_owned(),
+        // An authority has the name that it wants, but another key: made anew under its old name, most likely.
+        Reason::InvalidSignatureForPublicKey => {
+            "certificate is not signed with its authority's key".to_owned()
+        }
+        Reason::EndEntityUsedAsCa => {
+            "certificate is signed by a certificate in `ca-file` that is not a CA certificate".to_owned()
+        }
+        Reason::RequiredEkuNotFoundContext(_) => "certificate is not for servers".to_owned(),
+        Reason::NameConstraintViolation => {
+            "certificate has a name outside the name constraints of one of its authorities".to_owned()
+        }
+        Reason::PathLenConstraintViolated => {
+            "certificate chain violates the path length constraint of one of its authorities".to_owned()
+        }
+        Reason::MaximumPathDepthExceeded => "certificate chain has more than 6 intermediates".to_owned(),
+        Reason::UnsupportedSignatureAlgorithmContext(context) => format!(
+            "a certificate in the chain is signed with an unsupported algorithm: {}",
+            kinds::algorithm(&context.signature_algorithm_id)
+        ),
+        Reason::UnsupportedSignatureAlgorithmForPublicKeyContext(context) => format!(
+            "a certificate in the chain is signed by an unsupported kind of key: {}",
+            kinds::algorithm(&context.public_key_algorithm_id)
+        ),
+        Reason::UnsupportedCertVersion => {
             "certificate is older than X.509 version 3, and cannot be verified".to_owned()
         }
-        CertificateError::Other(other) => format!("certificate refused: {}", spaced(&other.to_string())),
-        _ => format!("certificate refused: {}", spaced(&format!("{reason:?}"))),
+        Reason::BadDer | Reason::BadDerTime | Reason::TrailingData(_) => {
+            "certificate is malformed".to_owned()
+        }
+        _ => format!("certificate refused: {}", spaced(&error.to_string())),
     }
 }
 
@@ -142,13 +163,6 @@ fn names(names: &[&str]) -> String {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
-}
-
-fn date(time: UnixTime) -> String {
-    /// 9999-12-31T23:59:59Z, the last time that a certificate can have (RFC 5280, 4.1.2.5).
-    const LAST: u64 = 253_402_300_799;
-    let time = UNIX_EPOCH + Duration::from_secs(time.as_secs().min(LAST));
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// The library's name for something, as words: `HandshakeFailure`, `UnknownCA`.
@@ -168,15 +182,4 @@ fn spaced(name: &str) -> String {
 /// A text that may hold a stranger's, as a detail.
 pub(super) fn bounded(text: &str) -> String {
     short(text, LONGEST)
-}
-
-fn short(text: &str, longest: usize) -> String {
-    // Real names are ASCII. Others may be written to look like something else, even backwards.
-    let fits = |char: char| char.is_ascii_graphic() || char == ' ' || char == '…';
-    let printable = |char: char| if fits(char) { char } else { '\u{fffd}' };
-    let mut short: String = text.chars().take(longest).map(printable).collect();
-    if text.chars().nth(longest).is_some() {
-        short.push('…');
-    }
-    short
 }

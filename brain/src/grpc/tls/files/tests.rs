@@ -1,4 +1,4 @@
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 
 use super::*;
 use crate::grpc::tests::pki::{Authority, Folder, Issued};
@@ -28,7 +28,7 @@ impl Files {
     fn found(&self) -> String {
         let (certificate, key, ca) =
             (self.folder.path("cert.pem"), self.folder.path("key.pem"), self.folder.path("ca.pem"));
-        let identity = identity(&certificate, &key, &ring::default_provider()).map(|_| ());
+        let identity = identity(&certificate, &key, &aws_lc_rs::default_provider()).map(|_| ());
         let error = identity.and_then(|()| authorities(&ca).map(|_| ())).expect_err("nothing is wrong");
         error.to_string().replace(&self.folder.path("").display().to_string(), "FOLDER/")
     }
@@ -47,7 +47,7 @@ fn right_files_are_taken() {
     // One file may have both, as some tools write it.
     files.folder.write("both.pem", format!("{}{}", files.server.key, files.server.chain));
     for (certificate, key, count) in [("cert.pem", "key.pem", 2), ("both.pem", "both.pem", 1)] {
-        let identity = identity(&path(certificate), &path(key), &ring::default_provider()).unwrap();
+        let identity = identity(&path(certificate), &path(key), &aws_lc_rs::default_provider()).unwrap();
         assert_eq!(identity.cert.len(), count);
     }
     let found = authorities(&path("ca.pem")).unwrap();
@@ -78,7 +78,12 @@ fn wrong_certificates_are_told() {
     assert_eq!(said(b" \n"), format!("{start}it is empty; {right}"));
     assert_eq!(said(b"certificate"), format!("{start}it is not PEM; {right}"));
     let key = files.server.key.as_bytes();
-    assert_eq!(said(key), format!("{start}it has no certificate, but a PRIVATE KEY; {right}"));
+    assert_eq!(
+        said(key),
+        format!(
+            "{start}it has no certificate: the section at line 1 is a `PRIVATE KEY`, which is not a certificate; {right}"
+        )
+    );
     let convert = "convert it with `openssl x509 -inform der -in FILE -out FILE.pem`";
     assert_eq!(
         said(&der(&files.server.chain)),
@@ -88,10 +93,13 @@ fn wrong_certificates_are_told() {
     let whole = "each section stands between a line `-----BEGIN ...-----` and a line `-----END ...-----`";
     assert_eq!(
         said(cut.as_bytes()),
-        format!("{start}it is not whole: a section has no `-----END` line; {whole}")
+        format!("{start}it is not whole: its section at line 1 has no `-----END` line; {whole}")
     );
     let strange = "-----BEGIN CERTIFICATE-----\n!secret!\n-----END CERTIFICATE-----\n";
-    assert_eq!(said(strange.as_bytes()), format!("{start}it is not whole: a section is not base64; {whole}"));
+    assert_eq!(
+        said(strange.as_bytes()),
+        format!("{start}it is not whole: its section at line 1 is not base64; {whole}")
+    );
     let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let damaged = said(no_certificate.as_bytes());
     assert!(damaged.starts_with(&format!("{start}its first certificate cannot be used: ")), "{damaged}");
@@ -138,7 +146,12 @@ fn wrong_authorities_are_told() {
     assert_eq!(said(leaf), format!("{start}its certificate is none of an authority; {right}"));
     let two = format!("{leaf}{leaf}");
     assert_eq!(said(&two), format!("{start}none of its 2 certificates is one of an authority; {right}"));
-    assert_eq!(said(&files.server.key), format!("{start}it has no certificate, but a PRIVATE KEY; {right}"));
+    assert_eq!(
+        said(&files.server.key),
+        format!(
+            "{start}it has no certificate: the section at line 1 is a `PRIVATE KEY`, which is not a certificate; {right}"
+        )
+    );
 }
 
 #[test]

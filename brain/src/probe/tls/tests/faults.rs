@@ -43,21 +43,11 @@ async fn certificates_are_told_apart() {
         (Leaf::self_signed(&["a.example"], |_| {}), "certificate is self-signed and not trusted"),
         (Leaf::self_signed(&["a.example"], of_authority), "certificate is self-signed and not trusted"),
         (Leaf::self_signed(&["a.example"], years(2001, 2002)), "certificate expired on 2002-03-04T00:00:00Z"),
-        (
-            root.issue_with(&["a.example"], of_authority),
-            "certificate is one of an authority, not of a server",
-        ),
         (root.issue_with(&["a.example"], of_client), "certificate is not for servers"),
         (malformed, "certificate is malformed"),
         (Leaf::version_1(), "certificate is older than X.509 version 3, and cannot be verified"),
-        (
-            Authority::new("root").issue(&["a.example"]),
-            "certificate is not signed with its authority's key, or that is an RSA key of less than 2048 bits",
-        ),
-        (
-            wrong_key,
-            "the handshake is not signed with the certificate's key, or that is an RSA key of less than 2048 bits",
-        ),
+        (Authority::new("root").issue(&["a.example"]), "certificate is not signed with its authority's key"),
+        (wrong_key, "the handshake is not signed with the certificate's key"),
     ] {
         let client = parties::client(&[root.der()], Some("a.example"));
         for version in [&TLS12, &TLS13] {
@@ -89,14 +79,15 @@ async fn an_unverified_handshake_must_still_be_signed() {
 
 #[tokio::test]
 async fn without_authorities_the_reason_is_on_this_machine() {
-    let root = Authority::new("root");
-    let client = Client::with_system(&check(true), Some("a.example"), || None);
-    let (code, detail) = failure(&client, &Server::new(&root.issue(&["a.example"]))).await;
+    static NONE: System = System::new();
+    let client = Client::with_system(&check(true), Some("a.example"), &NONE);
+    let (near, _far) = duplex(PIPE);
+    let (code, detail) = client.handshake(near, BACKEND, deadline()).await.expect_err("no authorities");
     assert_eq!(code, ProbeCode::SockErr);
     assert_eq!(
         detail,
         "this machine has no certificate authorities to verify with: \
-         install ca-certificates and restart, or set `ca-file`"
+         install ca-certificates and reload, or set `ca-file`"
     );
 }
 
@@ -120,7 +111,8 @@ async fn alerts_are_told() {
 
     for (number, name) in [(40, "handshake failure"), (70, "protocol version"), (112, "unrecognised name")] {
         let found = failure_with(vec![21, 3, 3, 0, 2, 2, number]).await;
-        assert_eq!(found, (L6RSP, format!("the server sent an alert: {name}")));
+        assert_eq!(found.0, L6RSP);
+        assert!(found.1.starts_with(&format!("the server sent an alert: {name}")), "{}", found.1);
     }
     let found = failure_with(vec![21, 3, 3, 0, 2, 2, 200]).await;
     assert_eq!(found, (L6RSP, "the server sent an alert: number 200".to_owned()));

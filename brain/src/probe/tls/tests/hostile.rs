@@ -140,40 +140,48 @@ async fn endless_handshakes_are_bounded() {
     }
 }
 
+/// What cannot lead to an authority does not count.
 #[tokio::test]
 async fn large_chains_are_refused() {
     let root = Authority::new("root");
-    let crowd: Vec<Authority> = (0..17).map(|_| root.below("crowd")).collect();
-    let leaf = |count: usize| crowd.iter().take(count).fold(root.issue(&["a.example"]), Leaf::with);
     let client = parties::client(&[root.der()], Some("a.example"));
-    assert!(meet(&client, &Server::new(&leaf(16))).await.is_ok());
-    let (code, detail) = failure(&client, &Server::new(&leaf(17))).await;
+    // Each is below the next one.
+    let mut chain = vec![root.below("0")];
+    for number in 1..17 {
+        chain.push(chain[number - 1].below(&number.to_string()));
+    }
+    let leaf = chain.iter().rev().fold(chain[16].issue(&["a.example"]), Leaf::with);
+    let (code, detail) = failure(&client, &Server::new(&leaf)).await;
     assert_eq!(code, L6RSP);
     assert_eq!(
         detail,
-        "the server sent 17 certificates besides its own, more than the 16 that a chain may have"
+        "the chain has 17 intermediates that could lead to an authority; at most 16 are tried"
     );
+    let leaf = chain[..16].iter().rev().fold(chain[15].issue(&["a.example"]), Leaf::with);
+    let (code, detail) = failure(&client, &Server::new(&leaf)).await;
+    assert_eq!((code, detail.as_str()), (L6RSP, "certificate chain has more than 6 intermediates"));
+    let leaf = chain[..6].iter().rev().fold(chain[5].issue(&["a.example"]), Leaf::with);
+    assert!(meet(&client, &Server::new(&leaf)).await.is_ok());
 
     // More than rustls takes at all.
-    let hundreds = crowd.iter().cycle().take(200).fold(root.issue(&["a.example"]), Leaf::with);
+    let hundreds = chain.iter().cycle().take(200).fold(root.issue(&["a.example"]), Leaf::with);
     let (code, detail) = failure(&client, &Server::new(&hundreds)).await;
     assert_eq!(code, L6RSP, "{detail}");
 }
 
-/// Of authorities with one name, two are tried: what more would cost is an attacker's to choose.
+/// Authorities of one name that have all signed each other: what looking for a path costs is bounded.
 #[tokio::test]
-async fn few_authorities_of_one_name_are_tried() {
+async fn webs_of_authorities_are_bounded() {
     let root = Authority::new("root");
     let client = parties::client(&[root.der()], Some("a.example"));
-    let [issuer, second, third] = std::array::from_fn(|_| root.below("middle"));
-    let leaf = || issuer.issue(&["a.example"]);
-    for chain in [leaf().with(&second).with(&issuer), leaf().with(&second).with(&second).with(&issuer)] {
-        assert!(meet(&client, &Server::new(&chain)).await.is_ok());
+    let first = Authority::new("web");
+    let mut web = vec![first.below("web")];
+    for _ in 0..60 {
+        web.push(web[web.len() - 1].below("web"));
     }
-    let (code, detail) =
-        failure(&client, &Server::new(&leaf().with(&second).with(&third).with(&issuer))).await;
-    assert_eq!(code, L6RSP);
-    assert!(detail.starts_with("certificate is not signed with its authority's key"), "{detail}");
+    let leaf = web.iter().fold(web[60].issue(&["a.example"]), Leaf::with);
+    let (code, detail) = failure(&client, &Server::new(&leaf)).await;
+    assert_eq!((code, detail.as_str()), (L6RSP, "certificate is signed by an unknown authority"));
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! Authorities, certificates, servers, and the checks that meet them.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -14,38 +14,46 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::config::CaFile;
+use crate::config::{Authorities, CaFile};
 
-/// A self-signed certificate of X.509 version 1, as old devices have; made with `openssl x509 -req -signkey`.
-const VERSION_1: &str = "\
------BEGIN CERTIFICATE-----
-MIIBFjCBvQIUAM7Uq+iXGiwsLNXRhRIhnqo7ISkwCgYIKoZIzj0EAwIwDjEMMAoG
-A1UEAwwDb2xkMB4XDTI2MTEyMTEwMzk1MFoXDTM2MTExODEwMzk1MFowDjEMMAoG
-A1UEAwwDb2xkMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEo6JgzY33c9okd/kX
-qf/CGcntPVfZTmE0s97FGLecECRUA/uRXS0HSMoYOtuz+sKC8VuvHgMDXjdrHLou
-flYM1jAKBggqhkjOPQQDAgNIADBFAiEAo+ZWWXChajD4ecofMkt7B9ICPWCV7zK5
-bTw5vkT3NZcCIAjWCl86kWIw6+8mB/BDK1EpLfC0Kzno+F4/L3I1qhuF
------END CERTIFICATE-----
-";
+/// A self-signed certificate of X.509 version 1, as old devices have, and its key.
+const VERSION_1: &str = include_str!("kinds/version-1.pem");
 
 /// A certificate authority.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub(super) fn new(name: &str) -> Authority {
-        Authority(CertifiedIssuer::self_signed(Self::params(name), KeyPair::generate().unwrap()).unwrap())
+        Self::new_with(name, |_| {})
+    }
+
+    pub(super) fn new_with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        Authority(CertifiedIssuer::self_signed(Self::params(name, change), key).unwrap())
     }
 
     /// An authority below this one.
     pub(super) fn below(&self, name: &str) -> Authority {
-        let key = KeyPair::generate().unwrap();
-        Authority(CertifiedIssuer::signed_by(Self::params(name), key, &self.0).unwrap())
+        self.below_with(name, |_| {})
     }
 
-    fn params(name: &str) -> CertificateParams {
+    pub(super) fn below_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        Authority(CertifiedIssuer::signed_by(Self::params(name, change), key, &self.0).unwrap())
+    }
+
+    /// A second certificate for the authority `middle`.
+    pub(super) fn signed_also_by(&self, other: &Authority) -> CertificateDer<'static> {
+        let params = Self::params("middle", |_| {});
+        params.signed_by(self.0.key(), &other.0).unwrap().der().clone()
+    }
+
+    fn params(name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
         let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
         params
     }
 
@@ -59,7 +67,17 @@ impl Authority {
     }
 
     pub(super) fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Leaf {
-        let (key, params) = Leaf::params(names, change);
+        self.issue_for(&rcgen::PKCS_ECDSA_P256_SHA256, names, change)
+    }
+
+    pub(super) fn issue_for(
+        &self,
+        kind: &'static SignatureAlgorithm,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
+        let (_, params) = Leaf::params(names, change);
+        let key = KeyPair::generate_for(kind).unwrap();
         Leaf { chain: vec![params.signed_by(&key, &self.0).unwrap().der().clone()], key: key.serialize_der() }
     }
 }
@@ -77,10 +95,11 @@ impl Leaf {
         Leaf { chain: vec![params.self_signed(&key).unwrap().der().clone()], key: key.serialize_der() }
     }
 
-    /// One that no verifier can read. The key is not its own.
+    /// One that no verifier can read.
     pub(super) fn version_1() -> Leaf {
         let certificate = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
-        Leaf { chain: vec![certificate], key: KeyPair::generate().unwrap().serialize_der() }
+        let key = PrivateKeyDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+        Leaf { chain: vec![certificate], key: key.secret_der().to_vec() }
     }
 
     fn params(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (KeyPair, CertificateParams) {
@@ -136,6 +155,15 @@ impl Server {
         Server { config: Arc::new(builder.with_cert_resolver(present(leaf))), asked: None }
     }
 
+    /// A TLS 1.3 server that signs with this.
+    pub(super) fn signing(key: CertifiedKey) -> Server {
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_no_client_auth();
+        Server { config: Arc::new(builder.with_cert_resolver(Arc::new(Present(Arc::new(key))))), asked: None }
+    }
+
     /// A server that wants a client certificate.
     pub(super) fn wanting(
         leaf: &Leaf,
@@ -184,8 +212,14 @@ pub(super) fn check(verify: bool) -> TlsCheck {
 
 /// A check that trusts these certificates alone.
 pub(super) fn trusting(authorities: &[CertificateDer<'static>]) -> TlsCheck {
-    let file = CaFile { path: "/ca.pem".to_owned(), authorities: Arc::from(authorities) };
+    let file = CaFile { path: "/ca.pem".to_owned(), authorities: Arc::new(trusted(authorities)) };
     TlsCheck { ca_file: Some(file), ..check(true) }
+}
+
+pub(super) fn trusted(certificates: &[CertificateDer<'static>]) -> Authorities {
+    let mut authorities = Authorities::default();
+    certificates.iter().for_each(|certificate| assert!(authorities.add(certificate)));
+    authorities
 }
 
 /// Its client, of an HTTP check with this host.

@@ -1,0 +1,59 @@
+//! TLS of health checks and of the operators' gRPC server: cryptography, certificates and their files.
+
+pub(crate) mod adapted;
+pub(crate) mod authorities;
+pub(crate) mod chain;
+pub(crate) mod kinds;
+pub(crate) mod names;
+mod p521;
+pub(crate) mod pem;
+pub(crate) mod signatures;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::UnixTime;
+use x509_parser::certificate::X509Certificate;
+
+/// The cryptography, named wherever it is needed: a default of the process would depend on what else is in it.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups.push(&p521::P521);
+    Arc::new(provider)
+}
+
+/// The calendar's time, by which certificates are valid.
+#[allow(clippy::disallowed_methods, reason = "certificates are valid by the calendar")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// A date in words.
+pub(crate) fn date(seconds: u64) -> String {
+    /// 9999-12-31T23:59:59Z, the last time that a certificate can have (RFC 5280, 4.1.2.5).
+    const LAST: u64 = 253_402_300_799;
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))).to_string()
+}
+
+/// The same time, as certificates' libraries want it.
+pub(crate) fn unix_time(now: SystemTime) -> UnixTime {
+    UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// The subject of a certificate, as far as it is fit to be shown.
+pub(crate) fn subject(certificate: &X509Certificate<'_>) -> String {
+    short(&certificate.subject().to_string(), 80)
+}
+
+/// A stranger's text, short, and without anything that a terminal obeys.
+pub(crate) fn short(text: &str, longest: usize) -> String {
+    // Real names are ASCII. Others may be written to look like something else, even backwards.
+    let fits = |char: char| char.is_ascii_graphic() || char == ' ' || char == '…';
+    let printable = |char: char| if fits(char) { char } else { '\u{fffd}' };
+    let mut short: String = text.chars().take(longest).map(printable).collect();
+    if text.chars().nth(longest).is_some() {
+        short.push('…');
+    }
+    short
+}
