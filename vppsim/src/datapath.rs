@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
 use socket2::SockRef;
 use tokio::net::TcpListener;
@@ -57,6 +58,8 @@ pub struct Datapath {
     /// One permit a connection or UDP flow. A connection that finds none is reset; a packet of a flow that finds none
     /// is dropped.
     permits: Arc<Semaphore>,
+    /// Number of connections so far, which stands for the port of each one's client.
+    connections: Arc<AtomicU16>,
     /// By VIP index.
     listeners: HashMap<u32, Listening>,
     /// As many as there are live flows.
@@ -76,7 +79,8 @@ impl Datapath {
     /// A data path that relays at most this many connections and UDP flows at once.
     pub fn new(max_connections: usize) -> Self {
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
-        Self { enabled: true, permits, listeners: HashMap::new(), ends: HashMap::new() }
+        let connections = Arc::new(AtomicU16::new(0));
+        Self { enabled: true, permits, connections, listeners: HashMap::new(), ends: HashMap::new() }
     }
 
     /// A data path that listens nowhere.
@@ -160,6 +164,7 @@ impl Datapath {
             listener: Arc::clone(&listener),
             removed: removed.clone(),
             permits: Arc::clone(&self.permits),
+            connections: Arc::clone(&self.connections),
         };
         tokio::spawn(accepting.run());
         Ok(listener)

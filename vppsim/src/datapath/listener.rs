@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -27,6 +28,7 @@ pub(super) struct Accepting {
     pub(super) listener: Arc<TcpListener>,
     pub(super) removed: CancellationToken,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) connections: Arc<AtomicU16>,
 }
 
 /// Listens at once, so that the VIP takes connections when its client has the answer.
@@ -63,8 +65,10 @@ impl Accepting {
                 continue;
             };
             let (host, vip) = (Arc::clone(&self.host), self.vip);
+            // Over loopback, Linux reuses a port after a second, and the connection would be pinned as its forerunner was.
+            let flow_port = self.connections.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(async move {
-                relay::serve(&host, vip, connection, client).await;
+                relay::serve(&host, vip, connection, client, flow_port).await;
                 drop(permit);
             });
         }

@@ -41,14 +41,20 @@ pub(super) fn reset(connection: &TcpStream) {
     }
 }
 
-/// Relays a client's connection to the server that the model gives, until it ends.
-pub(super) async fn serve(host: &Arc<Host>, vip: u32, mut connection: TcpStream, client: SocketAddr) {
+/// Relays a client's connection to the server that the model gives, until it ends. To the model it comes from `flow_port`.
+pub(super) async fn serve(
+    host: &Arc<Host>,
+    vip: u32,
+    mut connection: TcpStream,
+    client: SocketAddr,
+    flow_port: u16,
+) {
     let destination = match connection.local_addr() {
         Ok(destination) => destination,
         Err(error) => return debug!(vip, %client, %error, "a connection was gone before it was relayed"),
     };
     let headers = if client.is_ipv4() { HEADERS_IPV4 } else { HEADERS_IPV6 };
-    let flow = match host.open_flow(vip, client, destination, headers) {
+    let flow = match host.open_flow(vip, SocketAddr::new(client.ip(), flow_port), destination, headers) {
         Ok(flow) => flow,
         Err(error) => {
             debug!(vip, %client, %error, "reset a connection");

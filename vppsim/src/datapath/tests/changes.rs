@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use tokio::io::AsyncReadExt;
+
 use super::super::{Datapath, Transport};
 use super::{Lab, echoes, is_reset, until};
 
@@ -18,6 +20,25 @@ async fn draining_keeps_connections_and_takes_no_new_ones() {
     }
     assert!(echoes(&mut old).await);
     assert_eq!(lab.flows_of(1), 1);
+}
+
+#[tokio::test]
+async fn a_connection_from_a_reused_port_is_another_flow() {
+    let lab = Lab::with_servers(26, &[1]).await;
+    let from_one_port = async || {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind((lab.address(200), lab.port).into()).unwrap();
+        let mut connection = socket.connect(lab.vip_address()).await.unwrap();
+        // What is reset does not keep the port.
+        super::super::relay::reset(&connection);
+        connection.read_u8().await.unwrap()
+    };
+    assert_eq!(from_one_port().await, 1);
+    lab.serve(2).await;
+    lab.add_server(2, 1);
+    lab.set_weight(1, 0, false);
+    assert_eq!(from_one_port().await, 2);
 }
 
 #[tokio::test]
