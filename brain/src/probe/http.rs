@@ -49,7 +49,10 @@ impl NotSent {
     /// but it was the peer that broke the connection, so it counts as a bad answer here.
     pub(super) fn after_connecting(self) -> (ProbeCode, String) {
         match self {
-            Self::Failed(error) => (ProbeCode::L7Rsp, format!("{} before the request", in_words(&error))),
+            Self::Failed(error) => {
+                let code = connect::judge(&error, ProbeCode::L7Rsp);
+                (code, format!("{} before the request", in_words(&error)))
+            }
             Self::Late => {
                 (ProbeCode::L7Tout, "connected, but the request could not be sent in time".to_owned())
             }

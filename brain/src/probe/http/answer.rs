@@ -8,7 +8,7 @@ use super::head::{self, Head};
 use super::in_words;
 use super::malformed::Malformed;
 use crate::config::{HttpCheck, HttpMethod};
-use crate::probe::ProbeCode;
+use crate::probe::{ProbeCode, connect};
 
 /// Most bytes of an answer's head, together with the interim answers before it.
 pub(super) const HEADER_LIMIT: usize = 32 << 10;
@@ -80,7 +80,7 @@ impl<'a> Answer<'a> {
             0 => "before an answer".to_owned(),
             bytes => format!("after {bytes} bytes of the answer"),
         };
-        (ProbeCode::L7Rsp, format!("{} {after}", in_words(error)))
+        (connect::judge(error, ProbeCode::L7Rsp), format!("{} {after}", in_words(error)))
     }
 
     /// The verdict if the time is over now.
