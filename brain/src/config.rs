@@ -14,6 +14,7 @@ mod frontend;
 mod healthcheck;
 mod http_values;
 mod model;
+mod pattern;
 mod report;
 mod rules;
 mod schema;
@@ -39,6 +40,7 @@ pub use model::{
     Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
     LbSettings, Pool, Service, StatusCodes, TlsCheck,
 };
+pub use pattern::Pattern;
 pub use schema::{schema, schema_text};
 
 pub use crate::tls::authorities::Authorities;

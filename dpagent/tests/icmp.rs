@@ -155,36 +155,45 @@ fn the_source_is_chosen_for_each_request() {
 
 #[test]
 fn what_the_kernel_refuses_is_not_sent_and_says_why() {
-    let rules = [
+    let routes = [
         "ip link add here type veth peer name there",
         "ip addr add 198.18.0.1/24 dev here",
+        "ip addr add 2001:db8::1/64 dev here nodad",
         "ip link set here up",
-        "ip route add prohibit 198.18.2.0/24",
+        "for kind in blackhole unreachable prohibit throw; do n=$((n+1)); \
+         ip route add $kind 198.18.$n.0/24; ip route add $kind 2001:db8:0:$n::/64; done",
     ];
-    in_namespace(&rules, |pinger| async move {
-        let cases = [
-            (V4, Some("198.18.7.7"), "from 198.18.7.7, or that is not an address of this machine"),
-            (V6, Some("2001:db8::7"), "2001:db8::7 is not an address of this machine"),
-            ("198.18.1.1".parse().unwrap(), None, "no route to 198.18.1.1"),
-            ("2001:db8::1".parse().unwrap(), None, "no route to 2001:db8::1"),
-            ("198.18.0.255".parse().unwrap(), None, "198.18.0.255 is a broadcast address"),
-            ("198.18.2.1".parse().unwrap(), None, "or its route prohibits it"),
+    in_namespace(&routes, |pinger| async move {
+        // The number of a route of each kind, and what is said of it.
+        let kinds = [
+            (1, "is a blackhole"),
+            (2, "no route to "),
+            (3, "or its route prohibits it"),
+            (4, "no route to "),
+            (5, "no route to "),
         ];
-        for (target, source, expected) in cases {
-            let source = source.map(|source| source.parse().unwrap());
-            match pinger.echo(EchoRequest { source, ..request(target) }).await {
-                Ok(EchoOutcome::NoRoute { reason }) => {
-                    assert!(
-                        source.is_none() && reason.starts_with("no route to ") && reason.contains(expected)
-                    );
-                }
-                Ok(EchoOutcome::NotSent { reason }) => {
-                    assert!(!expected.starts_with("no route") && reason.contains(expected), "{reason}");
-                }
-                other => panic!("{target}: {other:?}"),
+        let mut cases = vec![("198.18.0.255".to_owned(), None, "198.18.0.255 is a broadcast address", true)];
+        for (number, expected) in kinds {
+            for (target, own, foreign) in [
+                (format!("198.18.{number}.1"), "198.18.0.1", "198.18.7.7"),
+                (format!("2001:db8:0:{number}::1"), "2001:db8::1", "2001:db8::7"),
+            ] {
+                cases.push((target.clone(), None, expected, true));
+                cases.push((target.clone(), Some(own), expected, true));
+                cases.push((target, Some(foreign), "is not an address of this machine", false));
             }
         }
-        assert_eq!(pinger.in_flight(), 0);
+        for (target, source, expected, tells) in cases {
+            let source = source.map(|source| source.parse().unwrap());
+            let outcome = pinger.echo(EchoRequest { source, ..request(target.parse().unwrap()) }).await;
+            let (found, reason) = match outcome {
+                Ok(EchoOutcome::NoRoute { reason }) => (true, reason),
+                Ok(EchoOutcome::NotSent { reason }) => (false, reason),
+                other => panic!("{target}: {other:?}"),
+            };
+            assert!(found == tells && reason.contains(expected), "{target} from {source:?}: {reason}");
+        }
+        assert_eq!((pinger.in_flight(), pinger.ignored()), (0, Ignored::default()));
     });
 }
 

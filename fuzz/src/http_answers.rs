@@ -4,7 +4,7 @@ use maglev_brain::config::{HttpCheck, HttpMethod, StatusCodes};
 use maglev_brain::probe::{Answer, ProbeCode};
 
 /// Longest detail that is shown to an operator, in bytes.
-const LONGEST_DETAIL: usize = 300;
+const LONGEST_DETAIL: usize = 400;
 
 /// The first byte says what is checked, the second how the rest, the answer, is cut into pieces.
 pub fn check(data: &[u8]) {

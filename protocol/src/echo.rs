@@ -53,7 +53,8 @@ pub enum EchoOutcome {
         /// What the kernel said.
         reason: String,
     },
-    /// The agent's machine has no route to the target, whatever the source.
+    /// The agent's machine has no way to the target: no route, or one that refuses (unreachable, prohibit, blackhole),
+    /// or an error that the network reported.
     NoRoute {
         /// What the kernel said.
         reason: String,

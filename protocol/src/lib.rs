@@ -11,6 +11,7 @@ pub mod codec;
 mod counters;
 mod echo;
 mod error;
+mod fault;
 mod programmed;
 mod service;
 mod state;
@@ -21,6 +22,7 @@ mod vip;
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
 pub use error::{AgentError, process, remedy};
+pub use fault::is_local;
 pub use programmed::{Programmed, ProgrammedVip};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
 pub use state::{

@@ -4,9 +4,8 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use regex::bytes::Regex;
-
 use super::model::{HttpMethod, StatusCodes};
+use super::pattern::Pattern;
 use super::report::{Complaint, Report};
 use super::section::Section;
 use super::show;
@@ -155,10 +154,10 @@ pub(super) fn status_codes(node: &Node) -> Result<StatusCodes, Complaint> {
     Ok(StatusCodes(ranges))
 }
 
-/// A regular expression over bytes, since a body need not be UTF-8.
-pub(super) fn regexp(node: &Node) -> Result<Regex, Complaint> {
+/// A regular expression for a body.
+pub(super) fn regexp(node: &Node) -> Result<Pattern, Complaint> {
     let pattern = text(node)?;
-    Regex::new(&pattern).map_err(|error| {
+    pattern.parse().map_err(|error: regex::Error| {
         // The library's message is a drawing on several lines; its last says what is wrong.
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::bytes::Regex;
-
 use crate::tls::authorities::Authorities;
+
+use super::pattern::Pattern;
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ pub enum CheckKind {
 }
 
 /// What an HTTP probe asks, and what must come back.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpCheck {
     /// `GET` or `HEAD`.
     pub method: HttpMethod,
@@ -129,21 +129,8 @@ pub struct HttpCheck {
     /// Which status codes pass.
     pub response_codes: StatusCodes,
     /// What the first 64 KiB of the body must match.
-    pub response_regexp: Option<Regex>,
+    pub response_regexp: Option<Pattern>,
 }
-
-/// A regular expression has no equality of its own: its text counts.
-impl PartialEq for HttpCheck {
-    fn eq(&self, other: &HttpCheck) -> bool {
-        let HttpCheck { method, path, host, headers, response_codes, response_regexp } = self;
-        (method, path, host, headers, response_codes)
-            == (&other.method, &other.path, &other.host, &other.headers, &other.response_codes)
-            && response_regexp.as_ref().map(Regex::as_str)
-                == other.response_regexp.as_ref().map(Regex::as_str)
-    }
-}
-
-impl Eq for HttpCheck {}
 
 /// Method of an HTTP probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

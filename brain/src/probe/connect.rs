@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
+use maglev_protocol::is_local;
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
@@ -31,7 +33,7 @@ pub(super) async fn connect(
     let socket = open(target, source, first)?;
     match timeout_at(deadline, socket.connect(target)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err((judge(error.kind()), in_words(&error))),
+        Ok(Err(error)) => Err((judge(&error, ProbeCode::L4Con), refusal(&error))),
         Err(_) => Err((ProbeCode::L4Tout, "no answer to the connection attempt".to_owned())),
     }
 }
@@ -63,18 +65,26 @@ pub(super) fn acknowledge(stream: &TcpStream) {
     drop(SockRef::from(stream).set_tcp_quickack(true));
 }
 
-/// What a failed attempt says of the backend: nothing, if this machine lacks what it takes (ports, memory, a
-/// rule of its own firewall).
-fn judge(kind: ErrorKind) -> ProbeCode {
-    match kind {
-        ErrorKind::TimedOut => ProbeCode::L4Tout,
-        ErrorKind::AddrInUse
-        | ErrorKind::AddrNotAvailable
-        | ErrorKind::OutOfMemory
-        | ErrorKind::PermissionDenied
-        | ErrorKind::WouldBlock => ProbeCode::SockErr,
-        _ => ProbeCode::L4Con,
+/// What an error of a probe's connection says of the backend: `failed`, unless it is this machine's own. Where the
+/// system has waited for longer than it was willing to, it is the time that was over.
+pub(super) fn judge(error: &io::Error, failed: ProbeCode) -> ProbeCode {
+    match (error.raw_os_error(), failed) {
+        (Some(errno), _) if is_local(errno) => ProbeCode::SockErr,
+        _ if error.kind() != ErrorKind::TimedOut => failed,
+        (_, ProbeCode::L4Con) => ProbeCode::L4Tout,
+        (_, ProbeCode::L6Rsp) => ProbeCode::L6Tout,
+        _ => ProbeCode::L7Tout,
     }
+}
+
+/// Why an attempt to connect failed. Two of the system's own words do not tell what to look for.
+fn refusal(error: &io::Error) -> String {
+    let hint = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EACCES) => ": a firewall or a route on the way prohibits it",
+        Some(Errno::EINVAL) => ": its route is a blackhole",
+        _ => "",
+    };
+    format!("{}{hint}", in_words(error))
 }
 
 /// An operating system's error without its number.

@@ -49,7 +49,10 @@ impl NotSent {
     /// but it was the peer that broke the connection, so it counts as a bad answer here.
     pub(super) fn after_connecting(self) -> (ProbeCode, String) {
         match self {
-            Self::Failed(error) => (ProbeCode::L7Rsp, format!("{} before the request", in_words(&error))),
+            Self::Failed(error) => {
+                let code = connect::judge(&error, ProbeCode::L7Rsp);
+                (code, format!("{} before the request", in_words(&error)))
+            }
             Self::Late => {
                 (ProbeCode::L7Tout, "connected, but the request could not be sent in time".to_owned())
             }
@@ -75,11 +78,24 @@ pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     let mut answer = Answer::new(check);
     let mut sent = false;
     let exchange = async {
-        let rest = poll_fn(|cx| poll_send(stream, cx, target, tls, check)).await.map_err(NotSent::Failed)?;
-        sent = true;
-        match finish_sending(stream, &rest).await {
-            Ok(()) => Ok(poll_fn(|cx| poll_answer(stream, cx, &mut answer, &acknowledge)).await),
-            Err(error) => Ok(answer.broken(&error)),
+        let sending = async {
+            let rest = poll_fn(|cx| poll_send(stream, cx, target, tls, check)).await?;
+            sent = true;
+            finish_sending(stream, &rest).await
+        };
+        let Err(error) = sending.await else {
+            return Ok(poll_fn(|cx| poll_answer(stream, cx, &mut answer, &acknowledge)).await);
+        };
+        let came = match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                read_what_came(stream, &mut answer).await
+            }
+            _ => None,
+        };
+        match came {
+            Some(finding) => Ok(finding),
+            None if sent => Ok(answer.broken(&error)),
+            None => Err(NotSent::Failed(error)),
         }
     };
     match timeout_at(deadline, exchange).await {
@@ -112,6 +128,22 @@ fn poll_send<S: AsyncWrite + Unpin>(
 async fn finish_sending<S: AsyncWrite + Unpin>(stream: &mut S, rest: &[u8]) -> io::Result<()> {
     stream.write_all(rest).await?;
     stream.flush().await
+}
+
+/// Judges an answer that came before the connection broke: scripts behind inetd answer without reading the request.
+async fn read_what_came<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    answer: &mut Answer<'_>,
+) -> Option<(ProbeCode, String)> {
+    let mut bytes = Vec::with_capacity(READ_SIZE);
+    while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
+        let finding = answer.feed(&bytes);
+        if finding.is_some() {
+            return finding;
+        }
+        bytes.clear();
+    }
+    None
 }
 
 /// Reads until the answer can be judged.

@@ -27,7 +27,7 @@ use tokio_rustls::client::TlsStream;
 pub(crate) use trust::trust_system;
 use trust::{System, Trust};
 
-use super::ProbeCode;
+use super::{ProbeCode, connect};
 use crate::config::TlsCheck;
 use crate::tls::provider;
 
@@ -68,8 +68,8 @@ impl Client {
     /// Makes one handshake with the backend at `target`.
     ///
     /// # Errors
-    /// `L6TOUT` if it is not over at the deadline, `L6RSP` if it failed, `SOCKERR` if this machine has nothing to
-    /// judge a certificate by, with the reason in words. The stream is closed then.
+    /// `L6TOUT` if it is not over at the deadline, `L6RSP` if it failed, `SOCKERR` if this machine lacks what it takes,
+    /// such as anything to judge a certificate by, with the reason in words. The stream is closed then.
     pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -84,7 +84,7 @@ impl Client {
         let connecting = TlsConnector::from(Arc::clone(&ready.config)).connect(name, stream);
         match timeout_at(deadline, connecting).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err((ProbeCode::L6Rsp, words::handshake(&error))),
+            Ok(Err(error)) => Err((connect::judge(&error, ProbeCode::L6Rsp), words::handshake(&error))),
             Err(_) => Err((ProbeCode::L6Tout, "connected, but no complete TLS handshake in time".to_owned())),
         }
     }

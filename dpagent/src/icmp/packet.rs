@@ -11,7 +11,7 @@ pub const TOKEN_LENGTH: usize = 16;
 pub const LONGEST_REQUEST: usize = HEADER_LENGTH + MAX_ECHO_SIZE as usize;
 
 /// Type, code, checksum, and four bytes that depend on the type.
-const HEADER_LENGTH: usize = 8;
+pub(super) const HEADER_LENGTH: usize = 8;
 const IPV4_HEADER_LENGTH: usize = 20;
 const ICMPV4: u8 = 1;
 const ICMPV6: u8 = 58;

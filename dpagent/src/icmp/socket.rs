@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use maglev_protocol::EchoOutcome;
+use maglev_protocol::{EchoOutcome, is_local};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::warn;
 
-use super::packet::{telling_v4, telling_v6};
+use super::packet::{HEADER_LENGTH, telling_v4, telling_v6};
 
 /// Bytes asked for each buffer. The kernel doubles it for its bookkeeping: 8 MiB hold the 8,192 requests or answers that
 /// may be in flight, at the 768 bytes that it counts for a small one.
@@ -198,7 +198,8 @@ impl Wire for IcmpSocket {
     }
 
     fn send(&self, packet: &[u8], target: IpAddr, source: Option<IpAddr>) -> Sending {
-        let sent = self.0.try_io(Interest::WRITABLE, || Ok(send_from(&self.0, packet, target, source)?));
+        let send = || Ok(send_from(&self.0, packet, target, source, MsgFlags::empty())?);
+        let sent = self.0.try_io(Interest::WRITABLE, send);
         let error = match sent {
             Ok(_) => return Sending::Sent,
             Err(error) => error,
@@ -209,7 +210,10 @@ impl Wire for IcmpSocket {
         }
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR) => Sending::NoRoom,
-            errno => Sending::Refused(refusal(errno, &error, target, source)),
+            _ => {
+                let foreign = source.filter(|source| !is_own(&self.0, *source));
+                Sending::Refused(refusal(&error, target, foreign))
+            }
         }
     }
 }
@@ -221,16 +225,26 @@ fn send_from(
     packet: &[u8],
     target: IpAddr,
     source: Option<IpAddr>,
+    flags: MsgFlags,
 ) -> Result<usize, Errno> {
     let target = SockaddrStorage::from(SocketAddr::new(target, 0));
     let send = |control: &[ControlMessage<'_>]| {
-        sendmsg(socket.as_raw_fd(), &[IoSlice::new(packet)], control, MsgFlags::empty(), Some(&target))
+        sendmsg(socket.as_raw_fd(), &[IoSlice::new(packet)], control, flags, Some(&target))
     };
     match source {
         None => send(&[]),
         Some(IpAddr::V4(source)) => send(&[ControlMessage::Ipv4PacketInfo(&packet_info_v4(source))]),
         Some(IpAddr::V6(source)) => send(&[ControlMessage::Ipv6PacketInfo(&packet_info_v6(source))]),
     }
+}
+
+/// Whether an address is this machine's. The error alone does not tell: of a source that is not, Linux says what it
+/// also says of a missing route (IPv4) or of a blackhole (IPv6). From an own address to itself there is always a way.
+fn is_own(socket: &UdpSocket, source: IpAddr) -> bool {
+    /// `MSG_PROBE` of Linux's `include/linux/socket.h`: looks for the way, and sends nothing.
+    const ONLY_LOOK: MsgFlags = MsgFlags::from_bits_retain(0x10);
+    let packet = [0; HEADER_LENGTH];
+    send_from(socket, &packet, source, Some(source), ONLY_LOOK).is_ok()
 }
 
 fn packet_info_v4(source: Ipv4Addr) -> libc::in_pktinfo {
@@ -245,25 +259,30 @@ fn packet_info_v6(source: Ipv6Addr) -> libc::in6_pktinfo {
     libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: 0 }
 }
 
-fn refusal(errno: Option<Errno>, error: &io::Error, target: IpAddr, source: Option<IpAddr>) -> EchoOutcome {
-    if let (Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH), None) = (errno, source) {
-        return EchoOutcome::NoRoute { reason: format!("no route to {target} ({error})") };
+/// What comes of a request that the kernel refused; `foreign` is its source, if that is no address of this machine.
+fn refusal(error: &io::Error, target: IpAddr, foreign: Option<IpAddr>) -> EchoOutcome {
+    if let Some(source) = foreign {
+        return EchoOutcome::NotSent {
+            reason: format!("{source} is not an address of this machine ({error})"),
+        };
     }
-    let reason = match (errno, source) {
-        (Some(Errno::EINVAL | Errno::EADDRNOTAVAIL), Some(source)) => {
-            format!("{source} is not an address of this machine ({error})")
-        }
-        // Linux 6.18 says this too, with IPv4, of a source that is not the machine's.
-        (Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH), Some(source)) => {
-            format!("no route to {target} from {source}, or that is not an address of this machine ({error})")
-        }
-        (Some(Errno::EPERM), _) => format!("a packet filter of this machine forbids it ({error})"),
-        (Some(Errno::EACCES), _) => {
+    let errno = error.raw_os_error();
+    let reason = match errno.map(Errno::from_raw) {
+        Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => format!("no route to {target} ({error})"),
+        Some(Errno::EINVAL) => format!("the route to {target} is a blackhole ({error})"),
+        Some(Errno::EACCES) => {
             format!("{target} is a broadcast address, or its route prohibits it ({error})")
         }
-        (Some(Errno::EMSGSIZE), _) => format!("too big for the way to {target} ({error})"),
-        (Some(Errno::EADDRNOTAVAIL), None) => format!("no source address for {target} ({error})"),
+        Some(Errno::EMSGSIZE) => format!("too big for the way to {target} ({error})"),
+        Some(Errno::EPERM) => format!("a packet filter of this machine forbids it ({error})"),
+        Some(Errno::EADDRNOTAVAIL) => format!("no source address for {target} ({error})"),
         _ => format!("the kernel does not send to {target}: {error}"),
     };
-    EchoOutcome::NotSent { reason }
+    match errno {
+        Some(errno) if !is_local(errno) => EchoOutcome::NoRoute { reason },
+        _ => EchoOutcome::NotSent { reason },
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,9 @@
+use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, unshare};
 
 use super::*;
 
@@ -13,17 +18,96 @@ async fn bound_sockets_reserve_no_port() {
     }
 }
 
+/// Each layer's code for an errno: of connecting, of a TLS handshake, and of an HTTP exchange.
+fn codes(errno: Errno) -> [ProbeCode; 3] {
+    let error = io::Error::from(errno);
+    [ProbeCode::L4Con, ProbeCode::L6Rsp, ProbeCode::L7Rsp].map(|failed| judge(&error, failed))
+}
+
+#[test]
+fn errors_that_the_network_reported_are_failures_of_the_backend() {
+    for errno in [
+        Errno::ENETUNREACH,
+        Errno::EHOSTUNREACH,
+        Errno::ENOPROTOOPT,
+        Errno::ECONNREFUSED,
+        Errno::EMSGSIZE,
+        Errno::EOPNOTSUPP,
+        Errno::EHOSTDOWN,
+        Errno::ENONET,
+        Errno::EPROTO,
+        Errno::EACCES,
+        Errno::EINVAL,
+        Errno::ECONNRESET,
+        Errno::EPIPE,
+    ] {
+        assert_eq!(codes(errno), [ProbeCode::L4Con, ProbeCode::L6Rsp, ProbeCode::L7Rsp], "{errno}");
+    }
+    let late = codes(Errno::ETIMEDOUT);
+    assert_eq!(late, [ProbeCode::L4Tout, ProbeCode::L6Tout, ProbeCode::L7Tout]);
+    let not_the_systems = io::Error::from(ErrorKind::UnexpectedEof);
+    assert_eq!(judge(&not_the_systems, ProbeCode::L6Rsp), ProbeCode::L6Rsp);
+}
+
 #[test]
 fn what_this_machine_lacks_says_nothing_of_the_backend() {
-    for (code, kinds) in [
-        (ProbeCode::L4Con, &[ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable][..]),
-        (ProbeCode::L4Con, &[ErrorKind::HostUnreachable, ErrorKind::ConnectionReset]),
-        (ProbeCode::L4Tout, &[ErrorKind::TimedOut]),
-        (ProbeCode::SockErr, &[ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable, ErrorKind::OutOfMemory]),
-        (ProbeCode::SockErr, &[ErrorKind::PermissionDenied, ErrorKind::WouldBlock]),
+    for errno in [
+        Errno::EMFILE,
+        Errno::ENFILE,
+        Errno::ENOMEM,
+        Errno::ENOBUFS,
+        Errno::EADDRNOTAVAIL,
+        Errno::EADDRINUSE,
+        Errno::EAGAIN,
+        Errno::EPERM,
+        Errno::EAFNOSUPPORT,
     ] {
-        for kind in kinds {
-            assert_eq!(judge(*kind), code, "{kind:?}");
-        }
+        assert_eq!(codes(errno), [ProbeCode::SockErr; 3], "{errno}");
     }
+}
+
+#[test]
+fn refusals_say_what_to_look_for() {
+    for (errno, words) in [
+        (Errno::EACCES, "permission denied: a firewall or a route on the way prohibits it"),
+        (Errno::EINVAL, "invalid argument: its route is a blackhole"),
+        (Errno::EHOSTUNREACH, "no route to host"),
+        (Errno::EPROTO, "protocol error"),
+    ] {
+        assert_eq!(refusal(&errno.into()), words);
+    }
+}
+
+/// Null routes of every kind, in a network namespace that is the thread's alone. Without the privilege that this takes,
+/// it is skipped.
+#[test]
+fn routes_that_refuse_make_the_backend_fail() {
+    let routes = "ip link set lo up && for kind in blackhole unreachable prohibit throw; do n=$((n+1)); \
+                  ip route add $kind 198.18.$n.0/24 && ip route add $kind 2001:db8:0:$n::/64 || exit; done";
+    let body = || {
+        let made = unshare(CloneFlags::CLONE_NEWNET).is_ok()
+            && Command::new("sh").args(["-c", routes]).status().is_ok_and(|status| status.success());
+        if !made {
+            writeln!(io::stderr(), "skipped: no network namespace with such routes can be made").ok();
+            return;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let failure = |target: String| {
+            let target = target.parse().unwrap();
+            runtime.block_on(connect(target, None, First::Nobody, deadline)).unwrap_err()
+        };
+        for (number, words) in [
+            (1, "invalid argument: its route is a blackhole"),
+            (2, "no route to host"),
+            (3, "permission denied: a firewall or a route on the way prohibits it"),
+            (4, "network is unreachable"),
+            (5, "network is unreachable"),
+        ] {
+            let expected = (ProbeCode::L4Con, words.to_owned());
+            assert_eq!(failure(format!("198.18.{number}.1:80")), expected);
+            assert_eq!(failure(format!("[2001:db8:0:{number}::1]:80")), expected);
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(body).join().unwrap());
 }

@@ -6,14 +6,17 @@ use std::mem;
 use super::body::{BODY_LIMIT, Body, CHUNK_LINE_LIMIT, Framing, keep};
 use super::head::{self, Head};
 use super::in_words;
-use super::malformed::Malformed;
-use crate::config::{HttpCheck, HttpMethod};
-use crate::probe::ProbeCode;
+use super::malformed::{Malformed, Quote};
+use crate::config::{HttpCheck, HttpMethod, Pattern};
+use crate::probe::{ProbeCode, connect};
 
 /// Most bytes of an answer's head, together with the interim answers before it.
 pub(super) const HEADER_LIMIT: usize = 32 << 10;
 /// Most interim answers (100, 103) before the answer proper.
 pub(super) const INTERIM_LIMIT: u8 = 8;
+/// Most bytes searched through while more are to come, all searches together. A body that comes in many small pieces
+/// would cost its length squared; what is then left is searched when no more comes.
+const MOST_SEARCHED_EARLY: usize = 16 * BODY_LIMIT;
 
 /// What a probe found, and in words.
 type Finding = (ProbeCode, String);
@@ -21,8 +24,8 @@ type Finding = (ProbeCode, String);
 /// Judges one answer against a check, from its bytes in whatever pieces they come.
 ///
 /// The head must be complete and well-formed before its status counts, as with HAProxy. Without a
-/// `response-regexp` the verdict is then given; with one, it is searched for when the body is complete or its
-/// first 64 KiB are there.
+/// `response-regexp` the verdict is then given; with one, as soon as it matches in a way that nothing behind can undo,
+/// and otherwise when the body is complete or its first 64 KiB are there.
 #[derive(Debug)]
 pub struct Answer<'a> {
     check: &'a HttpCheck,
@@ -32,9 +35,20 @@ pub struct Answer<'a> {
     parsed: usize,
     interim_answers: u8,
     interim_bytes: usize,
-    /// Status and body, once the head is complete and the body is wanted.
-    body: Option<(u16, Body)>,
+    /// Once the head is complete and the body is wanted.
+    searched: Option<Searched<'a>>,
     received: u64,
+}
+
+/// A body in which something is searched for.
+#[derive(Debug)]
+struct Searched<'a> {
+    pattern: &'a Pattern,
+    status: u16,
+    encoding: Option<Quote>,
+    body: Body,
+    /// Bytes that were searched through while more were to come.
+    early: usize,
 }
 
 impl<'a> Answer<'a> {
@@ -49,7 +63,7 @@ impl<'a> Answer<'a> {
             parsed: 0,
             interim_answers: 0,
             interim_bytes: 0,
-            body: None,
+            searched: None,
             received: 0,
         }
     }
@@ -62,10 +76,10 @@ impl<'a> Answer<'a> {
 
     /// The verdict if the peer closes the connection now.
     pub fn end(&mut self) -> (ProbeCode, String) {
-        let cut = match &self.body {
-            Some((status, body)) => match body.end() {
-                Ok(()) => return search(self.check, *status, body.data()),
-                Err(cut) => cut,
+        let cut = match &self.searched {
+            Some(searched) => match searched.body.end() {
+                Ok(()) => return searched.verdict(),
+                Err(cut) => return searched.early_verdict().unwrap_or_else(|| bad(&cut)),
             },
             None if self.received == 0 => Malformed::NoAnswer,
             None if self.held.is_empty() => Malformed::OnlyInterim,
@@ -76,15 +90,21 @@ impl<'a> Answer<'a> {
 
     /// The verdict if the connection breaks now.
     pub(super) fn broken(&self, error: &io::Error) -> (ProbeCode, String) {
+        if let Some(passed) = self.searched.as_ref().and_then(Searched::early_verdict) {
+            return passed;
+        }
         let after = match self.received {
             0 => "before an answer".to_owned(),
             bytes => format!("after {bytes} bytes of the answer"),
         };
-        (ProbeCode::L7Rsp, format!("{} {after}", in_words(error)))
+        (connect::judge(error, ProbeCode::L7Rsp), format!("{} {after}", in_words(error)))
     }
 
     /// The verdict if the time is over now.
     pub(super) fn late(&self) -> (ProbeCode, String) {
+        if let Some(passed) = self.searched.as_ref().and_then(Searched::early_verdict) {
+            return passed;
+        }
         let detail = match self.received {
             0 => "connected, but no answer in time".to_owned(),
             bytes => format!("connected, but no complete answer in time: {bytes} bytes came"),
@@ -94,12 +114,12 @@ impl<'a> Answer<'a> {
 
     /// Bytes of memory taken now.
     pub fn held(&self) -> usize {
-        self.held.capacity() + self.body.as_ref().map_or(0, |(_, body)| body.capacity())
+        self.held.capacity() + self.searched.as_ref().map_or(0, |searched| searched.body.capacity())
     }
 
     fn advance(&mut self, bytes: &[u8]) -> Result<Option<Finding>, Malformed> {
-        if self.body.is_some() {
-            return self.feed_body(bytes);
+        if let Some(searched) = &mut self.searched {
+            return searched.feed(bytes);
         }
         if self.held.is_empty() {
             let (used, head) = self.parse_heads(bytes)?;
@@ -177,37 +197,64 @@ impl<'a> Answer<'a> {
     /// Judges the head. `rest` and `more`, in this order, are what came behind it.
     fn judge(&mut self, head: Head, rest: &[u8], more: &[u8]) -> Result<Option<Finding>, Malformed> {
         let status = head.status;
+        let framing = match self.check.method {
+            HttpMethod::Get => head.framing?,
+            HttpMethod::Head => Framing::Empty,
+        };
         if !self.check.response_codes.contains(status) {
             return Ok(Some((ProbeCode::L7Sts, format!("HTTP {status}"))));
         }
-        if self.check.response_regexp.is_none() {
-            return Ok(Some((ProbeCode::L7Ok, format!("HTTP {status}"))));
-        }
-        let framing = match self.check.method {
-            HttpMethod::Get => head.framing,
-            HttpMethod::Head => Framing::Empty,
-        };
-        self.body = Some((status, Body::new(framing)));
-        match self.feed_body(rest)? {
+        let Some(pattern) = &self.check.response_regexp else { return Ok(Some(passed(status))) };
+        let body = Body::new(framing);
+        let searched =
+            self.searched.insert(Searched { pattern, status, encoding: head.encoding, body, early: 0 });
+        match searched.feed(rest)? {
             Some(finding) => Ok(Some(finding)),
-            None => self.feed_body(more),
+            None => searched.feed(more),
         }
-    }
-
-    fn feed_body(&mut self, bytes: &[u8]) -> Result<Option<Finding>, Malformed> {
-        let Some((status, body)) = &mut self.body else { return Ok(None) };
-        body.feed(bytes)?;
-        Ok(body.is_complete().then(|| search(self.check, *status, body.data())))
     }
 }
 
-fn search(check: &HttpCheck, status: u16, body: &[u8]) -> Finding {
-    match &check.response_regexp {
-        Some(regexp) if !regexp.is_match(body) => {
-            (ProbeCode::L7Sts, format!("HTTP {status}, body does not match {regexp}"))
+impl Searched<'_> {
+    fn feed(&mut self, bytes: &[u8]) -> Result<Option<Finding>, Malformed> {
+        let fed = self.body.feed(bytes);
+        if self.body.is_complete() {
+            return Ok(Some(self.verdict()));
         }
-        _ => (ProbeCode::L7Ok, format!("HTTP {status}")),
+        let length = self.body.data().len();
+        if fed.is_ok() && self.early.saturating_add(length) > MOST_SEARCHED_EARLY {
+            return Ok(None);
+        }
+        self.early = self.early.saturating_add(length);
+        self.early_verdict().map_or_else(|| fed.map(|()| None), |passed| Ok(Some(passed)))
     }
+
+    /// The verdict on the whole body.
+    fn verdict(&self) -> Finding {
+        let Self { pattern, status, body, .. } = self;
+        if pattern.is_match(body.data()) {
+            return passed(*status);
+        }
+        let data = body.data();
+        let (length, beginning) = (data.len(), Quote::beginning(data, Quote::LONGEST));
+        let first = if length >= BODY_LIMIT { "its first " } else { "" };
+        let encoding =
+            self.encoding.as_ref().map_or_else(String::new, |encoding| format!(" encoded as {encoding}"));
+        let found = match length {
+            0 => "it is empty".to_owned(),
+            _ => format!("{first}{length} bytes{encoding}, {beginning}"),
+        };
+        (ProbeCode::L7Sts, format!("HTTP {status}, body does not match {pattern}: {found}"))
+    }
+
+    /// The verdict, if what has come of the body decides it whatever follows.
+    fn early_verdict(&self) -> Option<Finding> {
+        self.pattern.is_match_for_good(self.body.data()).then(|| passed(self.status))
+    }
+}
+
+fn passed(status: u16) -> Finding {
+    (ProbeCode::L7Ok, format!("HTTP {status}"))
 }
 
 fn bad(malformed: &Malformed) -> Finding {

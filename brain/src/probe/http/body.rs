@@ -1,7 +1,5 @@
 //! The first bytes of a body, without its framing. Pure.
 
-use httparse::{Status, parse_chunk_size};
-
 use super::malformed::{Malformed, Quote};
 
 /// How much of a body a `response-regexp` sees, in bytes.
@@ -154,14 +152,21 @@ impl Chunks {
                 Err(Malformed::ChunkEnd(Quote::new(&self.line)))
             };
         }
-        // httparse takes a line without any digit for a size of 0.
-        let has_digits = self.line.first().is_some_and(u8::is_ascii_hexdigit);
-        match parse_chunk_size(&self.line) {
-            Ok(Status::Complete((_, 0))) if has_digits => Ok(Part::Over),
-            Ok(Status::Complete((_, left))) if has_digits => Ok(Part::Data { left }),
-            _ => Err(Malformed::ChunkSize(Quote::new(&self.line))),
+        match chunk_size(&self.line) {
+            Some(0) => Ok(Part::Over),
+            Some(left) => Ok(Part::Data { left }),
+            None => Err(Malformed::ChunkSize(Quote::new(&self.line))),
         }
     }
+}
+
+/// The size in a chunk's first line (RFC 9112, 7.1), with as many zeros before it as the line has room for. What its
+/// extensions say is not looked at.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let line = str::from_utf8(line.strip_suffix(b"\r\n")?.split(|byte| *byte == b';').next()?).ok()?;
+    let size = line.trim_end_matches([' ', '\t']);
+    // The standard parser takes a sign as well.
+    size.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u64::from_str_radix(size, 16).ok()).flatten()
 }
 
 /// Adds to a buffer as much as keeps it within `limit`, and returns how much that was. The buffer grows by

@@ -9,6 +9,10 @@ use super::head::MOST_HEADERS;
 pub(super) enum Malformed {
     #[error("not HTTP: {0}")]
     NotHttp(Quote),
+    #[error("not HTTP/1.1, but another version: {0}")]
+    OtherVersion(Quote),
+    #[error("not HTTP/1.1, but HTTP/2: the server speaks nothing else on this port")]
+    Http2,
     #[error("bad status line: {0}")]
     StatusLine(Quote),
     #[error("bad header: {0}")]
@@ -19,6 +23,8 @@ pub(super) enum Malformed {
     HeadTooLarge,
     #[error("more than {INTERIM_LIMIT} interim answers")]
     TooManyInterim,
+    #[error("bad transfer-encoding: {0}: chunked has no parameters")]
+    TransferEncoding(Quote),
     #[error("bad content-length: {0}")]
     ContentLength(Quote),
     #[error("contradictory content-lengths: {0} and {1}")]
@@ -43,18 +49,24 @@ pub(super) enum Malformed {
     CutChunks(usize),
 }
 
-/// The first line of what a peer sent, made short and safe to show.
+/// The beginning of what a peer sent, made short and safe to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Quote(String);
 
 impl Quote {
-    /// Most bytes quoted. An escaped byte takes up to four characters.
-    const LONGEST: usize = 60;
+    /// Most bytes quoted of anything. An escaped byte takes up to four characters.
+    pub(super) const LONGEST: usize = 60;
 
+    /// The first line.
     pub(super) fn new(bytes: &[u8]) -> Self {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
-        let shown = line.get(..Self::LONGEST).unwrap_or(line);
-        let cut = if shown.len() < line.len() { "..." } else { "" };
+        Self::beginning(line, Self::LONGEST)
+    }
+
+    /// The first so many bytes, whatever lines they make.
+    pub(super) fn beginning(bytes: &[u8], longest: usize) -> Self {
+        let shown = bytes.get(..longest).unwrap_or(bytes);
+        let cut = if shown.len() < bytes.len() { "..." } else { "" };
         Self(format!("\"{}{cut}\"", shown.escape_ascii()))
     }
 }

@@ -1,7 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -89,7 +88,7 @@ async fn http_judges_the_body() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nstatus: good";
     for (pattern, code) in [("status: (good|fair)", ProbeCode::L7Ok), ("^good", ProbeCode::L7Sts)] {
         let (port, _) = server(answer).await;
-        let check = with(http(port), |http| http.response_regexp = Some(Regex::new(pattern).unwrap()));
+        let check = with(http(port), |http| http.response_regexp = Some(pattern.parse().unwrap()));
         assert_eq!(probe(LOCAL, &check).await.code, code, "{pattern}");
     }
 }
@@ -100,7 +99,7 @@ async fn only_the_first_64_kib_of_a_body_are_looked_at() {
     answer.extend(std::iter::repeat_n(b'x', 70_000));
     answer.extend(b"needle");
     let (port, _) = server(answer).await;
-    let check = with(http(port), |http| http.response_regexp = Some(Regex::new("needle").unwrap()));
+    let check = with(http(port), |http| http.response_regexp = Some("needle".parse().unwrap()));
     assert_eq!(probe(LOCAL, &check).await.code, ProbeCode::L7Sts);
 }
 

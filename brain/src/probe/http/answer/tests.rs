@@ -58,8 +58,14 @@ fn the_regexp_is_searched_for_at_the_bodys_end() {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\ng\r\n3\r\nood\r\n0\r\n",
             found(ProbeCode::L7Ok, "HTTP 200"),
         ),
-        ("HTTP/1.1 200 OK\r\n\r\ngoodness", found(ProbeCode::L7Sts, "HTTP 200, body does not match ^good$")),
-        ("HTTP/1.1 204 X\r\n\r\ngood", found(ProbeCode::L7Sts, "HTTP 204, body does not match ^good$")),
+        (
+            "HTTP/1.1 200 OK\r\n\r\ngoodness",
+            found(ProbeCode::L7Sts, "HTTP 200, body does not match ^good$: 8 bytes, \"goodness\""),
+        ),
+        (
+            "HTTP/1.1 204 X\r\n\r\ngood",
+            found(ProbeCode::L7Sts, "HTTP 204, body does not match ^good$: it is empty"),
+        ),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ngood",
             found(ProbeCode::L7Rsp, "closed after 4 of 9 bytes of the body"),
@@ -70,6 +76,100 @@ fn the_regexp_is_searched_for_at_the_bodys_end() {
     let head = HttpCheck { method: HttpMethod::Head, ..check };
     let finding = whole(&head, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
     assert_eq!(finding.0, ProbeCode::L7Sts, "an answer to HEAD has no body");
+}
+
+/// Answers that never come to their end, whichever way that is.
+#[test]
+fn a_match_that_nothing_can_undo_passes_at_once_or_when_no_more_comes() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let endless = [
+        "HTTP/1.0 200 OK\r\n\r\nnode is synced".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nnode is synced".to_owned(),
+        format!("{chunked}16\r\ndata: node is synced\n\n\r\n"),
+        format!("{chunked}9\r\nnode is s\r\n99\r\nynced"),
+    ];
+    let reset = io::Error::from_raw_os_error(104);
+    for answer in &endless {
+        for piece in [1, 7, 1000] {
+            for (pattern, code) in [
+                ("is synced", Some(ProbeCode::L7Ok)),
+                ("^(node|data: node) is synced", Some(ProbeCode::L7Ok)),
+                ("is synced$", None),
+                (r"is synced\z", None),
+                (r"is synced\b.{9}", None),
+                ("is not synced", None),
+            ] {
+                let check = get(Some(pattern));
+                let mut judged = Answer::new(&check);
+                let found = answer.as_bytes().chunks(piece).find_map(|piece| judged.feed(piece));
+                assert_eq!(found.map(|found| found.0), code, "{pattern} in {answer:?}");
+                if code.is_none() {
+                    assert_eq!(judged.late().0, ProbeCode::L7Tout, "{pattern} in {answer:?}");
+                    assert_eq!(judged.broken(&reset).0, ProbeCode::L7Rsp, "{pattern} in {answer:?}");
+                }
+            }
+        }
+    }
+}
+
+/// One that sends its answer byte by byte must not make a probe search all of it again at each.
+#[test]
+fn what_comes_in_small_pieces_is_searched_a_few_times_only() {
+    let check = get(Some("needle"));
+    let mut answer = Answer::new(&check);
+    assert!(answer.feed(b"HTTP/1.1 200 OK\r\n\r\n").is_none());
+    let mut come = 0;
+    while answer.searched.as_ref().unwrap().early + come <= MOST_SEARCHED_EARLY {
+        assert!(answer.feed(b"x").is_none());
+        come += 1;
+    }
+    let early = answer.searched.as_ref().unwrap().early;
+    for byte in b"a needle and more" {
+        assert!(answer.feed(&[*byte]).is_none());
+    }
+    assert_eq!((answer.searched.as_ref().unwrap().early, come > 1400), (early, true));
+    let passed = found(ProbeCode::L7Ok, "HTTP 200");
+    assert_eq!(
+        (answer.late(), answer.broken(&io::ErrorKind::ConnectionReset.into())),
+        (passed.clone(), passed.clone())
+    );
+    assert_eq!(answer.end(), passed);
+}
+
+#[test]
+fn a_mismatch_shows_what_there_was() {
+    let check = get(Some("^good$"));
+    let with = |headers: &str, body: &[u8]| {
+        whole(&check, [format!("HTTP/1.1 200 OK\r\n{headers}\r\n").as_bytes(), body].concat()).1
+    };
+    let intro = "HTTP 200, body does not match ^good$: ";
+    for (headers, body, words) in [
+        ("", &b""[..], "it is empty".to_owned()),
+        ("", b"bad\n\x1b[2J\xe2\x80\xae", r#"11 bytes, "bad\n\x1b[2J\xe2\x80\xae""#.to_owned()),
+        ("Content-Encoding: gzip\r\n", b"\x1f\x8b", r#"2 bytes encoded as "gzip", "\x1f\x8b""#.to_owned()),
+        ("", &[b'x'; 61], format!("61 bytes, \"{}...\"", "x".repeat(60))),
+        ("", &[b'x'; BODY_LIMIT + 9], format!("its first 65536 bytes, \"{}...\"", "x".repeat(60))),
+        (
+            "Transfer-Encoding: gzip, chunked\r\n",
+            b"1\r\nx\r\n0\r\n",
+            r#"1 bytes encoded as "gzip", "x""#.to_owned(),
+        ),
+    ] {
+        assert_eq!(with(headers, body), format!("{intro}{words}"));
+    }
+}
+
+/// The headers of an answer to HEAD tell of a body that is not there.
+#[test]
+fn no_header_of_a_body_matters_to_head() {
+    let head = HttpCheck { method: HttpMethod::Head, ..get(None) };
+    for header in ["Content-Length: 5, 6", "Content-Length: x", "Transfer-Encoding: chunked;x"] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{header}\r\n\r\n");
+        assert_eq!(whole(&head, &answer), found(ProbeCode::L7Ok, "HTTP 200"), "{header}");
+        assert_eq!(whole(&get(None), &answer).0, ProbeCode::L7Rsp, "{header}");
+        let interim = format!("HTTP/1.1 103 Hints\r\n{header}\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+        assert_eq!(whole(&get(None), interim), found(ProbeCode::L7Ok, "HTTP 200"), "{header}");
+    }
 }
 
 #[test]
@@ -130,7 +230,10 @@ fn a_head_that_comes_byte_by_byte_is_parsed_a_few_times_only() {
 }
 
 /// Well-formed and not, short and with every kind of framing.
-const ANSWERS: [&str; 12] = [
+const ANSWERS: [&str; 15] = [
+    "HTTP/1.2 200 OK\r\nContent-Length: 4, 4,\r\n\r\ngood",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: ,chunked,\r\n\r\n2\r\ngo\r\n2\r\nod\r\n",
+    "HTTP/2.0 200 OK\r\nContent-Length: 4\r\n\r\ngood",
     "HTTP/1.1 200 OK\r\nServer: x\r\n\r\n",
     "HTTP/1.0 503 Busy\n\n",
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood",
@@ -148,10 +251,12 @@ const ANSWERS: [&str; 12] = [
 #[test]
 fn answers_closed_after_any_byte_pass_only_with_the_whole_of_what_counts() {
     for (check, answer, needed) in [
-        (get(None), ANSWERS[0], ANSWERS[0].len()),
-        (get(Some("good")), ANSWERS[2], ANSWERS[2].len()),
+        (get(None), ANSWERS[3], ANSWERS[3].len()),
+        (get(Some("good")), ANSWERS[5], ANSWERS[5].len()),
+        // As far as it matches, whatever follows.
+        (get(Some("good")), ANSWERS[9], ANSWERS[9].find(" enough").unwrap()),
         // Up to the last chunk's size; the trailers behind it are not read.
-        (get(Some("good")), ANSWERS[6], ANSWERS[6].len() - "T: x\r\n\r\n".len()),
+        (get(Some("good en.*$")), ANSWERS[9], ANSWERS[9].len() - "T: x\r\n\r\n".len()),
     ] {
         for cut in 0..=answer.len() {
             let finding = whole(&check, answer.get(..cut).unwrap());
@@ -178,7 +283,7 @@ fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 }
 
 fn any_check() -> impl Strategy<Value = HttpCheck> {
-    prop::option::of(prop::sample::select(vec!["good", "^good$", "x$"])).prop_map(get)
+    prop::option::of(prop::sample::select(vec!["good", "^good$", "x$", r"good\b", "(?m)^good"])).prop_map(get)
 }
 
 /// Something like an answer: right and wrong lines in any order, and bytes.
@@ -190,6 +295,10 @@ fn any_answer() -> impl Strategy<Value = Vec<u8>> {
         "Content-Length: 7\r\n",
         "Content-Length: 99999999999999999999\r\n",
         "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: , gzip, chunked ,\r\n",
+        "Content-Length: 7,\r\n",
+        "Content-Encoding: gzip\r\n",
+        "HTTP/1.3 200 OK\r\n",
         "X: y\r\n",
         " folded\r\n",
         "bad header\r\n",

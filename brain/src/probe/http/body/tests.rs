@@ -23,6 +23,8 @@ fn bodies_end_where_their_framing_says() {
         (Framing::Chunked, "0\r\n", "", true),
         (Framing::Chunked, "1;x=\"y\"\r\na\r\n002 \r\nbc\r\n0\r\nTrailer: x\r\n\r\nrest", "abc", true),
         (Framing::Chunked, "3\r\nabc\r\n", "abc", false),
+        (Framing::Chunked, "00000000000000000003\t;x;y=\";\"\r\nabc\r\n000\r\n", "abc", true),
+        (Framing::Chunked, "aB\r\nabc", "abc", false),
     ] {
         let body = fed(framing, &[bytes.as_bytes()]).unwrap();
         assert_eq!((body.data(), body.is_complete()), (data.as_bytes(), complete), "{framing:?} {bytes:?}");
@@ -55,6 +57,9 @@ fn bad_chunks_are_told_in_words() {
         (" \r\n", "bad size of a chunk: \"\""),
         (";x\r\n", "bad size of a chunk: \";x\""),
         ("-1\r\n", "bad size of a chunk: \"-1\""),
+        ("+1\r\n", "bad size of a chunk: \"+1\""),
+        ("1\r;\r\n", "bad size of a chunk: \"1\\r;\""),
+        ("\u{661}\r\n", "bad size of a chunk: \"\\xd9\\xa1\""),
         ("0x1\r\n", "bad size of a chunk: \"0x1\""),
         ("1 2\r\n", "bad size of a chunk: \"1 2\""),
         ("1\n", "bad size of a chunk: \"1\""),

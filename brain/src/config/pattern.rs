@@ -1,0 +1,68 @@
+//! Regular expressions for a body that is still coming.
+
+use std::fmt;
+use std::str::FromStr;
+
+use regex::bytes::Regex;
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Look;
+
+/// How far behind a match an assertion can look: one character, of UTF-8's longest.
+const LONGEST_LOOK: usize = 4;
+
+/// A regular expression over bytes, since a body need not be UTF-8. Two with the same text are equal.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    regex: Regex,
+    /// Whether it has an assertion about what follows, such as `$` or `\b`.
+    looks_ahead: bool,
+}
+
+impl Pattern {
+    /// Whether it matches somewhere in these bytes.
+    pub fn is_match(&self, bytes: &[u8]) -> bool {
+        self.regex.is_match(bytes)
+    }
+
+    /// Whether it matches in these bytes whatever follows them. Without assertions about what follows, every match is
+    /// one for good; with them, one is that lies so far before the end that all it looked at is there. It may miss
+    /// some of those.
+    pub fn is_match_for_good(&self, bytes: &[u8]) -> bool {
+        let look = if self.looks_ahead { LONGEST_LOOK } else { 0 };
+        self.regex.shortest_match(bytes).is_some_and(|end| bytes.len() - end >= look)
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        self.regex.as_str()
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = regex::Error;
+
+    fn from_str(text: &str) -> Result<Pattern, regex::Error> {
+        let regex = Regex::new(text)?;
+        let parsed = ParserBuilder::new().utf8(false).build().parse(text);
+        let looks_back = |look| matches!(look, Look::Start | Look::StartLF);
+        let looks_ahead = !parsed.is_ok_and(|parsed| parsed.properties().look_set().iter().all(looks_back));
+        Ok(Pattern { regex, looks_ahead })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+#[cfg(test)]
+mod tests;
