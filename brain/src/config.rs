@@ -1,13 +1,15 @@
 //! The configuration file: YAML -> tree -> drafts -> validated [`Config`].
 //!
 //! [`parse`] is pure, and tells everything that is wrong with a text at once: `yaml` makes a tree of it,
-//! `section` and the readers in `values` and `http_values` take the tree apart, one module for each part of the
+//! `section` and the readers in `values`, `addresses` and `http_values` take the tree apart, one module for each part of the
 //! file makes drafts, and `rules` compares the drafts with each other. [`load`] reads the file besides, and those
 //! that it names.
 
+mod addresses;
 mod backend;
 mod ca_file;
 mod changes;
+mod characters;
 mod diagnostic;
 mod doubts;
 mod frontend;
@@ -279,14 +281,15 @@ fn maglev_entry<'t>(tree: &'t Node, report: &mut Report<'_>) -> Option<&'t Entry
     entry
 }
 
-/// A text from the file in a message: marked off, on one line, without anything that a terminal obeys, and short.
+/// A text from the file in a message: marked off, on one line, without anything that a terminal obeys or that cannot
+/// be seen, and short.
 fn show(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut shown: String = text
         .chars()
         .take(LONGEST)
         .flat_map(|char| {
-            let escape = char.is_control().then(|| char.escape_default());
+            let escape = characters::is_deceptive(char).then(|| char.escape_default());
             let plain = escape.is_none().then_some(char);
             escape.into_iter().flatten().chain(plain)
         })

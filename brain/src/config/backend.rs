@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::addresses::address;
 use super::model::Backend;
 use super::report::Report;
 use super::section::Section;
 use super::show;
-use super::values::{address, boolean, check_name, optional_name};
+use super::values::{boolean, check_name, optional_name};
 use super::yaml::{Located, Place};
 
 /// Keys of a backend.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::characters::is_invisible;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -80,7 +82,7 @@ impl fmt::Display for Diagnostic {
 /// A line of the file, fit for a terminal, and what of it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The line without control characters; of a long line only the part around the place.
+    /// The line without control characters and invisible ones; of a long line only the part around the place.
     pub text: String,
     /// White space as wide as what stands before the place.
     pub indent: String,
@@ -111,7 +113,8 @@ impl Excerpt {
         let mut shown = skipped;
         for char in rest.by_ref().take(Self::LONGEST) {
             // Tabs stay in both lines, so that the mark lands below its place whatever their width.
-            text.push(if char == '\t' || !char.is_control() { char } else { '\u{fffd}' });
+            let shown_as_it_is = char == '\t' || !(char.is_control() || is_invisible(char));
+            text.push(if shown_as_it_is { char } else { '\u{fffd}' });
             if shown < before {
                 indent.push(if char == '\t' { '\t' } else { ' ' });
             }

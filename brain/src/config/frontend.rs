@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::addresses::address;
 use super::model::{Frontend, Pool, Service};
 use super::report::{Complaint, Report};
 use super::section::Section;
 use super::show;
 use super::values::{
-    HOUR, address, boolean, check_name, description, duration, kind, name, percent, port, power_of_two, text,
-    weight,
+    HOUR, boolean, check_name, description, duration, kind, name, percent, port, power_of_two, text, weight,
 };
 use super::yaml::{Entry, Located, Node, Place, ScalarKind, Value};
 

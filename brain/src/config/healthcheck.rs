@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::addresses::{ipv4, ipv6};
 use super::ca_file::CaFiles;
 use super::doubts::{self, Times};
 use super::http_values::{ca_file, headers, host, method, path, regexp, server_name, status_codes};
@@ -11,7 +12,7 @@ use super::model::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, T
 use super::report::{Complaint, Report};
 use super::section::{Section, listed};
 use super::show;
-use super::values::{DAY, boolean, check_name, duration, integer, ipv4, ipv6, port, text};
+use super::values::{DAY, boolean, check_name, duration, integer, port, text};
 use super::yaml::{Located, Node, Place};
 
 /// Keys of a health check.

@@ -1,9 +1,10 @@
 //! Readers of the parameters of HTTP and TLS checks. They let through only what can be put into a request as it
 //! is, so that no probe can fail, or say something else than meant, for its configuration's sake.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
+use super::characters::{is_deceptive, named, refuse};
 use super::model::{HttpMethod, StatusCodes};
 use super::pattern::Pattern;
 use super::report::{Complaint, Report};
@@ -42,7 +43,7 @@ pub(super) fn path(node: &Node) -> Result<String, Complaint> {
         .all(|after| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
     if let Some(wrong) = path.chars().find(|&char| !fits(char)) {
         return Err(Complaint::invalid(
-            format!("is {}, which has {} in it", show(&path), show(&wrong.to_string())),
+            format!("is {}, which has {} in it", show(&path), named(wrong)),
             if wrong == '#' {
                 "leave the fragment out: it is never sent to a server".to_owned()
             } else {
@@ -66,13 +67,15 @@ pub(super) fn path(node: &Node) -> Result<String, Complaint> {
 pub(super) fn host(node: &Node) -> Result<String, Complaint> {
     let host = text(node)?;
     let bad = || {
-        Complaint::invalid(
-            format!("is {}, which cannot be a Host header", show(&host)),
-            "write a name or an address, like `www.example.org`, `192.0.2.1` or `[2001:db8::1]`, perhaps with `:port`",
-        )
+        let bare = host.trim_start_matches('[').split(['%', ']']).next().unwrap_or_default();
+        let help = match bare.parse::<Ipv6Addr>() {
+            Ok(bare) => format!("write an IPv6 address in brackets and without a zone: `[{bare}]`, perhaps with `:port`"),
+            Err(_) => "write a name or an address, like `www.example.org`, `192.0.2.1` or `[2001:db8::1]`, perhaps with `:port`".to_owned(),
+        };
+        Complaint::invalid(format!("is {}, which cannot be a Host header", show(&host)), help)
     };
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((literal, port)) if literal.parse::<std::net::Ipv6Addr>().is_ok() => ("", port),
+        Some((literal, port)) if literal.parse::<Ipv6Addr>().is_ok() => ("", port),
         Some(_) => return Err(bad()),
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
@@ -87,10 +90,12 @@ pub(super) fn server_name(node: &Node) -> Result<String, Complaint> {
     if is_host_name(&name) || name.parse::<IpAddr>().is_ok() {
         return Ok(name);
     }
-    Err(Complaint::invalid(
-        format!("is {}, which is not a server's name", show(&name)),
-        "write a DNS name without port, like `www.example.org`",
-    ))
+    let bare = name.trim_start_matches('[').split(['%', ']']).next().unwrap_or_default();
+    let help = match bare.parse::<Ipv6Addr>() {
+        Ok(bare) => format!("write an address without brackets, port and zone: `{bare}`"),
+        Err(_) => "write a DNS name without port, like `www.example.org`".to_owned(),
+    };
+    Err(Complaint::invalid(format!("is {}, which is not a server's name", show(&name)), help))
 }
 
 /// DNS's rules, and the underscore that real names have.
@@ -107,7 +112,8 @@ fn is_host_name(name: &str) -> bool {
 /// The path of a PEM file.
 pub(super) fn ca_file(node: &Node) -> Result<String, Complaint> {
     let file = text(node)?;
-    if file.starts_with('/') && !file.chars().any(char::is_control) {
+    refuse(&file, is_deceptive, "name the file without it")?;
+    if file.starts_with('/') {
         return Ok(file);
     }
     Err(Complaint::invalid(
@@ -139,7 +145,7 @@ pub(super) fn status_codes(node: &Node) -> Result<StatusCodes, Complaint> {
     };
     let code = |part: &str, digits: &str| {
         decimal(digits.trim())
-            .filter(|code| CODES.contains(code))
+            .filter(|code| CODES.contains(code) && digits.trim().len() == 3)
             .ok_or_else(|| bad(part, "which is not a status code"))
     };
     let mut ranges = Vec::new();
@@ -157,6 +163,8 @@ pub(super) fn status_codes(node: &Node) -> Result<StatusCodes, Complaint> {
 /// A regular expression for a body.
 pub(super) fn regexp(node: &Node) -> Result<Pattern, Complaint> {
     let pattern = text(node)?;
+    let is_wrong = |char| is_deceptive(char) && !matches!(char, '\t' | '\n' | '\r');
+    refuse(&pattern, is_wrong, "write it as an escape, like `\\x{A0}`, if the body has it")?;
     pattern.parse().map_err(|error: regex::Error| {
         // The library's message is a drawing on several lines; its last says what is wrong.
         let reason = error.to_string();
@@ -216,7 +224,7 @@ fn header_value(node: &Node) -> Result<String, Complaint> {
     let fits = |char: char| char.is_ascii_graphic() || char == ' ' || char == '\t';
     if let Some(wrong) = value.chars().find(|&char| !fits(char)) {
         return Err(Complaint::invalid(
-            format!("is {}, which has {} in it", show(&value), show(&wrong.to_string())),
+            format!("is {}, which has {} in it", show(&value), named(wrong)),
             "write printable ASCII on one line",
         ));
     }

@@ -3,10 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::addresses::{ipv4, ipv6};
 use super::model::{HealthChecker, LbSettings};
 use super::report::Report;
 use super::section::Section;
-use super::values::{DAY, duration, in_words, integer, ipv4, ipv6, netns, power_of_two};
+use super::values::{DAY, duration, in_words, integer, netns, power_of_two};
 use super::yaml::Place;
 
 /// Keys of `healthchecker:`.

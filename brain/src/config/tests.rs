@@ -79,8 +79,8 @@ fn told(diagnostics: &[Diagnostic]) -> Vec<String> {
 #[track_caller]
 fn not_parseable(text: &str, expected: &[&str]) {
     assert_eq!(findings(text), (1, expected.iter().map(|line| (*line).to_owned()).collect()));
-    // A JSON Schema knows no spellings: for it 2.2e1 is a whole number, and a quoted text is a plain one.
-    let spelled = ["2.2e1", "'yes'"].iter().any(|value| text.contains(value));
+    // A JSON Schema knows no spellings: for it 2.2e1 and 0443 are whole numbers, and a quoted text is a plain one.
+    let spelled = ["2.2e1", "'yes'", "0443", "007"].iter().any(|value| text.contains(value));
     if !spelled && yaml::parse(text).is_ok() {
         assert!(!schema::tests::complaints(text).is_empty(), "the schema accepts {text}");
     }

@@ -1,9 +1,9 @@
 //! Readers of single values: a node in, a value out, or what is wrong and what would be right.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::characters::{is_invisible, named, refuse};
 use super::report::Complaint;
 use super::show;
 use super::yaml::{Node, Scalar, ScalarKind, Value};
@@ -42,9 +42,12 @@ pub(super) fn kind(node: &Node) -> String {
     }
 }
 
-fn scalar<'n>(node: &'n Node, what: &str, help: &str) -> Result<&'n Scalar, Complaint> {
+pub(super) fn scalar<'n>(node: &'n Node, what: &str, help: &str) -> Result<&'n Scalar, Complaint> {
     match &node.value {
-        Value::Scalar(scalar) => Ok(scalar),
+        Value::Scalar(scalar) => {
+            let help = "remove it; if the text was copied from elsewhere, write it anew";
+            refuse(&scalar.text, is_invisible, help).map(|()| scalar)
+        }
         _ => Err(Complaint::malformed(format!("is {}, where {what} belongs", kind(node)), help)),
     }
 }
@@ -91,11 +94,13 @@ pub(super) fn integer(bounds: RangeInclusive<u32>) -> impl FnOnce(&Node) -> Resu
         let help = format!("write a whole number from {} to {}", bounds.start(), bounds.end());
         let found = scalar(node, "a whole number", &help)?;
         let ScalarKind::Integer(value) = found.kind else {
-            let help = match found.kind {
-                ScalarKind::QuotedText if found.text.parse::<u32>().is_ok() => {
-                    format!("{help}, without quotes")
+            let help = match (meant(&found.text).filter(|number| bounds.contains(number)), found.kind) {
+                (Some(number), _) if found.text.starts_with('0') && !found.text.contains(['x', 'o', 'b']) => {
+                    format!("{help}, without zeros before it, which mean octal to some programs: `{number}`")
                 }
-                _ => help,
+                (Some(_), ScalarKind::QuotedText) => format!("{help}, without quotes"),
+                (Some(number), _) => format!("{help}, like `{number}`"),
+                (None, _) => help,
             };
             return Err(Complaint::malformed(
                 format!("is {}, where a whole number belongs", kind(node)),
@@ -107,6 +112,17 @@ pub(super) fn integer(bounds: RangeInclusive<u32>) -> impl FnOnce(&Node) -> Resu
             .filter(|value| bounds.contains(value))
             .ok_or_else(|| Complaint::invalid(format!("is {value}, which is out of range"), help))
     }
+}
+
+/// The whole number that a text was meant for.
+fn meant(text: &str) -> Option<u32> {
+    let digits = text.replace('_', "").to_ascii_lowercase();
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = digits.strip_prefix(prefix) {
+            return u32::from_str_radix(digits, radix).ok();
+        }
+    }
+    digits.parse().ok()
 }
 
 /// A port.
@@ -216,76 +232,13 @@ fn parse_duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| Duration::from_nanos(total))
 }
 
-/// An address that can stand for one host.
-pub(super) fn address(node: &Node) -> Result<IpAddr, Complaint> {
-    let help = "write it like `192.0.2.1` or `2001:db8::1`";
-    let text = &scalar(node, "an IP address", help)?.text;
-    let Ok(address) = text.parse::<IpAddr>() else {
-        let bare = text.split(['/', '%']).next().filter(|bare| bare.parse::<IpAddr>().is_ok());
-        let help = match (bare.filter(|bare| bare != text), text.parse::<SocketAddr>()) {
-            (Some(bare), _) => {
-                format!("write the address alone, without a prefix length or zone: `{bare}`")
-            }
-            (None, Ok(socket)) => format!("write the address alone, without a port: `{}`", socket.ip()),
-            (None, Err(_)) => help.to_owned(),
-        };
-        return Err(Complaint::invalid(format!("is {}, which is not an IP address", show(text)), help));
-    };
-    let of_no_host = match address {
-        IpAddr::V4(v4) if v4.is_broadcast() => Some("the broadcast address"),
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
-            return Err(Complaint::invalid(
-                format!("is {}, an IPv4 address in the form of an IPv6 one", show(text)),
-                format!("write `{}`", address.to_canonical()),
-            ));
-        }
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-            Some("a link-local address, which means nothing without an interface")
-        }
-        _ if address.is_unspecified() => Some("the unspecified address"),
-        _ if address.is_multicast() => Some("a multicast address"),
-        // VPP keeps both families in 16 bytes, and takes any address behind 12 zeros for one of IPv4.
-        IpAddr::V6(v6) if v6.to_bits() >> 32 == 0 => Some("an address that VPP takes for one of IPv4"),
-        _ => None,
-    };
-    match of_no_host {
-        None => Ok(address),
-        Some(what) => Err(Complaint::invalid(
-            format!("is {}, {what}", show(text)),
-            "write a unicast address of one host that can be routed to",
-        )),
-    }
-}
-
-/// The address of an IPv4 host.
-pub(super) fn ipv4(node: &Node) -> Result<Ipv4Addr, Complaint> {
-    match address(node)? {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(address) => Err(Complaint::invalid(
-            format!("is `{address}`, an IPv6 address"),
-            "write an IPv4 address, like `192.0.2.1`",
-        )),
-    }
-}
-
-/// The address of an IPv6 host.
-pub(super) fn ipv6(node: &Node) -> Result<Ipv6Addr, Complaint> {
-    match address(node)? {
-        IpAddr::V6(address) => Ok(address),
-        IpAddr::V4(address) => Err(Complaint::invalid(
-            format!("is `{address}`, an IPv4 address"),
-            "write an IPv6 address, like `2001:db8::1`",
-        )),
-    }
-}
-
 /// What is wrong with a name. Names become words of commands, labels of metrics and columns of tables.
 pub(super) fn check_name(name: &str) -> Result<(), Complaint> {
     let fits = |char: char| char.is_ascii_alphanumeric() || NAME_PUNCTUATION.contains(char);
     let problem = if name.is_empty() {
         "which is empty".to_owned()
     } else if let Some(wrong) = name.chars().find(|&char| !fits(char)) {
-        format!("which has {} in it", show(&wrong.to_string()))
+        format!("which has {} in it", named(wrong))
     } else if name.starts_with('-') {
         "which begins like an option".to_owned()
     } else if name.len() > LONGEST_NAME {

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
 /// Where something stands in the file.
@@ -81,15 +82,37 @@ pub(super) struct Refusal {
 
 /// The tree of a text.
 pub(super) fn parse(text: &str) -> Result<Node, Refusal> {
-    match read(text, serde_saphyr::options::DuplicateKeyPolicy::Error) {
+    // The library merges as many mappings as there are `<<` in one. As a key like any other, a second one is refused.
+    if text.matches(MERGE).nth(1).is_some()
+        && let Err(error) = read::<IgnoredAny>(text, DuplicateKeyPolicy::Error, MergeKeyPolicy::AsOrdinary)
+        && is_merge_twice(error.without_snippet())
+    {
+        return Err(refusal(text, error.without_snippet()));
+    }
+    match read::<Spanned<Raw>>(text, DuplicateKeyPolicy::Error, MergeKeyPolicy::Merge) {
         Ok(tree) => Ok(tree.into_node(text)),
         Err(error) => Err(refusal(text, error.without_snippet())),
     }
 }
 
-fn read(text: &str, duplicates: serde_saphyr::options::DuplicateKeyPolicy) -> Result<Spanned<Raw>, Error> {
+/// The key that merges a mapping into another.
+const MERGE: &str = "<<";
+
+fn is_merge_twice(error: &Error) -> bool {
+    match error {
+        Error::AliasError { error, .. } => is_merge_twice(error),
+        error => matches!(error, Error::DuplicateMappingKey { key: Some(key), .. } if key == MERGE),
+    }
+}
+
+fn read<T: DeserializeOwned>(
+    text: &str,
+    duplicates: DuplicateKeyPolicy,
+    merge_keys: MergeKeyPolicy,
+) -> Result<T, Error> {
     let mut options = options();
     options.duplicate_keys = duplicates;
+    options.merge_keys = merge_keys;
     serde_saphyr::from_str_with_options(text, options)
 }
 
@@ -260,9 +283,13 @@ fn refusal(text: &str, error: &Error) -> Refusal {
     let (message, help): (Cow<'_, str>, Option<String>) = match error {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             let first = first_of(text, key, at);
+            let keep = match key.as_str() {
+                MERGE => "merge both with one, like `<<: [*one, *other]`",
+                _ => "keep one of the two",
+            };
             let help = first.map_or_else(
-                || "keep one of the two".to_owned(),
-                |first| format!("the first one is on line {}: keep one of the two", first.line),
+                || keep.to_owned(),
+                |first| format!("the first one is on line {}: {keep}", first.line),
             );
             (format!("the key {} is given twice", super::show(key)).into(), Some(help))
         }
@@ -314,7 +341,8 @@ fn refusal(text: &str, error: &Error) -> Refusal {
 /// Where a key that is refused as a duplicate was given first: the last key of this spelling that stands before
 /// it, as far in.
 fn first_of(text: &str, key: &str, duplicate: Place) -> Option<Place> {
-    let tree = read(text, serde_saphyr::options::DuplicateKeyPolicy::FirstWins).ok()?.into_node(text);
+    let tree = read::<Spanned<Raw>>(text, DuplicateKeyPolicy::FirstWins, MergeKeyPolicy::AsOrdinary);
+    let tree = tree.ok()?.into_node(text);
     let mut found = None;
     let mut open = vec![&tree];
     while let Some(node) = open.pop() {

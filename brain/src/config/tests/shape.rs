@@ -60,6 +60,42 @@ fn a_key_given_twice_is_refused() {
 }
 
 #[test]
+fn a_second_merge_into_one_mapping_is_refused() {
+    let with = |merges: &str| {
+        changed(
+            "    shell:\n      type: tcp\n",
+            &format!(
+                "    one: &one {{ type: icmp, interval: 4s }}\n    other: &other {{ type: icmp, interval: 3s }}\n    shell:\n{merges}"
+            ),
+        )
+    };
+    let help = "merge both with one, like `<<: [*one, *other]`";
+    not_parseable(
+        &with("      <<: *one\n      <<: *other\n"),
+        &[&format!("16:7 error: the key `<<` is given twice (the first one is on line 15: {help})")],
+    );
+    not_parseable(
+        &with("      type: tcp\n      <<: *one\n      fall: 2\n      <<: { rise: 3 }\n"),
+        &[&format!("18:7 error: the key `<<` is given twice (the first one is on line 16: {help})")],
+    );
+    not_parseable(
+        &changed("{ weight: 50 }", "{ <<: { weight: 1 }, <<: { weight: 2 } }"),
+        &[&format!("27:40 error: the key `<<` is given twice (the first one is on line 27: {help})")],
+    );
+    // One in each of two mappings, and one of several.
+    let config = accepted(
+        &with("      <<: [*one, *other]\n      type: tcp\n").replace(
+            "web1: { address: 10.0.0.1, healthcheck: web }",
+            "web1: { <<: { address: 10.0.0.1, healthcheck: web } }",
+        ),
+        &[],
+    );
+    assert_eq!(config.healthchecks["shell"].interval, std::time::Duration::from_secs(4));
+    // What YAML takes for nothing but a text.
+    accepted(&changed("path: /healthz", "response-regexp: '<<a|<<b'"), &[]);
+}
+
+#[test]
 fn the_file_has_one_key() {
     let help = "(everything stands below the one key `maglev:`)";
     not_parseable("", &[&format!("1:1 error: the file is empty {help}")]);
@@ -234,6 +270,31 @@ fn values_of_the_wrong_kind_are_refused() {
             "port: 22",
             "port: \"22\"",
             "14:13 error: `port` of health check `shell` is the text `22`, where a whole number belongs \
+             (write a whole number from 1 to 65535, without quotes)",
+        ),
+        (
+            "port: 22",
+            "port: 0443",
+            "14:13 error: `port` of health check `shell` is the number `0443`, where a whole number belongs \
+             (write a whole number from 1 to 65535, without zeros before it, which mean octal to some programs: `443`)",
+        ),
+        (
+            "weight: 50",
+            "weight: 007",
+            "27:29 error: `weight` of backend `web2` of pool 1 of frontend `www` is the number `007`, \
+             where a whole number belongs (write a whole number from 0 to 100, without zeros before it, \
+             which mean octal to some programs: `7`)",
+        ),
+        (
+            "port: 22",
+            "port: \"0x1BB\"",
+            "14:13 error: `port` of health check `shell` is the text `0x1BB`, where a whole number belongs \
+             (write a whole number from 1 to 65535, without quotes)",
+        ),
+        (
+            "port: 22",
+            "port: '1_000'",
+            "14:13 error: `port` of health check `shell` is the text `1_000`, where a whole number belongs \
              (write a whole number from 1 to 65535, without quotes)",
         ),
         (

@@ -237,14 +237,54 @@ fn numbers_out_of_range_are_refused() {
 #[test]
 fn addresses_stand_for_one_host() {
     let unicast = "(write a unicast address of one host that can be routed to)";
+    let no_zone = "(write a unicast address of one host that can be routed to, which needs no zone)";
     let like = "(write it like `192.0.2.1` or `2001:db8::1`)";
     for (address, expected) in [
         ("web1.example.org", format!("is `web1.example.org`, which is not an IP address {like}")),
-        ("010.0.0.1", format!("is `010.0.0.1`, which is not an IP address {like}")),
+        (
+            "010.0.0.001",
+            "is `010.0.0.001`, which is not an IP address (write the address alone, \
+             without zeros before its numbers, which mean octal to some programs: `10.0.0.1`)"
+                .to_owned(),
+        ),
+        ("010.0.0", format!("is `010.0.0`, which is not an IP address {like}")),
         (
             "10.0.0.1/32",
             "is `10.0.0.1/32`, which is not an IP address \
-             (write the address alone, without a prefix length or zone: `10.0.0.1`)"
+             (write the address alone, without a prefix length: `10.0.0.1`)"
+                .to_owned(),
+        ),
+        (
+            "2001:db8::1%eth0",
+            "is `2001:db8::1%eth0`, which is not an IP address \
+             (write the address alone, without a zone: `2001:db8::1`)"
+                .to_owned(),
+        ),
+        (
+            "'[2001:db8::1]:80'",
+            "is `[2001:db8::1]:80`, which is not an IP address \
+             (write the address alone, without brackets and a port: `2001:db8::1`)"
+                .to_owned(),
+        ),
+        (
+            "'[2001:db8::1]'",
+            "is `[2001:db8::1]`, which is not an IP address \
+             (write the address alone, without brackets: `2001:db8::1`)"
+                .to_owned(),
+        ),
+        (
+            "fe80::1%eth0",
+            format!("is `fe80::1%eth0`, a link-local address, which is good on one link alone {no_zone}"),
+        ),
+        (
+            "'[fe80::1%25eth0]'",
+            format!("is `[fe80::1%25eth0]`, a link-local address, which is good on one link alone {no_zone}"),
+        ),
+        ("fe80::x%eth0", format!("is `fe80::x%eth0`, which is not an IP address {like}")),
+        (
+            "\"10.0.0\\u200b.1\"",
+            "is `10.0.0\\u{200b}.1`, whose character 7 is U+200B, which is invisible \
+             (remove it; if the text was copied from elsewhere, write it anew)"
                 .to_owned(),
         ),
         (
@@ -254,7 +294,7 @@ fn addresses_stand_for_one_host() {
         ),
         (
             "fe80::1",
-            format!("is `fe80::1`, a link-local address, which means nothing without an interface {unicast}"),
+            format!("is `fe80::1`, a link-local address, which is good on one link alone {unicast}"),
         ),
         ("0.0.0.0", format!("is `0.0.0.0`, the unspecified address {unicast}")),
         ("\"::\"", format!("is `::`, the unspecified address {unicast}")),
@@ -304,7 +344,8 @@ fn names_are_words() {
     for (name, problem) in [
         ("\"\"", "is ``, which is empty".to_owned()),
         ("a b", "is `a b`, which has ` ` in it".to_owned()),
-        ("\"a\\eb\"", "is `a\\u{1b}b`, which has `\\u{1b}` in it".to_owned()),
+        ("\"a\\eb\"", "is `a\\u{1b}b`, which has U+001B in it".to_owned()),
+        ("\"a\\_b\"", "is `a\\u{a0}b`, which has U+00A0 in it".to_owned()),
         ("é", "is `é`, which has `é` in it".to_owned()),
         ("'\"'", "is `\"`, which has `\"` in it".to_owned()),
         ("-x", "is `-x`, which begins like an option".to_owned()),
@@ -323,6 +364,40 @@ fn names_are_words() {
     }
     for name in ["x".repeat(64).as_str(), "_", "1", "web1.example.org:80", "a-b_c/d@e+f", "10.0.0.1"] {
         accepted(&changed("    www:", &format!("    {name}:")), &[]);
+    }
+}
+
+/// What a person reading the file would not see, or would see elsewhere than it stands.
+#[test]
+fn invisible_characters_are_refused_in_texts() {
+    let help = "(remove it; if the text was copied from elsewhere, write it anew)";
+    let escape = "(write it as an escape, like `\\x{A0}`, if the body has it)";
+    for (from, to, expected) in [
+        ("protocol: tcp", "protocol: tcp\n      description: a\u{202e}b", format!("22:20 error: `description` of frontend `www` is `a\\u{{202e}}b`, whose character 2 is U+202E, which changes the direction of writing {help}")),
+        ("protocol: tcp", "protocol: \"tcp\\u200b\"", format!("21:17 error: `protocol` of frontend `www` is `tcp\\u{{200b}}`, whose character 4 is U+200B, which is invisible {help}")),
+        ("name: primary", "name: pri\u{ad}mary", format!("24:17 error: `name` of pool 1 of frontend `www` is `pri\\u{{ad}}mary`, whose character 4 is U+00AD, which is invisible {help}")),
+        ("path: /healthz", "path: /\u{2066}healthz", format!("11:15 error: `path` of `params` of health check `web` is `/\\u{{2066}}healthz`, whose character 2 is U+2066, which changes the direction of writing {help}")),
+        ("path: /healthz", "path: /a\u{a0}b", "11:15 error: `path` of `params` of health check `web` is `/a\\u{a0}b`, which has U+00A0 in it (write this character as `%C2%A0`)".to_owned()),
+        ("path: /healthz", "host: www\u{feff}.example.org", format!("11:15 error: `host` of `params` of health check `web` is `www\\u{{feff}}.example.org`, whose character 4 is U+FEFF, which is invisible {help}")),
+        ("path: /healthz", "headers: { X-A: \u{2060}b }", format!("11:25 error: header `X-A` of `headers` of `params` of health check `web` is `\\u{{2060}}b`, whose character 1 is U+2060, which is invisible {help}")),
+        ("path: /healthz", "headers: { X\u{200d}A: b }", "11:20 error: `headers` of `params` of health check `web` has `X\\u{200d}A`, which cannot be a header's name (a header's name has letters, digits and `-`, like `X-Probe`)".to_owned()),
+        ("path: /healthz", "response-regexp: a\u{200f}b", format!("11:26 error: `response-regexp` of `params` of health check `web` is `a\\u{{200f}}b`, whose character 2 is U+200F, which changes the direction of writing {help}")),
+        ("path: /healthz", "response-regexp: 'status:\u{a0}good'", format!("11:26 error: `response-regexp` of `params` of health check `web` is `status:\\u{{a0}}good`, whose character 8 is U+00A0, which looks like a space {escape}")),
+        ("path: /healthz", "response-regexp: \"a\\ab\"", format!("11:26 error: `response-regexp` of `params` of health check `web` is `a\\u{{7}}b`, whose character 2 is U+0007, which is invisible {escape}")),
+        ("interval: 2s", "interval: 2\u{200b}s", format!("9:17 error: `interval` of health check `web` is `2\\u{{200b}}s`, whose character 2 is U+200B, which is invisible {help}")),
+        ("    www:\n", "    w\u{202d}ww:\n", "19:5 error: the name of a frontend is `w\\u{202d}ww`, which has U+202D in it (a name has 1 to 64 letters, digits, `.`, `_`, `:`, `-`, `/`, `@` or `+`, all of them ASCII)".to_owned()),
+    ] {
+        not_valid(&changed(from, to), &[&expected]);
+    }
+    let shown = parse("f", &changed("protocol: tcp", "protocol: tcp\n      description: a\u{202e}b"))
+        .unwrap_err()
+        .to_string();
+    assert!(!shown.contains('\u{202e}') && shown.contains("description: a\u{fffd}b"), "{shown}");
+    for fine in ["description: 日本語 \u{a0}é 🚀 עברית", "slow-start: 5s"] {
+        accepted(&changed("protocol: tcp", &format!("protocol: tcp\n      {fine}")), &[]);
+    }
+    for fine in ["response-regexp: \"(?x) é \\n # \\t\"", "response-regexp: '\\u{202e}\\xa0'"] {
+        accepted(&changed("path: /healthz", fine), &[]);
     }
 }
 
