@@ -26,6 +26,7 @@ fn each_kind_of_write_has_its_own_counter() {
             Change::Reweighted { server, from: 1, to: 0, flushed: true },
             Change::Reweighted { server, from: 0, to: 1, flushed: false },
             Change::Flushed { server, weight: 1 },
+            Change::VipFlushed,
         ],
         0,
     ));
@@ -38,6 +39,7 @@ fn each_kind_of_write_has_its_own_counter() {
         ("vip_added", 1),
         ("vip_removed", 1),
         ("vip_recreated", 1),
+        ("vip_flushed", 1),
     ];
     assert_eq!(steps, expected);
     assert_eq!(tally.flushes.get(), 3);

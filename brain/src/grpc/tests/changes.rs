@@ -298,7 +298,11 @@ async fn configuration_is_checked_and_reloaded() {
     assert_eq!(brain.row("b2").await.configured_weight, 50, "the one in force stays");
 
     of(brain.service.pause_backend(backend("b1")).await);
-    std::fs::write(brain.file(), CONFIG.replace("b1:", "b9:").replace("weight: 50", "weight: 20")).unwrap();
+    std::fs::write(
+        brain.file(),
+        CONFIG.replace("b1:", "b9:").replace("10.0.0.1 ", "10.0.0.9 ").replace("weight: 50", "weight: 20"),
+    )
+    .unwrap();
     let changes = "1 backend added (b9), 1 removed (b1); 1 frontend changed (shop: pools)";
     let checked = check().await;
     assert_eq!((checked.verdict(), checked.changes.as_str()), (ConfigVerdict::Fine, changes));

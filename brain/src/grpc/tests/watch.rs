@@ -202,9 +202,9 @@ async fn changes_follow_in_order() {
         r#"any down "" "", was on "only""#,
         r#"any down "" "", was up"#,
         &changes,
-        "spare disabled removed: removed from the configuration",
+        "spare disabled removed: renamed",
         "spare2 removed unknown: added to the configuration",
-        "spare2 unknown disabled: disabled",
+        "spare2 unknown disabled: renamed",
         r#"any unspecified "" "", removed"#,
         r#"other down "" """#,
     ] {
