@@ -124,7 +124,7 @@ async fn it_tells_each_change_in_a_line_and_leaves_vpp_alone_at_its_end() {
             raised.contains("step=\"add-server\" vip=\"192.0.2.1/32 tcp/80\" server=10.0.0.1 to=100"),
             "{raised}"
         );
-        let lowered = process.logged("flush=true").await;
+        let lowered = process.logged("from=100 to=0 flush=true").await;
         let fields =
             "step=\"set-weight\" vip=\"192.0.2.1/32 tcp/80\" server=10.0.0.1 from=100 to=0 flush=true";
         assert!(lowered.contains(fields) && lowered.contains("answer=\"ok\""), "{lowered}");
