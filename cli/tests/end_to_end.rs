@@ -106,7 +106,7 @@ async fn every_change_over_tcp() {
     assert_eq!(answer(&server, &words).await, line);
     let overrides = answer(&server, &["show", "overrides"]).await;
     assert!(overrides.contains("web3     shop      primary  weight 50"), "{overrides}");
-    let line = "VIP of shop: made anew with 4096 buckets; VPP has forgotten its pinned flows\n";
+    let line = "VIP of shop: re-created with 4096 buckets; VPP has forgotten its pinned flows\n";
     assert_eq!(answer(&server, &["recreate", "frontend", "shop", "force"]).await, line);
     let checked = answer(&server, &["config", "check"]).await;
     assert!(

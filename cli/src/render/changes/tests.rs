@@ -70,7 +70,7 @@ fn what_was_taken_back_is_told_with_what_it_was() {
 #[test]
 fn vip_that_was_made_anew_tells_its_price() {
     let mut change = samples::recreated();
-    let expected = "VIP of shop: made anew with 4096 buckets; VPP has forgotten its pinned flows\n";
+    let expected = "VIP of shop: re-created with 4096 buckets; VPP has forgotten its pinned flows\n";
     assert_eq!(recreated(&change, PLAIN), expected);
     change.outcome = Some(Outcome { in_vpp: InVpp::Late.into(), ..Outcome::default() });
     let expected = "VIP of shop: VPP has not answered yet, and is told until it does\n";
