@@ -126,7 +126,7 @@ pub(crate) fn http_cases(cases: &mut Cases, nginx: &Nginx) {
         "body",
         "path: /ok, response-regexp: '^fi.e$'",
         "L7STS",
-        "HTTP 200, body does not match ^fi.e$",
+        "HTTP 200, body does not match ^fi.e$: 5 bytes, \"fine\\n\"",
     );
     cases.plain("body-lines", "path: /ok, response-regexp: '(?m)^fi.e$'", "L7OK", "HTTP 200");
     cases.plain("chunked", "path: /chunked.html, response-regexp: '^before GET after$'", "L7OK", "HTTP 200");
@@ -135,7 +135,7 @@ pub(crate) fn http_cases(cases: &mut Cases, nginx: &Nginx) {
         "far",
         "path: /far, response-regexp: 'needle'",
         "L7STS",
-        "HTTP 200, body does not match needle",
+        "HTTP 200, body does not match needle: its first 65536 bytes, \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\"",
     );
     let header = "headers: { X-Probe: deep check, User-Agent: curious/1 }";
     cases.plain("guarded", &format!("path: /guarded, host: {WWW}, {header}"), "L7OK", "HTTP 200");
