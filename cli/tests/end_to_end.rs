@@ -124,7 +124,7 @@ async fn incomplete_changes_end_with_another_code() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Away).await.to_string();
     let words: Vec<_> = "set frontend f1 pool p1 backend b7 weight 30".split(' ').collect();
     let output = run(&server, &words).await;
-    let line = "weight of b7 in pool p1 of f1: 30 (configured 100); VPP is away, and told when it is back; \
+    let line = "weight of b7 in pool p1 of f1: 30 (configured 100); queued until VPP can be programmed; \
                 kept over restarts\n";
     assert_eq!(String::from_utf8(output.stdout).unwrap(), line);
     assert_eq!(output.status.code(), Some(4));
@@ -132,7 +132,7 @@ async fn incomplete_changes_end_with_another_code() {
         ("clear override backend web1", "backend web1: up (was paused); as configured\n"),
         (
             "clear override frontend shop pool primary backend web3",
-            "weight of web3 in pool primary of shop: 100 (was 50); VPP is away, and told when it is back; \
+            "weight of web3 in pool primary of shop: 100 (was 50); queued until VPP can be programmed; \
              as configured\n",
         ),
     ] {

@@ -95,12 +95,15 @@ async fn wait_for(stack: &Stack, what: &str, expected: &[Expected<'_>], probes: 
     wait::until(what, look).await.map_err(|error| stack.explain(&error)).unwrap();
 }
 
-/// Nothing has ever changed but for what the first probe found.
+/// No backend ever went from up to down or back. A simulator that a loaded machine keeps from answering for 200 ms is
+/// silent, and what went down meanwhile is rightly taken back until a probe says it again.
 async fn assert_steady(stack: &Stack) {
     let backends = stack.backends().await.unwrap();
     for (name, state, ..) in ANSWERED {
         let transitions = backends[name]["transitions"].as_array().unwrap();
-        let found: Vec<_> = transitions.iter().map(|transition| transition["to"].as_str().unwrap()).collect();
+        let states = transitions.iter().map(|transition| transition["to"].as_str().unwrap());
+        let mut found: Vec<_> = states.filter(|state| *state != "unknown").collect();
+        found.dedup();
         let expected: &[_] = if state == "unknown" { &[] } else { &[state] };
         assert_eq!(found, expected, "{}", backends[name]);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use imbl::OrdMap;
-use maglev_protocol::{VipKey, VipSpec, VppInfo};
+use maglev_protocol::{AgentError, VipKey, VipSpec, VppInfo, VppState};
 use tokio::time::Instant;
 
 use crate::config::{Config, Frontend};
@@ -167,5 +167,20 @@ impl AgentStatus {
     pub fn new(socket: PathBuf) -> Self {
         let connection = Err("not connected yet".to_owned());
         Self { socket, connection, process: None, connections: 0, foreign: Vec::new(), vpp: None }
+    }
+
+    /// Why VPP cannot be programmed now, by the name of whoever is missing.
+    pub fn why_not_programmed(&self) -> String {
+        if let Err(reason) = &self.connection {
+            return format!("the agent is not connected: {reason}");
+        }
+        match self.vpp.as_ref().map(|(vpp, _)| vpp.state.clone()) {
+            None => "the agent has not reported on VPP yet".to_owned(),
+            Some(VppState::Disconnected { reason, .. }) => AgentError::NoVpp { reason }.to_string(),
+            Some(VppState::Incompatible { version, missing, needs }) => {
+                AgentError::Incompatible { version, missing, needs }.to_string()
+            }
+            Some(VppState::Connected { .. }) => "what VPP has is still being read".to_owned(),
+        }
     }
 }

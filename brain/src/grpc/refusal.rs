@@ -94,7 +94,9 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
 /// A full sync did not come to its end while somebody waited.
 pub(super) fn sync(in_vpp: &InVpp) -> Status {
     match in_vpp {
-        InVpp::Away => Status::unavailable("VPP is away: everything is compared when it is connected again"),
+        InVpp::Away(reason) => {
+            Status::unavailable(format!("{reason}; everything is compared once VPP can be programmed"))
+        }
         InVpp::Refused(reason) => Status::unavailable(format!("refused: {reason}")),
         _ => Status::deadline_exceeded("VPP has not answered yet, and is asked until it does"),
     }

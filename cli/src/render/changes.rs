@@ -65,7 +65,7 @@ fn in_vpp(outcome: &Outcome, palette: Palette) -> String {
         InVpp::Acknowledged => ("VPP has it", Tone::Good),
         InVpp::NotAsked => ("VPP is told", Tone::Plain),
         InVpp::HeldBack => ("VPP is told when the warm-up releases the frontend", Tone::Warning),
-        InVpp::Away => ("VPP is away, and told when it is back", Tone::Warning),
+        InVpp::Away => ("queued until VPP can be programmed", Tone::Warning),
         InVpp::Late => ("VPP has not answered yet, and is told until it does", Tone::Warning),
         InVpp::Refused => ("VPP refused", Tone::Bad),
         InVpp::Unspecified => ("what VPP has of it is not known", Tone::Warning),

@@ -151,8 +151,8 @@ pub enum InVpp {
     Acknowledged,
     /// VPP will be told when the frontend is released from the warm-up.
     HeldBack,
-    /// VPP will be told when it is connected again.
-    Away,
+    /// VPP cannot be programmed now, for this reason; it will be when it can.
+    Away(String),
     /// VPP refused, for this reason.
     Refused(String),
     /// VPP has not answered yet; it will be told until it does.
@@ -359,7 +359,7 @@ impl Core {
             return Done::new(InVpp::HeldBack);
         }
         if !self.view.is_current() {
-            return Done::new(InVpp::Away);
+            return Done::new(InVpp::Away(self.agent.why_not_programmed()));
         }
         let key = view.spec.key;
         self.last_demand += 1;

@@ -106,9 +106,10 @@ impl Core {
     fn tell_that_vpp_is_away(&mut self, effects: &mut Effects) {
         let vips = self.wanted.demands.iter().map(|(key, demanded)| Demand::Vip(*key, demanded.number));
         let demands: Vec<_> = vips.chain(self.wanted.full.take().map(Demand::Full)).collect();
+        let reason = self.agent.why_not_programmed();
         effects.ended.extend(demands.into_iter().map(|demand| Ended {
             demand,
-            in_vpp: InVpp::Away,
+            in_vpp: InVpp::Away(reason.clone()),
             report: None,
         }));
     }
@@ -126,8 +127,8 @@ impl Core {
                 (in_vpp, Some(Arc::clone(report)))
             }
             // Made again when VPP is back, of which it is told by itself.
-            Err(CallError::Agent(AgentError::NoVpp { .. } | AgentError::Incompatible { .. })) => {
-                (InVpp::Away, None)
+            Err(CallError::Agent(error @ (AgentError::NoVpp { .. } | AgentError::Incompatible { .. }))) => {
+                (InVpp::Away(error.to_string()), None)
             }
             // Made again like any sync that fails.
             Err(CallError::Agent(error)) => {

@@ -86,7 +86,7 @@ fn full_sync_that_nobody_could_wait_for_says_why() {
         (code, message.as_str()),
         (Code::Unavailable, "refused: another brain writes; it will be tried again")
     );
-    assert_eq!(sync(InVpp::Away).0, Code::Unavailable);
+    assert_eq!(sync(InVpp::Away("gone".into())).0, Code::Unavailable);
     assert_eq!(sync(InVpp::Late).0, Code::DeadlineExceeded);
 }
 

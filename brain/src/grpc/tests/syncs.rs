@@ -109,7 +109,7 @@ async fn operator_learns_at_once_that_vpp_has_left() {
         brain.levers.vpp.send_replace(maglev_protocol::VppInfo { generation: 2, state });
     };
     let (answer, ()) = timeout(PATIENCE, async { tokio::join!(brain.sync(), leave) }).await.unwrap();
-    let away = "VPP is away: everything is compared when it is connected again".to_owned();
+    let away = "VPP is not connected: gone; everything is compared once VPP can be programmed".to_owned();
     assert_eq!(answer, Err((Code::Unavailable, away)));
     brain.levers.vpp.send_replace(connected(3));
     brain.levers.syncs_held.send_replace(false);

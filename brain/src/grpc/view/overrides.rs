@@ -45,7 +45,7 @@ pub(in crate::grpc) fn outcome(done: Done) -> Outcome {
         controller::InVpp::NotAsked => (InVpp::NotAsked, String::new()),
         controller::InVpp::Acknowledged => (InVpp::Acknowledged, String::new()),
         controller::InVpp::HeldBack => (InVpp::HeldBack, String::new()),
-        controller::InVpp::Away => (InVpp::Away, String::new()),
+        controller::InVpp::Away(reason) => (InVpp::Away, reason),
         controller::InVpp::Refused(reason) => (InVpp::Refused, reason),
         controller::InVpp::Late => (InVpp::Late, String::new()),
     };

@@ -37,7 +37,7 @@ fn every_answer_of_vpp_has_its_words() {
     for (answer, words) in [
         (InVpp::Acknowledged, "VPP has it"),
         (InVpp::HeldBack, "VPP is told when the warm-up releases the frontend"),
-        (InVpp::Away, "VPP is away, and told when it is back"),
+        (InVpp::Away, "queued until VPP can be programmed"),
         (InVpp::Late, "VPP has not answered yet, and is told until it does"),
         (InVpp::NotAsked, "VPP is told"),
         (InVpp::Unspecified, "what VPP has of it is not known"),
@@ -53,7 +53,7 @@ fn every_answer_of_vpp_has_its_words() {
 #[test]
 fn what_was_taken_back_is_told_with_what_it_was() {
     let mut change = samples::cleared();
-    let expected = "weight of web3 in pool primary of shop: 100 (was 50); VPP is away, and told when it is back; \
+    let expected = "weight of web3 in pool primary of shop: 100 (was 50); queued until VPP can be programmed; \
                     as configured\n";
     assert_eq!(cleared(&change, PLAIN), expected);
     let mut overrides = samples::overrides().overrides;

@@ -127,7 +127,8 @@ fn weight_waits_for_a_vpp_that_is_away_or_protected() {
     assert_eq!((done.in_vpp, done.demand), (InVpp::HeldBack, None));
     bench.seconds(60);
     let (_, done) = bench.command(command).unwrap();
-    assert_eq!((done.in_vpp, done.demand), (InVpp::Away, None));
+    let reason = "the agent is not connected: not connected yet".to_owned();
+    assert_eq!((done.in_vpp, done.demand), (InVpp::Away(reason), None));
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
     let (ended, left) = synced(Err(another_writes()));
     assert_eq!((told(&ended), left), (refused("another brain writes"), 1));
     let (ended, left) = synced(Err(CallError::Agent(AgentError::NoVpp { reason: "gone".into() })));
-    assert_eq!((&ended[0].in_vpp, left), (&InVpp::Away, 1));
+    assert_eq!((&ended[0].in_vpp, left), (&InVpp::Away("VPP is not connected: gone".to_owned()), 1));
     let error = StepError { step: "make anew".into(), code: None, meaning: "not tried".into() };
     let vip = VipReport { key, changes: vec![], table_length: None, errors: vec![error] };
     let report = SyncReport { vips: vec![vip], ..SyncReport::default() };
@@ -172,7 +172,8 @@ fn vpp_that_leaves_ends_every_wait_and_the_demands_on_vips_stay() {
     let (_, recreate) = bench.command(Command::Recreate { frontend: "uneven".to_owned() }).unwrap();
     let (_, sync) = bench.command(Command::Sync { frontend: None }).unwrap();
     let effects = bench.vpp_leaves(Duration::ZERO);
-    let away = |demand| Ended { demand, in_vpp: InVpp::Away, report: None };
+    let reason = "VPP is not connected: gone".to_owned();
+    let away = |demand| Ended { demand, in_vpp: InVpp::Away(reason.clone()), report: None };
     assert_eq!(effects.ended, [away(recreate.demand.unwrap()), away(sync.demand.unwrap())]);
     let wanted = bench.core.wanted();
     assert_eq!((wanted.demands.len(), wanted.full), (1, None), "everything is compared anyhow on its return");
