@@ -171,11 +171,11 @@ impl AgentStatus {
 
     /// Why VPP cannot be programmed now, by the name of whoever is missing.
     pub fn why_not_programmed(&self) -> String {
-        if let Err(reason) = &self.connection {
-            return format!("the agent is not connected: {reason}");
-        }
         match self.vpp.as_ref().map(|(vpp, _)| vpp.state.clone()) {
-            None => "the agent has not reported on VPP yet".to_owned(),
+            None => match &self.connection {
+                Err(reason) => format!("the agent is not connected: {reason}"),
+                Ok(_) => "the agent has not reported on VPP yet".to_owned(),
+            },
             Some(VppState::Disconnected { reason, .. }) => AgentError::NoVpp { reason }.to_string(),
             Some(VppState::Incompatible { version, missing, needs }) => {
                 AgentError::Incompatible { version, missing, needs }.to_string()
