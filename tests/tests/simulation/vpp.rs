@@ -287,12 +287,11 @@ impl Vpp {
     }
 
     pub(crate) fn dumps(&self, vips: Vec<VipRow>) -> Dumps {
-        Dumps { vips, servers: self.dump_servers() }
+        Dumps { vips, servers: self.dump_servers(), ..Dumps::default() }
     }
 
-    pub(crate) fn text(&self) -> Result<Vec<cli_text::TextVip>, Lost> {
-        let text = vppsim::text::vips_verbose(&self.lb);
-        cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
+    pub(crate) fn text(&self) -> cli_text::Text {
+        cli_text::parse(&vppsim::text::vips_verbose(&self.lb))
     }
 
     /// One VIP in use.
