@@ -3,15 +3,12 @@
 
 use std::collections::VecDeque;
 
-use maglev_protocol::MOST_STICKY_BUCKETS;
+use maglev_protocol::{MOST_STICKY_BUCKETS, STICKY_BUCKET, size};
 use vppapi::stats::{StatsError, View};
 
 use crate::mirror::Mirror;
 use crate::step::Step;
 
-/// Size of a sticky table's bucket, in bytes: a cache line, which VPP is built with. On 64-bit Arm that is 128 unless its
-/// build says otherwise, so the larger one is taken.
-pub const STICKY_BUCKET: u64 = if cfg!(target_arch = "aarch64") { 128 } else { 64 };
 /// Buckets that VPP allocates beyond those configured: the header of the table, one to prefetch, and one for alignment.
 const MORE_BUCKETS: u64 = 3;
 
@@ -240,16 +237,6 @@ impl Memory {
 
     fn pending_bytes(&self) -> u64 {
         self.pending.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
-    }
-}
-
-/// A number of bytes for people.
-pub fn size(bytes: u64) -> String {
-    const MIB: u64 = 1 << 20;
-    let (unit, name) = if bytes < MIB { (1 << 10, "KiB") } else { (MIB, "MiB") };
-    match bytes.saturating_mul(10) / unit {
-        tenths if tenths % 10 == 0 => format!("{} {name}", tenths / 10),
-        tenths => format!("{}.{} {name}", tenths / 10, tenths % 10),
     }
 }
 

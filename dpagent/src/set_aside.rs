@@ -63,22 +63,25 @@ impl SetAside {
 
     /// Logs what is new since `before`, and what is no longer there.
     pub fn log_changes(&self, before: &Self) {
-        let (then, now) = (before.lines(), self.lines());
-        let mut new = now.difference(&then);
-        for (what, reason) in new.by_ref().take(MOST_LINES) {
-            warn!(%what, %reason, "VPP has something that is not understood: left alone");
+        let new = self.lines_beyond(before);
+        for line in new.iter().take(MOST_LINES) {
+            warn!(what = %line, "VPP has something that is not understood: left alone");
         }
-        let more = new.count();
-        if more > 0 {
+        if let Some(more @ 1..) = new.len().checked_sub(MOST_LINES) {
             warn!(more, "VPP has more that is not understood: left alone");
         }
-        for (what, _) in then.difference(&now).take(MOST_LINES) {
-            info!(%what, "no longer set aside");
+        for line in before.lines_beyond(self).iter().take(MOST_LINES) {
+            info!(what = %line, "no longer set aside");
         }
     }
 
-    fn lines(&self) -> BTreeSet<(String, &str)> {
-        let vips = self.vips.iter().map(|(key, reason)| (format!("VIP {key}"), reason.as_str()));
-        vips.chain(self.others.iter().map(|words| (words.clone(), "see its dumps and text"))).collect()
+    /// What stands here and not in `other`, a line each.
+    fn lines_beyond(&self, other: &Self) -> Vec<String> {
+        let vips = self.vips.iter().filter(|(key, reason)| other.vips.get(key) != Some(reason));
+        let vips = vips.map(|(key, reason)| format!("VIP {key}: {reason}"));
+        vips.chain(self.others.difference(&other.others).cloned()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,18 @@ async fn prefixes_that_vpp_cannot_tell_from_ipv4_are_not_programmed() {
     }
     assert_eq!(bench.vpp.writes(), Vec::<String>::new());
 }
+
+/// What is known to disagree does not make each full read three.
+#[tokio::test]
+async fn what_was_set_aside_once_costs_one_read() {
+    let bench = Bench::start().await;
+    make(&bench, "::/64").await;
+    let reads = || bench.vpp.requests().iter().filter(|name| *name == "lb_vip_dump").count();
+    for _ in 0..3 {
+        let before = reads();
+        soon(bench.client.sync_all(context(), vec![], vec![])).await.unwrap().unwrap();
+        assert_eq!(reads() - before, 1);
+        soon(bench.client.lb_state(context())).await.unwrap().unwrap();
+        assert_eq!(reads() - before, 2);
+    }
+}

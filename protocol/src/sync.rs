@@ -141,6 +141,10 @@ pub struct StepError {
 /// on, VPP computes the size of the table in 32 bits and gets it wrong (by its source).
 pub const MOST_STICKY_BUCKETS: u32 = 1 << 24;
 
+/// Size of a sticky table's bucket, in bytes: a cache line, as VPP is built. On 64-bit Arm that is 128 unless its build says
+/// otherwise, so the larger one is taken.
+pub const STICKY_BUCKET: u64 = if cfg!(target_arch = "aarch64") { 128 } else { 64 };
+
 /// The lb plugin's settings as wanted; `None` leaves what VPP has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LbConfSpec {

@@ -91,21 +91,6 @@ fn tables_that_no_packet_has_met_yet_count_too() {
     assert_eq!(memory.room(), (900 - 128) * MIB - tables);
 }
 
-#[test]
-fn sizes_are_written_for_people() {
-    for (bytes, words) in [
-        (0, "0 KiB"),
-        (1536, "1.5 KiB"),
-        (MIB, "1 MiB"),
-        (MIB * 3 / 2, "1.5 MiB"),
-        (u64::MAX, "17592186044416 MiB"),
-    ] {
-        let found = size(bytes);
-        // The last one is cut off by the multiplication.
-        assert!(found == words || bytes == u64::MAX, "{found}");
-    }
-}
-
 /// VPP's heap and its threads' tables, as its source has them: each thread frees its table and allocates the next.
 struct Vpp {
     free: u64,
@@ -174,4 +159,17 @@ proptest! {
         }
         prop_assert!(vpp.packets(buckets), "dead of {buckets} buckets");
     }
+}
+
+/// A VPP 26.10 with a heap of 512 MiB and no workers.
+#[test]
+fn the_figures_of_a_real_vpp_are_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/stats-26.10.bin.gz");
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(file), &mut bytes).unwrap();
+    let found = vppapi::stats::Snapshot::from_bytes(&bytes).read(Heap::read).unwrap();
+    assert_eq!(found, Heap { total: 512 * MIB, free: 503_765_248, threads: 1, heartbeat: 23 });
+    let memory = memory(found);
+    assert!(memory.check_sticky(1024, 1 << 22).is_ok() && memory.check_sticky(1024, 1 << 23).is_err());
 }

@@ -1,9 +1,9 @@
 //! The part of plans that VPP's heap has room for.
 
-use maglev_protocol::StepError;
+use maglev_protocol::{StepError, size};
 
 use super::VipPlan;
-use crate::heap::{Memory, bytes_of, size};
+use crate::heap::{Memory, bytes_of};
 use crate::step::Step;
 
 /// Refuses VIPs and servers that there is no room for, in the order of the plans, and notes the others as written.
