@@ -311,7 +311,8 @@ proptest! {
         let prefix = Prefix { address: std::net::Ipv6Addr::from(network).into(), length };
         prop_assert!(prefix.is_valid());
         prop_assert_eq!(prefix.meets_ipv4_range(), network >> 32 == 0, "{}", prefix);
-        let v4 = Prefix { address: IpAddr::from((bits as u32).to_be_bytes()), length };
+        let [.., a, b, c, d] = bits.to_be_bytes();
+        let v4 = Prefix { address: [a, b, c, d].into(), length };
         prop_assert!(!v4.meets_ipv4_range());
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use maglev_dpagent::apply::{Answer, Lost};
+use maglev_dpagent::apply::Answer;
 use maglev_dpagent::cli_text;
 use maglev_dpagent::read::{Dumps, ServerRow, VipRow};
 use maglev_dpagent::step::{Step, Write};

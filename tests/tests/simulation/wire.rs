@@ -196,7 +196,7 @@ impl Plugin for Wire {
 
     async fn text(&self) -> Result<Text, Lost> {
         match self.ask(Request::Text).await {
-            Reply::Text(text) => text,
+            Reply::Text(text) => Ok(text),
             other => Err(lost(other)),
         }
     }
