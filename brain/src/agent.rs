@@ -64,6 +64,11 @@ pub enum AgentEvent {
         /// For how long it has answered nothing; `None` if it answers again.
         silent_for: Option<Duration>,
     },
+    /// The lb settings of the configuration were refused for another reason than before, or are in VPP now.
+    Settings {
+        /// Why VPP keeps its own, in the words of who refused.
+        refused: Option<String>,
+    },
     /// A sync of these VIPs ended.
     Synced {
         /// What was asked for.

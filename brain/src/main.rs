@@ -106,11 +106,12 @@ fn summary(loaded: &Loaded) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let config = &loaded.config;
     format!(
-        "fine ({}, {}, {}; {})",
+        "fine ({}, {}, {}; {})\n{}",
         count(config.frontends.len(), "frontend"),
         count(config.backends.len(), "backend"),
         count(config.healthchecks.len(), "health check"),
         count(loaded.warnings.len(), "warning"),
+        config.lb.sticky_memory(),
     )
 }
 

@@ -15,7 +15,7 @@ use tracing::field::{debug, display};
 use tracing::{error, info, warn};
 
 use crate::burst::{Burst, MOST_CHEAP, bursts};
-use crate::cli_text::TextVip;
+use crate::cli_text::Text;
 use crate::mirror::Mirror;
 use crate::read::Dumps;
 use crate::reconcile::VipPlan;
@@ -56,7 +56,7 @@ pub trait Plugin {
     /// Reads all VIPs and servers.
     fn dumps(&self) -> impl Future<Output = Result<Dumps, Lost>> + Send;
     /// Reads what no dump tells.
-    fn text(&self) -> impl Future<Output = Result<Vec<TextVip>, Lost>> + Send;
+    fn text(&self) -> impl Future<Output = Result<Text, Lost>> + Send;
     /// Asks where the counters of prefixes' routes are; one answer for each, `None` for one without a route.
     fn routes(&self, prefixes: &[Prefix]) -> impl Future<Output = Result<Vec<Option<u32>>, Lost>> + Send;
 }

@@ -4,11 +4,11 @@
 //! there is passed over, since VPP adds lines for other encapsulations and in other versions. Form as measured on
 //! VPP 26.10.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use maglev_protocol::{ALL_PORTS_PROTOCOL, Prefix, VipKey};
+use maglev_protocol::{ALL_PORTS_PROTOCOL, Prefix, VipKey, printable};
 
 /// The command that prints it.
 pub const COMMAND: &str = "show lb vips verbose";
@@ -43,62 +43,94 @@ pub struct TextServer {
     pub removed: bool,
 }
 
-/// A line that is not as VPP 26.10 writes it.
+/// The whole text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text {
+    /// The VIPs that could be read, each one in use once.
+    pub vips: Vec<TextVip>,
+    /// The lines that could not.
+    pub unread: Vec<Unread>,
+}
+
+/// A line that is not as VPP 26.10 writes it. It is not quoted, since the flows in it change all the time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of `{COMMAND}`: expected {expected}, found {found:?}")]
-pub struct TextError {
-    /// Number of the line, from 1.
-    pub line: usize,
-    /// What it begins with; the rest is cut off.
-    pub found: String,
+#[error("`{COMMAND}`, at `{of}`: expected {expected}")]
+pub struct Unread {
+    /// The VIP that it belongs to, or the line that begins one.
+    pub of: String,
     /// What should stand there.
     pub expected: &'static str,
 }
 
+/// Most characters of a line that are shown.
 const MOST_QUOTED: usize = 120;
 
-impl TextError {
-    fn new(index: usize, line: &str, expected: &'static str) -> Self {
-        Self { line: index + 1, found: line.chars().take(MOST_QUOTED).collect(), expected }
-    }
-}
-
-/// Reads the whole text.
-///
-/// # Errors
-/// When a line that begins a VIP or a server is not complete, a server stands outside of a VIP, or a VIP that is not
-/// removed stands there twice.
-pub fn parse(text: &str) -> Result<Vec<TextVip>, TextError> {
-    let (mut vips, mut heads): (Vec<TextVip>, _) = (Vec::new(), Vec::new());
-    for (index, line) in text.lines().enumerate() {
-        let wrong = |expected| TextError::new(index, line, expected);
+/// Reads the whole text. A VIP is left out if the lines that name it are not complete, with its servers; so are both of
+/// two in use with one key, and a server whose line is not complete.
+pub fn parse(text: &str) -> Text {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut unread = Vec::new();
+    for line in text.lines() {
         let mut words = line.split_whitespace();
         let (Some(first), second) = (words.next(), words.next()) else { continue };
         if let Some(number) = second.and_then(|word| word.strip_prefix('[')) {
-            vips.push(head(number, words).ok_or_else(|| wrong("` TYPE [INDEX] PREFIX/LENGTH FLAGS`"))?);
-            heads.push((index, line));
-        } else if second.is_some_and(|word| word.starts_with("weight:")) {
-            let vip = vips.last_mut().ok_or_else(|| wrong("a VIP before its servers"))?;
-            vip.servers.push(
-                server(line).ok_or_else(|| {
-                    wrong("`ADDRESS weight:W buckets:B flows:F ... used|removed`, W to 255")
-                })?,
-            );
-        } else if let Some(protocol) = first.strip_prefix("protocol:") {
-            let vip = vips.last_mut().ok_or_else(|| wrong("a VIP before its protocol"))?;
+            let vip = head(number, words);
+            if vip.is_none() {
+                unread.push(lost(line, "` TYPE [INDEX] PREFIX/LENGTH FLAGS`"));
+            }
+            blocks.push(Block { head: line, vip });
+            continue;
+        }
+        let is_server = second.is_some_and(|word| word.starts_with("weight:"));
+        let Some(protocol) = first.strip_prefix("protocol:").or(is_server.then_some("")) else { continue };
+        let Some(Block { head, vip }) = blocks.last_mut() else {
+            unread.push(lost(line, "a VIP before its lines"));
+            continue;
+        };
+        // What belongs to a VIP that could not be read says nothing.
+        let Some(known) = vip else { continue };
+        if is_server {
+            match server(line) {
+                Some(server) => known.servers.push(server),
+                None => {
+                    unread.push(lost(head, "`ADDRESS weight:W buckets:B flows:F ... used|removed`, W to 255"))
+                }
+            }
+        } else {
             let port = second.and_then(|word| word.strip_prefix("port:"));
-            let (protocol, port) = (number(Some(protocol)), number(port));
-            (vip.key.protocol, vip.key.port) =
-                protocol.zip(port).ok_or_else(|| wrong("`protocol:0-255 port:0-65535`"))?;
+            match number(Some(protocol)).zip(number(port)) {
+                Some(read) => (known.key.protocol, known.key.port) = read,
+                None => {
+                    unread.push(lost(head, "`protocol:0-255 port:0-65535`"));
+                    *vip = None;
+                }
+            }
         }
     }
-    let mut live = HashSet::new();
-    for (vip, (index, line)) in vips.iter().zip(heads) {
-        if !vip.removed && !live.insert(vip.key) {
-            return Err(TextError::new(index, line, "each VIP in use once"));
+    let mut live = BTreeMap::<VipKey, usize>::new();
+    for vip in blocks.iter().filter_map(|block| block.vip.as_ref()).filter(|vip| !vip.removed) {
+        *live.entry(vip.key).or_default() += 1;
+    }
+    let mut vips = Vec::with_capacity(blocks.len());
+    for Block { head, vip } in blocks {
+        let Some(vip) = vip else { continue };
+        if !vip.removed && live.get(&vip.key).is_some_and(|times| *times > 1) {
+            unread.push(lost(head, "each VIP in use once"));
+        } else {
+            vips.push(vip);
         }
     }
-    Ok(vips)
+    Text { vips, unread }
+}
+
+/// A VIP with the line that begins it; none once a line of it could not be read.
+struct Block<'a> {
+    head: &'a str,
+    vip: Option<TextVip>,
+}
+
+fn lost(head: &str, expected: &'static str) -> Unread {
+    Unread { of: printable(head.trim(), MOST_QUOTED), expected }
 }
 
 /// The line that begins a VIP, from behind its `[`. Without a line of protocol and port behind it, the VIP is one

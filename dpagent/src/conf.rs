@@ -1,21 +1,36 @@
 //! The lb plugin's global settings: what is wanted of them, checked and compared.
 
-use maglev_protocol::{AgentError, LbConf, LbConfSpec};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Checks what VPP would refuse, or worse, take: with 0 buckets it dies at the next packet.
+use maglev_protocol::{AgentError, LbConf, LbConfSpec, MOST_STICKY_BUCKETS};
+
+use crate::policy::FLOW_TIMEOUT;
+
+/// Checks what VPP would refuse, or worse, take: with 0 buckets, or too many, it dies at the next packet.
 ///
 /// # Errors
 /// [`AgentError::Contradiction`].
 pub fn check(wanted: &LbConfSpec) -> Result<(), AgentError> {
-    let buckets = wanted.sticky_buckets_per_core;
-    if !buckets.is_power_of_two() {
-        return Err(AgentError::Contradiction(format!(
-            "sticky_buckets_per_core {buckets}: must be a power of two"
-        )));
+    let wrong = |what| Err(AgentError::Contradiction(what));
+    let LbConfSpec { ip4_src_address, ip6_src_address, sticky_buckets_per_core: buckets, flow_timeout } =
+        *wanted;
+    if !buckets.is_power_of_two() || buckets > MOST_STICKY_BUCKETS {
+        return wrong(format!(
+            "sticky_buckets_per_core {buckets}: must be a power of two, at most {MOST_STICKY_BUCKETS}"
+        ));
     }
-    let timeout = wanted.flow_timeout;
-    if !(1..=120).contains(&timeout) {
-        return Err(AgentError::Contradiction(format!("flow_timeout {timeout}: must be 1 to 120 seconds")));
+    let (shortest, longest) = FLOW_TIMEOUT;
+    if !(shortest..=longest).contains(&flow_timeout) {
+        return wrong(format!("flow_timeout {flow_timeout}: must be {shortest} to {longest} seconds"));
+    }
+    let of_no_host =
+        |address: Ipv4Addr| address.is_unspecified() || address.is_multicast() || address.is_broadcast();
+    if let Some(source) = ip4_src_address.filter(|source| of_no_host(*source)) {
+        return wrong(format!("ip4_src_address {source}: must be the address of a host"));
+    }
+    let of_no_host = |address: Ipv6Addr| address.is_unspecified() || address.is_multicast();
+    if let Some(source) = ip6_src_address.filter(|source| of_no_host(*source)) {
+        return wrong(format!("ip6_src_address {source}: must be the address of a host"));
     }
     Ok(())
 }

@@ -83,7 +83,7 @@ impl Counting {
         let serves = |read: &Instant| syncer.changes() == self.changes && read.elapsed() < self.servers_age;
         if with_servers && !self.servers.as_ref().is_some_and(|(read, _)| serves(read)) {
             self.changes = syncer.changes();
-            let figures = figures(&syncer.learn().await?);
+            let figures = figures(&syncer.learn().await?.vips);
             self.servers = Some((Instant::now(), figures));
         }
         if self.vips.as_ref().is_none_or(|(read, _)| read.elapsed() >= FRESH) {

@@ -17,7 +17,7 @@ use vppapi::types::{self, VipId};
 use vppapi::wire::ByteString;
 
 use crate::apply::{Answer, Lost, Plugin};
-use crate::cli_text::{self, TextVip};
+use crate::cli_text::{self, Text};
 use crate::heard::Heard;
 use crate::read::{Dumps, ServerRow, VipRow};
 use crate::step::{Step, Write};
@@ -118,14 +118,20 @@ impl Plugin for Lb {
         // Asked for one IPv4 VIP, VPP 26.10 answers with nothing: all are read, whatever is wanted.
         let servers = self.client.dump_map(LbAsV2Dump::default(), |server| server_row(&server));
         let (vips, servers) = self.heard.note(tokio::try_join!(vips, servers)).map_err(lost)?;
-        Ok(Dumps { vips: vips.into_iter().collect::<Result<_, _>>()?, servers })
+        let mut dumps = Dumps { servers, ..Dumps::default() };
+        for vip in vips {
+            match vip {
+                Ok(row) => dumps.vips.push(row),
+                Err(strange) => dumps.strange.push(strange),
+            }
+        }
+        Ok(dumps)
     }
 
-    async fn text(&self) -> Result<Vec<TextVip>, Lost> {
+    async fn text(&self) -> Result<Text, Lost> {
         let request = CliInband { cmd: ByteString::from(cli_text::COMMAND) };
         let reply = self.call(request).await.map_err(lost)?;
-        let text = reply.reply.as_str();
-        cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
+        Ok(cli_text::parse(&reply.reply.as_str()))
     }
 
     async fn routes(&self, prefixes: &[Prefix]) -> Result<Vec<Option<u32>>, Lost> {
@@ -204,8 +210,8 @@ fn vip_key(vip: &VipId) -> VipKey {
 /// What the details of a VIP say.
 ///
 /// # Errors
-/// When it has an encapsulation without a name.
-pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, Lost> {
+/// When it has an encapsulation without a name: which VIP that is, and what it has.
+pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, (VipKey, String)> {
     let encap = match details.encap {
         types::Encap::Gre4 => Encap::Gre4,
         types::Encap::Gre6 => Encap::Gre6,
@@ -213,9 +219,7 @@ pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, Lost> {
         types::Encap::Nat4 => Encap::Nat4,
         types::Encap::Nat6 => Encap::Nat6,
         types::Encap::Other(value) => {
-            return Err(Lost {
-                reason: format!("VIP {} has encapsulation {value}: expected 0 to 4", details.vip),
-            });
+            return Err((vip_key(&details.vip), format!("it has encapsulation {value}: expected 0 to 4")));
         }
     };
     // VPP cuts the length to 16 bits, so that 65536 reads as 0.

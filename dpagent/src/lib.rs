@@ -3,7 +3,7 @@
 //! The way of a call: [`server`] checks it and queues it, [`vpp`] owns the connection and takes calls one after
 //! the other, [`sync`] finds the difference between what is wanted and its [`mirror`] of VPP with [`reconcile`],
 //! and [`apply`] sends it. [`lb`] alone knows how a VPP wants to be spoken to. `step`, `mirror`, `read`,
-//! `cli_text`, `conf`, `policy` but for its file, and `reconcile` are pure.
+//! `cli_text`, `conf`, `heap`, `set_aside`, `policy` but for its file, and `reconcile` are pure.
 //!
 //! Beside that way: [`policy`] says what may be asked for, [`counters`] reads what VPP counts, [`icmp`] sends echo
 //! requests, and [`privileges`] gives up whatever is not needed, before anybody is listened to.
@@ -15,6 +15,7 @@ pub mod burst;
 pub mod cli_text;
 pub mod conf;
 pub mod counters;
+pub mod heap;
 pub mod heard;
 pub mod icmp;
 pub mod lb;
@@ -26,6 +27,7 @@ pub mod read;
 pub mod reconcile;
 pub mod server;
 pub mod service;
+pub mod set_aside;
 pub mod step;
 pub mod sync;
 pub mod vpp;

@@ -11,12 +11,15 @@ use std::ops::RangeInclusive;
 
 use maglev_protocol::{Encap, Prefix, Programmed, ProgrammedVip, VipKey};
 
+use crate::set_aside::SetAside;
 use crate::step::{Step, Write};
 
 /// All VIPs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirror {
     vips: BTreeMap<VipKey, MirrorVip>,
+    /// What VPP has beside them that was not understood.
+    set_aside: SetAside,
 }
 
 /// One VIP.
@@ -61,7 +64,20 @@ impl MirrorVip {
 impl Mirror {
     /// A mirror of these VIPs.
     pub fn new(vips: BTreeMap<VipKey, MirrorVip>) -> Self {
-        Self { vips }
+        Self { vips, set_aside: SetAside::default() }
+    }
+
+    /// What VPP has beside the VIPs that was not understood.
+    pub fn set_aside(&self) -> &SetAside {
+        &self.set_aside
+    }
+
+    pub(crate) fn set_aside_mut(&mut self) -> &mut SetAside {
+        &mut self.set_aside
+    }
+
+    pub(crate) fn set_vips(&mut self, vips: BTreeMap<VipKey, MirrorVip>) {
+        self.vips = vips;
     }
 
     /// One VIP.
@@ -102,7 +118,8 @@ impl Mirror {
 
     /// Takes over the indexes of VIPs where they were not known. False if VPP has other VIPs than these, or one that
     /// was made anew.
-    pub fn learn(&mut self, indexes: BTreeMap<VipKey, u32>) -> bool {
+    pub fn learn(&mut self, mut indexes: BTreeMap<VipKey, u32>) -> bool {
+        indexes.retain(|vip, _| self.set_aside.blocks(vip).is_none());
         let mut same = indexes.len() == self.vips.len();
         for (key, vip) in &mut self.vips {
             let told = indexes.get(key).copied();

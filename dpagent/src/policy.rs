@@ -5,6 +5,7 @@
 //! are left as they are.
 
 mod file;
+mod settings;
 mod trusted;
 
 use std::net::IpAddr;
@@ -12,6 +13,8 @@ use std::net::IpAddr;
 use maglev_protocol::{AgentError, Prefix, VipKey};
 
 pub use file::{EXAMPLE, PolicyError, load, parse};
+pub(crate) use settings::FLOW_TIMEOUT;
+pub use settings::Settings;
 
 /// The rules. Without a file, nothing is allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Policy {
     pub ping: Vec<Prefix>,
     /// How many.
     pub limits: Limits,
+    /// What the lb plugin's global settings may be.
+    pub settings: Settings,
 }
 
 /// How many of each.

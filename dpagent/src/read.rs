@@ -1,14 +1,15 @@
 //! What reading VPP brings, and how the parts of it are joined.
 //!
 //! The dumps tell which VIPs and servers there are; the text tells what is in no dump. They are read one after
-//! the other, so somebody else's write in between can make them disagree.
+//! the other, so somebody else's write in between can make them disagree. What disagrees, or cannot be understood, is
+//! set aside, and all else is taken.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState};
+use maglev_protocol::{Encap, LbConf, LbState, Prefix, ServerState, VipKey, VipState};
 
-use crate::cli_text::{TextServer, TextVip};
+use crate::cli_text::{Text, TextServer};
 use crate::mirror::{Mirror, MirrorVip};
 
 /// A VIP of the dump.
@@ -45,12 +46,38 @@ pub struct Dumps {
     pub vips: Vec<VipRow>,
     /// Servers of all VIPs, removed ones too.
     pub servers: Vec<ServerRow>,
+    /// VIPs that are not in `vips` because the dump says something unknown of them, in words.
+    pub strange: Vec<(VipKey, String)>,
 }
 
-/// The parts do not fit together: VPP was changed while it was read, or tells one thing twice.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("VPP's dumps and its text do not agree about VIP {0}")]
-pub struct Torn(pub VipKey);
+impl VipRow {
+    /// Whether VPP has a VIP of such a prefix. It dumps `::/64` as 0.0.0.0/64.
+    fn is_sound(&self) -> bool {
+        self.key.prefix.is_valid()
+    }
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What could be understood, and what was set aside.
+    pub mirror: Mirror,
+    /// What of that may be so only because VPP was changed while it was read, in words.
+    pub torn: BTreeSet<String>,
+}
+
+impl Reading {
+    fn torn(&mut self, key: VipKey, reason: &str) {
+        self.mirror.set_aside_mut().vip(key, reason);
+        self.torn.insert(format!("VIP {key}: {reason}"));
+    }
+}
+
+/// Dumps that lack a VIP of the text, or have a server of it twice.
+const NOT_DUMPED: &str = "its text has it, and its dump has not";
+const NO_TEXT: &str = "its dump has it, and its text has not";
+const DUMPED_TWICE: &str = "its dump has it twice";
+const SERVER_TWICE: &str = "its dump has a server of it twice";
 
 /// What only the text tells of a VIP.
 type Details = BTreeMap<VipKey, (Option<u32>, Option<bool>)>;
@@ -80,7 +107,8 @@ impl Dumps {
     /// Whether the text must be read too: a VIP came, went, or was made anew since `remembered`.
     ///
     /// A VIP that somebody else made anew is known by the servers that it had, which VPP goes on dumping as removed
-    /// ones for a minute or more. One without servers leaves no trace, so it needs the text each time.
+    /// ones for a minute or more. One without servers leaves no trace, so it needs the text each time, and so does
+    /// whatever is not understood.
     pub fn need_text(&self, remembered: &Mirror) -> bool {
         let known = remembered.vips();
         let same = |row: &VipRow| {
@@ -94,39 +122,39 @@ impl Dumps {
         let left_over = |row: &ServerRow| {
             !row.used && known.get(&row.vip).is_some_and(|vip| vip.servers.contains_key(&row.address))
         };
-        self.vips.len() != known.len() || !self.vips.iter().all(same) || self.servers.iter().any(left_over)
+        let keys: BTreeSet<_> = self.vips.iter().map(|row| row.key).collect();
+        !(self.strange.is_empty() && remembered.set_aside().is_empty())
+            || self.vips.len() != known.len()
+            || keys.len() != known.len()
+            || !self.vips.iter().all(same)
+            || self.servers.iter().any(left_over)
     }
 
     /// The mirror, with what the text tells.
-    ///
-    /// # Errors
-    /// When a VIP is not in the text, or a VIP or a server in use is dumped twice.
-    pub fn mirror(&self, text: &[TextVip]) -> Result<Mirror, Torn> {
-        let used = || text.iter().filter(|vip| !vip.removed);
+    pub fn mirror(&self, text: &Text) -> Reading {
+        let used = || text.vips.iter().filter(|vip| !vip.removed);
         let details = used().map(|vip| (vip.key, (Some(vip.index), Some(vip.src_ip_sticky)))).collect();
         let drained = used().flat_map(|vip| {
             let drained = |server: &&TextServer| !server.removed && server.weight == 0 && server.flows == 0;
             vip.servers.iter().filter(drained).map(|server| (vip.key, server.address))
         });
         let drained: HashSet<_> = drained.collect();
-        self.mirror_with(&details, |vip, server| drained.contains(&(vip, server)))
+        let mut reading = self.mirror_with(&details, |vip, server| drained.contains(&(vip, server)));
+        for line in &text.unread {
+            reading.mirror.set_aside_mut().other(line.to_string());
+        }
+        reading
     }
 
     /// The mirror, with what `remembered` knows of the same VIPs, where [`Dumps::need_text`] said no.
-    ///
-    /// # Errors
-    /// When a VIP is not in `remembered`, or a VIP or a server in use is dumped twice.
-    pub fn mirror_like(&self, remembered: &Mirror) -> Result<Mirror, Torn> {
+    pub fn mirror_like(&self, remembered: &Mirror) -> Reading {
         let known = remembered.vips().iter();
         let details = known.map(|(key, vip)| (*key, (vip.index, vip.src_ip_sticky))).collect();
         self.mirror_with(&details, |vip, server| remembered.is_drained(&vip, &server))
     }
 
     /// The mirror, with what `remembered` knows of the same VIPs and nothing of others.
-    ///
-    /// # Errors
-    /// When a VIP or a server in use is dumped twice.
-    pub fn mirror_without_text(&self, remembered: Option<&Mirror>) -> Result<Mirror, Torn> {
+    pub fn mirror_without_text(&self, remembered: Option<&Mirror>) -> Reading {
         let known = |key| remembered.and_then(|mirror| mirror.get(key)?.src_ip_sticky);
         // Whether it still is the VIP that had the index is not known.
         let details = self.vips.iter().map(|row| (row.key, (None, known(&row.key)))).collect();
@@ -135,77 +163,131 @@ impl Dumps {
         })
     }
 
-    fn mirror_with(
-        &self,
-        details: &Details,
-        drained: impl Fn(VipKey, IpAddr) -> bool,
-    ) -> Result<Mirror, Torn> {
-        let mut vips = BTreeMap::new();
-        for row in &self.vips {
-            let &(index, src_ip_sticky) = details.get(&row.key).ok_or(Torn(row.key))?;
-            let (servers, set) = (BTreeMap::new(), BTreeSet::new());
-            let (encap, table_length) = (row.encap, row.table_length);
-            let vip = MirrorVip { index, encap, src_ip_sticky, table_length, servers, drained: set };
-            if vips.insert(row.key, vip).is_some() {
-                return Err(Torn(row.key));
-            }
-        }
+    fn mirror_with(&self, details: &Details, drained: impl Fn(VipKey, IpAddr) -> bool) -> Reading {
+        let mut reading = Reading::default();
+        let mut vips = self.vips_with(details, &mut reading);
         // VPP dumps the servers of a VIP together, so that each VIP is looked up once.
         for rows in self.servers.chunk_by(|one, other| one.vip == other.vip) {
-            let Some(vip) = rows.first().and_then(|row| vips.get_mut(&row.vip)) else { continue };
-            for row in rows.iter().filter(|row| row.used) {
-                if vip.servers.insert(row.address, row.weight).is_some() {
-                    return Err(Torn(row.vip));
+            let mut used = rows.iter().filter(|row| row.used).peekable();
+            let Some(key) = used.peek().map(|row| row.vip) else { continue };
+            let Some(vip) = vips.get_mut(&key) else {
+                if reading.mirror.set_aside().blocks(&key).is_none() {
+                    let words = format!("servers of VIP {key}, which VPP does not have");
+                    reading.mirror.set_aside_mut().other(words.clone());
+                    reading.torn.insert(words);
                 }
+                continue;
+            };
+            let mut twice = false;
+            for row in used {
+                twice |= vip.servers.insert(row.address, row.weight).is_some();
                 if row.weight == 0 && drained(row.vip, row.address) {
                     vip.drained.insert(row.address);
                 }
             }
+            if twice {
+                vips.remove(&key);
+                reading.torn(key, SERVER_TWICE);
+            }
         }
-        Ok(Mirror::new(vips))
+        reading.mirror.set_vips(vips);
+        reading
     }
 
-    /// What an operator is shown.
-    ///
-    /// # Errors
-    /// When dumps and text tell different servers or weights.
-    pub fn state(&self, conf: LbConf, text: &[TextVip]) -> Result<LbState, Torn> {
-        let mirror = self.mirror(text)?;
-        let used: BTreeMap<_, _> = text.iter().filter(|vip| !vip.removed).map(|vip| (vip.key, vip)).collect();
-        let mut vips = Vec::with_capacity(mirror.vips().len());
-        for (key, vip) in mirror.vips() {
-            let torn = || Torn(*key);
-            let live = used.get(key).ok_or_else(torn)?;
-            let mut servers: Vec<_> = live
-                .servers
-                .iter()
-                .filter(|server| !server.removed)
-                .map(|server| ServerState {
-                    address: server.address,
-                    weight: server.weight,
-                    buckets: server.buckets,
-                    flows: server.flows,
-                })
-                .collect();
-            servers.sort_unstable_by_key(|server| server.address);
-            let dumped = vip.servers.iter().map(|(address, weight)| (*address, *weight));
-            if !dumped.eq(servers.iter().map(|server| (server.address, server.weight))) {
-                return Err(torn());
+    /// The VIPs without their servers, as far as they can be told apart.
+    fn vips_with(&self, details: &Details, reading: &mut Reading) -> BTreeMap<VipKey, MirrorVip> {
+        // IPv6 prefixes that VPP dumps as IPv4 ones, by the key under which it does.
+        let disguised = details.keys().filter_map(|key| Some((disguise(key)?, *key)));
+        let mut disguised: BTreeMap<_, _> = disguised.collect();
+        let mut rows = BTreeMap::<VipKey, Vec<&VipRow>>::new();
+        for row in &self.vips {
+            rows.entry(row.key).or_default().push(row);
+        }
+        let mut missing: BTreeSet<_> = details.keys().copied().collect();
+        for (key, reason) in &self.strange {
+            reading.mirror.set_aside_mut().vip(*key, reason.as_str());
+            missing.remove(key);
+        }
+        let mut vips = BTreeMap::new();
+        for (key, rows) in rows {
+            let found = missing.remove(&key).then(|| details.get(&key)).flatten();
+            let hidden = disguised.remove(&key);
+            if let Some(hidden) = hidden {
+                missing.remove(&hidden);
+                reading.mirror.set_aside_mut().disguised(hidden, key);
             }
+            match (found, hidden, &rows[..]) {
+                (Some(&(index, src_ip_sticky)), None, [row]) if row.is_sound() => {
+                    let (servers, drained) = (BTreeMap::new(), BTreeSet::new());
+                    let VipRow { encap, table_length, .. } = **row;
+                    let vip = MirrorVip { index, encap, src_ip_sticky, table_length, servers, drained };
+                    vips.insert(key, vip);
+                }
+                (None, Some(_), [_]) => {}
+                // Which of the two a server belongs to, nobody can tell.
+                (Some(_), Some(hidden), [_, _]) => {
+                    let reason = format!("VPP dumps VIP {hidden} as this one too");
+                    reading.mirror.set_aside_mut().vip(key, reason);
+                }
+                (_, None, [row]) if !row.is_sound() => {
+                    reading.mirror.set_aside_mut().vip(key, "this is no prefix");
+                }
+                (None, _, _) => reading.torn(key, NO_TEXT),
+                (_, _, [_]) => reading.torn(key, NOT_DUMPED),
+                _ => reading.torn(key, DUMPED_TWICE),
+            }
+        }
+        for key in missing {
+            reading.torn(key, NOT_DUMPED);
+        }
+        vips
+    }
+
+    /// What an operator is shown: what could be understood, and of that what dumps and text agree about.
+    pub fn state(&self, conf: LbConf, text: &Text) -> (LbState, Reading) {
+        let mut reading = self.mirror(text);
+        let used: BTreeMap<_, _> =
+            text.vips.iter().filter(|vip| !vip.removed).map(|vip| (vip.key, vip)).collect();
+        let mut vips = Vec::with_capacity(reading.mirror.vips().len());
+        for (key, vip) in reading.mirror.vips() {
+            let (Some(live), Some(index), Some(src_ip_sticky)) =
+                (used.get(key), vip.index, vip.src_ip_sticky)
+            else {
+                continue;
+            };
+            let mut servers = Vec::with_capacity(vip.servers.len());
+            let mut told: BTreeMap<_, _> =
+                live.servers.iter().filter(|row| !row.removed).map(|row| (row.address, row)).collect();
+            for (address, weight) in &vip.servers {
+                match told.remove(address) {
+                    Some(row) if row.weight == *weight => servers.push(ServerState {
+                        address: *address,
+                        weight: row.weight,
+                        buckets: row.buckets,
+                        flows: row.flows,
+                    }),
+                    _ => drop(reading.torn.insert(format!("server {address} of VIP {key}"))),
+                }
+            }
+            reading.torn.extend(told.keys().map(|address| format!("server {address} of VIP {key}")));
             vips.push(VipState {
                 key: *key,
-                index: vip.index.ok_or_else(torn)?,
+                index,
                 encap: vip.encap,
-                src_ip_sticky: vip.src_ip_sticky.ok_or_else(torn)?,
+                src_ip_sticky,
                 new_flows_table_length: vip.table_length,
                 servers,
             });
         }
-        if let Some(other) = used.keys().find(|key| !mirror.vips().contains_key(key)) {
-            return Err(Torn(*other));
-        }
-        Ok(LbState { conf, vips })
+        (LbState { conf, vips }, reading)
     }
+}
+
+/// The key under which VPP dumps an IPv6 VIP that covers its IPv4 ones, if this is one.
+fn disguise(key: &VipKey) -> Option<VipKey> {
+    let Prefix { address, length } = key.prefix;
+    let address = (address.is_ipv6() && key.prefix.meets_ipv4_range()).then_some(Ipv4Addr::UNSPECIFIED)?;
+    Some(VipKey { prefix: Prefix { address: address.into(), length }, ..*key })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! raises are known to have worked, or a VIP could be left with nothing but zero weights.
 
 mod admit;
+mod fit;
 mod set;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use crate::policy::Policy;
 use crate::step::{Anew, Step, Write};
 
 use admit::{admit, check_room};
+pub use fit::fit;
 pub use set::{Plans, Wanted, check, plan_all};
 
 /// What is to be done to one VIP.
@@ -107,22 +109,31 @@ impl VipPlan {
 /// Plans one VIP, and lets all others be.
 pub fn plan_one(wanted: &VipSpec, demands: &Demands, actual: &Mirror, policy: &Policy) -> VipPlan {
     let standing = actual.get(&wanted.key);
+    if let Some(why) = actual.set_aside().blocks(&wanted.key) {
+        return VipPlan::refused(wanted.key, refused_beside(why));
+    }
     if standing.is_none()
         && let Err(why) = check_room(actual, policy)
     {
         return VipPlan::refused(wanted.key, why);
     }
-    plan(wanted, demands, standing, policy, actual.neighbours(&wanted.key))
+    plan(wanted, demands, actual, policy, actual.neighbours(&wanted.key))
+}
+
+/// A VIP that VPP, or who reads it, cannot tell from another one, is not programmed.
+fn refused_beside(meaning: String) -> StepError {
+    StepError { step: "program the VIP".to_owned(), code: None, meaning }
 }
 
 /// Plans one VIP beside others of its prefix that stay as they are.
 fn plan<'a>(
     wanted: &VipSpec,
     demands: &Demands,
-    actual: Option<&MirrorVip>,
+    mirror: &Mirror,
     policy: &Policy,
     staying: impl Iterator<Item = (&'a VipKey, &'a MirrorVip)>,
 ) -> VipPlan {
+    let actual = mirror.get(&wanted.key);
     let anew = actual.and_then(|vip| must_be_made_anew(wanted, demands, vip));
     let standing = actual.filter(|_| anew.is_none());
     let (allowed, refused) = match admit(wanted, standing, policy) {
@@ -134,6 +145,11 @@ fn plan<'a>(
     plan.serves = serves(wanted);
     plan.errors.extend(refused);
     block_if_hopeless(&mut plan, wanted.encap, staying);
+    if matches!(anew, Some(Anew::Encap { .. }))
+        && let Some(other) = mirror.set_aside().of_prefix(wanted.key.prefix)
+    {
+        block(&mut plan, wanted.encap, format!("VIP {other}, which was set aside, shares its prefix"));
+    }
     plan
 }
 
@@ -263,17 +279,23 @@ fn block_if_hopeless<'a>(
         return;
     }
     if let Some((other, vip)) = staying.find(|(_, vip)| vip.encap != wanted) {
-        plan.errors.push(StepError {
-            step: format!("make the VIP anew with {wanted}"),
-            code: None,
-            meaning: format!(
-                "not tried: VIP {other} has {}, and VPP wants one encapsulation for all VIPs of a prefix; \
-                 changed together, in a full sync, they can change",
-                vip.encap
-            ),
-        });
-        (plan.clear, plan.raise, plan.lower) = (Vec::new(), Vec::new(), Vec::new());
+        let why = format!(
+            "VIP {other} has {}, and VPP wants one encapsulation for all VIPs of a prefix; changed together, in a full \
+             sync, they can change",
+            vip.encap
+        );
+        block(plan, wanted, why);
     }
+}
+
+/// Leaves a VIP as it is that was to be made anew with another encapsulation.
+fn block(plan: &mut VipPlan, wanted: Encap, why: String) {
+    plan.errors.push(StepError {
+        step: format!("make the VIP anew with {wanted}"),
+        code: None,
+        meaning: format!("not tried: {why}"),
+    });
+    (plan.clear, plan.raise, plan.lower) = (Vec::new(), Vec::new(), Vec::new());
 }
 
 #[cfg(test)]

@@ -8,15 +8,17 @@ use maglev_protocol::{Demands, FullRead, LbConf, LbState, SyncReport, VipKey, Vi
 use tracing::{info, warn};
 
 use crate::apply::{Applied, Lost, Plugin, apply};
-use crate::cli_text::TextVip;
+use crate::cli_text::Text;
+use crate::heap::{self, Memory};
 use crate::liveness::SILENT;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
-use crate::read::{Torn, text_is_safe};
-use crate::reconcile::{Plans, Wanted, plan_all, plan_one};
+use crate::read::{Reading, text_is_safe};
+use crate::reconcile::{Plans, Wanted, fit, plan_all, plan_one};
+use crate::set_aside::SetAside;
 use crate::step::Step;
 
-/// How often reading is tried while somebody else changes VPP at the same time.
+/// How often reading is tried while somebody else changes VPP at the same time. What still disagrees is set aside.
 const READS: usize = 3;
 
 /// A plugin and what it is known to have.
@@ -27,6 +29,8 @@ pub struct Syncer<P> {
     mirror: Mirror,
     /// VIPs and servers that VPP has at most, removed ones included, as of the last read and all writes since.
     rows: (usize, usize),
+    /// The room in VPP's heap.
+    memory: Memory,
     /// Whether the mirror is known to be wrong, so that the next sync must read.
     stale: bool,
     /// VIPs outside the policy, as they were last told in the log.
@@ -56,27 +60,43 @@ pub enum SyncError {
         /// How many.
         servers: usize,
     },
-    /// Somebody else changes VPP all the time.
-    #[error("{torn}, {READS} times over: somebody else is changing it")]
-    Torn {
-        /// The last disagreement.
-        torn: Torn,
-    },
 }
 
 impl<P: Plugin> Syncer<P> {
     /// Reads everything.
     ///
     /// # Errors
-    /// When the connection breaks, or VPP is changed too fast to be read.
+    /// When the connection breaks, or VPP cannot be read.
     pub async fn start(plugin: P, policy: Arc<Policy>) -> Result<Self, SyncError> {
         let (mirror, rows) = read(&plugin, None).await?;
-        Ok(Self { plugin, policy, mirror, rows, stale: false, foreign: Vec::new(), changes: 0 })
+        let memory = Memory::new(heap::bytes_of_all(&mirror));
+        mirror.set_aside().log_changes(&SetAside::default());
+        Ok(Self { plugin, policy, mirror, rows, memory, stale: false, foreign: Vec::new(), changes: 0 })
     }
 
     /// The plugin.
     pub fn plugin(&self) -> &P {
         &self.plugin
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The room in VPP's heap.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// To be told what VPP's heap has now.
+    pub fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// Whether a VIP that VPP dumps is in the policy, and known for what it is.
+    pub fn owns(&self, vip: &VipKey) -> bool {
+        self.policy.allows_vip(&vip.prefix) && self.mirror.set_aside().blocks(vip).is_none()
     }
 
     /// Raised by each sync that changed something in VPP, or found it changed.
@@ -125,24 +145,25 @@ impl<P: Plugin> Syncer<P> {
     /// Reads what an operator wants to see.
     ///
     /// # Errors
-    /// When the connection breaks, or VPP is changed too fast to be read.
+    /// When the connection breaks, or VPP cannot be read.
     pub async fn state(&self, conf: LbConf) -> Result<LbState, SyncError> {
         let mut attempt = 1;
         loop {
             let dumps = self.plugin.dumps().await?;
             check_text(dumps.rows())?;
-            match dumps.state(conf, &self.plugin.text().await?) {
-                Ok(state) => return Ok(state),
-                Err(torn) if attempt == READS => return Err(SyncError::Torn { torn }),
-                Err(_) => attempt += 1,
+            let (state, reading) = dumps.state(conf, &self.plugin.text().await?);
+            let set_aside = self.mirror.set_aside();
+            if reading.torn.is_empty() || *reading.mirror.set_aside() == *set_aside || attempt == READS {
+                return Ok(state);
             }
+            attempt += 1;
         }
     }
 
     /// What VPP is known to have, read anew if what was known turned out to be wrong.
     ///
     /// # Errors
-    /// When the connection breaks, or VPP is changed too fast to be read.
+    /// When the connection breaks, or VPP cannot be read.
     pub async fn sure_mirror(&mut self) -> Result<&Mirror, SyncError> {
         if self.stale {
             self.reread(&mut SyncReport::default()).await?;
@@ -162,10 +183,10 @@ impl<P: Plugin> Syncer<P> {
     ///
     /// # Errors
     /// When the connection breaks, or the text would be too long.
-    pub async fn learn(&mut self) -> Result<Vec<TextVip>, SyncError> {
+    pub async fn learn(&mut self) -> Result<Text, SyncError> {
         check_text(self.rows)?;
         let text = self.plugin.text().await?;
-        let used = text.iter().filter(|vip| !vip.removed);
+        let used = text.vips.iter().filter(|vip| !vip.removed);
         self.stale |= !self.mirror.learn(used.map(|vip| (vip.key, vip.index)).collect());
         Ok(text)
     }
@@ -194,7 +215,8 @@ impl<P: Plugin> Syncer<P> {
         &mut self,
         plan: impl Fn(&Mirror, &Policy) -> Plans,
     ) -> Result<(Applied, Vec<VipKey>), SyncError> {
-        let Plans { plans, foreign } = plan(&self.mirror, &self.policy);
+        let Plans { mut plans, foreign } = plan(&self.mirror, &self.policy);
+        fit(&mut plans, &mut self.memory);
         for step in plans.iter().flat_map(|plan| &plan.raise) {
             self.rows.0 += usize::from(matches!(step, Step::AddVip { .. }));
             self.rows.1 += usize::from(matches!(step, Step::AddServer { .. }));
@@ -222,6 +244,7 @@ impl<P: Plugin> Syncer<P> {
                 warn!(%difference, "VPP is not as it was left");
             }
             report.drift.extend(drift);
+            found.set_aside().log_changes(self.mirror.set_aside());
             self.mirror = found;
         }
         (self.rows, self.stale) = (rows, false);
@@ -240,7 +263,7 @@ async fn read<P: Plugin>(
     let mut attempt = 1;
     loop {
         let dumps = plugin.dumps().await?;
-        let mirror = match remembered {
+        let reading = match remembered {
             Some(remembered) if !dumps.need_text(remembered) => dumps.mirror_like(remembered),
             _ => match check_text(dumps.rows()) {
                 Ok(()) => dumps.mirror(&plugin.text().await?),
@@ -250,11 +273,14 @@ async fn read<P: Plugin>(
                 }
             },
         };
-        match mirror {
-            Ok(mirror) => return Ok((mirror, dumps.rows())),
-            Err(torn) if attempt == READS => return Err(SyncError::Torn { torn }),
-            Err(torn) => info!(%torn, attempt, "reading again"),
+        let Reading { mirror, torn } = reading;
+        // What was so before is no change of this moment.
+        let known = remembered.is_some_and(|remembered| remembered.set_aside() == mirror.set_aside());
+        if torn.is_empty() || known || attempt == READS {
+            return Ok((mirror, dumps.rows()));
         }
+        let about = torn.first().map_or("", String::as_str);
+        info!(about, attempt, "VPP's dumps and its text do not agree: reading again");
         attempt += 1;
     }
 }

@@ -9,6 +9,7 @@ mod calls;
 mod link;
 mod retry;
 mod session;
+mod settings;
 mod socket_file;
 mod stats;
 

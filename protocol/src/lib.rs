@@ -29,9 +29,10 @@ pub use state::{
     AgentHello, AgentInfo, BrainHello, LbConf, LbState, Liveness, ServerState, VipState, VppInfo, VppState,
 };
 pub use sync::{
-    Change, ConfReport, Demands, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
+    Change, ConfReport, Demands, FullRead, LbConfSpec, MOST_STICKY_BUCKETS, STICKY_BUCKET, StepError,
+    SyncReport, TableLengthKept, VipReport,
 };
-pub use text::{VERSION_LENGTH, printable};
+pub use text::{VERSION_LENGTH, printable, size};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.

@@ -137,6 +137,14 @@ pub struct StepError {
     pub meaning: String,
 }
 
+/// Most sticky buckets that the agent ever sets: 1 GiB a thread where a cache line has 64 bytes. From four times as many
+/// on, VPP computes the size of the table in 32 bits and gets it wrong (by its source).
+pub const MOST_STICKY_BUCKETS: u32 = 1 << 24;
+
+/// Size of a sticky table's bucket, in bytes: a cache line, as VPP is built. On 64-bit Arm that is 128 unless its build says
+/// otherwise, so the larger one is taken.
+pub const STICKY_BUCKET: u64 = if cfg!(target_arch = "aarch64") { 128 } else { 64 };
+
 /// The lb plugin's settings as wanted; `None` leaves what VPP has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LbConfSpec {
@@ -144,8 +152,8 @@ pub struct LbConfSpec {
     pub ip4_src_address: Option<Ipv4Addr>,
     /// Source of GRE6 tunnels.
     pub ip6_src_address: Option<Ipv6Addr>,
-    /// Buckets of each thread's table of pinned flows: a power of two. Another number makes VPP forget
-    /// every pinned flow.
+    /// Buckets of each thread's table of pinned flows: a power of two, at most [`MOST_STICKY_BUCKETS`]. Another number makes
+    /// VPP forget every pinned flow.
     pub sticky_buckets_per_core: u32,
     /// Seconds after which an idle flow is forgotten, 1 to 120.
     pub flow_timeout: u32,

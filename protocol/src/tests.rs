@@ -297,3 +297,22 @@ proptest! {
         drop(decode_request(&frame));
     }
 }
+
+/// Addresses that have, of their first 96 bits, so many zeros in front.
+fn mostly_zero() -> impl Strategy<Value = u128> {
+    (any::<u128>(), 0u32..=128).prop_map(|(bits, zeros)| bits.checked_shr(zeros).unwrap_or(0))
+}
+
+proptest! {
+    /// By what VPP does: it takes for IPv4 whatever has 96 zero bits in front, and looks at the network's address alone.
+    #[test]
+    fn what_vpp_would_take_for_ipv4_is_found(bits in mostly_zero(), length in 0u8..=128) {
+        let network = bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+        let prefix = Prefix { address: std::net::Ipv6Addr::from(network).into(), length };
+        prop_assert!(prefix.is_valid());
+        prop_assert_eq!(prefix.meets_ipv4_range(), network >> 32 == 0, "{}", prefix);
+        let [.., a, b, c, d] = bits.to_be_bytes();
+        let v4 = Prefix { address: [a, b, c, d].into(), length };
+        prop_assert!(!v4.meets_ipv4_range());
+    }
+}

@@ -1,4 +1,4 @@
-//! Text that a peer chose, made fit for a log, a terminal and an answer.
+//! Text for a log, a terminal and an answer: what a peer chose is made fit for them.
 
 /// Longest version of a product that is shown, in characters.
 pub const VERSION_LENGTH: usize = 64;
@@ -31,6 +31,16 @@ fn visible(character: char) -> String {
             character.escape_unicode().to_string()
         }
         _ => character.escape_debug().to_string(),
+    }
+}
+
+/// Returns a number of bytes in words, in KiB or MiB with at most one digit behind the point.
+pub fn size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    let (unit, name) = if bytes < MIB { (1 << 10, "KiB") } else { (MIB, "MiB") };
+    match bytes.saturating_mul(10) / unit {
+        tenths if tenths % 10 == 0 => format!("{} {name}", tenths / 10),
+        tenths => format!("{}.{} {name}", tenths / 10, tenths % 10),
     }
 }
 

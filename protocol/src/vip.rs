@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,13 @@ impl Prefix {
                 (IpAddr::V6(own), IpAddr::V6(other)) => same_until(own.into(), other.into(), 128),
                 _ => false,
             }
+    }
+
+    /// Whether this is an IPv6 prefix that has an address below ::/96, or is one there. VPP stores IPv4 addresses in that
+    /// range, and dumps such a prefix as an IPv4 one (measured on VPP 26.10).
+    pub fn meets_ipv4_range(&self) -> bool {
+        let range = Self { address: Ipv6Addr::UNSPECIFIED.into(), length: 96 };
+        self.covers(&range) || range.covers(self)
     }
 }
 
@@ -205,6 +212,9 @@ pub enum InvalidSpec {
         /// The VIP's encapsulation.
         encap: Encap,
     },
+    /// VPP dumps such a prefix as an IPv4 one of the same length.
+    #[error("{0} covers ::/96, which VPP takes for IPv4 addresses: choose a prefix outside of it")]
+    CoversIpv4(Prefix),
 }
 
 impl VipSpec {
@@ -214,8 +224,11 @@ impl VipSpec {
             return Err(InvalidSpec::Prefix(self.key.prefix));
         }
         let Prefix { address, length } = self.key.prefix;
-        if length >= 96 && looks_like_ipv4(address) {
-            return Err(InvalidSpec::LooksLikeIpv4(address));
+        if self.key.prefix.meets_ipv4_range() {
+            return Err(match length {
+                0..96 => InvalidSpec::CoversIpv4(self.key.prefix),
+                _ => InvalidSpec::LooksLikeIpv4(address),
+            });
         }
         if (self.key.port == 0) != (self.key.protocol == ALL_PORTS_PROTOCOL) {
             return Err(InvalidSpec::Port { protocol: self.key.protocol, port: self.key.port });

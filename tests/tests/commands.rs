@@ -44,6 +44,10 @@ fn check_tells_fine_from_unparseable_from_invalid() {
     let (code, text) = check(&example.unwrap());
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("FILE: fine ("), "{text}");
+    assert!(
+        text.contains("65536 sticky buckets take 4 MiB of VPP's main heap for each VPP thread"),
+        "{text}"
+    );
 
     let (code, text) = check("maglev:\n  backends: [\n");
     assert_eq!(code, Some(1), "{text}");

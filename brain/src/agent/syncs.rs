@@ -105,6 +105,8 @@ pub struct Syncs {
     conf: Option<LbConfSpec>,
     /// What that changed.
     conf_changed: Option<ConfReport>,
+    /// Why they were refused, if they were.
+    conf_refused: Option<String>,
     /// VIPs that changed since they were last sent.
     stale: BTreeSet<VipKey>,
     /// VIPs of which a sync is under way.
@@ -133,6 +135,7 @@ impl Syncs {
             again: false,
             conf: None,
             conf_changed: None,
+            conf_refused: None,
             stale: BTreeSet::new(),
             sent: BTreeSet::new(),
             writer: None,
@@ -348,24 +351,36 @@ impl Syncs {
 
     fn conf_answered(&mut self, result: Result<ConfReport, CallError>, retry: Instant) -> Option<AgentEvent> {
         self.full = Full::ConfDone;
-        match result {
+        let refused = match result {
             Ok(report) => {
                 if report.changed {
                     info!(pinned_flows_lost = report.pinned_flows_lost, "VPP's lb settings changed");
                 }
                 self.conf_changed = Some(report).filter(|report| report.changed);
+                None
             }
             // Tunnels may then have another source than wanted, but that is no reason not to follow failures.
-            Err(error @ CallError::Agent(AgentError::Refused { .. })) => {
-                warn!(%error, "VPP keeps its lb settings");
-            }
+            Err(CallError::Agent(
+                error @ (AgentError::Refused { .. }
+                | AgentError::NotAllowed { .. }
+                | AgentError::Contradiction(_)),
+            )) => Some(error.to_string()),
             Err(error) => {
                 self.full = Full::Due(retry);
                 let specs = self.wanted.vips.values().map(Arc::clone).collect();
                 return Some(self.synced(specs, self.wanted.full.map(Demand::Full), Err(error)));
             }
+        };
+        // The same refusal with every full sync is worth one line.
+        if self.conf_refused == refused {
+            return None;
         }
-        None
+        match &refused {
+            Some(reason) => warn!(%reason, "VPP keeps its lb settings"),
+            None => info!("VPP's lb settings are no longer refused"),
+        }
+        self.conf_refused.clone_from(&refused);
+        Some(AgentEvent::Settings { refused })
     }
 
     fn synced(

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_protocol::{STICKY_BUCKET, size};
+
 use crate::tls::authorities::Authorities;
 
 use super::pattern::Pattern;
@@ -51,6 +53,15 @@ pub struct LbSettings {
     pub startup_min_delay: Duration,
     /// Time after the start at which frontends are released whether all is known or not.
     pub startup_max_delay: Duration,
+}
+
+impl LbSettings {
+    /// What the tables of pinned flows take of VPP's memory, in words.
+    pub fn sticky_memory(&self) -> String {
+        let buckets = self.sticky_buckets_per_core;
+        let bytes = u64::from(buckets).saturating_mul(STICKY_BUCKET);
+        format!("{buckets} sticky buckets take {} of VPP's main heap for each VPP thread", size(bytes))
+    }
 }
 
 /// One named health check.

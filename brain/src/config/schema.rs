@@ -8,12 +8,12 @@ mod kinds;
 #[cfg(test)]
 pub(super) mod tests;
 
+use maglev_protocol::MOST_STICKY_BUCKETS;
 use serde_json::{Value, json};
 
 use super::frontend::{DEFAULT_WEIGHT, MOST_BUCKETS, Protocol, SLOW_START};
 use super::settings::{
-    DEFAULT_HEALTHCHECKER, DEFAULT_LB, FLOW_TIMEOUT, HISTORY, MOST_STICKY_BUCKETS, STARTUP_DELAY,
-    SYNC_INTERVAL,
+    DEFAULT_HEALTHCHECKER, DEFAULT_LB, FLOW_TIMEOUT, HISTORY, STARTUP_DELAY, SYNC_INTERVAL,
 };
 use super::values::{PERCENT, PORT, WEIGHT};
 use kinds::{

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use maglev_protocol::MOST_STICKY_BUCKETS;
+
 use super::addresses::{ipv4, ipv6};
 use super::model::{HealthChecker, LbSettings};
 use super::report::Report;
@@ -27,9 +29,6 @@ pub(super) const LB_KEYS: &[&str] = &[
 
 /// Transitions that a backend remembers: enough for a story, little enough for 10,000 backends.
 pub(super) const HISTORY: RangeInclusive<u32> = 1..=1000;
-
-/// Far above what any table needs: a slip of the keyboard must not make VPP allocate gigabytes.
-pub(super) const MOST_STICKY_BUCKETS: u32 = 1 << 24;
 
 /// What VPP's lb plugin takes.
 pub(super) const FLOW_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(120);

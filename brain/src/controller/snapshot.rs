@@ -143,6 +143,8 @@ pub struct AgentStatus {
     pub connections: u64,
     /// VIPs that VPP has outside the agent's policy, as of the last full sync.
     pub foreign: Vec<VipKey>,
+    /// Why VPP keeps other lb settings than those of the configuration, if they were refused.
+    pub settings_refused: Option<String>,
     /// VPP, while the agent is connected, and since when it is so.
     pub vpp: Option<(VppInfo, SystemTime)>,
 }
@@ -166,7 +168,15 @@ impl AgentStatus {
     /// Not connected to since the brain's start.
     pub fn new(socket: PathBuf) -> Self {
         let connection = Err("not connected yet".to_owned());
-        Self { socket, connection, process: None, connections: 0, foreign: Vec::new(), vpp: None }
+        Self {
+            socket,
+            connection,
+            process: None,
+            connections: 0,
+            foreign: Vec::new(),
+            settings_refused: None,
+            vpp: None,
+        }
     }
 
     /// Why VPP cannot be programmed now, by the name of whoever is missing.

@@ -2,7 +2,7 @@
 
 use maglev_proto::AgentInfo;
 
-use super::vpp::{put_known, state_with_reason};
+use super::vpp::{put_known, put_refused, state_with_reason};
 use crate::moment::Moment;
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Properties};
@@ -30,6 +30,7 @@ pub(super) fn info(agent: &AgentInfo, now: Moment, palette: Palette) -> String {
         let words = format!("not possible: {}", printable(&agent.no_echo));
         properties.put("Echo requests", Cell::toned(words, Tone::Warning));
     }
+    put_refused(&mut properties, &agent.settings_refused);
     if !agent.foreign.is_empty() {
         let words = format!("{} (outside the agent's policy; left as they are)", agent.foreign.join(", "));
         properties.put("Foreign VIPs", Cell::toned(words, Tone::Warning));

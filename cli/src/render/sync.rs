@@ -32,6 +32,11 @@ pub(super) fn synced(sync: &SyncVpplbStateResponse, palette: Palette) -> String 
     if sync.settings_written {
         text.push_str("lb settings written\n");
     }
+    let errors = errors + usize::from(!sync.settings_refused.is_empty());
+    if !sync.settings_refused.is_empty() {
+        let line = format!("lb settings refused: {}", printable(&sync.settings_refused));
+        text.push_str(&format!("{}\n", palette.paint(Tone::Bad, &line)));
+    }
     let verdict = match (changes, errors) {
         (0, 0) => palette.paint(Tone::Good, "nothing to write").into_owned(),
         (writes, 0) => palette.paint(Tone::Good, &counted(writes as u64, "write")).into_owned(),

@@ -27,7 +27,15 @@ pub(super) fn info(info: &VppInfo, now: Moment, palette: Palette) -> String {
             properties.put(label, Cell::new(Moment(at).iso_with_age(now)));
         }
     }
+    put_refused(&mut properties, &agent.settings_refused);
     properties.render(palette)
+}
+
+/// That VPP has other lb settings than those of the configuration.
+pub(super) fn put_refused(properties: &mut Properties, reason: &str) {
+    if !reason.is_empty() {
+        properties.put("LB settings", Cell::toned(format!("refused: {}", printable(reason)), Tone::Bad));
+    }
 }
 
 pub(super) fn put_known(properties: &mut Properties, label: &'static str, value: &str) {

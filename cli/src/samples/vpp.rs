@@ -151,5 +151,6 @@ pub(crate) fn synced() -> SyncVpplbStateResponse {
         vips_read: 5,
         application_servers_read: 9,
         settings_written: false,
+        settings_refused: String::new(),
     }
 }

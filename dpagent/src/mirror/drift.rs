@@ -13,6 +13,8 @@ impl Mirror {
         let mut lines = Vec::new();
         for (key, was) in self.vips.iter().filter(|(key, _)| ours(key)) {
             match found.vips.get(key) {
+                // That it cannot be told apart any more is logged by itself.
+                None if found.set_aside.blocks(key).is_some() => {}
                 None => lines.push(format!("VIP {key} is gone")),
                 Some(is) => lines.extend(vip_drift(was, is).map(|what| format!("VIP {key}: {what}"))),
             }

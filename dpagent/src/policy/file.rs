@@ -7,6 +7,7 @@ use maglev_protocol::Prefix;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::settings::SettingsFile;
 use super::trusted::{OpenError, open_file};
 use super::{Limits, Policy};
 
@@ -20,6 +21,11 @@ limits:                                      # each may be left out
   servers-per-vip: 1024
   requests-per-second: 20000
   echo-requests-per-second: 10000
+lb-settings:                                 # each may be left out
+  sticky-buckets: 4194304                    # most, of each VPP thread
+  tunnel-sources: [0.0.0.0/0, \"::/0\"]      # prefixes that may be the source of tunnels
+  flow-timeout: [1, 120]                     # shortest and longest, in seconds
+  beside-foreign-vips: false                 # whether they may change while VPP has VIPs outside `vips`
 ";
 
 /// Longest file taken, in bytes: some 20,000 prefixes.
@@ -71,6 +77,8 @@ struct PolicyFile {
     ping: Vec<Spanned<String>>,
     #[serde(default)]
     limits: LimitsFile,
+    #[serde(default)]
+    lb_settings: SettingsFile,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -137,13 +145,14 @@ pub fn parse(text: &str, source: &str) -> Result<Policy, PolicyError> {
             default.echo_requests_per_second,
         ),
     };
+    let settings = file.lb_settings.read(&mut mistakes);
     if !mistakes.is_empty() {
         return Err(wrong(mistakes));
     }
-    Ok(Policy { source: source.to_owned(), vips, servers, ping, limits })
+    Ok(Policy { source: source.to_owned(), vips, servers, ping, limits, settings })
 }
 
-fn prefix(text: &Spanned<String>) -> Result<Prefix, String> {
+pub(super) fn prefix(text: &Spanned<String>) -> Result<Prefix, String> {
     let found = &text.value;
     let parsed = match found.split_once('/') {
         Some((address, length)) => address.parse().ok().zip(length.parse().ok()),
@@ -163,6 +172,6 @@ fn prefix(text: &Spanned<String>) -> Result<Prefix, String> {
     Ok(prefix)
 }
 
-fn place<T>(value: &Spanned<T>) -> String {
+pub(super) fn place<T>(value: &Spanned<T>) -> String {
     format!("line {}, column {}", value.defined.line(), value.defined.column())
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maglev_protocol::{AgentError, Demands, VipKey, VipSpec};
 
 use super::admit::refusal;
-use super::{VipPlan, plan, removal};
+use super::{VipPlan, plan, refused_beside, removal};
 use crate::mirror::Mirror;
 use crate::policy::Policy;
 
@@ -59,7 +59,7 @@ pub fn check(specs: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<Wanted, AgentErro
 pub struct Plans {
     /// In the order of their VIPs.
     pub plans: Vec<VipPlan>,
-    /// VIPs outside the policy, which stay as they are.
+    /// VIPs outside the policy, and those that were set aside: they stay as they are.
     pub foreign: Vec<VipKey>,
 }
 
@@ -74,7 +74,12 @@ pub fn plan_all(wanted: &Wanted, actual: &Mirror, policy: &Policy) -> Plans {
     let staying = |key: &VipKey| wanted.vips.contains_key(key) || wanted.keep.contains(key);
     let own = actual.vips().keys().filter(|key| staying(key) && policy.allows_vip(&key.prefix)).count();
     let mut room = usize::try_from(policy.limits.vips).unwrap_or(usize::MAX).saturating_sub(own);
+    planned.foreign.extend(actual.set_aside().vips());
     for key in keys {
+        if let Some(why) = actual.set_aside().blocks(&key) {
+            planned.plans.push(VipPlan::refused(key, refused_beside(why)));
+            continue;
+        }
         match (wanted.vips.get(&key), actual.get(&key)) {
             (Some(_), None) if policy.allows_vip(&key.prefix) && room == 0 => {
                 let rule = policy.limit("vips", policy.limits.vips);
@@ -82,7 +87,7 @@ pub fn plan_all(wanted: &Wanted, actual: &Mirror, policy: &Policy) -> Plans {
             }
             (Some(spec), vip) => {
                 let kept = actual.neighbours(&key).filter(|(other, _)| wanted.keep.contains(other));
-                let plan = plan(spec, &demands, vip, policy, kept);
+                let plan = plan(spec, &demands, actual, policy, kept);
                 if vip.is_none() && !plan.is_empty() {
                     room = room.saturating_sub(1);
                 }
@@ -95,5 +100,6 @@ pub fn plan_all(wanted: &Wanted, actual: &Mirror, policy: &Policy) -> Plans {
             (None, _) => {}
         }
     }
+    planned.foreign.sort_unstable();
     planned
 }

@@ -132,6 +132,7 @@ impl Agent for Connection {
     async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
         self.must_be_the_writer()?;
         conf::check(&wanted)?;
+        self.shared.gate.policy.check_settings(&wanted)?;
         let _call = self.vpp_call()?;
         Box::pin(self.shared.vpp.lb_conf(wanted)).await
     }

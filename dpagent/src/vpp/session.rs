@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{AgentError, ConfReport, LbConf, LbConfSpec, VERSION_LENGTH, VppState, printable};
+use maglev_protocol::{AgentError, LbConf, VERSION_LENGTH, VppState, printable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -15,9 +15,9 @@ use vppapi::retval::Retval;
 use super::Options;
 use super::calls::Call;
 use super::link::Link;
+use super::settings::{ConfError, set_conf};
 use super::stats::Stats;
 use crate::burst::MOST_UNDER_WAY;
-use crate::conf::merged;
 use crate::counters::{CountersError, Counting};
 use crate::heard::Heard;
 use crate::lb::{Lb, NEEDED, NEEDS};
@@ -202,19 +202,28 @@ impl Session {
         match call {
             Call::SyncVip(wanted, reply) => {
                 let (wanted, demands, _room) = *wanted;
+                lb.memory_mut().note(self.stats.heap().await);
                 let (answer, verdict) = judge(lb.sync_vip(&wanted, &demands).await);
                 drop(reply.send(answer));
                 verdict
             }
             Call::SyncAll(wanted, reply) => {
+                lb.memory_mut().note(self.stats.heap().await);
                 let (answer, verdict) = judge(lb.sync_all(&wanted.0).await);
                 drop(reply.send(answer));
                 verdict
             }
             Call::Conf(wanted, reply) => {
-                let (answer, verdict) = judge_client(
-                    set_conf(lb.plugin(), &wanted, &mut self.conf, lb.mirror().vips().is_empty()).await,
-                );
+                lb.memory_mut().note(self.stats.heap().await);
+                let (answer, verdict) = match set_conf(lb, &wanted, &mut self.conf).await {
+                    Ok(report) => (Ok(report), Ok(())),
+                    Err(ConfError::NotAllowed(error)) => {
+                        warn!(%error, "lb settings not changed");
+                        (Err(error), Ok(()))
+                    }
+                    Err(ConfError::Client(error)) => judge_client(Err(error)),
+                    Err(ConfError::Lost(lost)) => judge(Err(lost.into())),
+                };
                 drop(reply.send(answer));
                 verdict
             }
@@ -256,45 +265,6 @@ fn incompatible(version: String, missing: Vec<String>) -> VppState {
     VppState::Incompatible { version, missing, needs: NEEDS.to_owned() }
 }
 
-/// `known` is what VPP was last seen to have, and becomes what it has now; `bare` tells that it has no VIPs, and so no
-/// flows to forget.
-async fn set_conf(
-    lb: &Lb,
-    wanted: &LbConfSpec,
-    known: &mut Option<LbConf>,
-    bare: bool,
-) -> Result<ConfReport, ClientError> {
-    let before = lb.conf().await?;
-    let drifted = known.replace(before).is_some_and(|known| known != before);
-    if drifted {
-        warn!(now = %words(&before), "VPP is not as it was left: somebody else changed the lb settings");
-    }
-    let conf = merged(wanted, &before);
-    if conf == before {
-        let now = before;
-        return Ok(ConfReport { changed: false, before, now, pinned_flows_lost: false, drifted });
-    }
-    let (from, to) = (before.sticky_buckets_per_core, conf.sticky_buckets_per_core);
-    let pinned_flows_lost = from != to && !bare;
-    if pinned_flows_lost {
-        warn!(from, to, "the number of sticky buckets changes: VPP forgets every pinned flow");
-    }
-    lb.set_conf(conf).await.inspect_err(|error| {
-        warn!(before = %words(&before), wanted = %words(&conf), %error, "lb settings not changed");
-    })?;
-    let now = lb.conf().await?;
-    *known = Some(now);
-    info!(before = %words(&before), now = %words(&now), answer = "ok", "lb settings changed");
-    Ok(ConfReport { changed: true, before, now, pinned_flows_lost, drifted })
-}
-
-fn words(conf: &LbConf) -> String {
-    format!(
-        "ip4-src-address {} ip6-src-address {} sticky-buckets-per-core {} flow-timeout {}s",
-        conf.ip4_src_address, conf.ip6_src_address, conf.sticky_buckets_per_core, conf.flow_timeout
-    )
-}
-
 /// What the caller is told, and whether the connection can still be used.
 fn judge<T>(result: Result<T, SyncError>) -> (Result<T, AgentError>, Verdict) {
     let error = match result {
@@ -304,7 +274,7 @@ fn judge<T>(result: Result<T, SyncError>) -> (Result<T, AgentError>, Verdict) {
     let reason = error.to_string();
     let verdict = match error {
         SyncError::Lost(_) => Err(End::Lost(reason.clone())),
-        SyncError::Torn { .. } | SyncError::TextTooLong { .. } | SyncError::Silent { .. } => Ok(()),
+        SyncError::TextTooLong { .. } | SyncError::Silent { .. } => Ok(()),
     };
     (Err(AgentError::VppLost { reason }), verdict)
 }

@@ -10,6 +10,7 @@ use tracing::warn;
 use vppapi::stats::{StatsError, StatsSegment};
 
 use super::socket_file::{self, SocketFile};
+use crate::heap::Heap;
 
 /// How long VPP may take to hand it out. Calls wait meanwhile.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -42,6 +43,21 @@ impl Stats {
     /// The segment, or why there is none.
     pub(super) fn segment(&self) -> Result<&StatsSegment, &str> {
         self.segment.as_ref().map_err(String::as_str)
+    }
+
+    /// What it says of VPP's main heap, or why it says nothing.
+    pub(super) async fn heap(&mut self) -> Result<Heap, String> {
+        let read = match &self.segment {
+            Ok(segment) => segment.read(Heap::read).await,
+            Err(reason) => return Err(reason.clone()),
+        };
+        read.map_err(|error| {
+            // Calls must not wait for it again and again.
+            if matches!(error, StatsError::Busy { .. }) {
+                self.give_up(&error);
+            }
+            error.to_string()
+        })
     }
 
     /// Reading failed for good: what was mapped is of no use any more.

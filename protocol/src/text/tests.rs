@@ -79,3 +79,17 @@ proptest! {
         prop_assert!(!shown.chars().any(hidden), "{shown:?}");
     }
 }
+
+#[test]
+fn sizes_are_written_for_people() {
+    for (bytes, words) in [
+        (0, "0 KiB"),
+        (1536, "1.5 KiB"),
+        ((1 << 20) - 1, "1023.9 KiB"),
+        (1 << 20, "1 MiB"),
+        (3 << 19, "1.5 MiB"),
+        ((1 << 28) + 192, "256 MiB"),
+    ] {
+        assert_eq!(size(bytes), words);
+    }
+}

@@ -12,7 +12,7 @@ use futures::task::noop_waker;
 use maglev_brain::agent::{Answer, Call, CallError};
 use maglev_dpagent::apply::Lost;
 use maglev_dpagent::mirror::Mirror;
-use maglev_dpagent::policy::{Limits, Policy};
+use maglev_dpagent::policy::{Limits, Policy, Settings};
 use maglev_dpagent::sync::{SyncError, Syncer};
 use maglev_dpagent::{conf, reconcile};
 use maglev_protocol::{AgentError, ConfReport, Demands, LbConfSpec, Prefix, VipKey, VppInfo, VppState};
@@ -88,6 +88,7 @@ static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
         servers: vec![prefix("10.0.0.0", 8), prefix("2001:db8:2::", 64)],
         ping: Vec::new(),
         limits: Limits::default(),
+        settings: Settings::default(),
     })
 });
 
@@ -608,7 +609,7 @@ fn judge<T>(result: Result<T, SyncError>) -> (Result<T, CallError>, Option<Lost>
             let reason = error.to_string();
             let lost = match error {
                 SyncError::Lost(lost) => Some(lost),
-                SyncError::Torn { .. } | SyncError::TextTooLong { .. } | SyncError::Silent { .. } => None,
+                SyncError::TextTooLong { .. } | SyncError::Silent { .. } => None,
             };
             (Err(CallError::Agent(AgentError::VppLost { reason })), lost)
         }

@@ -357,7 +357,10 @@ impl World {
                 brain.watched.saw_empty_vpp = programmed.as_ref().map(|(_, seen)| seen.vips.is_empty());
             }
             AgentEvent::Disconnected { .. } => brain.watched.saw_empty_vpp = None,
-            AgentEvent::Connected { .. } | AgentEvent::Synced { .. } | AgentEvent::Silence { .. } => {}
+            AgentEvent::Connected { .. }
+            | AgentEvent::Settings { .. }
+            | AgentEvent::Synced { .. }
+            | AgentEvent::Silence { .. } => {}
         }
         let effects = brain.core.handle(Input::Agent(event), now);
         self.follow(effects);

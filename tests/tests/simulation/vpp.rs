@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use maglev_dpagent::apply::{Answer, Lost};
+use maglev_dpagent::apply::Answer;
 use maglev_dpagent::cli_text;
 use maglev_dpagent::read::{Dumps, ServerRow, VipRow};
 use maglev_dpagent::step::{Step, Write};
@@ -287,12 +287,11 @@ impl Vpp {
     }
 
     pub(crate) fn dumps(&self, vips: Vec<VipRow>) -> Dumps {
-        Dumps { vips, servers: self.dump_servers() }
+        Dumps { vips, servers: self.dump_servers(), ..Dumps::default() }
     }
 
-    pub(crate) fn text(&self) -> Result<Vec<cli_text::TextVip>, Lost> {
-        let text = vppsim::text::vips_verbose(&self.lb);
-        cli_text::parse(&text).map_err(|error| Lost { reason: error.to_string() })
+    pub(crate) fn text(&self) -> cli_text::Text {
+        cli_text::parse(&vppsim::text::vips_verbose(&self.lb))
     }
 
     /// One VIP in use.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use maglev_dpagent::apply::{Answer, Lost, Plugin};
-use maglev_dpagent::cli_text::TextVip;
+use maglev_dpagent::cli_text::Text;
 use maglev_dpagent::read::{Dumps, VipRow};
 use maglev_dpagent::step::Write;
 use maglev_protocol::{LbConf, Prefix};
@@ -29,7 +29,7 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Written(Vec<Answer>),
     Dumps(Dumps),
-    Text(Result<Vec<TextVip>, Lost>),
+    Text(Text),
     Pong,
     Conf(LbConf),
     ConfSet,
@@ -194,9 +194,9 @@ impl Plugin for Wire {
         }
     }
 
-    async fn text(&self) -> Result<Vec<TextVip>, Lost> {
+    async fn text(&self) -> Result<Text, Lost> {
         match self.ask(Request::Text).await {
-            Reply::Text(text) => text,
+            Reply::Text(text) => Ok(text),
             other => Err(lost(other)),
         }
     }

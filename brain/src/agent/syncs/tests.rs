@@ -277,6 +277,33 @@ fn refused_settings_do_not_keep_vips_from_being_synced() {
 }
 
 #[test]
+fn settings_that_the_agent_does_not_allow_are_told_once_until_they_are_in_vpp() {
+    let mut bench = Bench::new(&[spec(1, 1)]);
+    bench.look();
+    let refused = [
+        AgentError::NotAllowed { what: "8388608 buckets".into(), rule: "4194304 would fit".into() },
+        AgentError::NotAllowed { what: "8388608 buckets".into(), rule: "4194304 would fit".into() },
+        AgentError::Contradiction("test".into()),
+    ];
+    for error in refused {
+        let conf = bench.next().unwrap();
+        bench.answer(conf, Answer::Conf(Err(error.into())));
+        let all = bench.next().unwrap();
+        assert!(matches!(all.call, Call::All { .. }), "VIPs are synced all the same");
+        bench.answer_well(all);
+        bench.now += Duration::from_secs(60);
+    }
+    let conf = bench.next().unwrap();
+    bench.answer_well(conf);
+    let told = bench.events.iter().filter_map(|event| match event {
+        AgentEvent::Settings { refused } => Some(refused.as_deref()),
+        _ => None,
+    });
+    let expected = [Some("8388608 buckets is not allowed: 4194304 would fit"), Some("test"), None];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn failed_sync_is_followed_by_a_full_one() {
     let mut bench = Bench::synced(&[spec(1, 1)]);
     bench.want_spec(&spec(1, 2));

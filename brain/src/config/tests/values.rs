@@ -314,6 +314,18 @@ fn addresses_stand_for_one_host() {
     }
 }
 
+/// VPP cannot tell IPv6 prefixes that cover ::/96, or lie below it, from IPv4 ones.
+#[test]
+fn no_prefix_that_vpp_takes_for_ipv4_can_be_written() {
+    for address in ["::", "::1", "::ffff", "::192.0.2.1", "::ffff:0"] {
+        for length in 0..=128 {
+            let (code, told) = findings(&changed("198.51.100.1", &format!("'{address}/{length}'")));
+            let place = format!("20:16 error: `address` of frontend `www` is `{address}/{length}`, ");
+            assert!(code == 2 && told.len() == 1 && told[0].starts_with(&place), "{told:?}");
+        }
+    }
+}
+
 #[test]
 fn sources_are_of_the_right_family() {
     not_valid(

@@ -33,6 +33,7 @@ impl Core {
                 agent.connection = Err(reason);
                 agent.process = None;
                 agent.vpp = None;
+                agent.settings_refused = None;
                 self.vpp_lost(&mut effects);
                 self.tell_that_vpp_is_away(&mut effects);
                 self.vpp_unwatched(now);
@@ -48,6 +49,9 @@ impl Core {
                 {
                     self.vpp_returned(false, now, &mut effects);
                 }
+            }
+            AgentEvent::Settings { refused } => {
+                Arc::make_mut(&mut self.agent).settings_refused = refused;
             }
             AgentEvent::Synced { specs, demanded, result } => {
                 match &result {

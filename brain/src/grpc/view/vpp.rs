@@ -32,6 +32,7 @@ pub(in crate::grpc) fn agent(agent: &AgentStatus) -> AgentInfo {
         connected_unix_ms: process.map_or(0, |process| unix_ms(process.connected)),
         connections: agent.connections,
         foreign: agent.foreign.iter().map(VipKey::to_string).collect(),
+        settings_refused: agent.settings_refused.clone().unwrap_or_default(),
         no_echo: process.and_then(|process| process.no_echo.clone()).unwrap_or_default(),
     }
 }

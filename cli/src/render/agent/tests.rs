@@ -33,6 +33,17 @@ Echo requests  not possible: Operation not permitted
 }
 
 #[test]
+fn settings_that_were_refused_are_shown_with_the_reason() {
+    let reason = "a change from 1024 to 8388608 sticky buckets is not allowed: 4194304 buckets would fit\n";
+    let agent = AgentInfo { connected: true, settings_refused: reason.into(), ..AgentInfo::default() };
+    let line = "LB settings  refused: a change from 1024 to 8388608 sticky buckets is not allowed: 4194304 buckets would \
+                fit\\n\n";
+    assert!(info(&agent, PRESENT, PLAIN).ends_with(line), "{}", info(&agent, PRESENT, PLAIN));
+    let vpp = maglev_proto::VppInfo { agent: Some(agent), ..Default::default() };
+    assert!(crate::render::vpp::info(&vpp, PRESENT, PLAIN).ends_with(line));
+}
+
+#[test]
 fn agent_that_is_away_says_why() {
     let away = AgentInfo { reason: "connection refused".into(), ..AgentInfo::default() };
     let expected = "\

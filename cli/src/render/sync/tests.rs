@@ -32,6 +32,14 @@ fn nothing_to_do_is_one_line() {
 }
 
 #[test]
+fn refused_settings_are_an_error_with_its_reason() {
+    let refused = SyncVpplbStateResponse { settings_refused: "no room".into(), ..Default::default() };
+    let text = synced(&refused, PLAIN);
+    assert!(text.starts_with("lb settings refused: no room\nVPP: read "), "{text}");
+    assert!(text.ends_with("; 0 writes, 1 refused by VPP\n"), "{text}");
+}
+
+#[test]
 fn hostile_words_cannot_drive_the_terminal() {
     let vip = VipSync { vip: "\x1b[2J".into(), errors: vec!["a\nb".into()], ..VipSync::default() };
     let text = synced(&SyncVpplbStateResponse { vips: vec![vip], ..Default::default() }, PLAIN);

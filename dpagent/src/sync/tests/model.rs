@@ -9,7 +9,7 @@ use std::time::Duration;
 use maglev_protocol::{Encap, Prefix, VipKey, VipSpec};
 
 use crate::apply::{Answer, Lost, Plugin};
-use crate::cli_text::{TextServer, TextVip};
+use crate::cli_text::{Text, TextServer, TextVip};
 use crate::mirror::{Mirror, MirrorVip};
 use crate::policy::Policy;
 use crate::read::{Dumps, ServerRow, VipRow};
@@ -368,10 +368,10 @@ impl Plugin for Model {
             weight: 1,
             buckets: 0,
         });
-        Ok(Dumps { vips: vips.collect(), servers: servers.chain(left_over).collect() })
+        Ok(Dumps { vips: vips.collect(), servers: servers.chain(left_over).collect(), ..Dumps::default() })
     }
 
-    async fn text(&self) -> Result<Vec<TextVip>, Lost> {
+    async fn text(&self) -> Result<Text, Lost> {
         let mut state = self.0.lock().unwrap();
         state.texts += 1;
         let texts = state.vips.iter().map(|vip| TextVip {
@@ -391,7 +391,7 @@ impl Plugin for Model {
                 })
                 .collect(),
         });
-        Ok(texts.collect())
+        Ok(Text { vips: texts.collect(), unread: Vec::new() })
     }
 
     async fn routes(&self, prefixes: &[Prefix]) -> Result<Vec<Option<u32>>, Lost> {

@@ -262,3 +262,17 @@ fn agent_is_shown_with_its_process_and_what_it_leaves_alone() {
     bench.agent(synced(Some(FullRead { vips: 0, servers: 0 }), vec![]));
     assert_eq!(agent(&bench).foreign, []);
 }
+
+#[test]
+fn refused_settings_are_shown_until_they_are_in_vpp_or_the_agent_is_gone() {
+    let mut bench = Bench::connected();
+    let refused = |reason: Option<&str>| AgentEvent::Settings { refused: reason.map(str::to_owned) };
+    let shown = |bench: &Bench| bench.core.snapshot(bench.now.mono).agent.settings_refused.clone();
+    bench.agent(refused(Some("no room")));
+    assert_eq!(shown(&bench).as_deref(), Some("no room"));
+    bench.agent(refused(None));
+    assert_eq!(shown(&bench), None);
+    bench.agent(refused(Some("no room")));
+    bench.agent(AgentEvent::Disconnected { reason: "gone".into() });
+    assert_eq!(shown(&bench), None);
+}

@@ -37,6 +37,7 @@ pub(in crate::grpc) fn sync_report(
         vips_read: report.read.map_or(0, |read| read.vips),
         application_servers_read: report.read.map_or(0, |read| read.servers),
         settings_written: report.conf.is_some(),
+        settings_refused: snapshot.agent.settings_refused.clone().unwrap_or_default(),
     }
 }
 

@@ -1,0 +1,134 @@
+//! Bounds of the lb plugin's global settings.
+
+use std::net::IpAddr;
+
+use maglev_protocol::{AgentError, LbConfSpec, MOST_STICKY_BUCKETS, Prefix};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::Policy;
+use super::file::{place, prefix};
+
+/// Sticky buckets allowed unless the file says otherwise: 256 MiB a thread, the largest table tried on a real VPP.
+const STICKY_BUCKETS: u32 = 1 << 22;
+/// Seconds that VPP takes for the flow timeout.
+pub(crate) const FLOW_TIMEOUT: (u32, u32) = (1, 120);
+
+/// What the lb plugin's global settings may be. Without a file, nothing is allowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Most sticky buckets of a thread.
+    pub sticky_buckets: u32,
+    /// Prefixes whose addresses may be the source of tunnels.
+    pub tunnel_sources: Vec<Prefix>,
+    /// Shortest and longest flow timeout, in seconds.
+    pub flow_timeout: (u32, u32),
+    /// Whether they may be changed while VPP has VIPs outside the policy, which they concern too.
+    pub beside_foreign_vips: bool,
+}
+
+/// The part of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SettingsFile {
+    sticky_buckets: Option<Spanned<u32>>,
+    tunnel_sources: Option<Vec<Spanned<String>>>,
+    flow_timeout: Option<Spanned<(u32, u32)>>,
+    beside_foreign_vips: Option<bool>,
+}
+
+impl SettingsFile {
+    /// The bounds, with the defaults for what is left out.
+    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Settings {
+        let every = |address: [u8; 4]| Prefix { address: address.into(), length: 0 };
+        let mut settings = Settings {
+            sticky_buckets: STICKY_BUCKETS,
+            tunnel_sources: vec![
+                every([0; 4]),
+                Prefix { address: std::net::Ipv6Addr::UNSPECIFIED.into(), length: 0 },
+            ],
+            flow_timeout: FLOW_TIMEOUT,
+            beside_foreign_vips: self.beside_foreign_vips.unwrap_or(false),
+        };
+        if let Some(given) = self.sticky_buckets {
+            settings.sticky_buckets = given.value;
+            if !(1..=MOST_STICKY_BUCKETS).contains(&given.value) {
+                mistakes.push(format!(
+                    "{}: {} sticky buckets: must be 1 to {MOST_STICKY_BUCKETS}",
+                    place(&given),
+                    given.value
+                ));
+            }
+        }
+        if let Some(given) = self.flow_timeout {
+            settings.flow_timeout = given.value;
+            let ((shortest, longest), (least, most)) = (given.value, FLOW_TIMEOUT);
+            if !(least..=longest).contains(&shortest) || longest > most {
+                mistakes.push(format!(
+                    "{}: [{shortest}, {longest}] is no range of flow timeouts: write the shortest and the longest, \
+                     within {least} and {most} seconds",
+                    place(&given)
+                ));
+            }
+        }
+        if let Some(given) = self.tunnel_sources {
+            let parsed = given.iter().map(prefix);
+            settings.tunnel_sources =
+                parsed.filter_map(|prefix| prefix.map_err(|mistake| mistakes.push(mistake)).ok()).collect();
+        }
+        settings
+    }
+}
+
+impl Policy {
+    /// Refuses settings outside the policy.
+    ///
+    /// # Errors
+    /// [`AgentError::NotAllowed`].
+    pub fn check_settings(&self, wanted: &LbConfSpec) -> Result<(), AgentError> {
+        let Settings { sticky_buckets, tunnel_sources, flow_timeout: (shortest, longest), .. } =
+            &self.settings;
+        let buckets = wanted.sticky_buckets_per_core;
+        if buckets > *sticky_buckets {
+            let rule = self.limit("sticky-buckets", *sticky_buckets);
+            return Err(not_allowed(format!("a table of {buckets} sticky buckets"), rule));
+        }
+        let timeout = wanted.flow_timeout;
+        if !(*shortest..=*longest).contains(&timeout) {
+            let rule = format!("`flow-timeout` in {} is [{shortest}, {longest}]", self.source);
+            return Err(not_allowed(format!("a flow timeout of {timeout} s"), rule));
+        }
+        let sources = [wanted.ip4_src_address.map(IpAddr::from), wanted.ip6_src_address.map(IpAddr::from)];
+        let outside = sources.into_iter().flatten().find(|source| {
+            let source = Prefix::host(*source);
+            !tunnel_sources.iter().any(|allowed| allowed.covers(&source))
+        });
+        outside.map_or(Ok(()), |source| {
+            Err(not_allowed(format!("the tunnel source {source}"), self.rule("tunnel-sources")))
+        })
+    }
+
+    /// Refuses any change of the settings beside a VIP that is not ours.
+    ///
+    /// # Errors
+    /// [`AgentError::NotAllowed`].
+    pub fn check_change_beside(&self, foreign: Option<String>) -> Result<(), AgentError> {
+        match foreign {
+            Some(vip) if !self.settings.beside_foreign_vips => {
+                let rule = format!(
+                    "they concern VIP {vip} of VPP too, which is not ours, and `beside-foreign-vips` in {} is false",
+                    self.source
+                );
+                Err(not_allowed("a change of the lb settings".to_owned(), rule))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn not_allowed(what: String, rule: String) -> AgentError {
+    AgentError::NotAllowed { what, rule }
+}
+
+#[cfg(test)]
+mod tests;
