@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use maglev_protocol::{Encap, LbConf, LbState, ServerState, VipKey, VipState};
 
@@ -204,7 +205,7 @@ impl Dumps {
         if let Some(other) = used.keys().find(|key| !mirror.vips().contains_key(key)) {
             return Err(Torn(*other));
         }
-        Ok(LbState { conf, vips })
+        Ok(LbState { conf, vips, age: Duration::ZERO })
     }
 }
 
