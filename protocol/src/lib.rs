@@ -31,7 +31,7 @@ pub use state::{
 pub use sync::{
     Change, ConfReport, Demands, FullRead, LbConfSpec, StepError, SyncReport, TableLengthKept, VipReport,
 };
-pub use text::{VERSION_LENGTH, printable};
+pub use text::{VERSION_LENGTH, printable, printable_again};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
