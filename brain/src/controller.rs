@@ -33,10 +33,10 @@ pub use snapshot::{
     AgentProcess, AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table,
 };
 
-use crate::agent::{self, AgentEvent, AgentReader};
+use crate::agent::{self, AgentEvent};
 use crate::config::Config;
 use crate::desired::Wanted;
-use crate::figures::Figures;
+use crate::figures::{Figures, States};
 use crate::overrides::{Overrides, StateDirectory};
 use crate::probe::{Report, echo_queue};
 use keeper::Keeper;
@@ -67,10 +67,10 @@ const TASKS_BETWEEN: u32 = 16;
 pub struct Controller {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// Reads VPP through the agent.
-    pub reader: AgentReader,
     /// What VPP counts, shared by all who ask.
     pub figures: Figures,
+    /// What VPP has, shared by all who ask.
+    pub states: States,
     /// Takes operators' commands.
     pub operator: Operator,
 }
@@ -139,8 +139,8 @@ pub fn start<S: Future<Output = ()>>(
         agent_task.abort();
         keeper_task.abort();
     };
-    let figures = Figures::new(reader.clone());
-    (Controller { snapshots, reader, figures, operator }, task)
+    let (figures, states) = (Figures::new(reader.clone()), States::new(reader));
+    (Controller { snapshots, figures, states, operator }, task)
 }
 
 fn now() -> Now {
