@@ -79,8 +79,8 @@ impl Summary {
         let (many, seconds) = (cause.many(), WINDOW.as_secs());
         let message = format!("refused {more} more {many} from {who} in the last {seconds} s");
         match cause.is_warning() {
-            true => warn!(who, more, "{message}"),
-            false => info!(who, more, "{message}"),
+            true => warn!(%who, more, "{message}"),
+            false => info!(%who, more, "{message}"),
         }
     }
 }
@@ -144,11 +144,11 @@ impl Paced {
         if !self.0.lock().add(cause, who.clone(), Instant::now()) {
             return;
         }
-        let (from, why) = (from.to_string(), why.to_string());
-        let why = Some(why).filter(|why| !why.is_empty());
+        let why = why.to_string();
+        let why = Some(&why).filter(|why| !why.is_empty()).map(tracing::field::display);
         match cause.is_warning() {
-            true => warn!(who, from, why, "{}", cause.one()),
-            false => info!(who, from, why, "{}", cause.one()),
+            true => warn!(%who, %from, why, "{}", cause.one()),
+            false => info!(%who, %from, why, "{}", cause.one()),
         }
     }
 

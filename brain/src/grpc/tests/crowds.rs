@@ -10,12 +10,14 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::changes::{Brain, CONFIG};
 use super::pki::{Authority, Folder, Issued, trusting};
 use super::roles::{call, code};
 use super::*;
 use crate::grpc::access::{Access, AccessSettings};
+use crate::logs::LogTap;
 
 /// A quarter of the readers' places is 4.
 const PLACES: Places = Places { admins: 4, readers: 16, strangers: 4 };
@@ -204,4 +206,29 @@ async fn vpp_is_read_once_for_all_who_ask_within_a_second() {
         assert!((400..=1400).contains(&answer.age_ms), "{}", answer.age_ms);
         assert_eq!(answer.conf.map(|VpplbConf { flow_timeout_seconds, .. }| flow_timeout_seconds), Some(40));
     }
+}
+
+/// Thousands of refused changes are a few lines, beside which every change of an admin has its own.
+#[tokio::test]
+async fn refused_changes_do_not_fill_the_log() {
+    let tap = LogTap::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(tap.layer()));
+    let mut lines = tap.lines();
+    let _asked = tap.ask(tracing::Level::INFO);
+    let brains = Brains::start().await;
+    let (attacker, admin) = (brains.over_loopback().await, brains.over_unix().await);
+    for _ in 0..20 {
+        join_all((0..100).map(|_| code(&attacker, "PauseBackend"))).await;
+        let mut client = MaglevClient::new(admin.clone());
+        client.pause_backend(ChangeBackendRequest { name: "b1".into() }).await.unwrap();
+        client.resume_backend(ChangeBackendRequest { name: "b1".into() }).await.unwrap();
+    }
+    let (mut changes, mut refusals) = (0, 0);
+    while let Ok(line) = lines.try_recv() {
+        changes += usize::from(line.message == "an operator's command");
+        refusals += usize::from(line.message.contains("refused"));
+    }
+    assert_eq!(changes, 40);
+    // Three in a while, and one that sums up; one while more if the machine is slow.
+    assert!((3..=8).contains(&refusals), "{refusals}");
 }
