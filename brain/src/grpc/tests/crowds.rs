@@ -83,9 +83,11 @@ impl Brains {
     }
 }
 
-/// What a client learns whose connection is refused.
+/// What a client learns whose connection is refused: the root of the error, as maglevc shows it.
 async fn refused(channel: &Channel) -> String {
-    format!("{:?}", call(channel, "GetStatus").await.unwrap_err())
+    let status = call(channel, "GetStatus").await.unwrap_err();
+    let causes = std::iter::successors(std::error::Error::source(&status), |cause| cause.source());
+    causes.last().unwrap().to_string()
 }
 
 #[tokio::test]
