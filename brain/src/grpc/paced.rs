@@ -145,10 +145,10 @@ impl Paced {
             return;
         }
         let why = why.to_string();
-        let why = Some(&why).filter(|why| !why.is_empty()).map(tracing::field::display);
+        let what = if why.is_empty() { cause.one().to_owned() } else { format!("{}: {why}", cause.one()) };
         match cause.is_warning() {
-            true => warn!(%who, %from, why, "{}", cause.one()),
-            false => info!(%who, %from, why, "{}", cause.one()),
+            true => warn!(%who, %from, "{what}"),
+            false => info!(%who, %from, "{what}"),
         }
     }
 
