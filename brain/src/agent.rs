@@ -11,6 +11,7 @@
 mod calls;
 mod echoes;
 mod reads;
+mod received;
 mod session;
 mod syncs;
 

@@ -33,10 +33,10 @@ pub use snapshot::{
     AgentProcess, AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table,
 };
 
-use crate::agent::{self, AgentEvent, AgentReader};
+use crate::agent::{self, AgentEvent};
 use crate::config::Config;
 use crate::desired::Wanted;
-use crate::figures::Figures;
+use crate::figures::{Figures, States};
 use crate::overrides::{Overrides, StateDirectory};
 use crate::probe::{Report, echo_queue};
 use keeper::Keeper;
@@ -67,10 +67,10 @@ const TASKS_BETWEEN: u32 = 16;
 pub struct Controller {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// Reads VPP through the agent.
-    pub reader: AgentReader,
     /// What VPP counts, shared by all who ask.
     pub figures: Figures,
+    /// What VPP has, shared by all who ask.
+    pub states: States,
     /// Takes operators' commands.
     pub operator: Operator,
 }
@@ -128,7 +128,9 @@ pub fn start<S: Future<Output = ()>>(
     let inbox = Inbox { agent_events, orders, reports };
     let tally = Arc::clone(core.tally());
     let operator = Operator { orders: order_sender, events: events.clone(), kept, tally };
-    let publish = Publishers { wanted, snapshot, events, probers, keeper, waiting: Waiting::default() };
+    let (figures, states) = (Figures::new(reader.clone()), States::new(reader));
+    let vpp = (figures.clone(), states.clone());
+    let publish = Publishers { wanted, snapshot, events, probers, keeper, vpp, waiting: Waiting::default() };
     let task = async move {
         let running = run(core, inbox, publish);
         tokio::pin!(shutdown);
@@ -139,8 +141,7 @@ pub fn start<S: Future<Output = ()>>(
         agent_task.abort();
         keeper_task.abort();
     };
-    let figures = Figures::new(reader.clone());
-    (Controller { snapshots, reader, figures, operator }, task)
+    (Controller { snapshots, figures, states, operator }, task)
 }
 
 fn now() -> Now {
@@ -156,6 +157,13 @@ struct Inbox {
 enum Arrival {
     Input(Input),
     Order(Order),
+}
+
+impl Arrival {
+    /// VPP came or went, as far as this process can tell.
+    fn is_another_vpp(&self) -> bool {
+        matches!(self, Self::Input(Input::Agent(AgentEvent::Vpp { .. } | AgentEvent::Disconnected { .. })))
+    }
 }
 
 impl Inbox {
@@ -187,6 +195,8 @@ struct Publishers {
     events: broadcast::Sender<Numbered>,
     probers: Probers,
     keeper: Keeper,
+    /// What was asked of VPP, to be forgotten when it comes or goes.
+    vpp: (Figures, States),
     waiting: Waiting,
 }
 
@@ -257,6 +267,11 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                 let Some(mut arrival) = arrival else { return };
                 let now = now();
                 for taken in 1.. {
+                    if arrival.is_another_vpp() {
+                        // Before the snapshot says so: whoever sees it there must not be shown what VPP had before.
+                        publish.vpp.0.forget();
+                        publish.vpp.1.forget();
+                    }
                     match arrival {
                         Arrival::Input(input) => effects.merge(core.handle(input, now)),
                         Arrival::Order(order) => {

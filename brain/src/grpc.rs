@@ -7,7 +7,9 @@ mod caller;
 mod configuration;
 mod listen;
 mod operate;
+mod paced;
 mod refusal;
+mod shares;
 mod standard;
 mod tls;
 mod view;
@@ -28,8 +30,8 @@ use maglev_proto::{
     SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
-use tokio::sync::{Mutex, watch as newest};
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Mutex, MutexGuard, watch as newest};
+use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -41,29 +43,58 @@ pub use arguments::{Arguments, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-use crate::agent::AgentReader;
+use crate::coalesced::Timed;
 use crate::controller::{BackendWish, Controller, Operator, Snapshot};
 use crate::desired::vip_key;
-use crate::figures::{Figures, Timed};
+use crate::figures::{Figures, States};
 use crate::logs::LogTap;
 use crate::reload::Reloader;
+use caller::{Caller, Rights};
+use paced::{Cause, Paced};
 use refusal::unknown;
+use shares::{Place, Places, Shares};
 use standard::Health;
 use watch::Watching;
 
 /// How long VPP's figures of a frontend are waited for. It is shown without them then.
 const FIGURES_WAIT: Duration = Duration::from_secs(1);
 
+/// Checks of the configuration that are under way or wait.
+const CHECKS: Places = Places { admins: 16, readers: 16, strangers: 4 };
+
+/// Checks of the configuration. Each holds all of it in memory, so that there is one at a time; and one of an admin, who
+/// does not wait for those of readers.
+#[derive(Debug, Clone)]
+struct Checks {
+    places: Shares,
+    of_admins: Arc<Mutex<()>>,
+    of_readers: Arc<Mutex<()>>,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        let places = Shares::new("checks of the configuration", CHECKS);
+        Self { places, of_admins: Arc::default(), of_readers: Arc::default() }
+    }
+}
+
+impl Checks {
+    async fn turn(&self, caller: &Caller) -> MutexGuard<'_, ()> {
+        let turns = if *caller.rights() == Rights::Admin { &self.of_admins } else { &self.of_readers };
+        turns.lock().await
+    }
+}
+
 /// The service, for as many clients as come. Its clones share everything: one is made for all listeners.
 #[derive(Debug, Clone)]
 pub struct Service {
     snapshots: newest::Receiver<Arc<Snapshot>>,
-    reader: AgentReader,
     figures: Figures,
+    states: States,
     operator: Operator,
     reloader: Reloader,
-    /// One check of the configuration at a time: each holds all of it in memory.
-    checking: Arc<Mutex<()>>,
+    checks: Checks,
+    refusals: Paced,
     watching: Watching,
     health: Health,
     ending: CancellationToken,
@@ -74,11 +105,12 @@ impl Service {
     pub fn new(controller: &Controller, reloader: Reloader) -> Self {
         Self {
             snapshots: controller.snapshots.clone(),
-            reader: controller.reader.clone(),
             figures: controller.figures.clone(),
+            states: controller.states.clone(),
             operator: controller.operator.clone(),
             reloader,
-            checking: Arc::default(),
+            checks: Checks::default(),
+            refusals: Paced::default(),
             watching: Watching::default(),
             health: Health::default(),
             ending: CancellationToken::new(),
@@ -102,11 +134,20 @@ impl Service {
     pub async fn routes(self) -> Routes {
         self.health.set(ServingStatus::Serving).await;
         let (health, ending, operator) = (self.health.clone(), self.ending.clone(), self.operator.clone());
+        let refusals = self.refusals.clone();
         // Ends with the controller at the latest.
         tokio::spawn(async move {
+            let summed_up = async {
+                let mut ticks = interval(paced::TICK);
+                loop {
+                    ticks.tick().await;
+                    refusals.write_due();
+                }
+            };
             tokio::select! {
                 () = ending.cancelled() => {}
                 () = operator.ended() => {}
+                () = summed_up => {}
             }
             health.set(ServingStatus::NotServing).await;
         });
@@ -129,6 +170,14 @@ impl Service {
             Ok(figures) => figures.map_err(|error| error.to_string()),
             Err(_) => Err(format!("the agent has not told within {} s", FIGURES_WAIT.as_secs())),
         }
+    }
+
+    /// A place for what this caller asks for.
+    fn place(&self, cause: Cause, places: &Shares, caller: &Caller) -> Result<Place, Status> {
+        places.take(caller).map_err(|full| {
+            self.refusals.refused(cause, caller.who(), caller.from(), &full);
+            Status::resource_exhausted(full.to_string())
+        })
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -184,8 +233,8 @@ impl Maglev for Service {
     }
 
     async fn get_vpplb_state(&self, _: Request<GetVpplbStateRequest>) -> Answer<VpplbState> {
-        let state = self.reader.lb_state().await.map_err(|error| refusal::call(&error))?;
-        Ok(Response::new(view::vpp::lb_state(&self.snapshot(), &state)))
+        let state = self.states.get().await.map_err(|error| refusal::call(&error))?;
+        Ok(Response::new(view::vpp::lb_state(&self.snapshot(), &state, Instant::now())))
     }
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<BrainStatus> {
@@ -231,8 +280,8 @@ impl Maglev for Service {
         self.recreate(request).await
     }
 
-    async fn check_config(&self, _: Request<CheckConfigRequest>) -> Answer<CheckConfigResponse> {
-        self.check().await
+    async fn check_config(&self, request: Request<CheckConfigRequest>) -> Answer<CheckConfigResponse> {
+        self.check(&Caller::of(request.extensions())).await
     }
 
     async fn reload_config(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
@@ -280,14 +329,15 @@ impl Maglev for Service {
         &self,
         request: Request<maglev_proto::SyncVpplbStateRequest>,
     ) -> Answer<maglev_proto::SyncVpplbStateResponse> {
-        access::admin(&request)?;
+        access::admin(&request, &self.refusals)?;
         self.sync(request).await
     }
 
     type WatchEventsStream = watch::Events;
 
     async fn watch_events(&self, request: Request<WatchEventsRequest>) -> Answer<watch::Events> {
-        self.watch(request.into_inner()).map(Response::new)
+        let caller = Caller::of(request.extensions());
+        self.watch(&caller, request.into_inner()).map(Response::new)
     }
 }
 

@@ -24,9 +24,11 @@ pub mod tally;
 
 pub mod agent;
 
-pub mod controller;
+mod coalesced;
 
 pub mod figures;
+
+pub mod controller;
 
 pub mod logs;
 

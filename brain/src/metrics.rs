@@ -29,8 +29,9 @@ pub use exposition::Text;
 pub use process::Process;
 pub use server::{BindError, MetricsAddress, open, serve};
 
+use crate::coalesced::Timed;
 use crate::controller::{Controller, Snapshot};
-use crate::figures::{Figures, Timed};
+use crate::figures::Figures;
 use exposition::Exposition;
 
 /// A scrape waits so long for the agent, and goes without VPP's figures after that.

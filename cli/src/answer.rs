@@ -9,6 +9,7 @@ use maglev_proto::{
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::style::printable_json;
 
 /// What the server said. As JSON, the message itself with the interface's own field names.
 #[derive(Debug, Serialize)]
@@ -92,7 +93,7 @@ impl Versions {
 impl Answer {
     /// One document, with a line break at its end.
     pub(crate) fn json(&self) -> Result<String, Error> {
-        let mut text = serde_json::to_string_pretty(self).map_err(Error::Json)?;
+        let mut text = printable_json(&serde_json::to_string_pretty(self).map_err(Error::Json)?);
         text.push('\n');
         Ok(text)
     }

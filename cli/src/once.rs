@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::moment::Moment;
 use crate::render;
 use crate::servers;
-use crate::style::Palette;
+use crate::style::{Palette, printable_json};
 use crate::watch::{self, Ending, Reader};
 
 /// By the convention of shells: 128 and the number of SIGINT.
@@ -102,7 +102,7 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
     };
     let show = |event: &Event| {
         let line = if options.json {
-            let mut line = serde_json::to_string(event).map_err(Error::Json)?;
+            let mut line = printable_json(&serde_json::to_string(event).map_err(Error::Json)?);
             line.push('\n');
             line
         } else {

@@ -11,6 +11,7 @@ use crate::args::{Options, Show};
 use crate::client::Client;
 use crate::commands;
 use crate::error::Error;
+use crate::style::printable_json;
 
 pub(crate) use crate::servers::difference::{differences, steady};
 
@@ -48,7 +49,7 @@ pub(crate) fn json(replies: &[Reply]) -> Result<String, Error> {
             })
         })
         .collect();
-    let mut text = serde_json::to_string_pretty(&documents?).map_err(Error::Json)?;
+    let mut text = printable_json(&serde_json::to_string_pretty(&documents?).map_err(Error::Json)?);
     text.push('\n');
     Ok(text)
 }

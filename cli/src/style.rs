@@ -71,7 +71,7 @@ impl Palette {
 pub(crate) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || turns_words_around(c) {
+        if is_hostile(c) {
             safe.extend(c.escape_default());
         } else {
             safe.push(c);
@@ -80,9 +80,27 @@ pub(crate) fn printable(text: &str) -> String {
     safe
 }
 
-/// The explicit directional characters of Unicode's bidirectional algorithm (UAX 9, table 4).
-fn turns_words_around(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// A JSON document whose strings are safe on a terminal. JSON itself leaves some of these characters as they are; what a
+/// program reads stays the same.
+pub(crate) fn printable_json(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_hostile(c) && c != '\n' {
+            // All of them have a single UTF-16 unit.
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Control characters, line and paragraph separators, and the explicit directional characters of Unicode's bidirectional
+/// algorithm (UAX 9, table 4).
+fn is_hostile(c: char) -> bool {
+    let turns_words_around =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns_words_around || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The same of a text of several lines, whose breaks stay.

@@ -69,7 +69,8 @@ impl Counting {
         }
     }
 
-    /// The counters of all VIPs, and if asked for of their servers.
+    /// The counters of all VIPs, and if asked for of their servers. VPP's text is read only if `may_read` allows it; else
+    /// the servers' figures are those read before, and VIPs whose index is not known yet are left out.
     ///
     /// # Errors
     /// When VPP cannot be asked, or the segment not be read.
@@ -78,16 +79,18 @@ impl Counting {
         syncer: &mut Syncer<P>,
         segment: &StatsSegment,
         with_servers: bool,
+        may_read: impl Fn() -> bool,
     ) -> Result<Counters, CountersError> {
         // Those from before a change are wrong, and who looks after one looks for its effect.
         let serves = |read: &Instant| syncer.changes() == self.changes && read.elapsed() < self.servers_age;
-        if with_servers && !self.servers.as_ref().is_some_and(|(read, _)| serves(read)) {
+        let served = self.servers.as_ref().is_some_and(|(read, _)| serves(read));
+        if with_servers && !served && may_read() {
             self.changes = syncer.changes();
             let figures = figures(&syncer.learn().await?.vips);
             self.servers = Some((Instant::now(), figures));
         }
         if self.vips.as_ref().is_none_or(|(read, _)| read.elapsed() >= FRESH) {
-            if syncer.must_learn() {
+            if syncer.must_learn() && may_read() {
                 syncer.learn().await?;
             }
             let missing = self.places.missing(syncer.mirror());

@@ -21,6 +21,7 @@ pub mod icmp;
 pub mod lb;
 pub mod liveness;
 pub mod mirror;
+mod pace;
 pub mod policy;
 pub mod privileges;
 pub mod read;

@@ -44,6 +44,8 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// ICMP echo requests that are sent in a second; further ones are refused.
     pub echo_requests_per_second: u32,
+    /// Reads of VPP's whole state in a second, for all connections together; further ones wait, or share a read.
+    pub reads_per_second: u32,
 }
 
 impl Default for Limits {
@@ -54,6 +56,7 @@ impl Default for Limits {
             servers_per_vip: 1024,
             requests_per_second: 20_000,
             echo_requests_per_second: 10_000,
+            reads_per_second: 2,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use maglev_protocol::{Encap, LbConf, LbState, Prefix, ServerState, VipKey, VipState};
 
@@ -279,7 +280,7 @@ impl Dumps {
                 servers,
             });
         }
-        (LbState { conf, vips }, reading)
+        (LbState { conf, vips, age: Duration::ZERO }, reading)
     }
 }
 

@@ -7,7 +7,6 @@
 mod calls;
 mod listen;
 mod notices;
-mod pace;
 mod peer;
 mod room;
 mod seats;
@@ -29,12 +28,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use crate::icmp::{MOST_IN_FLIGHT, Pinger};
+use crate::pace::Pace;
 use crate::policy::Policy;
 use crate::vpp::Vpp;
 use calls::Connection;
 pub use listen::{ListenError, Listener};
 use notices::{Kind, Notices};
-use pace::Pace;
 use peer::Peer;
 use room::{Call, Held, Room, Share};
 pub use room::{MOST_READERS_CALLS, MOST_UNREAD, MOST_UNREAD_TOGETHER, MOST_VPP_CALLS};

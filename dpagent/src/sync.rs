@@ -160,6 +160,11 @@ impl<P: Plugin> Syncer<P> {
         }
     }
 
+    /// Whether what VPP is known to have is known to be wrong.
+    pub fn must_read(&self) -> bool {
+        self.stale
+    }
+
     /// What VPP is known to have, read anew if what was known turned out to be wrong.
     ///
     /// # Errors

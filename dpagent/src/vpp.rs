@@ -7,6 +7,7 @@
 
 mod calls;
 mod link;
+mod reads;
 mod retry;
 mod session;
 mod settings;
@@ -29,6 +30,7 @@ use crate::policy::Policy;
 pub use calls::Vpp;
 use calls::{Call, QUEUE};
 use link::Link;
+use reads::Reads;
 use retry::Retry;
 use session::{End, Session};
 
@@ -50,8 +52,10 @@ pub fn start(options: Options, stop: CancellationToken) -> (Vpp, JoinHandle<()>)
     let (calls, queue) = mpsc::channel(QUEUE);
     let (link, watched) = watch::channel(Link::default());
     let (silence, silences) = watch::channel(Silence::default());
-    let task = tokio::spawn(async move { run(&options, queue, &link, &silence, &stop).await });
-    (Vpp::new(calls, watched, silences), task)
+    let reads = Arc::new(Reads::new(&options.policy));
+    let vpp = Vpp::new(calls, watched, silences, Arc::clone(&reads));
+    let task = tokio::spawn(async move { run(&options, queue, &link, &silence, &reads, &stop).await });
+    (vpp, task)
 }
 
 async fn run(
@@ -59,6 +63,7 @@ async fn run(
     mut queue: mpsc::Receiver<Call>,
     link: &watch::Sender<Link>,
     silence: &watch::Sender<Silence>,
+    reads: &Reads,
     stop: &CancellationToken,
 ) {
     let mut retry = Retry::default();
@@ -73,7 +78,8 @@ async fn run(
                 let since = Instant::now();
                 before = Some(session.identity());
                 link.send_if_modified(|link| link.change(state, since));
-                let end = session.serve(&mut queue, link, silence, stop).await;
+                let end = session.serve(&mut queue, link, silence, reads, stop).await;
+                reads.outdated();
                 retry.connected_for(since.elapsed());
                 match end {
                     End::Stop => return,

@@ -10,7 +10,9 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::time::Duration;
 
-use common::{Agent, context, hello_as, is_connected, simulator, soon, spec, until, within};
+use common::{
+    Agent, POLICY, context, hello_as, is_connected, requests, simulator, soon, spec, until, within,
+};
 use maglev_dpagent::server::{FRAME_TIME, HELLO_TIME, MOST_UNREAD, MOST_UNREAD_TOGETHER};
 use maglev_protocol::codec::{ClientCodec, encoded_size};
 use maglev_protocol::{
@@ -278,4 +280,43 @@ async fn before_hello_a_frame_is_short_and_after_it_as_long_as_any() {
     // There is no VPP here.
     let answer = peer.answer().await;
     assert!(matches!(answer, Some(Ok(AgentResponse::SyncAll(Err(AgentError::NoVpp { .. }))))), "{answer:?}");
+}
+
+/// However often two brains ask for VPP's whole state, it is read no faster than the policy says.
+#[tokio::test(start_paused = true)]
+async fn whole_state_is_read_no_faster_than_the_policy_says() {
+    const CALLS: u32 = 10_000;
+    let directory = tempfile::tempdir().unwrap();
+    let _vpp = simulator(directory.path());
+    let policy = POLICY.replace("reads-per-second: 100000", "reads-per-second: 2");
+    let agent = Agent::with_policy(directory.path(), &policy).await;
+    let writer = agent.client().await;
+    until(&writer, is_connected).await;
+    soon(writer.sync_vip(context(), spec(80, &[1]), Demands::default())).await.unwrap().unwrap();
+    let captured = agent.stranger().await;
+    hello_as(&captured, 2).await;
+    let reads = || {
+        let requests = requests(&directory.path().join("trace.jsonl"));
+        requests.iter().filter(|name| *name == "lb_as_v2_dump").count()
+    };
+    let (before, start) = (reads(), Instant::now());
+    let most = || 2 + usize::try_from(start.elapsed().as_millis() / 500).unwrap();
+
+    for _ in 0..CALLS {
+        let state = captured.lb_state(context()).await.unwrap().unwrap();
+        assert!(state.vips.len() == 1 && state.age < Duration::from_millis(500), "{state:?}");
+        sleep(Duration::from_secs(1) / CALLS).await;
+    }
+    assert!((2..=most()).contains(&(reads() - before)), "{} reads", reads() - before);
+
+    // A sync's own read is one of them: it waits for its turn, and is a new one.
+    for weight in 1..=10 {
+        let wanted = vec![spec(80, &[weight])];
+        let report = soon(writer.sync_all(context(), wanted, Vec::new())).await.unwrap().unwrap();
+        assert!(report.read.is_some());
+        let state = captured.lb_state(context()).await.unwrap().unwrap();
+        assert_eq!(state.vips[0].servers[0].weight, weight, "what was written since is read");
+        captured.counters(context(), true).await.unwrap().unwrap();
+    }
+    assert!((20..=most()).contains(&(reads() - before)), "{} reads", reads() - before);
 }

@@ -274,7 +274,7 @@ async fn vips_of_somebody_else_are_left_alone_and_reported() {
 #[tokio::test(start_paused = true)]
 async fn requests_beyond_the_rate_wait() {
     let directory = tempfile::tempdir().unwrap();
-    let policy = format!("{POLICY}limits: {{requests-per-second: 10}}\n");
+    let policy = format!("{POLICY}  requests-per-second: 10\n");
     let agent = Agent::with_policy(directory.path(), &policy).await;
     let client = agent.client().await;
     let start = tokio::time::Instant::now();
@@ -315,7 +315,7 @@ fn echo(target: &str) -> EchoRequest {
 #[tokio::test]
 async fn echo_requests_go_where_the_policy_lets_them_and_no_faster() {
     let directory = tempfile::tempdir().unwrap();
-    let policy = format!("{POLICY}limits: {{echo-requests-per-second: 3}}\n");
+    let policy = format!("{POLICY}  echo-requests-per-second: 3\n");
     let agent = Agent::with_policy(directory.path(), &policy).await;
     let client = agent.client().await;
     let ask = |request| soon(client.icmp_echo(context(), request));

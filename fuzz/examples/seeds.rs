@@ -264,7 +264,7 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
         errors: vec![StepError { step: "add".to_owned(), code: Some(-81), meaning: "there".to_owned() }],
     };
     let read = Some(FullRead { vips: 1, servers: 2 });
-    let report = SyncReport { vips: vec![report], drift: vec!["gone".to_owned()], read, foreign: keep_of(9) };
+    let report = SyncReport { vips: vec![report], drift: vec!["gone".to_owned()], read, foreign: keep_of(9), conf: None };
     let state = VppState::Connected {
         version: "26.10".to_owned(),
         build_date: "2026-11-21".to_owned(),
@@ -309,7 +309,7 @@ fn lb_state() -> LbState {
         new_flows_table_length: 1024,
         servers: vec![server],
     };
-    LbState { conf, vips: vec![vip] }
+    LbState { conf, vips: vec![vip], age: Duration::from_millis(250) }
 }
 
 fn serialized(frame: std::io::Result<Bytes>) -> Result<Vec<u8>, Failure> {

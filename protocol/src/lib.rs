@@ -32,7 +32,7 @@ pub use sync::{
     Change, ConfReport, Demands, FullRead, LbConfSpec, MOST_STICKY_BUCKETS, STICKY_BUCKET, StepError,
     SyncReport, TableLengthKept, VipReport,
 };
-pub use text::{VERSION_LENGTH, printable, size};
+pub use text::{VERSION_LENGTH, printable, printable_again, size};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.

@@ -119,6 +119,8 @@ pub struct LbState {
     pub conf: LbConf,
     /// VIPs in the order of their keys.
     pub vips: Vec<VipState>,
+    /// How long ago this was read from VPP: one read serves all callers within a moment.
+    pub age: Duration,
 }
 
 /// One VIP as VPP has it.

@@ -9,6 +9,19 @@ pub const VERSION_LENGTH: usize = 64;
 /// written as `\n` or `\u{202e}`, and a backslash as two, so that no text can pass for another one or for a line of
 /// its own. Text that has none of these and is short enough stays as it is.
 pub fn printable(text: &str, most: usize) -> String {
+    shortened(text, most, visible)
+}
+
+/// The same for text that its sender should have made printable already: backslashes stay as they are, so that text which
+/// is printable and short enough is not changed.
+pub fn printable_again(text: &str, most: usize) -> String {
+    shortened(text, most, |character| match character {
+        '\\' => character.to_string(),
+        _ => visible(character),
+    })
+}
+
+fn shortened(text: &str, most: usize, visible: impl Fn(char) -> String) -> String {
     let mut shown = String::new();
     let mut room = most;
     for character in text.chars() {

@@ -103,6 +103,14 @@ fn systemd_finds_no_mistake() {
     assert!(output.status.success(), "{errors}");
 }
 
+/// Lines about changes must not be missing because others were many.
+#[test]
+fn journald_leaves_no_line_out() {
+    for (unit, _) in MOST {
+        assert_eq!(values(&text(unit), "LogRateLimitIntervalSec"), ["0"], "{unit}");
+    }
+}
+
 /// Either starts, stops and fails without the other.
 #[test]
 fn neither_daemon_is_bound_to_the_other() {

@@ -119,7 +119,7 @@ async fn operators_without_a_valid_certificate_are_told_so() {
         assert_eq!(code, Some(NO_CONNECTION), "{text}");
         assert!(text.contains(reason), "{operator:?}: {text}");
     }
-    brain.wait_for_log("no TLS handshake: peer sent no certificates from=127.0.0.1:").await;
+    brain.wait_for_log("no TLS handshake: peer sent no certificates who=127.0.0.1 from=127.0.0.1:").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! What watchers cost those who do not watch: `cargo bench -p maglev-brain --bench watchers`.
 //!
 //! Backends change their state at every probe. Within the brain it is timed how long after the end of a probe its outcome
-//! is in the snapshot, with nobody, one and a thousand who watch everything over connections of their own; and by them,
+//! is in the snapshot, with nobody, one and 800 who watch everything over connections of their own; and by them,
 //! how long after it is told a change comes to them. They are this program, started again: their time is not the brain's,
 //! but on a machine of few cores it is taken from it.
 
@@ -10,7 +10,8 @@
 mod flapping;
 mod watching;
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,13 +40,13 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 
-    /// How many watch
-    #[arg(long, value_delimiter = ',', default_values_t = [0, 1, 1000])]
+    /// How many watch, over loopback TCP: it may have 832 connections
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 1, 800])]
     watchers: Vec<usize>,
 
-    /// Watches at this socket
+    /// Watches at this address
     #[arg(long, hide = true)]
-    watch: Option<PathBuf>,
+    watch: Option<SocketAddr>,
 
     /// Comes from cargo
     #[arg(long, hide = true)]
@@ -55,8 +56,8 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     open_files::raise_limit(arguments.watchers.iter().sum());
-    if let Some(socket) = &arguments.watch {
-        return watching::watch(socket, arguments.watchers[0]);
+    if let Some(address) = arguments.watch {
+        return watching::watch(address, arguments.watchers[0]);
     }
     let directory = tempfile::tempdir().unwrap();
     let brain = Brain::start(directory.path(), arguments.changes);
@@ -116,7 +117,7 @@ impl Times {
 
 /// A brain as its process has it: the controller on a thread of its own, operators on two others.
 struct Brain {
-    socket: PathBuf,
+    address: SocketAddr,
     /// Asks for the times of the changes since the last time.
     samples: mpsc::UnboundedSender<oneshot::Sender<Vec<f64>>>,
 }
@@ -124,7 +125,7 @@ struct Brain {
 impl Brain {
     fn start(directory: &Path, changes: u16) -> Self {
         let port = flapping::start();
-        let (socket, file) = (directory.join("brain.sock"), directory.join("maglev.yaml"));
+        let file = directory.join("maglev.yaml");
         std::fs::write(&file, configuration(port, changes)).unwrap();
         let setup = Setup {
             config: Arc::new(maglev_brain::config::load(&file).unwrap().config),
@@ -136,7 +137,7 @@ impl Brain {
         let services = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (samples, asked) = mpsc::unbounded_channel();
         let (ready, listening) = std::sync::mpsc::channel();
-        let address = ListenAddress::Unix(socket.clone());
+        let any = ListenAddress::Tcp(([127, 0, 0, 1], 0).into());
         std::thread::spawn(move || {
             controller::runtime().unwrap().block_on(async {
                 let (controller, running) =
@@ -144,9 +145,10 @@ impl Brain {
                 // On this thread, between the controller's turns: it sees every snapshot.
                 tokio::spawn(sample(controller.snapshots.clone(), asked));
                 services.spawn(async move {
-                    let listener = Listener::bind(address).await.unwrap();
+                    let listener = Listener::bind(any).await.unwrap();
+                    let &ListenAddress::Tcp(address) = listener.address() else { unreachable!() };
                     let service = Service::new(&controller, Reloader::new(file, controller.operator.clone()));
-                    ready.send(()).unwrap();
+                    ready.send(address).unwrap();
                     let settings = AccessSettings {
                         admin_group: None,
                         reader_group: None,
@@ -158,12 +160,11 @@ impl Brain {
                 running.await;
             });
         });
-        listening.recv().unwrap();
-        Self { socket, samples }
+        Self { address: listening.recv().unwrap(), samples }
     }
 
     fn measure(&self, count: usize, duration: Duration) -> Times {
-        let watchers = (count > 0).then(|| Watchers::start(&self.socket, count));
+        let watchers = (count > 0).then(|| Watchers::start(self.address, count));
         drop(self.samples_so_far());
         let clock = Builder::new_current_thread().enable_time().build().unwrap();
         clock.block_on(async { tokio::time::sleep(duration).await });

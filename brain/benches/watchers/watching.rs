@@ -1,7 +1,7 @@
 //! A process with many who watch, each over a connection of its own. It ends with its standard input.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,9 +24,9 @@ pub(crate) struct Watchers {
 
 impl Watchers {
     /// Returns when all of them know the state.
-    pub(crate) fn start(socket: &Path, count: usize) -> Self {
+    pub(crate) fn start(address: SocketAddr, count: usize) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.arg("--watch").arg(socket).arg("--watchers").arg(count.to_string());
+        command.arg("--watch").arg(address.to_string()).arg("--watchers").arg(count.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
         let mut watchers = Self { child, answers };
@@ -57,11 +57,11 @@ struct Shared {
 }
 
 /// Watches until standard input ends.
-pub(crate) fn watch(socket: &Path, count: usize) {
+pub(crate) fn watch(address: SocketAddr, count: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let (shared, (end, ended)) = (Arc::new(Shared::default()), watch::channel(()));
-        let endpoint = Endpoint::try_from(format!("unix:{}", socket.display())).unwrap();
+        let endpoint = Endpoint::try_from(format!("http://{address}")).unwrap();
         let mut tasks = JoinSet::new();
         for _ in 0..count {
             tasks.spawn(one(endpoint.clone(), count, Arc::clone(&shared), ended.clone()));

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use maglev_protocol::{AgentError, MAX_DEADLINE};
+use maglev_protocol::{AgentError, MAX_DEADLINE, printable_again};
 use tarpc::client::RpcError;
 use tarpc::context::Context;
+
+use super::received::{MOST, Received};
 
 /// Time for a call that touches one VIP or none.
 pub(super) const CALL: Duration = Duration::from_secs(5);
@@ -45,9 +47,10 @@ fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// One error out of the transport's and the agent's.
-pub(super) fn flatten<T>(result: Result<Result<T, AgentError>, RpcError>) -> Result<T, CallError> {
-    result.map_err(transport)?.map_err(CallError::Agent)
+/// The agent's answer, cleaned, and one error out of the transport's and the agent's.
+pub(super) fn flatten<T: Received>(result: Result<Result<T, AgentError>, RpcError>) -> Result<T, CallError> {
+    let answer = result.map_err(transport)?;
+    answer.map(Received::cleaned).map_err(|error| CallError::Agent(error.cleaned()))
 }
 
 pub(super) fn transport(error: RpcError) -> CallError {
@@ -55,6 +58,9 @@ pub(super) fn transport(error: RpcError) -> CallError {
         RpcError::DeadlineExceeded => CallError::Timeout,
         // tarpc refuses instead of queueing when too many requests are in flight.
         RpcError::Server(error) if error.kind == std::io::ErrorKind::WouldBlock => CallError::Busy,
-        other => CallError::Away(format!("the connection to the agent broke: {other}")),
+        other => {
+            let reason = format!("the connection to the agent broke: {other}");
+            CallError::Away(printable_again(&reason, MOST))
+        }
     }
 }

@@ -23,6 +23,7 @@ use tracing::subscriber::NoSubscriber;
 
 use super::AgentEvent;
 use super::calls::{CALL, CallError, FULL, WAIT, flatten, transport, within};
+use super::received::Received;
 use super::syncs::{Answer, Call, Sent, Syncs};
 use crate::desired::{ViewId, Wanted};
 
@@ -193,14 +194,14 @@ impl Session<'_> {
 fn keep_asking<T, F>(ask: impl Fn() -> F + Send + 'static) -> BoxFuture<'static, Result<T, CallError>>
 where
     F: Future<Output = Result<T, RpcError>> + Send,
-    T: Send,
+    T: Received + Send,
 {
     async move {
         loop {
             match ask().await.map_err(transport) {
                 // Late by a hair: the agent answers shortly before the deadline.
                 Err(CallError::Timeout) => {}
-                result => return result,
+                result => return result.map(Received::cleaned),
             }
         }
     }

@@ -146,7 +146,7 @@ impl Agent for FakeAgent {
     async fn lb_state(mut self, _: Context) -> Result<LbState, AgentError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.reads_held.wait_for(|held| !held).await.unwrap();
-        Ok(LbState { conf: conf(), vips: vec![] })
+        Ok(LbState { conf: conf(), vips: vec![], age: Duration::ZERO })
     }
 
     async fn vpp_info(self, _: Context) -> VppInfo {

@@ -10,9 +10,9 @@ use clap::ValueEnum;
 use nix::unistd::{Group, geteuid};
 use rustls::pki_types::CertificateDer;
 use tonic::{Request, Status};
-use tracing::info;
 
 use super::caller::{Caller, Rights, Who};
+use super::paced::{Cause, Paced};
 use certificates::Names;
 use groups::{GroupNames, Known, LookUp, UserDatabase};
 
@@ -198,12 +198,12 @@ pub(super) fn admit(request: Request<()>) -> Result<Request<()>, Status> {
 ///
 /// # Errors
 /// `PERMISSION_DENIED`, with what would be right.
-pub(super) fn admin<T>(request: &Request<T>) -> Result<Caller, Status> {
+pub(super) fn admin<T>(request: &Request<T>, refusals: &Paced) -> Result<Caller, Status> {
     let caller = Caller::of(request.extensions());
     match caller.rights() {
         Rights::Admin => Ok(caller),
         Rights::ReadOnly(right) | Rights::Nothing(right) => {
-            info!(who = %caller.who(), from = %caller.from(), "a change was refused: not an admin");
+            refusals.refused(Cause::Change, caller.who(), caller.from(), "");
             Err(Status::permission_denied(format!("{caller} may not change anything: {right}")))
         }
     }

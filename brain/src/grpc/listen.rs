@@ -4,7 +4,7 @@ mod accept;
 mod address;
 mod connection;
 mod handshake;
-mod paced;
+mod turned_away;
 
 use std::fs::Permissions;
 use std::future::{Future, pending};
@@ -22,10 +22,11 @@ pub use address::ListenAddress;
 
 use super::Service;
 use super::access::{self, Access};
+use super::shares::{Places, Shares};
 use super::tls::Tls;
 use crate::service::InheritedSocket;
-use accept::{Door, Places};
-use paced::Paced;
+use accept::{Door, Guard};
+use turned_away::TurnedAway;
 
 /// Everybody may connect, and is then recognised: two groups may use the socket, and a file has one. Who may not use
 /// it is told why. Where not even that is wanted, the directory's mode keeps them out.
@@ -77,26 +78,27 @@ pub enum ListenError {
     },
 }
 
+/// Connections at once, on all sockets together.
+const CONNECTIONS: Places = Places { admins: 512, readers: 3328, strangers: 256 };
+
 /// What all sockets share: who may do what, and how many may be there.
 #[derive(Debug)]
 pub struct Gate {
     access: Access,
-    places: Places,
-    /// Connections that were not taken.
-    failures: Paced,
-    /// Clients that did not come through the handshake, of whom there may be many where anybody can connect.
-    strangers: Paced,
+    connections: Shares,
+    turned_away: TurnedAway,
 }
 
 impl Gate {
     /// Lets in by these rules.
     pub fn new(access: Access) -> Arc<Self> {
-        Arc::new(Self {
-            access,
-            places: Places::default(),
-            failures: Paced::default(),
-            strangers: Paced::default(),
-        })
+        Self::with_places(access, CONNECTIONS)
+    }
+
+    /// The same, for so many connections.
+    pub(super) fn with_places(access: Access, places: Places) -> Arc<Self> {
+        let connections = Shares::new("connections", places);
+        Arc::new(Self { access, connections, turned_away: TurnedAway::default() })
     }
 }
 
@@ -213,7 +215,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ListenError> {
     let Listener { address, door, file } = listener;
-    let ending = service.ending().clone();
+    let (ending, refusals) = (service.ending().clone(), service.refusals.clone());
     let shutdown = async move {
         shutdown.await;
         ending.cancel();
@@ -225,7 +227,7 @@ pub async fn serve(
         .max_concurrent_streams(MOST_CALLS)
         .layer(InterceptorLayer::new(access::admit))
         .add_routes(service.routes().await);
-    let connections = accept::connections(door, gate, shutdown);
+    let connections = accept::connections(door, Guard { gate, refusals }, shutdown);
     // The end of the connections is what ends it; a signal, even one that never comes, has it end in order.
     let served = router.serve_with_incoming_shutdown(connections, pending()).await;
     drop(file);

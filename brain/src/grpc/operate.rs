@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::caller::Caller;
+use super::paced::Cause;
 use super::{Answer, Service, access, configuration, refusal, view};
 use crate::controller::{BackendWish, Command, CommandError, Done};
 use crate::overrides::{Override, PoolMember};
@@ -24,7 +25,7 @@ impl Service {
         request: Request<ChangeBackendRequest>,
         wish: BackendWish,
     ) -> Answer<ChangeBackendResponse> {
-        let who = access::admin(&request)?;
+        let who = access::admin(&request, &self.refusals)?;
         let name = refusal::name("backend", request.into_inner().name)?;
         let done = self.carry_out(who, Command::Backend { backend: name.clone(), wish }).await?;
         let backend = view::backend(&self.snapshot(), &name);
@@ -35,7 +36,7 @@ impl Service {
         &self,
         request: Request<SetFrontendPoolBackendWeightRequest>,
     ) -> Answer<SetFrontendPoolBackendWeightResponse> {
-        let who = access::admin(&request)?;
+        let who = access::admin(&request, &self.refusals)?;
         let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush } =
             request.into_inner();
         let member = member(frontend, pool, backend)?;
@@ -58,7 +59,7 @@ impl Service {
         &self,
         request: Request<ClearOverrideRequest>,
     ) -> Answer<ClearOverrideResponse> {
-        let who = access::admin(&request)?;
+        let who = access::admin(&request, &self.refusals)?;
         let ClearOverrideRequest { backend, frontend, pool } = request.into_inner();
         let before = self.snapshot();
         let (set, command) = if frontend.is_empty() && pool.is_empty() {
@@ -86,7 +87,7 @@ impl Service {
     }
 
     pub(super) async fn recreate(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
-        let who = access::admin(&request)?;
+        let who = access::admin(&request, &self.refusals)?;
         let name = refusal::name("frontend", request.into_inner().frontend)?;
         let done = self.carry_out(who, Command::Recreate { frontend: name.clone() }).await?;
         let frontend = view::frontend(&self.snapshot(), &name);
@@ -108,8 +109,9 @@ impl Service {
         Ok(Response::new(view::vpp::sync_report(&self.snapshot(), &report, frontend.as_deref())))
     }
 
-    pub(super) async fn check(&self) -> Answer<CheckConfigResponse> {
-        let _turn = self.checking.lock().await;
+    pub(super) async fn check(&self, caller: &Caller) -> Answer<CheckConfigResponse> {
+        let _place = self.place(Cause::Check, &self.checks.places, caller)?;
+        let _turn = self.checks.turn(caller).await;
         let (reloader, in_force) = (self.reloader.clone(), Arc::clone(&self.snapshot().config));
         let checked = spawn_blocking(move || configuration::check(reloader.path(), &in_force)).await;
         let failed = |panic| Status::internal(format!("checking the configuration failed: {panic}"));
@@ -117,7 +119,7 @@ impl Service {
     }
 
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
-        let who = access::admin(&request)?;
+        let who = access::admin(&request, &self.refusals)?;
         info!(who = %who.who(), from = %who.from(), what = "config reload", "an operator's command");
         let reloaded = self.reloader.reload().await.map_err(|error| refusal::reload(&error))?;
         let snapshot = self.snapshot();
@@ -143,8 +145,9 @@ impl Service {
             refusal::command(&self.snapshot(), &error)
         };
         let done = self.operator.command(command).await.map_err(refused);
-        // Who changes something looks at VPP's figures next, to see what came of it.
+        // Whoever changes something looks at VPP next, to see what came of it.
         self.figures.forget();
+        self.states.forget();
         done
     }
 }

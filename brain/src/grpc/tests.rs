@@ -1,4 +1,5 @@
 mod changes;
+mod crowds;
 mod encrypted;
 mod figures;
 mod healthchecks;
@@ -242,7 +243,11 @@ fn lb_state_is_sorted_by_frontend_and_names_what_it_knows() {
         vip(VipKey::port([203, 0, 113, 10].into(), 6, 443), vec![server(1, 1, 341), server(9, 2, 683)]),
         vip(VipKey::all_ports([203, 0, 113, 11].into()), vec![]),
     ];
-    let state = view::vpp::lb_state(&core().snapshot(Instant::now()), &LbState { conf, vips });
+    let now = Instant::now();
+    let read = LbState { conf, vips, age: Duration::from_millis(300) };
+    let timed = Timed { value: read, at: now - Duration::from_millis(700) };
+    let state = view::vpp::lb_state(&core().snapshot(now), &timed, now);
+    assert_eq!(state.age_ms, 1000);
     let vips: Vec<_> =
         state.vips.iter().map(|vip| (vip.frontend.as_str(), vip.protocol.as_str(), vip.port)).collect();
     assert_eq!(vips, [("any", "any", 0), ("shop", "tcp", 443), ("", "udp", 53)]);

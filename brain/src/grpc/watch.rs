@@ -13,18 +13,21 @@ use futures::stream::{BoxStream, StreamExt, unfold};
 use maglev_proto::{Event, WatchEventsRequest};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tonic::Status;
 
 use super::Service;
+use super::caller::Caller;
+use super::paced::Cause;
+use super::shares::{Place, Places, Shares};
 use super::view::events;
 use crate::controller::Snapshot;
 use crate::logs::{self, LogTap};
 use asked::Asked;
 use hub::{Hub, Told};
 
-/// How many may watch at once. One more is refused.
-const WATCHERS: usize = 4096;
+/// How many may watch at once.
+const WATCHERS: Places = Places { admins: 512, readers: 3456, strangers: 128 };
 
 /// The stream that a watcher gets.
 pub(super) type Events = BoxStream<'static, Result<Event, Status>>;
@@ -35,21 +38,23 @@ pub(super) struct Watching {
     pub(super) logs: LogTap,
     /// Started by the first who watches.
     hub: Arc<OnceLock<Hub>>,
-    seats: Arc<Semaphore>,
+    pub(super) places: Shares,
 }
 
 impl Default for Watching {
     fn default() -> Self {
-        Self { logs: LogTap::default(), hub: Arc::default(), seats: Arc::new(Semaphore::new(WATCHERS)) }
+        Self {
+            logs: LogTap::default(),
+            hub: Arc::default(),
+            places: Shares::new("streams of events", WATCHERS),
+        }
     }
 }
 
 impl Service {
-    pub(super) fn watch(&self, request: WatchEventsRequest) -> Result<Events, Status> {
-        let Watching { logs, hub, seats } = &self.watching;
-        let seat = Arc::clone(seats).try_acquire_owned().map_err(|_| {
-            Status::resource_exhausted(format!("{WATCHERS} watch already: try again when one has gone"))
-        })?;
+    pub(super) fn watch(&self, caller: &Caller, request: WatchEventsRequest) -> Result<Events, Status> {
+        let Watching { logs, hub, places } = &self.watching;
+        let place = self.place(Cause::Watcher, places, caller)?;
         let asked = Asked::of(request, &self.snapshot())?;
         let hub = hub.get_or_init(|| Hub::start(self.operator.clone(), logs, self.ending.clone()));
         let changes = hub.changes().ok_or_else(over)?;
@@ -66,7 +71,7 @@ impl Service {
             lines,
             seen: 0,
             telling: Telling::Changes,
-            _seat: seat,
+            _place: place,
         };
         watcher.tell_state();
         let events = unfold(watcher, |mut watcher| async { Some((watcher.next().await?, watcher)) });
@@ -88,7 +93,7 @@ struct Watcher {
     /// The number of the last change that the state had which was told.
     seen: u64,
     telling: Telling,
-    _seat: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 struct Lines {

@@ -88,7 +88,7 @@ fn json_has_the_names_of_the_interface() {
     ];
     assert_eq!(keys(&info), expected);
     let state = json(Answer::VppLbState(samples::vpp_lb_state()));
-    assert_eq!(keys(&state), ["conf", "vips"]);
+    assert_eq!(keys(&state), ["age_ms", "conf", "vips"]);
     assert_eq!(
         keys(&state["vips"][1]["application_servers"][0]),
         ["address", "backend", "buckets", "flows", "weight"]

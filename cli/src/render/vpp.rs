@@ -3,7 +3,7 @@
 use maglev_proto::{VppApplicationServer, VppInfo, VpplbState, Vppvip};
 
 use super::service;
-use crate::moment::Moment;
+use crate::moment::{Moment, exact};
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
 
@@ -70,6 +70,7 @@ pub(super) fn lb_state(state: &VpplbState, palette: Palette) -> String {
     if state.vips.is_empty() {
         parts.push("VPP has no VIPs.\n".to_owned());
     }
+    parts.push(format!("{}\n", palette.paint(Tone::Faint, &format!("{} old", exact(state.age_ms)))));
     parts.join("\n")
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn vpp_lb_state() -> VpplbState {
             sticky_buckets_per_core: 65_536,
             flow_timeout_seconds: 40,
         }),
+        age_ms: 312,
         vips: vec![
             vip("mail", "203.0.113.30/32", 25, 3, Vec::new()),
             vip("shop", "203.0.113.10/32", 443, 1, shop),

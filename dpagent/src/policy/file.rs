@@ -21,6 +21,7 @@ limits:                                      # each may be left out
   servers-per-vip: 1024
   requests-per-second: 20000
   echo-requests-per-second: 10000
+  reads-per-second: 2
 lb-settings:                                 # each may be left out
   sticky-buckets: 4194304                    # most, of each VPP thread
   tunnel-sources: [0.0.0.0/0, \"::/0\"]      # prefixes that may be the source of tunnels
@@ -88,6 +89,7 @@ struct LimitsFile {
     servers_per_vip: Option<Spanned<u32>>,
     requests_per_second: Option<Spanned<u32>>,
     echo_requests_per_second: Option<Spanned<u32>>,
+    reads_per_second: Option<Spanned<u32>>,
 }
 
 /// Reads the policy of a file that nobody but root and the user `own` can have written.
@@ -144,6 +146,7 @@ pub fn parse(text: &str, source: &str) -> Result<Policy, PolicyError> {
             &file.limits.echo_requests_per_second,
             default.echo_requests_per_second,
         ),
+        reads_per_second: limit(&file.limits.reads_per_second, default.reads_per_second),
     };
     let settings = file.lb_settings.read(&mut mistakes);
     if !mistakes.is_empty() {

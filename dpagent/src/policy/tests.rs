@@ -68,8 +68,14 @@ fn without_rules_nothing_is_allowed() {
 fn what_is_left_out_has_a_default_and_the_rest_is_taken() {
     assert_eq!(policy().limits, Limits::default());
     let text = "vips: []\nservers: []\nlimits: {vips: 3, servers-per-vip: 4, requests-per-second: 5, \
-                echo-requests-per-second: 6}";
-    let limits = Limits { vips: 3, servers_per_vip: 4, requests_per_second: 5, echo_requests_per_second: 6 };
+                echo-requests-per-second: 6, reads-per-second: 7}";
+    let limits = Limits {
+        vips: 3,
+        servers_per_vip: 4,
+        requests_per_second: 5,
+        echo_requests_per_second: 6,
+        reads_per_second: 7,
+    };
     assert_eq!(parse(text, "p.yaml").unwrap().limits, limits);
     assert_eq!(parse(EXAMPLE, "p.yaml").unwrap().limits, Limits::default());
 }

@@ -1,6 +1,7 @@
 //! The queue of calls, and the handle that fills it.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use maglev_protocol::{
     AgentError, ConfReport, Counters, Demands, LbConfSpec, LbState, Liveness, Programmed, SyncReport,
@@ -10,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::link::Link;
+use super::reads::Reads;
 use crate::liveness::Silence;
 use crate::reconcile::Wanted;
 
@@ -61,6 +63,7 @@ pub struct Vpp {
     calls: mpsc::Sender<Call>,
     link: watch::Receiver<Link>,
     silence: watch::Receiver<Silence>,
+    reads: Arc<Reads>,
 }
 
 impl Vpp {
@@ -68,8 +71,9 @@ impl Vpp {
         calls: mpsc::Sender<Call>,
         link: watch::Receiver<Link>,
         silence: watch::Receiver<Silence>,
+        reads: Arc<Reads>,
     ) -> Self {
-        Self { calls, link, silence }
+        Self { calls, link, silence, reads }
     }
 
     /// Brings one VIP, which must be valid, to its wanted state, and does what is demanded beyond that. The room that it
@@ -86,15 +90,22 @@ impl Vpp {
         self.ask(|reply| Call::SyncVip(Box::new((wanted, demands, room)), reply)).await
     }
 
-    /// Brings all VIPs to the wanted state. The room is given back as that of one.
+    /// Reads VPP when its turn comes, and brings all VIPs to the wanted state. The room is given back as that of one.
     ///
     /// # Errors
-    /// Without a usable VPP, or when the connection breaks.
+    /// Without a usable VPP, when too many reads wait for their turn, or when the connection breaks.
     pub async fn sync_all(
         &self,
         wanted: Wanted,
         room: OwnedSemaphorePermit,
     ) -> Result<SyncReport, AgentError> {
+        let generation = self.must_be_usable()?;
+        self.reads.turn().await?;
+        // What is wanted was decided on what VPP had before.
+        if self.must_be_usable()? != generation {
+            let reason = "it was connected anew before the read's turn came".to_owned();
+            return Err(AgentError::VppLost { reason });
+        }
         self.ask(|reply| Call::SyncAll(Box::new((wanted, room)), reply)).await
     }
 
@@ -106,12 +117,13 @@ impl Vpp {
         self.ask(|reply| Call::Conf(wanted, reply)).await
     }
 
-    /// Reads what VPP has.
+    /// What VPP has, as of now or of a read for another caller a moment ago.
     ///
     /// # Errors
-    /// Without a usable VPP, or when the connection breaks.
+    /// Without a usable VPP, when too many reads wait for their turn, or when the connection breaks.
     pub async fn lb_state(&self) -> Result<LbState, AgentError> {
-        self.ask(Call::State).await
+        self.must_be_usable()?;
+        self.reads.state(|| self.ask(Call::State)).await
     }
 
     /// Counts.
@@ -158,6 +170,12 @@ impl Vpp {
             Ok(liveness) => liveness,
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// The generation of a usable connection.
+    fn must_be_usable(&self) -> Result<u64, AgentError> {
+        let link = self.link.borrow();
+        if link.is_usable() { Ok(link.generation()) } else { Err(link.error()) }
     }
 
     fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> impl Future<Output = Result<T, AgentError>> {

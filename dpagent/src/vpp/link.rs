@@ -47,6 +47,11 @@ impl Link {
         VppInfo { generation: self.generation, state }
     }
 
+    /// Whether calls are carried out.
+    pub(super) fn is_usable(&self) -> bool {
+        matches!(self.state, VppState::Connected { .. })
+    }
+
     /// Why calls are refused.
     pub(super) fn error(&self) -> AgentError {
         match &self.state {

@@ -15,6 +15,7 @@ use vppapi::retval::Retval;
 use super::Options;
 use super::calls::Call;
 use super::link::Link;
+use super::reads::Reads;
 use super::settings::{ConfError, set_conf};
 use super::stats::Stats;
 use crate::burst::MOST_UNDER_WAY;
@@ -137,6 +138,7 @@ impl Session {
         queue: &mut mpsc::Receiver<Call>,
         link: &watch::Sender<Link>,
         silence: &watch::Sender<Silence>,
+        reads: &Reads,
         stop: &CancellationToken,
     ) -> End {
         let publish = |since| {
@@ -145,7 +147,7 @@ impl Session {
         publish(None);
         let (client, heard) = (self.client.clone(), self.heard.clone());
         tokio::select! {
-            end = self.take_calls(queue, link, stop) => end,
+            end = self.take_calls(queue, link, reads, stop) => end,
             error = liveness::watch(&client, &heard, publish) => End::Lost(error.to_string()),
         }
     }
@@ -154,6 +156,7 @@ impl Session {
         &mut self,
         queue: &mut mpsc::Receiver<Call>,
         link: &watch::Sender<Link>,
+        reads: &Reads,
         stop: &CancellationToken,
     ) -> End {
         let mut look = interval_at(Instant::now() + LOOK, LOOK);
@@ -168,7 +171,7 @@ impl Session {
                 reason = &mut closed => Err(End::Closed(reason.to_string())),
                 call = queue.recv() => match call {
                     Some(call) if call.is_abandoned() => Ok(()),
-                    Some(call) => self.answer(call, link).await,
+                    Some(call) => self.answer(call, link, reads).await,
                     None => Err(End::Stop),
                 },
                 _ = look.tick() => self.look().await,
@@ -193,23 +196,33 @@ impl Session {
     }
 
     /// Carries a call out. The answer may come too late for the caller, which changes nothing.
-    async fn answer(&mut self, call: Call, link: &watch::Sender<Link>) -> Verdict {
+    async fn answer(&mut self, call: Call, link: &watch::Sender<Link>, reads: &Reads) -> Verdict {
         let Some((lb, counting)) = &mut self.lb else {
             let error = link.borrow().error();
             call.refuse(error);
             return Ok(());
         };
+        // A mirror that is known to be wrong is read anew by these two, which may be asked for again and again.
+        if matches!(call, Call::SyncVip(..) | Call::Programmed(_))
+            && lb.must_read()
+            && let Err(error) = reads.turn_now()
+        {
+            call.refuse(error);
+            return Ok(());
+        }
         match call {
             Call::SyncVip(wanted, reply) => {
                 let (wanted, demands, _room) = *wanted;
                 lb.memory_mut().note(self.stats.heap().await);
                 let (answer, verdict) = judge(lb.sync_vip(&wanted, &demands).await);
+                reads.outdated();
                 drop(reply.send(answer));
                 verdict
             }
             Call::SyncAll(wanted, reply) => {
                 lb.memory_mut().note(self.stats.heap().await);
                 let (answer, verdict) = judge(lb.sync_all(&wanted.0).await);
+                reads.outdated();
                 drop(reply.send(answer));
                 verdict
             }
@@ -224,6 +237,7 @@ impl Session {
                     Err(ConfError::Client(error)) => judge_client(Err(error)),
                     Err(ConfError::Lost(lost)) => judge(Err(lost.into())),
                 };
+                reads.outdated();
                 drop(reply.send(answer));
                 verdict
             }
@@ -237,14 +251,16 @@ impl Session {
             }
             Call::Counters(servers, reply) => {
                 let (answer, verdict) = match self.stats.segment() {
-                    Ok(segment) => match counting.counters(lb, segment, servers).await {
-                        Ok(counters) => (Ok(counters), Ok(())),
-                        Err(CountersError::Vpp(error)) => judge(Err(error)),
-                        Err(CountersError::Stats(error)) => {
-                            self.stats.give_up(&error);
-                            (Err(AgentError::NoStats { reason: error.to_string() }), Ok(()))
+                    Ok(segment) => {
+                        match counting.counters(lb, segment, servers, || reads.turn_now().is_ok()).await {
+                            Ok(counters) => (Ok(counters), Ok(())),
+                            Err(CountersError::Vpp(error)) => judge(Err(error)),
+                            Err(CountersError::Stats(error)) => {
+                                self.stats.give_up(&error);
+                                (Err(AgentError::NoStats { reason: error.to_string() }), Ok(()))
+                            }
                         }
-                    },
+                    }
                     Err(reason) => (Err(AgentError::NoStats { reason: reason.to_owned() }), Ok(())),
                 };
                 drop(reply.send(answer));

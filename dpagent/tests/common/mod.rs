@@ -47,6 +47,8 @@ pub(crate) const POLICY: &str = "\
 vips: [192.0.2.0/24, \"2001:db8::/32\"]
 servers: [10.0.0.0/8, \"2001:db8::/32\"]
 ping: [127.0.0.0/8, \"::1/128\"]
+limits:
+  reads-per-second: 100000
 ";
 
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {

@@ -93,3 +93,14 @@ fn sizes_are_written_for_people() {
         assert_eq!(size(bytes), words);
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_printable_stays_so(text in "(?s:.{0,80})|[\\\\\n\u{202e}a]{0,80}", most in 0usize..80) {
+        let once = printable(&text, most);
+        prop_assert_eq!(printable_again(&once, most), once);
+        let again = printable_again(&text, most);
+        prop_assert_eq!(printable_again(&again, most), again.clone());
+        prop_assert!(!again.chars().any(char::is_control));
+    }
+}

@@ -1,5 +1,6 @@
 //! By which names a certificate's owner is known. Whether they are true is its authority's affair, who has signed them.
 
+use maglev_protocol::printable;
 use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -59,13 +60,9 @@ impl Names {
     }
 }
 
-/// A name as the log may have it: short, and without anything that a terminal obeys.
+/// A name as the log may have it.
 pub(super) fn shown(name: &str) -> String {
-    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        shown.push_str("...");
-    }
-    shown
+    printable(name, LONGEST)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use maglev_protocol::printable;
 use nix::errno::Errno;
 use nix::unistd::{Group, Uid, User, getgrouplist};
 use tokio::sync::Semaphore;
@@ -15,6 +16,8 @@ use tokio::time::{Instant, timeout};
 const ANSWERS: Duration = Duration::from_secs(3);
 /// How long an answer holds. Who is put in a group can use it so soon, with a new connection.
 const HOLDS: Duration = Duration::from_secs(5);
+/// The longest part of a user's name that is shown, in characters.
+const LONGEST: usize = 100;
 /// Answers that are kept. When there are more, all are forgotten: those who ask often come back at once.
 const MOST_KEPT: usize = 1024;
 /// Questions at once. Each holds a thread until it is answered, which may be never; further ones wait, as long as
@@ -123,7 +126,7 @@ pub(in crate::grpc) fn look_up(uid: u32, names: &GroupNames) -> Result<Known, Er
     };
     let gid = |name: &str| Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw()));
     Ok(Known {
-        user: user.map(|user| user.name),
+        user: user.map(|user| printable(&user.name, LONGEST)),
         groups: groups.into_iter().map(|group| group.as_raw()).collect(),
         admin_group: gid(&names.admins)?,
         reader_group: gid(&names.readers)?,

@@ -92,5 +92,8 @@ fn group_that_is_named_must_be_there() {
 fn request_without_a_connection_may_do_nothing() {
     let status = admit(Request::new(())).unwrap_err();
     assert_eq!(status.code(), tonic::Code::PermissionDenied);
-    assert_eq!(admin(&Request::new(())).unwrap_err().code(), tonic::Code::PermissionDenied);
+    assert_eq!(
+        admin(&Request::new(()), &Paced::default()).unwrap_err().code(),
+        tonic::Code::PermissionDenied
+    );
 }

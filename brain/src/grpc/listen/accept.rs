@@ -11,56 +11,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use maglev_protocol::printable;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::super::access::{Access, Peer};
-use super::super::caller::{Caller, Rights};
+use super::super::caller::Caller;
+use super::super::paced::{Cause, Paced};
+use super::super::shares::Party;
 use super::super::tls::Tls;
 use super::Gate;
 use super::connection::Connection;
 use super::handshake::{Failed, Handshakes, Place, shake_hands};
 
-/// Connections at once of those who may not change things, on all sockets. Further ones are closed at once, before
-/// they are answered.
-const MOST_OTHERS: usize = 3584;
-/// The same of admins, whom the others can so not keep out.
-const MOST_ADMINS: usize = 512;
 /// Greetings at once on one socket. Further connections wait in the socket's backlog until one of these ends.
 const MOST_GREETINGS: usize = 128;
 /// Time for finding out who has connected: a look at the user database, or a TLS handshake.
 pub(super) const GREETING: Duration = Duration::from_secs(5);
 /// Greeted connections that wait for the server; greetings wait while there are more.
 const GREETED: usize = 16;
+/// Longest reason that a handshake failed for, in characters.
+const MOST_REASON: usize = 256;
 /// Pause when accepting fails, as it does without file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Room for connections on all sockets.
-#[derive(Debug)]
-pub(super) struct Places {
-    admins: Arc<Semaphore>,
-    others: Arc<Semaphore>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self { admins: Arc::new(Semaphore::new(MOST_ADMINS)), others: Arc::new(Semaphore::new(MOST_OTHERS)) }
-    }
-}
-
-impl Places {
-    fn take(&self, rights: &Rights) -> Option<OwnedSemaphorePermit> {
-        let places = match rights {
-            Rights::Admin => &self.admins,
-            Rights::ReadOnly(_) | Rights::Nothing(_) => &self.others,
-        };
-        Arc::clone(places).try_acquire_owned().ok()
-    }
+/// What stands between a socket and the server.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    pub(super) gate: Arc<Gate>,
+    pub(super) refusals: Paced,
 }
 
 /// A socket that listens, and by its kind how somebody is recognised.
@@ -102,17 +86,17 @@ impl Door {
 /// socket's backlog for a successor, if it outlives this process.
 pub(super) fn connections(
     door: Door,
-    gate: Arc<Gate>,
+    guard: Guard,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> impl Stream<Item = Result<Connection, Infallible>> {
     let (sender, greeted) = mpsc::channel(GREETED);
-    tokio::spawn(accept(door, gate, sender, shutdown));
+    tokio::spawn(accept(door, guard, sender, shutdown));
     ReceiverStream::new(greeted)
 }
 
 async fn accept(
     door: Door,
-    gate: Arc<Gate>,
+    guard: Guard,
     sender: mpsc::Sender<Result<Connection, Infallible>>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -132,9 +116,9 @@ async fn accept(
         };
         match arrived {
             Ok(arrived) => {
-                let (gate, sender) = (Arc::clone(&gate), sender.clone());
+                let (guard, sender) = (guard.clone(), sender.clone());
                 greetings.spawn(async move {
-                    let connection = greet(arrived, &gate).await;
+                    let connection = greet(arrived, &guard).await;
                     if let Some(connection) = connection {
                         // An error means that the server is gone.
                         drop(sender.send(Ok(connection)).await);
@@ -143,7 +127,7 @@ async fn accept(
                 });
             }
             Err(error) => {
-                gate.failures.warn(|more| warn!(%error, more, "a gRPC connection cannot be accepted"));
+                guard.refusals.refused(Cause::Accept, "this machine", "nowhere", error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -154,9 +138,10 @@ async fn accept(
     greetings.wait().await;
 }
 
-async fn greet(arrived: Arrived, gate: &Gate) -> Option<Connection> {
+async fn greet(arrived: Arrived, guard: &Guard) -> Option<Connection> {
+    let Guard { gate, refusals } = guard;
     match arrived {
-        Arrived::Loopback(stream, address) => admit(stream, gate.access.over_loopback(address), gate),
+        Arrived::Loopback(stream, address) => admit(stream, gate.access.over_loopback(address), guard),
         Arrived::Unix(stream) => {
             let caller = match timeout(GREETING, over_unix(&stream, &gate.access)).await {
                 Ok(Ok(caller)) => caller,
@@ -166,19 +151,20 @@ async fn greet(arrived: Arrived, gate: &Gate) -> Option<Connection> {
                 }
                 Err(_) => return None,
             };
-            admit(stream, caller, gate)
+            admit(stream, caller, guard)
         }
         Arrived::Tls(stream, address, config, place) => {
             match shake_hands(stream, config, place).await {
                 Ok(stream) => {
                     let chain = stream.get_ref().1.peer_certificates();
                     let caller = gate.access.over_tls(address, chain.and_then(|chain| chain.first()));
-                    return admit(stream, caller, gate);
+                    return admit(stream, caller, guard);
                 }
                 // So do those that only look whether somebody listens.
                 Err(Failed::HungUp) => debug!(from = %address, "a client hung up during the TLS handshake"),
                 Err(reason) => {
-                    gate.strangers.warn(|more| info!(from = %address, more, "no TLS handshake: {reason}"));
+                    let reason = printable(&reason.to_string(), MOST_REASON);
+                    refusals.refused(Cause::Handshake, Party::at(address.ip()), address, reason);
                 }
             }
             None
@@ -196,12 +182,15 @@ async fn over_unix(stream: &UnixStream, access: &Access) -> io::Result<Caller> {
 fn admit(
     stream: impl super::connection::Stream + 'static,
     caller: Caller,
-    gate: &Gate,
+    Guard { gate, refusals }: &Guard,
 ) -> Option<Connection> {
-    let Some(place) = gate.places.take(caller.rights()) else {
-        let who = caller.who();
-        gate.failures.warn(|more| warn!(%who, from = %caller.from(), more, "too many gRPC connections"));
-        return None;
+    let place = match gate.connections.take(&caller) {
+        Ok(place) => place,
+        Err(full) => {
+            refusals.refused(Cause::Connection, caller.who(), caller.from(), &full);
+            gate.turned_away.tell(stream, &full.to_string());
+            return None;
+        }
     };
     debug!(who = %caller.who(), from = %caller.from(), "connected");
     Some(Connection::new(stream, caller, place))

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use super::super::caller::Caller;
+use super::super::shares::Place;
 
 /// Bytes that every HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
@@ -27,11 +27,11 @@ pub(super) struct Connection {
     caller: Caller,
     /// Until the preface is there: how many of its bytes are still to come, and until when.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connection {
-    pub(super) fn new(stream: impl Stream + 'static, caller: Caller, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: impl Stream + 'static, caller: Caller, place: Place) -> Self {
         let preface = Some((PREFACE, Box::pin(sleep(PREFACE_WITHIN))));
         Self { stream: Box::new(stream), caller, preface, _place: place }
     }

@@ -1,6 +1,5 @@
 //! What VPP counts, from an agent that a test plays.
 
-use futures::FutureExt;
 use maglev_protocol::{AgentError, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 use tonic::Code;
 
@@ -44,7 +43,7 @@ fn counters() -> Counters {
 fn asking(brain: &Brain, answer: Result<Counters, CallError>) -> Service {
     let figures = Figures::from_source(move || {
         let answer = answer.clone();
-        async move { answer }.boxed()
+        async move { answer }
     });
     Service { figures, ..brain.service.clone() }
 }
@@ -90,7 +89,7 @@ async fn frontends_are_shown_without_figures_that_do_not_come() {
         assert_eq!((shop.vpp_figures_age_ms, shop.vpp_figures_error.as_str()), (None, expected));
         assert_eq!(rows(&shop)[0], ("b1".into(), None, None));
     }
-    let silent = Figures::from_source(|| std::future::pending().boxed());
+    let silent = Figures::from_source(std::future::pending);
     let service = Service { figures: silent, ..brain.service.clone() };
     let asked = Instant::now();
     let shop = frontend(&service).await;

@@ -16,6 +16,7 @@ use super::changes::Brain;
 use super::standard::{Served, served};
 use super::*;
 use crate::controller::Command;
+use crate::grpc::caller::Who;
 use crate::overrides::PoolMember;
 
 pub(super) const CONFIG: &str = "
@@ -35,8 +36,14 @@ maglev:
     any: { address: 203.0.113.11, pools: [ { name: only, backends: { web1: {} } } ] }
 ";
 
+/// Somebody who may read.
+fn reader() -> Caller {
+    let rights = Rights::ReadOnly("it is a test".to_owned());
+    Caller::new(Who::Process { uid: 1000, user: None, pid: None }, rights)
+}
+
 fn watch(service: &Service, request: WatchEventsRequest) -> super::super::watch::Events {
-    service.watch(request).unwrap()
+    service.watch(&reader(), request).unwrap()
 }
 
 fn everything() -> WatchEventsRequest {
@@ -179,7 +186,7 @@ async fn names_that_nothing_has_are_refused_with_the_nearest() {
             "log level 6: must be 1 (error) to 5 (trace), or 0 for none",
         ),
     ] {
-        let Err(status) = brain.service.watch(request) else { panic!("{expected}") };
+        let Err(status) = brain.service.watch(&reader(), request) else { panic!("{expected}") };
         assert_eq!((status.code(), status.message()), (Code::InvalidArgument, expected));
     }
 }
@@ -225,7 +232,7 @@ async fn watchers_are_told_when_it_is_over() {
     let status = last.unwrap().unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unavailable, "the brain is ending"));
     // And so is who comes then, once the hub has noticed.
-    while brain.service.watch(everything()).is_ok() {
+    while brain.service.watch(&reader(), everything()).is_ok() {
         tokio::task::yield_now().await;
     }
 }

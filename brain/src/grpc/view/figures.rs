@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::status::milliseconds;
 use super::vpp::{frontends_by_vip, protocol};
+use crate::coalesced::Timed;
 use crate::controller::Snapshot;
 use crate::desired::vip_key;
-use crate::figures::Timed;
 
 /// Gives the rows of a frontend the buckets and flows of their servers, or says why they are not known.
 pub(in crate::grpc) fn fill(

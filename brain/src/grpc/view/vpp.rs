@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use maglev_proto::{AgentInfo, VppApplicationServer, VppInfo, VpplbConf, VpplbState, Vppvip};
 use maglev_protocol::{ALL_PORTS_PROTOCOL, LbState, VipKey, VipState, VppState};
+use tokio::time::Instant;
 
 pub(in crate::grpc) use syncs::sync_report;
 
+use super::status::milliseconds;
 use super::unix_ms;
+use crate::coalesced::Timed;
 use crate::controller::{AgentStatus, Snapshot};
 use crate::desired::vip_key;
 
@@ -76,7 +79,8 @@ pub(super) fn info_of(agent: &AgentStatus) -> VppInfo {
     info
 }
 
-pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, state: &LbState) -> VpplbState {
+pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, timed: &Timed<LbState>, now: Instant) -> VpplbState {
+    let state = &timed.value;
     let frontends = frontends_by_vip(snapshot);
     let mut vips: Vec<_> = state
         .vips
@@ -92,7 +96,7 @@ pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, state: &LbState) -> VpplbSt
         sticky_buckets_per_core: state.conf.sticky_buckets_per_core,
         flow_timeout_seconds: state.conf.flow_timeout,
     };
-    VpplbState { conf: Some(conf), vips }
+    VpplbState { conf: Some(conf), vips, age_ms: milliseconds(timed.age(now)) }
 }
 
 /// Names of frontends by their VIPs.

@@ -92,6 +92,8 @@ shop-v6  2001:db8:ffff:ffff:ffff:ffff:ffff:10/128 tcp/443  encap gre6  table 655
 (no frontend)  203.0.113.99/32 any  encap gre4  table 1024  src-ip-sticky no  index 7
   Address     Backend  Weight  Buckets    Share  Flows
   192.0.2.77  -             1     1024  100.00%      0
+
+312ms old
 ";
     assert_eq!(lb_state(&samples::vpp_lb_state(), PLAIN), expected);
 }
@@ -106,6 +108,8 @@ fn lb_state_marks_what_no_frontend_wants() {
   \x1b[1mAddress\x1b[0m     \x1b[1mBackend\x1b[0m  \x1b[1mWeight\x1b[0m  \x1b[1mBuckets\x1b[0m    \
 \x1b[1mShare\x1b[0m  \x1b[1mFlows\x1b[0m
   192.0.2.77  \x1b[2m-\x1b[0m             1     1024  100.00%      0
+
+\x1b[2m312ms old\x1b[0m
 ";
     assert_eq!(lb_state(&state, COLORED), expected);
 }
@@ -114,8 +118,8 @@ fn lb_state_marks_what_no_frontend_wants() {
 fn lb_state_without_vips_says_so() {
     let mut state = samples::vpp_lb_state();
     state.vips.clear();
-    assert!(lb_state(&state, PLAIN).ends_with("Flow timeout    40s\n\nVPP has no VIPs.\n"));
-    assert_eq!(lb_state(&VpplbState::default(), PLAIN), "VPP has no VIPs.\n");
+    assert!(lb_state(&state, PLAIN).ends_with("Flow timeout    40s\n\nVPP has no VIPs.\n\n312ms old\n"));
+    assert_eq!(lb_state(&VpplbState::default(), PLAIN), "VPP has no VIPs.\n\n0s old\n");
 }
 
 #[test]

@@ -84,9 +84,10 @@ fn several_common_names_are_none() {
 #[test]
 fn names_are_shown_short_and_without_control_characters() {
     assert_eq!(shown("alice"), "alice");
+    assert_eq!(shown("ecila\u{202e}"), r"ecila\u{202e}");
     assert_eq!(shown("a\nwho=\u{1b}[1mroot"), r"a\nwho=\u{1b}[1mroot");
     assert_eq!(shown(&"x".repeat(LONGEST)), "x".repeat(LONGEST));
-    assert_eq!(shown(&"x".repeat(LONGEST + 1)), format!("{}...", "x".repeat(LONGEST)));
+    assert_eq!(shown(&"x".repeat(LONGEST + 1)), format!("{}…", "x".repeat(LONGEST)));
 }
 
 proptest! {

@@ -1,34 +1,39 @@
-use std::sync::Arc;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, advance};
 
 use super::super::super::caller::{Rights, Who};
+use super::super::super::shares::{Places, Shares};
 use super::*;
 
-fn connection(places: &Arc<Semaphore>) -> (Connection, DuplexStream) {
+fn shares() -> Shares {
+    Shares::new("connections", Places { admins: 1, readers: 1, strangers: 1 })
+}
+
+fn caller() -> Caller {
+    Caller::new(Who::Nobody, Rights::Admin)
+}
+
+fn connection(shares: &Shares) -> (Connection, DuplexStream) {
     let (ours, theirs) = duplex(64);
-    let caller = Caller::new(Who::Nobody, Rights::Admin);
-    (Connection::new(ours, caller, Arc::clone(places).try_acquire_owned().unwrap()), theirs)
+    (Connection::new(ours, caller(), shares.take(&caller()).unwrap()), theirs)
 }
 
 #[tokio::test(start_paused = true)]
 async fn client_that_says_too_little_is_given_up() {
-    let places = Arc::new(Semaphore::new(1));
-    let (mut connection, mut client) = connection(&places);
+    let shares = shares();
+    let (mut connection, mut client) = connection(&shares);
     client.write_all(&[b'P'; PREFACE - 1]).await.unwrap();
     let (mut bytes, start) = ([0; PREFACE], Instant::now());
     let error = connection.read_exact(&mut bytes).await.unwrap_err();
     assert_eq!((error.kind(), start.elapsed()), (ErrorKind::TimedOut, PREFACE_WITHIN));
-    assert_eq!(places.available_permits(), 0);
+    assert!(shares.take(&caller()).is_err());
     drop(connection);
-    assert_eq!(places.available_permits(), 1, "its place is free");
+    assert!(shares.take(&caller()).is_ok(), "its place is free");
 }
 
 #[tokio::test(start_paused = true)]
 async fn client_that_has_said_enough_may_be_silent() {
-    let (mut connection, mut client) = connection(&Arc::new(Semaphore::new(1)));
+    let (mut connection, mut client) = connection(&shares());
     client.write_all(&[b'P'; PREFACE]).await.unwrap();
     connection.read_exact(&mut [0; PREFACE]).await.unwrap();
     advance(PREFACE_WITHIN * 10).await;

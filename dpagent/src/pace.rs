@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// Room for a second's worth, which refills steadily.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     per_second: f64,
     left: f64,
     as_of: Instant,
@@ -14,13 +14,13 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Full at first.
-    pub(super) fn new(per_second: u32, now: Instant) -> Self {
+    pub(crate) fn new(per_second: u32, now: Instant) -> Self {
         let per_second = f64::from(per_second);
         Self { per_second, left: per_second, as_of: now }
     }
 
     /// Takes room for one; otherwise says when there will be some.
-    pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let passed = now.saturating_duration_since(self.as_of).as_secs_f64();
         self.left = (self.left + passed * self.per_second).min(self.per_second);
         self.as_of = now;

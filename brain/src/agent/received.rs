@@ -1,0 +1,156 @@
+//! What the agent says, made fit for the log, for answers and for a terminal: once, where it is received.
+//!
+//! The agent has made what VPP says printable already, so backslashes are left alone.
+
+use maglev_protocol::{
+    AgentError, AgentHello, AgentInfo, Change, ConfReport, Counters, EchoOutcome, LbState, Liveness,
+    Programmed, StepError, SyncReport, VERSION_LENGTH, VipReport, VppInfo, VppState, printable_again,
+};
+
+/// Longest reason, in characters.
+pub(super) const MOST: usize = 512;
+/// Messages that a VPP may lack; an agent needs some twenty.
+const MOST_MISSING: usize = 64;
+
+/// An answer of the agent.
+pub(super) trait Received: Sized {
+    /// The same, whose texts are short and printable.
+    fn cleaned(self) -> Self;
+}
+
+macro_rules! no_text {
+    ($($answer:ty),+) => {
+        $(impl Received for $answer {
+            fn cleaned(self) -> Self {
+                self
+            }
+        })+
+    };
+}
+
+no_text!(ConfReport, Counters, LbState, Liveness, Programmed);
+
+fn clean(text: &mut String) {
+    *text = printable_again(text, MOST);
+}
+
+fn clean_version(text: &mut String) {
+    *text = printable_again(text, VERSION_LENGTH);
+}
+
+fn clean_messages(missing: &mut Vec<String>) {
+    missing.truncate(MOST_MISSING);
+    missing.iter_mut().for_each(clean_version);
+}
+
+impl Received for AgentHello {
+    fn cleaned(mut self) -> Self {
+        let Self { protocol: _, version, instance: _, vpp } = &mut self;
+        clean_version(version);
+        clean_state(&mut vpp.state);
+        self
+    }
+}
+
+impl Received for VppInfo {
+    fn cleaned(mut self) -> Self {
+        clean_state(&mut self.state);
+        self
+    }
+}
+
+fn clean_state(state: &mut VppState) {
+    match state {
+        VppState::Disconnected { reason, silent_ms: _ } => clean(reason),
+        VppState::Incompatible { version, missing, needs } => {
+            clean_version(version);
+            clean_messages(missing);
+            clean(needs);
+        }
+        VppState::Connected {
+            version,
+            build_date,
+            build_directory,
+            pid: _,
+            boot_time: _,
+            connected_for: _,
+        } => {
+            clean_version(version);
+            clean_version(build_date);
+            clean(build_directory);
+        }
+    }
+}
+
+impl Received for AgentInfo {
+    fn cleaned(mut self) -> Self {
+        let Self { pid: _, started: _, no_echo } = &mut self;
+        no_echo.iter_mut().for_each(clean);
+        self
+    }
+}
+
+impl Received for EchoOutcome {
+    fn cleaned(mut self) -> Self {
+        match &mut self {
+            Self::Unreachable { meaning: text, .. }
+            | Self::NotSent { reason: text }
+            | Self::NoRoute { reason: text } => clean(text),
+            Self::Reply { .. } | Self::TimedOut => {}
+        }
+        self
+    }
+}
+
+impl Received for SyncReport {
+    fn cleaned(mut self) -> Self {
+        let Self { vips, drift, read: _, foreign: _, conf: _ } = &mut self;
+        for VipReport { key: _, changes, table_length: _, errors } in vips {
+            for change in changes {
+                if let Change::VipRecreated { reason } = change {
+                    clean(reason);
+                }
+            }
+            for StepError { step, code: _, meaning } in errors {
+                clean(step);
+                clean(meaning);
+            }
+        }
+        drift.iter_mut().for_each(clean);
+        self
+    }
+}
+
+impl Received for AgentError {
+    fn cleaned(mut self) -> Self {
+        match &mut self {
+            Self::Protocol { agent_version: version, .. } | Self::AnotherWriter { version, .. } => {
+                clean_version(version);
+            }
+            Self::Incompatible { version, missing, needs } => {
+                clean_version(version);
+                clean_messages(missing);
+                clean(needs);
+            }
+            Self::NoVpp { reason }
+            | Self::VppLost { reason }
+            | Self::Contradiction(reason)
+            | Self::NoStats { reason }
+            | Self::Echo { reason, .. } => clean(reason),
+            Self::NotAllowed { what, rule } => {
+                clean(what);
+                clean(rule);
+            }
+            Self::TooMany { what, .. } => clean(what),
+            Self::Refused { step, meaning, .. } => {
+                clean(step);
+                clean(meaning);
+            }
+            Self::Invalid { .. } => {}
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Log lines that clients can cause as often as they like. Of each cause and party, the first few in a while are written
+//! one by one; the rest are counted, and written as one line that says who and how many. What admins change is logged
+//! elsewhere, without exception.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// The while.
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
+/// How often it is looked for lines that are due.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+/// Lines written one by one.
+const FIRST: u32 = 3;
+/// Parties of a cause that are told apart. All further ones are counted together.
+const MOST_PARTIES: usize = 16;
+/// Those, in words.
+const OTHERS: &str = "others";
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cause {
+    /// Somebody who is no admin asked for a change.
+    Change,
+    /// There was no place for a connection.
+    Connection,
+    /// There was no place for a stream of events.
+    Watcher,
+    /// There was no place for a check of the configuration.
+    Check,
+    /// A TLS handshake did not come to its end.
+    Handshake,
+    /// The operating system could not accept a connection.
+    Accept,
+}
+
+impl Cause {
+    fn one(self) -> &'static str {
+        match self {
+            Self::Change => "a change was refused: not an admin",
+            Self::Connection => "a gRPC connection was refused",
+            Self::Watcher => "a stream of events was refused",
+            Self::Check => "a check of the configuration was refused",
+            Self::Handshake => "no TLS handshake",
+            Self::Accept => "a gRPC connection cannot be accepted",
+        }
+    }
+
+    fn many(self) -> &'static str {
+        match self {
+            Self::Change => "changes",
+            Self::Connection | Self::Accept => "connections",
+            Self::Watcher => "streams of events",
+            Self::Check => "checks of the configuration",
+            Self::Handshake => "TLS handshakes",
+        }
+    }
+
+    fn is_warning(self) -> bool {
+        matches!(self, Self::Connection | Self::Watcher | Self::Check | Self::Accept)
+    }
+}
+
+/// What was counted and not written.
+#[derive(Debug, PartialEq, Eq)]
+struct Summary {
+    cause: Cause,
+    who: String,
+    more: u64,
+}
+
+impl Summary {
+    fn write(&self) {
+        let Self { cause, who, more } = self;
+        let (many, seconds) = (cause.many(), WINDOW.as_secs());
+        let message = format!("refused {more} more {many} from {who} in the last {seconds} s");
+        match cause.is_warning() {
+            true => warn!(%who, more, "{message}"),
+            false => info!(%who, more, "{message}"),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Window {
+    began: Instant,
+    written: u32,
+    more: u64,
+}
+
+/// Decides what is written. Pure: callers pass the time.
+#[derive(Debug, Default)]
+struct Pending(BTreeMap<Cause, BTreeMap<String, Window>>);
+
+impl Pending {
+    /// Whether this one is written by itself.
+    fn add(&mut self, cause: Cause, party: String, now: Instant) -> bool {
+        let parties = self.0.entry(cause).or_default();
+        let is_known = parties.contains_key(&party);
+        let key = if is_known || parties.len() < MOST_PARTIES { party } else { OTHERS.to_owned() };
+        let window = parties.entry(key).or_insert(Window { began: now, written: 0, more: 0 });
+        let is_written = window.written < FIRST;
+        if is_written {
+            window.written += 1;
+        } else {
+            window.more += 1;
+        }
+        is_written
+    }
+
+    /// The summaries of the windows that are over.
+    fn due(&mut self, now: Instant) -> Vec<Summary> {
+        let mut summaries = Vec::new();
+        for (cause, parties) in &mut self.0 {
+            parties.retain(|who, window| {
+                if now.saturating_duration_since(window.began) < WINDOW {
+                    return true;
+                }
+                if window.more > 0 {
+                    summaries.push(Summary { cause: *cause, who: who.clone(), more: window.more });
+                }
+                false
+            });
+        }
+        summaries
+    }
+}
+
+/// The log of what is refused. Clones share it. What still waits when the last one is dropped is written then.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Paced(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared(Mutex<Pending>);
+
+impl Paced {
+    /// Logs one refusal, now or with others of its cause and party. What clients chose of `why` must be printable.
+    pub(super) fn refused(&self, cause: Cause, who: impl Display, from: impl Display, why: impl Display) {
+        let who = who.to_string();
+        if !self.0.lock().add(cause, who.clone(), Instant::now()) {
+            return;
+        }
+        let why = why.to_string();
+        let what = if why.is_empty() { cause.one().to_owned() } else { format!("{}: {why}", cause.one()) };
+        match cause.is_warning() {
+            true => warn!(%who, %from, "{what}"),
+            false => info!(%who, %from, "{what}"),
+        }
+    }
+
+    /// Logs what has waited for long enough. To be called again and again.
+    pub(super) fn write_due(&self) {
+        let due = self.0.lock().due(Instant::now());
+        due.iter().for_each(Summary::write);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let due = self.lock().due(Instant::now() + WINDOW);
+        due.iter().for_each(Summary::write);
+    }
+}
+
+#[cfg(test)]
+mod tests;

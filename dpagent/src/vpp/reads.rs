@@ -1,0 +1,117 @@
+//! How often VPP's whole state is read for whoever asks. A read holds up VPP's forwarding, so all of them together have
+//! one rate, `reads-per-second` of the policy.
+//!
+//! `lb_state` is coalesced: one read serves every caller within the time of one read, unless something was written since.
+//! A read that has to wait for its turn waits before it is queued, so that no write waits behind it. What the agent reads
+//! for its own sake (at a connection, or when an answer of VPP contradicts the mirror) is not counted.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use maglev_protocol::{AgentError, LbState};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::pace::Pace;
+use crate::policy::Policy;
+
+/// Longest wait for a turn to read. Beyond it, the read is refused.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The newest read for `lb_state`.
+#[derive(Debug)]
+struct Newest {
+    at: Instant,
+    /// [`Reads::changes`] before it.
+    changes: u64,
+    state: LbState,
+}
+
+/// Decides when VPP's whole state may be read.
+#[derive(Debug)]
+pub(super) struct Reads {
+    per_second: u32,
+    /// The limit in words.
+    rule: String,
+    pace: Mutex<Pace>,
+    /// Held by the read whose turn is next; others wait for it in the order in which they came.
+    next: tokio::sync::Mutex<()>,
+    newest: tokio::sync::Mutex<Option<Newest>>,
+    /// Raised whenever VPP may have something else than before.
+    changes: AtomicU64,
+}
+
+impl Reads {
+    pub(super) fn new(policy: &Policy) -> Self {
+        let per_second = policy.limits.reads_per_second;
+        Self {
+            per_second,
+            rule: policy.limit("reads-per-second", per_second),
+            pace: Mutex::new(Pace::new(per_second, Instant::now())),
+            next: tokio::sync::Mutex::default(),
+            newest: tokio::sync::Mutex::default(),
+            changes: AtomicU64::new(0),
+        }
+    }
+
+    /// VPP was written to, came or went: what was read before is outdated.
+    pub(super) fn outdated(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits for a turn to read. A caller that gives up uses none.
+    ///
+    /// # Errors
+    /// If it would take longer than [`LONGEST_WAIT`].
+    pub(super) async fn turn(&self) -> Result<(), AgentError> {
+        let turn = async {
+            let _next = self.next.lock().await;
+            while let Err(when) = self.take() {
+                sleep_until(when).await;
+            }
+        };
+        timeout(LONGEST_WAIT, turn).await.map_err(|_| self.refusal())
+    }
+
+    /// Takes a turn only if one is free and nobody waits for it.
+    pub(super) fn turn_now(&self) -> Result<(), AgentError> {
+        let _next = self.next.try_lock().map_err(|_| self.refusal())?;
+        self.take().map_err(|_| self.refusal())
+    }
+
+    /// The state as of the newest read, or of another one if that is too old.
+    pub(super) async fn state<F>(&self, read: impl FnOnce() -> F) -> Result<LbState, AgentError>
+    where
+        F: Future<Output = Result<LbState, AgentError>>,
+    {
+        let mut newest = self.newest.lock().await;
+        let changes = self.changes.load(Ordering::Relaxed);
+        let serves = |newest: &&Newest| {
+            newest.changes == changes && newest.at.elapsed() < Duration::from_secs(1) / self.per_second
+        };
+        if let Some(newest) = newest.as_ref().filter(serves) {
+            return Ok(LbState { age: newest.at.elapsed(), ..newest.state.clone() });
+        }
+        *newest = None;
+        self.turn().await?;
+        let changes = self.changes.load(Ordering::Relaxed);
+        let state = read().await?;
+        *newest = Some(Newest { at: Instant::now(), changes, state: state.clone() });
+        Ok(state)
+    }
+
+    fn take(&self) -> Result<(), Instant> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
+    }
+
+    fn refusal(&self) -> AgentError {
+        AgentError::TooMany {
+            what: format!("reads of VPP's whole state in a second ({})", self.rule),
+            most: self.per_second.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
