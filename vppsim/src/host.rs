@@ -81,7 +81,7 @@ pub struct AdmittedFlow {
 impl Host {
     /// A VPP that starts now.
     pub fn new(simulator: Simulator, segment: Segment<Memory>, datapath: Datapath) -> Arc<Self> {
-        let state = State {
+        let mut state = State {
             started: Instant::now(),
             heap: simulator.lb().heap(),
             simulator,
@@ -94,6 +94,8 @@ impl Host {
             last_update: Duration::ZERO,
             changed: true,
         };
+        // Whoever gets the segment first finds the heap's size in it, as with VPP.
+        state.publish();
         let life = Life { pid: state.simulator.identity().pid, ..Life::default() };
         Arc::new(Self {
             state: Mutex::new(state),
