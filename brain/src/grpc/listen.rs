@@ -13,13 +13,15 @@ use std::time::Duration;
 
 use maglev_daemon::socket::{self, SocketError, SocketFile};
 use tokio::net::{TcpListener, UnixListener};
-use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
+use tower::BoxError;
+use tower::filter::FilterLayer;
 
 pub use address::ListenAddress;
 
 use super::Service;
-use super::access::{self, Access};
+use super::access::Access;
+use super::rights;
 use super::shares::{Places, Shares};
 use super::tls::Tls;
 use crate::service::InheritedSocket;
@@ -190,12 +192,14 @@ pub async fn serve(
         shutdown.await;
         ending.cancel();
     };
+    let noted = refusals.clone();
+    let rights = FilterLayer::new(move |request| rights::admit(request, &noted).map_err(BoxError::from));
     let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
         .http2_max_header_list_size(MOST_HEADERS)
         .max_concurrent_streams(MOST_CALLS)
-        .layer(InterceptorLayer::new(access::admit))
+        .layer(rights)
         .add_routes(service.routes().await);
     let connections = accept::connections(door, Guard { gate, refusals }, shutdown);
     // The end of the connections is what ends it; a signal, even one that never comes, has it end in order.
