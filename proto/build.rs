@@ -1,45 +1,118 @@
 //! Compiles `maglev.proto` with a protobuf compiler written in Rust, so that no `protoc` is needed.
+//!
+//! What operators read of it is derived from its descriptors: each enum gets its words, and each field with an enum a
+//! serializer that writes the word. An enum for which that cannot be done fails the build.
+
+use std::fmt::Write;
+use std::path::PathBuf;
 
 use prost::Message;
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{EnumDescriptorProto, FieldDescriptorProto};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=maglev.proto");
     let descriptors = protox::compile(["maglev.proto"], ["."])?;
     // For reflection: any client learns the interface from the server itself.
-    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("maglev.bin"), descriptors.encode_to_vec())?;
     let mut config = tonic_prost_build::configure()
         .type_attribute(".", "#[derive(serde::Serialize)]")
         .emit_rerun_if_changed(false);
-    for (field, enumeration) in [
-        ("Frontend.state", "FrontendState"),
-        ("Frontend.sync", "SyncState"),
-        ("PoolBackend.state", "BackendState"),
-        ("Backend.state", "BackendState"),
-        ("Transition.from", "BackendState"),
-        ("Transition.to", "BackendState"),
-        ("Backend.operator_state", "BackendOverride"),
-        ("Override.operator_state", "BackendOverride"),
-        ("Outcome.in_vpp", "InVpp"),
-        ("CheckConfigResponse.verdict", "ConfigVerdict"),
-        ("BrainStatus.warmup", "WarmupPhase"),
-        ("HealthCheckUser.state", "BackendState"),
-        ("BackendEvent.from", "BackendState"),
-        ("BackendEvent.to", "BackendState"),
-        ("FrontendEvent.state", "FrontendState"),
-        ("FrontendEvent.changed.previous_state", "FrontendState"),
-        ("LogLine.level", "LogLevel"),
-    ] {
-        let serializer =
-            format!("#[serde(serialize_with = \"crate::words::serialize::<crate::{enumeration}, _>\")]");
-        config = config.field_attribute(format!(".maglev.{field}"), serializer);
+    let (mut words, mut messages) = (String::new(), String::new());
+    for file in &descriptors.file {
+        for enumeration in &file.enum_type {
+            words += &words_of(enumeration)?;
+        }
+        for message in &file.message_type {
+            if !message.nested_type.is_empty() || !message.enum_type.is_empty() {
+                return Err(
+                    format!("{} has a type of its own: move it to the top level", message.name()).into()
+                );
+            }
+            writeln!(messages, "{:?} crate::{},", message.name(), type_name(message.name()))?;
+            let path = format!("{}.{}", file.package(), message.name());
+            for field in &message.field {
+                let oneof = match field.oneof_index {
+                    Some(index) if !field.proto3_optional() => {
+                        message.oneof_decl.get(usize::try_from(index)?)
+                    }
+                    _ => None,
+                };
+                let path = oneof.map_or(path.clone(), |oneof| format!("{path}.{}", oneof.name()));
+                if let Some(serializer) = serializer(field)? {
+                    config = config.field_attribute(format!(".{path}.{}", field.name()), serializer);
+                }
+            }
+            for oneof in message.oneof_decl.iter().filter(|oneof| !oneof.name().starts_with('_')) {
+                let name = format!("{}.{}", message.name(), oneof.name());
+                config = config
+                    .type_attribute(
+                        format!(".{}.{name}", file.package()),
+                        "#[serde(rename_all = \"snake_case\")]",
+                    )
+                    // Without a dot before it, it is the field itself, and not all below it.
+                    .field_attribute(name, "#[serde(flatten)]");
+            }
+        }
     }
-    for oneof in ["Event.what", "FrontendEvent.changed"] {
-        config = config
-            .type_attribute(format!(".maglev.{oneof}"), "#[serde(rename_all = \"snake_case\")]")
-            // Without a dot before it, it is the field itself, and not all below it.
-            .field_attribute(oneof, "#[serde(flatten)]");
-    }
+    std::fs::write(out.join("words.rs"), words)?;
+    std::fs::write(out.join("messages.rs"), format!("messages! {{ {messages} }}"))?;
     config.compile_fds(descriptors)?;
     Ok(())
+}
+
+/// The word of each value: what its name has beyond the enum's, in lower case, with dashes.
+fn words_of(enumeration: &EnumDescriptorProto) -> Result<String, Box<dyn std::error::Error>> {
+    let name = type_name(enumeration.name());
+    let mut prefix = String::new();
+    for (index, character) in name.chars().enumerate() {
+        if index > 0 && character.is_ascii_uppercase() {
+            prefix.push('_');
+        }
+        prefix.push(character.to_ascii_uppercase());
+    }
+    let mut arms = String::new();
+    for value in &enumeration.value {
+        let word = value.name().strip_prefix(&prefix).and_then(|rest| rest.strip_prefix('_'));
+        let word = word.ok_or_else(|| format!("{} must begin with {prefix}_", value.name()))?;
+        let word = word.to_ascii_lowercase().replace('_', "-");
+        writeln!(arms, "            {:?} => {word:?},", value.name())?;
+    }
+    Ok(format!(
+        "impl Word for crate::{name} {{
+    fn word(&self) -> &'static str {{
+        match self.as_str_name() {{
+{arms}            _ => UNSPECIFIED,
+        }}
+    }}
+}}
+"
+    ))
+}
+
+/// The attribute by which a field with an enum is written as a word.
+fn serializer(field: &FieldDescriptorProto) -> Result<Option<String>, Box<dyn std::error::Error>> {
+    if field.r#type() != Type::Enum {
+        return Ok(None);
+    }
+    if field.label() == Label::Repeated || field.proto3_optional() {
+        return Err(format!("{}: no serializer for a repeated or optional enum", field.name()).into());
+    }
+    let name = type_name(field.type_name().rsplit('.').next().unwrap_or_default());
+    Ok(Some(format!("#[serde(serialize_with = \"crate::words::serialize::<crate::{name}, _>\")]")))
+}
+
+/// What prost calls a type: of a run of capitals, only those that begin a word stay (`InVPP` is `InVpp`).
+fn type_name(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let is = |index: Option<usize>, what: fn(&char) -> bool| {
+        index.and_then(|index| letters.get(index)).is_some_and(what)
+    };
+    let begins_a_word = |index: usize| {
+        !is(index.checked_sub(1), char::is_ascii_uppercase)
+            || is(index.checked_add(1), char::is_ascii_lowercase)
+    };
+    let names = letters.iter().enumerate();
+    names.map(|(i, c)| if begins_a_word(i) { *c } else { c.to_ascii_lowercase() }).collect()
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_daemon::retry::backoff;
 use maglev_protocol::{AgentInfo, Programmed, SyncReport, VipSpec, VppInfo};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -32,9 +33,6 @@ use crate::probe::EchoAsk;
 pub use calls::CallError;
 pub use reads::AgentReader;
 pub use syncs::{Answer, Call, Sent, Syncs};
-
-/// Longest pause between two attempts to connect.
-const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// What happened between brain, agent and VPP.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,19 +135,9 @@ async fn run(
         if events.send(AgentEvent::Disconnected { reason }).await.is_err() {
             return;
         }
-        sleep(backoff(failures, fastrand::f64())).await;
+        sleep(backoff(failures)).await;
         failures = failures.saturating_add(1);
     }
-}
-
-/// Pause before the next attempt: at once, then doubling from 100 ms to [`RETRY_MAX`], with half of it at
-/// random so that many brains do not return in step.
-fn backoff(failures: u32, random: f64) -> Duration {
-    if failures == 0 {
-        return Duration::ZERO;
-    }
-    let full = Duration::from_millis(100).saturating_mul(1 << failures.min(10)).min(RETRY_MAX);
-    full.mul_f64(0.5 + random / 2.0)
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ pub use model::{
 };
 pub use pattern::Pattern;
 pub use schema::{schema, schema_text};
+pub use values::{LONGEST_NAME, is_name};
 
 pub use crate::tls::authorities::Authorities;
 

@@ -19,10 +19,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use maglev_daemon::until;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 pub use self::core::{
     BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, FrontendChange, FrontendNow,
@@ -291,13 +292,6 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
         }
         stale |= !effects.state;
         publish.publish(&core, effects, carried).await;
-    }
-}
-
-async fn until(when: Option<Instant>) {
-    match when {
-        Some(when) => sleep_until(when).await,
-        None => std::future::pending().await,
     }
 }
 

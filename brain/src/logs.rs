@@ -6,14 +6,11 @@
 
 mod tap;
 
-use std::io::{self, IsTerminal};
-
+use maglev_daemon::log;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
-
-use crate::service;
+use tracing_subscriber::{Layer, registry};
 
 pub use tap::{Asked, Line, LogTap};
 
@@ -39,17 +36,9 @@ pub enum LogError {
 /// # Errors
 /// If the filter is none, or if it was called before.
 pub fn start(filter: &str) -> Result<LogTap, LogError> {
-    // tarpc makes a span for every call, which costs more than the call's encoding and is in no line of ours. Its errors are
-    // bare words that name no call; whoever made the call gets and logs them.
-    let written = EnvFilter::try_new(format!("tarpc=off,{filter}"))
-        .map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
-    let log = match service::journal() {
-        Some(journal) => journal.with_filter(written).boxed(),
-        None => {
-            let ansi = io::stderr().is_terminal();
-            fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_filter(written).boxed()
-        }
-    };
+    let written =
+        log::filter(filter).map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
+    let log = log::output("maglev-brain", true).with_filter(written);
     let tap = LogTap::default();
     registry().with(log).with(tap.layer()).try_init()?;
     Ok(tap)

@@ -15,8 +15,9 @@ use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::overrides::{Overrides, StateDirectory};
 use maglev_brain::reload::{self, Reloader};
-use maglev_brain::service::{self, InheritedSocket, Notifier};
+use maglev_brain::service::{self, InheritedSocket};
 use maglev_brain::{netns, open_files};
+use maglev_daemon::notify::{Notifier, keep_alive};
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -203,7 +204,8 @@ async fn run(
         services.spawn(metrics::serve(listener, Exporter::new(&handle), until(stopped.clone())));
     }
     let reloader = Reloader::new(file, handle.operator.clone());
-    tokio::spawn(service::keep_alive(Arc::clone(&notifier)));
+    let alive = Arc::clone(&notifier);
+    tokio::spawn(async move { keep_alive(&alive).await });
     services.spawn(service::tell_status(Arc::clone(&notifier), handle.snapshots.clone()));
     let operators = services.spawn(serve_operators(handle, reloader, logs, doors, notifier, stop));
     controller.await;

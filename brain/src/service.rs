@@ -1,10 +1,76 @@
-//! The brain as a service of systemd: sockets that it is given, what it tells of itself, and where its log goes.
-//! Without systemd, nothing of this has an effect.
+//! The brain as a service of systemd: sockets that it is given, and what it tells of itself. Without systemd, nothing of
+//! this has an effect.
 
-mod journal;
-mod notify;
 mod sockets;
 
-pub use journal::journal;
-pub use notify::{NotAService, Notifier, keep_alive, tell_status};
+use std::sync::Arc;
+use std::time::Duration;
+
+use maglev_daemon::notify::Notifier;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
 pub use sockets::{Inherited, InheritedError, InheritedSocket, inherited};
+
+use crate::controller::Snapshot;
+use crate::health::State;
+use crate::weights::FrontendState;
+
+/// How often `systemctl status` is told how things stand, if they changed.
+const STATUS_PERIOD: Duration = Duration::from_secs(5);
+
+/// Keeps the line that `systemctl status` shows. It looks at everything, and so belongs to the services.
+pub async fn tell_status(notifier: Arc<Notifier>, snapshots: watch::Receiver<Arc<Snapshot>>) {
+    if !notifier.is_heard() {
+        return;
+    }
+    let mut ticks = interval(STATUS_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = String::new();
+    loop {
+        ticks.tick().await;
+        let status = status(&Arc::clone(&snapshots.borrow()));
+        if status != told {
+            notifier.status(&status);
+            told = status;
+        }
+    }
+}
+
+fn status(snapshot: &Snapshot) -> String {
+    let frontends = snapshot.frontends.values().filter(|view| view.weights.state == FrontendState::Up);
+    let backends = snapshot.backends.values().filter(|view| view.health.state() == State::Up);
+    format!(
+        "{} of {} frontends up, {} of {} backends up",
+        frontends.count(),
+        snapshot.frontends.len(),
+        backends.count(),
+        snapshot.backends.len(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+    use crate::controller::{Core, Now};
+    use crate::overrides::Overrides;
+
+    #[test]
+    fn status_is_one_line() {
+        let text = "
+maglev:
+  vpp: { lb: { ipv4-src-address: 192.0.2.1 } }
+  backends:
+    b1: { address: 10.0.0.1 }
+    b2: { address: 10.0.0.2, enabled: false }
+  frontends:
+    shop: { address: 203.0.113.10, pools: [ { name: only, backends: { b1: {}, b2: {} } } ] }
+";
+        let config = Arc::new(parse("test.yaml", text).unwrap().config);
+        let mono = tokio::time::Instant::now();
+        let now = Now { wall: std::time::UNIX_EPOCH, mono };
+        let core = Core::new(config, Overrides::default(), "/nonexistent".into(), now);
+        assert_eq!(status(&core.snapshot(mono)), "1 of 1 frontends up, 1 of 2 backends up");
+    }
+}

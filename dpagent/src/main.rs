@@ -1,6 +1,5 @@
 //! `maglev-dpagent`: see the library's front page.
 
-use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,19 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use maglev_daemon::log;
+use maglev_daemon::notify::Notifier;
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::policy::{self, Policy, PolicyError};
 use maglev_dpagent::privileges::identity::Account;
 use maglev_dpagent::privileges::seccomp::{Filter, Mode};
-use maglev_dpagent::service::{self, Notifier};
-use maglev_dpagent::{privileges, server, vpp};
+use maglev_dpagent::{privileges, server, service, vpp};
 use nix::unistd::{User, geteuid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -84,7 +84,7 @@ struct Arguments {
     /// Which log lines are written to stderr, or to the journal if that is where it leads: error, warn, info, debug,
     /// trace, or a filter as
     /// `info,vppapi=trace`
-    #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info", value_parser = log::filter)]
     log_level: Targets,
 }
 
@@ -99,19 +99,8 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
         println!("{}", maglev_protocol::PROTOCOL_VERSION);
         return ExitCode::SUCCESS;
     }
-    // Filters with regular expressions would only be more code in this process.
-    let journal = service::journal();
-    let lines = journal.is_none().then(|| {
-        tracing_subscriber::fmt::layer()
-            .with_writer(stderr)
-            .with_ansi(stderr().is_terminal())
-            .with_target(false)
-    });
-    tracing_subscriber::registry()
-        .with(journal)
-        .with(lines)
-        .with(without_tarpc(arguments.log_level.clone()))
-        .init();
+    let output = log::output("maglev-dpagent", false);
+    tracing_subscriber::registry().with(output).with(arguments.log_level.clone()).init();
     match confine(&arguments, filter).and_then(|opened| serve(arguments, opened)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -129,15 +118,6 @@ struct Opened {
     /// Sockets for echo requests, or why there are none.
     echo: Result<icmp::Sockets, String>,
     notifier: Notifier,
-}
-
-/// tarpc makes a span for every call, which costs a quarter of an echo request's CPU time and is in no line of ours.
-/// Who wants them names `tarpc` in the filter.
-fn without_tarpc(filter: Targets) -> Targets {
-    if filter.iter().any(|(target, _)| target.starts_with("tarpc")) {
-        return filter;
-    }
-    filter.with_target("tarpc", LevelFilter::OFF)
 }
 
 /// Does what needs a privilege or opens a file, and then gives up the means to do such things. It comes before

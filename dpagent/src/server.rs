@@ -5,7 +5,6 @@
 //! of [`Vpp`].
 
 mod calls;
-mod listen;
 mod notices;
 mod peer;
 mod room;
@@ -14,17 +13,20 @@ mod transport;
 mod writer;
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use maglev_daemon::socket::{SocketError, SocketFile, listen};
+use maglev_daemon::until;
 use maglev_protocol::printable;
 use tarpc::ChannelError;
 use tarpc::server::{BaseChannel, Channel, Config};
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::task::unconstrained;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
 
 use crate::icmp::{MOST_IN_FLIGHT, Pinger};
@@ -32,7 +34,6 @@ use crate::pace::Pace;
 use crate::policy::Policy;
 use crate::vpp::Vpp;
 use calls::Connection;
-pub use listen::{ListenError, Listener};
 use notices::{Kind, Notices};
 use peer::Peer;
 use room::{Call, Held, Room, Share};
@@ -43,6 +44,10 @@ use transport::Transport;
 pub use transport::{FRAME_TIME, HELLO_TIME};
 use writer::WriterSeat;
 
+/// Mode of the socket: for the agent's user and group.
+const MODE: u32 = 0o660;
+/// Connections that wait to be accepted; the kernel refuses further ones.
+const BACKLOG: u32 = 16;
 /// Requests in flight on a connection: echo requests of both families, mostly. Further ones are refused by tarpc.
 pub const MOST_REQUESTS: usize = 2 * MOST_IN_FLIGHT + MOST_VPP_CALLS;
 /// Answers that wait to be written, beyond which those who answer wait.
@@ -51,6 +56,24 @@ const ANSWERS: usize = 256;
 const MOST_REASON: usize = 256;
 /// Pause when accepting fails, as it does without file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The agent's socket. Its file goes with it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    _file: SocketFile,
+}
+
+impl Listener {
+    /// Listens at a path, for this user and this group. A socket that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    /// When another process listens there, something else lies there, or the kernel refuses.
+    pub async fn bind(path: &Path) -> Result<Self, SocketError> {
+        let (socket, file) = listen(path, MODE, BACKLOG).await?;
+        Ok(Self { socket, _file: file })
+    }
+}
 
 /// Who may call, what for, and with what.
 #[derive(Debug, Clone)]
@@ -121,14 +144,14 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let stream = tokio::select! {
-            stream = listener.accept() => stream,
+            stream = listener.socket.accept() => stream,
             _ = ticks.tick() => {
                 shared.notices.write_due();
                 continue;
             }
         };
         match stream {
-            Ok(stream) => {
+            Ok((stream, _)) => {
                 accepted += 1;
                 admit(stream, accepted, &shared);
             }
@@ -216,11 +239,5 @@ fn ended(error: &ChannelError<io::Error>) -> io::Result<()> {
             Ok(())
         }
         kind => Err(io::Error::new(kind, error.to_string())),
-    }
-}
-
-async fn until(when: Option<Instant>) {
-    if let Some(when) = when {
-        sleep_until(when).await;
     }
 }

@@ -188,7 +188,7 @@ async fn a_second_one_on_the_same_socket_gives_up_and_a_killed_ones_socket_is_ta
     let second = output(&["--listen", socket.to_str().unwrap()]).await;
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).unwrap();
-    assert!(said.contains("is in use: another agent listens there"), "{said}");
+    assert!(said.contains("another process already does"), "{said}");
     assert!(socket.exists());
 
     soon(first.child.kill()).await.unwrap();

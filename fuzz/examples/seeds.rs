@@ -347,17 +347,18 @@ fn icmp_packets() -> Vec<Vec<u8>> {
 
 /// Lines without their checksums, which the target adds, behind the place and the kind of a further damage.
 fn overrides() -> Vec<Vec<u8>> {
-    const FILES: [&str; 4] = [
+    const FILES: [&str; 5] = [
         "maglev-overrides 1 lines=2\nbackend web1 paused 2026-11-21T13:05:05Z\n\
          weight www primary web1 30 2026-11-21T13:07:41Z",
         "maglev-overrides 1 lines=3\nbackend a disabled 1970-01-01T00:00:00Z\n\
          backend b:80 enabled 9999-12-31T23:59:59Z\nweight www pool-2 web/1@x+y_z.example 0 2026-11-21T13:07:41Z",
         "maglev-overrides 1 lines=0",
-        "maglev-overrides 2 of a later form\nbackend web1 asleep 2026-11-21T13:05:05Z",
+        "maglev-overrides 3 of a later form\nbackend web1 asleep 2026-11-21T13:05:05Z",
+        "maglev-overrides 2 2fe27a65;\n# edited\nbackend web1 paused 2026-11-21T13:05:05Z\nend",
     ];
     FILES
         .iter()
-        .zip([[0, 5, 1], [0, 60, 0x20], [0, 1, 0x80], [0, 0, 1]])
+        .zip([[0, 5, 1], [0, 60, 0x20], [0, 1, 0x80], [0, 0, 1], [0, 40, 4]])
         .map(|(file, damage)| [&damage[..], file.as_bytes()].concat())
         .collect()
 }

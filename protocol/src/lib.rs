@@ -24,7 +24,7 @@ pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_EC
 pub use error::{AgentError, process, remedy};
 pub use fault::is_local;
 pub use programmed::{Programmed, ProgrammedVip};
-pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, ServeAgent};
+pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, Legal, Refuse, ServeAgent};
 pub use state::{
     AgentHello, AgentInfo, BrainHello, LbConf, LbState, Liveness, ServerState, VipState, VppInfo, VppState,
 };

@@ -90,6 +90,21 @@ pub enum VppState {
     },
 }
 
+impl VppState {
+    /// A VPP connected for 100 s, for tests.
+    #[doc(hidden)]
+    pub fn sample(pid: u32, boot_time: Option<u64>) -> Self {
+        Self::Connected {
+            version: "26.10".to_owned(),
+            build_date: "today".to_owned(),
+            build_directory: "/build".to_owned(),
+            pid,
+            boot_time,
+            connected_for: 100,
+        }
+    }
+}
+
 /// Whether VPP answers, on a connection that stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Liveness {

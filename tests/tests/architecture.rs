@@ -32,11 +32,12 @@ fn packages_depend_only_on_what_they_may() {
         ("vppapi", [].as_slice()),
         ("maglev-protocol", &[]),
         ("maglev-proto", &[]),
+        ("maglev-daemon", &[]),
         // Those that speak with VPP, or for it.
         ("vppsim", &["vppapi"]),
-        ("maglev-dpagent", &["maglev-protocol", "vppapi"]),
+        ("maglev-dpagent", &["maglev-daemon", "maglev-protocol", "vppapi"]),
         // Those that never do.
-        ("maglev-brain", &["maglev-proto", "maglev-protocol"]),
+        ("maglev-brain", &["maglev-daemon", "maglev-proto", "maglev-protocol"]),
         ("maglevc", &["maglev-proto"]),
         ("maglev-tests", &["maglev-protocol"]),
     ]
@@ -131,7 +132,7 @@ fn deciding_stages_are_pure() {
 #[test]
 fn unsafe_code_is_only_in_the_stats_reader() {
     let mut with_unsafe = Vec::new();
-    for package in ["brain", "cli", "dpagent", "proto", "protocol", "tests", "vppapi", "vppsim"] {
+    for package in ["brain", "cli", "daemon", "dpagent", "proto", "protocol", "tests", "vppapi", "vppsim"] {
         let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
         assert!(
             manifest.contains("[lints]\nworkspace = true"),

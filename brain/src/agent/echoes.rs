@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use maglev_daemon::retry::backoff;
 use maglev_protocol::{AgentClient, AgentError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::backoff;
 use super::calls::{CallError, flatten, within};
 use super::session::{Connection, End, connect};
 use crate::probe::{ECHOES, EchoAsk, EchoFailure};
@@ -77,7 +77,7 @@ async fn open(socket: &Path, instance: u64) -> Result<Connection, String> {
 /// Waits before the next attempt to connect; whoever asks meanwhile learns why there is no connection. False when
 /// nobody can ask any more.
 async fn pause(failures: u32, reason: &str, asks: &mut mpsc::Receiver<EchoAsk>) -> bool {
-    let pause = sleep(backoff(failures, fastrand::f64()));
+    let pause = sleep(backoff(failures));
     tokio::pin!(pause);
     loop {
         tokio::select! {

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use maglev_daemon::retry::backoff;
 use maglev_protocol::{AgentClient, Counters, LbState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::backoff;
 use super::calls::{CallError, FULL, flatten, within};
 use super::session::{Connection, End, connect};
 
@@ -149,7 +149,7 @@ async fn serve(
 /// Waits before the next attempt to connect; whoever asks meanwhile learns why there is no connection. False when
 /// nobody can ask any more.
 async fn pause(failures: u32, reason: &str, questions: &mut mpsc::Receiver<Read>) -> bool {
-    let pause = sleep(backoff(failures, fastrand::f64()));
+    let pause = sleep(backoff(failures));
     tokio::pin!(pause);
     loop {
         tokio::select! {

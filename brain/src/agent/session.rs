@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
+use maglev_daemon::until;
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{
     AgentClient, AgentError, AgentHello, AgentInfo, BrainHello, Liveness, PROTOCOL_VERSION, VipSpec, VppInfo,
@@ -17,7 +18,7 @@ use tarpc::tokio_util::codec::Framed;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
@@ -142,7 +143,7 @@ impl Session<'_> {
                     let target = Arc::clone(&wanted.borrow_and_update());
                     syncs.want(target, Instant::now());
                 }
-                () = wait_until(syncs.due()) => {}
+                () = until(syncs.due()) => {}
             }
         }
     }
@@ -206,11 +207,4 @@ where
         }
     }
     .boxed()
-}
-
-async fn wait_until(when: Option<Instant>) {
-    match when {
-        Some(when) => sleep_until(when).await,
-        None => std::future::pending().await,
-    }
 }

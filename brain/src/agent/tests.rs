@@ -193,15 +193,7 @@ fn conf() -> LbConf {
 }
 
 pub(crate) fn connected(generation: u64) -> VppInfo {
-    let state = VppState::Connected {
-        version: "26.10".into(),
-        build_date: String::new(),
-        build_directory: String::new(),
-        pid: 1,
-        boot_time: None,
-        connected_for: 0,
-    };
-    VppInfo { generation, state }
+    VppInfo { generation, state: VppState::sample(1, None) }
 }
 
 pub(crate) fn serve(socket: &Path, agent: FakeAgent) -> JoinHandle<()> {
@@ -518,13 +510,4 @@ async fn demanded_full_sync_is_followed_by_an_event_with_its_number() {
     let AgentEvent::Synced { demanded, result, .. } = bench.synced().await else { unreachable!() };
     assert_eq!((demanded, result), (Some(Demand::Full(3)), Ok(Arc::default())));
     assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])]);
-}
-
-#[test]
-fn retries_begin_at_once_and_slow_down() {
-    assert_eq!(backoff(0, 1.0), Duration::ZERO);
-    for (failures, longest) in [(1, 200), (2, 400), (3, 800), (6, 5000), (40, 5000)] {
-        assert_eq!(backoff(failures, 1.0), Duration::from_millis(longest));
-        assert_eq!(backoff(failures, 0.0), Duration::from_millis(longest / 2));
-    }
 }

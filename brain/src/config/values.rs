@@ -8,8 +8,8 @@ use super::report::Complaint;
 use super::show;
 use super::yaml::{Node, Scalar, ScalarKind, Value};
 
-/// The longest name, in characters.
-pub(super) const LONGEST_NAME: usize = 64;
+/// Length of the longest name, in bytes.
+pub const LONGEST_NAME: usize = 64;
 
 /// What a name may have besides letters and digits of ASCII.
 pub(super) const NAME_PUNCTUATION: &str = "._:-/@+";
@@ -230,6 +230,11 @@ fn parse_duration(text: &str) -> Option<Duration> {
         rest = after;
     }
     (!text.is_empty()).then(|| Duration::from_nanos(total))
+}
+
+/// Whether a configuration can have this name.
+pub fn is_name(name: &str) -> bool {
+    check_name(name).is_ok()
 }
 
 /// What is wrong with a name. Names become words of commands, labels of metrics and columns of tables.

@@ -9,10 +9,8 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use nix::unistd::{Group, geteuid};
 use rustls::pki_types::CertificateDer;
-use tonic::{Request, Status};
 
 use super::caller::{Caller, Rights, Who};
-use super::paced::{Cause, Paced};
 use certificates::Names;
 use groups::{GroupNames, Known, LookUp, UserDatabase};
 
@@ -178,35 +176,6 @@ fn group(flag: &'static str, named: Option<String>, default: &str) -> Result<Str
         Err(error) => format!("it cannot be looked up: {error}"),
     };
     Err(NoSuchGroup { flag, name, reason })
-}
-
-/// Lets those ask who may at least read.
-///
-/// # Errors
-/// `PERMISSION_DENIED`, with what would be right.
-pub(super) fn admit(request: Request<()>) -> Result<Request<()>, Status> {
-    let caller = Caller::of(request.extensions());
-    match caller.rights() {
-        Rights::Admin | Rights::ReadOnly(_) => Ok(request),
-        Rights::Nothing(right) => {
-            Err(Status::permission_denied(format!("{caller} may not use this brain: {right}")))
-        }
-    }
-}
-
-/// Who asks for a change, if they may.
-///
-/// # Errors
-/// `PERMISSION_DENIED`, with what would be right.
-pub(super) fn admin<T>(request: &Request<T>, refusals: &Paced) -> Result<Caller, Status> {
-    let caller = Caller::of(request.extensions());
-    match caller.rights() {
-        Rights::Admin => Ok(caller),
-        Rights::ReadOnly(right) | Rights::Nothing(right) => {
-            refusals.refused(Cause::Change, caller.who(), caller.from(), "");
-            Err(Status::permission_denied(format!("{caller} may not change anything: {right}")))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,22 +6,22 @@ mod connection;
 mod handshake;
 mod turned_away;
 
-use std::fs::Permissions;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tonic::service::InterceptorLayer;
+use maglev_daemon::socket::{self, SocketError, SocketFile};
+use tokio::net::{TcpListener, UnixListener};
 use tonic::transport::Server;
+use tower::BoxError;
+use tower::filter::FilterLayer;
 
 pub use address::ListenAddress;
 
 use super::Service;
-use super::access::{self, Access};
+use super::access::Access;
+use super::rights;
 use super::shares::{Places, Shares};
 use super::tls::Tls;
 use crate::service::InheritedSocket;
@@ -31,6 +31,8 @@ use turned_away::TurnedAway;
 /// Everybody may connect, and is then recognised: two groups may use the socket, and a file has one. Who may not use
 /// it is told why. Where not even that is wanted, the directory's mode keeps them out.
 const MODE: u32 = 0o666;
+/// Connections to a unix socket that wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// Calls at once on one connection. Clients keep further ones back (HTTP/2).
 const MOST_CALLS: u32 = 256;
 /// A client that says nothing for so long is asked whether it is still there,
@@ -51,12 +53,9 @@ pub enum ListenError {
         /// Why.
         error: std::io::Error,
     },
-    /// Another process answers there.
-    #[error("cannot listen on {0}: another process does already")]
-    InUse(ListenAddress),
-    /// Something else is there.
-    #[error("cannot listen on unix:{}: that file is no socket; remove it, or choose another path", .0.display())]
-    NotASocket(PathBuf),
+    /// A unix socket cannot be made.
+    #[error(transparent)]
+    Unix(#[from] SocketError),
     /// Without encryption.
     #[error(
         "will not listen on {0}, which is no loopback address, without encryption: use tls:{0} (from a socket unit: \
@@ -107,19 +106,8 @@ impl Gate {
 pub struct Listener {
     address: ListenAddress,
     door: Door,
-    /// If it is ours.
+    /// A unix socket's, unless the service manager made it.
     file: Option<SocketFile>,
-}
-
-/// Removes a unix socket's file when it is dropped.
-#[derive(Debug)]
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // It may be gone already, which is what is wanted.
-        std::fs::remove_file(&self.0).ok();
-    }
 }
 
 impl Listener {
@@ -138,11 +126,8 @@ impl Listener {
             }
             ListenAddress::Tls(tcp) => Err(ListenError::NoCertificates(*tcp)),
             ListenAddress::Unix(path) => {
-                remove_stale(path, &address).await?;
-                let socket = UnixListener::bind(path).map_err(refused)?;
-                let file = Some(SocketFile(path.clone()));
-                std::fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(refused)?;
-                Ok(Self { address, door: Door::Unix(socket), file })
+                let (socket, file) = socket::listen(path, MODE, BACKLOG).await?;
+                Ok(Self { address, door: Door::Unix(socket), file: Some(file) })
             }
         }
     }
@@ -190,19 +175,6 @@ impl Listener {
     }
 }
 
-async fn remove_stale(path: &Path, address: &ListenAddress) -> Result<(), ListenError> {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else {
-        return Ok(());
-    };
-    if !metadata.file_type().is_socket() {
-        return Err(ListenError::NotASocket(path.to_owned()));
-    }
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(ListenError::InUse(address.clone()));
-    }
-    std::fs::remove_file(path).map_err(|error| ListenError::Refused { address: address.clone(), error })
-}
-
 /// Serves until `shutdown` ends, then lets the calls under way finish, those of clients included that have connected
 /// before.
 ///
@@ -220,12 +192,14 @@ pub async fn serve(
         shutdown.await;
         ending.cancel();
     };
+    let noted = refusals.clone();
+    let rights = FilterLayer::new(move |request| rights::admit(request, &noted).map_err(BoxError::from));
     let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
         .http2_max_header_list_size(MOST_HEADERS)
         .max_concurrent_streams(MOST_CALLS)
-        .layer(InterceptorLayer::new(access::admit))
+        .layer(rights)
         .add_routes(service.routes().await);
     let connections = accept::connections(door, Guard { gate, refusals }, shutdown);
     // The end of the connections is what ends it; a signal, even one that never comes, has it end in order.

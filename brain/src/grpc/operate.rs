@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::caller::Caller;
 use super::paced::Cause;
-use super::{Answer, Service, access, configuration, refusal, view};
+use super::{Answer, Service, configuration, refusal, view};
 use crate::controller::{BackendWish, Command, CommandError, Done};
 use crate::overrides::{Override, PoolMember};
 
@@ -25,7 +25,7 @@ impl Service {
         request: Request<ChangeBackendRequest>,
         wish: BackendWish,
     ) -> Answer<ChangeBackendResponse> {
-        let who = access::admin(&request, &self.refusals)?;
+        let who = Caller::of(request.extensions());
         let name = refusal::name("backend", request.into_inner().name)?;
         let done = self.carry_out(who, Command::Backend { backend: name.clone(), wish }).await?;
         let backend = view::backend(&self.snapshot(), &name);
@@ -36,7 +36,7 @@ impl Service {
         &self,
         request: Request<SetFrontendPoolBackendWeightRequest>,
     ) -> Answer<SetFrontendPoolBackendWeightResponse> {
-        let who = access::admin(&request, &self.refusals)?;
+        let who = Caller::of(request.extensions());
         let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush } =
             request.into_inner();
         let member = member(frontend, pool, backend)?;
@@ -59,7 +59,7 @@ impl Service {
         &self,
         request: Request<ClearOverrideRequest>,
     ) -> Answer<ClearOverrideResponse> {
-        let who = access::admin(&request, &self.refusals)?;
+        let who = Caller::of(request.extensions());
         let ClearOverrideRequest { backend, frontend, pool } = request.into_inner();
         let before = self.snapshot();
         let (set, command) = if frontend.is_empty() && pool.is_empty() {
@@ -87,7 +87,7 @@ impl Service {
     }
 
     pub(super) async fn recreate(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
-        let who = access::admin(&request, &self.refusals)?;
+        let who = Caller::of(request.extensions());
         let name = refusal::name("frontend", request.into_inner().frontend)?;
         let done = self.carry_out(who, Command::Recreate { frontend: name.clone() }).await?;
         let frontend = view::frontend(&self.snapshot(), &name);
@@ -119,7 +119,7 @@ impl Service {
     }
 
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
-        let who = access::admin(&request, &self.refusals)?;
+        let who = Caller::of(request.extensions());
         info!(who = %who.who(), from = %who.from(), what = "config reload", "an operator's command");
         let reloaded = self.reloader.reload().await.map_err(|error| refusal::reload(&error))?;
         let snapshot = self.snapshot();

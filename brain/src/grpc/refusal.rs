@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use crate::agent::CallError;
-use crate::config::{Errors, LoadError, Pool, Severity};
+use crate::config::{Errors, LONGEST_NAME, LoadError, Pool, Severity};
 use crate::controller::{CommandError, InVpp, Snapshot};
 use crate::overrides::PoolMember;
 use crate::reload::ReloadError;
@@ -12,8 +12,6 @@ use crate::reload::ReloadError;
 const NEAR: f64 = 0.7;
 /// How many are offered at most.
 const OFFERS: usize = 3;
-/// Longest name that a configuration can have, in bytes.
-const LONGEST_NAME: usize = 64;
 /// A status travels in a header, which stock clients take up to 8 KiB of, other headers included.
 const LONGEST_HEADER: usize = 7 << 10;
 

@@ -115,15 +115,7 @@ fn vpp_info_tells_who_is_away() {
     core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));
     let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("disconnected", "no such file"));
-    let state = VppState::Connected {
-        version: "26.10".into(),
-        build_date: "today".into(),
-        build_directory: "/build".into(),
-        pid: 7,
-        boot_time: Some(2500),
-        connected_for: 100,
-    };
-    let vpp = maglev_protocol::VppInfo { generation: 2, state };
+    let vpp = maglev_protocol::VppInfo { generation: 2, state: VppState::sample(7, Some(2500)) };
     core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));
     let info = view::vpp::info(&core.snapshot(Instant::now()));
     assert_eq!((info.state.as_str(), info.pid), ("connected", 7));

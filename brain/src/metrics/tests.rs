@@ -82,14 +82,7 @@ impl Bench {
     }
 
     fn connect(&mut self, pid: u32) {
-        let state = VppState::Connected {
-            version: "26.10".into(),
-            build_date: "today".into(),
-            build_directory: "/build".into(),
-            pid,
-            boot_time: Some(900),
-            connected_for: 0,
-        };
+        let state = VppState::sample(pid, Some(900));
         let programmed = Some((crate::desired::ViewId(1), maglev_protocol::Programmed::default()));
         let info = AgentInfo { pid: 1, started: 1, no_echo: None };
         self.agent(AgentEvent::Connected { version: "1.2.3".into(), protocol: 5, info });

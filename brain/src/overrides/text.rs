@@ -1,34 +1,45 @@
-//! The form of overrides in a file: text that people can read, and damage to one line loses that line only.
+//! The form of overrides in a file, which people may read, and edit while the brain is stopped.
 //!
 //! ```text
-//! maglev-overrides 1 lines=2 d048db35;
-//! backend web1 paused 2026-11-21T13:05:05Z 06285240;
-//! weight www primary web1 30 2026-11-21T13:07:41Z 9479cf32;
+//! maglev-overrides 2 2fe27a65;
+//! # Edit only while maglev-brain is stopped. Every line ends in the time since which it holds; the last line is `end`.
+//! backend web1 paused 2026-11-21T13:05:05Z
+//! weight www primary web1 30 2026-11-21T13:07:41Z
+//! end
 //! ```
 //!
-//! The last word of a line is the CRC-32 of the others, which notices any change of up to four bytes in a row.
-//! In all versions the first line has the version as its second word. The number of lines tells when the end
-//! is missing. Both `;` and the line feed end a line, so that losing one of them joins no line to the next.
+//! The file is replaced as a whole, so no line has a checksum: `end` tells a torn file from a whole one, and a line that
+//! cannot be read loses that line only. Version 1, which is still read, had its number of lines in the header, and in each
+//! line a CRC-32 of the others' words before `;`. That of the header is constant now: it tells programs that know only
+//! version 1 that they do not know this one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{BackendOverride, Override, Overrides, PoolMember};
+use crate::config::is_name;
 
 /// The largest file, in bytes: more than 50,000 backends need, all paused and reweighted, with names of the
 /// usual length.
 pub const LARGEST_FILE: u64 = 16 << 20;
 
 /// The version of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// First word of a file.
 const MAGIC: &str = "maglev-overrides";
 
-/// The longest line, in bytes; a weight with three names of 64 characters takes 235.
-const LONGEST_LINE: usize = 256;
+/// First line of a file, but for the `;` behind it.
+const HEADER: &str = "maglev-overrides 2 2fe27a65";
 
-/// The longest name, in characters, as in a configuration.
-const LONGEST_NAME: usize = 64;
+/// For whoever opens the file in an editor.
+const HINT: &str = "# Edit only while maglev-brain is stopped. Every line ends in the time since which it holds; the last \
+                    line is `end`.";
+
+/// Last line of a file.
+const END: &str = "end";
+
+/// The longest line, in bytes; a weight with three names of 64 characters takes 226, and 235 in version 1.
+const LONGEST_LINE: usize = 256;
 
 /// Damaged lines that are listed; of more, only the number is told.
 const MOST_LISTED: usize = 100;
@@ -86,14 +97,12 @@ const BAD_WEIGHT: &str = "has a weight that is not a number from 0 to 100";
 /// # Errors
 /// If a name or a weight is one that no configuration can have.
 pub fn render(overrides: &Overrides) -> Result<String, Unwritable> {
-    let header = format!("{MAGIC} {VERSION} lines={}", overrides.len());
-    let mut text = format!("{header} {};\n", checksum(&[&header]));
+    let mut text = format!("{HEADER};\n{HINT}\n");
     for entry in overrides.iter() {
         check(&entry).map_err(|what| Unwritable { entry: entry.to_string(), what })?;
-        let words = words(&entry);
-        text += &format!("{words} {};\n", line_checksum(&words));
+        text += &format!("{}\n", words(&entry));
     }
-    Ok(text)
+    Ok(text + END + "\n")
 }
 
 /// Reads what it can of any bytes, and tells what it cannot read.
@@ -102,13 +111,16 @@ pub fn render(overrides: &Overrides) -> Result<String, Unwritable> {
 /// If a whole header says that it is of another version.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
     let mut reader = Reader::default();
-    let mut lines_promised = 0;
-    let mut lines_read = 0;
+    let (mut lines_promised, mut lines_read, mut end_promised) = (0, 0, false);
     let mut last_line = 0;
     for (index, (line, piece)) in pieces(bytes).enumerate() {
         last_line = line;
         if index == 0 {
             match header(piece) {
+                Some(Header::End) => {
+                    end_promised = true;
+                    continue;
+                }
                 Some(Header::Lines(lines)) => {
                     lines_promised = lines;
                     continue;
@@ -116,6 +128,10 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
                 Some(Header::OtherVersion(version)) => return Err(OtherVersion { version }),
                 None => reader.add_damage(line, "is not the header that belongs there", piece),
             }
+        }
+        if piece == END.as_bytes() {
+            end_promised = false;
+            continue;
         }
         match read(piece) {
             Ok(entry) if reader.parsed.overrides.has_same_key(&entry) => {
@@ -130,7 +146,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
     }
     if last_line == 0 {
         reader.add_damage(1, "is missing: the file is empty", b"");
-    } else if lines_read + reader.parsed.damaged_lines() < lines_promised {
+    } else if end_promised || lines_read + reader.parsed.damaged_lines() < lines_promised {
         reader.add_damage(last_line + 1, "is missing, and perhaps more: the file ends too early", b"");
     }
     Ok(reader.parsed)
@@ -176,28 +192,37 @@ impl Overrides {
     }
 }
 
-/// What stands between the ends of lines, with the number of its line.
+/// What stands between the ends of lines, with the number of its line. Comments are left out.
 fn pieces(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let lines = (1..).zip(bytes.split(|&byte| byte == b'\n'));
+    let lines = lines.filter(|(_, line)| !line.starts_with(b"#"));
     let pieces =
         lines.flat_map(|(number, line)| line.split(|&byte| byte == b';').map(move |piece| (number, piece)));
-    pieces.filter(|(_, piece)| !piece.is_empty())
+    pieces.map(|(number, piece)| (number, piece.trim_ascii_end())).filter(|(_, piece)| !piece.is_empty())
 }
 
 enum Header {
+    /// The last line says that it is the last.
+    End,
     /// How many lines follow.
     Lines(usize),
     OtherVersion(u32),
 }
 
 fn header(piece: &[u8]) -> Option<Header> {
-    let (words, sum) = text_of(piece).ok()?.rsplit_once(' ')?;
+    let text = text_of(piece).ok()?;
+    if text == HEADER {
+        return Some(Header::End);
+    }
+    let (words, sum) = text.rsplit_once(' ')?;
     if sum != checksum(&[words]) {
         return None;
     }
-    let (version, rest) = words.strip_prefix(MAGIC)?.strip_prefix(' ')?.split_once(' ')?;
+    let words = words.strip_prefix(MAGIC)?.strip_prefix(' ')?;
+    let (version, rest) = words.split_once(' ').unwrap_or((words, ""));
     match version.parse().ok()? {
-        VERSION => Some(Header::Lines(rest.strip_prefix("lines=")?.parse().ok()?)),
+        1 => Some(Header::Lines(rest.strip_prefix("lines=")?.parse().ok()?)),
+        VERSION => None,
         other => Some(Header::OtherVersion(other)),
     }
 }
@@ -209,11 +234,15 @@ fn text_of(piece: &[u8]) -> Result<&str, &'static str> {
     str::from_utf8(piece).ok().filter(|text| text.is_ascii()).ok_or("has bytes that are not ASCII")
 }
 
-/// Takes only what [`render`] writes, to the byte.
+/// Takes only what [`render`] writes, or wrote in version 1, to the byte.
 fn read(piece: &[u8]) -> Result<Override, &'static str> {
-    let (line, sum) = text_of(piece)?.rsplit_once(' ').ok_or("has no checksum")?;
-    if sum != line_checksum(line) {
-        return Err("does not fit its checksum");
+    let mut line = text_of(piece)?;
+    if let Some((words, sum)) = line.rsplit_once(' ').filter(|(_, last)| is_checksum(last)) {
+        // Covers the version too: where the header is lost, a line of another version is none of this one.
+        if sum != checksum(&["1 ", words]) {
+            return Err("does not fit its checksum");
+        }
+        line = words;
     }
     let entry = read_words(line)?;
     check(&entry)?;
@@ -267,15 +296,9 @@ fn check(entry: &Override) -> Result<(), &'static str> {
     }
 }
 
-/// The configuration's rule for names.
-fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-/@+".contains(&byte);
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits) && !name.starts_with('-')
-}
-
-/// Covers the version too: where the header is lost, a line of another version is none of this one.
-fn line_checksum(words: &str) -> String {
-    checksum(&[&format!("{VERSION} "), words])
+/// No other word at the end of a line has this form.
+fn is_checksum(word: &str) -> bool {
+    word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn checksum(parts: &[&str]) -> String {

@@ -4,9 +4,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
-    EchoRequest, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, SyncReport, VERSION_LENGTH,
-    VipKey, VipSpec, VppInfo, printable, remedy,
+    Agent, AgentError, AgentHello, AgentInfo, AgentRequest, AgentResponse, BrainHello, ConfReport, Counters,
+    Demands, EchoOutcome, EchoRequest, LbConfSpec, LbState, Legal, Liveness, PROTOCOL_VERSION, Programmed,
+    SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo, printable, remedy,
 };
 use serde::Serialize;
 use tarpc::context::Context;
@@ -36,6 +36,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The answer to a call that is not legal on this connection now.
+    pub(super) fn refuses(&self, request: &AgentRequest) -> Option<AgentResponse> {
+        match request.legal() {
+            Legal::Always => None,
+            Legal::AfterHello(refuse) => self.brain().err().map(refuse),
+            Legal::WriterOnly(refuse) => self.must_be_the_writer().err().map(refuse),
+        }
+    }
+
     /// A peer that has not shown that it speaks the same protocol may mean something else by its calls.
     fn brain(&self) -> Result<&BrainHello, AgentError> {
         self.session.brain().ok_or_else(|| {
@@ -107,7 +116,6 @@ impl Agent for Connection {
     }
 
     async fn sync_vip(self, _: Context, wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError> {
-        self.must_be_the_writer()?;
         let key = wanted.key;
         wanted.validate().map_err(|error| AgentError::Invalid { key, error })?;
         self.shared.gate.policy.check_vip(&key)?;
@@ -122,7 +130,6 @@ impl Agent for Connection {
         wanted: Vec<VipSpec>,
         keep: Vec<VipKey>,
     ) -> Result<SyncReport, AgentError> {
-        self.must_be_the_writer()?;
         let room = self.shared.wanted.want(&(&wanted, &keep))?;
         let wanted = reconcile::check(wanted, keep)?;
         let _call = self.vpp_call()?;
@@ -130,7 +137,6 @@ impl Agent for Connection {
     }
 
     async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
-        self.must_be_the_writer()?;
         conf::check(&wanted)?;
         self.shared.gate.policy.check_settings(&wanted)?;
         let _call = self.vpp_call()?;
@@ -138,7 +144,6 @@ impl Agent for Connection {
     }
 
     async fn lb_state(self, _: Context) -> Result<LbState, AgentError> {
-        self.brain()?;
         let _call = self.vpp_call()?;
         self.hold(self.shared.vpp.lb_state().await)
     }
@@ -153,13 +158,11 @@ impl Agent for Connection {
     }
 
     async fn counters(self, _: Context, servers: bool) -> Result<Counters, AgentError> {
-        self.brain()?;
         let _call = self.vpp_call()?;
         self.hold(self.shared.vpp.counters(servers).await)
     }
 
     async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {
-        self.brain()?;
         let Shared { gate, echoes, .. } = &*self.shared;
         let target = request.target;
         gate.policy.check_ping(target)?;
@@ -179,13 +182,11 @@ impl Agent for Connection {
     }
 
     async fn programmed(self, _: Context) -> Result<Programmed, AgentError> {
-        self.brain()?;
         let _call = self.vpp_call()?;
         self.hold(self.shared.vpp.programmed().await)
     }
 
     async fn agent_info(self, _: Context) -> Result<AgentInfo, AgentError> {
-        self.brain()?;
         let Process { pid, started } = self.shared.gate.process;
         Ok(AgentInfo { pid, started, no_echo: self.shared.gate.pinger.as_ref().err().cloned() })
     }

@@ -113,7 +113,7 @@ impl Serialize for Answer {
     }
 }
 
-/// Carries one call out.
+/// Carries one call out, if it is legal.
 #[derive(Debug)]
 pub(super) struct Call(pub(super) Connection);
 
@@ -123,6 +123,9 @@ impl Serve for Call {
 
     async fn serve(self, context: Context, request: AgentRequest) -> Result<Answer, ServerError> {
         let held = Arc::clone(&self.0.held);
+        if let Some(answer) = self.0.refuses(&request) {
+            return Ok(Answer { answer, held });
+        }
         // tarpc holds what is below three times over, for each of thousands of requests.
         let answer = Box::pin(self.0.serve().serve(context, request)).await?;
         Ok(Answer { answer, held })

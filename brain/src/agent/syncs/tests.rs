@@ -18,15 +18,7 @@ fn spec(last: u8, weight: u8) -> Arc<VipSpec> {
 }
 
 fn connected(generation: u64) -> VppInfo {
-    let state = VppState::Connected {
-        version: "26.10".into(),
-        build_date: String::new(),
-        build_directory: String::new(),
-        pid: 1,
-        boot_time: None,
-        connected_for: 0,
-    };
-    VppInfo { generation, state }
+    VppInfo { generation, state: VppState::sample(1, None) }
 }
 
 fn gone(generation: u64) -> VppInfo {

@@ -143,15 +143,7 @@ impl Bench {
             servers: servers.iter().map(server).collect(),
         });
         let programmed = Programmed { vips: vips.collect() };
-        let state = VppState::Connected {
-            version: "26.10".into(),
-            build_date: String::new(),
-            build_directory: String::new(),
-            pid: 1,
-            boot_time: None,
-            connected_for: 0,
-        };
-        let info = VppInfo { generation: self.views, state };
+        let info = VppInfo { generation: self.views, state: VppState::sample(1, None) };
         self.agent(AgentEvent::Vpp { info, programmed: Some((ViewId(self.views), programmed)) })
     }
 

@@ -87,13 +87,3 @@ fn group_that_is_named_must_be_there() {
     let start = "--grpc-admin-group no-such-group: there is no such group on this machine; create it with ";
     assert!(error.starts_with(start), "{error}");
 }
-
-#[test]
-fn request_without_a_connection_may_do_nothing() {
-    let status = admit(Request::new(())).unwrap_err();
-    assert_eq!(status.code(), tonic::Code::PermissionDenied);
-    assert_eq!(
-        admin(&Request::new(()), &Paced::default()).unwrap_err().code(),
-        tonic::Code::PermissionDenied
-    );
-}

@@ -30,21 +30,6 @@ fn listening_addresses_have_four_forms() {
 }
 
 #[tokio::test]
-async fn stale_socket_is_replaced_and_a_live_one_is_not() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("brain.sock");
-    let address = ListenAddress::Unix(path.clone());
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let live = Listener::bind(address.clone()).await.unwrap();
-    assert!(matches!(Listener::bind(address.clone()).await, Err(ListenError::InUse(_))));
-    drop(live);
-    assert!(!path.exists(), "a socket's file goes with it");
-    std::fs::write(&path, "not a socket").unwrap();
-    assert!(matches!(Listener::bind(address).await, Err(ListenError::NotASocket(_))));
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a socket");
-}
-
-#[tokio::test]
 async fn only_loopback_is_served_in_the_clear() {
     let everywhere = ListenAddress::Tcp(([0, 0, 0, 0], 0).into());
     assert!(matches!(Listener::bind(everywhere).await, Err(ListenError::NotLoopback(_))));

@@ -16,6 +16,7 @@ use tonic_prost::ProstCodec;
 use super::changes::{Brain, CONFIG};
 use super::*;
 use crate::grpc::access::{Access, AccessSettings};
+use crate::grpc::rights::{METHODS, Right};
 
 pub(super) const READS: [&str; 15] = [
     "CheckConfig",
@@ -109,6 +110,9 @@ fn every_method_reads_or_changes() {
     let services = set.file.iter().flat_map(|file| &file.service);
     let methods: BTreeSet<_> =
         services.flat_map(|service| &service.method).map(|method| method.name()).collect();
+    let changes = METHODS.iter().filter(|(_, right)| *right == Right::Change);
+    let changes: Vec<_> = changes.filter_map(|(path, _)| path.strip_prefix("/maglev.Maglev/")).collect();
+    assert_eq!(changes, CHANGES);
     let listed = READS.into_iter().chain(CHANGES).filter(|name| *name != "NoSuchMethod");
     assert_eq!(
         methods,

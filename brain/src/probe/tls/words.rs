@@ -12,7 +12,7 @@ use crate::tls::{date, kinds, short};
 /// The longest detail, in characters: room for four names.
 const LONGEST: usize = 500;
 /// The longest part of a stranger's name that is shown, in characters.
-const LONGEST_NAME: usize = 80;
+const LONGEST_SHOWN: usize = 80;
 /// Names of a certificate that are shown; it may have thousands.
 const NAMES_SHOWN: usize = 3;
 
@@ -157,7 +157,7 @@ fn plain_name(presented: &str) -> Option<&str> {
 }
 
 fn names(names: &[&str]) -> String {
-    let shown: Vec<String> = names.iter().take(NAMES_SHOWN).map(|name| short(name, LONGEST_NAME)).collect();
+    let shown: Vec<String> = names.iter().take(NAMES_SHOWN).map(|name| short(name, LONGEST_SHOWN)).collect();
     match names.len().saturating_sub(NAMES_SHOWN) {
         0 if shown.is_empty() => "no server (it has no name in subjectAltName)".to_owned(),
         0 => shown.join(", "),

@@ -1,13 +1,5 @@
 use super::*;
 
-#[test]
-fn the_first_attempt_comes_at_once_and_pauses_grow_to_a_limit() {
-    assert_eq!(backoff(0, 0.9), Duration::ZERO);
-    let full: Vec<_> = (1..=8).map(|attempts| backoff(attempts, 1.0).as_millis()).collect();
-    assert_eq!(full, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-    assert_eq!(backoff(u32::MAX, 0.0), LONGEST / 2);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_new_socket_ends_the_pause() {
     let directory = tempfile::tempdir().unwrap();

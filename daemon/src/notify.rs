@@ -5,20 +5,11 @@ use std::io::{self, ErrorKind};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
-
-use crate::controller::Snapshot;
-use crate::health::State;
-use crate::weights::FrontendState;
-
-/// How often `systemctl status` is told how things stand, if they changed.
-const STATUS_PERIOD: Duration = Duration::from_secs(5);
 
 /// Why the service manager cannot be told anything, though it wants to be.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +69,16 @@ impl Notifier {
         }
     }
 
+    /// Whether anybody listens. If not, all else has no effect.
+    pub fn is_heard(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// What `systemctl status` shows. It must be one line: a message of several says other things than meant.
+    pub fn status(&self, line: &str) {
+        self.tell(&[NotifyState::Status(line)]);
+    }
+
     /// It ends in order.
     pub fn stopping(&self) {
         self.tell(&[NotifyState::Stopping]);
@@ -86,7 +87,7 @@ impl Notifier {
 
 fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
-    // A service manager that hangs must not hang the controller.
+    // A service manager that hangs must not hang the daemon.
     socket.set_nonblocking(true)?;
     match address.as_bytes() {
         [b'/', ..] => socket.connect(address)?,
@@ -100,8 +101,9 @@ fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
 }
 
 /// Says that the process is ready, and from then on, twice as often as the service manager demands, that it lives. It
-/// belongs on the controller's own thread: a controller that hangs then counts as dead, and is started anew.
-pub async fn keep_alive(notifier: Arc<Notifier>) {
+/// belongs on the thread that does the daemon's main work: if that hangs, the daemon counts as dead and is restarted.
+/// It returns when there is no watchdog.
+pub async fn keep_alive(notifier: &Notifier) {
     notifier.ready();
     let Some(watchdog) = notifier.watchdog.filter(|watchdog| !watchdog.is_zero()) else { return };
     let mut ticks = interval(watchdog / 2);
@@ -110,36 +112,6 @@ pub async fn keep_alive(notifier: Arc<Notifier>) {
         ticks.tick().await;
         notifier.tell(&[NotifyState::Watchdog]);
     }
-}
-
-/// Keeps the line that `systemctl status` shows. It looks at everything, and so belongs to the services.
-pub async fn tell_status(notifier: Arc<Notifier>, snapshots: watch::Receiver<Arc<Snapshot>>) {
-    if notifier.socket.is_none() {
-        return;
-    }
-    let mut ticks = interval(STATUS_PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = String::new();
-    loop {
-        ticks.tick().await;
-        let status = status(&Arc::clone(&snapshots.borrow()));
-        if status != told {
-            notifier.tell(&[NotifyState::Status(&status)]);
-            told = status;
-        }
-    }
-}
-
-fn status(snapshot: &Snapshot) -> String {
-    let frontends = snapshot.frontends.values().filter(|view| view.weights.state == FrontendState::Up);
-    let backends = snapshot.backends.values().filter(|view| view.health.state() == State::Up);
-    format!(
-        "{} of {} frontends up, {} of {} backends up",
-        frontends.count(),
-        snapshot.frontends.len(),
-        backends.count(),
-        snapshot.backends.len(),
-    )
 }
 
 #[cfg(test)]

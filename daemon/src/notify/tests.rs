@@ -26,9 +26,9 @@ fn notifier(directory: &tempfile::TempDir, watchdog: Option<Duration>) -> Notifi
 async fn watchdog_is_told_twice_as_often_as_it_wants() {
     let (directory, manager) = manager();
     let notifier = notifier(&directory, Some(Duration::from_secs(10)));
-    let task = tokio::spawn(async move { ping(&notifier).await });
+    let task = tokio::spawn(async move { keep_alive(&notifier).await });
     tokio::task::yield_now().await;
-    assert_eq!(heard(&manager), ["WATCHDOG=1\n"]);
+    assert_eq!(heard(&manager), ["READY=1\n", "WATCHDOG=1\n"]);
     for _ in 0..3 {
         sleep(Duration::from_secs(4)).await;
         assert!(heard(&manager).is_empty());
@@ -38,16 +38,37 @@ async fn watchdog_is_told_twice_as_often_as_it_wants() {
     task.abort();
 }
 
+#[tokio::test]
+async fn without_a_watchdog_it_is_ready_and_that_is_all() {
+    let (directory, manager) = manager();
+    keep_alive(&notifier(&directory, None)).await;
+    assert_eq!(heard(&manager), ["READY=1\n"]);
+}
+
+#[test]
+fn reload_carries_the_time() {
+    let (directory, manager) = manager();
+    let notifier = notifier(&directory, None);
+    notifier.reloading();
+    notifier.ready();
+    notifier.status("half full");
+    notifier.stopping();
+    let [reloading, ready, status, stopping] = heard(&manager).try_into().unwrap();
+    let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
+    assert!(time.parse::<u64>().unwrap() > 0);
+    assert_eq!([ready, status, stopping], ["READY=1\n", "STATUS=half full\n", "STOPPING=1\n"]);
+}
+
 #[test]
 fn manager_that_does_not_listen_holds_nobody_up() {
     let (directory, manager) = manager();
     let notifier = notifier(&directory, None);
     for _ in 0..10_000 {
-        notifier.stopping();
+        notifier.ready();
     }
     assert!(heard(&manager).len() < 10_000, "its queue has a bound");
     drop(manager);
-    notifier.stopping();
+    notifier.ready();
     for nowhere in ["/nonexistent/notify", "vsock:2:1234"] {
         let error = Notifier::new(OsStr::new(nowhere), None).unwrap_err().to_string();
         assert!(error.contains(&format!("NOTIFY_SOCKET={nowhere}: ")), "{error}");
@@ -60,21 +81,6 @@ fn abstract_names_are_known() {
     let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
     let manager = UnixDatagram::bind_addr(&address).unwrap();
     manager.set_nonblocking(true).unwrap();
-    Notifier::new(OsStr::new(&format!("@{name}")), None).unwrap().stopping();
-    assert_eq!(heard(&manager), ["STOPPING=1\n"]);
-}
-
-#[test]
-fn status_is_one_line() {
-    let away = VppState::Disconnected { reason: "no socket\nREADY=1".into(), silent_ms: 0 };
-    assert_eq!(status(&away), "VPP away: no socket\\nREADY=1");
-    let connected = VppState::Connected {
-        version: "26.10\nWATCHDOG=trigger".into(),
-        build_date: String::new(),
-        build_directory: String::new(),
-        pid: 1,
-        boot_time: None,
-        connected_for: 0,
-    };
-    assert_eq!(status(&connected), "VPP 26.10\\nWATCHDOG=trigger connected");
+    Notifier::new(OsStr::new(&format!("@{name}")), None).unwrap().ready();
+    assert_eq!(heard(&manager), ["READY=1\n"]);
 }

@@ -5,15 +5,12 @@ use std::io::stderr;
 use nix::sys::stat::fstat;
 use tracing_journald::{Layer, Priority, PriorityMappings};
 
-/// What the journal shows in front of each line.
-const IDENTIFIER: &str = "maglev-dpagent";
 /// In front of a field's name, as in `MAGLEV_VIP`: names without it belong to the journal.
 const PREFIX: &str = "MAGLEV";
 
-/// The way to the journal, if standard error goes there anyway; `None` means that lines are to be written to standard
-/// error.
-#[must_use]
-pub fn journal() -> Option<Layer> {
+/// The way to the journal, if standard error goes there anyway, with the identifier that it shows in front of each line.
+/// `None` means that lines are to be written to standard error.
+pub(crate) fn journal(identifier: &str) -> Option<Layer> {
     let stream = std::env::var("JOURNAL_STREAM").ok()?;
     let status = fstat(stderr()).ok()?;
     if !is_stream(&stream, status.st_dev, status.st_ino) {
@@ -29,7 +26,7 @@ pub fn journal() -> Option<Layer> {
     };
     Some(
         layer
-            .with_syslog_identifier(IDENTIFIER.to_owned())
+            .with_syslog_identifier(identifier.to_owned())
             .with_field_prefix(Some(PREFIX.to_owned()))
             .with_priority_mappings(priorities),
     )

@@ -1,0 +1,67 @@
+//! The right that each method takes. This page decides it, and one layer applies it, before any handler runs.
+
+use tonic::Status;
+use tonic::codegen::http::Request;
+
+use super::caller::{Caller, Rights};
+use super::paced::{Cause, Paced};
+
+/// What a caller must be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    Read,
+    Change,
+}
+
+/// Every method that is served. Others are refused, even if there is a handler.
+pub(super) const METHODS: [(&str, Right); 27] = [
+    ("/grpc.health.v1.Health/Check", Right::Read),
+    ("/grpc.health.v1.Health/Watch", Right::Read),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Right::Read),
+    ("/maglev.Maglev/CheckConfig", Right::Read),
+    ("/maglev.Maglev/ClearOverride", Right::Change),
+    ("/maglev.Maglev/DisableBackend", Right::Change),
+    ("/maglev.Maglev/EnableBackend", Right::Change),
+    ("/maglev.Maglev/GetAgentInfo", Right::Read),
+    ("/maglev.Maglev/GetBackend", Right::Read),
+    ("/maglev.Maglev/GetFrontend", Right::Read),
+    ("/maglev.Maglev/GetHealthCheck", Right::Read),
+    ("/maglev.Maglev/GetStatus", Right::Read),
+    ("/maglev.Maglev/GetVPPInfo", Right::Read),
+    ("/maglev.Maglev/GetVPPLBCounters", Right::Read),
+    ("/maglev.Maglev/GetVPPLBState", Right::Read),
+    ("/maglev.Maglev/ListBackends", Right::Read),
+    ("/maglev.Maglev/ListFrontends", Right::Read),
+    ("/maglev.Maglev/ListHealthChecks", Right::Read),
+    ("/maglev.Maglev/ListOverrides", Right::Read),
+    ("/maglev.Maglev/PauseBackend", Right::Change),
+    ("/maglev.Maglev/RecreateVIP", Right::Change),
+    ("/maglev.Maglev/ReloadConfig", Right::Change),
+    ("/maglev.Maglev/ResumeBackend", Right::Change),
+    ("/maglev.Maglev/SetFrontendPoolBackendWeight", Right::Change),
+    ("/maglev.Maglev/SyncVPPLBState", Right::Change),
+    ("/maglev.Maglev/WatchEvents", Right::Read),
+];
+
+/// Lets a request pass if its caller has the right that the method takes.
+///
+/// # Errors
+/// `PERMISSION_DENIED`, with what would be right; `UNIMPLEMENTED` for a method that is not served.
+pub(super) fn admit<B>(request: Request<B>, refusals: &Paced) -> Result<Request<B>, Status> {
+    let (caller, path) = (Caller::of(request.extensions()), request.uri().path());
+    let may_not = |what, right| Status::permission_denied(format!("{caller} may not {what}: {right}"));
+    let needed = METHODS.into_iter().find(|(method, _)| *method == path);
+    match (caller.rights(), needed) {
+        (Rights::Nothing(right), _) => Err(may_not("use this brain", right)),
+        (_, None) => Err(Status::unimplemented("the server does not have this method")),
+        (Rights::ReadOnly(right), Some((_, Right::Change))) => {
+            refusals.refused(Cause::Change, caller.who(), caller.from(), "");
+            Err(may_not("change anything", right))
+        }
+        (Rights::ReadOnly(_), Some((_, Right::Read))) | (Rights::Admin, Some(_)) => Ok(request),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! What every daemon needs around its work.
+//!
+//! - [`notify`]: readiness, watchdog and status for systemd.
+//! - [`log`]: the log's filter, and its way to the journal or to stderr.
+//! - [`socket`]: a listening unix socket that replaces a stale one and is removed at the end.
+//! - [`retry`]: backoff with jitter.
+//! - [`until`]: an optional deadline.
+//!
+//! Each daemon adds what only it knows: its status line, its log's identifier, its socket's mode.
+
+mod journal;
+pub mod log;
+pub mod notify;
+pub mod retry;
+pub mod socket;
+
+use tokio::time::{Instant, sleep_until};
+
+/// Waits until a deadline; without one, for ever.
+pub async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
