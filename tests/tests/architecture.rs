@@ -33,8 +33,9 @@ fn packages_depend_only_on_what_they_may() {
         ("maglev-protocol", &[]),
         ("maglev-proto", &[]),
         ("maglev-daemon", &[]),
+        ("maglev-table", &[]),
         // Those that speak with VPP, or for it.
-        ("vppsim", &["vppapi"]),
+        ("vppsim", &["maglev-table", "vppapi"]),
         ("maglev-dpagent", &["maglev-daemon", "maglev-protocol", "vppapi"]),
         // Those that never do.
         ("maglev-brain", &["maglev-daemon", "maglev-proto", "maglev-protocol"]),
@@ -132,7 +133,9 @@ fn deciding_stages_are_pure() {
 #[test]
 fn unsafe_code_is_only_in_the_stats_reader() {
     let mut with_unsafe = Vec::new();
-    for package in ["brain", "cli", "daemon", "dpagent", "proto", "protocol", "tests", "vppapi", "vppsim"] {
+    let packages =
+        ["brain", "cli", "daemon", "dpagent", "proto", "protocol", "table", "tests", "vppapi", "vppsim"];
+    for package in packages {
         let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
         assert!(
             manifest.contains("[lints]\nworkspace = true"),
