@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use maglev_protocol::{Encap, LbConf, Prefix, VipKey};
+use maglev_protocol::{AgentError, Encap, LbConf, Prefix, VipKey};
 use tokio::time::Instant;
 use vppapi::client::{Client, ClientError, PreparedRequest};
 use vppapi::messages::{
@@ -18,6 +18,7 @@ use vppapi::wire::ByteString;
 
 use crate::apply::{Answer, Lost, Plugin};
 use crate::cli_text::{self, Text};
+use crate::execute::{Failed, Settings};
 use crate::heard::Heard;
 use crate::read::{Dumps, ServerRow, VipRow};
 use crate::step::{Step, Write};
@@ -69,13 +70,11 @@ impl Lb {
     async fn call<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
         self.heard.note(self.client.call(request).await)
     }
+}
 
-    /// The global settings.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn conf(&self) -> Result<LbConf, ClientError> {
-        let conf = self.call(LbConfGet {}).await?;
+impl Settings for Lb {
+    async fn conf(&self) -> Result<LbConf, Failed> {
+        let conf = self.call(LbConfGet {}).await.map_err(failed)?;
         Ok(LbConf {
             ip4_src_address: conf.ip4_src_address,
             ip6_src_address: conf.ip6_src_address,
@@ -84,18 +83,14 @@ impl Lb {
         })
     }
 
-    /// Sets all of the global settings.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn set_conf(&self, conf: LbConf) -> Result<(), ClientError> {
+    async fn set_conf(&self, conf: LbConf) -> Result<(), Failed> {
         let request = SetConf {
             ip4_src_address: conf.ip4_src_address,
             ip6_src_address: conf.ip6_src_address,
             sticky_buckets_per_core: conf.sticky_buckets_per_core,
             flow_timeout: conf.flow_timeout,
         };
-        self.call(request).await.map(drop)
+        self.call(request).await.map(drop).map_err(failed)
     }
 }
 
@@ -253,6 +248,17 @@ fn answer(result: Result<(), ClientError>) -> Answer {
             ),
         },
         Err(other) => Answer::Lost(lost(other)),
+    }
+}
+
+fn failed(error: ClientError) -> Failed {
+    match error {
+        ClientError::Refused { message, retval } => Failed::Refused(AgentError::Refused {
+            step: message.to_owned(),
+            code: retval.0,
+            meaning: retval.to_string(),
+        }),
+        other => Failed::Lost(lost(other)),
     }
 }
 

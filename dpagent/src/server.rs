@@ -10,11 +10,10 @@ mod peer;
 mod room;
 mod seats;
 mod transport;
-mod writer;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
@@ -33,16 +32,16 @@ use crate::icmp::{MOST_IN_FLIGHT, Pinger};
 use crate::pace::Pace;
 use crate::policy::Policy;
 use crate::vpp::Vpp;
+use crate::writer::WriterSeat;
 use calls::Connection;
 use notices::{Kind, Notices};
-use peer::Peer;
+pub use peer::Peer;
 use room::{Call, Held, Room, Share};
 pub use room::{MOST_READERS_CALLS, MOST_UNREAD, MOST_UNREAD_TOGETHER, MOST_VPP_CALLS};
 pub use seats::{MOST_CONNECTIONS, MOST_OF_A_PROCESS};
 use seats::{Seats, Session};
 use transport::Transport;
 pub use transport::{FRAME_TIME, HELLO_TIME};
-use writer::WriterSeat;
 
 /// Mode of the socket: for the agent's user and group.
 const MODE: u32 = 0o660;
@@ -113,7 +112,7 @@ struct Shared {
     instance: u64,
     notices: Notices,
     seats: Seats,
-    writer: WriterSeat,
+    writer: Mutex<WriterSeat>,
     writers_share: Share,
     readers_share: Share,
     /// For what the writer wants VPP to have.
@@ -121,6 +120,17 @@ struct Shared {
     echoes: Mutex<Pace>,
     /// The instance that was last refused for its protocol, since it is logged once.
     refused: Mutex<Option<u64>>,
+}
+
+impl Shared {
+    /// Whoever panicked left either no writer or a whole one.
+    fn writer(&self) -> MutexGuard<'_, WriterSeat> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_writers(&self, session: &Session) -> bool {
+        self.writer().has(session.peer, session.brain())
+    }
 }
 
 /// Serves RPCs for ever.
@@ -132,7 +142,7 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
         instance: fastrand::u64(..),
         notices: Notices::default(),
         seats: Seats::default(),
-        writer: WriterSeat::default(),
+        writer: Mutex::default(),
         writers_share: Share::new(MOST_VPP_CALLS),
         readers_share: Share::new(MOST_READERS_CALLS),
         wanted: Room::of_the_writer(),
@@ -165,13 +175,13 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
 
 /// Gives a connection a task of its own, if it may have one.
 fn admit(stream: UnixStream, number: u64, shared: &Arc<Shared>) {
-    let Shared { gate, notices, seats, writer, .. } = &**shared;
+    let Shared { gate, notices, seats, .. } = &**shared;
     let peer = match Peer::of(&stream, gate.brain_user) {
         Ok(peer) => peer,
         Err(refusal) => return notices.note(Kind::Refused, refusal.who(), refusal),
     };
     let session = Arc::new(Session::new(number, peer, Instant::now()));
-    match seats.take(&session, |other| writer.has(other)) {
+    match seats.take(&session, |other| shared.is_writers(other)) {
         Ok(None) => {}
         Ok(Some(gone)) => notices.note(Kind::GaveWay, gone.peer, format!("to {peer}")),
         Err(reason) => return notices.note(Kind::Crowded, peer, reason),
@@ -184,11 +194,11 @@ fn admit(stream: UnixStream, number: u64, shared: &Arc<Shared>) {
             ended = connection(stream, agent) => ended,
             () = session.must_go() => Ok(()),
         };
-        let Shared { notices, seats, writer, .. } = &*shared;
+        let Shared { notices, seats, .. } = &*shared;
         if let Err(reason) = ended {
             notices.note(Kind::Closed, peer, printable(&reason.to_string(), MOST_REASON));
         }
-        if writer.leave(number) {
+        if shared.writer().leave(number) {
             notices.note(Kind::WriterGone, peer, format!("connection {number}"));
         }
         seats.leave(number);

@@ -10,7 +10,6 @@ mod link;
 mod reads;
 mod retry;
 mod session;
-mod settings;
 mod socket_file;
 mod stats;
 

@@ -68,9 +68,21 @@ fn position_of_every_method_is_pinned() {
         AgentRequest::WaitLiveness { seen: 3 },
     ];
     assert_eq!((PROTOCOL_VERSION, requests.len()), (6, 12), "another set of methods is another version");
+    let legal = ["    /// Always legal.", "    /// After hello.", "    /// Writer only."];
+    let documented: Vec<_> = include_str!("service.rs").lines().filter(|line| legal.contains(line)).collect();
     for (position, request) in requests.into_iter().enumerate() {
         let bytes = options().serialize(&request).unwrap();
         assert_eq!(usize::from(bytes[0]), position, "{}", request.name());
+        let (words, refuse) = match request.legal() {
+            Legal::Always => ("Always legal", None),
+            Legal::AfterHello(refuse) => ("After hello", Some(refuse)),
+            Legal::WriterOnly(refuse) => ("Writer only", Some(refuse)),
+        };
+        assert_eq!(documented[position], format!("    /// {words}."), "{}", request.name());
+        if let Some(refuse) = refuse {
+            let answer = options().serialize(&refuse(AgentError::Contradiction(String::new()))).unwrap();
+            assert_eq!(usize::from(answer[0]), position, "{}", request.name());
+        }
     }
 }
 

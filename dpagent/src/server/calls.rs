@@ -16,10 +16,10 @@ use tokio::time::{Instant, timeout_at};
 use super::notices::Kind;
 use super::room::{Held, Room, Share};
 use super::seats::Session;
-use super::writer::Candidate;
 use super::{Process, Shared};
 use crate::icmp::EchoError;
-use crate::{conf, reconcile};
+use crate::writer::Candidate;
+use crate::{execute, reconcile};
 
 /// How long before its deadline a wait without an event is answered, so that the answer is in time.
 const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
@@ -57,7 +57,7 @@ impl Connection {
         let brain = self.brain()?.clone();
         let version = brain.version.clone();
         let candidate = Candidate { connection: number, brain, peer };
-        if self.shared.writer.take(&candidate, Instant::now())? {
+        if self.shared.writer().take(&candidate, Instant::now())? {
             self.shared.notices.note(Kind::Writes, peer, format!("version {version}, connection {number}"));
         }
         Ok(())
@@ -65,8 +65,8 @@ impl Connection {
 
     /// What this connection has a part in.
     fn share(&self) -> &Share {
-        let Shared { writer, writers_share, readers_share, .. } = &*self.shared;
-        if writer.has(&self.session) { writers_share } else { readers_share }
+        let Shared { writers_share, readers_share, .. } = &*self.shared;
+        if self.shared.is_writers(&self.session) { writers_share } else { readers_share }
     }
 
     /// Room for a call that asks something of VPP, for as long as it lasts.
@@ -116,9 +116,7 @@ impl Agent for Connection {
     }
 
     async fn sync_vip(self, _: Context, wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError> {
-        let key = wanted.key;
-        wanted.validate().map_err(|error| AgentError::Invalid { key, error })?;
-        self.shared.gate.policy.check_vip(&key)?;
+        execute::check_vip(&wanted, &self.shared.gate.policy)?;
         let _call = self.vpp_call()?;
         let room = self.shared.wanted.want(&(&wanted, &demands))?;
         self.hold(Box::pin(self.shared.vpp.sync_vip(wanted, demands, room)).await)
@@ -137,8 +135,7 @@ impl Agent for Connection {
     }
 
     async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
-        conf::check(&wanted)?;
-        self.shared.gate.policy.check_settings(&wanted)?;
+        execute::check_conf(&wanted, &self.shared.gate.policy)?;
         let _call = self.vpp_call()?;
         Box::pin(self.shared.vpp.lb_conf(wanted)).await
     }

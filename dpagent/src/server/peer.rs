@@ -8,9 +8,9 @@ use tokio::net::UnixStream;
 
 /// A peer that may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Peer {
+pub struct Peer {
     /// `None` if it is in a pid namespace that is not seen from here.
-    pub(super) pid: Option<i32>,
+    pub pid: Option<i32>,
 }
 
 impl fmt::Display for Peer {

@@ -3,27 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{AgentError, LbConf, VERSION_LENGTH, VppState, printable};
+use maglev_protocol::{AgentError, VERSION_LENGTH, VppState, printable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use vppapi::client::{Client, ClientError, ConnectOptions};
 use vppapi::messages::ShowVersion;
-use vppapi::retval::Retval;
 
 use super::Options;
-use super::calls::Call;
+use super::calls::{Call, Reply};
 use super::link::Link;
 use super::reads::Reads;
-use super::settings::{ConfError, set_conf};
 use super::stats::Stats;
 use crate::burst::MOST_UNDER_WAY;
 use crate::counters::{CountersError, Counting};
+use crate::execute::{Executed, Executor};
 use crate::heard::Heard;
 use crate::lb::{Lb, NEEDED, NEEDS};
 use crate::liveness::{self, Silence};
-use crate::mirror::Mirror;
 use crate::sync::{SyncError, Syncer};
 
 /// How often it is looked whether there is another stats segment.
@@ -64,10 +62,8 @@ pub(super) struct Session {
     heard: Heard,
     stats: Stats,
     /// `None` if VPP lacks messages: then calls are refused until it is another VPP.
-    lb: Option<(Syncer<Lb>, Counting)>,
+    lb: Option<(Executor<Lb>, Counting)>,
     identity: Identity,
-    /// The lb settings as they were last seen.
-    conf: Option<LbConf>,
 }
 
 /// What became of a call beyond its answer.
@@ -91,13 +87,13 @@ impl Session {
         let version = match heard.note(client.call(ShowVersion {}).await) {
             Ok(version) => version,
             Err(ClientError::Unsupported { .. }) if !missing.is_empty() => {
-                let session = Self { client, heard, stats, lb: None, identity, conf: None };
+                let session = Self { client, heard, stats, lb: None, identity };
                 return Ok((session, incompatible("of an unknown version".to_owned(), missing)));
             }
             Err(error) => return Err(error.to_string()),
         };
         if !missing.is_empty() {
-            let session = Self { client, heard, stats, lb: None, identity, conf: None };
+            let session = Self { client, heard, stats, lb: None, identity };
             return Ok((
                 session,
                 incompatible(printable(&version.version.as_str(), VERSION_LENGTH), missing),
@@ -124,7 +120,7 @@ impl Session {
             }
         );
         let counting = Counting::new(identity.pid, boot_time, options.servers_age);
-        Ok((Self { client, heard, stats, lb: Some((lb, counting)), identity, conf: None }, state))
+        Ok((Self { client, heard, stats, lb: Some((Executor::new(lb), counting)), identity }, state))
     }
 
     pub(super) fn identity(&self) -> Identity {
@@ -195,7 +191,7 @@ impl Session {
         }
     }
 
-    /// Carries a call out. The answer may come too late for the caller, which changes nothing.
+    /// Carries a call out.
     async fn answer(&mut self, call: Call, link: &watch::Sender<Link>, reads: &Reads) -> Verdict {
         let Some((lb, counting)) = &mut self.lb else {
             let error = link.borrow().error();
@@ -204,7 +200,7 @@ impl Session {
         };
         // A mirror that is known to be wrong is read anew by these two, which may be asked for again and again.
         if matches!(call, Call::SyncVip(..) | Call::Programmed(_))
-            && lb.must_read()
+            && lb.syncer().must_read()
             && let Err(error) = reads.turn_now()
         {
             call.refuse(error);
@@ -213,99 +209,55 @@ impl Session {
         match call {
             Call::SyncVip(wanted, reply) => {
                 let (wanted, demands, _room) = *wanted;
-                lb.memory_mut().note(self.stats.heap().await);
-                let (answer, verdict) = judge(lb.sync_vip(&wanted, &demands).await);
+                lb.syncer_mut().memory_mut().note(self.stats.heap().await);
+                let done = lb.sync_vip(&wanted, &demands).await;
                 reads.outdated();
-                drop(reply.send(answer));
-                verdict
+                tell(done, reply)
             }
             Call::SyncAll(wanted, reply) => {
-                lb.memory_mut().note(self.stats.heap().await);
-                let (answer, verdict) = judge(lb.sync_all(&wanted.0).await);
+                lb.syncer_mut().memory_mut().note(self.stats.heap().await);
+                let done = lb.sync_all(&wanted.0).await;
                 reads.outdated();
-                drop(reply.send(answer));
-                verdict
+                tell(done, reply)
             }
             Call::Conf(wanted, reply) => {
-                lb.memory_mut().note(self.stats.heap().await);
-                let (answer, verdict) = match set_conf(lb, &wanted, &mut self.conf).await {
-                    Ok(report) => (Ok(report), Ok(())),
-                    Err(ConfError::NotAllowed(error)) => {
-                        warn!(%error, "lb settings not changed");
-                        (Err(error), Ok(()))
-                    }
-                    Err(ConfError::Client(error)) => judge_client(Err(error)),
-                    Err(ConfError::Lost(lost)) => judge(Err(lost.into())),
-                };
+                lb.syncer_mut().memory_mut().note(self.stats.heap().await);
+                let done = lb.lb_conf(&wanted).await;
                 reads.outdated();
-                drop(reply.send(answer));
-                verdict
+                tell(done, reply)
             }
-            Call::State(reply) => {
-                let (answer, verdict) = match lb.plugin().conf().await {
-                    Ok(conf) => judge(lb.state(conf).await),
-                    Err(error) => judge_client(Err(error)),
-                };
-                drop(reply.send(answer));
-                verdict
-            }
+            Call::State(reply) => tell(lb.lb_state().await, reply),
             Call::Counters(servers, reply) => {
-                let (answer, verdict) = match self.stats.segment() {
+                let no_stats = |reason| Executed { answer: Err(AgentError::NoStats { reason }), lost: None };
+                let done = match self.stats.segment() {
                     Ok(segment) => {
-                        match counting.counters(lb, segment, servers, || reads.turn_now().is_ok()).await {
-                            Ok(counters) => (Ok(counters), Ok(())),
-                            Err(CountersError::Vpp(error)) => judge(Err(error)),
+                        let may_read = || reads.turn_now().is_ok();
+                        match counting.counters(lb.syncer_mut(), segment, servers, may_read).await {
+                            Ok(counters) => Ok::<_, SyncError>(counters).into(),
+                            Err(CountersError::Vpp(error)) => Err(error).into(),
                             Err(CountersError::Stats(error)) => {
                                 self.stats.give_up(&error);
-                                (Err(AgentError::NoStats { reason: error.to_string() }), Ok(()))
+                                no_stats(error.to_string())
                             }
                         }
                     }
-                    Err(reason) => (Err(AgentError::NoStats { reason: reason.to_owned() }), Ok(())),
+                    Err(reason) => no_stats(reason.to_owned()),
                 };
-                drop(reply.send(answer));
-                verdict
+                tell(done, reply)
             }
-            Call::Programmed(reply) => {
-                let (answer, verdict) = judge(lb.sure_mirror().await.map(Mirror::programmed));
-                drop(reply.send(answer));
-                verdict
-            }
+            Call::Programmed(reply) => tell(lb.programmed().await, reply),
         }
     }
+}
+
+/// Answers a call. The answer may come too late for the caller, which changes nothing.
+fn tell<T>(done: Executed<T>, reply: Reply<T>) -> Verdict {
+    drop(reply.send(done.answer));
+    done.lost.map_or(Ok(()), |lost| Err(End::Lost(lost.reason)))
 }
 
 fn incompatible(version: String, missing: Vec<String>) -> VppState {
     let missing_words = missing.join(" ");
     warn!(%version, needs = NEEDS, missing = missing_words, "VPP connected, but too old; waiting for another");
     VppState::Incompatible { version, missing, needs: NEEDS.to_owned() }
-}
-
-/// What the caller is told, and whether the connection can still be used.
-fn judge<T>(result: Result<T, SyncError>) -> (Result<T, AgentError>, Verdict) {
-    let error = match result {
-        Ok(value) => return (Ok(value), Ok(())),
-        Err(error) => error,
-    };
-    let reason = error.to_string();
-    let verdict = match error {
-        SyncError::Lost(_) => Err(End::Lost(reason.clone())),
-        SyncError::TextTooLong { .. } | SyncError::Silent { .. } => Ok(()),
-    };
-    (Err(AgentError::VppLost { reason }), verdict)
-}
-
-fn judge_client<T>(result: Result<T, ClientError>) -> (Result<T, AgentError>, Verdict) {
-    match result {
-        Ok(value) => (Ok(value), Ok(())),
-        Err(ClientError::Refused { message, retval }) => (Err(refused(message, retval)), Ok(())),
-        Err(error) => {
-            let reason = error.to_string();
-            (Err(AgentError::VppLost { reason: reason.clone() }), Err(End::Lost(reason)))
-        }
-    }
-}
-
-fn refused(message: &str, retval: Retval) -> AgentError {
-    AgentError::Refused { step: message.to_owned(), code: retval.0, meaning: retval.to_string() }
 }

@@ -11,11 +11,16 @@ use std::time::Duration;
 use futures::task::noop_waker;
 use maglev_brain::agent::{Answer, Call, CallError};
 use maglev_dpagent::apply::Lost;
-use maglev_dpagent::mirror::Mirror;
+use maglev_dpagent::execute::{self, Executed, Executor};
 use maglev_dpagent::policy::{Limits, Policy, Settings};
+use maglev_dpagent::reconcile::{self, Wanted};
+use maglev_dpagent::server::Peer;
 use maglev_dpagent::sync::{SyncError, Syncer};
-use maglev_dpagent::{conf, reconcile};
-use maglev_protocol::{AgentError, ConfReport, Demands, LbConfSpec, Prefix, VipKey, VppInfo, VppState};
+use maglev_dpagent::writer::{Candidate, WriterSeat};
+use maglev_protocol::{
+    AgentError, BrainHello, Demands, MOST_STICKY_BUCKETS, PROTOCOL_VERSION, Prefix, VipKey, VipSpec, VppInfo,
+    VppState,
+};
 
 use crate::judge::Scope;
 use crate::vpp::Life;
@@ -34,8 +39,7 @@ pub(crate) struct Agent {
     state: VppState,
     session: Option<Session>,
     queue: VecDeque<Queued>,
-    /// The connection that may write, and its brain.
-    writer: Option<(u64, u64)>,
+    writer: WriterSeat,
     /// Connections that wait for another generation.
     waiting: Vec<u64>,
     /// Since when VPP has answered nothing, if it is silent.
@@ -57,13 +61,13 @@ enum Outcome {
     Answered(Box<Answer>, Option<Lost>),
 }
 
-type Work = Pin<Box<dyn Future<Output = (Option<Syncer<Wire>>, Outcome)>>>;
+type Work = Pin<Box<dyn Future<Output = (Option<Executor<Wire>>, Outcome)>>>;
 
 /// One connection to VPP.
 struct Session {
     link: u64,
     wire: Wire,
-    syncer: Option<Syncer<Wire>>,
+    executor: Option<Executor<Wire>>,
     work: Option<(Option<Queued>, Work)>,
     heard: Duration,
     scheduled: bool,
@@ -88,7 +92,13 @@ static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
         servers: vec![prefix("10.0.0.0", 8), prefix("2001:db8:2::", 64)],
         ping: Vec::new(),
         limits: Limits::default(),
-        settings: Settings::default(),
+        settings: Settings {
+            sticky_buckets: MOST_STICKY_BUCKETS,
+            tunnel_sources: vec![prefix("0.0.0.0", 0), prefix("::", 0)],
+            flow_timeout: (1, 120),
+            // Strangers make VIPs at any time.
+            beside_foreign_vips: true,
+        },
     })
 });
 
@@ -106,7 +116,7 @@ impl Agent {
             state: away("the agent has only just started", 0),
             session: None,
             queue: VecDeque::new(),
-            writer: None,
+            writer: WriterSeat::default(),
             waiting: Vec::new(),
             silent_since: None,
         }
@@ -149,14 +159,14 @@ impl World {
         let starting = Syncer::start(wire.clone(), Arc::clone(&POLICY));
         let work: Work = Box::pin(async move {
             match starting.await {
-                Ok(syncer) => (Some(syncer), Outcome::Started(Ok(()))),
+                Ok(syncer) => (Some(Executor::new(syncer)), Outcome::Started(Ok(()))),
                 Err(error) => (None, Outcome::Started(Err(error))),
             }
         });
         self.agent.session = Some(Session {
             link: self.last_link,
             wire,
-            syncer: None,
+            executor: None,
             work: Some((None, work)),
             heard: self.now,
             scheduled: false,
@@ -191,37 +201,24 @@ impl World {
     }
 
     fn admit(&mut self, queued: &Queued) -> Result<(), AgentError> {
-        let check = |specs: &[Arc<maglev_protocol::VipSpec>], keep: &[VipKey]| {
-            let whole = specs.iter().map(|spec| (**spec).clone()).collect();
-            reconcile::check(whole, keep.to_vec())
-        };
+        if queued.call != Call::Programmed {
+            let brain =
+                BrainHello { protocol: PROTOCOL_VERSION, version: String::new(), instance: queued.brain };
+            let peer = Peer { pid: i32::try_from(queued.brain).ok() };
+            let candidate = Candidate { connection: queued.conn, brain, peer };
+            let now = self.instant(self.now).mono;
+            self.agent.writer.take(&candidate, now)?;
+        }
         let result = match &queued.call {
-            Call::Programmed => return Ok(()),
-            Call::Conf(wanted) => conf::check(wanted),
-            Call::All { specs, keep, .. } => check(specs, keep).map(drop),
-            Call::Vip { spec, .. } => {
-                let key = spec.key;
-                spec.validate()
-                    .map_err(|error| AgentError::Invalid { key, error })
-                    .and_then(|()| POLICY.check_vip(&key))
-            }
+            Call::Programmed => Ok(()),
+            Call::Conf(wanted) => execute::check_conf(wanted, &POLICY),
+            Call::All { specs, keep, .. } => whole(specs, keep).map(drop),
+            Call::Vip { spec, .. } => execute::check_vip(spec, &POLICY),
         };
         if let Err(error) = result {
             self.fail(format!("the brain asked for what the agent must refuse: {error}"));
         }
-        match self.agent.writer {
-            Some((conn, brain)) if conn != queued.conn && brain != queued.brain => {
-                Err(AgentError::AnotherWriter {
-                    version: String::new(),
-                    pid: i32::try_from(brain).ok(),
-                    seconds: 0,
-                })
-            }
-            _ => {
-                self.agent.writer = Some((queued.conn, queued.brain));
-                Ok(())
-            }
-        }
+        Ok(())
     }
 
     fn reply(&mut self, queued: &Queued, answer: Answer) {
@@ -250,8 +247,8 @@ impl World {
             let waker = noop_waker();
             match work.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Pending => break,
-                Poll::Ready((syncer, outcome)) => {
-                    session.syncer = syncer;
+                Poll::Ready((executor, outcome)) => {
+                    session.executor = executor;
                     let queued = session.work.take().and_then(|(queued, _)| queued);
                     self.work_ended(queued, outcome);
                 }
@@ -274,33 +271,22 @@ impl World {
             return true;
         }
         let Some(session) = &mut self.agent.session else { return false };
-        let Some(mut syncer) = session.syncer.take() else { return false };
-        let wire = session.wire.clone();
+        let Some(mut executor) = session.executor.take() else { return false };
         let call = queued.call.clone();
         let work: Work = Box::pin(async move {
-            let (answer, lost) = match call {
-                Call::Programmed => {
-                    let (result, lost) = judge(syncer.sure_mirror().await.map(Mirror::programmed));
-                    (Answer::Programmed(result), lost)
-                }
-                Call::Conf(wanted) => {
-                    let result = set_conf(&wire, &wanted).await.map_err(SyncError::Lost);
-                    let (result, lost) = judge(result);
-                    (Answer::Conf(result), lost)
-                }
+            let answered = match call {
+                Call::Programmed => answered(executor.programmed().await, Answer::Programmed),
+                Call::Conf(wanted) => answered(executor.lb_conf(&wanted).await, Answer::Conf),
                 Call::All { specs, keep, .. } => {
-                    let whole = specs.iter().map(|spec| (**spec).clone()).collect();
-                    let wanted = reconcile::check(whole, keep).expect("it was checked");
-                    let (result, lost) = judge(syncer.sync_all(&wanted).await);
-                    (Answer::Sync(result), lost)
+                    let wanted = whole(&specs, &keep).expect("it was checked");
+                    answered(executor.sync_all(&wanted).await, Answer::Sync)
                 }
                 Call::Vip { spec, demanded } => {
                     let demands = demanded.map_or_else(Demands::default, |demanded| demanded.demands);
-                    let (result, lost) = judge(syncer.sync_vip(&spec, &demands).await);
-                    (Answer::Sync(result), lost)
+                    answered(executor.sync_vip(&spec, &demands).await, Answer::Sync)
                 }
             };
-            (Some(syncer), Outcome::Answered(Box::new(answer), lost))
+            (Some(executor), answered)
         });
         session.work = Some((Some(queued), work));
         true
@@ -385,9 +371,7 @@ impl World {
     /// The agent notices that a brain is gone.
     pub(crate) fn conn_noticed(&mut self, conn: u64) {
         self.agent.waiting.retain(|waiting| *waiting != conn);
-        if self.agent.writer.is_some_and(|(writer, _)| writer == conn) {
-            self.agent.writer = None;
-        }
+        self.agent.writer.leave(conn);
     }
 
     /// VPP carries out some of what the agent has sent.
@@ -471,6 +455,10 @@ impl World {
         };
         session.heard = self.now;
         session.wire.pipe().deliver(op);
+        // It was on its way when VPP hung: the silence begins with it.
+        if self.vpp.life == Life::Hung {
+            self.silence_begins();
+        }
         self.agent_progress();
     }
 
@@ -521,6 +509,12 @@ impl World {
         // It is pinged ten times a second, whatever else is under way.
         let asked = self.now.saturating_sub(Duration::from_millis(self.rng.u64(..100)));
         session.heard = session.heard.max(asked);
+        self.silence_begins();
+    }
+
+    /// Nothing more will come of a VPP that hangs, which the agent notices in time.
+    fn silence_begins(&mut self) {
+        let Some(session) = &self.agent.session else { return };
         let (link, heard) = (session.link, session.heard);
         let silent = Duration::from_millis(self.rng.u64(200..300));
         self.at(self.now.max(heard + silent), Event::SilenceShows { link, heard });
@@ -593,6 +587,15 @@ impl World {
     }
 }
 
+/// What a full sync asks for, checked.
+fn whole(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Result<Wanted, AgentError> {
+    reconcile::check(specs.iter().map(|spec| (**spec).clone()).collect(), keep.to_vec())
+}
+
+fn answered<T>(done: Executed<T>, answer: impl FnOnce(Result<T, CallError>) -> Answer) -> Outcome {
+    Outcome::Answered(Box::new(answer(done.answer.map_err(CallError::Agent))), done.lost)
+}
+
 fn failed(call: &Call, error: AgentError) -> Answer {
     let error = CallError::Agent(error);
     match call {
@@ -600,36 +603,4 @@ fn failed(call: &Call, error: AgentError) -> Answer {
         Call::Conf(_) => Answer::Conf(Err(error)),
         Call::All { .. } | Call::Vip { .. } => Answer::Sync(Err(error)),
     }
-}
-
-fn judge<T>(result: Result<T, SyncError>) -> (Result<T, CallError>, Option<Lost>) {
-    match result {
-        Ok(value) => (Ok(value), None),
-        Err(error) => {
-            let reason = error.to_string();
-            let lost = match error {
-                SyncError::Lost(lost) => Some(lost),
-                SyncError::TextTooLong { .. } | SyncError::Silent { .. } => None,
-            };
-            (Err(CallError::Agent(AgentError::VppLost { reason })), lost)
-        }
-    }
-}
-
-async fn set_conf(wire: &Wire, wanted: &LbConfSpec) -> Result<ConfReport, Lost> {
-    let before = wire.conf().await?;
-    let wanted = conf::merged(wanted, &before);
-    if wanted == before {
-        return Ok(ConfReport {
-            changed: false,
-            before,
-            now: before,
-            pinned_flows_lost: false,
-            drifted: false,
-        });
-    }
-    wire.set_conf(wanted).await?;
-    let now = wire.conf().await?;
-    let pinned_flows_lost = before.sticky_buckets_per_core != now.sticky_buckets_per_core;
-    Ok(ConfReport { changed: true, before, now, pinned_flows_lost, drifted: false })
 }

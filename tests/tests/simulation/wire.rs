@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use maglev_dpagent::apply::{Answer, Lost, Plugin};
 use maglev_dpagent::cli_text::Text;
+use maglev_dpagent::execute::{Failed, Settings};
 use maglev_dpagent::read::{Dumps, VipRow};
 use maglev_dpagent::step::Write;
 use maglev_protocol::{LbConf, Prefix};
@@ -113,20 +114,6 @@ impl Wire {
     fn ask(&self, request: Request) -> Exchange {
         Exchange { wire: self.clone(), request: Some(request), op: 0 }
     }
-
-    pub(crate) async fn conf(&self) -> Result<LbConf, Lost> {
-        match self.ask(Request::Conf).await {
-            Reply::Conf(conf) => Ok(conf),
-            other => Err(lost(other)),
-        }
-    }
-
-    pub(crate) async fn set_conf(&self, conf: LbConf) -> Result<(), Lost> {
-        match self.ask(Request::SetConf(conf)).await {
-            Reply::ConfSet => Ok(()),
-            other => Err(lost(other)),
-        }
-    }
 }
 
 fn lost(reply: Reply) -> Lost {
@@ -167,6 +154,22 @@ impl Future for Exchange {
                 op.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl Settings for Wire {
+    async fn conf(&self) -> Result<LbConf, Failed> {
+        match self.ask(Request::Conf).await {
+            Reply::Conf(conf) => Ok(conf),
+            other => Err(lost(other).into()),
+        }
+    }
+
+    async fn set_conf(&self, conf: LbConf) -> Result<(), Failed> {
+        match self.ask(Request::SetConf(conf)).await {
+            Reply::ConfSet => Ok(()),
+            other => Err(lost(other).into()),
         }
     }
 }

@@ -30,7 +30,9 @@ pub(super) enum Absence {
 }
 
 /// How long after the API of a restarted VPP its interfaces may need: about 1 s (measured on VPP 26.10 with a short
-/// startup-config), and the first packet to each new neighbour is lost to ARP.
+/// startup-config).
+const INTERFACES: Duration = Duration::from_secs(2);
+/// The same with a long startup-config; besides, the first packet to each new neighbour is lost to ARP.
 const SETTLE: Duration = Duration::from_secs(5);
 /// A VPP that has run for less than this when the brain first sees it may not have settled.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -43,8 +45,8 @@ pub(super) fn has_just_started(boot_time: Option<u64>, now: SystemTime) -> bool 
 
 impl Absence {
     /// Whether a probe that failed may have done so because of VPP: if VPP was not there during all of it, or had not
-    /// settled. Of a backend of which nothing is known, only the first failure then is not believed, lest frontends wait
-    /// for it.
+    /// settled. Of a backend of which nothing is known, only failures within [`INTERFACES`] and the first one after that
+    /// are not believed, lest frontends wait for it.
     fn spoils(self, report: &Report, view: &BackendView) -> bool {
         match self {
             Self::Never | Self::Unwatched(_) => false,
@@ -53,7 +55,8 @@ impl Absence {
                 let Some(start) = report.ended.checked_sub(report.outcome.duration) else { return true };
                 let failed_before = || view.last_probe.as_ref().is_some_and(|last| last.ended >= back);
                 let known = view.health.state() != State::Unknown;
-                start < back || start < settled && (known || !failed_before())
+                let too_soon = || start < back + INTERFACES || !failed_before();
+                start < back || start < settled && (known || too_soon())
             }
         }
     }

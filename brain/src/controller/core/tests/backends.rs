@@ -141,6 +141,26 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
     assert_eq!(bench.state("c"), State::Down, "these were not");
 }
 
+/// A brain that starts beside a VPP that has just started knows nothing of the backends, but VPP may have weights of them.
+#[test]
+fn failures_through_a_vpp_without_interfaces_take_no_unknown_backend_down() {
+    let mut bench = Bench::new(AT_ONCE);
+    let info = VppInfo { generation: 1, state: VppState::sample(1, Some(0)) };
+    bench.agent(AgentEvent::Vpp { info, programmed: Some((ViewId(1), Programmed::default())) });
+    for _ in 0..4 {
+        bench.probe("a", false);
+        bench.sleep(Duration::from_millis(400));
+    }
+    assert_eq!(bench.state("a"), State::Unknown);
+    bench.seconds(1);
+    bench.probe("a", false);
+    assert_eq!(
+        bench.state("a"),
+        State::Down,
+        "a frontend does not wait for it until VPP has settled for sure"
+    );
+}
+
 #[test]
 fn what_probes_said_long_before_vpp_left_stands() {
     let mut bench = Bench::connected();

@@ -1,27 +1,24 @@
-//! Who may write: one brain at a time, so that two never undo each other's work in turns.
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! Who may write: one brain at a time, so that two never undo each other's work in turns. Pure.
 
 use maglev_protocol::{AgentError, BrainHello};
 use tokio::time::Instant;
 
-use super::peer::Peer;
-use super::seats::Session;
+use crate::server::Peer;
 
-/// The one place for a writer. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct WriterSeat(Arc<Mutex<Option<Writer>>>);
+/// The one place for a writer.
+#[derive(Debug, Default)]
+pub struct WriterSeat(Option<Writer>);
 
 /// A connection that may want to write, and the brain at its other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate {
+pub struct Candidate {
     /// Tells connections apart.
-    pub(super) connection: u64,
+    pub connection: u64,
     /// How the brain introduced itself. Its instance is the proof that two connections are of one brain, and so is told
     /// to nobody.
-    pub(super) brain: BrainHello,
+    pub brain: BrainHello,
     /// As the kernel tells it.
-    pub(super) peer: Peer,
+    pub peer: Peer,
 }
 
 #[derive(Debug)]
@@ -36,9 +33,8 @@ impl WriterSeat {
     ///
     /// # Errors
     /// [`AgentError::AnotherWriter`].
-    pub(super) fn take(&self, candidate: &Candidate, now: Instant) -> Result<bool, AgentError> {
-        let mut seat = self.lock();
-        if let Some(writer) = &*seat {
+    pub fn take(&mut self, candidate: &Candidate, now: Instant) -> Result<bool, AgentError> {
+        if let Some(writer) = &self.0 {
             let Candidate { connection, brain, peer } = &writer.candidate;
             if *connection == candidate.connection {
                 return Ok(false);
@@ -53,27 +49,21 @@ impl WriterSeat {
                 });
             }
         }
-        *seat = Some(Writer { candidate: candidate.clone(), since: now });
+        self.0 = Some(Writer { candidate: candidate.clone(), since: now });
         Ok(true)
     }
 
     /// A connection has ended. True if it was the writer's.
-    pub(super) fn leave(&self, connection: u64) -> bool {
-        let mut seat = self.lock();
-        seat.take_if(|writer| writer.candidate.connection == connection).is_some()
+    pub fn leave(&mut self, connection: u64) -> bool {
+        self.0.take_if(|writer| writer.candidate.connection == connection).is_some()
     }
 
     /// Whether a connection is of the process that writes, or of the same brain in a process that cannot be told.
-    pub(super) fn has(&self, session: &Session) -> bool {
-        self.lock().as_ref().is_some_and(|Writer { candidate: Candidate { brain, peer, .. }, .. }| {
-            let same_brain = || session.brain().is_some_and(|other| other.instance == brain.instance);
-            session.peer == *peer && (peer.pid.is_some() || same_brain())
+    pub fn has(&self, peer: Peer, brain: Option<&BrainHello>) -> bool {
+        self.0.as_ref().is_some_and(|Writer { candidate, .. }| {
+            let same_brain = || brain.is_some_and(|other| other.instance == candidate.brain.instance);
+            peer == candidate.peer && (peer.pid.is_some() || same_brain())
         })
-    }
-
-    /// Whoever panicked left either no writer or a whole one.
-    fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
