@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use maglev_brain::config::{Frontend, Pool, Service};
 use maglev_brain::health::State;
 use maglev_brain::weights::{Scale, effective};
+use maglev_table::buckets::{Candidate, buckets, count};
 use proptest::prelude::*;
-use vppsim::maglev::{Candidate, buckets, count};
 
 fn frontend(weights: &[u8]) -> Frontend {
     let backends: BTreeMap<String, u8> =

@@ -27,12 +27,6 @@ impl Ip46 {
         head == [0; 12]
     }
 
-    /// The two halves as VPP reads them on a little-endian machine.
-    pub fn words(self) -> (u64, u64) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
-        (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p]))
-    }
-
     fn masked(self, bits: u8) -> Self {
         let keep = u128::MAX.checked_shl(128_u32.saturating_sub(bits.into())).unwrap_or(0);
         Self((u128::from_be_bytes(self.0) & keep).to_be_bytes())

@@ -1,7 +1,7 @@
 //! A VPP to develop, test and try against: its API and stats sockets, its lb plugin with the real bucket table, and a
 //! data path in user space.
 //!
-//! [`maglev`], [`lb`], [`text`], [`api`] and [`faults`] are pure: no I/O, no clock. [`api::Simulator`] alone is a whole VPP for a
+//! [`lb`], [`text`], [`api`] and [`faults`] are pure: no I/O, no clock. [`api::Simulator`] alone is a whole VPP for a
 //! deterministic simulation: requests in, answers out, packets in, servers out. [`host`] puts clock and data
 //! path around it, and [`instance`] the sockets, as the program `vppsim` runs it.
 
@@ -14,7 +14,6 @@ pub mod fib;
 pub mod host;
 pub mod instance;
 pub mod lb;
-pub mod maglev;
 pub mod pool;
 pub mod run_dir;
 pub mod server;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use vppsim::maglev::{self, Candidate};
+use maglev_table::buckets::{self, Candidate};
 
 /// Most backends that are tried as the one that goes.
 const TRIED: usize = 10;
@@ -67,13 +67,13 @@ impl Table {
         let candidates: Vec<_> = servers
             .map(|(id, (address, weight))| Candidate { id, address: address.into(), weight })
             .collect();
-        maglev::buckets(self.length, &candidates)
+        buckets::buckets(self.length, &candidates)
     }
 
     /// Buckets of each server.
     pub(crate) fn buckets(&self) -> Vec<u32> {
         let layout = self.layout();
-        (1..).zip(&self.weights).map(|(id, _)| maglev::count(&layout, id)).collect()
+        (1..).zip(&self.weights).map(|(id, _)| buckets::count(&layout, id)).collect()
     }
 
     /// Who goes, of all or of an even choice.
@@ -110,7 +110,7 @@ impl Figures {
         let length = ratio(layout.len(), 1);
         for (id, &weight) in (1..).zip(configured).filter(|(_, weight)| **weight > 0) {
             let right = length * f64::from(weight) / f64::from(sum);
-            let error = (f64::from(maglev::count(layout, id)) - right).abs();
+            let error = (f64::from(buckets::count(layout, id)) - right).abs();
             self.off = self.off.max(error / right);
             self.buckets = self.buckets.max(error);
             // What is exactly one bucket or 1 % must not fail for the rounding of binary fractions.

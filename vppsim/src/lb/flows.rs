@@ -1,7 +1,7 @@
 //! Packets and flows through VIPs.
 //!
-//! Packets are routed and counted exactly as in VPP, by the [sticky tables](super::sticky) and the VIPs' new-flow tables;
-//! only the hash of a flow differs. VPP knows nothing but packets. Flows belong to the data path, which opens and closes
+//! Packets are routed and counted exactly as in VPP, by the flow's hash, the [sticky tables](super::sticky) and the VIPs'
+//! new-flow tables. VPP knows nothing but packets. Flows belong to the data path, which opens and closes
 //! them; a flow ends when its packets reach another server, since that server does not know its connection. Opening or
 //! closing a flow pins and unpins nothing.
 
@@ -11,11 +11,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::sticky::clock;
 use super::{Counter, Effect, Lb, Uptime, Vip};
-use crate::maglev::NO_SERVER;
-
-/// Seeds of the hashes that select a flow's bucket and thread.
-const BUCKET_SEED: u64 = 0;
-const THREAD_SEED: u64 = 1;
+use maglev_table::buckets::NO_SERVER;
 
 /// Names a flow for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -185,30 +181,24 @@ impl Lb {
 
     fn place(&self, vip_index: u32, client: SocketAddr, destination: SocketAddr) -> Option<Place> {
         let vip = self.vips.get(vip_index)?;
-        let ports = (!vip.src_ip_sticky).then_some(vip.key.protocol);
-        let hash = flow_hash(client, destination, ports, BUCKET_SEED);
-        let thread = self.thread_of(flow_hash(client, destination, Some(vip.key.protocol), THREAD_SEED));
+        let hash = maglev_table::flow::Flow::new(client, destination).ok()?.hash(vip.src_ip_sticky);
+        let thread = self.thread_of(thread_hash(client, destination));
         Some(Place { thread, hash })
     }
 }
 
-/// A flow's hash, of the addresses alone if no protocol is given. It is not VPP's: which server a given client meets
-/// differs, the shares do not.
-fn flow_hash(client: SocketAddr, destination: SocketAddr, protocol: Option<u8>, seed: u64) -> u32 {
-    let mut key = Vec::with_capacity(37);
-    for address in [client.ip(), destination.ip()] {
-        key.extend_from_slice(&crate::address::Ip46::from(address).octets());
+/// Selects a flow's thread. VPP leaves that to the network card, so any even spread will do.
+fn thread_hash(client: SocketAddr, destination: SocketAddr) -> u32 {
+    let mut key = Vec::with_capacity(36);
+    for address in [client, destination] {
+        key.extend_from_slice(&crate::address::Ip46::from(address.ip()).octets());
+        key.extend_from_slice(&address.port().to_be_bytes());
     }
-    if let Some(protocol) = protocol {
-        key.extend_from_slice(&client.port().to_be_bytes());
-        key.extend_from_slice(&destination.port().to_be_bytes());
-        key.push(protocol);
-    }
-    let [a, b, c, d, ..] = xxh64(&key, seed).to_le_bytes();
+    let [a, b, c, d, ..] = xxh64(&key, 0).to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
 
 fn bucket(vip: &Vip, hash: u32) -> u32 {
-    let bucket = hash & vip.table_length().wrapping_sub(1);
+    let bucket = maglev_table::flow::bucket(hash, vip.table_length());
     vip.table.get(bucket as usize).copied().unwrap_or(NO_SERVER)
 }

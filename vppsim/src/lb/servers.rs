@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use maglev_table::buckets::{Candidate, NO_SERVER, buckets};
+
 use super::{Lb, Refusal, Uptime, Vip, VipKey, seconds};
 use crate::address::{Ip46, Ip46Prefix};
-use crate::maglev::{self, Candidate, NO_SERVER};
 
 /// An application server of one VIP.
 #[derive(Debug)]
@@ -147,9 +148,9 @@ impl Lb {
         let candidates: Vec<_> = self
             .servers_of(vip)
             .filter(|(_, server)| server.used)
-            .map(|(id, server)| Candidate { id, address: server.address, weight: server.weight })
+            .map(|(id, server)| Candidate { id, address: server.address.into(), weight: server.weight })
             .collect();
-        let table = maglev::buckets(vip.table_length(), &candidates);
+        let table = buckets(vip.table_length(), &candidates);
         if let Some(vip) = self.vips.get_mut(vip_index) {
             vip.table = table;
             vip.rebuilds += 1;

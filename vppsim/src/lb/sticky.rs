@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use super::{Counter, Uptime, seconds};
-use crate::maglev::NO_SERVER;
+use maglev_table::buckets::NO_SERVER;
 
 /// Slots of a bucket.
 pub const SLOTS: u32 = 4;

@@ -12,7 +12,7 @@ use vppapi::types::Encap;
 
 use super::{Conf, Effect, Lb, MAX_TABLE_LENGTH, NewVip, Refusal, Uptime, VipKey, VipKind};
 use crate::address::{Ip46, Ip46Prefix};
-use crate::maglev::NO_SERVER;
+use maglev_table::buckets::NO_SERVER;
 
 pub(super) fn at(seconds: u64) -> Uptime {
     Duration::from_secs(seconds)

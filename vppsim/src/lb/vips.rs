@@ -3,8 +3,8 @@
 use vppapi::types::Encap;
 
 use super::{Conf, Counters, Effect, Lb, MAX_TABLE_LENGTH, Refusal, Uptime, VipKey, seconds};
-use crate::maglev::NO_SERVER;
 use crate::pool::Pool;
+use maglev_table::buckets::NO_SERVER;
 
 /// The family of a VIP together with its encap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use super::{CLOCK_START, SLOTS, Slot, StickyTable};
 use crate::lb::Counter;
-use crate::maglev::NO_SERVER;
+use maglev_table::buckets::NO_SERVER;
 
 /// A time, what happens then, what comes of it, and the slots of the only bucket afterwards.
 ///

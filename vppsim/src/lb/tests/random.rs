@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::{Effect, FlowId, Lb, VipKey};
 use super::{at, key, new_vip};
-use crate::maglev::NO_SERVER;
+use maglev_table::buckets::NO_SERVER;
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -18,7 +18,7 @@ struct Case {
 fn candidates(weights: &BTreeMap<IpAddr, u8>) -> Vec<Candidate> {
     (1..)
         .zip(weights)
-        .map(|(id, (address, weight))| Candidate { id, address: (*address).into(), weight: *weight })
+        .map(|(id, (address, weight))| Candidate { id, address: *address, weight: *weight })
         .collect()
 }
 
@@ -40,14 +40,14 @@ fn every_measured_table_is_met_exactly() {
 
 #[test]
 fn a_table_without_weight_is_empty() {
-    let idle = Candidate { id: 1, address: IpAddr::from(Ipv4Addr::LOCALHOST).into(), weight: 0 };
+    let idle = Candidate { id: 1, address: Ipv4Addr::LOCALHOST.into(), weight: 0 };
     assert_eq!(buckets(8, &[idle]), [NO_SERVER; 8]);
     assert_eq!(buckets(8, &[]), [NO_SERVER; 8]);
 }
 
 #[test]
 fn a_table_of_one_bucket_goes_to_the_lowest_address() {
-    let server = |id, last| Candidate { id, address: IpAddr::from([10, 0, 0, last]).into(), weight: 3 };
+    let server = |id, last| Candidate { id, address: [10, 0, 0, last].into(), weight: 3 };
     assert_eq!(buckets(1, &[server(1, 9), server(2, 4)]), [2]);
 }
 

@@ -7,9 +7,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use xxhash_rust::xxh64::xxh64;
 
-use crate::address::Ip46;
+use crate::octets;
 
 /// What an empty bucket holds: VPP's index of the server that stands for none.
 pub const NO_SERVER: u32 = 0;
@@ -23,7 +25,7 @@ pub struct Candidate {
     /// What its buckets shall hold; not [`NO_SERVER`].
     pub id: u32,
     /// The address, which decides which buckets it gets.
-    pub address: Ip46,
+    pub address: IpAddr,
     /// Its share, relative to the other weights; 0 for none.
     pub weight: u8,
 }
@@ -57,7 +59,7 @@ pub fn buckets(length: u32, servers: &[Candidate]) -> Vec<u32> {
 
 fn walkers(mask: u32, servers: &[Candidate]) -> Vec<Walker> {
     let mut servers: Vec<_> = servers.iter().filter(|server| server.weight > 0).collect();
-    servers.sort_unstable_by_key(|server| server.address);
+    servers.sort_unstable_by_key(|server| octets(server.address));
     let rounds = servers.iter().map(|server| server.weight).max().unwrap_or(0);
     (0..rounds)
         .flat_map(|replica| {
@@ -71,7 +73,9 @@ fn walkers(mask: u32, servers: &[Candidate]) -> Vec<Walker> {
 
 impl Walker {
     fn new(mask: u32, server: &Candidate, replica: u8) -> Self {
-        let (first, second) = server.address.words();
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets(server.address);
+        let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let second = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
         let hash = xxh64(&(first ^ second ^ u64::from(replica)).to_le_bytes(), SEED);
         let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
         let (low, high) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
