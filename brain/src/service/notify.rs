@@ -8,14 +8,13 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_engine::health::State;
+use maglev_engine::snapshot::Snapshot;
+use maglev_engine::weights::FrontendState;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
-
-use crate::controller::Snapshot;
-use crate::health::State;
-use crate::weights::FrontendState;
 
 /// How often `systemctl status` is told how things stand, if they changed.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);

@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::task::noop_waker;
-use maglev_brain::agent::{Answer, Call, CallError};
 use maglev_dpagent::apply::Lost;
 use maglev_dpagent::mirror::Mirror;
 use maglev_dpagent::policy::{Limits, Policy, Settings};
 use maglev_dpagent::sync::{SyncError, Syncer};
 use maglev_dpagent::{conf, reconcile};
+use maglev_engine::agent::CallError;
+use maglev_engine::syncs::{Answer, Call};
 use maglev_protocol::{AgentError, ConfReport, Demands, LbConfSpec, Prefix, VipKey, VppInfo, VppState};
 
 use crate::judge::Scope;

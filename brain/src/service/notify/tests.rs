@@ -1,9 +1,9 @@
+use maglev_engine::config::parse;
+use maglev_engine::core::{Core, Now};
+use maglev_engine::overrides::Overrides;
 use tokio::time::sleep;
 
 use super::*;
-use crate::config::parse;
-use crate::controller::{Core, Now};
-use crate::overrides::Overrides;
 
 fn manager() -> (tempfile::TempDir, UnixDatagram) {
     let directory = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ maglev:
     shop: { address: 203.0.113.10, pools: [ { name: only, backends: { b1: {}, b2: {} } } ] }
 ";
     let config = Arc::new(parse("test.yaml", text).unwrap().config);
-    let mono = tokio::time::Instant::now();
+    let mono = tokio::time::Instant::now().into_std();
     let now = Now { wall: std::time::UNIX_EPOCH, mono };
     let core = Core::new(config, Overrides::default(), "/nonexistent".into(), now);
     assert_eq!(status(&core.snapshot(mono)), "1 of 1 frontends up, 1 of 2 backends up");
