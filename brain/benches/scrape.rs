@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use maglev_brain::agent::AgentEvent;
-use maglev_brain::config::{self, Config};
-use maglev_brain::controller::{Core, Input, Now, Snapshot};
 use maglev_brain::metrics::{Process, Scene, Text, render};
-use maglev_brain::overrides::Overrides;
-use maglev_brain::probe::{ProbeCode, ProbeOutcome, Report};
+use maglev_engine::agent::AgentEvent;
+use maglev_engine::config::{self, Config};
+use maglev_engine::core::{Core, Input, Now};
+use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
+use maglev_engine::overrides::Overrides;
+use maglev_engine::snapshot::Snapshot;
 use maglev_protocol::{AgentInfo, Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 use tokio::time::Instant;
 
@@ -79,7 +80,7 @@ fn main() {
 
 fn snapshot(arguments: &Arguments) -> Snapshot {
     let config = Arc::new(configuration(arguments));
-    let now = || Now { wall: SystemTime::now(), mono: Instant::now() };
+    let now = || Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
     let mut core =
         Core::new(Arc::clone(&config), Overrides::default(), "/run/maglev/dpagent.sock".into(), now());
     let info = AgentInfo { pid: 1, started: 1, no_echo: None };
@@ -95,11 +96,11 @@ fn snapshot(arguments: &Arguments) -> Snapshot {
             backend: name.as_str().into(),
             outcome,
             late: Duration::from_micros(fastrand::u64(..800)),
-            ended: Instant::now(),
+            ended: Instant::now().into_std(),
         };
         core.handle(Input::Probe(report), now());
     }
-    core.snapshot(Instant::now())
+    core.snapshot(Instant::now().into_std())
 }
 
 fn configuration(arguments: &Arguments) -> Config {

@@ -3,81 +3,32 @@
 //! One task, for as long as the process. It may be aborted at any point: every call may be repeated, and what
 //! VPP has stays. Only the newest wanted state counts: while a sync is under way, any number of changes
 //! end in one sync per VIP. After a reconnect, and whenever VPP comes or goes, everything is synced anew. What is
-//! sent, and when, [`Syncs`] decides.
+//! sent, and when, [`Syncs`](maglev_engine::syncs::Syncs) decides.
 //!
 //! Two more tasks, which end with the first, have connections of their own: `echoes` takes echo requests to the agent,
 //! `reads` what operators ask of VPP.
 
 mod calls;
+mod echo_queue;
 mod echoes;
 mod reads;
 mod received;
 mod session;
-mod syncs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use maglev_daemon::retry::backoff;
-use maglev_protocol::{AgentInfo, Programmed, SyncReport, VipSpec, VppInfo};
+use maglev_engine::agent::AgentEvent;
+use maglev_engine::desired::{ViewId, Wanted};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::desired::{Demand, ViewId, Wanted};
-use crate::probe::EchoAsk;
-
-pub use calls::CallError;
+pub use echo_queue::{ECHOES, EchoAsk, EchoSender, echo_queue};
 pub use reads::AgentReader;
-pub use syncs::{Answer, Call, Sent, Syncs};
-
-/// What happened between brain, agent and VPP.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AgentEvent {
-    /// The agent answers.
-    Connected {
-        /// Its product version.
-        version: String,
-        /// The version of the calls, which is the brain's too.
-        protocol: u32,
-        /// What else it tells of itself.
-        info: AgentInfo,
-    },
-    /// The agent does not answer.
-    Disconnected {
-        /// Why not.
-        reason: String,
-    },
-    /// VPP came, went or restarted, or is seen for the first time.
-    Vpp {
-        /// The connection to it.
-        info: VppInfo,
-        /// What it has, if it can be driven. Nothing is written to it before the controller has decided on this.
-        programmed: Option<(ViewId, Programmed)>,
-    },
-    /// VPP fell silent on a connection that stands, or answers again.
-    Silence {
-        /// For how long it has answered nothing; `None` if it answers again.
-        silent_for: Option<Duration>,
-    },
-    /// The lb settings of the configuration were refused for another reason than before, or are in VPP now.
-    Settings {
-        /// Why VPP keeps its own, in the words of who refused.
-        refused: Option<String>,
-    },
-    /// A sync of these VIPs ended.
-    Synced {
-        /// What was asked for.
-        specs: Vec<Arc<VipSpec>>,
-        /// The demand that was carried out with it.
-        demanded: Option<Demand>,
-        /// What came of it.
-        result: Result<Arc<SyncReport>, CallError>,
-    },
-}
 
 /// Starts the client's task. Events go to `events`, whose queue is bounded by its owner; when it is full, the
 /// task waits, and with it the next sync. What `asks` asks for is carried out beside the syncs, on `services`; so is

@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
+use maglev_engine::agent::CallError;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-use crate::agent::CallError;
 
 /// How long an answer of the agent serves all who ask, a failure too.
 pub(crate) const SHARED_FOR: Duration = Duration::from_secs(1);

@@ -8,11 +8,9 @@
 //! without a change of threads, each of which costs some 100 us. No operator's question, however large, makes a probe
 //! late; a full sync does, by some milliseconds where there are tens of thousands of servers.
 
-mod core;
 mod keeper;
 mod operator;
 mod probers;
-mod snapshot;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -20,26 +18,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use maglev_daemon::until;
+use maglev_engine::agent::AgentEvent;
+use maglev_engine::config::Config;
+use maglev_engine::core::{CommandError, Core, Done, Effects, Input, Now, Numbered, Release};
+use maglev_engine::desired::Wanted;
+use maglev_engine::outcome::Report;
+use maglev_engine::overrides::Overrides;
+use maglev_engine::snapshot::Snapshot;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-pub use self::core::{
-    BackendWish, Command, CommandError, Core, Done, Effects, Ended, Event, FrontendChange, FrontendNow,
-    InVpp, Input, Now, Numbered, Release,
-};
 pub use operator::Operator;
-pub use snapshot::{
-    AgentProcess, AgentStatus, BackendView, FrontendView, LastProbe, Snapshot, SyncStatus, Table,
-};
 
-use crate::agent::{self, AgentEvent};
-use crate::config::Config;
-use crate::desired::Wanted;
+use crate::agent::{self, echo_queue};
 use crate::figures::{Figures, States};
-use crate::overrides::{Overrides, StateDirectory};
-use crate::probe::{Report, echo_queue};
+use crate::state::StateDirectory;
 use keeper::Keeper;
 use operator::{Accepted, Order, Waiting};
 use probers::Probers;
@@ -108,7 +103,7 @@ pub fn start<S: Future<Output = ()>>(
     let Setup { config, overrides, state, agent_socket, instance } = setup;
     let core = Core::new(config, overrides.clone(), agent_socket.clone(), now());
     let (wanted, wanted_rx) = watch::channel(Arc::new(core.wanted()));
-    let (snapshot, snapshots) = watch::channel(Arc::new(core.snapshot(Instant::now())));
+    let (snapshot, snapshots) = watch::channel(Arc::new(core.snapshot(Instant::now().into_std())));
     let (event_sender, agent_events) = mpsc::channel(AGENT_EVENTS);
     let (echoes, asks) = echo_queue();
     let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender, asks, services);
@@ -146,7 +141,7 @@ pub fn start<S: Future<Output = ()>>(
 }
 
 fn now() -> Now {
-    Now { wall: SystemTime::now(), mono: Instant::now() }
+    Now { wall: SystemTime::now(), mono: Instant::now().into_std() }
 }
 
 struct Inbox {
@@ -245,7 +240,7 @@ impl Publishers {
     }
 
     fn publish_snapshot(&self, core: &Core) {
-        self.snapshot.send_replace(Arc::new(core.snapshot(Instant::now())));
+        self.snapshot.send_replace(Arc::new(core.snapshot(Instant::now().into_std())));
     }
 }
 

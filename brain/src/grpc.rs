@@ -45,12 +45,14 @@ pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::coalesced::Timed;
-use crate::controller::{BackendWish, Controller, Operator, Snapshot};
-use crate::desired::vip_key;
+use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
 use crate::logs::LogTap;
 use crate::reload::Reloader;
 use caller::{Caller, Rights};
+use maglev_engine::core::BackendWish;
+use maglev_engine::desired::vip_key;
+use maglev_engine::snapshot::Snapshot;
 use paced::{Cause, Paced};
 use refusal::unknown;
 use shares::{Place, Places, Shares};

@@ -1,26 +1,19 @@
-//! maglev-brain: decides where new flows of each VIP may go, and tells the agent.
+//! maglev-brain: the process around the engine, which decides where new flows of each VIP may go.
 //!
-//! Data flows one way, through a type at every arrow:
-//! `Config -> ProbeOutcome -> Health -> EffectiveWeights -> VipSpec`. The modules stand in that order, and
-//! each uses only the types of those before it; `config`, `health`, `weights` and `desired` are pure.
+//! - `prober`: the task that probes one backend
+//! - `state`: the directory that keeps what operators set
+//! - `agent`: the client of the agent
+//! - [`figures`]: counters and state of VPP, shared by all who ask
+//! - [`controller`]: the task that owns the engine's core
+//! - [`logs`]: the process's own log
+//! - [`metrics`]: the server of Prometheus
+//! - [`grpc`]: the server of operators
+//! - [`reload`]: reloads of the configuration file
+//! - [`netns`], [`open_files`], [`service`]: network namespace, limit of open files, systemd
 
-mod tls;
+pub mod prober;
 
-pub mod config;
-
-pub mod probe;
-
-pub mod health;
-
-pub mod weights;
-
-pub mod desired;
-
-pub mod warmup;
-
-pub mod overrides;
-
-pub mod tally;
+pub mod state;
 
 pub mod agent;
 

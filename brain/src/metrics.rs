@@ -30,9 +30,10 @@ pub use process::Process;
 pub use server::{BindError, MetricsAddress, open, serve};
 
 use crate::coalesced::Timed;
-use crate::controller::{Controller, Snapshot};
+use crate::controller::Controller;
 use crate::figures::Figures;
 use exposition::Exposition;
+use maglev_engine::snapshot::Snapshot;
 
 /// A scrape waits so long for the agent, and goes without VPP's figures after that.
 const FIGURES_WAIT: Duration = Duration::from_secs(1);

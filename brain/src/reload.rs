@@ -2,28 +2,29 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use maglev_engine::config::{Changes, Diagnostic, LoadError, Loaded};
+use maglev_engine::core::{Command, CommandError};
+use maglev_engine::weights::{self, Inexact, Percent};
+use maglev_probe::files;
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
-use crate::config::{self, Changes, Diagnostic, LoadError, Loaded};
-use crate::controller::{Command, CommandError, Operator};
+use crate::controller::Operator;
 use crate::netns::{self, WrongNamespace};
 use crate::open_files;
-use crate::probe;
-use crate::tls::{authorities, now};
-use crate::weights::{self, Inexact, Percent};
 
 /// Reads and checks a configuration file, and the system's authorities if a check needs them.
 ///
 /// # Errors
-/// As [`config::load`].
+/// As [`files::load`].
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    let mut loaded = config::load(path)?;
+    let mut loaded = files::load(path)?;
     warn_of_weights(&mut loaded);
     if loaded.trusts_system() {
-        let (authorities, mut doubts) = authorities::of_system(now());
+        let (authorities, mut doubts) = files::of_system(SystemTime::now());
         if authorities.anchors().is_empty() {
             doubts.push("none found: checks without `ca-file` cannot verify certificates".to_owned());
         }
@@ -38,7 +39,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// Has checks trust the system's authorities as they were read with a configuration.
 pub fn trust_system(loaded: &Loaded) {
     if let Some(authorities) = &loaded.system {
-        probe::trust_system(Arc::clone(authorities));
+        maglev_probe::trust_system(Arc::clone(authorities));
     }
 }
 

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maglev_daemon::notify::Notifier;
+use maglev_engine::health::State;
+use maglev_engine::snapshot::Snapshot;
+use maglev_engine::weights::FrontendState;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use sockets::{Inherited, InheritedError, InheritedSocket, inherited};
-
-use crate::controller::Snapshot;
-use crate::health::State;
-use crate::weights::FrontendState;
 
 /// How often `systemctl status` is told how things stand, if they changed.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);
@@ -52,9 +51,9 @@ fn status(snapshot: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
-    use crate::controller::{Core, Now};
-    use crate::overrides::Overrides;
+    use maglev_engine::config::parse;
+    use maglev_engine::core::{Core, Now};
+    use maglev_engine::overrides::Overrides;
 
     #[test]
     fn status_is_one_line() {
@@ -68,7 +67,7 @@ maglev:
     shop: { address: 203.0.113.10, pools: [ { name: only, backends: { b1: {}, b2: {} } } ] }
 ";
         let config = Arc::new(parse("test.yaml", text).unwrap().config);
-        let mono = tokio::time::Instant::now();
+        let mono = tokio::time::Instant::now().into_std();
         let now = Now { wall: std::time::UNIX_EPOCH, mono };
         let core = Core::new(config, Overrides::default(), "/nonexistent".into(), now);
         assert_eq!(status(&core.snapshot(mono)), "1 of 1 frontends up, 1 of 2 backends up");

@@ -16,10 +16,10 @@ pub mod socket;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Waits until a deadline; without one, for ever.
-pub async fn until(deadline: Option<Instant>) {
+/// Waits until a deadline, of tokio's clock or the standard library's; without one, for ever.
+pub async fn until<I: Into<Instant>>(deadline: Option<I>) {
     match deadline {
-        Some(deadline) => sleep_until(deadline).await,
+        Some(deadline) => sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }

@@ -1,7 +1,8 @@
 //! Who may write: one brain at a time, so that two never undo each other's work in turns. Pure.
 
+use std::time::Instant;
+
 use maglev_protocol::{AgentError, BrainHello};
-use tokio::time::Instant;
 
 use crate::server::Peer;
 

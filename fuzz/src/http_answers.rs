@@ -1,7 +1,8 @@
 //! What a web server answers to a health check: it may be anybody's, or taken over.
 
-use maglev_brain::config::{HttpCheck, HttpMethod, StatusCodes};
-use maglev_brain::probe::{Answer, ProbeCode};
+use maglev_engine::config::{HttpCheck, HttpMethod, StatusCodes};
+use maglev_engine::outcome::ProbeCode;
+use maglev_probe::Answer;
 
 /// Longest detail that is shown to an operator, in bytes.
 const LONGEST_DETAIL: usize = 400;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use maglev_brain::overrides::{Override, Overrides, Parsed, parse, render};
+use maglev_engine::overrides::{Override, Overrides, Parsed, parse, render};
 
 /// Damaged lines that are listed, and bytes that are shown of each.
 const MOST_LISTED: usize = 100;

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use maglev_brain::config::{Frontend, Pool, Service};
-use maglev_brain::health::State;
-use maglev_brain::weights::{Scale, effective};
+use maglev_engine::config::{Frontend, Pool, Service};
+use maglev_engine::health::State;
+use maglev_engine::weights::{Scale, effective};
 use maglev_table::buckets::{Candidate, buckets, count};
 use proptest::prelude::*;
 
@@ -37,11 +37,7 @@ fn worst_error(scale: &Scale, weights: &[u8], up: &[bool], addresses: &[u32]) ->
     let servers = found.pools[0].iter().map(|(name, weight)| {
         let index: u32 = name.parse().unwrap();
         let address = Ipv4Addr::from(addresses[index as usize]);
-        Candidate {
-            id: index + 1,
-            address: std::net::IpAddr::from(address).into(),
-            weight: weight.programmed,
-        }
+        Candidate { id: index + 1, address: std::net::IpAddr::from(address), weight: weight.programmed }
     });
     let table = buckets(scale.table_length(), &servers.collect::<Vec<_>>());
     let serving = || weights.iter().zip(up).enumerate().filter(|(_, (weight, up))| **up && **weight > 0);

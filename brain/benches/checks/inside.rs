@@ -9,9 +9,10 @@ use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maglev_brain::controller::{self, Setup, Snapshot};
-use maglev_brain::health::State;
-use maglev_brain::overrides::Overrides;
+use maglev_brain::controller::{self, Setup};
+use maglev_engine::health::State;
+use maglev_engine::overrides::Overrides;
+use maglev_engine::snapshot::Snapshot;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -41,7 +42,7 @@ pub(crate) fn measure(bench: &mut Bench, backends: u32) {
     let path = bench.directory().join("inside.conf");
     std::fs::write(&path, brain_config(bench.servers.port, backends)).unwrap();
     let setup = Setup {
-        config: Arc::new(maglev_brain::config::load(&path).unwrap().config),
+        config: Arc::new(maglev_probe::files::load(&path).unwrap().config),
         overrides: Overrides::default(),
         state: None,
         agent_socket: bench.directory().join("no-agent.sock"),
@@ -117,7 +118,7 @@ impl Reader {
 
 /// How late each probe started that ended before `end`.
 async fn lateness(snapshots: Snapshots, end: Instant) -> Vec<Duration> {
-    let mut seen: HashMap<Arc<str>, Instant> = HashMap::new();
+    let mut seen: HashMap<Arc<str>, std::time::Instant> = HashMap::new();
     let mut all = Vec::new();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -154,7 +155,7 @@ async fn changes(
                 None => return all,
             },
         }
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         falling.retain(|name| {
             let view = &snapshot.backends[name];

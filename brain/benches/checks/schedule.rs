@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
-use maglev_brain::config;
-use maglev_brain::controller::{Core, Input, Now};
-use maglev_brain::overrides::Overrides;
-use maglev_brain::probe::{Intervals, Probe, ProbeCode, ProbeOutcome, Prober};
+use maglev_brain::prober::{Probe, Prober};
+use maglev_engine::config;
+use maglev_engine::core::{Core, Input, Now};
+use maglev_engine::outcome::{ProbeCode, ProbeOutcome};
+use maglev_engine::overrides::Overrides;
+use maglev_engine::schedule::Intervals;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -47,7 +49,7 @@ async fn row(backends: u32) {
     let text = brain_config(80, backends);
     let config = config::parse("schedule.yaml", &text).unwrap().config;
     let intervals = Intervals::of(config.healthchecks.values().next().unwrap());
-    let now = || Now { wall: SystemTime::UNIX_EPOCH, mono: Instant::now() };
+    let now = || Now { wall: SystemTime::UNIX_EPOCH, mono: Instant::now().into_std() };
     let mut core = Core::new(config.into(), Overrides::default(), "nobody.sock".into(), now());
     let (reports, mut inbox) = mpsc::channel(1024);
     let count = backends as usize;
@@ -59,7 +61,7 @@ async fn row(backends: u32) {
             Prober::start(Arc::clone(name), Instantly, intervals, checked.pace, first, reports.clone())
         })
         .collect();
-    let mut snapshot = core.snapshot(Instant::now());
+    let mut snapshot = core.snapshot(Instant::now().into_std());
     let mut tick = interval(SNAPSHOTS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = None;
@@ -68,7 +70,7 @@ async fn row(backends: u32) {
     while checks < CHECKS + backends {
         tokio::select! {
             biased;
-            _ = tick.tick() => snapshot = core.snapshot(Instant::now()),
+            _ = tick.tick() => snapshot = core.snapshot(Instant::now().into_std()),
             report = inbox.recv() => {
                 core.handle(Input::Probe(report.unwrap()), now());
                 checks += 1;

@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use maglev_brain::controller::{self, Setup, Snapshot};
+use maglev_brain::controller::{self, Setup};
 use maglev_brain::grpc::{Access, AccessSettings, Gate, ListenAddress, Listener, Loopback, Service, serve};
 use maglev_brain::open_files;
-use maglev_brain::overrides::Overrides;
 use maglev_brain::reload::Reloader;
+use maglev_engine::overrides::Overrides;
+use maglev_engine::snapshot::Snapshot;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -128,7 +129,7 @@ impl Brain {
         let file = directory.join("maglev.yaml");
         std::fs::write(&file, configuration(port, changes)).unwrap();
         let setup = Setup {
-            config: Arc::new(maglev_brain::config::load(&file).unwrap().config),
+            config: Arc::new(maglev_probe::files::load(&file).unwrap().config),
             overrides: Overrides::default(),
             state: None,
             agent_socket: directory.join("no-agent.sock"),

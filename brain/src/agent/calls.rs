@@ -1,7 +1,8 @@
-//! Calls to the agent, each with its time limit, and what can become of one.
+//! Calls to the agent, each with its time limit, and their errors.
 
 use std::time::Duration;
 
+use maglev_engine::agent::CallError;
 use maglev_protocol::{AgentError, MAX_DEADLINE, printable_again};
 use tarpc::client::RpcError;
 use tarpc::context::Context;
@@ -16,23 +17,6 @@ pub(super) const FULL: Duration = Duration::from_secs(30);
 /// How long the agent may keep a wait for a change of VPP before it answers that there was none.
 pub(super) const WAIT: Duration = Duration::from_secs(60);
 const _: () = assert!(WAIT.as_secs() < MAX_DEADLINE.as_secs());
-
-/// Why a call brought no answer to the question.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The agent is not connected.
-    #[error("{0}")]
-    Away(String),
-    /// Too many reads wait already.
-    #[error("too many reads of VPP at once: try again in a second")]
-    Busy,
-    /// The agent did not answer in time.
-    #[error("the agent did not answer in time")]
-    Timeout,
-    /// The agent answered with an error.
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-}
 
 /// A context whose call ends after this time.
 pub(super) fn within(limit: Duration) -> Context {

@@ -15,15 +15,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use maglev_daemon::retry::backoff;
+use maglev_engine::agent::CallError;
+use maglev_probe::EchoFailure;
 use maglev_protocol::{AgentClient, AgentError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::calls::{CallError, flatten, within};
+use super::calls::{flatten, within};
 use super::session::{Connection, End, connect};
-use crate::probe::{ECHOES, EchoAsk, EchoFailure};
+use super::{ECHOES, EchoAsk};
 
 /// Calls in flight beside echo requests: the hello.
 const OTHERS: usize = 16;

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use maglev_daemon::retry::backoff;
+use maglev_engine::agent::CallError;
 use maglev_protocol::{AgentClient, Counters, LbState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::calls::{CallError, FULL, flatten, within};
+use super::calls::{FULL, flatten, within};
 use super::session::{Connection, End, connect};
 
 /// Questions that wait until they are asked. One that finds the queue full is refused, since it would only make the

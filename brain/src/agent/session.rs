@@ -9,6 +9,9 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
 use maglev_daemon::until;
+use maglev_engine::agent::{AgentEvent, CallError};
+use maglev_engine::desired::{ViewId, Wanted};
+use maglev_engine::syncs::{Answer, Call, Sent, Syncs};
 use maglev_protocol::codec::{ClientCodec, framing};
 use maglev_protocol::{
     AgentClient, AgentError, AgentHello, AgentInfo, BrainHello, Liveness, PROTOCOL_VERSION, VipSpec, VppInfo,
@@ -22,11 +25,8 @@ use tokio::time::{Instant, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::AgentEvent;
-use super::calls::{CALL, CallError, FULL, WAIT, flatten, transport, within};
+use super::calls::{CALL, FULL, WAIT, flatten, transport, within};
 use super::received::Received;
-use super::syncs::{Answer, Call, Sent, Syncs};
-use crate::desired::{ViewId, Wanted};
 
 /// Why a session ended.
 pub(super) enum End {
@@ -99,7 +99,7 @@ impl Session<'_> {
     /// Keeps VPP at the newest wanted state until the connection ends.
     pub(super) async fn run(self, hello: AgentHello, wanted: &mut watch::Receiver<Arc<Wanted>>) -> End {
         let first = Arc::clone(&wanted.borrow_and_update());
-        let mut syncs = Syncs::new(first, *self.view, Instant::now());
+        let mut syncs = Syncs::new(first, *self.view, Instant::now().into_std());
         let Err(end) = self.drive(&mut syncs, hello.vpp, wanted).await;
         *self.view = syncs.view();
         end
@@ -112,12 +112,12 @@ impl Session<'_> {
         wanted: &mut watch::Receiver<Arc<Wanted>>,
     ) -> Result<Infallible, End> {
         let mut seen = vpp.generation;
-        self.tell(syncs.vpp_changed(vpp, Instant::now())).await?;
+        self.tell(syncs.vpp_changed(vpp, Instant::now().into_std())).await?;
         let mut change = self.wait_change(seen);
         let mut liveness = self.wait_liveness(0);
         let mut calls = FuturesUnordered::new();
         loop {
-            while let Some(sent) = syncs.next(Instant::now()) {
+            while let Some(sent) = syncs.next(Instant::now().into_std()) {
                 calls.push(self.carry_out(sent));
             }
             tokio::select! {
@@ -125,7 +125,7 @@ impl Session<'_> {
                     let info = info?;
                     if info.generation != seen {
                         seen = info.generation;
-                        self.tell(syncs.vpp_changed(info, Instant::now())).await?;
+                        self.tell(syncs.vpp_changed(info, Instant::now().into_std())).await?;
                     }
                     change = self.wait_change(seen);
                 }
@@ -135,13 +135,13 @@ impl Session<'_> {
                     liveness = self.wait_liveness(heard.generation);
                 }
                 Some((sent, answer)) = calls.next() => {
-                    let event = syncs.answered(sent, answer, Instant::now(), fastrand::f64())?;
+                    let event = syncs.answered(sent, answer, Instant::now().into_std(), fastrand::f64())?;
                     self.tell(event).await?;
                 }
                 changed = wanted.changed() => {
                     changed.map_err(|_| End::ControllerGone)?;
                     let target = Arc::clone(&wanted.borrow_and_update());
-                    syncs.want(target, Instant::now());
+                    syncs.want(target, Instant::now().into_std());
                 }
                 () = until(syncs.due()) => {}
             }

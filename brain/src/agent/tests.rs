@@ -2,13 +2,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
+use maglev_engine::desired::Demand;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
-    EchoRequest, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, ServerSpec, VipKey,
-    VppState,
+    EchoRequest, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, ServerSpec, SyncReport,
+    VipKey, VipSpec, VppInfo, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -18,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::probe::{EchoSender, echo_queue};
+use crate::agent::{EchoSender, echo_queue};
 
 /// One call that the fake agent saw.
 #[derive(Debug, Clone, PartialEq)]

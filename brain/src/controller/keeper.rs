@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use maglev_engine::overrides::Overrides;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{error, info};
 
-use crate::overrides::{Overrides, StateDirectory};
+use crate::state::StateDirectory;
 
 /// What was kept last, or was to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_engine::core::{Command, CommandError, Done, Ended, InVpp, Numbered};
+use maglev_engine::desired::Demand;
+use maglev_engine::tally::BrainTally;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::core::{Command, CommandError, Done, Ended, InVpp, Numbered};
 use super::keeper::Kept;
-use crate::desired::Demand;
-use crate::tally::BrainTally;
 
 /// Time that an operator waits for VPP. A sync of one VIP takes less than a millisecond, one that finds a full sync
 /// of 20,000 servers under way two seconds.

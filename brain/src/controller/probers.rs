@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_engine::config::HealthCheck;
+use maglev_engine::core::{Checked as Wish, Core};
+use maglev_engine::outcome::Report;
+use maglev_engine::schedule::{Intervals, Pace};
+use maglev_probe::Checker;
 use tokio::sync::mpsc;
 
-use super::core::{Checked as Wish, Core};
-use crate::config::HealthCheck;
-use crate::probe::{Checked, Checker, EchoSender, Intervals, Pace, Prober, Report};
+use crate::agent::EchoSender;
+use crate::prober::{Checked, Prober};
 
 #[derive(Debug)]
 struct Check {
     check: HealthCheck,
-    checker: Arc<Checker>,
+    checker: Arc<Checker<EchoSender>>,
     intervals: Intervals,
 }
 

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
+use maglev_engine::config::parse;
+use maglev_engine::core::{BackendWish, Command, Event};
+use maglev_engine::health::State;
+use maglev_engine::weights::FrontendState;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::*;
-use crate::config::parse;
-use crate::health::State;
-use crate::weights::FrontendState;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -143,7 +144,8 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
 
 #[tokio::test]
 async fn weight_that_the_configuration_has_at_the_start_is_forgotten_on_the_disk_as_well() {
-    use crate::overrides::{Dated, PoolMember, StateDirectory};
+    use crate::state::StateDirectory;
+    use maglev_engine::overrides::{Dated, PoolMember};
     let directory = tempfile::tempdir().unwrap();
     let mut state = StateDirectory::open(directory.path()).unwrap();
     state.load().unwrap();

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use maglev_engine::config::{Class, Config, Diagnostic, LoadError, Severity, changes};
 use maglev_proto::{CheckConfigResponse, ConfigVerdict};
 
-use crate::config::{Class, Config, Diagnostic, LoadError, Severity, changes};
 use crate::{netns, reload};
 
 /// Reads and checks the file, as a reload would. Blocks for the time that reading it takes.

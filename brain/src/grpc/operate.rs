@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use maglev_engine::core::{BackendWish, Command, CommandError, Done};
+use maglev_engine::overrides::{Override, PoolMember};
 use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
     ClearOverrideResponse, Frontend, InVpp, Outcome, RecreateVipRequest, RecreateVipResponse,
@@ -16,8 +18,6 @@ use tracing::info;
 use super::caller::Caller;
 use super::paced::Cause;
 use super::{Answer, Service, configuration, refusal, view};
-use crate::controller::{BackendWish, Command, CommandError, Done};
-use crate::overrides::{Override, PoolMember};
 
 impl Service {
     pub(super) async fn change_backend(

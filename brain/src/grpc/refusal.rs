@@ -1,11 +1,12 @@
 //! Why something is not done: the code, and words that say what would be right.
 
+use maglev_engine::agent::CallError;
+use maglev_engine::config::{Errors, LONGEST_NAME, LoadError, Pool, Severity};
+use maglev_engine::core::{CommandError, InVpp};
+use maglev_engine::overrides::PoolMember;
+use maglev_engine::snapshot::Snapshot;
 use tonic::Status;
 
-use crate::agent::CallError;
-use crate::config::{Errors, LONGEST_NAME, LoadError, Pool, Severity};
-use crate::controller::{CommandError, InVpp, Snapshot};
-use crate::overrides::PoolMember;
 use crate::reload::ReloadError;
 
 /// How alike a name must be to be offered instead, from 0 to 1.

@@ -13,6 +13,11 @@ mod watch;
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
+use maglev_engine::agent::AgentEvent;
+use maglev_engine::config::parse;
+use maglev_engine::core::{Core, Input, Now};
+use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
+use maglev_engine::overrides::Overrides;
 use maglev_proto::words::Word;
 use maglev_proto::{BackendState, FrontendState, SyncState};
 use maglev_protocol::{
@@ -21,15 +26,9 @@ use maglev_protocol::{
 };
 
 use super::*;
-use crate::agent::AgentEvent;
-use crate::config::parse;
-use crate::controller::Now;
-use crate::controller::{Core, Input};
-use crate::overrides::Overrides;
-use crate::probe::{ProbeCode, ProbeOutcome, Report};
 
 fn at(seconds: u64) -> Now {
-    Now { wall: UNIX_EPOCH + Duration::from_secs(seconds), mono: Instant::now() }
+    Now { wall: UNIX_EPOCH + Duration::from_secs(seconds), mono: Instant::now().into_std() }
 }
 
 fn core() -> Core {
@@ -59,19 +58,19 @@ maglev:
 
 fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
     let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
-    let (late, ended) = (Duration::ZERO, Instant::now());
+    let (late, ended) = (Duration::ZERO, Instant::now().into_std());
     core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), at(2000));
 }
 
 #[test]
 fn frontend_shows_weights_of_every_pool() {
     let mut core = core();
-    let before = view::frontend(&core.snapshot(Instant::now()), "shop").unwrap();
+    let before = view::frontend(&core.snapshot(Instant::now().into_std()), "shop").unwrap();
     assert_eq!(before.sync(), SyncState::HeldBack);
     assert_eq!(before.state(), FrontendState::Up, "the fallback's static backend serves meanwhile");
     probe(&mut core, "b1", ProbeCode::L7Ok, "HTTP 200");
     probe(&mut core, "b2", ProbeCode::L7Sts, "HTTP 503");
-    let shop = view::frontend(&core.snapshot(Instant::now()), "shop").unwrap();
+    let shop = view::frontend(&core.snapshot(Instant::now().into_std()), "shop").unwrap();
     assert_eq!((shop.address.as_str(), shop.protocol.as_str(), shop.port), ("203.0.113.10", "tcp", 443));
     assert_eq!((shop.active_pool.as_str(), shop.sync()), ("primary", SyncState::Pending));
     let rows = shop.pools.iter().flat_map(|pool| &pool.backends);
@@ -83,14 +82,14 @@ fn frontend_shows_weights_of_every_pool() {
         .collect();
     let expected = [("b1", "up", (50, 50, 1)), ("b2", "down", (100, 0, 0)), ("b3", "up", (100, 0, 0))];
     assert_eq!(rows, expected);
-    assert_eq!(view::frontend(&core.snapshot(Instant::now()), "nope"), None);
+    assert_eq!(view::frontend(&core.snapshot(Instant::now().into_std()), "nope"), None);
 }
 
 #[test]
 fn backend_shows_its_history() {
     let mut core = core();
     probe(&mut core, "b1", ProbeCode::L4Con, "connection refused");
-    let backend = view::backend(&core.snapshot(Instant::now()), "b1").unwrap();
+    let backend = view::backend(&core.snapshot(Instant::now().into_std()), "b1").unwrap();
     assert_eq!(backend.state(), BackendState::Down);
     assert_eq!(backend.frontends, ["shop"]);
     let last = backend.last_probe.unwrap();
@@ -99,29 +98,33 @@ fn backend_shows_its_history() {
     assert_eq!((transition.from(), transition.to()), (BackendState::Unknown, BackendState::Down));
     assert_eq!(transition.cause, "L4CON: connection refused");
     assert_eq!(transition.at_unix_ms, 2_000_000);
-    let fixed = view::backend(&core.snapshot(Instant::now()), "b3").unwrap();
+    let fixed = view::backend(&core.snapshot(Instant::now().into_std()), "b3").unwrap();
     assert_eq!((fixed.state(), fixed.frontends.len()), (BackendState::Up, 2));
 }
 
 #[test]
 fn vpp_info_tells_who_is_away() {
     let mut core = core();
-    let info = view::vpp::info(&core.snapshot(Instant::now()));
+    let info = view::vpp::info(&core.snapshot(Instant::now().into_std()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
     assert_eq!(info.agent.unwrap().reason, "not connected yet");
     core.handle(Input::Agent(agent_connects()), at(3000));
     let gone = VppState::Disconnected { reason: "no such file".into(), silent_ms: 0 };
     let vpp = maglev_protocol::VppInfo { generation: 1, state: gone };
     core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));
-    let info = view::vpp::info(&core.snapshot(Instant::now()));
+    let info = view::vpp::info(&core.snapshot(Instant::now().into_std()));
     assert_eq!((info.state.as_str(), info.reason.as_str()), ("disconnected", "no such file"));
     let vpp = maglev_protocol::VppInfo { generation: 2, state: VppState::sample(7, Some(2500)) };
     core.handle(Input::Agent(AgentEvent::Vpp { info: vpp, programmed: None }), at(3000));
-    let info = view::vpp::info(&core.snapshot(Instant::now()));
+    let info = view::vpp::info(&core.snapshot(Instant::now().into_std()));
     assert_eq!((info.state.as_str(), info.pid), ("connected", 7));
     assert_eq!((info.boot_time_unix_ms, info.connected_unix_ms), (2_500_000, 2_900_000));
     let agent = info.agent.unwrap();
-    assert_eq!(agent, view::vpp::agent(&core.snapshot(Instant::now()).agent), "GetAgentInfo says the same");
+    assert_eq!(
+        agent,
+        view::vpp::agent(&core.snapshot(Instant::now().into_std()).agent),
+        "GetAgentInfo says the same"
+    );
     assert_eq!((agent.version.as_str(), agent.protocol, agent.pid), ("0.1.0", 5, 77));
     assert_eq!(
         (agent.started_unix_ms, agent.connected_unix_ms, agent.connections),
@@ -129,7 +132,7 @@ fn vpp_info_tells_who_is_away() {
     );
     assert_eq!(agent.no_echo, "no privilege");
     core.handle(Input::Agent(AgentEvent::Disconnected { reason: "upgrade it".into() }), at(3100));
-    let agent = view::vpp::agent(&core.snapshot(Instant::now()).agent);
+    let agent = view::vpp::agent(&core.snapshot(Instant::now().into_std()).agent);
     assert_eq!((agent.connected, agent.reason.as_str(), agent.connections), (false, "upgrade it", 1));
     assert_eq!((agent.pid, agent.started_unix_ms, agent.connected_unix_ms), (0, 0, 0));
 }
@@ -181,7 +184,7 @@ fn full_sync_is_told_in_words() {
         foreign: vec![foreign],
         conf: None,
     };
-    let snapshot = core().snapshot(Instant::now());
+    let snapshot = core().snapshot(Instant::now().into_std());
     let told = view::vpp::sync_report(&snapshot, &report, None);
     let rows: Vec<_> = told.vips.iter().map(|row| (row.frontend.as_str(), row.vip.clone())).collect();
     let expected = [("any", any.to_string()), ("shop", shop.to_string()), ("", gone.to_string())];
@@ -238,7 +241,7 @@ fn lb_state_is_sorted_by_frontend_and_names_what_it_knows() {
     let now = Instant::now();
     let read = LbState { conf, vips, age: Duration::from_millis(300) };
     let timed = Timed { value: read, at: now - Duration::from_millis(700) };
-    let state = view::vpp::lb_state(&core().snapshot(now), &timed, now);
+    let state = view::vpp::lb_state(&core().snapshot(now.into_std()), &timed, now);
     assert_eq!(state.age_ms, 1000);
     let vips: Vec<_> =
         state.vips.iter().map(|vip| (vip.frontend.as_str(), vip.protocol.as_str(), vip.port)).collect();

@@ -16,12 +16,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use maglev_tls::provider;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
-
-use crate::tls::{now, provider};
 
 pub use files::TlsError;
 
@@ -55,7 +54,7 @@ impl Tls {
     /// # Errors
     /// If they cannot be used.
     pub fn new(files: TlsFiles) -> Result<Self, TlsError> {
-        let loaded = load(&files, now())?;
+        let loaded = load(&files, SystemTime::now())?;
         loaded.warn();
         Ok(Self { files, config: Mutex::new(loaded.config) })
     }
@@ -64,7 +63,7 @@ impl Tls {
     /// them, what was read before stays in force. The log says which.
     pub async fn reload(&self) {
         let files = self.files.clone();
-        let loaded = spawn_blocking(move || load(&files, now()));
+        let loaded = spawn_blocking(move || load(&files, SystemTime::now()));
         match loaded.await {
             Ok(Ok(loaded)) => {
                 loaded.warn();

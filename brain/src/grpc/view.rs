@@ -7,18 +7,17 @@ pub(super) mod overrides;
 pub(super) mod status;
 pub(super) mod vpp;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use maglev_engine::config::Service;
+use maglev_engine::health::State;
+use maglev_engine::overrides::{Dated, PoolMember};
+use maglev_engine::snapshot::{Snapshot, SyncStatus};
+use maglev_engine::weights;
 use maglev_proto::{
     Backend, BackendState, Frontend, FrontendState, HealthCounter, Pool, PoolBackend, ProbeResult, SyncState,
     Transition,
 };
-
-use crate::config::Service;
-use crate::controller::{Snapshot, SyncStatus};
-use crate::health::State;
-use crate::overrides::{Dated, PoolMember};
-use crate::weights;
 
 pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     let (configured, view) = (snapshot.config.frontends.get(name)?, snapshot.frontends.get(name)?);
@@ -71,7 +70,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         sync_error,
         new_flows_table_length: view.spec.new_flows_table_length,
         kept_table_length: view.kept_table_length().unwrap_or(0),
-        slow_start_ms: configured.slow_start.map_or(0, status::milliseconds),
+        slow_start_ms: configured.slow_start.map_or(0, milliseconds),
         panic_threshold: configured.panic_threshold.map_or(0, u32::from),
         panic_pool: pool_name(view.weights.panic),
         worst_share_error_percent: view.table.scale.worst_error().into(),
@@ -155,6 +154,10 @@ fn proto_state(state: State) -> BackendState {
         State::Disabled => BackendState::Disabled,
         State::Removed => BackendState::Removed,
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Unix milliseconds; 0 for a time before 1970, which a clock that was never set shows.

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use futures::stream::{BoxStream, StreamExt, unfold};
+use maglev_engine::snapshot::Snapshot;
 use maglev_proto::{Event, WatchEventsRequest};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -21,7 +22,6 @@ use super::caller::Caller;
 use super::paced::Cause;
 use super::shares::{Place, Places, Shares};
 use super::view::events;
-use crate::controller::Snapshot;
 use crate::logs::{self, LogTap};
 use asked::Asked;
 use hub::{Hub, Told};

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use maglev_engine::config::{Backend, CheckKind};
+use maglev_engine::health::State;
+use maglev_engine::outcome::ProbeCode;
+use maglev_engine::snapshot::{BackendView, Snapshot};
 use prometheus::Error;
 
 use super::catalogue as metrics;
 use super::exposition::{Exposition, flag};
-use crate::config::{Backend, CheckKind};
-use crate::controller::{BackendView, Snapshot};
-use crate::health::State;
-use crate::probe::ProbeCode;
 
 /// The states of backends that are there.
 const STATES: [State; 5] = [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled];

@@ -1,10 +1,10 @@
 //! Families of metrics as text.
 
+use maglev_engine::tally::Reading;
 use prometheus::TextEncoder;
 use prometheus::proto::{self, MetricFamily, MetricType};
 
 use super::catalogue::{Kind, Metric};
-use crate::tally::Reading;
 
 /// A finished scrape.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use maglev_engine::config::{Config, Frontend, Service};
+use maglev_engine::snapshot::{FrontendView, Snapshot, SyncStatus};
+use maglev_engine::weights::{BackendWeight, FrontendState};
 use maglev_protocol::{Counters, RouteCounters, ServerFigure, VipCounters, VipKey};
 use prometheus::Error;
 
 use super::catalogue::{self as metrics, Metric};
 use super::exposition::{Exposition, flag, number};
-use crate::config::{Config, Frontend, Service};
-use crate::controller::{FrontendView, Snapshot, SyncStatus};
-use crate::weights::{BackendWeight, FrontendState};
 
 const STATES: [FrontendState; 3] = [FrontendState::Unknown, FrontendState::Up, FrontendState::Down];
 const SYNC_STATES: [&str; 4] = ["held_back", "pending", "synced", "failed"];

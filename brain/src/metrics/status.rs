@@ -2,14 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use maglev_engine::overrides::{BackendOverride, Override};
+use maglev_engine::snapshot::Snapshot;
+use maglev_engine::warmup::Phase;
 use prometheus::Error;
 
 use super::Scene;
 use super::catalogue as metrics;
 use super::exposition::{Exposition, flag, number};
-use crate::controller::Snapshot;
-use crate::overrides::{BackendOverride, Override};
-use crate::warmup::Phase;
 
 const WEIGHT: &str = "weight";
 

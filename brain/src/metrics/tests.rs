@@ -4,6 +4,11 @@ mod serving;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
+use maglev_engine::agent::AgentEvent;
+use maglev_engine::config::{Config, parse};
+use maglev_engine::core::{BackendWish, Command, Core, Input, Now};
+use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
+use maglev_engine::overrides::{Overrides, PoolMember};
 use maglev_protocol::{
     AgentInfo, Change, FullRead, RouteCounters, ServerFigure, ServerFigures, SyncReport, VipCounters, VipKey,
     VipReport, VppInfo, VppState,
@@ -11,11 +16,6 @@ use maglev_protocol::{
 use tokio::time::Instant;
 
 use super::*;
-use crate::agent::AgentEvent;
-use crate::config::{Config, parse};
-use crate::controller::{BackendWish, Command, Core, Input, Now};
-use crate::overrides::{Overrides, PoolMember};
-use crate::probe::{ProbeCode, ProbeOutcome, Report};
 
 const BACKENDS: &str = "
     web1: { address: 10.0.0.1, healthcheck: web }
@@ -60,7 +60,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let now = Now { wall: UNIX_EPOCH + Duration::from_secs(1_000), mono: Instant::now() };
+        let now = Now { wall: UNIX_EPOCH + Duration::from_secs(1_000), mono: Instant::now().into_std() };
         let config = config(BACKENDS, FRONTENDS);
         Self { core: Core::new(config, Overrides::default(), "agent.sock".into(), now), now }
     }
@@ -83,7 +83,7 @@ impl Bench {
 
     fn connect(&mut self, pid: u32) {
         let state = VppState::sample(pid, Some(900));
-        let programmed = Some((crate::desired::ViewId(1), maglev_protocol::Programmed::default()));
+        let programmed = Some((maglev_engine::desired::ViewId(1), maglev_protocol::Programmed::default()));
         let info = AgentInfo { pid: 1, started: 1, no_echo: None };
         self.agent(AgentEvent::Connected { version: "1.2.3".into(), protocol: 5, info });
         self.agent(AgentEvent::Vpp { info: VppInfo { generation: 1, state }, programmed });

@@ -2,13 +2,13 @@
 
 use std::time::UNIX_EPOCH;
 
+use maglev_engine::snapshot::Snapshot;
+use maglev_engine::tally::{BrainTally, StepKind};
 use maglev_protocol::{Counters, VppState};
 use prometheus::Error;
 
 use super::catalogue as metrics;
 use super::exposition::{Exposition, flag, number};
-use crate::controller::Snapshot;
-use crate::tally::{BrainTally, StepKind};
 
 pub(super) fn write(
     snapshot: &Snapshot,

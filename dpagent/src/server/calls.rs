@@ -57,7 +57,7 @@ impl Connection {
         let brain = self.brain()?.clone();
         let version = brain.version.clone();
         let candidate = Candidate { connection: number, brain, peer };
-        if self.shared.writer().take(&candidate, Instant::now())? {
+        if self.shared.writer().take(&candidate, Instant::now().into_std())? {
             self.shared.notices.note(Kind::Writes, peer, format!("version {version}, connection {number}"));
         }
         Ok(())

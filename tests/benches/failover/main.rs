@@ -83,7 +83,7 @@ async fn main() {
     let given = std::env::var_os(VPP_RUN_DIR).filter(|path| !path.is_empty());
     let mut stack = Stack::bare(given.clone().map(Into::into)).unwrap();
     stack.configure(&configuration(&arguments, data, health)).unwrap();
-    stack.set_brain_log("info,maglev_brain::controller::core::syncs=debug");
+    stack.set_brain_log("info,maglev_engine::core::syncs=debug");
     let mut servers = Vec::new();
     for last in 1..=arguments.backends {
         servers.push(Server::start(address(last), data, health).await.unwrap());

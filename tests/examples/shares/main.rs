@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use fastrand::Rng;
-use maglev_brain::config::{Frontend, Pool, Service};
-use maglev_brain::weights::Scale;
+use maglev_engine::config::{Frontend, Pool, Service};
+use maglev_engine::weights::Scale;
 
 use table::{Figures, Table};
 use vpp::Vpp;

@@ -64,9 +64,8 @@ impl Table {
     /// The server of each bucket, counted from 1; 0 for none.
     fn layout(&self) -> Vec<u32> {
         let servers = (1..).zip(self.servers());
-        let candidates: Vec<_> = servers
-            .map(|(id, (address, weight))| Candidate { id, address: address.into(), weight })
-            .collect();
+        let candidates: Vec<_> =
+            servers.map(|(id, (address, weight))| Candidate { id, address, weight }).collect();
         buckets::buckets(self.length, &candidates)
     }
 

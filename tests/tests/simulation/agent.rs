@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::task::noop_waker;
-use maglev_brain::agent::{Answer, Call, CallError};
 use maglev_dpagent::apply::Lost;
 use maglev_dpagent::execute::{self, Executed, Executor};
 use maglev_dpagent::policy::{Limits, Policy, Settings};
@@ -17,6 +16,8 @@ use maglev_dpagent::reconcile::{self, Wanted};
 use maglev_dpagent::server::Peer;
 use maglev_dpagent::sync::{SyncError, Syncer};
 use maglev_dpagent::writer::{Candidate, WriterSeat};
+use maglev_engine::agent::CallError;
+use maglev_engine::syncs::{Answer, Call};
 use maglev_protocol::{
     AgentError, BrainHello, Demands, MOST_STICKY_BUCKETS, PROTOCOL_VERSION, Prefix, VipKey, VipSpec, VppInfo,
     VppState,

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_brain::agent::{AgentEvent, Answer, Call, CallError, Sent, Syncs};
-use maglev_brain::config::{Config, Frontend};
-use maglev_brain::controller::{Core, Effects, Ended, InVpp, Input};
-use maglev_brain::desired::{Demand, ViewId, Wanted, vip_key};
-use maglev_brain::health::State;
-use maglev_brain::overrides::Overrides;
+use maglev_engine::agent::{AgentEvent, CallError};
+use maglev_engine::config::{Config, Frontend};
+use maglev_engine::core::{Core, Effects, Ended, InVpp, Input};
+use maglev_engine::desired::{Demand, ViewId, Wanted, vip_key};
+use maglev_engine::health::State;
+use maglev_engine::overrides::Overrides;
+use maglev_engine::syncs::{Answer, Call, Sent, Syncs};
 use maglev_protocol::{AgentInfo, Demands, PROTOCOL_VERSION, VipKey, VppInfo};
 
 use crate::agent::Queued;
@@ -74,7 +75,7 @@ pub(crate) struct Watched {
     /// Whether VPP had nothing when the view was made; `None` without a view.
     pub(crate) saw_empty_vpp: Option<bool>,
     /// The configured frontends whose scale was last found right.
-    pub(crate) scales: BTreeMap<VipKey, (Arc<maglev_brain::config::Frontend>, Option<u32>)>,
+    pub(crate) scales: BTreeMap<VipKey, (Arc<maglev_engine::config::Frontend>, Option<u32>)>,
 }
 
 impl World {
@@ -495,7 +496,7 @@ impl Brain {
                     demanded.as_ref().map_or_else(Demands::default, |demanded| demanded.demands.clone());
             }
         }
-        let snapshot = self.core.snapshot(tokio::time::Instant::now());
+        let snapshot = self.core.snapshot(tokio::time::Instant::now().into_std());
         let constant = |vip: &VipKey| self.watched.constant_vips.contains(vip);
         // A panic gives weights to backends of which nothing is known, and its end takes them back.
         let calm = |frontend: &Frontend| frontend.panic_threshold.is_none();

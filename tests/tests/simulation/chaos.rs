@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use maglev_brain::controller::{BackendWish, Command, InVpp};
-use maglev_brain::overrides::PoolMember;
 use maglev_dpagent::step::{Step, Write};
+use maglev_engine::core::{BackendWish, Command, InVpp};
+use maglev_engine::overrides::PoolMember;
 use maglev_protocol::{Encap, VipKey};
 
 use crate::generate::{addresses, weight};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use maglev_brain::config::Config;
-use maglev_brain::controller::{BackendWish, Command};
-use maglev_brain::overrides::{BackendOverride, Overrides, PoolMember};
+use maglev_engine::config::Config;
+use maglev_engine::core::{BackendWish, Command};
+use maglev_engine::overrides::{BackendOverride, Overrides, PoolMember};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Operators {

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_brain::controller::Input;
-use maglev_brain::probe::{Intervals, Pace, ProbeCode, ProbeOutcome, Report, schedule};
+use maglev_engine::core::Input;
+use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
+use maglev_engine::schedule::{self, Intervals, Pace};
 
 use crate::vpp::Life;
 use crate::world::{Event, World};

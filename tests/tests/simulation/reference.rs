@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use maglev_brain::config::{Backend, Config, Frontend};
-use maglev_brain::controller::{Snapshot, SyncStatus};
-use maglev_brain::desired::{Wanted, lb_conf, vip_key, vip_spec};
-use maglev_brain::health::State;
-use maglev_brain::overrides::BackendOverride;
-use maglev_brain::warmup::Phase;
-use maglev_brain::weights::{Scale, effective, table_length};
 use maglev_dpagent::conf::merged;
+use maglev_engine::config::{Backend, Config, Frontend};
+use maglev_engine::desired::{Wanted, lb_conf, vip_key, vip_spec};
+use maglev_engine::health::State;
+use maglev_engine::overrides::BackendOverride;
+use maglev_engine::snapshot::{Snapshot, SyncStatus};
+use maglev_engine::warmup::Phase;
+use maglev_engine::weights::{Scale, effective, table_length};
 use maglev_protocol::{Encap, VipKey};
 
 use crate::agent::is_ours;
@@ -183,7 +183,7 @@ impl Brain {
     fn check(
         &mut self,
         phase: Phase,
-        now: maglev_brain::controller::Now,
+        now: maglev_engine::core::Now,
         operators: &Operators,
     ) -> Result<(), String> {
         let snapshot = self.core.snapshot(now.mono);

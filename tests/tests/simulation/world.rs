@@ -4,16 +4,15 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fastrand::Rng;
-use maglev_brain::agent::Answer;
-use maglev_brain::config::Config;
-use maglev_brain::controller::Now;
-use maglev_brain::overrides::Overrides;
-use maglev_brain::probe::Report;
+use maglev_engine::config::Config;
+use maglev_engine::core::Now;
+use maglev_engine::outcome::Report;
+use maglev_engine::overrides::Overrides;
+use maglev_engine::syncs::Answer;
 use maglev_protocol::VppInfo;
-use tokio::time::Instant;
 
 use crate::agent::{Agent, Queued};
 use crate::brain::Brain;
@@ -119,7 +118,7 @@ impl World {
             rng,
             now: Duration::ZERO,
             // VPP's silence is counted back from now, so that there must be a time before the start.
-            base: Now { wall, mono: Instant::now() + Duration::from_secs(3600) },
+            base: Now { wall, mono: tokio::time::Instant::now().into_std() + Duration::from_secs(3600) },
             steps: 0,
             weather,
             rare_syncs,
@@ -265,6 +264,6 @@ impl World {
 
 /// The configuration of a draft, if it is valid.
 pub(crate) fn parsed(draft: &Draft) -> Result<Arc<Config>, String> {
-    let loaded = maglev_brain::config::parse("simulated.yaml", &draft.text());
+    let loaded = maglev_engine::config::parse("simulated.yaml", &draft.text());
     loaded.map(|loaded| Arc::new(loaded.config)).map_err(|errors| errors.to_string())
 }

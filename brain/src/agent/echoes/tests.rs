@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use futures::FutureExt;
+use maglev_probe::Echo;
 use maglev_protocol::{AgentRequest, AgentResponse, EchoOutcome, EchoRequest, PROTOCOL_VERSION};
 use tarpc::client::{Config, NewClient};
 use tarpc::transport::channel::{UnboundedChannel, unbounded};
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::agent::tests::{Bench, Echoing, connected, spec, wanted};
-use crate::probe::{EchoSender, echo_queue};
+use crate::agent::{EchoSender, echo_queue};
 
 type Answer = Result<EchoOutcome, EchoFailure>;
 
@@ -20,7 +21,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 async fn ask(echoes: &EchoSender) -> Answer {
     let request = EchoRequest { target: TARGET, source: None, timeout: LONG, size: 56 };
-    echoes.ask(request, Instant::now() + LONG).await
+    echoes.echo(request, Instant::now() + LONG).await
 }
 
 fn ask_many(echoes: &EchoSender, count: usize) -> Vec<JoinHandle<Answer>> {
@@ -148,7 +149,7 @@ async fn question_whose_time_is_up_is_not_asked() {
     say(&bench, Ok(REPLY));
     assert_eq!(ask(&bench.echoes).await, Ok(REPLY));
     let request = EchoRequest { target: TARGET, source: None, timeout: LONG, size: 56 };
-    assert_eq!(bench.echoes.ask(request, Instant::now()).await, Err(EchoFailure::Silent));
+    assert_eq!(bench.echoes.echo(request, Instant::now()).await, Err(EchoFailure::Silent));
     assert_eq!(ask(&bench.echoes).await, Ok(REPLY));
     bench.echoes_came(2).await;
 }

@@ -27,12 +27,10 @@ use super::super::shares::Party;
 use super::super::tls::Tls;
 use super::Gate;
 use super::connection::Connection;
-use super::handshake::{Failed, Handshakes, Place, shake_hands};
+use super::handshake::{Failed, GREETING, Handshakes, Place, shake_hands};
 
 /// Greetings at once on one socket. Further connections wait in the socket's backlog until one of these ends.
 const MOST_GREETINGS: usize = 128;
-/// Time for finding out who has connected: a look at the user database, or a TLS handshake.
-pub(super) const GREETING: Duration = Duration::from_secs(5);
 /// Greeted connections that wait for the server; greetings wait while there are more.
 const GREETED: usize = 16;
 /// Longest reason that a handshake failed for, in characters.

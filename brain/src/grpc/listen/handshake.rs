@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
@@ -13,8 +14,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::accept::GREETING;
-
+/// Time for finding out who has connected: a look at the user database, or a TLS handshake.
+pub(super) const GREETING: Duration = Duration::from_secs(5);
 /// Handshakes at once on one socket, less than its greetings, so that who has shaken hands has a seat until the server
 /// takes it. Another one takes the place of the oldest: an honest client's takes some milliseconds, so that those who
 /// keep it from being served would have to connect some thousand times a second.

@@ -14,7 +14,7 @@ use tonic::Code;
 use super::*;
 use crate::controller::{self, Setup};
 use crate::grpc::caller::{Caller, Rights, Who};
-use crate::overrides::StateDirectory;
+use crate::state::StateDirectory;
 
 pub(super) const CONFIG: &str = "
 maglev:

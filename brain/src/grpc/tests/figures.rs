@@ -1,11 +1,11 @@
 //! What VPP counts, from an agent that a test plays.
 
+use maglev_engine::agent::CallError;
 use maglev_protocol::{AgentError, RouteCounters, ServerFigure, ServerFigures, VipCounters};
 use tonic::Code;
 
 use super::changes::{Brain, CONFIG};
 use super::*;
-use crate::agent::CallError;
 
 fn shop() -> VipKey {
     VipKey::all_ports([203, 0, 113, 10].into())

@@ -1,16 +1,16 @@
 use std::path::Path;
 
+use maglev_engine::agent::CallError;
+use maglev_engine::config::LoadError;
+use maglev_engine::core::{CommandError, InVpp};
+use maglev_engine::overrides::PoolMember;
 use tonic::Code;
 
 use super::*;
-use crate::agent::CallError;
-use crate::config::{self, LoadError};
-use crate::controller::{CommandError, InVpp};
-use crate::overrides::PoolMember;
 use crate::reload::ReloadError;
 
 fn refused(error: CommandError) -> (Code, String) {
-    let status = refusal::command(&core().snapshot(Instant::now()), &error);
+    let status = refusal::command(&core().snapshot(Instant::now().into_std()), &error);
     (status.code(), status.message().to_owned())
 }
 
@@ -100,7 +100,7 @@ fn wrong_configuration_is_refused_with_the_whole_text() {
     let status = refusal::reload(&error);
     assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, error.to_string().as_str()));
     assert!(status.message().contains("did you mean `backends`?"), "{}", status.message());
-    let missing = config::load(Path::new("/nonexistent/maglev.yaml")).unwrap_err();
+    let missing = maglev_probe::files::load(Path::new("/nonexistent/maglev.yaml")).unwrap_err();
     assert_eq!(refusal::reload(&missing.into()).code(), Code::FailedPrecondition);
 }
 

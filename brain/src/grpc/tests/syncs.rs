@@ -1,5 +1,6 @@
 //! Full syncs on demand: a real controller, and an agent that does what a test says.
 
+use maglev_engine::snapshot::SyncStatus;
 use maglev_proto::SyncVpplbStateRequest;
 use maglev_protocol::PROTOCOL_VERSION;
 use tokio::runtime::Handle;
@@ -9,7 +10,7 @@ use tonic::Code;
 use super::changes::by_admin;
 use super::*;
 use crate::agent::tests::{FakeAgent, Levers, connected, serve};
-use crate::controller::{self, Setup, SyncStatus};
+use crate::controller::{self, Setup};
 
 const CONFIG: &str = "
 maglev:

@@ -6,6 +6,8 @@ mod log;
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
+use maglev_engine::core::Command;
+use maglev_engine::overrides::PoolMember;
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::maglev_client::MaglevClient;
@@ -15,9 +17,7 @@ use tonic::Code;
 use super::changes::Brain;
 use super::standard::{Served, served};
 use super::*;
-use crate::controller::Command;
 use crate::grpc::caller::Who;
-use crate::overrides::PoolMember;
 
 pub(super) const CONFIG: &str = "
 maglev:

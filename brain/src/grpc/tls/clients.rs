@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use maglev_tls::chain;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -13,8 +14,6 @@ use rustls::{
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
-
-use crate::tls::chain;
 
 /// Those that these authorities have signed, for the use of clients if they say for which.
 ///

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use maglev_tls::pem::{Section, is_der, sections};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -11,8 +12,6 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
-
-use crate::tls::pem::{Section, is_der, sections};
 
 pub(super) const CERTIFICATE: &str = "--grpc-cert";
 const KEY: &str = "--grpc-key";

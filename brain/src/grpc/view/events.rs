@@ -2,6 +2,9 @@
 
 use std::time::SystemTime;
 
+use maglev_engine::core::{self, FrontendChange, FrontendNow};
+use maglev_engine::health::State;
+use maglev_engine::snapshot::{AgentStatus, BackendView, Snapshot};
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
@@ -11,8 +14,6 @@ use maglev_proto::{
 use tracing::Level;
 
 use super::{frontend_state, proto_state, unix_ms, vpp};
-use crate::controller::{self, AgentStatus, BackendView, FrontendChange, FrontendNow, Snapshot};
-use crate::health::State;
 use crate::logs::Line;
 
 /// Tells all that is, sorted by name within its kind, as it is asked for.
@@ -37,21 +38,21 @@ pub(in crate::grpc) fn state(
 }
 
 /// Tells what changed.
-pub(in crate::grpc) fn change(at: SystemTime, change: &controller::Event) -> Event {
+pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event) -> Event {
     let what = match change {
-        controller::Event::Backend { backend, transition } => What::Backend(BackendEvent {
+        core::Event::Backend { backend, transition } => What::Backend(BackendEvent {
             backend: backend.to_string(),
             from: proto_state(transition.from).into(),
             to: proto_state(transition.to).into(),
             cause: transition.cause.to_string(),
         }),
-        controller::Event::BackendAdded { backend } => What::Backend(BackendEvent {
+        core::Event::BackendAdded { backend } => What::Backend(BackendEvent {
             backend: backend.to_string(),
             from: BackendState::Removed.into(),
             to: proto_state(State::Unknown).into(),
             cause: "added to the configuration".to_owned(),
         }),
-        controller::Event::Frontend { frontend, change, now } => {
+        core::Event::Frontend { frontend, change, now } => {
             let pool = |name: &Option<String>| name.clone().unwrap_or_default();
             let changed = match change {
                 FrontendChange::Added | FrontendChange::HeldBack => None,
@@ -61,13 +62,13 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &controller::Event) -> Eve
             };
             What::Frontend(frontend_event(frontend, Some(now), changed))
         }
-        controller::Event::FrontendRemoved { frontend } => {
+        core::Event::FrontendRemoved { frontend } => {
             What::Frontend(frontend_event(frontend, None, Some(Changed::Removed(true))))
         }
-        controller::Event::Agent { status } => agent_event(status),
-        controller::Event::Vpp { status } => vpp_event(status),
-        controller::Event::Reloaded { changes } => configuration(changes),
-        controller::Event::Operator { command } => configuration(command),
+        core::Event::Agent { status } => agent_event(status),
+        core::Event::Vpp { status } => vpp_event(status),
+        core::Event::Reloaded { changes } => configuration(changes),
+        core::Event::Operator { command } => configuration(command),
     };
     event(at, what)
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use maglev_engine::desired::vip_key;
+use maglev_engine::snapshot::Snapshot;
 use maglev_proto::{Frontend, VipCounters, VpplbCounters};
 use maglev_protocol::{Counters, VipKey};
 use tokio::time::Instant;
 
-use super::status::milliseconds;
+use super::milliseconds;
 use super::vpp::{frontends_by_vip, protocol};
 use crate::coalesced::Timed;
-use crate::controller::Snapshot;
-use crate::desired::vip_key;
 
 /// Gives the rows of a frontend the buckets and flows of their servers, or says why they are not known.
 pub(in crate::grpc) fn fill(

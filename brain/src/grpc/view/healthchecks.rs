@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use hyper::http::uri::Authority;
+use maglev_engine::config::{self, CheckKind, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
+use maglev_engine::snapshot::Snapshot;
 use maglev_proto::{HealthCheck, HealthCheckParameter, HealthCheckUser};
 
+use super::milliseconds;
 use super::state_of;
-use super::status::milliseconds;
-use crate::config::{self, CheckKind, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
-use crate::controller::Snapshot;
 
 /// Stands in the place of what would let its reader pass for the health checker.
 const HIDDEN: &str = "(hidden)";

@@ -1,11 +1,11 @@
 //! What operators have set, and how far their changes have come.
 
+use maglev_engine::config::Config;
+use maglev_engine::core::{self, Done};
+use maglev_engine::overrides::{self, BackendOverride};
 use maglev_proto::{InVpp, Outcome, Override};
 
 use super::unix_ms;
-use crate::config::Config;
-use crate::controller::{self, Done};
-use crate::overrides::{self, BackendOverride};
 
 pub(in crate::grpc) fn entry(config: &Config, entry: &overrides::Override) -> Override {
     let (since_unix_ms, configured) = (unix_ms(entry.since()), entry.matches(config));
@@ -42,12 +42,12 @@ pub(super) fn operator_state(set: Option<BackendOverride>) -> maglev_proto::Back
 
 pub(in crate::grpc) fn outcome(done: Done) -> Outcome {
     let (in_vpp, vpp_error) = match done.in_vpp {
-        controller::InVpp::NotAsked => (InVpp::NotAsked, String::new()),
-        controller::InVpp::Acknowledged => (InVpp::Acknowledged, String::new()),
-        controller::InVpp::HeldBack => (InVpp::HeldBack, String::new()),
-        controller::InVpp::Away(reason) => (InVpp::Away, reason),
-        controller::InVpp::Refused(reason) => (InVpp::Refused, reason),
-        controller::InVpp::Late => (InVpp::Late, String::new()),
+        core::InVpp::NotAsked => (InVpp::NotAsked, String::new()),
+        core::InVpp::Acknowledged => (InVpp::Acknowledged, String::new()),
+        core::InVpp::HeldBack => (InVpp::HeldBack, String::new()),
+        core::InVpp::Away(reason) => (InVpp::Away, reason),
+        core::InVpp::Refused(reason) => (InVpp::Refused, reason),
+        core::InVpp::Late => (InVpp::Late, String::new()),
     };
     Outcome { in_vpp: in_vpp.into(), vpp_error, not_kept: done.not_kept.unwrap_or_default() }
 }

@@ -1,15 +1,15 @@
 //! The brain itself, on one page.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use maglev_engine::health::State;
+use maglev_engine::snapshot::{FrontendView, Snapshot, SyncStatus};
+use maglev_engine::warmup::Phase;
+use maglev_engine::weights::FrontendState;
 use maglev_proto::{BrainStatus, WarmupPhase};
 
-use super::vpp;
-use crate::controller::{FrontendView, Snapshot, SyncStatus};
-use crate::health::State;
-use crate::warmup::Phase;
-use crate::weights::FrontendState;
+use super::{milliseconds, vpp};
 
 pub(in crate::grpc) fn status(snapshot: &Snapshot, config_file: &Path, now: Instant) -> BrainStatus {
     let warmup = match snapshot.warmup.phase() {
@@ -40,10 +40,6 @@ pub(in crate::grpc) fn status(snapshot: &Snapshot, config_file: &Path, now: Inst
         agent: info.agent,
         vpp_state: info.state,
     }
-}
-
-pub(super) fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn count(items: impl Iterator) -> u32 {

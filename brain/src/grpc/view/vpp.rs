@@ -6,17 +6,16 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use maglev_engine::desired::vip_key;
+use maglev_engine::snapshot::{AgentStatus, Snapshot};
 use maglev_proto::{AgentInfo, VppApplicationServer, VppInfo, VpplbConf, VpplbState, Vppvip};
 use maglev_protocol::{ALL_PORTS_PROTOCOL, LbState, VipKey, VipState, VppState};
 use tokio::time::Instant;
 
 pub(in crate::grpc) use syncs::sync_report;
 
-use super::status::milliseconds;
-use super::unix_ms;
+use super::{milliseconds, unix_ms};
 use crate::coalesced::Timed;
-use crate::controller::{AgentStatus, Snapshot};
-use crate::desired::vip_key;
 
 pub(in crate::grpc) fn agent(agent: &AgentStatus) -> AgentInfo {
     let (connected, reason, version) = match &agent.connection {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use maglev_engine::snapshot::Snapshot;
 use maglev_proto::event::What;
 use maglev_proto::{Event, LogLevel, WatchEventsRequest};
 use tonic::Status;
 use tracing::Level;
 
-use crate::controller::Snapshot;
 use crate::grpc::refusal;
 
 /// What a watcher asks for.

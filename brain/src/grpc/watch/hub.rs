@@ -8,13 +8,14 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_engine::core::Numbered;
 use maglev_proto::Event;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::broadcast::{Receiver, Sender, WeakSender, channel};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::{Numbered, Operator};
+use crate::controller::Operator;
 use crate::grpc::view::events;
 use crate::logs::{Line, LogTap};
 

@@ -1,11 +1,11 @@
 //! What a full sync did, in words.
 
+use maglev_engine::desired::vip_key;
+use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_proto::{SyncVpplbStateResponse, VipSync};
 use maglev_protocol::{Change, SyncReport, VipKey, VipReport};
 
 use super::frontends_by_vip;
-use crate::controller::{Snapshot, SyncStatus};
-use crate::desired::vip_key;
 
 /// All of it, or with `only` what is about that frontend's VIP.
 pub(in crate::grpc) fn sync_report(

@@ -1,0 +1,289 @@
+//! The configuration file: YAML -> tree -> drafts -> validated [`Config`].
+//!
+//! [`parse`] is pure, and tells everything that is wrong with a text at once: `yaml` makes a tree of it,
+//! `section` and the readers in `values`, `addresses` and `http_values` take the tree apart, one module for each part of the
+//! file makes drafts, and `rules` compares the drafts with each other. Files are read by whoever calls.
+
+mod addresses;
+mod backend;
+mod ca_file;
+mod changes;
+mod characters;
+mod complaint;
+mod diagnostic;
+mod doubts;
+mod frontend;
+mod healthcheck;
+mod http_values;
+mod model;
+mod pattern;
+mod report;
+mod rules;
+mod schema;
+mod section;
+mod settings;
+mod values;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use changes::{
+    BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, Rename, changes,
+};
+pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
+pub use model::{
+    Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
+    LbSettings, Pool, Service, StatusCodes, TlsCheck,
+};
+pub use pattern::Pattern;
+pub use schema::{schema, schema_text};
+pub use values::{LONGEST_NAME, is_name};
+
+pub use maglev_tls::authorities::Authorities;
+
+use ca_file::CaFiles;
+use report::{Report, Spot};
+use section::Section;
+use yaml::{Entry, Node, Place, Value};
+
+/// Keys below `maglev:`.
+const MAGLEV_KEYS: &[&str] = &["backends", "frontends", "healthchecker", "healthchecks", "vpp"];
+
+/// A valid configuration, and what is doubtful about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Legal but doubtful settings, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
+    /// The system's authorities, once they are read.
+    pub system: Option<Arc<Authorities>>,
+    spots: BTreeMap<String, Spot>,
+}
+
+/// Where the first check that trusts the system's authorities is among the spots: no frontend has this name.
+const OF_SYSTEM: &str = "";
+
+impl Loaded {
+    /// Whether a check trusts the system's authorities.
+    pub fn trusts_system(&self) -> bool {
+        self.spots.contains_key(OF_SYSTEM)
+    }
+
+    /// Adds a warning about the system's authorities, at the first check that trusts them.
+    pub fn warn_of_system(&mut self, message: impl Into<String>, help: impl Into<String>) {
+        self.warn(OF_SYSTEM, message, help);
+    }
+
+    /// Adds a warning that points at a frontend's name, at its place in the order of the file: for doubts that
+    /// only a later stage can have. One that is there already is not told twice; of a frontend that does not
+    /// exist nothing is told.
+    pub fn warn(&mut self, frontend: &str, message: impl Into<String>, help: impl Into<String>) {
+        let Some(spot) = self.spots.get(frontend) else { return };
+        let warning = spot.diagnostic(Severity::Warning, message.into(), Some(help.into()));
+        let before = |other: &Diagnostic| (other.line, other.column) <= (warning.line, warning.column);
+        let at = self.warnings.partition_point(before);
+        let known = self.warnings.iter().take(at).rev();
+        let mut here = known.take_while(|other| (other.line, other.column) == (warning.line, warning.column));
+        if here.all(|other| *other != warning) {
+            self.warnings.insert(at, warning);
+        }
+    }
+}
+
+/// Why a file gives no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It could not be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Its contents are refused.
+    #[error(transparent)]
+    Refused(#[from] Errors),
+}
+
+impl LoadError {
+    /// The exit code that `--check` ends with: 1 if it could not be read or parsed, 2 if it is not valid.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            LoadError::Unreadable { .. } => 1,
+            LoadError::Refused(errors) => errors.exit_code(),
+        }
+    }
+}
+
+fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Errors {
+    let text = String::from_utf8_lossy(bytes);
+    let valid = bytes.get(..valid_up_to).and_then(|valid| str::from_utf8(valid).ok()).unwrap_or_default();
+    let last_line = valid.rsplit('\n').next().unwrap_or_default();
+    let place = Place {
+        line: valid.matches('\n').count() + 1,
+        column: last_line.chars().count() + 1,
+        width: 1,
+        used_on: None,
+    };
+    let byte = bytes.get(valid_up_to).copied().unwrap_or_default();
+    let mut report = Report::new(name, &text);
+    report.malformed(
+        place,
+        format!("the byte 0x{byte:02x} is not UTF-8"),
+        "save the file in UTF-8".to_owned(),
+    );
+    report.finish().err().unwrap_or(Errors { class: Class::NotParseable, diagnostics: Vec::new() })
+}
+
+/// Parses and validates the text of a configuration that names no other files; `source_name` stands in the
+/// diagnostics.
+///
+/// # Errors
+/// As [`parse_with`]; files that it names all the same count as missing.
+pub fn parse(source_name: &str, text: &str) -> Result<Loaded, Errors> {
+    parse_with(source_name, text, &|_| Err(ErrorKind::NotFound.into()), UNIX_EPOCH)
+}
+
+/// As [`parse_with`], from the bytes of a file.
+///
+/// # Errors
+/// As [`parse_with`], and if they are not UTF-8.
+pub fn parse_bytes(
+    source_name: &str,
+    bytes: &[u8],
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    now: SystemTime,
+) -> Result<Loaded, Errors> {
+    match str::from_utf8(bytes) {
+        Ok(text) => parse_with(source_name, text, read_file, now),
+        Err(error) => Err(not_utf8(source_name, bytes, error.valid_up_to())),
+    }
+}
+
+/// Parses and validates the text of a configuration; `read_file` gives the contents of the files of authorities
+/// that it names, each of which is asked for once; `now` is what certificates' dates are compared with.
+///
+/// # Errors
+/// With everything that is wrong with it, in the order of the text; only a text that is not YAML at all
+/// is refused for its first mistake.
+pub fn parse_with(
+    source_name: &str,
+    text: &str,
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    now: SystemTime,
+) -> Result<Loaded, Errors> {
+    let mut report = Report::new(source_name, text);
+    let read = match yaml::parse(text) {
+        Ok(tree) => read(&tree, &mut CaFiles::new(read_file, now), &mut report),
+        Err(refusal) => {
+            report.malformed(refusal.place, refusal.message, refusal.help);
+            None
+        }
+    };
+    let warnings = report.finish()?;
+    // No draft is incomplete without an error in the report.
+    read.map(|(config, spots)| Loaded { config, warnings, system: None, spots })
+        .ok_or(Errors { class: Class::NotValid, diagnostics: Vec::new() })
+}
+
+fn read(
+    tree: &Node,
+    files: &mut CaFiles<'_>,
+    report: &mut Report<'_>,
+) -> Option<(Config, BTreeMap<String, Spot>)> {
+    let entry = maglev_entry(tree, report)?;
+    let maglev = Section::open("`maglev`", entry.key.place, &entry.node, MAGLEV_KEYS, report);
+
+    let healthchecker = settings::healthchecker(&maglev, report);
+    let lb = settings::lb(&maglev, report);
+    let checks = healthcheck::healthchecks(&maglev, files, report);
+    let backends = backend::backends(&maglev, report);
+    let frontends = frontend::frontends(&maglev, report);
+
+    rules::check_references(&backends, &checks, report);
+    rules::member_references(&frontends, &backends, report);
+    let families = rules::members(&frontends, &backends, report);
+    rules::vips(&frontends, &families, report);
+    rules::sources(&lb, &families, report);
+    if report.is_valid() {
+        doubts::frontends(&frontends, &backends, report);
+        if frontends.is_empty() {
+            report.warning(
+                maglev.key_place("frontends").unwrap_or(maglev.place),
+                "there are no frontends: every VIP will be removed from VPP",
+                "define them under `frontends`",
+            );
+        }
+    }
+
+    let places = frontends.iter().map(|frontend| (frontend.name.value.clone(), frontend.name.place));
+    let mut of_system =
+        checks.values().filter(|draft| draft.check.as_ref().is_some_and(HealthCheck::trusts_system));
+    let of_system = of_system.next().map(|draft| (OF_SYSTEM.to_owned(), draft.place));
+    let spots = report.spots(places.chain(of_system));
+    let config = Config {
+        healthchecker,
+        lb: lb.settings,
+        healthchecks: checks
+            .into_iter()
+            .map(|(name, draft)| Some((name, draft.check?)))
+            .collect::<Option<_>>()?,
+        backends: backends
+            .into_iter()
+            .map(|(name, draft)| Some((name, draft.complete()?)))
+            .collect::<Option<_>>()?,
+        frontends: frontends.into_iter().map(frontend::FrontendDraft::complete).collect::<Option<_>>()?,
+    };
+    Some((config, spots))
+}
+
+/// The one key at the top.
+fn maglev_entry<'t>(tree: &'t Node, report: &mut Report<'_>) -> Option<&'t Entry> {
+    let help = "everything stands below the one key `maglev:`";
+    match &tree.value {
+        Value::Map(_) => {}
+        Value::Null => {
+            report.malformed(Place::START, "the file is empty", help.to_owned());
+            return None;
+        }
+        Value::Scalar(_) | Value::List(_) => {
+            let message = format!("the file is {}, where a mapping belongs", values::kind(tree));
+            report.malformed(tree.place, message, help.to_owned());
+            return None;
+        }
+    }
+    let top = Section::open("the file", Place::START, tree, &["maglev"], report);
+    let entry = top.entry("maglev");
+    if entry.is_none() && top.is_empty() {
+        report.malformed(Place::START, "the file has no `maglev`", help.to_owned());
+    }
+    entry
+}
+
+/// A text from the file in a message: marked off, on one line, without anything that a terminal obeys or that cannot
+/// be seen, and short.
+fn show(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .flat_map(|char| {
+            let escape = characters::is_deceptive(char).then(|| char.escape_default());
+            let plain = escape.is_none().then_some(char);
+            escape.into_iter().flatten().chain(plain)
+        })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}

@@ -1,0 +1,280 @@
+//! The controller's state and decisions.
+
+mod away;
+mod backends;
+mod command;
+mod event;
+mod frontends;
+mod release;
+mod reload;
+mod syncs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use imbl::{OrdMap, OrdSet};
+use maglev_protocol::{SyncReport, VipKey};
+
+pub use command::{BackendWish, Command, CommandError, Done, InVpp};
+pub use event::{Event, FrontendChange, FrontendNow, Numbered};
+
+use crate::agent::AgentEvent;
+use crate::config::Config;
+use crate::desired::{self, Demand, Wanted};
+use crate::outcome::Report;
+use crate::overrides::Overrides;
+use crate::schedule::Pace;
+use crate::snapshot::{AgentStatus, BackendView, FrontendView, Snapshot};
+use crate::tally::{BrainTally, CheckTallies, VppLives};
+use crate::warmup::Warmup;
+use away::Absence;
+pub use release::Release;
+use release::View;
+
+/// One moment, on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The time of day, for people.
+    pub wall: SystemTime,
+    /// The monotonic clock, for everything that is measured or waited for.
+    pub mono: Instant,
+}
+
+/// Everything that can happen to the controller, but for what operators ask.
+#[derive(Debug)]
+pub enum Input {
+    /// A probe ended.
+    Probe(Report),
+    /// Something about the agent or VPP.
+    Agent(AgentEvent),
+    /// The time that [`Core::next_tick`] told has come.
+    Tick,
+}
+
+/// What an input leads to, besides the state itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The wanted state of VPP changed.
+    pub wanted: bool,
+    /// A state changed that readers shall see at once.
+    pub state: bool,
+    /// What operators have set changed, and is to be kept.
+    pub overrides: bool,
+    /// Backends whose pace of probing may have changed.
+    pub paces: BTreeMap<Arc<str>, Pace>,
+    /// Backends that are to be probed anew, with another check or address, or not at all.
+    pub probers: BTreeSet<Arc<str>>,
+    /// Changes of state, in their order.
+    pub events: Vec<Event>,
+    /// Frontends that the warm-up released for these changes: logged after them.
+    pub releases: Vec<Release>,
+    /// Demands that nobody need wait for any longer.
+    pub ended: Vec<Ended>,
+}
+
+impl Effects {
+    /// Adds the effects of a later input.
+    pub fn merge(&mut self, later: Self) {
+        self.wanted |= later.wanted;
+        self.state |= later.state;
+        self.overrides |= later.overrides;
+        self.paces.extend(later.paces);
+        self.probers.extend(later.probers);
+        self.events.extend(later.events);
+        self.releases.extend(later.releases);
+        self.ended.extend(later.ended);
+    }
+}
+
+/// What is to be told to whoever waits for a demand, or for one that it includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The demand.
+    pub demand: Demand,
+    /// How far VPP has come with it. Unless it is acknowledged, it goes on without anybody waiting.
+    pub in_vpp: InVpp,
+    /// What the sync did, if there was one.
+    pub report: Option<Arc<SyncReport>>,
+}
+
+/// The brain's whole state.
+#[derive(Debug)]
+pub struct Core {
+    config: Arc<Config>,
+    overrides: Arc<Overrides>,
+    backends: OrdMap<Arc<str>, Arc<BackendView>>,
+    frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
+    by_vip: BTreeMap<VipKey, Arc<str>>,
+    agent: Arc<AgentStatus>,
+    wanted: Wanted,
+    warmup: Warmup,
+    /// What VPP had when it was last looked at.
+    view: View,
+    /// Table lengths of the VIPs that VPP has.
+    standing: BTreeMap<VipKey, u32>,
+    /// Weights that backends keep in VPP although nothing is known of them yet, by VIP and backend.
+    held: BTreeMap<VipKey, BTreeMap<String, u8>>,
+    /// When a backend of a frontend takes its next step to its full weight.
+    steps: BTreeMap<Arc<str>, Instant>,
+    /// When VPP was away, so that probes say nothing.
+    absence: Absence,
+    /// Backends whose newest probe could not be made.
+    unprobed: usize,
+    /// The number of the last demand.
+    last_demand: u64,
+    /// Changes of state so far.
+    events: u64,
+    tally: Arc<BrainTally>,
+    checks: Arc<CheckTallies>,
+    vpp_lives: VppLives,
+}
+
+/// What the backends of a configuration are checked with.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked<'a> {
+    /// The backend's address.
+    pub target: IpAddr,
+    /// Name of its check.
+    pub check: &'a str,
+    /// The pace at which to begin.
+    pub pace: Pace,
+}
+
+impl Core {
+    /// The state at the start: static backends are up, those are out that the configuration or an operator took
+    /// out, of the others nothing is known.
+    pub fn new(config: Arc<Config>, overrides: Overrides, agent_socket: PathBuf, now: Now) -> Self {
+        let agent = Arc::new(AgentStatus::new(agent_socket));
+        let wanted = Wanted {
+            view: None,
+            conf: desired::lb_conf(&config.lb),
+            vips: OrdMap::new(),
+            decided: OrdMap::new(),
+            decisions: 0,
+            keep: OrdSet::new(),
+            demands: OrdMap::new(),
+            full: None,
+            sync_interval: config.lb.sync_interval,
+        };
+        let warmup = Warmup::new(now.mono, config.lb.startup_min_delay, config.lb.startup_max_delay);
+        let mut core = Self {
+            config,
+            overrides: Arc::new(overrides),
+            backends: OrdMap::new(),
+            frontends: OrdMap::new(),
+            by_vip: BTreeMap::new(),
+            agent,
+            wanted,
+            warmup,
+            view: View::default(),
+            standing: BTreeMap::new(),
+            held: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            absence: Absence::Unwatched(now.mono),
+            unprobed: 0,
+            last_demand: 0,
+            events: 0,
+            tally: Arc::default(),
+            checks: Arc::default(),
+            vpp_lives: VppLives::default(),
+        };
+        core.start(now);
+        core.tally.take_config(now.wall);
+        core
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// What operators have set.
+    pub fn overrides(&self) -> &Arc<Overrides> {
+        &self.overrides
+    }
+
+    /// The backends that have a check.
+    pub fn checked_backends(&self) -> impl Iterator<Item = (&Arc<str>, Checked<'_>)> {
+        self.backends.keys().filter_map(|name| Some((name, self.checked(name)?)))
+    }
+
+    /// How a backend is to be checked, if it is there and has a check.
+    pub fn checked(&self, name: &str) -> Option<Checked<'_>> {
+        let (backend, view) = (self.config.backends.get(name)?, self.backends.get(name)?);
+        let check = backend.healthcheck.as_deref()?;
+        Some(Checked { target: backend.address, check, pace: view.health.pace() })
+    }
+
+    /// What readers shall see now.
+    pub fn snapshot(&self, made: Instant) -> Snapshot {
+        Snapshot {
+            made,
+            config: Arc::clone(&self.config),
+            overrides: Arc::clone(&self.overrides),
+            warmup: self.warmup,
+            frontends: self.frontends.clone(),
+            backends: self.backends.clone(),
+            agent: Arc::clone(&self.agent),
+            events: self.events,
+            tally: Arc::clone(&self.tally),
+            checks: Arc::clone(&self.checks),
+        }
+    }
+
+    /// What is counted of the brain as a whole.
+    pub fn tally(&self) -> &Arc<BrainTally> {
+        &self.tally
+    }
+
+    /// What VPP shall have now.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted.clone()
+    }
+
+    /// When the next [`Input::Tick`] is due.
+    pub fn next_tick(&self) -> Option<Instant> {
+        let step = self.steps.values().min().copied();
+        self.warmup.next_phase_at().into_iter().chain(step).min()
+    }
+
+    /// Changes of state since the start.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input, now: Now) -> Effects {
+        let effects = match input {
+            Input::Probe(report) => self.probed(report, now),
+            Input::Agent(event) => self.agent_event(event, now),
+            Input::Tick => self.tick(now),
+        };
+        self.counted(effects)
+    }
+
+    fn counted(&mut self, mut effects: Effects) -> Effects {
+        self.events += effects.events.len() as u64;
+        effects.state |= !effects.events.is_empty();
+        effects
+    }
+
+    fn tick(&mut self, now: Now) -> Effects {
+        let mut effects = Effects::default();
+        if self.warmup.advance(now.mono).is_some() {
+            self.phase_began(now, &mut effects);
+        }
+        let due = self.steps.iter().filter(|(_, at)| **at <= now.mono);
+        let due: Vec<_> = due.map(|(frontend, _)| Arc::clone(frontend)).collect();
+        for frontend in due {
+            self.reweigh(&frontend, now, &mut effects);
+            effects.state = true;
+        }
+        effects
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Probes go to the backends through VPP: while it is away, they say nothing about the backends.
+//!
+//! A VPP that dies is noticed at once, one that hangs some tenths of a second later. Backends that went down meanwhile
+//! are taken back to what they were; if one of them really is dead, the probes after VPP's return find it. A VPP that
+//! was restarted opens its API before its interfaces are configured: until it has settled, failures are not believed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tracing::{info, warn};
+
+use super::{Core, Effects, Now};
+use crate::health::{self, State};
+use crate::outcome::Report;
+use crate::snapshot::BackendView;
+
+/// The last time that VPP was away, as far as the agent told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// Not since the agent told of it for the first time.
+    #[default]
+    Never,
+    /// Nobody has told since then.
+    Unwatched(Instant),
+    /// Now.
+    Since(Instant),
+    /// Until `back`; its interfaces may have come up as late as `settled`.
+    Until { back: Instant, settled: Instant },
+}
+
+/// How long after the API of a restarted VPP its interfaces may need: about 1 s (measured on VPP 26.10 with a short
+/// startup-config).
+const INTERFACES: Duration = Duration::from_secs(2);
+/// The same with a long startup-config; besides, the first packet to each new neighbour is lost to ARP.
+const SETTLE: Duration = Duration::from_secs(5);
+/// A VPP that has run for less than this when the brain first sees it may not have settled.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Whether a VPP that started at this time, in Unix seconds, may still be configuring its interfaces.
+pub(super) fn has_just_started(boot_time: Option<u64>, now: SystemTime) -> bool {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    boot_time.is_some_and(|boot| now.saturating_sub(Duration::from_secs(boot)) < YOUNG)
+}
+
+impl Absence {
+    /// Whether a probe that failed may have done so because of VPP: if VPP was not there during all of it, or had not
+    /// settled. Of a backend of which nothing is known, only failures within [`INTERFACES`] and the first one after that
+    /// are not believed, lest frontends wait for it.
+    fn spoils(self, report: &Report, view: &BackendView) -> bool {
+        match self {
+            Self::Never | Self::Unwatched(_) => false,
+            Self::Since(_) => true,
+            Self::Until { back, settled } => {
+                let Some(start) = report.ended.checked_sub(report.outcome.duration) else { return true };
+                let failed_before = || view.last_probe.as_ref().is_some_and(|last| last.ended >= back);
+                let known = view.health.state() != State::Unknown;
+                let too_soon = || start < back + INTERFACES || !failed_before();
+                start < back || start < settled && (known || too_soon())
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Whether a probe's failure is to be believed.
+    pub(super) fn believes(&self, report: &Report) -> bool {
+        let view = self.backends.get(&report.backend);
+        report.outcome.passed() || !view.is_some_and(|view| self.absence.spoils(report, view))
+    }
+
+    /// The agent found that VPP is disconnected or silent, and had not answered for `silent`.
+    pub(super) fn vpp_left(&mut self, silent: Duration, now: Now, effects: &mut Effects) {
+        if matches!(self.absence, Absence::Since(_)) {
+            return;
+        }
+        let unwatched = match self.absence {
+            Absence::Unwatched(since) => Some(since),
+            _ => None,
+        };
+        self.absence = Absence::Since(now.mono);
+        info!("VPP does not answer: probes that fail are not believed until it does");
+        if let Some(since) = unwatched.or(now.mono.checked_sub(silent)) {
+            self.doubt(since, false, now, effects);
+        }
+    }
+
+    /// Takes back the backends that went down since then.
+    fn doubt(&mut self, since: Instant, probation: bool, now: Now, effects: &mut Effects) {
+        let went_down = |view: &BackendView| {
+            view.health.state() == State::Down && view.changed.is_some_and(|at| at >= since)
+        };
+        let doubtful = self.backends.iter().filter(|(_, view)| went_down(view));
+        let doubtful: Vec<_> = doubtful.map(|(name, _)| Arc::clone(name)).collect();
+        for backend in doubtful {
+            if let Some(view) = self.backends.get_mut(&backend) {
+                Arc::make_mut(view).cold = false;
+            }
+            match self.input(&backend, health::Input::Doubt { probation }, now) {
+                Ok(more) => effects.merge(more),
+                Err(refused) => warn!(%backend, %refused, "a state cannot be taken back"),
+            }
+        }
+    }
+
+    /// VPP answers; if it was restarted, its interfaces may not be up yet.
+    pub(super) fn vpp_returned(&mut self, restarted: bool, now: Now, effects: &mut Effects) {
+        let back = now.mono;
+        let settled = if restarted { back + SETTLE } else { back };
+        match self.absence {
+            Absence::Since(left) => {
+                let silent_ms = (back - left).as_millis();
+                info!(silent_ms, restarted, "VPP answers again: probes that start from now on are believed");
+            }
+            // Whether VPP answered while backends went down is not known; one more failure proves them right.
+            Absence::Unwatched(since) => self.doubt(since, true, now, effects),
+            Absence::Never | Absence::Until { .. } if restarted => {}
+            Absence::Never | Absence::Until { .. } => return,
+        }
+        self.absence = Absence::Until { back, settled };
+    }
+
+    /// Nobody tells any more whether VPP answers.
+    pub(super) fn vpp_unwatched(&mut self, now: Now) {
+        if !matches!(self.absence, Absence::Unwatched(_)) {
+            self.absence = Absence::Unwatched(now.mono);
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! What operators may ask for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maglev_protocol::{Demands, SyncReport};
+use tracing::info;
+
+use super::{Core, Effects, Event, Now};
+use crate::config::{Changes, Config};
+use crate::desired::Demand;
+use crate::health::{self, Refused};
+use crate::overrides::{BackendOverride, Dated, PoolMember};
+use crate::snapshot::SyncStatus;
+
+/// What an operator wants of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendWish {
+    /// Send it no probes and no new flows, and let its flows end.
+    Pause,
+    /// Probe it again.
+    Resume,
+    /// Take it out of service, and its flows with it.
+    Disable,
+    /// Take it back into service.
+    Enable,
+    /// Let it do what the configuration says.
+    Clear,
+}
+
+/// What an operator wants.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Something of a backend.
+    Backend {
+        /// Its name.
+        backend: String,
+        /// What.
+        wish: BackendWish,
+    },
+    /// Another weight of a backend in a pool than the configured one.
+    SetWeight {
+        /// Which.
+        member: PoolMember,
+        /// 0 to 100.
+        weight: u8,
+        /// Whether its flows move at once.
+        flush: bool,
+    },
+    /// The configured weight again.
+    ClearWeight {
+        /// Which.
+        member: PoolMember,
+    },
+    /// Have a frontend's VIP made anew with the table length that its weights need. VPP forgets its pinned flows.
+    Recreate {
+        /// Its name.
+        frontend: String,
+    },
+    /// Have VPP read and compared with what it shall have, and what differs written.
+    Sync {
+        /// The frontend whose VIP it is about, by its name. All VIPs are compared nevertheless.
+        frontend: Option<String>,
+    },
+    /// Take another configuration, which has been checked.
+    Reload(Arc<Config>),
+}
+
+impl Command {
+    /// One of [`COMMANDS`](crate::tally::COMMANDS); a reload, which signals ask for as well, is none.
+    fn word(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Backend { wish, .. } => match wish {
+                BackendWish::Pause => "pause",
+                BackendWish::Resume => "resume",
+                BackendWish::Disable => "disable",
+                BackendWish::Enable => "enable",
+                BackendWish::Clear => "clear",
+            },
+            Self::SetWeight { .. } => "set_weight",
+            Self::ClearWeight { .. } => "clear_weight",
+            Self::Recreate { .. } => "recreate",
+            Self::Sync { .. } => "sync",
+            Self::Reload(_) => return None,
+        })
+    }
+}
+
+/// Why a command was not carried out. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such backend.
+    #[error("there is no backend {0:?}")]
+    NoSuchBackend(String),
+    /// There is no such frontend.
+    #[error("there is no frontend {0:?}")]
+    NoSuchFrontend(String),
+    /// The frontend has no such pool.
+    #[error("frontend {frontend:?} has no pool {pool:?}: it has {has}")]
+    NoSuchPool {
+        /// The frontend.
+        frontend: String,
+        /// What was asked for.
+        pool: String,
+        /// Its pools.
+        has: String,
+    },
+    /// The pool has no such backend.
+    #[error("pool {pool:?} of frontend {frontend:?} has no backend {backend:?}: it has {has}", frontend = member.frontend, pool = member.pool, backend = member.backend)]
+    NoSuchMember {
+        /// What was asked for.
+        member: PoolMember,
+        /// Its backends.
+        has: String,
+    },
+    /// A weight that VPP does not have.
+    #[error("weight {0}: must be 0 to 100")]
+    Weight(u8),
+    /// There is nothing to take back.
+    #[error("no operator has set anything for {0}")]
+    NothingSet(String),
+    /// The backend's state does not allow it.
+    #[error("backend {backend:?}: {refused}")]
+    Refused {
+        /// Its name.
+        backend: String,
+        /// Why not, and what to do instead.
+        refused: Refused,
+    },
+    /// Only VPP could do it.
+    #[error("{0}: try again when VPP is connected")]
+    NoVpp(String),
+    /// Nothing may be written to VPP until that time is over.
+    #[error("nothing is written to VPP before the warm-up allows it, which will be in {0}")]
+    WarmingUp(String),
+    /// The frontend is not programmed yet.
+    #[error("frontend {0:?} is still held back, since not all of its backends are known")]
+    HeldBack(String),
+    /// The process ends.
+    #[error("the brain is ending")]
+    Ending,
+}
+
+/// How far VPP has come with what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InVpp {
+    /// VPP has nothing to do with it, or is told as with any other change.
+    NotAsked,
+    /// VPP has acknowledged it.
+    Acknowledged,
+    /// VPP will be told when the frontend is released from the warm-up.
+    HeldBack,
+    /// VPP cannot be programmed now, for this reason; it will be when it can.
+    Away(String),
+    /// VPP refused, for this reason.
+    Refused(String),
+    /// VPP has not answered yet; it will be told until it does.
+    Late,
+}
+
+/// What a command has led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// What VPP has of it.
+    pub in_vpp: InVpp,
+    /// The demand whose end decides about that.
+    pub demand: Option<Demand>,
+    /// What the sync did that carried out the demand.
+    pub report: Option<Arc<SyncReport>>,
+    /// What a reload changed.
+    pub changes: Option<Changes>,
+    /// Why it would be forgotten by a restart, if it would.
+    pub not_kept: Option<String>,
+}
+
+impl Done {
+    fn new(in_vpp: InVpp) -> Self {
+        Self { in_vpp, demand: None, report: None, changes: None, not_kept: None }
+    }
+}
+
+impl Core {
+    /// Carries out an operator's command.
+    ///
+    /// # Errors
+    /// Then nothing has changed.
+    pub fn command(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
+        let words = in_words(&command);
+        let word = command.word();
+        let carried_out = self.carry_out(command, now);
+        if let Some(word) = word {
+            self.tally.count_command(word, carried_out.is_ok());
+        }
+        let (mut effects, done) = carried_out?;
+        // What was as wished before changes nothing.
+        if let Some(command) = words.filter(|_| effects.overrides) {
+            effects.events.insert(0, Event::Operator { command });
+        }
+        Ok((self.counted(effects), done))
+    }
+
+    fn carry_out(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
+        match command {
+            Command::Backend { backend, wish } => {
+                let effects = self.wish(&backend, wish, now)?;
+                Ok((effects, Done::new(InVpp::NotAsked)))
+            }
+            Command::SetWeight { member, weight, flush } => self.set_weight(member, weight, flush, now),
+            Command::ClearWeight { member } => {
+                if !self.overrides.weights.contains_key(&member) {
+                    return Err(CommandError::NothingSet(format!(
+                        "the weight of backend {:?} in pool {:?} of frontend {:?}",
+                        member.backend, member.pool, member.frontend
+                    )));
+                }
+                match member.configured_weight(&self.config) {
+                    Some(configured) => self.set_weight(member, configured, false, now),
+                    None => {
+                        Arc::make_mut(&mut self.overrides).weights.remove(&member);
+                        let effects = Effects { overrides: true, state: true, ..Effects::default() };
+                        Ok((effects, Done::new(InVpp::NotAsked)))
+                    }
+                }
+            }
+            Command::Recreate { frontend } => self.recreate(&frontend),
+            Command::Sync { frontend } => self.sync(frontend.as_deref(), now),
+            Command::Reload(config) => {
+                let (effects, changes) = self.reload(config, now);
+                Ok((effects, Done { changes: Some(changes), ..Done::new(InVpp::NotAsked) }))
+            }
+        }
+    }
+
+    fn wish(&mut self, backend: &str, wish: BackendWish, now: Now) -> Result<Effects, CommandError> {
+        let set = self.overrides.backends.get(backend).map(|set| set.value);
+        let Some((name, _)) = self.backends.get_key_value(backend) else {
+            // What a reload removed can still be forgotten.
+            if wish == BackendWish::Clear && set.is_some() {
+                return Ok(self.override_backend(backend, None, now));
+            }
+            return Err(CommandError::NoSuchBackend(backend.to_owned()));
+        };
+        let name = Arc::clone(name);
+        let enabled = self.config.backends.get(backend).is_some_and(|found| found.enabled);
+        let (input, next) = match wish {
+            BackendWish::Pause => (Some(health::Input::Pause), Some(BackendOverride::Paused)),
+            BackendWish::Resume | BackendWish::Enable => {
+                let input =
+                    if wish == BackendWish::Resume { health::Input::Resume } else { health::Input::Enable };
+                (Some(input), (!enabled).then_some(BackendOverride::Enabled))
+            }
+            BackendWish::Disable => {
+                (Some(health::Input::Disable), enabled.then_some(BackendOverride::Disabled))
+            }
+            BackendWish::Clear if set.is_none() => {
+                return Err(CommandError::NothingSet(format!("backend {backend:?}")));
+            }
+            BackendWish::Clear => (None, None),
+        };
+        let mut effects = Effects::default();
+        if let Some(input) = input {
+            let refused = |refused| CommandError::Refused { backend: backend.to_owned(), refused };
+            effects.merge(self.input(&name, input, now).map_err(refused)?);
+        }
+        if set != next {
+            effects.merge(self.override_backend(backend, next, now));
+        }
+        effects.merge(self.settle(&name, now));
+        Ok(effects)
+    }
+
+    fn override_backend(&mut self, backend: &str, next: Option<BackendOverride>, now: Now) -> Effects {
+        let backends = &mut Arc::make_mut(&mut self.overrides).backends;
+        match next {
+            Some(value) => drop(backends.insert(backend.to_owned(), Dated { value, since: now.wall })),
+            None => drop(backends.remove(backend)),
+        }
+        Effects { overrides: true, state: true, ..Effects::default() }
+    }
+
+    fn set_weight(
+        &mut self,
+        member: PoolMember,
+        weight: u8,
+        flush: bool,
+        now: Now,
+    ) -> Result<(Effects, Done), CommandError> {
+        let configured = self.check_member(&member)?;
+        if weight > 100 {
+            return Err(CommandError::Weight(weight));
+        }
+        let address = self.config.backends.get(&member.backend).map(|backend| backend.address);
+        let name: Arc<str> = member.frontend.as_str().into();
+        let mut effects = Effects { state: true, ..Effects::default() };
+        let set = self.overrides.weights.get(&member).map(|set| set.value);
+        let next = (weight != configured).then_some(weight);
+        if set != next {
+            let weights = &mut Arc::make_mut(&mut self.overrides).weights;
+            info!(
+                frontend = %name, pool = member.pool, backend = member.backend,
+                from = set.unwrap_or(configured), to = weight, configured, "weight set"
+            );
+            match next {
+                Some(value) => drop(weights.insert(member, Dated { value, since: now.wall })),
+                None => drop(weights.remove(&member)),
+            }
+            effects.overrides = true;
+            self.remake(&name, now, &mut effects);
+        }
+        let demands = Demands { flush: address.filter(|_| flush).into_iter().collect(), recreate: false };
+        let done = self.demand(&name, demands, &mut effects);
+        Ok((effects, done))
+    }
+
+    fn recreate(&mut self, name: &str) -> Result<(Effects, Done), CommandError> {
+        let view = self.frontends.get(name).ok_or_else(|| CommandError::NoSuchFrontend(name.to_owned()))?;
+        if view.sync == SyncStatus::HeldBack {
+            return Err(CommandError::HeldBack(name.to_owned()));
+        }
+        if !self.view.is_current() {
+            return Err(CommandError::NoVpp(format!("the VIP of frontend {name:?} was not made anew")));
+        }
+        let mut effects = Effects::default();
+        let done = self.demand(name, Demands { recreate: true, ..Demands::default() }, &mut effects);
+        Ok((effects, done))
+    }
+
+    fn sync(&mut self, name: Option<&str>, now: Now) -> Result<(Effects, Done), CommandError> {
+        let view = name.map(|name| {
+            let view = self.frontends.get(name);
+            view.ok_or_else(|| CommandError::NoSuchFrontend(name.to_owned()))
+        });
+        let view = view.transpose()?;
+        if !self.view.is_current() {
+            return Err(CommandError::NoVpp("nothing was compared".to_owned()));
+        }
+        if self.wanted.view.is_none() {
+            let next = self.warmup.next_phase_at();
+            let left = next.map(|next| next.saturating_duration_since(now.mono));
+            // Rounded up: who comes after that time is not told to wait again.
+            let seconds = Duration::from_secs(left.unwrap_or_default().as_secs() + 1);
+            return Err(CommandError::WarmingUp(humantime::format_duration(seconds).to_string()));
+        }
+        if let (Some(name), Some(SyncStatus::HeldBack)) = (name, view.map(|view| &view.sync)) {
+            return Err(CommandError::HeldBack(name.to_owned()));
+        }
+        self.last_demand += 1;
+        self.wanted.full = Some(self.last_demand);
+        let demand = Some(Demand::Full(self.last_demand));
+        let effects = Effects { wanted: true, ..Effects::default() };
+        Ok((effects, Done { demand, ..Done::new(InVpp::Late) }))
+    }
+
+    /// Has a VIP synced with these demands, and its end told.
+    fn demand(&mut self, name: &str, demands: Demands, effects: &mut Effects) -> Done {
+        let Some(view) = self.frontends.get(name) else { return Done::new(InVpp::NotAsked) };
+        if view.sync == SyncStatus::HeldBack {
+            return Done::new(InVpp::HeldBack);
+        }
+        if !self.view.is_current() {
+            return Done::new(InVpp::Away(self.agent.why_not_programmed()));
+        }
+        let key = view.spec.key;
+        self.last_demand += 1;
+        let mut demanded = self.wanted.demands.get(&key).cloned().unwrap_or_default();
+        demanded.number = self.last_demand;
+        demanded.demands.flush.extend(demands.flush);
+        demanded.demands.recreate |= demands.recreate;
+        self.wanted.demands.insert(key, demanded);
+        effects.wanted = true;
+        let demand = Some(Demand::Vip(key, self.last_demand));
+        Done { demand, ..Done::new(InVpp::Late) }
+    }
+
+    /// The configured weight of a pool's member.
+    fn check_member(&self, member: &PoolMember) -> Result<u8, CommandError> {
+        let frontend = self.config.frontends.get(&member.frontend);
+        let frontend = frontend.ok_or_else(|| CommandError::NoSuchFrontend(member.frontend.clone()))?;
+        let pool = frontend.pools.iter().find(|pool| pool.name == member.pool);
+        let pool = pool.ok_or_else(|| CommandError::NoSuchPool {
+            frontend: member.frontend.clone(),
+            pool: member.pool.clone(),
+            has: listed(frontend.pools.iter().map(|pool| &pool.name)),
+        })?;
+        let weight = pool.backends.get(&member.backend).copied();
+        weight.ok_or_else(|| CommandError::NoSuchMember {
+            member: member.clone(),
+            has: listed(pool.backends.keys()),
+        })
+    }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What an operator's command sets or takes back, as one would type it.
+fn in_words(command: &Command) -> Option<String> {
+    let of = |PoolMember { frontend, pool, backend }: &PoolMember| {
+        format!("frontend {frontend} pool {pool} backend {backend}")
+    };
+    Some(match command {
+        Command::Backend { backend, wish } => match wish {
+            BackendWish::Pause => format!("set backend {backend} pause"),
+            BackendWish::Resume => format!("set backend {backend} resume"),
+            BackendWish::Disable => format!("set backend {backend} disable"),
+            BackendWish::Enable => format!("set backend {backend} enable"),
+            BackendWish::Clear => format!("clear override backend {backend}"),
+        },
+        Command::SetWeight { member, weight, flush } => {
+            format!("set {} weight {weight}{}", of(member), if *flush { " flush" } else { "" })
+        }
+        Command::ClearWeight { member } => format!("clear override {}", of(member)),
+        Command::Recreate { .. } | Command::Reload(_) | Command::Sync { .. } => return None,
+    })
+}

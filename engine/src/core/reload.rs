@@ -1,0 +1,328 @@
+//! Another configuration in the place of the one in force. What is the same in both keeps its state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use maglev_protocol::VipKey;
+use tracing::{info, warn};
+
+use super::backends::new_view;
+use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now, Release};
+use crate::config::{BackendChanges, Changes, Config, Rename, changes};
+use crate::desired::{self, Demand, vip_key};
+use crate::health::{self, Cause, State, Transition};
+use crate::snapshot::{BackendView, FrontendView, SyncStatus};
+use crate::warmup::Phase;
+
+impl Core {
+    /// Makes backends and frontends for the first time.
+    pub(super) fn start(&mut self, now: Now) {
+        let names: Vec<Arc<str>> = self.config.backends.keys().map(|name| name.as_str().into()).collect();
+        for name in &names {
+            self.backends.insert(Arc::clone(name), Arc::new(new_view(&self.config, name, false, now)));
+            self.settle_alone(name, now);
+        }
+        self.tell_backends_their_frontends();
+        self.tell_backends_their_checks();
+        self.note_overrides(&mut Effects::default());
+        if self.warmup.phase() == Phase::Waiting {
+            let lb = &self.config.lb;
+            let [writes_after, over_after] =
+                [lb.startup_min_delay, lb.startup_max_delay].map(humantime::format_duration);
+            info!(%writes_after, %over_after, "warm-up: VPP keeps what it has");
+        }
+        let mut effects = Effects::default();
+        self.make_frontends(&OrdMap::new(), now, &mut effects);
+        effects.releases.iter().for_each(Release::log);
+    }
+
+    /// Takes over another configuration.
+    pub(super) fn reload(&mut self, config: Arc<Config>, now: Now) -> (Effects, Changes) {
+        let changes = changes(&self.config, &config);
+        info!(%changes, "configuration reloaded");
+        let mut effects = Effects { state: true, wanted: true, ..Effects::default() };
+        effects.tell(Event::Reloaded { changes: changes.to_string() });
+        self.rename_backends(&changes.backends.renamed, &config, now, &mut effects);
+        self.keep_weights_of(&changes.backends);
+        self.config = config;
+        self.wanted.conf = desired::lb_conf(&self.config.lb);
+        self.wanted.sync_interval = self.config.lb.sync_interval;
+        self.reload_backends(&changes, now, &mut effects);
+        self.note_overrides(&mut effects);
+        let before = std::mem::take(&mut self.frontends);
+        self.make_frontends(&before, now, &mut effects);
+        self.forget_vips(&before, &mut effects);
+        self.tell_frontends(&before, &mut effects);
+        self.tally.reloads.add(1);
+        self.tally.take_config(now.wall);
+        (effects, changes)
+    }
+
+    /// Tells what has become of the frontends, by their names: a VIP may have got another.
+    fn tell_frontends(&self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, effects: &mut Effects) {
+        for name in before.keys().filter(|name| !self.frontends.contains_key(*name)) {
+            effects.tell(Event::FrontendRemoved { frontend: Arc::clone(name) });
+        }
+        for (name, view) in &self.frontends {
+            match before.get(name) {
+                Some(before) => effects.tell_frontend(name, before, view),
+                None => {
+                    let (frontend, now) = (Arc::clone(name), FrontendNow::of(view));
+                    effects.tell(Event::Frontend { frontend, change: FrontendChange::Added, now });
+                }
+            }
+        }
+    }
+
+    /// What its configuration or an operator wants of one frontend changed.
+    pub(super) fn remake(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
+        let (Some(frontend), Some(view)) = (self.in_force(name), self.frontends.get(name).cloned()) else {
+            return;
+        };
+        let table = self.table(&frontend, Some(&view));
+        self.compute(name, Some(&view), frontend, table, now, effects);
+    }
+
+    /// VPP knows a server by its address: one that has another name only is the same, with all that is known of it and
+    /// all that operators have set.
+    fn rename_backends(&mut self, renamed: &[Rename], config: &Config, now: Now, effects: &mut Effects) {
+        if renamed.is_empty() {
+            return;
+        }
+        let names: BTreeMap<String, String> =
+            renamed.iter().map(|Rename { from, to }| (from.clone(), to.clone())).collect();
+        let views: Vec<_> =
+            renamed.iter().filter_map(|rename| self.backends.remove(rename.from.as_str())).collect();
+        for (Rename { from, to }, view) in renamed.iter().zip(views) {
+            let [old, new]: [Arc<str>; 2] = [from, to].map(|name| name.as_str().into());
+            if !config.backends.contains_key(from) {
+                let to = State::Removed;
+                effects.tell(Event::Backend { backend: Arc::clone(&old), transition: view.renamed(to, now) });
+            }
+            if !self.config.backends.contains_key(to) {
+                effects.tell(Event::BackendAdded { backend: Arc::clone(&new) });
+            }
+            let transition = Transition { from: State::Unknown, ..view.renamed(view.health.state(), now) };
+            effects.tell(Event::Backend { backend: Arc::clone(&new), transition });
+            info!(from, to, "backend renamed; it keeps its state and what operators set");
+            effects.probers.extend([old, Arc::clone(&new)]);
+            self.backends.insert(new, view);
+        }
+        for held in self.held.values_mut() {
+            rename_keys(held, &names);
+        }
+        let overrides = Arc::make_mut(&mut self.overrides);
+        let before = overrides.clone();
+        rename_keys(&mut overrides.backends, &names);
+        overrides.weights = std::mem::take(&mut overrides.weights)
+            .into_iter()
+            .map(|(mut member, set)| {
+                if let Some(to) = names.get(&member.backend) {
+                    member.backend.clone_from(to);
+                }
+                (member, set)
+            })
+            .collect();
+        effects.overrides |= *overrides != before;
+    }
+
+    /// Backends that are to be checked in another way keep their weights until the new check has an answer.
+    fn keep_weights_of(&mut self, changes: &BackendChanges) {
+        for backend in &changes.rechecked {
+            let renamed = changes.renamed.iter().find(|rename| rename.to == *backend);
+            let old = renamed.map_or(backend, |rename| &rename.from);
+            let frontends = self.backends.get(backend.as_str()).map(|view| Arc::clone(&view.frontends));
+            for frontend in frontends.unwrap_or_default().iter() {
+                let Some(view) = self.frontends.get(frontend) else { continue };
+                let programmed = view.weights.pools.iter().filter_map(|pool| pool.get(old));
+                let weight = programmed.map(|weight| weight.programmed).max().unwrap_or(0);
+                if weight > 0 {
+                    self.held.entry(view.spec.key).or_default().insert(backend.clone(), weight);
+                }
+            }
+        }
+    }
+
+    fn reload_backends(&mut self, changes: &Changes, now: Now, effects: &mut Effects) {
+        let backends = &changes.backends;
+        for name in backends.removed.iter().chain(&backends.moved) {
+            let name: Arc<str> = name.as_str().into();
+            self.unprobed -= usize::from(self.is_unprobed(&name));
+            self.forget_held(&name);
+            effects.probers.insert(Arc::clone(&name));
+            let Some(mut view) = self.backends.remove(&name) else { continue };
+            if let Ok(Some(transition)) =
+                Arc::make_mut(&mut view).health.handle(health::Input::Remove, now.wall)
+            {
+                effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
+            }
+        }
+        for name in backends.added.iter().chain(&backends.moved) {
+            let name: Arc<str> = name.as_str().into();
+            self.backends.insert(Arc::clone(&name), Arc::new(new_view(&self.config, &name, true, now)));
+            effects.tell(Event::BackendAdded { backend: Arc::clone(&name) });
+            effects.probers.insert(name);
+        }
+        for name in backends.rechecked.iter().filter(|name| !backends.moved.contains(name)) {
+            let name: Arc<str> = name.as_str().into();
+            let (rise, fall) = self.rise_and_fall(&name);
+            self.unprobed -= usize::from(self.is_unprobed(&name));
+            let Some(view) = self.backends.get_mut(&name).map(Arc::make_mut) else { continue };
+            let served = view.health.state() == State::Up;
+            if let Ok(Some(transition)) = view.health.handle(health::Input::NewCheck { rise, fall }, now.wall)
+            {
+                view.note(&transition, now.mono);
+                effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
+            }
+            view.cold &= !served;
+            view.new_since = now.mono;
+            view.last_probe = None;
+            effects.probers.insert(name);
+        }
+        let history = self.config.healthchecker.transition_history;
+        if changes.healthchecker.contains(&"transition-history") {
+            for name in self.backends.keys().map(Arc::clone).collect::<Vec<_>>() {
+                if let Some(view) = self.backends.get_mut(&name) {
+                    Arc::make_mut(view).health.set_history_limit(history);
+                }
+            }
+        }
+        self.tell_backends_their_frontends();
+        self.tell_backends_their_checks();
+        let touched =
+            [&backends.added, &backends.moved, &backends.rechecked, &backends.enabled, &backends.disabled];
+        let renamed = backends.renamed.iter().map(|rename| &rename.to);
+        let touched: BTreeSet<&String> = touched.into_iter().flatten().chain(renamed).collect();
+        for name in touched {
+            let name: Arc<str> = name.as_str().into();
+            for transition in self.settle_alone(&name, now) {
+                effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
+            }
+            if let Some(view) = self.backends.get(&name) {
+                effects.paces.insert(name, view.health.pace());
+            }
+        }
+    }
+
+    fn rise_and_fall(&self, name: &str) -> (u32, u32) {
+        let check = self.config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
+        let check = check.and_then(|check| self.config.healthchecks.get(check));
+        check.map_or((1, 1), |check| (check.rise, check.fall))
+    }
+
+    fn tell_backends_their_frontends(&mut self) {
+        let mut users: BTreeMap<&str, Vec<Arc<str>>> = BTreeMap::new();
+        for (name, frontend) in &self.config.frontends {
+            let name: Arc<str> = name.as_str().into();
+            for backend in frontend.pools.iter().flat_map(|pool| pool.backends.keys()) {
+                let users = users.entry(backend).or_default();
+                if users.last() != Some(&name) {
+                    users.push(Arc::clone(&name));
+                }
+            }
+        }
+        let names: Vec<_> = self.backends.keys().map(Arc::clone).collect();
+        for name in names {
+            let frontends: Arc<[Arc<str>]> = users.remove(&*name).unwrap_or_default().into();
+            let differs = self.backends.get(&name).is_some_and(|view| view.frontends != frontends);
+            if differs && let Some(view) = self.backends.get_mut(&name) {
+                Arc::make_mut(view).frontends = frontends;
+            }
+        }
+    }
+
+    /// A check of the same name goes on counting, whatever it checks now.
+    fn tell_backends_their_checks(&mut self) {
+        let tally = |name: &String| self.checks.get(name).map(Arc::clone).unwrap_or_default();
+        let checks = self.config.healthchecks.keys().map(|name| (name.clone(), tally(name))).collect();
+        self.checks = Arc::new(checks);
+        for (name, backend) in &self.config.backends {
+            let check = backend.healthcheck.as_ref().and_then(|check| self.checks.get(check));
+            let same = |view: &Arc<BackendView>| match (&view.check, check) {
+                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+                (before, now) => before.is_none() && now.is_none(),
+            };
+            if self.backends.get(name.as_str()).is_some_and(|view| !same(view))
+                && let Some(view) = self.backends.get_mut(name.as_str())
+            {
+                Arc::make_mut(view).check = check.map(Arc::clone);
+            }
+        }
+    }
+
+    /// Forgets weights that the configuration has now, and reports what has no use now.
+    fn note_overrides(&mut self, effects: &mut Effects) {
+        if self.overrides.is_empty() {
+            return;
+        }
+        let overrides = Arc::make_mut(&mut self.overrides);
+        for entry in overrides.forget_equal(&self.config) {
+            info!(%entry, "the configuration says the same now; forgotten");
+            effects.overrides = true;
+        }
+        for entry in overrides.unmatched(&self.config) {
+            warn!(%entry, "the configuration does not have what an operator set this for; kept for its return");
+        }
+    }
+
+    /// Makes all frontends of the configuration; a VIP that was there before keeps what is known of it.
+    fn make_frontends(
+        &mut self,
+        before: &OrdMap<Arc<str>, Arc<FrontendView>>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let old_by_vip = std::mem::take(&mut self.by_vip);
+        let names: Vec<Arc<str>> = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
+        self.steps.retain(|name, _| self.config.frontends.contains_key(&**name));
+        for name in names {
+            let Some(frontend) = self.in_force(&name) else { continue };
+            let key = vip_key(&frontend);
+            self.by_vip.insert(key, Arc::clone(&name));
+            let old = old_by_vip.get(&key).and_then(|old_name| before.get(old_name));
+            let old = old.map(Arc::as_ref);
+            let table = self.table(&frontend, old);
+            self.compute(&name, old, frontend, table, now, effects);
+        }
+    }
+
+    /// VIPs that are configured no more are removed from VPP.
+    fn forget_vips(&mut self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, effects: &mut Effects) {
+        for (name, view) in before {
+            let key: VipKey = view.spec.key;
+            if self.by_vip.contains_key(&key) {
+                continue;
+            }
+            if view.sync != SyncStatus::HeldBack {
+                info!(frontend = %name, vip = %key, "removed from the configuration; its VIP goes");
+            }
+            self.held.remove(&key);
+            self.wanted.forget(&key);
+            self.wanted.keep.remove(&key);
+            self.standing.remove(&key);
+            if let Some(demanded) = self.wanted.demands.remove(&key) {
+                effects.ended.push(Ended {
+                    demand: Demand::Vip(key, demanded.number),
+                    in_vpp: InVpp::Refused("removed from the configuration".to_owned()),
+                    report: None,
+                });
+            }
+        }
+    }
+}
+
+impl BackendView {
+    /// What its new name, or its old one, is told of.
+    fn renamed(&self, to: State, now: Now) -> Transition {
+        Transition { from: self.health.state(), to, at: now.wall, cause: Cause::Event("renamed") }
+    }
+}
+
+/// All at once, since two names may change places.
+fn rename_keys<T>(map: &mut BTreeMap<String, T>, names: &BTreeMap<String, String>) {
+    if names.keys().any(|name| map.contains_key(name)) {
+        let renamed = |(name, value)| (names.get(&name).cloned().unwrap_or(name), value);
+        *map = std::mem::take(map).into_iter().map(renamed).collect();
+    }
+}

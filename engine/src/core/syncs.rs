@@ -1,0 +1,219 @@
+//! How far VPP has come with what it shall have.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use maglev_protocol::{AgentError, AgentInfo, Programmed, SyncReport, VipSpec, VppInfo, VppState};
+use tracing::debug;
+
+use super::away::has_just_started;
+use super::{Core, Effects, Ended, InVpp, Now};
+use crate::agent::{AgentEvent, CallError};
+use crate::desired::{Demand, ViewId};
+use crate::snapshot::{AgentProcess, SyncStatus};
+
+impl Core {
+    pub(super) fn agent_event(&mut self, event: AgentEvent, now: Now) -> Effects {
+        let mut effects = Effects { state: true, ..Effects::default() };
+        let before = Arc::clone(&self.agent);
+        match event {
+            AgentEvent::Connected { version, protocol, info } => {
+                let AgentInfo { pid, started, no_echo } = info;
+                let agent = Arc::make_mut(&mut self.agent);
+                agent.connection = Ok(version);
+                agent.connections += 1;
+                // A clock that a time does not fit was never set.
+                let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(started));
+                let started = started.unwrap_or(SystemTime::UNIX_EPOCH);
+                agent.process = Some(AgentProcess { protocol, pid, started, connected: now.wall, no_echo });
+                self.tally.count_agent(now.wall);
+            }
+            AgentEvent::Disconnected { reason } => {
+                let agent = Arc::make_mut(&mut self.agent);
+                agent.connection = Err(reason);
+                agent.process = None;
+                agent.vpp = None;
+                agent.settings_refused = None;
+                self.vpp_lost(&mut effects);
+                self.tell_that_vpp_is_away(&mut effects);
+                self.vpp_unwatched(now);
+            }
+            AgentEvent::Vpp { info, programmed } => self.vpp_changed(info, programmed, now, &mut effects),
+            AgentEvent::Silence { silent_for: Some(silent) } => self.vpp_left(silent, now, &mut effects),
+            AgentEvent::Silence { silent_for: None } => {
+                if self
+                    .agent
+                    .vpp
+                    .as_ref()
+                    .is_some_and(|(vpp, _)| matches!(vpp.state, VppState::Connected { .. }))
+                {
+                    self.vpp_returned(false, now, &mut effects);
+                }
+            }
+            AgentEvent::Settings { refused } => {
+                Arc::make_mut(&mut self.agent).settings_refused = refused;
+            }
+            AgentEvent::Synced { specs, demanded, result } => {
+                match &result {
+                    Ok(report) => {
+                        self.tally.count_sync(report);
+                        self.synced(&specs, report, now, &mut effects);
+                    }
+                    Err(error) => {
+                        self.tally.failed_syncs.add(1);
+                        let reason = error.to_string();
+                        for spec in &specs {
+                            self.set_sync(spec, SyncStatus::Failed(reason.clone()), now);
+                        }
+                    }
+                }
+                if let Some(demand) = demanded {
+                    self.demand_answered(demand, &result, &mut effects);
+                }
+            }
+        }
+        // First what happened, then what follows from it.
+        let mut told = self.tell_agent(&before);
+        told.merge(effects);
+        told
+    }
+
+    fn vpp_changed(
+        &mut self,
+        info: VppInfo,
+        programmed: Option<(ViewId, Programmed)>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        self.vpp_lost(effects);
+        match &info.state {
+            VppState::Disconnected { silent_ms, .. } => {
+                self.vpp_left(Duration::from_millis(*silent_ms), now, effects);
+            }
+            VppState::Incompatible { .. } => self.vpp_returned(false, now, effects),
+            VppState::Connected { pid, boot_time, .. } => {
+                self.tally.vpp_connections.add(1);
+                let restarted = self.vpp_lives.is_another(*pid, *boot_time);
+                self.tally.vpp_restarts.add(restarted.into());
+                let young = has_just_started(*boot_time, now.wall);
+                self.vpp_returned(restarted || young, now, effects);
+            }
+        }
+        Arc::make_mut(&mut self.agent).vpp = Some((info, now.wall));
+        match programmed {
+            Some((view, programmed)) => self.vpp_seen(view, programmed, now, effects),
+            None => self.tell_that_vpp_is_away(effects),
+        }
+    }
+
+    /// Demands on VIPs are carried out after the full sync that comes with VPP's return.
+    fn tell_that_vpp_is_away(&mut self, effects: &mut Effects) {
+        let vips = self.wanted.demands.iter().map(|(key, demanded)| Demand::Vip(*key, demanded.number));
+        let demands: Vec<_> = vips.chain(self.wanted.full.take().map(Demand::Full)).collect();
+        let reason = self.agent.why_not_programmed();
+        effects.ended.extend(demands.into_iter().map(|demand| Ended {
+            demand,
+            in_vpp: InVpp::Away(reason.clone()),
+            report: None,
+        }));
+    }
+
+    fn demand_answered(
+        &mut self,
+        demand: Demand,
+        result: &Result<Arc<SyncReport>, CallError>,
+        effects: &mut Effects,
+    ) {
+        let (in_vpp, report) = match result {
+            Ok(report) => {
+                let Some(in_vpp) = self.demand_ended(demand, report) else { return };
+                effects.wanted = true;
+                (in_vpp, Some(Arc::clone(report)))
+            }
+            // Made again when VPP is back, of which it is told by itself.
+            Err(CallError::Agent(error @ (AgentError::NoVpp { .. } | AgentError::Incompatible { .. }))) => {
+                (InVpp::Away(error.to_string()), None)
+            }
+            // Made again like any sync that fails.
+            Err(CallError::Agent(error)) => {
+                (InVpp::Refused(format!("{error}; it will be tried again")), None)
+            }
+            // What became of a call without an answer is not known. It is made again, and may be answered in time.
+            Err(CallError::Away(_) | CallError::Busy | CallError::Timeout) => return,
+        };
+        effects.ended.push(Ended { demand, in_vpp, report });
+    }
+
+    /// Takes a demand back that was answered. `None` if there is nothing to be told yet.
+    fn demand_ended(&mut self, demand: Demand, report: &SyncReport) -> Option<InVpp> {
+        match demand {
+            Demand::Vip(key, number) => {
+                let demanded = self.wanted.demands.get(&key)?;
+                // One that was added to meanwhile is made again as a whole.
+                if demanded.number != number {
+                    return None;
+                }
+                self.wanted.demands.remove(&key);
+                let error = report.errors().find(|(vip, _)| **vip == key);
+                Some(error.map_or(InVpp::Acknowledged, |(_, error)| {
+                    InVpp::Refused(format!("{}: {}", error.step, error.meaning))
+                }))
+            }
+            Demand::Full(number) => {
+                // One that was demanded meanwhile is another.
+                self.wanted.full.take_if(|demanded| *demanded <= number);
+                Some(InVpp::Acknowledged)
+            }
+        }
+    }
+
+    /// What VPP has is not known any more.
+    pub(super) fn forget_syncs(&mut self) {
+        for name in self.by_vip.values() {
+            let view = self.frontends.get_mut(name).filter(|view| view.sync != SyncStatus::HeldBack);
+            if let Some(view) = view {
+                Arc::make_mut(view).sync = SyncStatus::Pending;
+            }
+        }
+    }
+
+    fn synced(&mut self, specs: &[Arc<VipSpec>], report: &SyncReport, now: Now, effects: &mut Effects) {
+        // Only a full read finds them.
+        if report.read.is_some() && self.agent.foreign != report.foreign {
+            Arc::make_mut(&mut self.agent).foreign.clone_from(&report.foreign);
+        }
+        for spec in specs {
+            let vip = report.vips.binary_search_by_key(&spec.key, |vip| vip.key).ok();
+            let vip = vip.and_then(|index| report.vips.get(index));
+            let error = vip.and_then(|vip| vip.errors.first());
+            let status = match error {
+                Some(error) => SyncStatus::Failed(format!("{}: {}", error.step, error.meaning)),
+                None => SyncStatus::Synced,
+            };
+            let kept = vip.and_then(|vip| vip.table_length).map(|kept| kept.has);
+            let length = kept.or(error.is_none().then_some(spec.new_flows_table_length));
+            let rescale = length.is_some_and(|length| self.standing.insert(spec.key, length) != Some(length));
+            self.set_sync(spec, status, now);
+            if rescale && let Some(name) = self.by_vip.get(&spec.key).map(Arc::clone) {
+                self.rescale(&name, now, effects);
+            }
+        }
+    }
+
+    fn set_sync(&mut self, spec: &Arc<VipSpec>, status: SyncStatus, now: Now) {
+        let Some(name) = self.by_vip.get(&spec.key) else { return };
+        let view = self.frontends.get_mut(name);
+        // The answer to an older spec says nothing about the newest one.
+        if let Some(view) = view.filter(|view| view.sync != SyncStatus::HeldBack && view.spec == *spec) {
+            let view = Arc::make_mut(view);
+            if status == SyncStatus::Synced
+                && let Some(since) = view.since.take()
+            {
+                let took = now.mono.saturating_duration_since(since);
+                self.tally.event_to_vpp.observe(took);
+                debug!(frontend = %name, took_us = took.as_micros(), "VPP has acknowledged the decision");
+            }
+            view.sync = status;
+        }
+    }
+}

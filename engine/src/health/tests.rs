@@ -1,0 +1,386 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::outcome::ProbeCode;
+
+const NOW: SystemTime = UNIX_EPOCH;
+
+fn pass() -> Input {
+    Input::Probe(ProbeOutcome { code: ProbeCode::L4Ok, detail: "connected".into(), duration: Duration::ZERO })
+}
+
+fn fail() -> Input {
+    let detail = "connection refused".into();
+    Input::Probe(ProbeOutcome { code: ProbeCode::L4Con, detail, duration: Duration::ZERO })
+}
+
+/// A machine with rise 2 and fall 3, so a counter from 0 to 4, brought to the state.
+fn at(state: State) -> Health {
+    let mut health = Health::new(2, 3, 5);
+    let inputs = match state {
+        State::Unknown => vec![],
+        State::Up => vec![pass()],
+        State::Down => vec![fail()],
+        State::Paused => vec![Input::Pause],
+        State::Disabled => vec![Input::Disable],
+        State::Removed => vec![Input::Remove],
+    };
+    for input in inputs {
+        health.handle(input, NOW).unwrap();
+    }
+    assert_eq!(health.state(), state);
+    health
+}
+
+fn no_verdict() -> Input {
+    let detail = "no socket for the probe".into();
+    Input::Probe(ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO })
+}
+
+/// What an input does: nothing, an error, or a new state with its counter.
+#[derive(Debug, PartialEq)]
+enum Effect {
+    Keeps(u32),
+    Refuses,
+    Goes(State, u32),
+}
+
+#[test]
+fn every_state_meets_every_input() {
+    use Effect::{Goes, Keeps, Refuses};
+    use State::{Disabled, Down, Paused, Removed, Unknown, Up};
+    let inputs = [
+        pass(),
+        fail(),
+        no_verdict(),
+        Input::Pause,
+        Input::Resume,
+        Input::Disable,
+        Input::Enable,
+        Input::NewCheck { rise: 4, fall: 1 },
+        Input::Doubt { probation: false },
+        Input::Doubt { probation: true },
+        Input::Remove,
+    ];
+    let table = [
+        (
+            Unknown,
+            [
+                Goes(Up, 4),
+                Goes(Down, 0),
+                Keeps(1),
+                Goes(Paused, 0),
+                Keeps(1),
+                Goes(Disabled, 0),
+                Keeps(1),
+                Keeps(3),
+                Keeps(1),
+                Keeps(1),
+                Goes(Removed, 0),
+            ],
+        ),
+        (
+            Up,
+            [
+                Keeps(4),
+                Keeps(3),
+                Keeps(4),
+                Goes(Paused, 0),
+                Keeps(4),
+                Goes(Disabled, 0),
+                Keeps(4),
+                Goes(Unknown, 3),
+                Keeps(4),
+                Keeps(4),
+                Goes(Removed, 0),
+            ],
+        ),
+        (
+            Down,
+            [
+                Keeps(1),
+                Keeps(0),
+                Keeps(0),
+                Goes(Paused, 0),
+                Keeps(0),
+                Goes(Disabled, 0),
+                Keeps(0),
+                Goes(Unknown, 3),
+                Goes(Unknown, 1),
+                Goes(Unknown, 1),
+                Goes(Removed, 0),
+            ],
+        ),
+        (
+            Paused,
+            [
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Goes(Unknown, 1),
+                Goes(Disabled, 0),
+                Refuses,
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Goes(Removed, 0),
+            ],
+        ),
+        (
+            Disabled,
+            [
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Refuses,
+                Refuses,
+                Keeps(0),
+                Goes(Unknown, 1),
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Goes(Removed, 0),
+            ],
+        ),
+        (
+            Removed,
+            [
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Refuses,
+                Refuses,
+                Refuses,
+                Refuses,
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+                Keeps(0),
+            ],
+        ),
+    ];
+    for (state, effects) in table {
+        assert_eq!(inputs.len(), effects.len());
+        for (input, expected) in inputs.iter().zip(effects) {
+            let mut health = at(state);
+            let before = health.history().count();
+            let effect = match health.handle(input.clone(), NOW) {
+                Err(_) => Refuses,
+                Ok(None) => {
+                    assert_eq!(health.state(), state);
+                    Keeps(health.counter())
+                }
+                Ok(Some(transition)) => {
+                    assert_eq!((transition.from, transition.to), (state, health.state()));
+                    assert_eq!(health.history().next(), Some(&transition));
+                    assert_eq!(health.history().count(), before + 1);
+                    Goes(health.state(), health.counter())
+                }
+            };
+            assert_eq!(effect, expected, "{state} meets {input:?}");
+        }
+    }
+}
+
+/// The guide's worked example is what the machine does.
+#[test]
+fn worked_example_is_right() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/healthchecks.md");
+    let guide = std::fs::read_to_string(path).unwrap();
+    let (_, section) = guide.split_once("| probe | counter | state | next probe after |").unwrap();
+    let rows = section.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut health = Health::new(2, 3, 5);
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        match cells[1] {
+            "" => None,
+            "L7OK" => health.handle(pass(), NOW).unwrap(),
+            _ => health.handle(fail(), NOW).unwrap(),
+        };
+        let pace = match health.pace() {
+            Pace::Normal => "`interval`",
+            Pace::Fast => "`fast-interval`",
+            Pace::Down => "`down-interval`",
+            Pace::Stopped => "",
+        };
+        let state = cells[3].trim_start_matches("**").split([':', '*']).next().unwrap();
+        let shown = (cells[2].parse().unwrap(), state, cells[4]);
+        assert_eq!(shown, (health.counter(), health.state().word(), pace), "{row}");
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
+}
+
+#[test]
+fn refusal_says_what_to_do_instead() {
+    let refused = at(State::Disabled).handle(Input::Pause, NOW).unwrap_err();
+    assert_eq!(refused.to_string(), "a disabled backend cannot be paused: enable it first");
+}
+
+#[test]
+fn fall_failures_in_a_row_make_down_and_rise_passes_in_a_row_make_up() {
+    let mut health = at(State::Up);
+    for (input, state, counter) in [
+        (fail(), State::Up, 3),
+        (fail(), State::Up, 2),
+        (pass(), State::Up, 4),
+        (fail(), State::Up, 3),
+        (fail(), State::Up, 2),
+        (fail(), State::Down, 0),
+        (pass(), State::Down, 1),
+        (fail(), State::Down, 0),
+        (pass(), State::Down, 1),
+        (pass(), State::Up, 4),
+    ] {
+        health.handle(input, NOW).unwrap();
+        assert_eq!((health.state(), health.counter()), (state, counter));
+    }
+}
+
+#[test]
+fn pace_follows_the_counter() {
+    let mut health = at(State::Unknown);
+    assert_eq!(health.pace(), Pace::Fast);
+    for (input, pace) in [
+        (pass(), Pace::Normal),
+        (fail(), Pace::Fast),
+        (fail(), Pace::Fast),
+        (fail(), Pace::Down),
+        (pass(), Pace::Fast),
+        (Input::Pause, Pace::Stopped),
+        (Input::Resume, Pace::Fast),
+        (Input::Disable, Pace::Stopped),
+        (Input::Remove, Pace::Stopped),
+    ] {
+        health.handle(input, NOW).unwrap();
+        assert_eq!(health.pace(), pace);
+    }
+}
+
+#[test]
+fn history_keeps_the_newest() {
+    let mut health = Health::new(1, 1, 3);
+    for index in 0..10u32 {
+        let input = if index % 2 == 0 { pass() } else { fail() };
+        health.handle(input, NOW + Duration::from_secs(index.into())).unwrap();
+    }
+    let seconds: Vec<_> = health
+        .history()
+        .map(|transition| transition.at.duration_since(UNIX_EPOCH).unwrap().as_secs())
+        .collect();
+    assert_eq!(seconds, [9, 8, 7]);
+}
+
+#[test]
+fn another_check_begins_anew_and_keeps_the_history() {
+    let mut health = at(State::Up);
+    let transition = health.handle(Input::NewCheck { rise: 1, fall: 1 }, NOW).unwrap().unwrap();
+    assert_eq!((transition.from, transition.to), (State::Up, State::Unknown));
+    assert_eq!((health.rise(), health.fall(), health.counter()), (1, 1, 0));
+    health.handle(fail(), NOW).unwrap();
+    assert_eq!((health.state(), health.history().count()), (State::Down, 3));
+    let mut paused = at(State::Paused);
+    paused.handle(Input::NewCheck { rise: 7, fall: 1 }, NOW).unwrap();
+    paused.handle(Input::Resume, NOW).unwrap();
+    assert_eq!((paused.state(), paused.counter()), (State::Unknown, 6));
+}
+
+#[test]
+fn doubt_takes_back_what_probes_brought_about_and_nothing_else() {
+    let mut health = at(State::Up);
+    for _ in 0..3 {
+        health.handle(fail(), NOW).unwrap();
+    }
+    assert_eq!(health.state(), State::Down);
+    health.handle(Input::Doubt { probation: false }, NOW).unwrap();
+    assert_eq!((health.state(), health.counter(), health.pace()), (State::Up, 4, Pace::Normal));
+    assert_eq!(health.history().count(), 3, "both are told");
+    health.handle(Input::Doubt { probation: false }, NOW).unwrap();
+    assert_eq!(health.state(), State::Up);
+    for _ in 0..3 {
+        health.handle(fail(), NOW).unwrap();
+    }
+    health.handle(Input::Doubt { probation: true }, NOW).unwrap();
+    assert_eq!((health.state(), health.pace()), (State::Up, Pace::Fast));
+    health.handle(fail(), NOW).unwrap();
+    assert_eq!(health.state(), State::Down, "on probation, one failure is enough");
+}
+
+#[test]
+fn shorter_history_is_cut_at_once() {
+    let mut health = Health::new(1, 1, 5);
+    for input in [pass(), fail(), pass(), fail()] {
+        health.handle(input, NOW).unwrap();
+    }
+    health.set_history_limit(2);
+    assert_eq!(health.history().count(), 2);
+    health.set_history_limit(3);
+    health.handle(pass(), NOW).unwrap();
+    assert_eq!(health.history().count(), 3);
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        5 => Just(pass()),
+        5 => Just(fail()),
+        1 => Just(no_verdict()),
+        1 => Just(Input::Pause),
+        1 => Just(Input::Resume),
+        1 => Just(Input::Disable),
+        1 => Just(Input::Enable),
+        1 => (1u32..6, 1u32..6).prop_map(|(rise, fall)| Input::NewCheck { rise, fall }),
+        1 => any::<bool>().prop_map(|probation| Input::Doubt { probation }),
+    ]
+}
+
+proptest! {
+    /// The counter stays in its range, and tells up from down.
+    #[test]
+    fn counter_and_state_agree(
+        rise in 1u32..6,
+        fall in 1u32..6,
+        inputs in proptest::collection::vec(any_input(), 0..60),
+    ) {
+        let mut health = Health::new(rise, fall, 5);
+        for input in inputs {
+            // A refusal must leave everything as it was.
+            let before = health.clone();
+            if health.handle(input, NOW).is_err() {
+                prop_assert_eq!(&health, &before);
+            }
+            prop_assert!(health.counter() <= health.max());
+            match health.state() {
+                State::Up => prop_assert!(health.counter() >= health.rise()),
+                State::Down => prop_assert!(health.counter() < health.rise()),
+                State::Unknown => prop_assert_eq!(health.counter(), health.rise() - 1),
+                State::Paused | State::Disabled | State::Removed => prop_assert_eq!(health.counter(), 0),
+            }
+            prop_assert!(health.history().count() <= 5);
+        }
+    }
+
+    /// From anywhere between, `rise` passes make up and `fall` failures make down, and no fewer do.
+    #[test]
+    fn it_takes_exactly_rise_or_fall(rise in 1u32..6, fall in 1u32..6, noise in proptest::collection::vec(any::<bool>(), 0..20)) {
+        let mut health = Health::new(rise, fall, 5);
+        for passed in noise {
+            health.handle(if passed { pass() } else { fail() }, NOW).unwrap();
+        }
+        for _ in 0..rise + fall {
+            health.handle(pass(), NOW).unwrap();
+        }
+        prop_assert_eq!(health.state(), State::Up);
+        for nth in 1..=fall {
+            health.handle(fail(), NOW).unwrap();
+            prop_assert_eq!(health.state() == State::Down, nth == fall);
+        }
+        for nth in 1..=rise {
+            health.handle(pass(), NOW).unwrap();
+            prop_assert_eq!(health.state() == State::Up, nth == rise);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Every decision of maglev-brain: pure, without tokio and without I/O; the time is an argument.
+//!
+//! Data flows one way, through a type at every arrow:
+//! `Config -> ProbeOutcome -> Health -> EffectiveWeights -> VipSpec`. The modules stand in that order, and each uses only
+//! those before it:
+//!
+//! - [`config`]: the configuration, from YAML to a validated value
+//! - [`outcome`]: what a probe found
+//! - [`schedule`]: when the next probe starts
+//! - [`health`]: the state machine of one backend
+//! - [`weights`]: failover between pools, and the weight of each backend
+//! - [`desired`]: the desired state of VPP, as one value
+//! - [`warmup`]: the gate that frontends pass after a start
+//! - [`overrides`]: what operators set, and its form in a file
+//! - [`tally`]: Prometheus counters, kept next to the state they describe
+//! - [`agent`]: events between brain, agent and VPP
+//! - [`syncs`]: the order of calls to the agent
+//! - [`snapshot`]: the state at one moment, for readers
+//! - [`core`]: the owner of the state: inputs in, effects out
+
+pub mod config;
+
+pub mod outcome;
+
+pub mod schedule;
+
+pub mod health;
+
+pub mod weights;
+
+pub mod desired;
+
+pub mod warmup;
+
+pub mod overrides;
+
+pub mod tally;
+
+pub mod agent;
+
+pub mod syncs;
+
+pub mod snapshot;
+
+pub mod core;
+
+#[cfg(test)]
+mod tests;

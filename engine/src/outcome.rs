@@ -1,0 +1,134 @@
+//! What a probe found, in the terms that HAProxy's operators know.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Result of one probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeOutcome {
+    /// Layer and kind of the result. Says whether the probe passed.
+    pub code: ProbeCode,
+    /// The result in words: `HTTP 503`, `connection refused`.
+    pub detail: String,
+    /// From the probe's start to its result.
+    pub duration: Duration,
+}
+
+impl ProbeOutcome {
+    /// Whether the backend passed.
+    pub fn passed(&self) -> bool {
+        self.code.verdict() == Verdict::Passed
+    }
+}
+
+/// What a probe says of its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It works.
+    Passed,
+    /// It does not.
+    Failed,
+    /// Nothing: the probe could not be made, for a reason on this side.
+    NotKnown,
+}
+
+/// The end of one probe.
+#[derive(Debug)]
+pub struct Report {
+    /// Name of the backend.
+    pub backend: Arc<str>,
+    /// What was found.
+    pub outcome: ProbeOutcome,
+    /// How long after its due time the probe started.
+    pub late: Duration,
+    /// When it ended.
+    pub ended: Instant,
+}
+
+impl fmt::Display for ProbeOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+/// The layer at which a probe ended, and how. The names are those of HAProxy's `check_status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProbeCode {
+    /// Passed without a probe: the backend is static.
+    Static,
+    /// Passed at the transport layer.
+    L4Ok,
+    /// No answer to the connection attempt in time.
+    L4Tout,
+    /// The connection failed: refused, unreachable, reset.
+    L4Con,
+    /// The TLS handshake succeeded, and nothing more was asked for.
+    L6Ok,
+    /// Connected, but the TLS handshake was not over in time.
+    L6Tout,
+    /// The TLS handshake failed: no TLS, no common version, a certificate that is not trusted.
+    L6Rsp,
+    /// Passed at the application layer.
+    L7Ok,
+    /// Connected, but no complete answer in time.
+    L7Tout,
+    /// The answer is not what the protocol allows, or the connection broke during it.
+    L7Rsp,
+    /// A well-formed answer that the check does not accept.
+    L7Sts,
+    /// The probe could not be made: no socket, no such source address, no agent. Says nothing of the backend.
+    SockErr,
+}
+
+impl ProbeCode {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Static,
+        Self::L4Ok,
+        Self::L4Tout,
+        Self::L4Con,
+        Self::L6Ok,
+        Self::L6Tout,
+        Self::L6Rsp,
+        Self::L7Ok,
+        Self::L7Tout,
+        Self::L7Rsp,
+        Self::L7Sts,
+        Self::SockErr,
+    ];
+
+    /// What this says of the backend.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Static | Self::L4Ok | Self::L6Ok | Self::L7Ok => Verdict::Passed,
+            Self::L4Tout | Self::L4Con | Self::L6Tout | Self::L6Rsp => Verdict::Failed,
+            Self::L7Tout | Self::L7Rsp | Self::L7Sts => Verdict::Failed,
+            Self::SockErr => Verdict::NotKnown,
+        }
+    }
+
+    /// HAProxy's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "STATIC",
+            Self::L4Ok => "L4OK",
+            Self::L4Tout => "L4TOUT",
+            Self::L4Con => "L4CON",
+            Self::L6Ok => "L6OK",
+            Self::L6Tout => "L6TOUT",
+            Self::L6Rsp => "L6RSP",
+            Self::L7Ok => "L7OK",
+            Self::L7Tout => "L7TOUT",
+            Self::L7Rsp => "L7RSP",
+            Self::L7Sts => "L7STS",
+            Self::SockErr => "SOCKERR",
+        }
+    }
+}
+
+impl fmt::Display for ProbeCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

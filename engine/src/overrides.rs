@@ -1,0 +1,188 @@
+//! What operators set at run time, and its form in a file, `text`, in which it survives a restart.
+
+mod text;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::config::Config;
+
+pub use text::{Damage, LARGEST_FILE, OtherVersion, Parsed, Unwritable, parse, render};
+
+/// What an operator made of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BackendOverride {
+    /// Out of service for new flows; those it has stay.
+    Paused,
+    /// Out of service altogether.
+    Disabled,
+    /// In service, though the configuration disables it.
+    Enabled,
+}
+
+impl BackendOverride {
+    /// Lower-case word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+        }
+    }
+}
+
+/// A backend in a pool of a frontend, by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolMember {
+    /// Name of the frontend.
+    pub frontend: String,
+    /// Name of the pool.
+    pub pool: String,
+    /// Name of the backend.
+    pub backend: String,
+}
+
+impl PoolMember {
+    /// The weight that the configuration gives it, if it has such a member.
+    pub fn configured_weight(&self, config: &Config) -> Option<u8> {
+        let frontend = config.frontends.get(&self.frontend)?;
+        let pool = frontend.pools.iter().find(|pool| pool.name == self.pool)?;
+        pool.backends.get(&self.backend).copied()
+    }
+}
+
+/// Something that was set, and since when. A file keeps the time in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dated<T> {
+    /// What was set.
+    pub value: T,
+    /// When.
+    pub since: SystemTime,
+}
+
+/// Everything that operators have set and not taken back, whether or not the configuration has a use for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// By the backend's name.
+    pub backends: BTreeMap<String, Dated<BackendOverride>>,
+    /// Weights, 0 to 100.
+    pub weights: BTreeMap<PoolMember, Dated<u8>>,
+}
+
+impl Overrides {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.backends.is_empty() && self.weights.is_empty()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.backends.len() + self.weights.len()
+    }
+
+    /// Every entry: backends first, each kind in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = Override> {
+        let backends = self.backends.iter().map(|(name, dated)| Override::backend(name, *dated));
+        backends.chain(self.weights.iter().map(|(member, dated)| Override::weight(member, *dated)))
+    }
+
+    /// Sets what the entry says; returns what it takes the place of.
+    pub fn insert(&mut self, entry: Override) -> Option<Override> {
+        match entry {
+            Override::Backend { name, state, since } => {
+                let before = self.backends.insert(name.clone(), Dated { value: state, since })?;
+                Some(Override::backend(&name, before))
+            }
+            Override::Weight { member, weight, since } => {
+                let before = self.weights.insert(member.clone(), Dated { value: weight, since })?;
+                Some(Override::weight(&member, before))
+            }
+        }
+    }
+
+    /// The weight that was set for a member of a pool.
+    pub fn weight(&self, frontend: &str, pool: &str, backend: &str) -> Option<u8> {
+        if self.weights.is_empty() {
+            return None;
+        }
+        let member =
+            PoolMember { frontend: frontend.to_owned(), pool: pool.to_owned(), backend: backend.to_owned() };
+        self.weights.get(&member).map(|dated| dated.value)
+    }
+
+    /// The entries for what the configuration does not have. They stay, for its return.
+    pub fn unmatched(&self, config: &Config) -> Vec<Override> {
+        self.iter().filter(|entry| !entry.matches(config)).collect()
+    }
+
+    /// Forgets each weight that the configuration now equals; returns those.
+    pub fn forget_equal(&mut self, config: &Config) -> Vec<Override> {
+        let equal = self
+            .weights
+            .extract_if(.., |member, dated| member.configured_weight(config) == Some(dated.value));
+        equal.map(|(member, dated)| Override::weight(&member, dated)).collect()
+    }
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Override {
+    /// What was made of a backend.
+    Backend {
+        /// Name of the backend.
+        name: String,
+        /// What was made of it.
+        state: BackendOverride,
+        /// When.
+        since: SystemTime,
+    },
+    /// The weight of a member of a pool.
+    Weight {
+        /// The member.
+        member: PoolMember,
+        /// 0 to 100.
+        weight: u8,
+        /// When it was set.
+        since: SystemTime,
+    },
+}
+
+impl Override {
+    fn backend(name: &str, Dated { value, since }: Dated<BackendOverride>) -> Override {
+        Self::Backend { name: name.to_owned(), state: value, since }
+    }
+
+    fn weight(member: &PoolMember, Dated { value, since }: Dated<u8>) -> Override {
+        Self::Weight { member: member.clone(), weight: value, since }
+    }
+
+    /// When it was set.
+    pub fn since(&self) -> SystemTime {
+        match self {
+            Self::Backend { since, .. } | Self::Weight { since, .. } => *since,
+        }
+    }
+
+    /// Whether the configuration has what it is for.
+    pub fn matches(&self, config: &Config) -> bool {
+        match self {
+            Self::Backend { name, .. } => config.backends.contains_key(name),
+            Self::Weight { member, .. } => member.configured_weight(config).is_some(),
+        }
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backend { name, state, .. } => write!(f, "backend {name}: {}", state.word()),
+            Self::Weight { member: PoolMember { frontend, pool, backend }, weight, .. } => {
+                write!(f, "weight of {backend} in pool {pool} of frontend {frontend}: {weight}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,433 @@
+//! What to ask of the agent, and when: the machine behind the client, which carries its calls out.
+//!
+//! After every connection to the agent or to VPP it first asks what VPP has, and then waits until the controller
+//! has decided on that. The newest wanted state is what counts: a VIP that changes while a sync of it is under
+//! way is synced once more after it, however often it changed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use imbl::ordmap::DiffItem;
+use maglev_protocol::{
+    AgentError, ConfReport, LbConfSpec, Programmed, SyncReport, VipKey, VipSpec, VppInfo, VppState,
+};
+use tracing::{debug, info, warn};
+
+use crate::agent::{AgentEvent, CallError};
+use crate::desired::{Demand, Demanded, ViewId, Wanted};
+
+/// Syncs of single VIPs that are under way at once. The agent writes them one after the other; more than a
+/// few only make its queue longer.
+const SYNCS_IN_FLIGHT: usize = 16;
+/// Pause before a failed call is tried again, plus as much again at random.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A call to the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// Ask what VPP has.
+    Programmed,
+    /// Set the lb plugin's settings.
+    Conf(LbConfSpec),
+    /// Bring everything to its wanted state.
+    All {
+        /// The VIPs.
+        specs: Vec<Arc<VipSpec>>,
+        /// VIPs that stay as they are.
+        keep: Vec<VipKey>,
+        /// The number of the demand that it carries out.
+        demanded: Option<u64>,
+    },
+    /// Bring one VIP to its wanted state.
+    Vip {
+        /// The VIP.
+        spec: Arc<VipSpec>,
+        /// What is demanded beyond that.
+        demanded: Option<Demanded>,
+    },
+}
+
+/// A call, and the look at VPP that it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The look.
+    pub view: ViewId,
+    /// The call.
+    pub call: Call,
+}
+
+/// The answer to a call of the same kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Call::Programmed`].
+    Programmed(Result<Programmed, CallError>),
+    /// To [`Call::Conf`].
+    Conf(Result<ConfReport, CallError>),
+    /// To [`Call::All`] and [`Call::Vip`].
+    Sync(Result<SyncReport, CallError>),
+}
+
+/// What is known of VPP.
+#[derive(Debug)]
+enum Vpp {
+    Away,
+    /// Connected: to be asked at this time what it has.
+    Unseen(VppInfo, Instant),
+    /// Asked what it has.
+    Asked(VppInfo),
+    Seen,
+}
+
+/// How far a full sync is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    Due(Instant),
+    ConfSent,
+    ConfDone,
+    AllSent,
+}
+
+/// The machine, for one connection to the agent.
+#[derive(Debug)]
+pub struct Syncs {
+    wanted: Arc<Wanted>,
+    vpp: Vpp,
+    /// Whether VPP is connected and silent: nothing is sent before it answers.
+    silent: bool,
+    view: ViewId,
+    full: Full,
+    /// Whether the full sync under way must be followed by another at once.
+    again: bool,
+    /// Settings that the last full sync was told.
+    conf: Option<LbConfSpec>,
+    /// What that changed.
+    conf_changed: Option<ConfReport>,
+    /// Why they were refused, if they were.
+    conf_refused: Option<String>,
+    /// VIPs that changed since they were last sent.
+    stale: BTreeSet<VipKey>,
+    /// VIPs of which a sync is under way.
+    sent: BTreeSet<VipKey>,
+    /// The highest demand on a VIP so far.
+    demanded: u64,
+    /// The last full sync that was demanded.
+    full_demanded: Option<u64>,
+    /// Process and version of the other brain that writes to VPP, as the agent named it last.
+    writer: Option<(Option<i32>, String)>,
+    /// VIPs that the agent leaves alone, as it named them last.
+    foreign: Vec<VipKey>,
+}
+
+impl Syncs {
+    /// For a new connection; the first look at VPP will have the id after `last_view`.
+    pub fn new(wanted: Arc<Wanted>, last_view: ViewId, now: Instant) -> Self {
+        Self {
+            demanded: wanted.demands.values().map(|demanded| demanded.number).fold(0, u64::max),
+            full_demanded: wanted.full,
+            wanted,
+            vpp: Vpp::Away,
+            silent: false,
+            view: last_view,
+            full: Full::Due(now),
+            again: false,
+            conf: None,
+            conf_changed: None,
+            conf_refused: None,
+            stale: BTreeSet::new(),
+            sent: BTreeSet::new(),
+            writer: None,
+            foreign: Vec::new(),
+        }
+    }
+
+    /// The newest look.
+    pub fn view(&self) -> ViewId {
+        self.view
+    }
+
+    /// VPP came, went or is another one.
+    pub fn vpp_changed(&mut self, info: VppInfo, now: Instant) -> Option<AgentEvent> {
+        self.view.0 += 1;
+        (self.full, self.again, self.conf) = (Full::Due(now), false, None);
+        self.sent.clear();
+        match &info.state {
+            VppState::Connected { version, pid, .. } => {
+                info!(%version, pid, "VPP connected");
+                self.vpp = Vpp::Unseen(info, now);
+                return None;
+            }
+            VppState::Disconnected { reason, .. } => warn!(%reason, "VPP disconnected"),
+            VppState::Incompatible { version, missing, needs } => {
+                let missing = missing.join(" ");
+                warn!(%version, %needs, %missing, "VPP is connected, but cannot be programmed");
+            }
+        }
+        self.vpp = Vpp::Away;
+        Some(AgentEvent::Vpp { info, programmed: None })
+    }
+
+    /// VPP fell silent, or answers again. `None` if that is known.
+    pub fn liveness(&mut self, silent_for: Option<Duration>) -> Option<AgentEvent> {
+        let known = std::mem::replace(&mut self.silent, silent_for.is_some()) == silent_for.is_some();
+        (!known).then_some(AgentEvent::Silence { silent_for })
+    }
+
+    /// Another state is wanted.
+    pub fn want(&mut self, wanted: Arc<Wanted>, now: Instant) {
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        let next = &self.wanted;
+        let mut gone = before.keep.iter().any(|key| !next.keep.contains(key) && !next.vips.contains_key(key));
+        // VPP has one encapsulation for all VIPs of an address: one VIP alone cannot change it.
+        let mut together = false;
+        for change in before.decided.diff(&next.decided) {
+            match change {
+                DiffItem::Add(key, _) => {
+                    self.stale.insert(*key);
+                }
+                DiffItem::Update { new: (key, _), .. } => {
+                    self.stale.insert(*key);
+                    let encap = |wanted: &Wanted| wanted.vips.get(key).map(|spec| spec.encap);
+                    together |= encap(&before) != encap(next);
+                }
+                DiffItem::Remove(key, _) => {
+                    self.stale.remove(key);
+                    gone |= !next.keep.contains(key);
+                }
+            }
+        }
+        for (key, demanded) in &next.demands {
+            if demanded.number > self.demanded {
+                self.stale.insert(*key);
+            }
+        }
+        self.demanded = next.demands.values().map(|demanded| demanded.number).fold(self.demanded, u64::max);
+        let demanded = next.full > self.full_demanded;
+        self.full_demanded = self.full_demanded.max(next.full);
+        // Only a full sync removes VIPs, or changes several together.
+        if gone || together || demanded || self.conf.is_some_and(|conf| conf != next.conf) {
+            self.full_sync_at(now);
+        }
+    }
+
+    /// The next call that may be sent now; to be asked again until there is none.
+    pub fn next(&mut self, now: Instant) -> Option<Sent> {
+        let call = match &self.vpp {
+            Vpp::Unseen(info, at) if *at <= now => {
+                self.vpp = Vpp::Asked(info.clone());
+                Call::Programmed
+            }
+            Vpp::Seen if self.wanted.view == Some(self.view) && !self.silent => self.next_sync(now)?,
+            _ => return None,
+        };
+        Some(Sent { view: self.view, call })
+    }
+
+    fn next_sync(&mut self, now: Instant) -> Option<Call> {
+        match self.full {
+            Full::ConfSent | Full::AllSent => None,
+            Full::ConfDone => {
+                self.full = Full::AllSent;
+                self.again = self.conf != Some(self.wanted.conf);
+                // A full sync does all but what is demanded.
+                self.stale = self.wanted.demands.keys().copied().collect();
+                let specs: Vec<_> = self.wanted.vips.values().map(Arc::clone).collect();
+                let keep: Vec<_> = self.wanted.keep.iter().copied().collect();
+                debug!(vips = specs.len(), held_back = keep.len(), "full sync");
+                Some(Call::All { specs, keep, demanded: self.wanted.full })
+            }
+            Full::Due(at) if at <= now => {
+                if !self.sent.is_empty() {
+                    return None;
+                }
+                self.full = Full::ConfSent;
+                self.conf = Some(self.wanted.conf);
+                Some(Call::Conf(self.wanted.conf))
+            }
+            Full::Due(_) => self.next_vip(),
+        }
+    }
+
+    fn next_vip(&mut self) -> Option<Call> {
+        if self.sent.len() >= SYNCS_IN_FLIGHT {
+            return None;
+        }
+        let key = *self.stale.iter().find(|key| !self.sent.contains(key))?;
+        self.stale.remove(&key);
+        let spec = Arc::clone(self.wanted.vips.get(&key)?);
+        let demanded = self.wanted.demands.get(&key).cloned();
+        self.sent.insert(key);
+        Some(Call::Vip { spec, demanded })
+    }
+
+    /// When to ask for the next call although nothing happened.
+    pub fn due(&self) -> Option<Instant> {
+        match (&self.vpp, self.full) {
+            (Vpp::Unseen(_, at), _) => Some(*at),
+            (Vpp::Seen, Full::Due(at))
+                if self.wanted.view == Some(self.view) && self.sent.is_empty() && !self.silent =>
+            {
+                Some(at)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes an answer; `random` is from 0 to 1.
+    ///
+    /// # Errors
+    /// If the connection to the agent broke.
+    pub fn answered(
+        &mut self,
+        sent: Sent,
+        answer: Answer,
+        now: Instant,
+        random: f64,
+    ) -> Result<Option<AgentEvent>, CallError> {
+        if let Answer::Programmed(Err(error @ CallError::Away(_)))
+        | Answer::Conf(Err(error @ CallError::Away(_)))
+        | Answer::Sync(Err(error @ CallError::Away(_))) = &answer
+        {
+            return Err(error.clone());
+        }
+        // What was done to another VPP, or before a look at it, says nothing about what this one has.
+        if sent.view != self.view {
+            return Ok(None);
+        }
+        let retry = now + RETRY.mul_f64(1.0 + random);
+        Ok(match (sent.call, answer) {
+            (Call::Programmed, Answer::Programmed(result)) => self.seen(result, now, retry),
+            (Call::Conf(_), Answer::Conf(result)) => self.conf_answered(result, retry),
+            (Call::All { specs, demanded, .. }, Answer::Sync(mut result)) => {
+                if let Ok(report) = &mut result {
+                    report.conf = self.conf_changed.take();
+                    if report.conf.as_ref().is_some_and(|conf| conf.drifted) {
+                        report.drift.push("the lb settings were changed".to_owned());
+                    }
+                }
+                let interval = self.wanted.sync_interval.mul_f64(0.9 + 0.2 * random);
+                self.full = Full::Due(match result {
+                    Ok(_) if self.again => now,
+                    Ok(_) => now + interval,
+                    Err(_) => retry,
+                });
+                Some(self.synced(specs, demanded.map(Demand::Full), result))
+            }
+            (Call::Vip { spec, demanded }, Answer::Sync(result)) => {
+                self.sent.remove(&spec.key);
+                // What became of a call without an answer is not known; and what VPP refuses of one VIP may be possible
+                // together with the others.
+                if result.as_ref().map_or(true, |report| report.errors().next().is_some()) {
+                    self.full_sync_at(retry);
+                }
+                let demand = demanded.map(|demanded| Demand::Vip(spec.key, demanded.number));
+                Some(self.synced(vec![spec], demand, result))
+            }
+            _ => None,
+        })
+    }
+
+    fn seen(
+        &mut self,
+        result: Result<Programmed, CallError>,
+        now: Instant,
+        retry: Instant,
+    ) -> Option<AgentEvent> {
+        let Vpp::Asked(info) = std::mem::replace(&mut self.vpp, Vpp::Seen) else { return None };
+        match result {
+            Ok(programmed) => {
+                self.full = Full::Due(now);
+                Some(AgentEvent::Vpp { info, programmed: Some((self.view, programmed)) })
+            }
+            Err(error) => {
+                debug!(%error, "cannot tell what VPP has yet");
+                self.vpp = Vpp::Unseen(info, retry);
+                None
+            }
+        }
+    }
+
+    fn conf_answered(&mut self, result: Result<ConfReport, CallError>, retry: Instant) -> Option<AgentEvent> {
+        self.full = Full::ConfDone;
+        let refused = match result {
+            Ok(report) => {
+                if report.changed {
+                    info!(pinned_flows_lost = report.pinned_flows_lost, "VPP's lb settings changed");
+                }
+                self.conf_changed = Some(report).filter(|report| report.changed);
+                None
+            }
+            // Tunnels may then have another source than wanted, but that is no reason not to follow failures.
+            Err(CallError::Agent(
+                error @ (AgentError::Refused { .. }
+                | AgentError::NotAllowed { .. }
+                | AgentError::Contradiction(_)),
+            )) => Some(error.to_string()),
+            Err(error) => {
+                self.full = Full::Due(retry);
+                let specs = self.wanted.vips.values().map(Arc::clone).collect();
+                return Some(self.synced(specs, self.wanted.full.map(Demand::Full), Err(error)));
+            }
+        };
+        // The same refusal with every full sync is worth one line.
+        if self.conf_refused == refused {
+            return None;
+        }
+        match &refused {
+            Some(reason) => warn!(%reason, "VPP keeps its lb settings"),
+            None => info!("VPP's lb settings are no longer refused"),
+        }
+        self.conf_refused.clone_from(&refused);
+        Some(AgentEvent::Settings { refused })
+    }
+
+    fn synced(
+        &mut self,
+        specs: Vec<Arc<VipSpec>>,
+        demanded: Option<Demand>,
+        result: Result<SyncReport, CallError>,
+    ) -> AgentEvent {
+        match &result {
+            Ok(report) => self.note_report(report),
+            // The same refusal every second is worth one line.
+            Err(error @ CallError::Agent(AgentError::AnotherWriter { version, pid, .. })) => {
+                let writer = Some((*pid, version.clone()));
+                if self.writer != writer {
+                    self.writer = writer;
+                    warn!(%error, "VPP is not ours to write; waiting");
+                }
+            }
+            Err(error) => warn!(%error, "sync failed"),
+        }
+        AgentEvent::Synced { specs, demanded, result: result.map(Arc::new) }
+    }
+
+    fn note_report(&mut self, report: &SyncReport) {
+        if self.writer.take().is_some() {
+            info!("the other brain is gone: this one writes to VPP now");
+        }
+        for drift in &report.drift {
+            warn!(%drift, "VPP was not as it was left");
+        }
+        for (vip, error) in report.errors() {
+            warn!(%vip, step = %error.step, code = error.code, meaning = %error.meaning, "VPP refused");
+        }
+        // Only a full read finds them.
+        if report.read.is_some() && self.foreign != report.foreign {
+            let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
+            info!(?vips, "VIPs outside the agent's policy: left alone");
+            self.foreign.clone_from(&report.foreign);
+        }
+    }
+
+    fn full_sync_at(&mut self, at: Instant) {
+        if let Full::Due(due) = &mut self.full {
+            *due = (*due).min(at);
+        } else {
+            self.again = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! What is counted for Prometheus, beside the state that it is about.
+//!
+//! The controller counts with relaxed atomics and nothing else. Whoever reads has the counters through a snapshot;
+//! those of something that a reload removed go with the last snapshot that has it.
+
+mod histogram;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use maglev_protocol::{Change, SyncReport};
+
+pub use histogram::{Histogram, Reading};
+
+use crate::health::State;
+use crate::outcome::ProbeCode;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds to it.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Its value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is counted of one backend, for as long as it is the same server. There are tens of thousands of these: 32 bits
+/// hold ten probes a second for 13 years, and beginning again at 0 is what a counter may do.
+#[derive(Default)]
+pub struct BackendTally {
+    probes: [AtomicU32; ProbeCode::ALL.len()],
+    transitions: [AtomicU32; State::Removed as usize + 1],
+}
+
+impl BackendTally {
+    /// A probe ended.
+    pub fn count_probe(&self, code: ProbeCode) {
+        if let Some(count) = self.probes.get(code as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The backend's state changed to this one.
+    pub fn count_transition(&self, to: State) {
+        if let Some(count) = self.transitions.get(to as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Probes that ended so.
+    pub fn probes(&self, code: ProbeCode) -> u32 {
+        self.probes.get(code as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Changes to this state.
+    pub fn transitions(&self, to: State) -> u32 {
+        self.transitions.get(to as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+impl fmt::Debug for BackendTally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let probes = ProbeCode::ALL.into_iter().map(|code| (code, self.probes(code)));
+        f.debug_map().entries(probes.filter(|(_, count)| *count > 0)).finish_non_exhaustive()
+    }
+}
+
+/// Bounds of the durations of probes, in microseconds: from a server on the same switch to the longest timeouts.
+const PROBE_BOUNDS_US: &[u64] = &[
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+/// Bounds of the time from an event to VPP's acknowledgement, in microseconds: from one sync of one VIP, which takes
+/// less than a millisecond, to a VPP that was away for a minute.
+const EVENT_BOUNDS_US: &[u64] = &[
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000, 60_000_000,
+];
+
+/// What is counted of one health check, over all backends that it is made of.
+#[derive(Debug)]
+pub struct CheckTally {
+    /// How long probes took that say something of their backend.
+    pub durations: Histogram,
+}
+
+impl Default for CheckTally {
+    fn default() -> Self {
+        Self { durations: Histogram::new(PROBE_BOUNDS_US) }
+    }
+}
+
+/// The tallies of all health checks, by their names.
+pub type CheckTallies = BTreeMap<String, Arc<CheckTally>>;
+
+/// A kind of write to VPP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepKind {
+    /// A server was added to a VIP.
+    Added,
+    /// A server was removed from one.
+    Removed,
+    /// A server got another weight.
+    Reweighted,
+    /// A server's flows were moved, and its weight stayed.
+    Flushed,
+    /// A VIP was made.
+    VipAdded,
+    /// A VIP was removed.
+    VipRemoved,
+    /// A VIP was removed in order to be made anew.
+    VipRecreated,
+    /// All flows of a VIP were moved.
+    VipFlushed,
+}
+
+impl StepKind {
+    /// All of them.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Added, "added"),
+        (Self::Removed, "removed"),
+        (Self::Reweighted, "reweighted"),
+        (Self::Flushed, "flushed"),
+        (Self::VipAdded, "vip_added"),
+        (Self::VipRemoved, "vip_removed"),
+        (Self::VipRecreated, "vip_recreated"),
+        (Self::VipFlushed, "vip_flushed"),
+    ];
+
+    /// The kind of a write, and whether it moved flows at once.
+    fn of(change: &Change) -> (Self, bool) {
+        match change {
+            Change::VipAdded => (Self::VipAdded, false),
+            Change::VipRemoved => (Self::VipRemoved, false),
+            Change::VipRecreated { .. } => (Self::VipRecreated, false),
+            Change::ServerAdded { .. } => (Self::Added, false),
+            Change::ServerRemoved { flushed, .. } => (Self::Removed, *flushed),
+            Change::Reweighted { flushed, .. } => (Self::Reweighted, *flushed),
+            Change::Flushed { .. } => (Self::Flushed, true),
+            Change::VipFlushed => (Self::VipFlushed, false),
+        }
+    }
+}
+
+/// Syncs that the agent answered: all of them, and those of which VPP refused a step.
+#[derive(Debug, Default)]
+pub struct SyncCounts {
+    /// Everything was done.
+    pub ok: Count,
+    /// VPP refused something.
+    pub refused: Count,
+}
+
+/// What operators may ask for, as the label of its counter.
+pub const COMMANDS: [&str; 9] =
+    ["pause", "resume", "disable", "enable", "clear", "set_weight", "clear_weight", "recreate", "sync"];
+
+/// What is counted of the brain as a whole.
+#[derive(Debug)]
+pub struct BrainTally {
+    steps: [Count; StepKind::ALL.len()],
+    /// Servers whose pinned flows were moved at once, by whatever kind of step.
+    pub flushes: Count,
+    /// Steps that VPP refused.
+    pub step_errors: Count,
+    /// Syncs of single VIPs.
+    pub vip_syncs: SyncCounts,
+    /// Syncs of everything, which read VPP.
+    pub full_syncs: SyncCounts,
+    /// Syncs without an answer, or that the agent did not carry out.
+    pub failed_syncs: Count,
+    /// Differences that full reads found between VPP and what the agent remembered.
+    pub drift: Count,
+    /// From a decision, or from the probe that led to it, to VPP's acknowledgement.
+    pub event_to_vpp: Histogram,
+    /// Connections to the agent.
+    pub agent_connections: Count,
+    agent_since_ms: AtomicU64,
+    /// How often VPP was found ready: when it came, and after each connection to the agent.
+    pub vpp_connections: Count,
+    /// How often it was another process than before.
+    pub vpp_restarts: Count,
+    /// VIPs of others, plus 1; 0 if that is not known.
+    foreign: AtomicU64,
+    commands: [[Count; 2]; COMMANDS.len()],
+    /// Configurations that were taken while running.
+    pub reloads: Count,
+    /// Configurations that were refused, and the one in force stayed.
+    pub refused_reloads: Count,
+    newest_config_refused: AtomicBool,
+    config_since_ms: AtomicU64,
+}
+
+impl Default for BrainTally {
+    fn default() -> Self {
+        Self {
+            steps: Default::default(),
+            flushes: Count::default(),
+            step_errors: Count::default(),
+            vip_syncs: SyncCounts::default(),
+            full_syncs: SyncCounts::default(),
+            failed_syncs: Count::default(),
+            drift: Count::default(),
+            event_to_vpp: Histogram::new(EVENT_BOUNDS_US),
+            agent_connections: Count::default(),
+            agent_since_ms: AtomicU64::default(),
+            vpp_connections: Count::default(),
+            vpp_restarts: Count::default(),
+            foreign: AtomicU64::default(),
+            commands: Default::default(),
+            reloads: Count::default(),
+            refused_reloads: Count::default(),
+            newest_config_refused: AtomicBool::default(),
+            config_since_ms: AtomicU64::default(),
+        }
+    }
+}
+
+impl BrainTally {
+    /// The agent answered a sync.
+    pub fn count_sync(&self, report: &SyncReport) {
+        let syncs = if report.read.is_some() { &self.full_syncs } else { &self.vip_syncs };
+        let mut errors = 0;
+        for vip in &report.vips {
+            errors += vip.errors.len() as u64;
+            for (kind, flushed) in vip.changes.iter().map(StepKind::of) {
+                if let Some(count) = self.steps.get(kind as usize) {
+                    count.add(1);
+                }
+                self.flushes.add(flushed.into());
+            }
+        }
+        self.step_errors.add(errors);
+        if errors == 0 {
+            syncs.ok.add(1)
+        } else {
+            syncs.refused.add(1)
+        }
+        self.drift.add(report.drift.len() as u64);
+        // Only a full read finds them.
+        if report.read.is_some() {
+            self.foreign.store(report.foreign.len() as u64 + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes of this kind that VPP acknowledged.
+    pub fn steps(&self, kind: StepKind) -> u64 {
+        self.steps.get(kind as usize).map_or(0, Count::get)
+    }
+
+    /// The agent answers since `at`.
+    pub fn count_agent(&self, at: SystemTime) {
+        self.agent_connections.add(1);
+        self.agent_since_ms.store(unix_ms(at), Ordering::Relaxed);
+    }
+
+    /// When the agent was connected to last, since 1970; zero if it never was.
+    pub fn agent_since(&self) -> Duration {
+        Duration::from_millis(self.agent_since_ms.load(Ordering::Relaxed))
+    }
+
+    /// Nobody knows what VPP has.
+    pub fn forget_foreign(&self) {
+        self.foreign.store(0, Ordering::Relaxed);
+    }
+
+    /// VIPs that VPP has outside the agent's policy, if that is known.
+    pub fn foreign(&self) -> Option<u64> {
+        self.foreign.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// An operator's command, one of [`COMMANDS`], was carried out, or refused.
+    pub fn count_command(&self, command: &str, done: bool) {
+        let place = COMMANDS.iter().position(|known| *known == command);
+        if let Some([carried_out, refused]) = place.and_then(|place| self.commands.get(place)) {
+            if done { carried_out.add(1) } else { refused.add(1) }
+        }
+    }
+
+    /// Every command, how often it was carried out, and how often refused.
+    pub fn commands(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        COMMANDS
+            .into_iter()
+            .zip(&self.commands)
+            .map(|(command, [done, refused])| (command, done.get(), refused.get()))
+    }
+
+    /// A configuration is in force since `at`.
+    pub fn take_config(&self, at: SystemTime) {
+        self.config_since_ms.store(unix_ms(at), Ordering::Relaxed);
+        self.newest_config_refused.store(false, Ordering::Relaxed);
+    }
+
+    /// A configuration was refused.
+    pub fn refuse_config(&self) {
+        self.refused_reloads.add(1);
+        self.newest_config_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Since when the configuration is in force, since 1970; and whether it is that of the last attempt.
+    pub fn config(&self) -> (Duration, bool) {
+        let since = Duration::from_millis(self.config_since_ms.load(Ordering::Relaxed));
+        (since, !self.newest_config_refused.load(Ordering::Relaxed))
+    }
+}
+
+/// Tells a VPP that restarted from one that is only connected to anew.
+#[derive(Debug, Default)]
+pub struct VppLives {
+    last: Option<(u32, Option<u64>)>,
+}
+
+impl VppLives {
+    /// A VPP with this process id and start, in Unix seconds, is there; whether it is another one than the last.
+    pub fn is_another(&mut self, pid: u32, boot_time: Option<u64>) -> bool {
+        let Some((last_pid, last_boot)) = self.last.replace((pid, boot_time)) else { return false };
+        // The start stands in the stats segment, which may not be readable.
+        let other_start = boot_time.zip(last_boot).is_some_and(|(now, before)| now != before);
+        pid != last_pid || other_start
+    }
+}
+
+fn unix_ms(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

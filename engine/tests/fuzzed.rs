@@ -1,0 +1,13 @@
+//! What the fuzzer checks, on its kept corpus and damaged copies of it.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "../../fuzz/src/overrides.rs"]
+mod overrides;
+#[path = "../../fuzz/replay.rs"]
+mod replay;
+
+#[test]
+fn any_file_of_overrides() {
+    replay::replay("overrides", overrides::check);
+}

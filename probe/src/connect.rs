@@ -1,0 +1,98 @@
+//! Opening the connection of a probe.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+
+use maglev_engine::outcome::ProbeCode;
+use maglev_protocol::is_local;
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+/// Who speaks first on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// Nobody at once: to be connected is all, or a handshake of several flights follows.
+    Nobody,
+    /// The probe. Its handshake then ends with the packet that carries its first words, instead of one more:
+    /// a tenth of the CPU time of a whole probe.
+    Probe,
+}
+
+/// Connects, from `source` if given. Dropping the stream resets the connection: neither side keeps it in
+/// TIME_WAIT, of which thousands of probes a second would leave too many.
+pub(super) async fn connect(
+    target: SocketAddr,
+    source: Option<IpAddr>,
+    first: First,
+    deadline: Instant,
+) -> Result<TcpStream, (ProbeCode, String)> {
+    let socket = open(target, source, first)?;
+    match timeout_at(deadline, socket.connect(target)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err((judge(&error, ProbeCode::L4Con), refusal(&error))),
+        Err(_) => Err((ProbeCode::L4Tout, "no answer to the connection attempt".to_owned())),
+    }
+}
+
+fn open(target: SocketAddr, source: Option<IpAddr>, first: First) -> Result<TcpSocket, (ProbeCode, String)> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+        .map_err(|error| (ProbeCode::SockErr, format!("no socket for the probe: {}", in_words(&error))))?;
+    if let Some(source) = source {
+        // The port is chosen when the target is known, and may be shared by targets; else one source would do for
+        // as many probes as there are ephemeral ports. Without it, it does for those.
+        setsockopt(&socket, IpBindAddressNoPort, &true).ok();
+        socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
+            (ProbeCode::SockErr, format!("cannot probe from {source}: {}", in_words(&error)))
+        })?;
+    }
+    // Without it connections are closed in the ordinary way, which does no harm.
+    drop(socket.set_zero_linger());
+    if first == First::Probe {
+        // Without it one more packet is sent, which does no harm.
+        drop(SockRef::from(&socket).set_tcp_quickack(false));
+    }
+    Ok(socket)
+}
+
+/// Has what came acknowledged at once. A peer that sends its answer in small pieces waits for that before it sends the
+/// next one (Nagle's algorithm), which is 40 ms where [`First::Probe`] has put acknowledgements off.
+pub(super) fn acknowledge(stream: &TcpStream) {
+    // Without it the rest comes later, which does no other harm.
+    drop(SockRef::from(stream).set_tcp_quickack(true));
+}
+
+/// What an error of a probe's connection says of the backend: `failed`, unless it is this machine's own. Where the
+/// system has waited for longer than it was willing to, it is the time that was over.
+pub(super) fn judge(error: &io::Error, failed: ProbeCode) -> ProbeCode {
+    match (error.raw_os_error(), failed) {
+        (Some(errno), _) if is_local(errno) => ProbeCode::SockErr,
+        _ if error.kind() != ErrorKind::TimedOut => failed,
+        (_, ProbeCode::L4Con) => ProbeCode::L4Tout,
+        (_, ProbeCode::L6Rsp) => ProbeCode::L6Tout,
+        _ => ProbeCode::L7Tout,
+    }
+}
+
+/// Why an attempt to connect failed. Two of the system's own words do not tell what to look for.
+fn refusal(error: &io::Error) -> String {
+    let hint = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EACCES) => ": a firewall or a route on the way prohibits it",
+        Some(Errno::EINVAL) => ": its route is a blackhole",
+        _ => "",
+    };
+    format!("{}{hint}", in_words(error))
+}
+
+/// An operating system's error without its number.
+pub(super) fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests;

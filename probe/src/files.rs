@@ -1,0 +1,94 @@
+//! Files that checks are made from: the configuration, and certificate authorities. All of this blocks on the disk.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use maglev_engine::config::{LoadError, Loaded, parse_bytes};
+use maglev_tls::authorities::{Authorities, Contents};
+
+/// The largest configuration that is read, in bytes: ten times what 50,000 backends need.
+const LARGEST_CONFIGURATION: u64 = 64 << 20;
+/// The largest file of authorities that is read, in bytes: ten times Debian's bundle of all public ones.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// Reads and validates a configuration file, and the files of authorities that it names.
+///
+/// # Errors
+/// If it cannot be read, is larger than 64 MiB, or [`parse_bytes`] refuses it.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let bytes = read_at_most(path, LARGEST_CONFIGURATION).map_err(unreadable)?;
+    Ok(parse_bytes(&path.display().to_string(), &bytes, &read_file, SystemTime::now())?)
+}
+
+/// Reads a regular file of bounded size: opening a pipe would wait for its other end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    read_at_most(path, LARGEST_FILE)
+}
+
+fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > most) {
+        let reason = format!("it is larger than {most} bytes, the most that is read");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
+    }
+    Ok(bytes)
+}
+
+/// Reads the system's authorities: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if set, else the distribution's. Also
+/// returns the doubts about them.
+pub fn of_system(now: SystemTime) -> (Authorities, Vec<String>) {
+    let (file, folders) = match (std::env::var_os("SSL_CERT_FILE"), std::env::var_os("SSL_CERT_DIR")) {
+        (None, None) => {
+            let found = openssl_probe::probe();
+            (found.cert_file, found.cert_dir)
+        }
+        (file, folders) => {
+            let folders = folders.iter().flat_map(std::env::split_paths).collect();
+            (file.map(PathBuf::from), folders)
+        }
+    };
+    of_files(file.as_deref(), &folders, now)
+}
+
+fn of_files(file: Option<&Path>, folders: &[PathBuf], now: SystemTime) -> (Authorities, Vec<String>) {
+    let mut all = Contents::default();
+    let (mut words, mut outdated) = (Vec::new(), Vec::new());
+    let mut take = |path: &Path, is_named: bool| {
+        match read_file(path) {
+            Ok(bytes) => all.add(&bytes, now),
+            // A folder may hold anything.
+            Err(_) if !is_named => {}
+            Err(error) => words.push(format!("{} cannot be read: {error}", path.display())),
+        }
+        let doubts = all.doubts.drain(..).filter(|doubt| is_named || !doubt.is_left_out());
+        let (old, doubts): (Vec<_>, Vec<_>) = doubts.partition(|doubt| doubt.is_of_dates());
+        let place = |line, what| format!("the section at line {line} of {} {what}", path.display());
+        outdated.extend(old.into_iter().map(|doubt| place(doubt.line, doubt.what)));
+        words.extend(doubts.into_iter().map(|doubt| place(doubt.line, doubt.what)));
+        words.extend(all.broken.drain(..).map(|(line, what)| place(line, what)));
+    };
+    if let Some(file) = file {
+        take(file, true);
+    }
+    for folder in folders {
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        paths.iter().for_each(|path| take(path, false));
+    }
+    // Distributions keep expired ones for years; one message for all of them is enough.
+    if let Some(first) = outdated.first() {
+        words.push(format!("{} have expired or are not valid yet; the first: {first}", outdated.len()));
+    }
+    (all.authorities, words)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! What came back, judged piece by piece. Pure.
+
+use std::io;
+use std::mem;
+
+use maglev_engine::config::{HttpCheck, HttpMethod, Pattern};
+use maglev_engine::outcome::ProbeCode;
+
+use super::body::{Body, Framing, keep};
+use super::head::{self, Head};
+use super::in_words;
+use super::limits::{BODY_LIMIT, CHUNK_LINE_LIMIT, HEADER_LIMIT, INTERIM_LIMIT};
+use super::malformed::{Malformed, Quote};
+use crate::connect;
+
+/// Most bytes searched through while more are to come, all searches together. A body that comes in many small pieces
+/// would cost its length squared; what is then left is searched when no more comes.
+const MOST_SEARCHED_EARLY: usize = 16 * BODY_LIMIT;
+
+/// What a probe found, and in words.
+type Finding = (ProbeCode, String);
+
+/// Judges one answer against a check, from its bytes in whatever pieces they come.
+///
+/// The head must be complete and well-formed before its status counts, as with HAProxy. Without a
+/// `response-regexp` the verdict is then given; with one, as soon as it matches in a way that nothing behind can undo,
+/// and otherwise when the body is complete or its first 64 KiB are there.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    check: &'a HttpCheck,
+    /// The beginning of a head that did not come in one piece.
+    held: Vec<u8>,
+    /// How much of `held` has been parsed in vain.
+    parsed: usize,
+    interim_answers: u8,
+    interim_bytes: usize,
+    /// Once the head is complete and the body is wanted.
+    searched: Option<Searched<'a>>,
+    received: u64,
+}
+
+/// A body in which something is searched for.
+#[derive(Debug)]
+struct Searched<'a> {
+    pattern: &'a Pattern,
+    status: u16,
+    encoding: Option<Quote>,
+    body: Body,
+    /// Bytes that were searched through while more were to come.
+    early: usize,
+}
+
+impl<'a> Answer<'a> {
+    /// Most bytes of memory that an answer ever takes between two pieces.
+    pub const MOST_HELD: usize = BODY_LIMIT + CHUNK_LINE_LIMIT;
+
+    /// An answer of which nothing has come yet.
+    pub fn new(check: &'a HttpCheck) -> Self {
+        Self {
+            check,
+            held: Vec::new(),
+            parsed: 0,
+            interim_answers: 0,
+            interim_bytes: 0,
+            searched: None,
+            received: 0,
+        }
+    }
+
+    /// Takes the next bytes; returns the verdict if they decide it, after which no more are to come.
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<(ProbeCode, String)> {
+        self.received = self.received.saturating_add(bytes.len() as u64);
+        self.advance(bytes).unwrap_or_else(|malformed| Some(bad(&malformed)))
+    }
+
+    /// The verdict if the peer closes the connection now.
+    pub fn end(&mut self) -> (ProbeCode, String) {
+        let cut = match &self.searched {
+            Some(searched) => match searched.body.end() {
+                Ok(()) => return searched.verdict(),
+                Err(cut) => return searched.early_verdict().unwrap_or_else(|| bad(&cut)),
+            },
+            None if self.received == 0 => Malformed::NoAnswer,
+            None if self.held.is_empty() => Malformed::OnlyInterim,
+            None => head::parse(&self.held).err().unwrap_or(Malformed::CutHead(self.received)),
+        };
+        bad(&cut)
+    }
+
+    /// The verdict if the connection breaks now.
+    pub(super) fn broken(&self, error: &io::Error) -> (ProbeCode, String) {
+        if let Some(passed) = self.searched.as_ref().and_then(Searched::early_verdict) {
+            return passed;
+        }
+        let after = match self.received {
+            0 => "before an answer".to_owned(),
+            bytes => format!("after {bytes} bytes of the answer"),
+        };
+        (connect::judge(error, ProbeCode::L7Rsp), format!("{} {after}", in_words(error)))
+    }
+
+    /// The verdict if the time is over now.
+    pub(super) fn late(&self) -> (ProbeCode, String) {
+        if let Some(passed) = self.searched.as_ref().and_then(Searched::early_verdict) {
+            return passed;
+        }
+        let detail = match self.received {
+            0 => "connected, but no answer in time".to_owned(),
+            bytes => format!("connected, but no complete answer in time: {bytes} bytes came"),
+        };
+        (ProbeCode::L7Tout, detail)
+    }
+
+    /// Bytes of memory taken now.
+    pub fn held(&self) -> usize {
+        self.held.capacity() + self.searched.as_ref().map_or(0, |searched| searched.body.capacity())
+    }
+
+    fn advance(&mut self, bytes: &[u8]) -> Result<Option<Finding>, Malformed> {
+        if let Some(searched) = &mut self.searched {
+            return searched.feed(bytes);
+        }
+        if self.held.is_empty() {
+            let (used, head) = self.parse_heads(bytes)?;
+            let rest = bytes.get(used..).unwrap_or_default();
+            return match head {
+                Some(head) => self.judge(head, rest, &[]),
+                None => {
+                    let room = self.head_room();
+                    self.parsed = keep(&mut self.held, rest, room);
+                    Ok(None)
+                }
+            };
+        }
+        let before = self.held.len();
+        let room = self.head_room();
+        let kept = keep(&mut self.held, bytes, room);
+        if !self.is_worth_parsing(before) {
+            return Ok(None);
+        }
+        let mut held = mem::take(&mut self.held);
+        let (used, head) = self.parse_heads(&held)?;
+        match head {
+            Some(head) => {
+                let rest = held.get(used..).unwrap_or_default();
+                self.judge(head, rest, bytes.get(kept..).unwrap_or_default())
+            }
+            None => {
+                held.drain(..used);
+                self.parsed = held.len();
+                self.held = held;
+                Ok(None)
+            }
+        }
+    }
+
+    /// How long the head may be that comes next.
+    fn head_room(&self) -> usize {
+        HEADER_LIMIT.saturating_sub(self.interim_bytes)
+    }
+
+    /// Parsing begins at the front each time. A head that comes byte by byte would cost its length squared if
+    /// it were parsed at each; so it is when it may be complete, and when it has doubled, to see early what is
+    /// wrong with it.
+    fn is_worth_parsing(&self, before: usize) -> bool {
+        let length = self.held.len();
+        let new = self.held.get(before.saturating_sub(2)..).unwrap_or_default();
+        length >= self.parsed.saturating_mul(2)
+            || length >= self.head_room()
+            || new.windows(2).any(|end| end == b"\n\n")
+            || new.windows(3).any(|end| end == b"\n\r\n")
+    }
+
+    /// Parses up to the answer proper, past the interim ones. Returns how many bytes it is done with.
+    fn parse_heads(&mut self, bytes: &[u8]) -> Result<(usize, Option<Head>), Malformed> {
+        let mut used = 0;
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            let rest = rest.get(..self.head_room()).unwrap_or(rest);
+            let Some(head) = head::parse(rest)? else {
+                let full = rest.len() >= self.head_room();
+                return if full { Err(Malformed::HeadTooLarge) } else { Ok((used, None)) };
+            };
+            used += head.length;
+            if !head.is_interim() {
+                return Ok((used, Some(head)));
+            }
+            if self.interim_answers >= INTERIM_LIMIT {
+                return Err(Malformed::TooManyInterim);
+            }
+            self.interim_answers += 1;
+            self.interim_bytes += head.length;
+        }
+    }
+
+    /// Judges the head. `rest` and `more`, in this order, are what came behind it.
+    fn judge(&mut self, head: Head, rest: &[u8], more: &[u8]) -> Result<Option<Finding>, Malformed> {
+        let status = head.status;
+        let framing = match self.check.method {
+            HttpMethod::Get => head.framing?,
+            HttpMethod::Head => Framing::Empty,
+        };
+        if !self.check.response_codes.contains(status) {
+            return Ok(Some((ProbeCode::L7Sts, format!("HTTP {status}"))));
+        }
+        let Some(pattern) = &self.check.response_regexp else { return Ok(Some(passed(status))) };
+        let body = Body::new(framing);
+        let searched =
+            self.searched.insert(Searched { pattern, status, encoding: head.encoding, body, early: 0 });
+        match searched.feed(rest)? {
+            Some(finding) => Ok(Some(finding)),
+            None => searched.feed(more),
+        }
+    }
+}
+
+impl Searched<'_> {
+    fn feed(&mut self, bytes: &[u8]) -> Result<Option<Finding>, Malformed> {
+        let fed = self.body.feed(bytes);
+        if self.body.is_complete() {
+            return Ok(Some(self.verdict()));
+        }
+        let length = self.body.data().len();
+        if fed.is_ok() && self.early.saturating_add(length) > MOST_SEARCHED_EARLY {
+            return Ok(None);
+        }
+        self.early = self.early.saturating_add(length);
+        self.early_verdict().map_or_else(|| fed.map(|()| None), |passed| Ok(Some(passed)))
+    }
+
+    /// The verdict on the whole body.
+    fn verdict(&self) -> Finding {
+        let Self { pattern, status, body, .. } = self;
+        if pattern.is_match(body.data()) {
+            return passed(*status);
+        }
+        let data = body.data();
+        let (length, beginning) = (data.len(), Quote::beginning(data, Quote::LONGEST));
+        let first = if length >= BODY_LIMIT { "its first " } else { "" };
+        let encoding =
+            self.encoding.as_ref().map_or_else(String::new, |encoding| format!(" encoded as {encoding}"));
+        let found = match length {
+            0 => "it is empty".to_owned(),
+            _ => format!("{first}{length} bytes{encoding}, {beginning}"),
+        };
+        (ProbeCode::L7Sts, format!("HTTP {status}, body does not match {pattern}: {found}"))
+    }
+
+    /// The verdict, if what has come of the body decides it whatever follows.
+    fn early_verdict(&self) -> Option<Finding> {
+        self.pattern.is_match_for_good(self.body.data()).then(|| passed(self.status))
+    }
+}
+
+fn passed(status: u16) -> Finding {
+    (ProbeCode::L7Ok, format!("HTTP {status}"))
+}
+
+fn bad(malformed: &Malformed) -> Finding {
+    (ProbeCode::L7Rsp, malformed.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! The bytes of a request.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use maglev_engine::config::{HttpCheck, HttpMethod};
+
+/// Name and version that HTTP probes introduce themselves with.
+const USER_AGENT: &str = concat!("maglev-brain/", env!("CARGO_PKG_VERSION"));
+
+/// Adds the whole request. The configuration holds only what can stand in one as it is.
+pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, check: &HttpCheck) {
+    let mut put = |part: &str| out.extend_from_slice(part.as_bytes());
+    put(match check.method {
+        HttpMethod::Get => "GET ",
+        HttpMethod::Head => "HEAD ",
+    });
+    put(&check.path);
+    put(" HTTP/1.1\r\nHost: ");
+    match &check.host {
+        Some(host) => put(host),
+        None => put_address(out, target, tls),
+    }
+    let mut put = |part: &str| out.extend_from_slice(part.as_bytes());
+    put("\r\nConnection: close\r\n");
+    if !check.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+        put("User-Agent: ");
+        put(USER_AGENT);
+        put("\r\n");
+    }
+    for (name, value) in &check.headers {
+        for part in [name, ": ", value, "\r\n"] {
+            put(part);
+        }
+    }
+    put("\r\n");
+}
+
+/// The scheme's own port is left out (RFC 9110, 4.2).
+fn put_address(out: &mut Vec<u8>, target: SocketAddr, tls: bool) {
+    let own_port = if tls { 443 } else { 80 };
+    let written = match target {
+        _ if target.port() != own_port => write!(out, "{target}"),
+        SocketAddr::V4(v4) => write!(out, "{}", v4.ip()),
+        SocketAddr::V6(v6) => write!(out, "[{}]", v6.ip()),
+    };
+    // A vector takes whatever is written to it.
+    written.ok();
+}
+
+#[cfg(test)]
+mod tests;

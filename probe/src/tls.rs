@@ -1,0 +1,135 @@
+//! The TLS client of health checks.
+//!
+//! TLS 1.2 and 1.3. Each handshake is a full one: a resumed session would not show what a new client meets. No
+//! ALPN is sent, as HAProxy's checks send none: a server that knows the protocol needs no hint, and one that
+//! does not know the hint may refuse it. There is no client certificate.
+//!
+//! What a hostile server can take, besides the time until the deadline: rustls holds at most 64 KiB of a
+//! handshake message that is not complete (`MAX_HANDSHAKE_SIZE` in its `msgs/deframer`), and as much of a
+//! certificate chain (`CERTIFICATE_MAX_SIZE_LIMIT` in its `msgs/handshake`), ends a handshake after a few
+//! empty records or warnings, and keeps 16 KiB of a record and as much of its plaintext. Verification cannot be
+//! interrupted; [`trust`] bounds its work.
+
+mod trust;
+mod words;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use maglev_engine::config::TlsCheck;
+use maglev_engine::outcome::ProbeCode;
+use maglev_tls::provider;
+pub use trust::trust_system;
+use trust::{System, Trust};
+
+use super::connect;
+
+/// The TLS side of one health check. Made once: a probe costs no more than its handshake.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    /// Or why no handshake can be made.
+    ready: Result<Ready, Arc<str>>,
+}
+
+#[derive(Debug, Clone)]
+struct Ready {
+    config: Arc<ClientConfig>,
+    trust: Trust,
+    /// `None` for the address of the backend.
+    name: Option<ServerName<'static>>,
+}
+
+impl Client {
+    /// A client that asks for `sni` of the check, else for `host` (that of an HTTP check, perhaps with a port), else
+    /// for nothing, and then expects a certificate for the backend's address. An address is never sent as a
+    /// server's name (RFC 6066, 3), but the certificate must be for it.
+    pub(super) fn new(tls: &TlsCheck, host: Option<&str>) -> Client {
+        Self::with_system(tls, host, &trust::SYSTEM)
+    }
+
+    fn with_system(tls: &TlsCheck, host: Option<&str>, system: &'static System) -> Client {
+        let trust = match &tls.ca_file {
+            _ if !tls.verify => Trust::Anybody,
+            Some(file) => Trust::Only(Arc::clone(&file.authorities)),
+            None => Trust::System(system),
+        };
+        let ready = server_name(tls.sni.as_deref(), host)
+            .and_then(|name| Ok(Ready { config: config(trust.clone())?, trust, name }));
+        Client { ready }
+    }
+
+    /// Makes one handshake with the backend at `target`.
+    ///
+    /// # Errors
+    /// `L6TOUT` if it is not over at the deadline, `L6RSP` if it failed, `SOCKERR` if this machine lacks what it takes,
+    /// such as anything to judge a certificate by, with the reason in words. The stream is closed then.
+    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        target: IpAddr,
+        deadline: Instant,
+    ) -> Result<TlsStream<S>, (ProbeCode, String)> {
+        let ready = self.ready.as_ref().map_err(|why| (ProbeCode::SockErr, why.to_string()))?;
+        if !ready.trust.is_possible() {
+            return Err((ProbeCode::SockErr, NO_AUTHORITIES.to_owned()));
+        }
+        let name = ready.name.clone().unwrap_or_else(|| ServerName::IpAddress(target.into()));
+        let connecting = TlsConnector::from(Arc::clone(&ready.config)).connect(name, stream);
+        match timeout_at(deadline, connecting).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err((connect::judge(&error, ProbeCode::L6Rsp), words::handshake(&error))),
+            Err(_) => Err((ProbeCode::L6Tout, "connected, but no complete TLS handshake in time".to_owned())),
+        }
+    }
+}
+
+/// What TLS has to say about an error of whatever runs over it, if TLS is its cause: an alert, a broken record.
+///
+/// In TLS 1.3 a server that wants a client certificate says so after the client's handshake is over. A check of
+/// the handshake alone has passed then, as HAProxy's does; for one that reads, it is the first read that fails.
+pub(super) fn fault(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    words::fault(error)
+}
+
+const NO_AUTHORITIES: &str = "this machine has no certificate authorities to verify with: \
+                              install ca-certificates and reload, or set `ca-file`";
+
+fn config(trust: Trust) -> Result<Arc<ClientConfig>, Arc<str>> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Arc::from(format!("TLS cannot be used: {error}")))?;
+    let mut config =
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(trust)).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+fn server_name(sni: Option<&str>, host: Option<&str>) -> Result<Option<ServerName<'static>>, Arc<str>> {
+    let Some(name) = sni.or(host.map(without_port)) else { return Ok(None) };
+    match ServerName::try_from(name) {
+        Ok(name) => Ok(Some(name.to_owned())),
+        Err(_) => Err(Arc::from(format!(
+            "{} cannot be a server's name in TLS: set `sni` to a DNS name or an address",
+            words::bounded(name)
+        ))),
+    }
+}
+
+/// The name or address of a Host header: `a.example:8443`, `192.0.2.1`, `[2001:db8::1]:8443`.
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
