@@ -19,7 +19,9 @@ impl Core {
         let mut effects = Effects::default();
         let believed = self.believes(&report);
         let Report { backend, outcome, late, ended } = report;
-        let Some(view) = self.backends.get_mut(&backend).filter(|view| ended >= view.new_since) else {
+        // One that began before says nothing, even if it ended after: it was made with the former check, or of another server.
+        let began = ended.checked_sub(outcome.duration).unwrap_or(ended);
+        let Some(view) = self.backends.get_mut(&backend).filter(|view| began >= view.new_since) else {
             return effects;
         };
         let view = Arc::make_mut(view);

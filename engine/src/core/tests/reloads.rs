@@ -277,3 +277,22 @@ fn backend_that_could_not_be_probed_is_not_missed_when_its_check_goes() {
     assert_eq!(bench.core.unprobed, 0);
     assert!(bench.core.backends["a"].last_probe.is_none(), "that was the old check's");
 }
+
+/// Its prober was stopped, but the controller may have the result already.
+#[test]
+fn probe_under_way_at_a_reload_says_nothing_of_the_new_check() {
+    for check in ["", ", healthcheck: other"] {
+        let mut bench = Bench::connected();
+        bench.all_up();
+        let backends = BACKENDS.replace(
+            "a: { address: 10.0.0.1, healthcheck: tcp }",
+            &format!("a: {{ address: 10.0.0.1{check} }}"),
+        );
+        bench.command(Command::Reload(configuration(AT_ONCE, &backends, FRONTENDS))).unwrap();
+        let before = bench.state("a");
+        bench.sleep(Duration::from_millis(1));
+        let duration = Duration::from_millis(5);
+        bench.report("a", ProbeOutcome { code: ProbeCode::L4Con, detail: String::new(), duration });
+        assert_eq!(bench.state("a"), before, "{backends}");
+    }
+}
