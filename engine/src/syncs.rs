@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use imbl::ordmap::DiffItem;
 use maglev_protocol::{
-    AgentError, ConfReport, LbConfSpec, Programmed, SyncReport, VipKey, VipSpec, VppInfo, VppState,
+    AgentError, ConfReport, LbConfSpec, Liveness, Programmed, SyncReport, VipKey, VipSpec, VppInfo, VppState,
 };
 use tracing::{debug, info, warn};
 
@@ -95,6 +95,8 @@ pub struct Syncs {
     vpp: Vpp,
     /// Whether VPP is connected and silent: nothing is sent before it answers.
     silent: bool,
+    /// The generation of VPP's liveness that was heard last, and when.
+    heard: Option<(u64, Instant)>,
     view: ViewId,
     full: Full,
     /// Whether the full sync under way must be followed by another at once.
@@ -128,6 +130,7 @@ impl Syncs {
             wanted,
             vpp: Vpp::Away,
             silent: false,
+            heard: None,
             view: last_view,
             full: Full::Due(now),
             again: false,
@@ -167,10 +170,22 @@ impl Syncs {
         Some(AgentEvent::Vpp { info, programmed: None })
     }
 
-    /// VPP fell silent, or answers again. `None` if that is known.
-    pub fn liveness(&mut self, silent_for: Option<Duration>) -> Option<AgentEvent> {
-        let known = std::mem::replace(&mut self.silent, silent_for.is_some()) == silent_for.is_some();
-        (!known).then_some(AgentEvent::Silence { silent_for })
+    /// VPP fell silent, or answers again. Nothing if that is known. A silence that began and ended between two answers is
+    /// told as well: probes may have failed in it.
+    pub fn liveness(&mut self, heard: Liveness, now: Instant) -> Vec<AgentEvent> {
+        let Liveness { generation, silent_for } = heard;
+        let last = self.heard.replace((generation, now));
+        let was_silent = std::mem::replace(&mut self.silent, silent_for.is_some());
+        let mut events = Vec::new();
+        if let (Some((last, at)), false, None) = (last, was_silent, silent_for)
+            && generation != last
+        {
+            events.push(AgentEvent::Silence { silent_for: Some(now.saturating_duration_since(at)) });
+        }
+        if was_silent != silent_for.is_some() || !events.is_empty() {
+            events.push(AgentEvent::Silence { silent_for });
+        }
+        events
     }
 
     /// Another state is wanted.

@@ -149,10 +149,11 @@ pub fn effective(
 /// The whole truth table of one backend in one pool: its weight, and whether a step to 0 flushes.
 ///
 /// `weight` is what it has when it serves, and `held` what VPP has for it while it is unknown. Down flushes if the
-/// frontend says so, disabled always; unknown, paused and standby never do. In a panic, whoever was not taken out
-/// on purpose serves, and keeps its flows.
+/// frontend says so, disabled always; unknown, paused and standby never do. In a panic, every backend with a weight that
+/// was not taken out on purpose serves, and keeps its flows.
 pub fn rule(state: State, role: Role, weight: u8, held: u8, flush_on_down: bool) -> (u8, bool) {
     match (state, role) {
+        (State::Down, Role::Panic) if weight == 0 => (0, flush_on_down),
         (State::Up | State::Down | State::Unknown, Role::Panic) | (State::Up, Role::Active) => {
             (weight, false)
         }

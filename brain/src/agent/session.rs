@@ -112,9 +112,15 @@ impl Session<'_> {
         wanted: &mut watch::Receiver<Arc<Wanted>>,
     ) -> Result<Infallible, End> {
         let mut seen = vpp.generation;
+        // Before anything is decided on probes that fail because VPP hangs: no generation is the last one, so this is
+        // answered at once.
+        let heard = self.wait_liveness(u64::MAX).await?;
         self.tell(syncs.vpp_changed(vpp, Instant::now().into_std())).await?;
+        for event in syncs.liveness(heard, Instant::now().into_std()) {
+            self.tell(Some(event)).await?;
+        }
         let mut change = self.wait_change(seen);
-        let mut liveness = self.wait_liveness(0);
+        let mut liveness = self.wait_liveness(heard.generation);
         let mut calls = FuturesUnordered::new();
         loop {
             while let Some(sent) = syncs.next(Instant::now().into_std()) {
@@ -131,7 +137,9 @@ impl Session<'_> {
                 }
                 heard = &mut liveness => {
                     let heard = heard?;
-                    self.tell(syncs.liveness(heard.silent_for)).await?;
+                    for event in syncs.liveness(heard, Instant::now().into_std()) {
+                        self.tell(Some(event)).await?;
+                    }
                     liveness = self.wait_liveness(heard.generation);
                 }
                 Some((sent, answer)) = calls.next() => {

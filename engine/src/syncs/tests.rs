@@ -503,3 +503,28 @@ fn demanded_full_sync_waits_for_the_syncs_under_way() {
     let calls = bench.answer_all();
     assert_eq!((calls.len(), full_demanded(&calls)), (2, vec![Some(1)]), "which brings the other as well");
 }
+
+#[test]
+fn silence_between_two_answers_is_told_too() {
+    let mut bench = Bench::new(&[]);
+    let mut hears = |seconds: u64, generation, silent_for| {
+        let now = bench.now + Duration::from_secs(seconds);
+        bench.syncs.liveness(Liveness { generation, silent_for }, now)
+    };
+    let silence =
+        |silent_for: Option<u64>| AgentEvent::Silence { silent_for: silent_for.map(Duration::from_secs) };
+    assert_eq!(hears(0, 6, None), [], "what was before the connection is not its business");
+    assert_eq!(hears(1, 6, None), [], "nothing new");
+    assert_eq!(hears(4, 8, None), [silence(Some(3)), silence(None)], "it was silent meanwhile");
+    assert_eq!(hears(5, 9, Some(Duration::from_secs(1))), [silence(Some(1))]);
+    assert_eq!(hears(6, 9, Some(Duration::from_secs(2))), [], "still");
+    assert_eq!(hears(7, 10, None), [silence(None)]);
+}
+
+#[test]
+fn silence_at_the_connection_is_told() {
+    let mut bench = Bench::new(&[spec(1, 1)]);
+    let silent_for = Some(Duration::from_secs(1));
+    let told = bench.syncs.liveness(Liveness { generation: 3, silent_for }, bench.now);
+    assert_eq!(told, [AgentEvent::Silence { silent_for }]);
+}

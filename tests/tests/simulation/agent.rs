@@ -45,6 +45,8 @@ pub(crate) struct Agent {
     waiting: Vec<u64>,
     /// Since when VPP has answered nothing, if it is silent.
     pub(crate) silent_since: Option<Duration>,
+    /// How often VPP has fallen silent or answered again.
+    pub(crate) silences: u64,
 }
 
 /// A call in the agent.
@@ -120,6 +122,7 @@ impl Agent {
             writer: WriterSeat::default(),
             waiting: Vec::new(),
             silent_since: None,
+            silences: 0,
         }
     }
 
@@ -537,6 +540,7 @@ impl World {
             return;
         }
         self.agent.silent_since = since;
+        self.agent.silences += 1;
         self.note(|_| format!("VPP is silent since {since:?}"));
         for conn in self.open_conns.clone() {
             let at = self.now + self.latency();

@@ -13,7 +13,7 @@ use maglev_engine::desired::{Demand, ViewId, Wanted, vip_key};
 use maglev_engine::health::State;
 use maglev_engine::overrides::Overrides;
 use maglev_engine::syncs::{Answer, Call, Sent, Syncs};
-use maglev_protocol::{AgentInfo, Demands, PROTOCOL_VERSION, VipKey, VppInfo};
+use maglev_protocol::{AgentInfo, Demands, Liveness, PROTOCOL_VERSION, VipKey, VppInfo};
 
 use crate::agent::Queued;
 use crate::judge::Scope;
@@ -157,6 +157,8 @@ impl World {
     pub(crate) fn greeted(&mut self, id: u64, conn: u64, agent: u64, info: VppInfo) {
         let now = self.instant(self.now).mono;
         let open = self.open_conns.contains(&conn);
+        // The client asks for it between hello and all else.
+        let heard = self.heard();
         let Some(brain) = self.brain.as_mut().filter(|brain| brain.id == id && brain.conn.is_none()) else {
             if open {
                 self.close(conn);
@@ -170,6 +172,7 @@ impl World {
         let seen = info.generation;
         let mut syncs = Syncs::new(Arc::clone(&brain.published), brain.last_view, now);
         let event = syncs.vpp_changed(info, now);
+        let liveness = syncs.liveness(heard, now);
         brain.conn = Some(Conn {
             id: conn,
             calls: BTreeMap::new(),
@@ -185,9 +188,10 @@ impl World {
         let info = AgentInfo { pid: 1, started: 0, no_echo: None };
         self.tell(AgentEvent::Connected { version: "1".to_owned(), protocol: PROTOCOL_VERSION, info });
         self.tell_maybe(event);
+        for event in liveness {
+            self.tell(event);
+        }
         self.wait_change();
-        let at = self.now + self.latency();
-        self.at(at, Event::LivenessTold { conn });
         self.pump();
     }
 
@@ -240,11 +244,17 @@ impl World {
     }
 
     pub(crate) fn liveness_told(&mut self, conn: u64) {
-        let silent_for = self.agent.silent_since.map(|since| self.now - since);
+        let (heard, now) = (self.heard(), self.instant(self.now).mono);
         let Some(found) = self.conn(conn) else { return };
-        let event = found.syncs.liveness(silent_for);
-        self.tell_maybe(event);
+        for event in found.syncs.liveness(heard, now) {
+            self.tell(event);
+        }
         self.pump();
+    }
+
+    fn heard(&self) -> Liveness {
+        let silent_for = self.agent.silent_since.map(|since| self.now - since);
+        Liveness { generation: self.agent.silences, silent_for }
     }
 
     /// Sends whatever the client may send now.

@@ -65,6 +65,15 @@ fn weight_of_zero_drains_and_never_flushes() {
     }
 }
 
+/// It serves in no panic either, so its flows must not stay on a server that is down.
+#[test]
+fn backend_without_a_weight_that_is_down_flushes_in_a_panic_too() {
+    for role in [Role::Active, Role::Standby, Role::Panic] {
+        assert_eq!(rule(State::Down, role, 0, 0, true), (0, true), "{role:?}");
+        assert_eq!(rule(State::Down, role, 0, 0, false), (0, false), "{role:?}");
+    }
+}
+
 #[test]
 fn what_is_held_counts_only_while_unknown() {
     for state in [State::Down, State::Paused, State::Disabled, State::Removed] {
