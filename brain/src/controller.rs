@@ -270,13 +270,17 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                     }
                     match arrival {
                         Arrival::Input(input) => effects.merge(core.handle(input, now)),
-                        Arrival::Order(order) => {
-                            let done = core.command(order.command, now).map(|(more, done)| {
+                        Arrival::Order(Order::State(answer)) => {
+                            // An error means that the one who asked has gone.
+                            drop(answer.send(Box::new(core.clone())));
+                        }
+                        Arrival::Order(Order::Command { command, state, answer }) => {
+                            let done = core.command_on(state, command, now).map(|(more, done)| {
                                 let overrides = more.overrides;
                                 effects.merge(more);
                                 (done, overrides)
                             });
-                            carried.push((order.answer, done));
+                            carried.push((answer, done));
                         }
                     }
                     if taken == BATCH { break }

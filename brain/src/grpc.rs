@@ -8,6 +8,7 @@ mod configuration;
 mod listen;
 mod operate;
 mod paced;
+mod preview;
 mod refusal;
 mod rights;
 mod shares;
@@ -26,9 +27,10 @@ use maglev_proto::{
     GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
     GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
     ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    ListOverridesRequest, ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse,
+    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters,
+    VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
 use tokio::sync::{Mutex, MutexGuard, watch as newest};
@@ -281,6 +283,10 @@ impl Maglev for Service {
 
     async fn recreate_vip(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
         self.recreate(request).await
+    }
+
+    async fn preview_change(&self, request: Request<PreviewChangeRequest>) -> Answer<PreviewChangeResponse> {
+        self.preview(request).await
     }
 
     async fn check_config(&self, request: Request<CheckConfigRequest>) -> Answer<CheckConfigResponse> {

@@ -118,12 +118,11 @@ impl Reloader {
         &self.path
     }
 
-    /// Checks the file, and takes it if all of it is right.
+    /// Reads and checks the file.
     ///
     /// # Errors
-    /// Then the configuration in force stays untouched.
-    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let _turn = self.turn.lock().await;
+    /// If it could not be taken.
+    pub async fn load(&self) -> Result<Loaded, ReloadError> {
         let path = Arc::clone(&self.path);
         let loaded = spawn_blocking(move || -> Result<Loaded, ReloadError> {
             let loaded = load(&path)?;
@@ -132,8 +131,24 @@ impl Reloader {
             }
             Ok(loaded)
         });
-        let loaded = loaded.await.unwrap_or_else(|panic| Err(panic.into()));
-        let loaded = loaded.inspect_err(|error| {
+        loaded.await.unwrap_or_else(|panic| Err(panic.into()))
+    }
+
+    /// Checks the file, and takes it if all of it is right.
+    ///
+    /// # Errors
+    /// Then the configuration in force stays untouched.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reload_on(None).await
+    }
+
+    /// The same, if the state is still the one with this number, as [`Operator::command_on`].
+    ///
+    /// # Errors
+    /// Then the configuration in force stays untouched.
+    pub async fn reload_on(&self, state: Option<u64>) -> Result<Reloaded, ReloadError> {
+        let _turn = self.turn.lock().await;
+        let loaded = self.load().await.inspect_err(|error| {
             self.operator.tally().refuse_config();
             warn!(file = %self.path.display(), "configuration refused; the one in force stays:\n{error}");
         })?;
@@ -144,7 +159,7 @@ impl Reloader {
         }
         open_files::raise_limit(config.backends.len());
         info!(file = %self.path.display(), "configuration read");
-        let done = self.operator.command(Command::Reload(Arc::new(config))).await?;
+        let done = self.operator.command_on(state, Command::Reload(Arc::new(config))).await?;
         Ok(Reloaded { changes: done.changes.unwrap_or_default(), warnings, not_kept: done.not_kept })
     }
 }

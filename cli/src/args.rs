@@ -13,7 +13,9 @@ use clap::{Parser, Subcommand};
 
 use crate::args::words::one_of;
 
-pub(crate) use crate::args::change::{Clear, ClearOverride, Config, Recreate, Set, Sync, SyncVpp, SyncVppLb};
+pub(crate) use crate::args::change::{
+    Clear, ClearOverride, Config, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb,
+};
 pub(crate) use crate::args::options::{Options, TlsFiles};
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
 pub(crate) use crate::args::watch::{EventFilter, Watch};

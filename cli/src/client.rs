@@ -6,16 +6,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use maglev_proto::maglev_client::MaglevClient;
+use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
     CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Event, Frontend, GetAgentInfoRequest,
     GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
     GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
     ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, VppInfo,
-    VpplbCounters, VpplbState, WatchEventsRequest,
+    ListOverridesRequest, ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse,
+    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
+    SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::time;
 use tonic::transport::Channel;
@@ -134,8 +135,9 @@ impl Client {
         &self,
         name: &str,
         action: Action,
+        state: Option<u64>,
     ) -> Result<ChangeBackendResponse, Error> {
-        let (mut stub, request) = (self.stub.clone(), ChangeBackendRequest { name: name.to_owned() });
+        let (mut stub, request) = (self.stub.clone(), ChangeBackendRequest { name: name.to_owned(), state });
         let call = async move {
             match action {
                 Action::Pause => stub.pause_backend(request).await,
@@ -162,8 +164,14 @@ impl Client {
     }
 
     pub(crate) async fn recreate_vip(&self, frontend: &str) -> Result<RecreateVipResponse, Error> {
-        let request = RecreateVipRequest { frontend: frontend.to_owned() };
+        let request = RecreateVipRequest { frontend: frontend.to_owned(), state: None };
         self.changed(self.stub.clone().recreate_vip(request)).await
+    }
+
+    /// Takes long for the reload of a file of many megabytes.
+    pub(crate) async fn preview(&self, change: Change) -> Result<PreviewChangeResponse, Error> {
+        let request = PreviewChangeRequest { change: Some(change) };
+        self.changed(self.stub.clone().preview_change(request)).await
     }
 
     /// Takes long with a file of many megabytes, as a reload does.
@@ -171,8 +179,8 @@ impl Client {
         self.changed(self.stub.clone().check_config(CheckConfigRequest {})).await
     }
 
-    pub(crate) async fn reload_config(&self) -> Result<ReloadConfigResponse, Error> {
-        self.changed(self.stub.clone().reload_config(ReloadConfigRequest {})).await
+    pub(crate) async fn reload_config(&self, state: Option<u64>) -> Result<ReloadConfigResponse, Error> {
+        self.changed(self.stub.clone().reload_config(ReloadConfigRequest { state })).await
     }
 
     async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {

@@ -4,21 +4,23 @@ use maglev_proto::{ClearOverrideRequest, SetFrontendPoolBackendWeightRequest};
 
 use crate::answer::{Answer, Versions};
 use crate::args::{
-    Clear, ClearOverride, Command, Config, Recreate, Set, Show, ShowVpp, ShowVppLb, Sync, SyncVpp, SyncVppLb,
+    Clear, ClearOverride, Command, Config, Member, Recreate, Set, Show, ShowVpp, ShowVppLb, Sync, SyncVpp,
+    SyncVppLb,
 };
 use crate::client::Client;
 use crate::error::Error;
 
-/// One answer to one command; of a watch, which has no end of its own, see `watch`.
-pub(crate) async fn run(command: &Command, client: &Client) -> Result<Answer, Error> {
+/// One answer to one command; of a watch, which has no end of its own, see `watch`. `state` is that of the preview that
+/// somebody has consented to.
+pub(crate) async fn run(command: &Command, client: &Client, state: Option<u64>) -> Result<Answer, Error> {
     Ok(match command {
         Command::Show(show) => show_it(show, client).await?,
-        Command::Set(set) => set_it(set, client).await?,
-        Command::Clear(Clear::Override(what)) => {
-            Answer::Cleared(client.clear_override(clear_request(what)).await?)
-        }
+        Command::Set(set) => set_it(set, client, state).await?,
+        Command::Clear(Clear::Override(what)) => Answer::Cleared(
+            client.clear_override(ClearOverrideRequest { state, ..clear_request(what) }).await?,
+        ),
         Command::Config(Config::Check) => Answer::Checked(client.check_config().await?),
-        Command::Config(Config::Reload) => Answer::Reloaded(client.reload_config().await?),
+        Command::Config(Config::Reload) => Answer::Reloaded(client.reload_config(state).await?),
         Command::Recreate(Recreate::Frontend { name, .. }) => {
             Answer::Recreated(client.recreate_vip(name).await?)
         }
@@ -29,23 +31,36 @@ pub(crate) async fn run(command: &Command, client: &Client) -> Result<Answer, Er
     })
 }
 
-async fn set_it(set: &Set, client: &Client) -> Result<Answer, Error> {
+async fn set_it(set: &Set, client: &Client, state: Option<u64>) -> Result<Answer, Error> {
     Ok(match set {
-        Set::Backend { name, action } => Answer::BackendChanged(client.change_backend(name, *action).await?),
+        Set::Backend { name, action } => {
+            Answer::BackendChanged(client.change_backend(name, *action, state).await?)
+        }
         Set::Frontend { member, weight, flush, .. } => {
-            let request = SetFrontendPoolBackendWeightRequest {
-                frontend: member.frontend.clone(),
-                pool: member.pool.clone(),
-                backend: member.backend.clone(),
-                weight: (*weight).into(),
-                flush: flush.is_some(),
-            };
-            Answer::WeightSet(client.set_weight(request).await?)
+            let request = weight_request(member, *weight, flush.is_some());
+            Answer::WeightSet(
+                client.set_weight(SetFrontendPoolBackendWeightRequest { state, ..request }).await?,
+            )
         }
     })
 }
 
-fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
+pub(crate) fn weight_request(
+    member: &Member,
+    weight: u8,
+    flush: bool,
+) -> SetFrontendPoolBackendWeightRequest {
+    SetFrontendPoolBackendWeightRequest {
+        frontend: member.frontend.clone(),
+        pool: member.pool.clone(),
+        backend: member.backend.clone(),
+        weight: weight.into(),
+        flush,
+        state: None,
+    }
+}
+
+pub(crate) fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
     match what {
         ClearOverride::Backend { name } => {
             ClearOverrideRequest { backend: name.clone(), ..ClearOverrideRequest::default() }
@@ -54,6 +69,7 @@ fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
             backend: member.backend.clone(),
             frontend: member.frontend.clone(),
             pool: member.pool.clone(),
+            state: None,
         },
     }
 }

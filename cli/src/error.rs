@@ -116,11 +116,6 @@ impl Error {
         self.exit_code() == 3
     }
 
-    /// A name that maglev-brain does not know.
-    pub(crate) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { code: Code::NotFound, .. })
-    }
-
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Connect { .. }

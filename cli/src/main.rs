@@ -2,7 +2,7 @@
 //!
 //! `args` is the tree of words, `commands` turns a parsed command into an `Answer` by way of `client`, and
 //! `render` makes text of it. `once` runs one command: it asks several servers by `servers`, tells what a change will
-//! do by `consequences`, and follows events by `watch`. `shell` reads lines, and has each done so;
+//! do by `preview`, and follows events by `watch`. `shell` reads lines, and has each done so;
 //! `tree` tells it what can follow. `generate` writes completion scripts and manual pages. Only `once`, the shell and
 //! this file know the process: its environment, streams and exit code.
 
@@ -11,11 +11,11 @@ mod answer;
 mod args;
 mod client;
 mod commands;
-mod consequences;
 mod error;
 mod generate;
 mod moment;
 mod once;
+mod preview;
 mod render;
 #[cfg(test)]
 mod samples;

@@ -14,9 +14,9 @@ use crate::answer::{Answer, Versions};
 use crate::args::{Command, EventFilter, Options, Show, Watch};
 use crate::client::Client;
 use crate::commands;
-use crate::consequences::{self, consequences, need_consent};
 use crate::error::Error;
 use crate::moment::Moment;
+use crate::preview::{self, needs_consent};
 use crate::render;
 use crate::servers;
 use crate::style::{Palette, printable_json};
@@ -52,16 +52,20 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
 
 async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -> Result<Answer, Error> {
     let client = Client::connect(server, &options.tls, options.timeout).await?;
-    if !options.yes {
-        let consequences = consequences(command, &client).await?;
-        let text = consequences::text(&consequences);
-        if need_consent(&consequences) {
+    let mut state = None;
+    if !options.yes
+        && let Some(preview) = preview::preview(command, &client).await?
+    {
+        let text = preview::text(&preview);
+        if needs_consent(&preview) {
             ask_consent(&text).await?;
+            // Consent was given to this, and to nothing else.
+            state = Some(preview.state);
         } else if !text.is_empty() {
             tell(&text)?;
         }
     }
-    commands::run(command, &client).await
+    commands::run(command, &client, state).await
 }
 
 async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> {

@@ -178,13 +178,7 @@ async fn ctrl_c_ends_a_command_and_not_the_shell() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_at_a_question_changes_nothing_and_takes_no_later_line() {
-    let mut frontends = samples::frontends();
-    for row in frontends[3].pools.iter_mut().flat_map(|pool| &mut pool.backends) {
-        if row.backend != "web1" {
-            row.set_state(BackendState::Down);
-        }
-    }
-    let server = fake_brain::with(frontends, samples::backends()).await.to_string();
+    let server = fake_brain::that_previews(samples::danger()).await.to_string();
     let mut shell = Terminal::start(&server, &[]);
     shell.sees("> ").await;
     for answer in [CTRL_C, "n\r"] {

@@ -17,6 +17,7 @@ use std::time::{Instant, SystemTime};
 
 use imbl::{OrdMap, OrdSet};
 use maglev_protocol::{SyncReport, VipKey};
+use tracing::subscriber::{NoSubscriber, with_default};
 
 pub use command::{BackendWish, Command, CommandError, Done, InVpp};
 pub use event::{Event, FrontendChange, FrontendNow, Numbered};
@@ -101,7 +102,7 @@ pub struct Ended {
 }
 
 /// The brain's whole state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Core {
     config: Arc<Config>,
     overrides: Arc<Overrides>,
@@ -206,6 +207,21 @@ impl Core {
         let (backend, view) = (self.config.backends.get(name)?, self.backends.get(name)?);
         let check = backend.healthcheck.as_deref()?;
         Some(Checked { target: backend.address, check, pace: view.health.pace() })
+    }
+
+    /// The frontends, by name.
+    pub fn frontends(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<FrontendView>)> {
+        self.frontends.iter()
+    }
+
+    /// The state that a command would lead to. Nothing is counted or logged, and this state stays as it is.
+    ///
+    /// # Errors
+    /// Those of the command.
+    pub fn tried(&self, command: Command, now: Now) -> Result<Self, CommandError> {
+        let mut tried = Self { tally: Arc::default(), ..self.clone() };
+        with_default(NoSubscriber::new(), || tried.command(command, now))?;
+        Ok(tried)
     }
 
     /// What readers shall see now.

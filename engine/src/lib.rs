@@ -17,6 +17,7 @@
 //! - [`syncs`]: the order of calls to the agent
 //! - [`snapshot`]: the state at one moment, for readers
 //! - [`core`]: the owner of the state: inputs in, effects out
+//! - [`preview`]: what a change would do
 
 pub mod config;
 
@@ -43,6 +44,8 @@ pub mod syncs;
 pub mod snapshot;
 
 pub mod core;
+
+pub mod preview;
 
 #[cfg(test)]
 mod tests;

@@ -315,7 +315,7 @@ impl BrainTally {
 }
 
 /// Tells a VPP that restarted from one that is only connected to anew.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct VppLives {
     last: Option<(u32, Option<u64>)>,
 }

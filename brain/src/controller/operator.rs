@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_engine::core::{Command, CommandError, Done, Ended, InVpp, Numbered};
+use maglev_engine::core::{Command, CommandError, Core, Done, Ended, InVpp, Numbered};
 use maglev_engine::desired::Demand;
 use maglev_engine::tally::BrainTally;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -26,11 +26,13 @@ pub struct Operator {
     pub(super) tally: Arc<BrainTally>,
 }
 
-/// A command on its way.
+/// What is asked of the controller.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub(super) command: Command,
-    pub(super) answer: oneshot::Sender<Result<Accepted, CommandError>>,
+pub(super) enum Order {
+    /// A command, and the state that it was decided on, if it depends on that.
+    Command { command: Command, state: Option<u64>, answer: oneshot::Sender<Result<Accepted, CommandError>> },
+    /// A copy of the state, to try something on.
+    State(oneshot::Sender<Box<Core>>),
 }
 
 /// A command that the controller has carried out.
@@ -50,9 +52,20 @@ impl Operator {
     /// # Errors
     /// If it cannot be carried out; then nothing has changed.
     pub async fn command(&self, command: Command) -> Result<Done, CommandError> {
+        self.command_on(None, command).await
+    }
+
+    /// The same, if the state is still the one with this number; see [`Core::events`].
+    ///
+    /// # Errors
+    /// If it cannot be carried out, or the state is another one; then nothing has changed.
+    pub async fn command_on(&self, state: Option<u64>, command: Command) -> Result<Done, CommandError> {
         let (answer, answered) = oneshot::channel();
         let patience = if let Command::Sync { .. } = command { FULL_SYNC } else { VPP_ANSWERS };
-        self.orders.send(Order { command, answer }).await.map_err(|_| CommandError::Ending)?;
+        self.orders
+            .send(Order::Command { command, state, answer })
+            .await
+            .map_err(|_| CommandError::Ending)?;
         let Accepted { mut done, ended, version } = answered.await.unwrap_or(Err(CommandError::Ending))?;
         if let Some(version) = version {
             let mut kept = self.kept.clone();
@@ -68,6 +81,16 @@ impl Operator {
             };
         }
         Ok(done)
+    }
+
+    /// A copy of the state.
+    ///
+    /// # Errors
+    /// If the controller has ended.
+    pub async fn state(&self) -> Result<Box<Core>, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(Order::State(answer)).await.map_err(|_| CommandError::Ending)?;
+        answered.await.map_err(|_| CommandError::Ending)
     }
 
     /// Returns when the controller has ended.

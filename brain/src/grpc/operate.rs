@@ -26,8 +26,9 @@ impl Service {
         wish: BackendWish,
     ) -> Answer<ChangeBackendResponse> {
         let who = Caller::of(request.extensions());
-        let name = refusal::name("backend", request.into_inner().name)?;
-        let done = self.carry_out(who, Command::Backend { backend: name.clone(), wish }).await?;
+        let ChangeBackendRequest { name, state } = request.into_inner();
+        let name = refusal::name("backend", name)?;
+        let done = self.carry_out(who, state, Command::Backend { backend: name.clone(), wish }).await?;
         let backend = view::backend(&self.snapshot(), &name);
         Ok(Response::new(ChangeBackendResponse { backend, outcome: outcome(done, None) }))
     }
@@ -37,14 +38,10 @@ impl Service {
         request: Request<SetFrontendPoolBackendWeightRequest>,
     ) -> Answer<SetFrontendPoolBackendWeightResponse> {
         let who = Caller::of(request.extensions());
-        let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush } =
-            request.into_inner();
-        let member = member(frontend, pool, backend)?;
-        // What does not fit in a byte is refused with the number that was given.
-        let weight = u8::try_from(weight)
-            .map_err(|_| Status::invalid_argument(format!("weight {weight}: must be 0 to 100")))?;
-        let command = Command::SetWeight { member: member.clone(), weight, flush };
-        let done = self.carry_out(who, command).await?;
+        let request = request.into_inner();
+        let state = request.state;
+        let (member, command) = set_weight(request)?;
+        let done = self.carry_out(who, state, command).await?;
         let frontend = view::frontend(&self.snapshot(), &member.frontend);
         let outcome = outcome(done, frontend.as_ref());
         let mut pools = frontend.into_iter().flat_map(|frontend| frontend.pools);
@@ -60,24 +57,16 @@ impl Service {
         request: Request<ClearOverrideRequest>,
     ) -> Answer<ClearOverrideResponse> {
         let who = Caller::of(request.extensions());
-        let ClearOverrideRequest { backend, frontend, pool } = request.into_inner();
+        let request = request.into_inner();
+        let (backend, frontend, state) = (request.backend.clone(), request.frontend.clone(), request.state);
         let before = self.snapshot();
-        let (set, command) = if frontend.is_empty() && pool.is_empty() {
-            let name = refusal::name("backend", backend.clone())?;
-            let set = before
-                .overrides
-                .iter()
-                .find(|set| matches!(set, Override::Backend { name, .. } if *name == backend));
-            (set, Command::Backend { backend: name, wish: BackendWish::Clear })
-        } else {
-            let member = member(frontend.clone(), pool, backend.clone())?;
-            let set = before
-                .overrides
-                .iter()
-                .find(|set| matches!(set, Override::Weight { member: other, .. } if *other == member));
-            (set, Command::ClearWeight { member })
-        };
-        let done = self.carry_out(who, command).await?;
+        let command = clear(request)?;
+        let set = before.overrides.iter().find(|set| match (set, &command) {
+            (Override::Weight { member, .. }, Command::ClearWeight { member: cleared }) => member == cleared,
+            (Override::Backend { name, .. }, Command::Backend { .. }) => *name == backend,
+            _ => false,
+        });
+        let done = self.carry_out(who, state, command).await?;
         let now = self.snapshot();
         Ok(Response::new(ClearOverrideResponse {
             cleared: set.map(|set| view::overrides::entry(&now.config, &set)),
@@ -88,8 +77,9 @@ impl Service {
 
     pub(super) async fn recreate(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
         let who = Caller::of(request.extensions());
-        let name = refusal::name("frontend", request.into_inner().frontend)?;
-        let done = self.carry_out(who, Command::Recreate { frontend: name.clone() }).await?;
+        let RecreateVipRequest { frontend, state } = request.into_inner();
+        let name = refusal::name("frontend", frontend)?;
+        let done = self.carry_out(who, state, Command::Recreate { frontend: name.clone() }).await?;
         let frontend = view::frontend(&self.snapshot(), &name);
         let mut changes = done.report.iter().flat_map(|report| &report.vips).flat_map(|vip| &vip.changes);
         let recreated = changes.any(|change| matches!(change, Change::VipRecreated { .. }));
@@ -104,7 +94,7 @@ impl Service {
         let who = Caller::of(request.extensions());
         let frontend = Some(request.into_inner().frontend).filter(|name| !name.is_empty());
         let frontend = frontend.map(|name| refusal::name("frontend", name)).transpose()?;
-        let done = self.carry_out(who, Command::Sync { frontend: frontend.clone() }).await?;
+        let done = self.carry_out(who, None, Command::Sync { frontend: frontend.clone() }).await?;
         let report = done.report.ok_or_else(|| refusal::sync(&done.in_vpp))?;
         Ok(Response::new(view::vpp::sync_report(&self.snapshot(), &report, frontend.as_deref())))
     }
@@ -121,7 +111,11 @@ impl Service {
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
         let who = Caller::of(request.extensions());
         info!(who = %who.who(), from = %who.from(), what = "config reload", "an operator's command");
-        let reloaded = self.reloader.reload().await.map_err(|error| refusal::reload(&error))?;
+        let reloaded = self
+            .reloader
+            .reload_on(request.get_ref().state)
+            .await
+            .map_err(|error| refusal::reload(&error))?;
         let snapshot = self.snapshot();
         let unmatched = snapshot.overrides.unmatched(&snapshot.config);
         Ok(Response::new(ReloadConfigResponse {
@@ -136,7 +130,7 @@ impl Service {
         }))
     }
 
-    async fn carry_out(&self, who: Caller, command: Command) -> Result<Done, Status> {
+    async fn carry_out(&self, who: Caller, state: Option<u64>, command: Command) -> Result<Done, Status> {
         let (what, from, who) = (in_words(&command), who.from(), who.who());
         // Before it, since a client that hangs up ends this, but not what it asked for.
         info!(%who, %from, %what, "an operator's command");
@@ -144,7 +138,7 @@ impl Service {
             info!(%who, %from, %what, %error, "an operator's command was refused");
             refusal::command(&self.snapshot(), &error)
         };
-        let done = self.operator.command(command).await.map_err(refused);
+        let done = self.operator.command_on(state, command).await.map_err(refused);
         // Whoever changes something looks at VPP next, to see what came of it.
         self.figures.forget();
         self.states.forget();
@@ -159,6 +153,28 @@ fn outcome(done: Done, frontend: Option<&Frontend>) -> Option<Outcome> {
         outcome.vpp_error.clone_from(&frontend.sync_error);
     }
     Some(outcome)
+}
+
+/// The weight that a request asks for, and of whom.
+pub(super) fn set_weight(
+    request: SetFrontendPoolBackendWeightRequest,
+) -> Result<(PoolMember, Command), Status> {
+    let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state: _ } = request;
+    let member = member(frontend, pool, backend)?;
+    // What does not fit in a byte is refused with the number that was given.
+    let weight = u8::try_from(weight)
+        .map_err(|_| Status::invalid_argument(format!("weight {weight}: must be 0 to 100")))?;
+    Ok((member.clone(), Command::SetWeight { member, weight, flush }))
+}
+
+/// What a request takes back.
+pub(super) fn clear(request: ClearOverrideRequest) -> Result<Command, Status> {
+    let ClearOverrideRequest { backend, frontend, pool, state: _ } = request;
+    if frontend.is_empty() && pool.is_empty() {
+        let backend = refusal::name("backend", backend)?;
+        return Ok(Command::Backend { backend, wish: BackendWish::Clear });
+    }
+    Ok(Command::ClearWeight { member: member(frontend, pool, backend)? })
 }
 
 fn member(frontend: String, pool: String, backend: String) -> Result<PoolMember, Status> {

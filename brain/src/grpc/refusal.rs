@@ -86,6 +86,7 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
         CommandError::Refused { .. } | CommandError::HeldBack(_) | CommandError::WarmingUp(_) => {
             Status::failed_precondition(words())
         }
+        CommandError::Moved => Status::aborted(words()),
         CommandError::NoVpp(_) | CommandError::Ending => Status::unavailable(words()),
     }
 }

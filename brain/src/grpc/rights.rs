@@ -14,7 +14,7 @@ pub(super) enum Right {
 }
 
 /// Every method that is served. Others are refused, even if there is a handler.
-pub(super) const METHODS: [(&str, Right); 27] = [
+pub(super) const METHODS: [(&str, Right); 28] = [
     ("/grpc.health.v1.Health/Check", Right::Read),
     ("/grpc.health.v1.Health/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
@@ -36,6 +36,7 @@ pub(super) const METHODS: [(&str, Right); 27] = [
     ("/maglev.Maglev/ListHealthChecks", Right::Read),
     ("/maglev.Maglev/ListOverrides", Right::Read),
     ("/maglev.Maglev/PauseBackend", Right::Change),
+    ("/maglev.Maglev/PreviewChange", Right::Read),
     ("/maglev.Maglev/RecreateVIP", Right::Change),
     ("/maglev.Maglev/ReloadConfig", Right::Change),
     ("/maglev.Maglev/ResumeBackend", Right::Change),
@@ -54,7 +55,7 @@ pub(super) fn admit<B>(request: Request<B>, refusals: &Paced) -> Result<Request<
     let needed = METHODS.into_iter().find(|(method, _)| *method == path);
     match (caller.rights(), needed) {
         (Rights::Nothing(right), _) => Err(may_not("use this brain", right)),
-        (_, None) => Err(Status::unimplemented("the server does not have this method")),
+        (_, None) => Err(Status::unimplemented("the server does not support this request")),
         (Rights::ReadOnly(right), Some((_, Right::Change))) => {
             refusals.refused(Cause::Change, caller.who(), caller.from(), "");
             Err(may_not("change anything", right))

@@ -2,8 +2,9 @@
 
 use maglev_proto::{
     Backend, BackendOverride, BackendState, ChangeBackendResponse, CheckConfigResponse,
-    ClearOverrideResponse, ConfigVerdict, Frontend, InVpp, ListOverridesResponse, Outcome, Override,
-    RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse,
+    ClearOverrideResponse, ConfigVerdict, Frontend, FrontendPreview, InVpp, ListOverridesResponse, Outcome,
+    Override, PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightResponse, Severity, VipChange,
 };
 
 use super::{DAY, MINUTE, NOW, SECOND, shop, web1, web3};
@@ -104,4 +105,25 @@ pub(crate) fn reloaded() -> ReloadConfigResponse {
     let CheckConfigResponse { file, findings, changes, .. } = checked();
     let unmatched = overrides().overrides.drain(..1).collect();
     ReloadConfigResponse { file, changes, warnings: findings, unmatched, not_kept: String::new() }
+}
+
+/// What disabling the last backend that is up would do.
+pub(crate) fn danger() -> PreviewChangeResponse {
+    let frontend = FrontendPreview {
+        frontend: "shop".into(),
+        vip: "203.0.113.10/32 tcp/443".into(),
+        change: VipChange::Kept.into(),
+        severity: Severity::Danger.into(),
+        sentences: vec![
+            "no backend left: new flows are dropped".into(),
+            "1,204 flows of web1 are cut at once".into(),
+        ],
+        ..FrontendPreview::default()
+    };
+    PreviewChangeResponse {
+        state: 17,
+        severity: Severity::Danger.into(),
+        sentences: Vec::new(),
+        frontends: vec![frontend],
+    }
 }

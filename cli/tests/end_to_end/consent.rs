@@ -1,8 +1,8 @@
-//! What takes the last backend of a frontend away is asked for first.
+//! What takes traffic away is asked for first.
 
 use std::process::Stdio;
 
-use maglev_proto::BackendState;
+use maglev_proto::Severity;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -10,44 +10,29 @@ use crate::fake_brain::{self, Vpp};
 use crate::program::{answer, refusal, run, skipped};
 use crate::samples;
 
-const LOSS: &str = "frontend shop: no backend left; new flows will be dropped; 1,204 flows that web1 has ";
-
-/// Only web1 is up.
-async fn last_one() -> String {
-    let mut frontends = samples::frontends();
-    for row in frontends[3].pools.iter_mut().flat_map(|pool| &mut pool.backends) {
-        if row.backend != "web1" {
-            row.set_state(BackendState::Down);
-        }
-    }
-    fake_brain::with(frontends, samples::backends()).await.to_string()
-}
+const LOSS: &str =
+    "frontend shop: no backend left: new flows are dropped; 1,204 flows of web1 are cut at once";
 
 #[tokio::test]
 async fn without_a_terminal_it_takes_a_word() {
-    let server = last_one().await;
-    for (words, end) in [
-        ("set backend web1 pause", "end by themselves"),
-        ("set backend web1 disable", "are cut at once"),
-        ("set frontend shop pool primary backend web1 weight 0", "end by themselves"),
-        ("set frontend shop pool primary backend web1 weight 0 flush", "are cut at once"),
+    let server = fake_brain::that_previews(samples::danger()).await.to_string();
+    for words in [
+        "set backend web1 pause",
+        "set frontend shop pool primary backend web1 weight 0",
+        "clear override backend b12",
+        "config reload",
     ] {
         let words: Vec<_> = words.split(' ').collect();
-        let expected = format!("maglevc: not done without a word from you: --yes\n  {LOSS}{end}\n");
+        let expected = format!("maglevc: not done without a word from you: --yes\n  {LOSS}\n");
         assert_eq!(refusal(&server, &words).await, (2, expected), "{words:?}");
         let output = run(&server, &[&words, &["--yes"][..]].concat()).await;
         assert_ne!(output.status.code(), Some(2), "{words:?}");
-        assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{words:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("no backend left"), "{words:?}");
     }
 }
 
 #[tokio::test]
-async fn what_takes_nothing_away_is_done() {
-    let server = last_one().await;
-    for words in ["set backend web2 pause", "set backend web1 resume", "clear override backend web1"] {
-        let output = run(&server, &words.split(' ').collect::<Vec<_>>()).await;
-        assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{words}");
-    }
+async fn what_changes_no_traffic_is_done_without_a_word() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     assert_eq!(
         answer(&server, &["set", "backend", "web1", "disable"]).await,
@@ -56,35 +41,22 @@ async fn what_takes_nothing_away_is_done() {
 }
 
 #[tokio::test]
-async fn clearing_what_kept_a_backend_in_service_is_asked_for() {
-    let mut backends = samples::backends();
-    backends[2].enabled = false;
-    let mut frontends = samples::frontends();
-    frontends[3].pools.truncate(1);
-    frontends[3].pools[0].backends.truncate(2);
-    let server = fake_brain::with(frontends, backends).await.to_string();
-    let (code, stderr) = refusal(&server, &["clear", "override", "backend", "web1"]).await;
-    assert_eq!(code, 2);
-    assert!(stderr.contains(&format!("{LOSS}are cut at once\n")), "{stderr}");
-}
-
-#[tokio::test]
-async fn another_pool_that_takes_over_is_told() {
-    let mut frontends = samples::frontends();
-    frontends[3].pools[0].backends.truncate(2);
-    let server = fake_brain::with(frontends, samples::backends()).await.to_string();
+async fn notice_is_told_and_the_change_is_made() {
+    let mut preview = samples::danger();
+    preview.set_severity(Severity::Notice);
+    preview.frontends[0].sentences = vec!["pool fallback takes over from pool primary".into()];
+    let server = fake_brain::that_previews(preview).await.to_string();
     let output = run(&server, &["set", "backend", "web1", "pause"]).await;
-    let expected = "frontend shop: pool fallback takes over from pool primary; 1,204 flows that web1 has end by \
-                    themselves\n";
+    let expected = "frontend shop: pool fallback takes over from pool primary\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "backend web1: paused; kept over restarts\n");
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// With a terminal that `script` makes.
+/// With a terminal that `script` makes. The fake brain refuses a change that carries another state than its preview.
 #[tokio::test]
 async fn on_a_terminal_it_asks() {
-    let server = last_one().await;
+    let server = fake_brain::that_previews(samples::danger()).await.to_string();
     for (reply, code, end) in [
         ("y\n", 0, "backend web1: paused; kept over restarts\r\n"),
         ("YES\n", 0, "backend web1: paused; kept over restarts\r\n"),
@@ -107,7 +79,7 @@ async fn on_a_terminal_it_asks() {
         let output = child.wait_with_output().await.unwrap();
         drop(stdin);
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains(&format!("{LOSS}end by themselves\r\nGo on? [y/N] ")), "{text}");
+        assert!(text.contains(&format!("{LOSS}\r\nGo on? [y/N] ")), "{text}");
         assert!(text.ends_with(end), "{text}");
         assert_eq!(output.status.code(), Some(code), "{text}");
     }

@@ -15,10 +15,10 @@ use maglev_proto::{
     GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
     GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest, ListBackendsResponse,
     ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, LogLevel, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, VppInfo,
-    VpplbCounters, VpplbState, WatchEventsRequest,
+    ListOverridesRequest, ListOverridesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse,
+    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
+    SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -40,6 +40,8 @@ pub(crate) enum Vpp {
 
 struct FakeBrain {
     vpp: Vpp,
+    /// What every change would do; nothing if absent. A change that carries a state must carry this one's.
+    preview: Option<PreviewChangeResponse>,
     frontends: Vec<Frontend>,
     backends: Vec<Backend>,
 }
@@ -96,6 +98,7 @@ impl Maglev for FakeBrain {
     }
 
     async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Changed {
+        self.decided_on(request.get_ref().state)?;
         changed(request, BackendState::Paused, BackendOverride::Paused)
     }
 
@@ -116,8 +119,9 @@ impl Maglev for FakeBrain {
         &self,
         request: Request<SetFrontendPoolBackendWeightRequest>,
     ) -> Result<Response<SetFrontendPoolBackendWeightResponse>, Status> {
-        let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush } =
+        let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state } =
             request.into_inner();
+        self.decided_on(state)?;
         let mut answer = SetFrontendPoolBackendWeightResponse { frontend, pool, ..samples::weight_set() };
         if let (Some(row), Some(outcome)) = (&mut answer.backend, &mut answer.outcome) {
             (row.backend, row.operator_weight) = (backend, Some(weight));
@@ -137,7 +141,8 @@ impl Maglev for FakeBrain {
         &self,
         request: Request<ClearOverrideRequest>,
     ) -> Result<Response<ClearOverrideResponse>, Status> {
-        let ClearOverrideRequest { backend, frontend, pool } = request.into_inner();
+        let ClearOverrideRequest { backend, frontend, pool, state } = request.into_inner();
+        self.decided_on(state)?;
         let mut set = samples::overrides().overrides.into_iter();
         let cleared =
             set.find(|set| (&set.backend, &set.frontend, &set.pool) == (&backend, &frontend, &pool));
@@ -155,6 +160,14 @@ impl Maglev for FakeBrain {
             (Vpp::Connected, "shop") => Ok(Response::new(samples::recreated())),
             (_, name) => Err(Status::unavailable(format!("the VIP of frontend {name:?} was not made anew"))),
         }
+    }
+
+    async fn preview_change(
+        &self,
+        _: Request<PreviewChangeRequest>,
+    ) -> Result<Response<PreviewChangeResponse>, Status> {
+        let nothing = PreviewChangeResponse { state: 1, ..PreviewChangeResponse::default() };
+        Ok(Response::new(self.preview.clone().unwrap_or(nothing)))
     }
 
     /// Fine unless VPP is away.
@@ -260,6 +273,16 @@ impl Maglev for FakeBrain {
 
 type Events = Pin<Box<dyn Stream<Item = Result<Event, Status>> + Send>>;
 
+impl FakeBrain {
+    fn decided_on(&self, state: Option<u64>) -> Result<(), Status> {
+        match (state, &self.preview) {
+            (Some(state), Some(preview)) if state == preview.state => Ok(()),
+            (None, _) => Ok(()),
+            (Some(_), _) => Err(Status::aborted("the state has changed since the preview: look again")),
+        }
+    }
+}
+
 type Changed = Result<Response<ChangeBackendResponse>, Status>;
 
 fn changed(
@@ -281,7 +304,7 @@ fn router(brain: FakeBrain) -> Router {
 }
 
 fn site(vpp: Vpp) -> FakeBrain {
-    FakeBrain { vpp, frontends: samples::frontends(), backends: samples::backends() }
+    FakeBrain { vpp, preview: None, frontends: samples::frontends(), backends: samples::backends() }
 }
 
 /// Serves on a port of 127.0.0.1 or ::1 until the test ends.
@@ -291,7 +314,12 @@ pub(crate) async fn on_tcp(address: &str, vpp: Vpp) -> SocketAddr {
 
 /// Another site, as another maglev-brain may see it.
 pub(crate) async fn with(frontends: Vec<Frontend>, backends: Vec<Backend>) -> SocketAddr {
-    serve_tcp("127.0.0.1:0", FakeBrain { vpp: Vpp::Connected, frontends, backends }).await
+    serve_tcp("127.0.0.1:0", FakeBrain { vpp: Vpp::Connected, preview: None, frontends, backends }).await
+}
+
+/// The site, where every change would do this.
+pub(crate) async fn that_previews(preview: PreviewChangeResponse) -> SocketAddr {
+    serve_tcp("127.0.0.1:0", FakeBrain { preview: Some(preview), ..site(Vpp::Connected) }).await
 }
 
 /// The site over TLS, for clients that `tls` admits.
@@ -309,7 +337,11 @@ pub(crate) async fn on_tls(tls: ServerTlsConfig) -> SocketAddr {
 pub(crate) async fn large(count: usize) -> SocketAddr {
     let backend = |number| Backend { name: format!("backend-{number:06}"), ..samples::web2() };
     let backends = (0..count).map(backend).collect();
-    serve_tcp("127.0.0.1:0", FakeBrain { vpp: Vpp::Connected, frontends: Vec::new(), backends }).await
+    serve_tcp(
+        "127.0.0.1:0",
+        FakeBrain { vpp: Vpp::Connected, preview: None, frontends: Vec::new(), backends },
+    )
+    .await
 }
 
 async fn serve_tcp(address: &str, brain: FakeBrain) -> SocketAddr {

@@ -136,6 +136,9 @@ pub enum CommandError {
     /// The frontend is not programmed yet.
     #[error("frontend {0:?} is still held back, since not all of its backends are known")]
     HeldBack(String),
+    /// The state is not the one that the command was decided on.
+    #[error("the state has changed since the preview: look again")]
+    Moved,
     /// The process ends.
     #[error("the brain is ending")]
     Ending,
@@ -180,6 +183,22 @@ impl Done {
 }
 
 impl Core {
+    /// Carries out an operator's command, if the state is still the one with this number; see [`Core::events`].
+    ///
+    /// # Errors
+    /// Then nothing has changed.
+    pub fn command_on(
+        &mut self,
+        state: Option<u64>,
+        command: Command,
+        now: Now,
+    ) -> Result<(Effects, Done), CommandError> {
+        match state {
+            Some(state) if state != self.events => Err(CommandError::Moved),
+            _ => self.command(command, now),
+        }
+    }
+
     /// Carries out an operator's command.
     ///
     /// # Errors

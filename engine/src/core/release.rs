@@ -16,7 +16,7 @@ use crate::snapshot::SyncStatus;
 use crate::warmup::Phase;
 
 /// What VPP had when it was last looked at.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct View {
     /// The look, while VPP can be programmed.
     id: Option<ViewId>,

@@ -42,7 +42,7 @@ fn packages_depend_only_on_what_they_may() {
         ("vppsim", &["maglev-table", "vppapi"]),
         ("maglev-dpagent", &["maglev-daemon", "maglev-protocol", "vppapi"]),
         // Those that never do.
-        ("maglev-engine", &["maglev-protocol", "maglev-tls"]),
+        ("maglev-engine", &["maglev-protocol", "maglev-table", "maglev-tls"]),
         ("maglev-probe", &["maglev-engine", "maglev-protocol", "maglev-tls"]),
         (
             "maglev-brain",

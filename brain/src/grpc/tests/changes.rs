@@ -97,7 +97,7 @@ pub(super) fn by_admin<T>(message: T) -> Request<T> {
 }
 
 fn backend(name: &str) -> Request<ChangeBackendRequest> {
-    by_admin(ChangeBackendRequest { name: name.into() })
+    by_admin(ChangeBackendRequest { name: name.into(), state: None })
 }
 
 fn weight_of(backend: &str, weight: u32) -> Request<SetFrontendPoolBackendWeightRequest> {
@@ -107,12 +107,13 @@ fn weight_of(backend: &str, weight: u32) -> Request<SetFrontendPoolBackendWeight
         backend: backend.into(),
         weight,
         flush: false,
+        state: None,
     })
 }
 
 fn clear(backend: &str, frontend: &str, pool: &str) -> Request<ClearOverrideRequest> {
     let [backend, frontend, pool] = [backend, frontend, pool].map(String::from);
-    by_admin(ClearOverrideRequest { backend, frontend, pool })
+    by_admin(ClearOverrideRequest { backend, frontend, pool, state: None })
 }
 
 fn of<T>(answer: Answer<T>) -> T {
@@ -245,7 +246,7 @@ fn overrides_survive_a_restart_unless_they_say_otherwise() {
 #[tokio::test]
 async fn vip_is_not_recreated_without_vpp() {
     let brain = Brain::start(CONFIG);
-    let request = |frontend: &str| by_admin(RecreateVipRequest { frontend: frontend.into() });
+    let request = |frontend: &str| by_admin(RecreateVipRequest { frontend: frontend.into(), state: None });
     let (code, message) = refusal_of(brain.service.recreate_vip(request("shop")).await);
     assert_eq!(code, Code::Unavailable);
     assert!(message.contains("try again when VPP is connected"), "{message}");
@@ -278,7 +279,7 @@ async fn nothing_is_compared_without_vpp() {
 async fn configuration_is_checked_and_reloaded() {
     let brain = Brain::start(CONFIG);
     let check = async || of(brain.service.check_config(Request::new(CheckConfigRequest {})).await);
-    let reload = async || brain.service.reload_config(by_admin(ReloadConfigRequest {})).await;
+    let reload = async || brain.service.reload_config(by_admin(ReloadConfigRequest { state: None })).await;
     let checked = check().await;
     assert_eq!((checked.verdict(), checked.changes.as_str()), (ConfigVerdict::Fine, "nothing changed"));
     assert_eq!(checked.file, brain.file().display().to_string());
@@ -330,7 +331,8 @@ async fn configuration_is_checked_and_reloaded() {
 async fn reload_tells_when_what_it_made_superfluous_would_be_back() {
     let brain = Brain::start_in(tempfile::tempdir().unwrap(), CONFIG, false);
     brain.set_weight(20).await;
-    let reload = async || of(brain.service.reload_config(by_admin(ReloadConfigRequest {})).await);
+    let reload =
+        async || of(brain.service.reload_config(by_admin(ReloadConfigRequest { state: None })).await);
     assert_eq!(reload().await.not_kept, "", "nothing was to be kept");
     std::fs::write(brain.file(), CONFIG.replace("weight: 50", "weight: 20")).unwrap();
     assert_eq!(reload().await.not_kept, "there is no state directory");
@@ -347,7 +349,8 @@ async fn configuration_for_another_namespace_is_not_valid() {
         (checked.verdict(), checked.errors, checked.changes.as_str()),
         (ConfigVerdict::NotValid, 1, "")
     );
-    let (code, message) = refusal_of(brain.service.reload_config(by_admin(ReloadConfigRequest {})).await);
+    let (code, message) =
+        refusal_of(brain.service.reload_config(by_admin(ReloadConfigRequest { state: None })).await);
     assert_eq!((code, checked.findings.last()), (Code::FailedPrecondition, Some(&message)));
 }
 
@@ -372,7 +375,7 @@ async fn warm_up_is_told_with_the_time_that_is_left() {
     assert_eq!((status.warmup(), status.frontends_held_back), (WarmupPhase::Waiting, 1));
     assert!((1..=3_600_000).contains(&status.next_phase_in_ms), "{}", status.next_phase_in_ms);
     assert_eq!(brain.set_weight(10).await.outcome.unwrap().in_vpp(), InVpp::HeldBack);
-    let request = by_admin(RecreateVipRequest { frontend: "shop".into() });
+    let request = by_admin(RecreateVipRequest { frontend: "shop".into(), state: None });
     assert_eq!(refusal_of(brain.service.recreate_vip(request).await).0, Code::FailedPrecondition);
 }
 

@@ -1,0 +1,149 @@
+//! What a change would do: from a request to the engine's preview, and back.
+
+use std::time::SystemTime;
+
+use maglev_engine::core::{BackendWish, Command, Now};
+use maglev_engine::preview;
+use maglev_proto::preview_change_request::Change;
+use maglev_proto::{
+    BackendAction, BackendPreview, BackendShare, FlowsFate, FrontendPreview, FrontendSide, FrontendState,
+    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, Severity, VipChange,
+};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::caller::Caller;
+use super::paced::Cause;
+use super::{Answer, Service, operate, refusal};
+
+impl Service {
+    /// The state is copied from the controller, which is held up no longer than that takes; all else is done beside it.
+    pub(super) async fn preview(
+        &self,
+        request: Request<PreviewChangeRequest>,
+    ) -> Answer<PreviewChangeResponse> {
+        let caller = Caller::of(request.extensions());
+        let _place = self.place(Cause::Check, &self.checks.places, &caller)?;
+        let _turn = self.checks.turn(&caller).await;
+        let command = self.previewed(request.into_inner()).await?;
+        // Without VPP's figures, the preview does not know how many flows there are.
+        let figures = self.figures_soon().await.ok();
+        let refused = |error| refusal::command(&self.snapshot(), &error);
+        let core = self.operator.state().await.map_err(refused)?;
+        let now = Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
+        let previewed = spawn_blocking(move || {
+            let flows = |vip: &_, server: &_| Some(figures.as_ref()?.server(vip, *server)?.flows);
+            preview::preview(&core, command, &flows, now)
+        });
+        match previewed.await {
+            Ok(Ok(preview)) => Ok(Response::new(answer(preview))),
+            Ok(Err(error)) => Err(refused(error)),
+            Err(panic) => Err(Status::internal(format!("the preview failed: {panic}"))),
+        }
+    }
+
+    async fn previewed(&self, request: PreviewChangeRequest) -> Result<Command, Status> {
+        Ok(match request.change {
+            Some(Change::Backend(change)) => {
+                let wish = match change.action() {
+                    BackendAction::Pause => BackendWish::Pause,
+                    BackendAction::Resume => BackendWish::Resume,
+                    BackendAction::Enable => BackendWish::Enable,
+                    BackendAction::Disable => BackendWish::Disable,
+                    BackendAction::Unspecified => {
+                        return Err(Status::invalid_argument("the action is missing"));
+                    }
+                };
+                Command::Backend { backend: refusal::name("backend", change.name)?, wish }
+            }
+            Some(Change::Weight(request)) => operate::set_weight(request)?.1,
+            Some(Change::Clear(request)) => operate::clear(request)?,
+            Some(Change::Recreate(RecreateVipRequest { frontend, .. })) => {
+                Command::Recreate { frontend: refusal::name("frontend", frontend)? }
+            }
+            Some(Change::Reload(_)) => {
+                let loaded = self.reloader.load().await.map_err(|error| refusal::reload(&error))?;
+                Command::Reload(std::sync::Arc::new(loaded.config))
+            }
+            None => return Err(Status::invalid_argument("the change is missing")),
+        })
+    }
+}
+
+fn answer(preview: preview::Preview) -> PreviewChangeResponse {
+    let preview::Preview { events, severity, sentences, frontends } = preview;
+    PreviewChangeResponse {
+        state: events,
+        severity: grave(severity).into(),
+        sentences,
+        frontends: frontends.into_iter().map(frontend).collect(),
+    }
+}
+
+fn grave(severity: preview::Severity) -> Severity {
+    match severity {
+        preview::Severity::None => Severity::None,
+        preview::Severity::Notice => Severity::Notice,
+        preview::Severity::Danger => Severity::Danger,
+    }
+}
+
+fn frontend(preview: preview::FrontendPreview) -> FrontendPreview {
+    let change = match preview.change {
+        preview::VipChange::Kept => VipChange::Kept,
+        preview::VipChange::Added => VipChange::Added,
+        preview::VipChange::Removed => VipChange::Removed,
+        preview::VipChange::Recreated => VipChange::Recreated,
+    };
+    FrontendPreview {
+        frontend: preview.frontend,
+        vip: preview.vip.to_string(),
+        change: change.into(),
+        held_back: preview.held_back,
+        before: preview.before.map(side),
+        after: preview.after.map(side),
+        backends: preview.backends.into_iter().map(backend).collect(),
+        moved_buckets: preview.moved_buckets,
+        severity: grave(preview.severity).into(),
+        sentences: preview.sentences,
+    }
+}
+
+fn side(side: preview::Side) -> FrontendSide {
+    let state = match side.state {
+        maglev_engine::weights::FrontendState::Unknown => FrontendState::Unknown,
+        maglev_engine::weights::FrontendState::Up => FrontendState::Up,
+        maglev_engine::weights::FrontendState::Down => FrontendState::Down,
+    };
+    FrontendSide {
+        state: state.into(),
+        active_pool: side.active_pool.unwrap_or_default(),
+        panic_pool: side.panic.unwrap_or_default(),
+        table_length: side.table_length,
+    }
+}
+
+fn backend(row: preview::BackendPreview) -> BackendPreview {
+    let share = |share: preview::Share| BackendShare {
+        effective_weight: share.effective.into(),
+        programmed_weight: share.programmed.into(),
+        buckets: share.buckets,
+    };
+    let fate = match row.fate {
+        preview::Fate::Stay => FlowsFate::Stay,
+        preview::Fate::Finish => FlowsFate::Finish,
+        preview::Fate::Move => FlowsFate::Move,
+        preview::Fate::Cut => FlowsFate::Cut,
+        preview::Fate::Rehash => FlowsFate::Rehash,
+    };
+    BackendPreview {
+        pool: row.pool,
+        backend: row.backend,
+        address: row.server.to_string(),
+        before: row.before.map(share),
+        after: row.after.map(share),
+        fate: fate.into(),
+        flows: row.flows,
+    }
+}

@@ -1,0 +1,75 @@
+//! What a change would do to traffic, as maglev-brain computes it, told before the change is made.
+
+use maglev_proto::preview_change_request::Change;
+use maglev_proto::{
+    BackendAction, FrontendPreview, PreviewBackend, PreviewChangeResponse, ReloadConfigRequest, Severity,
+};
+
+use crate::args::{Action, Clear, Command, Config, Set};
+use crate::client::Client;
+use crate::commands::{clear_request, weight_request};
+use crate::error::Error;
+use crate::style::printable;
+
+/// Frontends that are told of one by one, the gravest first.
+const MOST_TOLD: usize = 20;
+
+/// Asks what a command would do; `None` for one that changes no traffic, and for a `recreate`, whose word `force` is the
+/// consent. Of a command that would be refused, the command itself says why.
+pub(crate) async fn preview(
+    command: &Command,
+    client: &Client,
+) -> Result<Option<PreviewChangeResponse>, Error> {
+    let change = match command {
+        Command::Set(Set::Backend { name, action }) => {
+            let action = match action {
+                Action::Pause => BackendAction::Pause,
+                Action::Resume => BackendAction::Resume,
+                Action::Enable => BackendAction::Enable,
+                Action::Disable => BackendAction::Disable,
+            };
+            Change::Backend(PreviewBackend { name: name.clone(), action: action.into() })
+        }
+        Command::Set(Set::Frontend { member, weight, flush, .. }) => {
+            Change::Weight(weight_request(member, *weight, flush.is_some()))
+        }
+        Command::Clear(Clear::Override(what)) => Change::Clear(clear_request(what)),
+        Command::Config(Config::Reload) => Change::Reload(ReloadConfigRequest::default()),
+        Command::Show(_)
+        | Command::Config(Config::Check)
+        | Command::Recreate(_)
+        | Command::Sync(_)
+        | Command::Watch(_) => return Ok(None),
+    };
+    match client.preview(change).await {
+        Err(Error::Refused { .. }) => Ok(None),
+        previewed => previewed.map(Some),
+    }
+}
+
+/// Whether it must be asked for, or needs `--yes`.
+pub(crate) fn needs_consent(preview: &PreviewChangeResponse) -> bool {
+    preview.severity() == Severity::Danger
+}
+
+/// A line for VPP as a whole, and one for each frontend.
+pub(crate) fn text(preview: &PreviewChangeResponse) -> String {
+    let mut text: String =
+        preview.sentences.iter().map(|sentence| format!("{}\n", printable(sentence))).collect();
+    let mut frontends: Vec<_> =
+        preview.frontends.iter().filter(|frontend| !frontend.sentences.is_empty()).collect();
+    frontends.sort_by_key(|frontend| std::cmp::Reverse(frontend.severity));
+    text.extend(frontends.iter().take(MOST_TOLD).map(|frontend| line(frontend)));
+    if let Some(more) = frontends.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        text += &format!("and {more} more frontends\n");
+    }
+    text
+}
+
+fn line(frontend: &FrontendPreview) -> String {
+    let sentences: Vec<_> = frontend.sentences.iter().map(|sentence| printable(sentence)).collect();
+    format!("frontend {}: {}\n", printable(&frontend.frontend), sentences.join("; "))
+}
+
+#[cfg(test)]
+mod tests;
