@@ -13,7 +13,6 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use fake_brain::Vpp;
-use maglev_proto::BackendState;
 use terminal::Terminal;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};

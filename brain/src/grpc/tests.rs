@@ -4,6 +4,7 @@ mod encrypted;
 mod figures;
 mod healthchecks;
 pub(in crate::grpc) mod pki;
+mod preview;
 mod refusals;
 mod roles;
 mod standard;

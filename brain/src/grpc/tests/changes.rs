@@ -63,7 +63,7 @@ impl Brain {
         Self { service: Service::new(&controller, reloader), directory, running }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.directory.path().join("maglev.yaml")
     }
 
@@ -72,7 +72,7 @@ impl Brain {
         self.service.set_frontend_pool_backend_weight(request).await.unwrap().into_inner()
     }
 
-    async fn overrides(&self) -> Vec<Override> {
+    pub(super) async fn overrides(&self) -> Vec<Override> {
         self.service
             .list_overrides(Request::new(ListOverridesRequest {}))
             .await

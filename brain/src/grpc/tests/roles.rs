@@ -18,7 +18,7 @@ use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::grpc::rights::{METHODS, Right};
 
-pub(super) const READS: [&str; 15] = [
+pub(super) const READS: [&str; 16] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
@@ -32,6 +32,7 @@ pub(super) const READS: [&str; 15] = [
     "ListFrontends",
     "ListHealthChecks",
     "ListOverrides",
+    "PreviewChange",
     "WatchEvents",
     // Not one of the interface, and refused as such.
     "NoSuchMethod",
