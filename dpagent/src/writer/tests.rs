@@ -16,7 +16,7 @@ fn brain(instance: u64) -> BrainHello {
 
 #[tokio::test(start_paused = true)]
 async fn the_second_brain_waits_until_the_first_is_gone() {
-    let (mut seat, start) = (WriterSeat::default(), Instant::now());
+    let (mut seat, start) = (WriterSeat::default(), tokio::time::Instant::now().into_std());
     let (first, second) = (candidate(1, 100), candidate(2, 200));
     assert_eq!(seat.take(&first, start), Ok(true));
     let later = start + Duration::from_secs(9);
@@ -33,7 +33,7 @@ async fn the_second_brain_waits_until_the_first_is_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_brain_takes_the_place_from_its_own_former_connection_and_not_back() {
-    let (mut seat, now) = (WriterSeat::default(), Instant::now());
+    let (mut seat, now) = (WriterSeat::default(), tokio::time::Instant::now().into_std());
     assert_eq!(seat.take(&candidate(1, 100), now), Ok(true));
     assert_eq!(seat.take(&candidate(2, 100), now), Ok(true));
     assert!(seat.take(&candidate(1, 100), now).is_err());
@@ -46,7 +46,7 @@ async fn a_brain_takes_the_place_from_its_own_former_connection_and_not_back() {
 /// Whoever has come to know the number is not the brain for that.
 #[tokio::test(start_paused = true)]
 async fn another_process_does_not_take_the_place_by_the_instance() {
-    let (mut seat, now) = (WriterSeat::default(), Instant::now());
+    let (mut seat, now) = (WriterSeat::default(), tokio::time::Instant::now().into_std());
     assert_eq!(seat.take(&candidate(1, 100), now), Ok(true));
     for pid in [Some(78), None] {
         assert!(seat.take(&of_process(2, 100, pid), now).is_err(), "{pid:?}");
@@ -57,7 +57,7 @@ async fn another_process_does_not_take_the_place_by_the_instance() {
 /// The instance proves who a brain is, so it is in no answer to anybody else, in whatever form.
 #[test]
 fn the_refusal_does_not_tell_the_instance() {
-    let (mut seat, now) = (WriterSeat::default(), Instant::now());
+    let (mut seat, now) = (WriterSeat::default(), tokio::time::Instant::now().into_std());
     let instance = 0x1234_5678_9abc_def0;
     assert_eq!(seat.take(&candidate(1, instance), now), Ok(true));
     let refused = seat.take(&candidate(2, 200), now).unwrap_err();
@@ -72,7 +72,7 @@ fn the_refusal_does_not_tell_the_instance() {
 
 #[tokio::test(start_paused = true)]
 async fn all_connections_of_the_writer_are_known_by_its_process_or_else_by_its_instance() {
-    let now = Instant::now();
+    let now = tokio::time::Instant::now().into_std();
     let known = |writer: Option<i32>, pid: Option<i32>, hello: Option<u64>| {
         let mut seat = WriterSeat::default();
         assert_eq!(seat.take(&of_process(1, 100, writer), now), Ok(true));

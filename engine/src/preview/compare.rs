@@ -195,7 +195,7 @@ fn rows(
     let mut was = before.map(Laid::rows).unwrap_or_default();
     let is = after.map(Laid::rows).unwrap_or_default();
     let mut rows = Vec::new();
-    for ((_, pool, backend), (server, share)) in is.iter().map(|(key, row)| (key, row)) {
+    for ((_, pool, backend), (server, share)) in &is {
         // A pool that another one was put in front of is the same pool.
         let known = was.keys().find(|(_, other, name)| (other, name) == (pool, backend)).cloned();
         let share_before = known.and_then(|key| was.remove(&key)).filter(|(other, _)| other == server);

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ struct Bench {
 
 impl Bench {
     fn new(config: Arc<Config>) -> Self {
-        let now = Now { wall: SystemTime::UNIX_EPOCH, mono: Instant::now() };
+        let now = Now { wall: SystemTime::UNIX_EPOCH, mono: crate::tests::moment() };
         Self { core: Core::new(config, Overrides::default(), "/agent.sock".into(), now), now }
     }
 
