@@ -59,7 +59,9 @@ maglev:
 
 fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
     let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
-    let (late, ended) = (Duration::ZERO, Instant::now().into_std());
+    // After the start, like every probe.
+    let ended = Instant::now().into_std() + outcome.duration;
+    let late = Duration::ZERO;
     core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), at(2000));
 }
 

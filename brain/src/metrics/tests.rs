@@ -61,8 +61,9 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let now = Now { wall: UNIX_EPOCH + Duration::from_secs(1_000), mono: Instant::now().into_std() };
-        let config = config(BACKENDS, FRONTENDS);
-        Self { core: Core::new(config, Overrides::default(), "agent.sock".into(), now), now }
+        let core = Core::new(config(BACKENDS, FRONTENDS), Overrides::default(), "agent.sock".into(), now);
+        // So that probes that end now began after the start.
+        Self { core, now: Now { mono: now.mono + Duration::from_secs(60), ..now } }
     }
 
     fn later(&mut self, time: Duration) {
@@ -358,6 +359,7 @@ fn what_a_reload_removes_has_no_series_any_more_and_what_stays_goes_on_counting(
     let frontends = "{ plain: { address: 203.0.113.10, protocol: tcp, port: 80, \
                      pools: [ { name: only, backends: { web1: {} } } ] } }";
     bench.reload(backends, frontends);
+    bench.later(Duration::from_millis(5));
     bench.probe("web1", ProbeCode::L6Rsp, 5);
     assert_eq!([of(&bench, "web2"), of(&bench, "shop"), of(&bench, "spare")], [0; 3]);
     let series = bench.series(None);

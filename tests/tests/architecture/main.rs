@@ -117,7 +117,7 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 13] = [
+const STAGES: [&str; 14] = [
     "config",
     "outcome",
     "schedule",
@@ -131,6 +131,7 @@ const STAGES: [&str; 13] = [
     "syncs",
     "snapshot",
     "core",
+    "preview",
 ];
 
 #[test]

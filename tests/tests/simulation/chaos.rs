@@ -10,6 +10,7 @@ use maglev_engine::overrides::PoolMember;
 use maglev_protocol::{Encap, VipKey};
 
 use crate::generate::{addresses, weight};
+use crate::preview;
 use crate::vpp::Life;
 use crate::world::{Event, World, parsed};
 
@@ -157,7 +158,11 @@ impl World {
         let Some(brain) = &mut self.brain else { return };
         let before = brain.core.wanted();
         let overrides = Arc::clone(brain.core.overrides());
+        let told = preview::ask(&brain.core, &command, now);
         let result = brain.core.command(command.clone(), now);
+        if let Err(violation) = told.check(&brain.core, result.as_ref().err()) {
+            return self.fail(format!("{command:?}: {violation}"));
+        }
         match result {
             Ok((effects, done)) => {
                 if done.in_vpp == InVpp::Late && done.demand.is_none() {
@@ -242,7 +247,12 @@ impl World {
         self.counts.entry("reloads").and_modify(|count| *count += 1).or_insert(1);
         let before = Arc::clone(brain.core.config());
         let command = Command::Reload(Arc::clone(&self.file));
-        match brain.core.command(command.clone(), now) {
+        let told = preview::ask(&brain.core, &command, now);
+        let result = brain.core.command(command.clone(), now);
+        if let Err(violation) = told.check(&brain.core, result.as_ref().err()) {
+            return self.fail(format!("a reload: {violation}"));
+        }
+        match result {
             Ok((effects, _)) => {
                 brain.reconfigured(&before);
                 let config = Arc::clone(&self.file);

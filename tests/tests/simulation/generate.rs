@@ -136,9 +136,10 @@ impl Draft {
         self.rare_syncs = true;
     }
 
-    /// Gives the warm-up the time to get to know every backend.
+    /// Gives the warm-up the time to get to know every backend, also beside a VPP that has just started: failures in its
+    /// first 2 s say nothing of them, and the slowest checks take another 2 s.
     pub(crate) fn warm_up_patiently(&mut self) {
-        self.max_ms = 3_000;
+        self.max_ms = 8_000;
     }
 
     /// The text of the file.

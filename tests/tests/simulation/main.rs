@@ -13,6 +13,7 @@ mod generate;
 mod history;
 mod judge;
 mod operators;
+mod preview;
 mod probers;
 mod reference;
 mod vpp;
