@@ -19,6 +19,7 @@ use maglev_protocol::{
 };
 use tarpc::tokio_serde::{Deserializer, Serializer};
 use tarpc::{ClientMessage, Request, Response};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 type Codec = ClientCodec<AgentRequest, AgentResponse>;
@@ -67,6 +68,8 @@ fn agent() -> &'static Path {
 fn run(socket: &Path, ready: &mpsc::Sender<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("there is no runtime for the agent").block_on(async {
+        // A fuzzer's main function is not Rust's, which ignores this signal: peers hang up on answers all the time.
+        let _caught = signal(SignalKind::pipe()).expect("SIGPIPE cannot be caught");
         let policy = Arc::new(parse(POLICY, "policy.yaml").expect("the policy is valid"));
         let options = vpp::Options {
             api_socket: socket.with_file_name("api.sock"),
@@ -105,7 +108,7 @@ pub fn check(data: &[u8]) {
     if is_whole {
         frame(&encode(LAST, AgentRequest::VppInfo {}), &mut sent);
     }
-    let mut stream = UnixStream::connect(agent()).expect("the agent does not listen any more");
+    let mut stream = connect();
     stream.set_read_timeout(Some(PATIENCE)).expect("a time limit is taken");
     // It may hang up before all is written.
     if stream.write_all(&sent).is_ok() && is_whole {
@@ -119,6 +122,16 @@ pub fn check(data: &[u8]) {
         }
     }
     assert!(!PANICKED.load(Ordering::Relaxed), "the agent panicked");
+}
+
+/// The fuzzer's own timer interrupts calls of the system.
+fn connect() -> UnixStream {
+    loop {
+        match UnixStream::connect(agent()) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            connected => return connected.expect("the agent does not listen any more"),
+        }
+    }
 }
 
 /// There is no VPP, and so nothing succeeds that needs one.
