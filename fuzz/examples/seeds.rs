@@ -264,7 +264,13 @@ fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
         errors: vec![StepError { step: "add".to_owned(), code: Some(-81), meaning: "there".to_owned() }],
     };
     let read = Some(FullRead { vips: 1, servers: 2 });
-    let report = SyncReport { vips: vec![report], drift: vec!["gone".to_owned()], read, foreign: keep_of(9), conf: None };
+    let report = SyncReport {
+        vips: vec![report],
+        drift: vec!["gone".to_owned()],
+        read,
+        foreign: keep_of(9),
+        conf: None,
+    };
     let state = VppState::Connected {
         version: "26.10".to_owned(),
         build_date: "2026-11-21".to_owned(),
