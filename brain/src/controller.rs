@@ -1,6 +1,6 @@
 //! The one owner of the brain's state.
 //!
-//! [`run`] is a single task, which ends when its shutdown signal comes. Everything that happens reaches it
+//! `run` is a single task, which ends when its shutdown signal comes. Everything that happens reaches it
 //! through its inbox; it alone decides; it publishes an immutable [`Snapshot`], which everything that reads
 //! reads, and the [`Wanted`] state, which the agent's client brings to VPP. It never waits for either.
 //!
@@ -87,7 +87,7 @@ pub struct Setup {
 }
 
 /// A runtime for the controller and its probers. The future that it is told to block on is polled after at most
-/// [`TASKS_BETWEEN`] other tasks, so that is where the controller belongs.
+/// `TASKS_BETWEEN` other tasks, so that is where the controller belongs.
 pub fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().event_interval(TASKS_BETWEEN).build()
 }

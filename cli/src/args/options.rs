@@ -15,6 +15,7 @@ const SOCKET: &str = "/run/maglev-brain/brain.sock";
 /// Taken anywhere on the line.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the help shows it as it is typed")]
     /// Where maglev-brain listens: HOST:PORT, [IPV6]:PORT, tls:HOST:PORT or unix:PATH; several for `show`, with
     /// commas between them. Default: unix:/run/maglev-brain/brain.sock if it is there, else 127.0.0.1:9090
     #[arg(long = "server", global = true, env = "MAGLEV_SERVER", value_name = "ADDR", value_delimiter = ',')]
