@@ -141,10 +141,10 @@ impl Core {
         let Some(weights) = self.view.weights.get(&vip_key(frontend)) else { return };
         let mut held = BTreeMap::new();
         for backend in backends_of(frontend) {
-            let never_known = self.backends.get(backend.as_str()).is_some_and(|view| view.health.is_new());
+            let unknown = self.state_of(backend) == State::Unknown;
             let address = self.config.backends.get(backend).map(|backend| backend.address);
             let weight = address.and_then(|address| weights.get(&address)).copied().unwrap_or(0);
-            if never_known && weight > 0 {
+            if unknown && weight > 0 {
                 held.insert(backend.clone(), weight);
             }
         }

@@ -138,3 +138,20 @@ fn reconnects_and_reloads_do_not_start_it_again() {
     bench.vpp(&[(one, 1024, &[(1, 1)])]);
     assert!(bench.core.wanted().view.is_some());
 }
+
+/// It went down before anybody could say whether VPP answered.
+#[test]
+fn backend_that_is_in_doubt_when_vpp_is_seen_keeps_its_weight() {
+    let mut bench = Bench::new(AT_ONCE);
+    bench.probe("a", false);
+    bench.probe("a", false);
+    assert_eq!(bench.state("a"), State::Down);
+    let key = bench.key("two");
+    bench.vpp(&[(key, 1024, &[(1, 1)])]);
+    assert_eq!(bench.state("a"), State::Unknown);
+    let server = bench.core.frontends["two"].spec.servers.first_key_value().unwrap().1;
+    assert_eq!(server.weight, 1, "VPP has it, and nothing is known");
+    bench.seconds(1);
+    bench.probe("a", false);
+    assert_eq!(bench.core.frontends["two"].spec.servers.first_key_value().unwrap().1.weight, 0);
+}
