@@ -112,17 +112,19 @@ pub fn render(overrides: &Overrides) -> Result<String, Unwritable> {
 pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
     let mut reader = Reader::default();
     let (mut lines_promised, mut lines_read, mut end_promised) = (0, 0, false);
+    // Of version 1, unless the file shows otherwise: what was torn there must not pass for a line that needs no checksum.
+    let mut checksums = pieces(bytes).last().is_none_or(|(_, piece)| piece != END.as_bytes());
     let mut last_line = 0;
     for (index, (line, piece)) in pieces(bytes).enumerate() {
         last_line = line;
         if index == 0 {
             match header(piece) {
                 Some(Header::End) => {
-                    end_promised = true;
+                    (end_promised, checksums) = (true, false);
                     continue;
                 }
                 Some(Header::Lines(lines)) => {
-                    lines_promised = lines;
+                    (lines_promised, checksums) = (lines, true);
                     continue;
                 }
                 Some(Header::OtherVersion(version)) => return Err(OtherVersion { version }),
@@ -133,7 +135,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
             end_promised = false;
             continue;
         }
-        match read(piece) {
+        match read(piece, checksums) {
             Ok(entry) if reader.parsed.overrides.has_same_key(&entry) => {
                 reader.add_damage(line, "sets what an earlier line has set", piece);
             }
@@ -235,7 +237,7 @@ fn text_of(piece: &[u8]) -> Result<&str, &'static str> {
 }
 
 /// Takes only what [`render`] writes, or wrote in version 1, to the byte.
-fn read(piece: &[u8]) -> Result<Override, &'static str> {
+fn read(piece: &[u8], checksums: bool) -> Result<Override, &'static str> {
     let mut line = text_of(piece)?;
     if let Some((words, sum)) = line.rsplit_once(' ').filter(|(_, last)| is_checksum(last)) {
         // Covers the version too: where the header is lost, a line of another version is none of this one.
@@ -243,6 +245,10 @@ fn read(piece: &[u8]) -> Result<Override, &'static str> {
             return Err("does not fit its checksum");
         }
         line = words;
+    } else if checksums {
+        // Told as what it is, where it is not torn but something else altogether.
+        check(&read_words(line)?)?;
+        return Err("has no checksum");
     }
     let entry = read_words(line)?;
     check(&entry)?;

@@ -56,7 +56,8 @@ proptest! {
                     prop_assert_eq!(weight.programmed, 0);
                     prop_assert_eq!(weight.flush, standing.state != State::Paused);
                 } else if panic {
-                    prop_assert_eq!((weight.programmed, weight.flush), (full, false));
+                    let flush = full == 0 && standing.state == State::Down && frontend.flush_on_down;
+                    prop_assert_eq!((weight.programmed, weight.flush), (full, flush));
                 } else {
                     let flush = standing.state == State::Down && frontend.flush_on_down;
                     prop_assert_eq!(weight.flush, flush);
