@@ -23,6 +23,7 @@ use maglev_engine::agent::AgentEvent;
 use maglev_engine::desired::{ViewId, Wanted};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
@@ -49,6 +50,13 @@ pub fn start(
         drop((echoes, reads));
     });
     (reader, task)
+}
+
+/// Lets the client send what is wanted now. What is wanted goes through two tasks, the client and its connection, so it
+/// takes two turns of a runtime with one thread.
+pub async fn send_wanted() {
+    yield_now().await;
+    yield_now().await;
 }
 
 async fn run(

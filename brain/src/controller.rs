@@ -27,7 +27,6 @@ use maglev_engine::overrides::Overrides;
 use maglev_engine::snapshot::Snapshot;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 pub use operator::Operator;
@@ -211,9 +210,8 @@ impl Publishers {
             self.publish_snapshot(core);
         }
         if effects.wanted {
-            // On its way to VPP, through the client's two tasks on this thread, before anything is logged.
-            yield_now().await;
-            yield_now().await;
+            // On its way to VPP before anything is logged.
+            agent::send_wanted().await;
         }
         let at = SystemTime::now();
         let before = core.events() - effects.events.len() as u64;

@@ -5,6 +5,8 @@ mod backends;
 mod command;
 mod event;
 mod frontends;
+mod known;
+mod orders;
 mod release;
 mod reload;
 mod syncs;
@@ -15,8 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use imbl::{OrdMap, OrdSet};
-use maglev_protocol::{SyncReport, VipKey};
+use maglev_protocol::SyncReport;
 use tracing::subscriber::{NoSubscriber, with_default};
 
 pub use command::{BackendWish, Command, CommandError, Done, InVpp};
@@ -24,16 +25,19 @@ pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 
 use crate::agent::AgentEvent;
 use crate::config::Config;
-use crate::desired::{self, Demand, Wanted};
+use crate::desired::{Demand, Wanted};
 use crate::outcome::Report;
 use crate::overrides::Overrides;
 use crate::schedule::Pace;
-use crate::snapshot::{AgentStatus, BackendView, FrontendView, Snapshot};
+use crate::snapshot::{AgentStatus, FrontendView, Snapshot};
 use crate::tally::{BrainTally, CheckTallies, VppLives};
 use crate::warmup::Warmup;
 use away::Absence;
+use backends::Backends;
+use frontends::Frontends;
+use known::Known;
+use orders::Orders;
 pub use release::Release;
-use release::View;
 
 /// One moment, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,26 +110,14 @@ pub struct Ended {
 pub struct Core {
     config: Arc<Config>,
     overrides: Arc<Overrides>,
-    backends: OrdMap<Arc<str>, Arc<BackendView>>,
-    frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
-    by_vip: BTreeMap<VipKey, Arc<str>>,
+    backends: Backends,
+    frontends: Frontends,
     agent: Arc<AgentStatus>,
-    wanted: Wanted,
+    known: Known,
+    orders: Orders,
     warmup: Warmup,
-    /// What VPP had when it was last looked at.
-    view: View,
-    /// Table lengths of the VIPs that VPP has.
-    standing: BTreeMap<VipKey, u32>,
-    /// Weights that backends keep in VPP although nothing is known of them yet, by VIP and backend.
-    held: BTreeMap<VipKey, BTreeMap<String, u8>>,
-    /// When a backend of a frontend takes its next step to its full weight.
-    steps: BTreeMap<Arc<str>, Instant>,
     /// When VPP was away, so that probes say nothing.
     absence: Absence,
-    /// Backends whose newest probe could not be made.
-    unprobed: usize,
-    /// The number of the last demand.
-    last_demand: u64,
     /// Changes of state so far.
     events: u64,
     tally: Arc<BrainTally>,
@@ -149,34 +141,18 @@ impl Core {
     /// out, of the others nothing is known.
     pub fn new(config: Arc<Config>, overrides: Overrides, agent_socket: PathBuf, now: Now) -> Self {
         let agent = Arc::new(AgentStatus::new(agent_socket));
-        let wanted = Wanted {
-            view: None,
-            conf: desired::lb_conf(&config.lb),
-            vips: OrdMap::new(),
-            decided: OrdMap::new(),
-            decisions: 0,
-            keep: OrdSet::new(),
-            demands: OrdMap::new(),
-            full: None,
-            sync_interval: config.lb.sync_interval,
-        };
+        let orders = Orders::new(&config.lb);
         let warmup = Warmup::new(now.mono, config.lb.startup_min_delay, config.lb.startup_max_delay);
         let mut core = Self {
             config,
             overrides: Arc::new(overrides),
-            backends: OrdMap::new(),
-            frontends: OrdMap::new(),
-            by_vip: BTreeMap::new(),
+            backends: Backends::default(),
+            frontends: Frontends::default(),
             agent,
-            wanted,
+            known: Known::default(),
+            orders,
             warmup,
-            view: View::default(),
-            standing: BTreeMap::new(),
-            held: BTreeMap::new(),
-            steps: BTreeMap::new(),
             absence: Absence::Unwatched(now.mono),
-            unprobed: 0,
-            last_demand: 0,
             events: 0,
             tally: Arc::default(),
             checks: Arc::default(),
@@ -199,7 +175,7 @@ impl Core {
 
     /// The backends that have a check.
     pub fn checked_backends(&self) -> impl Iterator<Item = (&Arc<str>, Checked<'_>)> {
-        self.backends.keys().filter_map(|name| Some((name, self.checked(name)?)))
+        self.backends.views().keys().filter_map(|name| Some((name, self.checked(name)?)))
     }
 
     /// How a backend is to be checked, if it is there and has a check.
@@ -211,7 +187,7 @@ impl Core {
 
     /// The frontends, by name.
     pub fn frontends(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<FrontendView>)> {
-        self.frontends.iter()
+        self.frontends.views().iter()
     }
 
     /// The state that a command would lead to. Nothing is counted or logged, and this state stays as it is.
@@ -231,8 +207,8 @@ impl Core {
             config: Arc::clone(&self.config),
             overrides: Arc::clone(&self.overrides),
             warmup: self.warmup,
-            frontends: self.frontends.clone(),
-            backends: self.backends.clone(),
+            frontends: self.frontends.views().clone(),
+            backends: self.backends.views().clone(),
             agent: Arc::clone(&self.agent),
             events: self.events,
             tally: Arc::clone(&self.tally),
@@ -247,13 +223,12 @@ impl Core {
 
     /// What VPP shall have now.
     pub fn wanted(&self) -> Wanted {
-        self.wanted.clone()
+        self.orders.wanted().clone()
     }
 
     /// When the next [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Option<Instant> {
-        let step = self.steps.values().min().copied();
-        self.warmup.next_phase_at().into_iter().chain(step).min()
+        self.warmup.next_phase_at().into_iter().chain(self.frontends.next_step()).min()
     }
 
     /// Changes of state since the start.
@@ -282,9 +257,7 @@ impl Core {
         if self.warmup.advance(now.mono).is_some() {
             self.phase_began(now, &mut effects);
         }
-        let due = self.steps.iter().filter(|(_, at)| **at <= now.mono);
-        let due: Vec<_> = due.map(|(frontend, _)| Arc::clone(frontend)).collect();
-        for frontend in due {
+        for frontend in self.frontends.due(now.mono) {
             self.reweigh(&frontend, now, &mut effects);
             effects.state = true;
         }

@@ -131,7 +131,7 @@ impl Service {
     }
 
     async fn carry_out(&self, who: Caller, state: Option<u64>, command: Command) -> Result<Done, Status> {
-        let (what, from, who) = (in_words(&command), who.from(), who.who());
+        let (what, from, who) = (command.to_string(), who.from(), who.who());
         // Before it, since a client that hangs up ends this, but not what it asked for.
         info!(%who, %from, %what, "an operator's command");
         let refused = |error: CommandError| {
@@ -183,28 +183,4 @@ fn member(frontend: String, pool: String, backend: String) -> Result<PoolMember,
         pool: refusal::name("pool", pool)?,
         backend: refusal::name("backend", backend)?,
     })
-}
-
-/// For the log, as one would type it. Names come from clients, so they are quoted.
-fn in_words(command: &Command) -> String {
-    let of = |PoolMember { frontend, pool, backend }: &PoolMember| {
-        format!("frontend {frontend:?} pool {pool:?} backend {backend:?}")
-    };
-    match command {
-        Command::Backend { backend, wish } => match wish {
-            BackendWish::Pause => format!("set backend {backend:?} pause"),
-            BackendWish::Resume => format!("set backend {backend:?} resume"),
-            BackendWish::Disable => format!("set backend {backend:?} disable"),
-            BackendWish::Enable => format!("set backend {backend:?} enable"),
-            BackendWish::Clear => format!("clear override backend {backend:?}"),
-        },
-        Command::SetWeight { member, weight, flush } => {
-            format!("set {} weight {weight}{}", of(member), if *flush { " flush" } else { "" })
-        }
-        Command::ClearWeight { member } => format!("clear override {}", of(member)),
-        Command::Recreate { frontend } => format!("recreate frontend {frontend:?}"),
-        Command::Sync { frontend: Some(frontend) } => format!("sync vpp lb state {frontend:?}"),
-        Command::Sync { frontend: None } => "sync vpp lb state".to_owned(),
-        Command::Reload(_) => "config reload".to_owned(),
-    }
 }

@@ -4,13 +4,12 @@
 //! are taken back to what they were; if one of them really is dead, the probes after VPP's return find it. A VPP that
 //! was restarted opens its API before its interfaces are configured: until it has settled, failures are not believed.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::{info, warn};
 
 use super::{Core, Effects, Now};
-use crate::health::{self, State};
+use crate::health::State;
 use crate::outcome::Report;
 use crate::snapshot::BackendView;
 
@@ -86,17 +85,10 @@ impl Core {
 
     /// Takes back the backends that went down since then.
     fn doubt(&mut self, since: Instant, probation: bool, now: Now, effects: &mut Effects) {
-        let went_down = |view: &BackendView| {
-            view.health.state() == State::Down && view.changed.is_some_and(|at| at >= since)
-        };
-        let doubtful = self.backends.iter().filter(|(_, view)| went_down(view));
-        let doubtful: Vec<_> = doubtful.map(|(name, _)| Arc::clone(name)).collect();
-        for backend in doubtful {
-            if let Some(view) = self.backends.get_mut(&backend) {
-                Arc::make_mut(view).cold = false;
-            }
-            match self.input(&backend, health::Input::Doubt { probation }, now) {
-                Ok(more) => effects.merge(more),
+        for backend in self.backends.down_since(since) {
+            match self.backends.doubt(&backend, probation, now) {
+                Ok(Some(transition)) => self.follow(&backend, transition, now, effects),
+                Ok(None) => {}
                 Err(refused) => warn!(%backend, %refused, "a state cannot be taken back"),
             }
         }

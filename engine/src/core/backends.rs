@@ -1,29 +1,146 @@
-//! What happens to a backend, and what follows from it.
+//! The backends: what happens to one, and what follows from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
+use imbl::OrdMap;
 use tracing::{debug, info, warn};
 
 use super::{Core, Effects, Event, Now};
-use crate::config::Config;
+use crate::config::{Config, Rename};
 use crate::health::{Health, Input, Refused, State, Transition};
 use crate::outcome::{ProbeCode, ProbeOutcome, Report, Verdict};
 use crate::overrides::BackendOverride;
+use crate::schedule::Pace;
 use crate::snapshot::{BackendView, LastProbe};
+use crate::tally::CheckTally;
 
-impl Core {
-    /// Takes a probe's result. Ten thousand come in a second, and nearly all of them change nothing.
-    pub(super) fn probed(&mut self, report: Report, now: Now) -> Effects {
-        let mut effects = Effects::default();
-        let believed = self.believes(&report);
-        let Report { backend, outcome, late, ended } = report;
-        // One that began before says nothing, even if it ended after: it was made with the former check, or of another server.
-        let began = ended.checked_sub(outcome.duration).unwrap_or(ended);
-        let Some(view) = self.backends.get_mut(&backend).filter(|view| began >= view.new_since) else {
-            return effects;
+/// The backends, and how many of them cannot be probed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backends {
+    views: OrdMap<Arc<str>, Arc<BackendView>>,
+    /// Backends whose newest probe could not be made.
+    unprobed: usize,
+}
+
+/// What a probe's result has led to.
+#[derive(Debug)]
+pub(super) struct Probed {
+    /// The backend's pace, if it is another one.
+    pub(super) pace: Option<Pace>,
+    /// The change of its state, if there is one.
+    pub(super) transition: Option<Transition>,
+}
+
+impl Backends {
+    /// All of them, by name.
+    pub(super) fn views(&self) -> &OrdMap<Arc<str>, Arc<BackendView>> {
+        &self.views
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, name: &str) -> Option<&BackendView> {
+        self.views.get(name).map(Arc::as_ref)
+    }
+
+    /// The name, if there is such a backend.
+    pub(super) fn name(&self, name: &str) -> Option<Arc<str>> {
+        self.views.get_key_value(name).map(|(name, _)| Arc::clone(name))
+    }
+
+    /// Its state; that of one which is not there is "removed".
+    pub(super) fn state(&self, name: &str) -> State {
+        self.get(name).map_or(State::Removed, |view| view.health.state())
+    }
+
+    /// Names of the frontends that use it.
+    pub(super) fn frontends_of(&self, name: &str) -> Arc<[Arc<str>]> {
+        self.get(name).map(|view| Arc::clone(&view.frontends)).unwrap_or_default()
+    }
+
+    /// How many of them could not be probed the last time.
+    #[cfg(test)]
+    pub(super) fn unprobed(&self) -> usize {
+        self.unprobed
+    }
+
+    /// A backend that came with a configuration. Nothing is known of it.
+    pub(super) fn add(&mut self, name: &Arc<str>, view: BackendView) {
+        self.views.insert(Arc::clone(name), Arc::new(view));
+    }
+
+    /// A backend that went with a configuration. Its last change, if it was there.
+    pub(super) fn remove(&mut self, name: &str, wall: SystemTime) -> Option<Transition> {
+        self.unprobed -= usize::from(self.is_unprobed(name));
+        let mut view = self.views.remove(name)?;
+        Arc::make_mut(&mut view).health.handle(Input::Remove, wall).ok().flatten()
+    }
+
+    /// Gives backends other names, all at once, and tells what each was and is.
+    pub(super) fn rename(&mut self, renamed: &[Rename]) -> Vec<Arc<BackendView>> {
+        let take = |rename: &Rename| self.views.remove(rename.from.as_str());
+        let views: Vec<_> = renamed.iter().filter_map(take).collect();
+        for (rename, view) in renamed.iter().zip(&views) {
+            self.views.insert(rename.to.as_str().into(), Arc::clone(view));
+        }
+        views
+    }
+
+    /// A backend is checked in another way from now on: what was probed before says nothing. The change of its state,
+    /// if there is one.
+    pub(super) fn recheck(&mut self, name: &str, (rise, fall): (u32, u32), now: Now) -> Option<Transition> {
+        self.unprobed -= usize::from(self.is_unprobed(name));
+        let view = self.views.get_mut(name).map(Arc::make_mut)?;
+        let served = view.health.state() == State::Up;
+        let transition = view.health.handle(Input::NewCheck { rise, fall }, now.wall).ok().flatten();
+        if let Some(transition) = &transition {
+            view.note(transition, now.mono);
+        }
+        view.cold &= !served;
+        view.new_since = now.mono;
+        view.last_probe = None;
+        transition
+    }
+
+    /// How many changes of state are remembered of each.
+    pub(super) fn limit_history(&mut self, limit: usize) {
+        let names: Vec<_> = self.views.keys().map(Arc::clone).collect();
+        for name in names {
+            if let Some(view) = self.views.get_mut(&name) {
+                Arc::make_mut(view).health.set_history_limit(limit);
+            }
+        }
+    }
+
+    /// Tells each which frontends use it.
+    pub(super) fn set_frontends(&mut self, mut users: BTreeMap<&str, Vec<Arc<str>>>) {
+        let names: Vec<_> = self.views.keys().map(Arc::clone).collect();
+        for name in names {
+            let frontends: Arc<[Arc<str>]> = users.remove(&*name).unwrap_or_default().into();
+            if let Some(view) = self.views.get_mut(&name).filter(|view| view.frontends != frontends) {
+                Arc::make_mut(view).frontends = frontends;
+            }
+        }
+    }
+
+    /// What is counted of a backend's check from now on.
+    pub(super) fn set_check(&mut self, name: &str, check: Option<&Arc<CheckTally>>) {
+        let same = |view: &BackendView| match (&view.check, check) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
         };
+        if let Some(view) = self.views.get_mut(name).filter(|view| !same(view)) {
+            Arc::make_mut(view).check = check.map(Arc::clone);
+        }
+    }
+
+    /// Takes a probe's result, unless it says nothing: one that began before the backend had its check was made with the
+    /// former one, or of another server, even if it ended after.
+    pub(super) fn take_probe(&mut self, report: Report, believed: bool, wall: SystemTime) -> Option<Probed> {
+        let Report { backend, outcome, late, ended } = report;
+        let began = ended.checked_sub(outcome.duration).unwrap_or(ended);
+        let view = self.views.get_mut(&backend).filter(|view| began >= view.new_since)?;
         let view = Arc::make_mut(view);
         let before = view.last_probe.as_ref().map(|last| last.outcome.code.verdict());
         let pace = view.health.pace();
@@ -31,27 +148,54 @@ impl Core {
         if let Some(check) = view.check.as_ref().filter(|_| outcome.code.verdict() != Verdict::NotKnown) {
             check.durations.observe(outcome.duration);
         }
-        view.last_probe = Some(LastProbe { outcome: outcome.clone(), at: now.wall, ended, late });
+        view.last_probe = Some(LastProbe { outcome: outcome.clone(), at: wall, ended, late });
         let handled = match believed {
-            true => view.health.handle(Input::Probe(outcome.clone()), now.wall),
+            true => view.health.handle(Input::Probe(outcome.clone()), wall),
             false => Ok(None),
         };
-        let next = view.health.pace();
-        if next != pace {
-            effects.paces.insert(Arc::clone(&backend), next);
+        if let Ok(Some(transition)) = &handled {
+            view.note(transition, ended);
         }
+        let next = view.health.pace();
         if before != Some(outcome.code.verdict()) {
             self.note_verdict(&backend, before, &outcome);
         }
-        match handled {
-            Ok(None) => {}
-            Ok(Some(transition)) => {
-                let decided = Now { mono: ended, ..now };
-                self.follow(&backend, transition, decided, &mut effects);
-            }
-            Err(refused) => warn!(%backend, %refused, "probe's result does not fit"),
+        let transition = handled.unwrap_or_else(|refused| {
+            warn!(%backend, %refused, "probe's result does not fit");
+            None
+        });
+        Some(Probed { pace: (next != pace).then_some(next), transition })
+    }
+
+    /// Gives an input to a backend's health. The change of its state, if there is one.
+    pub(super) fn give(&mut self, name: &str, input: Input, now: Now) -> Result<Option<Transition>, Refused> {
+        let Some(view) = self.views.get_mut(name).map(Arc::make_mut) else { return Ok(None) };
+        let transition = view.health.handle(input, now.wall)?;
+        if let Some(transition) = &transition {
+            view.note(transition, now.mono);
         }
-        effects
+        Ok(transition)
+    }
+
+    /// Backends that went down since then.
+    pub(super) fn down_since(&self, since: Instant) -> Vec<Arc<str>> {
+        let went_down = |view: &BackendView| {
+            view.health.state() == State::Down && view.changed.is_some_and(|at| at >= since)
+        };
+        self.views.iter().filter(|(_, view)| went_down(view)).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// What a backend was is not known any more, and perhaps was never another: it comes back without a slow start.
+    pub(super) fn doubt(
+        &mut self,
+        name: &str,
+        probation: bool,
+        now: Now,
+    ) -> Result<Option<Transition>, Refused> {
+        if let Some(view) = self.views.get_mut(name) {
+            Arc::make_mut(view).cold = false;
+        }
+        self.give(name, Input::Doubt { probation }, now)
     }
 
     /// Logs another verdict than the last. Whatever keeps the probes of one backend from being made mostly keeps
@@ -74,27 +218,35 @@ impl Core {
     }
 
     /// Whether its newest probe could not be made.
-    pub(super) fn is_unprobed(&self, backend: &str) -> bool {
-        let last = self.backends.get(backend).and_then(|view| view.last_probe.as_ref());
+    fn is_unprobed(&self, name: &str) -> bool {
+        let last = self.get(name).and_then(|view| view.last_probe.as_ref());
         last.is_some_and(|last| last.outcome.code.verdict() == Verdict::NotKnown)
     }
+}
 
-    /// Gives an input to a backend's health, and follows what comes of it.
-    pub(super) fn input(&mut self, backend: &Arc<str>, input: Input, now: Now) -> Result<Effects, Refused> {
+impl Core {
+    /// Takes a probe's result. Ten thousand come in a second, and nearly all of them change nothing.
+    pub(super) fn probed(&mut self, report: Report, now: Now) -> Effects {
         let mut effects = Effects::default();
-        if let Some(view) = self.backends.get_mut(backend)
-            && let Some(transition) = Arc::make_mut(view).health.handle(input, now.wall)?
-        {
-            self.follow(backend, transition, now, &mut effects);
+        let believed = self.believes(&report);
+        let (backend, decided) = (Arc::clone(&report.backend), Now { mono: report.ended, ..now });
+        let Some(Probed { pace, transition }) = self.backends.take_probe(report, believed, now.wall) else {
+            return effects;
+        };
+        if let Some(pace) = pace {
+            effects.paces.insert(Arc::clone(&backend), pace);
         }
-        Ok(effects)
+        if let Some(transition) = transition {
+            self.follow(&backend, transition, decided, &mut effects);
+        }
+        effects
     }
 
     /// What a backend's health is to be told next so that it does what its configuration and operators want of it.
-    pub(super) fn due_input(&self, backend: &str, state: State) -> Option<Input> {
+    fn due_input(&self, backend: &str) -> Option<Input> {
         let configured = self.config.backends.get(backend)?;
         let set = self.overrides.backends.get(backend).map(|set| set.value);
-        match (Wish::of(configured.enabled, set), state) {
+        match (Wish::of(configured.enabled, set), self.backends.state(backend)) {
             (Wish::Serve, State::Paused) => Some(Input::Resume),
             (Wish::Serve | Wish::Pause, State::Disabled) => Some(Input::Enable),
             // A backend without a check is up at once.
@@ -105,59 +257,27 @@ impl Core {
         }
     }
 
-    /// Gives a backend's health all that is due, and follows what comes of it.
-    pub(super) fn settle(&mut self, backend: &Arc<str>, now: Now) -> Effects {
-        let mut effects = Effects::default();
-        while let Some(input) = self.due_input(backend, self.state_of(backend)) {
-            match self.input(backend, input, now) {
-                Ok(more) if more == Effects::default() => break,
-                Ok(more) => effects.merge(more),
-                Err(refused) => {
-                    warn!(%backend, %refused, "a wish does not fit");
-                    break;
-                }
-            }
-        }
-        effects
-    }
-
-    /// The same for a backend whose frontends are made anew after this. Returns the changes.
-    pub(super) fn settle_alone(&mut self, backend: &Arc<str>, now: Now) -> Vec<Transition> {
-        let mut transitions = Vec::new();
-        while let Some(input) = self.due_input(backend, self.state_of(backend)) {
-            let Some(view) = self.backends.get_mut(backend).map(Arc::make_mut) else { break };
-            match view.health.handle(input, now.wall) {
-                Ok(Some(transition)) => {
-                    view.note(&transition, now.mono);
-                    transitions.push(transition);
-                }
-                Ok(None) => break,
-                Err(refused) => {
-                    warn!(%backend, %refused, "a wish does not fit");
-                    break;
-                }
-            }
-        }
-        transitions
+    /// Gives a backend's health the next input that is due. Returns the change; `None` when nothing is left to do.
+    pub(super) fn settle(&mut self, backend: &str, now: Now) -> Option<Transition> {
+        let input = self.due_input(backend)?;
+        self.backends.give(backend, input, now).unwrap_or_else(|refused| {
+            warn!(%backend, %refused, "a wish does not fit");
+            None
+        })
     }
 
     /// Something is known of a backend now, or it is another server: it keeps no weight for want of an answer.
     pub(super) fn forget_held(&mut self, backend: &str) {
-        let frontends = self.backends.get(backend).map(|view| Arc::clone(&view.frontends));
-        for frontend in frontends.unwrap_or_default().iter() {
-            let vip = self.frontends.get(frontend).map(|view| view.spec.key);
-            if let Some(held) = vip.and_then(|vip| self.held.get_mut(&vip)) {
-                held.remove(backend);
+        for frontend in self.backends.frontends_of(backend).iter() {
+            if let Some(view) = self.frontends.get(frontend) {
+                self.known.let_go(&view.spec.key, backend);
             }
         }
     }
 
-    /// `now` is when that happened which changed the state.
-    fn follow(&mut self, backend: &Arc<str>, transition: Transition, now: Now, effects: &mut Effects) {
-        let Some(view) = self.backends.get_mut(backend) else {
-            return;
-        };
-        Arc::make_mut(view).note(&transition, now.mono);
+    /// What follows from a change of a backend's state. `now` is when that happened which changed it.
+    pub(super) fn follow(&mut self, backend: &Arc<str>, transition: Transition, now: Now, effects: &mut Effects) {
+        let Some(view) = self.backends.get(backend) else { return };
         let frontends = Arc::clone(&view.frontends);
         effects.state = true;
         effects.paces.insert(Arc::clone(backend), view.health.pace());
@@ -192,7 +312,7 @@ impl Wish {
 
 impl BackendView {
     /// Takes over a change of its health.
-    pub(super) fn note(&mut self, transition: &Transition, now: Instant) {
+    fn note(&mut self, transition: &Transition, now: Instant) {
         self.tally.count_transition(transition.to);
         self.changed = Some(now);
         self.up_since = (transition.to == State::Up && self.cold).then_some(now);
@@ -204,9 +324,7 @@ impl BackendView {
 /// A backend of which nothing is known. One that was there when the process started may have served all along; one
 /// that comes later is `cold`.
 pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> BackendView {
-    let check = config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
-    let check = check.and_then(|check| config.healthchecks.get(check));
-    let (rise, fall) = check.map_or((1, 1), |check| (check.rise, check.fall));
+    let (rise, fall) = rise_and_fall(config, name);
     let health = Health::new(rise, fall, config.healthchecker.transition_history);
     BackendView {
         health,
@@ -219,6 +337,13 @@ pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> Bac
         tally: Arc::default(),
         check: None,
     }
+}
+
+/// How many probes in a row make a backend go up, and down.
+pub(super) fn rise_and_fall(config: &Config, name: &str) -> (u32, u32) {
+    let check = config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
+    let check = check.and_then(|check| config.healthchecks.get(check));
+    check.map_or((1, 1), |check| (check.rise, check.fall))
 }
 
 /// What a backend without a check gets instead of a probe, at once.

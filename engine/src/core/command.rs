@@ -1,5 +1,6 @@
 //! What operators may ask for.
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use maglev_protocol::{Demands, SyncReport};
 use tracing::info;
 
 use super::{Core, Effects, Event, Now};
-use crate::config::{Changes, Config};
+use crate::config::{Changes, Config, is_name};
 use crate::desired::Demand;
 use crate::health::{self, Refused};
 use crate::overrides::{BackendOverride, Dated, PoolMember};
@@ -26,6 +27,19 @@ pub enum BackendWish {
     Enable,
     /// Let it do what the configuration says.
     Clear,
+}
+
+impl BackendWish {
+    /// Lower-case word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Clear => "clear",
+        }
+    }
 }
 
 /// What an operator wants.
@@ -66,17 +80,35 @@ pub enum Command {
     Reload(Arc<Config>),
 }
 
+/// As one would type it. Names come from clients: what is no name is quoted.
+impl Display for Command {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let name = |name: &str| if is_name(name) { name.to_owned() } else { format!("{name:?}") };
+        let of = |PoolMember { frontend, pool, backend }: &PoolMember| {
+            format!("frontend {} pool {} backend {}", name(frontend), name(pool), name(backend))
+        };
+        match self {
+            Self::Backend { backend, wish: BackendWish::Clear } => {
+                write!(f, "clear override backend {}", name(backend))
+            }
+            Self::Backend { backend, wish } => write!(f, "set backend {} {}", name(backend), wish.word()),
+            Self::SetWeight { member, weight, flush } => {
+                write!(f, "set {} weight {weight}{}", of(member), if *flush { " flush" } else { "" })
+            }
+            Self::ClearWeight { member } => write!(f, "clear override {}", of(member)),
+            Self::Recreate { frontend } => write!(f, "recreate frontend {}", name(frontend)),
+            Self::Sync { frontend: Some(frontend) } => write!(f, "sync vpp lb state {}", name(frontend)),
+            Self::Sync { frontend: None } => f.write_str("sync vpp lb state"),
+            Self::Reload(_) => f.write_str("config reload"),
+        }
+    }
+}
+
 impl Command {
     /// One of [`COMMANDS`](crate::tally::COMMANDS); a reload, which signals ask for as well, is none.
     fn word(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Backend { wish, .. } => match wish {
-                BackendWish::Pause => "pause",
-                BackendWish::Resume => "resume",
-                BackendWish::Disable => "disable",
-                BackendWish::Enable => "enable",
-                BackendWish::Clear => "clear",
-            },
+            Self::Backend { wish, .. } => wish.word(),
             Self::SetWeight { .. } => "set_weight",
             Self::ClearWeight { .. } => "clear_weight",
             Self::Recreate { .. } => "recreate",
@@ -204,7 +236,7 @@ impl Core {
     /// # Errors
     /// Then nothing has changed.
     pub fn command(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
-        let words = in_words(&command);
+        let words = command.to_string();
         let word = command.word();
         let carried_out = self.carry_out(command, now);
         if let Some(word) = word {
@@ -212,8 +244,8 @@ impl Core {
         }
         let (mut effects, done) = carried_out?;
         // What was as wished before changes nothing.
-        if let Some(command) = words.filter(|_| effects.overrides) {
-            effects.events.insert(0, Event::Operator { command });
+        if effects.overrides && done.changes.is_none() {
+            effects.events.insert(0, Event::Operator { command: words });
         }
         Ok((self.counted(effects), done))
     }
@@ -252,14 +284,13 @@ impl Core {
 
     fn wish(&mut self, backend: &str, wish: BackendWish, now: Now) -> Result<Effects, CommandError> {
         let set = self.overrides.backends.get(backend).map(|set| set.value);
-        let Some((name, _)) = self.backends.get_key_value(backend) else {
+        let Some(name) = self.backends.name(backend) else {
             // What a reload removed can still be forgotten.
             if wish == BackendWish::Clear && set.is_some() {
                 return Ok(self.override_backend(backend, None, now));
             }
             return Err(CommandError::NoSuchBackend(backend.to_owned()));
         };
-        let name = Arc::clone(name);
         let enabled = self.config.backends.get(backend).is_some_and(|found| found.enabled);
         let (input, next) = match wish {
             BackendWish::Pause => (Some(health::Input::Pause), Some(BackendOverride::Paused)),
@@ -279,12 +310,16 @@ impl Core {
         let mut effects = Effects::default();
         if let Some(input) = input {
             let refused = |refused| CommandError::Refused { backend: backend.to_owned(), refused };
-            effects.merge(self.input(&name, input, now).map_err(refused)?);
+            if let Some(transition) = self.backends.give(&name, input, now).map_err(refused)? {
+                self.follow(&name, transition, now, &mut effects);
+            }
         }
         if set != next {
             effects.merge(self.override_backend(backend, next, now));
         }
-        effects.merge(self.settle(&name, now));
+        while let Some(transition) = self.settle(&name, now) {
+            self.follow(&name, transition, now, &mut effects);
+        }
         Ok(effects)
     }
 
@@ -336,7 +371,7 @@ impl Core {
         if view.sync == SyncStatus::HeldBack {
             return Err(CommandError::HeldBack(name.to_owned()));
         }
-        if !self.view.is_current() {
+        if self.known.view().is_none() {
             return Err(CommandError::NoVpp(format!("the VIP of frontend {name:?} was not made anew")));
         }
         let mut effects = Effects::default();
@@ -350,10 +385,10 @@ impl Core {
             view.ok_or_else(|| CommandError::NoSuchFrontend(name.to_owned()))
         });
         let view = view.transpose()?;
-        if !self.view.is_current() {
+        if self.known.view().is_none() {
             return Err(CommandError::NoVpp("nothing was compared".to_owned()));
         }
-        if self.wanted.view.is_none() {
+        if !self.orders.may_write() {
             let next = self.warmup.next_phase_at();
             let left = next.map(|next| next.saturating_duration_since(now.mono));
             // Rounded up: who comes after that time is not told to wait again.
@@ -363,9 +398,7 @@ impl Core {
         if let (Some(name), Some(SyncStatus::HeldBack)) = (name, view.map(|view| &view.sync)) {
             return Err(CommandError::HeldBack(name.to_owned()));
         }
-        self.last_demand += 1;
-        self.wanted.full = Some(self.last_demand);
-        let demand = Some(Demand::Full(self.last_demand));
+        let demand = Some(self.orders.demand_full_sync());
         let effects = Effects { wanted: true, ..Effects::default() };
         Ok((effects, Done { demand, ..Done::new(InVpp::Late) }))
     }
@@ -376,18 +409,11 @@ impl Core {
         if view.sync == SyncStatus::HeldBack {
             return Done::new(InVpp::HeldBack);
         }
-        if !self.view.is_current() {
+        if self.known.view().is_none() {
             return Done::new(InVpp::Away(self.agent.why_not_programmed()));
         }
-        let key = view.spec.key;
-        self.last_demand += 1;
-        let mut demanded = self.wanted.demands.get(&key).cloned().unwrap_or_default();
-        demanded.number = self.last_demand;
-        demanded.demands.flush.extend(demands.flush);
-        demanded.demands.recreate |= demands.recreate;
-        self.wanted.demands.insert(key, demanded);
+        let demand = Some(self.orders.demand(view.spec.key, demands));
         effects.wanted = true;
-        let demand = Some(Demand::Vip(key, self.last_demand));
         Done { demand, ..Done::new(InVpp::Late) }
     }
 
@@ -411,25 +437,4 @@ impl Core {
 
 fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
-}
-
-/// What an operator's command sets or takes back, as one would type it.
-fn in_words(command: &Command) -> Option<String> {
-    let of = |PoolMember { frontend, pool, backend }: &PoolMember| {
-        format!("frontend {frontend} pool {pool} backend {backend}")
-    };
-    Some(match command {
-        Command::Backend { backend, wish } => match wish {
-            BackendWish::Pause => format!("set backend {backend} pause"),
-            BackendWish::Resume => format!("set backend {backend} resume"),
-            BackendWish::Disable => format!("set backend {backend} disable"),
-            BackendWish::Enable => format!("set backend {backend} enable"),
-            BackendWish::Clear => format!("clear override backend {backend}"),
-        },
-        Command::SetWeight { member, weight, flush } => {
-            format!("set {} weight {weight}{}", of(member), if *flush { " flush" } else { "" })
-        }
-        Command::ClearWeight { member } => format!("clear override {}", of(member)),
-        Command::Recreate { .. } | Command::Reload(_) | Command::Sync { .. } => return None,
-    })
 }

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use maglev_protocol::VipKey;
 use tracing::{info, warn};
 
-use super::backends::new_view;
+use super::backends::{new_view, rise_and_fall};
+use super::frontends::Frontends;
 use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now, Release};
 use crate::config::{BackendChanges, Changes, Config, Rename, changes};
-use crate::desired::{self, Demand, vip_key};
-use crate::health::{self, Cause, State, Transition};
-use crate::snapshot::{BackendView, FrontendView, SyncStatus};
+use crate::desired::vip_key;
+use crate::health::{Cause, State, Transition};
+use crate::snapshot::{BackendView, SyncStatus};
 use crate::warmup::Phase;
 
 impl Core {
@@ -20,8 +20,8 @@ impl Core {
     pub(super) fn start(&mut self, now: Now) {
         let names: Vec<Arc<str>> = self.config.backends.keys().map(|name| name.as_str().into()).collect();
         for name in &names {
-            self.backends.insert(Arc::clone(name), Arc::new(new_view(&self.config, name, false, now)));
-            self.settle_alone(name, now);
+            self.backends.add(name, new_view(&self.config, name, false, now));
+            while self.settle(name, now).is_some() {}
         }
         self.tell_backends_their_frontends();
         self.tell_backends_their_checks();
@@ -33,7 +33,7 @@ impl Core {
             info!(%writes_after, %over_after, "warm-up: VPP keeps what it has");
         }
         let mut effects = Effects::default();
-        self.make_frontends(&OrdMap::new(), now, &mut effects);
+        self.make_frontends(&Frontends::default(), now, &mut effects);
         effects.releases.iter().for_each(Release::log);
     }
 
@@ -46,11 +46,10 @@ impl Core {
         self.rename_backends(&changes.backends.renamed, &config, now, &mut effects);
         self.keep_weights_of(&changes.backends);
         self.config = config;
-        self.wanted.conf = desired::lb_conf(&self.config.lb);
-        self.wanted.sync_interval = self.config.lb.sync_interval;
+        self.orders.configure(&self.config.lb);
         self.reload_backends(&changes, now, &mut effects);
         self.note_overrides(&mut effects);
-        let before = std::mem::take(&mut self.frontends);
+        let before = self.frontends.take();
         self.make_frontends(&before, now, &mut effects);
         self.forget_vips(&before, &mut effects);
         self.tell_frontends(&before, &mut effects);
@@ -60,11 +59,12 @@ impl Core {
     }
 
     /// Tells what has become of the frontends, by their names: a VIP may have got another.
-    fn tell_frontends(&self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, effects: &mut Effects) {
-        for name in before.keys().filter(|name| !self.frontends.contains_key(*name)) {
+    fn tell_frontends(&self, before: &Frontends, effects: &mut Effects) {
+        let (before, after) = (before.views(), self.frontends.views());
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
             effects.tell(Event::FrontendRemoved { frontend: Arc::clone(name) });
         }
-        for (name, view) in &self.frontends {
+        for (name, view) in after {
             match before.get(name) {
                 Some(before) => effects.tell_frontend(name, before, view),
                 None => {
@@ -92,8 +92,7 @@ impl Core {
         }
         let names: BTreeMap<String, String> =
             renamed.iter().map(|Rename { from, to }| (from.clone(), to.clone())).collect();
-        let views: Vec<_> =
-            renamed.iter().filter_map(|rename| self.backends.remove(rename.from.as_str())).collect();
+        let views = self.backends.rename(renamed);
         for (Rename { from, to }, view) in renamed.iter().zip(views) {
             let [old, new]: [Arc<str>; 2] = [from, to].map(|name| name.as_str().into());
             if !config.backends.contains_key(from) {
@@ -106,12 +105,9 @@ impl Core {
             let transition = Transition { from: State::Unknown, ..view.renamed(view.health.state(), now) };
             effects.tell(Event::Backend { backend: Arc::clone(&new), transition });
             info!(from, to, "backend renamed; it keeps its state and what operators set");
-            effects.probers.extend([old, Arc::clone(&new)]);
-            self.backends.insert(new, view);
+            effects.probers.extend([old, new]);
         }
-        for held in self.held.values_mut() {
-            rename_keys(held, &names);
-        }
+        self.known.rename_backends(&names);
         let overrides = Arc::make_mut(&mut self.overrides);
         let before = overrides.clone();
         rename_keys(&mut overrides.backends, &names);
@@ -132,13 +128,12 @@ impl Core {
         for backend in &changes.rechecked {
             let renamed = changes.renamed.iter().find(|rename| rename.to == *backend);
             let old = renamed.map_or(backend, |rename| &rename.from);
-            let frontends = self.backends.get(backend.as_str()).map(|view| Arc::clone(&view.frontends));
-            for frontend in frontends.unwrap_or_default().iter() {
+            for frontend in self.backends.frontends_of(backend).iter() {
                 let Some(view) = self.frontends.get(frontend) else { continue };
                 let programmed = view.weights.pools.iter().filter_map(|pool| pool.get(old));
                 let weight = programmed.map(|weight| weight.programmed).max().unwrap_or(0);
                 if weight > 0 {
-                    self.held.entry(view.spec.key).or_default().insert(backend.clone(), weight);
+                    self.known.hold(view.spec.key, backend, weight);
                 }
             }
         }
@@ -148,45 +143,27 @@ impl Core {
         let backends = &changes.backends;
         for name in backends.removed.iter().chain(&backends.moved) {
             let name: Arc<str> = name.as_str().into();
-            self.unprobed -= usize::from(self.is_unprobed(&name));
             self.forget_held(&name);
             effects.probers.insert(Arc::clone(&name));
-            let Some(mut view) = self.backends.remove(&name) else { continue };
-            if let Ok(Some(transition)) =
-                Arc::make_mut(&mut view).health.handle(health::Input::Remove, now.wall)
-            {
-                effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
+            if let Some(transition) = self.backends.remove(&name, now.wall) {
+                effects.tell(Event::Backend { backend: name, transition });
             }
         }
         for name in backends.added.iter().chain(&backends.moved) {
             let name: Arc<str> = name.as_str().into();
-            self.backends.insert(Arc::clone(&name), Arc::new(new_view(&self.config, &name, true, now)));
+            self.backends.add(&name, new_view(&self.config, &name, true, now));
             effects.tell(Event::BackendAdded { backend: Arc::clone(&name) });
             effects.probers.insert(name);
         }
         for name in backends.rechecked.iter().filter(|name| !backends.moved.contains(name)) {
             let name: Arc<str> = name.as_str().into();
-            let (rise, fall) = self.rise_and_fall(&name);
-            self.unprobed -= usize::from(self.is_unprobed(&name));
-            let Some(view) = self.backends.get_mut(&name).map(Arc::make_mut) else { continue };
-            let served = view.health.state() == State::Up;
-            if let Ok(Some(transition)) = view.health.handle(health::Input::NewCheck { rise, fall }, now.wall)
-            {
-                view.note(&transition, now.mono);
+            if let Some(transition) = self.backends.recheck(&name, rise_and_fall(&self.config, &name), now) {
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
-            view.cold &= !served;
-            view.new_since = now.mono;
-            view.last_probe = None;
             effects.probers.insert(name);
         }
-        let history = self.config.healthchecker.transition_history;
         if changes.healthchecker.contains(&"transition-history") {
-            for name in self.backends.keys().map(Arc::clone).collect::<Vec<_>>() {
-                if let Some(view) = self.backends.get_mut(&name) {
-                    Arc::make_mut(view).health.set_history_limit(history);
-                }
-            }
+            self.backends.limit_history(self.config.healthchecker.transition_history);
         }
         self.tell_backends_their_frontends();
         self.tell_backends_their_checks();
@@ -196,19 +173,13 @@ impl Core {
         let touched: BTreeSet<&String> = touched.into_iter().flatten().chain(renamed).collect();
         for name in touched {
             let name: Arc<str> = name.as_str().into();
-            for transition in self.settle_alone(&name, now) {
+            while let Some(transition) = self.settle(&name, now) {
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
             if let Some(view) = self.backends.get(&name) {
                 effects.paces.insert(name, view.health.pace());
             }
         }
-    }
-
-    fn rise_and_fall(&self, name: &str) -> (u32, u32) {
-        let check = self.config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
-        let check = check.and_then(|check| self.config.healthchecks.get(check));
-        check.map_or((1, 1), |check| (check.rise, check.fall))
     }
 
     fn tell_backends_their_frontends(&mut self) {
@@ -222,14 +193,7 @@ impl Core {
                 }
             }
         }
-        let names: Vec<_> = self.backends.keys().map(Arc::clone).collect();
-        for name in names {
-            let frontends: Arc<[Arc<str>]> = users.remove(&*name).unwrap_or_default().into();
-            let differs = self.backends.get(&name).is_some_and(|view| view.frontends != frontends);
-            if differs && let Some(view) = self.backends.get_mut(&name) {
-                Arc::make_mut(view).frontends = frontends;
-            }
-        }
+        self.backends.set_frontends(users);
     }
 
     /// A check of the same name goes on counting, whatever it checks now.
@@ -239,15 +203,7 @@ impl Core {
         self.checks = Arc::new(checks);
         for (name, backend) in &self.config.backends {
             let check = backend.healthcheck.as_ref().and_then(|check| self.checks.get(check));
-            let same = |view: &Arc<BackendView>| match (&view.check, check) {
-                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-                (before, now) => before.is_none() && now.is_none(),
-            };
-            if self.backends.get(name.as_str()).is_some_and(|view| !same(view))
-                && let Some(view) = self.backends.get_mut(name.as_str())
-            {
-                Arc::make_mut(view).check = check.map(Arc::clone);
-            }
+            self.backends.set_check(name, check);
         }
     }
 
@@ -267,20 +223,11 @@ impl Core {
     }
 
     /// Makes all frontends of the configuration; a VIP that was there before keeps what is known of it.
-    fn make_frontends(
-        &mut self,
-        before: &OrdMap<Arc<str>, Arc<FrontendView>>,
-        now: Now,
-        effects: &mut Effects,
-    ) {
-        let old_by_vip = std::mem::take(&mut self.by_vip);
+    fn make_frontends(&mut self, before: &Frontends, now: Now, effects: &mut Effects) {
         let names: Vec<Arc<str>> = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
-        self.steps.retain(|name, _| self.config.frontends.contains_key(&**name));
         for name in names {
             let Some(frontend) = self.in_force(&name) else { continue };
-            let key = vip_key(&frontend);
-            self.by_vip.insert(key, Arc::clone(&name));
-            let old = old_by_vip.get(&key).and_then(|old_name| before.get(old_name));
+            let old = before.name_of(&vip_key(&frontend)).and_then(|old_name| before.get(old_name));
             let old = old.map(Arc::as_ref);
             let table = self.table(&frontend, old);
             self.compute(&name, old, frontend, table, now, effects);
@@ -288,25 +235,19 @@ impl Core {
     }
 
     /// VIPs that are configured no more are removed from VPP.
-    fn forget_vips(&mut self, before: &OrdMap<Arc<str>, Arc<FrontendView>>, effects: &mut Effects) {
-        for (name, view) in before {
+    fn forget_vips(&mut self, before: &Frontends, effects: &mut Effects) {
+        for (name, view) in before.views() {
             let key: VipKey = view.spec.key;
-            if self.by_vip.contains_key(&key) {
+            if self.frontends.name_of(&key).is_some() {
                 continue;
             }
             if view.sync != SyncStatus::HeldBack {
                 info!(frontend = %name, vip = %key, "removed from the configuration; its VIP goes");
             }
-            self.held.remove(&key);
-            self.wanted.forget(&key);
-            self.wanted.keep.remove(&key);
-            self.standing.remove(&key);
-            if let Some(demanded) = self.wanted.demands.remove(&key) {
-                effects.ended.push(Ended {
-                    demand: Demand::Vip(key, demanded.number),
-                    in_vpp: InVpp::Refused("removed from the configuration".to_owned()),
-                    report: None,
-                });
+            self.known.forget_vip(&key);
+            if let Some(demand) = self.orders.forget(&key) {
+                let in_vpp = InVpp::Refused("removed from the configuration".to_owned());
+                effects.ended.push(Ended { demand, in_vpp, report: None });
             }
         }
     }
@@ -320,7 +261,7 @@ impl BackendView {
 }
 
 /// All at once, since two names may change places.
-fn rename_keys<T>(map: &mut BTreeMap<String, T>, names: &BTreeMap<String, String>) {
+pub(super) fn rename_keys<T>(map: &mut BTreeMap<String, T>, names: &BTreeMap<String, String>) {
     if names.keys().any(|name| map.contains_key(name)) {
         let renamed = |(name, value)| (names.get(&name).cloned().unwrap_or(name), value);
         *map = std::mem::take(map).into_iter().map(renamed).collect();

@@ -106,16 +106,10 @@ impl Core {
         }
     }
 
-    /// Demands on VIPs are carried out after the full sync that comes with VPP's return.
     fn tell_that_vpp_is_away(&mut self, effects: &mut Effects) {
-        let vips = self.wanted.demands.iter().map(|(key, demanded)| Demand::Vip(*key, demanded.number));
-        let demands: Vec<_> = vips.chain(self.wanted.full.take().map(Demand::Full)).collect();
         let reason = self.agent.why_not_programmed();
-        effects.ended.extend(demands.into_iter().map(|demand| Ended {
-            demand,
-            in_vpp: InVpp::Away(reason.clone()),
-            report: None,
-        }));
+        let away = |demand| Ended { demand, in_vpp: InVpp::Away(reason.clone()), report: None };
+        effects.ended.extend(self.orders.put_off().into_iter().map(away));
     }
 
     fn demand_answered(
@@ -126,7 +120,7 @@ impl Core {
     ) {
         let (in_vpp, report) = match result {
             Ok(report) => {
-                let Some(in_vpp) = self.demand_ended(demand, report) else { return };
+                let Some(in_vpp) = self.orders.answered(demand, report) else { return };
                 effects.wanted = true;
                 (in_vpp, Some(Arc::clone(report)))
             }
@@ -144,39 +138,6 @@ impl Core {
         effects.ended.push(Ended { demand, in_vpp, report });
     }
 
-    /// Takes a demand back that was answered. `None` if there is nothing to be told yet.
-    fn demand_ended(&mut self, demand: Demand, report: &SyncReport) -> Option<InVpp> {
-        match demand {
-            Demand::Vip(key, number) => {
-                let demanded = self.wanted.demands.get(&key)?;
-                // One that was added to meanwhile is made again as a whole.
-                if demanded.number != number {
-                    return None;
-                }
-                self.wanted.demands.remove(&key);
-                let error = report.errors().find(|(vip, _)| **vip == key);
-                Some(error.map_or(InVpp::Acknowledged, |(_, error)| {
-                    InVpp::Refused(format!("{}: {}", error.step, error.meaning))
-                }))
-            }
-            Demand::Full(number) => {
-                // One that was demanded meanwhile is another.
-                self.wanted.full.take_if(|demanded| *demanded <= number);
-                Some(InVpp::Acknowledged)
-            }
-        }
-    }
-
-    /// What VPP has is not known any more.
-    pub(super) fn forget_syncs(&mut self) {
-        for name in self.by_vip.values() {
-            let view = self.frontends.get_mut(name).filter(|view| view.sync != SyncStatus::HeldBack);
-            if let Some(view) = view {
-                Arc::make_mut(view).sync = SyncStatus::Pending;
-            }
-        }
-    }
-
     fn synced(&mut self, specs: &[Arc<VipSpec>], report: &SyncReport, now: Now, effects: &mut Effects) {
         // Only a full read finds them.
         if report.read.is_some() && self.agent.foreign != report.foreign {
@@ -192,28 +153,19 @@ impl Core {
             };
             let kept = vip.and_then(|vip| vip.table_length).map(|kept| kept.has);
             let length = kept.or(error.is_none().then_some(spec.new_flows_table_length));
-            let rescale = length.is_some_and(|length| self.standing.insert(spec.key, length) != Some(length));
+            let rescale = length.is_some_and(|length| self.known.take_table_length(spec.key, length));
             self.set_sync(spec, status, now);
-            if rescale && let Some(name) = self.by_vip.get(&spec.key).map(Arc::clone) {
+            if rescale && let Some(name) = self.frontends.name_of(&spec.key).map(Arc::clone) {
                 self.rescale(&name, now, effects);
             }
         }
     }
 
     fn set_sync(&mut self, spec: &Arc<VipSpec>, status: SyncStatus, now: Now) {
-        let Some(name) = self.by_vip.get(&spec.key) else { return };
-        let view = self.frontends.get_mut(name);
-        // The answer to an older spec says nothing about the newest one.
-        if let Some(view) = view.filter(|view| view.sync != SyncStatus::HeldBack && view.spec == *spec) {
-            let view = Arc::make_mut(view);
-            if status == SyncStatus::Synced
-                && let Some(since) = view.since.take()
-            {
-                let took = now.mono.saturating_duration_since(since);
-                self.tally.event_to_vpp.observe(took);
-                debug!(frontend = %name, took_us = took.as_micros(), "VPP has acknowledged the decision");
-            }
-            view.sync = status;
+        if let Some(since) = self.frontends.take_sync(spec, status) {
+            let took = now.mono.saturating_duration_since(since);
+            self.tally.event_to_vpp.observe(took);
+            debug!(vip = %spec.key, took_us = took.as_micros(), "VPP has acknowledged the decision");
         }
     }
 }

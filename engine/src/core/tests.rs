@@ -1,5 +1,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
+use maglev_protocol::VipKey;
 use maglev_protocol::{
     AgentError, AgentInfo, Change, FullRead, Programmed, ProgrammedVip, StepError, SyncReport,
     TableLengthKept, VipReport, VipSpec, VppInfo, VppState,
@@ -164,18 +165,18 @@ impl Bench {
     }
 
     fn weights(&self, frontend: &str) -> Vec<u8> {
-        self.core.frontends[frontend].spec.servers.values().map(|server| server.weight).collect()
+        self.core.frontends.views()[frontend].spec.servers.values().map(|server| server.weight).collect()
     }
 
     fn key(&self, frontend: &str) -> VipKey {
-        self.core.frontends[frontend].spec.key
+        self.core.frontends.views()[frontend].spec.key
     }
 
     fn sync(&self, frontend: &str) -> SyncStatus {
-        self.core.frontends[frontend].sync.clone()
+        self.core.frontends.views()[frontend].sync.clone()
     }
 
     fn state(&self, backend: &str) -> State {
-        self.core.backends[backend].health.state()
+        self.core.backends.views()[backend].health.state()
     }
 }

@@ -21,7 +21,7 @@ fn backend_that_dies_loses_its_weight_after_fall_failures() {
     assert_eq!(effects.paces[&Arc::from("a")], Pace::Down);
     assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
     assert_eq!(bench.weights("two"), [0]);
-    assert!(bench.core.frontends["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])].flush);
+    assert!(bench.core.frontends.views()["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])].flush);
 }
 
 #[test]
@@ -32,10 +32,10 @@ fn pool_that_dies_is_followed_by_the_next_and_comes_back() {
         bench.probe(backend, false);
     }
     assert_eq!(bench.weights("one"), [0, 0, 1, 0]);
-    assert_eq!(bench.core.frontends["one"].weights.active_pool, Some(1));
+    assert_eq!(bench.core.frontends.views()["one"].weights.active_pool, Some(1));
     bench.probe("b", true);
     assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
-    let standby = bench.core.frontends["one"].spec.servers[&IpAddr::from([10, 0, 0, 3])];
+    let standby = bench.core.frontends.views()["one"].spec.servers[&IpAddr::from([10, 0, 0, 3])];
     assert!(!standby.flush, "standby drains");
 }
 
@@ -59,12 +59,12 @@ fn probe_that_could_not_be_made_changes_nothing() {
         let outcome = ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO };
         assert_eq!(bench.report("a", outcome), Effects::default());
     }
-    let view = &bench.core.backends["a"];
+    let view = &bench.core.backends.views()["a"];
     assert_eq!((view.health.state(), view.health.counter()), (State::Up, 2));
     assert_eq!(view.last_probe.as_ref().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
-    assert_eq!(bench.core.unprobed, 1, "once, however often");
+    assert_eq!(bench.core.backends.unprobed(), 1, "once, however often");
     bench.probe("a", true);
-    assert_eq!(bench.core.unprobed, 0);
+    assert_eq!(bench.core.backends.unprobed(), 0);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn changes_of_backends_and_frontends_are_events_in_order() {
         words.collect::<Vec<_>>()
     };
     let mut bench = Bench::connected();
-    assert_eq!(bench.core.frontends["one"].weights.state, FrontendState::Unknown);
+    assert_eq!(bench.core.frontends.views()["one"].weights.state, FrontendState::Unknown);
     let first = r#"one pool None Some("primary")"#;
     let only = r#"two pool None Some("only")"#;
     assert_eq!(
@@ -123,7 +123,7 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
         bench.probe("c", false);
     }
     assert_eq!(bench.state("c"), State::Up);
-    let failed = bench.core.backends["c"].last_probe.as_ref().unwrap().outcome.code;
+    let failed = bench.core.backends.views()["c"].last_probe.as_ref().unwrap().outcome.code;
     assert_eq!(failed, ProbeCode::L4Con, "but it is shown");
 
     bench.seconds(20);

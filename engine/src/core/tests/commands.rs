@@ -17,7 +17,7 @@ fn operators_pause_and_disable() {
     assert!(effects.wanted && effects.state && effects.overrides);
     assert_eq!(effects.paces, [("a".into(), Pace::Stopped)].into());
     assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
-    let server = |bench: &Bench| bench.core.frontends["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])];
+    let server = |bench: &Bench| bench.core.frontends.views()["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])];
     assert!(!server(&bench).flush, "a paused backend keeps its flows");
     assert_eq!(bench.probe("a", true).paces.len(), 0, "a late report wakes nobody");
     assert_eq!(set(&bench, "a"), Some(BackendOverride::Paused));
@@ -35,7 +35,7 @@ fn operators_pause_and_disable() {
     assert_eq!(set(&bench, "a"), None);
     bench.probe("a", true);
     assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
-    assert_eq!(bench.core.backends["a"].health.history().count(), 5, "the history went on throughout");
+    assert_eq!(bench.core.backends.views()["a"].health.history().count(), 5, "the history went on throughout");
     let nobody = bench.wish("nobody", BackendWish::Pause);
     assert_eq!(nobody, Err(CommandError::NoSuchBackend("nobody".to_owned())));
 }
@@ -67,7 +67,7 @@ fn what_was_set_is_there_after_a_restart_before_the_first_probe() {
     assert_eq!(states, [State::Paused, State::Disabled, State::Unknown]);
     let stopped = bench.core.checked_backends().filter(|(_, checked)| checked.pace == Pace::Stopped);
     assert_eq!(stopped.map(|(name, _)| &**name).collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!(bench.core.frontends["one"].frontend.pools[1].backends["c"], 40);
+    assert_eq!(bench.core.frontends.views()["one"].frontend.pools[1].backends["c"], 40);
 
     for (backend, state) in [("a", State::Unknown), ("b", State::Unknown), ("off", State::Disabled)] {
         bench.wish(backend, BackendWish::Clear).unwrap();
@@ -144,7 +144,7 @@ fn weight_that_the_configuration_has_is_not_kept() {
     let (effects, _) = bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &frontends))).unwrap();
     assert!(effects.overrides);
     assert!(bench.core.overrides().is_empty());
-    assert_eq!(bench.core.frontends["one"].frontend.pools[0].backends["a"], 50);
+    assert_eq!(bench.core.frontends.views()["one"].frontend.pools[0].backends["a"], 50);
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn reload_is_told_before_what_it_changes() {
     let fewer = FRONTENDS.replace("    two: {", "    deux: {");
     let (effects, done) = bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &fewer))).unwrap();
     let (deux, two) = ("deux".into(), "two".into());
-    let now = FrontendNow::of(&bench.core.frontends["deux"]);
+    let now = FrontendNow::of(&bench.core.frontends.views()["deux"]);
     let expected = [
         Event::Reloaded { changes: done.changes.unwrap().to_string() },
         Event::FrontendRemoved { frontend: two },

@@ -20,7 +20,7 @@ fn same_configuration_changes_nothing() {
     assert!(effects.probers.is_empty() && effects.paces.is_empty());
     assert!(matches!(effects.events.as_slice(), [Event::Reloaded { .. }]), "{:?}", effects.events);
     assert_eq!(bench.core.wanted(), before);
-    let health = &bench.core.backends["a"].health;
+    let health = &bench.core.backends.views()["a"].health;
     assert_eq!((health.state(), health.counter(), health.history().count()), (State::Up, 1, 1));
     assert!(changes.to_string().contains("nothing"), "{changes}");
 }
@@ -53,14 +53,14 @@ fn backend_of_another_name_at_its_address_is_the_same_server() {
     bench.all_up();
     bench.probe("b", false);
     bench.wish("a", BackendWish::Pause).unwrap();
-    let (before, health) = (bench.core.wanted(), bench.core.backends["b"].health.clone());
+    let (before, health) = (bench.core.wanted(), bench.core.backends.views()["b"].health.clone());
     let backends = BACKENDS.replace("    a: {", "    first: {").replace("    b: {", "    second: {");
     let frontends = FRONTENDS.replace("a: {}", "first: {}").replace("b: {}", "second: {}");
     let (effects, changes) = reload(&mut bench, &backends, &frontends);
     assert!(changes.to_string().contains("2 backends renamed (a to first, b to second)"), "{changes}");
     assert_eq!(renewed(&effects), ["a", "b", "first", "second"]);
     assert_eq!(bench.core.wanted().vips, before.vips, "VPP is told nothing");
-    assert_eq!(bench.core.backends["second"].health, health);
+    assert_eq!(bench.core.backends.views()["second"].health, health);
     assert_eq!(bench.state("first"), State::Paused);
     assert!(effects.overrides && bench.core.overrides().backends.keys().eq(["first"]));
     let told = effects.events.iter().filter_map(|event| match event {
@@ -115,7 +115,7 @@ fn backend_at_another_address_is_another_server() {
     let (effects, _) = reload(&mut bench, &backends, FRONTENDS);
     assert_eq!(renewed(&effects), ["b"]);
     assert_eq!(bench.state("b"), State::Unknown);
-    let spec = &bench.core.frontends["one"].spec;
+    let spec = &bench.core.frontends.views()["one"].spec;
     assert!(!spec.servers.contains_key(&IpAddr::from([10, 0, 0, 2])));
     assert_eq!(spec.servers[&IpAddr::from([10, 0, 0, 9])].weight, 0);
 }
@@ -130,7 +130,7 @@ fn another_check_starts_anew_and_takes_nobody_out_of_service() {
     assert_eq!(renewed(&effects), ["a"]);
     assert_eq!(effects.paces[&Arc::from("a")], Pace::Fast);
     assert_eq!(bench.state("a"), State::Unknown);
-    assert_eq!(bench.core.backends["a"].health.rise(), 2);
+    assert_eq!(bench.core.backends.views()["a"].health.rise(), 2);
     assert_eq!(bench.weights("one"), [1, 1, 0, 0], "it keeps what it has until there is an answer");
     assert_eq!(bench.weights("two"), [1]);
     let old = Report {
@@ -197,16 +197,16 @@ fn frontends_come_and_go_in_vpp() {
     let wanted = bench.core.wanted();
     assert!(!wanted.vips.contains_key(&gone) && !wanted.keep.contains(&gone));
     assert_eq!(wanted.vips[&bench.key("four")].servers.len(), 1);
-    assert_eq!(bench.core.by_vip.len(), 3);
-    assert!(!bench.core.frontends.contains_key("three"));
-    assert_eq!(bench.core.backends["fixed"].frontends.as_ref(), [Arc::from("four")]);
+    assert_eq!(bench.core.frontends.views().len(), 3);
+    assert!(!bench.core.frontends.views().contains_key("three"));
+    assert_eq!(bench.core.backends.views()["fixed"].frontends.as_ref(), [Arc::from("four")]);
 }
 
 #[test]
 fn frontend_under_another_name_keeps_its_vip_as_it_is() {
     let mut bench = Bench::connected();
     bench.all_up();
-    let spec = Arc::clone(&bench.core.frontends["three"].spec);
+    let spec = Arc::clone(&bench.core.frontends.views()["three"].spec);
     let synced = AgentEvent::Synced { specs: vec![spec], demanded: None, result: Ok(Arc::default()) };
     bench.agent(synced);
     let before = bench.core.wanted();
@@ -237,7 +237,7 @@ fn settings_are_taken_over() {
     let wanted = bench.core.wanted();
     assert_eq!(wanted.conf.ip4_src_address, Some([192, 0, 2, 9].into()));
     assert_eq!(wanted.sync_interval, Duration::from_secs(9));
-    assert_eq!((wanted.vips.len(), bench.core.backends.len()), (0, 0));
+    assert_eq!((wanted.vips.len(), bench.core.backends.views().len()), (0, 0));
 }
 
 #[test]
@@ -272,10 +272,10 @@ fn backend_that_could_not_be_probed_is_not_missed_when_its_check_goes() {
     let mut bench = Bench::connected();
     let detail = "no socket".to_owned();
     bench.report("a", ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO });
-    assert_eq!(bench.core.unprobed, 1);
+    assert_eq!(bench.core.backends.unprobed(), 1);
     reload(&mut bench, &BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1"), FRONTENDS);
-    assert_eq!(bench.core.unprobed, 0);
-    assert!(bench.core.backends["a"].last_probe.is_none(), "that was the old check's");
+    assert_eq!(bench.core.backends.unprobed(), 0);
+    assert!(bench.core.backends.views()["a"].last_probe.is_none(), "that was the old check's");
 }
 
 /// Its prober was stopped, but the controller may have the result already.

@@ -1,7 +1,7 @@
 use super::*;
 
 fn synced(bench: &mut Bench, frontend: &str, errors: Vec<StepError>, table_length: Option<TableLengthKept>) {
-    let spec = Arc::clone(&bench.core.frontends[frontend].spec);
+    let spec = Arc::clone(&bench.core.frontends.views()[frontend].spec);
     synced_as(bench, spec, errors, table_length);
 }
 
@@ -23,11 +23,11 @@ fn sync_is_followed_to_its_end() {
     assert_eq!(bench.sync("one"), SyncStatus::Pending);
     synced(&mut bench, "one", vec![], None);
     assert_eq!(bench.sync("one"), SyncStatus::Synced);
-    assert_eq!(bench.core.frontends["one"].kept_table_length(), None);
+    assert_eq!(bench.core.frontends.views()["one"].kept_table_length(), None);
     let error = StepError { step: "add server 10.0.0.1".into(), code: Some(-97), meaning: "family".into() };
     synced(&mut bench, "one", vec![error], None);
     assert_eq!(bench.sync("one"), SyncStatus::Failed("add server 10.0.0.1: family".into()));
-    let specs = vec![Arc::clone(&bench.core.frontends["one"].spec)];
+    let specs = vec![Arc::clone(&bench.core.frontends.views()["one"].spec)];
     bench.agent(AgentEvent::Synced { specs, demanded: None, result: Err(CallError::Timeout) });
     assert_eq!(bench.sync("one"), SyncStatus::Failed("the agent did not answer in time".into()));
     bench.vpp_leaves(Duration::ZERO);
@@ -39,7 +39,7 @@ fn sync_is_followed_to_its_end() {
 fn answer_to_an_older_wish_says_nothing_about_the_newest() {
     let mut bench = Bench::connected();
     bench.all_up();
-    let older = Arc::clone(&bench.core.frontends["one"].spec);
+    let older = Arc::clone(&bench.core.frontends.views()["one"].spec);
     bench.probe("a", false);
     bench.probe("a", false);
     synced_as(&mut bench, older, vec![], None);
@@ -76,7 +76,7 @@ fn weights_fit_the_table_that_vpp_has() {
     let rounded = bench.weights("uneven");
     let sum: u32 = rounded.iter().copied().map(u32::from).sum();
     assert!(sum <= 64 && rounded.iter().all(|weight| *weight > 0), "{rounded:?}");
-    let view = &bench.core.frontends["uneven"];
+    let view = &bench.core.frontends.views()["uneven"];
     assert_eq!(view.kept_table_length(), Some(64));
     assert!(!view.table.scale.is_exact());
     assert!(view.spec.new_flows_table_length > 1024, "a VIP that is made anew gets the right one");
@@ -84,10 +84,10 @@ fn weights_fit_the_table_that_vpp_has() {
     // It was removed behind our back, and the sync made it with the right length.
     synced(&mut bench, "uneven", vec![], None);
     assert_eq!(bench.weights("uneven"), [100, 51, 7]);
-    assert_eq!(bench.core.frontends["uneven"].kept_table_length(), None);
+    assert_eq!(bench.core.frontends.views()["uneven"].kept_table_length(), None);
     // Somebody made it with another.
     let kept =
-        TableLengthKept { has: 64, wanted: bench.core.frontends["uneven"].spec.new_flows_table_length };
+        TableLengthKept { has: 64, wanted: bench.core.frontends.views()["uneven"].spec.new_flows_table_length };
     synced(&mut bench, "uneven", vec![], Some(kept));
     assert_eq!(bench.weights("uneven"), rounded);
     assert_eq!(bench.sync("uneven"), SyncStatus::Pending, "these weights are not there yet");
@@ -108,7 +108,7 @@ fn vip_is_made_anew_when_an_operator_demands_it() {
     let demand = Demand::Vip(key, demanded.number);
     assert_eq!(done.demand, Some(demand));
 
-    let spec = Arc::clone(&bench.core.frontends["uneven"].spec);
+    let spec = Arc::clone(&bench.core.frontends.views()["uneven"].spec);
     let recreated = Change::VipRecreated { reason: "table length".into() };
     let vip = VipReport { key, changes: vec![recreated], table_length: None, errors: vec![] };
     let report = Arc::new(SyncReport { vips: vec![vip], ..SyncReport::default() });
@@ -131,7 +131,7 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
     bench.all_up();
     let (_, done) = bench.command(Command::Recreate { frontend: "uneven".to_owned() }).unwrap();
     let demand = done.demand.unwrap();
-    let specs = vec![Arc::clone(&bench.core.frontends["uneven"].spec)];
+    let specs = vec![Arc::clone(&bench.core.frontends.views()["uneven"].spec)];
     let mut synced = |result| {
         let synced = AgentEvent::Synced { specs: specs.clone(), demanded: Some(demand), result };
         (bench.agent(synced).ended, bench.core.wanted().demands.len())

@@ -1,7 +1,7 @@
 use super::*;
 
 fn held_back(bench: &Bench) -> Vec<&str> {
-    let held = bench.core.frontends.iter().filter(|(_, view)| view.sync == SyncStatus::HeldBack);
+    let held = bench.core.frontends.views().iter().filter(|(_, view)| view.sync == SyncStatus::HeldBack);
     held.map(|(name, _)| &**name).collect()
 }
 
@@ -149,9 +149,9 @@ fn backend_that_is_in_doubt_when_vpp_is_seen_keeps_its_weight() {
     let key = bench.key("two");
     bench.vpp(&[(key, 1024, &[(1, 1)])]);
     assert_eq!(bench.state("a"), State::Unknown);
-    let server = bench.core.frontends["two"].spec.servers.first_key_value().unwrap().1;
+    let server = bench.core.frontends.views()["two"].spec.servers.first_key_value().unwrap().1;
     assert_eq!(server.weight, 1, "VPP has it, and nothing is known");
     bench.seconds(1);
     bench.probe("a", false);
-    assert_eq!(bench.core.frontends["two"].spec.servers.first_key_value().unwrap().1.weight, 0);
+    assert_eq!(bench.core.frontends.views()["two"].spec.servers.first_key_value().unwrap().1.weight, 0);
 }
