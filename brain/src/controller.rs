@@ -27,9 +27,10 @@ use maglev_engine::overrides::Overrides;
 use maglev_engine::snapshot::Snapshot;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tracing::error;
 
-pub use operator::Operator;
+pub use operator::{Operator, Terms};
 
 use crate::agent::{self, echo_queue};
 use crate::figures::{Figures, States};
@@ -56,6 +57,9 @@ const SNAPSHOT_AGE: Duration = Duration::from_millis(250);
 /// Tasks that run before the controller looks at its inbox again. Each takes some 15 us, mostly for a system call
 /// that sends a packet: a change is decided within a quarter of a millisecond. Fewer would poll the kernel more.
 const TASKS_BETWEEN: u32 = 16;
+
+/// Time that the end of the process waits for the disk.
+const LAST_WRITE: Duration = Duration::from_secs(3);
 
 /// What the rest of the process holds of a running controller.
 #[derive(Debug)]
@@ -134,7 +138,10 @@ pub fn start<S: Future<Output = ()>>(
             () = &mut shutdown => {}
         }
         agent_task.abort();
-        keeper_task.abort();
+        // The controller is gone, so the keeper ends after its last write.
+        if timeout(LAST_WRITE, keeper_task).await.is_err() {
+            error!("the state directory does not answer: what operators set last may be forgotten");
+        }
     };
     (Controller { snapshots, figures, states, operator }, task)
 }
@@ -181,7 +188,7 @@ impl Inbox {
     }
 }
 
-/// A command that was carried out, and whether it changed what is to be kept.
+/// A command that was carried out, and whether it is of a kind that changes what is to be kept.
 type Carried = (oneshot::Sender<Result<Accepted, CommandError>>, Result<(Done, bool), CommandError>);
 
 struct Publishers {
@@ -221,12 +228,16 @@ impl Publishers {
             drop(self.events.send(Numbered { number, at, event }));
         }
         effects.releases.iter().for_each(Release::log);
-        let version = effects.overrides.then(|| self.keeper.keep(core.overrides()));
+        // Whoever sets again what is not kept yet is told whether it is now.
+        let again =
+            self.keeper.owes() && carried.iter().any(|(_, done)| done.as_ref().is_ok_and(|(_, sets)| *sets));
+        let version = (effects.overrides || again).then(|| self.keeper.keep(core.overrides()));
         for (answer, done) in carried {
-            let accepted = done.map(|(done, overrides)| Accepted {
-                ended: done.demand.map(|demand| self.waiting.add(demand)),
-                version: version.filter(|_| overrides),
-                done,
+            let accepted = done.map(|(done, sets)| {
+                let demands = done.asked.iter().enumerate();
+                let demands = demands.filter_map(|(index, asked)| Some((index, asked.demand?)));
+                let ended = demands.map(|(index, demand)| (index, self.waiting.add(demand))).collect();
+                Accepted { ended, version: version.filter(|_| sets), done }
             });
             // An error means that the one who asked has gone.
             drop(answer.send(accepted));
@@ -272,11 +283,11 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                             // An error means that the one who asked has gone.
                             drop(answer.send(Box::new(core.clone())));
                         }
-                        Arrival::Order(Order::Command { command, state, answer }) => {
-                            let done = core.command_on(state, command, now).map(|(more, done)| {
-                                let overrides = more.overrides;
+                        Arrival::Order(Order::Command { command, terms, answer }) => {
+                            let sets = command.sets_overrides();
+                            let done = core.command_on(terms.state, command, now).map(|(more, done)| {
                                 effects.merge(more);
-                                (done, overrides)
+                                (done, sets)
                             });
                             carried.push((answer, done));
                         }

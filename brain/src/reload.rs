@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use maglev_engine::config::{Changes, Diagnostic, LoadError, Loaded};
-use maglev_engine::core::{Command, CommandError};
+use maglev_engine::config::{Diagnostic, LoadError, Loaded};
+use maglev_engine::core::{Command, CommandError, Done};
 use maglev_engine::weights::{self, Inexact, Percent};
 use maglev_probe::files;
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
-use crate::controller::Operator;
+use crate::controller::{Operator, Terms};
 use crate::netns::{self, WrongNamespace};
 use crate::open_files;
 
@@ -81,13 +81,10 @@ pub struct Reloader {
 /// What a reload has led to.
 #[derive(Debug, Clone)]
 pub struct Reloaded {
-    /// What is different now.
-    pub changes: Changes,
+    /// What is different now, and how far that has come.
+    pub done: Done,
     /// What is doubtful in the new configuration.
     pub warnings: Vec<Diagnostic>,
-    /// Why what operators have set, as far as the configuration says the same now, would be back after a restart; if
-    /// it would.
-    pub not_kept: Option<String>,
 }
 
 /// Why the running configuration stays as it is.
@@ -139,14 +136,14 @@ impl Reloader {
     /// # Errors
     /// Then the configuration in force stays untouched.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        self.reload_on(None).await
+        self.reload_on(Terms::default()).await
     }
 
-    /// The same, if the state is still the one with this number, as [`Operator::command_on`].
+    /// The same on these terms.
     ///
     /// # Errors
     /// Then the configuration in force stays untouched.
-    pub async fn reload_on(&self, state: Option<u64>) -> Result<Reloaded, ReloadError> {
+    pub async fn reload_on(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().await;
         let loaded = self.load().await.inspect_err(|error| {
             self.operator.tally().refuse_config();
@@ -159,8 +156,8 @@ impl Reloader {
         }
         open_files::raise_limit(config.backends.len());
         info!(file = %self.path.display(), "configuration read");
-        let done = self.operator.command_on(state, Command::Reload(Arc::new(config))).await?;
-        Ok(Reloaded { changes: done.changes.unwrap_or_default(), warnings, not_kept: done.not_kept })
+        let done = self.operator.command(terms, Command::Reload(Arc::new(config))).await?;
+        Ok(Reloaded { done, warnings })
     }
 }
 

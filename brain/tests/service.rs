@@ -179,7 +179,7 @@ async fn is_scraped(mut stream: TcpStream) -> bool {
 }
 
 async fn pause(client: &mut MaglevClient<Channel>) -> Result<(), Status> {
-    let request = ChangeBackendRequest { name: "b1".to_owned(), state: None };
+    let request = ChangeBackendRequest { name: "b1".to_owned(), ..ChangeBackendRequest::default() };
     soon(client.pause_backend(request)).await.map(|_| ())
 }
 

@@ -183,7 +183,7 @@ async fn socket_of_a_service_manager_is_served_with_tls() {
     let mut command = brain.with_files();
     command.env("MAGLEV_GRPC_ADMIN_CERT", "alice, ops.example.org");
     let address = brain.start(command).await;
-    let pause = || ChangeBackendRequest { name: "b1".to_owned(), state: None };
+    let pause = || ChangeBackendRequest { name: "b1".to_owned(), ..ChangeBackendRequest::default() };
     let reader = brain.authority.issue(&["www.example.org"], Some("eve"));
     let mut reader = connect(address, &brain.authority, reader).await.unwrap();
     let status = reader.pause_backend(pause()).await.unwrap_err();

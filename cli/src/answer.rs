@@ -124,13 +124,7 @@ impl Answer {
             | Self::VppInfo(_)
             | Self::VppLbState(_)
             | Self::VppLbCounters(_) => 0,
-            Self::Reloaded(answer) => {
-                if answer.not_kept.is_empty() {
-                    0
-                } else {
-                    4
-                }
-            }
+            Self::Reloaded(answer) => change_exit_code(answer.outcome.as_ref()),
         }
     }
 }

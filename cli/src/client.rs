@@ -24,6 +24,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::address::ServerAddress;
 use crate::args::{Action, TlsFiles};
+use crate::commands::Terms;
 use crate::error::Error;
 
 pub(crate) use crate::client::channel::Unresolved;
@@ -135,9 +136,10 @@ impl Client {
         &self,
         name: &str,
         action: Action,
-        state: Option<u64>,
+        Terms { state, no_wait }: Terms,
     ) -> Result<ChangeBackendResponse, Error> {
-        let (mut stub, request) = (self.stub.clone(), ChangeBackendRequest { name: name.to_owned(), state });
+        let request = ChangeBackendRequest { name: name.to_owned(), state, no_wait };
+        let mut stub = self.stub.clone();
         let call = async move {
             match action {
                 Action::Pause => stub.pause_backend(request).await,
@@ -163,8 +165,13 @@ impl Client {
         self.changed(self.stub.clone().clear_override(request)).await
     }
 
-    pub(crate) async fn recreate_vip(&self, frontend: &str) -> Result<RecreateVipResponse, Error> {
-        let request = RecreateVipRequest { frontend: frontend.to_owned(), state: None };
+    pub(crate) async fn recreate_vip(
+        &self,
+        frontend: &str,
+        no_wait: bool,
+    ) -> Result<RecreateVipResponse, Error> {
+        let request =
+            RecreateVipRequest { frontend: frontend.to_owned(), no_wait, ..RecreateVipRequest::default() };
         self.changed(self.stub.clone().recreate_vip(request)).await
     }
 
@@ -179,8 +186,12 @@ impl Client {
         self.changed(self.stub.clone().check_config(CheckConfigRequest {})).await
     }
 
-    pub(crate) async fn reload_config(&self, state: Option<u64>) -> Result<ReloadConfigResponse, Error> {
-        self.changed(self.stub.clone().reload_config(ReloadConfigRequest { state })).await
+    pub(crate) async fn reload_config(
+        &self,
+        Terms { state, no_wait }: Terms,
+    ) -> Result<ReloadConfigResponse, Error> {
+        let request = ReloadConfigRequest { state, no_wait };
+        self.changed(self.stub.clone().reload_config(request)).await
     }
 
     async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {

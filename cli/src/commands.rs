@@ -10,19 +10,28 @@ use crate::args::{
 use crate::client::Client;
 use crate::error::Error;
 
-/// One answer to one command; of a watch, which has no end of its own, see `watch`. `state` is that of the preview that
-/// somebody has consented to.
-pub(crate) async fn run(command: &Command, client: &Client, state: Option<u64>) -> Result<Answer, Error> {
+/// On what terms a change is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// That of the preview that somebody has consented to.
+    pub(crate) state: Option<u64>,
+    /// Whether the answer does not wait for VPP.
+    pub(crate) no_wait: bool,
+}
+
+/// One answer to one command; of a watch, which has no end of its own, see `watch`.
+pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Result<Answer, Error> {
+    let Terms { state, no_wait } = terms;
     Ok(match command {
         Command::Show(show) => show_it(show, client).await?,
-        Command::Set(set) => set_it(set, client, state).await?,
+        Command::Set(set) => set_it(set, client, terms).await?,
         Command::Clear(Clear::Override(what)) => Answer::Cleared(
-            client.clear_override(ClearOverrideRequest { state, ..clear_request(what) }).await?,
+            client.clear_override(ClearOverrideRequest { state, no_wait, ..clear_request(what) }).await?,
         ),
         Command::Config(Config::Check) => Answer::Checked(client.check_config().await?),
-        Command::Config(Config::Reload) => Answer::Reloaded(client.reload_config(state).await?),
+        Command::Config(Config::Reload) => Answer::Reloaded(client.reload_config(terms).await?),
         Command::Recreate(Recreate::Frontend { name, .. }) => {
-            Answer::Recreated(client.recreate_vip(name).await?)
+            Answer::Recreated(client.recreate_vip(name, no_wait).await?)
         }
         Command::Sync(Sync::Vpp(SyncVpp::Lb(SyncVppLb::State { frontend }))) => {
             Answer::Synced(client.sync_vpp_lb_state(frontend.as_deref().unwrap_or_default()).await?)
@@ -31,16 +40,16 @@ pub(crate) async fn run(command: &Command, client: &Client, state: Option<u64>) 
     })
 }
 
-async fn set_it(set: &Set, client: &Client, state: Option<u64>) -> Result<Answer, Error> {
+async fn set_it(set: &Set, client: &Client, terms: Terms) -> Result<Answer, Error> {
     Ok(match set {
         Set::Backend { name, action } => {
-            Answer::BackendChanged(client.change_backend(name, *action, state).await?)
+            Answer::BackendChanged(client.change_backend(name, *action, terms).await?)
         }
         Set::Frontend { member, weight, flush, .. } => {
             let request = weight_request(member, *weight, flush.is_some());
-            Answer::WeightSet(
-                client.set_weight(SetFrontendPoolBackendWeightRequest { state, ..request }).await?,
-            )
+            let Terms { state, no_wait } = terms;
+            let request = SetFrontendPoolBackendWeightRequest { state, no_wait, ..request };
+            Answer::WeightSet(client.set_weight(request).await?)
         }
     })
 }
@@ -56,7 +65,7 @@ pub(crate) fn weight_request(
         backend: member.backend.clone(),
         weight: weight.into(),
         flush,
-        state: None,
+        ..SetFrontendPoolBackendWeightRequest::default()
     }
 }
 
@@ -69,7 +78,7 @@ pub(crate) fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
             backend: member.backend.clone(),
             frontend: member.frontend.clone(),
             pool: member.pool.clone(),
-            state: None,
+            ..ClearOverrideRequest::default()
         },
     }
 }

@@ -13,7 +13,7 @@ use crate::address::ServerAddress;
 use crate::answer::{Answer, Versions};
 use crate::args::{Command, EventFilter, Options, Show, Watch};
 use crate::client::Client;
-use crate::commands;
+use crate::commands::{self, Terms};
 use crate::error::Error;
 use crate::moment::Moment;
 use crate::preview::{self, needs_consent};
@@ -65,7 +65,7 @@ async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -
             tell(&text)?;
         }
     }
-    commands::run(command, &client, state).await
+    commands::run(command, &client, Terms { state, no_wait: options.no_wait }).await
 }
 
 async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> {

@@ -94,15 +94,25 @@ async fn sync_tells_what_it_did() {
 async fn every_change_over_tcp() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     for (action, line) in [
-        ("pause", "backend b7: paused; kept over restarts\n"),
-        ("resume", "backend b7: unknown until it is probed; as configured\n"),
-        ("enable", "backend b7: unknown until it is probed; kept over restarts\n"),
-        ("disable", "backend b7: disabled; kept over restarts\n"),
+        ("pause", "backend b7: paused; programmed in VPP in 2 of 2 frontends; persists across restarts\n"),
+        (
+            "resume",
+            "backend b7: unknown until it is probed; programmed in VPP in 2 of 2 frontends; no override\n",
+        ),
+        (
+            "enable",
+            "backend b7: unknown until it is probed; programmed in VPP in 2 of 2 frontends; persists across restarts\n",
+        ),
+        (
+            "disable",
+            "backend b7: disabled; programmed in VPP in 2 of 2 frontends; persists across restarts\n",
+        ),
     ] {
         assert_eq!(answer(&server, &["set", "backend", "b7", action]).await, line);
     }
     let words: Vec<_> = "set frontend f1 pool p1 backend b7 weight 30 flush".split(' ').collect();
-    let line = "weight of b7 in pool p1 of f1: 30 (configured 100); VPP has it; kept over restarts\n";
+    let line =
+        "weight of b7 in pool p1 of f1: 30 (configured 100); programmed in VPP; persists across restarts\n";
     assert_eq!(answer(&server, &words).await, line);
     let overrides = answer(&server, &["show", "overrides"]).await;
     assert!(overrides.contains("web3     shop      primary  weight 50"), "{overrides}");
@@ -114,7 +124,10 @@ async fn every_change_over_tcp() {
         "{checked}"
     );
     let reloaded = answer(&server, &["config", "reload"]).await;
-    assert!(reloaded.ends_with(": reloaded; 1 backend added (web4), 1 removed (web0)\n"), "{reloaded}");
+    assert!(
+        reloaded.ends_with(": reloaded; 1 backend added (web4), 1 removed (web0); programmed in VPP\n"),
+        "{reloaded}"
+    );
     let status = answer(&server, &["show", "status"]).await;
     assert!(status.contains("\nFrontends      2 of 4 up"), "{status}");
 }
@@ -124,16 +137,19 @@ async fn incomplete_changes_end_with_another_code() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Away).await.to_string();
     let words: Vec<_> = "set frontend f1 pool p1 backend b7 weight 30".split(' ').collect();
     let output = run(&server, &words).await;
-    let line = "weight of b7 in pool p1 of f1: 30 (configured 100); queued until VPP can be programmed; \
-                kept over restarts\n";
+    let line = "weight of b7 in pool p1 of f1: 30 (configured 100); VPP cannot be programmed now, will be when it can; \
+                persists across restarts\n";
     assert_eq!(String::from_utf8(output.stdout).unwrap(), line);
     assert_eq!(output.status.code(), Some(4));
     for (words, line) in [
-        ("clear override backend web1", "backend web1: up (was paused); as configured\n"),
+        (
+            "clear override backend web1",
+            "backend web1: up (was paused); VPP cannot be programmed now, will be when it can; no override\n",
+        ),
         (
             "clear override frontend shop pool primary backend web3",
-            "weight of web3 in pool primary of shop: 100 (was 50); queued until VPP can be programmed; \
-             as configured\n",
+            "weight of web3 in pool primary of shop: 100 (was 50); VPP cannot be programmed now, will be when it can; \
+             no override\n",
         ),
     ] {
         let output = run(&server, &words.split(' ').collect::<Vec<_>>()).await;

@@ -297,7 +297,7 @@ async fn pipe_is_read_to_its_end_and_the_last_failure_is_the_exit_code() {
     let input = "# drain\n\n  se b web1 pause # gone\r\nsh fr nowhere\nshow frontend shop x\nsh ba web2";
     let output = piped(&server, &[], input.as_bytes()).await;
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(out.starts_with("backend web1: paused; kept over restarts\nBackend       web2\n"), "{out}");
+    assert!(out.starts_with("backend web1: paused; programmed in VPP in 2 of 2 frontends; persists across restarts\nBackend       web2\n"), "{out}");
     let expected = "maglevc: there is no frontend \"nowhere\"; did you mean \"shop\"?
 maglevc: nothing may follow here, and `x` does
   show frontend shop x

@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime};
 use maglev_protocol::SyncReport;
 use tracing::subscriber::{NoSubscriber, with_default};
 
-pub use command::{BackendWish, Command, CommandError, Done, InVpp};
+pub use command::{Asked, BackendWish, Command, CommandError, Done, InVpp};
 pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 
 use crate::agent::AgentEvent;

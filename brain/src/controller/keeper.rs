@@ -1,10 +1,13 @@
 //! Keeps what operators have set in the state directory, beside the controller, which waits for no disk.
 
+use std::future::pending;
 use std::sync::Arc;
 
+use maglev_daemon::retry::backoff;
 use maglev_engine::overrides::Overrides;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::sleep;
 use tracing::{error, info};
 
 use crate::state::StateDirectory;
@@ -22,16 +25,17 @@ pub(super) struct Kept {
 #[derive(Debug)]
 pub(super) struct Keeper {
     newest: watch::Sender<(u64, Arc<Overrides>)>,
+    kept: watch::Receiver<Kept>,
 }
 
 impl Keeper {
-    /// Starts the task on the runtime in which this is called. It ends when this does, after its last write; it may
-    /// be aborted at any point, since a write is either done or not.
+    /// Starts the task on the runtime in which this is called. It tries again until the newest version is kept, and ends
+    /// when this does, after one last write; it may be aborted at any point, since a write is either done or not.
     pub(super) fn start(directory: Option<StateDirectory>) -> (Self, watch::Receiver<Kept>, JoinHandle<()>) {
         let (newest, wanted) = watch::channel((0, Arc::default()));
         let (kept, told) = watch::channel(Kept::default());
         let task = tokio::spawn(run(directory, wanted, kept));
-        (Self { newest }, told, task)
+        (Self { newest, kept: told.clone() }, told, task)
     }
 
     /// Has these kept; returns the version to wait for.
@@ -40,6 +44,11 @@ impl Keeper {
         self.newest.send_replace((version, Arc::clone(overrides)));
         version
     }
+
+    /// Whether the last version could not be kept.
+    pub(super) fn owes(&self) -> bool {
+        self.kept.borrow().error.is_some()
+    }
 }
 
 async fn run(
@@ -47,9 +56,22 @@ async fn run(
     mut wanted: watch::Receiver<(u64, Arc<Overrides>)>,
     kept: watch::Sender<Kept>,
 ) {
-    while wanted.changed().await.is_ok() {
+    let mut failures = 0;
+    loop {
+        let retry = async {
+            match failures {
+                0 => pending().await,
+                _ => sleep(backoff(failures)).await,
+            }
+        };
+        let ended = tokio::select! {
+            changed = wanted.changed() => changed.is_err(),
+            () = retry => false,
+        };
+        if ended && failures == 0 {
+            return;
+        }
         let (version, overrides) = wanted.borrow_and_update().clone();
-        let failed = kept.borrow().error.is_some();
         let error = match directory.take() {
             None => Some("there is no state directory".to_owned()),
             Some(mut state) => {
@@ -67,10 +89,17 @@ async fn run(
             }
         };
         match &error {
-            Some(error) => error!(%error, "what operators set would be forgotten by a restart"),
-            None if failed => info!("what operators set is kept again"),
-            None => {}
+            // Once for each reason, however often it is tried.
+            Some(error) if kept.borrow().error.as_ref() != Some(error) => {
+                error!(%error, "what operators set would be forgotten by a restart");
+            }
+            None if failures > 0 => info!("what operators set is kept again"),
+            _ => {}
         }
+        failures = if error.is_some() && directory.is_some() { failures + 1 } else { 0 };
         kept.send_replace(Kept { version, error });
+        if ended {
+            return;
+        }
     }
 }

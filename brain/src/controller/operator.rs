@@ -7,7 +7,7 @@ use maglev_engine::core::{Command, CommandError, Core, Done, Ended, InVpp, Numbe
 use maglev_engine::desired::Demand;
 use maglev_engine::tally::BrainTally;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::keeper::Kept;
 
@@ -26,11 +26,20 @@ pub struct Operator {
     pub(super) tally: Arc<BrainTally>,
 }
 
+/// On what terms a command is to be carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The number of the state that it was decided on, if it depends on that; see [`Core::events`].
+    pub state: Option<u64>,
+    /// Whether the answer does not wait for VPP.
+    pub no_wait: bool,
+}
+
 /// What is asked of the controller.
 #[derive(Debug)]
 pub(super) enum Order {
     /// A command, and the state that it was decided on, if it depends on that.
-    Command { command: Command, state: Option<u64>, answer: oneshot::Sender<Result<Accepted, CommandError>> },
+    Command { command: Command, terms: Terms, answer: oneshot::Sender<Result<Accepted, CommandError>> },
     /// A copy of the state, to try something on.
     State(oneshot::Sender<Box<Core>>),
 }
@@ -39,8 +48,8 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) done: Done,
-    /// Tells the end of the demand on VPP, if there is one.
-    pub(super) ended: Option<oneshot::Receiver<Ended>>,
+    /// For each demand on VPP, its place in what was asked, and what tells its end.
+    pub(super) ended: Vec<(usize, oneshot::Receiver<Ended>)>,
     /// The version of the overrides that is to be kept, if they changed.
     pub(super) version: Option<u64>,
 }
@@ -50,23 +59,14 @@ impl Operator {
     /// and in VPP as far as the answer says.
     ///
     /// # Errors
-    /// If it cannot be carried out; then nothing has changed.
-    pub async fn command(&self, command: Command) -> Result<Done, CommandError> {
-        self.command_on(None, command).await
-    }
-
-    /// The same, if the state is still the one with this number; see [`Core::events`].
-    ///
-    /// # Errors
-    /// If it cannot be carried out, or the state is another one; then nothing has changed.
-    pub async fn command_on(&self, state: Option<u64>, command: Command) -> Result<Done, CommandError> {
+    /// If it cannot be carried out, or the state is not the one of its terms; then nothing has changed.
+    pub async fn command(&self, terms: Terms, command: Command) -> Result<Done, CommandError> {
         let (answer, answered) = oneshot::channel();
         let patience = if let Command::Sync { .. } = command { FULL_SYNC } else { VPP_ANSWERS };
-        self.orders
-            .send(Order::Command { command, state, answer })
-            .await
-            .map_err(|_| CommandError::Ending)?;
+        let order = Order::Command { command, terms, answer };
+        self.orders.send(order).await.map_err(|_| CommandError::Ending)?;
         let Accepted { mut done, ended, version } = answered.await.unwrap_or(Err(CommandError::Ending))?;
+        let give_up = Instant::now() + patience;
         if let Some(version) = version {
             let mut kept = self.kept.clone();
             done.not_kept = match kept.wait_for(|kept| kept.version >= version).await {
@@ -74,13 +74,25 @@ impl Operator {
                 Err(_) => Some("the brain is ending".to_owned()),
             };
         }
-        if let Some(ended) = ended {
-            (done.in_vpp, done.report) = match timeout(patience, ended).await {
-                Ok(Ok(Ended { in_vpp, report, .. })) => (in_vpp, report),
-                Ok(Err(_)) | Err(_) => (InVpp::Late, None),
-            };
+        if terms.no_wait {
+            let late = done.asked.iter_mut().filter(|asked| asked.in_vpp == InVpp::Late);
+            late.for_each(|asked| asked.in_vpp = InVpp::NotAsked);
+            return Ok(done);
+        }
+        let alone = ended.len() == 1;
+        for (index, ended) in ended {
+            let ended = timeout_at(give_up, ended).await;
+            if let (Ok(Ok(Ended { in_vpp, report, .. })), Some(asked)) = (ended, done.asked.get_mut(index)) {
+                asked.in_vpp = in_vpp;
+                done.report = report.filter(|_| alone);
+            }
         }
         Ok(done)
+    }
+
+    /// Why what operators have set last would be forgotten by a restart, if it would.
+    pub fn not_kept(&self) -> Option<String> {
+        self.kept.borrow().error.clone()
     }
 
     /// A copy of the state.

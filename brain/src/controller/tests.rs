@@ -123,7 +123,7 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
         }
     }
 
-    controller.operator.command(backend(BackendWish::Pause, "live")).await.unwrap();
+    controller.operator.command(Terms::default(), backend(BackendWish::Pause, "live")).await.unwrap();
     let paused = Arc::clone(&snapshots.borrow());
     assert_eq!(paused.backends["live"].health.state(), State::Paused);
     assert_eq!(paused.frontends["www"].weights.active_pool, Some(1));
@@ -132,13 +132,18 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
     assert!(nothing.is_err(), "twenty intervals without a connection");
     assert_eq!(snapshots.borrow().backends["live"].health.history().count(), 2, "and nothing is forgotten");
 
-    let refused = controller.operator.command(backend(BackendWish::Pause, "nobody")).await.unwrap_err();
+    let refused = controller
+        .operator
+        .command(Terms::default(), backend(BackendWish::Pause, "nobody"))
+        .await
+        .unwrap_err();
     assert_eq!(refused, CommandError::NoSuchBackend("nobody".to_owned()));
-    controller.operator.command(backend(BackendWish::Resume, "live")).await.unwrap();
+    controller.operator.command(Terms::default(), backend(BackendWish::Resume, "live")).await.unwrap();
     wait_for(&mut snapshots, |now| now.backends["live"].health.state() == State::Up).await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
-    let ending = controller.operator.command(backend(BackendWish::Pause, "live")).await.unwrap_err();
+    let ending =
+        controller.operator.command(Terms::default(), backend(BackendWish::Pause, "live")).await.unwrap_err();
     assert_eq!(ending, CommandError::Ending);
 }
 

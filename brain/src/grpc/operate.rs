@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use maglev_engine::core::{BackendWish, Command, CommandError, Done};
 use maglev_engine::overrides::{Override, PoolMember};
+use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, Frontend, InVpp, Outcome, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse,
+    ClearOverrideResponse, InVpp, Outcome, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
+    SyncVpplbStateRequest, SyncVpplbStateResponse,
 };
 use maglev_protocol::Change;
 use tokio::task::spawn_blocking;
@@ -18,6 +19,8 @@ use tracing::info;
 use super::caller::Caller;
 use super::paced::Cause;
 use super::{Answer, Service, configuration, refusal, view};
+use crate::controller::Terms;
+use crate::reload::Reloaded;
 
 impl Service {
     pub(super) async fn change_backend(
@@ -26,11 +29,13 @@ impl Service {
         wish: BackendWish,
     ) -> Answer<ChangeBackendResponse> {
         let who = Caller::of(request.extensions());
-        let ChangeBackendRequest { name, state } = request.into_inner();
+        let ChangeBackendRequest { name, state, no_wait } = request.into_inner();
         let name = refusal::name("backend", name)?;
-        let done = self.carry_out(who, state, Command::Backend { backend: name.clone(), wish }).await?;
-        let backend = view::backend(&self.snapshot(), &name);
-        Ok(Response::new(ChangeBackendResponse { backend, outcome: outcome(done, None) }))
+        let command = Command::Backend { backend: name.clone(), wish };
+        let done = self.carry_out(who, Terms { state, no_wait }, command).await?;
+        let snapshot = self.snapshot();
+        let backend = view::backend(&snapshot, &name);
+        Ok(Response::new(ChangeBackendResponse { backend, outcome: outcome(&snapshot, done) }))
     }
 
     pub(super) async fn set_weight(
@@ -39,11 +44,12 @@ impl Service {
     ) -> Answer<SetFrontendPoolBackendWeightResponse> {
         let who = Caller::of(request.extensions());
         let request = request.into_inner();
-        let state = request.state;
+        let terms = Terms { state: request.state, no_wait: request.no_wait };
         let (member, command) = set_weight(request)?;
-        let done = self.carry_out(who, state, command).await?;
-        let frontend = view::frontend(&self.snapshot(), &member.frontend);
-        let outcome = outcome(done, frontend.as_ref());
+        let done = self.carry_out(who, terms, command).await?;
+        let snapshot = self.snapshot();
+        let frontend = view::frontend(&snapshot, &member.frontend);
+        let outcome = outcome(&snapshot, done);
         let mut pools = frontend.into_iter().flat_map(|frontend| frontend.pools);
         let pool = pools.find(|pool| pool.name == member.pool);
         let backend =
@@ -58,7 +64,8 @@ impl Service {
     ) -> Answer<ClearOverrideResponse> {
         let who = Caller::of(request.extensions());
         let request = request.into_inner();
-        let (backend, frontend, state) = (request.backend.clone(), request.frontend.clone(), request.state);
+        let backend = request.backend.clone();
+        let terms = Terms { state: request.state, no_wait: request.no_wait };
         let before = self.snapshot();
         let command = clear(request)?;
         let set = before.overrides.iter().find(|set| match (set, &command) {
@@ -66,24 +73,26 @@ impl Service {
             (Override::Backend { name, .. }, Command::Backend { .. }) => *name == backend,
             _ => false,
         });
-        let done = self.carry_out(who, state, command).await?;
+        let done = self.carry_out(who, terms, command).await?;
         let now = self.snapshot();
         Ok(Response::new(ClearOverrideResponse {
             cleared: set.map(|set| view::overrides::entry(&now.config, &set)),
             backend: view::backend(&now, &backend),
-            outcome: outcome(done, view::frontend(&now, &frontend).as_ref()),
+            outcome: outcome(&now, done),
         }))
     }
 
     pub(super) async fn recreate(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
         let who = Caller::of(request.extensions());
-        let RecreateVipRequest { frontend, state } = request.into_inner();
+        let RecreateVipRequest { frontend, state, no_wait } = request.into_inner();
         let name = refusal::name("frontend", frontend)?;
-        let done = self.carry_out(who, state, Command::Recreate { frontend: name.clone() }).await?;
-        let frontend = view::frontend(&self.snapshot(), &name);
+        let command = Command::Recreate { frontend: name.clone() };
+        let done = self.carry_out(who, Terms { state, no_wait }, command).await?;
+        let snapshot = self.snapshot();
+        let frontend = view::frontend(&snapshot, &name);
         let mut changes = done.report.iter().flat_map(|report| &report.vips).flat_map(|vip| &vip.changes);
         let recreated = changes.any(|change| matches!(change, Change::VipRecreated { .. }));
-        let outcome = outcome(done, frontend.as_ref());
+        let outcome = outcome(&snapshot, done);
         Ok(Response::new(RecreateVipResponse { frontend, outcome, recreated }))
     }
 
@@ -94,9 +103,10 @@ impl Service {
         let who = Caller::of(request.extensions());
         let frontend = Some(request.into_inner().frontend).filter(|name| !name.is_empty());
         let frontend = frontend.map(|name| refusal::name("frontend", name)).transpose()?;
-        let done = self.carry_out(who, None, Command::Sync { frontend: frontend.clone() }).await?;
-        let report = done.report.ok_or_else(|| refusal::sync(&done.in_vpp))?;
-        Ok(Response::new(view::vpp::sync_report(&self.snapshot(), &report, frontend.as_deref())))
+        let done =
+            self.carry_out(who, Terms::default(), Command::Sync { frontend: frontend.clone() }).await?;
+        let Some(report) = &done.report else { return Err(refusal::sync(done.in_vpp())) };
+        Ok(Response::new(view::vpp::sync_report(&self.snapshot(), report, frontend.as_deref())))
     }
 
     pub(super) async fn check(&self, caller: &Caller) -> Answer<CheckConfigResponse> {
@@ -111,26 +121,28 @@ impl Service {
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
         let who = Caller::of(request.extensions());
         info!(who = %who.who(), from = %who.from(), what = "config reload", "an operator's command");
-        let reloaded = self
+        let ReloadConfigRequest { state, no_wait } = *request.get_ref();
+        let Reloaded { done, warnings } = self
             .reloader
-            .reload_on(request.get_ref().state)
+            .reload_on(Terms { state, no_wait })
             .await
             .map_err(|error| refusal::reload(&error))?;
+        let changes = done.changes.as_ref().map(ToString::to_string).unwrap_or_default();
         let snapshot = self.snapshot();
         let unmatched = snapshot.overrides.unmatched(&snapshot.config);
         Ok(Response::new(ReloadConfigResponse {
             file: self.reloader.path().display().to_string(),
-            changes: reloaded.changes.to_string(),
-            warnings: configuration::texts(&reloaded.warnings),
+            changes,
+            warnings: configuration::texts(&warnings),
             unmatched: unmatched
                 .iter()
                 .map(|entry| view::overrides::entry(&snapshot.config, entry))
                 .collect(),
-            not_kept: reloaded.not_kept.unwrap_or_default(),
+            outcome: outcome(&snapshot, done),
         }))
     }
 
-    async fn carry_out(&self, who: Caller, state: Option<u64>, command: Command) -> Result<Done, Status> {
+    async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Done, Status> {
         let (what, from, who) = (command.to_string(), who.from(), who.who());
         // Before it, since a client that hangs up ends this, but not what it asked for.
         info!(%who, %from, %what, "an operator's command");
@@ -138,7 +150,7 @@ impl Service {
             info!(%who, %from, %what, %error, "an operator's command was refused");
             refusal::command(&self.snapshot(), &error)
         };
-        let done = self.operator.command_on(state, command).await.map_err(refused);
+        let done = self.operator.command(terms, command).await.map_err(refused);
         // Whoever changes something looks at VPP next, to see what came of it.
         self.figures.forget();
         self.states.forget();
@@ -147,10 +159,15 @@ impl Service {
 }
 
 /// How far a change has come. What VPP did not answer in time may have failed in another way, which says why.
-fn outcome(done: Done, frontend: Option<&Frontend>) -> Option<Outcome> {
+fn outcome(snapshot: &Snapshot, done: Done) -> Option<Outcome> {
     let mut outcome = view::overrides::outcome(done);
-    if let (InVpp::Late, Some(frontend)) = (outcome.in_vpp(), frontend) {
-        outcome.vpp_error.clone_from(&frontend.sync_error);
+    for asked in outcome.frontends.iter_mut().filter(|asked| asked.in_vpp() == InVpp::Late) {
+        if let Some(SyncStatus::Failed(reason)) =
+            snapshot.frontends.get(asked.frontend.as_str()).map(|view| &view.sync)
+        {
+            asked.vpp_error.clone_from(reason);
+            outcome.vpp_error.clone_from(reason);
+        }
     }
     Some(outcome)
 }
@@ -159,7 +176,8 @@ fn outcome(done: Done, frontend: Option<&Frontend>) -> Option<Outcome> {
 pub(super) fn set_weight(
     request: SetFrontendPoolBackendWeightRequest,
 ) -> Result<(PoolMember, Command), Status> {
-    let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state: _ } = request;
+    let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state: _, no_wait: _ } =
+        request;
     let member = member(frontend, pool, backend)?;
     // What does not fit in a byte is refused with the number that was given.
     let weight = u8::try_from(weight)
@@ -169,7 +187,7 @@ pub(super) fn set_weight(
 
 /// What a request takes back.
 pub(super) fn clear(request: ClearOverrideRequest) -> Result<Command, Status> {
-    let ClearOverrideRequest { backend, frontend, pool, state: _ } = request;
+    let ClearOverrideRequest { backend, frontend, pool, state: _, no_wait: _ } = request;
     if frontend.is_empty() && pool.is_empty() {
         let backend = refusal::name("backend", backend)?;
         return Ok(Command::Backend { backend, wish: BackendWish::Clear });

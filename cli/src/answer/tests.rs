@@ -113,7 +113,7 @@ fn json_of_changes_has_words_and_nulls() {
     let change = json(Answer::BackendChanged(samples::paused()));
     assert_eq!(
         (&change["backend"]["state"], &change["outcome"]["in_vpp"]),
-        (&"paused".into(), &"not-asked".into())
+        (&"paused".into(), &"acknowledged".into())
     );
     assert_eq!(json(Answer::Status(samples::status()))["warmup"], "releasing");
     assert_eq!(json(Answer::Checked(samples::checked()))["verdict"], "fine");
@@ -145,7 +145,7 @@ fn exit_code_tells_whether_all_is_as_wished() {
     let mut check = samples::checked();
     let mut reloaded = samples::reloaded();
     assert_eq!(Answer::Reloaded(reloaded.clone()).exit_code(), 0);
-    reloaded.not_kept = "the disk is full".into();
+    reloaded.outcome.get_or_insert_default().not_kept = "the disk is full".into();
     assert_eq!(Answer::Reloaded(reloaded).exit_code(), 4);
     assert_eq!(Answer::Checked(check.clone()).exit_code(), 0);
     check.set_verdict(ConfigVerdict::NotParseable);

@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Do not ask before the last serving backend of a frontend is taken away
     #[arg(long, global = true)]
     pub(crate) yes: bool,
+    /// Do not wait until VPP has a change
+    #[arg(long, global = true)]
+    pub(crate) no_wait: bool,
     /// How long to wait for the connection, and then for the answer: 5s, 250ms. Changes get 10 s more, a sync 30 s
     #[arg(long, global = true, env = "MAGLEV_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = timeout)]
     pub(crate) timeout: Duration,

@@ -9,6 +9,9 @@ use maglev_proto::{
 use super::Toned;
 use crate::style::{Palette, Tone, printable};
 
+/// Frontends that are named where VPP lags behind.
+const MOST_NAMED: usize = 3;
+
 /// A backend that was paused, resumed, enabled or disabled.
 pub(super) fn backend(change: &ChangeBackendResponse, palette: Palette) -> String {
     let Some(backend) = &change.backend else {
@@ -16,7 +19,8 @@ pub(super) fn backend(change: &ChangeBackendResponse, palette: Palette) -> Strin
     };
     let outcome = change.outcome.clone().unwrap_or_default();
     let kept = kept(&outcome, backend.operator_state() != BackendOverride::None, palette);
-    format!("backend {}: {}; {kept}\n", printable(&backend.name), state(backend, palette))
+    let vpp = in_vpp(&outcome, palette);
+    format!("backend {}: {}; {vpp}; {kept}\n", printable(&backend.name), state(backend, palette))
 }
 
 fn state(backend: &Backend, palette: Palette) -> String {
@@ -31,8 +35,8 @@ fn state(backend: &Backend, palette: Palette) -> String {
 /// Where the change is kept. `set`: it differs from what the configuration says.
 fn kept(outcome: &Outcome, set: bool, palette: Palette) -> String {
     match (outcome.not_kept.as_str(), set) {
-        ("", true) => "kept over restarts".to_owned(),
-        ("", false) => "as configured".to_owned(),
+        ("", true) => "persists across restarts".to_owned(),
+        ("", false) => "no override".to_owned(),
         (reason, _) => {
             let words = format!("a restart would undo it: {}", printable(reason));
             palette.paint(Tone::Bad, &words).into_owned()
@@ -60,21 +64,56 @@ fn member(backend: &str, pool: &str, frontend: &str) -> String {
     format!("weight of {backend} in pool {pool} of {frontend}")
 }
 
-fn in_vpp(outcome: &Outcome, palette: Palette) -> String {
+/// How far VPP has come with a change; of several frontends, which of them lag behind.
+pub(super) fn in_vpp(outcome: &Outcome, palette: Palette) -> String {
+    let all = outcome.frontends.len();
+    let behind: Vec<_> =
+        outcome.frontends.iter().filter(|frontend| frontend.in_vpp() != InVpp::Acknowledged).collect();
     let (words, tone) = match outcome.in_vpp() {
-        InVpp::Acknowledged => ("VPP has it", Tone::Good),
-        InVpp::NotAsked => ("VPP is told", Tone::Plain),
-        InVpp::HeldBack => ("VPP is told when the warm-up releases the frontend", Tone::Warning),
-        InVpp::Away => ("queued until VPP can be programmed", Tone::Warning),
-        InVpp::Late => ("VPP has not answered yet, and is told until it does", Tone::Warning),
-        InVpp::Refused => ("VPP refused", Tone::Bad),
-        InVpp::Unspecified => ("what VPP has of it is not known", Tone::Warning),
+        InVpp::Acknowledged if all > 1 => {
+            (format!("programmed in VPP in {all} of {all} frontends"), Tone::Good)
+        }
+        InVpp::Acknowledged => ("programmed in VPP".to_owned(), Tone::Good),
+        InVpp::NotAsked if all == 0 => ("no frontend uses it".to_owned(), Tone::Plain),
+        InVpp::NotAsked => ("queued for VPP".to_owned(), Tone::Plain),
+        other => {
+            let (words, tone) = lag(other);
+            let reason = match outcome.vpp_error.as_str() {
+                "" => String::new(),
+                reason => format!(": {}", printable(reason)),
+            };
+            let names: Vec<_> =
+                behind.iter().take(MOST_NAMED).map(|frontend| printable(&frontend.frontend)).collect();
+            let more = match behind.len().saturating_sub(MOST_NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let of = match all {
+                0 | 1 => String::new(),
+                _ => {
+                    let done = all - behind.len();
+                    format!(
+                        "programmed in VPP in {done} of {all} frontends, not in {}{more}: ",
+                        names.join(", ")
+                    )
+                }
+            };
+            (format!("{of}{words}{reason}"), tone)
+        }
     };
-    let reason = match outcome.vpp_error.as_str() {
-        "" => String::new(),
-        reason => format!(": {}", printable(reason)),
-    };
-    palette.paint(tone, &format!("{words}{reason}")).into_owned()
+    palette.paint(tone, &words).into_owned()
+}
+
+fn lag(in_vpp: InVpp) -> (&'static str, Tone) {
+    match in_vpp {
+        InVpp::HeldBack => ("will be programmed when the warm-up releases the frontend", Tone::Warning),
+        InVpp::Away => ("VPP cannot be programmed now, will be when it can", Tone::Warning),
+        InVpp::Late => ("no answer from VPP yet, retrying", Tone::Warning),
+        InVpp::Refused => ("refused", Tone::Bad),
+        InVpp::Unspecified | InVpp::Acknowledged | InVpp::NotAsked => {
+            ("not known whether VPP has it", Tone::Warning)
+        }
+    }
 }
 
 /// What an operator set is taken back.
@@ -99,7 +138,8 @@ pub(super) fn cleared(change: &ClearOverrideResponse, palette: Palette) -> Strin
         }
         (None, Some(backend)) => {
             let was = cleared.operator_state().word();
-            format!("backend {}: {} (was {was}); {kept}\n", printable(&backend.name), state(backend, palette))
+            let (name, vpp) = (printable(&backend.name), in_vpp(&outcome, palette));
+            format!("backend {name}: {} (was {was}); {vpp}; {kept}\n", state(backend, palette))
         }
         (None, None) => format!("{} is forgotten; {kept}\n", what(cleared)),
     }

@@ -1,9 +1,9 @@
 //! `config`.
 
 use maglev_proto::words;
-use maglev_proto::{CheckConfigResponse, ConfigVerdict, ReloadConfigResponse};
+use maglev_proto::{CheckConfigResponse, ConfigVerdict, InVpp, ReloadConfigResponse};
 
-use super::{counted, overrides};
+use super::{changes, counted, overrides};
 use crate::moment::Moment;
 use crate::style::{Palette, Tone, printable, printable_lines};
 
@@ -37,10 +37,16 @@ pub(super) fn reload(reload: &ReloadConfigResponse, now: Moment, palette: Palett
         text.push('\n');
     }
     let done = palette.paint(Tone::Good, "reloaded");
-    text.push_str(&format!("{}: {done}; {}\n", printable(&reload.file), printable(&reload.changes)));
-    if !reload.not_kept.is_empty() {
+    let outcome = reload.outcome.clone().unwrap_or_default();
+    let vpp = match outcome.in_vpp() {
+        // Of a configuration that says the same.
+        InVpp::NotAsked => String::new(),
+        _ => format!("; {}", changes::in_vpp(&outcome, palette)),
+    };
+    text.push_str(&format!("{}: {done}; {}{vpp}\n", printable(&reload.file), printable(&reload.changes)));
+    if !outcome.not_kept.is_empty() {
         let heading = palette.paint(Tone::Bad, "not kept over restarts");
-        let reason = printable(&reload.not_kept);
+        let reason = printable(&outcome.not_kept);
         text.push_str(&format!("What the reload forgot of what operators had set is {heading}: {reason}\n"));
     }
     text

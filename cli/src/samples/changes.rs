@@ -2,9 +2,9 @@
 
 use maglev_proto::{
     Backend, BackendOverride, BackendState, ChangeBackendResponse, CheckConfigResponse,
-    ClearOverrideResponse, ConfigVerdict, Frontend, FrontendPreview, InVpp, ListOverridesResponse, Outcome,
-    Override, PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse,
-    SetFrontendPoolBackendWeightResponse, Severity, VipChange,
+    ClearOverrideResponse, ConfigVerdict, Frontend, FrontendOutcome, FrontendPreview, InVpp,
+    ListOverridesResponse, Outcome, Override, PreviewChangeResponse, RecreateVipResponse,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, Severity, VipChange,
 };
 
 use super::{DAY, MINUTE, NOW, SECOND, shop, web1, web3};
@@ -41,8 +41,15 @@ fn weight_of_web3() -> Override {
     }
 }
 
-fn outcome(in_vpp: InVpp) -> Option<Outcome> {
-    Some(Outcome { in_vpp: in_vpp.into(), ..Outcome::default() })
+/// The same in all of these frontends.
+pub(crate) fn outcome(in_vpp: InVpp, frontends: &[&str]) -> Option<Outcome> {
+    let of = |frontend: &&str| FrontendOutcome {
+        frontend: (*frontend).to_owned(),
+        in_vpp: in_vpp.into(),
+        ..FrontendOutcome::default()
+    };
+    let frontends = frontends.iter().map(of).collect();
+    Some(Outcome { in_vpp: in_vpp.into(), frontends, ..Outcome::default() })
 }
 
 /// Paused just now.
@@ -53,14 +60,14 @@ pub(crate) fn paused() -> ChangeBackendResponse {
         operator_since_unix_ms: NOW,
         ..web1()
     };
-    ChangeBackendResponse { backend: Some(backend), outcome: outcome(InVpp::NotAsked) }
+    ChangeBackendResponse { backend: Some(backend), outcome: outcome(InVpp::Acknowledged, &["api", "shop"]) }
 }
 
 /// Another weight, which VPP has.
 pub(crate) fn weight_set() -> SetFrontendPoolBackendWeightResponse {
     SetFrontendPoolBackendWeightResponse {
         backend: Some(web3()),
-        outcome: outcome(InVpp::Acknowledged),
+        outcome: outcome(InVpp::Acknowledged, &["shop"]),
         frontend: "shop".into(),
         pool: "primary".into(),
     }
@@ -71,14 +78,18 @@ pub(crate) fn cleared() -> ClearOverrideResponse {
     ClearOverrideResponse {
         cleared: Some(weight_of_web3()),
         backend: Some(web1()),
-        outcome: outcome(InVpp::Away),
+        outcome: outcome(InVpp::Away, &["shop"]),
     }
 }
 
 /// Made anew with the table that was wanted.
 pub(crate) fn recreated() -> RecreateVipResponse {
     let frontend = Frontend { kept_table_length: 0, ..shop() };
-    RecreateVipResponse { frontend: Some(frontend), outcome: outcome(InVpp::Acknowledged), recreated: true }
+    RecreateVipResponse {
+        frontend: Some(frontend),
+        outcome: outcome(InVpp::Acknowledged, &["shop"]),
+        recreated: true,
+    }
 }
 
 const WARNING: &str = "\
@@ -104,7 +115,13 @@ pub(crate) fn checked() -> CheckConfigResponse {
 pub(crate) fn reloaded() -> ReloadConfigResponse {
     let CheckConfigResponse { file, findings, changes, .. } = checked();
     let unmatched = overrides().overrides.drain(..1).collect();
-    ReloadConfigResponse { file, changes, warnings: findings, unmatched, not_kept: String::new() }
+    ReloadConfigResponse {
+        file,
+        changes,
+        warnings: findings,
+        unmatched,
+        outcome: outcome(InVpp::Acknowledged, &[]),
+    }
 }
 
 /// What disabling the last backend that is up would do.

@@ -36,7 +36,7 @@ async fn what_changes_no_traffic_is_done_without_a_word() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     assert_eq!(
         answer(&server, &["set", "backend", "web1", "disable"]).await,
-        "backend web1: disabled; kept over restarts\n"
+        "backend web1: disabled; programmed in VPP in 2 of 2 frontends; persists across restarts\n"
     );
 }
 
@@ -49,7 +49,10 @@ async fn notice_is_told_and_the_change_is_made() {
     let output = run(&server, &["set", "backend", "web1", "pause"]).await;
     let expected = "frontend shop: pool fallback takes over from pool primary\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "backend web1: paused; kept over restarts\n");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "backend web1: paused; programmed in VPP in 2 of 2 frontends; persists across restarts\n"
+    );
     assert_eq!(output.status.code(), Some(0));
 }
 
@@ -58,8 +61,16 @@ async fn notice_is_told_and_the_change_is_made() {
 async fn on_a_terminal_it_asks() {
     let server = fake_brain::that_previews(samples::danger()).await.to_string();
     for (reply, code, end) in [
-        ("y\n", 0, "backend web1: paused; kept over restarts\r\n"),
-        ("YES\n", 0, "backend web1: paused; kept over restarts\r\n"),
+        (
+            "y\n",
+            0,
+            "backend web1: paused; programmed in VPP in 2 of 2 frontends; persists across restarts\r\n",
+        ),
+        (
+            "YES\n",
+            0,
+            "backend web1: paused; programmed in VPP in 2 of 2 frontends; persists across restarts\r\n",
+        ),
         ("n\n", 2, "maglevc: nothing is changed\r\n"),
         ("\n", 2, "maglevc: nothing is changed\r\n"),
     ] {

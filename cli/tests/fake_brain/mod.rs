@@ -119,7 +119,7 @@ impl Maglev for FakeBrain {
         &self,
         request: Request<SetFrontendPoolBackendWeightRequest>,
     ) -> Result<Response<SetFrontendPoolBackendWeightResponse>, Status> {
-        let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state } =
+        let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state, .. } =
             request.into_inner();
         self.decided_on(state)?;
         let mut answer = SetFrontendPoolBackendWeightResponse { frontend, pool, ..samples::weight_set() };
@@ -141,7 +141,7 @@ impl Maglev for FakeBrain {
         &self,
         request: Request<ClearOverrideRequest>,
     ) -> Result<Response<ClearOverrideResponse>, Status> {
-        let ClearOverrideRequest { backend, frontend, pool, state } = request.into_inner();
+        let ClearOverrideRequest { backend, frontend, pool, state, .. } = request.into_inner();
         self.decided_on(state)?;
         let mut set = samples::overrides().overrides.into_iter();
         let cleared =

@@ -276,7 +276,13 @@ impl Core {
     }
 
     /// What follows from a change of a backend's state. `now` is when that happened which changed it.
-    pub(super) fn follow(&mut self, backend: &Arc<str>, transition: Transition, now: Now, effects: &mut Effects) {
+    pub(super) fn follow(
+        &mut self,
+        backend: &Arc<str>,
+        transition: Transition,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let Some(view) = self.backends.get(backend) else { return };
         let frontends = Arc::clone(&view.frontends);
         effects.state = true;

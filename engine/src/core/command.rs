@@ -105,6 +105,16 @@ impl Display for Command {
 }
 
 impl Command {
+    /// Whether it is of a kind that changes what operators have set. A reload forgets what the configuration has now.
+    pub fn sets_overrides(&self) -> bool {
+        match self {
+            Self::Backend { .. } | Self::SetWeight { .. } | Self::ClearWeight { .. } | Self::Reload(_) => {
+                true
+            }
+            Self::Recreate { .. } | Self::Sync { .. } => false,
+        }
+    }
+
     /// One of [`COMMANDS`](crate::tally::COMMANDS); a reload, which signals ask for as well, is none.
     fn word(&self) -> Option<&'static str> {
         Some(match self {
@@ -179,7 +189,7 @@ pub enum CommandError {
 /// How far VPP has come with what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InVpp {
-    /// VPP has nothing to do with it, or is told as with any other change.
+    /// VPP has nothing to do with it, or nobody waits for its answer.
     NotAsked,
     /// VPP has acknowledged it.
     Acknowledged,
@@ -193,14 +203,37 @@ pub enum InVpp {
     Late,
 }
 
-/// What a command has led to.
+impl InVpp {
+    /// The higher, the more there is for the operator to see to.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::NotAsked => 0,
+            Self::Acknowledged => 1,
+            Self::HeldBack => 2,
+            Self::Late => 3,
+            Self::Away(_) => 4,
+            Self::Refused(_) => 5,
+        }
+    }
+}
+
+/// What was asked of VPP for a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// What VPP has of it.
+pub struct Asked {
+    /// The frontend whose VIP it is about; `None` for all of VPP.
+    pub frontend: Option<Arc<str>>,
+    /// How far VPP has come with it.
     pub in_vpp: InVpp,
-    /// The demand whose end decides about that.
+    /// The demand whose end decides about that, while it is not known.
     pub demand: Option<Demand>,
-    /// What the sync did that carried out the demand.
+}
+
+/// What a command has led to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// What was asked of VPP: for each frontend that the command is about, or of all of it at once.
+    pub asked: Vec<Asked>,
+    /// What the sync did that carried out the demand, if there was only one.
     pub report: Option<Arc<SyncReport>>,
     /// What a reload changed.
     pub changes: Option<Changes>,
@@ -209,8 +242,14 @@ pub struct Done {
 }
 
 impl Done {
-    fn new(in_vpp: InVpp) -> Self {
-        Self { in_vpp, demand: None, report: None, changes: None, not_kept: None }
+    fn of(asked: Asked) -> Self {
+        Self { asked: vec![asked], ..Self::default() }
+    }
+
+    /// How far VPP has come where it has come least far.
+    pub fn in_vpp(&self) -> &InVpp {
+        let all = self.asked.iter().map(|asked| &asked.in_vpp);
+        all.max_by_key(|in_vpp| in_vpp.rank()).unwrap_or(&InVpp::NotAsked)
     }
 }
 
@@ -253,8 +292,11 @@ impl Core {
     fn carry_out(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
         match command {
             Command::Backend { backend, wish } => {
-                let effects = self.wish(&backend, wish, now)?;
-                Ok((effects, Done::new(InVpp::NotAsked)))
+                let mut effects = self.wish(&backend, wish, now)?;
+                let frontends = self.backends.frontends_of(&backend);
+                let ask = |name: &Arc<str>| self.demand(name, Demands::default(), &mut effects);
+                let asked = frontends.iter().filter_map(ask).collect();
+                Ok((effects, Done { asked, ..Done::default() }))
             }
             Command::SetWeight { member, weight, flush } => self.set_weight(member, weight, flush, now),
             Command::ClearWeight { member } => {
@@ -269,15 +311,17 @@ impl Core {
                     None => {
                         Arc::make_mut(&mut self.overrides).weights.remove(&member);
                         let effects = Effects { overrides: true, state: true, ..Effects::default() };
-                        Ok((effects, Done::new(InVpp::NotAsked)))
+                        Ok((effects, Done::default()))
                     }
                 }
             }
             Command::Recreate { frontend } => self.recreate(&frontend),
             Command::Sync { frontend } => self.sync(frontend.as_deref(), now),
             Command::Reload(config) => {
-                let (effects, changes) = self.reload(config, now);
-                Ok((effects, Done { changes: Some(changes), ..Done::new(InVpp::NotAsked) }))
+                let (mut effects, changes) = self.reload(config, now);
+                let differs = !changes.is_empty();
+                let asked = differs.then(|| self.demand_full_sync(&mut effects)).into_iter().collect();
+                Ok((effects, Done { asked, changes: Some(changes), ..Done::default() }))
             }
         }
     }
@@ -362,8 +406,8 @@ impl Core {
             self.remake(&name, now, &mut effects);
         }
         let demands = Demands { flush: address.filter(|_| flush).into_iter().collect(), recreate: false };
-        let done = self.demand(&name, demands, &mut effects);
-        Ok((effects, done))
+        let asked = self.demand(&name, demands, &mut effects).into_iter().collect();
+        Ok((effects, Done { asked, ..Done::default() }))
     }
 
     fn recreate(&mut self, name: &str) -> Result<(Effects, Done), CommandError> {
@@ -375,8 +419,10 @@ impl Core {
             return Err(CommandError::NoVpp(format!("the VIP of frontend {name:?} was not made anew")));
         }
         let mut effects = Effects::default();
-        let done = self.demand(name, Demands { recreate: true, ..Demands::default() }, &mut effects);
-        Ok((effects, done))
+        let name: Arc<str> = name.into();
+        let demands = Demands { recreate: true, ..Demands::default() };
+        let asked = self.demand(&name, demands, &mut effects).into_iter().collect();
+        Ok((effects, Done { asked, ..Done::default() }))
     }
 
     fn sync(&mut self, name: Option<&str>, now: Now) -> Result<(Effects, Done), CommandError> {
@@ -398,23 +444,36 @@ impl Core {
         if let (Some(name), Some(SyncStatus::HeldBack)) = (name, view.map(|view| &view.sync)) {
             return Err(CommandError::HeldBack(name.to_owned()));
         }
-        let demand = Some(self.orders.demand_full_sync());
-        let effects = Effects { wanted: true, ..Effects::default() };
-        Ok((effects, Done { demand, ..Done::new(InVpp::Late) }))
+        let mut effects = Effects::default();
+        let asked = self.demand_full_sync(&mut effects);
+        Ok((effects, Done::of(asked)))
     }
 
-    /// Has a VIP synced with these demands, and its end told.
-    fn demand(&mut self, name: &str, demands: Demands, effects: &mut Effects) -> Done {
-        let Some(view) = self.frontends.get(name) else { return Done::new(InVpp::NotAsked) };
-        if view.sync == SyncStatus::HeldBack {
-            return Done::new(InVpp::HeldBack);
-        }
-        if self.known.view().is_none() {
-            return Done::new(InVpp::Away(self.agent.why_not_programmed()));
-        }
-        let demand = Some(self.orders.demand(view.spec.key, demands));
-        effects.wanted = true;
-        Done { demand, ..Done::new(InVpp::Late) }
+    /// Has everything compared with VPP, and its end told.
+    fn demand_full_sync(&mut self, effects: &mut Effects) -> Asked {
+        let (in_vpp, demand) = if self.known.view().is_none() {
+            (InVpp::Away(self.agent.why_not_programmed()), None)
+        } else if !self.orders.may_write() {
+            (InVpp::HeldBack, None)
+        } else {
+            effects.wanted = true;
+            (InVpp::Late, Some(self.orders.demand_full_sync()))
+        };
+        Asked { frontend: None, in_vpp, demand }
+    }
+
+    /// Has a VIP synced with these demands, and its end told. `None` if there is no such frontend.
+    fn demand(&mut self, name: &Arc<str>, demands: Demands, effects: &mut Effects) -> Option<Asked> {
+        let view = self.frontends.get(name)?;
+        let (in_vpp, demand) = if view.sync == SyncStatus::HeldBack {
+            (InVpp::HeldBack, None)
+        } else if self.known.view().is_none() {
+            (InVpp::Away(self.agent.why_not_programmed()), None)
+        } else {
+            effects.wanted = true;
+            (InVpp::Late, Some(self.orders.demand(view.spec.key, demands)))
+        };
+        Some(Asked { frontend: Some(Arc::clone(name)), in_vpp, demand })
     }
 
     /// The configured weight of a pool's member.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use maglev_protocol::{Demands, SyncReport, VipKey, VipSpec};
+use maglev_protocol::{Demands, StepError, SyncReport, VipKey, VipSpec};
 
 use super::InVpp;
 use crate::config::LbSettings;
@@ -108,16 +108,17 @@ impl Orders {
                     return None;
                 }
                 self.wanted.demands.remove(&key);
-                let error = report.errors().find(|(vip, _)| **vip == key);
-                Some(error.map_or(InVpp::Acknowledged, |(_, error)| {
-                    InVpp::Refused(format!("{}: {}", error.step, error.meaning))
-                }))
+                Some(outcome(report.errors().find(|(vip, _)| **vip == key).map(|(_, error)| error)))
             }
             Demand::Full(number) => {
                 // One that was demanded meanwhile is another.
                 self.wanted.full.take_if(|demanded| *demanded <= number);
-                Some(InVpp::Acknowledged)
+                Some(outcome(report.errors().next().map(|(_, error)| error)))
             }
         }
     }
+}
+
+fn outcome(error: Option<&StepError>) -> InVpp {
+    error.map_or(InVpp::Acknowledged, |error| InVpp::Refused(format!("{}: {}", error.step, error.meaning)))
 }

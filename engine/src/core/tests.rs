@@ -154,13 +154,19 @@ impl Bench {
         self.agent(AgentEvent::Vpp { info: VppInfo { generation: self.views, state }, programmed: None })
     }
 
+    /// The demand of a command that makes one at most.
+    fn demand(done: &Done) -> Option<Demand> {
+        done.asked.iter().find_map(|asked| asked.demand)
+    }
+
     fn command(&mut self, command: Command) -> Result<(Effects, Done), CommandError> {
         self.core.command(command, self.now)
     }
 
     fn wish(&mut self, backend: &str, wish: BackendWish) -> Result<Effects, CommandError> {
         let (effects, done) = self.command(Command::Backend { backend: backend.to_owned(), wish })?;
-        assert_eq!((done.in_vpp, done.demand), (InVpp::NotAsked, None));
+        let asked: Vec<_> = done.asked.iter().filter_map(|asked| asked.frontend.clone()).collect();
+        assert_eq!(asked, *self.core.backends.frontends_of(backend), "all of its frontends are to have it");
         Ok(effects)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use maglev_engine::agent::{AgentEvent, CallError};
 use maglev_engine::config::{Config, Frontend};
-use maglev_engine::core::{Core, Effects, Ended, InVpp, Input};
+use maglev_engine::core::{Core, Effects, Ended, Input};
 use maglev_engine::desired::{Demand, ViewId, Wanted, vip_key};
 use maglev_engine::health::State;
 use maglev_engine::overrides::Overrides;
@@ -433,7 +433,7 @@ impl World {
         for (demand, last_call) in over {
             self.note(|_| format!("{demand:?}: {:?}", ended.in_vpp));
             let Demand::Full(_) = demand else { continue };
-            if ended.in_vpp != InVpp::Acknowledged {
+            if ended.report.is_none() {
                 self.count("demanded syncs that failed");
                 continue;
             }

@@ -165,11 +165,11 @@ impl World {
         }
         match result {
             Ok((effects, done)) => {
-                if done.in_vpp == InVpp::Late && done.demand.is_none() {
+                if done.asked.iter().any(|asked| (asked.in_vpp == InVpp::Late) != asked.demand.is_some()) {
                     return self.fail(format!("{command:?} waits for VPP and for nothing of it"));
                 }
                 let last_call = self.last_call;
-                brain.waiting.extend(done.demand.map(|demand| (demand, last_call)));
+                brain.waiting.extend(done.asked.iter().filter_map(|asked| Some((asked.demand?, last_call))));
                 let config = Arc::clone(brain.core.config());
                 self.note(|_| format!("{command:?}: {done:?}"));
                 self.operators.commanded(&command, &config);

@@ -97,7 +97,7 @@ pub(super) fn by_admin<T>(message: T) -> Request<T> {
 }
 
 fn backend(name: &str) -> Request<ChangeBackendRequest> {
-    by_admin(ChangeBackendRequest { name: name.into(), state: None })
+    by_admin(ChangeBackendRequest { name: name.into(), ..ChangeBackendRequest::default() })
 }
 
 fn weight_of(backend: &str, weight: u32) -> Request<SetFrontendPoolBackendWeightRequest> {
@@ -106,14 +106,13 @@ fn weight_of(backend: &str, weight: u32) -> Request<SetFrontendPoolBackendWeight
         pool: "primary".into(),
         backend: backend.into(),
         weight,
-        flush: false,
-        state: None,
+        ..SetFrontendPoolBackendWeightRequest::default()
     })
 }
 
 fn clear(backend: &str, frontend: &str, pool: &str) -> Request<ClearOverrideRequest> {
     let [backend, frontend, pool] = [backend, frontend, pool].map(String::from);
-    by_admin(ClearOverrideRequest { backend, frontend, pool, state: None })
+    by_admin(ClearOverrideRequest { backend, frontend, pool, ..ClearOverrideRequest::default() })
 }
 
 fn of<T>(answer: Answer<T>) -> T {
@@ -137,7 +136,7 @@ async fn paused_backend_is_resumed() {
     assert_eq!(state_of(&change), (BackendState::Paused, BackendOverride::Paused));
     assert!(change.backend.unwrap().operator_since_unix_ms > 1_700_000_000_000);
     let outcome = change.outcome.unwrap();
-    assert_eq!((outcome.in_vpp(), outcome.not_kept.as_str()), (InVpp::NotAsked, ""));
+    assert_eq!((outcome.in_vpp(), outcome.not_kept.as_str()), (InVpp::Away, ""));
     assert_eq!(brain.row("b1").await.effective_weight, 0);
     let (code, message) = refusal_of(brain.service.enable_backend(backend("b1")).await);
     assert_eq!(code, Code::FailedPrecondition);
@@ -246,7 +245,9 @@ fn overrides_survive_a_restart_unless_they_say_otherwise() {
 #[tokio::test]
 async fn vip_is_not_recreated_without_vpp() {
     let brain = Brain::start(CONFIG);
-    let request = |frontend: &str| by_admin(RecreateVipRequest { frontend: frontend.into(), state: None });
+    let request = |frontend: &str| {
+        by_admin(RecreateVipRequest { frontend: frontend.into(), ..RecreateVipRequest::default() })
+    };
     let (code, message) = refusal_of(brain.service.recreate_vip(request("shop")).await);
     assert_eq!(code, Code::Unavailable);
     assert!(message.contains("try again when VPP is connected"), "{message}");
@@ -279,7 +280,7 @@ async fn nothing_is_compared_without_vpp() {
 async fn configuration_is_checked_and_reloaded() {
     let brain = Brain::start(CONFIG);
     let check = async || of(brain.service.check_config(Request::new(CheckConfigRequest {})).await);
-    let reload = async || brain.service.reload_config(by_admin(ReloadConfigRequest { state: None })).await;
+    let reload = async || brain.service.reload_config(by_admin(ReloadConfigRequest::default())).await;
     let checked = check().await;
     assert_eq!((checked.verdict(), checked.changes.as_str()), (ConfigVerdict::Fine, "nothing changed"));
     assert_eq!(checked.file, brain.file().display().to_string());
@@ -330,12 +331,12 @@ async fn configuration_is_checked_and_reloaded() {
 #[tokio::test]
 async fn reload_tells_when_what_it_made_superfluous_would_be_back() {
     let brain = Brain::start_in(tempfile::tempdir().unwrap(), CONFIG, false);
+    let reload = async || of(brain.service.reload_config(by_admin(ReloadConfigRequest::default())).await);
+    assert_eq!(reload().await.outcome.unwrap().not_kept, "", "nothing was to be kept");
     brain.set_weight(20).await;
-    let reload =
-        async || of(brain.service.reload_config(by_admin(ReloadConfigRequest { state: None })).await);
-    assert_eq!(reload().await.not_kept, "", "nothing was to be kept");
+    assert_eq!(reload().await.outcome.unwrap().not_kept, "there is no state directory", "it still is not");
     std::fs::write(brain.file(), CONFIG.replace("weight: 50", "weight: 20")).unwrap();
-    assert_eq!(reload().await.not_kept, "there is no state directory");
+    assert_eq!(reload().await.outcome.unwrap().not_kept, "there is no state directory");
     assert!(brain.overrides().await.is_empty());
 }
 
@@ -350,7 +351,7 @@ async fn configuration_for_another_namespace_is_not_valid() {
         (ConfigVerdict::NotValid, 1, "")
     );
     let (code, message) =
-        refusal_of(brain.service.reload_config(by_admin(ReloadConfigRequest { state: None })).await);
+        refusal_of(brain.service.reload_config(by_admin(ReloadConfigRequest::default())).await);
     assert_eq!((code, checked.findings.last()), (Code::FailedPrecondition, Some(&message)));
 }
 
@@ -375,7 +376,7 @@ async fn warm_up_is_told_with_the_time_that_is_left() {
     assert_eq!((status.warmup(), status.frontends_held_back), (WarmupPhase::Waiting, 1));
     assert!((1..=3_600_000).contains(&status.next_phase_in_ms), "{}", status.next_phase_in_ms);
     assert_eq!(brain.set_weight(10).await.outcome.unwrap().in_vpp(), InVpp::HeldBack);
-    let request = by_admin(RecreateVipRequest { frontend: "shop".into(), state: None });
+    let request = by_admin(RecreateVipRequest { frontend: "shop".into(), ..RecreateVipRequest::default() });
     assert_eq!(refusal_of(brain.service.recreate_vip(request).await).0, Code::FailedPrecondition);
 }
 

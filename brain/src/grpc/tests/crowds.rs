@@ -222,8 +222,14 @@ async fn refused_changes_do_not_fill_the_log() {
     for _ in 0..20 {
         join_all((0..100).map(|_| code(&attacker, "PauseBackend"))).await;
         let mut client = MaglevClient::new(admin.clone());
-        client.pause_backend(ChangeBackendRequest { name: "b1".into(), state: None }).await.unwrap();
-        client.resume_backend(ChangeBackendRequest { name: "b1".into(), state: None }).await.unwrap();
+        client
+            .pause_backend(ChangeBackendRequest { name: "b1".into(), ..ChangeBackendRequest::default() })
+            .await
+            .unwrap();
+        client
+            .resume_backend(ChangeBackendRequest { name: "b1".into(), ..ChangeBackendRequest::default() })
+            .await
+            .unwrap();
     }
     let (mut changes, mut refusals) = (0, 0);
     while let Ok(line) = lines.try_recv() {

@@ -39,7 +39,8 @@ async fn operator_learns_what_a_change_would_do_before_it_is_made() {
 async fn change_is_refused_when_the_state_has_moved_on() {
     let brain = Brain::start(CONFIG);
     let state = Some(preview(&brain, backend("b1", BackendAction::Pause)).await.unwrap().state);
-    let pause = |name: &str, state| by_admin(ChangeBackendRequest { name: name.into(), state });
+    let pause =
+        |name: &str, state| by_admin(ChangeBackendRequest { name: name.into(), state, no_wait: false });
     brain.service.pause_backend(pause("b2", None)).await.unwrap();
     let refused = brain.service.pause_backend(pause("b1", state)).await.unwrap_err();
     assert_eq!(
@@ -53,7 +54,7 @@ async fn change_is_refused_when_the_state_has_moved_on() {
 #[tokio::test]
 async fn reload_that_removes_a_vip_is_danger() {
     let brain = Brain::start(CONFIG);
-    let reload = || Some(Change::Reload(ReloadConfigRequest { state: None }));
+    let reload = || Some(Change::Reload(ReloadConfigRequest::default()));
     let told = preview(&brain, reload()).await.unwrap();
     assert_eq!((told.severity(), told.frontends.len()), (Severity::None, 0));
     let moved = CONFIG.replace("203.0.113.10", "203.0.113.11");

@@ -17,6 +17,7 @@ use tonic::Code;
 use super::changes::Brain;
 use super::standard::{Served, served};
 use super::*;
+use crate::controller::Terms;
 use crate::grpc::caller::Who;
 
 pub(super) const CONFIG: &str = "
@@ -153,12 +154,12 @@ async fn only_what_is_asked_for_is_told() {
     assert_eq!(state(&mut events).await.len(), 1);
     service
         .operator
-        .command(Command::Backend { backend: "web1".into(), wish: BackendWish::Pause })
+        .command(Terms::default(), Command::Backend { backend: "web1".into(), wish: BackendWish::Pause })
         .await
         .unwrap();
     service
         .operator
-        .command(Command::Backend { backend: "web1".into(), wish: BackendWish::Resume })
+        .command(Terms::default(), Command::Backend { backend: "web1".into(), wish: BackendWish::Resume })
         .await
         .unwrap();
     assert_eq!(words(&change(&mut events).await), "set backend web1 pause");
@@ -198,11 +199,20 @@ async fn changes_follow_in_order() {
     let mut events = watch(&brain.service, request);
     state(&mut events).await;
     let operator = &brain.service.operator;
-    operator.command(Command::Backend { backend: "web1".into(), wish: BackendWish::Disable }).await.unwrap();
+    operator
+        .command(Terms::default(), Command::Backend { backend: "web1".into(), wish: BackendWish::Disable })
+        .await
+        .unwrap();
     let fewer = CONFIG.replace("    any: {", "    other: {").replace("    spare:", "    spare2:");
     let fewer =
         Arc::new(parse("maglev.yaml", &fewer.replace("{ spare: {} }", "{ spare2: {} }")).unwrap().config);
-    let changes = operator.command(Command::Reload(fewer)).await.unwrap().changes.unwrap().to_string();
+    let changes = operator
+        .command(Terms::default(), Command::Reload(fewer))
+        .await
+        .unwrap()
+        .changes
+        .unwrap()
+        .to_string();
     for expected in [
         "set backend web1 disable",
         "web1 up disabled: disabled",

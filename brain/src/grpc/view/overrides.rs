@@ -3,7 +3,7 @@
 use maglev_engine::config::Config;
 use maglev_engine::core::{self, Done};
 use maglev_engine::overrides::{self, BackendOverride};
-use maglev_proto::{InVpp, Outcome, Override};
+use maglev_proto::{FrontendOutcome, InVpp, Outcome, Override};
 
 use super::unix_ms;
 
@@ -41,13 +41,23 @@ pub(super) fn operator_state(set: Option<BackendOverride>) -> maglev_proto::Back
 }
 
 pub(in crate::grpc) fn outcome(done: Done) -> Outcome {
-    let (in_vpp, vpp_error) = match done.in_vpp {
+    let (in_vpp, vpp_error) = in_vpp(done.in_vpp());
+    let frontends = done.asked.iter().filter_map(|asked| {
+        let frontend = asked.frontend.as_deref()?.to_owned();
+        let (in_vpp, vpp_error) = self::in_vpp(&asked.in_vpp);
+        Some(FrontendOutcome { frontend, in_vpp: in_vpp.into(), vpp_error })
+    });
+    let frontends = frontends.collect();
+    Outcome { in_vpp: in_vpp.into(), vpp_error, not_kept: done.not_kept.unwrap_or_default(), frontends }
+}
+
+fn in_vpp(in_vpp: &core::InVpp) -> (InVpp, String) {
+    match in_vpp {
         core::InVpp::NotAsked => (InVpp::NotAsked, String::new()),
         core::InVpp::Acknowledged => (InVpp::Acknowledged, String::new()),
         core::InVpp::HeldBack => (InVpp::HeldBack, String::new()),
-        core::InVpp::Away(reason) => (InVpp::Away, reason),
-        core::InVpp::Refused(reason) => (InVpp::Refused, reason),
+        core::InVpp::Away(reason) => (InVpp::Away, reason.clone()),
+        core::InVpp::Refused(reason) => (InVpp::Refused, reason.clone()),
         core::InVpp::Late => (InVpp::Late, String::new()),
-    };
-    Outcome { in_vpp: in_vpp.into(), vpp_error, not_kept: done.not_kept.unwrap_or_default() }
+    }
 }

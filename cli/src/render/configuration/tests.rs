@@ -32,15 +32,16 @@ Set by operators for what the configuration does not have; kept for its return:
 Backend  Frontend  Pool       Set  Configured  Since                      Age
 web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h
 
-/etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0)
+/etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0); programmed in VPP
 ";
     assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), format!("{WARNING}\n{rest}"));
     reloaded.warnings.clear();
     reloaded.unmatched.clear();
-    let expected = "/etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0)\n";
+    let expected =
+        "/etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0); programmed in VPP\n";
     assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), expected);
 
-    reloaded.not_kept = "No space left on device".into();
+    reloaded.outcome.get_or_insert_default().not_kept = "No space left on device".into();
     let lost = "What the reload forgot of what operators had set is not kept over restarts: No space left on device\n";
     assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), format!("{expected}{lost}"));
 }

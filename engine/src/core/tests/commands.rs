@@ -17,7 +17,8 @@ fn operators_pause_and_disable() {
     assert!(effects.wanted && effects.state && effects.overrides);
     assert_eq!(effects.paces, [("a".into(), Pace::Stopped)].into());
     assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
-    let server = |bench: &Bench| bench.core.frontends.views()["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])];
+    let server =
+        |bench: &Bench| bench.core.frontends.views()["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])];
     assert!(!server(&bench).flush, "a paused backend keeps its flows");
     assert_eq!(bench.probe("a", true).paces.len(), 0, "a late report wakes nobody");
     assert_eq!(set(&bench, "a"), Some(BackendOverride::Paused));
@@ -27,7 +28,12 @@ fn operators_pause_and_disable() {
     assert_eq!(set(&bench, "a"), Some(BackendOverride::Disabled));
     let refused = bench.wish("a", BackendWish::Pause).unwrap_err();
     assert_eq!(refused.to_string(), "backend \"a\": a disabled backend cannot be paused: enable it first");
-    assert_eq!(bench.wish("a", BackendWish::Disable).unwrap(), Effects::default(), "as it is");
+    let asked = Effects { wanted: true, ..Effects::default() };
+    assert_eq!(
+        bench.wish("a", BackendWish::Disable).unwrap(),
+        asked,
+        "as it is, but VPP is asked whether it has it"
+    );
 
     let effects = bench.wish("a", BackendWish::Enable).unwrap();
     assert_eq!(effects.paces[&Arc::from("a")], Pace::Fast);
@@ -35,7 +41,11 @@ fn operators_pause_and_disable() {
     assert_eq!(set(&bench, "a"), None);
     bench.probe("a", true);
     assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
-    assert_eq!(bench.core.backends.views()["a"].health.history().count(), 5, "the history went on throughout");
+    assert_eq!(
+        bench.core.backends.views()["a"].health.history().count(),
+        5,
+        "the history went on throughout"
+    );
     let nobody = bench.wish("nobody", BackendWish::Pause);
     assert_eq!(nobody, Err(CommandError::NoSuchBackend("nobody".to_owned())));
 }
@@ -89,11 +99,11 @@ fn weight_is_set_told_to_vpp_and_taken_back() {
     assert_eq!(bench.weights("one"), [1, 2, 0, 0], "50 and 100");
     let key = bench.key("one");
     assert_eq!(bench.core.wanted().demands[&key].demands.flush, [IpAddr::from([10, 0, 0, 1])].into());
-    assert_eq!(done.in_vpp, InVpp::Late, "until the demand has ended");
+    assert_eq!(*done.in_vpp(), InVpp::Late, "until the demand has ended");
 
     let (again, second) = bench.command(command).unwrap();
     assert!(!again.overrides, "it is set already");
-    assert!(second.demand > done.demand, "but its flows are moved again");
+    assert!(Bench::demand(&second) > Bench::demand(&done), "but its flows are moved again");
     bench.command(Command::ClearWeight { member: a.clone() }).unwrap();
     assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
     assert!(bench.core.overrides().is_empty());
@@ -124,11 +134,11 @@ fn weight_waits_for_a_vpp_that_is_away_or_protected() {
     let mut bench = Bench::new(WARMUP);
     let command = Command::SetWeight { member: member("one", "primary", "a"), weight: 50, flush: false };
     let (_, done) = bench.command(command.clone()).unwrap();
-    assert_eq!((done.in_vpp, done.demand), (InVpp::HeldBack, None));
+    assert_eq!((done.in_vpp(), Bench::demand(&done)), (&InVpp::HeldBack, None));
     bench.seconds(60);
     let (_, done) = bench.command(command).unwrap();
     let reason = "the agent is not connected: not connected yet".to_owned();
-    assert_eq!((done.in_vpp, done.demand), (InVpp::Away(reason), None));
+    assert_eq!((done.in_vpp(), Bench::demand(&done)), (&InVpp::Away(reason), None));
 }
 
 #[test]

@@ -86,8 +86,10 @@ fn weights_fit_the_table_that_vpp_has() {
     assert_eq!(bench.weights("uneven"), [100, 51, 7]);
     assert_eq!(bench.core.frontends.views()["uneven"].kept_table_length(), None);
     // Somebody made it with another.
-    let kept =
-        TableLengthKept { has: 64, wanted: bench.core.frontends.views()["uneven"].spec.new_flows_table_length };
+    let kept = TableLengthKept {
+        has: 64,
+        wanted: bench.core.frontends.views()["uneven"].spec.new_flows_table_length,
+    };
     synced(&mut bench, "uneven", vec![], Some(kept));
     assert_eq!(bench.weights("uneven"), rounded);
     assert_eq!(bench.sync("uneven"), SyncStatus::Pending, "these weights are not there yet");
@@ -106,7 +108,7 @@ fn vip_is_made_anew_when_an_operator_demands_it() {
     let demanded = bench.core.wanted().demands[&key].clone();
     assert!(demanded.demands.recreate);
     let demand = Demand::Vip(key, demanded.number);
-    assert_eq!(done.demand, Some(demand));
+    assert_eq!(Bench::demand(&done), Some(demand));
 
     let spec = Arc::clone(&bench.core.frontends.views()["uneven"].spec);
     let recreated = Change::VipRecreated { reason: "table length".into() };
@@ -130,7 +132,7 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
     bench.vpp(&[(key, 64, &[])]);
     bench.all_up();
     let (_, done) = bench.command(Command::Recreate { frontend: "uneven".to_owned() }).unwrap();
-    let demand = done.demand.unwrap();
+    let demand = Bench::demand(&done).unwrap();
     let specs = vec![Arc::clone(&bench.core.frontends.views()["uneven"].spec)];
     let mut synced = |result| {
         let synced = AgentEvent::Synced { specs: specs.clone(), demanded: Some(demand), result };
@@ -174,7 +176,7 @@ fn vpp_that_leaves_ends_every_wait_and_the_demands_on_vips_stay() {
     let effects = bench.vpp_leaves(Duration::ZERO);
     let reason = "VPP is not connected: gone".to_owned();
     let away = |demand| Ended { demand, in_vpp: InVpp::Away(reason.clone()), report: None };
-    assert_eq!(effects.ended, [away(recreate.demand.unwrap()), away(sync.demand.unwrap())]);
+    assert_eq!(effects.ended, [away(Bench::demand(&recreate).unwrap()), away(Bench::demand(&sync).unwrap())]);
     let wanted = bench.core.wanted();
     assert_eq!((wanted.demands.len(), wanted.full), (1, None), "everything is compared anyhow on its return");
     bench.vpp(&[(key, 64, &[])]);
@@ -189,8 +191,8 @@ fn full_sync_is_demanded_until_one_is_done_that_was_sent_after_that() {
     bench.all_up();
     let mut demand = |frontend: Option<&str>| {
         let (effects, done) = bench.command(Command::Sync { frontend: frontend.map(str::to_owned) }).unwrap();
-        assert!(effects.wanted && done.in_vpp == InVpp::Late);
-        done.demand.unwrap()
+        assert!(effects.wanted && *done.in_vpp() == InVpp::Late);
+        Bench::demand(&done).unwrap()
     };
     let (first, second) = (demand(None), demand(Some("one")));
     assert_eq!(Some(second), bench.core.wanted().full.map(Demand::Full));

@@ -4,6 +4,7 @@ use tokio::sync::watch as newest;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::controller::Terms;
 
 /// Commands of the flood. Each makes three events or so, so that they are more than wait for a watcher.
 const COMMANDS: usize = 6000;
@@ -132,12 +133,12 @@ async fn what_was_told_is_what_is() {
         });
     }
     for command in commands() {
-        service.operator.command(command).await.unwrap();
+        service.operator.command(Terms::default(), command).await.unwrap();
     }
     flooded.send_replace(true);
     let mut done = Vec::new();
     for said in [99, 98].into_iter().cycle() {
-        service.operator.command(weight(said)).await.unwrap();
+        service.operator.command(Terms::default(), weight(said)).await.unwrap();
         while let Some(watcher) = watchers.try_join_next() {
             done.push(watcher.unwrap());
         }

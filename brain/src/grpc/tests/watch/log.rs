@@ -6,6 +6,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
 
 use super::*;
+use crate::controller::Terms;
 use crate::logs::LogTap;
 
 fn lines_from(level: LogLevel) -> WatchEventsRequest {
@@ -50,7 +51,7 @@ async fn each_watcher_gets_lines_of_its_level() {
     assert_eq!(line(&mut warned).await, (LogLevel::Warn, second));
     service
         .operator
-        .command(Command::Backend { backend: "spare".into(), wish: BackendWish::Enable })
+        .command(Terms::default(), Command::Backend { backend: "spare".into(), wish: BackendWish::Enable })
         .await
         .unwrap();
     assert!(matches!(change(&mut silent).await, What::Backend(_)), "no line before it");
