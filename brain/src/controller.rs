@@ -112,7 +112,7 @@ pub fn start<S: Future<Output = ()>>(
     let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender, asks, services);
     let (keeper, kept, keeper_task) = {
         let _there = services.enter();
-        Keeper::start(state)
+        Keeper::start(state, Arc::clone(core.tally()))
     };
     if **core.overrides() != overrides {
         // What the configuration has now was forgotten; nobody waits for that.

@@ -244,7 +244,9 @@ impl Maglev for Service {
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<BrainStatus> {
         let (snapshot, file) = (self.snapshot(), self.reloader.path());
-        Ok(Response::new(view::status::status(&snapshot, file, Instant::now().into_std())))
+        let not_kept = self.operator.not_kept();
+        let status = view::status::status(&snapshot, file, not_kept, Instant::now().into_std());
+        Ok(Response::new(status))
     }
 
     async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {

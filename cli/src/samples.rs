@@ -245,5 +245,6 @@ pub(crate) fn status() -> BrainStatus {
         overrides_unmatched: 1,
         agent: vpp_info().agent,
         vpp_state: "connected".into(),
+        not_kept: String::new(),
     }
 }

@@ -198,6 +198,7 @@ pub struct BrainTally {
     /// Configurations that were refused, and the one in force stayed.
     pub refused_reloads: Count,
     newest_config_refused: AtomicBool,
+    overrides_lost: AtomicBool,
     config_since_ms: AtomicU64,
 }
 
@@ -221,6 +222,7 @@ impl Default for BrainTally {
             reloads: Count::default(),
             refused_reloads: Count::default(),
             newest_config_refused: AtomicBool::default(),
+            overrides_lost: AtomicBool::new(false),
             config_since_ms: AtomicU64::default(),
         }
     }
@@ -293,6 +295,16 @@ impl BrainTally {
             .into_iter()
             .zip(&self.commands)
             .map(|(command, [done, refused])| (command, done.get(), refused.get()))
+    }
+
+    /// Whether what operators have set last would be there after a restart.
+    pub fn set_overrides_kept(&self, kept: bool) {
+        self.overrides_lost.store(!kept, Ordering::Relaxed);
+    }
+
+    /// Whether what operators have set last would be there after a restart.
+    pub fn overrides_kept(&self) -> bool {
+        !self.overrides_lost.load(Ordering::Relaxed)
     }
 
     /// A configuration is in force since `at`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use maglev_daemon::retry::backoff;
 use maglev_engine::overrides::Overrides;
+use maglev_engine::tally::BrainTally;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
@@ -31,10 +32,13 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Starts the task on the runtime in which this is called. It tries again until the newest version is kept, and ends
     /// when this does, after one last write; it may be aborted at any point, since a write is either done or not.
-    pub(super) fn start(directory: Option<StateDirectory>) -> (Self, watch::Receiver<Kept>, JoinHandle<()>) {
+    pub(super) fn start(
+        directory: Option<StateDirectory>,
+        tally: Arc<BrainTally>,
+    ) -> (Self, watch::Receiver<Kept>, JoinHandle<()>) {
         let (newest, wanted) = watch::channel((0, Arc::default()));
         let (kept, told) = watch::channel(Kept::default());
-        let task = tokio::spawn(run(directory, wanted, kept));
+        let task = tokio::spawn(run(directory, wanted, kept, tally));
         (Self { newest, kept: told.clone() }, told, task)
     }
 
@@ -55,6 +59,7 @@ async fn run(
     mut directory: Option<StateDirectory>,
     mut wanted: watch::Receiver<(u64, Arc<Overrides>)>,
     kept: watch::Sender<Kept>,
+    tally: Arc<BrainTally>,
 ) {
     let mut failures = 0;
     loop {
@@ -97,9 +102,13 @@ async fn run(
             _ => {}
         }
         failures = if error.is_some() && directory.is_some() { failures + 1 } else { 0 };
+        tally.set_overrides_kept(error.is_none());
         kept.send_replace(Kept { version, error });
         if ended {
             return;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

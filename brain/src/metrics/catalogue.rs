@@ -54,6 +54,8 @@ catalogue! {
     OVERRIDES = Gauge "maglev_overrides" "What operators have set and not taken back.";
     OVERRIDES_UNMATCHED = Gauge "maglev_overrides_unmatched"
         "Overrides for something that the configuration does not have.";
+    OVERRIDES_PERSISTED = Gauge "maglev_overrides_persisted"
+        "Whether what operators have set would be there after a restart of the brain.";
     OVERRIDE_SET = Gauge "maglev_override_set_timestamp_seconds" "When an override was set, in Unix seconds.";
 
     // Agent, VPP and syncs.

@@ -65,6 +65,7 @@ fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Erro
     })?;
     let unmatched = overrides.unmatched(&snapshot.config).len();
     out.single(metrics::OVERRIDES_UNMATCHED, number(unmatched as u64))?;
+    out.single(metrics::OVERRIDES_PERSISTED, number(snapshot.tally.overrides_kept().into()))?;
     out.family(metrics::OVERRIDE_SET, |family| {
         for entry in overrides.iter() {
             let (kind, frontend, pool, backend) = match &entry {

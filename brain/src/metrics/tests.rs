@@ -392,6 +392,7 @@ fn what_operators_set_is_told_one_by_one() {
         ("maglev_overrides{kind=\"weight\"}", 1.0),
         ("maglev_overrides{kind=\"disabled\"}", 0.0),
         ("maglev_overrides_unmatched", 0.0),
+        ("maglev_overrides_persisted", 1.0),
         (
             "maglev_override_set_timestamp_seconds{backend=\"web2\",frontend=\"\",kind=\"paused\",pool=\"\"}",
             1000.0,

@@ -59,6 +59,11 @@ fn up(up: u32, all: u32) -> Cell {
 }
 
 fn overrides(status: &BrainStatus) -> Cell {
+    if !status.not_kept.is_empty() {
+        let words =
+            format!("{}, a restart would forget the last change: {}", status.overrides, status.not_kept);
+        return Cell::toned(words, Tone::Bad);
+    }
     match (status.overrides, status.overrides_unmatched) {
         (0, _) => Cell::new("none"),
         (all, 0) => Cell::toned(all.to_string(), Tone::Warning),

@@ -11,7 +11,12 @@ use maglev_proto::{BrainStatus, WarmupPhase};
 
 use super::{milliseconds, vpp};
 
-pub(in crate::grpc) fn status(snapshot: &Snapshot, config_file: &Path, now: Instant) -> BrainStatus {
+pub(in crate::grpc) fn status(
+    snapshot: &Snapshot,
+    config_file: &Path,
+    not_kept: Option<String>,
+    now: Instant,
+) -> BrainStatus {
     let warmup = match snapshot.warmup.phase() {
         Phase::Waiting => WarmupPhase::Waiting,
         Phase::Releasing => WarmupPhase::Releasing,
@@ -39,6 +44,7 @@ pub(in crate::grpc) fn status(snapshot: &Snapshot, config_file: &Path, now: Inst
         overrides_unmatched: count(snapshot.overrides.unmatched(&snapshot.config).iter()),
         agent: info.agent,
         vpp_state: info.state,
+        not_kept: not_kept.unwrap_or_default(),
     }
 }
 
