@@ -7,8 +7,8 @@ use maglev_proto::{CheckConfigResponse, ConfigVerdict};
 
 use crate::{netns, reload};
 
-/// Reads and checks the file, as a reload would. Blocks for the time that reading it takes.
-pub(super) fn check(file: &Path, in_force: &Config) -> CheckConfigResponse {
+/// Reads and checks the file, as a reload would, and returns what would be taken. Blocks for the time that reading takes.
+pub(super) fn check(file: &Path, in_force: &Config) -> (CheckConfigResponse, Option<Config>) {
     let mut answer =
         CheckConfigResponse { file: file.display().to_string(), ..CheckConfigResponse::default() };
     match reload::load(file) {
@@ -23,6 +23,7 @@ pub(super) fn check(file: &Path, in_force: &Config) -> CheckConfigResponse {
             } else {
                 answer.set_verdict(ConfigVerdict::Fine);
                 answer.changes = changes(in_force, &loaded.config).to_string();
+                return (answer, Some(loaded.config));
             }
         }
         Err(LoadError::Refused(errors)) => {
@@ -40,7 +41,7 @@ pub(super) fn check(file: &Path, in_force: &Config) -> CheckConfigResponse {
             answer.errors = 1;
         }
     }
-    answer
+    (answer, None)
 }
 
 pub(super) fn texts(diagnostics: &[Diagnostic]) -> Vec<String> {

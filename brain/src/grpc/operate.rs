@@ -115,7 +115,11 @@ impl Service {
         let (reloader, in_force) = (self.reloader.clone(), Arc::clone(&self.snapshot().config));
         let checked = spawn_blocking(move || configuration::check(reloader.path(), &in_force)).await;
         let failed = |panic| Status::internal(format!("checking the configuration failed: {panic}"));
-        checked.map(Response::new).map_err(failed)
+        let (mut checked, config) = checked.map_err(failed)?;
+        if let Some(config) = config {
+            checked.preview = Some(self.preview_of(Command::Reload(Arc::new(config))).await?);
+        }
+        Ok(Response::new(checked))
     }
 
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {

@@ -27,6 +27,11 @@ impl Service {
         let _place = self.place(Cause::Check, &self.checks.places, &caller)?;
         let _turn = self.checks.turn(&caller).await;
         let command = self.previewed(request.into_inner()).await?;
+        self.preview_of(command).await.map(Response::new)
+    }
+
+    /// What a command would do now.
+    pub(super) async fn preview_of(&self, command: Command) -> Result<PreviewChangeResponse, Status> {
         // Without VPP's figures, the preview does not know how many flows there are.
         let figures = self.figures_soon().await.ok();
         let refused = |error| refusal::command(&self.snapshot(), &error);
@@ -37,7 +42,7 @@ impl Service {
             preview::preview(&core, command, &flows, now)
         });
         match previewed.await {
-            Ok(Ok(preview)) => Ok(Response::new(answer(preview))),
+            Ok(Ok(preview)) => Ok(answer(preview)),
             Ok(Err(error)) => Err(refused(error)),
             Err(panic) => Err(Status::internal(format!("the preview failed: {panic}"))),
         }

@@ -5,11 +5,15 @@ use maglev_proto::{CheckConfigResponse, ConfigVerdict, InVpp, ReloadConfigRespon
 
 use super::{changes, counted, overrides};
 use crate::moment::Moment;
+use crate::preview;
 use crate::style::{Palette, Tone, printable, printable_lines};
 
 /// Every finding, then a line that tells what a reload would do.
 pub(super) fn check(check: &CheckConfigResponse, palette: Palette) -> String {
     let mut text = findings(&check.findings);
+    if let Some(preview) = &check.preview {
+        text.push_str(&preview::text(preview));
+    }
     let warnings = counted(check.warnings.into(), "warning");
     let verdict = match check.verdict() {
         ConfigVerdict::Fine => {

@@ -108,6 +108,23 @@ pub(crate) fn checked() -> CheckConfigResponse {
         errors: 0,
         warnings: 1,
         changes: "1 backend added (web4), 1 removed (web0)".into(),
+        preview: Some(notice()),
+    }
+}
+
+/// What that would do.
+fn notice() -> PreviewChangeResponse {
+    let frontend = FrontendPreview {
+        frontend: "shop".into(),
+        severity: Severity::Notice.into(),
+        sentences: vec!["204 of 1024 buckets move to other servers".into()],
+        ..FrontendPreview::default()
+    };
+    PreviewChangeResponse {
+        state: 17,
+        severity: Severity::Notice.into(),
+        sentences: Vec::new(),
+        frontends: vec![frontend],
     }
 }
 

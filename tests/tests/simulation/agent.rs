@@ -38,7 +38,7 @@ pub(crate) struct Agent {
     pub(crate) alive: bool,
     generation: u64,
     state: VppState,
-    session: Option<Session>,
+    pub(crate) session: Option<Session>,
     queue: VecDeque<Queued>,
     writer: WriterSeat,
     /// Connections that wait for another generation.
@@ -67,12 +67,12 @@ enum Outcome {
 type Work = Pin<Box<dyn Future<Output = (Option<Executor<Wire>>, Outcome)>>>;
 
 /// One connection to VPP.
-struct Session {
-    link: u64,
+pub(crate) struct Session {
+    pub(crate) link: u64,
     wire: Wire,
     executor: Option<Executor<Wire>>,
     work: Option<(Option<Queued>, Work)>,
-    heard: Duration,
+    pub(crate) heard: Duration,
     scheduled: bool,
 }
 
@@ -503,70 +503,6 @@ impl World {
             Life::Running => self.vpp.work_off(self.now),
             Life::Hung => {}
             Life::Dead => self.vpp.backlog.clear(),
-        }
-    }
-
-    /// VPP stops answering.
-    pub(crate) fn vpp_hangs(&mut self) {
-        self.vpp.life = Life::Hung;
-        let Some(session) = &mut self.agent.session else { return };
-        // It is pinged ten times a second, whatever else is under way.
-        let asked = self.now.saturating_sub(Duration::from_millis(self.rng.u64(..100)));
-        session.heard = session.heard.max(asked);
-        self.silence_begins();
-    }
-
-    /// Nothing more will come of a VPP that hangs, which the agent notices in time.
-    fn silence_begins(&mut self) {
-        let Some(session) = &self.agent.session else { return };
-        let (link, heard) = (session.link, session.heard);
-        let silent = Duration::from_millis(self.rng.u64(200..300));
-        self.at(self.now.max(heard + silent), Event::SilenceShows { link, heard });
-        let patience = Duration::from_millis(self.rng.u64(2000..2500));
-        self.at(self.now.max(heard + patience), Event::LinkGivenUp { link, heard });
-    }
-
-    /// The agent has pinged a VPP that hangs.
-    pub(crate) fn silence_shows(&mut self, link: u64, heard: Duration) {
-        let stale =
-            self.agent.session.as_ref().is_some_and(|session| session.link == link && session.heard == heard);
-        if stale && self.vpp.life == Life::Hung {
-            self.silence_changes(Some(heard));
-        }
-    }
-
-    fn silence_changes(&mut self, since: Option<Duration>) {
-        if self.agent.silent_since.is_some() == since.is_some() {
-            return;
-        }
-        self.agent.silent_since = since;
-        self.agent.silences += 1;
-        self.note(|_| format!("VPP is silent since {since:?}"));
-        for conn in self.open_conns.clone() {
-            let at = self.now + self.latency();
-            self.at(at, Event::LivenessTold { conn });
-        }
-    }
-
-    /// The agent has waited long enough for a VPP that hangs.
-    pub(crate) fn link_given_up(&mut self, link: u64, heard: Duration) {
-        let stale =
-            self.agent.session.as_ref().is_some_and(|session| session.link == link && session.heard == heard);
-        if stale && self.vpp.life == Life::Hung {
-            self.link_breaks(link, "VPP did not answer");
-        }
-    }
-
-    pub(crate) fn vpp_resumes(&mut self) {
-        if self.vpp.life != Life::Hung {
-            return;
-        }
-        self.vpp.life = Life::Running;
-        self.vpp.running_since = self.now;
-        self.vpp.work_off(self.now);
-        self.agent_progress();
-        if self.agent.session.is_some() {
-            self.silence_changes(None);
         }
     }
 

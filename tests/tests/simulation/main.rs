@@ -10,6 +10,7 @@ mod agent;
 mod brain;
 mod chaos;
 mod generate;
+mod hangs;
 mod history;
 mod judge;
 mod operators;

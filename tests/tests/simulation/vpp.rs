@@ -33,6 +33,8 @@ pub(crate) struct Vpp {
     pub(crate) started: Duration,
     /// Since when it has been running without a pause.
     pub(crate) running_since: Duration,
+    /// When it hung last.
+    pub(crate) hung_at: Duration,
     /// From when on it forwards: a VPP that was started opens its API before its interfaces are up.
     pub(crate) forwards_from: Duration,
     clients: u16,
@@ -69,6 +71,7 @@ impl Vpp {
             pid: 1,
             started: Duration::ZERO,
             running_since: Duration::ZERO,
+            hung_at: Duration::ZERO,
             forwards_from: Duration::ZERO,
             clients: 0,
             flushed: BTreeMap::new(),

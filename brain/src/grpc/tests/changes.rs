@@ -308,6 +308,9 @@ async fn configuration_is_checked_and_reloaded() {
     let changes = "1 backend added (b9), 1 removed (b1); 1 frontend changed (shop: pools)";
     let checked = check().await;
     assert_eq!((checked.verdict(), checked.changes.as_str()), (ConfigVerdict::Fine, changes));
+    let [shop] = checked.preview.unwrap().frontends.try_into().unwrap();
+    assert_eq!(shop.frontend, "shop");
+    assert!(!shop.sentences.is_empty(), "it says what a reload would do to traffic");
     assert_eq!(brain.row("b2").await.configured_weight, 50, "a check changes nothing");
     let reloaded = of(reload().await);
     assert_eq!(reloaded.changes, changes);

@@ -13,10 +13,11 @@ const WARNING: &str = "\
 #[test]
 fn check_ends_with_what_a_reload_would_do() {
     let mut checked = samples::checked();
-    let fine =
-        "/etc/maglev/maglev.yaml: fine (1 warning); a reload: 1 backend added (web4), 1 removed (web0)\n";
+    let fine = "frontend shop: 204 of 1024 buckets move to other servers\n\
+                /etc/maglev/maglev.yaml: fine (1 warning); a reload: 1 backend added (web4), 1 removed (web0)\n";
     assert_eq!(check(&checked, PLAIN), format!("{WARNING}\n{fine}"));
     checked.set_verdict(ConfigVerdict::NotParseable);
+    checked.preview = None;
     (checked.errors, checked.warnings) = (2, 0);
     checked.findings = vec!["a\x1b[2J\n  b".into(), "c".into()];
     let expected = "a\\u{1b}[2J\n  b\n\nc\n\n\
