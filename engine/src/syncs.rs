@@ -4,13 +4,14 @@
 //! has decided on that. The newest wanted state is what counts: a VIP that changes while a sync of it is under
 //! way is synced once more after it, however often it changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use imbl::ordmap::DiffItem;
 use maglev_protocol::{
-    AgentError, ConfReport, LbConfSpec, Liveness, Programmed, SyncReport, VipKey, VipSpec, VppInfo, VppState,
+    AgentError, ConfReport, LbConfSpec, Liveness, Programmed, StepError, SyncReport, VipKey, VipSpec,
+    VppInfo, VppState,
 };
 use tracing::{debug, info, warn};
 
@@ -22,6 +23,9 @@ use crate::desired::{Demand, Demanded, ViewId, Wanted};
 const SYNCS_IN_FLIGHT: usize = 16;
 /// Pause before a failed call is tried again, plus as much again at random.
 const RETRY: Duration = Duration::from_secs(1);
+/// Longest time until what VPP refused is tried again, however seldom everything is compared: a VIP may be possible as
+/// soon as another one has changed.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
 /// A call to the agent.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,6 +123,10 @@ pub struct Syncs {
     writer: Option<(Option<i32>, String)>,
     /// VIPs that the agent leaves alone, as it named them last.
     foreign: Vec<VipKey>,
+    /// Why the last sync failed as a whole, if it did.
+    failing: Option<String>,
+    /// What VPP refused last of each VIP.
+    refused: BTreeMap<VipKey, Vec<StepError>>,
 }
 
 impl Syncs {
@@ -141,6 +149,8 @@ impl Syncs {
             sent: BTreeSet::new(),
             writer: None,
             foreign: Vec::new(),
+            failing: None,
+            refused: BTreeMap::new(),
         }
     }
 
@@ -320,7 +330,9 @@ impl Syncs {
                         report.drift.push("the lb settings were changed".to_owned());
                     }
                 }
-                let interval = self.wanted.sync_interval.mul_f64(0.9 + 0.2 * random);
+                let refused = result.as_ref().is_ok_and(|report| report.errors().next().is_some());
+                let longest = if refused { RETRY_REFUSED } else { Duration::MAX };
+                let interval = self.wanted.sync_interval.min(longest).mul_f64(0.9 + 0.2 * random);
                 self.full = Full::Due(match result {
                     Ok(_) if self.again => now,
                     Ok(_) => now + interval,
@@ -403,7 +415,7 @@ impl Syncs {
         result: Result<SyncReport, CallError>,
     ) -> AgentEvent {
         match &result {
-            Ok(report) => self.note_report(report),
+            Ok(report) => self.note_report(&specs, report),
             // The same refusal every second is worth one line.
             Err(error @ CallError::Agent(AgentError::AnotherWriter { version, pid, .. })) => {
                 let writer = Some((*pid, version.clone()));
@@ -412,20 +424,38 @@ impl Syncs {
                     warn!(%error, "VPP is not ours to write; waiting");
                 }
             }
-            Err(error) => warn!(%error, "sync failed"),
+            // So is one cause of the failure of many VIPs.
+            Err(error) => {
+                let reason = Some(error.to_string());
+                if self.failing != reason {
+                    self.failing = reason;
+                    warn!(%error, "sync failed; retrying");
+                }
+            }
         }
         AgentEvent::Synced { specs, demanded, result: result.map(Arc::new) }
     }
 
-    fn note_report(&mut self, report: &SyncReport) {
+    fn note_report(&mut self, specs: &[Arc<VipSpec>], report: &SyncReport) {
         if self.writer.take().is_some() {
             info!("the other brain is gone: this one writes to VPP now");
         }
         for drift in &report.drift {
             warn!(%drift, "VPP was not as it was left");
         }
-        for (vip, error) in report.errors() {
-            warn!(%vip, step = %error.step, code = error.code, meaning = %error.meaning, "VPP refused");
+        if self.failing.take().is_some() {
+            info!("syncs succeed again");
+        }
+        // The same refusal with every sync is worth one line.
+        let before: Vec<_> = specs.iter().filter_map(|spec| self.refused.remove_entry(&spec.key)).collect();
+        let before = BTreeMap::from_iter(before);
+        for vip in report.vips.iter().filter(|vip| !vip.errors.is_empty()) {
+            if before.get(&vip.key) != Some(&vip.errors) {
+                for StepError { step, code, meaning } in &vip.errors {
+                    warn!(vip = %vip.key, %step, code, %meaning, "VPP refused; retrying");
+                }
+            }
+            self.refused.insert(vip.key, vip.errors.clone());
         }
         // Only a full read finds them.
         if report.read.is_some() && self.foreign != report.foreign {

@@ -353,6 +353,16 @@ fn what_vpp_refuses_of_one_vip_is_tried_with_all_of_them_once() {
     let all = bench.next().unwrap();
     bench.answer(all, refused(1));
     assert_eq!(bench.syncs.due(), Some(bench.now + Duration::from_secs(30)), "and then at the usual times");
+
+    // Those may be far apart, and what stood in its way may be gone sooner.
+    bench.wanted.sync_interval = Duration::from_secs(3600);
+    bench.syncs.want(Arc::new(bench.wanted.clone()), bench.now);
+    bench.now = bench.syncs.due().unwrap();
+    let conf = bench.next().unwrap();
+    bench.answer_well(conf);
+    let all = bench.next().unwrap();
+    bench.answer(all, refused(1));
+    assert_eq!(bench.syncs.due(), Some(bench.now + Duration::from_secs(60)));
 }
 
 #[test]
