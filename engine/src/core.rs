@@ -152,7 +152,7 @@ impl Core {
             known: Known::default(),
             orders,
             warmup,
-            absence: Absence::Unwatched(now.mono),
+            absence: Absence::Unwatched { since: now.mono, known: None },
             events: 0,
             tally: Arc::default(),
             checks: Arc::default(),
@@ -247,6 +247,7 @@ impl Core {
     }
 
     fn counted(&mut self, mut effects: Effects) -> Effects {
+        self.note_last_release(&mut effects);
         self.events += effects.events.len() as u64;
         effects.state |= !effects.events.is_empty();
         effects

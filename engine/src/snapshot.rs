@@ -12,7 +12,7 @@ use crate::health::Health;
 use crate::outcome::ProbeOutcome;
 use crate::overrides::Overrides;
 use crate::tally::{BackendTally, BrainTally, CheckTallies, CheckTally};
-use crate::warmup::Warmup;
+use crate::warmup::{Phase, Warmup};
 use crate::weights::{EffectiveWeights, Inexact, Scale};
 
 /// The brain's state at one moment. A change of state is in the next snapshot at once; the details of probes
@@ -41,6 +41,18 @@ pub struct Snapshot {
     pub tally: Arc<BrainTally>,
     /// What is counted of each health check.
     pub checks: Arc<CheckTallies>,
+}
+
+impl Snapshot {
+    /// How far the warm-up is for whoever looks: over, once no frontend is held back. One that a reload adds may still be,
+    /// until the delays are over.
+    pub fn warmup_phase(&self) -> Phase {
+        let held_back = || self.frontends.values().any(|view| view.sync == SyncStatus::HeldBack);
+        match self.warmup.phase() {
+            Phase::Releasing if !held_back() => Phase::Over,
+            phase => phase,
+        }
+    }
 }
 
 impl FrontendView {

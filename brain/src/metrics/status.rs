@@ -24,7 +24,7 @@ pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) -> Result<(), Error
     out.single(metrics::PROCESS_OPEN_FDS, process.open_fds.map(number))?;
     out.single(metrics::PROCESS_MAX_FDS, process.max_fds.map(number))?;
     out.family(metrics::WARMUP_PHASE, |family| {
-        let phase = match snapshot.warmup.phase() {
+        let phase = match snapshot.warmup_phase() {
             Phase::Waiting => "waiting",
             Phase::Releasing => "releasing",
             Phase::Over => "over",

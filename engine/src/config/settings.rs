@@ -122,8 +122,14 @@ fn startup_delays(lb: &Section<'_>, settings: &mut LbSettings, report: &mut Repo
     let refused = (lb.entry("startup-min-delay").is_some() && least.is_none())
         || (lb.entry("startup-max-delay").is_some() && most.is_none());
     let place = most.as_ref().or(least.as_ref()).map(|located| located.place).filter(|_| !refused);
-    settings.startup_min_delay = least.map_or(settings.startup_min_delay, |least| least.value);
-    settings.startup_max_delay = most.map_or(settings.startup_max_delay, |most| most.value);
+    let given = (least.map(|least| least.value), most.map(|most| most.value));
+    // One that was not given follows the other: `startup-max-delay: 0s` alone is no warm-up.
+    (settings.startup_min_delay, settings.startup_max_delay) = match given {
+        (Some(least), Some(most)) => (least, most),
+        (Some(least), None) => (least, settings.startup_max_delay.max(least)),
+        (None, Some(most)) => (settings.startup_min_delay.min(most), most),
+        (None, None) => (settings.startup_min_delay, settings.startup_max_delay),
+    };
     if let Some(place) = place
         && settings.startup_min_delay > settings.startup_max_delay
     {

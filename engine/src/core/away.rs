@@ -19,8 +19,8 @@ pub(super) enum Absence {
     /// Not since the agent told of it for the first time.
     #[default]
     Never,
-    /// Nobody has told since then.
-    Unwatched(Instant),
+    /// Nobody has told since then; what was known then of `back` and `settled`, if it had been away before.
+    Unwatched { since: Instant, known: Option<(Instant, Instant)> },
     /// Now.
     Since(Instant),
     /// Until `back`; its interfaces may have come up as late as `settled`.
@@ -47,9 +47,9 @@ impl Absence {
     /// are not believed, lest frontends wait for it.
     fn spoils(self, report: &Report, view: &BackendView) -> bool {
         match self {
-            Self::Never | Self::Unwatched(_) => false,
+            Self::Never | Self::Unwatched { known: None, .. } => false,
             Self::Since(_) => true,
-            Self::Until { back, settled } => {
+            Self::Until { back, settled } | Self::Unwatched { known: Some((back, settled)), .. } => {
                 let Some(start) = report.ended.checked_sub(report.outcome.duration) else { return true };
                 let failed_before = || view.last_probe.as_ref().is_some_and(|last| last.ended >= back);
                 let known = view.health.state() != State::Unknown;
@@ -73,7 +73,7 @@ impl Core {
             return;
         }
         let unwatched = match self.absence {
-            Absence::Unwatched(since) => Some(since),
+            Absence::Unwatched { since, .. } => Some(since),
             _ => None,
         };
         self.absence = Absence::Since(now.mono);
@@ -104,7 +104,7 @@ impl Core {
                 info!(silent_ms, restarted, "VPP answers again: probes that start from now on are believed");
             }
             // Whether VPP answered while backends went down is not known; one more failure proves them right.
-            Absence::Unwatched(since) => self.doubt(since, true, now, effects),
+            Absence::Unwatched { since, .. } => self.doubt(since, true, now, effects),
             Absence::Never | Absence::Until { .. } if restarted => {}
             Absence::Never | Absence::Until { .. } => return,
         }
@@ -113,8 +113,13 @@ impl Core {
 
     /// Nobody tells any more whether VPP answers.
     pub(super) fn vpp_unwatched(&mut self, now: Now) {
-        if !matches!(self.absence, Absence::Unwatched(_)) {
-            self.absence = Absence::Unwatched(now.mono);
-        }
+        let known = match self.absence {
+            Absence::Unwatched { .. } => return,
+            Absence::Never => None,
+            // Results of probes that began before may still come.
+            Absence::Since(_) => Some((now.mono, now.mono)),
+            Absence::Until { back, settled } => Some((back, settled)),
+        };
+        self.absence = Absence::Unwatched { since: now.mono, known };
     }
 }

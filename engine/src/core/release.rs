@@ -11,6 +11,7 @@ use super::{Core, Effects, Now};
 use crate::config::Frontend;
 use crate::desired::{ViewId, vip_key};
 use crate::health::State;
+use crate::snapshot::SyncStatus;
 use crate::warmup::Phase;
 
 /// A frontend that the warm-up released.
@@ -21,17 +22,22 @@ pub struct Release {
     after: String,
     /// Backends of which nothing is known.
     unknown: Vec<String>,
+    /// Whether nothing is held back after it.
+    last: bool,
 }
 
 impl Release {
     /// Writes it to the log.
     pub fn log(&self) {
-        let Self { frontend, after, unknown } = self;
+        let Self { frontend, after, unknown, last } = self;
         if unknown.is_empty() {
             info!(%frontend, %after, "all backends known; released");
         } else {
             let unknown = unknown.join(" ");
             warn!(%frontend, unknown, %after, "released although not all backends are known");
+        }
+        if *last {
+            info!(%after, "warm-up complete: every frontend is released");
         }
     }
 }
@@ -112,8 +118,16 @@ impl Core {
         if !unknown.is_empty() {
             self.hold(name, frontend);
         }
-        effects.releases.push(Release { frontend: Arc::clone(name), after, unknown });
+        effects.releases.push(Release { frontend: Arc::clone(name), after, unknown, last: false });
         true
+    }
+
+    /// After releases: tells when nothing is held back any more.
+    pub(super) fn note_last_release(&self, effects: &mut Effects) {
+        let held_back = || self.frontends.views().values().any(|view| view.sync == SyncStatus::HeldBack);
+        if let Some(release) = effects.releases.last_mut() {
+            release.last = self.warmup.phase() != Phase::Over && !held_back();
+        }
     }
 
     /// Lets the backends of which nothing was ever known keep the weights that VPP has for them.

@@ -31,6 +31,8 @@ impl Core {
             let [writes_after, over_after] =
                 [lb.startup_min_delay, lb.startup_max_delay].map(humantime::format_duration);
             info!(%writes_after, %over_after, "warm-up: VPP keeps what it has");
+        } else if self.warmup.phase() == Phase::Over {
+            info!("no warm-up: `startup-max-delay` is 0s");
         }
         let mut effects = Effects::default();
         self.make_frontends(&Frontends::default(), now, &mut effects);

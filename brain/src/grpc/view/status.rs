@@ -17,12 +17,14 @@ pub(in crate::grpc) fn status(
     not_kept: Option<String>,
     now: Instant,
 ) -> BrainStatus {
-    let warmup = match snapshot.warmup.phase() {
+    let phase = snapshot.warmup_phase();
+    let warmup = match phase {
         Phase::Waiting => WarmupPhase::Waiting,
         Phase::Releasing => WarmupPhase::Releasing,
         Phase::Over => WarmupPhase::Over,
     };
-    let next_phase = snapshot.warmup.next_phase_at().map(|at| at.saturating_duration_since(now));
+    let next_phase = snapshot.warmup.next_phase_at().filter(|_| phase != Phase::Over);
+    let next_phase = next_phase.map(|at| at.saturating_duration_since(now));
     let frontends =
         |is: fn(&FrontendView) -> bool| count(snapshot.frontends.values().filter(|view| is(view)));
     let backends_up = snapshot.backends.values().filter(|view| view.health.state() == State::Up);

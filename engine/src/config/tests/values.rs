@@ -132,16 +132,9 @@ fn the_start_is_not_over_before_it_began() {
     let help = "(set `startup-max-delay` to at least `startup-min-delay`; both `0s` for no warm-up)";
     for (delays, expected) in [
         (
-            "startup-min-delay: 31s",
+            "startup-min-delay: 31s\n      startup-max-delay: 30s",
             format!(
-                "5:26 error: `startup-min-delay` of `lb` of `vpp` is 31s, and `startup-max-delay` is 30s, \
-                 which is less {help}"
-            ),
-        ),
-        (
-            "startup-max-delay: 0",
-            format!(
-                "5:26 error: `startup-min-delay` of `lb` of `vpp` is 5s, and `startup-max-delay` is 0s, \
+                "6:26 error: `startup-min-delay` of `lb` of `vpp` is 31s, and `startup-max-delay` is 30s, \
                  which is less {help}"
             ),
         ),
@@ -156,8 +149,20 @@ fn the_start_is_not_over_before_it_began() {
         let errors: Vec<&String> = found.iter().filter(|line| line.contains(" error: ")).collect();
         assert_eq!((code, errors), (2, vec![&expected]));
     }
-    let none = changed("flow-timeout: 40s", "startup-min-delay: 0\n      startup-max-delay: 0s");
-    assert_eq!(findings(&none).0, 0);
+}
+
+#[test]
+fn a_startup_delay_that_is_not_given_follows_the_other() {
+    let delays = |given: &str| {
+        let text = changed("flow-timeout: 40s", given);
+        let lb = parse("test.yaml", &text).unwrap().config.lb;
+        [lb.startup_min_delay, lb.startup_max_delay].map(|delay| delay.as_secs())
+    };
+    assert_eq!(delays("startup-max-delay: 0s"), [0, 0], "no warm-up");
+    assert_eq!(delays("startup-max-delay: 60s"), [5, 60]);
+    assert_eq!(delays("startup-min-delay: 31s"), [31, 31]);
+    assert_eq!(delays("startup-min-delay: 1s"), [1, 30]);
+    assert_eq!(delays("startup-min-delay: 0\n      startup-max-delay: 0s"), [0, 0]);
 }
 
 #[test]

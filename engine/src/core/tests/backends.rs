@@ -181,6 +181,44 @@ fn what_probes_said_long_before_vpp_left_stands() {
 }
 
 #[test]
+fn what_was_not_believed_is_not_believed_because_the_agent_goes() {
+    let failed = |seconds| {
+        let duration = Duration::from_secs(seconds);
+        ProbeOutcome { code: ProbeCode::L4Tout, detail: "test".into(), duration }
+    };
+    // It began while VPP was away, and its result comes when nobody tells of VPP any more.
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.seconds(60);
+    bench.vpp_leaves(Duration::ZERO);
+    bench.seconds(2);
+    bench.agent(AgentEvent::Disconnected { reason: "test".into() });
+    bench.report("a", failed(1));
+    bench.report("a", failed(1));
+    assert_eq!(bench.state("a"), State::Up);
+
+    // A VPP that has just started has not settled, whoever watches it.
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.seconds(60);
+    bench.vpp_leaves(Duration::ZERO);
+    bench.views += 1;
+    let boot = bench.now.wall.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let info = VppInfo { generation: bench.views, state: VppState::sample(2, Some(boot)) };
+    let programmed = Some((ViewId(bench.views), Programmed { vips: vec![] }));
+    bench.agent(AgentEvent::Vpp { info, programmed });
+    bench.agent(AgentEvent::Disconnected { reason: "test".into() });
+    bench.seconds(2);
+    bench.report("a", failed(1));
+    bench.report("a", failed(1));
+    assert_eq!(bench.state("a"), State::Up);
+    bench.seconds(10);
+    bench.report("a", failed(1));
+    bench.report("a", failed(1));
+    assert_eq!(bench.state("a"), State::Down);
+}
+
+#[test]
 fn backend_that_comes_back_starts_slowly_and_one_that_was_there_does_not() {
     let frontends = "
     slow:
