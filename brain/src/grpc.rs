@@ -7,7 +7,6 @@ mod caller;
 mod configuration;
 mod listen;
 mod operate;
-mod paced;
 mod preview;
 mod refusal;
 mod rights;
@@ -50,12 +49,12 @@ use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
 use crate::logs::LogTap;
+use crate::paced::{Cause, Paced};
 use crate::reload::Reloader;
 use caller::{Caller, Rights};
 use maglev_engine::core::BackendWish;
 use maglev_engine::desired::vip_key;
 use maglev_engine::snapshot::Snapshot;
-use paced::{Cause, Paced};
 use refusal::unknown;
 use shares::{Place, Places, Shares};
 use standard::Health;
@@ -143,7 +142,7 @@ impl Service {
         // Ends with the controller at the latest.
         tokio::spawn(async move {
             let summed_up = async {
-                let mut ticks = interval(paced::TICK);
+                let mut ticks = interval(crate::paced::TICK);
                 loop {
                     ticks.tick().await;
                     refusals.write_due();

@@ -3,6 +3,7 @@
 //! - `prober`: the task that probes one backend
 //! - `state`: the directory that keeps what operators set
 //! - `agent`: the client of the agent
+//! - `seats`, `paced`: fairness among the clients of a listener, and in the log lines that they cause
 //! - [`figures`]: counters and state of VPP, shared by all who ask
 //! - [`controller`]: the task that owns the engine's core
 //! - [`logs`]: the process's own log
@@ -18,6 +19,10 @@ pub mod state;
 pub mod agent;
 
 mod coalesced;
+
+mod paced;
+
+mod seats;
 
 pub mod figures;
 

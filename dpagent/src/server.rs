@@ -26,7 +26,7 @@ use tarpc::server::{BaseChannel, Channel, Config};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::icmp::{MOST_IN_FLIGHT, Pinger};
 use crate::pace::Pace;
@@ -166,7 +166,7 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
                 admit(stream, accepted, &shared);
             }
             Err(error) => {
-                warn!(%error, "a connection cannot be accepted");
+                shared.notices.note(Kind::Accept, "this machine", error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }

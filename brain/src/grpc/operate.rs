@@ -17,10 +17,10 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::caller::Caller;
-use super::paced::Cause;
 use super::{Answer, Service, configuration, refusal, view};
 use crate::controller::Terms;
 use crate::reload::Reloaded;
+use crate::paced::Cause;
 
 impl Service {
     pub(super) async fn change_backend(

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::caller::Caller;
-use super::paced::Cause;
 use super::{Answer, Service, operate, refusal};
+use crate::paced::Cause;
 
 impl Service {
     /// The state is copied from the controller, which is held up no longer than that takes; all else is done beside it.

@@ -4,7 +4,7 @@ use tonic::Status;
 use tonic::codegen::http::Request;
 
 use super::caller::{Caller, Rights};
-use super::paced::{Cause, Paced};
+use crate::paced::{Cause, Paced};
 
 /// What a caller must be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,10 +19,10 @@ use tonic::Status;
 
 use super::Service;
 use super::caller::Caller;
-use super::paced::Cause;
 use super::shares::{Place, Places, Shares};
 use super::view::events;
 use crate::logs::{self, LogTap};
+use crate::paced::Cause;
 use asked::Asked;
 use hub::{Hub, Told};
 

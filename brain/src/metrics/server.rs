@@ -14,21 +14,24 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, error, info, warn};
+use tokio::time::{interval, sleep, timeout};
+use tracing::{debug, error, info};
 
 use super::Exporter;
+use crate::paced::{self, Cause, Paced};
+use crate::seats::{Seat, Seats};
 
-/// Connections at once. One more is closed at once: each may hold a text of 20 MB, and Prometheus comes again.
+/// Connections at once, each of which may hold a text of 20 MB. One more takes the seat of another.
 const CONNECTIONS: usize = 16;
 /// A connection carries one request, and lasts so long at most, from its first byte to its last.
 const CONNECTION: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const HEAD: usize = 16 << 10;
+/// Time for the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Pause after the system had no resources for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -100,7 +103,8 @@ pub async fn serve(listener: TcpListener, exporter: Exporter, shutdown: impl Fut
     if let Ok(address) = listener.local_addr() {
         info!(%address, "serving Prometheus");
     }
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (seats, refusals) = (Seats::new(CONNECTIONS), Paced::default());
+    let mut ticks = interval(paced::TICK);
     // Dropped with the rest, which ends them.
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -108,22 +112,26 @@ pub async fn serve(listener: TcpListener, exporter: Exporter, shutdown: impl Fut
         tokio::select! {
             () = &mut shutdown => return,
             Some(_) = connections.join_next() => {}
+            _ = ticks.tick() => refusals.write_due(),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                        debug!(%peer, "too many scrapes at once; closed");
-                        continue;
-                    };
-                    let exporter = exporter.clone();
+                    let (seat, exporter, refusals) = (Arc::new(seats.take()), exporter.clone(), refusals.clone());
                     connections.spawn(async move {
-                        let _place = place;
-                        if timeout(CONNECTION, answer(stream, exporter)).await.is_err() {
-                            debug!(%peer, limit = ?CONNECTION, "a scrape took too long; closed");
-                        }
+                        let answered = timeout(CONNECTION, answer(stream, exporter, Arc::clone(&seat)));
+                        let why = tokio::select! {
+                            answered = answered => match answered {
+                                Ok(Ok(())) => return,
+                                Ok(Err(error)) if error.is_timeout() => "no request within 5 s".to_owned(),
+                                Ok(Err(error)) => return debug!(%peer, %error, "a scrape broke off"),
+                                Err(_) => "not finished within 30 s".to_owned(),
+                            },
+                            () = seat.displaced() => format!("all {CONNECTIONS} are taken, and it was the oldest"),
+                        };
+                        refusals.refused(Cause::Scrape, peer.ip(), peer, why);
                     });
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a scrape");
+                    refusals.refused(Cause::ScrapeAccept, "this machine", "nowhere", error);
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -131,18 +139,21 @@ pub async fn serve(listener: TcpListener, exporter: Exporter, shutdown: impl Fut
     }
 }
 
-async fn answer(stream: TcpStream, exporter: Exporter) {
+async fn answer(stream: TcpStream, exporter: Exporter, seat: Arc<Seat>) -> hyper::Result<()> {
     let service = service_fn(move |request| {
+        seat.has_asked();
         let exporter = exporter.clone();
         async move { Ok::<_, Infallible>(respond(&request, &exporter).await) }
     });
-    let connection = http1::Builder::new()
+    http1::Builder::new()
         .keep_alive(false)
+        // A client may end its half of the connection once it has asked.
+        .half_close(true)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        debug!(%error, "a scrape broke off");
-    }
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
 }
 
 async fn respond(request: &Request<Incoming>, exporter: &Exporter) -> Response<Full<Bytes>> {
@@ -161,7 +172,7 @@ async fn respond(request: &Request<Incoming>, exporter: &Exporter) -> Response<F
             }
         },
         "/" => response(StatusCode::OK, HTML, PAGE),
-        _ => response(StatusCode::NOT_FOUND, PLAIN, "there is /metrics here, and nothing else\n"),
+        _ => response(StatusCode::NOT_FOUND, PLAIN, "not found: only /metrics is served here\n"),
     }
 }
 

@@ -17,6 +17,8 @@ const MOST_NAMES: usize = 16;
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
+    /// The operating system could not accept a connection.
+    Accept,
     /// Somebody who may not call has connected.
     Refused,
     /// There was no place for a connection.
@@ -38,6 +40,7 @@ pub(super) enum Kind {
 impl Kind {
     fn text(self) -> &'static str {
         match self {
+            Self::Accept => "a connection cannot be accepted",
             Self::Refused => "a connection was refused",
             Self::Crowded => "too many connections: one more was closed",
             Self::GaveWay => "a connection was closed to make room for another",

@@ -22,15 +22,19 @@ use tracing::debug;
 
 use super::super::access::{Access, Peer};
 use super::super::caller::Caller;
-use super::super::paced::{Cause, Paced};
 use super::super::shares::Party;
 use super::super::tls::Tls;
 use super::Gate;
-use super::connection::Connection;
-use super::handshake::{Failed, GREETING, Handshakes, Place, shake_hands};
+use super::connection::{Connection, Stream as Bytes};
+use super::handshake::{Failed, GREETING, first_words, shake_hands};
+use crate::paced::{Cause, Paced};
+use crate::seats::{Seat, Seats};
 
 /// Greetings at once on one socket. Further connections wait in the socket's backlog until one of these ends.
 const MOST_GREETINGS: usize = 128;
+/// Clients on one socket that have not said yet what makes an HTTP/2 client. Fewer than the greetings, so that whoever
+/// has said it has a place until the server takes it.
+const MOST_SILENT: usize = 96;
 /// Greeted connections that wait for the server; greetings wait while there are more.
 const GREETED: usize = 16;
 /// Longest reason that a handshake failed for, in characters.
@@ -57,11 +61,11 @@ enum Arrived {
     Loopback(TcpStream, SocketAddr),
     Unix(UnixStream),
     /// With what was in force when it came.
-    Tls(TcpStream, SocketAddr, Arc<ServerConfig>, Place),
+    Tls(TcpStream, SocketAddr, Arc<ServerConfig>),
 }
 
 impl Door {
-    async fn accept(&self, handshakes: &mut Handshakes) -> io::Result<Arrived> {
+    async fn accept(&self) -> io::Result<Arrived> {
         match self {
             Self::Loopback(listener) => {
                 let (stream, address) = listener.accept().await?;
@@ -74,7 +78,7 @@ impl Door {
                 stream.set_nodelay(true)?;
                 // A socket for both families shows IPv4 as IPv6.
                 let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-                Ok(Arrived::Tls(stream, address, tls.config(), handshakes.begin()))
+                Ok(Arrived::Tls(stream, address, tls.config()))
             }
         }
     }
@@ -100,12 +104,12 @@ async fn accept(
 ) {
     let seats = Arc::new(Semaphore::new(MOST_GREETINGS));
     let greetings = TaskTracker::new();
-    let mut handshakes = Handshakes::default();
+    let silent = Seats::new(MOST_SILENT);
     tokio::pin!(shutdown);
     loop {
         let arrival = async {
             let seat = Arc::clone(&seats).acquire_owned().await;
-            (seat, door.accept(&mut handshakes).await)
+            (seat, door.accept().await)
         };
         let (seat, arrived) = tokio::select! {
             () = &mut shutdown => break,
@@ -114,9 +118,9 @@ async fn accept(
         };
         match arrived {
             Ok(arrived) => {
-                let (guard, sender) = (guard.clone(), sender.clone());
+                let (guard, sender, silent) = (guard.clone(), sender.clone(), silent.take());
                 greetings.spawn(async move {
-                    let connection = greet(arrived, &guard).await;
+                    let connection = greet(arrived, &guard, silent).await;
                     if let Some(connection) = connection {
                         // An error means that the server is gone.
                         drop(sender.send(Ok(connection)).await);
@@ -136,38 +140,53 @@ async fn accept(
     greetings.wait().await;
 }
 
-async fn greet(arrived: Arrived, guard: &Guard) -> Option<Connection> {
-    let Guard { gate, refusals } = guard;
-    match arrived {
-        Arrived::Loopback(stream, address) => admit(stream, gate.access.over_loopback(address), guard),
-        Arrived::Unix(stream) => {
-            let caller = match timeout(GREETING, over_unix(&stream, &gate.access)).await {
-                Ok(Ok(caller)) => caller,
-                Ok(Err(error)) => {
-                    debug!(%error, "a process hung up before it was known");
-                    return None;
-                }
-                Err(_) => return None,
-            };
-            admit(stream, caller, guard)
-        }
-        Arrived::Tls(stream, address, config, place) => {
-            match shake_hands(stream, config, place).await {
-                Ok(stream) => {
-                    let chain = stream.get_ref().1.peer_certificates();
-                    let caller = gate.access.over_tls(address, chain.and_then(|chain| chain.first()));
-                    return admit(stream, caller, guard);
-                }
-                // So do those that only look whether somebody listens.
-                Err(Failed::HungUp) => debug!(from = %address, "a client hung up during the TLS handshake"),
-                Err(reason) => {
-                    let reason = printable(&reason.to_string(), MOST_REASON);
-                    refusals.refused(Cause::Handshake, Party::at(address.ip()), address, reason);
-                }
-            }
-            None
-        }
+/// What is found out about a client.
+struct Greeted {
+    stream: Box<dyn Bytes>,
+    first: Vec<u8>,
+    caller: Caller,
+}
+
+async fn greet(arrived: Arrived, guard: &Guard, silent: Seat) -> Option<Connection> {
+    let (cause, party, from) = match &arrived {
+        Arrived::Loopback(_, address) => (Cause::Silent, Party::Loopback, address.to_string()),
+        Arrived::Unix(_) => (Cause::Silent, Party::Nobody, "the unix socket".to_owned()),
+        Arrived::Tls(_, address, _) => (Cause::Handshake, Party::at(address.ip()), address.to_string()),
+    };
+    let failed = tokio::select! {
+        // Whoever has said enough is let in, however many came since.
+        biased;
+        greeted = timeout(GREETING, recognise(arrived, &guard.gate.access)) => match greeted {
+            Ok(Ok(greeted)) => return admit(greeted, guard),
+            Ok(Err(failed)) => failed,
+            Err(_) => Failed::Late,
+        },
+        () = silent.displaced() => Failed::Displaced,
+    };
+    match failed {
+        // So do those that only look whether somebody listens.
+        Failed::HungUp => debug!(%from, "a client hung up before it was known"),
+        failed => guard.refusals.refused(cause, party, from, printable(&failed.to_string(), MOST_REASON)),
     }
+    None
+}
+
+async fn recognise(arrived: Arrived, access: &Access) -> Result<Greeted, Failed> {
+    let (mut stream, caller): (Box<dyn Bytes>, _) = match arrived {
+        Arrived::Loopback(stream, address) => (Box::new(stream), access.over_loopback(address)),
+        Arrived::Unix(stream) => {
+            let caller = over_unix(&stream, access).await?;
+            (Box::new(stream), caller)
+        }
+        Arrived::Tls(stream, address, config) => {
+            let stream = shake_hands(stream, config).await?;
+            let chain = stream.get_ref().1.peer_certificates();
+            let caller = access.over_tls(address, chain.and_then(|chain| chain.first()));
+            (Box::new(stream), caller)
+        }
+    };
+    let first = first_words(&mut stream).await?;
+    Ok(Greeted { stream, first, caller })
 }
 
 async fn over_unix(stream: &UnixStream, access: &Access) -> io::Result<Caller> {
@@ -177,11 +196,7 @@ async fn over_unix(stream: &UnixStream, access: &Access) -> io::Result<Caller> {
 }
 
 /// Gives a connection its place, if there is one.
-fn admit(
-    stream: impl super::connection::Stream + 'static,
-    caller: Caller,
-    Guard { gate, refusals }: &Guard,
-) -> Option<Connection> {
+fn admit(Greeted { stream, first, caller }: Greeted, Guard { gate, refusals }: &Guard) -> Option<Connection> {
     let place = match gate.connections.take(&caller) {
         Ok(place) => place,
         Err(full) => {
@@ -191,5 +206,5 @@ fn admit(
         }
     };
     debug!(who = %caller.who(), from = %caller.from(), "connected");
-    Some(Connection::new(stream, caller, place))
+    Some(Connection::new(stream, first, caller, place))
 }

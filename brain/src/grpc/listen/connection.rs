@@ -1,21 +1,14 @@
 //! A connection whose other end is known.
 
-use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::io::{IoSlice, Result};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use super::super::caller::Caller;
 use super::super::shares::Place;
-
-/// Bytes that every HTTP/2 client sends first (RFC 9113, section 3.4).
-const PREFACE: usize = 24;
-/// Time that a client has for them. From then on, pings find out whether it is there.
-const PREFACE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Any stream of bytes.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -25,15 +18,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     caller: Caller,
-    /// Until the preface is there: how many of its bytes are still to come, and until when.
-    preface: Option<(usize, Pin<Box<Sleep>>)>,
+    /// What the client has said before it was let in, and the server has not read.
+    first: Vec<u8>,
     _place: Place,
 }
 
 impl Connection {
-    pub(super) fn new(stream: impl Stream + 'static, caller: Caller, place: Place) -> Self {
-        let preface = Some((PREFACE, Box::pin(sleep(PREFACE_WITHIN))));
-        Self { stream: Box::new(stream), caller, preface, _place: place }
+    pub(super) fn new(stream: Box<dyn Stream>, first: Vec<u8>, caller: Caller, place: Place) -> Self {
+        Self { stream, first, caller, _place: place }
     }
 }
 
@@ -48,19 +40,12 @@ impl Connected for Connection {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
-        if let Some((_, deadline)) = &mut this.preface
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the client says nothing in HTTP/2")));
+        if this.first.is_empty() {
+            return Pin::new(&mut this.stream).poll_read(cx, buf);
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        if let Some((missing, _)) = &mut this.preface {
-            *missing = missing.saturating_sub(buf.filled().len() - before);
-            if *missing == 0 {
-                this.preface = None;
-            }
-        }
+        let room = buf.remaining().min(this.first.len());
+        buf.put_slice(&this.first[..room]);
+        this.first.drain(..room);
         Poll::Ready(Ok(()))
     }
 }

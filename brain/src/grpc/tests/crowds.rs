@@ -7,6 +7,7 @@ use futures::future::join_all;
 use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::{Event, VpplbConf};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
@@ -208,6 +209,26 @@ async fn vpp_is_read_once_for_all_who_ask_within_a_second() {
         assert!((400..=1400).contains(&answer.age_ms), "{}", answer.age_ms);
         assert_eq!(answer.conf.map(|VpplbConf { flow_timeout_seconds, .. }| flow_timeout_seconds), Some(40));
     }
+}
+
+/// A connection counts among those of its party once it speaks HTTP/2.
+#[tokio::test]
+async fn silent_connections_keep_nobody_out() {
+    let brains = Brains::start().await;
+    let (mut by_loopback, mut by_unix) = (Vec::new(), Vec::new());
+    for said in ["", "PRI * HTTP/2.0\r\n"] {
+        for _ in 0..8 {
+            let mut silent = tokio::net::TcpStream::connect(brains.tcp).await.unwrap();
+            silent.write_all(said.as_bytes()).await.unwrap();
+            by_loopback.push(silent);
+            let path = brains.directory.path().join("brain.sock");
+            let mut silent = tokio::net::UnixStream::connect(path).await.unwrap();
+            silent.write_all(said.as_bytes()).await.unwrap();
+            by_unix.push(silent);
+        }
+    }
+    assert_eq!(code(&brains.over_loopback().await, "GetStatus").await, Code::Ok);
+    assert_eq!(code(&brains.over_unix().await, "GetStatus").await, Code::Ok);
 }
 
 /// Thousands of refused changes are a few lines, beside which every change of an admin has its own.

@@ -58,20 +58,45 @@ async fn each_path_and_method_has_its_answer() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_and_the_others_are_served() {
+async fn silent_clients_keep_no_scrape_out_however_many_there_are() {
     let (address, _controller, tasks) = running().await;
     let mut kept = Vec::new();
-    for _ in 0..16 {
-        kept.push(TcpStream::connect(address).await.unwrap());
+    for said in ["", "GET /metrics HTTP/1.1\r\nHost: brain\r\n"] {
+        for _ in 0..24 {
+            let mut silent = TcpStream::connect(address).await.unwrap();
+            silent.write_all(said.as_bytes()).await.unwrap();
+            kept.push(silent);
+        }
+        let answer = ask(address, &request("GET", "/metrics")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
-    let mut refused = TcpStream::connect(address).await.unwrap();
-    let end = timeout(PATIENCE, refused.read(&mut [0; 1])).await.expect("it is kept open");
+    // The oldest one gave way.
+    let end = timeout(PATIENCE, kept[0].read(&mut [0; 1])).await.expect("it is kept open");
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
-    let mut first = kept.swap_remove(0);
-    first.write_all(request("GET", "/").as_bytes()).await.unwrap();
+    tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn client_that_ends_its_half_gets_its_answer() {
+    let (address, _controller, tasks) = running().await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request("GET", "/metrics").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
     let mut answer = String::new();
-    timeout(PATIENCE, first.read_to_string(&mut answer)).await.expect("no answer").unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("no end of the answer").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\nmaglev_agent_up 0"), "{answer}");
+    tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_does_not_finish_its_head_is_hung_up_on() {
+    let (address, _controller, tasks) = running().await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+    let start = tokio::time::Instant::now();
+    let end = timeout(PATIENCE, stream.read(&mut [0; 1])).await.expect("it is kept open");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
     tasks.iter().for_each(JoinHandle::abort);
 }
 

@@ -1,19 +1,23 @@
-use tokio::sync::oneshot::error::TryRecvError;
+use tokio::io::{AsyncWriteExt, duplex};
 
 use super::*;
 
-#[test]
-fn oldest_handshake_gives_way() {
-    let mut handshakes = Handshakes::default();
-    let mut places: Vec<_> = (0..MOST_HANDSHAKES).map(|_| handshakes.begin()).collect();
-    let stays = |place: &mut Place| matches!(place.try_recv(), Err(TryRecvError::Empty));
-    assert!(places.iter_mut().all(stays));
-    let mut newest = handshakes.begin();
-    assert!(!stays(&mut places[0]));
-    assert!(places.iter_mut().skip(1).all(stays));
-    // One that is over leaves its place to the next.
-    drop(places.remove(50));
-    let _next = handshakes.begin();
-    assert!(stays(&mut newest) && places.iter_mut().skip(1).all(stays));
-    assert_eq!(handshakes.0.len(), MOST_HANDSHAKES);
+#[tokio::test]
+async fn first_words_end_with_the_preface_or_where_it_is_none() {
+    for (said, words) in [
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxyz".as_slice(), PREFACE),
+        (b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n"),
+    ] {
+        let (mut ours, mut theirs) = duplex(64);
+        theirs.write_all(said).await.unwrap();
+        assert_eq!(first_words(&mut ours).await.unwrap(), words);
+    }
+}
+
+#[tokio::test]
+async fn client_that_hangs_up_within_the_preface_is_no_error_of_its_own() {
+    let (mut ours, mut theirs) = duplex(64);
+    theirs.write_all(&PREFACE[..20]).await.unwrap();
+    drop(theirs);
+    assert!(matches!(first_words(&mut ours).await, Err(Failed::HungUp)));
 }

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// The while.
-pub(super) const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// How often it is looked for lines that are due.
-pub(super) const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Lines written one by one.
 const FIRST: u32 = 3;
 /// Parties of a cause that are told apart. All further ones are counted together.
@@ -23,7 +23,7 @@ const OTHERS: &str = "others";
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     /// Somebody who is no admin asked for a change.
     Change,
     /// There was no place for a connection.
@@ -34,8 +34,14 @@ pub(super) enum Cause {
     Check,
     /// A TLS handshake did not come to its end.
     Handshake,
+    /// A client connected, and said nothing in HTTP/2.
+    Silent,
     /// The operating system could not accept a connection.
     Accept,
+    /// A connection for metrics was closed before it had its answer.
+    Scrape,
+    /// The operating system could not accept one.
+    ScrapeAccept,
 }
 
 impl Cause {
@@ -46,14 +52,18 @@ impl Cause {
             Self::Watcher => "a stream of events was refused",
             Self::Check => "a check of the configuration was refused",
             Self::Handshake => "no TLS handshake",
+            Self::Silent => "a gRPC connection was closed: no request on it",
             Self::Accept => "a gRPC connection cannot be accepted",
+            Self::Scrape => "a connection for metrics was closed before its answer",
+            Self::ScrapeAccept => "a connection for metrics cannot be accepted",
         }
     }
 
     fn many(self) -> &'static str {
         match self {
             Self::Change => "changes",
-            Self::Connection | Self::Accept => "connections",
+            Self::Connection | Self::Accept | Self::Silent => "connections",
+            Self::Scrape | Self::ScrapeAccept => "connections for metrics",
             Self::Watcher => "streams of events",
             Self::Check => "checks of the configuration",
             Self::Handshake => "TLS handshakes",
@@ -61,7 +71,7 @@ impl Cause {
     }
 
     fn is_warning(self) -> bool {
-        matches!(self, Self::Connection | Self::Watcher | Self::Check | Self::Accept)
+        !matches!(self, Self::Change | Self::Handshake | Self::Silent)
     }
 }
 
@@ -132,14 +142,14 @@ impl Pending {
 
 /// The log of what is refused. Clones share it. What still waits when the last one is dropped is written then.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Paced(Arc<Shared>);
+pub(crate) struct Paced(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared(Mutex<Pending>);
 
 impl Paced {
     /// Logs one refusal, now or with others of its cause and party. What clients chose of `why` must be printable.
-    pub(super) fn refused(&self, cause: Cause, who: impl Display, from: impl Display, why: impl Display) {
+    pub(crate) fn refused(&self, cause: Cause, who: impl Display, from: impl Display, why: impl Display) {
         let who = who.to_string();
         if !self.0.lock().add(cause, who.clone(), Instant::now()) {
             return;
@@ -153,7 +163,7 @@ impl Paced {
     }
 
     /// Logs what has waited for long enough. To be called again and again.
-    pub(super) fn write_due(&self) {
+    pub(crate) fn write_due(&self) {
         let due = self.0.lock().due(Instant::now());
         due.iter().for_each(Summary::write);
     }
