@@ -17,6 +17,7 @@ use maglev_brain::service::{self, InheritedSocket};
 use maglev_brain::state::StateDirectory;
 use maglev_brain::{netns, open_files};
 use maglev_daemon::notify::{Notifier, keep_alive};
+use maglev_daemon::print;
 use maglev_engine::config::{self, Loaded};
 use maglev_engine::overrides::Overrides;
 use tokio::runtime::{Builder, Handle};
@@ -64,6 +65,8 @@ struct Arguments {
     log_level: String,
 }
 
+const NAME: &str = "maglev-brain";
+
 /// Time for gRPC calls under way to finish when the process shall end.
 const LAST_CALLS: Duration = Duration::from_secs(3);
 
@@ -77,28 +80,29 @@ Examples:
   maglevc --server 127.0.0.1:9090 show frontends";
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return print::explain(NAME, &error),
+    };
     if arguments.print_schema {
-        print!("{}", config::schema_text());
-        return ExitCode::SUCCESS;
+        return print::answer(NAME, &config::schema_text());
     }
     match reload::load(&arguments.config) {
         Ok(loaded) if arguments.check => {
             for warning in &loaded.warnings {
-                eprintln!("{warning}\n");
+                print::complain(&format!("{warning}\n\n"));
             }
-            println!("{}: {}", arguments.config.display(), summary(&loaded));
-            ExitCode::SUCCESS
+            print::answer(NAME, &format!("{}: {}\n", arguments.config.display(), summary(&loaded)))
         }
         Ok(loaded) => match start(arguments, loaded) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("maglev-brain: {error:#}");
+                print::complain(&format!("{NAME}: {error:#}\n"));
                 ExitCode::FAILURE
             }
         },
         Err(error) => {
-            eprintln!("{error}");
+            print::complain(&format!("{error}\n"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use maglev_proto::Event;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address::ServerAddress;
@@ -114,9 +116,22 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
         };
         print(line.as_bytes())
     };
-    let ending = watch::follow(filter, client, interrupt, show).await?;
+    let ending = tokio::select! {
+        ending = watch::follow(filter, client, interrupt, show) => ending?,
+        () = reader_has_gone() => Ending::Complete,
+    };
     // Ctrl-C is how a watch without an end ends.
     Ok(if ending == Ending::Interrupted && filter.num > 0 { INTERRUPTED } else { 0 })
+}
+
+/// Returns when nobody can read standard output any more: a pipe's or a socket's other end is closed. Files have none.
+async fn reader_has_gone() {
+    let Ok(watched) = AsyncFd::with_interest(io::stdout(), Interest::ERROR) else {
+        return std::future::pending().await;
+    };
+    if watched.ready(Interest::ERROR).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// On a terminal, by a question; elsewhere nobody is there to be asked.

@@ -2,6 +2,7 @@
 //!
 //! - [`notify`]: readiness, watchdog and status for systemd.
 //! - [`log`]: the log's filter, and its way to the journal or to stderr.
+//! - [`print`]: what a daemon's own commands write.
 //! - [`socket`]: a listening unix socket that replaces a stale one and is removed at the end.
 //! - [`retry`]: backoff with jitter.
 //! - [`until`]: an optional deadline.
@@ -11,6 +12,7 @@
 mod journal;
 pub mod log;
 pub mod notify;
+pub mod print;
 pub mod retry;
 pub mod socket;
 

@@ -36,7 +36,9 @@ where
         Some(journal) => journal.boxed(),
         None => {
             let ansi = stderr().is_terminal();
-            fmt::layer().with_writer(stderr).with_ansi(ansi).with_target(with_modules).boxed()
+            // A line that cannot be written is lost. The library would say so on stderr, by a macro that panics.
+            let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
+            lines.with_ansi(ansi).with_target(with_modules).boxed()
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use maglev_daemon::log;
 use maglev_daemon::notify::Notifier;
+use maglev_daemon::{log, print};
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::policy::{self, Policy, PolicyError};
@@ -23,6 +23,8 @@ use tracing::{error, info, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+const NAME: &str = "maglev-dpagent";
 
 /// Longest wait for the call under way when the agent shall end. The first sync of 20,000 servers takes VPP 1.5 s
 /// (measured on VPP 26.10).
@@ -94,12 +96,14 @@ fn main() -> ExitCode {
 
 /// Runs the program, with the filter of system calls that belongs to the mode asked for.
 pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return print::explain(NAME, &error),
+    };
     if arguments.print_protocol {
-        println!("{}", maglev_protocol::PROTOCOL_VERSION);
-        return ExitCode::SUCCESS;
+        return print::answer(NAME, &format!("{}\n", maglev_protocol::PROTOCOL_VERSION));
     }
-    let output = log::output("maglev-dpagent", false);
+    let output = log::output(NAME, false);
     tracing_subscriber::registry().with(output).with(arguments.log_level.clone()).init();
     match confine(&arguments, filter).and_then(|opened| serve(arguments, opened)) {
         Ok(()) => ExitCode::SUCCESS,

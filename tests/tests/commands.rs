@@ -64,6 +64,93 @@ fn check_tells_fine_from_unparseable_from_invalid() {
     assert!(String::from_utf8(missing.stderr).unwrap().contains("/nonexistent/maglev.yaml"));
 }
 
+/// The programs' own commands, and their documented exit codes.
+const COMMANDS: [(&str, &[&str], i32); 9] = [
+    ("maglev-brain", &["--config", "../docs/example.yaml", "--check"], 0),
+    ("maglev-brain", &["--config", "/nonexistent/maglev.yaml", "--check"], 1),
+    ("maglev-brain", &["--print-schema"], 0),
+    ("maglev-brain", &["--help"], 0),
+    ("maglev-brain", &["--no-such-flag"], 2),
+    ("maglev-dpagent", &["--print-protocol"], 0),
+    ("maglev-dpagent", &["--version"], 0),
+    ("maglevc", &["completions", "bash"], 0),
+    ("maglevc", &["--no-such-flag"], 2),
+];
+
+fn exit_code(program: &str, arguments: &[&str], stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> i32 {
+    let path = binaries::program(program).unwrap();
+    let mut command = Command::new(path);
+    command.args(arguments).env_clear().current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).status().unwrap().code().unwrap()
+}
+
+#[test]
+fn reader_that_has_gone_is_no_error() {
+    for (program, arguments, code) in COMMANDS {
+        let (_, writer) = nix::unistd::pipe().unwrap();
+        let found = exit_code(program, arguments, writer.try_clone().unwrap(), writer);
+        assert_eq!(found, code, "{program} {arguments:?}");
+    }
+}
+
+#[test]
+fn text_that_cannot_be_written_is_one_line_and_exit_code_1() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for (program, arguments, code) in COMMANDS {
+        let answers = code == 0;
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let found = exit_code(program, arguments, full(), log.reopen().unwrap());
+        assert_eq!(found, if answers { 1 } else { code }, "{program} {arguments:?}");
+        let said = std::fs::read_to_string(log.path()).unwrap();
+        assert!(!answers || said.lines().filter(|line| line.contains("cannot write")).count() == 1, "{said}");
+        assert_eq!(exit_code(program, arguments, full(), full()), found, "{program} {arguments:?}");
+    }
+}
+
+/// A daemon whose log nobody takes any more goes on, whether a pipe's reader has gone or the disk is full.
+#[tokio::test]
+async fn daemons_go_on_where_their_log_cannot_be_written() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for disk_is_full in [false, true] {
+        for program in ["vppsim", "maglev-dpagent", "maglev-brain"] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+            let (arguments, socket) = match program {
+                "vppsim" => (vec!["--run-dir".into(), path("")], "api.sock"),
+                "maglev-dpagent" => (
+                    ["--listen", "a.sock", "--policy", "none"]
+                        .map(|word| match word {
+                            "a.sock" | "none" => path(word),
+                            flag => flag.to_owned(),
+                        })
+                        .to_vec(),
+                    "a.sock",
+                ),
+                _ => {
+                    let grpc = format!("unix:{}", path("b.sock"));
+                    let example = "../docs/example.yaml".to_owned();
+                    let state = path("state");
+                    let words =
+                        ["--metrics", "off", "--config", &example, "--grpc", &grpc, "--state-dir", &state];
+                    (words.map(String::from).to_vec(), "b.sock")
+                }
+            };
+            let (_, writer) = nix::unistd::pipe().unwrap();
+            let stderr: Stdio = if disk_is_full { full().into() } else { writer.into() };
+            let mut command = Command::new(binaries::program(program).unwrap());
+            command.args(arguments).env_clear().env("MAGLEV_LOG", "trace");
+            command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).stdout(Stdio::null());
+            let mut process = command.stderr(stderr).spawn().unwrap();
+            let socket = directory.path().join(socket);
+            wait::until("the program to listen", || async { Ok(socket.exists().then_some(())) })
+                .await
+                .unwrap();
+            kill(Pid::from_raw(i32::try_from(process.id()).unwrap()), Signal::SIGTERM).unwrap();
+            assert_eq!(process.wait().unwrap().code(), Some(0), "{program}");
+        }
+    }
+}
+
 /// A demo with a directory of its own for temporary files.
 fn demo(temporary: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binaries::program("demo").unwrap());

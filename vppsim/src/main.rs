@@ -78,7 +78,9 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = arguments.log_level.clone();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // A line that cannot be written is lost. The library would say so on stderr, by a macro that panics.
+    let logs =
+        tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(stderr);
     logs.with_ansi(stderr().is_terminal()).init();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,6 +37,18 @@ async fn json_is_one_document_a_line() {
 }
 
 #[tokio::test]
+async fn it_ends_when_its_reader_has_gone_without_another_event() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Hanging).await.to_string();
+    // Events of backends come at once, and then no more.
+    let mut child = maglevc(&server, &watch("backend")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().is_some());
+    drop(lines);
+    let status = tokio::time::timeout(std::time::Duration::from_secs(20), child.wait()).await;
+    assert_eq!(status.expect("it goes on").unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn brain_that_ends_is_told() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Away).await.to_string();
     let output = run(&server, &watch("configuration")).await;

@@ -1,0 +1,51 @@
+//! What a daemon's own commands write, such as `--check`: to a terminal, a file on a full disk, or a reader that has seen
+//! enough. The standard library's macros panic at the last two.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Writes to standard output. A reader that has gone is no error.
+///
+/// # Errors
+/// If the text cannot be written, as on a full disk.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Writes to standard error. Nobody is left to tell if that fails.
+pub fn complain(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// The exit code of a program whose whole task was to write this to standard output.
+pub fn answer(program: &str, text: &str) -> ExitCode {
+    written(program, print(text), ExitCode::SUCCESS)
+}
+
+/// The exit code of a program that was asked for its help or its version, or is called wrongly.
+pub fn explain(program: &str, error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+    if error.use_stderr() {
+        error.print().ok();
+        return code;
+    }
+    let printed = error.print().or_else(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    });
+    written(program, printed, code)
+}
+
+fn written(program: &str, written: io::Result<()>, code: ExitCode) -> ExitCode {
+    match written {
+        Ok(()) => code,
+        Err(error) => {
+            complain(&format!("{program}: cannot write to standard output: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
