@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use maglev_daemon::retry::backoff;
+use maglev_daemon::vital::vital;
 use maglev_engine::agent::AgentEvent;
 use maglev_engine::desired::{ViewId, Wanted};
 use tokio::runtime::Handle;
@@ -43,12 +44,17 @@ pub fn start(
     services: &Handle,
 ) -> (AgentReader, tokio::task::JoinHandle<()>) {
     let (reader, questions) = reads::queue();
-    let echoes = AbortOnDropHandle::new(services.spawn(echoes::run(socket.clone(), instance, asks)));
-    let reads = AbortOnDropHandle::new(services.spawn(reads::run(socket.clone(), instance, questions)));
-    let task = tokio::spawn(async move {
+    let echoes = AbortOnDropHandle::new(
+        services
+            .spawn(vital("the one that sends echo requests", echoes::run(socket.clone(), instance, asks))),
+    );
+    let reads = AbortOnDropHandle::new(
+        services.spawn(vital("the one that asks the agent", reads::run(socket.clone(), instance, questions))),
+    );
+    let task = tokio::spawn(vital("the one that syncs VPP", async move {
         run(socket, instance, wanted, events).await;
         drop((echoes, reads));
-    });
+    }));
     (reader, task)
 }
 

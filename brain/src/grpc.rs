@@ -19,6 +19,8 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_daemon::blocking::Blocking;
+use maglev_daemon::vital::vital;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
@@ -50,7 +52,7 @@ use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
 use crate::logs::LogTap;
 use crate::paced::{Cause, Paced};
-use crate::reload::Reloader;
+use crate::reload::{READ_WITHIN, Reloader};
 use caller::{Caller, Rights};
 use maglev_engine::core::BackendWish;
 use maglev_engine::desired::vip_key;
@@ -66,6 +68,9 @@ const FIGURES_WAIT: Duration = Duration::from_secs(1);
 /// Checks of the configuration that are under way or wait.
 const CHECKS: Places = Places { admins: 16, readers: 16, strangers: 4 };
 
+/// Those that are under way at once, with those whose disk does not answer.
+const MOST_CHECKED: usize = 8;
+
 /// Checks of the configuration. Each holds all of it in memory, so that there is one at a time; and one of an admin, who
 /// does not wait for those of readers.
 #[derive(Debug, Clone)]
@@ -73,12 +78,14 @@ struct Checks {
     places: Shares,
     of_admins: Arc<Mutex<()>>,
     of_readers: Arc<Mutex<()>>,
+    blocking: Blocking,
 }
 
 impl Default for Checks {
     fn default() -> Self {
         let places = Shares::new("checks of the configuration", CHECKS);
-        Self { places, of_admins: Arc::default(), of_readers: Arc::default() }
+        let blocking = Blocking::new("checking the configuration", MOST_CHECKED, READ_WITHIN);
+        Self { places, of_admins: Arc::default(), of_readers: Arc::default(), blocking }
     }
 }
 
@@ -140,7 +147,7 @@ impl Service {
         let (health, ending, operator) = (self.health.clone(), self.ending.clone(), self.operator.clone());
         let refusals = self.refusals.clone();
         // Ends with the controller at the latest.
-        tokio::spawn(async move {
+        tokio::spawn(vital("gRPC's health", async move {
             let summed_up = async {
                 let mut ticks = interval(crate::paced::TICK);
                 loop {
@@ -154,7 +161,7 @@ impl Service {
                 () = summed_up => {}
             }
             health.set(ServingStatus::NotServing).await;
-        });
+        }));
         let mut routes = Routes::builder();
         routes.add_service(self.health.server());
         // What is described is known when this is compiled; a client that has the interface needs no description.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_brain::controller::{self, Controller, Setup};
@@ -16,8 +16,10 @@ use maglev_brain::reload::{self, Reloader};
 use maglev_brain::service::{self, InheritedSocket};
 use maglev_brain::state::StateDirectory;
 use maglev_brain::{netns, open_files};
+use maglev_daemon::blocking::Blocking;
 use maglev_daemon::notify::{Notifier, keep_alive};
-use maglev_daemon::print;
+use maglev_daemon::vital::{died, vital};
+use maglev_daemon::{hangup, print};
 use maglev_engine::config::{self, Loaded};
 use maglev_engine::overrides::Overrides;
 use tokio::runtime::{Builder, Handle};
@@ -87,7 +89,19 @@ fn main() -> ExitCode {
     if arguments.print_schema {
         return print::answer(NAME, &config::schema_text());
     }
-    match reload::load(&arguments.config) {
+    // One that comes before anybody listens would end the process.
+    if let Err(error) = hangup::hold() {
+        print::complain(&format!("{NAME}: cannot hold SIGHUP back: {error}\n"));
+    }
+    let path = arguments.config.clone();
+    let loaded = match in_time("reading the configuration", move || reload::load(&path)) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            print::complain(&format!("{NAME}: {}: {error:#}\n", arguments.config.display()));
+            return ExitCode::FAILURE;
+        }
+    };
+    match loaded {
         Ok(loaded) if arguments.check => {
             for warning in &loaded.warnings {
                 print::complain(&format!("{warning}\n\n"));
@@ -106,6 +120,14 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Does what may hang, as a disk does, before there is anything else to do.
+fn in_time<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    Ok(controller::runtime()?.block_on(Blocking::new(what, 1, reload::READ_WITHIN).run(work))?)
 }
 
 fn summary(loaded: &Loaded) -> String {
@@ -131,7 +153,8 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     }
     open_files::raise_limit(loaded.config.backends.len());
     reload::trust_system(&loaded);
-    let (state, overrides) = open_state(&arguments.state_dir)?;
+    let path = arguments.state_dir.clone();
+    let (state, overrides) = in_time("reading the state directory", move || open_state(&path))??;
     // Operators' questions are answered elsewhere than probes are made: neither waits for the other.
     let services = Builder::new_multi_thread()
         .worker_threads(SERVICE_THREADS)
@@ -200,18 +223,21 @@ async fn run(
     let inherited = service::inherited()?;
     let opened = services.spawn(open(operators, inherited.grpc)).await.context("a task panicked")?;
     let doors = opened?;
+    hangup::release().context("cannot listen to SIGHUP")?;
     let prometheus = services.spawn(metrics::open(metrics, inherited.metrics));
     let prometheus = prometheus.await.context("a task panicked")??;
     let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
     let (handle, controller) = controller::start(setup, services, until(stopped.clone()));
     if let Some(listener) = prometheus {
-        services.spawn(metrics::serve(listener, Exporter::new(&handle), until(stopped.clone())));
+        let serving = metrics::serve(listener, Exporter::new(&handle), until(stopped.clone()));
+        services.spawn(vital("the server of metrics", serving));
     }
     let reloader = Reloader::new(file, handle.operator.clone());
     let alive = Arc::clone(&notifier);
-    tokio::spawn(async move { keep_alive(&alive).await });
-    services.spawn(service::tell_status(Arc::clone(&notifier), handle.snapshots.clone()));
+    tokio::spawn(vital("the watchdog's", async move { keep_alive(&alive).await }));
+    let status = service::tell_status(Arc::clone(&notifier), handle.snapshots.clone());
+    services.spawn(vital("the one that tells systemd the status", status));
     let operators = services.spawn(serve_operators(handle, reloader, logs, doors, notifier, stop));
     controller.await;
     operators.await.context("a task panicked")?
@@ -251,14 +277,17 @@ async fn serve_operators(
         info!(address = %listener.address(), "serving gRPC");
         tasks.spawn(serve(listener, service.clone(), Arc::clone(&gate), until(stop.subscribe())));
     }
-    let reloads = tokio::spawn(reload_on_signal(reload, reloader, opened.tls, Arc::clone(&notifier)));
+    let reloads = reload_on_signal(reload, reloader, opened.tls, Arc::clone(&notifier));
+    let reloads = tokio::spawn(vital("the one that reloads", reloads));
     let mut result = Ok(());
     tokio::select! {
         _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
         _ = interrupt.recv() => info!("interrupted; VPP keeps what it has"),
         Some(ended) = tasks.join_next() => {
             result = ended.context("a task panicked").and_then(|ended| Ok(ended?));
+            result = result.and_then(|()| bail!("a server of gRPC ended by itself"));
         }
+        name = died() => result = Err(anyhow!("a task of the process has died: {name}")),
     }
     notifier.stopping();
     reloads.abort();

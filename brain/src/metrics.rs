@@ -19,9 +19,9 @@ mod vpp;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use maglev_daemon::blocking::{Blocking, BlockingError};
 use maglev_protocol::Counters;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -37,6 +37,9 @@ use maglev_engine::snapshot::Snapshot;
 
 /// A scrape waits so long for the agent, and goes without VPP's figures after that.
 const FIGURES_WAIT: Duration = Duration::from_secs(1);
+
+/// A scrape waits so long for its turn and its text. One of 10,000 backends takes some 30 ms.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Everything that one scrape tells.
 #[derive(Debug)]
@@ -74,7 +77,7 @@ pub struct Exporter {
     figures: Figures,
     started: SystemTime,
     /// One text is made at a time; the others wait, none longer than its connection may last.
-    turn: Arc<Semaphore>,
+    writing: Blocking,
 }
 
 /// Why there is no answer.
@@ -83,12 +86,9 @@ pub enum ScrapeError {
     /// A mistake in this program.
     #[error("the metrics cannot be written: {0}")]
     Encoding(#[from] prometheus::Error),
-    /// Another one.
-    #[error("making the metrics failed: {0}")]
-    Panicked(#[from] JoinError),
-    /// The process ends.
-    #[error("the brain is ending")]
-    Ending,
+    /// The text could not be made in time.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
 }
 
 impl Exporter {
@@ -98,7 +98,7 @@ impl Exporter {
             snapshots: controller.snapshots.clone(),
             figures: controller.figures.clone(),
             started: SystemTime::now(),
-            turn: Arc::new(Semaphore::new(1)),
+            writing: Blocking::new("writing the metrics", 1, WRITTEN_WITHIN),
         }
     }
 
@@ -108,10 +108,8 @@ impl Exporter {
     /// If the process ends, or is faulty.
     pub async fn scrape(&self) -> Result<Text, ScrapeError> {
         let counters = self.counters().await;
-        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| ScrapeError::Ending)?;
         let (snapshot, started) = (Arc::clone(&self.snapshots.borrow()), self.started);
-        let text = spawn_blocking(move || {
-            let _turn = turn;
+        let text = self.writing.run(move || {
             let (counters, process) = (counters.as_deref().map(|counters| &counters.value), Process::read());
             render(&Scene { snapshot: &snapshot, counters, process, started })
         });

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
+use maglev_daemon::vital::vital;
 use maglev_engine::outcome::{ProbeOutcome, Report};
 use maglev_engine::schedule::{self, Intervals, Pace};
 use maglev_probe::Checker;
@@ -91,7 +92,10 @@ impl Prober {
     ) -> Self {
         let wish = Arc::new(Wish { pace: AtomicU8::new(pace as u8), prober: AtomicWaker::new() });
         let first = Instant::now() + first_delay;
-        let task = tokio::spawn(run(backend, probe, intervals, first, reports, Arc::clone(&wish)));
+        let task = tokio::spawn(vital(
+            "a prober",
+            run(backend, probe, intervals, first, reports, Arc::clone(&wish)),
+        ));
         Self { wish, task }
     }
 

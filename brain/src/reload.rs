@@ -2,19 +2,24 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use maglev_daemon::blocking::{Blocking, BlockingError};
 use maglev_engine::config::{Diagnostic, LoadError, Loaded};
 use maglev_engine::core::{Command, CommandError, Done};
 use maglev_engine::weights::{self, Inexact, Percent};
 use maglev_probe::files;
 use tokio::sync::Mutex;
-use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
 use crate::controller::{Operator, Terms};
 use crate::netns::{self, WrongNamespace};
 use crate::open_files;
+
+/// Time for reading and checking the files of operators. A configuration of 50,000 backends takes half a second.
+pub const READ_WITHIN: Duration = Duration::from_secs(15);
+/// Reads that are under way at once, those included that will never end, as on a network's disk without its server.
+const MOST_READS: usize = 8;
 
 /// Reads and checks a configuration file, and the system's authorities if a check needs them.
 ///
@@ -76,6 +81,7 @@ pub struct Reloader {
     operator: Operator,
     /// One at a time: the file that was read last is the one in force.
     turn: Arc<Mutex<()>>,
+    reading: Blocking,
 }
 
 /// What a reload has led to.
@@ -96,9 +102,9 @@ pub enum ReloadError {
     /// It asks for another network namespace than the process is in.
     #[error(transparent)]
     Namespace(#[from] WrongNamespace),
-    /// Reading it panicked, which is a mistake in this program.
-    #[error("reading the configuration failed: {0}")]
-    Panicked(#[from] JoinError),
+    /// It could not be read in time.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
     /// The process ends.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -107,7 +113,8 @@ pub enum ReloadError {
 impl Reloader {
     /// Takes this file.
     pub fn new(path: PathBuf, operator: Operator) -> Self {
-        Self { path: Arc::new(path), operator, turn: Arc::default() }
+        let reading = Blocking::new("reading the configuration", MOST_READS, READ_WITHIN);
+        Self { path: Arc::new(path), operator, turn: Arc::default(), reading }
     }
 
     /// The file.
@@ -121,14 +128,14 @@ impl Reloader {
     /// If it could not be taken.
     pub async fn load(&self) -> Result<Loaded, ReloadError> {
         let path = Arc::clone(&self.path);
-        let loaded = spawn_blocking(move || -> Result<Loaded, ReloadError> {
+        let load = move || -> Result<Loaded, ReloadError> {
             let loaded = load(&path)?;
             if let Some(name) = &loaded.config.healthchecker.netns {
                 netns::check(name)?;
             }
             Ok(loaded)
-        });
-        loaded.await.unwrap_or_else(|panic| Err(panic.into()))
+        };
+        self.reading.run(load).await?
     }
 
     /// Checks the file, and takes it if all of it is right.

@@ -263,6 +263,29 @@ async fn given_sockets_have_roles_by_their_kind() {
     assert!(line.contains(&who), "{line}");
 }
 
+/// A pipe in the place of a file must not be waited for: neither this reload nor a later one would end.
+#[tokio::test]
+async fn reload_whose_file_is_a_pipe_is_refused_and_the_next_one_counts() {
+    let mut manager = Manager::new();
+    let (socket, file) = (manager.path("brain.sock"), manager.path("maglev.yaml"));
+    manager.start(&["--grpc", &format!("unix:{}", socket.display())], &[]).await;
+    let pid = Pid::from_raw(manager.child.as_ref().unwrap().id().try_into().unwrap());
+    std::fs::remove_file(&file).unwrap();
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    kill(pid, Signal::SIGHUP).unwrap();
+    manager.told("RELOADING=1").await;
+    manager.told("READY=1").await;
+    let log = manager.log();
+    assert!(log.contains("configuration refused") && log.contains("it is not a regular file"), "{log}");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, CONFIG).unwrap();
+    kill(pid, Signal::SIGHUP).unwrap();
+    manager.told("RELOADING=1").await;
+    manager.told("READY=1").await;
+    assert!(manager.log().contains("configuration read"), "{}", manager.log());
+    manager.end(Signal::SIGTERM).await;
+}
+
 #[tokio::test]
 async fn service_manager_is_told_how_it_goes() {
     let mut manager = Manager::new();

@@ -2,6 +2,9 @@
 //!
 //! - [`notify`]: readiness, watchdog and status for systemd.
 //! - [`log`]: the log's filter, and its way to the journal or to stderr.
+//! - [`blocking`]: work that blocks, with a thread of its own and a time limit.
+//! - [`hangup`]: SIGHUP during the start.
+//! - [`vital`]: tasks whose death is that of the process.
 //! - [`print`]: what a daemon's own commands write.
 //! - [`socket`]: a listening unix socket that replaces a stale one and is removed at the end.
 //! - [`retry`]: backoff with jitter.
@@ -9,12 +12,15 @@
 //!
 //! Each daemon adds what only it knows: its status line, its log's identifier, its socket's mode.
 
+pub mod blocking;
+pub mod hangup;
 mod journal;
 pub mod log;
 pub mod notify;
 pub mod print;
 pub mod retry;
 pub mod socket;
+pub mod vital;
 
 use tokio::time::{Instant, sleep_until};
 

@@ -15,6 +15,7 @@ mod socket;
 
 use std::io;
 
+use maglev_daemon::vital::vital;
 use maglev_protocol::{EchoOutcome, EchoRequest};
 use tokio::task::JoinHandle;
 
@@ -42,9 +43,9 @@ impl Pinger {
     pub fn start(sockets: Sockets) -> io::Result<(Self, JoinHandle<()>)> {
         let (v4, v4_loop) = family(sockets.v4, packet::decode_v4)?;
         let (v6, v6_loop) = family(sockets.v6, packet::decode_v6)?;
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(vital("the one that sends echo requests", async move {
             tokio::join!(run(v4_loop), run(v6_loop));
-        });
+        }));
         Ok((Self { v4, v6 }, task))
     }
 

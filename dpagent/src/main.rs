@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use maglev_daemon::notify::Notifier;
+use maglev_daemon::vital::died;
 use maglev_daemon::{log, print};
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
@@ -185,6 +186,7 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
             ended.context("the task that writes to VPP failed")?;
             bail!("the task that writes to VPP ended by itself");
         }
+        name = died() => bail!("a task of the process has died: {name}"),
         _ = terminated.recv() => info!("ending: SIGTERM"),
         _ = interrupted.recv() => info!("ending: SIGINT"),
     }

@@ -1,12 +1,14 @@
 //! Files that checks are made from: the configuration, and certificate authorities. All of this blocks on the disk.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use maglev_engine::config::{LoadError, Loaded, parse_bytes};
 use maglev_tls::authorities::{Authorities, Contents};
+use nix::fcntl::OFlag;
 
 /// The largest configuration that is read, in bytes: ten times what 50,000 backends need.
 const LARGEST_CONFIGURATION: u64 = 64 << 20;
@@ -19,21 +21,26 @@ const LARGEST_FILE: u64 = 4 << 20;
 /// If it cannot be read, is larger than 64 MiB, or [`parse_bytes`] refuses it.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-    let bytes = read_at_most(path, LARGEST_CONFIGURATION).map_err(unreadable)?;
+    let bytes = read_regular(path, LARGEST_CONFIGURATION).map_err(unreadable)?;
     Ok(parse_bytes(&path.display().to_string(), &bytes, &read_file, SystemTime::now())?)
 }
 
-/// Reads a regular file of bounded size: opening a pipe would wait for its other end.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    read_at_most(path, LARGEST_FILE)
+    read_regular(path, LARGEST_FILE)
 }
 
-fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// Reads a regular file of at most this size.
+///
+/// # Errors
+/// If it is none, is larger, or cannot be read.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for its other end.
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|read| read > most) {
         let reason = format!("it is larger than {most} bytes, the most that is read");
         return Err(io::Error::new(ErrorKind::FileTooLarge, reason));

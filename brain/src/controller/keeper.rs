@@ -1,17 +1,23 @@
 //! Keeps what operators have set in the state directory, beside the controller, which waits for no disk.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use maglev_daemon::blocking::Blocking;
 use maglev_daemon::retry::backoff;
+use maglev_daemon::vital::vital;
 use maglev_engine::overrides::Overrides;
 use maglev_engine::tally::BrainTally;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{error, info};
 
 use crate::state::StateDirectory;
+
+/// Time that the disk has. Whoever waits is then told that what he set is not kept yet; the write itself goes on.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What was kept last, or was to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +44,8 @@ impl Keeper {
     ) -> (Self, watch::Receiver<Kept>, JoinHandle<()>) {
         let (newest, wanted) = watch::channel((0, Arc::default()));
         let (kept, told) = watch::channel(Kept::default());
-        let task = tokio::spawn(run(directory, wanted, kept, tally));
+        let keeping = run(directory, wanted, kept, tally);
+        let task = tokio::spawn(vital("the one that keeps overrides", keeping));
         (Self { newest, kept: told.clone() }, told, task)
     }
 
@@ -56,11 +63,13 @@ impl Keeper {
 }
 
 async fn run(
-    mut directory: Option<StateDirectory>,
+    directory: Option<StateDirectory>,
     mut wanted: watch::Receiver<(u64, Arc<Overrides>)>,
     kept: watch::Sender<Kept>,
     tally: Arc<BrainTally>,
 ) {
+    let directory = directory.map(|directory| Arc::new(Mutex::new(directory)));
+    let writing = Blocking::new("writing them to the disk", 1, WRITTEN_WITHIN);
     let mut failures = 0;
     loop {
         let retry = async {
@@ -77,19 +86,13 @@ async fn run(
             return;
         }
         let (version, overrides) = wanted.borrow_and_update().clone();
-        let error = match directory.take() {
+        let error = match directory.clone() {
             None => Some("there is no state directory".to_owned()),
-            Some(mut state) => {
-                let saved = spawn_blocking(move || {
-                    let saved = state.save(&overrides);
-                    (state, saved)
-                });
-                match saved.await {
-                    Ok((state, saved)) => {
-                        directory = Some(state);
-                        saved.err().map(|error| error.to_string())
-                    }
-                    Err(panic) => Some(panic.to_string()),
+            Some(directory) => {
+                let save = move || directory.lock().unwrap_or_else(PoisonError::into_inner).save(&overrides);
+                match writing.run(save).await {
+                    Ok(saved) => saved.err().map(|error| error.to_string()),
+                    Err(error) => Some(error.to_string()),
                 }
             }
         };

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
 use super::access::{Access, AccessSettings, Loopback, NoSuchGroup};
 use super::listen::{Gate, ListenAddress, ListenError, Listener};
-use super::tls::{Tls, TlsError, TlsFiles};
+use super::tls::{ReadError, Tls, TlsFiles};
 use crate::service::InheritedSocket;
 
 /// Where the brain listens if nothing is said.
@@ -84,13 +83,10 @@ pub enum OpenError {
     Listen(#[from] ListenError),
     /// A certificate or a key cannot be used.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] ReadError),
     /// Some files are named, but not all of them.
     #[error("TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, and {0} is missing")]
     Incomplete(&'static str),
-    /// Reading the files panicked, which is a mistake in this program.
-    #[error("reading the certificates failed: {0}")]
-    Panicked(#[from] JoinError),
 }
 
 impl Arguments {
@@ -141,7 +137,7 @@ impl Arguments {
         if self.grpc_admin_cert.is_empty() {
             info!("without --grpc-admin-cert, every client's certificate is read-only");
         }
-        Ok(Some(Arc::new(spawn_blocking(move || Tls::new(files)).await??)))
+        Ok(Some(Arc::new(Tls::new(files).await?)))
     }
 
     async fn listeners(

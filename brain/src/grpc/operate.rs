@@ -12,7 +12,6 @@ use maglev_proto::{
     SyncVpplbStateRequest, SyncVpplbStateResponse,
 };
 use maglev_protocol::Change;
-use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
@@ -113,9 +112,9 @@ impl Service {
         let _place = self.place(Cause::Check, &self.checks.places, caller)?;
         let _turn = self.checks.turn(caller).await;
         let (reloader, in_force) = (self.reloader.clone(), Arc::clone(&self.snapshot().config));
-        let checked = spawn_blocking(move || configuration::check(reloader.path(), &in_force)).await;
-        let failed = |panic| Status::internal(format!("checking the configuration failed: {panic}"));
-        let (mut checked, config) = checked.map_err(failed)?;
+        let check = move || configuration::check(reloader.path(), &in_force);
+        let checked = self.checks.blocking.run(check).await;
+        let (mut checked, config) = checked.map_err(|error| Status::unavailable(error.to_string()))?;
         if let Some(config) = config {
             checked.preview = Some(self.preview_of(Command::Reload(Arc::new(config))).await?);
         }

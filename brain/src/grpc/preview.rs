@@ -9,7 +9,6 @@ use maglev_proto::{
     BackendAction, BackendPreview, BackendShare, FlowsFate, FrontendPreview, FrontendSide, FrontendState,
     PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, Severity, VipChange,
 };
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -37,14 +36,14 @@ impl Service {
         let refused = |error| refusal::command(&self.snapshot(), &error);
         let core = self.operator.state().await.map_err(refused)?;
         let now = Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
-        let previewed = spawn_blocking(move || {
+        let preview = move || {
             let flows = |vip: &_, server: &_| Some(figures.as_ref()?.server(vip, *server)?.flows);
             preview::preview(&core, command, &flows, now)
-        });
-        match previewed.await {
+        };
+        match self.checks.blocking.run(preview).await {
             Ok(Ok(preview)) => Ok(answer(preview)),
             Ok(Err(error)) => Err(refused(error)),
-            Err(panic) => Err(Status::internal(format!("the preview failed: {panic}"))),
+            Err(error) => Err(Status::unavailable(error.to_string())),
         }
     }
 

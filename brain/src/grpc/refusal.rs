@@ -110,10 +110,9 @@ fn pools<'a>(snapshot: &'a Snapshot, frontend: &str) -> &'a [Pool] {
 pub(super) fn reload(error: &ReloadError) -> Status {
     match error {
         ReloadError::Load(LoadError::Refused(errors)) => Status::failed_precondition(findings(errors)),
-        ReloadError::Load(LoadError::Unreadable { .. }) | ReloadError::Namespace(_) => {
-            Status::failed_precondition(error.to_string())
-        }
-        ReloadError::Panicked(_) => Status::internal(error.to_string()),
+        ReloadError::Load(LoadError::Unreadable { .. })
+        | ReloadError::Namespace(_)
+        | ReloadError::Blocking(_) => Status::failed_precondition(error.to_string()),
         ReloadError::Command(_) => Status::unavailable(error.to_string()),
     }
 }

@@ -16,13 +16,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use maglev_daemon::blocking::{Blocking, BlockingError};
 use maglev_tls::provider;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
-use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 pub use files::TlsError;
+
+use crate::reload::READ_WITHIN;
+
+/// Reads that are under way at once, those included whose disk does not answer.
+const MOST_READS: usize = 4;
 
 /// The files, all in PEM.
 #[derive(Debug, Clone)]
@@ -40,6 +45,18 @@ pub struct TlsFiles {
 pub struct Tls {
     files: TlsFiles,
     config: Mutex<Arc<ServerConfig>>,
+    reading: Blocking,
+}
+
+/// Why the files give nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// They cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// They could not be read in time.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
 }
 
 /// What a set of files gives.
@@ -49,30 +66,25 @@ struct Loaded {
 }
 
 impl Tls {
-    /// Reads the files. Blocks for as long as their disk does. What is doubtful is logged.
+    /// Reads the files. What is doubtful is logged.
     ///
     /// # Errors
-    /// If they cannot be used.
-    pub fn new(files: TlsFiles) -> Result<Self, TlsError> {
-        let loaded = load(&files, SystemTime::now())?;
-        loaded.warn();
-        Ok(Self { files, config: Mutex::new(loaded.config) })
+    /// If they cannot be used, or read in time.
+    pub async fn new(files: TlsFiles) -> Result<Self, ReadError> {
+        let reading = Blocking::new("reading the certificates of gRPC", MOST_READS, READ_WITHIN);
+        let loaded = read(&reading, &files).await?;
+        Ok(Self { files, config: Mutex::new(loaded), reading })
     }
 
     /// Reads the files anew, for connections to come; those that stand are not touched. If anything is wrong with
     /// them, what was read before stays in force. The log says which.
     pub async fn reload(&self) {
-        let files = self.files.clone();
-        let loaded = spawn_blocking(move || load(&files, SystemTime::now()));
-        match loaded.await {
-            Ok(Ok(loaded)) => {
-                loaded.warn();
-                *self.config.lock().unwrap_or_else(PoisonError::into_inner) = loaded.config;
+        match read(&self.reading, &self.files).await {
+            Ok(config) => {
+                *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
                 info!("certificates of gRPC read");
             }
-            Ok(Err(error)) => warn!("certificates of gRPC refused; those in force stay: {error}"),
-            // A mistake in this program.
-            Err(error) => warn!("reading the certificates of gRPC failed; those in force stay: {error}"),
+            Err(error) => warn!("certificates of gRPC refused; those in force stay: {error}"),
         }
     }
 
@@ -82,12 +94,14 @@ impl Tls {
     }
 }
 
-impl Loaded {
-    fn warn(&self) {
-        for doubt in &self.doubts {
-            warn!("{doubt}");
-        }
+/// What the files give now. What is doubtful is logged.
+async fn read(reading: &Blocking, files: &TlsFiles) -> Result<Arc<ServerConfig>, ReadError> {
+    let files = files.clone();
+    let loaded = reading.run(move || load(&files, SystemTime::now())).await??;
+    for doubt in &loaded.doubts {
+        warn!("{doubt}");
     }
+    Ok(loaded.config)
 }
 
 fn load(files: &TlsFiles, now: SystemTime) -> Result<Loaded, TlsError> {

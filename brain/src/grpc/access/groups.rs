@@ -5,12 +5,11 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use maglev_daemon::blocking::Blocking;
 use maglev_protocol::printable;
 use nix::errno::Errno;
 use nix::unistd::{Group, Uid, User, getgrouplist};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// How long somebody who connects waits for the database.
 const ANSWERS: Duration = Duration::from_secs(3);
@@ -52,7 +51,7 @@ pub(in crate::grpc) struct UserDatabase {
     names: GroupNames,
     question: Arc<Question>,
     kept: Mutex<HashMap<u32, (Instant, Arc<Known>)>>,
-    seats: Arc<Semaphore>,
+    asking: Blocking,
 }
 
 impl std::fmt::Debug for UserDatabase {
@@ -70,7 +69,7 @@ impl UserDatabase {
             names,
             question: Arc::new(question),
             kept: Mutex::default(),
-            seats: Arc::new(Semaphore::new(MOST_ASKED)),
+            asking: Blocking::new("asking the user database", MOST_ASKED, ANSWERS),
         }
     }
 
@@ -82,10 +81,7 @@ impl UserDatabase {
         {
             return Ok(Arc::clone(known));
         }
-        let asked = timeout(ANSWERS, self.ask(uid)).await;
-        let known = asked.unwrap_or_else(|_| {
-            Err(format!("since the user database has not answered within {} s", ANSWERS.as_secs()))
-        })?;
+        let known = self.ask(uid).await?;
         let mut kept = self.kept();
         if kept.len() >= MOST_KEPT {
             kept.clear();
@@ -95,17 +91,11 @@ impl UserDatabase {
     }
 
     async fn ask(&self, uid: u32) -> LookUp {
-        // Never closed.
-        let seat = Arc::clone(&self.seats).acquire_owned().await.map_err(|closed| closed.to_string())?;
         let (question, names) = (Arc::clone(&self.question), self.names.clone());
-        let answer = spawn_blocking(move || {
-            let _seat = seat;
-            question(uid, &names)
-        });
-        match answer.await {
+        match self.asking.run(move || question(uid, &names)).await {
             Ok(Ok(known)) => Ok(Arc::new(known)),
             Ok(Err(error)) => Err(format!("since the user database cannot be asked: {error}")),
-            Err(panic) => Err(format!("since asking the user database failed: {panic}")),
+            Err(error) => Err(format!("since {error}")),
         }
     }
 

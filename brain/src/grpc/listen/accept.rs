@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use maglev_daemon::vital::vital;
 use maglev_protocol::printable;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -92,7 +93,7 @@ pub(super) fn connections(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> impl Stream<Item = Result<Connection, Infallible>> {
     let (sender, greeted) = mpsc::channel(GREETED);
-    tokio::spawn(accept(door, guard, sender, shutdown));
+    tokio::spawn(vital("the one that accepts gRPC", accept(door, guard, sender, shutdown)));
     ReceiverStream::new(greeted)
 }
 

@@ -45,7 +45,7 @@ impl Brains {
         let (folder, directory) =
             (Folder::new(&servers.server(), &clients.pem()), tempfile::tempdir().unwrap());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let tls = Arc::new(Tls::new(folder.files()).unwrap());
+        let tls = Arc::new(Tls::new(folder.files()).await.unwrap());
         let listeners = [
             Listener::bind(ListenAddress::Unix(directory.path().join("brain.sock"))).await.unwrap(),
             Listener::bind(ListenAddress::Tcp(any)).await.unwrap(),

@@ -37,7 +37,7 @@ impl Encrypted {
     async fn start() -> Self {
         let (servers, clients) = (Authority::new("of servers"), Authority::new("of clients"));
         let folder = Folder::new(&servers.server(), &clients.pem());
-        let tls = Arc::new(Tls::new(folder.files()).unwrap());
+        let tls = Arc::new(Tls::new(folder.files()).await.unwrap());
         let listener = Listener::bind_tls(([127, 0, 0, 1], 0).into(), Arc::clone(&tls)).await.unwrap();
         let &ListenAddress::Tls(address) = listener.address() else { panic!("{listener:?}") };
         let settings = AccessSettings { admin_group: None, reader_group: None, loopback: Loopback::Off };

@@ -1,9 +1,9 @@
 //! The PEM files (RFC 7468), and what can be wrong with them.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use maglev_probe::files::read_regular;
 use maglev_tls::pem::{Section, is_der, sections};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
@@ -172,18 +172,13 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let refused =
-        |error: io::Error| TlsError::new(flag, path, format!("it cannot be read: {error}"), READABLE);
-    // Opening a pipe would wait for somebody to write into it.
-    if !fs::metadata(path).map_err(refused)?.is_file() {
-        return Err(TlsError::new(flag, path, "it is no regular file", READABLE));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(refused)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST {
-        return Err(TlsError::new(flag, path, format!("it is larger than {} MiB", LARGEST >> 20), READABLE));
-    }
-    Ok(bytes)
+    read_regular(path, LARGEST).map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => error.to_string(),
+            _ => format!("it cannot be read: {error}"),
+        };
+        TlsError::new(flag, path, what, READABLE)
+    })
 }
 
 /// What the sections of a file call themselves.

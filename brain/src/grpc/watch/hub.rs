@@ -8,6 +8,7 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev_daemon::vital::vital;
 use maglev_engine::core::Numbered;
 use maglev_proto::Event;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -49,7 +50,7 @@ impl Hub {
         let ((changes, _), (lines, _)) = (channel(WAITING), channel(WAITING));
         let hub = Self { changes: changes.downgrade(), lines: lines.downgrade() };
         let heard = Heard { changes: operator.events(), lines: Some(logs.lines()) };
-        tokio::spawn(async move {
+        tokio::spawn(vital("the one that passes events on", async move {
             let over = async {
                 tokio::select! {
                     () = operator.ended() => {}
@@ -57,7 +58,7 @@ impl Hub {
                 }
             };
             run(heard, Passed { changes, lines }, over).await;
-        });
+        }));
         hub
     }
 

@@ -104,7 +104,7 @@ fn wrong_certificates_are_told() {
     let damaged = said(no_certificate.as_bytes());
     assert!(damaged.starts_with(&format!("{start}its first certificate cannot be used: ")), "{damaged}");
     let huge = said(&vec![b'-'; (4 << 20) + 1]);
-    assert!(huge.starts_with(&format!("{start}it is larger than 4 MiB; ")), "{huge}");
+    assert!(huge.starts_with(&format!("{start}it is larger than 4194304 bytes, the most that is read; ")), "{huge}");
 }
 
 #[test]
@@ -163,5 +163,5 @@ fn files_that_are_none_are_told() {
     assert_eq!(files.found(), format!("--grpc-key FOLDER/key.pem: {missing}; {right}"));
     // Opening it would wait for a writer.
     nix::unistd::mkfifo(&files.folder.path("key.pem"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert_eq!(files.found(), format!("--grpc-key FOLDER/key.pem: it is no regular file; {right}"));
+    assert_eq!(files.found(), format!("--grpc-key FOLDER/key.pem: it is not a regular file; {right}"));
 }

@@ -1,0 +1,57 @@
+//! Tasks that live as long as the process. One that panics ends the process, with its name in the log: a function that is
+//! missing in silence is worse than a restart.
+
+use std::future::Future;
+use std::sync::LazyLock;
+
+use tokio::sync::watch;
+use tracing::error;
+
+/// The name of the first task that died. There is one process, and so there is one of these.
+static DEAD: LazyLock<watch::Sender<Option<&'static str>>> = LazyLock::new(|| watch::channel(None).0);
+
+struct Sentinel(&'static str);
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!(task = self.0, "a task of the process has died; the process ends");
+            DEAD.send_if_modified(|dead| dead.replace(self.0).is_none());
+        }
+    }
+}
+
+/// The same task. If it panics, [`died`] says so, wherever it was spawned.
+pub async fn vital<F: Future>(name: &'static str, task: F) -> F::Output {
+    let _sentinel = Sentinel(name);
+    task.await
+}
+
+/// Waits until a task dies; its name. The process is to end then.
+pub async fn died() -> &'static str {
+    let mut dead = DEAD.subscribe();
+    match dead.wait_for(Option::is_some).await.map(|dead| *dead) {
+        Ok(Some(name)) => name,
+        // The sender lives as long as the process.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_task_that_panics_is_named_and_others_are_not() {
+        tokio::spawn(vital("one that ends", async {})).await.unwrap();
+        let aborted = tokio::spawn(vital("one that is aborted", std::future::pending::<()>()));
+        aborted.abort();
+        assert!(aborted.await.unwrap_err().is_cancelled());
+        let dies = async {
+            tokio::task::yield_now().await;
+            panic!("as a test")
+        };
+        assert!(tokio::spawn(vital("the one that dies", dies)).await.map(|()| ()).unwrap_err().is_panic());
+        assert_eq!(died().await, "the one that dies");
+    }
+}
