@@ -157,6 +157,7 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
             stream = listener.socket.accept() => stream,
             _ = ticks.tick() => {
                 shared.notices.write_due();
+                shared.writer().look(Instant::now().into_std());
                 continue;
             }
         };
@@ -221,6 +222,7 @@ async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
             request = requests.next(), if not_before.is_none() => match request {
                 Some(Ok(request)) => {
                     agent.session.use_now();
+                    agent.shared.writer().renew(agent.session.number, Instant::now().into_std());
                     let call = Call(Connection { held: Arc::default(), ..agent.clone() });
                     // Not counted by tokio's budget for a task: once that is spent, each of thousands that are ready
                     // would be polled in vain again and again.

@@ -17,8 +17,8 @@ use maglev_dpagent::server::{
 };
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::{
-    AgentClient, AgentError, BrainHello, Demands, EchoOutcome, EchoRequest, LbConfSpec, PROTOCOL_VERSION,
-    ServerSpec, VipKey, VipSpec,
+    AgentClient, AgentError, BrainHello, Demands, EchoOutcome, EchoRequest, LEASE, LbConfSpec,
+    PROTOCOL_VERSION, ServerSpec, VipKey, VipSpec,
 };
 use tarpc::client::RpcError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -195,6 +195,37 @@ async fn another_user_is_refused() {
     stop.cancel();
     server.abort();
     soon(task).await.unwrap();
+}
+
+#[tokio::test]
+async fn brain_that_is_connected_and_says_nothing_gives_way_to_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path()).await;
+    let (frozen, second) = (agent.stranger().await, agent.stranger().await);
+    hello_as(&frozen, 1).await;
+    hello_as(&second, 2).await;
+    // Without VPP, a call of the writer's fails for that reason.
+    let is_writer = async |client: &AgentClient| {
+        let refused = client.sync_all(context(), Vec::new(), Vec::new()).await.unwrap().unwrap_err();
+        !matches!(refused, AgentError::AnotherWriter { .. })
+    };
+    assert!(is_writer(&frozen).await);
+    tokio::time::pause();
+    for _ in 0..3 {
+        for _ in 1..LEASE.as_secs() {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!is_writer(&second).await);
+        }
+        // Whatever it asks for is a sign of life.
+        frozen.vpp_info(context()).await.unwrap();
+    }
+    for _ in 0..LEASE.as_secs() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+    }
+    assert!(is_writer(&second).await);
+    // It wakes, and writes nothing.
+    assert!(!is_writer(&frozen).await);
 }
 
 #[tokio::test]

@@ -54,8 +54,9 @@ pub enum AgentError {
     /// Another brain holds the writing connection. The writer's instance is not told: who knows it can take the place.
     #[error(
         "another brain writes to VPP: version {version}, {}, for {seconds} s; this one may read, and takes over \
-         when that one is gone",
-        process(*pid)
+         when that one ends or says nothing for {} s: end it if this one is to write",
+        process(*pid),
+        crate::LEASE.as_secs()
     )]
     AnotherWriter {
         /// The writer's product version.

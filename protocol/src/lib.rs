@@ -36,11 +36,14 @@ pub use text::{VERSION_LENGTH, printable, printable_again, size};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// Largest frame that either side accepts, in bytes. The largest honest one is [`LbState`]: 2,000 VIPs with
 /// 20 servers each take 1.5 MiB.
 pub const MAX_FRAME: usize = 16 << 20;
+
+/// For how long the right to write to VPP holds without a call of its holder. After that, another brain may take it.
+pub const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Longest deadline that the agent grants a call. [`Agent::wait_change`] is the only call that waits for
 /// long; callers ask again.

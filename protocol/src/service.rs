@@ -17,8 +17,9 @@ use crate::vip::{VipKey, VipSpec};
 /// - *Always legal*: from the first moment of a connection.
 /// - *After hello*: on a connection on which [`hello`](Agent::hello) has succeeded, which shows that both sides mean the
 ///   same by it.
-/// - *Writer only*: the same, of the brain that writes to VPP. The first to ask becomes it, until its connection ends;
-///   another connection of the same brain takes over if it is newer. Others get [`AgentError::AnotherWriter`].
+/// - *Writer only*: the same, of the brain that writes to VPP. The first to ask becomes it, until its connection ends, or
+///   until it has called nothing on it for as long as [`LEASE`](crate::LEASE) and another one asks. Any call renews the
+///   lease. Another connection of the same brain takes over if it is newer. Others get [`AgentError::AnotherWriter`].
 #[tarpc::service]
 pub trait Agent {
     /// Versions and instance ids of both sides. The first call on a connection. It is the first of this service and

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use maglev_engine::agent::CallError;
-use maglev_protocol::{AgentError, MAX_DEADLINE, printable_again};
+use maglev_protocol::{AgentError, LEASE, MAX_DEADLINE, printable_again};
 use tarpc::client::RpcError;
 use tarpc::context::Context;
 
@@ -17,6 +17,9 @@ pub(super) const FULL: Duration = Duration::from_secs(30);
 /// How long the agent may keep a wait for a change of VPP before it answers that there was none.
 pub(super) const WAIT: Duration = Duration::from_secs(60);
 const _: () = assert!(WAIT.as_secs() < MAX_DEADLINE.as_secs());
+/// How long it may keep a wait for VPP's silence. Asking again renews the right to write.
+pub(super) const WAIT_LIVENESS: Duration = Duration::from_secs(3);
+const _: () = assert!(3 * WAIT_LIVENESS.as_secs() < LEASE.as_secs());
 
 /// A context whose call ends after this time.
 pub(super) fn within(limit: Duration) -> Context {

@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::calls::{CALL, FULL, WAIT, flatten, transport, within};
+use super::calls::{CALL, FULL, WAIT, WAIT_LIVENESS, flatten, transport, within};
 use super::received::Received;
 
 /// Why a session ended.
@@ -170,7 +170,7 @@ impl Session<'_> {
         let client = self.client.clone();
         keep_asking(move || {
             let client = client.clone();
-            async move { client.wait_liveness(within(WAIT), seen).await }
+            async move { client.wait_liveness(within(WAIT_LIVENESS), seen).await }
         })
     }
 

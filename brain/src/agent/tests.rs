@@ -9,8 +9,8 @@ use maglev_engine::desired::Demand;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
-    EchoRequest, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, ServerSpec, SyncReport,
-    VipKey, VipSpec, VppInfo, VppState,
+    EchoRequest, LEASE, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, ServerSpec,
+    SyncReport, VipKey, VipSpec, VppInfo, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -53,6 +53,8 @@ pub(crate) struct FakeAgent {
     reads: Arc<AtomicUsize>,
     /// Connections that were greeted.
     hellos: Arc<AtomicUsize>,
+    /// Waits for VPP to fall silent.
+    signs_of_life: Arc<AtomicUsize>,
     /// Echo requests that came.
     echoes: Arc<AtomicUsize>,
 }
@@ -97,6 +99,7 @@ impl FakeAgent {
             reads_held,
             reads: Arc::default(),
             hellos: Arc::default(),
+            signs_of_life: Arc::default(),
             echoes: Arc::default(),
         };
         (agent, Levers { vpp, syncs_held: hold_syncs, reads_held: hold_reads, echoing })
@@ -179,6 +182,7 @@ impl Agent for FakeAgent {
     }
 
     async fn wait_liveness(self, _: Context, seen: u64) -> Liveness {
+        self.signs_of_life.fetch_add(1, Ordering::Relaxed);
         let now = Liveness::default();
         if seen == now.generation { std::future::pending().await } else { now }
     }
@@ -464,6 +468,17 @@ async fn a_second_brain_waits_for_the_first_and_then_syncs_everything() {
     let synced = bench.synced().await;
     assert!(matches!(synced, AgentEvent::Synced { result: Ok(_), .. }));
     assert_eq!(bench.calls(), [Call::Conf, Call::Conf, Call::Conf, Call::Conf, all(&[key(1)], &[])]);
+}
+
+/// The right to write is a lease, which any call renews.
+#[tokio::test(start_paused = true)]
+async fn brain_that_has_nothing_to_do_says_three_times_in_each_lease_that_it_is_there() {
+    let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);
+    bench.synced().await;
+    let count = || bench.agent.signs_of_life.load(Ordering::Relaxed);
+    let before = count();
+    tokio::time::sleep(10 * LEASE).await;
+    assert!(count() - before >= 30, "{}", count() - before);
 }
 
 #[tokio::test]

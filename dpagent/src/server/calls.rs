@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, AgentRequest, AgentResponse, BrainHello, ConfReport, Counters,
-    Demands, EchoOutcome, EchoRequest, LbConfSpec, LbState, Legal, Liveness, PROTOCOL_VERSION, Programmed,
-    SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo, printable, remedy,
+    Demands, EchoOutcome, EchoRequest, LEASE, LbConfSpec, LbState, Legal, Liveness, PROTOCOL_VERSION,
+    Programmed, SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo, printable, remedy,
 };
 use serde::Serialize;
 use tarpc::context::Context;
@@ -18,7 +18,7 @@ use super::room::{Held, Room, Share};
 use super::seats::Session;
 use super::{Process, Shared};
 use crate::icmp::EchoError;
-use crate::writer::Candidate;
+use crate::writer::{Candidate, Taken};
 use crate::{execute, reconcile};
 
 /// How long before its deadline a wait without an event is answered, so that the answer is in time.
@@ -57,8 +57,13 @@ impl Connection {
         let brain = self.brain()?.clone();
         let version = brain.version.clone();
         let candidate = Candidate { connection: number, brain, peer };
-        if self.shared.writer().take(&candidate, Instant::now().into_std())? {
-            self.shared.notices.note(Kind::Writes, peer, format!("version {version}, connection {number}"));
+        let notices = &self.shared.notices;
+        let taken = self.shared.writer().take(&candidate, Instant::now().into_std())?;
+        if let Taken::Expired(former) = taken {
+            notices.note(Kind::LeaseOver, former, format!("{} s", LEASE.as_secs()));
+        }
+        if taken != Taken::Before {
+            notices.note(Kind::Writes, peer, format!("version {version}, connection {number}"));
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Connected,
     /// A brain became the writer.
     Writes,
+    /// The writer has said nothing for as long as its lease.
+    LeaseOver,
     /// The writer's connection has ended.
     WriterGone,
 }
@@ -48,6 +50,9 @@ impl Kind {
             Self::OtherProtocol => "a brain of another protocol was refused",
             Self::Connected => "brain connected",
             Self::Writes => "this brain writes to VPP from now on",
+            Self::LeaseOver => {
+                "the brain that writes to VPP has said nothing for too long, and another one takes over"
+            }
             Self::WriterGone => "the brain that writes to VPP is gone; VPP keeps what it has",
         }
     }

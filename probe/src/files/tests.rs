@@ -65,10 +65,7 @@ fn load_reads_a_file_and_says_what_it_cannot_read() {
 #[test]
 fn a_file_without_end_is_refused() {
     let error = load(Path::new("/dev/zero")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot read the configuration /dev/zero: it is not a regular file"
-    );
+    assert_eq!(error.to_string(), "cannot read the configuration /dev/zero: it is not a regular file");
 }
 
 #[test]

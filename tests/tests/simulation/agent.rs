@@ -205,12 +205,13 @@ impl World {
     }
 
     fn admit(&mut self, queued: &Queued) -> Result<(), AgentError> {
+        let now = self.instant(self.now).mono;
+        self.agent.writer.renew(queued.conn, now);
         if queued.call != Call::Programmed {
             let brain =
                 BrainHello { protocol: PROTOCOL_VERSION, version: String::new(), instance: queued.brain };
             let peer = Peer { pid: i32::try_from(queued.brain).ok() };
             let candidate = Candidate { connection: queued.conn, brain, peer };
-            let now = self.instant(self.now).mono;
             self.agent.writer.take(&candidate, now)?;
         }
         let result = match &queued.call {

@@ -104,7 +104,10 @@ fn wrong_certificates_are_told() {
     let damaged = said(no_certificate.as_bytes());
     assert!(damaged.starts_with(&format!("{start}its first certificate cannot be used: ")), "{damaged}");
     let huge = said(&vec![b'-'; (4 << 20) + 1]);
-    assert!(huge.starts_with(&format!("{start}it is larger than 4194304 bytes, the most that is read; ")), "{huge}");
+    assert!(
+        huge.starts_with(&format!("{start}it is larger than 4194304 bytes, the most that is read; ")),
+        "{huge}"
+    );
 }
 
 #[test]
