@@ -181,8 +181,8 @@ fn instance() -> anyhow::Result<u64> {
     getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel gives no random numbers: {error}"))
 }
 
-/// What operators have set before. A directory that cannot be used ends the start: a backend that was taken out of
-/// service must not come back because a disk is missing.
+/// What operators have set before. A directory that cannot be read ends the start: a backend that was taken out of
+/// service must not come back because a disk is missing. One that cannot be written to does not.
 fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
     let hint = "give another directory with --state-dir; without it, what operators set would be forgotten";
     let mut state = StateDirectory::open(path).context(hint)?;
@@ -201,6 +201,9 @@ fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
     }
     for entry in loaded.overrides.iter() {
         info!(%entry, "set by an operator");
+    }
+    if let Some(error) = state.unwritable() {
+        error!(%error, "what operators set from now on cannot be kept, and a restart would undo it");
     }
     if loaded.missing {
         info!(file = %file.display(), "operators have set nothing yet");

@@ -5,12 +5,13 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use maglev_engine::overrides::{self, Damage, LARGEST_FILE, OtherVersion, Overrides, Unwritable};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::unistd::geteuid;
 
 const LOCK: &str = "lock";
 const FILE: &str = "overrides";
@@ -21,14 +22,14 @@ const ASIDE: &str = "overrides.damaged";
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The operating system refuses.
-    #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
+    #[error("cannot {action} {}: {error}; {}", path.display(), remedy(error))]
     Refused {
         /// What was tried, as a verb.
         action: &'static str,
         /// With what.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// The path leads to something else.
     #[error("{} is not a {expected}: remove it, or choose another state directory", path.display())]
@@ -79,8 +80,8 @@ fn remedy(error: &io::Error) -> &'static str {
             "make it writable (in a systemd unit: StateDirectory=), or choose another state directory"
         }
         ErrorKind::PermissionDenied => {
-            "let this process's user write there (in a systemd unit: StateDirectory=), or choose another state \
-             directory"
+            "let this process's user read and write there (chown; in a systemd unit: StateDirectory=), or choose \
+             another state directory"
         }
         ErrorKind::NotFound => "make the directory that is missing, or choose another state directory",
         _ => "see to the state directory, or choose another one",
@@ -88,7 +89,7 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
-    move |source| StateError::Refused { action, path: path.to_owned(), source }
+    move |error| StateError::Refused { action, path: path.to_owned(), error }
 }
 
 /// What was kept.
@@ -119,7 +120,9 @@ pub struct Damaged {
 pub struct StateDirectory {
     path: PathBuf,
     standing: Standing,
-    _lock: Flock<File>,
+    /// Without one, the directory cannot be written to, and no other process can use it either.
+    lock: Option<Flock<File>>,
+    unwritable: Option<StateError>,
 }
 
 /// What is known of the file that a save would replace.
@@ -132,11 +135,11 @@ enum Standing {
 }
 
 impl StateDirectory {
-    /// Makes the directory if it is missing (but not the one above it), locks it, and makes sure that it can be
-    /// written to. What a save has left unfinished is removed.
+    /// Makes the directory if it is missing (but not the one above it), locks it, and finds out whether it can be
+    /// written to: see [`unwritable`](Self::unwritable). What a save has left unfinished is removed.
     ///
     /// # Errors
-    /// If another process uses it, it is no directory, or the system refuses.
+    /// If another process uses it, it is no directory, or it is missing and cannot be made.
     pub fn open(path: &Path) -> Result<StateDirectory, StateError> {
         match DirBuilder::new().mode(0o750).create(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -147,11 +150,34 @@ impl StateDirectory {
         if !std::fs::metadata(path).map_err(refused("look at", path))?.is_dir() {
             return Err(StateError::WrongKind { path: path.to_owned(), expected: "directory" });
         }
-        let lock = lock(path)?;
-        let directory = StateDirectory { path: path.to_owned(), standing: Standing::NotRead, _lock: lock };
-        directory.create_temporary()?;
-        directory.remove_temporary()?;
+        let mut directory = StateDirectory {
+            path: path.to_owned(),
+            standing: Standing::NotRead,
+            lock: None,
+            unwritable: None,
+        };
+        let writable = directory.take_lock().and_then(|()| {
+            directory.create_temporary()?;
+            directory.remove_temporary()
+        });
+        match writable {
+            Err(error @ StateError::Refused { .. }) => directory.unwritable = Some(error),
+            writable => writable?,
+        }
         Ok(directory)
+    }
+
+    /// Why it could not be written to when it was opened, if it could not. Each save tries again.
+    pub fn unwritable(&self) -> Option<&StateError> {
+        self.unwritable.as_ref()
+    }
+
+    /// Locks the directory, if that has not been possible before.
+    fn take_lock(&mut self) -> Result<(), StateError> {
+        if self.lock.is_none() {
+            self.lock = Some(lock(&self.path)?);
+        }
+        Ok(())
     }
 
     /// Where the overrides are kept.
@@ -197,6 +223,7 @@ impl StateDirectory {
         if u64::try_from(text.len()).map_or(true, |length| length > LARGEST_FILE) {
             return Err(StateError::TooLarge(self.file()));
         }
+        self.take_lock()?;
         self.keep_damaged()?;
         self.replace(FILE, |mut file| file.write_all(text.as_bytes()))
     }
@@ -231,8 +258,9 @@ impl StateDirectory {
     fn create_temporary(&self) -> Result<File, StateError> {
         self.remove_temporary()?;
         let path = self.path.join(TEMPORARY);
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path);
-        created.map_err(refused("create", &path))
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o640);
+        create(&options, &path)
     }
 
     fn remove_temporary(&self) -> Result<(), StateError> {
@@ -247,12 +275,33 @@ impl StateDirectory {
 fn lock(directory: &Path) -> Result<Flock<File>, StateError> {
     let path = directory.join(LOCK);
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).mode(0o640).custom_flags(OFlag::O_NOFOLLOW.bits());
-    let file = options.open(&path).map_err(refused("open", &path))?;
+    // Opening a pipe would wait for its other end.
+    options.read(true).write(true).mode(0o640).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    let opened = options.open(&path).or_else(|error| match error.kind() {
+        // Where nothing can be written, one that is there can be locked all the same.
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => options.write(false).open(&path),
+        _ => Err(error),
+    });
+    let file = match opened {
+        Err(error) if error.kind() == ErrorKind::NotFound => create(options.write(true).create(true), &path)?,
+        opened => opened.map_err(refused("open", &path))?,
+    };
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         Errno::EWOULDBLOCK => StateError::InUse(directory.to_owned()),
         error => refused("lock", &path)(error.into()),
     })
+}
+
+/// Makes a file that belongs to the directory's owner: root, who once runs the program by hand, must leave nothing that
+/// the service's own user may not open.
+fn create(options: &OpenOptions, path: &Path) -> Result<File, StateError> {
+    let file = options.open(path).map_err(refused("create", path))?;
+    if geteuid().is_root() {
+        let directory = path.parent().unwrap_or(path);
+        let owner = std::fs::metadata(directory).map_err(refused("look at", directory))?;
+        fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(refused("change the owner of", path))?;
+    }
+    Ok(file)
 }
 
 /// `None` if there is no file.

@@ -43,7 +43,10 @@ impl Keeper {
         tally: Arc<BrainTally>,
     ) -> (Self, watch::Receiver<Kept>, JoinHandle<()>) {
         let (newest, wanted) = watch::channel((0, Arc::default()));
-        let (kept, told) = watch::channel(Kept::default());
+        let unwritable =
+            directory.as_ref().and_then(|directory| directory.unwritable().map(ToString::to_string));
+        tally.set_overrides_kept(unwritable.is_none());
+        let (kept, told) = watch::channel(Kept { version: 0, error: unwritable });
         let keeping = run(directory, wanted, kept, tally);
         let task = tokio::spawn(vital("the one that keeps overrides", keeping));
         (Self { newest, kept: told.clone() }, told, task)

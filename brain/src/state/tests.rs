@@ -160,8 +160,11 @@ fn the_directory_above_is_not_made() {
 fn a_lock_that_leads_elsewhere_is_not_followed() {
     let place = Place::with(b"");
     symlink("elsewhere", place.path.join(LOCK)).unwrap();
-    let error = place.say(&StateDirectory::open(&place.path).unwrap_err());
+    let mut directory = place.open();
+    let error = place.say(directory.unwritable().unwrap());
     assert!(error.starts_with("cannot open DIR/lock: "), "{error}");
+    directory.load().unwrap();
+    assert_eq!(place.say(&directory.save(&paused(1)).unwrap_err()), error);
     assert!(!place.path.join("elsewhere").exists());
 }
 
@@ -352,8 +355,8 @@ fn each_reason_comes_with_what_would_be_right() {
         (Errno::ENOSPC, "make room"),
         (Errno::EDQUOT, "make room"),
         (Errno::EROFS, "make it writable"),
-        (Errno::EACCES, "let this process's user write there"),
-        (Errno::EPERM, "let this process's user write there"),
+        (Errno::EACCES, "let this process's user read and write there"),
+        (Errno::EPERM, "let this process's user read and write there"),
         (Errno::ENOENT, "make the directory that is missing"),
         (Errno::EIO, "see to the state directory"),
     ];
@@ -366,7 +369,43 @@ fn each_reason_comes_with_what_would_be_right() {
 
 /// Nobody can make files there, root included.
 #[test]
-fn a_directory_that_cannot_be_written_to_is_refused_when_it_is_opened() {
-    let error = StateDirectory::open(Path::new("/proc/self")).unwrap_err().to_string();
-    assert!(error.starts_with("cannot open /proc/self/lock: "), "{error}");
+fn a_directory_that_cannot_be_written_to_is_read_and_says_so() {
+    let mut directory = StateDirectory::open(Path::new("/proc/self/fdinfo")).unwrap();
+    let unwritable = directory.unwritable().unwrap().to_string();
+    assert!(unwritable.starts_with("cannot create /proc/self/fdinfo/lock: "), "{unwritable}");
+    assert!(directory.load().unwrap().missing);
+    assert_eq!(directory.save(&paused(1)).unwrap_err().to_string(), unwritable);
+}
+
+/// What was set stays in force, and what is set is kept again once the directory can be written to.
+#[test]
+fn a_directory_that_could_not_be_written_to_is_written_to_when_it_can_be() {
+    let place = Place::with(&text_of(&paused(1)));
+    // In the way of whatever is to be written, also for root.
+    std::fs::create_dir_all(place.path.join(TEMPORARY).join("x")).unwrap();
+    let mut directory = place.open();
+    let unwritable = place.say(directory.unwritable().unwrap());
+    assert!(unwritable.starts_with("cannot remove DIR/overrides.new: "), "{unwritable}");
+    assert_eq!(directory.load().unwrap().overrides, paused(1));
+    assert!(directory.save(&paused(2)).is_err());
+    std::fs::remove_dir_all(place.path.join(TEMPORARY)).unwrap();
+    directory.save(&paused(2)).unwrap();
+    assert_eq!(place.read(FILE), text_of(&paused(2)));
+}
+
+/// By hand, as root, in the service's directory.
+#[test]
+fn what_root_makes_belongs_to_the_owner_of_the_directory() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let place = place();
+    std::fs::create_dir(&place.path).unwrap();
+    std::os::unix::fs::chown(&place.path, Some(61237), Some(61238)).unwrap();
+    let mut directory = place.loaded();
+    directory.save(&paused(1)).unwrap();
+    for name in [LOCK, FILE] {
+        let found = std::fs::metadata(place.path.join(name)).unwrap();
+        assert_eq!((found.uid(), found.gid()), (61237, 61238), "{name}");
+    }
 }
