@@ -43,7 +43,7 @@ use tonic_health::ServingStatus;
 use tracing::warn;
 
 pub use access::{ADMIN_GROUP, Access, AccessSettings, Loopback, NoSuchGroup, READER_GROUP};
-pub use arguments::{Arguments, OpenError, Opened};
+pub use arguments::{Arguments, Missing, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 pub use tls::{Tls, TlsError, TlsFiles};
 

@@ -4,6 +4,7 @@
 //! - `state`: the directory that keeps what operators set
 //! - `agent`: the client of the agent
 //! - `seats`, `paced`: fairness among the clients of a listener, and in the log lines that they cause
+//! - `tcp`: listening TCP sockets
 //! - [`figures`]: counters and state of VPP, shared by all who ask
 //! - [`controller`]: the task that owns the engine's core
 //! - [`logs`]: the process's own log
@@ -23,6 +24,8 @@ mod coalesced;
 mod paced;
 
 mod seats;
+
+mod tcp;
 
 pub mod figures;
 

@@ -1,8 +1,9 @@
 //! The maglev-brain process: arguments, logs, signals, and the order of starting and ending.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -13,7 +14,7 @@ use maglev_brain::grpc::{self, Gate, Opened, Service, Tls, serve};
 use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::reload::{self, Reloader};
-use maglev_brain::service::{self, InheritedSocket};
+use maglev_brain::service::{self, InheritedSocket, Unserved};
 use maglev_brain::state::StateDirectory;
 use maglev_brain::{netns, open_files};
 use maglev_daemon::blocking::Blocking;
@@ -47,7 +48,7 @@ struct Arguments {
     operators: grpc::Arguments,
 
     /// Where Prometheus is answered: ADDRESS:PORT, or off
-    #[arg(long, env = "MAGLEV_METRICS", value_name = "ADDR", default_value = "127.0.0.1:9091")]
+    #[arg(long, env = "MAGLEV_METRICS", value_name = "ADDR", default_value = "127.0.0.1:17091")]
     metrics: MetricsAddress,
 
     /// Directory in which is kept what operators set at run time: paused and disabled backends, weights
@@ -78,8 +79,8 @@ const SERVICE_THREADS: usize = 2;
 const EXAMPLES: &str = "\
 Examples:
   maglev-brain --config maglev.yaml --check
-  maglev-brain --config maglev.yaml --agent /run/maglev/dpagent.sock --grpc 127.0.0.1:9090
-  maglevc --server 127.0.0.1:9090 show frontends";
+  maglev-brain --config maglev.yaml --agent /run/maglev/dpagent.sock --grpc 127.0.0.1:17090
+  maglevc --server 127.0.0.1:17090 show frontends";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -227,23 +228,40 @@ async fn run(
     let opened = services.spawn(open(operators, inherited.grpc)).await.context("a task panicked")?;
     let doors = opened?;
     hangup::release().context("cannot listen to SIGHUP")?;
-    let prometheus = services.spawn(metrics::open(metrics, inherited.metrics));
-    let prometheus = prometheus.await.context("a task panicked")??;
     let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
     let (handle, controller) = controller::start(setup, services, until(stopped.clone()));
-    if let Some(listener) = prometheus {
-        let serving = metrics::serve(listener, Exporter::new(&handle), until(stopped.clone()));
-        services.spawn(vital("the server of metrics", serving));
-    }
+    let unserved = Unserved::default();
+    let exporter = Exporter::new(&handle);
+    let serving = serve_metrics(metrics, inherited.metrics, exporter, unserved.clone(), stopped.clone());
+    services.spawn(vital("the server of metrics", serving));
     let reloader = Reloader::new(file, handle.operator.clone());
     let alive = Arc::clone(&notifier);
     tokio::spawn(vital("the watchdog's", async move { keep_alive(&alive).await }));
-    let status = service::tell_status(Arc::clone(&notifier), handle.snapshots.clone());
+    let status = service::tell_status(Arc::clone(&notifier), handle.snapshots.clone(), unserved.watch());
     services.spawn(vital("the one that tells systemd the status", status));
-    let operators = services.spawn(serve_operators(handle, reloader, logs, doors, notifier, stop));
+    let operators =
+        services.spawn(serve_operators(handle, reloader, logs, doors, notifier, (stop, unserved)));
     controller.await;
     operators.await.context("a task panicked")?
+}
+
+async fn serve_metrics(
+    address: MetricsAddress,
+    inherited: Option<TcpListener>,
+    exporter: Exporter,
+    unserved: Unserved,
+    stopped: watch::Receiver<bool>,
+) {
+    let (inherited, name) = (Mutex::new(inherited), format!("{address} (metrics)"));
+    let take = || inherited.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let open = || std::future::ready(metrics::open(address, take()));
+    tokio::select! {
+        listener = unserved.until_open(&name, open) => if let Some(listener) = listener {
+            metrics::serve(listener, exporter, until(stopped)).await;
+        },
+        () = until(stopped.clone()) => {}
+    }
 }
 
 /// The ways in.
@@ -271,7 +289,7 @@ async fn serve_operators(
     logs: LogTap,
     doors: Doors,
     notifier: Arc<Notifier>,
-    stop: watch::Sender<bool>,
+    (stop, unserved): (watch::Sender<bool>, Unserved),
 ) -> anyhow::Result<()> {
     let Doors { reload, mut terminate, mut interrupt, gate, opened } = doors;
     let mut tasks = JoinSet::new();
@@ -279,6 +297,21 @@ async fn serve_operators(
     for listener in opened.listeners {
         info!(address = %listener.address(), "serving gRPC");
         tasks.spawn(serve(listener, service.clone(), Arc::clone(&gate), until(stop.subscribe())));
+    }
+    for missing in opened.missing {
+        let (service, gate, unserved, stopped) =
+            (service.clone(), Arc::clone(&gate), unserved.clone(), stop.subscribe());
+        tasks.spawn(async move {
+            let address = missing.address().to_string();
+            let missing = &missing;
+            tokio::select! {
+                listener = unserved.until_open(&address, || missing.open()) => {
+                    info!(address = %listener.address(), "serving gRPC");
+                    serve(listener, service, gate, until(stopped)).await
+                }
+                () = until(stopped.clone()) => Ok(()),
+            }
+        });
     }
     let reloads = reload_on_signal(reload, reloader, opened.tls, Arc::clone(&notifier));
     let reloads = tokio::spawn(vital("the one that reloads", reloads));

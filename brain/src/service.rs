@@ -2,7 +2,9 @@
 //! this has an effect.
 
 mod sockets;
+mod unserved;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +16,17 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use sockets::{Inherited, InheritedError, InheritedSocket, inherited};
+pub use unserved::Unserved;
 
 /// How often `systemctl status` is told how things stand, if they changed.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);
 
 /// Keeps the line that `systemctl status` shows. It looks at everything, and so belongs to the services.
-pub async fn tell_status(notifier: Arc<Notifier>, snapshots: watch::Receiver<Arc<Snapshot>>) {
+pub async fn tell_status(
+    notifier: Arc<Notifier>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut unserved: watch::Receiver<BTreeSet<String>>,
+) {
     if !notifier.is_heard() {
         return;
     }
@@ -27,8 +34,11 @@ pub async fn tell_status(notifier: Arc<Notifier>, snapshots: watch::Receiver<Arc
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = String::new();
     loop {
-        ticks.tick().await;
-        let status = status(&Arc::clone(&snapshots.borrow()));
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = unserved.changed() => {}
+        }
+        let status = status(&Arc::clone(&snapshots.borrow()), &unserved.borrow_and_update());
         if status != told {
             notifier.status(&status);
             told = status;
@@ -36,16 +46,20 @@ pub async fn tell_status(notifier: Arc<Notifier>, snapshots: watch::Receiver<Arc
     }
 }
 
-fn status(snapshot: &Snapshot) -> String {
+fn status(snapshot: &Snapshot, unserved: &BTreeSet<String>) -> String {
     let frontends = snapshot.frontends.values().filter(|view| view.weights.state == FrontendState::Up);
     let backends = snapshot.backends.values().filter(|view| view.health.state() == State::Up);
-    format!(
+    let mut status = format!(
         "{} of {} frontends up, {} of {} backends up",
         frontends.count(),
         snapshot.frontends.len(),
         backends.count(),
         snapshot.backends.len(),
-    )
+    );
+    for address in unserved {
+        status.push_str(&format!("; NOT LISTENING on {}", address.escape_debug()));
+    }
+    status
 }
 
 #[cfg(test)]
@@ -70,6 +84,10 @@ maglev:
         let mono = tokio::time::Instant::now().into_std();
         let now = Now { wall: std::time::UNIX_EPOCH, mono };
         let core = Core::new(config, Overrides::default(), "/nonexistent".into(), now);
-        assert_eq!(status(&core.snapshot(mono)), "1 of 1 frontends up, 1 of 2 backends up");
+        let snapshot = core.snapshot(mono);
+        assert_eq!(status(&snapshot, &BTreeSet::new()), "1 of 1 frontends up, 1 of 2 backends up");
+        let unserved = BTreeSet::from(["unix:/run/a\nb.sock".to_owned()]);
+        let told = "1 of 1 frontends up, 1 of 2 backends up; NOT LISTENING on unix:/run/a\\nb.sock";
+        assert_eq!(status(&snapshot, &unserved), told);
     }
 }

@@ -48,6 +48,8 @@ struct Manager {
     sockets: Vec<(&'static str, OwnedFd)>,
     /// Where one of them is for Prometheus.
     prometheus: Option<SocketAddr>,
+    /// `--metrics` is not given.
+    without_metrics: bool,
     notify: UnixDatagram,
     /// What it was told since the last start, and nobody asked for yet.
     heard: Vec<String>,
@@ -59,7 +61,15 @@ impl Manager {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("maglev.yaml"), CONFIG).unwrap();
         let notify = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-        Self { directory, sockets: Vec::new(), prometheus: None, notify, heard: Vec::new(), child: None }
+        Self {
+            directory,
+            sockets: Vec::new(),
+            prometheus: None,
+            without_metrics: false,
+            notify,
+            heard: Vec::new(),
+            child: None,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -88,7 +98,9 @@ impl Manager {
         command.arg("--agent").arg(self.path("no-agent.sock"));
         command.arg("--state-dir").arg(self.path("state"));
         // Taken by no two of the tests, and by none that is given a socket for it.
-        command.args(["--metrics", if self.prometheus.is_some() { "127.0.0.1:1" } else { "off" }]);
+        if !self.without_metrics {
+            command.args(["--metrics", if self.prometheus.is_some() { "127.0.0.1:1" } else { "off" }]);
+        }
         command.args(arguments).env_clear().envs(environment.iter().copied());
         command.env("NOTIFY_SOCKET", self.path("notify"));
         if !self.sockets.is_empty() {
@@ -283,6 +295,41 @@ async fn reload_whose_file_is_a_pipe_is_refused_and_the_next_one_counts() {
     manager.told("RELOADING=1").await;
     manager.told("READY=1").await;
     assert!(manager.log().contains("configuration read"), "{}", manager.log());
+    manager.end(Signal::SIGTERM).await;
+}
+
+/// Ways in for operators and Prometheus are no reason to leave backends unchecked.
+#[tokio::test]
+async fn port_that_is_taken_is_told_and_tried_again_while_all_else_goes_on() {
+    let mut manager = Manager::new();
+    let taken = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+    let [grpc, metrics] = taken.each_ref().map(|taken| taken.local_addr().unwrap());
+    let socket = manager.path("brain.sock");
+    let addresses = format!("{grpc},unix:{}", socket.display());
+    let environment = [("MAGLEV_METRICS", metrics.to_string())];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    manager.without_metrics = true;
+    manager.start(&["--grpc", &addresses], &environment).await;
+    pause(&mut soon(over_unix(&socket)).await.unwrap()).await.unwrap();
+    let mut both = [grpc.to_string(), format!("{metrics} (metrics)")];
+    both.sort();
+    manager.told(&both.map(|address| format!("; NOT LISTENING on {address}")).concat()).await;
+    let log = manager.log();
+    assert!(log.contains(&format!("cannot listen on {grpc}: Address already in use")), "{log}");
+    assert!(
+        log.contains("choose another with --grpc") && log.contains("choose another with --metrics"),
+        "{log}"
+    );
+    drop(taken);
+    soon(async {
+        while over_tcp(grpc).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        while TcpStream::connect(metrics).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     manager.end(Signal::SIGTERM).await;
 }
 

@@ -27,11 +27,11 @@ pub(crate) enum AddressError {
     NoPath,
     #[error("with TLS, write tls:HOST:PORT")]
     Https,
-    #[error("the port is missing: write HOST:PORT, as 127.0.0.1:9090, or unix:PATH for a socket")]
+    #[error("the port is missing: write HOST:PORT, as 127.0.0.1:17090, or unix:PATH for a socket")]
     NoPort,
-    #[error("{0:?} is no port: ports are 1 to 65535, as in 127.0.0.1:9090")]
+    #[error("{0:?} is no port: ports are 1 to 65535, as in 127.0.0.1:17090")]
     Port(String),
-    #[error("an IPv6 address stands in brackets before its port, as [::1]:9090")]
+    #[error("an IPv6 address stands in brackets before its port, as [::1]:17090")]
     Brackets,
     #[error("{0:?} is no host: write a name, an IPv4 address, or an IPv6 address in brackets")]
     Host(String),

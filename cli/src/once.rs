@@ -7,8 +7,6 @@ use std::time::{Duration, SystemTime};
 use maglev_proto::Event;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address::ServerAddress;
@@ -29,6 +27,9 @@ const INTERRUPTED: u8 = 130;
 
 /// How often the terminal is looked at for the answer to a question.
 const KEYS: Duration = Duration::from_millis(50);
+
+/// How often a watch looks whether anybody still reads it.
+const READERS: Duration = Duration::from_millis(200);
 
 /// The exit code.
 pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Error> {
@@ -126,11 +127,15 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
 
 /// Returns when nobody can read standard output any more: a pipe's or a socket's other end is closed. Files have none.
 async fn reader_has_gone() {
-    let Ok(watched) = AsyncFd::with_interest(io::stdout(), Interest::ERROR) else {
-        return std::future::pending().await;
-    };
-    if watched.ready(Interest::ERROR).await.is_err() {
-        std::future::pending().await
+    loop {
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+        let polled = poll(&mut watched, PollTimeout::ZERO);
+        if polled.is_ok() && watched[0].revents().is_some_and(|found| found.intersects(gone)) {
+            return;
+        }
+        tokio::time::sleep(READERS).await;
     }
 }
 

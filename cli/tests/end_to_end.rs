@@ -354,7 +354,7 @@ async fn usage_errors_need_no_server() {
     assert!(stderr.contains("unexpected argument 'b'"), "{stderr}");
     let (code, stderr) = refusal("::1:9090", &["show", "frontends"]).await;
     assert_eq!(code, 2);
-    assert!(stderr.contains("in brackets before its port, as [::1]:9090"), "{stderr}");
+    assert!(stderr.contains("in brackets before its port, as [::1]:17090"), "{stderr}");
     let (code, stderr) = refusal("unix:/nowhere", &["show"]).await;
     assert_eq!(code, 2);
     assert!(stderr.contains("Usage: maglevc show"), "{stderr}");

@@ -16,7 +16,7 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         if std::thread::panicking() {
             error!(task = self.0, "a task of the process has died; the process ends");
-            DEAD.send_if_modified(|dead| dead.replace(self.0).is_none());
+            DEAD.send_if_modified(|dead| dead.is_none() && dead.replace(self.0).is_none());
         }
     }
 }
@@ -51,7 +51,7 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("as a test")
         };
-        assert!(tokio::spawn(vital("the one that dies", dies)).await.map(|()| ()).unwrap_err().is_panic());
+        assert!(tokio::spawn(vital("the one that dies", dies)).await.unwrap_err().is_panic());
         assert_eq!(died().await, "the one that dies");
     }
 }

@@ -5,9 +5,9 @@ import time
 
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SOCKETS = (
-    (socket.AF_INET, ("127.0.0.1", 9090), HTTP2),
+    (socket.AF_INET, ("127.0.0.1", 17090), HTTP2),
     (socket.AF_UNIX, "/run/maglev-brain/brain.sock", HTTP2),
-    (socket.AF_INET, ("127.0.0.1", 9091), b"GET /metrics HTTP/1.0\r\n\r\n"),
+    (socket.AF_INET, ("127.0.0.1", 17091), b"GET /metrics HTTP/1.0\r\n\r\n"),
 )
 answered = refused = cut = 0
 slowest = 0.0

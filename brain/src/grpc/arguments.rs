@@ -12,7 +12,7 @@ use super::tls::{ReadError, Tls, TlsFiles};
 use crate::service::InheritedSocket;
 
 /// Where the brain listens if nothing is said.
-const DEFAULT_TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
+const DEFAULT_TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 17090);
 /// The same; the unit makes its directory.
 const DEFAULT_UNIX: &str = "/run/maglev-brain/brain.sock";
 
@@ -21,7 +21,7 @@ const DEFAULT_UNIX: &str = "/run/maglev-brain/brain.sock";
 #[group(skip)]
 pub struct Arguments {
     /// Where operators' gRPC listens: a loopback ADDRESS:PORT, tls:ADDRESS:PORT, or unix:PATH. May be given several
-    /// times, or with commas [default: 127.0.0.1:9090 and unix:/run/maglev-brain/brain.sock]
+    /// times, or with commas [default: 127.0.0.1:17090 and unix:/run/maglev-brain/brain.sock]
     #[arg(long, env = "MAGLEV_GRPC", value_name = "ADDR", value_delimiter = ',')]
     grpc: Vec<ListenAddress>,
 
@@ -71,8 +71,35 @@ fn name(text: &str) -> Result<String, &'static str> {
 pub struct Opened {
     /// The sockets.
     pub listeners: Vec<Listener>,
+    /// Those that could not be opened now.
+    pub missing: Vec<Missing>,
     /// If one of them needs it.
     pub tls: Option<Arc<Tls>>,
+}
+
+/// An address that is not listened on, since the system refuses. The brain goes on: backends are checked all the same.
+#[derive(Debug)]
+pub struct Missing {
+    address: ListenAddress,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Missing {
+    /// Where.
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
+    /// Tries to open it.
+    ///
+    /// # Errors
+    /// If it cannot be opened yet.
+    pub async fn open(&self) -> Result<Listener, ListenError> {
+        match (&self.address, &self.tls) {
+            (ListenAddress::Tls(address), Some(tls)) => Listener::bind_tls(*address, Arc::clone(tls)).await,
+            _ => Listener::bind(self.address.clone()).await,
+        }
+    }
 }
 
 /// Why operators' gRPC cannot be opened.
@@ -107,11 +134,30 @@ impl Arguments {
     /// that are open by default. Reads the files for TLS first, if one of them needs it.
     ///
     /// # Errors
-    /// If one of them cannot be opened. By default, the unix socket may be missing, if TCP is served.
+    /// If one of them must not be opened as it is. By default, the unix socket may be missing, if TCP is served.
     pub async fn open(&self, inherited: Vec<InheritedSocket>) -> Result<Opened, OpenError> {
         let tls = self.tls(&inherited).await?;
-        let listeners = self.listeners(inherited, tls.as_ref()).await?;
-        Ok(Opened { listeners, tls })
+        let mut opened = Opened { listeners: Vec::new(), missing: Vec::new(), tls: tls.clone() };
+        if !inherited.is_empty() {
+            for socket in inherited {
+                opened.listeners.push(Listener::inherited(socket, tls.as_ref())?);
+            }
+            if !self.grpc.is_empty() {
+                info!("the service manager's sockets are served, and not the addresses of --grpc");
+            }
+            return Ok(opened);
+        }
+        for address in self.addresses() {
+            let missing = Missing { address, tls: tls.clone() };
+            match missing.open().await {
+                Ok(listener) => opened.listeners.push(listener),
+                Err(ListenError::Refused { .. } | ListenError::Unix(_)) => {
+                    opened.missing.push(missing);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(opened)
     }
 
     async fn tls(&self, inherited: &[InheritedSocket]) -> Result<Option<Arc<Tls>>, OpenError> {
@@ -140,39 +186,19 @@ impl Arguments {
         Ok(Some(Arc::new(Tls::new(files).await?)))
     }
 
-    async fn listeners(
-        &self,
-        inherited: Vec<InheritedSocket>,
-        tls: Option<&Arc<Tls>>,
-    ) -> Result<Vec<Listener>, ListenError> {
-        let mut listeners = Vec::new();
-        for socket in inherited {
-            listeners.push(Listener::inherited(socket, tls)?);
+    /// Those that are asked for, or else the default ones.
+    fn addresses(&self) -> Vec<ListenAddress> {
+        if !self.grpc.is_empty() {
+            return self.grpc.clone();
         }
-        if !listeners.is_empty() {
-            if !self.grpc.is_empty() {
-                info!("the service manager's sockets are served, and not the addresses of --grpc");
-            }
-            return Ok(listeners);
-        }
-        for address in &self.grpc {
-            listeners.push(match (address, tls) {
-                (ListenAddress::Tls(address), Some(tls)) => {
-                    Listener::bind_tls(*address, Arc::clone(tls)).await?
-                }
-                _ => Listener::bind(address.clone()).await?,
-            });
-        }
-        if !listeners.is_empty() {
-            return Ok(listeners);
-        }
+        let mut addresses = Vec::new();
         if self.grpc_loopback != Loopback::Off {
-            listeners.push(Listener::bind(ListenAddress::Tcp(DEFAULT_TCP.into())).await?);
+            addresses.push(ListenAddress::Tcp(DEFAULT_TCP.into()));
         }
         let unix = Path::new(DEFAULT_UNIX);
         let is_there = unix.parent().is_some_and(Path::is_dir);
-        if is_there || listeners.is_empty() {
-            listeners.push(Listener::bind(ListenAddress::Unix(unix.to_owned())).await?);
+        if is_there || addresses.is_empty() {
+            addresses.push(ListenAddress::Unix(unix.to_owned()));
         } else {
             warn!(
                 socket = DEFAULT_UNIX,
@@ -180,6 +206,6 @@ impl Arguments {
                  who may do what; make the directory, or say --grpc unix:PATH"
             );
         }
-        Ok(listeners)
+        addresses
     }
 }

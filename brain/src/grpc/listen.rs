@@ -25,6 +25,7 @@ use super::rights;
 use super::shares::{Places, Shares};
 use super::tls::Tls;
 use crate::service::InheritedSocket;
+use crate::tcp;
 use accept::{Door, Guard};
 use turned_away::TurnedAway;
 
@@ -46,7 +47,7 @@ const MOST_HEADERS: u32 = 16 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The operating system refuses.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}; free the address, or choose another with --grpc")]
     Refused {
         /// Where.
         address: ListenAddress,
@@ -120,7 +121,7 @@ impl Listener {
         match &address {
             ListenAddress::Tcp(tcp) if !tcp.ip().is_loopback() => Err(ListenError::NotLoopback(*tcp)),
             ListenAddress::Tcp(tcp) => {
-                let socket = TcpListener::bind(tcp).await.map_err(refused)?;
+                let socket = tcp::listen(*tcp).map_err(refused)?;
                 let address = ListenAddress::Tcp(socket.local_addr().map_err(refused)?);
                 Ok(Self { address, door: Door::Loopback(socket), file: None })
             }
@@ -138,7 +139,7 @@ impl Listener {
     /// If it cannot be opened.
     pub async fn bind_tls(address: SocketAddr, tls: Arc<Tls>) -> Result<Self, ListenError> {
         let refused = |error| ListenError::Refused { address: ListenAddress::Tls(address), error };
-        let socket = TcpListener::bind(address).await.map_err(refused)?;
+        let socket = tcp::listen(address).map_err(refused)?;
         let address = ListenAddress::Tls(socket.local_addr().map_err(refused)?);
         Ok(Self { address, door: Door::Tls(socket, tls), file: None })
     }

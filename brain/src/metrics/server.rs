@@ -23,6 +23,7 @@ use tracing::{debug, error, info};
 use super::Exporter;
 use crate::paced::{self, Cause, Paced};
 use crate::seats::{Seat, Seats};
+use crate::tcp;
 
 /// Connections at once, each of which may hold a text of 20 MB. One more takes the seat of another.
 const CONNECTIONS: usize = 16;
@@ -41,7 +42,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><head><title>maglev-brain</title></head>\n\
 <body><h1>maglev-brain</h1><p>For Prometheus: <a href=\"/metrics\">/metrics</a></p></body></html>\n";
 
-/// Where Prometheus is answered: `127.0.0.1:9091`, `[::1]:9091`, or `off`.
+/// Where Prometheus is answered: `127.0.0.1:17091`, `[::1]:17091`, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricsAddress {
     /// Nowhere.
@@ -73,7 +74,10 @@ impl fmt::Display for MetricsAddress {
 
 /// Why Prometheus cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot serve Prometheus on {address}: {error}; choose another with --metrics, or --metrics off")]
+#[error(
+    "cannot serve Prometheus on {address}: {error}; free the address, or choose another with \
+     --metrics (from a socket unit: ListenStream=), or --metrics off"
+)]
 pub struct BindError {
     address: SocketAddr,
     error: std::io::Error,
@@ -83,7 +87,7 @@ pub struct BindError {
 ///
 /// # Errors
 /// If the system refuses, most often because the port is taken.
-pub async fn open(
+pub fn open(
     address: MetricsAddress,
     inherited: Option<std::net::TcpListener>,
 ) -> Result<Option<TcpListener>, BindError> {
@@ -92,7 +96,7 @@ pub async fn open(
             let unnamed = SocketAddr::from(([0, 0, 0, 0], 0));
             (inherited.local_addr().unwrap_or(unnamed), TcpListener::from_std(inherited))
         }
-        (None, MetricsAddress::At(address)) => (address, TcpListener::bind(address).await),
+        (None, MetricsAddress::At(address)) => (address, tcp::listen(address)),
         (None, MetricsAddress::Off) => return Ok(None),
     };
     listener.map(Some).map_err(|error| BindError { address, error })
@@ -127,7 +131,7 @@ pub async fn serve(listener: TcpListener, exporter: Exporter, shutdown: impl Fut
                             },
                             () = seat.displaced() => format!("all {CONNECTIONS} are taken, and it was the oldest"),
                         };
-                        refusals.refused(Cause::Scrape, peer.ip(), peer, why);
+                        refusals.refused(Cause::Scrape, peer.ip().to_canonical(), peer, why);
                     });
                 }
                 Err(error) => {

@@ -17,7 +17,7 @@ const SOCKET: &str = "/run/maglev-brain/brain.sock";
 pub(crate) struct Options {
     #[allow(rustdoc::broken_intra_doc_links, reason = "the help shows it as it is typed")]
     /// Where maglev-brain listens: HOST:PORT, [IPV6]:PORT, tls:HOST:PORT or unix:PATH; several for `show`, with
-    /// commas between them. Default: unix:/run/maglev-brain/brain.sock if it is there, else 127.0.0.1:9090
+    /// commas between them. Default: unix:/run/maglev-brain/brain.sock if it is there, else 127.0.0.1:17090
     #[arg(long = "server", global = true, env = "MAGLEV_SERVER", value_name = "ADDR", value_delimiter = ',')]
     servers: Vec<ServerAddress>,
     #[command(flatten)]
@@ -74,7 +74,7 @@ fn default_server(socket: &Path) -> ServerAddress {
     if socket.exists() {
         ServerAddress::Unix(socket.to_owned())
     } else {
-        ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: 9090 }
+        ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: 17090 }
     }
 }
 

@@ -145,7 +145,7 @@ fn wrong_lines_are_refused() {
         assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
     }
     let error = parse("maglevc --server ::1:9090 show backends").unwrap_err().to_string();
-    assert!(error.contains("in brackets before its port, as [::1]:9090"), "{error}");
+    assert!(error.contains("in brackets before its port, as [::1]:17090"), "{error}");
 }
 
 /// Names win over the words between them, whatever they are.

@@ -19,7 +19,7 @@ use crate::style::printable;
 const GREETING: Duration = Duration::from_secs(2);
 
 /// Where maglev-brain listens unless told otherwise.
-const DEFAULT_PORT: u16 = 9090;
+const DEFAULT_PORT: u16 = 17090;
 
 /// Exit code if the terminal cannot be read any more.
 const NO_TERMINAL: u8 = 1;

@@ -10,7 +10,7 @@ async fn each_piece_of_work_has_its_result() {
     for number in 0..3 {
         assert_eq!(blocking.run(move || number + 1).await.unwrap(), number + 1);
     }
-    let error = blocking.run(|| panic!("as a test")).await.map(|()| ()).unwrap_err();
+    let error = blocking.run(|| panic!("as a test")).await.unwrap_err();
     assert_eq!(error.to_string(), "adding failed: it panicked");
     assert_eq!(blocking.run(|| 7).await.unwrap(), 7, "the place of the one that panicked is free");
 }
@@ -19,7 +19,7 @@ async fn each_piece_of_work_has_its_result() {
 async fn work_that_hangs_is_waited_for_no_longer_than_its_limit_and_holds_its_place_until_it_ends() {
     let blocking = Blocking::new("reading", 1, LIMIT);
     let (end, wait) = mpsc::channel::<()>();
-    let error = blocking.run(move || drop(wait.recv())).await.unwrap_err();
+    let error = blocking.run(move || wait.recv().is_ok()).await.unwrap_err();
     assert_eq!(error.to_string(), "reading has not ended within 5 s");
     let error = blocking.run(|| ()).await.unwrap_err();
     assert_eq!(error.to_string(), "reading was not begun within 5 s: 1 before it have not ended");

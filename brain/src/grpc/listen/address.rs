@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where to listen: `127.0.0.1:9090`, `[::1]:9090`, `tls:192.0.2.1:9443` or `unix:/run/maglev-brain/brain.sock`.
+/// Where to listen: `127.0.0.1:17090`, `[::1]:17090`, `tls:192.0.2.1:9443` or `unix:/run/maglev-brain/brain.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// A loopback address, without encryption.

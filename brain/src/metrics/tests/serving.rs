@@ -19,7 +19,7 @@ async fn running() -> (std::net::SocketAddr, Controller, [JoinHandle<()>; 2]) {
         instance: 1,
     };
     let (controller, task) = controller::start(setup, &Handle::current(), std::future::pending());
-    let listener = open("127.0.0.1:0".parse().unwrap(), None).await.unwrap().unwrap();
+    let listener = open("127.0.0.1:0".parse().unwrap(), None).unwrap().unwrap();
     let address = listener.local_addr().unwrap();
     let served = tokio::spawn(serve(listener, Exporter::new(&controller), std::future::pending()));
     (address, controller, [tokio::spawn(task), served])
@@ -104,14 +104,14 @@ async fn client_that_does_not_finish_its_head_is_hung_up_on() {
 async fn it_ends_when_it_shall_and_says_who_holds_its_port() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let error = open(MetricsAddress::At(address), None).await.unwrap_err().to_string();
+    let error = open(MetricsAddress::At(address), None).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()) && error.contains("--metrics off"), "{error}");
-    assert!(open(MetricsAddress::Off, None).await.unwrap().is_none());
+    assert!(open(MetricsAddress::Off, None).unwrap().is_none());
 
     let given = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     given.set_nonblocking(true).unwrap();
     let (there, taken) = (given.local_addr().unwrap(), MetricsAddress::At(address));
-    let listener = open(taken, Some(given)).await.unwrap().unwrap();
+    let listener = open(taken, Some(given)).unwrap().unwrap();
     assert_eq!(listener.local_addr().unwrap(), there, "what the service manager gives goes before");
     let (_, controller, tasks) = running().await;
     let served = serve(listener, Exporter::new(&controller), std::future::ready(()));

@@ -1,0 +1,70 @@
+//! Addresses that are to be listened on, and are not, since the system refuses. They are tried again, and all else goes on:
+//! ways in for operators and Prometheus are no reason to leave backends unchecked.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+
+use maglev_daemon::retry::backoff;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{error, info};
+
+/// The list of them. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Unserved(Arc<watch::Sender<BTreeSet<String>>>);
+
+impl Unserved {
+    /// The list, now and whenever it changes.
+    pub fn watch(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.0.subscribe()
+    }
+
+    /// Opens an address, however often it must be tried. The first failure is logged.
+    pub async fn until_open<T, E, F>(&self, address: &str, open: impl Fn() -> F) -> T
+    where
+        E: Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut failures = 0;
+        loop {
+            match open().await {
+                Ok(opened) => {
+                    if failures > 0 {
+                        info!(address, "listening after all");
+                        self.0.send_if_modified(|unserved| unserved.remove(address));
+                    }
+                    return opened;
+                }
+                Err(error) if failures == 0 => {
+                    error!("{error}; it is tried again, and all else goes on");
+                    self.0.send_if_modified(|unserved| unserved.insert(address.to_owned()));
+                }
+                Err(_) => {}
+            }
+            failures += 1;
+            sleep(backoff(failures)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn address_is_on_the_list_until_it_is_open() {
+        let (unserved, tries) = (Unserved::default(), AtomicU32::new(0));
+        let list = unserved.watch();
+        let open = || {
+            let tried = tries.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(list.borrow().len(), usize::from(tried > 0));
+            std::future::ready(if tried < 9 { Err("in use") } else { Ok(tried) })
+        };
+        assert_eq!(unserved.until_open("127.0.0.1:1", open).await, 9);
+        assert!(list.borrow().is_empty());
+    }
+}
