@@ -6,8 +6,7 @@
 
 mod tap;
 
-use maglev_daemon::log;
-use tracing_subscriber::filter::ParseError;
+use maglev_daemon::log::{self, FilterError, Format};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, registry};
@@ -18,12 +17,12 @@ pub use tap::{Asked, Line, LogTap};
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// What shall be logged is not understood.
-    #[error("--log-level {filter:?} is no level and no filter: {error}")]
+    #[error("--log-level {filter}: {error}")]
     Filter {
         /// As it was given.
         filter: String,
         /// What is wrong with it.
-        error: ParseError,
+        error: FilterError,
     },
     /// Something else writes the log already.
     #[error("the log was started before: {0}")]
@@ -35,10 +34,10 @@ pub enum LogError {
 ///
 /// # Errors
 /// If the filter is none, or if it was called before.
-pub fn start(filter: &str) -> Result<LogTap, LogError> {
+pub fn start(filter: &str, format: Format) -> Result<LogTap, LogError> {
     let written =
         log::filter(filter).map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
-    let log = log::output("maglev-brain", true).with_filter(written);
+    let log = log::output("maglev-brain", format).with_filter(written);
     let tap = LogTap::default();
     registry().with(log).with(tap.layer()).try_init()?;
     Ok(tap)

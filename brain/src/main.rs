@@ -20,7 +20,7 @@ use maglev_brain::{netns, open_files};
 use maglev_daemon::blocking::Blocking;
 use maglev_daemon::notify::{Notifier, keep_alive};
 use maglev_daemon::vital::{died, vital};
-use maglev_daemon::{hangup, print};
+use maglev_daemon::{hangup, log, print};
 use maglev_engine::config::{self, Loaded};
 use maglev_engine::overrides::Overrides;
 use tokio::runtime::{Builder, Handle};
@@ -66,6 +66,10 @@ struct Arguments {
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,maglev_brain::agent=debug
     #[arg(long, env = "MAGLEV_LOG", value_name = "LEVEL", default_value = "info")]
     log_level: String,
+
+    /// Form of the log's lines where they do not go to the journal
+    #[arg(long, env = "MAGLEV_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "logfmt")]
+    log_format: log::Format,
 }
 
 const NAME: &str = "maglev-brain";
@@ -83,7 +87,7 @@ Examples:
   maglevc --server 127.0.0.1:17090 show frontends";
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match print::arguments::<Arguments>() {
         Ok(arguments) => arguments,
         Err(error) => return print::explain(NAME, &error),
     };
@@ -145,7 +149,7 @@ fn summary(loaded: &Loaded) -> String {
 }
 
 fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
-    let logs = logs::start(&arguments.log_level)?;
+    let logs = logs::start(&arguments.log_level, arguments.log_format)?;
     for warning in &loaded.warnings {
         warn!("{}", warning.summary());
     }

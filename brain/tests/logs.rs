@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use maglev_brain::logs::{self, LogError};
+use maglev_daemon::log::Format;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, enabled, info};
 
@@ -11,10 +12,10 @@ fn line(cost: impl FnOnce() -> u32) {
 
 #[test]
 fn tap_costs_nothing_until_somebody_asks() {
-    let error = logs::start("info=what").unwrap_err();
-    assert!(error.to_string().starts_with("--log-level \"info=what\" is no level and no filter"), "{error}");
-    let tap = logs::start("error").unwrap();
-    assert!(matches!(logs::start("error"), Err(LogError::Started(_))));
+    let error = logs::start("info=what", Format::Logfmt).unwrap_err();
+    assert!(error.to_string().starts_with("--log-level info=what: "), "{error}");
+    let tap = logs::start("error", Format::Logfmt).unwrap();
+    assert!(matches!(logs::start("error", Format::Logfmt), Err(LogError::Started(_))));
 
     let unheard = || -> u32 { panic!("nobody asked") };
     // The filter alone decides.

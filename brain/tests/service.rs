@@ -268,7 +268,7 @@ async fn given_sockets_have_roles_by_their_kind() {
     let log = manager.log();
     let line = log.lines().find(|line| line.contains("an operator's command")).expect(&log);
     let who = format!(
-        "(uid {}) from=process {} what=set backend b1 pause",
+        "(uid {})\" from=\"process {}\" what=\"set backend b1 pause\"",
         nix::unistd::getuid(),
         nix::unistd::getpid()
     );

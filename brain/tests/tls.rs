@@ -194,11 +194,14 @@ async fn socket_of_a_service_manager_is_served_with_tls() {
     admin.pause_backend(pause()).await.unwrap();
 
     let log = brain.log();
-    assert!(log.contains(&format!("serving gRPC address=tls:{address}")), "{log}");
+    assert!(log.contains(&format!("msg=\"serving gRPC\" address=tls:{address}")), "{log}");
     let line = log.lines().find(|line| line.contains("an operator's command")).expect(&log);
-    assert!(line.contains("who=cert ops.example.org from=127.0.0.1:"), "{line}");
-    assert!(line.contains("what=set backend b1 pause"), "{line}");
-    assert!(log.contains("a change was refused: not an admin who=cert eve from=127.0.0.1:"), "{log}");
+    assert!(line.contains("who=\"cert ops.example.org\" from=127.0.0.1:"), "{line}");
+    assert!(line.contains("what=\"set backend b1 pause\""), "{line}");
+    assert!(
+        log.contains("msg=\"a change was refused: not an admin\" who=\"cert eve\" from=127.0.0.1:"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

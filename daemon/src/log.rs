@@ -1,6 +1,8 @@
-//! A daemon's log: its filter, and where its lines go.
+//! A daemon's log: its filter, where its lines go, and in which form.
 
-use std::io::{IsTerminal, stderr};
+mod logfmt;
+
+use std::io::stderr;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
@@ -8,6 +10,28 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::journal::journal;
+use logfmt::Logfmt;
+
+/// Form of the lines on standard error. The journal takes each field by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// `time=... level=... target=... msg="..." key=value`
+    #[default]
+    Logfmt,
+    /// One JSON object a line
+    Json,
+}
+
+/// Why a text is no filter.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// As a target, it would silence all others.
+    #[error("`{0}` is no level: write one of error, warn, info, debug, trace, off, or TARGET=LEVEL")]
+    Level(String),
+    /// A part is malformed.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
 
 /// Parses a level or a filter such as `info,vppapi=trace`.
 ///
@@ -16,7 +40,11 @@ use crate::journal::journal;
 ///
 /// # Errors
 /// If it is neither.
-pub fn filter(text: &str) -> Result<Targets, ParseError> {
+pub fn filter(text: &str) -> Result<Targets, FilterError> {
+    let bare = text.split(',').map(str::trim).filter(|part| !part.is_empty() && !part.contains('='));
+    for part in bare {
+        part.parse::<LevelFilter>().map_err(|_| FilterError::Level(part.to_owned()))?;
+    }
     // As a target, the empty string would match everything.
     let filter: Targets = if text.is_empty() { "error" } else { text }.parse()?;
     if filter.iter().any(|(target, _)| target.starts_with("tarpc")) {
@@ -25,20 +53,21 @@ pub fn filter(text: &str) -> Result<Targets, ParseError> {
     Ok(filter.with_target("tarpc", LevelFilter::OFF))
 }
 
-/// A way for log lines: to the journal, if stderr leads there, under this identifier; else to stderr, with or without
-/// the module that a line comes from.
+/// A way for log lines: to the journal, if stderr leads there, under this identifier; else to stderr.
 #[must_use]
-pub fn output<S>(identifier: &str, with_modules: bool) -> Box<dyn Layer<S> + Send + Sync>
+pub fn output<S>(identifier: &str, format: Format) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     match journal(identifier) {
         Some(journal) => journal.boxed(),
         None => {
-            let ansi = stderr().is_terminal();
             // A line that cannot be written is lost. The library would say so on stderr, by a macro that panics.
-            let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
-            lines.with_ansi(ansi).with_target(with_modules).boxed()
+            let lines = fmt::layer().with_writer(stderr).log_internal_errors(false).with_ansi(false);
+            match format {
+                Format::Logfmt => lines.event_format(Logfmt).boxed(),
+                Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+            }
         }
     }
 }
@@ -66,5 +95,19 @@ mod tests {
         assert!(empty.would_enable("maglev_brain", &Level::ERROR));
         assert!(!empty.would_enable("maglev_brain", &Level::WARN));
         assert!(filter("info=what").is_err());
+    }
+
+    #[test]
+    fn word_that_is_no_level_is_refused_since_it_would_silence_all_else() {
+        for (text, wrong) in [("inf", "inf"), ("loud", "loud"), ("info,maglev_brain", "maglev_brain")] {
+            let error = filter(text).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("`{wrong}` is no level: write one of error, warn")),
+                "{error}"
+            );
+        }
+        for right in ["info", "WARN", "off", "info, vppapi=trace", "maglev_brain=debug", ","] {
+            assert!(filter(right).is_ok(), "{right}");
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! What a daemon's own commands write, such as `--check`: to a terminal, a file on a full disk, or a reader that has seen
 //! enough. The standard library's macros panic at the last two.
 
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+
+use clap::builder::Resettable;
 
 /// Writes to standard output. A reader that has gone is no error.
 ///
@@ -19,6 +22,22 @@ pub fn print(text: &str) -> io::Result<()> {
 /// Writes to standard error. Nobody is left to tell if that fails.
 pub fn complain(text: &str) {
     io::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// The command line. A variable of the environment that is blank counts as not set.
+///
+/// # Errors
+/// If it is wrong, or asks for help: see [`explain`].
+pub fn arguments<P: clap::Parser>() -> Result<P, clap::Error> {
+    let command = P::command().mut_args(|arg| match arg.get_env().is_some_and(is_blank) {
+        true => arg.env(Resettable::Reset),
+        false => arg,
+    });
+    P::from_arg_matches(&command.try_get_matches()?)
+}
+
+fn is_blank(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.to_string_lossy().trim().is_empty())
 }
 
 /// The exit code of a program whose whole task was to write this to standard output.

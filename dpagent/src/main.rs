@@ -89,6 +89,10 @@ struct Arguments {
     /// `info,vppapi=trace`
     #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info", value_parser = log::filter)]
     log_level: Targets,
+
+    /// Form of the log's lines where they do not go to the journal
+    #[arg(long, env = "MAGLEV_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "logfmt")]
+    log_format: log::Format,
 }
 
 fn main() -> ExitCode {
@@ -97,14 +101,14 @@ fn main() -> ExitCode {
 
 /// Runs the program, with the filter of system calls that belongs to the mode asked for.
 pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match print::arguments::<Arguments>() {
         Ok(arguments) => arguments,
         Err(error) => return print::explain(NAME, &error),
     };
     if arguments.print_protocol {
         return print::answer(NAME, &format!("{}\n", maglev_protocol::PROTOCOL_VERSION));
     }
-    let output = log::output(NAME, false);
+    let output = log::output(NAME, arguments.log_format);
     tracing_subscriber::registry().with(output).with(arguments.log_level.clone()).init();
     match confine(&arguments, filter).and_then(|opened| serve(arguments, opened)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,9 +143,9 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
     let notifier = Notifier::from_environment()?;
     let confined = privileges::confine(account.as_ref(), filter(arguments.seccomp).as_ref())?;
     info!(
-        uid = %confined.uid, gid = %confined.gid, seccomp = ?arguments.seccomp,
+        uid = %confined.uid, gid = %confined.gid, seccomp = %arguments.seccomp,
         bounding_set = if confined.bounding.is_empty() { "empty" } else { "without effect" },
-        "privileges given up"
+        "privileges dropped"
     );
     if confined.uid.is_root() {
         warn!(
@@ -205,7 +209,7 @@ fn policy(path: &Path) -> anyhow::Result<Policy> {
     match policy::load(path, geteuid().as_raw()) {
         Ok(policy) => {
             let (vips, servers, ping) = (policy.vips.len(), policy.servers.len(), policy.ping.len());
-            info!(policy = %path.display(), vips, servers, ping, limits = ?policy.limits, "prefixes allowed");
+            info!(policy = %path.display(), vips, servers, ping, limits = %policy.limits, "prefixes allowed");
             Ok(policy)
         }
         Err(error @ PolicyError::Missing { .. }) => {

@@ -8,6 +8,7 @@ mod file;
 mod settings;
 mod trusted;
 
+use std::fmt;
 use std::net::IpAddr;
 
 use maglev_protocol::{AgentError, Prefix, VipKey};
@@ -46,6 +47,18 @@ pub struct Limits {
     pub echo_requests_per_second: u32,
     /// Reads of VPP's whole state in a second, for all connections together; further ones wait, or share a read.
     pub reads_per_second: u32,
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vips, servers_per_vip, requests_per_second, echo_requests_per_second, reads_per_second } =
+            self;
+        write!(
+            f,
+            "vips {vips}, servers-per-vip {servers_per_vip}, requests-per-second {requests_per_second}, \
+             echo-requests-per-second {echo_requests_per_second}, reads-per-second {reads_per_second}"
+        )
+    }
 }
 
 impl Default for Limits {

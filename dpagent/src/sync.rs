@@ -136,7 +136,7 @@ impl<P: Plugin> Syncer<P> {
         let report = self.sync(report, |mirror, policy| plan_all(wanted, mirror, policy)).await?;
         if self.foreign != report.foreign {
             let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
-            info!(?vips, policy = self.policy.source, "VIPs outside the policy: left alone");
+            info!(vips = vips.join(", "), policy = self.policy.source, "VIPs outside the policy: left alone");
             self.foreign.clone_from(&report.foreign);
         }
         Ok(report)

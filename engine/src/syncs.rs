@@ -460,7 +460,7 @@ impl Syncs {
         // Only a full read finds them.
         if report.read.is_some() && self.foreign != report.foreign {
             let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
-            info!(?vips, "VIPs outside the agent's policy: left alone");
+            info!(vips = vips.join(", "), "VIPs outside the agent's policy: left alone");
             self.foreign.clone_from(&report.foreign);
         }
     }

@@ -84,6 +84,42 @@ fn exit_code(program: &str, arguments: &[&str], stdout: impl Into<Stdio>, stderr
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).status().unwrap().code().unwrap()
 }
 
+/// A blank variable is how a unit's `EnvironmentFile=` leaves one out.
+#[test]
+fn blank_variables_are_not_set_and_wrong_levels_are_refused() {
+    let run = |program: &str, name: &str, value: &str| {
+        let mut command = Command::new(binaries::program(program).unwrap());
+        command.args(["--config", "/nonexistent.yaml"].into_iter().take(if program == "maglev-brain" {
+            2
+        } else {
+            0
+        }));
+        // Both end at once, each for a reason of its own.
+        command.args(if program == "maglev-brain" {
+            [].as_slice()
+        } else {
+            &["--listen", "/nonexistent/a.sock"]
+        });
+        let output = command.env_clear().env(name, value).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (program, name) in [
+        ("maglev-brain", "MAGLEV_METRICS"),
+        ("maglev-brain", "MAGLEV_GRPC"),
+        ("maglev-brain", "MAGLEV_LOG_FORMAT"),
+        ("maglev-dpagent", "MAGLEV_SERVERS_AGE"),
+        ("maglev-dpagent", "MAGLEV_BRAIN_USER"),
+        ("maglev-dpagent", "MAGLEV_LOG"),
+    ] {
+        for blank in ["", " "] {
+            let (code, said) = run(program, name, blank);
+            assert!(code == Some(1) && said.contains("/nonexistent"), "{program} {name}: {said}");
+        }
+    }
+    let (code, said) = run("maglev-dpagent", "MAGLEV_LOG", "inf");
+    assert!(code == Some(2) && said.contains("`inf` is no level"), "{said}");
+}
+
 #[test]
 fn reader_that_has_gone_is_no_error() {
     for (program, arguments, code) in COMMANDS {

@@ -49,7 +49,7 @@ impl Brain {
         command.arg("--grpc-cert").arg(self.path("brain.pem")).arg("--grpc-key").arg(self.path("brain.key"));
         command.arg("--grpc-client-ca").arg(self.path("ca.pem"));
         self.stack.spawn("brain", command).unwrap();
-        self.wait_for_log("serving gRPC address=tls:127.0.0.1:").await;
+        self.wait_for_log("msg=\"serving gRPC\" address=tls:127.0.0.1:").await;
         self
     }
 
@@ -103,7 +103,7 @@ async fn operators_have_roles_by_their_certificates() {
     assert_eq!(code, Some(INCOMPLETE), "there is no VPP: {text}");
     assert!(text.contains("backend web1: paused"), "{text}");
     let log = std::fs::read_to_string(brain.stack.log("brain")).unwrap();
-    assert!(log.contains("who=cert alice from=127.0.0.1:"), "{log}");
+    assert!(log.contains("who=\"cert alice\" from=127.0.0.1:"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +120,9 @@ async fn operators_without_a_valid_certificate_are_told_so() {
         assert_eq!(code, Some(NO_CONNECTION), "{text}");
         assert!(text.contains(reason), "{operator:?}: {text}");
     }
-    brain.wait_for_log("no TLS handshake: peer sent no certificates who=127.0.0.1 from=127.0.0.1:").await;
+    brain
+        .wait_for_log("msg=\"no TLS handshake: peer sent no certificates\" who=127.0.0.1 from=127.0.0.1:")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,6 +52,16 @@ pub enum Mode {
     Off,
 }
 
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "enforce",
+            Self::Log => "log",
+            Self::Off => "off",
+        })
+    }
+}
+
 /// Rules for all system calls.
 #[derive(Debug, Clone)]
 pub struct Filter {
