@@ -83,3 +83,24 @@ fn the_users_of_the_units_are_made() {
         assert!(users.lines().any(|line| line.starts_with(&format!("u {user} "))), "{unit}: {user}");
     }
 }
+
+/// In a mount namespace of its own, for which it takes root.
+#[test]
+fn purge_ends_well_over_mount_points_and_links_and_twice() {
+    let lay_out = "mount --make-rprivate / && mount -t tmpfs t /var/lib && mount -t tmpfs t /etc && \
+                   mkdir -p /var/lib/elsewhere /var/lib/maglev /etc/maglev && touch /etc/maglev/maglev.yaml";
+    for state in
+        ["mount -t tmpfs volume /var/lib/maglev", "rmdir /var/lib/maglev && ln -s elsewhere /var/lib/maglev"]
+    {
+        let purge = format!("sh {} purge >/dev/null", folder("packaging/debian/postrm").display());
+        let script = format!(
+            "{lay_out} && {state} && touch /var/lib/maglev/overrides || exit 77\n{purge} && {purge} || exit 1\n\
+             test -z \"$(ls /var/lib/maglev/ /var/lib/elsewhere/ 2>/dev/null | grep overrides)\" && test ! -e /etc/maglev"
+        );
+        let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output();
+        match output.ok().and_then(|output| output.status.code()) {
+            Some(code @ (0 | 1)) => assert_eq!(code, 0, "{state}"),
+            _ => maglev_tests::skipped("purging over mount points; it takes root and unshare"),
+        }
+    }
+}
