@@ -19,7 +19,9 @@ use maglev_engine::core::{Core, Input, Now};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_engine::overrides::Overrides;
 use maglev_engine::snapshot::Snapshot;
-use maglev_protocol::{AgentInfo, Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters};
+use maglev_protocol::{
+    AgentInfo, AgentPolicy, Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters,
+};
 use tokio::time::Instant;
 
 #[derive(Debug, Parser)]
@@ -83,7 +85,7 @@ fn snapshot(arguments: &Arguments) -> Snapshot {
     let now = || Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
     let mut core =
         Core::new(Arc::clone(&config), Overrides::default(), "/run/maglev/dpagent.sock".into(), now());
-    let info = AgentInfo { pid: 1, started: 1, no_echo: None };
+    let info = AgentInfo { pid: 1, started: 1, no_echo: None, policy: AgentPolicy::default() };
     let connected = AgentEvent::Connected { version: "1.0.0".to_owned(), protocol: 5, info };
     core.handle(Input::Agent(connected), now());
     for name in config.backends.keys() {

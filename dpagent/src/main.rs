@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use clap::builder::FalseyValueParser;
 use maglev_daemon::notify::Notifier;
 use maglev_daemon::vital::died;
 use maglev_daemon::{log, print};
@@ -80,6 +81,10 @@ struct Arguments {
     #[arg(long, value_name = "MODE", env = "MAGLEV_AGENT_SECCOMP", value_enum, default_value = "enforce")]
     seccomp: Mode,
 
+    /// Only check the policy file. Exit code 0: fine, 1: cannot be read or parsed, 2: not valid
+    #[arg(long, env = "MAGLEV_AGENT_CHECK", value_parser = FalseyValueParser::new())]
+    check: bool,
+
     /// Print the version of the protocol between maglev-brain and this program, for the package's scripts
     #[arg(long, hide = true)]
     print_protocol: bool,
@@ -108,12 +113,33 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
     if arguments.print_protocol {
         return print::answer(NAME, &format!("{}\n", maglev_protocol::PROTOCOL_VERSION));
     }
+    if arguments.check {
+        return check(&arguments.policy);
+    }
     let output = log::output(NAME, arguments.log_format);
     tracing_subscriber::registry().with(output).with(arguments.log_level.clone()).init();
     match confine(&arguments, filter).and_then(|opened| serve(arguments, opened)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(path: &Path) -> ExitCode {
+    match policy::load(path, geteuid().as_raw()) {
+        Ok(policy) => {
+            let (vips, servers, ping) = (policy.vips.len(), policy.servers.len(), policy.ping.len());
+            let count = format!("prefixes: {vips} for VIPs, {servers} for servers, {ping} to ping");
+            print::answer(NAME, &format!("{}: OK ({count}; {})\n", path.display(), policy.limits))
+        }
+        Err(PolicyError::Wrong { mistakes, .. }) => {
+            print::complain(&format!("{}\n", mistakes.join("\n")));
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            print::complain(&format!("{NAME}: {error}\n"));
             ExitCode::FAILURE
         }
     }
@@ -167,6 +193,7 @@ fn serve(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
 async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let Opened { process, policy, brain_user, echo, notifier } = opened;
     let pinger = match echo {
         Ok(sockets) => Ok(Pinger::start(sockets).context("cannot wait for ICMP")?.0),
@@ -183,7 +210,17 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
         servers_age: Duration::from_secs(arguments.servers_age),
     };
     let (vpp, mut writer) = vpp::start(options, stop.clone());
+    // Behind the filter of system calls, no file can be opened any more.
+    let hung_up = async {
+        while hangups.recv().await.is_some() {
+            warn!(
+                "SIGHUP: the policy in force stays, since files are read at the start only: check the new one with \
+                 maglev-dpagent --check, and restart the agent (VPP keeps what it has)"
+            );
+        }
+    };
     tokio::select! {
+        () = hung_up => bail!("SIGHUP cannot be waited for any more"),
         () = server::serve(listener, gate, vpp.clone()) => {}
         () = service::attend(&notifier, &vpp) => {}
         ended = &mut writer => {

@@ -7,6 +7,7 @@
 mod file;
 mod settings;
 mod trusted;
+mod yaml;
 
 use std::fmt;
 use std::net::IpAddr;

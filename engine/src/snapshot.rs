@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use imbl::OrdMap;
-use maglev_protocol::{AgentError, VipKey, VipSpec, VppInfo, VppState};
+use maglev_protocol::{AgentError, AgentPolicy, VipKey, VipSpec, VppInfo, VppState};
 
 use crate::config::{Config, Frontend};
 use crate::health::Health;
@@ -173,6 +173,8 @@ pub struct AgentProcess {
     pub connected: SystemTime,
     /// Why it can send no echo requests; `None` if it can.
     pub no_echo: Option<String>,
+    /// What its policy allows.
+    pub policy: AgentPolicy,
 }
 
 impl AgentStatus {

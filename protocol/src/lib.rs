@@ -26,7 +26,8 @@ pub use fault::is_local;
 pub use programmed::{Programmed, ProgrammedVip};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, Legal, Refuse, ServeAgent};
 pub use state::{
-    AgentHello, AgentInfo, BrainHello, LbConf, LbState, Liveness, ServerState, VipState, VppInfo, VppState,
+    AgentHello, AgentInfo, AgentPolicy, BrainHello, LbConf, LbState, Liveness, ServerState, VipState,
+    VppInfo, VppState,
 };
 pub use sync::{
     Change, ConfReport, Demands, FullRead, LbConfSpec, MOST_STICKY_BUCKETS, STICKY_BUCKET, StepError,

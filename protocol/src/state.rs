@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::vip::{Encap, VipKey};
+use crate::vip::{Encap, Prefix, VipKey};
 
 /// How the brain introduces itself. The same in every version of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,34 @@ pub struct AgentInfo {
     pub started: u64,
     /// Why it can send no echo requests; `None` if it can.
     pub no_echo: Option<String>,
+    /// What its policy allows to be programmed.
+    pub policy: AgentPolicy,
+}
+
+/// The part of the agent's policy by which a configuration can be judged before it is programmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentPolicy {
+    /// Its file, for messages.
+    pub source: String,
+    /// Prefixes that may be VIPs.
+    pub vips: Vec<Prefix>,
+    /// Prefixes whose addresses may be application servers.
+    pub servers: Vec<Prefix>,
+}
+
+impl AgentPolicy {
+    /// An empty policy, for constants.
+    pub const NONE: Self = Self { source: String::new(), vips: Vec::new(), servers: Vec::new() };
+
+    /// Whether VIPs of this prefix may be programmed.
+    pub fn allows_vip(&self, vip: &Prefix) -> bool {
+        self.vips.iter().any(|allowed| allowed.covers(vip))
+    }
+
+    /// Whether this address may be an application server.
+    pub fn allows_server(&self, server: IpAddr) -> bool {
+        self.servers.iter().any(|allowed| allowed.covers(&Prefix::host(server)))
+    }
 }
 
 /// The agent's connection to VPP. As part of [`AgentHello`], the same in every version of the protocol.

@@ -84,6 +84,26 @@ fn exit_code(program: &str, arguments: &[&str], stdout: impl Into<Stdio>, stderr
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).status().unwrap().code().unwrap()
 }
 
+/// As the brain's `--check`.
+#[test]
+fn policy_is_checked_whole_and_by_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy.yaml");
+    let check = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let output = run("maglev-dpagent", &["--policy", path.to_str().unwrap(), "--check"]);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), said.replace(path.to_str().unwrap(), "FILE"))
+    };
+    let (code, said) = check("vips: [192.0.2.0/24]\nservers: []\n");
+    assert!(code == Some(0) && said.starts_with("FILE: OK (prefixes: 1 for VIPs, 0 for servers"), "{said}");
+    let (code, said) = check("vips: [192.0.2.0/24\n");
+    assert!(code == Some(1) && said.contains("cannot be parsed"), "{said}");
+    let (code, said) = check("vip: []\nservers: [10.0.0.1]\n");
+    assert!(code == Some(2) && said.matches(": error: ").count() == 3, "{said}");
+    assert_eq!(run("maglev-dpagent", &["--policy", "/nonexistent", "--check"]).status.code(), Some(1));
+}
+
 /// A blank variable is how a unit's `EnvironmentFile=` leaves one out.
 #[test]
 fn blank_variables_are_not_set_and_wrong_levels_are_refused() {

@@ -3,8 +3,9 @@
 //! The agent has made what VPP says printable already, so backslashes are left alone.
 
 use maglev_protocol::{
-    AgentError, AgentHello, AgentInfo, Change, ConfReport, Counters, EchoOutcome, LbState, Liveness,
-    Programmed, StepError, SyncReport, VERSION_LENGTH, VipReport, VppInfo, VppState, printable_again,
+    AgentError, AgentHello, AgentInfo, AgentPolicy, Change, ConfReport, Counters, EchoOutcome, LbState,
+    Liveness, Programmed, StepError, SyncReport, VERSION_LENGTH, VipReport, VppInfo, VppState,
+    printable_again,
 };
 
 /// Longest reason, in characters.
@@ -84,8 +85,10 @@ fn clean_state(state: &mut VppState) {
 
 impl Received for AgentInfo {
     fn cleaned(mut self) -> Self {
-        let Self { pid: _, started: _, no_echo } = &mut self;
+        let Self { pid: _, started: _, no_echo, policy } = &mut self;
+        let AgentPolicy { source, vips: _, servers: _ } = policy;
         no_echo.iter_mut().for_each(clean);
+        clean(source);
         self
     }
 }

@@ -8,9 +8,9 @@ use futures::StreamExt;
 use maglev_engine::desired::Demand;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, AgentInfo, BrainHello, ConfReport, Counters, Demands, EchoOutcome,
-    EchoRequest, LEASE, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed, ServerSpec,
-    SyncReport, VipKey, VipSpec, VppInfo, VppState,
+    Agent, AgentError, AgentHello, AgentInfo, AgentPolicy, BrainHello, ConfReport, Counters, Demands,
+    EchoOutcome, EchoRequest, LEASE, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed,
+    ServerSpec, SyncReport, VipKey, VipSpec, VppInfo, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -188,7 +188,8 @@ impl Agent for FakeAgent {
     }
 }
 
-const INFO: AgentInfo = AgentInfo { pid: 77, started: 1_700_000_000, no_echo: None };
+const INFO: AgentInfo =
+    AgentInfo { pid: 77, started: 1_700_000_000, no_echo: None, policy: AgentPolicy::NONE };
 
 fn conf() -> LbConf {
     LbConf {

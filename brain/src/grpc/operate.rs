@@ -1,7 +1,5 @@
 //! Operators' commands: from a request to the controller, and back.
 
-use std::sync::Arc;
-
 use maglev_engine::core::{BackendWish, Command, CommandError, Done};
 use maglev_engine::overrides::{Override, PoolMember};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
@@ -111,8 +109,11 @@ impl Service {
     pub(super) async fn check(&self, caller: &Caller) -> Answer<CheckConfigResponse> {
         let _place = self.place(Cause::Check, &self.checks.places, caller)?;
         let _turn = self.checks.turn(caller).await;
-        let (reloader, in_force) = (self.reloader.clone(), Arc::clone(&self.snapshot().config));
-        let check = move || configuration::check(reloader.path(), &in_force);
+        let (reloader, snapshot) = (self.reloader.clone(), self.snapshot());
+        let check = move || {
+            let policy = snapshot.agent.process.as_ref().map(|process| &process.policy);
+            configuration::check(reloader.path(), &snapshot.config, policy)
+        };
         let checked = self.checks.blocking.run(check).await;
         let (mut checked, config) = checked.map_err(|error| Status::unavailable(error.to_string()))?;
         if let Some(config) = config {

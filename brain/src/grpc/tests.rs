@@ -22,8 +22,8 @@ use maglev_engine::overrides::Overrides;
 use maglev_proto::words::Word;
 use maglev_proto::{BackendState, FrontendState, SyncState};
 use maglev_protocol::{
-    AgentInfo, Change, Encap, FullRead, LbConf, LbState, ServerState, StepError, SyncReport, VipKey,
-    VipReport, VipState, VppState,
+    AgentInfo, AgentPolicy, Change, Encap, FullRead, LbConf, LbState, ServerState, StepError, SyncReport,
+    VipKey, VipReport, VipState, VppState,
 };
 
 use super::*;
@@ -141,7 +141,12 @@ fn vpp_info_tells_who_is_away() {
 }
 
 fn agent_connects() -> AgentEvent {
-    let info = AgentInfo { pid: 77, started: 2400, no_echo: Some("no privilege".into()) };
+    let info = AgentInfo {
+        pid: 77,
+        started: 2400,
+        no_echo: Some("no privilege".into()),
+        policy: AgentPolicy::default(),
+    };
     AgentEvent::Connected { version: "0.1.0".into(), protocol: 5, info }
 }
 

@@ -10,8 +10,8 @@ use maglev_engine::core::{BackendWish, Command, Core, Input, Now};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_engine::overrides::{Overrides, PoolMember};
 use maglev_protocol::{
-    AgentInfo, Change, FullRead, RouteCounters, ServerFigure, ServerFigures, SyncReport, VipCounters, VipKey,
-    VipReport, VppInfo, VppState,
+    AgentInfo, AgentPolicy, Change, FullRead, RouteCounters, ServerFigure, ServerFigures, SyncReport,
+    VipCounters, VipKey, VipReport, VppInfo, VppState,
 };
 use tokio::time::Instant;
 
@@ -85,7 +85,7 @@ impl Bench {
     fn connect(&mut self, pid: u32) {
         let state = VppState::sample(pid, Some(900));
         let programmed = Some((maglev_engine::desired::ViewId(1), maglev_protocol::Programmed::default()));
-        let info = AgentInfo { pid: 1, started: 1, no_echo: None };
+        let info = AgentInfo { pid: 1, started: 1, no_echo: None, policy: AgentPolicy::default() };
         self.agent(AgentEvent::Connected { version: "1.2.3".into(), protocol: 5, info });
         self.agent(AgentEvent::Vpp { info: VppInfo { generation: 1, state }, programmed });
     }

@@ -3,12 +3,11 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use maglev_protocol::Prefix;
-use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::settings::SettingsFile;
+use super::settings::Settings;
 use super::trusted::{OpenError, open_file};
+use super::yaml::{Mistake, Section, Value};
 use super::{Limits, Policy};
 
 /// A policy to begin with, for whoever has none yet.
@@ -44,12 +43,12 @@ pub enum PolicyError {
         path: PathBuf,
     },
     /// It cannot be read.
-    #[error("cannot read the policy {}: {source}", path.display())]
+    #[error("cannot read the policy {}: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
     /// Somebody else could have written it.
     #[error("the policy {} cannot be trusted: {reason}", path.display())]
@@ -57,6 +56,14 @@ pub enum PolicyError {
         /// The file.
         path: PathBuf,
         /// Who, and how to mend it.
+        reason: String,
+    },
+    /// It is no YAML.
+    #[error("the policy {source_name} cannot be parsed: {reason}")]
+    NotYaml {
+        /// The file.
+        source_name: String,
+        /// The first reason, with its place.
         reason: String,
     },
     /// It is not what a policy is.
@@ -69,37 +76,18 @@ pub enum PolicyError {
     },
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct PolicyFile {
-    vips: Vec<Spanned<String>>,
-    servers: Vec<Spanned<String>>,
-    #[serde(default)]
-    ping: Vec<Spanned<String>>,
-    #[serde(default)]
-    limits: LimitsFile,
-    #[serde(default)]
-    lb_settings: SettingsFile,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct LimitsFile {
-    vips: Option<Spanned<u32>>,
-    servers_per_vip: Option<Spanned<u32>>,
-    requests_per_second: Option<Spanned<u32>>,
-    echo_requests_per_second: Option<Spanned<u32>>,
-    reads_per_second: Option<Spanned<u32>>,
-}
+const KEYS: [&str; 5] = ["vips", "servers", "ping", "limits", "lb-settings"];
+const LIMITS: [&str; 5] =
+    ["vips", "servers-per-vip", "requests-per-second", "echo-requests-per-second", "reads-per-second"];
 
 /// Reads the policy of a file that nobody but root and the user `own` can have written.
 ///
 /// # Errors
 /// When it is not there, cannot be read, could have been written by others, or is not a policy.
 pub fn load(path: &Path, own: u32) -> Result<Policy, PolicyError> {
-    let unreadable = |source: io::Error| match source.kind() {
+    let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => PolicyError::Missing { path: path.to_owned() },
-        _ => PolicyError::Unreadable { path: path.to_owned(), source },
+        _ => PolicyError::Unreadable { path: path.to_owned(), error },
     };
     let untrusted = |reason| PolicyError::Untrusted { path: path.to_owned(), reason };
     let mut file = open_file(path, own).map_err(|error| match error {
@@ -118,63 +106,48 @@ pub fn load(path: &Path, own: u32) -> Result<Policy, PolicyError> {
 /// Reads a policy's text, which stands in `source`.
 ///
 /// # Errors
-/// [`PolicyError::Wrong`], with every wrong prefix and limit, or the first place where it is no policy at all.
+/// [`PolicyError::Wrong`], with every mistake, or [`PolicyError::NotYaml`].
 pub fn parse(text: &str, source: &str) -> Result<Policy, PolicyError> {
-    let wrong = |mistakes| PolicyError::Wrong { source_name: source.to_owned(), mistakes };
-    let file: PolicyFile = serde_saphyr::from_str(text).map_err(|error| wrong(vec![error.to_string()]))?;
+    let tree: Spanned<Value> = serde_saphyr::from_str(text).map_err(|error| PolicyError::NotYaml {
+        source_name: source.to_owned(),
+        reason: error.without_snippet().to_string(),
+    })?;
     let mut mistakes = Vec::new();
-    let mut prefixes = |list: &[Spanned<String>]| -> Vec<Prefix> {
-        let parsed = list.iter().map(prefix);
-        parsed.filter_map(|prefix| prefix.map_err(|mistake| mistakes.push(mistake)).ok()).collect()
+    let start = Spanned::new((), tree.referenced, tree.defined);
+    let mut file = Section::of(tree, "the policy", &KEYS, &mut mistakes);
+    let required = |key: &str, file: &mut Section, mistakes: &mut Vec<Mistake>| {
+        if !file.has(key) {
+            mistakes
+                .push(Mistake::at(&start, format!("`{key}` is missing; to allow none, write `{key}: []`")));
+        }
+        file.prefixes(key, mistakes).unwrap_or_default()
     };
-    let (vips, servers, ping) = (prefixes(&file.vips), prefixes(&file.servers), prefixes(&file.ping));
+    let vips = required("vips", &mut file, &mut mistakes);
+    let servers = required("servers", &mut file, &mut mistakes);
+    let ping = file.prefixes("ping", &mut mistakes).unwrap_or_default();
+    let mut given = file.section("limits", &LIMITS, &mut mistakes);
     let default = Limits::default();
-    let mut limit = |given: &Option<Spanned<u32>>, default| match given {
+    let mut limit = |key, default| match given.number(key, &mut mistakes) {
         Some(given) if !(1..=MAX_LIMIT).contains(&given.value) => {
             let found = given.value;
-            mistakes.push(format!("{}: {found} is no limit: 1 to {MAX_LIMIT}", place(given)));
+            mistakes.push(Mistake::at(&given, format!("`{key}` is {found}: must be 1 to {MAX_LIMIT}")));
             default
         }
         Some(given) => given.value,
         None => default,
     };
     let limits = Limits {
-        vips: limit(&file.limits.vips, default.vips),
-        servers_per_vip: limit(&file.limits.servers_per_vip, default.servers_per_vip),
-        requests_per_second: limit(&file.limits.requests_per_second, default.requests_per_second),
-        echo_requests_per_second: limit(
-            &file.limits.echo_requests_per_second,
-            default.echo_requests_per_second,
-        ),
-        reads_per_second: limit(&file.limits.reads_per_second, default.reads_per_second),
+        vips: limit("vips", default.vips),
+        servers_per_vip: limit("servers-per-vip", default.servers_per_vip),
+        requests_per_second: limit("requests-per-second", default.requests_per_second),
+        echo_requests_per_second: limit("echo-requests-per-second", default.echo_requests_per_second),
+        reads_per_second: limit("reads-per-second", default.reads_per_second),
     };
-    let settings = file.lb_settings.read(&mut mistakes);
-    if !mistakes.is_empty() {
-        return Err(wrong(mistakes));
+    let settings = Settings::read(file.section("lb-settings", &Settings::KEYS, &mut mistakes), &mut mistakes);
+    if mistakes.is_empty() {
+        return Ok(Policy { source: source.to_owned(), vips, servers, ping, limits, settings });
     }
-    Ok(Policy { source: source.to_owned(), vips, servers, ping, limits, settings })
-}
-
-pub(super) fn prefix(text: &Spanned<String>) -> Result<Prefix, String> {
-    let found = &text.value;
-    let parsed = match found.split_once('/') {
-        Some((address, length)) => address.parse().ok().zip(length.parse().ok()),
-        None => None,
-    };
-    let right = "a prefix such as 192.0.2.0/24 or 2001:db8::/32";
-    let Some((address, length)) = parsed else {
-        return Err(format!("{}: `{found}` is no prefix: write {right}", place(text)));
-    };
-    let prefix = Prefix { address, length };
-    if !prefix.is_valid() {
-        return Err(format!(
-            "{}: `{found}` has bits set behind its length, or a length beyond its family's: write {right}",
-            place(text)
-        ));
-    }
-    Ok(prefix)
-}
-
-pub(super) fn place<T>(value: &Spanned<T>) -> String {
-    format!("line {}, column {}", value.defined.line(), value.defined.column())
+    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+    let mistakes = mistakes.iter().map(|mistake| mistake.render(source, text)).collect();
+    Err(PolicyError::Wrong { source_name: source.to_owned(), mistakes })
 }

@@ -3,11 +3,9 @@
 use std::net::IpAddr;
 
 use maglev_protocol::{AgentError, LbConfSpec, MOST_STICKY_BUCKETS, Prefix};
-use serde::Deserialize;
-use serde_saphyr::Spanned;
 
 use super::Policy;
-use super::file::{place, prefix};
+use super::yaml::{Mistake, Section};
 
 /// Sticky buckets allowed unless the file says otherwise: 256 MiB a thread, the largest table tried on a real VPP.
 const STICKY_BUCKETS: u32 = 1 << 22;
@@ -27,19 +25,13 @@ pub struct Settings {
     pub beside_foreign_vips: bool,
 }
 
-/// The part of the file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct SettingsFile {
-    sticky_buckets: Option<Spanned<u32>>,
-    tunnel_sources: Option<Vec<Spanned<String>>>,
-    flow_timeout: Option<Spanned<(u32, u32)>>,
-    beside_foreign_vips: Option<bool>,
-}
+impl Settings {
+    /// The keys in the file.
+    pub(super) const KEYS: [&str; 4] =
+        ["sticky-buckets", "tunnel-sources", "flow-timeout", "beside-foreign-vips"];
 
-impl SettingsFile {
     /// The bounds, with the defaults for what is left out.
-    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Settings {
+    pub(super) fn read(mut file: Section, mistakes: &mut Vec<Mistake>) -> Settings {
         let every = |address: [u8; 4]| Prefix { address: address.into(), length: 0 };
         let mut settings = Settings {
             sticky_buckets: STICKY_BUCKETS,
@@ -48,33 +40,29 @@ impl SettingsFile {
                 Prefix { address: std::net::Ipv6Addr::UNSPECIFIED.into(), length: 0 },
             ],
             flow_timeout: FLOW_TIMEOUT,
-            beside_foreign_vips: self.beside_foreign_vips.unwrap_or(false),
+            beside_foreign_vips: file.truth("beside-foreign-vips", mistakes).unwrap_or(false),
         };
-        if let Some(given) = self.sticky_buckets {
+        if let Some(given) = file.number("sticky-buckets", mistakes) {
             settings.sticky_buckets = given.value;
             if !(1..=MOST_STICKY_BUCKETS).contains(&given.value) {
-                mistakes.push(format!(
-                    "{}: {} sticky buckets: must be 1 to {MOST_STICKY_BUCKETS}",
-                    place(&given),
-                    given.value
-                ));
+                let message =
+                    format!("`sticky-buckets` is {}: must be 1 to {MOST_STICKY_BUCKETS}", given.value);
+                mistakes.push(Mistake::at(&given, message));
             }
         }
-        if let Some(given) = self.flow_timeout {
+        if let Some(given) = file.range("flow-timeout", mistakes) {
             settings.flow_timeout = given.value;
             let ((shortest, longest), (least, most)) = (given.value, FLOW_TIMEOUT);
             if !(least..=longest).contains(&shortest) || longest > most {
-                mistakes.push(format!(
-                    "{}: [{shortest}, {longest}] is no range of flow timeouts: write the shortest and the longest, \
-                     within {least} and {most} seconds",
-                    place(&given)
-                ));
+                let message = format!(
+                    "[{shortest}, {longest}] is no range of flow timeouts: write the shortest and the longest, \
+                     within {least} and {most} seconds"
+                );
+                mistakes.push(Mistake::at(&given, message));
             }
         }
-        if let Some(given) = self.tunnel_sources {
-            let parsed = given.iter().map(prefix);
-            settings.tunnel_sources =
-                parsed.filter_map(|prefix| prefix.map_err(|mistake| mistakes.push(mistake)).ok()).collect();
+        if let Some(given) = file.prefixes("tunnel-sources", mistakes) {
+            settings.tunnel_sources = given;
         }
         settings
     }

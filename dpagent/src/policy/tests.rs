@@ -25,6 +25,7 @@ fn prefix(text: &str) -> Prefix {
 fn mistakes(text: &str) -> String {
     match parse(text, "p.yaml") {
         Err(PolicyError::Wrong { mistakes, .. }) => mistakes.join("\n"),
+        Err(error @ PolicyError::NotYaml { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -86,13 +87,15 @@ fn every_wrong_prefix_and_limit_is_told_with_its_place() {
         "vips:\n  - 198.51.100.1/24\n  - nonsense\nservers: [10.0.0.0/33, 10.0.0.1]\nlimits: {vips: 0}\n";
     assert_eq!(
         mistakes(text),
-        "line 2, column 5: `198.51.100.1/24` has bits set behind its length, or a length beyond its family's: \
-         write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
-         line 3, column 5: `nonsense` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
-         line 4, column 11: `10.0.0.0/33` has bits set behind its length, or a length beyond its family's: \
-         write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
-         line 4, column 24: `10.0.0.1` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n\
-         line 5, column 16: 0 is no limit: 1 to 1000000"
+        "p.yaml:2:5: error: `198.51.100.1/24` has bits set behind its length, or a length beyond its family's: write a \
+         prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n2 |   - 198.51.100.1/24\n  |     ^\n\
+         p.yaml:3:5: error: `nonsense` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n\
+         3 |   - nonsense\n  |     ^\n\
+         p.yaml:4:11: error: `10.0.0.0/33` has bits set behind its length, or a length beyond its family's: write a prefix \
+         such as 192.0.2.0/24 or 2001:db8::/32\n  |\n4 | servers: [10.0.0.0/33, 10.0.0.1]\n  |           ^\n\
+         p.yaml:4:24: error: `10.0.0.1` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n\
+         4 | servers: [10.0.0.0/33, 10.0.0.1]\n  |                        ^\n\
+         p.yaml:5:16: error: `vips` is 0: must be 1 to 1000000\n  |\n5 | limits: {vips: 0}\n  |                ^"
     );
 }
 
@@ -109,6 +112,31 @@ fn unknown_missing_and_doubled_keys_are_told_with_their_place() {
         let told = mistakes(text);
         assert!(words.iter().all(|word| told.contains(word)), "{text:?}: {told}");
     }
+}
+
+/// Of every kind one, all told at once.
+#[test]
+fn mistakes_of_every_kind_are_told_together() {
+    let text = "vips: 10.0.0.0/8\nserver: []\nping: [7, [], '']\nlimits: { vips: many, reads: 1 }\n\
+                lb-settings: { flow-timeout: 7, beside-foreign-vips: maybe, tunnel-sources: {} }\n";
+    let told = mistakes(text);
+    for expected in [
+        "p.yaml:1:1: error: `servers` is missing; to allow none, write `servers: []`",
+        "p.yaml:1:7: error: `vips` must be a list of prefixes, not the text `10.0.0.0/8`",
+        "p.yaml:2:1: error: unknown key `server` in the policy; expected one of `vips`, `servers`, `ping`, `limits`, \
+         `lb-settings`",
+        "p.yaml:3:8: error: the number 7 is no prefix",
+        "p.yaml:3:11: error: a list is no prefix",
+        "p.yaml:3:15: error: `` is no prefix",
+        "p.yaml:4:17: error: `vips` must be a whole number, not the text `many`",
+        "p.yaml:4:23: error: unknown key `reads` in `limits`; expected one of `vips`, `servers-per-vip`",
+        "p.yaml:5:30: error: `flow-timeout` must be a list of two numbers, not the number 7",
+        "p.yaml:5:54: error: `beside-foreign-vips` must be true or false, not the text `maybe`",
+        "p.yaml:5:77: error: `tunnel-sources` must be a list of prefixes, not a mapping",
+    ] {
+        assert!(told.contains(expected), "{expected:?} is missing:\n{told}");
+    }
+    assert_eq!(told.matches(": error: ").count(), 11, "{told}");
 }
 
 /// A directory that only its owner may write.

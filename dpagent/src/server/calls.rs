@@ -4,9 +4,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use maglev_protocol::{
-    Agent, AgentError, AgentHello, AgentInfo, AgentRequest, AgentResponse, BrainHello, ConfReport, Counters,
-    Demands, EchoOutcome, EchoRequest, LEASE, LbConfSpec, LbState, Legal, Liveness, PROTOCOL_VERSION,
-    Programmed, SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo, printable, remedy,
+    Agent, AgentError, AgentHello, AgentInfo, AgentPolicy, AgentRequest, AgentResponse, BrainHello,
+    ConfReport, Counters, Demands, EchoOutcome, EchoRequest, LEASE, LbConfSpec, LbState, Legal, Liveness,
+    PROTOCOL_VERSION, Programmed, SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo, printable, remedy,
 };
 use serde::Serialize;
 use tarpc::context::Context;
@@ -16,8 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use super::notices::Kind;
 use super::room::{Held, Room, Share};
 use super::seats::Session;
-use super::{Process, Shared};
+use super::{Gate, Process, Shared};
 use crate::icmp::EchoError;
+use crate::policy::Policy;
 use crate::writer::{Candidate, Taken};
 use crate::{execute, reconcile};
 
@@ -190,7 +191,10 @@ impl Agent for Connection {
 
     async fn agent_info(self, _: Context) -> Result<AgentInfo, AgentError> {
         let Process { pid, started } = self.shared.gate.process;
-        Ok(AgentInfo { pid, started, no_echo: self.shared.gate.pinger.as_ref().err().cloned() })
+        let Gate { policy, pinger, .. } = &self.shared.gate;
+        let Policy { source, vips, servers, .. } = &**policy;
+        let policy = AgentPolicy { source: source.clone(), vips: vips.clone(), servers: servers.clone() };
+        Ok(AgentInfo { pid, started, no_echo: pinger.as_ref().err().cloned(), policy })
     }
 
     async fn wait_liveness(self, context: Context, seen: u64) -> Liveness {

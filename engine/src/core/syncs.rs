@@ -18,14 +18,15 @@ impl Core {
         let before = Arc::clone(&self.agent);
         match event {
             AgentEvent::Connected { version, protocol, info } => {
-                let AgentInfo { pid, started, no_echo } = info;
+                let AgentInfo { pid, started, no_echo, policy } = info;
                 let agent = Arc::make_mut(&mut self.agent);
                 agent.connection = Ok(version);
                 agent.connections += 1;
                 // A clock that a time does not fit was never set.
                 let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(started));
                 let started = started.unwrap_or(SystemTime::UNIX_EPOCH);
-                agent.process = Some(AgentProcess { protocol, pid, started, connected: now.wall, no_echo });
+                agent.process =
+                    Some(AgentProcess { protocol, pid, started, connected: now.wall, no_echo, policy });
                 self.tally.count_agent(now.wall);
             }
             AgentEvent::Disconnected { reason } => {

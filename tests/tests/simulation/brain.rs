@@ -13,7 +13,7 @@ use maglev_engine::desired::{Demand, ViewId, Wanted, vip_key};
 use maglev_engine::health::State;
 use maglev_engine::overrides::Overrides;
 use maglev_engine::syncs::{Answer, Call, Sent, Syncs};
-use maglev_protocol::{AgentInfo, Demands, Liveness, PROTOCOL_VERSION, VipKey, VppInfo};
+use maglev_protocol::{AgentInfo, AgentPolicy, Demands, Liveness, PROTOCOL_VERSION, VipKey, VppInfo};
 
 use crate::agent::Queued;
 use crate::judge::Scope;
@@ -185,7 +185,7 @@ impl World {
             due: None,
             arrives: Duration::ZERO,
         });
-        let info = AgentInfo { pid: 1, started: 0, no_echo: None };
+        let info = AgentInfo { pid: 1, started: 0, no_echo: None, policy: AgentPolicy::default() };
         self.tell(AgentEvent::Connected { version: "1".to_owned(), protocol: PROTOCOL_VERSION, info });
         self.tell_maybe(event);
         for event in liveness {

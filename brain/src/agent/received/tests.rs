@@ -45,7 +45,13 @@ fn every_text_of_an_answer_is_short_and_printable() {
             VppState::Disconnected { reason, .. } => assert!(is_fit(&reason, MOST)),
         }
     }
-    let info = AgentInfo { pid: 1, started: 1, no_echo: Some(evil()) }.cleaned();
+    let info = AgentInfo {
+        pid: 1,
+        started: 1,
+        no_echo: Some(evil()),
+        policy: maglev_protocol::AgentPolicy::default(),
+    }
+    .cleaned();
     assert!(is_fit(&info.no_echo.unwrap(), MOST));
     let key = VipKey::port([203, 0, 113, 1].into(), 6, 80);
     let report = SyncReport {

@@ -80,8 +80,8 @@ fn foreign_vips_keep_the_settings_as_they_are_unless_told_otherwise() {
 #[test]
 fn what_cannot_be_is_told_with_its_place() {
     for (settings, said) in [
-        ("sticky-buckets: 0", "0 sticky buckets: must be 1 to 16777216"),
-        ("sticky-buckets: 16777217", "16777217 sticky buckets: must be 1 to 16777216"),
+        ("sticky-buckets: 0", "`sticky-buckets` is 0: must be 1 to 16777216"),
+        ("sticky-buckets: 16777217", "`sticky-buckets` is 16777217: must be 1 to 16777216"),
         ("flow-timeout: [0, 40]", "[0, 40] is no range of flow timeouts"),
         ("flow-timeout: [50, 40]", "[50, 40] is no range of flow timeouts"),
         ("flow-timeout: [1, 121]", "[1, 121] is no range of flow timeouts"),
@@ -91,6 +91,6 @@ fn what_cannot_be_is_told_with_its_place() {
         let text = format!("vips: []\nservers: []\nlb-settings:\n  {settings}\n");
         let Err(PolicyError::Wrong { mistakes, .. }) = parse(&text, "p.yaml") else { panic!("{settings}") };
         let told = mistakes.join("\n");
-        assert!(told.contains(said) && told.contains("line 4"), "{settings}: {told}");
+        assert!(told.contains(said) && told.contains("p.yaml:4:"), "{settings}: {told}");
     }
 }

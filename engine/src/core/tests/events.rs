@@ -150,7 +150,8 @@ fn carry_out(bench: &mut Bench, step: Step, configurations: &[Arc<Config>]) -> E
 }
 
 fn connected() -> AgentEvent {
-    let info = AgentInfo { pid: 1, started: 1, no_echo: None };
+    let info =
+        AgentInfo { pid: 1, started: 1, no_echo: None, policy: maglev_protocol::AgentPolicy::default() };
     AgentEvent::Connected { version: "1".into(), protocol: 5, info }
 }
 

@@ -234,7 +234,12 @@ fn agent_is_shown_with_its_process_and_what_it_leaves_alone() {
     let connected = |started| AgentEvent::Connected {
         version: "0.2".into(),
         protocol: 5,
-        info: AgentInfo { pid: 77, started, no_echo: Some("no privilege".into()) },
+        info: AgentInfo {
+            pid: 77,
+            started,
+            no_echo: Some("no privilege".into()),
+            policy: maglev_protocol::AgentPolicy::default(),
+        },
     };
     bench.seconds(5);
     bench.agent(connected(3));
@@ -244,6 +249,7 @@ fn agent_is_shown_with_its_process_and_what_it_leaves_alone() {
         started: UNIX_EPOCH + Duration::from_secs(3),
         connected: UNIX_EPOCH + Duration::from_secs(5),
         no_echo: Some("no privilege".into()),
+        policy: maglev_protocol::AgentPolicy::default(),
     };
     let agent = |bench: &Bench| bench.core.snapshot(bench.now.mono).agent;
     assert_eq!((agent(&bench).process.clone(), agent(&bench).connections), (Some(process), 1));
