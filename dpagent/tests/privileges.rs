@@ -310,7 +310,7 @@ async fn it_does_not_start_as_somebody_else_than_asked() {
     let mut process = Process::spawn(&[AGENT, "--user", "no-such-user"], directory.path(), &[]);
     process.logged("no line says this").await;
     assert_eq!(process.end().await.code(), Some(1));
-    assert!(process.log.contains("there is no user \"no-such-user\" on this machine"), "{}", process.log);
+    assert!(process.log.contains(r#"there is no user \"no-such-user\" on this machine"#), "{}", process.log);
     assert!(!directory.path().join("agent.sock").exists());
 }
 
