@@ -1,5 +1,7 @@
 //! Operators' commands: from a request to the controller, and back.
 
+use std::sync::Arc;
+
 use maglev_engine::core::{BackendWish, Command, CommandError, Done};
 use maglev_engine::overrides::{Override, PoolMember};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
@@ -16,8 +18,8 @@ use tracing::info;
 use super::caller::Caller;
 use super::{Answer, Service, configuration, refusal, view};
 use crate::controller::Terms;
-use crate::reload::Reloaded;
 use crate::paced::Cause;
+use crate::reload::Reloaded;
 
 impl Service {
     pub(super) async fn change_backend(
