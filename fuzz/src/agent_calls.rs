@@ -141,7 +141,10 @@ fn check_answer(answer: AgentResponse, greets: bool) {
             assert!(hello.protocol == PROTOCOL_VERSION && hello.version.len() <= VERSION_LENGTH);
             return;
         }
-        AgentResponse::VppInfo(_) | AgentResponse::WaitChange(_) | AgentResponse::AgentInfo(Ok(_)) => return,
+        AgentResponse::VppInfo(_)
+        | AgentResponse::WaitChange(_)
+        | AgentResponse::WaitLiveness(_)
+        | AgentResponse::AgentInfo(Ok(_)) => return,
         AgentResponse::Hello(Err(error))
         | AgentResponse::SyncVip(Err(error))
         | AgentResponse::SyncAll(Err(error))

@@ -49,7 +49,7 @@ fn paused(backend: &str) -> Overrides {
     overrides
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_could_not_be_written_is_tried_again_until_it_is() {
     let mut bench = Bench::start();
     assert_eq!(bench.keep("web1").await, None);
@@ -62,7 +62,7 @@ async fn what_could_not_be_written_is_tried_again_until_it_is() {
     assert!(bench.file().contains("backend web2 paused"), "{}", bench.file());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn end_of_the_process_is_the_last_attempt() {
     let mut bench = Bench::start();
     bench.spoil();
@@ -74,7 +74,7 @@ async fn end_of_the_process_is_the_last_attempt() {
     assert!(fs::read_to_string(file).unwrap().contains("backend web1 paused"));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn last_change_before_the_end_is_written() {
     let bench = Bench::start();
     bench.keeper.keep(&Arc::new(paused("web1")));
