@@ -43,6 +43,11 @@ impl Frontends {
         self.by_vip.get(vip)
     }
 
+    /// Whether the warm-up holds any of them back.
+    pub(super) fn any_held_back(&self) -> bool {
+        self.views.values().any(|view| view.sync == SyncStatus::HeldBack)
+    }
+
     /// As it is configured, if the warm-up has released it.
     pub(super) fn released(&self, name: &str) -> Option<Arc<Frontend>> {
         let view = self.get(name).filter(|view| view.sync != SyncStatus::HeldBack)?;

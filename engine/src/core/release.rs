@@ -11,7 +11,6 @@ use super::{Core, Effects, Now};
 use crate::config::Frontend;
 use crate::desired::{ViewId, vip_key};
 use crate::health::State;
-use crate::snapshot::SyncStatus;
 use crate::warmup::Phase;
 
 /// A frontend that the warm-up released.
@@ -78,7 +77,10 @@ impl Core {
         match self.warmup.phase() {
             Phase::Waiting => {}
             Phase::Releasing => info!(%after, "warm-up: frontends whose backends are all known are released"),
-            Phase::Over => info!(%after, "warm-up is over: every frontend is released"),
+            Phase::Over if self.frontends.any_held_back() => {
+                info!(%after, "warm-up is over: every frontend is released");
+            }
+            Phase::Over => {}
         }
         self.open_gate();
         effects.wanted = true;
@@ -124,9 +126,8 @@ impl Core {
 
     /// After releases: tells when nothing is held back any more.
     pub(super) fn note_last_release(&self, effects: &mut Effects) {
-        let held_back = || self.frontends.views().values().any(|view| view.sync == SyncStatus::HeldBack);
         if let Some(release) = effects.releases.last_mut() {
-            release.last = self.warmup.phase() != Phase::Over && !held_back();
+            release.last = self.warmup.phase() != Phase::Over && !self.frontends.any_held_back();
         }
     }
 
