@@ -116,6 +116,11 @@ impl Error {
         self.exit_code() == 3
     }
 
+    /// The server has nothing of the name that was asked for.
+    pub(crate) fn is_unknown_name(&self) -> bool {
+        matches!(self, Self::Refused { code: Code::NotFound, .. })
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Connect { .. }

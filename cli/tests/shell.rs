@@ -36,7 +36,7 @@ async fn greets_runs_prefixes_and_leaves() {
     shell.sees(&format!("at {server}, maglev-brain {version}. `?` tells what can follow")).await;
     shell.sees(&format!("maglev@{server}> ")).await;
     shell.types("sh fr\r");
-    shell.sees("shop                     203.0.113.10").await;
+    shell.sees("shop                     up       yes").await;
     shell.sees("> ").await;
     shell.types("sh fr shp\r");
     shell.sees("maglevc: there is no frontend \"shp\"; did you mean \"shop\"?").await;
@@ -84,7 +84,7 @@ async fn question_mark_lists_at_once_and_keeps_the_line() {
     shell
         .types_until(
             "?",
-            "  <NAME>   Name of one frontend\n  <Enter>  do it\n    \
+            "  <NAME>   Name of one frontend; or part of names, or a state: up, down, unknown\n  <Enter>  do it\n    \
              dns-anycast-resolver-v6  legacy  mail  shop\n",
         )
         .await;
@@ -221,7 +221,7 @@ async fn silent_brain_does_not_hold_up_typing() {
     shell.types("se\tb\tw\teb1 pa\t");
     shell.sees("> set backend web1 pause ").await;
     shell.types(&format!("{CTRL_U}show backends ?"));
-    shell.sees("<NAME>   Name of one backend\n  <Enter>  do it\n").await;
+    shell.sees("<NAME>   Name of one backend; or part of names, or a state: up, down, unknown, paused, disabled\n  <Enter>  do it\n").await;
     shell.sees("> show backends ").await;
     shell.types(CTRL_C);
     shell.leaves().await;

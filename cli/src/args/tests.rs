@@ -33,7 +33,7 @@ fn every_command_is_understood() {
         ("maglevc show frontends shop", "Show(Frontends { name: Some(\"shop\") })"),
         ("maglevc show backends", "Show(Backends { name: None })"),
         ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\") })"),
-        ("maglevc show status", "Show(Status)"),
+        ("maglevc show status", "Show(Status { check: false })"),
         ("maglevc show overrides", "Show(Overrides)"),
         ("maglevc show version", "Show(Version)"),
         ("maglevc show agent", "Show(Agent)"),

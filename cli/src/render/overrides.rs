@@ -17,13 +17,13 @@ pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> Str
 
 pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: Moment) -> Table<7> {
     let columns = [
-        Column::Left("Backend"),
-        Column::Left("Frontend"),
-        Column::Left("Pool"),
-        Column::Right("Set"),
-        Column::Right("Configured"),
-        Column::Left("Since"),
-        Column::Right("Age"),
+        Column::left("Backend"),
+        Column::left("Frontend"),
+        Column::left("Pool"),
+        Column::right("Set"),
+        Column::right("Configured"),
+        Column::left("Since").optional(1),
+        Column::right("Age"),
     ];
     let rows = overrides.into_iter().map(|set| {
         let at = Moment(set.since_unix_ms);

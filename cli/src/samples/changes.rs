@@ -145,7 +145,7 @@ pub(crate) fn reloaded() -> ReloadConfigResponse {
 pub(crate) fn danger() -> PreviewChangeResponse {
     let frontend = FrontendPreview {
         frontend: "shop".into(),
-        vip: "203.0.113.10/32 tcp/443".into(),
+        vip: "203.0.113.10 tcp/443".into(),
         change: VipChange::Kept.into(),
         severity: Severity::Danger.into(),
         sentences: vec![
