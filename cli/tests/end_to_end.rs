@@ -256,7 +256,10 @@ async fn ipv6_and_unix_sockets_are_reached() {
 async fn color_is_for_terminals_and_on_demand() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     assert!(!answer(&server, &["show", "frontends"]).await.contains('\x1b'));
-    assert!(answer(&server, &["--color", "always", "show", "frontends"]).await.contains("\x1b[32mup\x1b[0m"));
+    for word in ["always", "true"] {
+        assert!(answer(&server, &["--color", word, "show", "frontends"]).await.contains("\x1b[32mup\x1b[0m"));
+    }
+    assert!(!answer(&server, &["--color=false", "show", "frontends"]).await.contains('\x1b'));
 }
 
 #[tokio::test]
@@ -264,8 +267,6 @@ async fn unknown_name_is_the_servers_word() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     let expected = "maglevc: there is no frontend \"shp\"; did you mean \"shop\"?\n";
     assert_eq!(refusal(&server, &["show", "frontends", "shp"]).await, (1, expected.to_owned()));
-    let expected = "maglevc: there is no backend \"web9\"\n";
-    assert_eq!(refusal(&server, &["--json", "show", "backends", "web9"]).await, (1, expected.to_owned()));
 }
 
 #[tokio::test]
@@ -376,23 +377,95 @@ async fn full_disk_is_an_error() {
     assert_eq!((output.status.code(), stderr.as_str()), (Some(1), expected));
 }
 
+/// As good as those of the shell.
 #[tokio::test]
 async fn usage_errors_need_no_server() {
-    let (code, stderr) = refusal("unix:/nowhere", &["show", "frontend", "a", "b"]).await;
-    assert_eq!(code, 2);
-    assert!(stderr.contains("unexpected argument 'b'"), "{stderr}");
+    for (words, expected) in [
+        (
+            &["show", "frontend", "a", "b"][..],
+            "maglevc: unexpected argument `b`\n  show frontend a b\n                  ^\n",
+        ),
+        (
+            &["drain", "web1"],
+            "maglevc: unknown word `drain`\n  drain web1\n  ^^^^^\n  did you mean `set backend NAME pause`?\n  \
+             expected one of: show, set, clear, config, recreate, sync, watch,\n    completions, man, help\n",
+        ),
+        (
+            &["set", "backend", "web 1", "stop"],
+            "maglevc: unknown word `stop`\n  set backend 'web 1' stop\n                      ^^^^\n  \
+             expected one of: pause, resume, enable, disable\n",
+        ),
+        (
+            &["set", "backend"],
+            "maglevc: `set backend` is not complete; what can follow:\n  <NAME>  Name of the backend\n",
+        ),
+        (
+            &["set", "frontend", "a", "pool", "p", "backend", "b", "weight", "101"],
+            "maglevc: invalid value '101' for '<WEIGHT>': a weight is a whole number from 0 to 100\n  \
+             set frontend a pool p backend b weight 101\n                                         ^^^\n",
+        ),
+    ] {
+        assert_eq!(refusal("unix:/nowhere", words).await, (2, expected.to_owned()));
+    }
     let (code, stderr) = refusal("::1:9090", &["show", "frontends"]).await;
     assert_eq!(code, 2);
     assert!(stderr.contains("in brackets before its port, as [::1]:17090"), "{stderr}");
     let (code, stderr) = refusal("unix:/nowhere", &["show"]).await;
     assert_eq!(code, 2);
-    assert!(stderr.contains("Usage: maglevc show"), "{stderr}");
+    assert!(stderr.contains("`show` is not complete; what can follow:\n  version "), "{stderr}");
+}
+
+#[tokio::test]
+async fn errors_are_json_where_answers_are() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    for (server, words, code, error) in [
+        (
+            server.as_str(),
+            &["--json", "show", "frontends", "shp"][..],
+            1,
+            "there is no frontend \"shp\"; did you mean \"shop\"?",
+        ),
+        (
+            "unix:/nowhere",
+            &["--json", "show", "status"],
+            3,
+            "cannot connect to unix:/nowhere: No such file or directory",
+        ),
+        ("unix:/nowhere", &["drain", "--json"], 2, "unknown word `drain`"),
+    ] {
+        let (exit, stderr) = refusal(server, words).await;
+        let document: Value = serde_json::from_str(&stderr).unwrap();
+        assert_eq!((exit, document["exit_code"].as_u64()), (code, Some(code.try_into().unwrap())));
+        assert!(document["error"].as_str().unwrap().starts_with(error), "{document}");
+    }
+}
+
+/// What completion scripts ask for.
+#[tokio::test]
+async fn words_and_names_are_completed_for_other_shells() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    for (line, words) in [
+        ("sh", "show\n"),
+        ("show back", "backends\n"),
+        ("set backend web", "web1\nweb2\nweb4\n"),
+        ("set frontend shop pool ", "fallback\nprimary\n"),
+        ("set backend web1 r", "resume\n"),
+        ("show status --ch", "--check\n"),
+        ("nonsense ", ""),
+    ] {
+        assert_eq!(answer(&server, &["complete", "--", line]).await, words, "{line}");
+    }
+    assert_eq!(answer("unix:/nowhere", &["complete", "--", "set back"]).await, "backend\n");
 }
 
 #[tokio::test]
 async fn help_and_version_need_no_server() {
     let help = answer("unix:/nowhere", &["--help"]).await;
-    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+    assert!(help.find("Examples:") < help.find("Exit codes:"), "{help}");
+    assert!(help.find("Exit codes:") < help.find("\nOptions:"), "options stand last: {help}");
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    let one = answer("unix:/nowhere", &["show", "status", "--help"]).await;
+    assert!(one.lines().count() <= 14 && !one.contains("--server") && one.contains("--check"), "{one}");
     let version = answer("unix:/nowhere", &["--version"]).await;
     assert_eq!(version, format!("maglevc {}\n", env!("CARGO_PKG_VERSION")));
 }

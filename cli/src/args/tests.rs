@@ -166,7 +166,7 @@ fn usage_names_the_words_between_names() {
         "Usage: maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]";
     assert!(error.contains(usage), "{error}");
     let error = parse("maglevc set backend web1 stop").unwrap_err().to_string();
-    assert!(error.contains("it must be one of pause, resume, enable, disable"), "{error}");
+    assert!(error.contains("expected one of: pause, resume, enable, disable"), "{error}");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn question_lists_words_with_their_help() {
 #[test]
 fn question_behind_a_misstep_tells_the_misstep() {
     let misstep = follow(&tree::of_shell(), "shw frontends ", &names()).unwrap_err();
-    assert_eq!(misstep.to_string(), "`shw` is not known here");
+    assert_eq!(misstep.to_string(), "unknown word `shw`");
 }
 
 #[test]
