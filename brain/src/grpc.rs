@@ -3,6 +3,7 @@
 
 mod access;
 mod arguments;
+mod authors;
 mod caller;
 mod configuration;
 mod listen;
@@ -47,6 +48,8 @@ pub use arguments::{Arguments, Missing, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 pub use tls::{Tls, TlsError, TlsFiles};
 
+use authors::Authors;
+
 use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
@@ -56,6 +59,7 @@ use crate::reload::{READ_WITHIN, Reloader};
 use caller::{Caller, Rights};
 use maglev_engine::core::{BackendWish, Now};
 use maglev_engine::desired::vip_key;
+use maglev_engine::overrides::Override;
 use maglev_engine::snapshot::Snapshot;
 use refusal::unknown;
 use shares::{Place, Places, Shares};
@@ -105,6 +109,7 @@ pub struct Service {
     operator: Operator,
     reloader: Reloader,
     checks: Checks,
+    authors: Authors,
     refusals: Paced,
     watching: Watching,
     health: Health,
@@ -121,6 +126,7 @@ impl Service {
             operator: controller.operator.clone(),
             reloader,
             checks: Checks::default(),
+            authors: Authors::default(),
             refusals: Paced::default(),
             watching: Watching::default(),
             health: Health::default(),
@@ -197,6 +203,16 @@ impl Service {
         view::status::status(snapshot, file, reload.as_ref(), self.operator.not_kept(), now)
     }
 
+    /// Who set the state of a backend.
+    fn author(&self, snapshot: &Snapshot, backend: &str) -> String {
+        let set = snapshot.overrides.backends.get(backend).map(|set| Override::Backend {
+            name: backend.to_owned(),
+            state: set.value,
+            since: set.since,
+        });
+        set.map(|entry| self.authors.of(&entry)).unwrap_or_default()
+    }
+
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
     }
@@ -240,6 +256,7 @@ impl Maglev for Service {
         let figures = figures.as_deref().map_err(String::as_str);
         let backends = snapshot.backends.keys().filter_map(|name| {
             let mut backend = view::backend(&snapshot, name)?;
+            backend.operator_set_by = self.author(&snapshot, name);
             view::figures::fill_backend(&mut backend, &snapshot, figures, now);
             Some(backend)
         });
@@ -258,6 +275,7 @@ impl Maglev for Service {
         let figures = figures.as_deref().map_err(String::as_str);
         let mut backend = view::backend(&snapshot, &name).ok_or_else(|| no_such(&snapshot))?;
         view::figures::fill_backend(&mut backend, &snapshot, figures, now);
+        backend.operator_set_by = self.author(&snapshot, &name);
         backend.uses = view::uses(&snapshot, &name, figures, now);
         Ok(Response::new(backend))
     }
@@ -301,7 +319,11 @@ impl Maglev for Service {
     async fn list_overrides(&self, _: Request<ListOverridesRequest>) -> Answer<ListOverridesResponse> {
         let snapshot = self.snapshot();
         let overrides = snapshot.overrides.iter();
-        let overrides = overrides.map(|entry| view::overrides::entry(&snapshot.config, &entry)).collect();
+        let overrides = overrides.map(|entry| maglev_proto::Override {
+            set_by: self.authors.of(&entry),
+            ..view::overrides::entry(&snapshot.config, &entry)
+        });
+        let overrides = overrides.collect();
         Ok(Response::new(ListOverridesResponse { overrides }))
     }
 

@@ -171,7 +171,7 @@ impl Reloader {
         let reloaded = self.take(terms).await;
         let result = match &reloaded {
             Ok(reloaded) => Ok(reloaded.done.changes.clone().unwrap_or_default().to_string()),
-            Err(error) => Err(error.to_string().lines().next().unwrap_or_default().to_owned()),
+            Err(error) => Err(first_mistake(&error.to_string()).to_owned()),
         };
         let newest = LastReload { at: SystemTime::now(), result };
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
@@ -193,6 +193,13 @@ impl Reloader {
         let done = self.operator.command(terms, Command::Reload(Arc::new(config))).await?;
         Ok(Reloaded { done, warnings })
     }
+}
+
+/// Warnings may stand before it.
+fn first_mistake(findings: &str) -> &str {
+    let mut lines = findings.lines();
+    let first = lines.clone().next().unwrap_or_default();
+    lines.find(|line| line.contains(": error: ")).unwrap_or(first)
 }
 
 #[cfg(test)]

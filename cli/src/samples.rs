@@ -237,6 +237,7 @@ pub(crate) fn web2() -> Backend {
         frontend: frontend.into(),
         pool: "primary".into(),
         row: Some(PoolBackend { vpp_weight: Some(0), ..down.clone().with(0, flows) }),
+        sync: SyncState::Synced.into(),
     };
     web2.uses = vec![used("shop", 17), used("shop-v6", 0)];
     let age = 2 * HOUR + 14 * MINUTE;

@@ -15,7 +15,8 @@ pub(crate) const LEAVE: [&str; 2] = ["exit", "quit"];
 const ONE_SHOT_ONLY: [&str; 2] = ["completions", "man"];
 
 /// What other programs call a command.
-const SYNONYMS: [(&str, &str); 12] = [
+const SYNONYMS: [(&str, &str); 13] = [
+    ("config", "config check"),
     ("configuration", "config check"),
     ("counters", "show vpp lb counters"),
     ("diff", "config check"),

@@ -140,12 +140,12 @@ pub(super) fn uses(
     let frontends = names.iter().filter_map(|name| frontend(snapshot, name));
     let uses = frontends.flat_map(|mut frontend| {
         figures::fill(&mut frontend, snapshot, figures, now);
-        let Frontend { name: frontend, pools, .. } = frontend;
+        let Frontend { name: frontend, pools, sync, .. } = frontend;
         let rows = pools.into_iter().flat_map(|pool| {
             let Pool { name: pool, backends } = pool;
             backends.into_iter().map(move |row| (pool.clone(), row))
         });
-        rows.map(move |(pool, row)| BackendUse { frontend: frontend.clone(), pool, row: Some(row) })
+        rows.map(move |(pool, row)| BackendUse { frontend: frontend.clone(), pool, row: Some(row), sync })
     });
     uses.filter(|used| used.row.as_ref().is_some_and(|row| row.backend == name)).collect()
 }

@@ -1,7 +1,7 @@
 //! `show backends`.
 
 use maglev_proto::words;
-use maglev_proto::{Backend, BackendOverride, BackendState, BackendUse, ProbeResult, Transition};
+use maglev_proto::{Backend, BackendOverride, BackendState, BackendUse, ProbeResult, SyncState, Transition};
 
 use super::frontends::{WEIGHTS, buckets_of, weights};
 use super::{dash_or, state, yes_or_no};
@@ -101,6 +101,15 @@ fn counter(backend: &Backend) -> Option<String> {
 
 fn last_probe(backend: &Backend, now: Moment) -> [Cell; 3] {
     let none = || Cell::or_dash("");
+    if is_out(backend) && !backend.operator_set_by.is_empty() {
+        let at = Moment(backend.operator_since_unix_ms).age(now);
+        let by = Cell::toned(format!("by {}, {at} ago", backend.operator_set_by), Tone::Warning);
+        let [code, took] = match &backend.last_probe {
+            Some(probe) => [&probe.code, &took(probe.duration_ms)].map(|text| Cell::toned(text, Tone::Faint)),
+            None => [none(), none()],
+        };
+        return [code, took, by];
+    }
     match &backend.last_probe {
         Some(probe) if is_out(backend) => {
             let old = format!("{} ({} ago)", probe.detail, Moment(probe.at_unix_ms).age(now));
@@ -138,7 +147,11 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     if backend.operator_state() != BackendOverride::None {
         let word = words::of::<BackendOverride>(backend.operator_state);
         let at = Moment(backend.operator_since_unix_ms).iso_with_age(now);
-        properties.put("By operator", Cell::toned(format!("{word}, {at}"), Tone::Warning));
+        let by = match backend.operator_set_by.as_str() {
+            "" => String::new(),
+            who => format!(" by {who}"),
+        };
+        properties.put("By operator", Cell::toned(format!("{word}{by}, {at}"), Tone::Warning));
     }
     properties.put("Enabled", yes_or_no(backend.enabled)).put("Health check", Cell::new(health_check));
     if let (Some(value), Some(parts)) = (counter(backend), backend.counter) {
@@ -164,9 +177,12 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
 
 /// Whether it may be switched off.
 fn flows(backend: &Backend) -> Cell {
-    let takes_new = backend.uses.iter().filter_map(|used| used.row.as_ref()).any(|row| {
-        row.programmed_weight > 0 || row.vpp_weight.is_some_and(|weight| weight > 0) || row.buckets > Some(0)
-    });
+    // Until VPP has acknowledged a weight, it may have the one before.
+    let takes_new =
+        backend.uses.iter().filter_map(|used| Some((used.sync(), used.row.as_ref()?))).any(|(sync, row)| {
+            let had = row.vpp_weight > Some(0) || row.buckets > Some(0);
+            row.programmed_weight > 0 || sync != SyncState::Synced && had
+        });
     match (backend.flows, backend.vpp_figures_age_ms) {
         (Some(flows), Some(age)) => {
             let (words, tone) = match (flows, takes_new) {
@@ -195,9 +211,9 @@ fn uses(uses: &[BackendUse]) -> Table<8> {
     ];
     let rows = uses.iter().map(|used| {
         let row = used.row.clone().unwrap_or_default();
-        let [configured, set, effective, in_vpp] = weights(&row, false);
+        let [configured, set, effective, in_vpp] = weights(&row, used.sync() == SyncState::Synced);
         let (frontend, pool) = (Cell::new(&used.frontend), Cell::new(&used.pool));
-        let buckets = buckets_of(&row, false);
+        let buckets = buckets_of(&row, used.sync() == SyncState::Synced);
         [frontend, pool, configured, set, effective, in_vpp, buckets, dash_or(row.flows)]
     });
     Table::new(columns).indented(2).with_rows(rows)

@@ -271,7 +271,7 @@ fn weight_in_vpp(row: &PoolBackend, synced: bool) -> Option<u32> {
 }
 
 const CONTRADICTION: &str =
-    "  * contradicts the weight in VPP: read before the newest change, or changed by somebody else\n";
+    "  * contradicts the weight: read before the newest change, or changed by others\n";
 
 fn contradicts(row: &PoolBackend, synced: bool) -> bool {
     weight_in_vpp(row, synced)

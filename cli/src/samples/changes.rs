@@ -23,6 +23,7 @@ pub(crate) fn overrides() -> ListOverridesResponse {
         since_unix_ms: NOW - 45 * SECOND,
         configured: true,
         configured_enabled: Some(true),
+        set_by: "user alice (uid 1000)".into(),
         ..Override::default()
     };
     ListOverridesResponse { overrides: vec![gone, paused, weight_of_web3()] }

@@ -359,6 +359,24 @@ async fn configuration_for_another_namespace_is_not_valid() {
 }
 
 #[tokio::test]
+async fn overrides_tell_who_set_them_until_somebody_else_does() {
+    let brain = Brain::start(CONFIG);
+    of(brain.service.pause_backend(backend("b1")).await);
+    brain.set_weight(10).await;
+    let overrides = brain.overrides().await;
+    assert!(overrides.iter().all(|set| !set.set_by.is_empty()), "{overrides:?}");
+    let b1 = of(brain.service.get_backend(Request::new(GetBackendRequest { name: "b1".into() })).await);
+    assert_eq!(b1.operator_set_by, overrides[0].set_by);
+    of(brain.service.resume_backend(backend("b1")).await);
+    let b1 = of(brain.service.get_backend(Request::new(GetBackendRequest { name: "b1".into() })).await);
+    assert_eq!(b1.operator_set_by, "");
+    // Another process has not seen who it was.
+    let other = Service { authors: Authors::default(), ..brain.service.clone() };
+    let list = of(other.list_overrides(Request::new(ListOverridesRequest {})).await);
+    assert_eq!((list.overrides.len(), list.overrides[0].set_by.as_str()), (1, ""));
+}
+
+#[tokio::test]
 async fn status_counts_everything() {
     let brain = Brain::start(CONFIG);
     of(brain.service.pause_backend(backend("b1")).await);
@@ -379,7 +397,13 @@ async fn status_shows_the_newest_reload() {
     let brain = Brain::start(CONFIG);
     let reload = || brain.service.reload_config(by_admin(ReloadConfigRequest::default()));
     let status = async || of(brain.service.get_status(Request::new(GetStatusRequest {})).await);
-    std::fs::write(brain.file(), CONFIG.replace("maglev:", "maglev:\n  nothing: {}")).unwrap();
+    std::fs::write(
+        brain.file(),
+        CONFIG
+            .replace("b2: { address: 10.0.0.2 }", "b2: { address: 10.0.0.2 }\n    b4: { address: 10.0.0.4 }")
+            .replace("maglev:", "maglev:\n  nothing: {}"),
+    )
+    .unwrap();
     assert_eq!(refusal_of(reload().await).0, Code::FailedPrecondition);
     let refused = status().await;
     let newest = refused.last_reload.unwrap();

@@ -179,12 +179,12 @@ fn of_backend(snapshot: &Snapshot, name: &str, view: &BackendView) -> Option<Pro
     };
     let frontends: Vec<_> = view.frontends.iter().map(|name| &**name).collect();
     let remedy = match (frontends.len(), frontends.iter().filter(|name| is_down(name)).count()) {
-        (0, _) => "no frontend uses it: remove it from the configuration, or mend it",
-        (_, 0) => "mend it; its frontends are served by their other backends",
-        _ => "mend it",
+        (0, _) => "no frontend uses it: remove it from the configuration, or mend it".to_owned(),
+        (_, 0) => "mend it; its frontends are served by their other backends".to_owned(),
+        _ => format!("see `show backends {name}`"),
     };
     let since_unix_ms = newest.map_or(0, |transition| unix_ms(transition.at));
-    let (name, remedy) = (name.to_owned(), remedy.to_owned());
+    let name = name.to_owned();
     Some(Problem {
         name,
         since_unix_ms,

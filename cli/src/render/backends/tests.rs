@@ -50,6 +50,11 @@ fn flows_say_whether_it_may_be_switched_off() {
     assert_eq!(line(&web2), "none, and no new ones: it can be switched off (all frontends; 1s old)");
     // Whoever still has buckets in VPP gets new flows, whatever was decided.
     web2.uses[1].row.as_mut().unwrap().buckets = Some(1);
+    assert!(
+        line(&web2).starts_with("none, and no new ones"),
+        "VPP has acknowledged weight 0 since it was read"
+    );
+    web2.uses[1].set_sync(SyncState::Disconnected);
     assert_eq!(line(&web2), "none now, but it takes new ones (all frontends; 1s old)");
     (web2.flows, web2.vpp_figures_error) = (None, "VPP is not connected".into());
     assert_eq!(line(&web2), "not known: VPP is not connected");

@@ -75,7 +75,7 @@ fn weights_tell_what_vpp_has_and_what_it_should_have() {
     assert_eq!(in_vpp(&unknown, false), Cell::toned("? -> 0", Tone::Warning));
     let mut shop = samples::shop();
     shop.pools[0].backends[1].buckets = Some(256);
-    assert!(one(&shop, PLAIN).contains("  * contradicts the weight in VPP"));
+    assert!(one(&shop, PLAIN).contains("  * contradicts the weight: "));
 }
 
 #[test]

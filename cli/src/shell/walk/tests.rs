@@ -60,7 +60,7 @@ fn unknown_words_lead_to_what_was_meant() {
         ("drain web1", Some("set backend NAME pause")),
         ("ready web1", Some("set backend NAME resume")),
         ("set backend web1 drain", Some("set backend NAME pause")),
-        ("show config", Some("config")),
+        ("show config", Some("config check")),
         ("show configuration", Some("config check")),
         ("show log", Some("watch events log")),
         ("pause web1", Some("set backend NAME pause")),
