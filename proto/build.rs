@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     _ => None,
                 };
                 let path = oneof.map_or(path.clone(), |oneof| format!("{path}.{}", oneof.name()));
-                if let Some(serializer) = serializer(field)? {
+                if let Some(serializer) = serializer(field)?.or_else(|| absent(field)) {
                     config = config.field_attribute(format!(".{path}.{}", field.name()), serializer);
                 }
             }
@@ -89,6 +89,35 @@ fn words_of(enumeration: &EnumDescriptorProto) -> Result<String, Box<dyn std::er
 }}
 "
     ))
+}
+
+/// Numbers that stand for nothing when they are 0; so do all times.
+const NOTHING_IF_ZERO: [&str; 8] = [
+    "better_table_length",
+    "kept_table_length",
+    "next_phase_in_ms",
+    "panic_threshold",
+    "pid",
+    "port",
+    "protocol",
+    "slow_start_ms",
+];
+
+/// Texts that may be empty and are there all the same.
+const TEXTS: [&str; 3] = ["description", "message", "value"];
+
+/// The attribute by which a field that stands for nothing is written as null.
+fn absent(field: &FieldDescriptorProto) -> Option<String> {
+    if field.label() == Label::Repeated || field.proto3_optional() || field.oneof_index.is_some() {
+        return None;
+    }
+    let name = field.name();
+    let is_absent = match field.r#type() {
+        Type::String => !TEXTS.contains(&name),
+        Type::Uint32 | Type::Uint64 => NOTHING_IF_ZERO.contains(&name) || name.ends_with("_unix_ms"),
+        _ => false,
+    };
+    is_absent.then(|| "#[serde(serialize_with = \"crate::words::or_null\")]".to_owned())
 }
 
 /// The attribute by which a field with an enum is written as a word.

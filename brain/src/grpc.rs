@@ -3,6 +3,7 @@
 
 mod access;
 mod arguments;
+mod authors;
 mod caller;
 mod configuration;
 mod listen;
@@ -17,7 +18,7 @@ mod view;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use maglev_daemon::blocking::Blocking;
 use maglev_daemon::vital::vital;
@@ -47,6 +48,8 @@ pub use arguments::{Arguments, Missing, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 pub use tls::{Tls, TlsError, TlsFiles};
 
+use authors::Authors;
+
 use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
@@ -54,8 +57,9 @@ use crate::logs::LogTap;
 use crate::paced::{Cause, Paced};
 use crate::reload::{READ_WITHIN, Reloader};
 use caller::{Caller, Rights};
-use maglev_engine::core::BackendWish;
+use maglev_engine::core::{BackendWish, Now};
 use maglev_engine::desired::vip_key;
+use maglev_engine::overrides::Override;
 use maglev_engine::snapshot::Snapshot;
 use refusal::unknown;
 use shares::{Place, Places, Shares};
@@ -105,6 +109,7 @@ pub struct Service {
     operator: Operator,
     reloader: Reloader,
     checks: Checks,
+    authors: Authors,
     refusals: Paced,
     watching: Watching,
     health: Health,
@@ -121,6 +126,7 @@ impl Service {
             operator: controller.operator.clone(),
             reloader,
             checks: Checks::default(),
+            authors: Authors::default(),
             refusals: Paced::default(),
             watching: Watching::default(),
             health: Health::default(),
@@ -191,6 +197,22 @@ impl Service {
         })
     }
 
+    fn status(&self, snapshot: &Snapshot) -> BrainStatus {
+        let (file, reload) = (self.reloader.path(), self.reloader.newest());
+        let now = Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
+        view::status::status(snapshot, file, reload.as_ref(), self.operator.not_kept(), now)
+    }
+
+    /// Who set the state of a backend.
+    fn author(&self, snapshot: &Snapshot, backend: &str) -> String {
+        let set = snapshot.overrides.backends.get(backend).map(|set| Override::Backend {
+            name: backend.to_owned(),
+            state: set.value,
+            since: set.since,
+        });
+        set.map(|entry| self.authors.of(&entry)).unwrap_or_default()
+    }
+
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
     }
@@ -208,7 +230,9 @@ impl Maglev for Service {
             view::figures::fill(&mut frontend, &snapshot, figures.as_deref().map_err(String::as_str), now);
             Some(frontend)
         });
-        Ok(Response::new(ListFrontendsResponse { frontends: frontends.collect() }))
+        let frontends = frontends.collect();
+        let problems = self.status(&snapshot).problems;
+        Ok(Response::new(ListFrontendsResponse { frontends, problems }))
     }
 
     async fn get_frontend(&self, request: Request<GetFrontendRequest>) -> Answer<Frontend> {
@@ -227,16 +251,33 @@ impl Maglev for Service {
     }
 
     async fn list_backends(&self, _: Request<ListBackendsRequest>) -> Answer<ListBackendsResponse> {
-        let snapshot = self.snapshot();
-        let backends = snapshot.backends.keys().filter_map(|name| view::backend(&snapshot, name)).collect();
-        Ok(Response::new(ListBackendsResponse { backends }))
+        let figures = self.figures_soon().await;
+        let (snapshot, now) = (self.snapshot(), Instant::now());
+        let figures = figures.as_deref().map_err(String::as_str);
+        let backends = snapshot.backends.keys().filter_map(|name| {
+            let mut backend = view::backend(&snapshot, name)?;
+            backend.operator_set_by = self.author(&snapshot, name);
+            view::figures::fill_backend(&mut backend, &snapshot, figures, now);
+            Some(backend)
+        });
+        Ok(Response::new(ListBackendsResponse { backends: backends.collect() }))
     }
 
     async fn get_backend(&self, request: Request<GetBackendRequest>) -> Answer<Backend> {
         let snapshot = self.snapshot();
         let name = refusal::name("backend", request.into_inner().name)?;
-        let found = view::backend(&snapshot, &name);
-        found.map(Response::new).ok_or_else(|| unknown("backend", &name, snapshot.backends.keys()))
+        let no_such = |snapshot: &Snapshot| unknown("backend", &name, snapshot.backends.keys());
+        if !snapshot.backends.contains_key(name.as_str()) {
+            return Err(no_such(&snapshot));
+        }
+        let figures = self.figures_soon().await;
+        let (snapshot, now) = (self.snapshot(), Instant::now());
+        let figures = figures.as_deref().map_err(String::as_str);
+        let mut backend = view::backend(&snapshot, &name).ok_or_else(|| no_such(&snapshot))?;
+        view::figures::fill_backend(&mut backend, &snapshot, figures, now);
+        backend.operator_set_by = self.author(&snapshot, &name);
+        backend.uses = view::uses(&snapshot, &name, figures, now);
+        Ok(Response::new(backend))
     }
 
     async fn get_vpp_info(&self, _: Request<GetVppInfoRequest>) -> Answer<VppInfo> {
@@ -249,10 +290,7 @@ impl Maglev for Service {
     }
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<BrainStatus> {
-        let (snapshot, file) = (self.snapshot(), self.reloader.path());
-        let not_kept = self.operator.not_kept();
-        let status = view::status::status(&snapshot, file, not_kept, Instant::now().into_std());
-        Ok(Response::new(status))
+        Ok(Response::new(self.status(&self.snapshot())))
     }
 
     async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {
@@ -281,7 +319,11 @@ impl Maglev for Service {
     async fn list_overrides(&self, _: Request<ListOverridesRequest>) -> Answer<ListOverridesResponse> {
         let snapshot = self.snapshot();
         let overrides = snapshot.overrides.iter();
-        let overrides = overrides.map(|entry| view::overrides::entry(&snapshot.config, &entry)).collect();
+        let overrides = overrides.map(|entry| maglev_proto::Override {
+            set_by: self.authors.of(&entry),
+            ..view::overrides::entry(&snapshot.config, &entry)
+        });
+        let overrides = overrides.collect();
         Ok(Response::new(ListOverridesResponse { overrides }))
     }
 

@@ -1,7 +1,7 @@
 //! Taking the configuration file: at the start, for a check, and anew while running.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use maglev_daemon::blocking::{Blocking, BlockingError};
@@ -82,6 +82,16 @@ pub struct Reloader {
     /// One at a time: the file that was read last is the one in force.
     turn: Arc<Mutex<()>>,
     reading: Blocking,
+    newest: Arc<std::sync::Mutex<Option<LastReload>>>,
+}
+
+/// The newest reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReload {
+    /// When it ended.
+    pub at: SystemTime,
+    /// Its changes, or why it was refused, on one line.
+    pub result: Result<String, String>,
 }
 
 /// What a reload has led to.
@@ -114,12 +124,18 @@ impl Reloader {
     /// Takes this file.
     pub fn new(path: PathBuf, operator: Operator) -> Self {
         let reading = Blocking::new("reading the configuration", MOST_READS, READ_WITHIN);
-        Self { path: Arc::new(path), operator, turn: Arc::default(), reading }
+        let (path, turn, newest) = (Arc::new(path), Arc::default(), Arc::default());
+        Self { path, operator, turn, reading, newest }
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The newest reload, if there was one.
+    pub fn newest(&self) -> Option<LastReload> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads and checks the file.
@@ -152,6 +168,17 @@ impl Reloader {
     /// Then the configuration in force stays untouched.
     pub async fn reload_on(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().await;
+        let reloaded = self.take(terms).await;
+        let result = match &reloaded {
+            Ok(reloaded) => Ok(reloaded.done.changes.clone().unwrap_or_default().to_string()),
+            Err(error) => Err(first_mistake(&error.to_string()).to_owned()),
+        };
+        let newest = LastReload { at: SystemTime::now(), result };
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
+        reloaded
+    }
+
+    async fn take(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
         let loaded = self.load().await.inspect_err(|error| {
             self.operator.tally().refuse_config();
             warn!(file = %self.path.display(), "configuration refused; the one in force stays:\n{error}");
@@ -166,6 +193,13 @@ impl Reloader {
         let done = self.operator.command(terms, Command::Reload(Arc::new(config))).await?;
         Ok(Reloaded { done, warnings })
     }
+}
+
+/// Warnings may stand before it.
+fn first_mistake(findings: &str) -> &str {
+    let mut lines = findings.lines();
+    let first = lines.clone().next().unwrap_or_default();
+    lines.find(|line| line.contains(": error: ")).unwrap_or(first)
 }
 
 #[cfg(test)]

@@ -98,6 +98,11 @@ impl Answer {
         Ok(text)
     }
 
+    /// Whether it tells of no problem.
+    pub(crate) fn is_well(&self) -> bool {
+        !matches!(self, Self::Status(status) if !status.problems.is_empty())
+    }
+
     /// 0 if all is as it was wished.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

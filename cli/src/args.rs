@@ -23,26 +23,40 @@ pub(crate) use crate::args::words::{Action, ScriptFor};
 
 const EXAMPLES: &str = "\
 Examples:
+  maglevc show status                    problems first, then the brain itself
   maglevc show frontends                 every frontend, a line each
-  maglevc show frontends shop            one of them: its pools, backends and weights
-  maglevc show backends                  every backend: its health, its newest check
-  maglevc show vpp lb state              what VPP really has: buckets, shares, flows
-  maglevc --server lb1:9090,lb2:9090 show backends       one table, and where the two differ
-  maglevc watch events backend web1 log level warn       what happens, while it happens
-  maglevc set backend web1 pause         no new flows for web1; those that it has end by themselves
+  maglevc show frontends shop            its pools, backends and weights
+  maglevc show backends down             backends in a state: health, flows
+  maglevc show vpp lb state              what VPP has: buckets, shares, flows
+  maglevc --server lb1:9090,lb2:9090 show backends     where the two differ
+  maglevc watch events backend web1 log level warn
+  maglevc set backend web1 pause         drain: existing flows may finish
   maglevc set backend web1 resume        as before, once it is probed
   maglevc set frontend shop pool primary backend web1 weight 10
-  maglevc show overrides                 all that operators have set so
+  maglevc show overrides                 everything that operators have set
   maglevc config check                   what a reload would find, and change
-  maglevc --json show backends | jq -r '.backends[] | select(.state == \"down\") | .name'
-  maglevc --server unix:/run/maglev-brain/brain.sock show vpp info
+  maglevc --json show backends | jq -r '.backends[].name'
 
-Words may be shortened as long as they stay unique: `maglevc sh fr`, `maglevc sh vp l st`.
+Words may be shortened as long as they stay unique: `maglevc sh fr`.
 
-Exit codes: 0 done; 1 maglev-brain said no, or the answer could not be written; 2 wrong usage, or a
-change that wants --yes; 3 no answer from maglev-brain (cannot connect, connection lost, timeout);
-4 the change is made, but VPP does not have it yet, or a restart would undo it: the line says which;
-5 some of several servers gave no answer; 130 Ctrl-C before `watch events num` had its number.";
+Exit codes: 0 done; 1 maglev-brain said no, the answer could not be written,
+or `show status --check` found problems; 2 wrong usage, or a change that wants
+--yes; 3 no answer from maglev-brain (cannot connect, connection lost,
+timeout); 4 the change is made, but VPP does not have it yet, or a restart
+would undo it: the line says which; 5 some of several servers gave no answer;
+130 Ctrl-C before `watch events num` had its number.";
+
+/// Options stand last: there are more of them than of anything else.
+const HELP: &str = "{about-section}
+{usage-heading} {usage}
+
+Commands:
+{subcommands}
+
+{after-help}
+
+Options:
+{options}";
 
 /// Shows and changes what a Maglev load balancer is doing: its frontends, backends, and what VPP was told.
 ///
@@ -50,6 +64,7 @@ change that wants --yes; 3 no answer from maglev-brain (cannot connect, connecti
 /// restarted, until it is taken back. Without a command it is a shell, which takes the same ones.
 #[derive(Debug, Parser)]
 #[command(name = "maglevc", version, infer_subcommands = true, after_help = EXAMPLES)]
+#[command(help_template = HELP, max_term_width = 80)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) options: Options,
@@ -70,10 +85,16 @@ pub(crate) enum Entry {
         shell: ScriptFor,
     },
     /// Write the manual pages into a directory
-    #[command(hide = true)]
     Man {
         /// Where they are written; it must exist
         directory: PathBuf,
+    },
+    /// For completion scripts: the words that the last one of a line can become
+    #[command(hide = true)]
+    Complete {
+        /// Without `maglevc`
+        #[arg(allow_hyphen_values = true)]
+        line: String,
     },
 }
 
@@ -85,20 +106,20 @@ pub(crate) enum Command {
     /// Take a backend out of service or back, or give it another weight
     #[command(subcommand)]
     Set(Set),
-    /// Take back what was set
+    /// Remove an override
     #[command(subcommand)]
     Clear(Clear),
     /// The configuration file that maglev-brain was started with
     // The alias keeps `co` from being as much of `completions`.
     #[command(subcommand, alias = "co")]
     Config(Config),
-    /// Have VPP make something anew
+    /// Delete and re-create a VIP in VPP
     #[command(subcommand)]
     Recreate(Recreate),
-    /// Have VPP compared with what it shall have, and made so
+    /// Compare VPP with the desired state and fix any difference
     #[command(subcommand)]
     Sync(Sync),
-    /// See what happens while it happens
+    /// Follow events as they happen
     #[command(subcommand)]
     Watch(Watch),
 }

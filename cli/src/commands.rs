@@ -1,6 +1,9 @@
 //! From a parsed command to the server's answer.
 
-use maglev_proto::{ClearOverrideRequest, SetFrontendPoolBackendWeightRequest};
+use maglev_proto::words::Word;
+use maglev_proto::{
+    BackendState, ClearOverrideRequest, FrontendState, SetFrontendPoolBackendWeightRequest, SyncState,
+};
 
 use crate::answer::{Answer, Versions};
 use crate::args::{
@@ -83,16 +86,52 @@ pub(crate) fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
     }
 }
 
+/// Whether something is in the state that is asked for, or has that in its name. A state goes first.
+fn fits(name: &str, state: &str, asked: &str) -> bool {
+    if names_a_state::<BackendState>(asked) { state == asked } else { name.contains(asked) }
+}
+
+/// Whether it is the word of one of these states.
+fn names_a_state<E: Word>(asked: &str) -> bool {
+    (1..).map_while(|value| E::try_from(value).ok()).any(|state| state.word() == asked)
+}
+
 /// What only asks.
 pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Error> {
     Ok(match show {
         Show::Version => Answer::Versions(Versions::of(&client.status().await?, &client.vpp_info().await?)),
-        Show::Status => Answer::Status(client.status().await?),
+        Show::Status { .. } => Answer::Status(client.status().await?),
         Show::Overrides => Answer::Overrides(client.overrides().await?),
         Show::Frontends { name: None } => Answer::Frontends(client.frontends().await?),
-        Show::Frontends { name: Some(name) } => Answer::Frontend(client.frontend(name).await?),
+        Show::Frontends { name: Some(name) } => match client.frontend(name).await {
+            Err(unknown) if unknown.is_unknown_name() => {
+                let mut list = client.frontends().await?;
+                list.frontends.retain(|one| match one.state() {
+                    // As it is shown: up is what VPP has.
+                    FrontendState::Up if one.sync() != SyncState::Synced => fits(&one.name, "healthy", name),
+                    state => fits(&one.name, state.word(), name),
+                });
+                if list.frontends.is_empty() && !names_a_state::<FrontendState>(name) {
+                    return Err(unknown);
+                }
+                // They are about all frontends.
+                list.problems.clear();
+                Answer::Frontends(list)
+            }
+            found => Answer::Frontend(found?),
+        },
         Show::Backends { name: None } => Answer::Backends(client.backends().await?),
-        Show::Backends { name: Some(name) } => Answer::Backend(client.backend(name).await?),
+        Show::Backends { name: Some(name) } => match client.backend(name).await {
+            Err(unknown) if unknown.is_unknown_name() => {
+                let mut list = client.backends().await?;
+                list.backends.retain(|one| fits(&one.name, one.state().word(), name));
+                if list.backends.is_empty() && !names_a_state::<BackendState>(name) {
+                    return Err(unknown);
+                }
+                Answer::Backends(list)
+            }
+            found => Answer::Backend(found?),
+        },
         Show::Healthchecks { name: None } => Answer::HealthChecks(client.health_checks().await?),
         Show::Healthchecks { name: Some(name) } => Answer::HealthCheck(client.health_check(name).await?),
         Show::Agent => Answer::Agent(client.agent_info().await?),

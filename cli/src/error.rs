@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use crate::address::ServerAddress;
 use crate::client::Unresolved;
 use crate::error::tls::TlsProblem;
-use crate::style::{printable, printable_lines};
+use crate::style::{printable, printable_json, printable_lines};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -58,6 +58,9 @@ pub(crate) enum Error {
     Json(serde_json::Error),
     #[error("cannot start: {}", plain(.0))]
     Runtime(io::Error),
+    /// Words that are not understood, explained.
+    #[error("{0}")]
+    Usage(String),
 }
 
 impl Error {
@@ -116,6 +119,11 @@ impl Error {
         self.exit_code() == 3
     }
 
+    /// The server has nothing of the name that was asked for.
+    pub(crate) fn is_unknown_name(&self) -> bool {
+        matches!(self, Self::Refused { code: Code::NotFound, .. })
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Connect { .. }
@@ -125,7 +133,11 @@ impl Error {
             | Self::Tls { .. }
             | Self::Ended { .. }
             | Self::Broken { .. } => 3,
-            Self::TlsSetup(_) | Self::TlsFile { .. } | Self::NotConfirmed(_) | Self::OneServer { .. } => 2,
+            Self::TlsSetup(_)
+            | Self::TlsFile { .. }
+            | Self::NotConfirmed(_)
+            | Self::OneServer { .. }
+            | Self::Usage(_) => 2,
             Self::NotServed { .. }
             | Self::Refused { .. }
             | Self::NoSingleAnswer
@@ -175,12 +187,21 @@ impl Error {
             | Self::Output(_)
             | Self::Question(_)
             | Self::Json(_)
+            | Self::Usage(_)
             | Self::Runtime(_) => None,
         }
     }
 
-    /// Lines for standard error.
-    pub(crate) fn report(&self) -> String {
+    /// Lines for standard error; or a JSON document.
+    pub(crate) fn report(&self, json: bool) -> String {
+        if json {
+            let document = serde_json::json!({
+                "error": self.to_string().trim_end(),
+                "advice": self.advice(),
+                "exit_code": self.exit_code(),
+            });
+            return format!("{}\n", printable_json(&document.to_string()));
+        }
         let advice = self.advice().map(|advice| format!("  {advice}\n")).unwrap_or_default();
         format!("maglevc: {self}\n{advice}")
     }

@@ -5,36 +5,51 @@ use std::io;
 use std::path::Path;
 
 use clap::{Command, CommandFactory};
-use clap_complete::aot::{self, Shell};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::args::{Cli, ScriptFor};
 use crate::error::Error;
-use crate::tree;
 
 const NAME: &str = "maglevc";
 
 /// Stands in the head of each page.
 const MANUAL: &str = "Maglev load balancer";
 
-/// The script that completes words, for a shell to read at its start.
-pub(crate) fn completions(shell: ScriptFor) -> Vec<u8> {
-    let shell = match shell {
-        ScriptFor::Bash => Shell::Bash,
-        ScriptFor::Zsh => Shell::Zsh,
-        ScriptFor::Fish => Shell::Fish,
-    };
-    let tree = Cli::command();
-    // The script for bash would tell the hidden words, too.
-    let mut visible = Command::new(NAME)
-        .version(env!("CARGO_PKG_VERSION"))
-        .args(tree.get_arguments().cloned())
-        .subcommands(tree::words(&tree).cloned());
-    let mut script = Vec::new();
-    aot::generate(shell, &mut visible, NAME, &mut script);
-    script
+/// The script by which a shell asks for the words, and for the names that maglev-brain knows.
+pub(crate) const fn completions(shell: ScriptFor) -> &'static str {
+    match shell {
+        ScriptFor::Bash => BASH,
+        ScriptFor::Zsh => ZSH,
+        ScriptFor::Fish => FISH,
+    }
 }
+
+/// Bash cuts words at colons, too, and wants only what is behind the last one.
+const BASH: &str = r#"_maglevc() {
+    local line=${COMP_LINE:0:COMP_POINT} word
+    local before=${line##* } current=${COMP_WORDS[COMP_CWORD]}
+    [[ $before == *"$current" ]] && before=${before%"$current"} || before=
+    COMPREPLY=()
+    while IFS= read -r word; do
+        COMPREPLY+=("${word#"$before"}")
+    done < <(maglevc complete -- "${line#* }" 2>/dev/null)
+}
+complete -o default -F _maglevc maglevc
+"#;
+
+const ZSH: &str = r#"#compdef maglevc
+_maglevc() {
+    local -a found
+    found=(${(f)"$(maglevc complete -- "${(j: :)words[2,CURRENT]}" 2>/dev/null)"})
+    if (( $#found )); then compadd -a found; else _files; fi
+}
+if [ "$funcstack[1]" = _maglevc ]; then _maglevc "$@"; else compdef _maglevc maglevc; fi
+"#;
+
+const FISH: &str = r#"complete -c maglevc -f -a '(maglevc complete -- (string join -- " " (commandline -opc)[2..] (commandline -ct)) 2>/dev/null)'
+complete -c maglevc -l tls-ca -l tls-cert -l tls-key -r -F
+"#;
 
 /// Writes `maglevc.1`, and `maglevc-show.1`, `maglevc-show-frontends.1` and so on for each word.
 pub(crate) fn manual(directory: &Path) -> Result<(), Error> {

@@ -26,27 +26,58 @@ mod table;
 mod tree;
 mod watch;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::args::{Cli, Command, Entry, Options};
 use crate::error::Error;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let matches = tree::for_clap().try_get_matches_from(&arguments);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => {
+            return ended(once::print(error.render().to_string().as_bytes()).map(|_| 0), false);
+        }
+        Err(error) => {
+            let given = arguments.get(1..).unwrap_or_default();
+            let explained = shell::explain(given, &error);
+            let words = explained.strip_prefix("maglevc: ").unwrap_or(&explained).trim_end().to_owned();
+            return ended(Err(Error::Usage(words)), wants_json(given));
+        }
+    };
     let code = match &cli.command {
         Some(Entry::Ask(command)) => run(command, &cli.options),
-        Some(Entry::Completions { shell }) => once::print(&generate::completions(*shell)).map(|_| 0),
+        Some(Entry::Completions { shell }) => {
+            once::print(generate::completions(*shell).as_bytes()).map(|_| 0)
+        }
+        Some(Entry::Complete { line }) => {
+            shell::complete(&cli.options, line).and_then(|words| once::print(words.as_bytes())).map(|_| 0)
+        }
         Some(Entry::Man { directory }) => generate::manual(directory).map(|()| 0),
-        None => shell::run(&cli.options, std::env::args_os().skip(1).collect()),
+        None => shell::run(&cli.options, arguments.into_iter().skip(1).collect()),
     };
+    ended(code, cli.options.json)
+}
+
+/// Of a line that is not understood.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let is_set = |value: String| {
+        !matches!(value.to_lowercase().as_str(), "" | "0" | "f" | "false" | "n" | "no" | "off")
+    };
+    arguments.iter().any(|argument| argument == "--json") || std::env::var("MAGLEV_JSON").is_ok_and(is_set)
+}
+
+fn ended(code: Result<u8, Error>, json: bool) -> ExitCode {
     match code {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Nobody is left to tell if this fails too.
-            drop(io::stderr().write_all(error.report().as_bytes()));
+            drop(io::stderr().write_all(error.report(json).as_bytes()));
             ExitCode::from(error.exit_code())
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use maglev_proto::Event;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use terminal_size::{Width, terminal_size_of};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address::ServerAddress;
@@ -18,12 +19,15 @@ use crate::error::Error;
 use crate::moment::Moment;
 use crate::preview::{self, needs_consent};
 use crate::render;
-use crate::servers;
+use crate::servers::{self, Reply};
 use crate::style::{Palette, printable_json};
 use crate::watch::{self, Ending, Reader};
 
 /// By the convention of shells: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
+
+/// Columns of a page that is on no terminal.
+const PAGE: usize = 80;
 
 /// How often the terminal is looked at for the answer to a question.
 const KEYS: Duration = Duration::from_millis(50);
@@ -48,6 +52,9 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
         // maglevc's own version is an answer all the same.
         (Err(error), Command::Show(Show::Version)) if error.is_silence() => {
             print_answer(&Answer::Versions(Versions::alone(&error.to_string())), options)
+        }
+        (Ok(answer @ Answer::Status(_)), Command::Show(Show::Status { check: true })) => {
+            print_answer(&answer, options).map(|code| code.max(u8::from(!answer.is_well())))
         }
         (answer, _) => print_answer(&answer?, options),
     }
@@ -82,7 +89,10 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
                 render::servers::text(&replies, now(), palette(options))?
             };
             print(text.as_bytes())?;
-            return Ok(servers::exit_code(&replies));
+            let is_well = |reply: &Reply| reply.answer.as_ref().is_ok_and(Answer::is_well);
+            let is_checked = matches!(show, Show::Status { check: true });
+            let unwell = is_checked && !replies.iter().all(is_well);
+            return Ok(servers::exit_code(&replies).max(u8::from(unwell)));
         }
         Command::Config(_) => "each has its own configuration",
         Command::Watch(_) => "events are watched of one",
@@ -191,12 +201,21 @@ fn now() -> Moment {
 }
 
 fn palette(options: &Options) -> Palette {
-    Palette::choose(
+    let width = if options.wide { None } else { Some(page_width()) };
+    let palette = Palette::choose(
         options.color,
         io::stdout().is_terminal(),
         std::env::var_os("NO_COLOR").as_deref(),
         std::env::var_os("TERM").as_deref(),
-    )
+    );
+    palette.within(width)
+}
+
+/// Columns of the terminal; those that `COLUMNS` names, or 80, where there is none.
+fn page_width() -> usize {
+    let of_terminal = terminal_size_of(io::stdout()).map(|(Width(columns), _)| usize::from(columns));
+    let named = || std::env::var("COLUMNS").ok()?.parse().ok();
+    of_terminal.or_else(named).filter(|columns| *columns > 0).unwrap_or(PAGE)
 }
 
 /// A reader that has seen enough, as `head`, is no error.

@@ -9,6 +9,7 @@ pub(crate) mod events;
 mod frontends;
 mod healthchecks;
 mod overrides;
+mod problems;
 pub(crate) mod servers;
 mod status;
 mod sync;
@@ -27,7 +28,7 @@ use crate::table::Cell;
 pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
     match answer {
         Answer::Versions(versions) => version::versions(versions, palette),
-        Answer::Frontends(list) => frontends::list(&list.frontends, palette),
+        Answer::Frontends(list) => frontends::list(list, now, palette),
         Answer::Frontend(frontend) => frontends::one(frontend, palette),
         Answer::Backends(list) => backends::list(&list.backends, now, palette),
         Answer::Backend(backend) => backends::one(backend, now, palette),
@@ -37,7 +38,7 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::VppInfo(info) => vpp::info(info, now, palette),
         Answer::VppLbState(state) => vpp::lb_state(state, palette),
         Answer::VppLbCounters(counters) => counters::counters(counters, palette),
-        Answer::Status(status) => status::status(status, palette),
+        Answer::Status(status) => status::status(status, now, palette),
         Answer::Overrides(list) => overrides::list(&list.overrides, now, palette),
         Answer::BackendChanged(change) => changes::backend(change, palette),
         Answer::WeightSet(change) => changes::weight(change, palette),
@@ -84,7 +85,7 @@ impl Toned for SyncState {
     fn tone(&self) -> Tone {
         match self {
             Self::Synced => Tone::Good,
-            Self::Failed => Tone::Bad,
+            Self::Failed | Self::Disconnected => Tone::Bad,
             Self::Unspecified | Self::HeldBack | Self::Pending => Tone::Warning,
         }
     }
@@ -109,6 +110,12 @@ fn service(protocol: &str, port: u32) -> String {
 /// A number, or a dash for what is not known.
 fn dash_or(number: Option<impl Into<u64>>) -> Cell {
     number.map_or_else(|| Cell::or_dash(""), Cell::number)
+}
+
+/// A prefix without the length of a host's.
+pub(crate) fn host(prefix: &str) -> &str {
+    let length = if prefix.contains(':') { "/128" } else { "/32" };
+    prefix.strip_suffix(length).unwrap_or(prefix)
 }
 
 fn counted(count: u64, what: &str) -> String {

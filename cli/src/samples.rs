@@ -9,8 +9,9 @@ mod events;
 mod vpp;
 
 use maglev_proto::{
-    Backend, BackendState, BrainStatus, Frontend, FrontendState, HealthCheck, HealthCheckParameter,
-    HealthCheckUser, HealthCounter, Pool, PoolBackend, ProbeResult, SyncState, Transition, WarmupPhase,
+    Backend, BackendState, BackendUse, BrainStatus, Frontend, FrontendState, HealthCheck,
+    HealthCheckParameter, HealthCheckUser, HealthCounter, Pool, PoolBackend, ProbeResult, Problem, Reload,
+    Severity, SyncState, Transition, WarmupPhase,
 };
 
 pub(crate) use changes::{checked, cleared, danger, overrides, paused, recreated, reloaded, weight_set};
@@ -24,6 +25,42 @@ const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+const REFUSED: &str =
+    "VPP refused to make the VIP: another port of this prefix has another encap (INVALID_ARGUMENT, -73)";
+
+/// Of the same site.
+pub(crate) fn problems() -> Vec<Problem> {
+    let problem = |severity: Severity, kind: &str, name: &str, what: &str, remedy: &str| Problem {
+        severity: severity.into(),
+        kind: kind.into(),
+        name: name.into(),
+        what: what.into(),
+        remedy: remedy.into(),
+        since_unix_ms: NOW - 45 * SECOND,
+    };
+    let (danger, notice) = (Severity::Danger, Severity::Notice);
+    let refused = format!("not programmed as desired: {REFUSED}");
+    let held_back = "held back by the warm-up until these backends are known: res1";
+    vec![
+        problem(danger, "frontend", "legacy", &refused, ""),
+        problem(
+            danger,
+            "frontend",
+            "mail",
+            "down: no backend takes new flows (mx1 down)",
+            "mend a backend, see `show frontends mail`",
+        ),
+        problem(notice, "frontend", "dns-anycast-resolver-v6", held_back, ""),
+        problem(
+            notice,
+            "backend",
+            "web2",
+            "down: L4CON: connection refused",
+            "mend it; its frontends are served by their other backends",
+        ),
+    ]
+}
 
 fn row(backend: &str, address: &str, state: BackendState, weights: [u32; 3]) -> PoolBackend {
     let [configured_weight, effective_weight, programmed_weight] = weights;
@@ -65,6 +102,7 @@ pub(crate) fn frontends() -> Vec<Frontend> {
             vec![row("res1", "2001:db8::a:1", BackendState::Unknown, [100, 0, 0])],
         )],
         sync: SyncState::HeldBack.into(),
+        not_in_vpp: "held back by the warm-up until every backend is known".into(),
         new_flows_table_length: 1024,
         ..Frontend::default()
     };
@@ -77,8 +115,8 @@ pub(crate) fn frontends() -> Vec<Frontend> {
         pools: vec![pool("only", vec![row("old", "10.0.0.9", BackendState::Up, [100, 100, 1])])],
         active_pool: "only".into(),
         sync: SyncState::Failed.into(),
-        sync_error: "making the VIP: VPP refused with -73, another port of this prefix has another encap"
-            .into(),
+        sync_error: REFUSED.into(),
+        not_in_vpp: REFUSED.into(),
         new_flows_table_length: 1024,
         ..Frontend::default()
     };
@@ -90,6 +128,7 @@ pub(crate) fn frontends() -> Vec<Frontend> {
         state: FrontendState::Down.into(),
         pools: vec![pool("mx", vec![row("mx1", "10.0.1.1", BackendState::Down, [100, 0, 0])])],
         sync: SyncState::Pending.into(),
+        not_in_vpp: "VPP has not acknowledged it yet".into(),
         new_flows_table_length: 1024,
         ..Frontend::default()
     };
@@ -142,6 +181,8 @@ fn probed(name: &str, address: &str, state: BackendState, value: u32, probe: Opt
         counter: Some(HealthCounter { value, rise: 2, fall: 3 }),
         last_probe: probe,
         frontends: vec!["shop".into()],
+        flows: Some(0),
+        vpp_figures_age_ms: Some(1200),
         ..Backend::default()
     }
 }
@@ -167,6 +208,8 @@ pub(crate) fn backends() -> Vec<Backend> {
         counter: Some(HealthCounter { value: 1, rise: 1, fall: 1 }),
         transitions: vec![transition(BackendState::Unknown, BackendState::Up, 5 * DAY + 3 * HOUR, "static")],
         frontends: vec!["shop".into()],
+        flows: Some(0),
+        vpp_figures_age_ms: Some(1200),
         ..Backend::default()
     };
     let mut retired = probed("web4", "10.0.0.4", BackendState::Disabled, 0, None);
@@ -177,6 +220,7 @@ pub(crate) fn backends() -> Vec<Backend> {
 fn web1() -> Backend {
     let probe = probe("L7OK", "HTTP 200", 3.1);
     let mut web1 = probed("web1", "10.0.0.1", BackendState::Up, 4, probe);
+    web1.flows = Some(1204);
     let age = 2 * HOUR + 14 * MINUTE;
     web1.transitions = vec![transition(BackendState::Unknown, BackendState::Up, age, "L7OK: HTTP 200")];
     web1
@@ -187,6 +231,15 @@ pub(crate) fn web2() -> Backend {
     let probe = probe("L4CON", "connection refused", 0.184);
     let mut web2 = probed("web2", "10.0.0.2", BackendState::Down, 0, probe);
     web2.frontends.push("shop-v6".into());
+    web2.flows = Some(17);
+    let down = row("web2", "10.0.0.2", BackendState::Down, [100, 0, 0]);
+    let used = |frontend: &str, flows| BackendUse {
+        frontend: frontend.into(),
+        pool: "primary".into(),
+        row: Some(PoolBackend { vpp_weight: Some(0), ..down.clone().with(0, flows) }),
+        sync: SyncState::Synced.into(),
+    };
+    web2.uses = vec![used("shop", 17), used("shop-v6", 0)];
     let age = 2 * HOUR + 14 * MINUTE;
     web2.transitions = vec![
         transition(BackendState::Up, BackendState::Down, 45 * SECOND, "L4CON: connection refused"),
@@ -235,7 +288,7 @@ pub(crate) fn status() -> BrainStatus {
         warmup: WarmupPhase::Releasing.into(),
         next_phase_in_ms: 17 * SECOND + 700,
         frontends: 4,
-        frontends_up: 2,
+        frontends_up: 1,
         frontends_held_back: 1,
         frontends_failed: 1,
         frontends_in_panic: 0,
@@ -245,6 +298,14 @@ pub(crate) fn status() -> BrainStatus {
         overrides_unmatched: 1,
         agent: vpp_info().agent,
         vpp_state: "connected".into(),
-        not_kept: String::new(),
+        problems: problems(),
+        config_since_unix_ms: NOW - 2 * HOUR,
+        last_reload: Some(Reload {
+            at_unix_ms: NOW - MINUTE,
+            taken: false,
+            result: "/etc/maglev/maglev.yaml:9:7: error: unknown key `intervall` in health check `web`"
+                .into(),
+        }),
+        ..BrainStatus::default()
     }
 }

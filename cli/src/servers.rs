@@ -13,7 +13,7 @@ use crate::commands;
 use crate::error::Error;
 use crate::style::printable_json;
 
-pub(crate) use crate::servers::difference::{differences, steady};
+pub(crate) use crate::servers::difference::{FieldPath, differences, steady};
 
 /// What came of one of them.
 #[derive(Debug)]

@@ -26,14 +26,57 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::rc::Rc;
 
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 
 use crate::args::Options;
 use crate::error::Error;
 use crate::shell::assistant::Assistant;
+use crate::shell::follow::follow;
 use crate::shell::live::Live;
+use crate::shell::names::Names;
 use crate::shell::session::Session;
+use crate::shell::walk::walk;
+use crate::shell::words::Word;
 use crate::tree;
+
+/// What the last word of a line can become, a line each.
+///
+/// # Errors
+/// If the process cannot have threads.
+pub(crate) fn complete(options: &Options, line: &str) -> Result<String, Error> {
+    let runtime = background()?;
+    let live = Live::new(runtime.handle().clone(), options);
+    let words = Assistant::new(tree::of_program(), live).words(line);
+    runtime.shutdown_background();
+    Ok(words.iter().map(|word| format!("{word}\n")).collect())
+}
+
+/// Why the words of a command are not understood, of which clap said this.
+pub(crate) fn explain(arguments: &[OsString], error: &clap::Error) -> String {
+    let root = tree::of_program();
+    let (mut line, mut words) = (String::new(), Vec::new());
+    for argument in arguments {
+        let text = argument.to_string_lossy().into_owned();
+        let is_plain =
+            !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "'\"\\#".contains(c));
+        let start = line.len();
+        line += &if is_plain { text.clone() } else { format!("'{}'", text.replace('\'', "'\\''")) };
+        words.push(Word { text, start, end: line.len() });
+        line.push(' ');
+    }
+    match walk(&root, &words) {
+        Err(misstep) => text::misstep(line.trim_end(), &misstep),
+        Ok(walk) if !walk.is_complete() => {
+            text::incomplete(&line, &follow(&root, &line, &Names::default()).unwrap_or_default())
+        }
+        Ok(_) => text::refused(line.trim_end(), session::place(error, &words), error),
+    }
+}
+
+/// Names are fetched while a line is typed: the terminal has the main thread, the network another one.
+fn background() -> Result<Runtime, Error> {
+    runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Error::Runtime)
+}
 
 /// Runs until the input ends, or `exit`. `given` is what the program was started with, which holds for each
 /// line.
@@ -43,12 +86,7 @@ use crate::tree;
 /// If the process cannot have threads. What goes wrong with a command is told, and makes the exit code: that of
 /// the last one that failed, if the commands came from a pipe; 0 from a terminal.
 pub(crate) fn run(options: &Options, given: Vec<OsString>) -> Result<u8, Error> {
-    // Names are fetched while a line is typed: the terminal has the main thread, the network another one.
-    let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(Error::Runtime)?;
+    let runtime = background()?;
     let live = Live::new(runtime.handle().clone(), options);
     let assistant = Rc::new(Assistant::new(tree::of_shell(), live));
     let session = Session::new(runtime.handle().clone(), Rc::clone(&assistant), given);

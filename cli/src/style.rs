@@ -7,7 +7,9 @@ use std::ffi::OsStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
     Auto,
+    #[value(alias = "true")]
     Always,
+    #[value(alias = "false")]
     Never,
 }
 
@@ -22,15 +24,25 @@ pub(crate) enum Tone {
     Faint,
 }
 
-/// Colours, or none.
+/// Colours, or none; and how wide the page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Palette {
     colored: bool,
+    width: Option<usize>,
 }
 
 impl Palette {
     pub(crate) const fn of(colored: bool) -> Self {
-        Self { colored }
+        Self { colored, width: None }
+    }
+
+    /// The same on a page of so many columns; `None`: without an end.
+    pub(crate) const fn within(self, width: Option<usize>) -> Self {
+        Self { width, ..self }
+    }
+
+    pub(crate) const fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// `no_color` and `term` are the environment's NO_COLOR and TERM. As no-color.org asks, an empty NO_COLOR

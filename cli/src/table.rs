@@ -1,7 +1,9 @@
 //! Tables, and lists of labels with values, that line up. Widths are those of a terminal, which shows some
 //! characters two columns wide and others none; colours do not count.
 
-use unicode_width::UnicodeWidthStr;
+use std::borrow::Cow;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::style::{Palette, Tone, printable};
 
@@ -39,23 +41,52 @@ impl Cell {
         palette.paint(self.tone, &self.text).into_owned()
     }
 
+    pub(crate) fn in_tone(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    pub(crate) fn tone(&self) -> Tone {
+        self.tone
+    }
+
     fn width(&self) -> usize {
         self.text.width()
     }
 }
 
-/// A column's heading and side.
+/// A column: its heading and side, and what gives way on a page that is too narrow.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Column {
-    Left(&'static str),
-    Right(&'static str),
+pub(crate) struct Column {
+    heading: &'static str,
+    short: &'static str,
+    is_right: bool,
+    /// Columns of the highest rank are left out first; 0: never.
+    rank: u8,
+    may_be_cut: bool,
 }
 
 impl Column {
-    fn heading(self) -> &'static str {
-        match self {
-            Self::Left(heading) | Self::Right(heading) => heading,
-        }
+    pub(crate) const fn left(heading: &'static str) -> Self {
+        Self { heading, short: heading, is_right: false, rank: 0, may_be_cut: false }
+    }
+
+    pub(crate) const fn right(heading: &'static str) -> Self {
+        Self { is_right: true, ..Self::left(heading) }
+    }
+
+    /// Left out of a narrow page, the highest rank first.
+    pub(crate) const fn optional(self, rank: u8) -> Self {
+        Self { rank, ..self }
+    }
+
+    /// The heading of a narrow page, used once no column is left to leave out.
+    pub(crate) const fn short(self, short: &'static str) -> Self {
+        Self { short, ..self }
+    }
+
+    /// Its cells are cut once nothing else is left to give way: prose, never names or numbers.
+    pub(crate) const fn prose(self) -> Self {
+        Self { may_be_cut: true, ..self }
     }
 }
 
@@ -109,24 +140,64 @@ impl<const N: usize> Table<N> {
     }
 }
 
-fn render(columns: &[Column], rows: Vec<Vec<&Cell>>, indent: usize, palette: Palette) -> String {
-    let headings: Vec<_> =
-        columns.iter().map(|column| Cell::toned(column.heading(), Tone::Heading)).collect();
-    let mut widths: Vec<_> = headings.iter().map(Cell::width).collect();
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
+/// Narrowest that a column of prose is cut to.
+const LEAST_PROSE: usize = 12;
+
+fn render(columns: &[Column], mut rows: Vec<Vec<&Cell>>, indent: usize, palette: Palette) -> String {
+    let mut columns: Vec<Column> = columns.to_vec();
+    let mut widths: Vec<usize> = (0..columns.len())
+        .map(|index| rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.width()).max().unwrap_or(0))
+        .collect();
+    let excess = |columns: &[Column], widths: &[usize]| {
+        let cells =
+            columns.iter().zip(widths).map(|(column, width)| column.heading.width().max(*width) + GAP);
+        let line = (cells.sum::<usize>() + indent).saturating_sub(GAP);
+        palette.width().map_or(0, |page| line.saturating_sub(page))
+    };
+    while excess(&columns, &widths) > 0 {
+        let optional = columns.iter().enumerate().filter(|(_, column)| column.rank > 0);
+        let Some((index, _)) = optional.max_by_key(|(_, column)| column.rank) else { break };
+        columns.remove(index);
+        widths.remove(index);
+        for row in &mut rows {
+            row.remove(index);
         }
+    }
+    if excess(&columns, &widths) > 0 {
+        columns.iter_mut().for_each(|column| column.heading = column.short);
+    }
+    let headings: Vec<_> = columns.iter().map(|column| Cell::toned(column.heading, Tone::Heading)).collect();
+    let mut excess = excess(&columns, &widths);
+    for ((width, heading), column) in widths.iter_mut().zip(&headings).zip(&columns) {
+        let least = if column.may_be_cut { LEAST_PROSE } else { *width };
+        let cut = width.saturating_sub(least).min(excess);
+        excess -= cut;
+        *width = (*width - cut).max(heading.width());
     }
     let mut text = String::new();
     for row in std::iter::once(headings.iter().collect()).chain(rows) {
         let mut line = Line::new(&mut text, indent);
-        for ((cell, width), column) in row.into_iter().zip(&widths).zip(columns) {
-            line.put(cell, *width, *column, palette);
+        for ((cell, width), column) in row.into_iter().zip(&widths).zip(&columns) {
+            line.put(cell, *width, column.is_right, palette);
         }
         text.push('\n');
     }
     text
+}
+
+/// The text in lines no wider than that, as far as its words allow.
+pub(crate) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width.is_none_or(|width| line.width() + 1 + word.width() <= width) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Labels with a value each.
@@ -146,11 +217,15 @@ impl Properties {
         let labels = self.rows.iter().map(|(label, _)| label.width());
         let width = labels.max().unwrap_or(0);
         let mut text = String::new();
+        let room = palette.width().map(|page| page.saturating_sub(width + GAP));
         for (label, value) in &self.rows {
-            let mut line = Line::new(&mut text, 0);
-            line.put(&Cell::toned(label, Tone::Heading), width, Column::Left(label), palette);
-            line.put(value, value.width(), Column::Left(label), palette);
-            text.push('\n');
+            for (index, part) in wrapped(&value.text, room).into_iter().enumerate() {
+                let label = if index == 0 { label } else { "" };
+                let mut line = Line::new(&mut text, 0);
+                line.put(&Cell::toned(label, Tone::Heading), width, false, palette);
+                line.put(&Cell { text: part, tone: value.tone }, 0, false, palette);
+                text.push('\n');
+            }
         }
         text
     }
@@ -167,20 +242,33 @@ impl<'a> Line<'a> {
         Self { text, blanks: indent }
     }
 
-    fn put(&mut self, cell: &Cell, width: usize, column: Column, palette: Palette) {
-        let padding = width.saturating_sub(cell.width());
-        let (before, after) = match column {
-            Column::Left(_) => (0, padding),
-            Column::Right(_) => (padding, 0),
-        };
+    fn put(&mut self, cell: &Cell, width: usize, is_right: bool, palette: Palette) {
+        let text = if width > 0 { cut(&cell.text, width) } else { Cow::Borrowed(cell.text.as_str()) };
+        let padding = width.saturating_sub(text.width());
+        let (before, after) = if is_right { (padding, 0) } else { (0, padding) };
         self.blanks += before;
-        if !cell.text.is_empty() {
+        if !text.is_empty() {
             self.text.extend(std::iter::repeat_n(' ', self.blanks));
-            self.text.push_str(&palette.paint(cell.tone, &cell.text));
+            self.text.push_str(&palette.paint(cell.tone, &text));
             self.blanks = 0;
         }
         self.blanks += after + GAP;
     }
+}
+
+/// The beginning of a text that is too wide, marked as such.
+fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if text.width() <= width {
+        return Cow::Borrowed(text);
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        if short.width() + c.width().unwrap_or(0) + 3 > width {
+            break;
+        }
+        short.push(c);
+    }
+    Cow::Owned(short.trim_end().to_owned() + "...")
 }
 
 #[cfg(test)]

@@ -28,15 +28,15 @@ use tokio::net::{TcpListener, UnixListener};
 async fn every_command_over_tcp() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     let frontends = answer(&server, &["show", "frontends"]).await;
-    assert_eq!(frontends.lines().count(), 5);
-    let shop = "shop                     203.0.113.10                          tcp/443  up       primary      \
-                synced          3/4";
+    assert!(frontends.starts_with("frontend legacy ("), "problems come first: {frontends}");
+    let shop = "shop                     up       yes        primary          2/3";
     assert_eq!(frontends.lines().last(), Some(shop));
+    let wide = answer(&server, &["--wide", "show", "frontends"]).await;
+    let shop = "shop                     up       yes        203.0.113.10                          tcp/443  primary          2/3";
+    assert_eq!(wide.lines().last(), Some(shop));
     let one = answer(&server, &["show", "frontends", "shop"]).await;
     assert!(
-        one.contains(
-            "  web3     10.0.0.3  up            100   50         50           1      341  33.30%    633\n"
-        ),
+        one.contains("  web3     up            100        50         50       1      341    633\n"),
         "{one}"
     );
     let backends = answer(&server, &["show", "backends"]).await;
@@ -70,6 +70,35 @@ async fn agent_versions_counters_and_health_checks() {
 }
 
 #[tokio::test]
+async fn status_is_checked_for_monitoring() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    for (words, code) in [(&["show", "status"][..], 0), (&["show", "status", "--check"], 1)] {
+        let output = run(&server, words).await;
+        assert!(String::from_utf8(output.stdout).unwrap().contains("\nHealth         4 problems\n"));
+        assert_eq!(output.status.code(), Some(code));
+    }
+    let nobody = run("unix:/nowhere", &["show", "status", "--check"]).await;
+    assert_eq!(nobody.status.code(), Some(3));
+}
+
+/// A state, part of a name, or a name.
+#[tokio::test]
+async fn lists_are_filtered_by_state_and_by_part_of_a_name() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    let names = async |words: &[&str]| {
+        let text = answer(&server, words).await;
+        let names = text.lines().skip(1).map(|line| line.split(' ').next().unwrap().to_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&["show", "backends", "down"]).await, "web2");
+    assert_eq!(names(&["show", "backends", "web"]).await, "web2 web4 web1");
+    assert_eq!(names(&["show", "frontends", "up"]).await, "shop");
+    assert_eq!(answer(&server, &["show", "backends", "paused"]).await, "No backends.\n");
+    assert!(answer(&server, &["show", "backends", "web2"]).await.starts_with("Backend       web2\n"));
+    assert_eq!(refusal(&server, &["show", "backends", "xyz"]).await.0, 1);
+}
+
+#[tokio::test]
 async fn version_without_a_brain_is_that_of_maglevc() {
     let output = run("unix:/nowhere", &["show", "version"]).await;
     let text = String::from_utf8(output.stdout).unwrap();
@@ -85,7 +114,7 @@ async fn version_without_a_brain_is_that_of_maglevc() {
 async fn sync_tells_what_it_did() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     let shop = answer(&server, &["sync", "vpp", "lb", "state", "shop"]).await;
-    assert!(shop.starts_with("shop  203.0.113.10/32 tcp/443\n  10.0.0.3: weight 2 -> 1\n"), "{shop}");
+    assert!(shop.starts_with("shop  203.0.113.10 tcp/443\n  10.0.0.3: weight 2 -> 1\n"), "{shop}");
     let output = run(&server, &["sync", "vpp", "lb", "state"]).await;
     assert_eq!(output.status.code(), Some(4), "VPP refused something");
 }
@@ -129,7 +158,7 @@ async fn every_change_over_tcp() {
         "{reloaded}"
     );
     let status = answer(&server, &["show", "status"]).await;
-    assert!(status.contains("\nFrontends      2 of 4 up"), "{status}");
+    assert!(status.contains("\nFrontends      1 of 4 up"), "{status}");
 }
 
 #[tokio::test]
@@ -186,7 +215,7 @@ async fn json_is_one_document_each() {
         (&["config", "check"], "/verdict", "fine"),
         (&["config", "reload"], "/unmatched/0/backend", "web0"),
         (&["show", "version"], "/vpp/version", "26.10-rc0~374"),
-        (&["show", "agent"], "/foreign/0", "198.51.100.1/32 udp/53"),
+        (&["show", "agent"], "/foreign/0", "198.51.100.1 udp/53"),
         (&["show", "healthchecks"], "/healthchecks/0/backends/1/state", "up"),
         (&["show", "healthchecks", "http-alive"], "/parameters/0/value", "/alive"),
         (&["show", "vpp", "lb", "counters"], "/vips/0/frontend", "mail"),
@@ -227,7 +256,10 @@ async fn ipv6_and_unix_sockets_are_reached() {
 async fn color_is_for_terminals_and_on_demand() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     assert!(!answer(&server, &["show", "frontends"]).await.contains('\x1b'));
-    assert!(answer(&server, &["--color", "always", "show", "frontends"]).await.contains("\x1b[32mup\x1b[0m"));
+    for word in ["always", "true"] {
+        assert!(answer(&server, &["--color", word, "show", "frontends"]).await.contains("\x1b[32mup\x1b[0m"));
+    }
+    assert!(!answer(&server, &["--color=false", "show", "frontends"]).await.contains('\x1b'));
 }
 
 #[tokio::test]
@@ -235,8 +267,6 @@ async fn unknown_name_is_the_servers_word() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     let expected = "maglevc: there is no frontend \"shp\"; did you mean \"shop\"?\n";
     assert_eq!(refusal(&server, &["show", "frontends", "shp"]).await, (1, expected.to_owned()));
-    let expected = "maglevc: there is no backend \"web9\"\n";
-    assert_eq!(refusal(&server, &["--json", "show", "backends", "web9"]).await, (1, expected.to_owned()));
 }
 
 #[tokio::test]
@@ -347,23 +377,95 @@ async fn full_disk_is_an_error() {
     assert_eq!((output.status.code(), stderr.as_str()), (Some(1), expected));
 }
 
+/// As good as those of the shell.
 #[tokio::test]
 async fn usage_errors_need_no_server() {
-    let (code, stderr) = refusal("unix:/nowhere", &["show", "frontend", "a", "b"]).await;
-    assert_eq!(code, 2);
-    assert!(stderr.contains("unexpected argument 'b'"), "{stderr}");
+    for (words, expected) in [
+        (
+            &["show", "frontend", "a", "b"][..],
+            "maglevc: unexpected argument `b`\n  show frontend a b\n                  ^\n",
+        ),
+        (
+            &["drain", "web1"],
+            "maglevc: unknown word `drain`\n  drain web1\n  ^^^^^\n  did you mean `set backend NAME pause`?\n  \
+             expected one of: show, set, clear, config, recreate, sync, watch,\n    completions, man, help\n",
+        ),
+        (
+            &["set", "backend", "web 1", "stop"],
+            "maglevc: unknown word `stop`\n  set backend 'web 1' stop\n                      ^^^^\n  \
+             expected one of: pause, resume, enable, disable\n",
+        ),
+        (
+            &["set", "backend"],
+            "maglevc: `set backend` is not complete; what can follow:\n  <NAME>  Name of the backend\n",
+        ),
+        (
+            &["set", "frontend", "a", "pool", "p", "backend", "b", "weight", "101"],
+            "maglevc: invalid value '101' for '<WEIGHT>': a weight is a whole number from 0 to 100\n  \
+             set frontend a pool p backend b weight 101\n                                         ^^^\n",
+        ),
+    ] {
+        assert_eq!(refusal("unix:/nowhere", words).await, (2, expected.to_owned()));
+    }
     let (code, stderr) = refusal("::1:9090", &["show", "frontends"]).await;
     assert_eq!(code, 2);
     assert!(stderr.contains("in brackets before its port, as [::1]:17090"), "{stderr}");
     let (code, stderr) = refusal("unix:/nowhere", &["show"]).await;
     assert_eq!(code, 2);
-    assert!(stderr.contains("Usage: maglevc show"), "{stderr}");
+    assert!(stderr.contains("`show` is not complete; what can follow:\n  version "), "{stderr}");
+}
+
+#[tokio::test]
+async fn errors_are_json_where_answers_are() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    for (server, words, code, error) in [
+        (
+            server.as_str(),
+            &["--json", "show", "frontends", "shp"][..],
+            1,
+            "there is no frontend \"shp\"; did you mean \"shop\"?",
+        ),
+        (
+            "unix:/nowhere",
+            &["--json", "show", "status"],
+            3,
+            "cannot connect to unix:/nowhere: No such file or directory",
+        ),
+        ("unix:/nowhere", &["drain", "--json"], 2, "unknown word `drain`"),
+    ] {
+        let (exit, stderr) = refusal(server, words).await;
+        let document: Value = serde_json::from_str(&stderr).unwrap();
+        assert_eq!((exit, document["exit_code"].as_u64()), (code, Some(code.try_into().unwrap())));
+        assert!(document["error"].as_str().unwrap().starts_with(error), "{document}");
+    }
+}
+
+/// What completion scripts ask for.
+#[tokio::test]
+async fn words_and_names_are_completed_for_other_shells() {
+    let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
+    for (line, words) in [
+        ("sh", "show\n"),
+        ("show back", "backends\n"),
+        ("set backend web", "web1\nweb2\nweb4\n"),
+        ("set frontend shop pool ", "fallback\nprimary\n"),
+        ("set backend web1 r", "resume\n"),
+        ("show status --ch", "--check\n"),
+        ("nonsense ", ""),
+    ] {
+        assert_eq!(answer(&server, &["complete", "--", line]).await, words, "{line}");
+    }
+    assert_eq!(answer("unix:/nowhere", &["complete", "--", "set back"]).await, "backend\n");
 }
 
 #[tokio::test]
 async fn help_and_version_need_no_server() {
     let help = answer("unix:/nowhere", &["--help"]).await;
-    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+    assert!(help.find("Examples:") < help.find("Exit codes:"), "{help}");
+    assert!(help.find("Exit codes:") < help.find("\nOptions:"), "options stand last: {help}");
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    let one = answer("unix:/nowhere", &["show", "status", "--help"]).await;
+    assert!(one.lines().count() <= 14 && !one.contains("--server") && one.contains("--check"), "{one}");
     let version = answer("unix:/nowhere", &["--version"]).await;
     assert_eq!(version, format!("maglevc {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -36,13 +36,13 @@ async fn greets_runs_prefixes_and_leaves() {
     shell.sees(&format!("at {server}, maglev-brain {version}. `?` tells what can follow")).await;
     shell.sees(&format!("maglev@{server}> ")).await;
     shell.types("sh fr\r");
-    shell.sees("shop                     203.0.113.10").await;
+    shell.sees("shop                     up       yes").await;
     shell.sees("> ").await;
     shell.types("sh fr shp\r");
     shell.sees("maglevc: there is no frontend \"shp\"; did you mean \"shop\"?").await;
     shell.sees("> ").await;
     shell.types("sh fx\r");
-    shell.sees("  sh fx\n     ^^\n  it would be one of: version, status, frontends").await;
+    shell.sees("  sh fx\n     ^^\n  expected one of: version, status, frontends").await;
     shell.sees("> ").await;
     shell.types("ex\r");
     assert_eq!(shell.exit_code().await, 0, "errors on the way are none of the shell");
@@ -84,7 +84,7 @@ async fn question_mark_lists_at_once_and_keeps_the_line() {
     shell
         .types_until(
             "?",
-            "  <NAME>   Name of one frontend\n  <Enter>  do it\n    \
+            "  <NAME>   Name of one frontend; or part of names, or a state: up, down, unknown\n  <Enter>  do it\n    \
              dns-anycast-resolver-v6  legacy  mail  shop\n",
         )
         .await;
@@ -101,7 +101,7 @@ async fn question_mark_lists_at_once_and_keeps_the_line() {
     shell.sees("there is no frontend \"a?b\"").await;
     shell.sees("> ").await;
     shell.types("shw ?");
-    shell.sees("`shw` is not known here").await;
+    shell.sees("unknown word `shw`").await;
     shell.sees("> shw ").await;
     shell.types(CTRL_C);
     shell.leaves().await;
@@ -221,7 +221,7 @@ async fn silent_brain_does_not_hold_up_typing() {
     shell.types("se\tb\tw\teb1 pa\t");
     shell.sees("> set backend web1 pause ").await;
     shell.types(&format!("{CTRL_U}show backends ?"));
-    shell.sees("<NAME>   Name of one backend\n  <Enter>  do it\n").await;
+    shell.sees("<NAME>   Name of one backend; or part of names, or a state: up, down, unknown, paused, disabled\n  <Enter>  do it\n").await;
     shell.sees("> show backends ").await;
     shell.types(CTRL_C);
     shell.leaves().await;
@@ -299,7 +299,7 @@ async fn pipe_is_read_to_its_end_and_the_last_failure_is_the_exit_code() {
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(out.starts_with("backend web1: paused; programmed in VPP in 2 of 2 frontends; persists across restarts\nBackend       web2\n"), "{out}");
     let expected = "maglevc: there is no frontend \"nowhere\"; did you mean \"shop\"?
-maglevc: nothing may follow here, and `x` does
+maglevc: unexpected argument `x`
   show frontend shop x
                      ^
 ";

@@ -271,7 +271,7 @@ async fn what_the_policy_does_not_allow_is_refused_and_never_sent() {
     let refused = soon(bench.client.sync_vip(context(), outside.clone(), Demands::default())).await.unwrap();
     assert_eq!(
         refused.unwrap_err().to_string(),
-        "VIP 203.0.113.1/32 tcp/80 is not allowed: no prefix of `vips` in policy.yaml covers it"
+        "the agent refused VIP 203.0.113.1 tcp/80: no prefix of `vips` in policy.yaml covers it"
     );
     let mut mixed = spec(443, &[1]);
     mixed.servers.insert([172, 16, 0, 1].into(), ServerSpec { weight: 1, flush: false });
@@ -282,7 +282,7 @@ async fn what_the_policy_does_not_allow_is_refused_and_never_sent() {
     assert_eq!(told, [(own, "give server 172.16.0.1 weight 1"), (strange, "program the VIP")]);
     assert_eq!(
         bench.vpp.vips(),
-        [("192.0.2.1/32 protocol 6 port 443".to_owned(), [(common::server(1), 1)].into())].into()
+        [("192.0.2.1 protocol 6 port 443".to_owned(), [(common::server(1), 1)].into())].into()
     );
 }
 
@@ -353,7 +353,7 @@ async fn echo_requests_go_where_the_policy_lets_them_and_no_faster() {
     let refused = ask(echo("192.0.2.1")).await.unwrap().unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "an echo request to 192.0.2.1 is not allowed: no prefix of `ping` in policy.yaml covers it"
+        "the agent refused an echo request to 192.0.2.1: no prefix of `ping` in policy.yaml covers it"
     );
     let first = ask(echo("127.0.0.1")).await.unwrap();
     if let Err(AgentError::Echo { reason, .. }) = &first {

@@ -148,6 +148,8 @@ pub struct AgentStatus {
     pub socket: PathBuf,
     /// The agent's version while connected, else why it is not.
     pub connection: Result<String, String>,
+    /// When the connection was lost; `None` while connected, and before the first connection.
+    pub lost: Option<SystemTime>,
     /// Its process, while connected.
     pub process: Option<AgentProcess>,
     /// Connections to it since the brain's start, this one included.
@@ -184,12 +186,18 @@ impl AgentStatus {
         Self {
             socket,
             connection,
+            lost: None,
             process: None,
             connections: 0,
             foreign: Vec::new(),
             settings_refused: None,
             vpp: None,
         }
+    }
+
+    /// Whether the agent is connected to a VPP that has all that is needed.
+    pub fn can_program(&self) -> bool {
+        self.vpp.as_ref().is_some_and(|(vpp, _)| matches!(vpp.state, VppState::Connected { .. }))
     }
 
     /// Why VPP cannot be programmed now, by the name of whoever is missing.

@@ -451,8 +451,8 @@ impl Syncs {
         let before = BTreeMap::from_iter(before);
         for vip in report.vips.iter().filter(|vip| !vip.errors.is_empty()) {
             if before.get(&vip.key) != Some(&vip.errors) {
-                for StepError { step, code, meaning } in &vip.errors {
-                    warn!(vip = %vip.key, %step, code, %meaning, "VPP refused; retrying");
+                for error in &vip.errors {
+                    warn!(vip = %vip.key, %error, "VIP not programmed as desired; retrying");
                 }
             }
             self.refused.insert(vip.key, vip.errors.clone());

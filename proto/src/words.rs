@@ -2,7 +2,7 @@
 //!
 //! Words and serializers are generated from the interface's descriptors (see `build.rs`), so that no enum is forgotten.
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
 /// Word of a value that this version does not know.
 const UNSPECIFIED: &str = "unspecified";
@@ -23,6 +23,14 @@ pub fn of<E: Word>(value: i32) -> &'static str {
 
 pub(crate) fn serialize<E: Word, S: Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(of::<E>(*value))
+}
+
+/// What is empty or 0, and stands for nothing then, is null.
+pub(crate) fn or_null<T: Serialize + Default + PartialEq, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    Some(value).filter(|value| **value != T::default()).serialize(serializer)
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub enum AgentError {
         seconds: u64,
     },
     /// The agent's policy does not allow it.
-    #[error("{what} is not allowed: {rule}")]
+    #[error("the agent refused {what}: {rule}")]
     NotAllowed {
         /// What was asked for.
         what: String,

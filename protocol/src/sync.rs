@@ -1,6 +1,7 @@
 //! What a sync answers: what it changed, what it left, and what went wrong.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,14 @@ pub struct StepError {
     pub code: Option<i32>,
     /// What it means.
     pub meaning: String,
+}
+
+/// Names the party that refused: VPP, or the agent before VPP was asked.
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let party = if self.code.is_some() { "VPP refused to" } else { "the agent did not" };
+        write!(f, "{party} {}: {}", self.step, self.meaning)
+    }
 }
 
 /// Most sticky buckets that the agent ever sets: 1 GiB a thread where a cache line has 64 bytes. From four times as many

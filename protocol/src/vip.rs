@@ -97,13 +97,19 @@ impl VipKey {
     }
 }
 
+/// A host's address stands without its prefix length.
 impl fmt::Display for VipKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.prefix == Prefix::host(self.prefix.address) {
+            self.prefix.address.fmt(f)?;
+        } else {
+            self.prefix.fmt(f)?;
+        }
         match (self.protocol, self.port) {
-            (_, 0) => write!(f, "{} all ports", self.prefix),
-            (6, port) => write!(f, "{} tcp/{port}", self.prefix),
-            (17, port) => write!(f, "{} udp/{port}", self.prefix),
-            (protocol, port) => write!(f, "{} protocol {protocol}/{port}", self.prefix),
+            (_, 0) => f.write_str(" all ports"),
+            (6, port) => write!(f, " tcp/{port}"),
+            (17, port) => write!(f, " udp/{port}"),
+            (protocol, port) => write!(f, " protocol {protocol}/{port}"),
         }
     }
 }

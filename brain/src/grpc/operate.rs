@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::caller::Caller;
-use super::{Answer, Service, configuration, refusal, view};
+use super::{Answer, Service, authors, configuration, refusal, view};
 use crate::controller::Terms;
 use crate::paced::Cause;
 use crate::reload::Reloaded;
@@ -72,10 +72,12 @@ impl Service {
             (Override::Backend { name, .. }, Command::Backend { .. }) => *name == backend,
             _ => false,
         });
+        let set_by = set.as_ref().map(|set| self.authors.of(set)).unwrap_or_default();
         let done = self.carry_out(who, terms, command).await?;
         let now = self.snapshot();
         Ok(Response::new(ClearOverrideResponse {
-            cleared: set.map(|set| view::overrides::entry(&now.config, &set)),
+            cleared: set
+                .map(|set| maglev_proto::Override { set_by, ..view::overrides::entry(&now.config, &set) }),
             backend: view::backend(&now, &backend),
             outcome: outcome(&now, done),
         }))
@@ -142,7 +144,10 @@ impl Service {
             warnings: configuration::texts(&warnings),
             unmatched: unmatched
                 .iter()
-                .map(|entry| view::overrides::entry(&snapshot.config, entry))
+                .map(|entry| maglev_proto::Override {
+                    set_by: self.authors.of(entry),
+                    ..view::overrides::entry(&snapshot.config, entry)
+                })
                 .collect(),
             outcome: outcome(&snapshot, done),
         }))
@@ -156,7 +161,11 @@ impl Service {
             info!(%who, %from, %what, %error, "an operator's command was refused");
             refusal::command(&self.snapshot(), &error)
         };
+        let set = authors::set_by(&command);
         let done = self.operator.command(terms, command).await.map_err(refused);
+        if let (Some(set), Ok(_)) = (set, &done) {
+            self.authors.note(&self.snapshot().overrides, &set, &who.to_string());
+        }
         // Whoever changes something looks at VPP next, to see what came of it.
         self.figures.forget();
         self.states.forget();

@@ -5,6 +5,7 @@ mod figures;
 mod healthchecks;
 pub(in crate::grpc) mod pki;
 mod preview;
+mod problems;
 mod refusals;
 mod roles;
 mod standard;
@@ -75,7 +76,7 @@ fn frontend_shows_weights_of_every_pool() {
     probe(&mut core, "b2", ProbeCode::L7Sts, "HTTP 503");
     let shop = view::frontend(&core.snapshot(Instant::now().into_std()), "shop").unwrap();
     assert_eq!((shop.address.as_str(), shop.protocol.as_str(), shop.port), ("203.0.113.10", "tcp", 443));
-    assert_eq!((shop.active_pool.as_str(), shop.sync()), ("primary", SyncState::Pending));
+    assert_eq!((shop.active_pool.as_str(), shop.sync()), ("primary", SyncState::Disconnected));
     let rows = shop.pools.iter().flat_map(|pool| &pool.backends);
     let rows: Vec<_> = rows
         .map(|row| {
@@ -197,7 +198,7 @@ fn full_sync_is_told_in_words() {
     let rows: Vec<_> = told.vips.iter().map(|row| (row.frontend.as_str(), row.vip.clone())).collect();
     let expected = [("any", any.to_string()), ("shop", shop.to_string()), ("", gone.to_string())];
     assert_eq!(rows, expected);
-    assert_eq!(told.vips[0].errors, ["add: no room"]);
+    assert_eq!(told.vips[0].errors, ["VPP refused to add: no room"]);
     assert_eq!(
         told.vips[1].changes,
         [
@@ -210,7 +211,7 @@ fn full_sync_is_told_in_words() {
         ]
     );
     assert_eq!(told.vips[2].changes, ["10.0.0.9 removed, flushed", "VIP removed"]);
-    assert_eq!((told.drift.len(), told.foreign.as_slice()), (2, &["192.0.2.9/32 udp/53".to_owned()][..]));
+    assert_eq!((told.drift.len(), told.foreign.as_slice()), (2, &["192.0.2.9 udp/53".to_owned()][..]));
     assert_eq!(told.held_back, ["shop"]);
     assert_eq!((told.vips_read, told.application_servers_read), (3, 7));
 

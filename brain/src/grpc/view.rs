@@ -4,9 +4,11 @@ pub(super) mod events;
 pub(super) mod figures;
 pub(super) mod healthchecks;
 pub(super) mod overrides;
+pub(super) mod problems;
 pub(super) mod status;
 pub(super) mod vpp;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maglev_engine::config::Service;
@@ -15,9 +17,13 @@ use maglev_engine::overrides::{Dated, PoolMember};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_engine::weights;
 use maglev_proto::{
-    Backend, BackendState, Frontend, FrontendState, HealthCounter, Pool, PoolBackend, ProbeResult, SyncState,
-    Transition,
+    Backend, BackendState, BackendUse, Frontend, FrontendState, HealthCounter, Pool, PoolBackend,
+    ProbeResult, SyncState, Transition,
 };
+use maglev_protocol::Counters;
+use tokio::time::Instant;
+
+use crate::coalesced::Timed;
 
 pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     let (configured, view) = (snapshot.config.frontends.get(name)?, snapshot.frontends.get(name)?);
@@ -28,9 +34,17 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     };
     let (sync, sync_error) = match &view.sync {
         SyncStatus::HeldBack => (SyncState::HeldBack, String::new()),
+        SyncStatus::Pending if !snapshot.agent.can_program() => (SyncState::Disconnected, String::new()),
         SyncStatus::Pending => (SyncState::Pending, String::new()),
         SyncStatus::Synced => (SyncState::Synced, String::new()),
         SyncStatus::Failed(reason) => (SyncState::Failed, reason.clone()),
+    };
+    let not_in_vpp = match &view.sync {
+        SyncStatus::Synced => String::new(),
+        SyncStatus::HeldBack => "held back by the warm-up until every backend is known".to_owned(),
+        SyncStatus::Pending if !snapshot.agent.can_program() => snapshot.agent.why_not_programmed(),
+        SyncStatus::Pending => "VPP has not acknowledged it yet".to_owned(),
+        SyncStatus::Failed(reason) => reason.clone(),
     };
     let pools = configured.pools.iter().zip(&view.weights.pools).map(|(pool, weights)| {
         let backends = pool.backends.iter().map(|(backend, &configured_weight)| {
@@ -68,6 +82,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         active_pool: pool_name(view.weights.active_pool),
         sync: sync.into(),
         sync_error,
+        not_in_vpp,
         new_flows_table_length: view.spec.new_flows_table_length,
         kept_table_length: view.kept_table_length().unwrap_or(0),
         slow_start_ms: configured.slow_start.map_or(0, milliseconds),
@@ -110,7 +125,29 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         frontends: view.frontends.iter().map(|frontend| frontend.to_string()).collect(),
         operator_state: overrides::operator_state(set.map(|set| set.value)).into(),
         operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.since)),
+        ..Backend::default()
     })
+}
+
+/// The rows of a backend in all pools, with VPP's figures.
+pub(super) fn uses(
+    snapshot: &Snapshot,
+    name: &str,
+    figures: Result<&Timed<Counters>, &str>,
+    now: Instant,
+) -> Vec<BackendUse> {
+    let names = snapshot.backends.get(name).map(|view| Arc::clone(&view.frontends)).unwrap_or_default();
+    let frontends = names.iter().filter_map(|name| frontend(snapshot, name));
+    let uses = frontends.flat_map(|mut frontend| {
+        figures::fill(&mut frontend, snapshot, figures, now);
+        let Frontend { name: frontend, pools, sync, .. } = frontend;
+        let rows = pools.into_iter().flat_map(|pool| {
+            let Pool { name: pool, backends } = pool;
+            backends.into_iter().map(move |row| (pool.clone(), row))
+        });
+        rows.map(move |(pool, row)| BackendUse { frontend: frontend.clone(), pool, row: Some(row), sync })
+    });
+    uses.filter(|used| used.row.as_ref().is_some_and(|row| row.backend == name)).collect()
 }
 
 fn operator_weight<'a>(

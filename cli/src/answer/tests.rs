@@ -11,8 +11,11 @@ fn keys(value: &Value) -> Vec<&str> {
 #[test]
 fn json_has_the_names_of_the_interface() {
     let json = |answer: Answer| -> Value { serde_json::from_str(&answer.json().unwrap()).unwrap() };
-    let list = json(Answer::Frontends(ListFrontendsResponse { frontends: samples::frontends() }));
-    assert_eq!(keys(&list), ["frontends"]);
+    let list = json(Answer::Frontends(ListFrontendsResponse {
+        frontends: samples::frontends(),
+        ..ListFrontendsResponse::default()
+    }));
+    assert_eq!(keys(&list), ["frontends", "problems"]);
     let one = json(Answer::Frontend(samples::shop()));
     assert_eq!(list["frontends"][3], one);
     let expected = [
@@ -24,6 +27,7 @@ fn json_has_the_names_of_the_interface() {
         "kept_table_length",
         "name",
         "new_flows_table_length",
+        "not_in_vpp",
         "panic_pool",
         "panic_threshold",
         "pools",
@@ -51,6 +55,7 @@ fn json_has_the_names_of_the_interface() {
         "operator_weight",
         "programmed_weight",
         "state",
+        "vpp_weight",
     ];
     assert_eq!(keys(row), expected);
 
@@ -61,14 +66,19 @@ fn json_has_the_names_of_the_interface() {
         "address",
         "counter",
         "enabled",
+        "flows",
         "frontends",
         "healthcheck",
         "last_probe",
         "name",
+        "operator_set_by",
         "operator_since_unix_ms",
         "operator_state",
         "state",
         "transitions",
+        "uses",
+        "vpp_figures_age_ms",
+        "vpp_figures_error",
     ];
     assert_eq!(keys(&one), expected);
     assert_eq!((&one["state"], &one["last_probe"]["code"]), (&"down".into(), &"L4CON".into()));
@@ -98,7 +108,7 @@ fn json_has_the_names_of_the_interface() {
 #[test]
 fn json_is_one_ended_document() {
     let text = Answer::Frontends(ListFrontendsResponse::default()).json().unwrap();
-    assert_eq!(text, "{\n  \"frontends\": []\n}\n");
+    assert_eq!(text, "{\n  \"frontends\": [],\n  \"problems\": []\n}\n");
 }
 
 #[test]

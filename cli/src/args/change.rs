@@ -8,7 +8,7 @@ use crate::args::words::{Action, Keyword, keyword, one_of};
 pub(crate) enum Set {
     /// Take a backend out of service, or back
     ///
-    /// pause: no probes and no new flows; the flows that it has end by themselves. resume: takes that back.
+    /// pause: no probes and no new flows; existing flows are left to finish (drain). resume: takes that back.
     /// disable: out of service at once, its flows move to others. enable: takes that back; also for a backend
     /// that the configuration disables.
     #[command(override_usage = "maglevc set backend <NAME> pause|resume|enable|disable")]
@@ -19,7 +19,7 @@ pub(crate) enum Set {
         #[arg(value_parser = one_of::<Action>())]
         action: Action,
     },
-    /// Give a backend another weight in a pool than the configured one
+    /// Override the weight of a backend in a pool
     ///
     /// VPP is changed before this ends. The configured weight takes back what was set.
     #[command(
@@ -31,12 +31,17 @@ pub(crate) enum Set {
         #[arg(value_name = "weight", hide = true, value_parser = keyword("weight"))]
         _weight: Keyword,
         /// 0 to 100: its share of the pool's new flows; 0: none
-        #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+        #[arg(value_parser = weight)]
         weight: u8,
         /// The word `flush`: the flows that it has go elsewhere at once
         #[arg(value_parser = keyword("flush"))]
         flush: Option<Keyword>,
     },
+}
+
+fn weight(text: &str) -> Result<u8, String> {
+    let weight = text.parse().ok().filter(|weight| *weight <= 100);
+    weight.ok_or_else(|| "a weight is a whole number from 0 to 100".to_owned())
 }
 
 /// A backend in a pool of a frontend. The words between the names are arguments, not subcommands: those would be
@@ -57,7 +62,7 @@ pub(crate) struct Member {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Clear {
-    /// Have the configuration's word again, for a backend or a weight
+    /// Remove an override from a backend or a weight
     #[command(subcommand)]
     Override(ClearOverride),
 }
@@ -78,13 +83,13 @@ pub(crate) enum ClearOverride {
 pub(crate) enum Config {
     /// Read and check the file, and tell what a reload would change; changes nothing
     Check,
-    /// Take the file anew, if all of it is right; as SIGHUP does
+    /// Reload the configuration file if it is valid (same as SIGHUP)
     Reload,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Recreate {
-    /// Make a frontend's VIP anew, with the table length that its weights need
+    /// Delete and add a frontend's VIP again, with the table length that its weights need
     ///
     /// VPP forgets the VIP's pinned flows: each goes on only if the new table sends it to the same backend. For
     /// that reason it must be said twice.

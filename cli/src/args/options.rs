@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Print the answer as one JSON document instead of a table; of `watch`, one a line
     #[arg(long, global = true, env = "MAGLEV_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
+    /// Show every column in full; otherwise tables fit the terminal, or 80 columns where there is none
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
     /// Do not ask before the last serving backend of a frontend is taken away
     #[arg(long, global = true)]
     pub(crate) yes: bool,

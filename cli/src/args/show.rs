@@ -6,16 +6,20 @@ use clap::Subcommand;
 pub(crate) enum Show {
     /// Versions of maglevc, maglev-brain, its agent and VPP
     Version,
-    /// maglev-brain itself: since when, its configuration, warm-up, how much is up
-    Status,
-    /// Frontends, a line each; or one of them with its pools and weights
+    /// Problems first, then maglev-brain itself: configuration, warm-up, how much is up
+    Status {
+        /// Exit with 0 only if all is well, else with 1: for monitoring
+        #[arg(long)]
+        check: bool,
+    },
+    /// Frontends, the worst first; or one of them with its pools and weights
     Frontends {
-        /// Name of one frontend
+        /// Name of one frontend; or part of names, or a state: up, down, unknown
         name: Option<String>,
     },
-    /// Backends with their health, a line each; or one of them with its history
+    /// Backends with their health, the worst first; or one of them with its history
     Backends {
-        /// Name of one backend
+        /// Name of one backend; or part of names, or a state: up, down, unknown, paused, disabled
         name: Option<String>,
     },
     /// Health checks, a line each; or one of them with all its settings

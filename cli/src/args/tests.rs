@@ -33,7 +33,7 @@ fn every_command_is_understood() {
         ("maglevc show frontends shop", "Show(Frontends { name: Some(\"shop\") })"),
         ("maglevc show backends", "Show(Backends { name: None })"),
         ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\") })"),
-        ("maglevc show status", "Show(Status)"),
+        ("maglevc show status", "Show(Status { check: false })"),
         ("maglevc show overrides", "Show(Overrides)"),
         ("maglevc show version", "Show(Version)"),
         ("maglevc show agent", "Show(Agent)"),
@@ -166,7 +166,7 @@ fn usage_names_the_words_between_names() {
         "Usage: maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]";
     assert!(error.contains(usage), "{error}");
     let error = parse("maglevc set backend web1 stop").unwrap_err().to_string();
-    assert!(error.contains("it must be one of pause, resume, enable, disable"), "{error}");
+    assert!(error.contains("expected one of: pause, resume, enable, disable"), "{error}");
 }
 
 #[test]

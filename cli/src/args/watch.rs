@@ -9,7 +9,7 @@ use crate::args::words::only_one;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Watch {
-    /// What is, then each change of it, a line each, until Ctrl-C
+    /// Print the current state, then every change (Ctrl-C to stop)
     ///
     /// Without words: backends, frontends, connections and configuration. `backend`, `frontend`, `connections` and
     /// `configuration` leave out the others; a name behind the first two leaves out the others of the kind. `log`
@@ -50,8 +50,7 @@ impl EventFilter {
             match only_one(word, &PARTS) {
                 Some("num") => {
                     let number = words.next().and_then(|word| word.parse().ok()).filter(|num| *num > 0);
-                    filter.num =
-                        number.ok_or("behind `num` stands how many events: a whole number above 0")?;
+                    filter.num = number.ok_or("`num` takes the number of events: a whole number above 0")?;
                 }
                 Some("log") => {
                     let named = words.next_if(|word| is_prefix(word, "level"));
@@ -68,7 +67,7 @@ impl EventFilter {
                 }
                 Some("connections") => filter.wanted.connections = true,
                 Some("configuration") => filter.wanted.configuration = true,
-                _ => return Err(format!("`{word}`: here stands one of {}", PARTS.join(", "))),
+                _ => return Err(format!("unexpected `{word}`; expected one of: {}", PARTS.join(", "))),
             }
         }
         Ok(filter)
@@ -88,7 +87,7 @@ fn level(word: Option<&str>) -> Result<LogLevel, String> {
     let names = LEVELS.map(|(name, _)| name);
     let named = word.and_then(|word| only_one(word, &names));
     let level = LEVELS.iter().find(|(name, _)| Some(*name) == named).map(|(_, level)| *level);
-    level.ok_or_else(|| format!("behind `level` stands one of {}", names.join(", ")))
+    level.ok_or_else(|| format!("`level` takes one of: {}", names.join(", ")))
 }
 
 impl Args for EventFilter {

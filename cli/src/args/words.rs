@@ -8,11 +8,11 @@ use clap::{Arg, Command, ValueEnum};
 /// What is done to a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Action {
-    /// No probes, no new flows; the flows that it has end by themselves
+    /// No probes, no new flows; existing flows are left to finish (drain)
     Pause,
     /// Take back a pause
     Resume,
-    /// Into service, also if the configuration disables it
+    /// Put into service, even if disabled in the configuration
     Enable,
     /// Out of service at once; its flows move to others
     Disable,
@@ -68,7 +68,7 @@ type Parse<T> = fn(&str) -> Result<T, String>;
 pub(super) fn keyword(word: &'static str) -> Words<impl Fn(&str) -> Result<Keyword, String> + Clone> {
     let parse = move |text: &str| {
         let is_meant = !text.is_empty() && word.starts_with(text);
-        if is_meant { Ok(Keyword) } else { Err(format!("the word `{word}` belongs here")) }
+        if is_meant { Ok(Keyword) } else { Err(format!("expected the word `{word}`")) }
     };
     Words { words: vec![PossibleValue::new(word)], parse }
 }
@@ -87,7 +87,7 @@ fn one_meant<E: ValueEnum>(text: &str) -> Result<E, String> {
         (Some(value), None) => Ok(value.clone()),
         _ => {
             let words: Vec<_> = E::value_variants().iter().filter_map(named).collect();
-            Err(format!("it must be one of {}", words.join(", ")))
+            Err(format!("expected one of: {}", words.join(", ")))
         }
     }
 }

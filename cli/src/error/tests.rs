@@ -17,7 +17,7 @@ maglevc: cannot connect to [::1]:9090: Connection refused
   is maglev-brain running, and does it listen on [::1]:9090 (its --grpc)? name another address with --server \
 or MAGLEV_SERVER
 ";
-    assert_eq!((error.report().as_str(), error.exit_code()), (expected, 3));
+    assert_eq!((error.report(false).as_str(), error.exit_code()), (expected, 3));
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn unknown_name_is_not_blamed_on_the_brain() {
 maglevc: cannot connect to lb9:9090: Name or service not known
   is the name right? an address works without a resolver: --server ADDRESS:PORT
 ";
-    assert_eq!((error.report().as_str(), error.exit_code()), (expected, 3));
+    assert_eq!((error.report(false).as_str(), error.exit_code()), (expected, 3));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn forbidden_socket_asks_for_the_group() {
 maglevc: cannot connect to unix:/run/maglev/brain.sock: Permission denied
   your user may not open it: join the group that the socket belongs to
 ";
-    assert_eq!((error.report().as_str(), error.exit_code()), (expected, 3));
+    assert_eq!((error.report(false).as_str(), error.exit_code()), (expected, 3));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn server_is_quoted_without_boilerplate() {
     let status = Status::not_found("there is no frontend \"shp\"; did you mean \"shop\"?");
     let error = Error::status(&server(), &status);
     let expected = "maglevc: there is no frontend \"shp\"; did you mean \"shop\"?\n";
-    assert_eq!((error.report().as_str(), error.exit_code()), (expected, 1));
+    assert_eq!((error.report(false).as_str(), error.exit_code()), (expected, 1));
 }
 
 #[test]
@@ -57,14 +57,14 @@ fn unavailable_vpp_points_to_the_command_that_tells_more() {
 maglevc: the agent\\u{1b} is away
   `maglevc show vpp info` tells what is connected
 ";
-    assert_eq!((error.report().as_str(), error.exit_code()), (expected, 1));
+    assert_eq!((error.report(false).as_str(), error.exit_code()), (expected, 1));
 }
 
 #[test]
 fn server_without_words_gets_those_of_the_code() {
     let error = Error::status(&server(), &Status::new(Code::PermissionDenied, ""));
     let description = Code::PermissionDenied.description();
-    assert_eq!(error.report(), format!("maglevc: {description}\n"));
+    assert_eq!(error.report(false), format!("maglevc: {description}\n"));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn broken_connection_is_not_the_servers_word() {
     let status = Status::from_error(Box::new(Wrapped(io::Error::from_raw_os_error(104))));
     let error = Error::status(&server(), &status);
     assert_eq!(error.exit_code(), 3);
-    let report = error.report();
+    let report = error.report(false);
     let first =
         "maglevc: the connection to [::1]:9090 broke before the answer came: Connection reset by peer\n";
     assert!(report.starts_with(first), "{report}");

@@ -1,47 +1,91 @@
 //! `show backends`.
 
 use maglev_proto::words;
-use maglev_proto::{Backend, BackendOverride, BackendState, ProbeResult, Transition};
+use maglev_proto::{Backend, BackendOverride, BackendState, BackendUse, ProbeResult, SyncState, Transition};
 
-use super::{state, yes_or_no};
-use crate::moment::{Moment, took};
-use crate::style::{Palette, Tone};
+use super::frontends::{WEIGHTS, buckets_of, weights};
+use super::{dash_or, state, yes_or_no};
+use crate::moment::{Moment, span, took};
+use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
 
-/// A line each.
+/// A line each, the worst first.
 pub(super) fn list(backends: &[Backend], now: Moment, palette: Palette) -> String {
     if backends.is_empty() {
-        return "No backends are configured.\n".to_owned();
+        return "No backends.\n".to_owned();
     }
-    table(backends, now).render(palette)
+    let mut sorted: Vec<_> = backends.iter().collect();
+    // Stable: by name where they are alike.
+    sorted.sort_by_key(|backend| badness(backend.state()));
+    let unknown = backends.iter().find(|backend| backend.flows.is_none());
+    let reason = unknown.map(|backend| unknown_flows(backend, palette)).unwrap_or_default();
+    table(sorted, now).render(palette) + &reason
 }
 
-pub(super) fn table<'a>(backends: impl IntoIterator<Item = &'a Backend>, now: Moment) -> Table<8> {
+/// Why flows are dashes.
+fn unknown_flows(backend: &Backend, palette: Palette) -> String {
+    let reason = match backend.vpp_figures_error.as_str() {
+        "" => String::new(),
+        reason => format!(": {}", printable(reason)),
+    };
+    format!("\n{}\n", palette.paint(Tone::Warning, &format!("Flows are not known{reason}")))
+}
+
+/// 0 is the worst.
+fn badness(state: BackendState) -> usize {
+    match state {
+        BackendState::Down => 0,
+        BackendState::Unspecified | BackendState::Unknown => 1,
+        BackendState::Paused => 2,
+        BackendState::Disabled | BackendState::Removed => 3,
+        BackendState::Up => 4,
+    }
+}
+
+pub(super) fn table<'a>(backends: impl IntoIterator<Item = &'a Backend>, now: Moment) -> Table<10> {
     let columns = [
-        Column::Left("Name"),
-        Column::Left("Address"),
-        Column::Left("State"),
-        Column::Right("Counter"),
-        Column::Right("Since"),
-        Column::Left("Check"),
-        Column::Right("Took"),
-        Column::Left("Detail"),
+        Column::left("Name"),
+        Column::left("Address").optional(2),
+        Column::left("State"),
+        Column::right("Since"),
+        Column::left("Frontends").optional(1),
+        Column::right("Flows"),
+        Column::right("Health").optional(3),
+        Column::left("Check"),
+        Column::right("Took").optional(4),
+        Column::left("Detail").prose(),
     ];
     let rows = backends.into_iter().map(|backend| {
         let since = backend.transitions.first().map(|newest| Moment(newest.at_unix_ms).age(now));
-        let [code, took, detail] = last_probe(backend);
+        let [code, took, detail] = last_probe(backend, now);
         [
             Cell::new(&backend.name),
             Cell::new(&backend.address),
             state::<BackendState>(backend.state),
-            Cell::or_dash(counter(backend).unwrap_or_default()),
             Cell::or_dash(since.unwrap_or_default()),
+            Cell::or_dash(frontends(backend)),
+            dash_or(backend.flows),
+            Cell::or_dash(counter(backend).unwrap_or_default()),
             code,
             took,
             detail,
         ]
     });
     Table::new(columns).with_rows(rows)
+}
+
+/// The first one, and how many more.
+fn frontends(backend: &Backend) -> String {
+    match backend.frontends.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => format!("{first} +{}", more.len()),
+    }
+}
+
+/// Out of service by a decision: the last check says nothing of now.
+fn is_out(backend: &Backend) -> bool {
+    matches!(backend.state(), BackendState::Paused | BackendState::Disabled)
 }
 
 fn is_static(backend: &Backend) -> bool {
@@ -55,9 +99,23 @@ fn counter(backend: &Backend) -> Option<String> {
     Some(format!("{}/{largest}", counter.value))
 }
 
-fn last_probe(backend: &Backend) -> [Cell; 3] {
+fn last_probe(backend: &Backend, now: Moment) -> [Cell; 3] {
     let none = || Cell::or_dash("");
+    if is_out(backend) && !backend.operator_set_by.is_empty() {
+        let at = Moment(backend.operator_since_unix_ms).age(now);
+        let by = Cell::toned(format!("by {}, {at} ago", backend.operator_set_by), Tone::Warning);
+        let [code, took] = match &backend.last_probe {
+            Some(probe) => [&probe.code, &took(probe.duration_ms)].map(|text| Cell::toned(text, Tone::Faint)),
+            None => [none(), none()],
+        };
+        return [code, took, by];
+    }
     match &backend.last_probe {
+        Some(probe) if is_out(backend) => {
+            let old = format!("{} ({} ago)", probe.detail, Moment(probe.at_unix_ms).age(now));
+            [&probe.code, &took(probe.duration_ms), old.trim_start()]
+                .map(|text| Cell::toned(text, Tone::Faint))
+        }
         Some(probe) => {
             let code = Cell::toned(&probe.code, probe_tone(probe));
             [code, Cell::new(took(probe.duration_ms)), Cell::or_dash(&probe.detail)]
@@ -89,7 +147,11 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     if backend.operator_state() != BackendOverride::None {
         let word = words::of::<BackendOverride>(backend.operator_state);
         let at = Moment(backend.operator_since_unix_ms).iso_with_age(now);
-        properties.put("By operator", Cell::toned(format!("{word}, {at}"), Tone::Warning));
+        let by = match backend.operator_set_by.as_str() {
+            "" => String::new(),
+            who => format!(" by {who}"),
+        };
+        properties.put("By operator", Cell::toned(format!("{word}{by}, {at}"), Tone::Warning));
     }
     properties.put("Enabled", yes_or_no(backend.enabled)).put("Health check", Cell::new(health_check));
     if let (Some(value), Some(parts)) = (counter(backend), backend.counter) {
@@ -98,13 +160,63 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
         properties.put("Counter", Cell::new(words));
     }
     if !is_static(backend) {
-        properties.put("Last check", last_check(backend.last_probe.as_ref(), now));
+        let check = last_check(backend.last_probe.as_ref(), now);
+        let stale = is_out(backend);
+        properties.put("Last check", if stale { check.in_tone(Tone::Faint) } else { check });
     }
-    properties.put("Frontends", frontends);
+    properties.put("Flows", flows(backend)).put("Frontends", frontends);
     let mut text = properties.render(palette);
+    if !backend.uses.is_empty() {
+        text.push('\n');
+        text.push_str(&uses(&backend.uses).render(palette));
+    }
     text.push('\n');
     text.push_str(&transitions(&backend.transitions, now, palette));
     text
+}
+
+/// Whether it may be switched off.
+fn flows(backend: &Backend) -> Cell {
+    // Until VPP has acknowledged a weight, it may have the one before.
+    let takes_new =
+        backend.uses.iter().filter_map(|used| Some((used.sync(), used.row.as_ref()?))).any(|(sync, row)| {
+            let had = row.vpp_weight > Some(0) || row.buckets > Some(0);
+            row.programmed_weight > 0 || sync != SyncState::Synced && had
+        });
+    match (backend.flows, backend.vpp_figures_age_ms) {
+        (Some(flows), Some(age)) => {
+            let (words, tone) = match (flows, takes_new) {
+                (0, false) => ("none, and no new ones: it can be switched off".to_owned(), Tone::Good),
+                (0, true) => ("none now, but it takes new ones".to_owned(), Tone::Plain),
+                (flows, false) => (format!("{flows} left, and no new ones"), Tone::Plain),
+                (flows, true) => (format!("{flows}, and it takes new ones"), Tone::Plain),
+            };
+            Cell::toned(format!("{words} (all frontends; {} old)", span(age)), tone)
+        }
+        _ => Cell::toned(format!("not known: {}", backend.vpp_figures_error), Tone::Warning),
+    }
+}
+
+/// Its rows in all pools.
+fn uses(uses: &[BackendUse]) -> Table<8> {
+    let columns = [
+        Column::left("Frontend"),
+        Column::left("Pool"),
+        WEIGHTS[0],
+        WEIGHTS[1],
+        WEIGHTS[2],
+        WEIGHTS[3],
+        Column::right("Buckets"),
+        Column::right("Flows"),
+    ];
+    let rows = uses.iter().map(|used| {
+        let row = used.row.clone().unwrap_or_default();
+        let [configured, set, effective, in_vpp] = weights(&row, used.sync() == SyncState::Synced);
+        let (frontend, pool) = (Cell::new(&used.frontend), Cell::new(&used.pool));
+        let buckets = buckets_of(&row, used.sync() == SyncState::Synced);
+        [frontend, pool, configured, set, effective, in_vpp, buckets, dash_or(row.flows)]
+    });
+    Table::new(columns).indented(2).with_rows(rows)
 }
 
 fn last_check(probe: Option<&ProbeResult>, now: Moment) -> Cell {
@@ -122,11 +234,11 @@ fn transitions(transitions: &[Transition], now: Moment, palette: Palette) -> Str
         return "No transitions yet.\n".to_owned();
     }
     let columns = [
-        Column::Left("Time"),
-        Column::Right("Age"),
-        Column::Left("From"),
-        Column::Left("To"),
-        Column::Left("Cause"),
+        Column::left("Time").optional(1),
+        Column::right("Age"),
+        Column::left("From"),
+        Column::left("To"),
+        Column::left("Cause").prose(),
     ];
     let rows = transitions.iter().map(|transition| {
         let at = Moment(transition.at_unix_ms);

@@ -109,7 +109,7 @@ fn lag(in_vpp: InVpp) -> (&'static str, Tone) {
         InVpp::HeldBack => ("will be programmed when the warm-up releases the frontend", Tone::Warning),
         InVpp::Away => ("VPP cannot be programmed now, will be when it can", Tone::Warning),
         InVpp::Late => ("no answer from VPP yet, retrying", Tone::Warning),
-        InVpp::Refused => ("refused", Tone::Bad),
+        InVpp::Refused => ("not programmed", Tone::Bad),
         InVpp::Unspecified | InVpp::Acknowledged | InVpp::NotAsked => {
             ("not known whether VPP has it", Tone::Warning)
         }

@@ -2,7 +2,7 @@
 
 use maglev_proto::{VipCounters, VpplbCounters};
 
-use super::{dash_or, service};
+use super::{dash_or, host, service};
 use crate::moment::exact;
 use crate::style::{Palette, Tone};
 use crate::table::{Cell, Column, Table};
@@ -18,15 +18,15 @@ pub(super) fn counters(counters: &VpplbCounters, palette: Palette) -> String {
 
 pub(super) fn table<'a>(vips: impl IntoIterator<Item = &'a VipCounters>) -> Table<9> {
     let columns = [
-        Column::Left("Frontend"),
-        Column::Left("Prefix"),
-        Column::Left("Service"),
-        Column::Right("Known flows"),
-        Column::Right("New flows"),
-        Column::Right("Untracked"),
-        Column::Right("No server"),
-        Column::Right("Route packets"),
-        Column::Right("Route bytes"),
+        Column::left("Frontend"),
+        Column::left("VIP").optional(3),
+        Column::left("Service").optional(1),
+        Column::right("Known packets").short("Known"),
+        Column::right("First packets").short("First"),
+        Column::right("Untracked"),
+        Column::right("Dropped"),
+        Column::right("Route packets").optional(2),
+        Column::right("Route bytes").short("Bytes"),
     ];
     let rows = vips.into_iter().map(|vip| {
         let frontend = match vip.frontend.as_str() {
@@ -35,7 +35,7 @@ pub(super) fn table<'a>(vips: impl IntoIterator<Item = &'a VipCounters>) -> Tabl
         };
         [
             frontend,
-            Cell::new(&vip.prefix),
+            Cell::new(host(&vip.prefix)),
             Cell::new(service(&vip.protocol, vip.port)),
             Cell::number(vip.existing_sessions),
             Cell::number(vip.first_session),

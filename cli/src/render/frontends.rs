@@ -1,44 +1,87 @@
 //! `show frontends`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use maglev_proto::{BackendState, Frontend, FrontendState, Pool, PoolBackend, SyncState};
+use maglev_proto::{
+    BackendState, Frontend, FrontendState, ListFrontendsResponse, Pool, PoolBackend, SyncState,
+};
 
 use super::vpp::share;
-use super::{dash_or, service, state, yes_or_no};
-use crate::moment::span;
+use super::{dash_or, problems, service, state, yes_or_no};
+use crate::moment::{Moment, span};
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
 
-/// A line each.
-pub(super) fn list(frontends: &[Frontend], palette: Palette) -> String {
-    if frontends.is_empty() {
-        return "No frontends are configured.\n".to_owned();
+/// Problems that stand above the list.
+const PROBLEMS: usize = 5;
+
+/// What is wrong, then a line for each, the worst first.
+pub(super) fn list(list: &ListFrontendsResponse, now: Moment, palette: Palette) -> String {
+    let (shown, more) = list.problems.split_at(list.problems.len().min(PROBLEMS));
+    let problems = problems::list(shown, more.len() as u64, now, palette);
+    if list.frontends.is_empty() {
+        return problems + "No frontends.\n";
     }
-    table(frontends).render(palette)
+    let mut frontends: Vec<_> = list.frontends.iter().collect();
+    // Stable: by name where they are alike.
+    frontends.sort_by_key(|frontend| badness(frontend));
+    problems + &table(frontends).render(palette)
+}
+
+/// 0 is the worst.
+fn badness(frontend: &Frontend) -> usize {
+    match (frontend.state(), frontend.sync()) {
+        (FrontendState::Down, _) => 0,
+        (_, SyncState::Failed) => 1,
+        (_, SyncState::Disconnected) => 2,
+        _ if !frontend.panic_pool.is_empty() => 3,
+        (_, SyncState::Pending) => 4,
+        (FrontendState::Up, SyncState::Synced) => 6,
+        _ => 5,
+    }
+}
+
+/// `up` only if VPP has it; `healthy` is what could be, were VPP told.
+fn in_force(frontend: &Frontend) -> Cell {
+    match (frontend.state(), frontend.sync()) {
+        (FrontendState::Up, SyncState::Synced) => state::<FrontendState>(frontend.state),
+        (FrontendState::Up, sync) => Cell::toned("healthy", super::Toned::tone(&sync)),
+        _ => state::<FrontendState>(frontend.state),
+    }
+}
+
+fn in_vpp(frontend: &Frontend) -> Cell {
+    let word = match frontend.sync() {
+        // Green belongs to what serves.
+        SyncState::Synced if frontend.state() == FrontendState::Down => return Cell::new("yes"),
+        SyncState::Synced => "yes",
+        SyncState::Failed | SyncState::Disconnected => "no",
+        SyncState::Pending => "pending",
+        SyncState::HeldBack => "held back",
+        SyncState::Unspecified => "unknown",
+    };
+    Cell::toned(word, super::Toned::tone(&frontend.sync()))
 }
 
 pub(super) fn table<'a>(frontends: impl IntoIterator<Item = &'a Frontend>) -> Table<7> {
     let columns = [
-        Column::Left("Name"),
-        Column::Left("VIP"),
-        Column::Left("Service"),
-        Column::Left("State"),
-        Column::Left("Active pool"),
-        Column::Left("Sync"),
-        Column::Right("Up/Total"),
+        Column::left("Name"),
+        Column::left("State"),
+        Column::left("In VPP"),
+        Column::left("VIP").optional(1),
+        Column::left("Service").optional(2),
+        Column::left("Active pool").short("Pool"),
+        Column::right("Pool up"),
     ];
     let rows = frontends.into_iter().map(|frontend| {
-        let (up, total) = backends_up(frontend);
         [
             Cell::new(&frontend.name),
+            in_force(frontend),
+            in_vpp(frontend),
             Cell::new(&frontend.address),
             Cell::new(service(&frontend.protocol, frontend.port)),
-            state::<FrontendState>(frontend.state),
             serving_pool(frontend),
-            state::<SyncState>(frontend.sync),
-            Cell::new(format!("{up}/{total}")),
+            pool_up(frontend),
         ]
     });
     Table::new(columns).with_rows(rows)
@@ -51,12 +94,13 @@ fn serving_pool(frontend: &Frontend) -> Cell {
     }
 }
 
-/// A backend in two pools counts once.
-fn backends_up(frontend: &Frontend) -> (usize, usize) {
-    let backends = frontend.pools.iter().flat_map(|pool| &pool.backends);
-    let states: BTreeMap<_, _> = backends.map(|row| (row.backend.as_str(), row.state())).collect();
-    let up = states.values().filter(|state| **state == BackendState::Up).count();
-    (up, states.len())
+/// Backends that are up, of all of the pool that serves, or of the first one if none does: spares are no measure of it.
+fn pool_up(frontend: &Frontend) -> Cell {
+    let serving = frontend.pools.iter().find(|pool| pool.name == frontend.active_pool);
+    let rows = serving.or(frontend.pools.first()).map_or(&[][..], |pool| &pool.backends);
+    let up = rows.iter().filter(|row| row.state() == BackendState::Up).count();
+    let tone = if up == rows.len() { Tone::Plain } else { Tone::Warning };
+    Cell::toned(format!("{up}/{}", rows.len()), if up == 0 { Tone::Bad } else { tone })
 }
 
 /// All about one.
@@ -77,9 +121,9 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
     };
     properties
         .put("VIP", Cell::new(vip))
-        .put("State", state::<FrontendState>(frontend.state))
+        .put("State", in_force(frontend))
         .put("Active pool", active_pool)
-        .put("Sync", sync(frontend))
+        .put("In VPP", reason_beside(in_vpp(frontend), &frontend.not_in_vpp))
         .put("Src-IP sticky", yes_or_no(frontend.src_ip_sticky))
         .put("Flush on down", yes_or_no(frontend.flush_on_down));
     if frontend.slow_start_ms != 0 {
@@ -110,24 +154,16 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
     text
 }
 
-fn sync(frontend: &Frontend) -> Cell {
-    let word = frontend.sync();
-    let meaning = match word {
-        SyncState::HeldBack => ": not sent to VPP until every backend is known",
-        SyncState::Pending => ": VPP has not acknowledged it yet",
-        SyncState::Unspecified | SyncState::Synced | SyncState::Failed => "",
-    };
-    let reason =
-        if frontend.sync_error.is_empty() { String::new() } else { format!(": {}", frontend.sync_error) };
-    let words = maglev_proto::words::of::<SyncState>(frontend.sync);
-    Cell::toned(format!("{words}{meaning}{reason}"), super::Toned::tone(&word))
+/// With the reason if it has not, or not all.
+fn reason_beside(cell: Cell, reason: &str) -> Cell {
+    if reason.is_empty() { cell } else { Cell::toned(format!("no: {reason}"), cell.tone()) }
 }
 
 fn table_length(frontend: &Frontend) -> String {
     let wanted = frontend.new_flows_table_length;
     match frontend.kept_table_length {
         0 => format!("{wanted} buckets"),
-        kept => format!("{kept} buckets; the standing VIP keeps them, a new one would have {wanted}"),
+        kept => format!("{kept} buckets; re-created, the VIP would have {wanted}"),
     }
 }
 
@@ -173,33 +209,81 @@ fn pool_rows(pool: &Pool, frontend: &Frontend, palette: Palette) -> String {
         return format!("{heading}\n  No backends.\n");
     }
     let columns = [
-        Column::Left("Backend"),
-        Column::Left("Address"),
-        Column::Left("State"),
-        Column::Right("Configured"),
-        Column::Right("Set"),
-        Column::Right("Effective"),
-        Column::Right("Programmed"),
-        Column::Right("Buckets"),
-        Column::Right("Share"),
-        Column::Right("Flows"),
+        Column::left("Backend"),
+        Column::left("Address").optional(1),
+        Column::left("State"),
+        WEIGHTS[0],
+        WEIGHTS[1],
+        WEIGHTS[2],
+        WEIGHTS[3],
+        Column::right("Buckets"),
+        Column::right("Share").optional(2),
+        Column::right("Flows"),
     ];
-    let total = buckets(frontend);
+    let (total, synced) = (buckets(frontend), frontend.sync() == SyncState::Synced);
     let rows = pool.backends.iter().map(|row: &PoolBackend| {
+        let [configured, set, effective, in_vpp] = weights(row, synced);
         [
             Cell::new(&row.backend),
             Cell::new(&row.address),
             state::<BackendState>(row.state),
-            Cell::number(row.configured_weight),
-            dash_or(row.operator_weight),
-            Cell::number(row.effective_weight),
-            Cell::number(row.programmed_weight),
-            dash_or(row.buckets),
+            configured,
+            set,
+            effective,
+            in_vpp,
+            buckets_of(row, synced),
             Cell::or_dash(row.buckets.map(|buckets| share(buckets, total)).unwrap_or_default()),
             dash_or(row.flows),
         ]
     });
-    format!("{heading}\n{}", Table::new(columns).indented(2).with_rows(rows).render(palette))
+    let contradiction = pool.backends.iter().any(|row| contradicts(row, synced));
+    let note = if contradiction { palette.paint(Tone::Warning, CONTRADICTION) } else { "".into() };
+    format!("{heading}\n{}{note}", Table::new(columns).indented(2).with_rows(rows).render(palette))
+}
+
+/// The weights of a backend in a pool.
+pub(super) const WEIGHTS: [Column; 4] = [
+    Column::right("Configured").short("Conf"),
+    Column::right("Override").short("Over"),
+    Column::right("Effective").short("Eff"),
+    Column::right("In VPP").short("VPP"),
+];
+
+/// In the columns [`WEIGHTS`].
+pub(super) fn weights(row: &PoolBackend, synced: bool) -> [Cell; 4] {
+    let in_vpp = match (weight_in_vpp(row, synced), row.programmed_weight) {
+        (Some(has), wanted) if has == wanted => Cell::number(has),
+        (Some(has), wanted) => Cell::toned(format!("{has} -> {wanted}"), Tone::Bad),
+        (None, wanted) => Cell::toned(format!("? -> {wanted}"), Tone::Warning),
+    };
+    let set = row.operator_weight.map(|weight| Cell::toned(weight.to_string(), Tone::Warning));
+    [
+        Cell::number(row.configured_weight),
+        set.unwrap_or_else(|| Cell::or_dash("")),
+        Cell::number(row.effective_weight),
+        in_vpp,
+    ]
+}
+
+/// What VPP has acknowledged, or had when it was read last.
+fn weight_in_vpp(row: &PoolBackend, synced: bool) -> Option<u32> {
+    if synced { Some(row.programmed_weight) } else { row.vpp_weight }
+}
+
+const CONTRADICTION: &str =
+    "  * contradicts the weight: read before the newest change, or changed by others\n";
+
+fn contradicts(row: &PoolBackend, synced: bool) -> bool {
+    weight_in_vpp(row, synced)
+        .zip(row.buckets)
+        .is_some_and(|(weight, buckets)| (weight == 0) != (buckets == 0))
+}
+
+pub(super) fn buckets_of(row: &PoolBackend, synced: bool) -> Cell {
+    match row.buckets {
+        Some(buckets) if contradicts(row, synced) => Cell::toned(format!("{buckets}*"), Tone::Warning),
+        buckets => dash_or(buckets),
+    }
 }
 
 #[cfg(test)]

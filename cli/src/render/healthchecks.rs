@@ -17,16 +17,16 @@ pub(super) fn list(checks: &[HealthCheck], palette: Palette) -> String {
 
 pub(super) fn table<'a>(checks: impl IntoIterator<Item = &'a HealthCheck>) -> Table<10> {
     let columns = [
-        Column::Left("Name"),
-        Column::Left("Type"),
-        Column::Right("Port"),
-        Column::Right("Interval"),
-        Column::Right("Fast"),
-        Column::Right("Down"),
-        Column::Right("Timeout"),
-        Column::Right("Rise"),
-        Column::Right("Fall"),
-        Column::Right("Up/Total"),
+        Column::left("Name"),
+        Column::left("Type"),
+        Column::right("Port"),
+        Column::right("Interval"),
+        Column::right("Fast").optional(2),
+        Column::right("Down").optional(1),
+        Column::right("Timeout"),
+        Column::right("Rise"),
+        Column::right("Fall"),
+        Column::right("Up/Total"),
     ];
     let rows = checks.into_iter().map(|check| {
         let up = check.backends.iter().filter(|user| user.state() == BackendState::Up).count();
@@ -67,7 +67,7 @@ pub(super) fn one(check: &HealthCheck, palette: Palette) -> String {
         .put("Rise, fall", Cell::new(counts));
     let mut text = properties.render(palette);
     if !check.parameters.is_empty() {
-        let columns = [Column::Left("Setting"), Column::Left("Value")];
+        let columns = [Column::left("Setting"), Column::left("Value")];
         let rows = check.parameters.iter().map(|one| [Cell::new(&one.key), Cell::or_dash(&one.value)]);
         text.push('\n');
         text.push_str(&Table::new(columns).with_rows(rows).render(palette));
@@ -77,7 +77,7 @@ pub(super) fn one(check: &HealthCheck, palette: Palette) -> String {
         text.push_str("No backend uses it.\n");
         return text;
     }
-    let columns = [Column::Left("Backend"), Column::Left("State")];
+    let columns = [Column::left("Backend"), Column::left("State")];
     let rows =
         check.backends.iter().map(|user| [Cell::new(&user.backend), state::<BackendState>(user.state)]);
     text.push_str(&Table::new(columns).with_rows(rows).render(palette));

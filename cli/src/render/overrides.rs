@@ -15,15 +15,16 @@ pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> Str
     table(overrides, now).render(palette)
 }
 
-pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: Moment) -> Table<7> {
+pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: Moment) -> Table<8> {
     let columns = [
-        Column::Left("Backend"),
-        Column::Left("Frontend"),
-        Column::Left("Pool"),
-        Column::Right("Set"),
-        Column::Right("Configured"),
-        Column::Left("Since"),
-        Column::Right("Age"),
+        Column::left("Backend"),
+        Column::left("Frontend"),
+        Column::left("Pool"),
+        Column::right("Set"),
+        Column::right("Configured"),
+        Column::left("Since").optional(1),
+        Column::right("Age"),
+        Column::left("Set by").prose(),
     ];
     let rows = overrides.into_iter().map(|set| {
         let at = Moment(set.since_unix_ms);
@@ -35,6 +36,7 @@ pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: 
             configured(set),
             Cell::new(at.iso()),
             Cell::new(at.age(now)),
+            Cell::or_dash(&set.set_by),
         ]
     });
     Table::new(columns).with_rows(rows)

@@ -10,12 +10,12 @@ use super::{backends, counters, frontends, healthchecks, overrides};
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::moment::Moment;
-use crate::servers::{Reply, differences, steady};
+use crate::servers::{FieldPath, Reply, differences, steady};
 use crate::style::{Palette, Tone};
 use crate::table::{Beside, Cell, Column, Table};
 
-/// Differing fields that are named; the others are counted.
-const NAMED: usize = 6;
+/// Differing things that are named; the others are counted.
+const NAMED: usize = 3;
 
 /// Lines, the last one ended.
 pub(crate) fn text(replies: &[Reply], now: Moment, palette: Palette) -> Result<String, Error> {
@@ -62,11 +62,19 @@ pub(crate) fn text(replies: &[Reply], now: Moment, palette: Palette) -> Result<S
 }
 
 fn frontends_of(answer: &Answer) -> &[Frontend] {
-    if let Answer::Frontends(list) = answer { &list.frontends } else { &[] }
+    match answer {
+        Answer::Frontends(list) => &list.frontends,
+        Answer::Frontend(only) => std::slice::from_ref(only),
+        _ => &[],
+    }
 }
 
 fn backends_of(answer: &Answer) -> &[Backend] {
-    if let Answer::Backends(list) = answer { &list.backends } else { &[] }
+    match answer {
+        Answer::Backends(list) => &list.backends,
+        Answer::Backend(only) => std::slice::from_ref(only),
+        _ => &[],
+    }
 }
 
 fn checks_of(answer: &Answer) -> &[HealthCheck] {
@@ -135,9 +143,25 @@ fn rows<'a, T: Serialize, K: Ord>(
     Ok(rows)
 }
 
-fn named(mut fields: BTreeSet<String>) -> Vec<String> {
-    let more = fields.len().saturating_sub(NAMED);
-    let mut names: Vec<_> = std::iter::from_fn(|| fields.pop_first()).take(NAMED).collect();
+/// Each thing with the first of its fields that differ, and how many more: `web1 effective_weight +1`.
+fn named(fields: BTreeSet<FieldPath>) -> Vec<String> {
+    let mut things: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in &fields {
+        let [.., owner, field] = path.as_slice() else {
+            things.entry("").or_default().extend(path.iter().map(String::as_str));
+            continue;
+        };
+        things.entry(owner).or_default().push(field);
+    }
+    let own = things.remove("").unwrap_or_default().into_iter().map(str::to_owned);
+    let others = things.into_iter().map(|(owner, fields)| match fields.as_slice() {
+        [only] => format!("{owner} {only}"),
+        [first, more @ ..] => format!("{owner} {first} +{}", more.len()),
+        [] => owner.to_owned(),
+    });
+    let mut names: Vec<_> = own.chain(others).collect();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
     if more > 0 {
         names.push(format!("{more} more"));
     }
@@ -153,9 +177,9 @@ fn table<'a, T, const N: usize>(
         return "None on any of the servers.\n".to_owned();
     }
     let servers = rows.iter().map(|row| Cell::new(&row.servers)).collect();
-    let before = Beside { column: Column::Left("Server"), cells: servers };
+    let before = Beside { column: Column::left("Server"), cells: servers };
     let differs = rows.iter().map(|row| Cell::toned(&row.differs, Tone::Warning)).collect();
-    let behind = Beside { column: Column::Left("Differs"), cells: differs };
+    let behind = Beside { column: Column::left("Differs").prose(), cells: differs };
     table(rows.iter().map(|row| row.item).collect()).render_between(&before, &behind, palette)
 }
 

@@ -24,7 +24,7 @@ pub(super) fn synced(sync: &SyncVpplbStateResponse, palette: Palette) -> String 
         .iter()
         .fold((0, 0), |(changes, errors), vip| (changes + vip.changes.len(), errors + vip.errors.len()));
     let read = format!(
-        "read {} with {}",
+        "{} and {} compared",
         counted(sync.vips_read.into(), "VIP"),
         counted(sync.application_servers_read.into(), "application server"),
     );
@@ -41,7 +41,7 @@ pub(super) fn synced(sync: &SyncVpplbStateResponse, palette: Palette) -> String 
         (0, 0) => palette.paint(Tone::Good, "nothing to write").into_owned(),
         (writes, 0) => palette.paint(Tone::Good, &counted(writes as u64, "write")).into_owned(),
         (writes, errors) => {
-            let words = format!("{}, {errors} refused by VPP", counted(writes as u64, "write"));
+            let words = format!("{}, {errors} refused", counted(writes as u64, "write"));
             palette.paint(Tone::Bad, &words).into_owned()
         }
     };

@@ -12,7 +12,10 @@ const DOCUMENTATION: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/.
 
 fn answers() -> Vec<Answer> {
     vec![
-        Answer::Frontends(ListFrontendsResponse { frontends: samples::frontends() }),
+        Answer::Frontends(ListFrontendsResponse {
+            frontends: samples::frontends(),
+            problems: samples::problems(),
+        }),
         Answer::Frontend(samples::shop()),
         Answer::Backends(ListBackendsResponse { backends: samples::backends() }),
         Answer::Backend(samples::web2()),
@@ -61,9 +64,22 @@ fn no_line_ends_in_blanks_and_the_last_is_ended() {
 
 #[test]
 fn documentation_shows_what_is_really_printed() {
+    let palette = Palette::choose(Color::Never, true, None, None).within(Some(80));
+    let texts = answers().into_iter().map(|answer| text(&answer, Moment(NOW), palette));
+    let missing: Vec<_> = texts.filter(|text| !DOCUMENTATION.contains(text)).collect();
+    assert!(missing.is_empty(), "docs/maglevc.md lacks:\n{}", missing.join("---\n"));
+}
+
+/// But for lines of files, which are shown as they are, and the one sentence about a change.
+#[test]
+fn every_answer_fits_80_columns() {
     for answer in answers() {
-        let text = text(&answer, Moment(NOW), Palette::choose(Color::Never, true, None, None));
-        assert!(DOCUMENTATION.contains(&text), "docs/maglevc.md lacks:\n{text}");
+        let text = text(&answer, Moment(NOW), PLAIN.within(Some(80)));
+        let is_sentence =
+            matches!(answer, Answer::BackendChanged(_) | Answer::WeightSet(_) | Answer::Cleared(_));
+        let is_shown_as_it_is = |line: &str| is_sentence || line.contains(" | ") || line.contains(".yaml");
+        let too_wide = text.lines().find(|line| line.chars().count() > 80 && !is_shown_as_it_is(line));
+        assert_eq!(too_wide, None, "{text}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use maglev_proto::{VppApplicationServer, VppInfo, VpplbState, Vppvip};
 
-use super::service;
+use super::{host, service};
 use crate::moment::{Moment, exact};
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
@@ -60,8 +60,8 @@ pub(super) fn lb_state(state: &VpplbState, palette: Palette) -> String {
     if let Some(conf) = &state.conf {
         let mut properties = Properties::default();
         properties
-            .put("IPv4 source", Cell::or_dash(&conf.ip4_src_address))
-            .put("IPv6 source", Cell::or_dash(&conf.ip6_src_address))
+            .put("IPv4 source", source(&conf.ip4_src_address))
+            .put("IPv6 source", source(&conf.ip6_src_address))
             .put("Sticky buckets", Cell::new(format!("{} per core", conf.sticky_buckets_per_core)))
             .put("Flow timeout", Cell::new(format!("{}s", conf.flow_timeout_seconds)));
         parts.push(properties.render(palette));
@@ -74,21 +74,23 @@ pub(super) fn lb_state(state: &VpplbState, palette: Palette) -> String {
     parts.join("\n")
 }
 
+fn source(address: &str) -> Cell {
+    if address.is_empty() { Cell::toned("not set", Tone::Faint) } else { Cell::new(address) }
+}
+
 fn vip_lines(vip: &Vppvip, palette: Palette) -> String {
     let frontend = match vip.frontend.as_str() {
         "" => palette.paint(Tone::Warning, "(no frontend)").into_owned(),
         name => palette.paint(Tone::Heading, &printable(name)).into_owned(),
     };
     let sticky = if vip.src_ip_sticky { "yes" } else { "no" };
-    let head = format!(
-        "{} {}  encap {}  table {}  src-ip-sticky {sticky}  index {}",
-        vip.prefix,
-        service(&vip.protocol, vip.port),
-        vip.encap,
-        vip.new_flows_table_length,
-        vip.index,
+    let head = format!("{} {}", host(&vip.prefix), service(&vip.protocol, vip.port));
+    let details = format!(
+        "encap {}, table {}, src-ip-sticky {sticky}, index {}",
+        vip.encap, vip.new_flows_table_length, vip.index,
     );
-    format!("{frontend}  {}\n{}", printable(&head), servers(&vip.application_servers, palette))
+    let servers = servers(&vip.application_servers, palette);
+    format!("{frontend}  {}\n  {}\n{servers}", printable(&head), printable(&details))
 }
 
 fn servers(servers: &[VppApplicationServer], palette: Palette) -> String {
@@ -97,12 +99,12 @@ fn servers(servers: &[VppApplicationServer], palette: Palette) -> String {
     }
     let total = servers.iter().map(|server| u64::from(server.buckets)).sum();
     let columns = [
-        Column::Left("Address"),
-        Column::Left("Backend"),
-        Column::Right("Weight"),
-        Column::Right("Buckets"),
-        Column::Right("Share"),
-        Column::Right("Flows"),
+        Column::left("Address"),
+        Column::left("Backend"),
+        Column::right("Weight").optional(1),
+        Column::right("Buckets"),
+        Column::right("Share").optional(2),
+        Column::right("Flows"),
     ];
     let rows = servers.iter().map(|server| {
         [

@@ -23,6 +23,7 @@ pub(crate) fn overrides() -> ListOverridesResponse {
         since_unix_ms: NOW - 45 * SECOND,
         configured: true,
         configured_enabled: Some(true),
+        set_by: "user alice (uid 1000)".into(),
         ..Override::default()
     };
     ListOverridesResponse { overrides: vec![gone, paused, weight_of_web3()] }
@@ -145,7 +146,7 @@ pub(crate) fn reloaded() -> ReloadConfigResponse {
 pub(crate) fn danger() -> PreviewChangeResponse {
     let frontend = FrontendPreview {
         frontend: "shop".into(),
-        vip: "203.0.113.10/32 tcp/443".into(),
+        vip: "203.0.113.10 tcp/443".into(),
         change: VipChange::Kept.into(),
         severity: Severity::Danger.into(),
         sentences: vec![

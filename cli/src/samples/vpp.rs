@@ -87,7 +87,7 @@ pub(crate) fn agent() -> AgentInfo {
         started_unix_ms: NOW - 5 * DAY,
         connected_unix_ms: NOW - 14 * MINUTE,
         connections: 2,
-        foreign: vec!["198.51.100.1/32 udp/53".into()],
+        foreign: vec!["198.51.100.1 udp/53".into()],
         ..vpp_info().agent.unwrap_or_default()
     }
 }
@@ -137,18 +137,18 @@ pub(crate) fn synced() -> SyncVpplbStateResponse {
     SyncVpplbStateResponse {
         vips: vec![
             VipSync {
-                errors: vec!["making the VIP: VPP refused with -73".into()],
-                ..vip("legacy", "203.0.113.20/32 any")
+                errors: vec!["VPP refused to make the VIP: another encap (INVALID_ARGUMENT, -73)".into()],
+                ..vip("legacy", "203.0.113.20 any")
             },
             VipSync {
                 changes: vec!["10.0.0.3: weight 2 -> 1".into()],
-                ..vip("shop", "203.0.113.10/32 tcp/443")
+                ..vip("shop", "203.0.113.10 tcp/443")
             },
-            VipSync { changes: vec!["removed".into()], ..vip("", "203.0.113.99/32 any") },
+            VipSync { changes: vec!["removed".into()], ..vip("", "203.0.113.99 any") },
         ],
-        drift: vec!["203.0.113.10/32 tcp/443: 10.0.0.3 has weight 2, not 1".into()],
+        drift: vec!["203.0.113.10 tcp/443: 10.0.0.3 has weight 2, not 1".into()],
         held_back: vec!["dns-anycast-resolver-v6".into()],
-        foreign: vec!["198.51.100.1/32 udp/53".into()],
+        foreign: vec!["198.51.100.1 udp/53".into()],
         vips_read: 5,
         application_servers_read: 9,
         settings_written: false,

@@ -6,13 +6,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::render::host;
 
 /// Fields that differ by nature: ages, times and durations, what is counted, and what numbers a process.
-const VOLATILE: [&str; 23] = [
+const VOLATILE: [&str; 28] = [
     "age_ms",
     "at_unix_ms",
     "boot_time_unix_ms",
     "connected_unix_ms",
+    "config_since_unix_ms",
     "connections",
     "counter",
     "duration_ms",
@@ -21,10 +23,13 @@ const VOLATILE: [&str; 23] = [
     "flows",
     "index",
     "last_probe",
+    "last_reload",
     "next_phase_in_ms",
     "no_server",
     "operator_since_unix_ms",
     "pid",
+    "problems",
+    "problems_left_out",
     "route_bytes",
     "route_packets",
     "since_unix_ms",
@@ -32,6 +37,7 @@ const VOLATILE: [&str; 23] = [
     "transitions",
     "untracked",
     "uptime_ms",
+    "vpp_weight",
 ];
 
 /// The same without the figures that differ by nature.
@@ -51,19 +57,22 @@ fn without_volatile(value: Value) -> Value {
     }
 }
 
-/// Paths of the fields in which not all of these are the same, as `pools.primary.backends.web1.state`, sorted.
-pub(crate) fn differences<'v>(values: impl IntoIterator<Item = &'v Value>) -> BTreeSet<String> {
+/// The way to a field: `pools`, `primary`, `backends`, `web1`, `state`.
+pub(crate) type FieldPath = Vec<String>;
+
+/// Paths of the fields in which not all of these are the same, sorted.
+pub(crate) fn differences<'v>(values: impl IntoIterator<Item = &'v Value>) -> BTreeSet<FieldPath> {
     let mut found = BTreeSet::new();
     let mut values = values.into_iter();
     if let Some(first) = values.next() {
         for other in values {
-            compare("", first, other, &mut found);
+            compare(&[], first, other, &mut found);
         }
     }
     found
 }
 
-fn compare(path: &str, one: &Value, other: &Value, found: &mut BTreeSet<String>) {
+fn compare(path: &[String], one: &Value, other: &Value, found: &mut BTreeSet<FieldPath>) {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             compare_by_key(path, &members(one), &members(other), found);
@@ -76,7 +85,7 @@ fn compare(path: &str, one: &Value, other: &Value, found: &mut BTreeSet<String>)
     }
 }
 
-fn differ(path: &str, differs: bool, found: &mut BTreeSet<String>) {
+fn differ(path: &[String], differs: bool, found: &mut BTreeSet<FieldPath>) {
     if differs {
         found.insert(path.to_owned());
     }
@@ -84,9 +93,9 @@ fn differ(path: &str, differs: bool, found: &mut BTreeSet<String>) {
 
 type Keyed<'v> = BTreeMap<String, &'v Value>;
 
-fn compare_by_key(path: &str, some: &Keyed<'_>, others: &Keyed<'_>, found: &mut BTreeSet<String>) {
+fn compare_by_key(path: &[String], some: &Keyed<'_>, others: &Keyed<'_>, found: &mut BTreeSet<FieldPath>) {
     for key in some.keys().chain(others.keys()).collect::<BTreeSet<_>>() {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let path: FieldPath = path.iter().chain([key]).cloned().collect();
         match (some.get(key), others.get(key)) {
             (Some(one), Some(other)) => compare(&path, one, other, found),
             _ => differ(&path, true, found),
@@ -109,7 +118,7 @@ fn name(value: &Value) -> Option<String> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     if let Some(prefix) = text("prefix") {
         let port = value.get("port").and_then(Value::as_u64).unwrap_or(0);
-        return Some(format!("{prefix} {}/{port}", text("protocol").unwrap_or("any")));
+        return Some(format!("{} {}/{port}", host(prefix), text("protocol").unwrap_or("any")));
     }
     ["name", "backend", "address", "key"].into_iter().find_map(text).map(str::to_owned)
 }

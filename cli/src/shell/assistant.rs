@@ -33,6 +33,11 @@ impl Assistant {
         (start, candidates(words, text.get(start..).unwrap_or_default(), rest))
     }
 
+    /// What the last word of a line can become.
+    pub(crate) fn words(&self, line: &str) -> Vec<String> {
+        follow::complete(&self.tree, line, line.len(), &self.names(line)).words
+    }
+
     /// What can follow behind this text.
     pub(crate) fn follow(&self, text: &str) -> Result<Following, Misstep> {
         follow::follow(&self.tree, text, &self.names(text))

@@ -70,7 +70,7 @@ fn greet(options: &Options, session: &Session) {
             Ok(status) => session::say(&text::greeting(&server.to_string(), Some(&status.version))),
             Err(error) => {
                 session::say(&text::greeting(&server.to_string(), None));
-                session::tell(&error.report());
+                session::tell(&error.report(false));
             }
         }
     }

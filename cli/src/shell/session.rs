@@ -157,7 +157,7 @@ impl Session {
         match outcome {
             Some(Ok(code)) => Done::Code(code),
             Some(Err(error)) => {
-                tell(&error.report());
+                tell(&error.report(cli.options.json));
                 Done::Code(error.exit_code())
             }
             None => {
@@ -195,7 +195,7 @@ fn without_question(line: &str) -> Option<&str> {
 }
 
 /// Where the word stands of which clap complains.
-fn place(error: &clap::Error, words: &[Word]) -> Option<Range<usize>> {
+pub(super) fn place(error: &clap::Error, words: &[Word]) -> Option<Range<usize>> {
     let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
     let named = kinds.iter().find_map(|kind| match error.get(*kind)? {
         ContextValue::String(text) => words.iter().rev().find(|word| word.text == *text),

@@ -7,6 +7,7 @@ use clap::Command;
 use crate::shell::follow::Following;
 use crate::shell::walk::Misstep;
 use crate::style::printable;
+use crate::table::wrapped;
 use crate::tree;
 
 /// Columns in which names are listed in.
@@ -61,13 +62,18 @@ pub(crate) fn help(command: &Command, path: &[&str], next: &Following) -> String
 
 /// A word that leads nowhere, with its place.
 pub(crate) fn misstep(line: &str, misstep: &Misstep) -> String {
-    let Misstep { wrong, at, right } = misstep;
+    let Misstep { wrong, at, right, meant } = misstep;
     let right = match right.as_slice() {
         [] => String::new(),
-        [only] => format!("  it would be `{only}`\n"),
-        several => format!("  it would be one of: {}\n", several.join(", ")),
+        [only] => format!("  expected `{only}`\n"),
+        several => wrapped(&format!("expected one of: {}", several.join(", ")), Some(WIDTH - 4))
+            .iter()
+            .enumerate()
+            .map(|(index, line)| format!("{}{line}\n", if index == 0 { "  " } else { "    " }))
+            .collect(),
     };
-    format!("maglevc: {wrong}\n{}{right}", marked(line, at))
+    let meant = meant.as_ref().map(|meant| format!("  did you mean `{meant}`?\n")).unwrap_or_default();
+    format!("maglevc: {wrong}\n{}{meant}{right}", marked(line, at))
 }
 
 /// A line that ends too early.

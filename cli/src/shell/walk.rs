@@ -47,15 +47,17 @@ pub(crate) struct Misstep {
     pub(crate) at: Range<usize>,
     /// What would be right there; empty if nothing is.
     pub(crate) right: Vec<String>,
+    /// What was probably meant.
+    pub(crate) meant: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Wrong {
-    #[error("`{}` is not known here", crate::style::printable(.0))]
+    #[error("unknown word `{}`", crate::style::printable(.0))]
     Unknown(String),
-    #[error("`{}` may be several words", crate::style::printable(.0))]
+    #[error("ambiguous word `{}`", crate::style::printable(.0))]
     Ambiguous(String),
-    #[error("nothing may follow here, and `{}` does", crate::style::printable(.0))]
+    #[error("unexpected argument `{}`", crate::style::printable(.0))]
     TooMuch(String),
 }
 
@@ -77,7 +79,11 @@ pub(crate) fn walk<'t>(root: &'t Command, words: &[Word]) -> Result<Walk<'t>, Mi
             Ok(()) => continue,
             Err((meant, right)) => (meant.wrong(text.clone()), right),
         };
-        return Err(Misstep { wrong, at: word.start..word.end, right });
+        let meant = match wrong {
+            Wrong::Unknown(_) => tree::meant(root, text, &right),
+            Wrong::Ambiguous(_) | Wrong::TooMuch(_) => None,
+        };
+        return Err(Misstep { wrong, at: word.start..word.end, right, meant });
     }
     Ok(walk)
 }

@@ -26,7 +26,7 @@ async fn lists_are_one_table() {
     assert_eq!(table.lines().filter(|line| line.starts_with("all  ")).count(), 4, "{table}");
     for (server, state) in [(one, "down"), (other, "up")] {
         let line = table.lines().find(|line| line.starts_with(&server.to_string())).unwrap();
-        assert!(line.contains(&format!("web2   10.0.0.2                             {state} ")), "{line}");
+        assert!(line.contains(&format!("web2   {state} ")), "{line}");
         assert!(line.ends_with("  state"), "{line}");
     }
     let pages = answer(&servers, &["show", "frontends", "shop"]).await;

@@ -71,7 +71,7 @@ async fn names_that_are_not_known_are_the_servers_word() {
     assert_eq!(refusal(&server, &watch("backend web9")).await, (1, expected.to_owned()));
     let (code, stderr) = refusal("unix:/nowhere", &watch("num x")).await;
     assert_eq!(code, 2);
-    assert!(stderr.starts_with("error: behind `num` stands how many events"), "{stderr}");
+    assert!(stderr.starts_with("maglevc: `num` takes the number of events"), "{stderr}");
 }
 
 /// Until its first line is there.

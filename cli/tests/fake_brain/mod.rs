@@ -52,7 +52,10 @@ impl Maglev for FakeBrain {
         &self,
         _: Request<ListFrontendsRequest>,
     ) -> Result<Response<ListFrontendsResponse>, Status> {
-        Ok(Response::new(ListFrontendsResponse { frontends: self.frontends.clone() }))
+        Ok(Response::new(ListFrontendsResponse {
+            frontends: self.frontends.clone(),
+            problems: samples::problems(),
+        }))
     }
 
     async fn get_frontend(&self, request: Request<GetFrontendRequest>) -> Result<Response<Frontend>, Status> {

@@ -37,12 +37,12 @@ fn the_recorded_text_is_read() {
     let vips = read(&recorded()[0]);
     let keys: Vec<_> = vips.iter().map(|vip| (vip.index, vip.key.to_string(), vip.src_ip_sticky)).collect();
     let expected = [
-        (1, "203.0.113.10/32 tcp/80", false),
-        (2, "203.0.113.10/32 tcp/443", false),
-        (3, "2001:db8:1::1/128 tcp/80", true),
-        (4, "2001:db8:2::1/128 tcp/80", false),
-        (5, "203.0.113.11/32 udp/53", false),
-        (6, "203.0.113.12/32 all ports", false),
+        (1, "203.0.113.10 tcp/80", false),
+        (2, "203.0.113.10 tcp/443", false),
+        (3, "2001:db8:1::1 tcp/80", true),
+        (4, "2001:db8:2::1 tcp/80", false),
+        (5, "203.0.113.11 udp/53", false),
+        (6, "203.0.113.12 all ports", false),
     ];
     assert_eq!(keys, expected.map(|(index, key, sticky)| (index, key.to_owned(), sticky)));
     assert!(vips.iter().all(|vip| !vip.removed));

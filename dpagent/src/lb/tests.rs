@@ -83,12 +83,12 @@ fn dumps_and_text_of_vpp_make_a_mirror_without_ghosts() {
         })
         .collect();
     let expected = [
-        ("203.0.113.10/32 tcp/80", 7, Encap::Gre4, true, 1),
-        ("203.0.113.10/32 tcp/443", 2, Encap::Gre4, false, 0),
-        ("203.0.113.11/32 udp/53", 5, Encap::Gre4, false, 1),
-        ("203.0.113.12/32 all ports", 6, Encap::Gre6, false, 1),
-        ("2001:db8:1::1/128 tcp/80", 3, Encap::Gre6, true, 2),
-        ("2001:db8:2::1/128 tcp/80", 4, Encap::Gre4, false, 1),
+        ("203.0.113.10 tcp/80", 7, Encap::Gre4, true, 1),
+        ("203.0.113.10 tcp/443", 2, Encap::Gre4, false, 0),
+        ("203.0.113.11 udp/53", 5, Encap::Gre4, false, 1),
+        ("203.0.113.12 all ports", 6, Encap::Gre6, false, 1),
+        ("2001:db8:1::1 tcp/80", 3, Encap::Gre6, true, 2),
+        ("2001:db8:2::1 tcp/80", 4, Encap::Gre4, false, 1),
     ];
     assert_eq!(
         told,
@@ -143,7 +143,7 @@ fn a_length_that_vpp_cuts_is_read_back() {
     assert_eq!(lengths, [65_536, 1, 1024, 32_768]);
     let unknown = LbVipDetails { encap: types::Encap::Other(9), ..details };
     let (key, reason) = vip_row(&unknown).unwrap_err();
-    assert_eq!(key.to_string(), "203.0.113.10/32 tcp/80");
+    assert_eq!(key.to_string(), "203.0.113.10 tcp/80");
     assert_eq!(reason, "it has encapsulation 9: expected 0 to 4");
 }
 

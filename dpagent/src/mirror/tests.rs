@@ -118,18 +118,18 @@ fn differences_are_told_in_words() {
     assert_eq!(
         before.drift(&after, |_| true),
         [
-            "VIP 192.0.2.1/32 tcp/80: was made anew by somebody else",
-            "VIP 192.0.2.1/32 tcp/80: has gre6 instead of gre4",
-            "VIP 192.0.2.1/32 tcp/80: src_ip_sticky is true instead of false",
-            "VIP 192.0.2.1/32 tcp/80: has 65536 buckets instead of 1024",
-            "VIP 192.0.2.1/32 tcp/80: server 10.0.0.1 of weight 9 is gone",
-            "VIP 192.0.2.1/32 tcp/80: server 10.0.0.3 has weight 0 instead of 1",
-            "VIP 192.0.2.1/32 tcp/80: server 10.0.0.4 of weight 5 has appeared",
-            "VIP 192.0.2.1/32 tcp/81 is gone",
-            "VIP 192.0.2.1/32 tcp/82 has appeared, with gre4 and 1 servers",
+            "VIP 192.0.2.1 tcp/80: was made anew by somebody else",
+            "VIP 192.0.2.1 tcp/80: has gre6 instead of gre4",
+            "VIP 192.0.2.1 tcp/80: src_ip_sticky is true instead of false",
+            "VIP 192.0.2.1 tcp/80: has 65536 buckets instead of 1024",
+            "VIP 192.0.2.1 tcp/80: server 10.0.0.1 of weight 9 is gone",
+            "VIP 192.0.2.1 tcp/80: server 10.0.0.3 has weight 0 instead of 1",
+            "VIP 192.0.2.1 tcp/80: server 10.0.0.4 of weight 5 has appeared",
+            "VIP 192.0.2.1 tcp/81 is gone",
+            "VIP 192.0.2.1 tcp/82 has appeared, with gre4 and 1 servers",
         ]
     );
-    assert_eq!(before.drift(&after, |key| *key == vip(81)), ["VIP 192.0.2.1/32 tcp/81 is gone"]);
+    assert_eq!(before.drift(&after, |key| *key == vip(81)), ["VIP 192.0.2.1 tcp/81 is gone"]);
     assert_eq!(after.drift(&after, |_| true), Vec::<String>::new());
     let many = Mirror::new((1..=1000).map(|port| (vip(port), standing(&[]))).collect());
     let lines = many.drift(&Mirror::default(), |_| true);

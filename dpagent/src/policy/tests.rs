@@ -53,7 +53,7 @@ fn prefixes_allow_what_they_cover_and_nothing_else() {
     let refused = policy.check_ping([10, 2, 0, 1].into()).unwrap_err().to_string();
     assert_eq!(
         refused,
-        "an echo request to 10.2.0.1 is not allowed: no prefix of `ping` in p.yaml covers it"
+        "the agent refused an echo request to 10.2.0.1: no prefix of `ping` in p.yaml covers it"
     );
 }
 

@@ -79,7 +79,7 @@ fn ports(reading: &Reading) -> (Vec<u16>, Vec<u16>) {
 fn what_is_missing_in_dump_or_text_is_set_aside_and_may_be_torn() {
     let fewer_told = dumps(&[80, 81]).mirror(&text(&[80]));
     assert_eq!(ports(&fewer_told), (vec![80], vec![81]));
-    let reason = "VIP 192.0.2.1/32 tcp/81: its dump has it, and its text has not";
+    let reason = "VIP 192.0.2.1 tcp/81: its dump has it, and its text has not";
     assert_eq!(fewer_told.torn, [reason.to_owned()].into());
     let fewer_dumped = dumps(&[80]).mirror(&text(&[80, 81]));
     assert_eq!(ports(&fewer_dumped), (vec![80], vec![81]));
@@ -121,7 +121,7 @@ fn an_encapsulation_without_a_name_and_a_length_that_cannot_be_are_set_aside_for
     assert_eq!((ports(&reading), reading.torn.len()), ((vec![80], vec![82, 81]), 0));
     assert_eq!(
         reading.mirror.set_aside().blocks(&key(82)).unwrap(),
-        "VIP 192.0.2.1/32 tcp/82 of VPP was set aside: it has encapsulation 9: expected 0 to 4"
+        "VIP 192.0.2.1 tcp/82 of VPP was set aside: it has encapsulation 9: expected 0 to 4"
     );
     assert!(dumps(&[80]).need_text(&reading.mirror), "what was set aside may have changed");
 }

@@ -191,7 +191,7 @@ fn a_vip_is_not_sacrificed_for_an_encapsulation_that_vpp_would_refuse() {
     assert!(plan.is_empty());
     assert_eq!(
         plan.errors[0].meaning,
-        "not tried: VIP 192.0.2.1/32 tcp/443 has gre4, and VPP wants one encapsulation for all VIPs of a prefix; \
+        "not tried: VIP 192.0.2.1 tcp/443 has gre4, and VPP wants one encapsulation for all VIPs of a prefix; \
          changed together, in a full sync, they can change"
     );
     let wanted = check(vec![spec.clone()], Vec::new()).unwrap();
@@ -241,21 +241,21 @@ fn sets_that_vpp_cannot_have_are_refused_whole() {
     };
     assert_eq!(
         said(vec![https(Encap::Gre6), http.clone()], Vec::new()),
-        "VIPs 192.0.2.1/32 tcp/80 (gre4) and 192.0.2.1/32 tcp/443 (gre6) share a prefix: VPP wants one \
+        "VIPs 192.0.2.1 tcp/80 (gre4) and 192.0.2.1 tcp/443 (gre6) share a prefix: VPP wants one \
          encapsulation for all VIPs of a prefix"
     );
     assert_eq!(
         said(vec![all, http.clone()], Vec::new()),
-        "VIPs 192.0.2.1/32 tcp/80 and 192.0.2.1/32 all ports share a prefix: VPP has either one VIP for all ports \
+        "VIPs 192.0.2.1 tcp/80 and 192.0.2.1 all ports share a prefix: VPP has either one VIP for all ports \
          of it, or VIPs for single ports"
     );
     assert_eq!(
         said(vec![http.clone(), elsewhere, http.clone()], Vec::new()),
-        "VIP 192.0.2.1/32 tcp/80 is wanted twice: it can be once"
+        "VIP 192.0.2.1 tcp/80 is wanted twice: it can be once"
     );
     assert_eq!(
         said(vec![http.clone()], vec![http.key]),
-        "VIP 192.0.2.1/32 tcp/80 is both wanted and to be kept as it is: it can be only one of them"
+        "VIP 192.0.2.1 tcp/80 is both wanted and to be kept as it is: it can be only one of them"
     );
     let broken = VipSpec { new_flows_table_length: 1000, ..http };
     assert!(matches!(check(vec![broken], Vec::new()), Err(AgentError::Invalid { .. })));

@@ -9,12 +9,12 @@ fn each_thing_is_told_once_and_again_when_it_changes() {
     let mut first = SetAside::default();
     first.vip(key(80), "one reason");
     first.other("servers of a VIP".to_owned());
-    let told = ["VIP 192.0.2.1/32 tcp/80: one reason", "servers of a VIP"];
+    let told = ["VIP 192.0.2.1 tcp/80: one reason", "servers of a VIP"];
     assert_eq!(first.lines_beyond(&SetAside::default()), told);
     assert_eq!(first.lines_beyond(&first.clone()), Vec::<String>::new());
     let mut second = first.clone();
     second.vip(key(80), "another reason");
-    assert_eq!(second.lines_beyond(&first), ["VIP 192.0.2.1/32 tcp/80: another reason"]);
+    assert_eq!(second.lines_beyond(&first), ["VIP 192.0.2.1 tcp/80: another reason"]);
     assert_eq!(SetAside::default().lines_beyond(&second), Vec::<String>::new());
 }
 

@@ -55,7 +55,7 @@ fn an_answer_that_contradicts_the_mirror_brings_a_fresh_read_and_a_second_attemp
     foreign(&syncer, Step::RemoveServer { server, weight: 0 });
     let report = sync_vip(&mut syncer, &web([0, 100]));
     assert_eq!(report.errors().next(), None);
-    assert_eq!(report.drift, ["VIP 192.0.2.1/32 tcp/80: server 10.0.0.2 of weight 0 is gone"]);
+    assert_eq!(report.drift, ["VIP 192.0.2.1 tcp/80: server 10.0.0.2 of weight 0 is gone"]);
     assert_eq!(report.read, Some(FullRead { vips: 1, servers: 1 }));
     assert_eq!(
         report.vips[0].changes,
@@ -132,8 +132,8 @@ fn a_vip_that_somebody_made_anew_is_noticed_by_its_ghosts() {
     assert_eq!(
         report.drift,
         [
-            "VIP 192.0.2.1/32 tcp/80: was made anew by somebody else",
-            "VIP 192.0.2.1/32 tcp/80: src_ip_sticky is true instead of false",
+            "VIP 192.0.2.1 tcp/80: was made anew by somebody else",
+            "VIP 192.0.2.1 tcp/80: src_ip_sticky is true instead of false",
         ]
     );
     let reason = "src_ip_sticky of a VIP cannot be changed: it is true, wanted is false".to_owned();

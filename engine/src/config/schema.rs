@@ -76,7 +76,7 @@ fn lb() -> Value {
         "flow-timeout": duration(
             "After this time VPP forgets an idle flow. Whole seconds.", FLOW_TIMEOUT, Some(lb.flow_timeout),
         ),
-        "sync-interval": duration("Time between full comparisons with VPP.", SYNC_INTERVAL, Some(lb.sync_interval)),
+        "sync-interval": duration("Time between full comparisons with VPP; 0 is the default.", SYNC_INTERVAL, Some(lb.sync_interval)),
         "startup-min-delay": duration(
             "Time after the start before which nothing is written to VPP.",
             STARTUP_DELAY,
@@ -84,7 +84,7 @@ fn lb() -> Value {
         ),
         "startup-max-delay": duration(
             "Time after the start at which frontends are released even if backends are still unknown. \
-             At least `startup-min-delay`.",
+             At least `startup-min-delay`; 0 is no warm-up.",
             STARTUP_DELAY,
             Some(lb.startup_max_delay),
         ),

@@ -6,11 +6,12 @@ use std::time::Duration;
 use maglev_protocol::MOST_STICKY_BUCKETS;
 
 use super::addresses::{ipv4, ipv6};
+use super::complaint::Complaint;
 use super::model::{HealthChecker, LbSettings};
 use super::report::Report;
 use super::section::Section;
 use super::values::{DAY, duration, in_words, integer, netns, power_of_two};
-use super::yaml::Place;
+use super::yaml::{Node, Place};
 
 /// Keys of `healthchecker:`.
 pub(super) const HEALTHCHECKER_KEYS: &[&str] = &["netns", "transition-history"];
@@ -108,10 +109,17 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
             );
         }
     }
-    settings.sync_interval =
-        lb.read_or("sync-interval", settings.sync_interval, duration(SYNC_INTERVAL), report);
+    settings.sync_interval = lb.read_or("sync-interval", settings.sync_interval, sync_interval, report);
     startup_delays(&lb, settings, report);
     draft
+}
+
+/// 0 is the default, as in files of vpp-maglev.
+fn sync_interval(node: &Node) -> Result<Duration, Complaint> {
+    match duration(Duration::ZERO..=DAY)(node) {
+        Ok(Duration::ZERO) => Ok(DEFAULT_LB.sync_interval),
+        _ => duration(SYNC_INTERVAL)(node),
+    }
 }
 
 fn startup_delays(lb: &Section<'_>, settings: &mut LbSettings, report: &mut Report<'_>) {
@@ -141,7 +149,7 @@ fn startup_delays(lb: &Section<'_>, settings: &mut LbSettings, report: &mut Repo
                 in_words(settings.startup_min_delay),
                 in_words(settings.startup_max_delay)
             ),
-            "set `startup-max-delay` to at least `startup-min-delay`; both `0s` for no warm-up",
+            "set `startup-max-delay` to at least `startup-min-delay`; to `0s` for no warm-up",
         );
     }
 }

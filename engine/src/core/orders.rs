@@ -120,5 +120,5 @@ impl Orders {
 }
 
 fn outcome(error: Option<&StepError>) -> InVpp {
-    error.map_or(InVpp::Acknowledged, |error| InVpp::Refused(format!("{}: {}", error.step, error.meaning)))
+    error.map_or(InVpp::Acknowledged, |error| InVpp::Refused(error.to_string()))
 }

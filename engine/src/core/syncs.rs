@@ -21,6 +21,7 @@ impl Core {
                 let AgentInfo { pid, started, no_echo, policy } = info;
                 let agent = Arc::make_mut(&mut self.agent);
                 agent.connection = Ok(version);
+                agent.lost = None;
                 agent.connections += 1;
                 // A clock that a time does not fit was never set.
                 let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(started));
@@ -31,6 +32,9 @@ impl Core {
             }
             AgentEvent::Disconnected { reason } => {
                 let agent = Arc::make_mut(&mut self.agent);
+                if agent.connection.is_ok() {
+                    agent.lost = Some(now.wall);
+                }
                 agent.connection = Err(reason);
                 agent.process = None;
                 agent.vpp = None;
@@ -149,7 +153,7 @@ impl Core {
             let vip = vip.and_then(|index| report.vips.get(index));
             let error = vip.and_then(|vip| vip.errors.first());
             let status = match error {
-                Some(error) => SyncStatus::Failed(format!("{}: {}", error.step, error.meaning)),
+                Some(error) => SyncStatus::Failed(error.to_string()),
                 None => SyncStatus::Synced,
             };
             let kept = vip.and_then(|vip| vip.table_length).map(|kept| kept.has);

@@ -153,7 +153,7 @@ fn reload_tells_what_becomes_of_vips_and_of_all_pinned_flows() {
     let sticky = bench.preview(Command::Reload(configuration(&[100; 6], "src-ip-sticky: true")));
     assert_eq!(sticky.severity, Severity::Danger);
     assert_eq!(sticky.frontends[0].change, VipChange::Recreated);
-    assert!(sentences(&sticky, "one")[0].starts_with("VIP 203.0.113.1/32 tcp/80 is re-created: "));
+    assert!(sentences(&sticky, "one")[0].starts_with("VIP 203.0.113.1 tcp/80 is re-created: "));
 
     let mut moved = Config::clone(bench.core.config());
     let one = moved.frontends.get_mut("one").unwrap();

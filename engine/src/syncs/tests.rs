@@ -291,7 +291,7 @@ fn settings_that_the_agent_does_not_allow_are_told_once_until_they_are_in_vpp() 
         AgentEvent::Settings { refused } => Some(refused.as_deref()),
         _ => None,
     });
-    let expected = [Some("8388608 buckets is not allowed: 4194304 would fit"), Some("test"), None];
+    let expected = [Some("the agent refused 8388608 buckets: 4194304 would fit"), Some("test"), None];
     assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 

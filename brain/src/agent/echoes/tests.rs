@@ -66,7 +66,7 @@ async fn refusals_name_what_the_operator_can_change() {
     let refused = ask(&bench.echoes).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "an echo request to 10.0.0.1 is not allowed: no prefix of `ping` in /etc/maglev/policy.yaml covers it: \
+        "the agent refused an echo request to 10.0.0.1: no prefix of `ping` in /etc/maglev/policy.yaml covers it: \
          add one to that list and restart the agent"
     );
     say(&bench, Err(AgentError::TooMany { what: "echo requests in a second".into(), most: 10_000 }));

@@ -359,16 +359,66 @@ async fn configuration_for_another_namespace_is_not_valid() {
 }
 
 #[tokio::test]
+async fn overrides_tell_who_set_them_until_somebody_else_does() {
+    let brain = Brain::start(CONFIG);
+    of(brain.service.pause_backend(backend("b1")).await);
+    brain.set_weight(10).await;
+    let overrides = brain.overrides().await;
+    assert!(overrides.iter().all(|set| !set.set_by.is_empty()), "{overrides:?}");
+    let b1 = of(brain.service.get_backend(Request::new(GetBackendRequest { name: "b1".into() })).await);
+    assert_eq!(b1.operator_set_by, overrides[0].set_by);
+    of(brain.service.resume_backend(backend("b1")).await);
+    let b1 = of(brain.service.get_backend(Request::new(GetBackendRequest { name: "b1".into() })).await);
+    assert_eq!(b1.operator_set_by, "");
+    // Another process has not seen who it was.
+    let other = Service { authors: Authors::default(), ..brain.service.clone() };
+    let list = of(other.list_overrides(Request::new(ListOverridesRequest {})).await);
+    assert_eq!((list.overrides.len(), list.overrides[0].set_by.as_str()), (1, ""));
+}
+
+#[tokio::test]
 async fn status_counts_everything() {
     let brain = Brain::start(CONFIG);
     of(brain.service.pause_backend(backend("b1")).await);
     let status = of(brain.service.get_status(Request::new(GetStatusRequest {})).await);
     assert_eq!((status.warmup(), status.next_phase_in_ms), (WarmupPhase::Over, 0));
-    assert_eq!((status.frontends, status.frontends_up, status.frontends_held_back), (1, 1, 0));
+    let counts = (status.frontends, status.frontends_up, status.frontends_held_back);
+    assert_eq!(counts, (1, 0, 0), "healthy, but VPP does not have it");
     assert_eq!((status.backends, status.backends_up), (3, 1));
     assert_eq!((status.overrides, status.overrides_unmatched), (1, 0));
     assert_eq!((status.vpp_state.as_str(), status.agent.unwrap().connected), ("unknown", false));
     assert_eq!(status.config_file, brain.file().display().to_string());
+    assert_eq!(status.last_reload, None);
+    assert!(status.config_since_unix_ms > 0);
+}
+
+#[tokio::test]
+async fn status_shows_the_newest_reload() {
+    let brain = Brain::start(CONFIG);
+    let reload = || brain.service.reload_config(by_admin(ReloadConfigRequest::default()));
+    let status = async || of(brain.service.get_status(Request::new(GetStatusRequest {})).await);
+    std::fs::write(
+        brain.file(),
+        CONFIG
+            .replace("b2: { address: 10.0.0.2 }", "b2: { address: 10.0.0.2 }\n    b4: { address: 10.0.0.4 }")
+            .replace("maglev:", "maglev:\n  nothing: {}"),
+    )
+    .unwrap();
+    assert_eq!(refusal_of(reload().await).0, Code::FailedPrecondition);
+    let refused = status().await;
+    let newest = refused.last_reload.unwrap();
+    assert!(!newest.taken && newest.at_unix_ms > 0);
+    assert!(newest.result.contains("nothing") && !newest.result.contains('\n'), "{}", newest.result);
+    let problem = refused.problems.iter().find(|problem| problem.kind == "configuration").unwrap();
+    assert!(problem.what.contains(&newest.result), "{}", problem.what);
+    std::fs::write(brain.file(), CONFIG).unwrap();
+    of(reload().await);
+    let taken = status().await;
+    assert_eq!(
+        taken.last_reload.map(|newest| (newest.taken, newest.result)),
+        Some((true, "nothing changed".into()))
+    );
+    assert!(taken.problems.iter().all(|problem| problem.kind != "configuration"));
 }
 
 #[tokio::test]

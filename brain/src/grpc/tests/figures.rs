@@ -68,9 +68,49 @@ async fn frontends_show_what_vpp_gave_to_each_backend() {
     let expected =
         [("b1".into(), Some(700), Some(9)), ("b2".into(), Some(324), Some(0)), ("b3".into(), None, None)];
     assert_eq!(rows(&shop), expected);
-    assert_eq!((shop.vpp_figures_age_ms, shop.vpp_figures_error.as_str()), (Some(800), ""));
+    assert_eq!(
+        (shop.vpp_figures_age_ms, shop.vpp_figures_error.as_str()),
+        (Some(800), "VPP does not have all of its backends yet")
+    );
     let all = service.list_frontends(Request::new(ListFrontendsRequest {})).await.unwrap().into_inner();
     assert_eq!(all.frontends, [shop]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn backends_show_the_flows_of_all_their_frontends() {
+    let text = CONFIG.replace(
+        "  frontends:\n",
+        "  frontends:\n    other: { address: 203.0.113.77, pools: [ { name: p, backends: { b1: {} } } ] }\n",
+    );
+    let brain = Brain::start(&text);
+    let mut figures = counters();
+    let other = VipKey::all_ports([203, 0, 113, 77].into());
+    let figure =
+        ServerFigure { vip: other, address: [10, 0, 0, 1].into(), weight: 1, buckets: 1024, flows: 5 };
+    let servers = figures.servers.as_mut().unwrap();
+    servers.servers.push(figure);
+    servers.servers.sort_by_key(|server| (server.vip, server.address));
+    let service = asking(&brain, Ok(figures));
+    let get = |name: &str| service.get_backend(Request::new(GetBackendRequest { name: name.into() }));
+    let b1 = get("b1").await.unwrap().into_inner();
+    assert_eq!((b1.flows, b1.vpp_figures_age_ms), (Some(14), Some(800)));
+    let uses: Vec<_> = b1
+        .uses
+        .iter()
+        .map(|used| {
+            let row = used.row.as_ref().unwrap();
+            (used.frontend.as_str(), row.backend.as_str(), row.vpp_weight, row.flows)
+        })
+        .collect();
+    assert_eq!(uses, [("other", "b1", Some(1), Some(5)), ("shop", "b1", Some(1), Some(9))]);
+    let all = service.list_backends(Request::new(ListBackendsRequest {})).await.unwrap().into_inner();
+    let flows: Vec<_> = all.backends.iter().map(|one| (one.flows, one.uses.len())).collect();
+    assert_eq!(flows, [(Some(14), 0), (Some(0), 0), (Some(0), 0)], "VPP has no flows of what it has not");
+
+    let away = asking(&brain, Err(CallError::Away("the agent is not connected".into())));
+    let b1 =
+        away.get_backend(Request::new(GetBackendRequest { name: "b1".into() })).await.unwrap().into_inner();
+    assert_eq!((b1.flows, b1.vpp_figures_error.as_str()), (None, "the agent is not connected"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,7 +81,7 @@ async fn operator_learns_what_the_sync_did_that_was_asked_for() {
     assert_eq!((told.drift.len(), told.vips_read, told.held_back.len()), (1, 1, 0));
     brain.wait_for(|now| now.agent.foreign.len() == 1).await;
     let agent = view::vpp::agent(&brain.service.snapshot().agent);
-    assert_eq!((agent.connections, agent.foreign.as_slice()), (1, &["192.0.2.9/32 udp/53".to_owned()][..]));
+    assert_eq!((agent.connections, agent.foreign.as_slice()), (1, &["192.0.2.9 udp/53".to_owned()][..]));
     assert_eq!((agent.pid, agent.protocol), (77, PROTOCOL_VERSION));
 }
 

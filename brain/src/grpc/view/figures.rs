@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use maglev_engine::desired::vip_key;
 use maglev_engine::snapshot::Snapshot;
-use maglev_proto::{Frontend, VipCounters, VpplbCounters};
+use maglev_proto::{Backend, Frontend, SyncState, VipCounters, VpplbCounters};
 use maglev_protocol::{Counters, VipKey};
 use tokio::time::Instant;
 
@@ -13,35 +13,64 @@ use super::milliseconds;
 use super::vpp::{frontends_by_vip, protocol};
 use crate::coalesced::Timed;
 
-/// Gives the rows of a frontend the buckets and flows of their servers, or says why they are not known.
+/// Why servers that VPP should have are not among its figures.
+const READ_EARLIER: &str = "VPP was last read before it was programmed; it is read every 15 s";
+
+/// Age of the servers' figures, or why they are not known.
+fn servers_age(figures: Result<&Timed<Counters>, &str>, now: Instant) -> Result<u64, String> {
+    let age = figures?.servers_age(now).ok_or("the agent has not read the servers' figures yet")?;
+    Ok(milliseconds(age))
+}
+
+/// Gives the rows of a frontend the weights, buckets and flows of their servers, or says why they are not known.
 pub(in crate::grpc) fn fill(
     frontend: &mut Frontend,
     snapshot: &Snapshot,
     figures: Result<&Timed<Counters>, &str>,
     now: Instant,
 ) {
-    let known = figures.and_then(|figures| {
-        let age = figures.servers_age(now).ok_or("the agent has not read the servers' figures yet")?;
-        Ok((figures, age))
-    });
-    let (figures, age) = match known {
-        Ok(known) => known,
-        Err(reason) => {
-            frontend.vpp_figures_error = reason.to_owned();
-            return;
-        }
-    };
-    frontend.vpp_figures_age_ms = Some(milliseconds(age));
     let Some(vip) = snapshot.config.frontends.get(&frontend.name).map(|frontend| vip_key(frontend)) else {
         return;
     };
+    match servers_age(figures, now) {
+        Ok(age) => frontend.vpp_figures_age_ms = Some(age),
+        Err(reason) => frontend.vpp_figures_error = reason,
+    }
+    let Ok(figures) = figures else { return };
+    let synced = frontend.sync() == SyncState::Synced;
     for row in frontend.pools.iter_mut().flat_map(|pool| &mut pool.backends) {
         let address: Option<IpAddr> =
             snapshot.config.backends.get(&row.backend).map(|backend| backend.address);
         let figure = address.and_then(|address| figures.server(&vip, address));
+        row.vpp_weight = figure.map(|figure| figure.weight.into());
         row.buckets = figure.map(|figure| figure.buckets);
         row.flows = figure.map(|figure| figure.flows);
+        if figure.is_none() && frontend.vpp_figures_error.is_empty() {
+            let reason = if synced { READ_EARLIER } else { "VPP does not have all of its backends yet" };
+            frontend.vpp_figures_error = reason.to_owned();
+        }
     }
+}
+
+/// Gives a backend the flows that it has in all its frontends, or says why they are not known.
+pub(in crate::grpc) fn fill_backend(
+    backend: &mut Backend,
+    snapshot: &Snapshot,
+    figures: Result<&Timed<Counters>, &str>,
+    now: Instant,
+) {
+    match servers_age(figures, now) {
+        Ok(age) => backend.vpp_figures_age_ms = Some(age),
+        Err(reason) => backend.vpp_figures_error = reason,
+    }
+    let address = snapshot.config.backends.get(&backend.name).map(|backend| backend.address);
+    let (Ok(figures), Some(address), true) = (figures, address, backend.vpp_figures_age_ms.is_some()) else {
+        return;
+    };
+    let frontends = backend.frontends.iter().filter_map(|name| snapshot.config.frontends.get(name));
+    let servers = frontends.filter_map(|frontend| figures.server(&vip_key(frontend), address));
+    // What VPP does not have has no flows.
+    backend.flows = Some(servers.map(|figure| figure.flows).sum());
 }
 
 /// What VPP counts of all VIPs, or of this one.

@@ -3,7 +3,7 @@
 mod syncs;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use maglev_engine::desired::vip_key;
@@ -90,12 +90,17 @@ pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, timed: &Timed<LbState>, now
     // The agent sorts by key, and this sort is stable.
     vips.sort_by(|a, b| (a.frontend.is_empty(), &a.frontend).cmp(&(b.frontend.is_empty(), &b.frontend)));
     let conf = VpplbConf {
-        ip4_src_address: state.conf.ip4_src_address.to_string(),
-        ip6_src_address: state.conf.ip6_src_address.to_string(),
+        ip4_src_address: source(state.conf.ip4_src_address.into(), Ipv4Addr::BROADCAST.into()),
+        ip6_src_address: source(state.conf.ip6_src_address.into(), Ipv6Addr::from_bits(u128::MAX).into()),
         sticky_buckets_per_core: state.conf.sticky_buckets_per_core,
         flow_timeout_seconds: state.conf.flow_timeout,
     };
     VpplbState { conf: Some(conf), vips, age_ms: milliseconds(timed.age(now)) }
+}
+
+/// Empty for what VPP has until it is set: all bits, or none.
+fn source(address: IpAddr, unset: IpAddr) -> String {
+    if address == unset || address.is_unspecified() { String::new() } else { address.to_string() }
 }
 
 /// Names of frontends by their VIPs.

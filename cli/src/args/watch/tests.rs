@@ -40,14 +40,20 @@ fn log_without_a_level_is_info() {
 #[test]
 fn mistakes_are_told() {
     for (line, mistake) in [
-        ("num", "behind `num` stands how many events: a whole number above 0"),
-        ("num 0", "behind `num` stands how many events: a whole number above 0"),
-        ("num -1", "behind `num` stands how many events: a whole number above 0"),
-        ("log level", "behind `level` stands one of error, warn, info, debug, trace"),
-        ("log level loud", "behind `level` stands one of error, warn, info, debug, trace"),
-        ("con", "`con`: here stands one of num, log, backend, frontend, connections, configuration"),
-        ("web1", "`web1`: here stands one of num, log, backend, frontend, connections, configuration"),
-        ("level info", "`level`: here stands one of num, log, backend, frontend, connections, configuration"),
+        ("num", "`num` takes the number of events: a whole number above 0"),
+        ("num 0", "`num` takes the number of events: a whole number above 0"),
+        ("num -1", "`num` takes the number of events: a whole number above 0"),
+        ("log level", "`level` takes one of: error, warn, info, debug, trace"),
+        ("log level loud", "`level` takes one of: error, warn, info, debug, trace"),
+        ("con", "unexpected `con`; expected one of: num, log, backend, frontend, connections, configuration"),
+        (
+            "web1",
+            "unexpected `web1`; expected one of: num, log, backend, frontend, connections, configuration",
+        ),
+        (
+            "level info",
+            "unexpected `level`; expected one of: num, log, backend, frontend, connections, configuration",
+        ),
     ] {
         assert_eq!(filter(line), Err(mistake.to_owned()), "{line}");
     }

@@ -15,7 +15,7 @@ PID           4242
 Started       2026-11-16T04:12:03.250Z (5d0h ago)
 Connected     2026-11-21T03:58:03.250Z (14m0s ago)
 Connections   2 since maglev-brain's start
-Foreign VIPs  198.51.100.1/32 udp/53 (outside the agent's policy; left as they are)
+Foreign VIPs  198.51.100.1 udp/53 (outside the agent's policy; left as they are)
 ";
     assert_eq!(info(&samples::agent(), PRESENT, PLAIN), expected);
 }
@@ -34,9 +34,10 @@ Echo requests  not possible: Operation not permitted
 
 #[test]
 fn settings_that_were_refused_are_shown_with_the_reason() {
-    let reason = "a change from 1024 to 8388608 sticky buckets is not allowed: 4194304 buckets would fit\n";
+    let reason =
+        "the agent refused a change from 1024 to 8388608 sticky buckets: 4194304 buckets would fit\n";
     let agent = AgentInfo { connected: true, settings_refused: reason.into(), ..AgentInfo::default() };
-    let line = "LB settings  refused: a change from 1024 to 8388608 sticky buckets is not allowed: 4194304 buckets would \
+    let line = "LB settings  refused: the agent refused a change from 1024 to 8388608 sticky buckets: 4194304 buckets would \
                 fit\\n\n";
     assert!(info(&agent, PRESENT, PLAIN).ends_with(line), "{}", info(&agent, PRESENT, PLAIN));
     let vpp = maglev_proto::VppInfo { agent: Some(agent), ..Default::default() };

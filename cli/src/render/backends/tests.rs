@@ -7,31 +7,63 @@ const PRESENT: Moment = Moment(NOW);
 #[test]
 fn list_lines_up_in_every_state() {
     let expected = "\
-Name   Address                              State     Counter  Since  Check     Took  Detail
-res1   2001:db8:ffff:ffff:ffff:ffff:ffff:1  unknown       1/4      -  -            -  not probed
-sorry  10.0.9.1                             up              -   5d3h  static       -  -
-web1   10.0.0.1                             up            4/4  2h14m  L7OK    3.10ms  HTTP 200
-web2   10.0.0.2                             down          0/4    45s  L4CON   0.18ms  connection refused
-web4   10.0.0.4                             disabled      0/4      -  -            -  not probed
+Name   Address                              State     Since  Frontends  Flows  Health  Check     Took  Detail
+web2   10.0.0.2                             down        45s  shop +1       17     0/4  L4CON   0.18ms  connection refused
+res1   2001:db8:ffff:ffff:ffff:ffff:ffff:1  unknown       -  shop           0     1/4  -            -  not probed
+web4   10.0.0.4                             disabled      -  -              0     0/4  -            -  not probed
+sorry  10.0.9.1                             up         5d3h  shop           0       -  static       -  -
+web1   10.0.0.1                             up        2h14m  shop        1204     4/4  L7OK    3.10ms  HTTP 200
 ";
     assert_eq!(list(&samples::backends(), PRESENT, PLAIN), expected);
 }
 
 #[test]
 fn list_is_colored_by_state_and_result() {
-    let expected = "\
-\x1b[1mName\x1b[0m  \x1b[1mAddress\x1b[0m   \x1b[1mState\x1b[0m     \x1b[1mCounter\x1b[0m  \
-\x1b[1mSince\x1b[0m  \x1b[1mCheck\x1b[0m    \x1b[1mTook\x1b[0m  \x1b[1mDetail\x1b[0m
-web2  10.0.0.2  \x1b[31mdown\x1b[0m          0/4    45s  \x1b[31mL4CON\x1b[0m  0.18ms  connection refused
-web4  10.0.0.4  \x1b[2mdisabled\x1b[0m      0/4      \x1b[2m-\x1b[0m  \x1b[2m-\x1b[0m           \
-\x1b[2m-\x1b[0m  \x1b[2mnot probed\x1b[0m
-";
-    assert_eq!(list(&samples::backends()[3..], PRESENT, COLORED), expected);
+    let text = list(&samples::backends()[3..], PRESENT, COLORED);
+    assert!(text.contains("web2  10.0.0.2  \x1b[31mdown\x1b[0m        45s  shop +1       17"), "{text:?}");
+    assert!(text.contains("  \x1b[31mL4CON\x1b[0m  0.18ms  connection refused\n"), "{text:?}");
+    assert!(
+        text.ends_with("  \x1b[2m-\x1b[0m           \x1b[2m-\x1b[0m  \x1b[2mnot probed\x1b[0m\n"),
+        "{text:?}"
+    );
+}
+
+/// The check of a backend that is out of service says nothing of now.
+#[test]
+fn stale_check_is_dimmed_and_dated() {
+    let paused = samples::paused().backend.unwrap();
+    let text = list(std::slice::from_ref(&paused), PRESENT, COLORED);
+    let check = "\x1b[2mL7OK\x1b[0m   \x1b[2m3.10ms\x1b[0m  \x1b[2mHTTP 200 (2s ago)\x1b[0m\n";
+    assert!(text.ends_with(check), "{text:?}");
+    assert!(one(&paused, PRESENT, COLORED).contains("\x1b[2mL7OK: HTTP 200; took 3.10ms"));
+}
+
+#[test]
+fn flows_say_whether_it_may_be_switched_off() {
+    let mut web2 = samples::web2();
+    let line = |web2: &Backend| {
+        let text = one(web2, PRESENT, PLAIN);
+        text.lines().find_map(|line| line.strip_prefix("Flows         ")).unwrap().to_owned()
+    };
+    assert_eq!(line(&web2), "17 left, and no new ones (all frontends; 1s old)");
+    web2.flows = Some(0);
+    assert_eq!(line(&web2), "none, and no new ones: it can be switched off (all frontends; 1s old)");
+    // Whoever still has buckets in VPP gets new flows, whatever was decided.
+    web2.uses[1].row.as_mut().unwrap().buckets = Some(1);
+    assert!(
+        line(&web2).starts_with("none, and no new ones"),
+        "VPP has acknowledged weight 0 since it was read"
+    );
+    web2.uses[1].set_sync(SyncState::Disconnected);
+    assert_eq!(line(&web2), "none now, but it takes new ones (all frontends; 1s old)");
+    (web2.flows, web2.vpp_figures_error) = (None, "VPP is not connected".into());
+    assert_eq!(line(&web2), "not known: VPP is not connected");
+    assert!(list(&[web2], PRESENT, PLAIN).ends_with("\n\nFlows are not known: VPP is not connected\n"));
 }
 
 #[test]
 fn nothing_configured_is_said() {
-    assert_eq!(list(&[], PRESENT, PLAIN), "No backends are configured.\n");
+    assert_eq!(list(&[], PRESENT, PLAIN), "No backends.\n");
 }
 
 #[test]
@@ -44,7 +76,12 @@ Enabled       yes
 Health check  http-alive
 Counter       0/4 (up at 2 and above; rise 2, fall 3)
 Last check    L4CON: connection refused; took 0.18ms, 2026-11-21T04:12:01.250Z (2s ago)
+Flows         17 left, and no new ones (all frontends; 1s old)
 Frontends     shop, shop-v6
+
+  Frontend  Pool     Configured  Override  Effective  In VPP  Buckets  Flows
+  shop      primary         100         -          0       0        0     17
+  shop-v6   primary         100         -          0       0        0      0
 
 Transitions, newest first
   Time                        Age  From     To    Cause
@@ -62,6 +99,7 @@ Address       10.0.9.1
 State         up
 Enabled       yes
 Health check  none (static: taken as up, never probed)
+Flows         none, and no new ones: it can be switched off (all frontends; 1s old)
 Frontends     shop
 
 Transitions, newest first
@@ -81,6 +119,7 @@ Enabled       no
 Health check  http-alive
 Counter       0/4 (up at 2 and above; rise 2, fall 3)
 Last check    not probed
+Flows         none, and no new ones: it can be switched off (all frontends; 1s old)
 Frontends     none: it is in no frontend's pools
 
 No transitions yet.

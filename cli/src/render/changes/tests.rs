@@ -55,7 +55,7 @@ fn every_answer_of_vpp_has_its_words() {
     }
     let outcome =
         Outcome { in_vpp: InVpp::Refused.into(), vpp_error: "no memory".into(), ..Outcome::default() };
-    assert_eq!(in_vpp(&outcome, PLAIN), "refused: no memory");
+    assert_eq!(in_vpp(&outcome, PLAIN), "not programmed: no memory");
 }
 
 #[test]

@@ -30,8 +30,8 @@ fn reload_tells_warnings_and_what_operators_have_set_in_vain() {
     let mut reloaded = samples::reloaded();
     let rest = "\
 Set by operators for what the configuration does not have; kept for its return:
-Backend  Frontend  Pool       Set  Configured  Since                      Age
-web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h
+Backend  Frontend  Pool       Set  Configured  Since                      Age  Set by
+web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h  -
 
 /etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0); programmed in VPP
 ";

@@ -5,11 +5,11 @@ use crate::samples;
 #[test]
 fn a_line_for_each_vip() {
     assert_eq!(counters(&samples::vpp_lb_counters(), PLAIN), "\
-Frontend       Prefix                                    Service  Known flows  New flows  Untracked  No server  Route packets  Route bytes
-mail           203.0.113.30/32                           tcp/25             0          0          0        512        1000000   1400000000
-shop           203.0.113.10/32                           tcp/443       987654      12345          1          0        1000000   1400000000
-shop-v6        2001:db8:ffff:ffff:ffff:ffff:ffff:10/128  tcp/443            4          2          0          0        1000000   1400000000
-(no frontend)  203.0.113.99/32                           any                0          0          0          0              -            -
+Frontend       VIP                                   Service  Known packets  First packets  Untracked  Dropped  Route packets  Route bytes
+mail           203.0.113.30                          tcp/25               0              0          0      512        1000000   1400000000
+shop           203.0.113.10                          tcp/443         987654          12345          1        0        1000000   1400000000
+shop-v6        2001:db8:ffff:ffff:ffff:ffff:ffff:10  tcp/443              4              2          0        0        1000000   1400000000
+(no frontend)  203.0.113.99                          any                  0              0          0        0              -            -
 700ms old
 ");
 }

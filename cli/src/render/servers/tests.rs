@@ -43,23 +43,28 @@ fn list_is_one_table_with_what_differs() {
         reply("lb2:9090", backends(other_backends())),
         away("lb3:9090"),
     ];
-    let text = shown(&replies);
-    assert_eq!(text, "\
-Server    Name   Address                              State     Counter  Since  Check     Took  Detail              Differs
-all       res1   2001:db8:ffff:ffff:ffff:ffff:ffff:1  unknown       1/4      -  -            -  not probed
-all       sorry  10.0.9.1                             up              -   5d3h  static       -  -
-all       web1   10.0.0.1                             up            4/4  2h14m  L7OK    3.10ms  HTTP 200
-lb1:9090  web2   10.0.0.2                             down          0/4    45s  L4CON   0.18ms  connection refused  state
-lb2:9090  web2   10.0.0.2                             up            0/4  1m45s  L4CON   0.18ms  connection refused  state
-lb1:9090  web4   10.0.0.4                             disabled      0/4      -  -            -  not probed          missing on lb2:9090
+    let text = super::text(&replies, Moment(NOW), PLAIN.within(Some(80))).unwrap();
+    assert_eq!(
+        text,
+        "\
+Server    Name   State     Since  Flows  Check   Detail        Differs
+all       res1   unknown       -      0  -       not probed
+all       sorry  up         5d3h      0  static  -
+all       web1   up        2h14m   1204  L7OK    HTTP 200
+lb1:9090  web2   down        45s     17  L4CON   connectio...  state
+lb2:9090  web2   up        1m45s     17  L4CON   connectio...  state
+lb1:9090  web4   disabled      -      0  -       not probed    missing on lb2...
 lb3:9090: no connection to lb3:9090 within 5s
-");
+"
+    );
     assert!(DOCUMENTATION.contains(&text), "docs/maglevc.md lacks:\n{text}");
 }
 
 #[test]
 fn those_that_say_the_same_share_a_line() {
-    let frontends = |frontends| Answer::Frontends(ListFrontendsResponse { frontends });
+    let frontends = |frontends| {
+        Answer::Frontends(ListFrontendsResponse { frontends, ..ListFrontendsResponse::default() })
+    };
     let mut other = samples::frontends();
     other.drain(..3);
     other[0].active_pool = "fallback".into();
@@ -69,9 +74,9 @@ fn those_that_say_the_same_share_a_line() {
         reply("lb3:9090", frontends(samples::frontends().split_off(3))),
     ];
     let expected = "\
-Server              Name  VIP           Service  State  Active pool  Sync    Up/Total  Differs
-lb1:9090, lb3:9090  shop  203.0.113.10  tcp/443  up     primary      synced       3/4  active_pool
-lb2:9090            shop  203.0.113.10  tcp/443  up     fallback     synced       3/4  active_pool
+Server              Name  State  In VPP  VIP           Service  Active pool  Pool up  Differs
+lb1:9090, lb3:9090  shop  up     yes     203.0.113.10  tcp/443  primary          2/3  active_pool
+lb2:9090            shop  up     yes     203.0.113.10  tcp/443  fallback         1/1  active_pool
 ";
     assert_eq!(shown(&replies), expected);
 }
@@ -86,10 +91,10 @@ fn counters_are_each_servers_own() {
     let replies =
         [reply("lb1:9090", Answer::VppLbCounters(one)), reply("lb2:9090", Answer::VppLbCounters(other))];
     let expected = "\
-Server    Frontend  Prefix           Service  Known flows  New flows  Untracked  No server  Route packets  Route bytes  Differs
-lb1:9090  mail      203.0.113.30/32  tcp/25             0          0          0        512        1000000   1400000000
-lb2:9090  mail      203.0.113.30/32  tcp/25             0          0          0          0        1000000   1400000000
-lb1:9090  shop      203.0.113.10/32  tcp/443       987654      12345          1          0        1000000   1400000000  missing on lb2:9090
+Server    Frontend  VIP           Service  Known packets  First packets  Untracked  Dropped  Route packets  Route bytes  Differs
+lb1:9090  mail      203.0.113.30  tcp/25               0              0          0      512        1000000   1400000000
+lb2:9090  mail      203.0.113.30  tcp/25               0              0          0        0        1000000   1400000000
+lb1:9090  shop      203.0.113.10  tcp/443         987654          12345          1        0        1000000   1400000000  missing on lb2:9090
 ";
     assert_eq!(shown(&replies), expected);
 }
@@ -101,8 +106,8 @@ fn one_thing_of_several_servers_comes_one_after_the_other() {
     let mut replies =
         vec![reply("lb1:9090", Answer::Status(samples::status())), reply("lb2:9090", Answer::Status(other))];
     let text = shown(&replies);
-    assert!(text.starts_with("--- lb1:9090\nmaglev-brain   0.1.0, up 12s\n"), "{text}");
-    assert!(text.contains("\n\n--- lb2:9090\nmaglev-brain   0.1.1, up 2h30m\n"), "{text}");
+    assert!(text.starts_with("--- lb1:9090\nfrontend legacy (45s): not programmed"), "{text}");
+    assert!(text.contains("\nmaglev-brain   0.1.1, up 2h30m\n"), "{text}");
     assert!(text.ends_with("\n\nDiffers: frontends_up, version\n"), "{text}");
     replies.pop();
     replies.push(away("unix:/run/x.sock"));
@@ -124,7 +129,7 @@ fn differing_fields_are_named_by_what_they_belong_to() {
     let replies =
         [reply("lb1:9090", Answer::Frontend(samples::shop())), reply("lb2:9090", Answer::Frontend(other))];
     let text = shown(&replies);
-    assert!(text.ends_with("\nDiffers: pools.fallback, pools.primary.backends.web2.state\n"), "{text}");
+    assert!(text.ends_with("\nDiffers: pools fallback, web2 state\n"), "{text}");
 }
 
 #[test]
@@ -138,15 +143,21 @@ fn equal_and_empty_answers_are_said_to_be() {
 
 #[test]
 fn many_differing_fields_are_counted() {
-    let fields = (0..9).map(|number| format!("f{number}")).collect();
-    assert_eq!(named(fields), ["f0", "f1", "f2", "f3", "f4", "f5", "3 more"]);
+    let fields = (0..9).map(|number| vec![format!("f{number}")]).collect();
+    assert_eq!(named(fields), ["f0", "f1", "f2", "6 more"]);
+    let weights = ["effective_weight", "programmed_weight"];
+    let path = |field| ["pools", "primary", "backends", "web1", field].map(str::to_owned).to_vec();
+    assert_eq!(named(weights.map(path).into()), ["web1 effective_weight +1"]);
 }
 
 #[test]
 fn differences_and_errors_stand_out() {
     let mut replies = vec![away("lb3:9090")];
     for (server, frontends) in [("lb1:1", samples::frontends()), ("lb2:1", Vec::new())] {
-        replies.push(reply(server, Answer::Frontends(ListFrontendsResponse { frontends })));
+        replies.push(reply(
+            server,
+            Answer::Frontends(ListFrontendsResponse { frontends, ..ListFrontendsResponse::default() }),
+        ));
     }
     let text = text(&replies, Moment(NOW), COLORED).unwrap();
     assert!(text.contains("\x1b[33mmissing on lb2:1\x1b[0m\n"), "{text}");

@@ -1,9 +1,9 @@
 use super::*;
 use crate::render::tests::PLAIN;
-use crate::samples;
+use crate::samples::{self, NOW};
 
 fn line(of: &BrainStatus, label: &str) -> String {
-    let text = status(of, PLAIN);
+    let text = status(of, Moment(NOW), PLAIN);
     let found = text.lines().find_map(|line| line.strip_prefix(label));
     found.unwrap_or_else(|| panic!("no {label}: {text}")).trim_start().to_owned()
 }
@@ -11,16 +11,25 @@ fn line(of: &BrainStatus, label: &str) -> String {
 #[test]
 fn all_is_on_one_page() {
     let expected = "\
+frontend legacy (45s): not programmed as desired: VPP refused to make the VIP: another port of this prefix has another encap (INVALID_ARGUMENT, -73)
+frontend mail (45s): down: no backend takes new flows (mx1 down)
+  mend a backend, see `show frontends mail`
+frontend dns-anycast-resolver-v6 (45s): held back by the warm-up until these backends are known: res1
+backend web2 (45s): down: L4CON: connection refused
+  mend it; its frontends are served by their other backends
+
+Health         4 problems
 maglev-brain   0.1.0, up 12s
-Configuration  /etc/maglev/maglev.yaml
+Configuration  /etc/maglev/maglev.yaml, loaded 2h0m ago
+Last reload    refused 1m0s ago: /etc/maglev/maglev.yaml:9:7: error: unknown key `intervall` in health check `web`
 Warm-up        releasing, 17s left: each frontend waits for its backends to be known
-Frontends      2 of 4 up, 1 held back, 1 refused by VPP
+Frontends      1 of 4 up, 1 held back, 1 not programmed
 Backends       2 of 5 up
 Overrides      3, 1 for what is not configured
 Agent          connected
 VPP            connected
 ";
-    assert_eq!(status(&samples::status(), PLAIN), expected);
+    assert_eq!(status(&samples::status(), Moment(NOW), PLAIN), expected);
 }
 
 #[test]
@@ -36,7 +45,7 @@ fn every_phase_of_the_warm_up_has_its_words() {
 fn overrides_are_counted() {
     let mut brain = BrainStatus { overrides_unmatched: 0, frontends_in_panic: 2, ..samples::status() };
     assert_eq!(line(&brain, "Overrides"), "3");
-    assert_eq!(line(&brain, "Frontends"), "2 of 4 up, 1 held back, 2 in panic, 1 refused by VPP");
+    assert_eq!(line(&brain, "Frontends"), "1 of 4 up, 1 held back, 2 in panic, 1 not programmed");
     brain.overrides = 0;
     assert_eq!(line(&brain, "Overrides"), "none");
 }

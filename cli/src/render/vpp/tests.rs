@@ -74,22 +74,26 @@ IPv6 source     2001:db8::1
 Sticky buckets  65536 per core
 Flow timeout    40s
 
-mail  203.0.113.30/32 tcp/25  encap gre4  table 1024  src-ip-sticky no  index 3
+mail  203.0.113.30 tcp/25
+  encap gre4, table 1024, src-ip-sticky no, index 3
   No application servers: VPP drops what comes for this VIP.
 
-shop  203.0.113.10/32 tcp/443  encap gre4  table 1024  src-ip-sticky no  index 1
+shop  203.0.113.10 tcp/443
+  encap gre4, table 1024, src-ip-sticky no, index 1
   Address   Backend  Weight  Buckets   Share  Flows
   10.0.0.1  web1          2      683  66.70%   1204
   10.0.0.2  web2          0        0   0.00%     17
   10.0.0.3  web3          1      341  33.30%    633
   10.0.9.1  sorry         0        0   0.00%      0
 
-shop-v6  2001:db8:ffff:ffff:ffff:ffff:ffff:10/128 tcp/443  encap gre6  table 65536  src-ip-sticky yes  index 2
+shop-v6  2001:db8:ffff:ffff:ffff:ffff:ffff:10 tcp/443
+  encap gre6, table 65536, src-ip-sticky yes, index 2
   Address                              Backend                  Weight  Buckets    Share  Flows
   2001:db8::1:1                        web1-v6                     100    65535  >99.99%      9
   2001:db8:ffff:ffff:ffff:ffff:ffff:2  web2-v6-in-the-far-hall       1        1   <0.01%      0
 
-(no frontend)  203.0.113.99/32 any  encap gre4  table 1024  src-ip-sticky no  index 7
+(no frontend)  203.0.113.99 any
+  encap gre4, table 1024, src-ip-sticky no, index 7
   Address     Backend  Weight  Buckets    Share  Flows
   192.0.2.77  -             1     1024  100.00%      0
 
@@ -104,7 +108,8 @@ fn lb_state_marks_what_no_frontend_wants() {
     state.conf = None;
     state.vips.drain(..3);
     let expected = "\
-\x1b[33m(no frontend)\x1b[0m  203.0.113.99/32 any  encap gre4  table 1024  src-ip-sticky no  index 7
+\x1b[33m(no frontend)\x1b[0m  203.0.113.99 any
+  encap gre4, table 1024, src-ip-sticky no, index 7
   \x1b[1mAddress\x1b[0m     \x1b[1mBackend\x1b[0m  \x1b[1mWeight\x1b[0m  \x1b[1mBuckets\x1b[0m    \
 \x1b[1mShare\x1b[0m  \x1b[1mFlows\x1b[0m
   192.0.2.77  \x1b[2m-\x1b[0m             1     1024  100.00%      0

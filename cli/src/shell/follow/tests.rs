@@ -109,8 +109,19 @@ fn followed(line: &str) -> Vec<String> {
 #[test]
 fn question_lists_words_with_their_help() {
     assert_eq!(followed("sh vp"), ["vpp: VPP: the connection to it, and what it forwards"]);
-    assert_eq!(followed("sh fr "), ["<NAME>: Name of one frontend", "<Enter>: do it", "mail", "shop"]);
-    assert_eq!(followed("sh fr m"), ["<NAME>: Name of one frontend", "mail"]);
+    assert_eq!(
+        followed("sh fr "),
+        [
+            "<NAME>: Name of one frontend; or part of names, or a state: up, down, unknown",
+            "<Enter>: do it",
+            "mail",
+            "shop"
+        ]
+    );
+    assert_eq!(
+        followed("sh fr m"),
+        ["<NAME>: Name of one frontend; or part of names, or a state: up, down, unknown", "mail"]
+    );
     assert_eq!(followed("set backend web1 r"), ["resume: Take back a pause"]);
     assert_eq!(followed("set frontend shop "), ["pool: Name of the pool"]);
     assert_eq!(
@@ -122,7 +133,8 @@ fn question_lists_words_with_their_help() {
         end,
         ["flush: The word `flush`: the flows that it has go elsewhere at once", "<Enter>: do it"]
     );
-    assert_eq!(followed("show status "), ["<Enter>: do it"]);
+    let check = "--check: Exit with 0 only if all is well, else with 1: for monitoring";
+    assert_eq!(followed("show status "), [check, "<Enter>: do it"]);
     assert!(followed("show status --ti")[0].starts_with("--timeout: How long to wait"));
     assert!(followed("").iter().any(|line| line.starts_with("exit: ")));
 }
@@ -130,7 +142,7 @@ fn question_lists_words_with_their_help() {
 #[test]
 fn question_behind_a_misstep_tells_the_misstep() {
     let misstep = follow(&tree::of_shell(), "shw frontends ", &names()).unwrap_err();
-    assert_eq!(misstep.to_string(), "`shw` is not known here");
+    assert_eq!(misstep.to_string(), "unknown word `shw`");
 }
 
 #[test]

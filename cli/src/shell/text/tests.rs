@@ -27,22 +27,23 @@ fn misstep_is_marked() {
     let told = |line: &str| misstep(line, &walk(&tree, &split(line).words).unwrap_err());
     assert_eq!(
         told("set backend web1 stop"),
-        "maglevc: `stop` is not known here
+        "maglevc: unknown word `stop`
   set backend web1 stop
                    ^^^^
-  it would be one of: pause, resume, enable, disable
+  expected one of: pause, resume, enable, disable
 "
     );
     assert_eq!(
         told("set frontend sh\u{7}p poll"),
-        "maglevc: `poll` is not known here
+        "maglevc: unknown word `poll`
   set frontend sh\\u{7}p poll
                         ^^^^
-  it would be `pool`
+  did you mean `pool`?
+  expected `pool`
 "
     );
     let long = format!("show frontends {} x", "a".repeat(LONGEST_LINE));
-    assert_eq!(told(&long), "maglevc: nothing may follow here, and `x` does\n");
+    assert_eq!(told(&long), "maglevc: unexpected argument `x`\n");
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn clap_is_quoted_without_its_usage() {
     let error = tree::of_shell().try_get_matches_from(format!("maglevc {line}").split(' ')).unwrap_err();
     assert_eq!(
         refused(line, Some(39..42), &error),
-        "maglevc: invalid value '101' for '<WEIGHT>': 101 is not in 0..=100
+        "maglevc: invalid value '101' for '<WEIGHT>': a weight is a whole number from 0 to 100
   set frontend f pool p backend b weight 101
                                          ^^^
 "
@@ -65,7 +66,7 @@ fn help_has_the_long_words_the_usage_and_what_can_follow() {
     let walk = walk(&tree, &line).unwrap();
     let next = follow::follow(&tree, "help recreate frontend ", &Names::default()).unwrap();
     let text = help(walk.command, &walk.path, &next);
-    assert!(text.starts_with("Make a frontend's VIP anew"), "{text}");
+    assert!(text.starts_with("Delete and add a frontend's VIP again"), "{text}");
     assert!(
         text.ends_with("Usage: recreate frontend <NAME> force\n\n  <NAME>  Name of the frontend\n"),
         "{text}"

@@ -28,17 +28,17 @@ fn prefixes_lead_to_words_in_full() {
 #[test]
 fn missteps_have_a_place_and_what_would_be_right() {
     for (line, wrong, at, right) in [
-        ("shw", "`shw` is not known here", 0..3, "show"),
-        ("s fr", "`s` may be several words", 0..1, "set"),
-        ("show  frontend a b", "nothing may follow here, and `b` does", 17..18, ""),
-        ("exit now", "nothing may follow here, and `now` does", 5..8, ""),
-        ("set backend web1 stop", "`stop` is not known here", 17..21, "resume"),
-        ("set frontend shop poll", "`poll` is not known here", 18..22, "pool"),
-        ("show frontends --now", "`--now` is not known here", 15..20, "--json"),
-        ("show ''", "`` is not known here", 5..7, "frontends"),
-        ("man /tmp", "`man` is not known here", 0..3, "show"),
-        ("show help", "`help` is not known here", 5..9, "frontends"),
-        ("show \u{1b}[2J", "`\\u{1b}[2J` is not known here", 5..9, "frontends"),
+        ("shw", "unknown word `shw`", 0..3, "show"),
+        ("s fr", "ambiguous word `s`", 0..1, "set"),
+        ("show  frontend a b", "unexpected argument `b`", 17..18, ""),
+        ("exit now", "unexpected argument `now`", 5..8, ""),
+        ("set backend web1 stop", "unknown word `stop`", 17..21, "resume"),
+        ("set frontend shop poll", "unknown word `poll`", 18..22, "pool"),
+        ("show frontends --now", "unknown word `--now`", 15..20, "--json"),
+        ("show ''", "unknown word ``", 5..7, "frontends"),
+        ("man /tmp", "unknown word `man`", 0..3, "show"),
+        ("show help", "unknown word `help`", 5..9, "frontends"),
+        ("show \u{1b}[2J", "unknown word `\\u{1b}[2J`", 5..9, "frontends"),
     ] {
         on(line, |walk| {
             let misstep = walk.unwrap_err();
@@ -50,6 +50,31 @@ fn missteps_have_a_place_and_what_would_be_right() {
                 misstep.right
             );
         });
+    }
+}
+
+/// Words of other programs, words in the wrong place, and slips of the finger lead to what there is.
+#[test]
+fn unknown_words_lead_to_what_was_meant() {
+    for (line, meant) in [
+        ("drain web1", Some("set backend NAME pause")),
+        ("ready web1", Some("set backend NAME resume")),
+        ("set backend web1 drain", Some("set backend NAME pause")),
+        ("show config", Some("config check")),
+        ("show configuration", Some("config check")),
+        ("show log", Some("watch events log")),
+        ("pause web1", Some("set backend NAME pause")),
+        ("frontends", Some("show frontends")),
+        ("reload", Some("config reload")),
+        ("status", Some("show status")),
+        ("show forntends", Some("frontends")),
+        ("shwo status", Some("show")),
+        ("show status --chekc", Some("--check")),
+        ("set backend web1 stop", None),
+        ("show xyzzy", None),
+        ("s fr", None),
+    ] {
+        on(line, |walk| assert_eq!(walk.unwrap_err().meant.as_deref(), meant, "{line}"));
     }
 }
 

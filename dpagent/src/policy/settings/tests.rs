@@ -46,20 +46,20 @@ fn each_bound_refuses_with_its_rule() {
     assert_eq!(policy.check_settings(&LbConfSpec { ip4_src_address: None, ..fitting }), Ok(()));
     assert_eq!(
         refused(&policy, &SPEC),
-        "a table of 65536 sticky buckets is not allowed: `sticky-buckets` in p.yaml is 1024"
+        "the agent refused a table of 65536 sticky buckets: `sticky-buckets` in p.yaml is 1024"
     );
     for flow_timeout in [29, 61] {
         assert_eq!(
             refused(&policy, &LbConfSpec { flow_timeout, ..fitting }),
             format!(
-                "a flow timeout of {flow_timeout} s is not allowed: `flow-timeout` in p.yaml is [30, 60]"
+                "the agent refused a flow timeout of {flow_timeout} s: `flow-timeout` in p.yaml is [30, 60]"
             )
         );
     }
     let elsewhere = Some(Ipv4Addr::new(192, 0, 3, 1));
     assert_eq!(
         refused(&policy, &LbConfSpec { ip4_src_address: elsewhere, ..fitting }),
-        "the tunnel source 192.0.3.1 is not allowed: no prefix of `tunnel-sources` in p.yaml covers it"
+        "the agent refused the tunnel source 192.0.3.1: no prefix of `tunnel-sources` in p.yaml covers it"
     );
     let elsewhere = Some(Ipv6Addr::LOCALHOST);
     assert!(policy.check_settings(&LbConfSpec { ip6_src_address: elsewhere, ..fitting }).is_err());
@@ -67,12 +67,12 @@ fn each_bound_refuses_with_its_rule() {
 
 #[test]
 fn foreign_vips_keep_the_settings_as_they_are_unless_told_otherwise() {
-    let foreign = || Some("203.0.113.1/32 udp/53".to_owned());
+    let foreign = || Some("203.0.113.1 udp/53".to_owned());
     assert_eq!(policy("").check_change_beside(None), Ok(()));
     assert_eq!(policy("lb-settings: {beside-foreign-vips: true}").check_change_beside(foreign()), Ok(()));
     assert_eq!(
         policy("").check_change_beside(foreign()).unwrap_err().to_string(),
-        "a change of the lb settings is not allowed: they concern VIP 203.0.113.1/32 udp/53 of VPP too, which is not ours, \
+        "the agent refused a change of the lb settings: they concern VIP 203.0.113.1 udp/53 of VPP too, which is not ours, \
          and `beside-foreign-vips` in p.yaml is false"
     );
 }

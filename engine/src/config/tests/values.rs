@@ -129,25 +129,21 @@ fn a_percentage_is_a_bare_number() {
 
 #[test]
 fn the_start_is_not_over_before_it_began() {
-    let help = "(set `startup-max-delay` to at least `startup-min-delay`; both `0s` for no warm-up)";
     for (delays, expected) in [
         (
             "startup-min-delay: 31s\n      startup-max-delay: 30s",
-            format!(
-                "6:26 error: `startup-min-delay` of `lb` of `vpp` is 31s, and `startup-max-delay` is 30s, \
-                 which is less {help}"
-            ),
+            "6:26 error: `startup-min-delay` of `lb` of `vpp` is 31s, and `startup-max-delay` is 30s, which is less \
+             (set `startup-max-delay` to at least `startup-min-delay`; to `0s` for no warm-up)",
         ),
         (
             "startup-max-delay: 25h",
             "5:26 error: `startup-max-delay` of `lb` of `vpp` is `25h`, which is out of range \
-             (write a duration from 0s to 24h)"
-                .to_owned(),
+             (write a duration from 0s to 24h)",
         ),
     ] {
         let (code, found) = findings(&changed("flow-timeout: 40s", delays));
         let errors: Vec<&String> = found.iter().filter(|line| line.contains(" error: ")).collect();
-        assert_eq!((code, errors), (2, vec![&expected]));
+        assert_eq!((code, errors), (2, vec![&expected.to_owned()]));
     }
 }
 
@@ -163,6 +159,17 @@ fn a_startup_delay_that_is_not_given_follows_the_other() {
     assert_eq!(delays("startup-min-delay: 31s"), [31, 31]);
     assert_eq!(delays("startup-min-delay: 1s"), [1, 30]);
     assert_eq!(delays("startup-min-delay: 0\n      startup-max-delay: 0s"), [0, 0]);
+}
+
+/// As in files of vpp-maglev.
+#[test]
+fn sync_interval_of_zero_is_the_default() {
+    for (text, seconds) in [("sync-interval: 0s", 30), ("sync-interval: 0", 30), ("sync-interval: 1m", 60)] {
+        let config = parse("test.yaml", &changed("flow-timeout: 40s", text)).unwrap().config;
+        assert_eq!(config.lb.sync_interval, Duration::from_secs(seconds), "{text}");
+    }
+    let (code, found) = findings(&changed("flow-timeout: 40s", "sync-interval: 50ms"));
+    assert!(code == 2 && found.iter().any(|line| line.contains("from 100ms to 24h")), "{found:?}");
 }
 
 #[test]

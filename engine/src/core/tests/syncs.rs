@@ -26,7 +26,7 @@ fn sync_is_followed_to_its_end() {
     assert_eq!(bench.core.frontends.views()["one"].kept_table_length(), None);
     let error = StepError { step: "add server 10.0.0.1".into(), code: Some(-97), meaning: "family".into() };
     synced(&mut bench, "one", vec![error], None);
-    assert_eq!(bench.sync("one"), SyncStatus::Failed("add server 10.0.0.1: family".into()));
+    assert_eq!(bench.sync("one"), SyncStatus::Failed("VPP refused to add server 10.0.0.1: family".into()));
     let specs = vec![Arc::clone(&bench.core.frontends.views()["one"].spec)];
     bench.agent(AgentEvent::Synced { specs, demanded: None, result: Err(CallError::Timeout) });
     assert_eq!(bench.sync("one"), SyncStatus::Failed("the agent did not answer in time".into()));
@@ -148,7 +148,10 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
     let vip = VipReport { key, changes: vec![], table_length: None, errors: vec![error] };
     let report = SyncReport { vips: vec![vip], ..SyncReport::default() };
     let (ended, left) = synced(Ok(Arc::new(report)));
-    assert_eq!((&ended[0].in_vpp, left), (&InVpp::Refused("make anew: not tried".to_owned()), 0));
+    assert_eq!(
+        (&ended[0].in_vpp, left),
+        (&InVpp::Refused("the agent did not make anew: not tried".to_owned()), 0)
+    );
 }
 
 fn another_writes() -> CallError {

@@ -53,7 +53,7 @@ fn vip_sync(frontend: &str, vip: &VipReport) -> VipSync {
         frontend: frontend.to_owned(),
         vip: vip.key.to_string(),
         changes: vip.changes.iter().map(change).collect(),
-        errors: vip.errors.iter().map(|error| format!("{}: {}", error.step, error.meaning)).collect(),
+        errors: vip.errors.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -1,0 +1,55 @@
+//! Who set the overrides that are in force, as far as this process has seen it: the file of overrides does not say.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use maglev_engine::core::Command;
+use maglev_engine::overrides::{Override, Overrides, PoolMember};
+
+/// Backend, frontend and pool; the last two are empty for the state of a backend.
+type Place = (String, String, String);
+
+/// Clones share it. It knows no more than there are overrides.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Authors(Arc<Mutex<BTreeMap<Place, (SystemTime, String)>>>);
+
+impl Authors {
+    /// Someone has set what this command says.
+    pub(super) fn note(&self, overrides: &Overrides, set: &Place, who: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_force: BTreeMap<Place, SystemTime> =
+            overrides.iter().map(|entry| (place(&entry), entry.since())).collect();
+        if let Some(since) = in_force.get(set) {
+            known.insert(set.clone(), (*since, who.to_owned()));
+        }
+        known.retain(|place, (since, _)| in_force.get(place) == Some(since));
+    }
+
+    /// Empty if that is not known.
+    pub(super) fn of(&self, entry: &Override) -> String {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let author = known.get(&place(entry)).filter(|(since, _)| *since == entry.since());
+        author.map_or_else(String::new, |(_, who)| who.clone())
+    }
+}
+
+fn of_member(member: &PoolMember) -> Place {
+    (member.backend.clone(), member.frontend.clone(), member.pool.clone())
+}
+
+fn place(entry: &Override) -> Place {
+    match entry {
+        Override::Backend { name, .. } => (name.clone(), String::new(), String::new()),
+        Override::Weight { member, .. } => of_member(member),
+    }
+}
+
+/// What a command sets, if it sets anything.
+pub(super) fn set_by(command: &Command) -> Option<Place> {
+    match command {
+        Command::Backend { backend, .. } => Some((backend.clone(), String::new(), String::new())),
+        Command::SetWeight { member, .. } => Some(of_member(member)),
+        _ => None,
+    }
+}

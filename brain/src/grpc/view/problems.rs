@@ -1,0 +1,194 @@
+//! Everything that is not as it should be, the gravest first: for `show status`, its `--check`, and dashboards.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use maglev_engine::core::Now;
+use maglev_engine::health::State;
+use maglev_engine::snapshot::{BackendView, FrontendView, Snapshot, SyncStatus};
+use maglev_engine::weights::FrontendState;
+use maglev_proto::{Problem, Severity};
+use maglev_protocol::VppState;
+
+use super::unix_ms;
+use crate::reload::LastReload;
+
+/// A decision that VPP has not acknowledged for longer than this is a problem.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
+/// Backends that are named for one frontend.
+const NAMED: usize = 5;
+
+pub(super) fn problems(
+    snapshot: &Snapshot,
+    reload: Option<&LastReload>,
+    not_kept: Option<&str>,
+    now: Now,
+) -> Vec<Problem> {
+    let frontends = snapshot.frontends.iter();
+    let frontends = frontends.filter_map(|(name, view)| of_frontend(snapshot, name, view, now));
+    let backends = snapshot.backends.iter().filter_map(|(name, view)| of_backend(snapshot, name, view));
+    let mut problems: Vec<_> = of_agent(snapshot).into_iter().collect();
+    problems.extend(frontends);
+    problems.extend(not_kept.map(of_overrides));
+    problems.extend(reload.and_then(of_reload));
+    problems.extend(backends);
+    // Stable: the order within a severity stays.
+    problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+    problems
+}
+
+fn problem(severity: Severity, kind: &str, what: impl Into<String>) -> Problem {
+    Problem { severity: severity.into(), kind: kind.to_owned(), what: what.into(), ..Problem::default() }
+}
+
+/// The path to VPP, up to the first party that is missing.
+fn of_agent(snapshot: &Snapshot) -> Option<Problem> {
+    let agent = &snapshot.agent;
+    let (kind, what, remedy, since) = match (&agent.connection, &agent.vpp) {
+        (Err(reason), _) => (
+            "agent",
+            format!("not connected: {reason}; VPP keeps what it has, and no failover reaches it"),
+            "see `systemctl status maglev-dpagent` and its log",
+            agent.lost,
+        ),
+        (Ok(_), Some((vpp, since))) => match &vpp.state {
+            VppState::Connected { .. } => {
+                let reason = agent.settings_refused.as_ref()?;
+                let what = format!("keeps other lb settings than those of the configuration: {reason}");
+                let remedy = "change them in the configuration, or in the agent's policy";
+                return Some(Problem { remedy: remedy.to_owned(), ..problem(Severity::Notice, "vpp", what) });
+            }
+            VppState::Disconnected { reason, .. } => (
+                "vpp",
+                format!("not connected: {reason}"),
+                "see `systemctl status vpp` and its log",
+                Some(*since),
+            ),
+            VppState::Incompatible { version, missing, needs } => (
+                "vpp",
+                format!("version {version} cannot be programmed: it lacks {}", missing.join(", ")),
+                needs.as_str(),
+                Some(*since),
+            ),
+        },
+        (Ok(_), None) => return None,
+    };
+    let since_unix_ms = since.map_or(0, unix_ms);
+    Some(Problem { since_unix_ms, remedy: remedy.to_owned(), ..problem(Severity::Danger, kind, what) })
+}
+
+fn of_reload(reload: &LastReload) -> Option<Problem> {
+    let reason = reload.result.as_ref().err()?;
+    let what = format!("reload refused, the one before it stays in force: {reason}");
+    let remedy = "correct the file (`config check` shows every mistake), then `config reload`".to_owned();
+    let since_unix_ms = unix_ms(reload.at);
+    Some(Problem { since_unix_ms, remedy, ..problem(Severity::Notice, "configuration", what) })
+}
+
+fn of_overrides(reason: &str) -> Problem {
+    let what = format!("not persisted, a restart would forget the newest change: {reason}");
+    let remedy = "mend the state directory; persisting is retried until it succeeds".to_owned();
+    Problem { remedy, ..problem(Severity::Notice, "overrides", what) }
+}
+
+fn of_frontend(snapshot: &Snapshot, name: &str, view: &FrontendView, now: Now) -> Option<Problem> {
+    let names: Vec<_> = members(view);
+    let (severity, what, remedy) = match (view.weights.state, &view.sync) {
+        (FrontendState::Down, _) if view.weights.panic.is_none() => {
+            let states = names.iter().map(|backend| (*backend, state_of(snapshot, backend)));
+            let operated = states.clone().any(|(_, state)| matches!(state, "paused" | "disabled"));
+            let remedy = if operated {
+                "`set backend NAME resume`, or `enable`, brings a backend back".to_owned()
+            } else {
+                format!("mend a backend, see `show frontends {name}`")
+            };
+            let words: Vec<_> = states.map(|(backend, state)| format!("{backend} {state}")).collect();
+            (Severity::Danger, format!("down: no backend takes new flows ({})", listed(&words)), remedy)
+        }
+        (_, SyncStatus::Failed(reason)) => {
+            (Severity::Danger, format!("not programmed as desired: {reason}"), String::new())
+        }
+        _ if view.weights.panic.is_some() => {
+            let what = "in panic: too few backends are up, so all of the pool take new flows, dead or not";
+            (Severity::Danger, what.to_owned(), format!("mend its backends, see `show frontends {name}`"))
+        }
+        (_, SyncStatus::HeldBack) => {
+            let unknown = names.iter().filter(|backend| state_of(snapshot, backend) == State::Unknown.word());
+            let words: Vec<_> = unknown.map(|backend| (*backend).to_owned()).collect();
+            let what = format!("held back by the warm-up until these backends are known: {}", listed(&words));
+            (Severity::Notice, what, String::new())
+        }
+        (_, SyncStatus::Pending) if snapshot.agent.can_program() && is_overdue(view, now) => {
+            (Severity::Danger, "VPP has not acknowledged the newest decision".to_owned(), String::new())
+        }
+        _ => return None,
+    };
+    let since_unix_ms = match view.weights.state {
+        FrontendState::Down => {
+            names.iter().filter_map(|name| left_up(snapshot, name)).max().map_or(0, unix_ms)
+        }
+        _ => view.since.and_then(|since| wall(since, now)).map_or(0, unix_ms),
+    };
+    Some(Problem { name: name.to_owned(), since_unix_ms, remedy, ..problem(severity, "frontend", what) })
+}
+
+fn is_overdue(view: &FrontendView, now: Now) -> bool {
+    view.since.is_some_and(|since| now.mono.saturating_duration_since(since) > ACKNOWLEDGED_WITHIN)
+}
+
+/// The time of day of an instant.
+fn wall(at: Instant, now: Now) -> Option<SystemTime> {
+    now.wall.checked_sub(now.mono.saturating_duration_since(at))
+}
+
+/// A backend in two pools counts once.
+fn members(view: &FrontendView) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in view.frontend.pools.iter().flat_map(|pool| pool.backends.keys()) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn listed(words: &[String]) -> String {
+    let more = words.len().saturating_sub(NAMED);
+    let named = words.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}
+
+fn state_of(snapshot: &Snapshot, backend: &str) -> &'static str {
+    snapshot.backends.get(backend).map_or(State::Removed, |view| view.health.state()).word()
+}
+
+/// When a backend was up last, as far as its history goes back.
+fn left_up(snapshot: &Snapshot, backend: &str) -> Option<SystemTime> {
+    let history = snapshot.backends.get(backend)?.health.history();
+    history.filter(|transition| transition.from == State::Up).map(|transition| transition.at).max()
+}
+
+fn of_backend(snapshot: &Snapshot, name: &str, view: &BackendView) -> Option<Problem> {
+    if view.health.state() != State::Down {
+        return None;
+    }
+    let newest = view.health.history().next();
+    let cause = newest.map(|transition| format!(": {}", transition.cause)).unwrap_or_default();
+    let is_down = |name: &&str| {
+        let frontend = snapshot.frontends.get(*name);
+        frontend.is_some_and(|view| view.weights.state == FrontendState::Down)
+    };
+    let frontends: Vec<_> = view.frontends.iter().map(|name| &**name).collect();
+    let remedy = match (frontends.len(), frontends.iter().filter(|name| is_down(name)).count()) {
+        (0, _) => "no frontend uses it: remove it from the configuration, or mend it".to_owned(),
+        (_, 0) => "mend it; its frontends are served by their other backends".to_owned(),
+        _ => format!("see `show backends {name}`"),
+    };
+    let since_unix_ms = newest.map_or(0, |transition| unix_ms(transition.at));
+    let name = name.to_owned();
+    Some(Problem {
+        name,
+        since_unix_ms,
+        remedy,
+        ..problem(Severity::Notice, "backend", format!("down{cause}"))
+    })
+}
