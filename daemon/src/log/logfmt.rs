@@ -51,7 +51,7 @@ impl Fields {
         }
         let name = field.name().trim_start_matches("r#");
         // Writing to a string cannot fail.
-        let _ = write!(self.rest, " {name}=").and_then(|()| write_value(&mut self.rest, value));
+        write!(self.rest, " {name}=").and_then(|()| write_value(&mut self.rest, value)).unwrap_or_default();
     }
 }
 
