@@ -118,7 +118,7 @@ maglev:
         policy.vips.clear();
         let told = warnings(Some(&policy));
         for expected in [
-            ":8:5: warning: the agent's policy does not allow VIP 203.0.113.10/32",
+            ":8:5: warning: the agent's policy does not allow VIP 203.0.113.10 all ports",
             "does not allow application server 10.9.0.2 (backend `b2` of frontend `shop`)",
             "add its prefix to `servers` in policy.yaml, and restart maglev-dpagent",
         ] {
