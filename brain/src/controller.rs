@@ -242,6 +242,11 @@ impl Publishers {
             // An error means that the one who asked has gone.
             drop(answer.send(accepted));
         }
+        if !effects.ended.is_empty() {
+            // Whoever changes something looks at VPP next, to see what came of it.
+            self.vpp.0.forget();
+            self.vpp.1.forget();
+        }
         // After those who have only just begun to wait: what they wait for may have ended in the same batch.
         for ended in &effects.ended {
             self.waiting.tell(ended);

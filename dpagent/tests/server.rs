@@ -282,7 +282,7 @@ async fn what_the_policy_does_not_allow_is_refused_and_never_sent() {
     assert_eq!(told, [(own, "give server 172.16.0.1 weight 1"), (strange, "program the VIP")]);
     assert_eq!(
         bench.vpp.vips(),
-        [("192.0.2.1 protocol 6 port 443".to_owned(), [(common::server(1), 1)].into())].into()
+        [("192.0.2.1/32 protocol 6 port 443".to_owned(), [(common::server(1), 1)].into())].into()
     );
 }
 

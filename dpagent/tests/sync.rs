@@ -113,7 +113,7 @@ async fn what_is_not_wanted_goes_and_what_is_kept_stays() {
     let proof = Change::Reweighted { server: server(1), from: 1, to: 1, flushed: false };
     assert_eq!(report.vips[1].changes, [proof, Change::VipFlushed, Change::VipRemoved]);
     let left: Vec<_> = bench.vpp.vips().into_keys().collect();
-    assert_eq!(left, ["192.0.2.1 protocol 6 port 80", "192.0.2.1 protocol 6 port 82"]);
+    assert_eq!(left, ["192.0.2.1/32 protocol 6 port 80", "192.0.2.1/32 protocol 6 port 82"]);
     // Ghosts of the removed ones are still in VPP's dump.
     let again = soon(bench.client.sync_all(context(), vec![spec(80, &[1]), spec(81, &[1])], Vec::new()));
     assert_eq!(again.await.unwrap().unwrap().errors().next(), None);
@@ -175,7 +175,7 @@ async fn a_refused_step_is_named_and_others_go_on() {
     };
     assert_eq!(errors, [(&spec(80, &[]).key, &error)]);
     let left: Vec<_> = bench.vpp.vips().into_keys().collect();
-    assert_eq!(left, ["192.0.2.1 all ports", "192.0.2.2 protocol 6 port 80"]);
+    assert_eq!(left, ["192.0.2.1/32 all ports", "192.0.2.2/32 protocol 6 port 80"]);
 
     // Not kept, it makes room.
     let wanted = vec![spec(80, &[1, 1]), elsewhere];

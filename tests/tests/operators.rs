@@ -43,7 +43,7 @@ async fn what_operators_set_survives_the_brain() {
     assert_eq!(stack.show(&["backends", "web1"]).await.unwrap()["state"], "paused");
     assert_eq!(stack.show(&["overrides"]).await.unwrap()["overrides"].as_array().unwrap().len(), 2);
     assert_eq!(stack.buckets().await.unwrap(), buckets);
-    assert_eq!(stack.writes().unwrap(), writes, "programmed in VPP all");
+    assert_eq!(stack.writes().unwrap(), writes, "VPP has it all");
 
     stack.operate(&["clear", "override", "backend", "web1"]).await.unwrap();
     let weight = ["clear", "override", "frontend", "www", "pool", "primary", "backend", "web2"];

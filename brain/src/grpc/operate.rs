@@ -166,9 +166,6 @@ impl Service {
         if let (Some(set), Ok(_)) = (set, &done) {
             self.authors.note(&self.snapshot().overrides, &set, &who.to_string());
         }
-        // Whoever changes something looks at VPP next, to see what came of it.
-        self.figures.forget();
-        self.states.forget();
         done
     }
 }
