@@ -269,8 +269,9 @@ impl Stack {
             return Ok(BTreeMap::new());
         };
         let servers = vip["application_servers"].as_array().context("no servers")?;
-        let row =
-            |server: &Value| Some((server["backend"].as_str()?.to_owned(), server["buckets"].as_u64()?));
+        let row = |server: &Value| {
+            Some((server["backend"].as_str().unwrap_or_default().to_owned(), server["buckets"].as_u64()?))
+        };
         Ok(servers.iter().filter_map(row).filter(|(_, buckets)| *buckets > 0).collect())
     }
 
