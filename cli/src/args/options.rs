@@ -1,13 +1,13 @@
 //! Options, which are taken anywhere on the line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use crate::address::ServerAddress;
 use crate::style::Color;
+use maglev_proto::client::{ServerAddress, TlsFiles};
 
 /// Where maglev-brain's package has it listen.
 const SOCKET: &str = "/run/maglev-brain/brain.sock";
@@ -37,20 +37,6 @@ pub(crate) struct Options {
     /// When to colour; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, env = "MAGLEV_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
-}
-
-/// What proves the two sides to each other, in PEM files; for servers of the form `tls:HOST:PORT`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub(crate) struct TlsFiles {
-    /// Certificates of the authorities that may vouch for a tls: server, in PEM
-    #[arg(long = "tls-ca", global = true, env = "MAGLEV_TLS_CA", value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// Your certificate for a tls: server, in PEM, with those between it and its authority
-    #[arg(long = "tls-cert", global = true, env = "MAGLEV_TLS_CERT", value_name = "FILE")]
-    pub(crate) cert: Option<PathBuf>,
-    /// Its key, in PEM
-    #[arg(long = "tls-key", global = true, env = "MAGLEV_TLS_KEY", value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
 }
 
 impl Options {
