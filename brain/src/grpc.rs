@@ -23,15 +23,15 @@ use maglev_daemon::blocking::Blocking;
 use maglev_daemon::vital::vital;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
-    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend, GetAgentInfoRequest,
-    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
-    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse,
-    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters,
-    VpplbState, WatchEventsRequest,
+    AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest, ChangeBackendResponse,
+    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend,
+    GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest,
+    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
+    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse,
+    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
+    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
 use tokio::sync::{Mutex, MutexGuard, watch as newest};
@@ -122,7 +122,7 @@ impl Service {
             reloader,
             checks: Checks::default(),
             refusals: Paced::default(),
-            watching: Watching::default(),
+            watching: Watching::of(controller.activity.clone()),
             health: Health::default(),
             ending: CancellationToken::new(),
         }
@@ -253,6 +253,10 @@ impl Maglev for Service {
         let not_kept = self.operator.not_kept();
         let status = view::status::status(&snapshot, file, not_kept, Instant::now().into_std());
         Ok(Response::new(status))
+    }
+
+    async fn get_caller(&self, request: Request<GetCallerRequest>) -> Answer<CallerInfo> {
+        Ok(Response::new(Caller::of(request.extensions()).info()))
     }
 
     async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {

@@ -1,5 +1,6 @@
 //! From a snapshot to the messages of the interface. Pure.
 
+pub(super) mod activity;
 pub(super) mod events;
 pub(super) mod figures;
 pub(super) mod healthchecks;
@@ -26,12 +27,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         Service::Tcp(port) => ("tcp", port),
         Service::Udp(port) => ("udp", port),
     };
-    let (sync, sync_error) = match &view.sync {
-        SyncStatus::HeldBack => (SyncState::HeldBack, String::new()),
-        SyncStatus::Pending => (SyncState::Pending, String::new()),
-        SyncStatus::Synced => (SyncState::Synced, String::new()),
-        SyncStatus::Failed(reason) => (SyncState::Failed, reason.clone()),
-    };
+    let (sync, sync_error) = self::sync(&view.sync);
     let pools = configured.pools.iter().zip(&view.weights.pools).map(|(pool, weights)| {
         let backends = pool.backends.iter().map(|(backend, &configured_weight)| {
             let weight = weights.get(backend);
@@ -111,6 +107,15 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         operator_state: overrides::operator_state(set.map(|set| set.value)).into(),
         operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.since)),
     })
+}
+
+fn sync(status: &SyncStatus) -> (SyncState, String) {
+    match status {
+        SyncStatus::HeldBack => (SyncState::HeldBack, String::new()),
+        SyncStatus::Pending => (SyncState::Pending, String::new()),
+        SyncStatus::Synced => (SyncState::Synced, String::new()),
+        SyncStatus::Failed(reason) => (SyncState::Failed, reason.clone()),
+    }
 }
 
 fn operator_weight<'a>(

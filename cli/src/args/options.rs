@@ -1,6 +1,5 @@
 //! Options, which are taken anywhere on the line.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,9 +7,6 @@ use clap::builder::FalseyValueParser;
 
 use crate::style::Color;
 use maglev_proto::client::{ServerAddress, TlsFiles};
-
-/// Where maglev-brain's package has it listen.
-const SOCKET: &str = "/run/maglev-brain/brain.sock";
 
 /// Taken anywhere on the line.
 #[derive(Debug, Args)]
@@ -43,7 +39,7 @@ impl Options {
     /// Those that were named, each once; or the one that is looked for where nothing was said.
     pub(crate) fn servers(&self) -> Vec<ServerAddress> {
         if self.servers.is_empty() {
-            return vec![default_server(Path::new(SOCKET))];
+            return vec![ServerAddress::of_this_machine()];
         }
         let mut servers = Vec::new();
         for server in &self.servers {
@@ -52,15 +48,6 @@ impl Options {
             }
         }
         servers
-    }
-}
-
-/// The unix socket goes first: it knows who asks.
-fn default_server(socket: &Path) -> ServerAddress {
-    if socket.exists() {
-        ServerAddress::Unix(socket.to_owned())
-    } else {
-        ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: 17090 }
     }
 }
 
@@ -73,6 +60,3 @@ fn timeout(text: &str) -> Result<Duration, String> {
         Err(_) => Err("a time is a number and its unit, as 5s or 250ms".to_owned()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+/// Where maglev-brain's package has it listen.
+const SOCKET: &str = "/run/maglev-brain/brain.sock";
 
 /// Address of maglev-brain's gRPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +110,19 @@ fn is_name(host: &str) -> bool {
 }
 
 impl ServerAddress {
+    /// Where maglev-brain's package has it listen on this machine. The unix socket goes first: it knows who asks.
+    pub fn of_this_machine() -> Self {
+        Self::at_or_over_tcp(Path::new(SOCKET))
+    }
+
+    fn at_or_over_tcp(socket: &Path) -> Self {
+        if socket.exists() {
+            Self::Unix(socket.to_owned())
+        } else {
+            Self::Tcp { host: "127.0.0.1".to_owned(), port: 17090 }
+        }
+    }
+
     /// Authority of the requests' URI. Zones have no place in one, and unix sockets have no authority.
     pub fn authority(&self) -> String {
         match self {
