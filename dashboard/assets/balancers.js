@@ -24,6 +24,7 @@ export function balancers(main) {
 }
 
 const line = (/** @type {string} */ name, /** @type {any[]} */ ...inner) => [h('dt', {}, name), h('dd', {}, ...inner)];
+const source = (/** @type {string|undefined} */ address) => !address || /^(ffff:){7}ffff$|^255(\.255){3}$/.test(address) ? 'none' : address;
 const bad = (/** @type {string|undefined} */ words) => words ? h('span', { class: 'is-down' }, words) : '';
 
 class Card {
@@ -93,7 +94,7 @@ class Card {
             .map((number) => h('td', { class: 'number' }, whole(number))));
       });
       const head = ['Frontend', 'VIP', 'Encapsulation', 'Table', 'Servers', 'Flows', 'Known-flow packets', 'New flows', 'Unpinned packets', 'Dropped packets'];
-      this.counters.replaceChildren(h('p', { class: 'quiet' }, `read from VPP ${clockTime(Date.now() - found.age_ms)}; sources ${found.conf?.ip4_src_address ?? '–'} and ${found.conf?.ip6_src_address ?? '–'}, ${whole(found.conf?.sticky_buckets_per_core)} sticky buckets a core, flow timeout ${found.conf?.flow_timeout_seconds ?? '–'} s`),
+      this.counters.replaceChildren(h('p', { class: 'quiet' }, `read from VPP ${clockTime(Date.now() - found.age_ms)}; tunnel sources ${source(found.conf?.ip4_src_address)} and ${source(found.conf?.ip6_src_address)}, ${whole(found.conf?.sticky_buckets_per_core)} sticky buckets a core, flow timeout ${found.conf?.flow_timeout_seconds ?? '–'} s`),
         h('div', { class: 'scroll tall' }, h('table', {}, h('thead', {}, h('tr', {}, ...head.map((word, place) => h('th', { scope: 'col', class: place > 2 ? 'number' : '' }, word)))), h('tbody', {}, ...rows))));
     } catch (error) {
       if (this.counters.firstChild) this.counters.classList.add('old');

@@ -26,10 +26,10 @@ export function s(tag, given = {}, ...children) {
 
 function fill(element, given, children) {
   for (const [name, value] of Object.entries(given)) {
-    if (value == null || value === false) continue;
+    if (value == null || (value === false && !name.startsWith('aria-'))) continue;
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else if (name === 'data') Object.assign(element.dataset, value);
-    else element.setAttribute(name, value === true ? '' : String(value));
+    else element.setAttribute(name, value === true && !name.startsWith('aria-') ? '' : String(value));
   }
   for (const child of children) if (child != null && child !== false) element.append(child instanceof Node ? child : String(child));
   return element;

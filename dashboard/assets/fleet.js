@@ -7,6 +7,7 @@ const FAULTS = {
   down: 'no backend takes new flows', failed: 'VPP refused a part', panic: 'in panic', failover: 'a standby pool serves',
   degraded: 'backends are down', waiting: 'not programmed yet', override: 'set by an operator',
 };
+const collator = new Intl.Collator('en', { numeric: true });
 const memory = { filter: '', sort: 'worst', scroll: 0, selected: '' };
 
 /** What a frontend is found by. @type {Map<string, string>} */
@@ -52,7 +53,7 @@ export function fleet(main) {
     names = [...tables.fleet.keys()].filter((name) => words.every((word) => text(name).includes(word)));
     const rank = (/** @type {string} */ name) => tables.fleet.get(name)?.rank ?? 9;
     const packets = (/** @type {string} */ name) => servers().reduce((sum, server) => sum + (tables.frontends.get(key(server, name))?.packets ?? 0), 0);
-    names.sort((a, b) => (memory.sort === 'worst' ? rank(a) - rank(b) : memory.sort === 'packets' ? packets(b) - packets(a) : 0) || (a < b ? -1 : 1));
+    names.sort((a, b) => (memory.sort === 'worst' ? rank(a) - rank(b) : memory.sort === 'packets' ? packets(b) - packets(a) : 0) || collator.compare(a, b));
     box.setAttribute('aria-rowcount', String(names.length + 1));
     put(empty, names.length ? '' : tables.fleet.size ? 'No frontend matches this filter.' : 'No frontends yet.');
     summarise();
@@ -98,7 +99,7 @@ export function fleet(main) {
     const cell = (/** @type {string} */ kind, /** @type {any[]} */ ...inner) => h('span', { role: 'cell', class: kind }, ...inner);
     const row = {
       what: cell('what'), description: h('span', { class: 'description' }), vip: cell('vip'),
-      servers: servers().map((server) => ({ server, cell: cell('balancer'), words: '' })), packets: cell('number packets'), flows: cell('number flows'), element: null, words: '',
+      servers: servers().map((server) => ({ server, cell: cell('lb'), words: '' })), packets: cell('number packets'), flows: cell('number flows'), element: null, words: '',
     };
     row.element = h('div', { class: 'row', role: 'row', tabindex: -1, data: { name } }, row.what, cell('name', link, row.description), row.vip, ...row.servers.map(({ cell }) => cell), row.packets, row.flows);
     return row;

@@ -63,7 +63,7 @@ class Balancer {
     this.element = h('section', { class: 'balancer', 'aria-label': server },
       h('div', { class: 'bar' }, h('h2', {}, server), this.summary, this.actions),
       h('div', { class: 'scroll' }, h('table', { class: 'members' }, h('thead', {}, h('tr', {}, ...COLUMNS.map((column, place) =>
-        h('th', { scope: 'col', class: place >= 4 && place <= 8 ? 'number' : '' }, column || h('span', { class: 'sr' }, 'Change'))))), this.body)),
+        h('th', { scope: 'col', class: place >= 4 && place <= 8 && place !== 7 ? 'number' : '' }, column || h('span', { class: 'sr' }, 'Change'))))), this.body)),
       h('h3', {}, 'Buckets'), this.strip, h('h3', {}, 'Traffic'), this.traffic, h('h3', {}, 'Checks and states, last hour'), this.probes);
     this.load();
   }
@@ -139,6 +139,7 @@ class Balancer {
       backend: member.backend, heart: new Heart(), pool: cell('pool'), state: cell('where'), check: cell('check'), weight: cell('number weight'), vpp: cell('number'),
       buckets: cell('number'), share: cell('shares'), flows: cell('number'), action: cell('do'), words: /** @type {any} */ ({}), element: null,
     };
+    for (const [label, one] of [['weight', row.weight], ['in VPP', row.vpp], ['buckets', row.buckets], ['flows', row.flows]]) one.dataset.label = label;
     row.element = h('tr', {}, row.pool, cell('who', row.heart.element, h('b', {}, member.backend), h('span', { class: 'quiet' }, ` ${member.address}`)),
       row.state, row.check, row.weight, row.vpp, row.buckets, row.share, row.flows, row.action);
     return row;
@@ -157,9 +158,10 @@ class Balancer {
     row.element.classList.toggle('first', first);
     row.heart.rest(own.check ? own.state ?? 'unknown' : 'disabled');
     if (changed('state', own.state, own.since, own.operator, own.operator_since)) {
-      const by = own.operator_who ? ` by ${own.operator_who}` : ' by an operator', why = own.operator_why ? `: ${own.operator_why}` : '';
+      const by = own.operator_who ?? 'an operator', why = own.operator_why ? `: ${own.operator_why}` : '';
+      const set = own.operator === own.state ? ` by ${by}` : ` ${own.operator} by ${by}`;
       row.state.replaceChildren(state(own.state ?? 'unknown'), ' ', since(own.since),
-        own.operator ? h('span', { class: 'set' }, ` ${own.operator}${by}`, ' ', since(own.operator_since), why) : '');
+        own.operator ? h('span', { class: 'set' }, `${set}${why}`, own.operator === own.state ? '' : ' ', own.operator === own.state ? '' : since(own.operator_since)) : '');
     }
     if (changed('check', own.code, own.detail, own.cause, own.state, own.health)) {
       const stopped = own.state === 'paused' || own.state === 'disabled';

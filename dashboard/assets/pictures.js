@@ -11,7 +11,7 @@ export function traffic(samples) {
   const seen = samples.filter(([at]) => at > end - span);
   const line = (/** @type {number} */ field) => {
     const most = Math.max(1e-9, ...seen.map((sample) => sample[field]));
-    const points = seen.map((sample) => `${((sample[0] - end + span) / span * WIDTH).toFixed(1)},${(HEIGHT - 4 - sample[field] / most * (HEIGHT - 12)).toFixed(1)}`);
+    const points = seen.map((sample) => `${((sample[0] - end + span) / span * WIDTH).toFixed(1)},${(HEIGHT - 4 - sample[field] / most * (HEIGHT - 12) * (field === 1 ? 1 : .7)).toFixed(1)}`);
     return s('polyline', { points: points.join(' '), class: `line-${field}`, fill: 'none' });
   };
   const most = (/** @type {number} */ field) => short(Math.max(0, ...seen.map((sample) => sample[field])));
@@ -76,7 +76,7 @@ export function timeline(history, now) {
   const parts = [];
   const add = (/** @type {number} */ from, /** @type {number} */ to, /** @type {string} */ state) => {
     const [x, right] = [Math.max(from, begin), Math.min(to, end)];
-    if (right > x) parts.push(s('rect', { x: (x - begin) / span * 600, width: Math.max(1.5, (right - x) / span * 600), y: state === 'down' ? 0 : 4, height: state === 'down' ? 16 : 8, class: `is-${state}` },
+    if (right > x) parts.push(s('rect', { x: (x - begin) / span * 600, width: Math.max(1.5, (right - x) / span * 600), y: { down: 0, unknown: 7 }[state] ?? 4, height: { down: 16, unknown: 2 }[state] ?? 8, class: `is-${state}` },
       s('title', {}, `${state} from ${clockTime(from)}`)));
   };
   if (!changes.length) add(begin, end, now);

@@ -59,7 +59,6 @@ pub struct State {
     events: VecDeque<Entry>,
     fresh: Vec<Entry>,
     left_out: u64,
-    numbered: u64,
 }
 
 impl State {
@@ -182,19 +181,19 @@ impl State {
 
     /// Adds an event.
     pub fn happened(&mut self, mut entry: Document) {
-        self.numbered += 1;
-        entry.insert("no", self.numbered.into());
-        let entry = Arc::new(entry);
-        if self.events.len() == EVENTS {
-            self.events.pop_front();
-        }
-        self.events.push_back(Arc::clone(&entry));
-        if self.fresh.len() < FRESH { self.fresh.push(entry) } else { self.left_out += 1 }
+        entry.retain(|_, value| !value.is_null());
+        if self.fresh.len() < FRESH { self.fresh.push(Arc::new(entry)) } else { self.left_out += 1 }
     }
 
-    /// Events since the last call, and how many more there were.
+    /// Events since the last call in the order of their times, which is not the one in which brains tell of different
+    /// kinds; and how many more there were.
     pub fn take_events(&mut self) -> (Vec<Entry>, u64) {
-        (std::mem::take(&mut self.fresh), std::mem::take(&mut self.left_out))
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.sort_by_key(|entry| entry.get("at").and_then(Value::as_u64));
+        self.events.extend(fresh.iter().cloned());
+        let surplus = self.events.len().saturating_sub(EVENTS);
+        self.events.drain(..surplus);
+        (fresh, std::mem::take(&mut self.left_out))
     }
 
     /// The newest events, oldest first.
@@ -210,7 +209,8 @@ impl State {
             rows.filter_map(|row| Some((&row.backend, model.histories.probes.get(&row.backend)?.samples())));
         let probes: BTreeMap<_, _> = probes.collect();
         let traffic = model.histories.traffic.get(frontend).map(|traffic| traffic.samples());
-        Some(serde_json::json!({ "traffic": traffic.unwrap_or_default(), "probes": probes }))
+        let traffic = traffic.unwrap_or_else(|| Value::Array(Vec::new()));
+        Some(serde_json::json!({ "traffic": traffic, "probes": probes }))
     }
 
     /// Backends of frontends, each with the name of its load balancer.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures::stream::{Stream, unfold};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::Live;
 use crate::ring::Frame;
+use crate::rows::rounded;
 use crate::state::Beat;
 
 /// So that proxies, and browsers that were asleep, know that the stream lives.
@@ -115,7 +116,7 @@ impl Viewer {
                 },
                 _ = self.pings.tick() => {
                     self.follow();
-                    return Some(Bytes::from_static(b": ping\n\n"));
+                    return Some(Bytes::from_static(b": ping\nevent: ping\ndata: {}\n\n"));
                 }
             }
         }
@@ -128,10 +129,17 @@ impl Viewer {
 
     fn of_interest(&self, beats: &[Beat]) -> Option<Bytes> {
         let of_it = |beat: &&Beat| self.followed.contains(&(beat.server.to_string(), beat.backend.clone()));
-        let beats: Vec<_> =
-            beats.iter().filter(of_it).map(|beat| json!([&*beat.server, beat.backend, beat.ended])).collect();
+        let beats: Vec<_> = beats
+            .iter()
+            .filter(of_it)
+            .map(|beat| json!([&*beat.server, beat.backend, ended(beat)]))
+            .collect();
         (!beats.is_empty()).then(|| format!("event: beats\ndata: {}\n\n", json!(beats)).into())
     }
+}
+
+fn ended(beat: &Beat) -> Value {
+    beat.ended.map_or(Value::Null, |(at, took, passed)| json!([at, rounded(took), passed]))
 }
 
 impl Drop for Viewer {

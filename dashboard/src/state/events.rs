@@ -48,7 +48,6 @@ pub(super) fn entry(server: &str, event: &Event) -> Option<Document> {
         ]),
         What::Probe(_) | What::Weights(_) | What::InitialStateEnd(_) => return None,
     };
-    entry.retain(|_, value| !value.is_null());
     entry.insert("server", server.into());
     entry.insert("at", event.at_unix_ms.into());
     Some(entry)
