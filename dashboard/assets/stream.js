@@ -39,6 +39,20 @@ function setOpen(/** @type {boolean} */ open) {
   for (const listener of statusListeners) listener();
 }
 
+/** The newest frames, which the tab that reads keeps for the others. @type {any[]} */
+const recent = [];
+const RECENT = 200;
+
+/** A tab that does not read has the one that does pass on again what it lacks. */
+const catchUp = () => { if (!status.leads && last) channel.postMessage({ kind: 'lacks', data: last }); };
+
+function passAgain(/** @type {string} */ since) {
+  if (!status.leads) return;
+  const first = recent.findIndex((frame) => epoch(frame.id) === epoch(since) && number(frame.id) === number(since) + 1);
+  if (first >= 0) for (const frame of recent.slice(first)) channel.postMessage({ kind: 'patch', data: frame });
+  else if (epoch(since) !== epoch(last) || number(since) < number(last)) channel.postMessage({ kind: 'resync' });
+}
+
 /** Takes a frame, if it is the next one; asks for everything if one is missing. @param {any} frame */
 function take(frame) {
   clock.offset = frame.at - Date.now();
@@ -59,7 +73,7 @@ export async function start() {
   early = [];
   try {
     const answer = await fetch('/view/api/state');
-    if (answer.status === 401) return void (location.hash = '#/login');
+    if (answer.status === 401) { early = null; location.hash = '#/login'; return; }
     if (!answer.ok) throw new Error(answer.statusText);
     const state = await answer.json();
     last = state.id;
@@ -67,8 +81,8 @@ export async function start() {
     replace(state.tables, state.events);
     const frames = /** @type {any[]} */ (early);
     early = null;
-    for (const frame of frames) if (epoch(frame.id) === epoch(last)) take(frame);
-    if (status.leads) open();
+    for (const frame of frames) if (epoch(frame.id) === epoch(last) && number(frame.id) === number(last) + 1) take(frame);
+    if (status.leads) open(); else catchUp();
   } catch {
     early = null;
     setOpen(false);
@@ -81,6 +95,8 @@ export async function start() {
 /** What is read is for all tabs. @param {string} kind @param {any} data */
 function pass(kind, data) {
   heard = Date.now();
+  if (kind === 'patch') recent.push(data);
+  if (recent.length > RECENT) recent.shift();
   channel.postMessage({ kind, data });
   receive(kind, data);
 }
@@ -89,7 +105,7 @@ function receive(/** @type {string} */ kind, /** @type {any} */ data) {
   if (kind === 'patch') take(data);
   else if (kind === 'beats') for (const listener of beatListeners) listener(data);
   else if (kind === 'resync') start();
-  else if (kind === 'open') setOpen(data);
+  else if (kind === 'open') { setOpen(data); if (data) catchUp(); }
 }
 
 function open() {
@@ -127,6 +143,7 @@ export function look(frontend) {
 
 channel.onmessage = ({ data: { kind, tab: from, data } }) => {
   if (kind === 'look') looked(from, data);
+  else if (kind === 'lacks') passAgain(data);
   else if (kind === 'asked' && status.leads) channel.postMessage({ kind: 'open', data: status.open });
   else receive(kind, data);
 };

@@ -57,6 +57,13 @@ impl Watching {
     }
 }
 
+#[cfg(test)]
+impl Watching {
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+}
+
 impl Service {
     pub(super) fn watch(&self, caller: &Caller, request: WatchEventsRequest) -> Result<Events, Status> {
         let Watching { logs, hub, places, activity } = &self.watching;

@@ -69,6 +69,14 @@ impl Maglev for FakeBrain {
         Ok(Response::new(ListBackendsResponse { backends: self.backends.clone() }))
     }
 
+    async fn get_caller(
+        &self,
+        _: Request<maglev_proto::GetCallerRequest>,
+    ) -> Result<Response<maglev_proto::CallerInfo>, Status> {
+        let may_change = true;
+        Ok(Response::new(maglev_proto::CallerInfo { may_change, ..maglev_proto::CallerInfo::default() }))
+    }
+
     async fn get_backend(&self, request: Request<GetBackendRequest>) -> Result<Response<Backend>, Status> {
         let name = request.into_inner().name;
         let found = self.backends.iter().find(|backend| backend.name == name);

@@ -81,7 +81,7 @@ mod tests {
         let (mut limiter, start) = (Limiter::default(), Instant::now());
         for address in 0..11_000_u32 {
             let address = std::net::SocketAddr::from((std::net::Ipv4Addr::from(address), 1));
-            drop(limiter.admit(Peer::Tls(address), start));
+            limiter.admit(Peer::Tls(address), start).unwrap();
         }
         assert_eq!(limiter.0.len(), ADDRESSES);
     }

@@ -32,7 +32,7 @@ async fn keys_alone_lead_from_the_fleet_to_a_change_and_the_brain_knows_who() {
     browser.press(&["Enter"]).await.unwrap();
     browser.until("document.querySelector('dialog[open] .plan table')").await.unwrap();
     // The brain's own sentences, and what becomes of the shares.
-    says(&browser, "flows of web2 are left to finish").await;
+    says(&browser, "→ 0 (0.00%)").await;
     browser.press(&["Escape"]).await.unwrap();
     browser.until("!document.querySelector('dialog')").await.unwrap();
     browser

@@ -108,6 +108,7 @@ async fn brain_vpp_and_the_dashboard_itself_may_die_and_come_back() {
     stack.kill("brain").unwrap();
     says(&browser, "demo: brain disconnected, state as of").await;
     browser.until("document.querySelector('.balancer.old')").await.unwrap();
+    assert_accessible(&browser, "a brain that is away").await;
     assert!(browser.text().await.unwrap().contains("web1"), "the last state that is known is gone");
     stack.start_brain().unwrap();
     browser.until("!document.querySelector('.balancer.old')").await.unwrap();
