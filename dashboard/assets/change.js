@@ -161,5 +161,6 @@ function result({ server, answer, error }) {
   const good = ['acknowledged', 'not-asked'].includes(outcome.in_vpp);
   const extra = 'recreated' in answer && !answer.recreated ? ' (there was nothing to re-create)' : '';
   return h('section', {}, h('h3', {}, server), h('p', { class: good ? '' : 'is-warn' }, icon(good ? 'up' : 'warn'), `${IN_VPP[outcome.in_vpp] ?? outcome.in_vpp}${extra}${outcome.vpp_error ? `: ${outcome.vpp_error}` : ''}`),
+    outcome.frontends?.length > 1 ? h('ul', {}, ...outcome.frontends.map((/** @type {any} */ one) => h('li', {}, `${one.frontend}: ${IN_VPP[one.in_vpp] ?? one.in_vpp}${one.vpp_error ? `: ${one.vpp_error}` : ''}`))) : '',
     outcome.not_kept ? h('p', { class: 'is-warn' }, `A restart of the brain would undo it: ${outcome.not_kept}`) : '');
 }

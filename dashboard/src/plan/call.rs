@@ -48,10 +48,10 @@ fn previewed(change: &Change) -> Option<Previewed> {
         Change::Weight { .. } => weight(change, None).map(Previewed::Weight),
         Change::Clear { backend, frontend, pool } => {
             let (backend, frontend, pool) = (backend.clone(), frontend.clone(), pool.clone());
-            Some(Previewed::Clear(ClearOverrideRequest { backend, frontend, pool, state: None }))
+            Some(Previewed::Clear(ClearOverrideRequest { backend, frontend, pool, ..Default::default() }))
         }
         Change::Recreate { frontend } => {
-            Some(Previewed::Recreate(RecreateVipRequest { frontend: frontend.clone(), state: None }))
+            Some(Previewed::Recreate(RecreateVipRequest { frontend: frontend.clone(), ..Default::default() }))
         }
         Change::Sync { .. } => None,
     }
@@ -59,7 +59,15 @@ fn previewed(change: &Change) -> Option<Previewed> {
 
 fn weight(change: &Change, state: Option<u64>) -> Option<SetFrontendPoolBackendWeightRequest> {
     let Change::Weight { frontend, pool, backend, weight, flush } = change.clone() else { return None };
-    Some(SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state })
+    Some(SetFrontendPoolBackendWeightRequest {
+        frontend,
+        pool,
+        backend,
+        weight,
+        flush,
+        state,
+        no_wait: false,
+    })
 }
 
 /// Has a brain do it.
@@ -89,11 +97,11 @@ pub(super) async fn carry_out(
         }
         Change::Clear { backend, frontend, pool } => {
             let (backend, frontend, pool) = (backend.clone(), frontend.clone(), pool.clone());
-            let request = ClearOverrideRequest { backend, frontend, pool, state };
+            let request = ClearOverrideRequest { backend, frontend, pool, state, no_wait: false };
             done(CHANGE, client.clear_override(by(person, request))).await
         }
         Change::Recreate { frontend } => {
-            let request = RecreateVipRequest { frontend: frontend.clone(), state };
+            let request = RecreateVipRequest { frontend: frontend.clone(), state, no_wait: false };
             done(CHANGE, client.recreate_vip(by(person, request))).await
         }
         Change::Sync { frontend } => {
@@ -104,7 +112,7 @@ pub(super) async fn carry_out(
 }
 
 fn of_backend(backend: &str, state: Option<u64>, person: &str) -> Request<ChangeBackendRequest> {
-    by(person, ChangeBackendRequest { name: backend.to_owned(), state })
+    by(person, ChangeBackendRequest { name: backend.to_owned(), state, no_wait: false })
 }
 
 fn by<T>(person: &str, request: T) -> Request<T> {

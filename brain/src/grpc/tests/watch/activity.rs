@@ -19,7 +19,8 @@ async fn weights_are_told_to_those_who_ask_and_commands_with_who_gave_them() {
     let mut events = watch(service, asked);
     state(&mut events).await;
     let pause = Command::Backend { backend: "web1".into(), wish: BackendWish::Pause };
-    service.operator.command_by(Some("alice".into()), None, pause).await.unwrap();
+    let terms = Terms { who: Some("alice".into()), ..Terms::default() };
+    service.operator.command(terms, pause).await.unwrap();
     let (mut weights, mut commands) = (Vec::new(), Vec::new());
     while weights.len() < 2 || commands.is_empty() {
         match next(&mut events).await {
@@ -46,7 +47,7 @@ async fn who_does_not_ask_is_told_of_none_of_it() {
     brain
         .service
         .operator
-        .command(Command::Backend { backend: "web1".into(), wish: BackendWish::Pause })
+        .command(Terms::default(), Command::Backend { backend: "web1".into(), wish: BackendWish::Pause })
         .await
         .unwrap();
     for _ in 0..3 {
