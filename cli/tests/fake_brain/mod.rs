@@ -264,6 +264,7 @@ impl Maglev for FakeBrain {
             Some(What::Agent(_) | What::Vpp(_)) => all || wanted.connections,
             Some(What::Configuration(_)) => all || wanted.configuration,
             Some(What::Log(_)) => wanted.log_level() >= LogLevel::Warn,
+            Some(What::Probe(_) | What::Weights(_) | What::VppWrite(_)) => false,
             Some(What::Missed(_) | What::InitialStateEnd(_)) | None => true,
         };
         let events: Vec<_> = samples::events().into_iter().filter(is_wanted).map(Ok).collect();

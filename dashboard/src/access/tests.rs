@@ -36,8 +36,8 @@ async fn a_stolen_cookie_is_worth_nothing_elsewhere() {
     let (peer, thief) = (Peer::Tls(FAR.parse().unwrap()), Peer::Tls("192.0.2.66:1".parse().unwrap()));
     let now = Instant::now();
     let cookie = session(&access, peer, "alice", "correct horse").await;
-    assert_eq!(access.admin(peer, &own(&[cookie.clone()]), now).unwrap().name, "alice");
-    assert_eq!(access.admin(thief, &own(&[cookie.clone()]), now), Err(Refusal::Login));
+    assert_eq!(access.admin(peer, &own(std::slice::from_ref(&cookie)), now).unwrap().name, "alice");
+    assert_eq!(access.admin(thief, &own(std::slice::from_ref(&cookie)), now), Err(Refusal::Login));
     assert_eq!(access.admin(peer, &own(&[cookie]), now), Err(Refusal::Login), "and it ends");
 }
 
