@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use maglev_daemon::address::ListenAddress;
+use maglev_daemon::log::Format;
 use maglev_proto::client::{ServerAddress, TlsFiles};
 
 use crate::access::users::Role;
@@ -30,7 +31,7 @@ pub struct Arguments {
 pub struct Serve {
     #[allow(rustdoc::broken_intra_doc_links, reason = "the help shows it as it is typed")]
     /// Brains, with commas between them: HOST:PORT, [IPV6]:PORT, tls:HOST:PORT or unix:PATH, each also as NAME=ADDR.
-    /// Default: unix:/run/maglev-brain/brain.sock if it is there, else 127.0.0.1:9090
+    /// Default: unix:/run/maglev-brain/brain.sock if it is there, else 127.0.0.1:17090
     #[arg(long = "server", env = "MAGLEV_SERVER", value_name = "ADDR", value_delimiter = ',')]
     pub servers: Vec<Named>,
     #[allow(rustdoc::broken_intra_doc_links, reason = "the help shows it as it is typed")]
@@ -61,6 +62,9 @@ pub struct Serve {
     /// What is logged: error, warn, info, debug, trace, or a filter
     #[arg(long, env = "MAGLEV_LOG", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
+    /// Form of the log's lines where they do not go to the journal
+    #[arg(long, env = "MAGLEV_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "logfmt")]
+    pub log_format: Format,
     /// Of connections to brains.
     #[command(flatten)]
     pub tls: TlsFiles,

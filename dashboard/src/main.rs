@@ -1,12 +1,12 @@
 //! The maglev-dashboard process: arguments, log, signals, and the order of starting and ending.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use clap::Parser;
 use maglev_daemon::notify::{Notifier, keep_alive};
+use maglev_daemon::{hangup, log, print};
 use maglev_dashboard::access::users::Users;
 use maglev_dashboard::access::{Access, Settings};
 use maglev_dashboard::arguments::{Arguments, Command, Serve, User};
@@ -20,23 +20,40 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+const NAME: &str = "maglev-dashboard";
+
 fn main() -> ExitCode {
-    let Arguments { serve, command } = Arguments::parse();
+    let Arguments { serve, command } = match print::arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => return print::explain(NAME, &error),
+    };
+    // One that comes before anybody listens would end the process.
+    if let Err(error) = hangup::hold() {
+        print::complain(&format!("{NAME}: cannot hold SIGHUP back: {error}\n"));
+    }
     let result = match command {
-        Some(Command::User(user)) => change_users(&serve, &user),
+        Some(Command::User(User::List)) => match Users::read(&serve.users) {
+            Ok(users) => return print::answer(NAME, &listed(&users)),
+            Err(error) => Err(error.into()),
+        },
+        Some(Command::User(change)) => change_users(&serve, &change),
         None => run(serve),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if this fails too.
-            drop(writeln!(io::stderr(), "maglev-dashboard: {error:#}"));
+            print::complain(&format!("{NAME}: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn listed(users: &Users) -> String {
+    users.list().map(|(name, role)| format!("{name} {role}\n")).collect()
 }
 
 fn change_users(serve: &Serve, change: &User) -> anyhow::Result<()> {
@@ -44,12 +61,7 @@ fn change_users(serve: &Serve, change: &User) -> anyhow::Result<()> {
     match change {
         User::Add { name, role } => users.set(name, *role, &password()?)?,
         User::Remove { name } => users.remove(name)?,
-        User::List => {
-            for (name, role) in users.list() {
-                writeln!(io::stdout(), "{name} {role}")?;
-            }
-            return Ok(());
-        }
+        User::List => {}
     }
     Ok(users.write(&serve.users)?)
 }
@@ -65,9 +77,9 @@ fn password() -> anyhow::Result<String> {
     silent.local_flags.remove(LocalFlags::ECHO);
     tcsetattr(&input, SetArg::TCSAFLUSH, &silent)?;
     let ask = |what: &str| {
-        write!(io::stderr(), "{what}: ")?;
+        print::complain(&format!("{what}: "));
         let given = line();
-        writeln!(io::stderr())?;
+        print::complain("\n");
         given
     };
     let given = ask("Password").and_then(|first| Ok((first, ask("Once more")?)));
@@ -86,13 +98,8 @@ fn line() -> anyhow::Result<String> {
 }
 
 fn run(serve: Serve) -> anyhow::Result<()> {
-    let filter = maglev_daemon::log::filter(&serve.log_level).with_context(|| {
-        format!("{:?} is no log level: use error, warn, info, debug or trace", serve.log_level)
-    })?;
-    tracing_subscriber::registry()
-        .with(maglev_daemon::log::output("maglev-dashboard", false))
-        .with(filter)
-        .init();
+    let filter = log::filter(&serve.log_level).with_context(|| format!("--log-level {}", serve.log_level))?;
+    tracing_subscriber::registry().with(log::output(NAME, serve.log_format).with_filter(filter)).init();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -103,6 +110,7 @@ fn run(serve: Serve) -> anyhow::Result<()> {
 async fn dashboard(serve_at: Serve) -> anyhow::Result<()> {
     let (mut reload, mut terminate, mut interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    hangup::release()?;
     let notifier = Notifier::from_environment()?;
     let brains = serve_at.brains().map_err(anyhow::Error::msg)?;
     let brains: Vec<_> = brains
