@@ -138,6 +138,12 @@ window.addEventListener('hashchange', () => { identify(); route(); });
 document.querySelector('.skip')?.addEventListener('click', (event) => { event.preventDefault(); main.focus(); });
 
 await identify();
-if (me.may_read) await begin();
+let began = me.may_read;
+if (began) await begin();
 route();
-window.addEventListener('maglev-login', async () => { await identify(); if (status.leads) start(); else await begin(); route(); });
+window.addEventListener('maglev-login', async () => {
+  if (!began) await begin();
+  else if (!status.open) await start();
+  began = true;
+  route();
+});
