@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the Debian packages maglev and maglev-client into target/debian. Further arguments go to cargo deb, for example
+# Builds the Debian packages maglev, maglev-dashboard and maglev-client into target/debian. Further arguments go to cargo deb, for example
 # --deb-version 1.2.3-1 or --maintainer 'NAME <ADDRESS>'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
-cargo build --release --locked -p maglev-brain -p maglev-dpagent -p maglevc
+cargo build --release --locked -p maglev-brain -p maglev-dpagent -p maglev-dashboard -p maglevc
 
 # What is not in the repository as it is in the packages. cargo deb takes what lies in target/ for programs.
 staged=packaging/staged
@@ -38,6 +38,6 @@ maglevc=target/release/maglevc
 "$maglevc" completions zsh >"$staged/completions/_maglevc"
 "$maglevc" completions fish >"$staged/completions/maglevc.fish"
 
-for crate in maglev-brain maglevc; do
+for crate in maglev-brain maglev-dashboard maglevc; do
     cargo deb --no-build --locked -p "$crate" "$@"
 done

@@ -32,6 +32,7 @@ use tracing::error;
 
 pub use operator::{Operator, Terms};
 
+use crate::activity::Activity;
 use crate::agent::{self, echo_queue};
 use crate::figures::{Figures, States};
 use crate::state::StateDirectory;
@@ -72,6 +73,8 @@ pub struct Controller {
     pub states: States,
     /// Takes operators' commands.
     pub operator: Operator,
+    /// What goes on all the time.
+    pub activity: Activity,
 }
 
 /// What a controller starts with.
@@ -121,7 +124,8 @@ pub fn start<S: Future<Output = ()>>(
     let (report_sender, reports) = mpsc::channel(REPORTS);
     let (order_sender, orders) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
-    let mut probers = Probers::new(echoes, report_sender);
+    let activity = Activity::default();
+    let mut probers = Probers::new(echoes, report_sender, activity.clone());
     let checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
     probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);
     let inbox = Inbox { agent_events, orders, reports };
@@ -129,7 +133,16 @@ pub fn start<S: Future<Output = ()>>(
     let operator = Operator { orders: order_sender, events: events.clone(), kept, tally };
     let (figures, states) = (Figures::new(reader.clone()), States::new(reader));
     let vpp = (figures.clone(), states.clone());
-    let publish = Publishers { wanted, snapshot, events, probers, keeper, vpp, waiting: Waiting::default() };
+    let publish = Publishers {
+        wanted,
+        snapshot,
+        events,
+        probers,
+        keeper,
+        vpp,
+        waiting: Waiting::default(),
+        activity: activity.clone(),
+    };
     let task = async move {
         let running = run(core, inbox, publish);
         tokio::pin!(shutdown);
@@ -143,7 +156,7 @@ pub fn start<S: Future<Output = ()>>(
             error!("the state directory does not answer: what operators set last may be forgotten");
         }
     };
-    (Controller { snapshots, figures, states, operator }, task)
+    (Controller { snapshots, figures, states, operator, activity }, task)
 }
 
 fn now() -> Now {
@@ -200,10 +213,14 @@ struct Publishers {
     /// What was asked of VPP, to be forgotten when it comes or goes.
     vpp: (Figures, States),
     waiting: Waiting,
+    activity: Activity,
 }
 
+/// Who made the events of a batch, by their place in it.
+type Makers = Vec<(std::ops::Range<usize>, Arc<str>)>;
+
 impl Publishers {
-    async fn publish(&mut self, core: &Core, effects: Effects, carried: Vec<Carried>) {
+    async fn publish(&mut self, core: &Core, effects: Effects, carried: Vec<Carried>, makers: Makers) {
         if effects.wanted {
             self.wanted.send_replace(Arc::new(core.wanted()));
         }
@@ -222,10 +239,11 @@ impl Publishers {
         }
         let at = SystemTime::now();
         let before = core.events() - effects.events.len() as u64;
-        for (number, event) in (before + 1..).zip(effects.events) {
+        for (place, (number, event)) in (before + 1..).zip(effects.events).enumerate() {
             event.log();
+            let who = makers.iter().find(|(range, _)| range.contains(&place)).map(|(_, who)| Arc::clone(who));
             // An error means that nobody listens.
-            drop(self.events.send(Numbered { number, at, event }));
+            drop(self.events.send(Numbered { number, at, event, who }));
         }
         effects.releases.iter().for_each(Release::log);
         // Whoever sets again what is not kept yet is told whether it is now.
@@ -264,7 +282,7 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
     let mut stale = false;
     loop {
         let mut effects = Effects::default();
-        let mut carried = Vec::new();
+        let (mut carried, mut makers) = (Vec::new(), Makers::new());
         tokio::select! {
             biased;
             _ = refresh.tick(), if stale => {
@@ -283,7 +301,10 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                         publish.vpp.1.forget();
                     }
                     match arrival {
-                        Arrival::Input(input) => effects.merge(core.handle(input, now)),
+                        Arrival::Input(input) => {
+                            publish.activity.arrived(&input);
+                            effects.merge(core.handle(input, now));
+                        }
                         Arrival::Order(Order::State(answer)) => {
                             // An error means that the one who asked has gone.
                             drop(answer.send(Box::new(core.clone())));
@@ -291,7 +312,9 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                         Arrival::Order(Order::Command { command, terms, answer }) => {
                             let sets = command.sets_overrides();
                             let done = core.command_on(terms.state, command, now).map(|(more, done)| {
+                                let first = effects.events.len();
                                 effects.merge(more);
+                                makers.extend(terms.who.map(|who| (first..effects.events.len(), who)));
                                 (done, sets)
                             });
                             carried.push((answer, done));
@@ -304,7 +327,7 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
             }
         }
         stale |= !effects.state;
-        publish.publish(&core, effects, carried).await;
+        publish.publish(&core, effects, carried, makers).await;
     }
 }
 

@@ -24,15 +24,15 @@ use maglev_daemon::blocking::Blocking;
 use maglev_daemon::vital::vital;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
-    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend, GetAgentInfoRequest,
-    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
-    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse,
-    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters,
-    VpplbState, WatchEventsRequest,
+    AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest, ChangeBackendResponse,
+    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend,
+    GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest,
+    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
+    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse,
+    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
+    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
 use tokio::sync::{Mutex, MutexGuard, watch as newest};
@@ -128,7 +128,7 @@ impl Service {
             checks: Checks::default(),
             authors: Authors::default(),
             refusals: Paced::default(),
-            watching: Watching::default(),
+            watching: Watching::of(controller.activity.clone()),
             health: Health::default(),
             ending: CancellationToken::new(),
         }
@@ -291,6 +291,10 @@ impl Maglev for Service {
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<BrainStatus> {
         Ok(Response::new(self.status(&self.snapshot())))
+    }
+
+    async fn get_caller(&self, request: Request<GetCallerRequest>) -> Answer<CallerInfo> {
+        Ok(Response::new(Caller::of(request.extensions()).info()))
     }
 
     async fn pause_backend(&self, request: Request<ChangeBackendRequest>) -> Answer<ChangeBackendResponse> {

@@ -17,6 +17,7 @@ pub mod prober;
 
 pub mod state;
 
+pub mod activity;
 pub mod agent;
 
 mod coalesced;

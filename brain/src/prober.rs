@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::activity::Activity;
 use crate::agent::EchoSender;
 
 /// What a prober does again and again.
@@ -32,14 +33,19 @@ pub trait Probe: Send + 'static {
 /// A check of one backend.
 #[derive(Debug)]
 pub struct Checked {
+    /// Its name.
+    pub backend: Arc<str>,
     /// The check.
     pub checker: Arc<Checker<EchoSender>>,
     /// The backend's address.
     pub target: IpAddr,
+    /// Who watches probes.
+    pub activity: Activity,
 }
 
 impl Probe for Checked {
     fn probe(&self) -> BoxFuture<'static, ProbeOutcome> {
+        self.activity.probe_started(&self.backend);
         let (checker, target) = (Arc::clone(&self.checker), self.target);
         Box::pin(async move { checker.probe(target).await })
     }

@@ -16,7 +16,7 @@ use crate::args::words::one_of;
 pub(crate) use crate::args::change::{
     Clear, ClearOverride, Config, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb,
 };
-pub(crate) use crate::args::options::{Options, TlsFiles};
+pub(crate) use crate::args::options::Options;
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
 pub(crate) use crate::args::watch::{EventFilter, Watch};
 pub(crate) use crate::args::words::{Action, ScriptFor};

@@ -1,10 +1,9 @@
 //! The calls to maglev-brain, with their timeouts.
 
-mod channel;
-
 use std::future::Future;
 use std::time::Duration;
 
+use maglev_proto::client::{self, ServerAddress, TlsFiles};
 use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
@@ -22,12 +21,9 @@ use tokio::time;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
-use crate::address::ServerAddress;
-use crate::args::{Action, TlsFiles};
+use crate::args::Action;
 use crate::commands::Terms;
 use crate::error::Error;
-
-pub(crate) use crate::client::channel::Unresolved;
 
 /// Largest answer taken. 50,000 backends with their history are some 50 MB; the library's 4 MiB would refuse
 /// those of a large site.
@@ -54,8 +50,8 @@ impl Client {
         tls: &TlsFiles,
         timeout: Duration,
     ) -> Result<Self, Error> {
-        let endpoint = channel::endpoint(server, tls, timeout)?;
-        let channel = time::timeout(timeout, channel::connect(endpoint, server))
+        let endpoint = client::endpoint(server, tls, timeout).map_err(|error| Error::setup(server, error))?;
+        let channel = time::timeout(timeout, client::connect(endpoint, server))
             .await
             .map_err(|_| Error::ConnectTimeout { server: server.clone(), timeout })?
             .map_err(|error| Error::connect(server, &error))?;

@@ -7,10 +7,9 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use maglev_proto::client::{ServerAddress, SetupError, Unresolved};
 use tonic::{Code, Status};
 
-use crate::address::ServerAddress;
-use crate::client::Unresolved;
 use crate::error::tls::TlsProblem;
 use crate::style::{printable, printable_json, printable_lines};
 
@@ -76,12 +75,16 @@ impl Error {
         Self::Connect { server, reason, kind }
     }
 
-    /// Files that do not make a certificate.
-    pub(crate) fn tls_setup(error: Cause<'_>) -> Self {
-        Self::TlsSetup(format!(
-            "the files of --tls-ca, --tls-cert and --tls-key cannot be used: {}",
-            root_cause(error)
-        ))
+    pub(crate) fn setup(server: &ServerAddress, error: SetupError) -> Self {
+        match error {
+            SetupError::Address(error) => Self::connect(server, &error),
+            SetupError::File { path, error } => Self::TlsFile { path, error },
+            SetupError::Files(what) => Self::TlsSetup(what),
+            SetupError::Certificate(error) => Self::TlsSetup(format!(
+                "the files of --tls-ca, --tls-cert and --tls-key cannot be used: {}",
+                root_cause(&error)
+            )),
+        }
     }
 
     /// A status that came over the wire is the server's; one with a cause was made up here, about the

@@ -6,7 +6,6 @@
 //! `tree` tells it what can follow. `generate` writes completion scripts and manual pages. Only `once`, the shell and
 //! this file know the process: its environment, streams and exit code.
 
-mod address;
 mod answer;
 mod args;
 mod client;

@@ -10,7 +10,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use terminal_size::{Width, terminal_size_of};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::address::ServerAddress;
 use crate::answer::{Answer, Versions};
 use crate::args::{Command, EventFilter, Options, Show, Watch};
 use crate::client::Client;
@@ -22,6 +21,7 @@ use crate::render;
 use crate::servers::{self, Reply};
 use crate::style::{Palette, printable_json};
 use crate::watch::{self, Ending, Reader};
+use maglev_proto::client::ServerAddress;
 
 /// By the convention of shells: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;

@@ -5,13 +5,13 @@ mod difference;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::address::ServerAddress;
 use crate::answer::Answer;
 use crate::args::{Options, Show};
 use crate::client::Client;
 use crate::commands;
 use crate::error::Error;
 use crate::style::printable_json;
+use maglev_proto::client::ServerAddress;
 
 pub(crate) use crate::servers::difference::{FieldPath, differences, steady};
 

@@ -1,5 +1,6 @@
 //! What every daemon needs around its work.
 //!
+//! - [`address`]: where to listen for clients.
 //! - [`notify`]: readiness, watchdog and status for systemd.
 //! - [`log`]: the log's filter, and its way to the journal or to stderr.
 //! - [`blocking`]: work that blocks, with a thread of its own and a time limit.
@@ -12,6 +13,7 @@
 //!
 //! Each daemon adds what only it knows: its status line, its log's identifier, its socket's mode.
 
+pub mod address;
 pub mod blocking;
 pub mod hangup;
 mod journal;

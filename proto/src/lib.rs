@@ -1,5 +1,7 @@
 //! The operators' gRPC interface of maglev-brain, generated from `maglev.proto`, where it is documented.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod words;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::clone_on_ref_ptr)]

@@ -2,7 +2,9 @@
 //! the VIP, and a guard that leaves nothing behind.
 
 pub mod binaries;
+pub mod browser;
 pub mod certificates;
+pub mod dashboard;
 pub mod guard;
 pub mod hostile;
 pub mod maglevc;

@@ -347,7 +347,8 @@ impl Stack {
         Ok(())
     }
 
-    fn command(&self, program: &str) -> anyhow::Result<Command> {
+    /// One of the programs, with nothing of the environment.
+    pub fn command(&self, program: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(binaries::program(program)?);
         // Only what is given here counts, not what the environment happens to hold.
         command.env_clear().current_dir(&self.directory);

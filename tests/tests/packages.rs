@@ -15,8 +15,13 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
-fn script(name: &str) -> String {
-    fs::read_to_string(folder("packaging/debian").join(name)).unwrap()
+/// Where the scripts of the package lie that brings this unit.
+fn scripts_of(unit: &str) -> PathBuf {
+    folder(if unit.contains("dashboard") { "packaging/dashboard" } else { "packaging/debian" })
+}
+
+fn script(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap()
 }
 
 /// A new agent must change nothing before somebody has decided what it may.
@@ -52,11 +57,15 @@ fn is_limit(line: &str) -> bool {
 /// Each script is for `/bin/sh`, and ends at the first thing that fails.
 #[test]
 fn the_scripts_can_be_read_by_sh() {
-    for name in SCRIPTS {
-        let text = script(name);
-        assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -e\n"), "{name}");
-        let status = Command::new("/bin/sh").arg("-n").arg(folder("packaging/debian").join(name)).status();
-        assert!(status.unwrap().success(), "{name}");
+    for (folder, name) in ["packaging/debian", "packaging/dashboard"]
+        .iter()
+        .flat_map(|folder| SCRIPTS.map(|name| (*folder, name)))
+    {
+        let path = self::folder(folder);
+        let text = script(&path, name);
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -e\n"), "{folder}/{name}");
+        let status = Command::new("/bin/sh").arg("-n").arg(path.join(name)).status();
+        assert!(status.unwrap().success(), "{folder}/{name}");
     }
 }
 
@@ -67,7 +76,7 @@ fn the_scripts_know_every_unit() {
         let unit = entry.unwrap().file_name().into_string().unwrap();
         if unit.ends_with(".service") || unit.ends_with(".socket") {
             for name in SCRIPTS {
-                assert!(script(name).contains(&unit), "{name} does not know {unit}");
+                assert!(script(&scripts_of(&unit), name).contains(&unit), "{name} does not know {unit}");
             }
         }
     }
@@ -76,8 +85,12 @@ fn the_scripts_know_every_unit() {
 /// Users that the units run as are made by the package.
 #[test]
 fn the_users_of_the_units_are_made() {
-    let users = fs::read_to_string(folder("systemd/sysusers.d/maglev.conf")).unwrap();
-    for unit in ["maglev-brain.service", "maglev-dpagent.service"] {
+    for (unit, users) in [
+        ("maglev-brain.service", "maglev.conf"),
+        ("maglev-dpagent.service", "maglev.conf"),
+        ("maglev-dashboard.service", "maglev-dashboard.conf"),
+    ] {
+        let users = fs::read_to_string(folder("systemd/sysusers.d").join(users)).unwrap();
         let text = fs::read_to_string(folder("systemd").join(unit)).unwrap();
         let user = text.lines().find_map(|line| line.strip_prefix("User=")).expect("a user");
         assert!(users.lines().any(|line| line.starts_with(&format!("u {user} "))), "{unit}: {user}");

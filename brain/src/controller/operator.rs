@@ -27,12 +27,14 @@ pub struct Operator {
 }
 
 /// On what terms a command is to be carried out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The number of the state that it was decided on, if it depends on that; see [`Core::events`].
     pub state: Option<u64>,
     /// Whether the answer does not wait for VPP.
     pub no_wait: bool,
+    /// Who asks, for those who watch.
+    pub who: Option<Arc<str>>,
 }
 
 /// What is asked of the controller.
@@ -63,6 +65,7 @@ impl Operator {
     pub async fn command(&self, terms: Terms, command: Command) -> Result<Done, CommandError> {
         let (answer, answered) = oneshot::channel();
         let patience = if let Command::Sync { .. } = command { FULL_SYNC } else { VPP_ANSWERS };
+        let no_wait = terms.no_wait;
         let order = Order::Command { command, terms, answer };
         self.orders.send(order).await.map_err(|_| CommandError::Ending)?;
         let Accepted { mut done, ended, version } = answered.await.unwrap_or(Err(CommandError::Ending))?;
@@ -74,7 +77,7 @@ impl Operator {
                 Err(_) => Some("the brain is ending".to_owned()),
             };
         }
-        if terms.no_wait {
+        if no_wait {
             let late = done.asked.iter_mut().filter(|asked| asked.in_vpp == InVpp::Late);
             late.for_each(|asked| asked.in_vpp = InVpp::NotAsked);
             return Ok(done);

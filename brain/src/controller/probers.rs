@@ -11,6 +11,7 @@ use maglev_engine::schedule::{Intervals, Pace};
 use maglev_probe::Checker;
 use tokio::sync::mpsc;
 
+use crate::activity::Activity;
 use crate::agent::EchoSender;
 use crate::prober::{Checked, Prober};
 
@@ -26,14 +27,15 @@ struct Check {
 pub(super) struct Probers {
     echoes: EchoSender,
     reports: mpsc::Sender<Report>,
+    activity: Activity,
     /// By the names of the checks, which backends share.
     checks: BTreeMap<String, Check>,
     probers: BTreeMap<Arc<str>, Prober>,
 }
 
 impl Probers {
-    pub(super) fn new(echoes: EchoSender, reports: mpsc::Sender<Report>) -> Self {
-        Self { echoes, reports, checks: BTreeMap::new(), probers: BTreeMap::new() }
+    pub(super) fn new(echoes: EchoSender, reports: mpsc::Sender<Report>, activity: Activity) -> Self {
+        Self { echoes, reports, activity, checks: BTreeMap::new(), probers: BTreeMap::new() }
     }
 
     /// Probes these backends anew, or no more, as the core has it. Their first probes are spread over `spread` at most.
@@ -68,7 +70,12 @@ impl Probers {
             checker: Arc::new(Checker::new(check.clone(), self.echoes.clone())),
             intervals: Intervals::of(check),
         });
-        let probe = Checked { checker: Arc::clone(&known.checker), target: wish.target };
+        let probe = Checked {
+            backend: Arc::clone(name),
+            checker: Arc::clone(&known.checker),
+            target: wish.target,
+            activity: self.activity.clone(),
+        };
         let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
         let prober =
             Prober::start(Arc::clone(name), probe, known.intervals, wish.pace, delay, self.reports.clone());

@@ -1,14 +1,22 @@
 //! Who asks, and what they may, as found out once when they connected.
 
+mod person;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use maglev_proto::CallerInfo;
 use tonic::Extensions;
+use tonic::codegen::http::HeaderMap;
 
 /// The other end of a connection, which every request on it carries.
 #[derive(Debug, Clone)]
-pub(super) struct Caller(Arc<Found>);
+pub(super) struct Caller {
+    found: Arc<Found>,
+    /// On whose behalf a program asks, by its own word.
+    person: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Found {
@@ -39,7 +47,7 @@ pub(super) enum Rights {
 
 impl Caller {
     pub(super) fn new(who: Who, rights: Rights) -> Self {
-        Self(Arc::new(Found { who, rights }))
+        Self { found: Arc::new(Found { who, rights }), person: None }
     }
 
     pub(super) fn of(connection: &Extensions) -> Self {
@@ -50,16 +58,39 @@ impl Caller {
     }
 
     pub(super) fn who(&self) -> &Who {
-        &self.0.who
+        &self.found.who
+    }
+
+    /// The same, with the person that a request names.
+    pub(super) fn with_person(mut self, headers: &HeaderMap) -> Self {
+        self.person = person::named(headers);
+        self
+    }
+
+    /// Who is to be asked about a change: the person, and the program that speaks for that person.
+    pub(super) fn responsible(&self) -> Arc<str> {
+        match &self.person {
+            Some(person) => format!("{person}, by {}", self.who()).into(),
+            None => self.who().to_string().into(),
+        }
     }
 
     pub(super) fn rights(&self) -> &Rights {
-        &self.0.rights
+        &self.found.rights
+    }
+
+    /// The same for itself.
+    pub(super) fn info(&self) -> CallerInfo {
+        let (may_change, why_not) = match self.rights() {
+            Rights::Admin => (true, String::new()),
+            Rights::ReadOnly(right) | Rights::Nothing(right) => (false, right.clone()),
+        };
+        CallerInfo { who: self.who().to_string(), may_change, why_not }
     }
 
     /// Where it asks from: a process or an address.
     pub(super) fn from(&self) -> String {
-        match &self.0.who {
+        match &self.found.who {
             Who::Process { pid: Some(pid), .. } => format!("process {pid}"),
             Who::Process { pid: None, .. } => "a process of another pid namespace".to_owned(),
             Who::Loopback(address) | Who::Certificate { address, .. } => address.to_string(),
@@ -83,7 +114,7 @@ impl fmt::Display for Who {
 /// In a sentence.
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.who {
+        match &self.found.who {
             who @ (Who::Process { .. } | Who::Nobody) => who.fmt(f),
             who @ (Who::Loopback(address) | Who::Certificate { address, .. }) => {
                 write!(f, "{who}, from {address},")

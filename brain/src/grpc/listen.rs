@@ -1,7 +1,6 @@
 //! The sockets that the gRPC service listens on.
 
 mod accept;
-mod address;
 mod connection;
 mod handshake;
 mod turned_away;
@@ -17,7 +16,7 @@ use tonic::transport::Server;
 use tower::BoxError;
 use tower::filter::FilterLayer;
 
-pub use address::ListenAddress;
+pub use maglev_daemon::address::ListenAddress;
 
 use super::Service;
 use super::access::Access;

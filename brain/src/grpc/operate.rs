@@ -31,7 +31,7 @@ impl Service {
         let ChangeBackendRequest { name, state, no_wait } = request.into_inner();
         let name = refusal::name("backend", name)?;
         let command = Command::Backend { backend: name.clone(), wish };
-        let done = self.carry_out(who, Terms { state, no_wait }, command).await?;
+        let done = self.carry_out(who, Terms { state, no_wait, who: None }, command).await?;
         let snapshot = self.snapshot();
         let backend = view::backend(&snapshot, &name);
         Ok(Response::new(ChangeBackendResponse { backend, outcome: outcome(&snapshot, done) }))
@@ -43,7 +43,7 @@ impl Service {
     ) -> Answer<SetFrontendPoolBackendWeightResponse> {
         let who = Caller::of(request.extensions());
         let request = request.into_inner();
-        let terms = Terms { state: request.state, no_wait: request.no_wait };
+        let terms = Terms { state: request.state, no_wait: request.no_wait, who: None };
         let (member, command) = set_weight(request)?;
         let done = self.carry_out(who, terms, command).await?;
         let snapshot = self.snapshot();
@@ -64,7 +64,7 @@ impl Service {
         let who = Caller::of(request.extensions());
         let request = request.into_inner();
         let backend = request.backend.clone();
-        let terms = Terms { state: request.state, no_wait: request.no_wait };
+        let terms = Terms { state: request.state, no_wait: request.no_wait, who: None };
         let before = self.snapshot();
         let command = clear(request)?;
         let set = before.overrides.iter().find(|set| match (set, &command) {
@@ -88,7 +88,7 @@ impl Service {
         let RecreateVipRequest { frontend, state, no_wait } = request.into_inner();
         let name = refusal::name("frontend", frontend)?;
         let command = Command::Recreate { frontend: name.clone() };
-        let done = self.carry_out(who, Terms { state, no_wait }, command).await?;
+        let done = self.carry_out(who, Terms { state, no_wait, who: None }, command).await?;
         let snapshot = self.snapshot();
         let frontend = view::frontend(&snapshot, &name);
         let mut changes = done.report.iter().flat_map(|report| &report.vips).flat_map(|vip| &vip.changes);
@@ -128,11 +128,12 @@ impl Service {
 
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
         let who = Caller::of(request.extensions());
-        info!(who = %who.who(), from = %who.from(), what = "config reload", "an operator's command");
+        let by = who.responsible();
+        info!(who = %by, from = %who.from(), what = "config reload", "an operator's command");
         let ReloadConfigRequest { state, no_wait } = *request.get_ref();
         let Reloaded { done, warnings } = self
             .reloader
-            .reload_on(Terms { state, no_wait })
+            .reload_on(Terms { state, no_wait, who: Some(by) })
             .await
             .map_err(|error| refusal::reload(&error))?;
         let changes = done.changes.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -154,7 +155,8 @@ impl Service {
     }
 
     async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Done, Status> {
-        let (what, from, who) = (command.to_string(), who.from(), who.who());
+        let (what, from, who) = (command.to_string(), who.from(), who.responsible());
+        let terms = Terms { who: Some(Arc::clone(&who)), ..terms };
         // Before it, since a client that hangs up ends this, but not what it asked for.
         info!(%who, %from, %what, "an operator's command");
         let refused = |error: CommandError| {

@@ -14,7 +14,7 @@ pub(super) enum Right {
 }
 
 /// Every method that is served. Others are refused, even if there is a handler.
-pub(super) const METHODS: [(&str, Right); 28] = [
+pub(super) const METHODS: [(&str, Right); 29] = [
     ("/grpc.health.v1.Health/Check", Right::Read),
     ("/grpc.health.v1.Health/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
@@ -25,6 +25,7 @@ pub(super) const METHODS: [(&str, Right); 28] = [
     ("/maglev.Maglev/EnableBackend", Right::Change),
     ("/maglev.Maglev/GetAgentInfo", Right::Read),
     ("/maglev.Maglev/GetBackend", Right::Read),
+    ("/maglev.Maglev/GetCaller", Right::Read),
     ("/maglev.Maglev/GetFrontend", Right::Read),
     ("/maglev.Maglev/GetHealthCheck", Right::Read),
     ("/maglev.Maglev/GetStatus", Right::Read),
@@ -49,7 +50,7 @@ pub(super) const METHODS: [(&str, Right); 28] = [
 ///
 /// # Errors
 /// `PERMISSION_DENIED`, with what would be right; `UNIMPLEMENTED` for a method that is not served.
-pub(super) fn admit<B>(request: Request<B>, refusals: &Paced) -> Result<Request<B>, Status> {
+pub(super) fn admit<B>(mut request: Request<B>, refusals: &Paced) -> Result<Request<B>, Status> {
     let (caller, path) = (Caller::of(request.extensions()), request.uri().path());
     let may_not = |what, right| Status::permission_denied(format!("{caller} may not {what}: {right}"));
     let needed = METHODS.into_iter().find(|(method, _)| *method == path);
@@ -60,7 +61,12 @@ pub(super) fn admit<B>(request: Request<B>, refusals: &Paced) -> Result<Request<
             refusals.refused(Cause::Change, caller.who(), caller.from(), "");
             Err(may_not("change anything", right))
         }
-        (Rights::ReadOnly(_), Some((_, Right::Read))) | (Rights::Admin, Some(_)) => Ok(request),
+        (Rights::ReadOnly(_), Some((_, Right::Read))) => Ok(request),
+        (Rights::Admin, Some(_)) => {
+            let caller = caller.clone().with_person(request.headers());
+            request.extensions_mut().insert(caller);
+            Ok(request)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a snapshot to the messages of the interface. Pure.
 
+pub(super) mod activity;
 pub(super) mod events;
 pub(super) mod figures;
 pub(super) mod healthchecks;
@@ -32,13 +33,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         Service::Tcp(port) => ("tcp", port),
         Service::Udp(port) => ("udp", port),
     };
-    let (sync, sync_error) = match &view.sync {
-        SyncStatus::HeldBack => (SyncState::HeldBack, String::new()),
-        SyncStatus::Pending if !snapshot.agent.can_program() => (SyncState::Disconnected, String::new()),
-        SyncStatus::Pending => (SyncState::Pending, String::new()),
-        SyncStatus::Synced => (SyncState::Synced, String::new()),
-        SyncStatus::Failed(reason) => (SyncState::Failed, reason.clone()),
-    };
+    let (sync, sync_error) = self::sync(snapshot, &view.sync);
     let not_in_vpp = match &view.sync {
         SyncStatus::Synced => String::new(),
         SyncStatus::HeldBack => "held back by the warm-up until every backend is known".to_owned(),
@@ -148,6 +143,17 @@ pub(super) fn uses(
         rows.map(move |(pool, row)| BackendUse { frontend: frontend.clone(), pool, row: Some(row), sync })
     });
     uses.filter(|used| used.row.as_ref().is_some_and(|row| row.backend == name)).collect()
+}
+
+/// How far VPP has come with a frontend, and why the last sync failed, if it did.
+pub(super) fn sync(snapshot: &Snapshot, status: &SyncStatus) -> (SyncState, String) {
+    match status {
+        SyncStatus::HeldBack => (SyncState::HeldBack, String::new()),
+        SyncStatus::Pending if !snapshot.agent.can_program() => (SyncState::Disconnected, String::new()),
+        SyncStatus::Pending => (SyncState::Pending, String::new()),
+        SyncStatus::Synced => (SyncState::Synced, String::new()),
+        SyncStatus::Failed(reason) => (SyncState::Failed, reason.clone()),
+    }
 }
 
 fn operator_weight<'a>(

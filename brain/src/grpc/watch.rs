@@ -3,9 +3,11 @@
 //! A watcher begins to listen, then takes a snapshot, tells its state, and passes over the changes that were in it
 //! already: the snapshot has the number of its last one. One who falls behind does the same again.
 
+mod activity;
 mod asked;
 mod hub;
 
+use std::future::pending;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -21,8 +23,10 @@ use super::Service;
 use super::caller::Caller;
 use super::shares::{Place, Places, Shares};
 use super::view::events;
+use crate::activity::Activity;
 use crate::logs::{self, LogTap};
 use crate::paced::Cause;
+use activity::Going;
 use asked::Asked;
 use hub::{Hub, Told};
 
@@ -39,11 +43,13 @@ pub(super) struct Watching {
     /// Started by the first who watches.
     hub: Arc<OnceLock<Hub>>,
     pub(super) places: Shares,
+    activity: Activity,
 }
 
-impl Default for Watching {
-    fn default() -> Self {
+impl Watching {
+    pub(super) fn of(activity: Activity) -> Self {
         Self {
+            activity,
             logs: LogTap::default(),
             hub: Arc::default(),
             places: Shares::new("streams of events", WATCHERS),
@@ -51,10 +57,18 @@ impl Default for Watching {
     }
 }
 
+#[cfg(test)]
+impl Watching {
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+}
+
 impl Service {
     pub(super) fn watch(&self, caller: &Caller, request: WatchEventsRequest) -> Result<Events, Status> {
-        let Watching { logs, hub, places } = &self.watching;
+        let Watching { logs, hub, places, activity } = &self.watching;
         let place = self.place(Cause::Watcher, places, caller)?;
+        let going = Going::of(&request, activity, &self.snapshots);
         let asked = Asked::of(request, &self.snapshot())?;
         let hub = hub.get_or_init(|| Hub::start(self.operator.clone(), logs, self.ending.clone()));
         let changes = hub.changes().ok_or_else(over)?;
@@ -69,6 +83,7 @@ impl Service {
             asked,
             changes,
             lines,
+            going,
             seen: 0,
             telling: Telling::Changes,
             _place: place,
@@ -90,6 +105,7 @@ struct Watcher {
     asked: Asked,
     changes: Receiver<Told>,
     lines: Option<Lines>,
+    going: Option<Going>,
     /// The number of the last change that the state had which was told.
     seen: u64,
     telling: Telling,
@@ -139,12 +155,22 @@ impl Watcher {
 
     /// The next that is told, unless it is not asked for or known already.
     async fn change(&mut self) -> Option<Result<Event, Status>> {
-        let told = match &mut self.lines {
-            Some(lines) => tokio::select! {
-                told = self.changes.recv() => told,
-                told = lines.told.recv() => told,
-            },
-            None => self.changes.recv().await,
+        let line = async {
+            match &mut self.lines {
+                Some(lines) => lines.told.recv().await,
+                None => pending().await,
+            }
+        };
+        let going = async {
+            match &mut self.going {
+                Some(going) => going.next().await,
+                None => pending().await,
+            }
+        };
+        let told = tokio::select! {
+            told = self.changes.recv() => told,
+            told = line => told,
+            event = going => return event.filter(|event| self.asked.has(event)).map(Ok),
         };
         match told {
             Ok(Told::Change(number, _)) if number <= self.seen => None,

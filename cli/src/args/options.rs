@@ -1,16 +1,12 @@
 //! Options, which are taken anywhere on the line.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use crate::address::ServerAddress;
 use crate::style::Color;
-
-/// Where maglev-brain's package has it listen.
-const SOCKET: &str = "/run/maglev-brain/brain.sock";
+use maglev_proto::client::{ServerAddress, TlsFiles};
 
 /// Taken anywhere on the line.
 #[derive(Debug, Args)]
@@ -42,25 +38,11 @@ pub(crate) struct Options {
     pub(crate) color: Color,
 }
 
-/// What proves the two sides to each other, in PEM files; for servers of the form `tls:HOST:PORT`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub(crate) struct TlsFiles {
-    /// Certificates of the authorities that may vouch for a tls: server, in PEM
-    #[arg(long = "tls-ca", global = true, env = "MAGLEV_TLS_CA", value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// Your certificate for a tls: server, in PEM, with those between it and its authority
-    #[arg(long = "tls-cert", global = true, env = "MAGLEV_TLS_CERT", value_name = "FILE")]
-    pub(crate) cert: Option<PathBuf>,
-    /// Its key, in PEM
-    #[arg(long = "tls-key", global = true, env = "MAGLEV_TLS_KEY", value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-}
-
 impl Options {
     /// Those that were named, each once; or the one that is looked for where nothing was said.
     pub(crate) fn servers(&self) -> Vec<ServerAddress> {
         if self.servers.is_empty() {
-            return vec![default_server(Path::new(SOCKET))];
+            return vec![ServerAddress::of_this_machine()];
         }
         let mut servers = Vec::new();
         for server in &self.servers {
@@ -69,15 +51,6 @@ impl Options {
             }
         }
         servers
-    }
-}
-
-/// The unix socket goes first: it knows who asks.
-fn default_server(socket: &Path) -> ServerAddress {
-    if socket.exists() {
-        ServerAddress::Unix(socket.to_owned())
-    } else {
-        ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: 17090 }
     }
 }
 
@@ -90,6 +63,3 @@ fn timeout(text: &str) -> Result<Duration, String> {
         Err(_) => Err("a time is a number and its unit, as 5s or 250ms".to_owned()),
     }
 }
-
-#[cfg(test)]
-mod tests;

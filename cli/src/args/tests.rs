@@ -4,8 +4,8 @@ use clap::error::ErrorKind;
 use std::time::Duration;
 
 use super::*;
-use crate::address::ServerAddress;
 use crate::style::Color;
+use maglev_proto::client::{ServerAddress, TlsFiles};
 
 #[derive(Debug)]
 struct Parsed {

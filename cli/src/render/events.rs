@@ -28,6 +28,8 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
             let words = format!("{missed} left out, since they were read too slowly; what is now follows");
             ("missed", palette.paint(Tone::Bad, &words).into_owned())
         }
+        // Never asked for.
+        Some(What::Probe(_) | What::Weights(_) | What::VppWrite(_)) => return String::new(),
         Some(What::InitialStateEnd(_)) => ("watching", "that is what is; changes follow".to_owned()),
         None => ("unknown", "an event that this maglevc does not know; is maglev-brain newer?".to_owned()),
     };

@@ -64,7 +64,10 @@ pub(crate) fn events() -> Vec<Event> {
         at(
             6 * SECOND,
             false,
-            What::Configuration(ConfigurationEvent { changes: "1 backend added (web4)".into() }),
+            What::Configuration(ConfigurationEvent {
+                changes: "1 backend added (web4)".into(),
+                ..ConfigurationEvent::default()
+            }),
         ),
         at(5 * SECOND, false, What::Missed(MissedEvents { events: 12 })),
     ]

@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
-use crate::address::ServerAddress;
-use crate::args::{Options, TlsFiles};
+use crate::args::Options;
 use crate::client::Client;
 use crate::error::Error;
 use crate::shell::names::{List, Names};
+use maglev_proto::client::{ServerAddress, TlsFiles};
 
 /// How long typing may be held up.
 const PATIENCE: Duration = Duration::from_millis(300);

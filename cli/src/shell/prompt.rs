@@ -5,7 +5,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::address::ServerAddress;
 use crate::args::Options;
 use crate::client::Client;
 use crate::error::Error;
@@ -14,6 +13,7 @@ use crate::shell::editor::{LineEditor, Typed};
 use crate::shell::session::{self, Done, Session};
 use crate::shell::{history, text};
 use crate::style::printable;
+use maglev_proto::client::ServerAddress;
 
 /// How long the greeting waits for the connection to maglev-brain, and then for its version.
 const GREETING: Duration = Duration::from_secs(2);

@@ -72,6 +72,14 @@ impl Maglev for FakeBrain {
         Ok(Response::new(ListBackendsResponse { backends: self.backends.clone() }))
     }
 
+    async fn get_caller(
+        &self,
+        _: Request<maglev_proto::GetCallerRequest>,
+    ) -> Result<Response<maglev_proto::CallerInfo>, Status> {
+        let may_change = true;
+        Ok(Response::new(maglev_proto::CallerInfo { may_change, ..maglev_proto::CallerInfo::default() }))
+    }
+
     async fn get_backend(&self, request: Request<GetBackendRequest>) -> Result<Response<Backend>, Status> {
         let name = request.into_inner().name;
         let found = self.backends.iter().find(|backend| backend.name == name);
@@ -259,6 +267,7 @@ impl Maglev for FakeBrain {
             Some(What::Agent(_) | What::Vpp(_)) => all || wanted.connections,
             Some(What::Configuration(_)) => all || wanted.configuration,
             Some(What::Log(_)) => wanted.log_level() >= LogLevel::Warn,
+            Some(What::Probe(_) | What::Weights(_) | What::VppWrite(_)) => false,
             Some(What::Missed(_) | What::InitialStateEnd(_)) | None => true,
         };
         let events: Vec<_> = samples::events().into_iter().filter(is_wanted).map(Ok).collect();

@@ -107,6 +107,8 @@ pub struct Numbered {
     pub at: SystemTime,
     /// The change.
     pub event: Event,
+    /// Who made it, if an operator did and is known.
+    pub who: Option<Arc<str>>,
 }
 
 impl Event {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use clap::builder::FalseyValueParser;
+use maglev_tests::dashboard::{Dashboard, USER};
 use maglev_tests::stack::{Stack, VPP_RUN_DIR};
 use maglev_tests::traffic::{Tally, Traffic};
 use maglev_tests::{guard, maglevc, wait};
@@ -20,7 +21,7 @@ macro_rules! print { ($($text:tt)*) => { drop(write!(std::io::stdout(), $($text)
 macro_rules! println { ($($text:tt)*) => { drop(writeln!(std::io::stdout(), $($text)*)) } }
 macro_rules! eprintln { ($($text:tt)*) => { drop(writeln!(std::io::stderr(), $($text)*)) } }
 
-/// Starts a simulated VPP, maglev-dpagent, maglev-brain and some web servers as real processes, sends real
+/// Starts a simulated VPP, maglev-dpagent, maglev-brain, maglev-dashboard and some web servers as real processes, sends real
 /// requests to a VIP, and shows who answers while web servers die and come back.
 ///
 /// Everything lies in one temporary directory, and is gone at the end, whichever way the demo ends.
@@ -80,14 +81,16 @@ async fn play(arguments: &Arguments) -> anyhow::Result<()> {
     // An empty variable means no such VPP.
     let vpp_run_dir =
         arguments.vpp_run_dir.clone().filter(|directory| !directory.is_empty()).map(PathBuf::from);
-    let stack = Stack::start_with(vpp_run_dir).await?;
+    let mut stack = Stack::start_with(vpp_run_dir).await?;
+    let dashboard = Dashboard::start(&mut stack, &[]).await?;
+    println!("Watch it in a browser: {}", dashboard.url("/view/"));
     let mut story = Story::new(stack).await?;
     story.tell().await?;
     story.summary()?;
     if arguments.once {
         return Ok(());
     }
-    story.how_to_go_on();
+    story.how_to_go_on(&dashboard);
     std::future::pending().await
 }
 
@@ -238,7 +241,7 @@ impl Story {
         Ok(())
     }
 
-    fn how_to_go_on(&self) {
+    fn how_to_go_on(&self, dashboard: &Dashboard) {
         let stack = &self.stack;
         let (directory, brain) = (stack.directory().display(), stack.brain_socket());
         let own = std::env::current_exe().ok();
@@ -260,6 +263,14 @@ impl Story {
         if let Some(pid) = stack.pid("web1") {
             println!("  kill {pid}     # web1; watch it leave the table");
         }
+        println!();
+        println!("  In a browser: {} to look,", dashboard.url("/view/"));
+        println!(
+            "  {} to make changes, as {} with the password: {}",
+            dashboard.url("/admin/"),
+            USER.0,
+            USER.1
+        );
         println!();
         println!("  configuration     {}", stack.config().display());
         println!("  logs              {directory}/*.log");

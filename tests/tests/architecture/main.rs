@@ -56,6 +56,7 @@ fn packages_depend_only_on_what_they_may() {
             ],
         ),
         ("maglevc", &["maglev-proto"]),
+        ("maglev-dashboard", &["maglev-daemon", "maglev-proto"]),
         ("maglev-tests", &["maglev-protocol"]),
     ]
     .into();
@@ -156,6 +157,7 @@ fn stages_of_the_engine_use_only_stages_before_them() {
 fn modules_use_each_other_in_no_circle() {
     for package in [
         "maglev-brain",
+        "maglev-dashboard",
         "maglev-engine",
         "maglev-probe",
         "maglev-proto",
@@ -172,8 +174,20 @@ fn modules_use_each_other_in_no_circle() {
 fn unsafe_code_is_only_in_the_stats_reader() {
     let mut with_unsafe = Vec::new();
     let packages = [
-        "brain", "cli", "daemon", "dpagent", "engine", "probe", "proto", "protocol", "table", "tests", "tls",
-        "vppapi", "vppsim",
+        "brain",
+        "cli",
+        "daemon",
+        "dashboard",
+        "dpagent",
+        "engine",
+        "probe",
+        "proto",
+        "protocol",
+        "table",
+        "tests",
+        "tls",
+        "vppapi",
+        "vppsim",
     ];
     for package in packages {
         let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();

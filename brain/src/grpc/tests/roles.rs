@@ -18,10 +18,11 @@ use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::grpc::rights::{METHODS, Right};
 
-pub(super) const READS: [&str; 16] = [
+pub(super) const READS: [&str; 17] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
+    "GetCaller",
     "GetFrontend",
     "GetHealthCheck",
     "GetStatus",

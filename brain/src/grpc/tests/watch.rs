@@ -1,5 +1,6 @@
 //! Watchers of a real controller, which has no agent.
 
+mod activity;
 mod flood;
 mod log;
 

@@ -23,7 +23,7 @@ pub(in crate::grpc) fn state(
     at: SystemTime,
 ) -> impl Iterator<Item = Event> + Send + use<> {
     let agent = &snapshot.agent;
-    let file = ConfigurationEvent { changes: config_file.to_owned() };
+    let file = ConfigurationEvent { changes: config_file.to_owned(), ..ConfigurationEvent::default() };
     let first = [What::Configuration(file), agent_event(agent), vpp_event(agent)];
     // Both maps share what they hold with the snapshot.
     let backends = snapshot.backends.clone().into_iter();
@@ -38,7 +38,7 @@ pub(in crate::grpc) fn state(
 }
 
 /// Tells what changed.
-pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event) -> Event {
+pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<&str>) -> Event {
     let what = match change {
         core::Event::Backend { backend, transition } => What::Backend(BackendEvent {
             backend: backend.to_string(),
@@ -67,8 +67,8 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event) -> Event {
         }
         core::Event::Agent { status } => agent_event(status),
         core::Event::Vpp { status } => vpp_event(status),
-        core::Event::Reloaded { changes } => configuration(changes),
-        core::Event::Operator { command } => configuration(command),
+        core::Event::Reloaded { changes } => configuration(changes, false, who),
+        core::Event::Operator { command } => configuration(command, true, who),
     };
     event(at, what)
 }
@@ -127,8 +127,9 @@ fn vpp_event(status: &AgentStatus) -> What {
     What::Vpp(VppEvent { state: vpp.state, version: vpp.version, reason: vpp.reason })
 }
 
-fn configuration(changes: &str) -> What {
-    What::Configuration(ConfigurationEvent { changes: changes.to_owned() })
+fn configuration(changes: &str, command: bool, who: Option<&str>) -> What {
+    let who = who.unwrap_or_default().to_owned();
+    What::Configuration(ConfigurationEvent { changes: changes.to_owned(), command, who })
 }
 
 fn level(level: Level) -> LogLevel {

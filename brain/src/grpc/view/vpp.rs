@@ -12,6 +12,7 @@ use maglev_proto::{AgentInfo, VppApplicationServer, VppInfo, VpplbConf, VpplbSta
 use maglev_protocol::{ALL_PORTS_PROTOCOL, LbState, VipKey, VipState, VppState};
 use tokio::time::Instant;
 
+pub(super) use syncs::change as change_in_words;
 pub(in crate::grpc) use syncs::sync_report;
 
 use super::{milliseconds, unix_ms};

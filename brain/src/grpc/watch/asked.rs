@@ -78,10 +78,19 @@ impl Asked {
             Some(What::Agent(_) | What::Vpp(_)) => self.connections,
             Some(What::Configuration(_)) => self.configuration,
             Some(What::Log(line)) => line.level <= self.log.into(),
+            // Those three come only to who has asked for them.
+            Some(What::Weights(event)) => is_of(&self.frontends, &event.frontend),
+            Some(What::Probe(event)) => is_of(&self.backends, &event.backend),
+            Some(What::VppWrite(event)) => is_of(&self.frontends, &event.frontend),
             Some(What::Missed(_) | What::InitialStateEnd(_)) => true,
             None => false,
         }
     }
+}
+
+/// Whether it is about one of these names, if there are any.
+fn is_of(names: &Option<Names>, name: &str) -> bool {
+    names.as_ref().is_none_or(|names| names.is_empty() || names.contains(name))
 }
 
 fn names(

@@ -137,9 +137,9 @@ impl Heard {
 }
 
 impl Passed {
-    fn change(&self, Numbered { number, at, event }: &Numbered) {
+    fn change(&self, Numbered { number, at, event, who }: &Numbered) {
         if self.changes.receiver_count() > 0 {
-            send(&self.changes, Told::Change(*number, Arc::new(events::change(*at, event))));
+            send(&self.changes, Told::Change(*number, Arc::new(events::change(*at, event, who.as_deref()))));
         }
     }
 

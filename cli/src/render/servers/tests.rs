@@ -1,9 +1,9 @@
 use maglev_proto::{BackendState, ListBackendsResponse, ListFrontendsResponse, ListOverridesResponse};
 
 use super::*;
-use crate::address::ServerAddress;
 use crate::render::tests::{COLORED, PLAIN};
 use crate::samples::{self, NOW};
+use maglev_proto::client::ServerAddress;
 
 const DOCUMENTATION: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/maglevc.md"));
 

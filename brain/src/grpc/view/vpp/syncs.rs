@@ -57,7 +57,7 @@ fn vip_sync(frontend: &str, vip: &VipReport) -> VipSync {
     }
 }
 
-fn change(change: &Change) -> String {
+pub(in crate::grpc::view) fn change(change: &Change) -> String {
     let flushed = |yes: &bool| if *yes { ", flushed" } else { "" };
     match change {
         Change::VipAdded => "VIP made".to_owned(),

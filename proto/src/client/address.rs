@@ -2,37 +2,52 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+/// Where maglev-brain's package has it listen.
+const SOCKET: &str = "/run/maglev-brain/brain.sock";
 
 /// Address of maglev-brain's gRPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ServerAddress {
+pub enum ServerAddress {
     /// Host name or address, without brackets. A link-local IPv6 address may have its zone, as `fe80::1%eth0`.
     Tcp {
+        /// Name or address.
         host: String,
+        /// From 1.
         port: u16,
     },
     /// The same with TLS; the certificate must be for the host.
     Tls {
+        /// Name or address.
         host: String,
+        /// From 1.
         port: u16,
     },
+    /// The path of a unix socket.
     Unix(PathBuf),
 }
 
+/// What is wrong with an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AddressError {
+pub enum AddressError {
+    /// `unix:` alone.
     #[error("unix: needs a path behind it, as unix:/run/maglev-brain/brain.sock")]
     NoPath,
+    /// https is not a form of address.
     #[error("with TLS, write tls:HOST:PORT")]
     Https,
+    /// No port.
     #[error("the port is missing: write HOST:PORT, as 127.0.0.1:17090, or unix:PATH for a socket")]
     NoPort,
+    /// A port out of range.
     #[error("{0:?} is no port: ports are 1 to 65535, as in 127.0.0.1:17090")]
     Port(String),
+    /// An IPv6 address without brackets.
     #[error("an IPv6 address stands in brackets before its port, as [::1]:17090")]
     Brackets,
+    /// What can be no host.
     #[error("{0:?} is no host: write a name, an IPv4 address, or an IPv6 address in brackets")]
     Host(String),
 }
@@ -95,8 +110,21 @@ fn is_name(host: &str) -> bool {
 }
 
 impl ServerAddress {
+    /// Where maglev-brain's package has it listen on this machine. The unix socket goes first: it knows who asks.
+    pub fn of_this_machine() -> Self {
+        Self::at_or_over_tcp(Path::new(SOCKET))
+    }
+
+    fn at_or_over_tcp(socket: &Path) -> Self {
+        if socket.exists() {
+            Self::Unix(socket.to_owned())
+        } else {
+            Self::Tcp { host: "127.0.0.1".to_owned(), port: 17090 }
+        }
+    }
+
     /// Authority of the requests' URI. Zones have no place in one, and unix sockets have no authority.
-    pub(crate) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         match self {
             Self::Tcp { host, port } | Self::Tls { host, port } => {
                 bracketed(host.split_once('%').map_or(host, |(address, _)| address), *port)

@@ -3,7 +3,7 @@
 mod last_word;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -11,10 +11,9 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::service_fn;
 
-use crate::address::ServerAddress;
-use crate::args::TlsFiles;
-use crate::client::channel::last_word::LastWord;
-use crate::error::Error;
+use last_word::LastWord;
+
+use super::ServerAddress;
 
 /// Time between pings, which find out that a server is gone without a word.
 const PING: Duration = Duration::from_secs(10);
@@ -22,27 +21,66 @@ const PING: Duration = Duration::from_secs(10);
 /// A host name without an address.
 #[derive(Debug, thiserror::Error)]
 #[error("the name is not known")]
-pub(crate) struct Unresolved(#[source] pub(crate) io::Error);
+pub struct Unresolved(#[source] pub io::Error);
 
-/// `timeout` holds for the answer to a ping.
-pub(super) fn endpoint(server: &ServerAddress, tls: &TlsFiles, timeout: Duration) -> Result<Endpoint, Error> {
+/// What proves the two sides to each other, in PEM files; for servers of the form `tls:HOST:PORT`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct TlsFiles {
+    /// Certificates of the authorities that may vouch for a tls: server, in PEM
+    #[arg(long = "tls-ca", global = true, env = "MAGLEV_TLS_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Your certificate for a tls: server, in PEM, with those between it and its authority
+    #[arg(long = "tls-cert", global = true, env = "MAGLEV_TLS_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long = "tls-key", global = true, env = "MAGLEV_TLS_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// Why a connection cannot even be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The address makes no URI.
+    #[error(transparent)]
+    Address(tonic::transport::Error),
+    /// A file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The files do not make a certificate.
+    #[error(transparent)]
+    Certificate(tonic::transport::Error),
+    /// A file is missing, or is no PEM.
+    #[error("{0}")]
+    Files(String),
+}
+
+/// Settings of a connection. `timeout` holds for the answer to a ping.
+///
+/// # Errors
+/// If the files of TLS cannot be used.
+pub fn endpoint(server: &ServerAddress, tls: &TlsFiles, timeout: Duration) -> Result<Endpoint, SetupError> {
     let scheme = if matches!(server, ServerAddress::Tls { .. }) { "https" } else { "http" };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{}", server.authority()))
-        .map_err(|error| Error::connect(server, &error))?
+        .map_err(SetupError::Address)?
         .http2_keep_alive_interval(PING)
         .keep_alive_timeout(timeout);
     match server {
         ServerAddress::Tls { host, .. } => {
             let config = tls_config(tls)?.domain_name(host.split_once('%').map_or(host.as_str(), |it| it.0));
-            endpoint.tls_config(config).map_err(|error| Error::tls_setup(&error))
+            endpoint.tls_config(config).map_err(SetupError::Certificate)
         }
         ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => Ok(endpoint),
     }
 }
 
-fn tls_config(files: &TlsFiles) -> Result<ClientTlsConfig, Error> {
+fn tls_config(files: &TlsFiles) -> Result<ClientTlsConfig, SetupError> {
     let ca = files.ca.as_deref().ok_or_else(|| {
-        Error::TlsSetup(
+        SetupError::Files(
             "a tls: server needs --tls-ca, the certificates of the authorities to trust".to_owned(),
         )
     })?;
@@ -52,16 +90,16 @@ fn tls_config(files: &TlsFiles) -> Result<ClientTlsConfig, Error> {
             Ok(config.identity(Identity::from_pem(read(cert, "CERTIFICATE")?, read(key, "PRIVATE KEY")?)))
         }
         (None, None) => Ok(config),
-        (Some(_), None) => Err(Error::TlsSetup("--tls-cert needs its key: --tls-key FILE".to_owned())),
+        (Some(_), None) => Err(SetupError::Files("--tls-cert needs its key: --tls-key FILE".to_owned())),
         (None, Some(_)) => {
-            Err(Error::TlsSetup("--tls-key needs its certificate: --tls-cert FILE".to_owned()))
+            Err(SetupError::Files("--tls-key needs its certificate: --tls-cert FILE".to_owned()))
         }
     }
 }
 
 /// The library takes a file without what it looks for as an empty list, and says nothing.
-fn read(path: &Path, kind: &str) -> Result<Vec<u8>, Error> {
-    let text = std::fs::read(path).map_err(|error| Error::TlsFile { path: path.to_owned(), error })?;
+fn read(path: &Path, kind: &str) -> Result<Vec<u8>, SetupError> {
+    let text = std::fs::read(path).map_err(|error| SetupError::File { path: path.to_owned(), error })?;
     let is_there = String::from_utf8_lossy(&text)
         .lines()
         .any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{kind}-----")));
@@ -69,15 +107,15 @@ fn read(path: &Path, kind: &str) -> Result<Vec<u8>, Error> {
         Ok(text)
     } else {
         let path = path.display();
-        Err(Error::TlsSetup(format!("{path} has no line `-----BEGIN {kind}-----`: it must be in PEM")))
+        Err(SetupError::Files(format!("{path} has no line `-----BEGIN {kind}-----`: it must be in PEM")))
     }
 }
 
 /// Connects by itself rather than by tonic, whose errors would hide the operating system's.
-pub(super) async fn connect(
-    endpoint: Endpoint,
-    server: &ServerAddress,
-) -> Result<Channel, tonic::transport::Error> {
+///
+/// # Errors
+/// If nobody answers there.
+pub async fn connect(endpoint: Endpoint, server: &ServerAddress) -> Result<Channel, tonic::transport::Error> {
     match server.clone() {
         ServerAddress::Tcp { host, port } | ServerAddress::Tls { host, port } => {
             let connector = service_fn(move |_| connect_tcp(host.clone(), port));

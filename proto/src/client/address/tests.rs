@@ -67,3 +67,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn socket_of_the_package_goes_before_the_port() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("brain.sock");
+    assert_eq!(ServerAddress::at_or_over_tcp(&socket).to_string(), "127.0.0.1:17090");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert_eq!(ServerAddress::at_or_over_tcp(&socket), ServerAddress::Unix(socket));
+}

@@ -1,0 +1,137 @@
+//! What goes on all the time, as one watcher gets it: probes at a bounded rate, VPP's answers, weights and syncs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use maglev_engine::snapshot::Snapshot;
+use maglev_proto::{Event, WatchEventsRequest};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::activity::{Action, Activity, Watched};
+use crate::grpc::view::activity as view;
+
+/// Probes' beginnings and ends that are told within [`SECOND`].
+const PROBES: u32 = 1_000;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Shortest time between two looks at all frontends.
+const PACE: Duration = Duration::from_millis(20);
+
+/// A snapshot that is another one than that of the last look, which was not just now.
+async fn next_snapshot(
+    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+    earliest: Instant,
+) -> Result<(), watch::error::RecvError> {
+    sleep_until(earliest).await;
+    snapshots.changed().await
+}
+
+/// What one watcher asks for of it.
+#[derive(Debug)]
+pub(super) struct Going {
+    watched: Watched,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    before: Arc<Snapshot>,
+    ready: VecDeque<Event>,
+    probes: bool,
+    weights: bool,
+    writes: bool,
+    told: (Instant, u32),
+    compared: Instant,
+}
+
+impl Going {
+    /// Nothing if none of it is asked for.
+    pub(super) fn of(
+        request: &WatchEventsRequest,
+        activity: &Activity,
+        snapshots: &watch::Receiver<Arc<Snapshot>>,
+    ) -> Option<Self> {
+        let WatchEventsRequest { probes, weights, vpp_writes: writes, .. } = *request;
+        let mut snapshots = snapshots.clone();
+        let before = Arc::clone(&snapshots.borrow_and_update());
+        (probes || weights || writes).then(|| Self {
+            watched: activity.watch(),
+            snapshots,
+            before,
+            ready: VecDeque::new(),
+            probes,
+            weights,
+            writes,
+            told: (Instant::now(), 0),
+            compared: Instant::now(),
+        })
+    }
+
+    /// The next of it; nothing once the brain ends. May be given up at any point.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            tokio::select! {
+                action = self.watched.actions.recv() => match action {
+                    Ok((at, action)) => self.take(at, &action),
+                    // Those left out are gone: what is now follows with the next ones.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                },
+                changed = next_snapshot(&mut self.snapshots, self.compared + PACE), if self.weights => {
+                    changed.ok()?;
+                    self.compare();
+                    self.compared = Instant::now();
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, at: SystemTime, action: &Action) {
+        match action {
+            Action::Wrote(report) if self.writes => {
+                let snapshot = Arc::clone(&self.snapshots.borrow());
+                self.ready.extend(view::writes(&snapshot, report, at));
+            }
+            Action::ProbeStarted(backend) if self.has_room() => {
+                self.ready.push_back(view::probe_started(backend, at));
+            }
+            Action::Probed(backend, outcome) if self.has_room() => {
+                self.ready.push_back(view::probed(backend, outcome, at));
+            }
+            Action::Wrote(_) | Action::ProbeStarted(_) | Action::Probed(..) => {}
+        }
+    }
+
+    /// Whether one more probe may be told in this second.
+    fn has_room(&mut self) -> bool {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.told.0) >= SECOND {
+            self.told = (now, 0);
+        }
+        self.told.1 += 1;
+        self.probes && self.told.1 <= PROBES
+    }
+
+    /// Frontends whose weights or syncs differ from those of the last look, which are the same values where nothing has
+    /// changed.
+    fn compare(&mut self) {
+        let now = Arc::clone(&self.snapshots.borrow_and_update());
+        let before = std::mem::replace(&mut self.before, Arc::clone(&now));
+        if before.frontends.ptr_eq(&now.frontends) {
+            return;
+        }
+        let (at, mut known) = (SystemTime::now(), before.frontends.iter().peekable());
+        for (name, view) in &now.frontends {
+            while known.next_if(|(before, _)| *before < name).is_some() {}
+            let before = known.next_if(|(before, _)| *before == name).map(|(_, before)| before);
+            let is_same = before.is_some_and(|before| {
+                Arc::ptr_eq(before, view) || (before.weights == view.weights && before.sync == view.sync)
+            });
+            if let Some(configured) = now.config.frontends.get(&**name).filter(|_| !is_same) {
+                self.ready.push_back(view::weights(&now, name, configured, view, at));
+            }
+        }
+    }
+}

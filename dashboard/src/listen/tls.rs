@@ -1,0 +1,83 @@
+//! TLS, with files that are read again on demand.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+/// Why the files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// One is missing, or is no PEM.
+    #[error("{flag} {}: {what}", path.display())]
+    File {
+        /// By which it was named.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// They do not fit each other.
+    #[error("the files of --https-cert and --https-key cannot be used together: {0}")]
+    Pair(rustls::Error),
+}
+
+/// The certificate, as of when its files were read last.
+#[derive(Debug)]
+pub struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If they cannot be used.
+    pub fn new(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
+        let config = RwLock::new(Arc::new(read(&certificate, &key)?));
+        Ok(Self { certificate, key, config })
+    }
+
+    /// Reads the files again, for connections from now on.
+    ///
+    /// # Errors
+    /// If they cannot be used; then those that were read before hold.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let config = Arc::new(read(&self.certificate, &self.key)?);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let wrong = |flag, path: &Path, what: String| TlsError::File { flag, path: path.to_owned(), what };
+    let not_read = |error: rustls::pki_types::pem::Error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            "there is nothing of that kind in it, in PEM".to_owned()
+        }
+        rustls::pki_types::pem::Error::Io(error) => error.to_string(),
+        other => format!("it is no PEM file: {other}"),
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong("--https-cert", certificate, not_read(error)))?;
+    if chain.is_empty() {
+        return Err(wrong("--https-cert", certificate, "there is no certificate in it, in PEM".to_owned()));
+    }
+    let own =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("--https-key", key, not_read(error)))?;
+    let mut config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(chain, own).map_err(TlsError::Pair)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

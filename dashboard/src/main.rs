@@ -1,0 +1,201 @@
+//! The maglev-dashboard process: arguments, log, signals, and the order of starting and ending.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use maglev_daemon::notify::{Notifier, keep_alive};
+use maglev_daemon::{hangup, log, print};
+use maglev_dashboard::access::users::Users;
+use maglev_dashboard::access::{Access, Settings};
+use maglev_dashboard::arguments::{Arguments, Command, Serve, User};
+use maglev_dashboard::brain::Brain;
+use maglev_dashboard::listen::{Listener, Tls, inherited, serve};
+use maglev_dashboard::live::Live;
+use maglev_dashboard::plan::Planner;
+use maglev_dashboard::web::{Dashboard, routes};
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+const NAME: &str = "maglev-dashboard";
+
+fn main() -> ExitCode {
+    let Arguments { serve, command } = match print::arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => return print::explain(NAME, &error),
+    };
+    // One that comes before anybody listens would end the process.
+    if let Err(error) = hangup::hold() {
+        print::complain(&format!("{NAME}: cannot hold SIGHUP back: {error}\n"));
+    }
+    let result = match command {
+        Some(Command::User(User::List)) => match Users::read(&serve.users) {
+            Ok(users) => return print::answer(NAME, &listed(&users)),
+            Err(error) => Err(error.into()),
+        },
+        Some(Command::User(change)) => change_users(&serve, &change),
+        None => run(serve),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::complain(&format!("{NAME}: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn listed(users: &Users) -> String {
+    users.list().map(|(name, role)| format!("{name} {role}\n")).collect()
+}
+
+fn change_users(serve: &Serve, change: &User) -> anyhow::Result<()> {
+    let mut users = Users::read(&serve.users)?;
+    match change {
+        User::Add { name, role } => users.set(name, *role, &password()?)?,
+        User::Remove { name } => users.remove(name)?,
+        User::List => {}
+    }
+    Ok(users.write(&serve.users)?)
+}
+
+/// Read from the terminal, which does not show it, or from standard input.
+fn password() -> anyhow::Result<String> {
+    let input = io::stdin();
+    if !input.is_terminal() {
+        return line();
+    }
+    let before = tcgetattr(&input)?;
+    let mut silent = before.clone();
+    silent.local_flags.remove(LocalFlags::ECHO);
+    tcsetattr(&input, SetArg::TCSAFLUSH, &silent)?;
+    let ask = |what: &str| {
+        print::complain(&format!("{what}: "));
+        let given = line();
+        print::complain("\n");
+        given
+    };
+    let given = ask("Password").and_then(|first| Ok((first, ask("Once more")?)));
+    tcsetattr(&input, SetArg::TCSAFLUSH, &before)?;
+    let (first, second) = given?;
+    if first != second {
+        bail!("the two passwords differ; nothing was changed");
+    }
+    Ok(first)
+}
+
+fn line() -> anyhow::Result<String> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).context("cannot read the password")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn run(serve: Serve) -> anyhow::Result<()> {
+    let filter = log::filter(&serve.log_level).with_context(|| format!("--log-level {}", serve.log_level))?;
+    tracing_subscriber::registry().with(log::output(NAME, serve.log_format).with_filter(filter)).init();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(dashboard(serve))
+}
+
+async fn dashboard(serve_at: Serve) -> anyhow::Result<()> {
+    let (mut reload, mut terminate, mut interrupt) =
+        (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    hangup::release()?;
+    let notifier = Notifier::from_environment()?;
+    let brains = serve_at.brains().map_err(anyhow::Error::msg)?;
+    let brains: Vec<_> = brains
+        .into_iter()
+        .map(|(name, address)| Arc::new(Brain::new(&name, address, serve_at.tls.clone())))
+        .collect();
+    let tls = match (&serve_at.https_cert, &serve_at.https_key) {
+        (Some(cert), Some(key)) => Some(Arc::new(Tls::new(cert.clone(), key.clone())?)),
+        (None, None) => None,
+        _ => bail!("--https-cert and --https-key belong together: give both or none"),
+    };
+    let listeners = listeners(&serve_at, tls.as_ref()).await?;
+    let Serve { users, proxy_header, hosts, .. } = serve_at;
+    let access = Access::new(Settings { users, proxy_header, hosts })?;
+    let (streams, end) = (CancellationToken::new(), CancellationToken::new());
+    let epoch =
+        getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel gives no random numbers: {error}"))?;
+    let live = Arc::new(Live::new(epoch, streams.clone()));
+    let planner = Planner::new(brains.clone(), live.metrics.clone());
+    let shared = Arc::new(Dashboard { live: Arc::clone(&live), access, planner });
+    // None of these ends by itself: if one does, it has panicked, and so the process ends.
+    let mut tasks = JoinSet::new();
+    for brain in brains {
+        let live = Arc::clone(&live);
+        tasks.spawn(async move { brain.follow(&live).await });
+    }
+    tasks.spawn(async move { live.publish().await });
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let until = end.clone();
+        servers.spawn(serve(listener, routes(Arc::clone(&shared)), async move { until.cancelled().await }));
+    }
+    notifier.status(&format!("{} load balancers", shared.planner.brains.len()));
+    let alive = keep_alive(&notifier);
+    tokio::pin!(alive);
+    let mut watched = true;
+    loop {
+        tokio::select! {
+            () = &mut alive, if watched => watched = false,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reload.recv() => {
+                notifier.reloading();
+                read_again(&shared, tls.as_deref());
+                notifier.ready();
+            }
+            Some(ended) = tasks.join_next() => return ended.context("a task failed"),
+            Some(ended) = servers.join_next() => return ended.context("a server failed"),
+        }
+    }
+    info!("ending");
+    notifier.stopping();
+    // First, for they would not end by themselves.
+    streams.cancel();
+    end.cancel();
+    while let Some(ended) = servers.join_next().await {
+        ended.context("a server failed")?;
+    }
+    Ok(())
+}
+
+/// Those of the service manager, or those that were named.
+async fn listeners(serve: &Serve, tls: Option<&Arc<Tls>>) -> anyhow::Result<Vec<Listener>> {
+    let given = inherited()?;
+    let mut listeners = Vec::new();
+    if given.is_empty() {
+        for address in &serve.listen {
+            listeners.push(Listener::bind(address, tls).await?);
+        }
+    }
+    for socket in given {
+        listeners.push(Listener::inherit(socket, tls)?);
+    }
+    Ok(listeners)
+}
+
+/// Users and certificates. What cannot be used is told, and what there was holds.
+fn read_again(dashboard: &Dashboard, tls: Option<&Tls>) {
+    match dashboard.access.reload() {
+        Ok(()) => info!("users read again"),
+        Err(error) => error!(%error, "the users file is not taken"),
+    }
+    match tls.map(Tls::reload) {
+        Some(Ok(())) => info!("certificate read again"),
+        Some(Err(error)) => error!(%error, "the certificate is not taken"),
+        None => {}
+    }
+}

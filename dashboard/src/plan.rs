@@ -1,0 +1,276 @@
+//! Changes in two steps: what each brain says that it would do, and then the same, on the state that was shown.
+
+mod call;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use maglev_proto::PreviewChangeResponse;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+use tonic::Code;
+use tracing::info;
+
+use crate::access::{Person, token};
+use crate::brain::Brain;
+use crate::metrics::Metrics;
+
+/// How long a plan may be confirmed.
+const VALID: Duration = Duration::from_secs(120);
+/// Plans that wait to be confirmed. When there is one more, the oldest is dropped: its owner plans again.
+const WAITING: usize = 256;
+
+/// What somebody wants to change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Change {
+    /// No probes and no new flows.
+    Pause {
+        /// The backend.
+        backend: String,
+    },
+    /// Takes back a pause.
+    Resume {
+        /// The backend.
+        backend: String,
+    },
+    /// Back into service.
+    Enable {
+        /// The backend.
+        backend: String,
+    },
+    /// Out of service.
+    Disable {
+        /// The backend.
+        backend: String,
+    },
+    /// Another weight.
+    Weight {
+        /// In this frontend.
+        frontend: String,
+        /// In this pool.
+        pool: String,
+        /// Of this backend.
+        backend: String,
+        /// 0 to 100.
+        weight: u32,
+        /// Whether existing flows move at once.
+        flush: bool,
+    },
+    /// Takes back what an operator set; frontend and pool are empty for the state of the backend.
+    Clear {
+        /// The backend.
+        backend: String,
+        /// The frontend.
+        #[serde(default)]
+        frontend: String,
+        /// The pool.
+        #[serde(default)]
+        pool: String,
+    },
+    /// Deletes a VIP and adds it again.
+    Recreate {
+        /// The frontend.
+        frontend: String,
+    },
+    /// Has VPP compared with the desired state.
+    Sync {
+        /// The frontend; empty for all.
+        #[serde(default)]
+        frontend: String,
+    },
+}
+
+/// What is wanted, and of which load balancers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Request {
+    /// What.
+    pub change: Change,
+    /// Their names.
+    pub servers: Vec<String>,
+}
+
+/// What one of them says that it would do.
+#[derive(Debug, Serialize)]
+pub struct Part {
+    server: Arc<str>,
+    /// Absent for a sync, which is not previewed, and if there is an error.
+    preview: Option<PreviewChangeResponse>,
+    error: Option<String>,
+}
+
+/// What will happen if it is confirmed.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    change: Change,
+    /// With this it is confirmed; absent if none of them would do anything.
+    token: Option<String>,
+    parts: Vec<Part>,
+}
+
+/// What one of them did.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    server: Arc<str>,
+    /// Its answer.
+    answer: Option<Value>,
+    error: Option<String>,
+    /// Whether the state had moved on.
+    moved: bool,
+}
+
+/// What became of a confirmation.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    change: Change,
+    results: Vec<Done>,
+    /// A new plan for those whose state had moved on.
+    again: Option<Plan>,
+}
+
+/// Why nothing is planned or confirmed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A name that no load balancer has.
+    #[error("there is no load balancer {0:?}")]
+    Unknown(String),
+    /// None is named.
+    #[error("no load balancer is named")]
+    Nobody,
+    /// Not there, not of this person, or too old.
+    #[error("this plan is not valid any more: plan again")]
+    Expired,
+    /// The system has no random numbers.
+    #[error("the kernel gives no random numbers")]
+    Random,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    login: String,
+    change: Change,
+    /// The load balancers, each with the state that its preview was computed from.
+    states: Vec<(Arc<Brain>, Option<u64>)>,
+    at: Instant,
+}
+
+/// All load balancers, and the plans that wait to be confirmed.
+#[derive(Debug)]
+pub struct Planner {
+    /// In the order in which they were named.
+    pub brains: Vec<Arc<Brain>>,
+    waiting: Mutex<HashMap<String, Waiting>>,
+    metrics: Metrics,
+}
+
+impl Planner {
+    /// One without plans.
+    pub fn new(brains: Vec<Arc<Brain>>, metrics: Metrics) -> Self {
+        Self { brains, waiting: Mutex::default(), metrics }
+    }
+
+    /// Asks what a change would do.
+    ///
+    /// # Errors
+    /// If it names no load balancer, or one that is not there.
+    pub async fn plan(&self, person: &Person, request: Request, now: Instant) -> Result<Plan, PlanError> {
+        let mut brains: Vec<Arc<Brain>> = Vec::new();
+        for name in request.servers {
+            let brain =
+                self.brains.iter().find(|brain| *brain.name == *name).ok_or(PlanError::Unknown(name))?;
+            if !brains.iter().any(|known| known.name == brain.name) {
+                brains.push(Arc::clone(brain));
+            }
+        }
+        if brains.is_empty() {
+            return Err(PlanError::Nobody);
+        }
+        self.plan_for(person, request.change, brains, now).await
+    }
+
+    async fn plan_for(
+        &self,
+        person: &Person,
+        change: Change,
+        brains: Vec<Arc<Brain>>,
+        now: Instant,
+    ) -> Result<Plan, PlanError> {
+        let answers = join_all(brains.iter().map(|brain| call::preview(brain, &change))).await;
+        let (mut parts, mut states) = (Vec::new(), Vec::new());
+        for (brain, answer) in brains.into_iter().zip(answers) {
+            let server = Arc::clone(&brain.name);
+            match answer {
+                Ok(preview) => {
+                    states.push((brain, preview.as_ref().map(|preview| preview.state)));
+                    parts.push(Part { server, preview, error: None });
+                }
+                Err(error) => parts.push(Part { server, preview: None, error: Some(error) }),
+            }
+        }
+        let token = if states.is_empty() { None } else { Some(token().ok_or(PlanError::Random)?) };
+        if let Some(token) = &token {
+            let waiting = Waiting { login: person.login.clone(), change: change.clone(), states, at: now };
+            self.keep(token.clone(), waiting, now);
+        }
+        Ok(Plan { change, token, parts })
+    }
+
+    fn keep(&self, token: String, plan: Waiting, now: Instant) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|_, plan| now.saturating_duration_since(plan.at) <= VALID);
+        if waiting.len() >= WAITING {
+            let oldest = waiting.iter().min_by_key(|(_, plan)| plan.at).map(|(token, _)| token.clone());
+            oldest.and_then(|oldest| waiting.remove(&oldest));
+        }
+        waiting.insert(token, plan);
+    }
+
+    /// The plan of this token, which holds once, and for whom it was made.
+    fn take(&self, person: &Person, token: &str, now: Instant) -> Result<Waiting, PlanError> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.get(token).is_none_or(|plan| plan.login != person.login) {
+            return Err(PlanError::Expired);
+        }
+        let plan = waiting.remove(token).ok_or(PlanError::Expired)?;
+        if now.saturating_duration_since(plan.at) > VALID { Err(PlanError::Expired) } else { Ok(plan) }
+    }
+
+    /// Has a plan carried out, by each brain only if its state is still the one of the plan.
+    ///
+    /// # Errors
+    /// If the plan is not there any more, or is somebody else's.
+    pub async fn confirm(&self, person: &Person, token: &str, now: Instant) -> Result<Outcome, PlanError> {
+        let Waiting { change, states, .. } = self.take(person, token, now)?;
+        let servers: Vec<_> = states.iter().map(|(brain, _)| brain.name.to_string()).collect();
+        info!(who = %person.name, change = ?change, servers = %servers.join(","), "change confirmed");
+        let calls = states.iter().map(|(brain, state)| call::carry_out(brain, &change, *state, &person.name));
+        let answers = join_all(calls).await;
+        let (mut results, mut moved) = (Vec::new(), Vec::new());
+        for ((brain, _), answer) in states.into_iter().zip(answers) {
+            self.metrics.changes.inc();
+            let server = Arc::clone(&brain.name);
+            results.push(match answer {
+                Ok(answer) => Done { server, answer: Some(answer), error: None, moved: false },
+                Err(status) => {
+                    let was_moved = status.code() == Code::Aborted;
+                    if was_moved {
+                        moved.push(brain);
+                    }
+                    let error = Some(call::in_words(&status));
+                    Done { server, answer: None, error, moved: was_moved }
+                }
+            });
+        }
+        let again = match moved.is_empty() {
+            true => None,
+            false => Some(self.plan_for(person, change.clone(), moved, now).await?),
+        };
+        Ok(Outcome { change, results, again })
+    }
+}
+
+#[cfg(test)]
+mod tests;

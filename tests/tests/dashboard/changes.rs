@@ -1,0 +1,101 @@
+//! Changes, by mouse and by keyboard.
+
+use std::fs;
+
+use maglev_tests::browser::Browser;
+use maglev_tests::dashboard::USER;
+
+use super::{all, go, row_says, says};
+
+/// Presses Tab until the focus is on what has this selector.
+async fn tab_to(browser: &Browser, selector: &str) {
+    for _ in 0..60 {
+        browser.press(&["Tab"]).await.unwrap();
+        let there = browser.value(&format!("document.activeElement.matches(`{selector}`)")).await.unwrap();
+        if there == true {
+            return;
+        }
+    }
+    panic!("Tab does not lead to {selector}");
+}
+
+#[tokio::test]
+async fn keys_alone_lead_from_the_fleet_to_a_change_and_the_brain_knows_who() {
+    let Some((stack, _, browser)) = all(3).await else { return };
+    browser.press(&["/"]).await.unwrap();
+    browser.until("document.activeElement.matches('input[type=search]')").await.unwrap();
+    browser.press(&["w", "w", "w", "Enter"]).await.unwrap();
+    browser.until("document.activeElement.matches('.row.selected')").await.unwrap();
+    browser.press(&["Enter"]).await.unwrap();
+    browser.until("document.querySelector('.members .do button')").await.unwrap();
+    tab_to(&browser, "button[aria-label=\"Change web2 in pool primary\"]").await;
+    browser.press(&["Enter"]).await.unwrap();
+    browser.until("document.querySelector('dialog[open] .plan table')").await.unwrap();
+    // The brain's own sentences, and what becomes of the shares.
+    says(&browser, "→ 0 (0.00%)").await;
+    browser.press(&["Escape"]).await.unwrap();
+    browser.until("!document.querySelector('dialog')").await.unwrap();
+    browser
+        .until("document.activeElement.matches('button[aria-label=\"Change web2 in pool primary\"]')")
+        .await
+        .unwrap();
+    browser.press(&["Enter"]).await.unwrap();
+    browser.until("document.querySelector('dialog .primary:not([disabled])')").await.unwrap();
+    tab_to(&browser, "dialog .primary").await;
+    browser.press(&["Enter"]).await.unwrap();
+    says(&browser, "done; ").await;
+    browser.press(&["Enter"]).await.unwrap();
+    browser.until("!document.querySelector('dialog')").await.unwrap();
+    browser.until(&row_says("web2", "paused")).await.unwrap();
+    let backend = stack.show(&["backends", "web2"]).await.unwrap();
+    assert_eq!(backend["state"], "paused");
+    let log = fs::read_to_string(stack.log("brain")).unwrap();
+    let who = format!("{}, by user ", USER.0);
+    assert!(log.lines().any(|line| line.contains("an operator's command") && line.contains(&who)), "{log}");
+    go(&browser, "#/events", ".event.kind-command").await;
+    says(&browser, &who).await;
+    go(&browser, "#/lb", ".balancer table button").await;
+    browser.value("document.querySelector('.balancer table button').click()").await.unwrap();
+    browser.until("document.querySelector('dialog .primary:not([disabled])')").await.unwrap();
+    browser.value("document.querySelector('dialog .primary').click()").await.unwrap();
+    says(&browser, "Nothing: all is as configured.").await;
+}
+
+#[tokio::test]
+async fn a_weight_is_planned_while_it_is_moved_and_seen_at_once() {
+    let Some((stack, _, browser)) = all(1).await else { return };
+    go(&browser, "#/f/www", ".members .do button").await;
+    browser.value("document.querySelector('.members .do button').click()").await.unwrap();
+    browser.value("document.querySelector('dialog input[value=weight]').click()").await.unwrap();
+    let slide = "(s => { s.value = 25; s.dispatchEvent(new Event('input')); })(document.querySelector('dialog input[type=range]'))";
+    browser.value(slide).await.unwrap();
+    browser.until("document.querySelector('dialog .plan').innerText.includes('→ 25')").await.unwrap();
+    browser.until("!document.querySelector('dialog .primary').disabled").await.unwrap();
+    browser.value("document.querySelector('dialog .primary').click()").await.unwrap();
+    says(&browser, "done; programmed in VPP").await;
+    let frontend = stack.show(&["frontends", "www"]).await.unwrap();
+    assert_eq!(frontend["pools"][0]["backends"][0]["operator_weight"], 25);
+    browser.until(&row_says("web1", "25")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_planned_on_a_state_that_moved_on_is_planned_again() {
+    let Some((stack, _, browser)) = all(1).await else { return };
+    go(&browser, "#/f/www", ".members .do button").await;
+    browser.value("document.querySelector('.members .do button').click()").await.unwrap();
+    browser.until("!document.querySelector('dialog .primary').disabled").await.unwrap();
+    for backend in ["web2", "web3", "spare1", "spare2"] {
+        stack.operate(&["set", "backend", backend, "pause", "--yes"]).await.unwrap();
+    }
+    browser.value("document.querySelector('dialog .primary').click()").await.unwrap();
+    says(&browser, "The state has moved on meanwhile").await;
+    assert_eq!(stack.show(&["backends", "web1"]).await.unwrap()["state"], "up");
+    // It is another plan now, and looks like it.
+    browser.until("document.querySelector('dialog .severity-danger')").await.unwrap();
+    browser.until("document.querySelector('dialog button.danger:not([disabled])')").await.unwrap();
+    browser.value("document.querySelector('dialog button.danger').click()").await.unwrap();
+    says(&browser, "done; ").await;
+    assert_eq!(stack.show(&["backends", "web1"]).await.unwrap()["state"], "paused");
+    go(&browser, "#/", ".fleet .rows .row").await;
+    browser.until("document.querySelector('.fleet .rows').innerText.startsWith('down')").await.unwrap();
+}
