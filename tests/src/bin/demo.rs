@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_tests::stack::{Stack, VPP_RUN_DIR};
-use maglev_tests::traffic::{Tally, Traffic};
+use maglev_tests::traffic::{Asker, Tally, Traffic};
 use maglev_tests::{guard, maglevc, wait};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
