@@ -29,8 +29,9 @@ cp -r docs/. "$staged/doc/"
 mkdir -p "$staged/doc/examples"
 mv "$staged/doc/example.yaml" "$staged/doc/examples/maglev.yaml"
 cp -r systemd/dropins "$staged/doc/examples/"
-# The documents lie beside the README there, and the example elsewhere.
+# The documents are beside the README there, and the example elsewhere.
 sed -i 's#](docs/#](#g' "$staged/doc/README.md"
+sed -i 's#](\.\./README\.md#](README.md#g' "$staged"/doc/*.md
 sed -i 's#](example\.yaml)#](examples/maglev.yaml)#g' "$staged"/doc/*.md
 maglevc=target/release/maglevc
 "$maglevc" man "$staged/man"
