@@ -24,7 +24,7 @@ cargo build --release --locked -p maglev-brain -p maglev-dpagent -p maglevc
 staged=packaging/staged
 rm -rf "$staged"
 mkdir -p "$staged"/{doc,man,completions}
-cp README.md CONTRIBUTING.md CHANGELOG.md LICENSE "$staged/doc/"
+cp README.md CONTRIBUTING.md CHANGELOG.md "$staged/doc/"
 cp -r docs/. "$staged/doc/"
 mkdir -p "$staged/doc/examples"
 mv "$staged/doc/example.yaml" "$staged/doc/examples/maglev.yaml"
