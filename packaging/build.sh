@@ -24,13 +24,14 @@ cargo build --release --locked -p maglev-brain -p maglev-dpagent -p maglev-dashb
 staged=packaging/staged
 rm -rf "$staged"
 mkdir -p "$staged"/{doc,man,completions}
-cp README.md "$staged/doc/"
+cp README.md CONTRIBUTING.md CHANGELOG.md "$staged/doc/"
 cp -r docs/. "$staged/doc/"
 mkdir -p "$staged/doc/examples"
 mv "$staged/doc/example.yaml" "$staged/doc/examples/maglev.yaml"
 cp -r systemd/dropins "$staged/doc/examples/"
-# The documents lie beside the README there, and the example elsewhere.
-sed -i 's#](docs/#](#g' "$staged/doc/README.md"
+# The documents are beside the README there, and the example elsewhere.
+sed -i 's#](docs/#](#g' "$staged"/doc/{README,CONTRIBUTING}.md
+sed -i 's#](\.\./README\.md#](README.md#g' "$staged"/doc/*.md
 sed -i 's#](example\.yaml)#](examples/maglev.yaml)#g' "$staged"/doc/*.md
 maglevc=target/release/maglevc
 "$maglevc" man "$staged/man"

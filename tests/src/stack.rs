@@ -197,6 +197,8 @@ impl Stack {
         command.arg("--api-socket").arg(self.vpp_run_dir.join("api.sock"));
         command.arg("--stats-socket").arg(self.vpp_run_dir.join("stats.sock"));
         command.arg("--listen").arg(self.agent_socket()).arg("--policy").arg(self.policy());
+        // Figures of a second ago, for whoever watches.
+        command.args(["--servers-age", "1"]);
         std::fs::write(self.policy(), POLICY).context("cannot write the agent's policy")?;
         self.spawn("dpagent", command)
     }
@@ -219,17 +221,17 @@ impl Stack {
         self.spawn("brain", command)
     }
 
+    /// Where one of [`BACKENDS`] listens.
+    pub fn backend(&self, name: &str) -> Option<SocketAddr> {
+        let (_, address, ..) = BACKENDS.into_iter().find(|backend| backend.0 == name)?;
+        Some(SocketAddr::from((address, self.port)))
+    }
+
     /// Starts one of [`BACKENDS`].
     pub fn start_backend(&mut self, name: &str) -> anyhow::Result<()> {
-        let (_, address, ..) = BACKENDS
-            .into_iter()
-            .find(|backend| backend.0 == name)
-            .with_context(|| format!("no backend {name}"))?;
+        let address = self.backend(name).with_context(|| format!("no backend {name}"))?;
         let mut command = self.command("demo-backend")?;
-        command
-            .arg("--listen")
-            .arg(SocketAddr::from((address, self.port)).to_string())
-            .args(["--name", name]);
+        command.arg("--listen").arg(address.to_string()).args(["--name", name]);
         self.spawn(name, command)
     }
 
@@ -273,6 +275,14 @@ impl Stack {
             Some((server["backend"].as_str().unwrap_or_default().to_owned(), server["buckets"].as_u64()?))
         };
         Ok(servers.iter().filter_map(row).filter(|(_, buckets)| *buckets > 0).collect())
+    }
+
+    /// Flows that VPP has pinned for the VIP, as the frontend's table shows them.
+    pub async fn flows(&self) -> anyhow::Result<u64> {
+        let frontend = self.show(&["frontends", "www"]).await?;
+        let pools = frontend["pools"].as_array().context("no pools")?;
+        let backends = pools.iter().filter_map(|pool| pool["backends"].as_array()).flatten();
+        Ok(backends.filter_map(|backend| backend["flows"].as_u64()).sum())
     }
 
     /// Waits until VPP sends new flows to these backends and no others; the buckets that they have.

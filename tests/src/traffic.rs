@@ -80,6 +80,13 @@ impl Asker {
         Ok(Self { client, url: format!("http://{vip}/") })
     }
 
+    /// The same target, with one connection that is kept open between requests.
+    pub fn keeping_its_connection(self) -> anyhow::Result<Self> {
+        let client =
+            reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().context("no HTTP client")?;
+        Ok(Self { client, ..self })
+    }
+
     /// One request; the name of who answered, or the kind of failure.
     pub async fn ask(&self) -> Result<String, String> {
         let answer = async { self.client.get(&self.url).send().await?.error_for_status()?.text().await };
