@@ -4,7 +4,7 @@
 //! log. While nobody asks, it is off, and no callsite knows of it. It takes lines of this program only: what the gRPC
 //! server's libraries say of a line's delivery would have to be delivered as well.
 
-mod tap;
+pub(crate) mod tap;
 
 use maglev_daemon::log::{self, FilterError, Format};
 use tracing_subscriber::layer::SubscriberExt;

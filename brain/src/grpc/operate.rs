@@ -166,7 +166,7 @@ impl Service {
         let set = authors::set_by(&command);
         let done = self.operator.command(terms, command).await.map_err(refused);
         if let (Some(set), Ok(_)) = (set, &done) {
-            self.authors.note(&self.snapshot().overrides, &set, &who.to_string());
+            self.authors.note(&self.snapshot().overrides, &set, who.as_ref());
         }
         done
     }

@@ -19,6 +19,7 @@ use super::roles::{call, code};
 use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::logs::LogTap;
+use crate::logs::tap::ALONE;
 
 /// A quarter of the readers' places is 4.
 const PLACES: Places = Places { admins: 4, readers: 16, strangers: 4 };
@@ -234,6 +235,7 @@ async fn silent_connections_keep_nobody_out() {
 /// Thousands of refused changes are a few lines, beside which every change of an admin has its own.
 #[tokio::test]
 async fn refused_changes_do_not_fill_the_log() {
+    let _alone = ALONE.lock().await;
     let tap = LogTap::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(tap.layer()));
     let mut lines = tap.lines();

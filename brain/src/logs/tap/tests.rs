@@ -8,6 +8,7 @@ use super::*;
 
 /// Runs it with a daemon that logs nothing itself, and a tap.
 fn tapped(test: impl FnOnce(LogTap)) {
+    let _alone = ALONE.blocking_lock();
     let tap = LogTap::default();
     let silent = fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new("error"));
     with_default(registry().with(silent).with(tap.layer()), || test(tap));

@@ -8,6 +8,7 @@ use tracing_subscriber::registry;
 use super::*;
 use crate::controller::Terms;
 use crate::logs::LogTap;
+use crate::logs::tap::ALONE;
 
 fn lines_from(level: LogLevel) -> WatchEventsRequest {
     // Of the rest as little as can be asked for.
@@ -31,6 +32,7 @@ async fn line(events: &mut super::super::super::watch::Events) -> (LogLevel, Str
 
 #[tokio::test]
 async fn each_watcher_gets_lines_of_its_level() {
+    let _alone = ALONE.lock().await;
     let tap = LogTap::default();
     let _guard = set_default(registry().with(tap.layer()));
     let brain = Brain::start(CONFIG);
@@ -59,6 +61,7 @@ async fn each_watcher_gets_lines_of_its_level() {
 
 #[tokio::test]
 async fn lines_are_taken_only_while_somebody_watches() {
+    let _alone = ALONE.lock().await;
     let tap = LogTap::default();
     let _guard = set_default(registry().with(tap.layer()));
     let brain = Brain::start(CONFIG);
@@ -75,6 +78,7 @@ async fn lines_are_taken_only_while_somebody_watches() {
 
 #[tokio::test]
 async fn more_lines_than_wait_are_counted_and_the_state_is_told_anew() {
+    let _alone = ALONE.lock().await;
     let tap = LogTap::default();
     let _guard = set_default(registry().with(tap.layer()));
     let brain = Brain::start(CONFIG);
