@@ -64,7 +64,11 @@ fn faults(frontend: &Frontend, state: impl Fn(&str) -> Option<BackendState>) -> 
         ("panic", !frontend.panic_pool.is_empty()),
         ("failover", is_up && !first_pool),
         ("degraded", rows().any(|row| state(row) == BackendState::Down)),
-        ("waiting", frontend.state() == FrontendState::Unknown || frontend.sync() == SyncState::HeldBack),
+        (
+            "waiting",
+            frontend.state() == FrontendState::Unknown
+                || matches!(frontend.sync(), SyncState::HeldBack | SyncState::Disconnected),
+        ),
         (
             "override",
             rows().any(|row| {

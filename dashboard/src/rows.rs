@@ -72,7 +72,7 @@ pub fn frontend(
         ("active", text(&frontend.active_pool)),
         ("panic", text(&frontend.panic_pool)),
         ("sync", word::<SyncState>(frontend.sync)),
-        ("error", text(&frontend.sync_error)),
+        ("error", text(&frontend.not_in_vpp)),
         ("table", if kept == 0 { frontend.new_flows_table_length } else { kept }.into()),
         ("unknown_figures", text(&frontend.vpp_figures_error)),
         ("up", up.into()),

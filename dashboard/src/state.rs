@@ -266,7 +266,7 @@ impl State {
                 row.programmed_weight = weight.programmed_weight;
             }
         }
-        (frontend.sync, frontend.sync_error) = (change.sync, change.sync_error);
+        (frontend.sync, frontend.not_in_vpp) = (change.sync, change.sync_error);
         self.show_frontend(server, &change.frontend);
         Need { frontends: [change.frontend].into(), ..Need::default() }
     }

@@ -28,11 +28,6 @@ impl Need {
         Self { all: true, info: true, overrides: true, ..Self::default() }
     }
 
-    /// The brain itself.
-    pub fn info() -> Self {
-        Self { info: true, ..Self::default() }
-    }
-
     /// What operators have set, and what follows from that.
     pub fn overrides() -> Self {
         Self { overrides: true, info: true, ..Self::default() }
