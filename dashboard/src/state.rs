@@ -129,9 +129,9 @@ impl State {
             Some(What::Backend(change)) => self.backend_changed(server, event.at_unix_ms, change),
             Some(What::Frontend(change)) => self.frontend_changed(server, &change),
             Some(What::Weights(change)) => self.weights_changed(server, change),
-            Some(What::Agent(_) | What::Vpp(_)) => Need::info(),
             Some(What::Configuration(change)) if change.command => Need::overrides(),
-            Some(What::Configuration(_) | What::Missed(_)) => Need::all(),
+            // Without an agent or VPP, no frontend is in VPP as it should be.
+            Some(What::Agent(_) | What::Vpp(_) | What::Configuration(_) | What::Missed(_)) => Need::all(),
             Some(What::Log(_) | What::InitialStateEnd(_) | What::Probe(_) | What::VppWrite(_)) | None => {
                 Need::default()
             }
