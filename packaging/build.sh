@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Debian packages maglev, maglev-dashboard and maglev-client into target/debian. Further arguments go to cargo deb, for example
-# --deb-version 1.2.3-1 or --maintainer 'NAME <ADDRESS>'.
+# Builds the Debian packages maglev, maglev-dashboard and maglev-client into target/debian. Further arguments go to cargo
+# deb, for example --deb-version 1.2.3-1 or --maintainer 'NAME <ADDRESS>'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -282,7 +282,7 @@ pub(crate) fn health_checks() -> Vec<HealthCheck> {
 /// Some of everything.
 pub(crate) fn status() -> BrainStatus {
     BrainStatus {
-        version: "0.1.0".into(),
+        version: "0.2.0".into(),
         config_file: "/etc/maglev/maglev.yaml".into(),
         uptime_ms: 12 * SECOND + 300,
         warmup: WarmupPhase::Releasing.into(),

@@ -38,7 +38,7 @@ pub(crate) fn events() -> Vec<Event> {
         at(
             HOUR,
             true,
-            What::Agent(AgentEvent { connected: true, version: "0.1.0".into(), ..AgentEvent::default() }),
+            What::Agent(AgentEvent { connected: true, version: "0.2.0".into(), ..AgentEvent::default() }),
         ),
         at(HOUR, true, vpp("connected", "26.10-rc0~374", "")),
         at(HOUR, true, backend("web1", BackendState::Unspecified, BackendState::Up, "L7OK: HTTP 200")),

@@ -13,7 +13,7 @@ pub(crate) fn vpp_info() -> VppInfo {
         agent: Some(AgentInfo {
             connected: true,
             socket: "/run/maglev/dpagent.sock".into(),
-            version: "0.1.0".into(),
+            version: "0.2.0".into(),
             ..AgentInfo::default()
         }),
         state: "connected".into(),
@@ -82,7 +82,7 @@ pub(crate) fn vpp_lb_state() -> VpplbState {
 /// Connected, the second time, and with a VIP that is not its business.
 pub(crate) fn agent() -> AgentInfo {
     AgentInfo {
-        protocol: 3,
+        protocol: 7,
         pid: 4242,
         started_unix_ms: NOW - 5 * DAY,
         connected_unix_ms: NOW - 14 * MINUTE,

@@ -9,8 +9,8 @@ fn connected_agent_with_a_vip_that_is_not_its_business() {
     let expected = "\
 Agent         connected
 Socket        /run/maglev/dpagent.sock
-Version       0.1.0
-Protocol      3
+Version       0.2.0
+Protocol      7
 PID           4242
 Started       2026-11-16T04:12:03.250Z (5d0h ago)
 Connected     2026-11-21T03:58:03.250Z (14m0s ago)

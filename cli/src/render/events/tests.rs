@@ -12,7 +12,7 @@ fn text(palette: Palette) -> String {
 fn every_kind_has_its_line() {
     let text = text(PLAIN);
     assert_eq!(text, "\
-2026-11-21T03:12:03.250Z  agent          connected  version 0.1.0
+2026-11-21T03:12:03.250Z  agent          connected  version 0.2.0
 2026-11-21T03:12:03.250Z  vpp            connected  version 26.10-rc0~374
 2026-11-21T03:12:03.250Z  backend        web1  up  L7OK: HTTP 200
 2026-11-21T03:12:03.250Z  frontend       shop  up  active pool primary

@@ -19,7 +19,7 @@ backend web2 (45s): down: L4CON: connection refused
   mend it; its frontends are served by their other backends
 
 Health         4 problems
-maglev-brain   0.1.0, up 12s
+maglev-brain   0.2.0, up 12s
 Configuration  /etc/maglev/maglev.yaml, loaded 2h0m ago
 Last reload    refused 1m0s ago: /etc/maglev/maglev.yaml:9:7: error: unknown key `intervall` in health check `web`
 Warm-up        releasing, 17s left: each frontend waits for its backends to be known

@@ -10,8 +10,8 @@ fn all_of_them_on_one_page() {
     let expected = format!(
         "\
 maglevc         {}
-maglev-brain    0.1.0
-maglev-dpagent  0.1.0, protocol 3
+maglev-brain    0.2.0
+maglev-dpagent  0.2.0, protocol 7
 VPP             26.10-rc0~374
 ",
         env!("CARGO_PKG_VERSION")

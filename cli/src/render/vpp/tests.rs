@@ -9,7 +9,7 @@ fn info_of_a_connected_vpp() {
     let expected = "\
 Agent            connected
 Agent socket     /run/maglev/dpagent.sock
-Agent version    0.1.0
+Agent version    0.2.0
 VPP              connected
 VPP version      26.10-rc0~374
 Build date       2026-08-12T09:00:00
@@ -37,7 +37,7 @@ fn info_of_an_incompatible_vpp_says_what_it_lacks() {
     let expected = "\
 \x1b[1mAgent\x1b[0m          \x1b[32mconnected\x1b[0m
 \x1b[1mAgent socket\x1b[0m   /run/maglev/dpagent.sock
-\x1b[1mAgent version\x1b[0m  0.1.0
+\x1b[1mAgent version\x1b[0m  0.2.0
 \x1b[1mVPP\x1b[0m            \x1b[31mincompatible: lacks lb_as_set_weight; needs VPP 26.10\x1b[0m
 \x1b[1mVPP version\x1b[0m    26.06-release
 ";
