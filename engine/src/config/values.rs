@@ -103,7 +103,7 @@ pub(super) fn integer(bounds: RangeInclusive<u32>) -> impl FnOnce(&Node) -> Resu
                 (None, _) => help,
             };
             return Err(Complaint::malformed(
-                format!("is {}, where a whole number belongs", kind(node)),
+                format!("must be a whole number, not {}", kind(node)),
                 help,
             ));
         };
