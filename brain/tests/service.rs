@@ -266,7 +266,7 @@ async fn given_sockets_have_roles_by_their_kind() {
     assert!(status.message().starts_with("someone on this machine, from 127.0.0.1:"), "{status}");
     pause(&mut soon(over_unix(&unix)).await.unwrap()).await.unwrap();
     let log = manager.log();
-    let line = log.lines().find(|line| line.contains("an operator's command")).expect(&log);
+    let line = log.lines().find(|line| line.contains("operator command")).expect(&log);
     let who = format!(
         "(uid {})\" from=\"process {}\" what=\"set backend b1 pause\"",
         nix::unistd::getuid(),

@@ -195,7 +195,7 @@ async fn socket_of_a_service_manager_is_served_with_tls() {
 
     let log = brain.log();
     assert!(log.contains(&format!("msg=\"serving gRPC\" address=tls:{address}")), "{log}");
-    let line = log.lines().find(|line| line.contains("an operator's command")).expect(&log);
+    let line = log.lines().find(|line| line.contains("operator command")).expect(&log);
     assert!(line.contains("who=\"cert ops.example.org\" from=127.0.0.1:"), "{line}");
     assert!(line.contains("what=\"set backend b1 pause\""), "{line}");
     assert!(

@@ -34,7 +34,7 @@ pub(crate) enum Error {
     #[error("the connection to {server} broke before the answer came: {reason}")]
     Broken { server: ServerAddress, reason: String },
     /// Of a watch.
-    #[error("{server} ends the events: {reason}")]
+    #[error("{server} closed the event stream: {reason}")]
     Ended { server: ServerAddress, reason: String },
     #[error("the server at {server} does not know this question")]
     NotServed { server: ServerAddress },

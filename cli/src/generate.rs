@@ -120,7 +120,7 @@ fn environment(command: &Command) -> Roff {
     };
     for arg in command.get_arguments() {
         if let (Some(name), Some(long)) = (arg.get_env(), arg.get_long()) {
-            entry(&name.to_string_lossy(), &format!("As --{long}, which goes before it."));
+            entry(&name.to_string_lossy(), &format!("Same as --{long}; the option takes precedence."));
         }
     }
     entry("NO_COLOR", "If it is set and not empty, nothing is coloured unless --color asks for it.");

@@ -152,8 +152,7 @@ async fn reader_has_gone() {
 /// On a terminal, by a question; elsewhere nobody is there to be asked.
 async fn ask_consent(text: &str) -> Result<(), Error> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let words =
-            format!("not done without a word from you: --yes\n  {}", text.trim_end().replace('\n', "\n  "));
+        let words = format!("refused: add --yes to confirm\n  {}", text.trim_end().replace('\n', "\n  "));
         return Err(Error::NotConfirmed(words));
     }
     // Listened for before anybody can have read the question.

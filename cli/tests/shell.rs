@@ -33,7 +33,7 @@ async fn greets_runs_prefixes_and_leaves() {
     let server = brain().await;
     let mut shell = Terminal::start(&server, &[]);
     let version = samples::status().version;
-    shell.sees(&format!("at {server}, maglev-brain {version}. `?` tells what can follow")).await;
+    shell.sees(&format!("at {server}, maglev-brain {version}. Type `?` for completions")).await;
     shell.sees(&format!("maglev@{server}> ")).await;
     shell.types("sh fr\r");
     shell.sees("shop                     up       yes").await;

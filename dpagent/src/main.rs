@@ -175,7 +175,7 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
     );
     if confined.uid.is_root() {
         warn!(
-            "it runs as root, who without any capability still owns root's files: --user makes it another user"
+            "running as root: even without capabilities it owns root's files; use --user to run as another user"
         );
     }
     if arguments.seccomp != Mode::Enforce {

@@ -27,7 +27,7 @@ async fn tell_status(notifier: &Notifier, vpp: &Vpp) {
 fn status(vpp: &VppState) -> String {
     let text = match vpp {
         VppState::Connected { version, .. } => format!("VPP {version} connected"),
-        VppState::Disconnected { reason, .. } => format!("VPP away: {reason}"),
+        VppState::Disconnected { reason, .. } => format!("VPP disconnected: {reason}"),
         VppState::Incompatible { .. } => "VPP connected, and lacks what is needed".to_owned(),
     };
     printable(&text, MOST_STATUS)
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn status_is_one_line() {
         let away = VppState::Disconnected { reason: "no socket\nREADY=1".into(), silent_ms: 0 };
-        assert_eq!(status(&away), "VPP away: no socket\\nREADY=1");
+        assert_eq!(status(&away), "VPP disconnected: no socket\\nREADY=1");
         let connected = VppState::Connected {
             version: "26.10\nWATCHDOG=trigger".into(),
             build_date: String::new(),

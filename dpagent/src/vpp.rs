@@ -93,7 +93,7 @@ async fn run(
             link.change(VppState::Disconnected { reason: reason.clone(), silent_ms }, Instant::now())
         });
         if news {
-            warn!(%reason, silent_ms, "VPP away; trying again");
+            warn!(%reason, silent_ms, "VPP disconnected; retrying");
         } else {
             debug!(%reason, "VPP still away");
         }

@@ -161,7 +161,7 @@ async fn connected(client: &AgentClient, wanted: u32) -> Option<()> {
 /// A bit of everything that an agent does in its life, but its end. None if it dies meanwhile.
 async fn live(process: &mut Process, directory: &Path) -> Option<()> {
     // VPP is still away.
-    process.logged("VPP away").await?;
+    process.logged("VPP disconnected").await?;
     let first = Vpp::start(directory, 1000);
     let client = connect(directory).await?;
     connected(&client, 1000).await?;
@@ -346,7 +346,7 @@ async fn service_manager_is_told_how_it_goes() {
     let mut process = Process::spawn(&[program.to_str().unwrap()], directory.path(), &variables);
     Process::told(&manager, "READY=1").await;
     assert!(connect(directory.path()).await.is_some(), "it listens before it says that it is ready");
-    Process::told(&manager, "STATUS=VPP away: ").await;
+    Process::told(&manager, "STATUS=VPP disconnected: ").await;
     Process::told(&manager, "WATCHDOG=1").await;
     let _vpp = Vpp::start(directory.path(), 1000);
     Process::told(&manager, "STATUS=VPP 26.10").await;

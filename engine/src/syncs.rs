@@ -421,7 +421,7 @@ impl Syncs {
                 let writer = Some((*pid, version.clone()));
                 if self.writer != writer {
                     self.writer = writer;
-                    warn!(%error, "VPP is not ours to write; waiting");
+                    warn!(%error, "another brain is the writer; standing by");
                 }
             }
             // So is one cause of the failure of many VIPs.

@@ -129,7 +129,7 @@ impl Service {
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
         let who = Caller::of(request.extensions());
         let by = who.responsible();
-        info!(who = %by, from = %who.from(), what = "config reload", "an operator's command");
+        info!(who = %by, from = %who.from(), what = "config reload", "operator command");
         let ReloadConfigRequest { state, no_wait } = *request.get_ref();
         let Reloaded { done, warnings } = self
             .reloader
@@ -158,9 +158,9 @@ impl Service {
         let (what, from, who) = (command.to_string(), who.from(), who.responsible());
         let terms = Terms { who: Some(Arc::clone(&who)), ..terms };
         // Before it, since a client that hangs up ends this, but not what it asked for.
-        info!(%who, %from, %what, "an operator's command");
+        info!(%who, %from, %what, "operator command");
         let refused = |error: CommandError| {
-            info!(%who, %from, %what, %error, "an operator's command was refused");
+            info!(%who, %from, %what, %error, "operator command was refused");
             refusal::command(&self.snapshot(), &error)
         };
         let set = authors::set_by(&command);

@@ -105,7 +105,7 @@ pub(crate) enum Recreate {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sync {
-    /// VPP, by what it shall have
+    /// VPP's lb plugin, by the desired state
     #[command(subcommand)]
     Vpp(SyncVpp),
 }

@@ -49,9 +49,9 @@ pub(super) fn reload(reload: &ReloadConfigResponse, now: Moment, palette: Palett
     };
     text.push_str(&format!("{}: {done}; {}{vpp}\n", printable(&reload.file), printable(&reload.changes)));
     if !outcome.not_kept.is_empty() {
-        let heading = palette.paint(Tone::Bad, "not kept over restarts");
+        let heading = palette.paint(Tone::Bad, "back after a restart");
         let reason = printable(&outcome.not_kept);
-        text.push_str(&format!("What the reload forgot of what operators had set is {heading}: {reason}\n"));
+        text.push_str(&format!("Overrides that the reload removed are {heading}: {reason}\n"));
     }
     text
 }

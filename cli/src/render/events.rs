@@ -30,7 +30,7 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
         }
         // Never asked for.
         Some(What::Probe(_) | What::Weights(_) | What::VppWrite(_)) => return String::new(),
-        Some(What::InitialStateEnd(_)) => ("watching", "that is what is; changes follow".to_owned()),
+        Some(What::InitialStateEnd(_)) => ("watching", "current state above, live changes below".to_owned()),
         None => ("unknown", "an event that this maglevc does not know; is maglev-brain newer?".to_owned()),
     };
     format!("{at}  {kind:<13}  {words}\n")

@@ -10,7 +10,7 @@ use crate::table::{Cell, Column, Table};
 /// A line each.
 pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> String {
     if overrides.is_empty() {
-        return "Operators have set nothing: all is as configured.\n".to_owned();
+        return "No overrides: everything follows the configuration.\n".to_owned();
     }
     table(overrides, now).render(palette)
 }

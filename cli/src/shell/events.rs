@@ -31,7 +31,7 @@ pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>) -> Expected
             Expected { placeholder, ..Expected::default() }
         }
         Behind::Log => {
-            let words = [(LEVEL, "from which level; unless said: info")].into_iter().chain(parts()).collect();
+            let words = [(LEVEL, "minimum level (default: info)")].into_iter().chain(parts()).collect();
             Expected { words, may_end: true, ..Expected::default() }
         }
         Behind::Level => {

@@ -18,7 +18,7 @@ const LONGEST_LINE: usize = 200;
 
 const KEYS: &str = "
   Words may be shortened as long as they stay unique: `sh fr`.
-  ?       tells what can follow; Tab completes words and names
+  ?       lists what can follow; Tab completes words and names
   Ctrl-C  forgets the line, or ends what runs
   Ctrl-D  leaves
 ";
@@ -113,7 +113,10 @@ fn marked(line: &str, at: &Range<usize>) -> String {
 pub(crate) fn greeting(server: &str, brain: Option<&str>) -> String {
     let brain = brain.map(|version| format!(", maglev-brain {}", printable(version))).unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION");
-    format!("maglevc {version} at {server}{brain}. `?` tells what can follow, `{}` more.\n", tree::HELP)
+    format!(
+        "maglevc {version} at {server}{brain}. Type `?` for completions, `{}` for commands.\n",
+        tree::HELP
+    )
 }
 
 #[cfg(test)]

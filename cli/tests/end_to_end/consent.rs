@@ -23,7 +23,7 @@ async fn without_a_terminal_it_takes_a_word() {
         "config reload",
     ] {
         let words: Vec<_> = words.split(' ').collect();
-        let expected = format!("maglevc: not done without a word from you: --yes\n  {LOSS}\n");
+        let expected = format!("maglevc: refused: add --yes to confirm\n  {LOSS}\n");
         assert_eq!(refusal(&server, &words).await, (2, expected), "{words:?}");
         let output = run(&server, &[&words, &["--yes"][..]].concat()).await;
         assert_ne!(output.status.code(), Some(2), "{words:?}");

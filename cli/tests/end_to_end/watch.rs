@@ -55,7 +55,7 @@ async fn brain_that_ends_is_told() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3);
     let expected = format!(
-        "maglevc: {server} ends the events: maglev-brain is shutting down\n  \
+        "maglevc: {server} closed the event stream: maglev-brain is shutting down\n  \
          was maglev-brain just restarted? then watch again\n"
     );
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);

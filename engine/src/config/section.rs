@@ -35,7 +35,7 @@ impl<'t> Section<'t> {
                 None if keys.len() == 1 => format!("its only key is {}", listed(keys)),
                 None => format!("its keys are {}", listed(keys)),
             };
-            report.malformed(entry.key.place, format!("{title} has no key {}", show(key)), help);
+            report.malformed(entry.key.place, format!("unknown key {} in {title}", show(key)), help);
         }
         Section { title, place, entries }
     }

@@ -102,10 +102,7 @@ pub(super) fn integer(bounds: RangeInclusive<u32>) -> impl FnOnce(&Node) -> Resu
                 (Some(number), _) => format!("{help}, like `{number}`"),
                 (None, _) => help,
             };
-            return Err(Complaint::malformed(
-                format!("is {}, where a whole number belongs", kind(node)),
-                help,
-            ));
+            return Err(Complaint::malformed(format!("must be a whole number, not {}", kind(node)), help));
         };
         u32::try_from(value)
             .ok()

@@ -51,7 +51,7 @@ async fn keys_alone_lead_from_the_fleet_to_a_change_and_the_brain_knows_who() {
     assert_eq!(backend["state"], "paused");
     let log = fs::read_to_string(stack.log("brain")).unwrap();
     let who = format!("{}, by user ", USER.0);
-    assert!(log.lines().any(|line| line.contains("an operator's command") && line.contains(&who)), "{log}");
+    assert!(log.lines().any(|line| line.contains("operator command") && line.contains(&who)), "{log}");
     go(&browser, "#/events", ".event.kind-command").await;
     says(&browser, &who).await;
     go(&browser, "#/lb", ".balancer table button").await;

@@ -4,7 +4,7 @@ use super::*;
 
 /// What a lying agent says: a line of its own, colours, text that runs backwards, and megabytes.
 fn evil() -> String {
-    let words = "9.9\nINFO an operator's command what=\"\u{1b}[31mdrain\" \u{202e}\u{9b}2J\r";
+    let words = "9.9\nINFO operator command what=\"\u{1b}[31mdrain\" \u{202e}\u{9b}2J\r";
     words.repeat(10_000)
 }
 

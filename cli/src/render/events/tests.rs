@@ -16,7 +16,7 @@ fn every_kind_has_its_line() {
 2026-11-21T03:12:03.250Z  vpp            connected  version 26.10-rc0~374
 2026-11-21T03:12:03.250Z  backend        web1  up  L7OK: HTTP 200
 2026-11-21T03:12:03.250Z  frontend       shop  up  active pool primary
-2026-11-21T03:12:03.250Z  watching       that is what is; changes follow
+2026-11-21T03:12:03.250Z  watching       current state above, live changes below
 2026-11-21T04:11:54.250Z  log            warn  maglev_brain::probe: no answer backend=web1
 2026-11-21T04:11:54.250Z  backend        web1  up -> down  L4TOUT: no answer in 1.5s
 2026-11-21T04:11:54.250Z  frontend       shop  active pool primary -> fallback

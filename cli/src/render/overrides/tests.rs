@@ -15,5 +15,5 @@ web3     shop      primary  weight 50  weight 100  2026-11-21T04:02:03.250Z  10m
 
 #[test]
 fn nothing_set_is_said() {
-    assert_eq!(list(&[], Moment(NOW), PLAIN), "Operators have set nothing: all is as configured.\n");
+    assert_eq!(list(&[], Moment(NOW), PLAIN), "No overrides: everything follows the configuration.\n");
 }

@@ -56,13 +56,13 @@ maglev.yaml:5:32: error: `sticky-buckets-per-core` of `lb` of `vpp` is 1000, whi
   |                                ^^^^
   = help: the nearest ones are 512 and 1024
 
-maglev.yaml:9:7: error: health check `web` has no key `intervall`
+maglev.yaml:9:7: error: unknown key `intervall` in health check `web`
   |
 9 |       intervall: 1s
   |       ^^^^^^^^^
   = help: did you mean `interval`?
 
-maglev.yaml:9:7: error: health check `copy` has no key `intervall`
+maglev.yaml:9:7: error: unknown key `intervall` in health check `copy`
   |
 9 |       intervall: 1s
   |       ^^^^^^^^^
@@ -146,7 +146,7 @@ fn marks_land_below_their_place_behind_tabs_and_wide_letters() {
     let errors = parse("f", text).unwrap_err();
     assert_eq!(
         errors.diagnostics[0].to_string(),
-        "f:2:4: error: `maglev` has no key `é`\n  |\n2 |   \t\"é\":\t3, \"é\u{301}\": 4 } }\n  |   \t^^^\n  \
+        "f:2:4: error: unknown key `é` in `maglev`\n  |\n2 |   \t\"é\":\t3, \"é\u{301}\": 4 } }\n  |   \t^^^\n  \
          = help: its keys are `backends`, `frontends`, `healthchecker`, `healthchecks` and `vpp`"
     );
 }

@@ -106,10 +106,10 @@ fn the_file_has_one_key() {
         "maglev",
         &[&format!("1:1 error: the file is the text `maglev`, where a mapping belongs {help}")],
     );
-    not_parseable("magelv: {}\n", &["1:1 error: the file has no key `magelv` (did you mean `maglev`?)"]);
+    not_parseable("magelv: {}\n", &["1:1 error: unknown key `magelv` in the file (did you mean `maglev`?)"]);
     not_parseable(
         "maglev: {}\nlogging: {}\n",
-        &["2:1 error: the file has no key `logging` (its only key is `maglev`)"],
+        &["2:1 error: unknown key `logging` in the file (its only key is `maglev`)"],
     );
 }
 
@@ -118,34 +118,34 @@ fn unknown_keys_are_refused_everywhere() {
     for (from, to, expected) in [
         ("  vpp:\n", "  vppp:\n", None),
         ("  frontends:\n", "  frontend:\n", None),
-        ("    lb:\n", "    bl:\n", Some("3:5 error: `vpp` has no key `bl` (did you mean `lb`?)")),
+        ("    lb:\n", "    bl:\n", Some("3:5 error: unknown key `bl` in `vpp` (did you mean `lb`?)")),
         (
             "flow-timeout: 40s",
             "flow_timeout: 40s",
-            Some("5:7 error: `lb` of `vpp` has no key `flow_timeout` (did you mean `flow-timeout`?)"),
+            Some("5:7 error: unknown key `flow_timeout` in `lb` of `vpp` (did you mean `flow-timeout`?)"),
         ),
         (
             "interval: 2s",
             "intervall: 2s",
-            Some("9:7 error: health check `web` has no key `intervall` (did you mean `interval`?)"),
+            Some("9:7 error: unknown key `intervall` in health check `web` (did you mean `interval`?)"),
         ),
         (
             "path: /healthz",
             "Path: /healthz",
-            Some("11:9 error: `params` of health check `web` has no key `Path` (did you mean `path`?)"),
+            Some("11:9 error: unknown key `Path` in `params` of health check `web` (did you mean `path`?)"),
         ),
         (
             "10.0.0.1, healthcheck",
             "10.0.0.1, check",
             Some(
-                "16:32 error: backend `web1` has no key `check` (its keys are `address`, `enabled` and `healthcheck`)",
+                "16:32 error: unknown key `check` in backend `web1` (its keys are `address`, `enabled` and `healthcheck`)",
             ),
         ),
         (
             "protocol: tcp",
             "protocol: tcp\n      sticky: true",
             Some(
-                "22:7 error: frontend `www` has no key `sticky` (its keys are `address`, `description`, \
+                "22:7 error: unknown key `sticky` in frontend `www` (its keys are `address`, `description`, \
                  `flush-on-down`, `new-flows-table-length`, `panic-threshold`, `pools`, `port`, \
                  `protocol`, `slow-start` and `src-ip-sticky`)",
             ),
@@ -154,14 +154,14 @@ fn unknown_keys_are_refused_everywhere() {
             "- name: primary",
             "- name: primary\n          weight: 3",
             Some(
-                "25:11 error: pool 1 of frontend `www` has no key `weight` (its keys are `backends` and `name`)",
+                "25:11 error: unknown key `weight` in pool 1 of frontend `www` (its keys are `backends` and `name`)",
             ),
         ),
         (
             "weight: 50",
             "wieght: 50",
             Some(
-                "27:21 error: backend `web2` of pool 1 of frontend `www` has no key `wieght` (did you mean `weight`?)",
+                "27:21 error: unknown key `wieght` in backend `web2` of pool 1 of frontend `www` (did you mean `weight`?)",
             ),
         ),
     ] {
@@ -170,13 +170,15 @@ fn unknown_keys_are_refused_everywhere() {
         match expected {
             Some(expected) => assert!(found.contains(&expected.to_owned()), "{found:#?}"),
             None => {
-                assert!(found.iter().any(|line| line.contains("error: `maglev` has no key")), "{found:#?}")
+                assert!(found.iter().any(|line| line.contains("error: unknown key")), "{found:#?}")
             }
         }
     }
     not_parseable(
         "maglev:\n  healthchecker: { history: 5 }\n  frontends: {}\n",
-        &["2:20 error: `healthchecker` has no key `history` (its keys are `netns` and `transition-history`)"],
+        &[
+            "2:20 error: unknown key `history` in `healthchecker` (its keys are `netns` and `transition-history`)",
+        ],
     );
 }
 
@@ -263,50 +265,49 @@ fn values_of_the_wrong_kind_are_refused() {
         (
             "port: 22",
             "port: ssh",
-            "14:13 error: `port` of health check `shell` is the text `ssh`, where a whole number belongs \
+            "14:13 error: `port` of health check `shell` must be a whole number, not the text `ssh` \
              (write a whole number from 1 to 65535)",
         ),
         (
             "port: 22",
             "port: \"22\"",
-            "14:13 error: `port` of health check `shell` is the text `22`, where a whole number belongs \
+            "14:13 error: `port` of health check `shell` must be a whole number, not the text `22` \
              (write a whole number from 1 to 65535, without quotes)",
         ),
         (
             "port: 22",
             "port: 0443",
-            "14:13 error: `port` of health check `shell` is the number `0443`, where a whole number belongs \
+            "14:13 error: `port` of health check `shell` must be a whole number, not the number `0443` \
              (write a whole number from 1 to 65535, without zeros before it, which mean octal to some programs: `443`)",
         ),
         (
             "weight: 50",
             "weight: 007",
-            "27:29 error: `weight` of backend `web2` of pool 1 of frontend `www` is the number `007`, \
-             where a whole number belongs (write a whole number from 0 to 100, without zeros before it, \
+            "27:29 error: `weight` of backend `web2` of pool 1 of frontend `www` must be a whole number, not the number `007` (write a whole number from 0 to 100, without zeros before it, \
              which mean octal to some programs: `7`)",
         ),
         (
             "port: 22",
             "port: \"0x1BB\"",
-            "14:13 error: `port` of health check `shell` is the text `0x1BB`, where a whole number belongs \
+            "14:13 error: `port` of health check `shell` must be a whole number, not the text `0x1BB` \
              (write a whole number from 1 to 65535, without quotes)",
         ),
         (
             "port: 22",
             "port: '1_000'",
-            "14:13 error: `port` of health check `shell` is the text `1_000`, where a whole number belongs \
+            "14:13 error: `port` of health check `shell` must be a whole number, not the text `1_000` \
              (write a whole number from 1 to 65535, without quotes)",
         ),
         (
             "port: 22",
             "port: 2.2e1",
-            "14:13 error: `port` of health check `shell` is the number `2.2e1`, where a whole number belongs \
+            "14:13 error: `port` of health check `shell` must be a whole number, not the number `2.2e1` \
              (write a whole number from 1 to 65535)",
         ),
         (
             "port: 22",
             "port: {}",
-            "14:13 error: `port` of health check `shell` is a mapping, where a whole number belongs \
+            "14:13 error: `port` of health check `shell` must be a whole number, not a mapping \
              (write a whole number from 1 to 65535)",
         ),
         (

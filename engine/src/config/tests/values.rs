@@ -120,7 +120,7 @@ fn a_percentage_is_a_bare_number() {
     }
     for (value, help) in [("50%", ", without `%`"), ("half", "")] {
         let expected = format!(
-            "22:24 error: `panic-threshold` of frontend `www` is the text `{value}`, where a whole number belongs \
+            "22:24 error: `panic-threshold` of frontend `www` must be a whole number, not the text `{value}` \
              (write a whole number from 1 to 100{help})"
         );
         not_parseable(&given(value), &[&expected]);
