@@ -60,6 +60,13 @@ async fn nothing_wrong_is_read_while_vectors_move_and_grow() {
     let mut counted = Counted::new(&vppsim, 1).await;
     let index = counted.stats_index().await;
     let boot_time = stats.read(|view| view.boot_time()).await.unwrap();
+    // The churn begins a moment after the simulator.
+    let churns = async {
+        while stats.read(|view| view.simple_counters("/if/drops").map(drop)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(churns).await;
     let (mut last_count, mut last_epoch, mut epochs) = (0, 0, 0);
     while epochs < 300 {
         if epochs % 30 == 0 {
