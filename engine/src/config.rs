@@ -256,7 +256,7 @@ fn maglev_entry<'t>(tree: &'t Node, report: &mut Report<'_>) -> Option<&'t Entry
             return None;
         }
         Value::Scalar(_) | Value::List(_) => {
-            let message = format!("the file is {}, where a mapping belongs", values::kind(tree));
+            let message = format!("the file must be a mapping, not {}", values::kind(tree));
             report.malformed(tree.place, message, help.to_owned());
             return None;
         }

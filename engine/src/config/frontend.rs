@@ -160,7 +160,7 @@ fn pools(section: &Section<'_>, report: &mut Report<'_>) -> Vec<PoolDraft> {
         Value::Scalar(_) | Value::Map(_) => {
             report.malformed(
                 entry.key.place,
-                format!("{} is {}, where a list belongs", section.subject("pools"), kind(&entry.node)),
+                format!("{} must be a list, not {}", section.subject("pools"), kind(&entry.node)),
                 "their order is their preference: write each pool as `- name: ...`".to_owned(),
             );
             return Vec::new();
@@ -191,7 +191,7 @@ fn pools(section: &Section<'_>, report: &mut Report<'_>) -> Vec<PoolDraft> {
 fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'_>) -> PoolDraft {
     let title = format!("pool {} of {}", index + 1, frontend.title);
     if !matches!(item.value, Value::Null | Value::Map(_)) {
-        let message = format!("{title} is {}, where a mapping belongs", kind(item));
+        let message = format!("{title} must be a mapping, not {}", kind(item));
         report.malformed(item.place, message, "write each pool as `- name: ...`".to_owned());
         return PoolDraft { place: item.place, name: None, members: Vec::new() };
     }
@@ -201,7 +201,7 @@ fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'
         Some(Entry { key, node: Located { value: Value::List(_), place } }) => {
             report.malformed(
                 if place.line == key.place.line { *place } else { key.place },
-                format!("{} is a list, where a mapping belongs", section.subject("backends")),
+                format!("{} must be a mapping, not a list", section.subject("backends")),
                 "write each backend as `web1: {}`, without `-`".to_owned(),
             );
             &[]
@@ -222,7 +222,7 @@ fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'
         if let Value::Scalar(scalar) = &entry.node.value {
             report.malformed(
                 entry.node.place,
-                format!("{title} is {}, where a mapping belongs", kind(&entry.node)),
+                format!("{title} must be a mapping, not {}", kind(&entry.node)),
                 match scalar.kind {
                     ScalarKind::Integer(weight) => format!("write a weight as `{{ weight: {weight} }}`"),
                     _ => "write `{}`, or `{ weight: 50 }`".to_owned(),

@@ -138,7 +138,7 @@ fn entries<'t>(title: &str, place: Place, node: &'t Node, report: &mut Report<'_
             let place = if node.place.line == place.line { node.place } else { place };
             report.malformed(
                 place,
-                format!("{title} is {}, where a mapping belongs", super::values::kind(node)),
+                format!("{title} must be a mapping, not {}", super::values::kind(node)),
                 "write `key: value` lines below it, further in".to_owned(),
             );
             &[]

@@ -48,7 +48,7 @@ pub(super) fn scalar<'n>(node: &'n Node, what: &str, help: &str) -> Result<&'n S
             let help = "remove it; if the text was copied from elsewhere, write it anew";
             refuse(&scalar.text, is_invisible, help).map(|()| scalar)
         }
-        _ => Err(Complaint::malformed(format!("is {}, where {what} belongs", kind(node)), help)),
+        _ => Err(Complaint::malformed(format!("must be {what}, not {}", kind(node)), help)),
     }
 }
 
@@ -83,7 +83,7 @@ pub(super) fn boolean(node: &Node) -> Result<bool, Complaint> {
         }
     }
     Err(Complaint::malformed(
-        format!("is {}, where a truth value belongs", kind(node)),
+        format!("must be a truth value, not {}", kind(node)),
         "write `true` or `false`, without quotes",
     ))
 }

@@ -101,10 +101,10 @@ fn the_file_has_one_key() {
     not_parseable("", &[&format!("1:1 error: the file is empty {help}")]);
     not_parseable("# nothing\n", &[&format!("1:1 error: the file is empty {help}")]);
     not_parseable("{}", &[&format!("1:1 error: the file has no `maglev` {help}")]);
-    not_parseable("- a\n", &[&format!("1:1 error: the file is a list, where a mapping belongs {help}")]);
+    not_parseable("- a\n", &[&format!("1:1 error: the file must be a mapping, not a list {help}")]);
     not_parseable(
         "maglev",
-        &[&format!("1:1 error: the file is the text `maglev`, where a mapping belongs {help}")],
+        &[&format!("1:1 error: the file must be a mapping, not the text `maglev` {help}")],
     );
     not_parseable("magelv: {}\n", &["1:1 error: unknown key `magelv` in the file (did you mean `maglev`?)"]);
     not_parseable(
@@ -189,40 +189,39 @@ fn sections_are_mappings_and_pools_a_list() {
         (
             "{ address: 10.0.0.1, healthcheck: web }",
             "10.0.0.1",
-            format!("16:11 error: backend `web1` is the text `10.0.0.1`, where a mapping belongs {help}"),
+            format!("16:11 error: backend `web1` must be a mapping, not the text `10.0.0.1` {help}"),
         ),
         (
             "{ weight: 50 }",
             "50",
-            "27:19 error: backend `web2` of pool 1 of frontend `www` is the number `50`, \
-             where a mapping belongs (write a weight as `{ weight: 50 }`)"
+            "27:19 error: backend `web2` of pool 1 of frontend `www` must be a mapping, not the number `50` (write a weight as `{ weight: 50 }`)"
                 .to_owned(),
         ),
         (
             "{ weight: 50 }",
             "half",
-            "27:19 error: backend `web2` of pool 1 of frontend `www` is the text `half`, where a mapping belongs \
+            "27:19 error: backend `web2` of pool 1 of frontend `www` must be a mapping, not the text `half` \
              (write `{}`, or `{ weight: 50 }`)"
                 .to_owned(),
         ),
         (
             "            web1: {}\n            web2: { weight: 50 }\n",
             "            - web1\n            - web2\n",
-            "25:11 error: `backends` of pool 1 of frontend `www` is a list, where a mapping belongs \
+            "25:11 error: `backends` of pool 1 of frontend `www` must be a mapping, not a list \
              (write each backend as `web1: {}`, without `-`)"
                 .to_owned(),
         ),
         (
             "        - name: primary\n          backends:\n            web1: {}\n            web2: { weight: 50 }\n",
             "        primary: {}\n",
-            "23:7 error: `pools` of frontend `www` is a mapping, where a list belongs \
+            "23:7 error: `pools` of frontend `www` must be a list, not a mapping \
              (their order is their preference: write each pool as `- name: ...`)"
                 .to_owned(),
         ),
         (
             "        - name: primary\n",
             "        - primary\n        - name: second\n",
-            "24:11 error: pool 1 of frontend `www` is the text `primary`, where a mapping belongs \
+            "24:11 error: pool 1 of frontend `www` must be a mapping, not the text `primary` \
              (write each pool as `- name: ...`)"
                 .to_owned(),
         ),
@@ -259,7 +258,7 @@ fn values_of_the_wrong_kind_are_refused() {
         (
             "interval: 2s",
             "interval: [2s]",
-            "9:17 error: `interval` of health check `web` is a list, where a duration belongs \
+            "9:17 error: `interval` of health check `web` must be a duration, not a list \
              (write numbers with units (ms, s, m, h), like `250ms`, `5s` or `1m30s`)",
         ),
         (
@@ -318,7 +317,7 @@ fn values_of_the_wrong_kind_are_refused() {
         (
             "path: /healthz",
             "path: [a]",
-            "11:15 error: `path` of `params` of health check `web` is a list, where a text belongs \
+            "11:15 error: `path` of `params` of health check `web` must be a text, not a list \
              (write a text, in quotes if it has special characters)",
         ),
         (
@@ -331,25 +330,25 @@ fn values_of_the_wrong_kind_are_refused() {
         (
             "protocol: tcp",
             "protocol: tcp\n      src-ip-sticky: maybe",
-            "22:22 error: `src-ip-sticky` of frontend `www` is the text `maybe`, where a truth value belongs \
+            "22:22 error: `src-ip-sticky` of frontend `www` must be a truth value, not the text `maybe` \
              (write `true` or `false`, without quotes)",
         ),
         (
             "protocol: tcp",
             "protocol: tcp\n      flush-on-down: 'yes'",
-            "22:22 error: `flush-on-down` of frontend `www` is the text `yes`, where a truth value belongs \
+            "22:22 error: `flush-on-down` of frontend `www` must be a truth value, not the text `yes` \
              (write `true` or `false`, without quotes)",
         ),
         (
             "protocol: tcp",
             "protocol: tcp\n      flush-on-down: 1",
-            "22:22 error: `flush-on-down` of frontend `www` is the number `1`, where a truth value belongs \
+            "22:22 error: `flush-on-down` of frontend `www` must be a truth value, not the number `1` \
              (write `true` or `false`, without quotes)",
         ),
         (
             "address: 198.51.100.1",
             "address: [198.51.100.1]",
-            "20:16 error: `address` of frontend `www` is a list, where an IP address belongs \
+            "20:16 error: `address` of frontend `www` must be an IP address, not a list \
              (write it like `192.0.2.1` or `2001:db8::1`)",
         ),
     ] {
