@@ -6,7 +6,7 @@
 //! - [`blocking`]: work that blocks, with a thread of its own and a time limit.
 //! - [`hangup`]: SIGHUP during the start.
 //! - [`vital`]: tasks whose death is that of the process.
-//! - [`print`]: what a daemon's own commands write.
+//! - [`mod@print`]: what a daemon's own commands write.
 //! - [`socket`]: a listening unix socket that replaces a stale one and is removed at the end.
 //! - [`retry`]: backoff with jitter.
 //! - [`until`]: an optional deadline.
