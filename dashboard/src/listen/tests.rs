@@ -43,3 +43,43 @@ async fn tls_needs_a_certificate() {
     let missing = Tls::new("/nonexistent/cert".into(), "/nonexistent/key".into()).unwrap_err();
     assert!(missing.to_string().starts_with("--https-cert /nonexistent/cert: "), "{missing}");
 }
+
+/// Certificate and key of `localhost`, written to these files.
+fn certify(folder: &std::path::Path) -> rustls::pki_types::CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
+}
+
+async fn ask_trusting(
+    address: std::net::SocketAddr,
+    certificate: &rustls::pki_types::CertificateDer<'static>,
+) -> io::Result<String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = TcpStream::connect(address).await?;
+    Ok(ask(connector.connect("localhost".try_into().unwrap(), stream).await?).await)
+}
+
+#[tokio::test]
+async fn certificates_are_read_again_and_those_that_are_no_good_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = certify(folder.path());
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let tls = Arc::new(Tls::new(cert.clone(), key).unwrap());
+    let listener = Listener::bind(&"tls:127.0.0.1:0".parse().unwrap(), Some(&tls)).await.unwrap();
+    let ListenAddress::Tls(address) = *listener.address() else { panic!("no TLS") };
+    tokio::spawn(serve(listener, routes(), std::future::pending()));
+    assert!(ask_trusting(address, &first).await.unwrap().ends_with("tls"));
+    let second = certify(folder.path());
+    tls.reload().unwrap();
+    assert!(ask_trusting(address, &second).await.unwrap().ends_with("tls"));
+    assert!(ask_trusting(address, &first).await.is_err(), "the old one is still shown");
+    std::fs::write(&cert, "no certificate").unwrap();
+    let refused = tls.reload().unwrap_err().to_string();
+    assert!(refused.starts_with("--https-cert ") && refused.contains("no certificate in it"), "{refused}");
+    assert!(ask_trusting(address, &second).await.unwrap().ends_with("tls"));
+}

@@ -3,7 +3,8 @@
 use std::fs;
 
 use maglev_tests::browser::Browser;
-use maglev_tests::dashboard::USER;
+use maglev_tests::dashboard::{Dashboard, USER, world};
+use maglev_tests::skipped;
 
 use super::{all, go, row_says, says};
 
@@ -98,4 +99,35 @@ async fn what_was_planned_on_a_state_that_moved_on_is_planned_again() {
     assert_eq!(stack.show(&["backends", "web1"]).await.unwrap()["state"], "paused");
     go(&browser, "#/", ".fleet .rows .row").await;
     browser.until("document.querySelector('.fleet .rows').innerText.startsWith('down')").await.unwrap();
+}
+
+#[tokio::test]
+async fn several_load_balancers_stand_side_by_side_and_each_answers_by_its_name() {
+    let Some(browser) = Browser::start().await.unwrap() else {
+        return skipped("the dashboard in a browser, since chromium and chromedriver are not installed");
+    };
+    let (mut stack, other) = (world(1, 2).await.unwrap(), world(1, 2).await.unwrap());
+    let more = format!("other=unix:{}", other.brain_socket().display());
+    let dashboard = Dashboard::start(&mut stack, &[&more]).await.unwrap();
+    dashboard.log_in(&browser).await.unwrap();
+    // Each has a port of its own for the demo's service, and the rest is the same.
+    browser.until("document.querySelector('.fleet .head').innerText.includes('other')").await.unwrap();
+    browser.until("document.querySelectorAll('.fleet .rows .lb .is-up').length >= 4").await.unwrap();
+    other.operate(&["set", "backend", "web3", "pause"]).await.unwrap();
+    browser.until("document.querySelector('.fleet .rows').innerText.includes('≠ weights')").await.unwrap();
+    go(&browser, "#/f/www", ".members .do button").await;
+    browser.until("document.querySelectorAll('.balancer').length === 2").await.unwrap();
+    browser.value("document.querySelector('.members .do button').click()").await.unwrap();
+    browser.until("document.querySelector('dialog input[value=other]')").await.unwrap();
+    browser.value("document.querySelector('dialog input[value=other]').click()").await.unwrap();
+    browser.until("document.querySelectorAll('dialog .plan section').length === 2").await.unwrap();
+    browser.until("!document.querySelector('dialog .primary').disabled").await.unwrap();
+    browser.value("document.querySelector('dialog .primary').click()").await.unwrap();
+    browser
+        .until("document.querySelector('dialog .plan').innerText.split('done; ').length === 3")
+        .await
+        .unwrap();
+    for stack in [&stack, &other] {
+        assert_eq!(stack.show(&["backends", "web1"]).await.unwrap()["state"], "paused");
+    }
 }
