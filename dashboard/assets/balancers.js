@@ -1,7 +1,7 @@
 // The load balancers themselves: brain, agent, VPP, what operators have set, what VPP counts.
 
 import { ask, clockTime, h, put, since, state, whole } from './dom.js';
-import { servers, tables } from './store.js';
+import { overrides, servers, tables } from './store.js';
 import { change } from './change.js';
 import { isAdmin } from './main.js';
 
@@ -20,7 +20,7 @@ export function balancers(main) {
   };
   all();
   const timer = setInterval(() => { for (const card of cards.values()) card.count(); }, 5000);
-  return { update(/** @type {any} */ changed) { if (changed.brains) all(); }, close() { clearInterval(timer); } };
+  return { update(/** @type {any} */ changed) { if (changed.brains || changed.overrides) all(); }, close() { clearInterval(timer); } };
 }
 
 const line = (/** @type {string} */ name, /** @type {any[]} */ ...inner) => [h('dt', {}, name), h('dd', {}, ...inner)];
@@ -45,6 +45,7 @@ class Card {
   show() {
     const brain = tables.brains.get(this.server) ?? {};
     this.element.classList.toggle('old', !brain.connected);
+    this.showOverrides();
     const words = JSON.stringify([brain, isAdmin()]);
     if (words === this.words) return;
     this.words = words;
@@ -68,17 +69,19 @@ class Card {
         ...line('is', state(vpp.state === 'connected' ? 'up' : vpp.state === 'unknown' ? 'unknown' : 'down', vpp.state ?? 'unknown'), ' ', bad(vpp.reason)),
         ...line('since', since(vpp.connected, true)), ...line('booted', since(vpp.booted, true)),
         ...line('version', vpp.version ?? '–', vpp.build_date ? h('span', { class: 'quiet' }, ` built ${vpp.build_date}`) : ''), ...line('process', vpp.pid ?? '–')));
-    this.showOverrides(brain.overrides ?? []);
   }
 
-  showOverrides(/** @type {any[]} */ list) {
+  showOverrides() {
+    const list = overrides(this.server), words = JSON.stringify([list, isAdmin()]);
+    if (words === this.shown) return;
+    this.shown = words;
     if (!list.length) return void this.overrides.replaceChildren(h('p', { class: 'quiet' }, 'Nothing: all is as configured.'));
-    const rows = list.map((set) => h('tr', {},
+    const rows = list.slice(0, 500).map((set) => h('tr', {},
       h('td', {}, set.frontend ? `${set.backend} in pool ${set.pool} of ${set.frontend}` : set.backend),
-      h('td', {}, set.frontend ? `weight ${set.operator_weight}` : set.operator_state, set.configured ? set.frontend ? h('span', { class: 'quiet' }, ` (configured ${set.configured_weight ?? '–'})`) : '' : h('span', { class: 'is-warn' }, ' (not in the configuration)')),
-      h('td', {}, since(set.since_unix_ms, true)), h('td', {}, set.who ?? '–'), h('td', {}, set.comment ?? ''),
+      h('td', {}, set.frontend ? `weight ${set.weight}` : set.state, set.configured ? set.frontend ? h('span', { class: 'quiet' }, ` (configured ${set.configured_weight ?? '–'})`) : '' : h('span', { class: 'is-warn' }, ' (not in the configuration)')),
+      h('td', {}, since(set.since, true)), h('td', {}, set.who ?? '–'), h('td', {}, set.comment ?? ''),
       h('td', {}, isAdmin() ? h('button', { onclick: () => change({ server: this.server, frontend: set.frontend, pool: set.pool, backend: set.backend, actions: ['clear'], ofState: !set.frontend }) }, 'Clear…') : '')));
-    this.overrides.replaceChildren(h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {}, ...['What', 'Set to', 'Since', 'By', 'Why', ''].map((word) => h('th', { scope: 'col' }, word)))), h('tbody', {}, ...rows))));
+    this.overrides.replaceChildren(h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {}, ...['What', 'Set to', 'Since', 'By', 'Why', ''].map((word) => h('th', { scope: 'col' }, word)))), h('tbody', {}, ...rows))), list.length > 500 ? h('p', { class: 'quiet' }, `and ${list.length - 500} older ones`) : '');
   }
 
   async count() {

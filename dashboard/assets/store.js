@@ -6,7 +6,7 @@
 export const SEPARATOR = '\u001f';
 
 /** @type {Record<string, Map<string, Row>>} */
-export const tables = { brains: new Map(), fleet: new Map(), frontends: new Map(), members: new Map(), backends: new Map() };
+export const tables = { brains: new Map(), fleet: new Map(), frontends: new Map(), members: new Map(), backends: new Map(), overrides: new Map() };
 
 /** The newest events, oldest first. @type {Row[]} */
 export const events = [];
@@ -94,6 +94,9 @@ export function members(server, frontend) {
   const rows = [...keys].map((key) => /** @type {Row} */ (tables.members.get(key)));
   return rows.sort((a, b) => a.pool_at - b.pool_at || (a.backend < b.backend ? -1 : 1));
 }
+
+/** What operators have set, the newest first. @param {string} server */
+export const overrides = (server) => [...tables.overrides.values()].filter((row) => row.server === server).sort((a, b) => b.since - a.since);
 
 /** @param {string} server @param {string} name */
 export const backend = (server, name) => tables.backends.get(key(server, name)) ?? {};

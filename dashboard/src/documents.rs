@@ -25,6 +25,8 @@ pub enum Table {
     Members,
     /// A backend of one load balancer.
     Backends,
+    /// What an operator has set on one load balancer.
+    Overrides,
 }
 
 /// Tables with their rows by key.

@@ -1,7 +1,9 @@
 //! What a brain says, as rows for browsers. Nothing is decided here: words and numbers are the brain's.
 
 use maglev_proto::words::{self, Word};
-use maglev_proto::{Backend, BackendOverride, BackendState, Frontend, FrontendState, SyncState, Transition};
+use maglev_proto::{
+    Backend, BackendOverride, BackendState, Frontend, FrontendState, Override, SyncState, Transition,
+};
 use serde_json::{Value, json};
 
 use crate::documents::Document;
@@ -170,6 +172,7 @@ pub fn backend(server: &str, backend: &Backend) -> Document {
         ("enabled", backend.enabled.into()),
         ("operator", if set == BackendOverride::None { Value::Null } else { set.word().into() }),
         ("operator_since", number(backend.operator_since_unix_ms)),
+        ("operator_who", text(&backend.operator_set_by)),
         ("since", newest.map_or(Value::Null, |newest| number(newest.at_unix_ms))),
         ("cause", newest.map_or(Value::Null, |newest| text(&newest.cause))),
         ("code", probe.map_or(Value::Null, |probe| text(&probe.code))),
@@ -179,6 +182,23 @@ pub fn backend(server: &str, backend: &Backend) -> Document {
         ("history", backend.transitions.iter().map(transition).collect()),
         ("frontends", backend.frontends.clone().into()),
     ])
+}
+
+/// The row of what an operator has set, with its key.
+pub fn set_by_operator(server: &str, set: &Override) -> (String, Document) {
+    let document = Document::from([
+        ("server", server.into()),
+        ("backend", set.backend.clone().into()),
+        ("frontend", text(&set.frontend)),
+        ("pool", text(&set.pool)),
+        ("state", word::<BackendOverride>(set.operator_state)),
+        ("weight", set.operator_weight.map_or(Value::Null, Value::from)),
+        ("since", number(set.since_unix_ms)),
+        ("who", text(&set.set_by)),
+        ("configured", set.configured.into()),
+        ("configured_weight", set.configured_weight.map_or(Value::Null, Value::from)),
+    ]);
+    (key(server, &[&set.backend, &set.frontend, &set.pool]), document)
 }
 
 fn transition(transition: &Transition) -> Value {

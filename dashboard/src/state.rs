@@ -9,7 +9,7 @@ use std::sync::Arc;
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
-    Backend, BackendEvent, BackendState, Event, Frontend, FrontendEvent, FrontendState, ProbeEvent,
+    Backend, BackendEvent, BackendState, Event, Frontend, FrontendEvent, FrontendState, Override, ProbeEvent,
     Transition, VpplbCounters, WeightsEvent, probe_event,
 };
 use serde_json::Value;
@@ -115,6 +115,19 @@ impl State {
         let name = backend.name.clone();
         let before = model.backends.insert(name.clone(), backend);
         self.show_backend(server, &name, before.map(|before| before.state));
+    }
+
+    /// Takes all that operators have set.
+    pub fn set_overrides(&mut self, server: &str, overrides: &[Override]) {
+        let rows: BTreeMap<_, _> = overrides.iter().map(|set| rows::set_by_operator(server, set)).collect();
+        for gone in self.documents.keys(Table::Overrides, &prefix(server)) {
+            if !rows.contains_key(&*gone) {
+                self.documents.put(Table::Overrides, &gone, None);
+            }
+        }
+        for (key, row) in rows {
+            self.documents.put(Table::Overrides, &key, Some(row));
+        }
     }
 
     /// Takes an event as it came, and tells what must be asked for to know all of what it means.

@@ -203,8 +203,7 @@ fn show(brain: &Brain, live: &Live, caller: &CallerInfo, answers: Answers, newer
         brain.show(live, about(&status, &vpp, caller, unix_ms(SystemTime::now())));
     }
     if let Some(overrides) = overrides {
-        let listed: Vec<Value> = overrides.iter().map(|set| json!(set)).collect();
-        brain.show(live, [("overrides", listed.into())]);
+        live.change(|state| state.set_overrides(&brain.name, &overrides));
     }
     live.change(|state| {
         let (server, was_all) = (&brain.name, all.is_some());

@@ -139,6 +139,20 @@ fn commands_and_reloads_are_told_apart_with_who() {
 }
 
 #[test]
+fn one_override_more_is_one_row_more() {
+    let mut state = state();
+    let set = |backend: &str| Override { backend: backend.into(), since_unix_ms: 5, ..Override::default() };
+    state.set_overrides(SERVER, &[set("web1")]);
+    state.documents.take_patch();
+    state.set_overrides(SERVER, &[set("web1"), set("web22")]);
+    let patch = state.documents.take_patch();
+    assert_eq!((patch.len(), patch[&Table::Overrides].len()), (1, 1));
+    state.set_overrides(SERVER, &[]);
+    let patch = state.documents.take_patch();
+    assert!(patch[&Table::Overrides].values().all(Option::is_none) && patch[&Table::Overrides].len() == 2);
+}
+
+#[test]
 fn events_are_in_the_order_of_their_times_and_bounded() {
     let mut state = state();
     for at in (0..FRESH as u64 + 3).rev() {
