@@ -87,6 +87,7 @@ async fn what_happens_is_seen_without_asking() {
     browser.until("document.querySelector('.fleet').innerText.includes('5/5')").await.unwrap();
     go(&browser, "#/f/www", ".members tr.first").await;
     browser.until("document.querySelector('.heart.beats')").await.unwrap();
+    browser.until("document.querySelector('.strip')?.innerText.includes('web1')").await.unwrap();
     stack.kill("web1").unwrap();
     browser.until(&row_says("web1", "down")).await.unwrap();
     browser.until(&row_says("web1", "L4CON")).await.unwrap();
