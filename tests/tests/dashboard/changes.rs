@@ -98,7 +98,10 @@ async fn what_was_planned_on_a_state_that_moved_on_is_planned_again() {
     says(&browser, "done; ").await;
     assert_eq!(stack.show(&["backends", "web1"]).await.unwrap()["state"], "paused");
     go(&browser, "#/", ".fleet .rows .row").await;
-    browser.until("document.querySelector('.fleet .rows').innerText.startsWith('down')").await.unwrap();
+    browser
+        .until("document.querySelector('.fleet [aria-rowindex=\"2\"]')?.innerText.startsWith('down')")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -171,7 +171,10 @@ async fn a_thousand_frontends_are_searched_and_only_the_visible_are_drawn() {
     let drawn = browser.value("document.querySelectorAll('.fleet .rows .row').length").await.unwrap();
     assert!(drawn.as_u64().unwrap() < 80, "{drawn} rows are drawn");
     // The worst first.
-    browser.until("document.querySelector('.fleet .rows').innerText.startsWith('down')").await.unwrap();
+    browser
+        .until("document.querySelector('.fleet [aria-rowindex=\"2\"]')?.innerText.startsWith('down')")
+        .await
+        .unwrap();
     for (filter, found) in
         [("service-123", "service-123"), ("127.105.3.9", "service-258"), ("down", "service-207")]
     {
