@@ -248,7 +248,7 @@ impl Stack {
         self.operate(&words).await
     }
 
-    /// Has operator command carried out; its answer.
+    /// Has an operator's command carried out; its answer.
     pub async fn operate(&self, words: &[&str]) -> anyhow::Result<Value> {
         maglevc::json(&self.brain_socket(), words).await
     }

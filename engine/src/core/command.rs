@@ -254,7 +254,7 @@ impl Done {
 }
 
 impl Core {
-    /// Carries out operator command, if the state is still the one with this number; see [`Core::events`].
+    /// Carries out an operator's command, if the state is still the one with this number; see [`Core::events`].
     ///
     /// # Errors
     /// Then nothing has changed.
@@ -270,7 +270,7 @@ impl Core {
         }
     }
 
-    /// Carries out operator command.
+    /// Carries out an operator's command.
     ///
     /// # Errors
     /// Then nothing has changed.
