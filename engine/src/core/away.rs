@@ -21,8 +21,8 @@ pub(super) enum Absence {
     Never,
     /// Nobody has told since then; what was known then of `back` and `settled`, if it had been away before.
     Unwatched { since: Instant, known: Option<(Instant, Instant)> },
-    /// Now.
-    Since(Instant),
+    /// Now, from `left`; of a VPP whose interfaces may come up as late as `settled`.
+    Since { left: Instant, settled: Option<Instant> },
     /// Until `back`; its interfaces may have come up as late as `settled`.
     Until { back: Instant, settled: Instant },
 }
@@ -42,13 +42,22 @@ pub(super) fn has_just_started(boot_time: Option<u64>, now: SystemTime) -> bool 
 }
 
 impl Absence {
+    /// Until when the interfaces of the VPP that is there may not be up: a silence of it does not make that sooner.
+    fn settled(self) -> Option<Instant> {
+        match self {
+            Self::Never | Self::Unwatched { known: None, .. } => None,
+            Self::Since { settled, .. } => settled,
+            Self::Until { settled, .. } | Self::Unwatched { known: Some((_, settled)), .. } => Some(settled),
+        }
+    }
+
     /// Whether a probe that failed may have done so because of VPP: if VPP was not there during all of it, or had not
     /// settled. Of a backend of which nothing is known, only failures within [`INTERFACES`] and the first one after that
     /// are not believed, lest frontends wait for it.
     fn spoils(self, report: &Report, view: &BackendView) -> bool {
         match self {
             Self::Never | Self::Unwatched { known: None, .. } => false,
-            Self::Since(_) => true,
+            Self::Since { .. } => true,
             Self::Until { back, settled } | Self::Unwatched { known: Some((back, settled)), .. } => {
                 let Some(start) = report.ended.checked_sub(report.outcome.duration) else { return true };
                 let failed_before = || view.last_probe.as_ref().is_some_and(|last| last.ended >= back);
@@ -69,14 +78,14 @@ impl Core {
 
     /// The agent found that VPP is disconnected or silent, and had not answered for `silent`.
     pub(super) fn vpp_left(&mut self, silent: Duration, now: Now, effects: &mut Effects) {
-        if matches!(self.absence, Absence::Since(_)) {
+        if matches!(self.absence, Absence::Since { .. }) {
             return;
         }
         let unwatched = match self.absence {
             Absence::Unwatched { since, .. } => Some(since),
             _ => None,
         };
-        self.absence = Absence::Since(now.mono);
+        self.absence = Absence::Since { left: now.mono, settled: self.absence.settled() };
         info!("VPP does not answer: probes that fail are not believed until it does");
         if let Some(since) = unwatched.or(now.mono.checked_sub(silent)) {
             self.doubt(since, false, now, effects);
@@ -97,9 +106,10 @@ impl Core {
     /// VPP answers; if it was restarted, its interfaces may not be up yet.
     pub(super) fn vpp_returned(&mut self, restarted: bool, now: Now, effects: &mut Effects) {
         let back = now.mono;
-        let settled = if restarted { back + SETTLE } else { back };
+        let settled =
+            if restarted { back + SETTLE } else { self.absence.settled().unwrap_or(back).max(back) };
         match self.absence {
-            Absence::Since(left) => {
+            Absence::Since { left, .. } => {
                 let silent_ms = (back - left).as_millis();
                 info!(silent_ms, restarted, "VPP answers again: probes that start from now on are believed");
             }
@@ -117,7 +127,7 @@ impl Core {
             Absence::Unwatched { .. } => return,
             Absence::Never => None,
             // Results of probes that began before may still come.
-            Absence::Since(_) => Some((now.mono, now.mono)),
+            Absence::Since { settled, .. } => Some((now.mono, settled.unwrap_or(now.mono).max(now.mono))),
             Absence::Until { back, settled } => Some((back, settled)),
         };
         self.absence = Absence::Unwatched { since: now.mono, known };

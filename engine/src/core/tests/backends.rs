@@ -219,6 +219,29 @@ fn what_was_not_believed_is_not_believed_because_the_agent_goes() {
 }
 
 #[test]
+fn vpp_that_falls_silent_right_after_its_start_has_not_settled_sooner() {
+    let mut bench = Bench::connected();
+    bench.all_up();
+    bench.seconds(60);
+    bench.vpp_leaves(Duration::ZERO);
+    bench.views += 1;
+    let boot = bench.now.wall.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let info = VppInfo { generation: bench.views, state: VppState::sample(2, Some(boot)) };
+    let programmed = Some((ViewId(bench.views), Programmed { vips: vec![] }));
+    bench.agent(AgentEvent::Vpp { info, programmed });
+    bench.agent(AgentEvent::Silence { silent_for: Some(Duration::from_millis(200)) });
+    bench.agent(AgentEvent::Silence { silent_for: None });
+    bench.seconds(1);
+    bench.probe("a", false);
+    bench.probe("a", false);
+    assert_eq!(bench.state("a"), State::Up);
+    bench.seconds(10);
+    bench.probe("a", false);
+    bench.probe("a", false);
+    assert_eq!(bench.state("a"), State::Down);
+}
+
+#[test]
 fn backend_that_comes_back_starts_slowly_and_one_that_was_there_does_not() {
     let frontends = "
     slow:
