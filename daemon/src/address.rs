@@ -23,7 +23,7 @@ impl FromStr for ListenAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
                 "" => Err("unix: needs a path behind it, as unix:/run/maglev-brain/brain.sock".to_owned()),
-                path => Ok(Self::Unix(path.into())),
+                path => socket_path(path).map(Self::Unix),
             };
         }
         if let Some(address) = text.strip_prefix("tls:") {
@@ -46,6 +46,20 @@ impl FromStr for ListenAddress {
     }
 }
 
+/// Parses the path of a unix socket, for options that name one.
+///
+/// # Errors
+/// If the kernel takes no such path: it has 107 bytes at most (`sun_path` in unix(7)), and no zero.
+pub fn socket_path(text: &str) -> Result<PathBuf, String> {
+    match std::os::unix::net::SocketAddr::from_pathname(text) {
+        Ok(_) => Ok(text.into()),
+        Err(_) if text.contains('\0') => Err("the path of a unix socket contains no zero byte".to_owned()),
+        Err(_) => {
+            Err(format!("the path of a unix socket is at most 107 bytes long, this one {}", text.len()))
+        }
+    }
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -53,5 +67,20 @@ impl fmt::Display for ListenAddress {
             Self::Tls(address) => write!(f, "tls:{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_of_a_socket_is_as_long_as_the_kernel_takes() {
+        let path = format!("/run/{}", "x".repeat(102));
+        assert_eq!(socket_path(&path), Ok(PathBuf::from(&path)));
+        let told = "the path of a unix socket is at most 107 bytes long, this one 108";
+        assert_eq!(socket_path(&format!("{path}y")), Err(told.to_owned()));
+        assert_eq!(format!("unix:{path}y").parse::<ListenAddress>(), Err(told.to_owned()));
+        assert!(socket_path("/run/a\0b").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What a daemon's own commands write, such as `--check`: to a terminal, a file on a full disk, or a reader that has seen
+//! What programs read from their command line and write, such as `--check`: to a terminal, a file on a full disk, or a reader that has seen
 //! enough. The standard library's macros panic at the last two.
 
 use std::ffi::OsStr;
@@ -29,11 +29,15 @@ pub fn complain(text: &str) {
 /// # Errors
 /// If it is wrong, or asks for help: see [`explain`].
 pub fn arguments<P: clap::Parser>() -> Result<P, clap::Error> {
-    let command = P::command().mut_args(|arg| match arg.get_env().is_some_and(is_blank) {
+    P::from_arg_matches(&without_blank_variables(P::command()).try_get_matches()?)
+}
+
+/// The same command, for which blank variables are not set.
+pub fn without_blank_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| match arg.get_env().is_some_and(is_blank) {
         true => arg.env(Resettable::Reset),
         false => arg,
-    });
-    P::from_arg_matches(&command.try_get_matches()?)
+    })
 }
 
 fn is_blank(name: &OsStr) -> bool {

@@ -11,12 +11,12 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{MOST_IN_FLIGHT, Pinger, open};
+use maglev_dpagent::policy::SharedPolicy;
 use maglev_dpagent::server::{Gate, Listener, Process};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::codec::{ClientCodec, framing};
@@ -63,12 +63,12 @@ fn agent(directory: &Path, ready: &std::sync::mpsc::Sender<Pid>) {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let policy = Arc::new(policy::parse(POLICY, "policy.yaml").unwrap());
+        let policy = SharedPolicy::new(policy::parse(POLICY, "policy.yaml").unwrap());
         let listener = Listener::bind(&directory.join("agent.sock")).await.unwrap();
         let options = vpp::Options {
             api_socket: directory.join("api.sock"),
             stats_socket: directory.join("stats.sock"),
-            policy: Arc::clone(&policy),
+            policy: policy.clone(),
             servers_age: SERVERS_AGE,
         };
         let (vpp, _task) = vpp::start(options, CancellationToken::new());

@@ -1,19 +1,21 @@
 //! `maglev-dpagent`: see the library's front page.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use clap::builder::FalseyValueParser;
+use maglev_daemon::address::socket_path;
 use maglev_daemon::notify::Notifier;
 use maglev_daemon::vital::died;
-use maglev_daemon::{log, print};
+use maglev_daemon::{hangup, log, print};
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
-use maglev_dpagent::policy::{self, Policy, PolicyError};
+use maglev_dpagent::policy::reader::{self, Reader};
+use maglev_dpagent::policy::{self, Policy, PolicyError, SharedPolicy};
 use maglev_dpagent::privileges::identity::Account;
 use maglev_dpagent::privileges::seccomp::{Filter, Mode};
 use maglev_dpagent::{privileges, server, service, vpp};
@@ -42,18 +44,18 @@ const LAST_CALL: Duration = Duration::from_secs(5);
 #[command(version)]
 struct Arguments {
     /// VPP's API socket
-    #[arg(long, value_name = "PATH", env = "MAGLEV_VPP_API_SOCKET", default_value = "/run/vpp/api.sock")]
+    #[arg(long, value_name = "PATH", env = "MAGLEV_VPP_API_SOCKET", value_parser = socket_path, default_value = "/run/vpp/api.sock")]
     api_socket: PathBuf,
 
     /// VPP's stats socket, for counters and VPP's start time
-    #[arg(long, value_name = "PATH", env = "MAGLEV_VPP_STATS_SOCKET", default_value = "/run/vpp/stats.sock")]
+    #[arg(long, value_name = "PATH", env = "MAGLEV_VPP_STATS_SOCKET", value_parser = socket_path, default_value = "/run/vpp/stats.sock")]
     stats_socket: PathBuf,
 
     /// Socket on which maglev-brain calls; its user and group may connect
     #[arg(
         long,
         value_name = "PATH",
-        env = "MAGLEV_AGENT_LISTEN",
+        env = "MAGLEV_AGENT_LISTEN", value_parser = socket_path,
         default_value = "/run/maglev/dpagent.sock"
     )]
     listen: PathBuf,
@@ -84,6 +86,10 @@ struct Arguments {
     /// Only check the policy file. Exit code 0: fine, 1: cannot be read or parsed, 2: not valid
     #[arg(long, env = "MAGLEV_AGENT_CHECK", value_parser = FalseyValueParser::new())]
     check: bool,
+
+    /// Only read the policy file, for the agent that started this process
+    #[arg(long, hide = true)]
+    read_policy: bool,
 
     /// Print the version of the protocol between maglev-brain and this program, for the package's scripts
     #[arg(long, hide = true)]
@@ -116,6 +122,16 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
     if arguments.check {
         return check(&arguments.policy);
     }
+    let failed = |error: anyhow::Error| {
+        print::complain(&format!("{NAME}: {error:#}\n"));
+        ExitCode::FAILURE
+    };
+    if let Err(error) = hangup::hold().context("cannot hold SIGHUP back during the start") {
+        return failed(error);
+    }
+    if arguments.read_policy {
+        return read_policy(&arguments).map_or_else(failed, |()| ExitCode::SUCCESS);
+    }
     let output = log::output(NAME, arguments.log_format);
     tracing_subscriber::registry().with(output).with(arguments.log_level.clone()).init();
     match confine(&arguments, filter).and_then(|opened| serve(arguments, opened)) {
@@ -125,6 +141,24 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The life of the process that reads the policy for the agent.
+fn read_policy(arguments: &Arguments) -> anyhow::Result<()> {
+    let account = arguments.user.as_deref().map(Account::find).transpose()?;
+    let own = geteuid().as_raw();
+    privileges::confine(account.as_ref(), None)?;
+    reader::serve(&arguments.policy, own).context("cannot read requests")
+}
+
+/// Starts that process, while programs can be started.
+fn start_reader(arguments: &Arguments) -> anyhow::Result<UnixStream> {
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
+    command.arg("--read-policy").arg("--policy").arg(&arguments.policy);
+    if let Some(user) = &arguments.user {
+        command.arg("--user").arg(user);
+    }
+    reader::spawn(command).context("cannot start the process that reads the policy again")
 }
 
 fn check(path: &Path) -> ExitCode {
@@ -148,7 +182,9 @@ fn check(path: &Path) -> ExitCode {
 /// What was opened and read while that was allowed.
 struct Opened {
     process: server::Process,
-    policy: Arc<Policy>,
+    policy: Policy,
+    /// To the process that reads the policy again.
+    reader: UnixStream,
     brain_user: u32,
     /// Sockets for echo requests, or why there are none.
     echo: Result<icmp::Sockets, String>,
@@ -160,7 +196,8 @@ struct Opened {
 fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -> anyhow::Result<Opened> {
     let process = server::Process::starts();
     let account = arguments.user.as_deref().map(Account::find).transpose()?;
-    let policy = Arc::new(policy(&arguments.policy)?);
+    let policy = policy(&arguments.policy)?;
+    let reader = start_reader(arguments)?;
     let brain_user = arguments.brain_user.as_deref().map(user_id).transpose()?;
     let echo = icmp::open().map_err(|error| {
         warn!("{error}: no echo requests are sent");
@@ -181,7 +218,14 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
     if arguments.seccomp != Mode::Enforce {
         warn!("system calls are not restricted: --seccomp enforce does that");
     }
-    Ok(Opened { process, policy, brain_user: brain_user.unwrap_or(confined.uid.as_raw()), echo, notifier })
+    Ok(Opened {
+        process,
+        policy,
+        reader,
+        brain_user: brain_user.unwrap_or(confined.uid.as_raw()),
+        echo,
+        notifier,
+    })
 }
 
 // A single thread: a call takes half the time that it takes with many (29-40 us against 65-76 us, measured).
@@ -194,29 +238,28 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    let Opened { process, policy, brain_user, echo, notifier } = opened;
+    hangup::release().context("cannot let SIGHUP in")?;
+    let Opened { process, policy, reader, brain_user, echo, notifier } = opened;
+    let policy = SharedPolicy::new(policy);
+    let mut reader = Reader::new(reader).context("cannot watch the process that reads the policy")?;
     let pinger = match echo {
         Ok(sockets) => Ok(Pinger::start(sockets).context("cannot wait for ICMP")?.0),
         Err(reason) => Err(reason),
     };
-    let gate = server::Gate { brain_user, policy: Arc::clone(&policy), pinger, process };
+    let gate = server::Gate { brain_user, policy: policy.clone(), pinger, process };
     let listener = server::Listener::bind(&arguments.listen).await?;
     info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen.display(), brain_user, "started");
     let stop = CancellationToken::new();
     let options = vpp::Options {
         api_socket: arguments.api_socket,
         stats_socket: arguments.stats_socket,
-        policy,
+        policy: policy.clone(),
         servers_age: Duration::from_secs(arguments.servers_age),
     };
     let (vpp, mut writer) = vpp::start(options, stop.clone());
-    // Behind the filter of system calls, no file can be opened any more.
     let hung_up = async {
         while hangups.recv().await.is_some() {
-            warn!(
-                "SIGHUP: the policy in force stays, since files are read at the start only: check the new one with \
-                 maglev-dpagent --check, and restart the agent (VPP keeps what it has)"
-            );
+            reload(&arguments.policy, &mut reader, &policy).await;
         }
     };
     tokio::select! {
@@ -241,6 +284,25 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Puts the policy file in force as it is now; a file that is not right leaves the policy as it was.
+async fn reload(path: &Path, reader: &mut Reader, policy: &SharedPolicy) {
+    let read = match reader.read().await {
+        Ok(text) => policy::parse(&text, &path.display().to_string()).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match read {
+        Ok(new) if new == *policy.current() => {
+            info!(policy = %path.display(), "policy reloaded: nothing changed")
+        }
+        Ok(new) => {
+            let (vips, servers, ping) = (new.vips.len(), new.servers.len(), new.ping.len());
+            info!(policy = %path.display(), vips, servers, ping, limits = %new.limits, "policy reloaded");
+            policy.replace(new);
+        }
+        Err(reason) => error!(%reason, "policy not reloaded: the one in force stays"),
+    }
+}
+
 /// The policy of a file; without a file, one that allows nothing.
 fn policy(path: &Path) -> anyhow::Result<Policy> {
     match policy::load(path, geteuid().as_raw()) {
@@ -252,7 +314,7 @@ fn policy(path: &Path) -> anyhow::Result<Policy> {
         Err(error @ PolicyError::Missing { .. }) => {
             let example = policy::EXAMPLE;
             warn!(
-                "{error}: nothing is allowed. Write one as root, for example:\n{example}and start the agent anew"
+                "{error}: nothing is allowed. Write one as root, for example:\n{example}and reload the agent (SIGHUP)"
             );
             Ok(Policy { source: format!("{} (which is not there)", path.display()), ..Policy::default() })
         }

@@ -4,32 +4,31 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Room for a second's worth, which refills steadily.
+/// Room for a second's worth, which refills steadily. The rate may be another one at each use.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    per_second: f64,
     left: f64,
     as_of: Instant,
 }
 
 impl Pace {
     /// Full at first.
-    pub(crate) fn new(per_second: u32, now: Instant) -> Self {
-        let per_second = f64::from(per_second);
-        Self { per_second, left: per_second, as_of: now }
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { left: f64::INFINITY, as_of: now }
     }
 
     /// Takes room for one; otherwise says when there will be some.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+    pub(crate) fn take(&mut self, per_second: u32, now: Instant) -> Result<(), Instant> {
+        let per_second = f64::from(per_second);
         let passed = now.saturating_duration_since(self.as_of).as_secs_f64();
-        self.left = (self.left + passed * self.per_second).min(self.per_second);
+        self.left = (self.left + passed * per_second).min(per_second);
         self.as_of = now;
         if self.left >= 1.0 {
             self.left -= 1.0;
             return Ok(());
         }
         // A nanosecond more, so that rounding never makes it a little too early.
-        Err(now + Duration::from_secs_f64((1.0 - self.left) / self.per_second) + Duration::from_nanos(1))
+        Err(now + Duration::from_secs_f64((1.0 - self.left) / per_second) + Duration::from_nanos(1))
     }
 }
 

@@ -5,16 +5,18 @@
 //! are left as they are.
 
 mod file;
+pub mod reader;
 mod settings;
 mod trusted;
 mod yaml;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use maglev_protocol::{AgentError, Prefix, VipKey};
 
-pub use file::{EXAMPLE, PolicyError, load, parse};
+pub use file::{EXAMPLE, PolicyError, load, parse, read};
 pub(crate) use settings::FLOW_TIMEOUT;
 pub use settings::Settings;
 
@@ -33,6 +35,27 @@ pub struct Policy {
     pub limits: Limits,
     /// What the lb plugin's global settings may be.
     pub settings: Settings,
+}
+
+/// The policy in force, for all who judge by it. A reload replaces it as a whole.
+#[derive(Debug, Clone, Default)]
+pub struct SharedPolicy(Arc<RwLock<Arc<Policy>>>);
+
+impl SharedPolicy {
+    /// A policy to begin with.
+    pub fn new(policy: Policy) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(policy))))
+    }
+
+    /// The policy in force. One decision is made by one policy: take it once for each.
+    pub fn current(&self) -> Arc<Policy> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another policy in force, for every call from here on.
+    pub fn replace(&self, policy: Policy) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
 }
 
 /// How many of each.

@@ -30,7 +30,7 @@ use tracing::debug;
 
 use crate::icmp::{MOST_IN_FLIGHT, Pinger};
 use crate::pace::Pace;
-use crate::policy::Policy;
+use crate::policy::SharedPolicy;
 use crate::vpp::Vpp;
 use crate::writer::WriterSeat;
 use calls::Connection;
@@ -80,7 +80,7 @@ pub struct Gate {
     /// The user that the brain runs as. Everybody else is refused.
     pub brain_user: u32,
     /// What the brain may ask for.
-    pub policy: Arc<Policy>,
+    pub policy: SharedPolicy,
     /// Sends echo requests; without it, why none can be sent.
     pub pinger: Result<Pinger, String>,
     /// What the brain is told of the agent.
@@ -135,7 +135,6 @@ impl Shared {
 
 /// Serves RPCs for ever.
 pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
-    let echoes = Pace::new(gate.policy.limits.echo_requests_per_second, Instant::now());
     let shared = Arc::new(Shared {
         vpp,
         gate,
@@ -146,7 +145,7 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
         writers_share: Share::new(MOST_VPP_CALLS),
         readers_share: Share::new(MOST_READERS_CALLS),
         wanted: Room::of_the_writer(),
-        echoes: Mutex::new(echoes),
+        echoes: Mutex::new(Pace::new(Instant::now())),
         refused: Mutex::default(),
     });
     let mut accepted = 0;
@@ -208,7 +207,8 @@ fn admit(stream: UnixStream, number: u64, shared: &Arc<Shared>) {
 
 /// Serves a connection until its peer hangs up, or does what it may not.
 async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
-    let mut pace = Pace::new(agent.shared.gate.policy.limits.requests_per_second, Instant::now());
+    let mut pace = Pace::new(Instant::now());
+    let per_second = || agent.shared.gate.policy.current().limits.requests_per_second;
     let transport = Transport::new(stream, Arc::clone(&agent.session));
     let channel = BaseChannel::new(Config { pending_response_buffer: ANSWERS }, transport);
     let requests = channel.max_concurrent_requests(MOST_REQUESTS).requests();
@@ -218,7 +218,7 @@ async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
     let mut not_before = None;
     loop {
         tokio::select! {
-            () = until(not_before), if not_before.is_some() => not_before = pace.take(Instant::now()).err(),
+            () = until(not_before), if not_before.is_some() => not_before = pace.take(per_second(), Instant::now()).err(),
             request = requests.next(), if not_before.is_none() => match request {
                 Some(Ok(request)) => {
                     agent.session.use_now();
@@ -227,7 +227,7 @@ async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
                     // Not counted by tokio's budget for a task: once that is spent, each of thousands that are ready
                     // would be polled in vain again and again.
                     answers.push(unconstrained(request.execute(call)));
-                    not_before = pace.take(Instant::now()).err();
+                    not_before = pace.take(per_second(), Instant::now()).err();
                 }
                 Some(Err(error)) => return ended(&error),
                 None => return Ok(()),

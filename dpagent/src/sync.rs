@@ -84,6 +84,11 @@ impl<P: Plugin> Syncer<P> {
         &self.policy
     }
 
+    /// Judges by another policy from here on. The mirror has the VIPs of every policy.
+    pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+    }
+
     /// The room in VPP's heap.
     pub fn memory(&self) -> &Memory {
         &self.memory

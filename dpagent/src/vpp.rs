@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::liveness::Silence;
-use crate::policy::Policy;
+use crate::policy::SharedPolicy;
 pub use calls::Vpp;
 use calls::{Call, QUEUE};
 use link::Link;
@@ -41,7 +41,7 @@ pub struct Options {
     /// VPP's stats socket.
     pub stats_socket: PathBuf,
     /// What may be programmed.
-    pub policy: Arc<Policy>,
+    pub policy: SharedPolicy,
     /// Least age at which the servers' figures are read again, which costs VPP time.
     pub servers_age: Duration,
 }
@@ -51,7 +51,7 @@ pub fn start(options: Options, stop: CancellationToken) -> (Vpp, JoinHandle<()>)
     let (calls, queue) = mpsc::channel(QUEUE);
     let (link, watched) = watch::channel(Link::default());
     let (silence, silences) = watch::channel(Silence::default());
-    let reads = Arc::new(Reads::new(&options.policy));
+    let reads = Arc::new(Reads::new(options.policy.clone()));
     let vpp = Vpp::new(calls, watched, silences, Arc::clone(&reads));
     let task = tokio::spawn(async move { run(&options, queue, &link, &silence, &reads, &stop).await });
     (vpp, task)
@@ -77,7 +77,7 @@ async fn run(
                 let since = Instant::now();
                 before = Some(session.identity());
                 link.send_if_modified(|link| link.change(state, since));
-                let end = session.serve(&mut queue, link, silence, reads, stop).await;
+                let end = session.serve(options, &mut queue, link, silence, reads, stop).await;
                 reads.outdated();
                 retry.connected_for(since.elapsed());
                 match end {

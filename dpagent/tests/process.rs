@@ -231,3 +231,43 @@ async fn without_a_policy_it_says_how_to_write_one_and_one_that_others_may_write
         assert!(!socket.exists());
     }
 }
+
+#[tokio::test]
+async fn policy_is_read_again_at_sighup_and_a_wrong_one_leaves_the_one_in_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let _vpp = Vpp::start(directory.path(), 1000);
+    let mut process = Process::start(directory.path(), false).await;
+    let client = client(directory.path()).await;
+    until(&client, is_connected).await;
+    let pid = Pid::from_raw(process.child.id().unwrap().try_into().unwrap());
+    let policy = directory.path().join("policy.yaml");
+    let outside = || async {
+        let asked = client.sync_vip(context(), spec(80, &[100]), Demands::default());
+        let report = soon(asked).await.unwrap();
+        report.is_err_and(|error| error.to_string().contains("no prefix of `vips`"))
+    };
+    assert!(!outside().await);
+
+    std::fs::write(&policy, "vips: [198.51.100.0/24]\nservers: [10.0.0.0/8]\n").unwrap();
+    kill(pid, Signal::SIGHUP).unwrap();
+    process.logged("policy reloaded\"").await;
+    assert!(outside().await, "the VIP is still allowed");
+
+    std::fs::write(&policy, "vips: [10.0.0.0/33]\nserver: []\n").unwrap();
+    kill(pid, Signal::SIGHUP).unwrap();
+    let refused = process.logged("not reloaded").await;
+    assert!(refused.contains("10.0.0.0/33") && refused.contains("unknown key `server`"), "{refused}");
+    assert!(outside().await, "a wrong policy changed the one in force");
+
+    std::fs::remove_file(&policy).unwrap();
+    nix::unistd::mkfifo(&policy, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    kill(pid, Signal::SIGHUP).unwrap();
+    assert!(process.logged("not reloaded").await.contains("FIFO"));
+
+    std::fs::remove_file(&policy).unwrap();
+    std::fs::write(&policy, POLICY).unwrap();
+    kill(pid, Signal::SIGHUP).unwrap();
+    process.logged("policy reloaded\"").await;
+    assert!(!outside().await);
+    process.end(Signal::SIGTERM).await;
+}

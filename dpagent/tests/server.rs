@@ -6,12 +6,12 @@
 mod common;
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Agent, Bench, POLICY, context, hello, hello_as, soon, spec, within};
 use futures::StreamExt;
 use maglev_dpagent::counters::SERVERS_AGE;
+use maglev_dpagent::policy::SharedPolicy;
 use maglev_dpagent::server::{
     Gate, Listener, MOST_OF_A_PROCESS, MOST_READERS_CALLS, MOST_REQUESTS, MOST_VPP_CALLS, Process,
 };
@@ -174,12 +174,12 @@ async fn another_user_is_refused() {
     let socket = directory.path().join("agent.sock");
     let listener = Listener::bind(&socket).await.unwrap();
     let stop = CancellationToken::new();
-    let policy = Arc::new(policy::parse(POLICY, "policy.yaml").unwrap());
+    let policy = SharedPolicy::new(policy::parse(POLICY, "policy.yaml").unwrap());
     let missing = directory.path().join("none");
     let options = vpp::Options {
         api_socket: missing.clone(),
         stats_socket: missing,
-        policy: Arc::clone(&policy),
+        policy: policy.clone(),
         servers_age: SERVERS_AGE,
     };
     let (vpp, task) = vpp::start(options, stop.clone());

@@ -5,12 +5,12 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use maglev_dpagent::counters::SERVERS_AGE;
-use maglev_dpagent::policy::parse;
+use maglev_dpagent::policy::{SharedPolicy, parse};
 use maglev_dpagent::server::{Gate, Listener, Process, serve};
 use maglev_dpagent::vpp;
 use maglev_protocol::codec::ClientCodec;
@@ -70,11 +70,11 @@ fn run(socket: &Path, ready: &mpsc::Sender<()>) {
     runtime.expect("there is no runtime for the agent").block_on(async {
         // A fuzzer's main function is not Rust's, which ignores this signal: peers hang up on answers all the time.
         let _caught = signal(SignalKind::pipe()).expect("SIGPIPE cannot be caught");
-        let policy = Arc::new(parse(POLICY, "policy.yaml").expect("the policy is valid"));
+        let policy = SharedPolicy::new(parse(POLICY, "policy.yaml").expect("the policy is valid"));
         let options = vpp::Options {
             api_socket: socket.with_file_name("api.sock"),
             stats_socket: socket.with_file_name("stats.sock"),
-            policy: Arc::clone(&policy),
+            policy: policy.clone(),
             servers_age: SERVERS_AGE,
         };
         let (vpp, _writer) = vpp::start(options, CancellationToken::new());

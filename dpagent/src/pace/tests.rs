@@ -5,19 +5,28 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_second_s_worth_is_there_at_once_and_then_refills() {
     let start = Instant::now();
-    let mut pace = Pace::new(10, start);
+    let mut pace = Pace::new(start);
     for _ in 0..10 {
-        assert_eq!(pace.take(start), Ok(()));
+        assert_eq!(pace.take(10, start), Ok(()));
     }
-    let again = pace.take(start).unwrap_err();
+    let again = pace.take(10, start).unwrap_err();
     let wait = again - start;
     assert!((Duration::from_millis(99)..Duration::from_millis(101)).contains(&wait), "{wait:?}");
-    assert_eq!(pace.take(again), Ok(()));
-    assert!(pace.take(again).is_err());
+    assert_eq!(pace.take(10, again), Ok(()));
+    assert!(pace.take(10, again).is_err());
     for _ in 0..10 {
-        assert_eq!(pace.take(again + Duration::from_secs(60)), Ok(()));
+        assert_eq!(pace.take(10, again + Duration::from_secs(60)), Ok(()));
     }
-    assert!(pace.take(again + Duration::from_secs(60)).is_err());
+    assert!(pace.take(10, again + Duration::from_secs(60)).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_rate_holds_at_once() {
+    let start = Instant::now();
+    let mut pace = Pace::new(start);
+    assert_eq!(pace.take(10, start), Ok(()));
+    assert_eq!(pace.take(1, start), Ok(()));
+    assert!(pace.take(1, start).is_err());
 }
 
 proptest! {
@@ -27,15 +36,15 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let start = Instant::now();
-            let mut pace = Pace::new(per_second, start);
+            let mut pace = Pace::new(start);
             let (mut now, mut taken) = (start, 0u32);
             for gap in gaps {
                 now += Duration::from_micros(gap);
-                match pace.take(now) {
+                match pace.take(per_second, now) {
                     Ok(()) => taken += 1,
                     Err(when) => {
                         prop_assert!(when > now);
-                        prop_assert!(pace.take(when).is_ok());
+                        prop_assert!(pace.take(per_second, when).is_ok());
                         (now, taken) = (when, taken + 1);
                     }
                 }

@@ -29,7 +29,7 @@ lb-settings:                                 # each may be left out
 ";
 
 /// Longest file taken, in bytes: some 20,000 prefixes.
-const MAX_LENGTH: u64 = 1 << 20;
+pub(super) const MAX_LENGTH: u64 = 1 << 20;
 /// Highest value of a limit. An agent with more would run into the bounds of its frames.
 const MAX_LIMIT: u32 = 1_000_000;
 
@@ -80,11 +80,19 @@ const KEYS: [&str; 5] = ["vips", "servers", "ping", "limits", "lb-settings"];
 const LIMITS: [&str; 5] =
     ["vips", "servers-per-vip", "requests-per-second", "echo-requests-per-second", "reads-per-second"];
 
-/// Reads the policy of a file that nobody but root and the user `own` can have written.
+/// Reads and parses the policy of a file.
 ///
 /// # Errors
-/// When it is not there, cannot be read, could have been written by others, or is not a policy.
+/// As [`read`] and [`parse`].
 pub fn load(path: &Path, own: u32) -> Result<Policy, PolicyError> {
+    parse(&read(path, own)?, &path.display().to_string())
+}
+
+/// Reads the text of a file that only root and the user `own` can have written.
+///
+/// # Errors
+/// When it is not there, cannot be read, or could have been written by others.
+pub fn read(path: &Path, own: u32) -> Result<String, PolicyError> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => PolicyError::Missing { path: path.to_owned() },
         _ => PolicyError::Unreadable { path: path.to_owned(), error },
@@ -100,7 +108,7 @@ pub fn load(path: &Path, own: u32) -> Result<Policy, PolicyError> {
     }
     let mut text = String::new();
     file.by_ref().take(MAX_LENGTH).read_to_string(&mut text).map_err(unreadable)?;
-    parse(&text, &path.display().to_string())
+    Ok(text)
 }
 
 /// Reads a policy's text, which stands in `source`.

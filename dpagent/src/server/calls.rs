@@ -122,7 +122,7 @@ impl Agent for Connection {
     }
 
     async fn sync_vip(self, _: Context, wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError> {
-        execute::check_vip(&wanted, &self.shared.gate.policy)?;
+        execute::check_vip(&wanted, &self.shared.gate.policy.current())?;
         let _call = self.vpp_call()?;
         let room = self.shared.wanted.want(&(&wanted, &demands))?;
         self.hold(Box::pin(self.shared.vpp.sync_vip(wanted, demands, room)).await)
@@ -141,7 +141,7 @@ impl Agent for Connection {
     }
 
     async fn lb_conf(self, _: Context, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
-        execute::check_conf(&wanted, &self.shared.gate.policy)?;
+        execute::check_conf(&wanted, &self.shared.gate.policy.current())?;
         let _call = self.vpp_call()?;
         Box::pin(self.shared.vpp.lb_conf(wanted)).await
     }
@@ -168,13 +168,15 @@ impl Agent for Connection {
     async fn icmp_echo(self, _: Context, request: EchoRequest) -> Result<EchoOutcome, AgentError> {
         let Shared { gate, echoes, .. } = &*self.shared;
         let target = request.target;
-        gate.policy.check_ping(target)?;
+        let policy = gate.policy.current();
+        policy.check_ping(target)?;
+        let per_second = policy.limits.echo_requests_per_second;
         let pinger =
             gate.pinger.as_ref().map_err(|reason| AgentError::Echo { target, reason: reason.clone() })?;
-        let room = echoes.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        let room = echoes.lock().unwrap_or_else(PoisonError::into_inner).take(per_second, Instant::now());
         room.map_err(|_| AgentError::TooMany {
             what: "echo requests in a second".to_owned(),
-            most: gate.policy.limits.echo_requests_per_second.into(),
+            most: per_second.into(),
         })?;
         pinger.echo(request).await.map_err(|error| match error {
             EchoError::TooMany { most, .. } => {
@@ -192,7 +194,7 @@ impl Agent for Connection {
     async fn agent_info(self, _: Context) -> Result<AgentInfo, AgentError> {
         let Process { pid, started } = self.shared.gate.process;
         let Gate { policy, pinger, .. } = &self.shared.gate;
-        let Policy { source, vips, servers, .. } = &**policy;
+        let Policy { source, vips, servers, .. } = &*policy.current();
         let policy = AgentPolicy { source: source.clone(), vips: vips.clone(), servers: servers.clone() };
         Ok(AgentInfo { pid, started, no_echo: pinger.as_ref().err().cloned(), policy })
     }

@@ -14,7 +14,7 @@ use maglev_protocol::{AgentError, LbState};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::pace::Pace;
-use crate::policy::Policy;
+use crate::policy::SharedPolicy;
 
 /// Longest wait for a turn to read. Beyond it, the read is refused.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -31,9 +31,7 @@ struct Newest {
 /// Decides when VPP's whole state may be read.
 #[derive(Debug)]
 pub(super) struct Reads {
-    per_second: u32,
-    /// The limit in words.
-    rule: String,
+    policy: SharedPolicy,
     pace: Mutex<Pace>,
     /// Held by the read whose turn is next; others wait for it in the order in which they came.
     next: tokio::sync::Mutex<()>,
@@ -43,12 +41,10 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    pub(super) fn new(policy: &Policy) -> Self {
-        let per_second = policy.limits.reads_per_second;
+    pub(super) fn new(policy: SharedPolicy) -> Self {
         Self {
-            per_second,
-            rule: policy.limit("reads-per-second", per_second),
-            pace: Mutex::new(Pace::new(per_second, Instant::now())),
+            policy,
+            pace: Mutex::new(Pace::new(Instant::now())),
             next: tokio::sync::Mutex::default(),
             newest: tokio::sync::Mutex::default(),
             changes: AtomicU64::new(0),
@@ -87,9 +83,8 @@ impl Reads {
     {
         let mut newest = self.newest.lock().await;
         let changes = self.changes.load(Ordering::Relaxed);
-        let serves = |newest: &&Newest| {
-            newest.changes == changes && newest.at.elapsed() < Duration::from_secs(1) / self.per_second
-        };
+        let least_age = Duration::from_secs(1) / self.per_second();
+        let serves = |newest: &&Newest| newest.changes == changes && newest.at.elapsed() < least_age;
         if let Some(newest) = newest.as_ref().filter(serves) {
             return Ok(LbState { age: newest.at.elapsed(), ..newest.state.clone() });
         }
@@ -101,14 +96,21 @@ impl Reads {
         Ok(state)
     }
 
+    fn per_second(&self) -> u32 {
+        self.policy.current().limits.reads_per_second
+    }
+
     fn take(&self) -> Result<(), Instant> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.take(self.per_second(), Instant::now())
     }
 
     fn refusal(&self) -> AgentError {
+        let per_second = self.per_second();
+        let rule = self.policy.current().limit("reads-per-second", per_second);
         AgentError::TooMany {
-            what: format!("reads of VPP's whole state in a second ({})", self.rule),
-            most: self.per_second.into(),
+            what: format!("reads of VPP's whole state in a second ({rule})"),
+            most: per_second.into(),
         }
     }
 }

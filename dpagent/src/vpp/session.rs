@@ -1,6 +1,5 @@
 //! One connection to VPP, API and stats segment together, from its making to its end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use maglev_protocol::{AgentError, VERSION_LENGTH, VppState, printable};
@@ -99,7 +98,7 @@ impl Session {
                 incompatible(printable(&version.version.as_str(), VERSION_LENGTH), missing),
             ));
         }
-        let lb = Syncer::start(Lb::new(client.clone(), heard.clone()), Arc::clone(&options.policy))
+        let lb = Syncer::start(Lb::new(client.clone(), heard.clone()), options.policy.current())
             .await
             .map_err(|error| error.to_string())?;
         let state = VppState::Connected {
@@ -131,6 +130,7 @@ impl Session {
     /// A call under way is dropped with a connection that is given up.
     pub(super) async fn serve(
         &mut self,
+        options: &Options,
         queue: &mut mpsc::Receiver<Call>,
         link: &watch::Sender<Link>,
         silence: &watch::Sender<Silence>,
@@ -143,13 +143,14 @@ impl Session {
         publish(None);
         let (client, heard) = (self.client.clone(), self.heard.clone());
         tokio::select! {
-            end = self.take_calls(queue, link, reads, stop) => end,
+            end = self.take_calls(options, queue, link, reads, stop) => end,
             error = liveness::watch(&client, &heard, publish) => End::Lost(error.to_string()),
         }
     }
 
     async fn take_calls(
         &mut self,
+        options: &Options,
         queue: &mut mpsc::Receiver<Call>,
         link: &watch::Sender<Link>,
         reads: &Reads,
@@ -167,7 +168,12 @@ impl Session {
                 reason = &mut closed => Err(End::Closed(reason.to_string())),
                 call = queue.recv() => match call {
                     Some(call) if call.is_abandoned() => Ok(()),
-                    Some(call) => self.answer(call, link, reads).await,
+                    Some(call) => {
+                        if let Some((lb, _)) = &mut self.lb {
+                            lb.syncer_mut().adopt(options.policy.current());
+                        }
+                        self.answer(call, link, reads).await
+                    }
                     None => Err(End::Stop),
                 },
                 _ = look.tick() => self.look().await,

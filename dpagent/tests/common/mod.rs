@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
+use maglev_dpagent::policy::SharedPolicy;
 use maglev_dpagent::server::{Gate, Listener, Process};
 use maglev_dpagent::{policy, server, vpp};
 use maglev_protocol::codec::{ClientCodec, framing};
@@ -188,14 +189,14 @@ impl Agent {
     }
 
     pub(crate) async fn with_policy(directory: &Path, policy: &str) -> Self {
-        let policy = Arc::new(policy::parse(policy, "policy.yaml").unwrap());
+        let policy = SharedPolicy::new(policy::parse(policy, "policy.yaml").unwrap());
         let socket = directory.join("agent.sock");
         let listener = Listener::bind(&socket).await.unwrap();
         let stop = CancellationToken::new();
         let options = vpp::Options {
             api_socket: directory.join("api.sock"),
             stats_socket: directory.join("stats.sock"),
-            policy: Arc::clone(&policy),
+            policy: policy.clone(),
             servers_age: SERVERS_AGE,
         };
         let (vpp, writer) = vpp::start(options, stop.clone());

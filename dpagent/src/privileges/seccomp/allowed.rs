@@ -32,6 +32,7 @@ pub const ALLOWED: &[Entry] = &[
         .rarely("where the clock cannot be read without the kernel, as on some virtual machines"),
     // Signals.
     Entry::any("rt_sigaction", libc::SYS_rt_sigaction, "SIGTERM and SIGINT end the agent"),
+    Entry::any("rt_sigprocmask", libc::SYS_rt_sigprocmask, "lets SIGHUP in, once somebody waits for it"),
     Entry::any("rt_sigreturn", libc::SYS_rt_sigreturn, "the end of every signal handler"),
     Entry::with(
         "socketpair(AF_UNIX)",

@@ -1,5 +1,6 @@
 use std::sync::atomic::AtomicUsize;
 
+use crate::policy::Policy;
 use futures::FutureExt;
 use futures::future::join_all;
 use maglev_protocol::LbConf;
@@ -10,7 +11,7 @@ use super::*;
 fn reads(per_second: u32) -> Reads {
     let mut policy = Policy { source: "policy.yaml".to_owned(), ..Policy::default() };
     policy.limits.reads_per_second = per_second;
-    Reads::new(&policy)
+    Reads::new(SharedPolicy::new(policy))
 }
 
 fn state() -> LbState {
