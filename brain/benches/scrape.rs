@@ -56,6 +56,7 @@ fn main() {
             counters: Some(&counters),
             process: Process::read(),
             started: SystemTime::now(),
+            unserved: 0,
         };
         last = render(&scene).unwrap();
         times.push(begin.elapsed());

@@ -35,6 +35,7 @@ pub use operator::{Operator, Terms};
 use crate::activity::Activity;
 use crate::agent::{self, echo_queue};
 use crate::figures::{Figures, States};
+use crate::service::Unserved;
 use crate::state::StateDirectory;
 use keeper::Keeper;
 use operator::{Accepted, Order, Waiting};
@@ -75,6 +76,8 @@ pub struct Controller {
     pub operator: Operator,
     /// What goes on all the time.
     pub activity: Activity,
+    /// Addresses that should be listened on, and are not.
+    pub unserved: Unserved,
 }
 
 /// What a controller starts with.
@@ -156,7 +159,7 @@ pub fn start<S: Future<Output = ()>>(
             error!("the state directory does not answer: what operators set last may be forgotten");
         }
     };
-    (Controller { snapshots, figures, states, operator, activity }, task)
+    (Controller { snapshots, figures, states, operator, activity, unserved: Unserved::default() }, task)
 }
 
 fn now() -> Now {

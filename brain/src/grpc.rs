@@ -46,7 +46,7 @@ use tracing::warn;
 pub use access::{ADMIN_GROUP, Access, AccessSettings, Loopback, NoSuchGroup, READER_GROUP};
 pub use arguments::{Arguments, Missing, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{Tls, TlsError, TlsFiles, TlsSource};
 
 use authors::Authors;
 
@@ -56,6 +56,7 @@ use crate::figures::{Figures, States};
 use crate::logs::LogTap;
 use crate::paced::{Cause, Paced};
 use crate::reload::{READ_WITHIN, Reloader};
+use crate::service::Unserved;
 use caller::{Caller, Rights};
 use maglev_engine::core::{BackendWish, Now};
 use maglev_engine::desired::vip_key;
@@ -64,6 +65,7 @@ use maglev_engine::snapshot::Snapshot;
 use refusal::unknown;
 use shares::{Place, Places, Shares};
 use standard::Health;
+use view::problems::Beside;
 use watch::Watching;
 
 /// How long VPP's figures of a frontend are waited for. It is shown without them then.
@@ -112,6 +114,7 @@ pub struct Service {
     authors: Authors,
     refusals: Paced,
     watching: Watching,
+    unserved: Unserved,
     health: Health,
     ending: CancellationToken,
 }
@@ -129,6 +132,7 @@ impl Service {
             authors: Authors::default(),
             refusals: Paced::default(),
             watching: Watching::of(controller.activity.clone()),
+            unserved: controller.unserved.clone(),
             health: Health::default(),
             ending: CancellationToken::new(),
         }
@@ -200,7 +204,12 @@ impl Service {
     fn status(&self, snapshot: &Snapshot) -> BrainStatus {
         let (file, reload) = (self.reloader.path(), self.reloader.newest());
         let now = Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
-        view::status::status(snapshot, file, reload.as_ref(), self.operator.not_kept(), now)
+        let beside = Beside {
+            reload: reload.as_ref(),
+            not_kept: self.operator.not_kept(),
+            unserved: self.unserved.reasons(),
+        };
+        view::status::status(snapshot, file, &beside, now)
     }
 
     /// Who set the state of a backend.

@@ -10,13 +10,14 @@ use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_brain::controller::{self, Controller, Setup};
-use maglev_brain::grpc::{self, Gate, Opened, Service, Tls, serve};
+use maglev_brain::grpc::{self, Gate, Opened, Service, TlsSource, serve};
 use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::reload::{self, Reloader};
 use maglev_brain::service::{self, InheritedSocket, Unserved};
 use maglev_brain::state::StateDirectory;
 use maglev_brain::{netns, open_files};
+use maglev_daemon::address::socket_path;
 use maglev_daemon::blocking::Blocking;
 use maglev_daemon::notify::{Notifier, keep_alive};
 use maglev_daemon::vital::{died, vital};
@@ -41,7 +42,7 @@ struct Arguments {
     config: PathBuf,
 
     /// Unix socket of maglev-dpagent
-    #[arg(long, env = "MAGLEV_AGENT", value_name = "PATH", default_value = "/run/maglev/dpagent.sock")]
+    #[arg(long, env = "MAGLEV_AGENT", value_parser = socket_path, value_name = "PATH", default_value = "/run/maglev/dpagent.sock")]
     agent: PathBuf,
 
     #[command(flatten)]
@@ -235,7 +236,7 @@ async fn run(
     let (frontends, backends) = (setup.config.frontends.len(), setup.config.backends.len());
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
     let (handle, controller) = controller::start(setup, services, until(stopped.clone()));
-    let unserved = Unserved::default();
+    let unserved = handle.unserved.clone();
     let exporter = Exporter::new(&handle);
     let serving = serve_metrics(metrics, inherited.metrics, exporter, unserved.clone(), stopped.clone());
     services.spawn(vital("the server of metrics", serving));
@@ -348,7 +349,7 @@ async fn serve_operators(
 async fn reload_on_signal(
     mut signal: Signal,
     reloader: Reloader,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<TlsSource>>,
     notifier: Arc<Notifier>,
 ) {
     while signal.recv().await.is_some() {

@@ -32,6 +32,7 @@ pub use server::{BindError, MetricsAddress, open, serve};
 use crate::coalesced::Timed;
 use crate::controller::Controller;
 use crate::figures::Figures;
+use crate::service::Unserved;
 use exposition::Exposition;
 use maglev_engine::snapshot::Snapshot;
 
@@ -52,6 +53,8 @@ pub struct Scene<'a> {
     pub process: Process,
     /// When it started.
     pub started: SystemTime,
+    /// How many addresses should be listened on, and are not.
+    pub unserved: usize,
 }
 
 /// The whole text, in the format of Prometheus.
@@ -75,6 +78,7 @@ pub fn render(scene: &Scene<'_>) -> Result<Text, prometheus::Error> {
 pub struct Exporter {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     figures: Figures,
+    unserved: Unserved,
     started: SystemTime,
     /// One text is made at a time; the others wait, none longer than its connection may last.
     writing: Blocking,
@@ -97,6 +101,7 @@ impl Exporter {
         Self {
             snapshots: controller.snapshots.clone(),
             figures: controller.figures.clone(),
+            unserved: controller.unserved.clone(),
             started: SystemTime::now(),
             writing: Blocking::new("writing the metrics", 1, WRITTEN_WITHIN),
         }
@@ -109,9 +114,10 @@ impl Exporter {
     pub async fn scrape(&self) -> Result<Text, ScrapeError> {
         let counters = self.counters().await;
         let (snapshot, started) = (Arc::clone(&self.snapshots.borrow()), self.started);
+        let unserved = self.unserved.reasons().len();
         let text = self.writing.run(move || {
             let (counters, process) = (counters.as_deref().map(|counters| &counters.value), Process::read());
-            render(&Scene { snapshot: &snapshot, counters, process, started })
+            render(&Scene { snapshot: &snapshot, counters, process, started, unserved })
         });
         Ok(text.await??)
     }

@@ -4,7 +4,6 @@
 mod sockets;
 mod unserved;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use sockets::{Inherited, InheritedError, InheritedSocket, inherited};
-pub use unserved::Unserved;
+pub use unserved::{Reasons, Unserved};
 
 /// How often `systemctl status` is told how things stand, if they changed.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);
@@ -25,7 +24,7 @@ const STATUS_PERIOD: Duration = Duration::from_secs(5);
 pub async fn tell_status(
     notifier: Arc<Notifier>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    mut unserved: watch::Receiver<BTreeSet<String>>,
+    mut unserved: watch::Receiver<Reasons>,
 ) {
     if !notifier.is_heard() {
         return;
@@ -46,7 +45,7 @@ pub async fn tell_status(
     }
 }
 
-fn status(snapshot: &Snapshot, unserved: &BTreeSet<String>) -> String {
+fn status(snapshot: &Snapshot, unserved: &Reasons) -> String {
     let frontends = snapshot.frontends.values().filter(|view| view.weights.state == FrontendState::Up);
     let backends = snapshot.backends.values().filter(|view| view.health.state() == State::Up);
     let mut status = format!(
@@ -56,7 +55,7 @@ fn status(snapshot: &Snapshot, unserved: &BTreeSet<String>) -> String {
         backends.count(),
         snapshot.backends.len(),
     );
-    for address in unserved {
+    for address in unserved.keys() {
         status.push_str(&format!("; NOT LISTENING on {}", address.escape_debug()));
     }
     status
@@ -85,8 +84,8 @@ maglev:
         let now = Now { wall: std::time::UNIX_EPOCH, mono };
         let core = Core::new(config, Overrides::default(), "/nonexistent".into(), now);
         let snapshot = core.snapshot(mono);
-        assert_eq!(status(&snapshot, &BTreeSet::new()), "1 of 1 frontends up, 1 of 2 backends up");
-        let unserved = BTreeSet::from(["unix:/run/a\nb.sock".to_owned()]);
+        assert_eq!(status(&snapshot, &Reasons::new()), "1 of 1 frontends up, 1 of 2 backends up");
+        let unserved = Reasons::from([("unix:/run/a\nb.sock".to_owned(), "in use".to_owned())]);
         let told = "1 of 1 frontends up, 1 of 2 backends up; NOT LISTENING on unix:/run/a\\nb.sock";
         assert_eq!(status(&snapshot, &unserved), told);
     }

@@ -373,13 +373,19 @@ async fn wrong_arguments_are_refused_in_words() {
     assert!(named.contains(right), "{named}");
     let nobody = with(&["--grpc-admin-cert", "alice,,bob"]);
     assert!(nobody.contains("the name of a certificate must not be empty"), "{nobody}");
+}
 
-    let mut command = brain.with_files();
-    command.args(["--grpc", "tls:127.0.0.1:0"]);
-    std::fs::remove_file(brain.path("ca.pem")).unwrap();
-    assert_eq!(
-        brain.refusal(command),
-        "maglev-brain: --grpc-client-ca FOLDER/ca.pem: it cannot be read: No such file or directory (os error 2); it \
-         must be a PEM file that the brain's user may read, and be in the unit's root directory\n"
-    );
+#[tokio::test]
+async fn missing_certificates_keep_no_backend_unchecked_and_are_read_once_they_are_there() {
+    let mut brain = Brain::new();
+    let (path, authorities) = (brain.path("ca.pem"), std::fs::read(brain.path("ca.pem")).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    let command = brain.with_files();
+    let address = brain.start(command).await;
+    brain.told("NOT LISTENING on tls:127.0.0.1:").await;
+    let reason = format!("--grpc-client-ca {}: it cannot be read: No such file or directory", path.display());
+    assert!(brain.log().contains(&reason), "{}", brain.log());
+    std::fs::write(&path, authorities).unwrap();
+    let client = brain.authority.issue(&[], Some("alice"));
+    connect(address, &brain.authority, client).await.unwrap();
 }

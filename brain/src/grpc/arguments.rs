@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::access::{Access, AccessSettings, Loopback, NoSuchGroup};
 use super::listen::{Gate, ListenAddress, ListenError, Listener};
-use super::tls::{ReadError, Tls, TlsFiles};
+use super::tls::{TlsFiles, TlsSource};
 use crate::service::InheritedSocket;
 
 /// Where the brain listens if nothing is said.
@@ -74,14 +74,17 @@ pub struct Opened {
     /// Those that could not be opened now.
     pub missing: Vec<Missing>,
     /// If one of them needs it.
-    pub tls: Option<Arc<Tls>>,
+    pub tls: Option<Arc<TlsSource>>,
 }
 
-/// An address that is not listened on, since the system refuses. The brain goes on: backends are checked all the same.
+/// An address that is not listened on, since the system refuses, or the files for TLS cannot be used. The brain goes on:
+/// backends are checked all the same.
 #[derive(Debug)]
 pub struct Missing {
     address: ListenAddress,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<TlsSource>>,
+    /// The service manager's socket, if it has opened one.
+    inherited: Option<InheritedSocket>,
 }
 
 impl Missing {
@@ -95,9 +98,17 @@ impl Missing {
     /// # Errors
     /// If it cannot be opened yet.
     pub async fn open(&self) -> Result<Listener, ListenError> {
-        match (&self.address, &self.tls) {
-            (ListenAddress::Tls(address), Some(tls)) => Listener::bind_tls(*address, Arc::clone(tls)).await,
-            _ => Listener::bind(self.address.clone()).await,
+        let tls = match (&self.address, &self.tls) {
+            (ListenAddress::Tls(_), Some(source)) => Some(source.get().await?),
+            _ => None,
+        };
+        match (&self.inherited, &self.address, tls) {
+            (Some(socket), address, tls) => {
+                let refused = |error| ListenError::Refused { address: address.clone(), error };
+                Listener::inherited(socket.try_clone().map_err(refused)?, tls.as_ref())
+            }
+            (None, ListenAddress::Tls(address), Some(tls)) => Listener::bind_tls(*address, tls).await,
+            (None, address, _) => Listener::bind(address.clone()).await,
         }
     }
 }
@@ -108,9 +119,6 @@ pub enum OpenError {
     /// A socket cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// A certificate or a key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] ReadError),
     /// Some files are named, but not all of them.
     #[error("TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, and {0} is missing")]
     Incomplete(&'static str),
@@ -131,27 +139,25 @@ impl Arguments {
     }
 
     /// Takes the sockets that the service manager has opened, or else opens those that were asked for, or else those
-    /// that are open by default. Reads the files for TLS first, if one of them needs it.
+    /// that are open by default.
     ///
     /// # Errors
     /// If one of them must not be opened as it is. By default, the unix socket may be missing, if TCP is served.
     pub async fn open(&self, inherited: Vec<InheritedSocket>) -> Result<Opened, OpenError> {
-        let tls = self.tls(&inherited).await?;
+        let tls = self.tls(&inherited)?;
         let mut opened = Opened { listeners: Vec::new(), missing: Vec::new(), tls: tls.clone() };
-        if !inherited.is_empty() {
-            for socket in inherited {
-                opened.listeners.push(Listener::inherited(socket, tls.as_ref())?);
-            }
-            if !self.grpc.is_empty() {
-                info!("the service manager's sockets are served, and not the addresses of --grpc");
-            }
-            return Ok(opened);
+        if !inherited.is_empty() && !self.grpc.is_empty() {
+            info!("the service manager's sockets are served, and not the addresses of --grpc");
         }
-        for address in self.addresses() {
-            let missing = Missing { address, tls: tls.clone() };
+        let addresses = if inherited.is_empty() { self.addresses() } else { Vec::new() };
+        let addresses = addresses.into_iter().map(|address| (address, None));
+        for (address, inherited) in
+            inherited.into_iter().map(|socket| (socket.address(), Some(socket))).chain(addresses)
+        {
+            let missing = Missing { address, tls: tls.clone(), inherited };
             match missing.open().await {
                 Ok(listener) => opened.listeners.push(listener),
-                Err(ListenError::Refused { .. } | ListenError::Unix(_)) => {
+                Err(ListenError::Refused { .. } | ListenError::Unix(_) | ListenError::Tls(_)) => {
                     opened.missing.push(missing);
                 }
                 Err(error) => return Err(error.into()),
@@ -160,7 +166,7 @@ impl Arguments {
         Ok(opened)
     }
 
-    async fn tls(&self, inherited: &[InheritedSocket]) -> Result<Option<Arc<Tls>>, OpenError> {
+    fn tls(&self, inherited: &[InheritedSocket]) -> Result<Option<Arc<TlsSource>>, OpenError> {
         let is_needed = if inherited.is_empty() {
             self.grpc.iter().any(|address| matches!(address, ListenAddress::Tls(_)))
         } else {
@@ -183,7 +189,7 @@ impl Arguments {
         if self.grpc_admin_cert.is_empty() {
             info!("without --grpc-admin-cert, every client's certificate is read-only");
         }
-        Ok(Some(Arc::new(Tls::new(files).await?)))
+        Ok(Some(Arc::new(TlsSource::new(files))))
     }
 
     /// Those that are asked for, or else the default ones.

@@ -22,7 +22,7 @@ use super::Service;
 use super::access::Access;
 use super::rights;
 use super::shares::{Places, Shares};
-use super::tls::Tls;
+use super::tls::{ReadError, Tls};
 use crate::service::InheritedSocket;
 use crate::tcp;
 use accept::{Door, Guard};
@@ -67,6 +67,9 @@ pub enum ListenError {
         "cannot listen on tls:{0} without certificates: --grpc-cert, --grpc-key and --grpc-client-ca name them"
     )]
     NoCertificates(SocketAddr),
+    /// The files for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] ReadError),
     /// A server failed while it ran.
     #[error("the gRPC server on {address} failed: {error}")]
     Failed {

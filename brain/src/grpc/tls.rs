@@ -20,6 +20,7 @@ use maglev_daemon::blocking::{Blocking, BlockingError};
 use maglev_tls::provider;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
+use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
 pub use files::TlsError;
@@ -46,6 +47,36 @@ pub struct Tls {
     files: TlsFiles,
     config: Mutex<Arc<ServerConfig>>,
     reading: Blocking,
+}
+
+/// Files that may not be there yet. They are read when a listener first needs them, and however often that must be tried.
+#[derive(Debug)]
+pub struct TlsSource {
+    files: TlsFiles,
+    read: OnceCell<Arc<Tls>>,
+}
+
+impl TlsSource {
+    /// Reads nothing.
+    pub fn new(files: TlsFiles) -> Self {
+        Self { files, read: OnceCell::new() }
+    }
+
+    /// What the files give; they are read if that has not succeeded yet.
+    ///
+    /// # Errors
+    /// As [`Tls::new`].
+    pub async fn get(&self) -> Result<Arc<Tls>, ReadError> {
+        let read = || async { Tls::new(self.files.clone()).await.map(Arc::new) };
+        self.read.get_or_try_init(read).await.cloned()
+    }
+
+    /// Reads them again, as [`Tls::reload`]. What could not be read yet is tried again anyway.
+    pub async fn reload(&self) {
+        if let Some(tls) = self.read.get() {
+            tls.reload().await;
+        }
+    }
 }
 
 /// Why the files give nothing.

@@ -45,6 +45,7 @@ catalogue! {
     // What the brain is about.
     WARMUP_PHASE = Gauge "maglev_warmup_phase" "1 for the phase of the warm-up, 0 for the others.";
     EVENTS = Counter "maglev_events_total" "Changes of state of backends and frontends.";
+    UNSERVED = Gauge "maglev_unserved_listeners" "Addresses that the brain should listen on and does not.";
     CONFIG_SUCCESSFUL = Gauge "maglev_config_last_reload_successful"
         "Whether the configuration that was offered last is in force.";
     CONFIG_SUCCESS_TIME = Gauge "maglev_config_last_reload_success_timestamp_seconds"

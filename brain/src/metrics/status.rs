@@ -14,7 +14,7 @@ use super::exposition::{Exposition, flag, number};
 const WEIGHT: &str = "weight";
 
 pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) -> Result<(), Error> {
-    let Scene { snapshot, process, started, .. } = scene;
+    let Scene { snapshot, process, started, unserved, .. } = scene;
     out.family(metrics::BUILD_INFO, |family| family.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0))?;
     out.single(metrics::PROCESS_START, unix_seconds(*started))?;
     out.single(metrics::PROCESS_CPU, process.cpu_seconds)?;
@@ -32,6 +32,7 @@ pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) -> Result<(), Error
         family.add_state(&[], "phase", &["waiting", "releasing", "over"], phase);
     })?;
     out.single(metrics::EVENTS, number(snapshot.events))?;
+    out.single(metrics::UNSERVED, number(*unserved as u64))?;
     write_config(snapshot, out)?;
     write_overrides(snapshot, out)
 }

@@ -102,7 +102,9 @@ impl Bench {
     fn text(&self, counters: Option<&Counters>) -> String {
         let snapshot = self.core.snapshot(self.now.mono);
         let process = Process::read();
-        render(&Scene { snapshot: &snapshot, counters, process, started: self.now.wall }).unwrap().text
+        render(&Scene { snapshot: &snapshot, counters, process, started: self.now.wall, unserved: 2 })
+            .unwrap()
+            .text
     }
 
     fn series(&self, counters: Option<&Counters>) -> BTreeMap<String, f64> {
@@ -393,6 +395,7 @@ fn what_operators_set_is_told_one_by_one() {
         ("maglev_overrides{kind=\"disabled\"}", 0.0),
         ("maglev_overrides_unmatched", 0.0),
         ("maglev_overrides_persisted", 1.0),
+        ("maglev_unserved_listeners", 2.0),
         (
             "maglev_override_set_timestamp_seconds{backend=\"web2\",frontend=\"\",kind=\"paused\",pool=\"\"}",
             1000.0,

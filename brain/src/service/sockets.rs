@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
+use maglev_daemon::address::ListenAddress;
 use socket2::{Domain, Socket, Type};
 
 /// Name, in the socket unit, of sockets for operators' gRPC.
@@ -34,6 +35,29 @@ pub enum InheritedSocket {
     Tcp(TcpListener, SocketAddr),
     /// With TLS.
     Tls(TcpListener, SocketAddr),
+}
+
+impl InheritedSocket {
+    /// Where it listens.
+    pub fn address(&self) -> ListenAddress {
+        match self {
+            Self::Unix(_, path) => ListenAddress::Unix(path.clone()),
+            Self::Tcp(_, address) => ListenAddress::Tcp(*address),
+            Self::Tls(_, address) => ListenAddress::Tls(*address),
+        }
+    }
+
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// If the system has none left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Unix(socket, path) => Self::Unix(socket.try_clone()?, path.clone()),
+            Self::Tcp(socket, address) => Self::Tcp(socket.try_clone()?, *address),
+            Self::Tls(socket, address) => Self::Tls(socket.try_clone()?, *address),
+        })
+    }
 }
 
 /// Why the process does not start with what it was given. Who connects there would wait in vain.

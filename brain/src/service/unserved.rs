@@ -1,7 +1,7 @@
 //! Addresses that are to be listened on, and are not, since the system refuses. They are tried again, and all else goes on:
 //! ways in for operators and Prometheus are no reason to leave backends unchecked.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
@@ -11,14 +11,22 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info};
 
+/// Such addresses, each with the reason why it is not listened on.
+pub type Reasons = BTreeMap<String, String>;
+
 /// The list of them. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Unserved(Arc<watch::Sender<BTreeSet<String>>>);
+pub struct Unserved(Arc<watch::Sender<Reasons>>);
 
 impl Unserved {
     /// The list, now and whenever it changes.
-    pub fn watch(&self) -> watch::Receiver<BTreeSet<String>> {
+    pub fn watch(&self) -> watch::Receiver<Reasons> {
         self.0.subscribe()
+    }
+
+    /// The list as it is.
+    pub fn reasons(&self) -> Reasons {
+        self.0.borrow().clone()
     }
 
     /// Opens an address, however often it must be tried. The first failure is logged.
@@ -33,13 +41,13 @@ impl Unserved {
                 Ok(opened) => {
                     if failures > 0 {
                         info!(address, "listening after all");
-                        self.0.send_if_modified(|unserved| unserved.remove(address));
+                        self.0.send_if_modified(|unserved| unserved.remove(address).is_some());
                     }
                     return opened;
                 }
                 Err(error) if failures == 0 => {
                     error!("{error}; it is tried again, and all else goes on");
-                    self.0.send_if_modified(|unserved| unserved.insert(address.to_owned()));
+                    self.0.send_modify(|unserved| _ = unserved.insert(address.to_owned(), error.to_string()));
                 }
                 Err(_) => {}
             }
@@ -62,6 +70,7 @@ mod tests {
         let open = || {
             let tried = tries.fetch_add(1, Ordering::Relaxed);
             assert_eq!(list.borrow().len(), usize::from(tried > 0));
+            assert!(list.borrow().values().all(|reason| reason == "in use"));
             std::future::ready(if tried < 9 { Err("in use") } else { Ok(tried) })
         };
         assert_eq!(unserved.until_open("127.0.0.1:1", open).await, 9);

@@ -2,12 +2,14 @@ use std::time::SystemTime;
 
 use maglev_proto::{Problem, Severity};
 
+use super::view::problems::Beside;
 use super::*;
 use crate::reload::LastReload;
 
 fn problems(core: &mut Core, reload: Option<&LastReload>) -> Vec<Problem> {
     let now = at(3000);
-    view::status::status(&core.snapshot(now.mono), "maglev.yaml".as_ref(), reload, None, now).problems
+    let beside = Beside { reload, ..Beside::default() };
+    view::status::status(&core.snapshot(now.mono), "maglev.yaml".as_ref(), &beside, now).problems
 }
 
 fn words(problems: &[Problem]) -> Vec<String> {

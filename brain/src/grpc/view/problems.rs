@@ -11,25 +11,33 @@ use maglev_protocol::VppState;
 
 use super::unix_ms;
 use crate::reload::LastReload;
+use crate::service::Reasons;
 
 /// A decision that VPP has not acknowledged for longer than this is a problem.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 /// Backends that are named for one frontend.
 const NAMED: usize = 5;
 
-pub(super) fn problems(
-    snapshot: &Snapshot,
-    reload: Option<&LastReload>,
-    not_kept: Option<&str>,
-    now: Now,
-) -> Vec<Problem> {
+/// What can go wrong beside the controller's state.
+#[derive(Debug, Default)]
+pub(in crate::grpc) struct Beside<'a> {
+    /// The newest reload.
+    pub reload: Option<&'a LastReload>,
+    /// Why overrides are not persisted.
+    pub not_kept: Option<String>,
+    /// Addresses that should be listened on, and are not.
+    pub unserved: Reasons,
+}
+
+pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Vec<Problem> {
     let frontends = snapshot.frontends.iter();
     let frontends = frontends.filter_map(|(name, view)| of_frontend(snapshot, name, view, now));
     let backends = snapshot.backends.iter().filter_map(|(name, view)| of_backend(snapshot, name, view));
     let mut problems: Vec<_> = of_agent(snapshot).into_iter().collect();
     problems.extend(frontends);
-    problems.extend(not_kept.map(of_overrides));
-    problems.extend(reload.and_then(of_reload));
+    problems.extend(beside.not_kept.as_deref().map(of_overrides));
+    problems.extend(beside.reload.and_then(of_reload));
+    problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
     problems.extend(backends);
     // Stable: the order within a severity stays.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -82,6 +90,11 @@ fn of_reload(reload: &LastReload) -> Option<Problem> {
     let remedy = "correct the file (`config check` shows every mistake), then `config reload`".to_owned();
     let since_unix_ms = unix_ms(reload.at);
     Some(Problem { since_unix_ms, remedy, ..problem(Severity::Notice, "configuration", what) })
+}
+
+fn of_listener(address: &str, reason: &str) -> Problem {
+    let what = format!("not listening on {address}, retrying: {reason}");
+    problem(Severity::Notice, "listener", what)
 }
 
 fn of_overrides(reason: &str) -> Problem {

@@ -9,8 +9,8 @@ use maglev_engine::warmup::Phase;
 use maglev_engine::weights::FrontendState;
 use maglev_proto::{BrainStatus, Reload, WarmupPhase};
 
-use super::{milliseconds, problems, unix_ms, vpp};
-use crate::reload::LastReload;
+use super::problems::{self, Beside};
+use super::{milliseconds, unix_ms, vpp};
 
 /// Problems that are listed at most.
 const LISTED: usize = 100;
@@ -18,11 +18,10 @@ const LISTED: usize = 100;
 pub(in crate::grpc) fn status(
     snapshot: &Snapshot,
     config_file: &Path,
-    reload: Option<&LastReload>,
-    not_kept: Option<String>,
+    beside: &Beside<'_>,
     now: Now,
 ) -> BrainStatus {
-    let mut problems = problems::problems(snapshot, reload, not_kept.as_deref(), now);
+    let mut problems = problems::problems(snapshot, beside, now);
     let problems_left_out = count(problems.iter().skip(LISTED));
     problems.truncate(LISTED);
     let phase = snapshot.warmup_phase();
@@ -56,11 +55,11 @@ pub(in crate::grpc) fn status(
         overrides_unmatched: count(snapshot.overrides.unmatched(&snapshot.config).iter()),
         agent: info.agent,
         vpp_state: info.state,
-        not_kept: not_kept.unwrap_or_default(),
+        not_kept: beside.not_kept.clone().unwrap_or_default(),
         problems,
         problems_left_out,
         config_since_unix_ms: milliseconds(snapshot.tally.config().0),
-        last_reload: reload.map(|reload| Reload {
+        last_reload: beside.reload.map(|reload| Reload {
             at_unix_ms: unix_ms(reload.at),
             taken: reload.result.is_ok(),
             result: reload.result.clone().unwrap_or_else(|reason| reason),
