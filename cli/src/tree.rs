@@ -4,6 +4,7 @@
 //! whose name.
 
 use clap::{Arg, Command, CommandFactory};
+use maglev_daemon::print::without_blank_variables;
 
 use crate::args::Cli;
 
@@ -96,7 +97,7 @@ pub(crate) fn of_program() -> Command {
 
 /// The same for clap. Options that every command takes stand in the help of the whole only.
 pub(crate) fn for_clap() -> Command {
-    let mut root = of_program();
+    let mut root = without_blank_variables(of_program());
     root.get_subcommands_mut().for_each(without_globals);
     root
 }

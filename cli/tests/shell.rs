@@ -58,7 +58,7 @@ async fn tab_completes_words_and_live_names() {
     shell.sees("Frontend       mail").await;
     shell.sees("> ").await;
     shell.types("se f ");
-    shell.types_until("\t", "\ndns-anycast-resolver-v6  legacy").await;
+    shell.types_until("\t", "\n    dns-anycast-resolver-v6  legacy  mail  shop\n").await;
     shell.sees("> se f ").await;
     shell.types("sh");
     shell.types_until("\t", "> se f shop ").await;
@@ -73,6 +73,18 @@ async fn tab_completes_words_and_live_names() {
     shell.types_until("\t", "> clear override backend web1 ").await;
     shell.types("\r");
     shell.sees("backend web1: up (was paused)").await;
+    shell.leaves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tab_lists_where_prompt_and_line_wrap() {
+    let mut shell = Terminal::start_in_columns(&brain().await, 40);
+    shell.sees("> ").await;
+    shell.types("watch events backend web1 frontend shop backend web");
+    shell.types_until("\t", "web1").await;
+    shell.sees("web2").await;
+    shell.sees("> watch events").await;
+    shell.types(CTRL_U);
     shell.leaves().await;
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use clap::builder::FalseyValueParser;
+use maglev_daemon::print;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -76,7 +77,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match print::arguments::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(error) => return print::explain("vppsim", &error),
+    };
     let filter = arguments.log_level.clone();
     // A line that cannot be written is lost. The library would say so on stderr, by a macro that panics.
     let logs =

@@ -21,7 +21,14 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
             ("agent", connection(state, &agent.version, &agent.reason, palette))
         }
         Some(What::Vpp(vpp)) => ("vpp", connection(&vpp.state, &vpp.version, &vpp.reason, palette)),
-        Some(What::Configuration(change)) => ("configuration", printable(&change.changes)),
+        Some(What::Configuration(change)) => {
+            let who = if change.who.is_empty() {
+                String::new()
+            } else {
+                format!("  by {}", printable(&change.who))
+            };
+            ("configuration", format!("{}{who}", printable(&change.changes)))
+        }
         Some(What::Log(line)) => ("log", log(line, palette)),
         Some(What::Missed(missed)) => {
             let missed = counted(missed.events, "event");

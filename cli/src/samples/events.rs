@@ -66,6 +66,7 @@ pub(crate) fn events() -> Vec<Event> {
             false,
             What::Configuration(ConfigurationEvent {
                 changes: "1 backend added (web4)".into(),
+                who: "anna (uid 1000)".to_owned(),
                 ..ConfigurationEvent::default()
             }),
         ),

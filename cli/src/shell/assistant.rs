@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Command;
 
-use crate::shell::follow::{self, Completion, Following, LISTED};
+use crate::shell::follow::{self, Completion, Following};
 use crate::shell::live::Live;
 use crate::shell::names::Names;
 use crate::shell::walk::Misstep;
@@ -24,13 +24,13 @@ impl Assistant {
         follow::wanted(&self.tree, text).map(|list| self.live.names(list)).unwrap_or_default()
     }
 
-    /// Where the word at the cursor begins, and what it can become: to be shown, and to be put in its place.
-    pub(crate) fn complete(&self, line: &str, cursor: usize) -> (usize, Vec<(String, String)>) {
+    /// What Tab makes of a line, with the cursor here, in bytes.
+    pub(crate) fn complete(&self, line: &str, cursor: usize) -> Completed {
         let (Some(text), Some(rest)) = (line.get(..cursor), line.get(cursor..)) else {
-            return (cursor, Vec::new());
+            return Completed::Nothing;
         };
         let Completion { start, words } = follow::complete(&self.tree, line, cursor, &self.names(text));
-        (start, candidates(words, text.get(start..).unwrap_or_default(), rest))
+        completed(start, &words, text.get(start..).unwrap_or_default(), rest)
     }
 
     /// What the last word of a line can become.
@@ -44,26 +44,37 @@ impl Assistant {
     }
 }
 
-/// For a list that is neither too long for a screen nor beyond the 65,535 that the line editor can count. What
-/// is left out must not make the editor take the rest's common beginning for that of all.
-fn candidates(words: Vec<String>, typed: &str, rest: &str) -> Vec<(String, String)> {
-    if words.len() > LISTED {
-        let common = words.iter().skip(1).fold(words.first().map_or("", String::as_str), |common, word| {
-            let same = common.char_indices().zip(word.chars()).find(|((_, a), b)| a != b);
-            let end = same.map_or(common.len().min(word.len()), |((at, _), _)| at);
-            common.get(..end).unwrap_or_default()
-        });
-        if common.len() > typed.len() {
-            return vec![(common.to_owned(), common.to_owned())];
+/// What becomes of the word at the cursor.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Completed {
+    /// From `start` on, in bytes, it becomes this.
+    Word { start: usize, text: String },
+    /// It can become several words, which have no more in common than was typed.
+    Several,
+    /// Nothing is known that it can become.
+    Nothing,
+}
+
+fn completed(start: usize, words: &[String], typed: &str, rest: &str) -> Completed {
+    match words {
+        [] => Completed::Nothing,
+        // Only what stays alone is complete, and ends with a space: a common beginning has none.
+        [word] => {
+            let end = if rest.starts_with(char::is_whitespace) { "" } else { " " };
+            Completed::Word { start, text: format!("{word}{end}") }
         }
-        let left_out = words.len() - LISTED;
-        let more = (format!("... and {left_out} more"), typed.to_owned());
-        let shown = words.into_iter().take(LISTED).map(|word| (word.clone(), word));
-        return shown.chain([more]).collect();
+        [first, others @ ..] => {
+            let common = others.iter().fold(first.as_str(), |common, word| {
+                let same = common.char_indices().zip(word.chars()).find(|((_, a), b)| a != b);
+                let end = same.map_or(common.len().min(word.len()), |((at, _), _)| at);
+                common.get(..end).unwrap_or_default()
+            });
+            match common.len() > typed.len() {
+                true => Completed::Word { start, text: common.to_owned() },
+                false => Completed::Several,
+            }
+        }
     }
-    // Only what stays alone is complete, and ends with a space: a common beginning has none.
-    let end = if rest.starts_with(char::is_whitespace) { "" } else { " " };
-    words.into_iter().map(|word| (word.clone(), format!("{word}{end}"))).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The line editor: rustyline, with completion by Tab and help by `?`.
 
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +17,7 @@ use rustyline::{
     EventHandler, Helper, KeyEvent, RepeatCount,
 };
 
-use crate::shell::assistant::Assistant;
-use crate::shell::follow::LISTED;
+use crate::shell::assistant::{Assistant, Completed};
 use crate::shell::history;
 use crate::shell::words::{Tail, split};
 
@@ -25,7 +25,7 @@ use crate::shell::words::{Tail, split};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Typed {
     Line(String),
-    /// `?` with the cursor here, in bytes.
+    /// `?`, or Tab where several words can follow, with the cursor here, in bytes.
     Question(String, usize),
     /// Ctrl-C: the line is to be forgotten.
     Interrupt,
@@ -35,8 +35,7 @@ pub(crate) enum Typed {
 
 pub(crate) struct LineEditor {
     editor: Editor<Tab, FileHistory>,
-    /// Set by the handler of `?`: the line and the cursor then.
-    question: Arc<Mutex<Option<(String, usize)>>>,
+    question: Asked,
     history: Option<PathBuf>,
     prompt: String,
 }
@@ -51,15 +50,12 @@ impl LineEditor {
             .max_history_size(history::LINES)?
             .history_ignore_dups(true)?
             .completion_type(CompletionType::List)
-            .completion_show_all_if_ambiguous(true)
-            // More than these are never listed, hence never asked about.
-            .completion_prompt_limit(LISTED + 1)
             .bell_style(BellStyle::None)
             .behavior(Behavior::Stdio)
             .build();
         let mut editor = Editor::with_history(config.clone(), FileHistory::with_config(&config))?;
-        editor.set_helper(Some(Tab(assistant)));
         let question = Arc::default();
+        editor.set_helper(Some(Tab(assistant, Arc::clone(&question))));
         let ask = Ask(Arc::clone(&question));
         editor.bind_sequence(KeyEvent::from('?'), EventHandler::Conditional(Box::new(ask)));
         if let Some(path) = &history {
@@ -71,17 +67,16 @@ impl LineEditor {
 
     /// Waits for a line. `initial` stands there already, left and right of the cursor.
     pub(crate) fn read(&mut self, initial: (&str, &str)) -> Result<Typed, ReadlineError> {
-        match self.editor.readline_with_initial(self.prompt.as_str(), initial) {
-            Ok(line) => {
-                let question = self.question.lock().unwrap_or_else(PoisonError::into_inner).take();
-                match question {
-                    Some((asked, cursor)) if asked == line => Ok(Typed::Question(line, cursor)),
-                    _ => Ok(Typed::Line(line)),
-                }
-            }
-            Err(ReadlineError::Interrupted) => Ok(Typed::Interrupt),
-            Err(ReadlineError::Eof) => Ok(Typed::End),
-            Err(error) => Err(error),
+        let read = self.editor.readline_with_initial(self.prompt.as_str(), initial);
+        let question = self.question.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (read, question) {
+            (Ok(line), Some((asked, cursor))) if asked == line => Ok(Typed::Question(line, cursor)),
+            (Ok(line), _) => Ok(Typed::Line(line)),
+            // How Tab ends the reading.
+            (Err(ReadlineError::Io(_)), Some((line, cursor))) => Ok(Typed::Question(line, cursor)),
+            (Err(ReadlineError::Interrupted), _) => Ok(Typed::Interrupt),
+            (Err(ReadlineError::Eof), _) => Ok(Typed::End),
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -94,8 +89,11 @@ impl LineEditor {
     }
 }
 
+/// The line and the cursor when `?` or Tab ended the reading.
+type Asked = Arc<Mutex<Option<(String, usize)>>>;
+
 /// Ends the reading, so that the help is printed like any other answer, and the line read on.
-struct Ask(Arc<Mutex<Option<(String, usize)>>>);
+struct Ask(Asked);
 
 impl ConditionalEventHandler for Ask {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
@@ -108,15 +106,23 @@ impl ConditionalEventHandler for Ask {
     }
 }
 
-struct Tab(Rc<Assistant>);
+/// The words that can follow are not listed by the library: it loses them where prompt and line wrap.
+struct Tab(Rc<Assistant>, Asked);
 
 impl Completer for Tab {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let (start, candidates) = self.0.complete(line, cursor);
-        let pair = |(display, replacement)| Pair { display, replacement };
-        Ok((start, candidates.into_iter().map(pair).collect()))
+        match self.0.complete(line, cursor) {
+            Completed::Word { start, text } => {
+                Ok((start, vec![Pair { display: text.clone(), replacement: text }]))
+            }
+            Completed::Nothing => Ok((cursor, Vec::new())),
+            Completed::Several => {
+                *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Some((line.to_owned(), cursor));
+                Err(io::Error::other("several words can follow").into())
+            }
+        }
     }
 }
 

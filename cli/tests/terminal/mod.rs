@@ -14,6 +14,9 @@ use tokio::time;
 /// Far beyond what any answer takes, also on a busy machine: only a test that fails waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Columns in which nothing wraps.
+const WIDE: u16 = 200;
+
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
@@ -26,16 +29,21 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn start(server: &str, words: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), server, words)
+        Self::start_in(tempfile::tempdir().unwrap(), server, words, WIDE)
     }
 
     /// Another one with the same history.
     pub(crate) fn again(self, server: &str) -> Self {
-        Self::start_in(self.state, server, &[])
+        Self::start_in(self.state, server, &[], WIDE)
     }
 
-    fn start_in(state: TempDir, server: &str, words: &[&str]) -> Self {
-        let size = Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+    /// One of so many columns.
+    pub(crate) fn start_in_columns(server: &str, columns: u16) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), server, &[], columns)
+    }
+
+    fn start_in(state: TempDir, server: &str, words: &[&str], columns: u16) -> Self {
+        let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
         let end = || Stdio::from(pty.slave.try_clone().unwrap());
         // It makes the pseudo-terminal the controlling one, whose Ctrl-C is a signal.

@@ -35,6 +35,11 @@ pub enum AddressError {
     /// `unix:` alone.
     #[error("unix: needs a path behind it, as unix:/run/maglev-brain/brain.sock")]
     NoPath,
+    /// The kernel takes no such path: see unix(7).
+    #[error(
+        "the path of a unix socket is at most 107 bytes long and contains no zero byte; this one has {0}"
+    )]
+    Path(usize),
     /// https is not a form of address.
     #[error("with TLS, write tls:HOST:PORT")]
     Https,
@@ -57,7 +62,11 @@ impl FromStr for ServerAddress {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Self::Unix(path.into())) };
+            return match std::os::unix::net::SocketAddr::from_pathname(path) {
+                _ if path.is_empty() => Err(AddressError::NoPath),
+                Ok(_) => Ok(Self::Unix(path.into())),
+                Err(_) => Err(AddressError::Path(path.len())),
+            };
         }
         if text.starts_with("https://") {
             return Err(AddressError::Https);

@@ -39,7 +39,7 @@ fn packages_depend_only_on_what_they_may() {
         ("maglev-table", &[]),
         ("maglev-tls", &[]),
         // Those that speak with VPP, or for it.
-        ("vppsim", &["maglev-table", "vppapi"]),
+        ("vppsim", &["maglev-daemon", "maglev-table", "vppapi"]),
         ("maglev-dpagent", &["maglev-daemon", "maglev-protocol", "vppapi"]),
         // Those that never do.
         ("maglev-engine", &["maglev-protocol", "maglev-table", "maglev-tls"]),
@@ -55,7 +55,7 @@ fn packages_depend_only_on_what_they_may() {
                 "maglev-tls",
             ],
         ),
-        ("maglevc", &["maglev-proto"]),
+        ("maglevc", &["maglev-daemon", "maglev-proto"]),
         ("maglev-dashboard", &["maglev-daemon", "maglev-proto"]),
         ("maglev-tests", &["maglev-protocol"]),
     ]

@@ -22,7 +22,7 @@ fn every_kind_has_its_line() {
 2026-11-21T04:11:54.250Z  frontend       shop  active pool primary -> fallback
 2026-11-21T04:11:55.250Z  frontend       shop  up -> down
 2026-11-21T04:11:56.250Z  vpp            disconnected: connection reset by peer
-2026-11-21T04:11:57.250Z  configuration  1 backend added (web4)
+2026-11-21T04:11:57.250Z  configuration  1 backend added (web4)  by anna (uid 1000)
 2026-11-21T04:11:58.250Z  missed         12 events left out, since they were read too slowly; what is now follows
 ");
     assert!(DOCUMENTATION.contains(&text), "docs/maglevc.md lacks:\n{text}");

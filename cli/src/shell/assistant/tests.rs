@@ -1,25 +1,27 @@
 use super::*;
 
-fn strings(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
+fn tab(words: &[&str], typed: &str, rest: &str) -> Completed {
+    let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+    completed(5, &words, typed, rest)
+}
+
+fn word(text: &str) -> Completed {
+    Completed::Word { start: 5, text: text.to_owned() }
 }
 
 #[test]
 fn words_end_with_one_space() {
-    let put = |rest| candidates(strings(&["show"]), "sh", rest).pop().unwrap().1;
-    assert_eq!(put(""), "show ");
-    assert_eq!(put(" fr"), "show");
-    assert_eq!(put("x"), "show ");
+    assert_eq!(tab(&["show"], "sh", ""), word("show "));
+    assert_eq!(tab(&["show"], "sh", " fr"), word("show"));
+    assert_eq!(tab(&["show"], "sh", "x"), word("show "));
 }
 
 #[test]
-fn many_words_are_cut_but_their_common_beginning_is_that_of_all() {
-    let names = |count: usize| (0..count).map(|number| format!("web-é{number:04}")).collect::<Vec<_>>();
-    assert_eq!(candidates(names(LISTED), "w", "").len(), LISTED);
-    let common = candidates(names(LISTED + 1), "w", "");
-    assert_eq!(common, [("web-é0".to_owned(), "web-é0".to_owned())]);
-    let listed = candidates(names(70_000), "web-é", "");
-    assert_eq!(listed.len(), LISTED + 1);
-    assert_eq!(listed.last(), Some(&("... and 69900 more".to_owned(), "web-é".to_owned())));
-    assert!(listed.iter().all(|(_, put)| put.starts_with("web-é")));
+fn several_words_are_listed_once_their_common_beginning_is_typed() {
+    assert_eq!(tab(&["web-é1", "web-é2", "web-ü1"], "w", ""), word("web-"));
+    assert_eq!(tab(&["web-é1", "web-é2"], "web-", ""), word("web-é"));
+    assert_eq!(tab(&["web-é1", "web-é2"], "web-é", ""), Completed::Several);
+    assert_eq!(tab(&["web", "web1"], "we", ""), word("web"));
+    assert_eq!(tab(&["pause", "resume"], "", ""), Completed::Several);
+    assert_eq!(tab(&[], "x", ""), Completed::Nothing);
 }

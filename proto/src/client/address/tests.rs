@@ -25,6 +25,7 @@ fn every_form_is_understood() {
 fn refusal_says_what_would_be_right() {
     let error = |text: &str| text.parse::<ServerAddress>().unwrap_err();
     assert_eq!(error("unix:"), AddressError::NoPath);
+    assert_eq!(error(&format!("unix:/{}", "x".repeat(107))), AddressError::Path(108));
     assert_eq!(error("https://lb:9090"), AddressError::Https);
     assert_eq!(error("tls:lb"), AddressError::NoPort);
     assert_eq!(error("tls:::1:9090"), AddressError::Brackets);
