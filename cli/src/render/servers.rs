@@ -6,7 +6,7 @@ use maglev_proto::{Backend, Frontend, HealthCheck, Override, VipCounters};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{backends, counters, frontends, healthchecks, overrides};
+use super::{backends, counters, frontends, healthchecks, overrides, problems};
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::moment::Moment;
@@ -26,7 +26,7 @@ pub(crate) fn text(replies: &[Reply], now: Moment, palette: Palette) -> Result<S
     let mut text = match answers.first() {
         Some((_, Answer::Frontends(_))) => {
             let rows = rows(&answers, frontends_of, |one| one.name.clone(), Same::Once)?;
-            table(&rows, frontends::table, palette)
+            problems_of_each(&answers, now, palette) + &table(&rows, frontends::table, palette)
         }
         Some((_, Answer::Backends(_))) => {
             let rows = rows(&answers, backends_of, |one| one.name.clone(), Same::Once)?;
@@ -59,6 +59,19 @@ pub(crate) fn text(replies: &[Reply], now: Moment, palette: Palette) -> Result<S
         }
     }
     Ok(text)
+}
+
+/// The gravest problems of each server that has some.
+fn problems_of_each(answers: &[(String, &Answer)], now: Moment, palette: Palette) -> String {
+    let lists = answers.iter().filter_map(|(server, answer)| match answer {
+        Answer::Frontends(list) if !list.problems.is_empty() => Some((server, &list.problems)),
+        _ => None,
+    });
+    let texts = lists.map(|(server, problems)| {
+        let (shown, more) = problems.split_at(problems.len().min(NAMED));
+        format!("{server}:\n{}", problems::list(shown, more.len() as u64, now, palette))
+    });
+    texts.collect()
 }
 
 fn frontends_of(answer: &Answer) -> &[Frontend] {

@@ -82,6 +82,17 @@ lb2:9090            shop  up     yes     203.0.113.10  tcp/443  fallback        
 }
 
 #[test]
+fn problems_of_each_server_come_first() {
+    let frontends = |problems| Answer::Frontends(ListFrontendsResponse { frontends: vec![], problems });
+    let problems = samples::problems();
+    let (first, others) = (problems[0].what.clone(), problems.len() - NAMED);
+    let replies = [reply("lb1:17090", frontends(vec![])), reply("lb2:17090", frontends(problems))];
+    let text = super::text(&replies, Moment(NOW), PLAIN).unwrap();
+    assert!(text.starts_with("lb2:17090:\n"), "{text}");
+    assert!(text.contains(&first) && text.contains(&format!("{others} problem")), "{text}");
+}
+
+#[test]
 fn counters_are_each_servers_own() {
     let mut other = samples::vpp_lb_counters();
     other.vips.truncate(1);
