@@ -1,9 +1,9 @@
-//! Thousands of echo requests whose time is up at once: what their answers cost the agent, from its timer to its socket.
+//! Cost of thousands of echo requests that time out at the same moment, from the agent's timer to its socket.
 //! Needs root, for a network namespace in which nothing answers.
 //!
 //! `cargo bench -p maglev-dpagent --bench answers`
 //!
-//! An answer should cost the same however many there are.
+//! The cost per answer should not depend on their number.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -36,9 +36,9 @@ ping: [127.0.0.0/8]
 limits: { requests-per-second: 1000000, echo-requests-per-second: 1000000 }
 ";
 const ROUNDS: usize = 7;
-/// From the first request to when the time of all is up.
+/// Time from the first request until all time out.
 const TIME: Duration = Duration::from_millis(500);
-/// Before that, the agent's time is read.
+/// How long before that the agent's CPU time is read.
 const BEFORE: Duration = Duration::from_millis(20);
 
 fn main() {
@@ -55,7 +55,7 @@ fn main() {
     runtime.block_on(measure(&socket, thread));
 }
 
-/// Runs one in a network namespace of this thread's own, and tells its thread.
+/// Runs an agent in a network namespace of this thread's own, and sends the thread's id.
 fn agent(directory: &Path, ready: &std::sync::mpsc::Sender<Pid>) {
     unshare(CloneFlags::CLONE_NEWNET).unwrap();
     for command in ["ip link set lo up", "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all"] {
@@ -122,7 +122,7 @@ fn request(id: u64, message: AgentRequest) -> ClientMessage<AgentRequest> {
     ClientMessage::Request(Request { context: tarpc::context::current(), id, message })
 }
 
-/// Time that a thread has run, of Linux's `schedstat`, in nanoseconds.
+/// CPU time of a thread, from Linux's `schedstat`, in nanoseconds.
 fn cpu_time(thread: Pid) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap();
     Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())

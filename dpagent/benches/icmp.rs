@@ -1,9 +1,11 @@
-//! Echo requests to this machine's own kernel, over loopback: how many a second, and what they cost. Needs `CAP_NET_RAW`.
+//! Echo requests a second to this machine's own kernel, over loopback, and their CPU cost. Needs
+//! `CAP_NET_RAW`.
 //!
 //! `cargo bench -p maglev-dpagent --bench icmp`
 //!
-//! The floor is a bare loop of the same system calls with the same packets, which looks at nothing. All is on one thread,
-//! as in the agent; its time includes the kernel's part, which on loopback is also the answering.
+//! The baseline is a bare loop of the same system calls with the same packets, without looking at the
+//! replies. Everything runs on one thread, as in the agent; its CPU time includes the kernel's part, which on
+//! loopback also generates the replies.
 
 use std::cell::Cell;
 use std::fmt;
@@ -22,12 +24,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 const TARGETS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 const SIZE: u16 = 56;
 const IN_FLIGHT: usize = 1000;
-/// Of each row.
+/// Number of echo requests per row.
 const ECHOES: usize = 200_000;
-/// Echoes a second of the paced rows, and how long they last.
+/// Echo requests a second in the paced rows, and their duration.
 const PACE: usize = 10_000;
 const PACED: Duration = Duration::from_secs(5);
-/// As many as the agent sends before it receives.
+/// The number that the agent sends before it receives.
 const BATCH: usize = 16;
 
 fn main() -> anyhow::Result<()> {
@@ -35,7 +37,7 @@ fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{:<36}{:>10}{:>12}{:>7}{:>11}{:>11}", "", "echoes/s", "CPU/echo", "CPU", "p50", "p99")?;
     runtime.block_on(async {
-        // First, while no other raw socket is there for the kernel to copy each answer to.
+        // Measured first, before there is another raw socket that the kernel would copy each reply to.
         for target in TARGETS {
             writeln!(out, "{:<36}{}", format!("{target}, floor"), measure(floor(target)).await?)?;
         }
@@ -81,14 +83,14 @@ impl fmt::Display for Row {
     }
 }
 
-/// Time that this thread has run, of Linux's `/proc/thread-self/schedstat`, in nanoseconds.
+/// CPU time of this thread, from Linux's `/proc/thread-self/schedstat`, in nanoseconds.
 fn cpu_time() -> anyhow::Result<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = text.split_whitespace().next().context("an empty schedstat")?;
     Ok(Duration::from_nanos(nanos.parse()?))
 }
 
-/// Runs what tells the number of echoes and, of those that it knows, their round trips.
+/// Runs work that returns its number of echo requests and, if known, their round trips.
 async fn measure(work: impl Future<Output = anyhow::Result<(usize, Vec<Duration>)>>) -> anyhow::Result<Row> {
     let (start, before) = (Instant::now(), cpu_time()?);
     let (echoes, mut round_trips) = work.await?;
@@ -155,7 +157,7 @@ async fn floor(target: IpAddr) -> anyhow::Result<(usize, Vec<Duration>)> {
             received += 1;
         }
     }
-    // Without a filter it gets the requests, too.
+    // Without a filter, the socket receives the requests as well.
     ensure!(received == 2 * ECHOES, "{received} packets instead of {}", 2 * ECHOES);
     Ok((ECHOES, Vec::new()))
 }

@@ -1,5 +1,5 @@
-//! What becomes of a captured agent: gives its privileges up as the agent does, then does what its argument says,
-//! which the agent never would, and tells what came of it.
+//! Simulates a compromised agent: drops its privileges as the agent does, then attempts the forbidden action
+//! that its argument names, and reports the result.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -15,7 +15,7 @@ use nix::unistd::{Pid, setuid};
 
 fn main() -> ExitCode {
     let deed = std::env::args().nth(1).unwrap_or_default();
-    // Its memory must be there before.
+    // Allocated before confinement.
     let memory = MmapMut::map_anon(4096);
     if let Err(error) = confine(None, seccomp::Filter::of(seccomp::Mode::Enforce).as_ref()) {
         eprintln!("{error}");
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A panic that is caught, as tokio does with those of its tasks.
+/// Panics and catches it, as tokio does with its tasks' panics.
 fn panic_is_caught() -> bool {
     std::panic::catch_unwind(|| {
         let nothing: Option<u8> = std::env::args().nth(100).and_then(|text| text.parse().ok());

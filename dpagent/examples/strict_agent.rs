@@ -1,6 +1,6 @@
-//! The agent itself, which the kernel kills for any system call that is not on its list. The variable
-//! `MAGLEV_LEAVE_OUT` takes an entry off the list, by its name: then it dies exactly if it needs that one.
-//! `tests/privileges.rs` hunts so for entries that nothing needs any more.
+//! The agent itself, killed by the kernel for any system call that is not on its list. The variable
+//! `MAGLEV_LEAVE_OUT` removes the entry of that name from the list: the process then dies if it needs that
+//! entry. `tests/privileges.rs` uses this to find entries that are no longer needed.
 
 use std::process::ExitCode;
 

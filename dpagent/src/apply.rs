@@ -1,7 +1,8 @@
-//! Sends planned steps to VPP, pipelined and in order, and takes what was acknowledged into the mirror.
+//! Sends planned steps to VPP in order, pipelined, and applies each acknowledged write to the mirror.
 //!
-//! Bursts in this order, each sent when the answers to the one before are known: what proves that VPP has the VIPs that
-//! are to go, whatever clears and raises, and what lowers and removes. Each acknowledged write is one line in the log.
+//! Three bursts, each sent only when the one before has been answered: the steps that prove that VPP has the
+//! VIPs to remove; everything that clears and raises; everything that lowers and removes. Each acknowledged
+//! write is one log line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -25,55 +26,57 @@ use crate::step::{Step, Write};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Lost {
-    /// Why.
+    /// What ended it, for the log and the caller.
     pub reason: String,
 }
 
-/// What VPP said to one write.
+/// VPP's answer to one write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Done.
+    /// The write was carried out.
     Accepted,
-    /// Not done.
+    /// The write was refused and changed nothing.
     Refused {
-        /// VPP's return value.
+        /// VPP's return value, negative.
         code: i32,
-        /// What it means.
+        /// Meaning of the code.
         meaning: String,
-        /// Whether the code speaks of what VPP has, rather than of the request itself.
+        /// Whether the code is about what VPP has (the VIP is missing, say) rather than about a malformed
+        /// request.
         about_state: bool,
     },
-    /// Nothing. It may have been done.
+    /// No answer: the write may or may not have been carried out.
     Lost(Lost),
 }
 
-/// What reconciling needs of VPP's lb plugin.
+/// The operations of VPP's lb plugin that reconciling needs.
 pub trait Plugin {
-    /// Writes in this order, pipelined; one answer for each.
+    /// Sends the writes in this order, pipelined; returns one answer for each.
     fn write(&self, writes: &[Write]) -> impl Future<Output = Vec<Answer>> + Send;
-    /// Has VPP answer something; tells how long that took.
+    /// Makes VPP answer a trivial request; returns how long that took.
     fn prove_alive(&self) -> impl Future<Output = Result<Duration, Lost>> + Send;
     /// Reads all VIPs and servers.
     fn dumps(&self) -> impl Future<Output = Result<Dumps, Lost>> + Send;
-    /// Reads what no dump tells.
+    /// Reads the details that no dump contains.
     fn text(&self) -> impl Future<Output = Result<Text, Lost>> + Send;
-    /// Asks where the counters of prefixes' routes are; one answer for each, `None` for one without a route.
+    /// Looks up the indexes of the prefixes' routes; one answer for each, `None` for a prefix without a
+    /// route.
     fn routes(&self, prefixes: &[Prefix]) -> impl Future<Output = Result<Vec<Option<u32>>, Lost>> + Send;
 }
 
-/// What became of the plans.
+/// Outcome of carrying out plans.
 #[derive(Debug, Clone, Default)]
 pub struct Applied {
-    /// What there is to say, by VIP.
+    /// What changed and what failed, by VIP.
     pub reports: BTreeMap<VipKey, VipReport>,
-    /// Whether VPP refused what it should have taken if it had what the mirror has.
+    /// Whether VPP refused a write that it would have accepted if the mirror were right.
     pub contradicted: bool,
 }
 
 /// Carries out plans, which must be in the order of their keys.
 ///
 /// # Errors
-/// When the connection broke. What was acknowledged before is in the mirror.
+/// When the connection broke. The mirror then contains everything that was acknowledged before.
 pub async fn apply<P: Plugin>(plugin: &P, mirror: &mut Mirror, plans: &[VipPlan]) -> Result<Applied, Lost> {
     let mut applied = Applied::default();
     for plan in plans.iter().filter(|plan| !plan.errors.is_empty() || plan.table_length.is_some()) {
@@ -108,7 +111,8 @@ fn writes(plan: &VipPlan, steps: &[Step]) -> impl Iterator<Item = Write> {
 }
 
 impl Applied {
-    /// Adds what a second attempt did. Its errors replace those of the first, which it has tried again.
+    /// Merges the outcome of a second attempt. Its errors replace those of the first attempt, which it
+    /// retried.
     pub fn follow_up(&mut self, second: Self) {
         for report in self.reports.values_mut() {
             report.errors.clear();
@@ -123,7 +127,7 @@ impl Applied {
         self.contradicted = second.contradicted;
     }
 
-    /// The reports that say something, in the order of their keys.
+    /// The reports that are not empty, in the order of their keys.
     pub fn into_reports(self) -> Vec<VipReport> {
         let says_something = |report: &VipReport| {
             !report.changes.is_empty() || !report.errors.is_empty() || report.table_length.is_some()
@@ -140,7 +144,7 @@ impl Applied {
         })
     }
 
-    /// Sends writes in their order; returns the VIPs of which VPP refused one.
+    /// Sends writes in order; returns the VIPs for which VPP refused one.
     async fn send<P: Plugin>(
         &mut self,
         plugin: &P,
@@ -173,13 +177,13 @@ impl Applied {
                         let expected = about_state && !mirror.would_take(write);
                         self.contradicted |= about_state && !expected;
                         let errors = &mut self.report(write.vip).errors;
-                        // Servers of a VIP that could not be made: that one refusal says it all.
+                        // The servers of a VIP that could not be added all fail too: one error is enough.
                         if errors.is_empty() || !expected {
                             let step = write.step.to_string();
                             errors.push(StepError { step, code: Some(code), meaning });
                         }
                     }
-                    // Later ones may have been answered nevertheless.
+                    // Later writes may still have been answered.
                     Answer::Lost(how) => lost = lost.or(Some(how)),
                 }
             }
@@ -194,7 +198,7 @@ async fn carry_out<'a, P: Plugin>(plugin: &P, burst: Burst<'a>) -> (&'a [Write],
     (burst.writes, answers, sent.elapsed())
 }
 
-/// One line for one write. `took` is the time that its burst took, from sending to the last answer.
+/// Logs one write. `took` is the time from sending its burst to the last answer.
 fn log(write: &Write, answer: &Answer, took: Duration) {
     let took = debug(took);
     let (step, vip) = (write.step.name(), write.vip.to_string());
@@ -215,7 +219,7 @@ fn log(write: &Write, answer: &Answer, took: Duration) {
                     reason,
                     answer = "ok",
                     took,
-                    "VIP made anew: its pinned flows are forgotten"
+                    "VIP re-created: its pinned flows are forgotten"
                 );
             }
             Step::RemoveVip { anew: None } => info!(step, vip, answer = "ok", took, "VPP changed"),

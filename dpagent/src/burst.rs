@@ -1,11 +1,12 @@
-//! How many writes VPP gets at once.
+//! Splits writes into bursts that hold up VPP's forwarding only briefly.
 //!
-//! VPP rebuilds a VIP's table on every write to one of its servers, in its main thread, and forwards nothing meanwhile.
-//! It takes up to 62 writes from its socket before it looks at packets again (4,096 bytes, read in its source), so writes
-//! sent together hold up forwarding together: 40 servers removed from a table of 65,536 buckets for 46 ms, 200 of weight
-//! 100 for 474 ms, in which other VIPs lost 3,000 of 10,000 packets a second. Sent one after the other's answer, the same
-//! writes took half as long again, and nothing was lost (measured on VPP 26.10). So costly writes go in small bursts,
-//! each after the answers to the one before.
+//! VPP rebuilds a VIP's table in its main thread on every write to one of its servers, and forwards nothing
+//! meanwhile. It reads up to 62 writes from its socket before it looks at packets again (4,096 bytes, by its
+//! source), so writes sent together hold up forwarding together: 40 servers removed from a table of 65,536
+//! buckets for 46 ms, 200 of weight 100 for 474 ms, in which other VIPs lost 3,000 of 10,000 packets a
+//! second. Sent one at a time, each after the answer to the one before, the same writes took half as long
+//! again, and nothing was lost (measured on VPP 26.10). So expensive writes go in small bursts, each after
+//! the answers to the one before.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -15,42 +16,43 @@ use maglev_protocol::VipKey;
 use crate::mirror::Mirror;
 use crate::step::{Step, Write};
 
-/// Most writes in one burst.
+/// Maximum number of writes in one burst.
 pub const LARGEST: usize = 128;
-/// Most cheap bursts under way at once: VPP carries the later ones out while the answers to the first are written down.
-/// VPP answers hundreds of requests together, so that fewer would make both wait for each other in turns: a first sync of
-/// 20,000 servers took 1.4 times the bare writes with 1,024 under way. It bounds what they take of memory, some 300
-/// bytes each.
+/// Maximum number of cheap bursts in flight: VPP works on the later ones while the answers to the first are
+/// processed. VPP sends its answers in batches of hundreds of requests, so with fewer in flight each side
+/// waits for the other: the first sync of 20,000 servers took 1.4 times as long as the bare writes with 1,024
+/// in flight. Also bounds their memory, some 300 bytes each.
 pub const MOST_CHEAP: usize = 16;
-/// Writes under way at once.
+/// Maximum number of writes in flight.
 pub const MOST_UNDER_WAY: usize = LARGEST * MOST_CHEAP;
 
-/// How long a burst may hold up forwarding.
+/// Time for which one burst may hold up forwarding.
 const BUDGET: Duration = Duration::from_millis(4);
-/// The same for a VIP and the servers that it is made with. As long as VPP takes them together, no packet meets a table
-/// that some servers are missing from, and flows that were where the table has them stay there; 60 ms of 10,000 packets a
-/// second fit into a receive ring of 1,024.
+/// The same for creating a VIP together with its servers. While VPP takes them together, no packet meets a
+/// table that lacks some of the servers, so existing flows stay where the table puts them; 60 ms of 10,000
+/// packets a second fit into a receive ring of 1,024.
 const BUDGET_OF_NEW_VIP: Duration = Duration::from_millis(60);
-/// Writes that VPP takes before it looks at packets again.
+/// Number of writes that VPP reads before it looks at packets again.
 const TAKEN_TOGETHER: u32 = 62;
 
-/// What a rebuild costs for each bucket, and for each unit of the weights' sum. From 6 us for 1,024 buckets and a sum of
+/// Cost of a rebuild per bucket, and per unit of the sum of weights. From 6 us for 1,024 buckets and a sum of
 /// 10 to 1,364 us for 65,536 and 10,000 (measured on VPP 26.10).
 const PER_BUCKET: Duration = Duration::from_nanos(14);
 const PER_WEIGHT: Duration = Duration::from_nanos(50);
-/// What moving flows costs, which walks the tables of pinned flows: with 65,536 buckets (measured on VPP 26.10).
+/// Cost of flushing a server, which walks the tables of pinned flows: with 65,536 buckets (measured on VPP
+/// 26.10).
 const FLUSH: Duration = Duration::from_micros(400);
 
-/// Some writes that are sent together.
+/// Writes that are sent together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Burst<'a> {
-    /// The writes.
+    /// The writes, in order.
     pub writes: &'a [Write],
-    /// Whether others may be under way with it.
+    /// Whether other bursts may be in flight at the same time.
     pub is_cheap: bool,
 }
 
-/// Cuts writes into bursts, `mirror` being what VPP has before them.
+/// Splits writes into bursts; `mirror` is what VPP has before them.
 pub fn bursts<'a>(writes: &'a [Write], mirror: &Mirror) -> Vec<Burst<'a>> {
     let mut costs = Costs { mirror, tables: HashMap::new() };
     let costs: Vec<Duration> = writes.iter().map(|write| costs.of(write)).collect();
@@ -75,8 +77,9 @@ pub fn bursts<'a>(writes: &'a [Write], mirror: &Mirror) -> Vec<Burst<'a>> {
     bursts
 }
 
-/// How many writes from the first one on remove a VIP and make it with its first server, and with all of its servers; 1
-/// if they begin otherwise. A flow that meets a VIP without a server is not pinned for as long as it sends.
+/// Number of leading writes that re-create a VIP with its first server, and with all of its servers; 1 if the
+/// writes begin otherwise. They belong together because a flow that meets a VIP without servers is not pinned
+/// for as long as it keeps sending.
 fn made_together(writes: &[Write]) -> (usize, usize) {
     let of_one = writes.chunk_by(|one, other| one.vip == other.vip).next().unwrap_or_default();
     let cleared =
@@ -98,7 +101,7 @@ struct Costs<'a> {
 }
 
 impl Costs<'_> {
-    /// How long VPP's main thread takes for a write, after those before it.
+    /// Time that VPP's main thread needs for a write, given those before it.
     fn of(&mut self, write: &Write) -> Duration {
         let (buckets, sum) = self.tables.entry(write.vip).or_insert_with(|| {
             let vip = self.mirror.get(&write.vip);
@@ -107,7 +110,7 @@ impl Costs<'_> {
         });
         match write.step {
             Step::AddVip { table_length, .. } => (*buckets, *sum) = (table_length, 0),
-            // Its table is only zeroed.
+            // The table is only zeroed, not rebuilt.
             Step::RemoveVip { .. } => {
                 *sum = 0;
                 return Duration::ZERO;

@@ -1,8 +1,8 @@
-//! The text of VPP's `show lb vips verbose`, which alone tells a VIP's index, its sticky flag, and live flows.
+//! Parser for `show lb vips verbose`, the only source of a VIP's index, its sticky flag, and live flows.
 //!
-//! Only lines that begin a VIP or a server, and the one with protocol and port, are read; whatever else stands
-//! there is passed over, since VPP adds lines for other encapsulations and in other versions. Form as measured on
-//! VPP 26.10.
+//! Only lines that begin a VIP or a server, and the line with protocol and port, are parsed. All others are
+//! skipped, since VPP adds lines for other encapsulations and in other versions. Format as measured on VPP
+//! 26.10.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,60 +13,61 @@ use maglev_protocol::{ALL_PORTS_PROTOCOL, Prefix, VipKey, printable};
 /// The command that prints it.
 pub const COMMAND: &str = "show lb vips verbose";
 
-/// One VIP of the text.
+/// A VIP in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextVip {
-    /// Which VIP.
+    /// Prefix, protocol and port.
     pub key: VipKey,
-    /// VPP's index of it.
+    /// VPP's index of the VIP.
     pub index: u32,
-    /// Whether flows are told apart by their source address alone.
+    /// Whether VPP hashes flows by their source address alone.
     pub src_ip_sticky: bool,
-    /// Whether it was removed, and VPP has not yet forgotten it.
+    /// Whether the VIP was removed and VPP has not reclaimed it yet.
     pub removed: bool,
-    /// Its servers, in VPP's order, removed ones among them.
+    /// Its servers in VPP's order, including removed ones.
     pub servers: Vec<TextServer>,
 }
 
-/// One application server of the text.
+/// An application server in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextServer {
-    /// Address.
+    /// The server's address.
     pub address: IpAddr,
-    /// Weight.
+    /// Weight in VPP's table.
     pub weight: u8,
-    /// Buckets of the new-flow table.
+    /// Number of buckets in the new-flow table.
     pub buckets: u32,
     /// Live flows pinned to it.
     pub flows: u64,
-    /// Whether it was removed, and VPP has not yet forgotten it.
+    /// Whether the server was removed and VPP has not reclaimed it yet.
     pub removed: bool,
 }
 
-/// The whole text.
+/// The whole parsed text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
-    /// The VIPs that could be read, each one in use once.
+    /// The VIPs that could be parsed; at most one in use for each key.
     pub vips: Vec<TextVip>,
-    /// The lines that could not.
+    /// The lines that could not be parsed.
     pub unread: Vec<Unread>,
 }
 
-/// A line that is not as VPP 26.10 writes it. It is not quoted, since the flows in it change all the time.
+/// A line in an unexpected format. The line itself is not kept: its flow counters change all the time, and
+/// each change would be logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{COMMAND}`, at `{of}`: expected {expected}")]
 pub struct Unread {
-    /// The VIP that it belongs to, or the line that begins one.
+    /// The VIP that the line belongs to, or the line that begins a VIP.
     pub of: String,
-    /// What should stand there.
+    /// The expected format.
     pub expected: &'static str,
 }
 
-/// Most characters of a line that are shown.
+/// Maximum number of characters of a line that are shown.
 const MOST_QUOTED: usize = 120;
 
-/// Reads the whole text. A VIP is left out if the lines that name it are not complete, with its servers; so are both of
-/// two in use with one key, and a server whose line is not complete.
+/// Parses the whole text. A VIP whose own lines are incomplete is left out with its servers; so are two VIPs
+/// in use with the same key, and a server whose line is incomplete.
 pub fn parse(text: &str) -> Text {
     let mut blocks: Vec<Block> = Vec::new();
     let mut unread = Vec::new();
@@ -87,7 +88,7 @@ pub fn parse(text: &str) -> Text {
             unread.push(lost(line, "a VIP before its lines"));
             continue;
         };
-        // What belongs to a VIP that could not be read says nothing.
+        // Lines of a VIP that could not be parsed are useless.
         let Some(known) = vip else { continue };
         if is_server {
             match server(line) {
@@ -123,7 +124,7 @@ pub fn parse(text: &str) -> Text {
     Text { vips, unread }
 }
 
-/// A VIP with the line that begins it; none once a line of it could not be read.
+/// A VIP with the line that begins it; no VIP once one of its lines could not be parsed.
 struct Block<'a> {
     head: &'a str,
     vip: Option<TextVip>,
@@ -133,8 +134,8 @@ fn lost(head: &str, expected: &'static str) -> Unread {
     Unread { of: printable(head.trim(), MOST_QUOTED), expected }
 }
 
-/// The line that begins a VIP, from behind its `[`. Without a line of protocol and port behind it, the VIP is one
-/// of all ports.
+/// Parses the line that begins a VIP, from after its `[`. If no line with protocol and port follows, the VIP
+/// covers all ports.
 fn head<'a>(index: &str, mut words: impl Iterator<Item = &'a str>) -> Option<TextVip> {
     let (address, length) = words.next()?.split_once('/')?;
     let prefix = Prefix { address: address.parse().ok()?, length: length.parse().ok()? };

@@ -1,4 +1,4 @@
-//! The lb plugin's global settings: what is wanted of them, checked and compared.
+//! The lb plugin's global settings: validation, and merging with what VPP has.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,8 @@ use maglev_protocol::{AgentError, LbConf, LbConfSpec, MOST_STICKY_BUCKETS};
 
 use crate::policy::FLOW_TIMEOUT;
 
-/// Checks what VPP would refuse, or worse, take: with 0 buckets, or too many, it dies at the next packet.
+/// Rejects settings that VPP would refuse, or would accept and then die of: with 0 or too many buckets, it
+/// crashes at the next packet.
 ///
 /// # Errors
 /// [`AgentError::Contradiction`].
@@ -35,7 +36,7 @@ pub fn check(wanted: &LbConfSpec) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// The settings wanted, with VPP's own where nothing is wanted.
+/// The wanted settings; VPP's current value where none is wanted.
 pub fn merged(wanted: &LbConfSpec, now: &LbConf) -> LbConf {
     LbConf {
         ip4_src_address: wanted.ip4_src_address.unwrap_or(now.ip4_src_address),

@@ -1,8 +1,8 @@
-//! What VPP counts: of VIPs from the stats segment, which costs VPP nothing, and of application servers from its text,
-//! which does, and is therefore read no more often than was set.
+//! VPP's counters: of VIPs from the stats segment, which costs VPP nothing; of application servers from its
+//! CLI text, which holds up forwarding and is therefore read no more often than configured.
 //!
-//! The counters of a VIP lie at VPP's index of it, those of its route at the route's. Both are asked of VPP once, when
-//! a VIP has come; from then on VPP is not disturbed.
+//! A VIP's counters are found by VPP's index of the VIP, its route's by the route's index. VPP is asked for
+//! both indexes once, after the VIP was added.
 
 mod epochs;
 mod places;
@@ -22,18 +22,19 @@ use epochs::{Epochs, Kind};
 pub use places::Place;
 use places::Places;
 
-/// How old the counters of VIPs in an answer may be.
+/// Maximum age of a VIP's counters in an answer.
 pub const FRESH: Duration = Duration::from_secs(1);
-/// Least age at which servers' figures are read again, unless set otherwise, or VPP was changed since.
+/// Default for the age at which servers' counters are read again. A change of VPP makes them outdated at
+/// once.
 pub const SERVERS_AGE: Duration = Duration::from_secs(15);
 
-/// The simple counters of a VIP, in the order of [`VipCounters`].
+/// Names of a VIP's simple counters, in the order of [`VipCounters`].
 const NAMES: [&str; 4] =
     ["packet from existing sessions", "first session packet", "untracked packet", "no server configured"];
-/// Packets and bytes that were sent to a prefix.
+/// Name of the counter of packets and bytes sent to a prefix.
 const ROUTES: &str = "/net/route/to";
 
-/// Counters of one connection to VPP.
+/// Counters read over one connection to VPP.
 #[derive(Debug)]
 pub struct Counting {
     servers_age: Duration,
@@ -41,14 +42,14 @@ pub struct Counting {
     epochs: Epochs,
     vips: Option<(Instant, Vec<VipCounters>)>,
     servers: Option<(Instant, Vec<ServerFigure>)>,
-    /// [`Syncer::changes`] as of these.
+    /// [`Syncer::changes`] when the servers' counters were read.
     changes: u64,
 }
 
 /// Why there are no counters.
 #[derive(Debug, thiserror::Error)]
 pub enum CountersError {
-    /// VPP could not be asked where they are.
+    /// VPP could not be asked for the indexes.
     #[error(transparent)]
     Vpp(#[from] SyncError),
     /// The segment could not be read.
@@ -57,7 +58,7 @@ pub enum CountersError {
 }
 
 impl Counting {
-    /// Nothing counted yet, of the VPP with this process id and start.
+    /// Nothing counted yet, for the VPP with this process id and start time.
     pub fn new(pid: u32, boot_time: Option<u64>, servers_age: Duration) -> Self {
         Self {
             servers_age,
@@ -69,11 +70,12 @@ impl Counting {
         }
     }
 
-    /// The counters of all VIPs, and if asked for of their servers. VPP's text is read only if `may_read` allows it; else
-    /// the servers' figures are those read before, and VIPs whose index is not known yet are left out.
+    /// Returns the counters of all VIPs and, if asked for, of their servers. Reads VPP's CLI text only if
+    /// `may_read` allows it; otherwise the servers' counters are those of the last read, and VIPs with a
+    /// still unknown index are left out.
     ///
     /// # Errors
-    /// When VPP cannot be asked, or the segment not be read.
+    /// When VPP cannot be asked, or the segment cannot be read.
     pub async fn counters<P: Plugin>(
         &mut self,
         syncer: &mut Syncer<P>,
@@ -81,7 +83,8 @@ impl Counting {
         with_servers: bool,
         may_read: impl Fn() -> bool,
     ) -> Result<Counters, CountersError> {
-        // Those from before a change are wrong, and who looks after one looks for its effect.
+        // Counters from before a change are wrong, and whoever looks right after a change wants to see its
+        // effect.
         let serves = |read: &Instant| syncer.changes() == self.changes && read.elapsed() < self.servers_age;
         let served = self.servers.as_ref().is_some_and(|(read, _)| serves(read));
         if with_servers && !served && may_read() {
@@ -134,19 +137,19 @@ fn aged<T: Clone>(read: Option<&(Instant, T)>) -> Option<(Duration, T)> {
     read.map(|(when, what)| (when.elapsed(), what.clone()))
 }
 
-/// What the segment has of one VIP.
+/// One VIP's counters in the segment, summed over VPP's threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sums {
     vip: [u64; 4],
     route: Option<(u64, u64)>,
 }
 
-/// All VIPs at one state of the segment.
+/// All VIPs, from one consistent state of the segment.
 fn read(view: &View<'_>, places: &[Place]) -> Result<Vec<Sums>, StatsError> {
     let mut sums = vec![Sums::default(); places.len()];
     let indexes: Vec<_> = places.iter().map(|place| place.index).collect();
     for (counter, name) in NAMES.into_iter().enumerate() {
-        // VPP makes them with its first VIP.
+        // VPP creates these counters with its first VIP.
         if view.find(name).is_none() {
             continue;
         }
@@ -167,7 +170,7 @@ fn read(view: &View<'_>, places: &[Place]) -> Result<Vec<Sums>, StatsError> {
     Ok(sums)
 }
 
-/// The servers of the VIPs that are in use, in order.
+/// The servers of the VIPs in use, in order.
 fn figures(text: &[TextVip]) -> Vec<ServerFigure> {
     let mut figures = BTreeMap::<VipKey, _>::new();
     for vip in text.iter().filter(|vip| !vip.removed) {
@@ -187,7 +190,7 @@ fn figures(text: &[TextVip]) -> Vec<ServerFigure> {
     figures.into_values().flatten().collect()
 }
 
-/// Where the counters of all VIPs are, for those whose index is known.
+/// The positions of the counters of all VIPs whose index is known.
 pub fn places(mirror: &Mirror) -> impl Iterator<Item = (VipKey, u32)> {
     mirror.vips().iter().filter_map(|(key, vip)| Some((*key, vip.index?)))
 }

@@ -1,6 +1,7 @@
-//! Checks the brain's calls, carries them out on VPP one after the other, and tells whether the connection is still of use.
+//! Validates the brain's calls, executes them on VPP one at a time, and reports whether the connection is
+//! still usable.
 //!
-//! It makes no connection and keeps no queue: the agent's task drives it, and so does the simulation of the tests.
+//! Opens no connection and keeps no queue: the agent's task drives it, as does the tests' simulation.
 
 use std::future::Future;
 
@@ -16,49 +17,49 @@ use crate::policy::Policy;
 use crate::reconcile::Wanted;
 use crate::sync::{SyncError, Syncer};
 
-/// Checks the VIP of a `sync_vip`, before it waits for its turn.
+/// Validates the VIP of a `sync_vip` before the call is queued.
 ///
 /// # Errors
-/// If it is not valid, or outside the policy.
+/// If it is invalid or outside the policy.
 pub fn check_vip(wanted: &VipSpec, policy: &Policy) -> Result<(), AgentError> {
     let key = wanted.key;
     wanted.validate().map_err(|error| AgentError::Invalid { key, error })?;
     policy.check_vip(&key)
 }
 
-/// Checks the settings of an `lb_conf`, before it waits for its turn.
+/// Validates the settings of an `lb_conf` before the call is queued.
 ///
 /// # Errors
-/// If they are not valid, or outside the policy.
+/// If they are invalid or outside the policy.
 pub fn check_conf(wanted: &LbConfSpec, policy: &Policy) -> Result<(), AgentError> {
     conf::check(wanted)?;
     policy.check_settings(wanted)
 }
 
-/// Why VPP has not done, or told, what it was asked for.
+/// Why a request to VPP failed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum Failed {
-    /// It was refused, by VPP or before it was asked.
+    /// Refused, by VPP or before it was asked.
     Refused(AgentError),
-    /// The connection is of no use any more.
+    /// The connection is no longer usable.
     Lost(#[from] Lost),
 }
 
 /// The lb plugin's global settings.
 pub trait Settings: Plugin {
-    /// Reads them.
+    /// Reads the settings.
     fn conf(&self) -> impl Future<Output = Result<LbConf, Failed>> + Send;
-    /// Sets all of them.
+    /// Replaces all settings.
     fn set_conf(&self, conf: LbConf) -> impl Future<Output = Result<(), Failed>> + Send;
 }
 
-/// What became of a call.
+/// Outcome of a call.
 #[derive(Debug)]
 pub struct Executed<T> {
-    /// For whoever asked.
+    /// The answer to the caller.
     pub answer: Result<T, AgentError>,
-    /// Why the connection to VPP is of no use any more, if so.
+    /// Why the connection to VPP is no longer usable, if that is so.
     pub lost: Option<Lost>,
 }
 
@@ -86,41 +87,41 @@ impl<T> From<Result<T, Failed>> for Executed<T> {
     }
 }
 
-/// Carries calls out on one connection to VPP.
+/// Executes calls on one connection to VPP.
 #[derive(Debug)]
 pub struct Executor<P> {
     syncer: Syncer<P>,
-    /// The lb settings as they were last seen.
+    /// The lb settings as last read.
     conf: Option<LbConf>,
 }
 
 impl<P: Settings> Executor<P> {
-    /// Carries out what this syncer's VPP is to have.
+    /// An executor for the VPP of this syncer.
     pub fn new(syncer: Syncer<P>) -> Self {
         Self { syncer, conf: None }
     }
 
-    /// What VPP is known to have, and the way to it.
+    /// The syncer, with its mirror of VPP.
     pub fn syncer(&self) -> &Syncer<P> {
         &self.syncer
     }
 
-    /// The same, to read more of VPP, and to be told of its heap.
+    /// The syncer, for reading more of VPP and recording the state of its heap.
     pub fn syncer_mut(&mut self) -> &mut Syncer<P> {
         &mut self.syncer
     }
 
-    /// Brings one VIP, which must be checked, to the state wanted.
+    /// Brings one VIP to the desired state. The VIP must have been validated.
     pub async fn sync_vip(&mut self, wanted: &VipSpec, demands: &Demands) -> Executed<SyncReport> {
         self.syncer.sync_vip(wanted, demands).await.into()
     }
 
-    /// Reads VPP and brings it to the wanted set.
+    /// Reads VPP and brings it to the desired state.
     pub async fn sync_all(&mut self, wanted: &Wanted) -> Executed<SyncReport> {
         self.syncer.sync_all(wanted).await.into()
     }
 
-    /// Tells what VPP has, as it has it now.
+    /// Reads VPP's current state.
     pub async fn lb_state(&self) -> Executed<LbState> {
         match self.syncer.plugin().conf().await {
             Ok(conf) => self.syncer.state(conf).await.into(),
@@ -128,12 +129,12 @@ impl<P: Settings> Executor<P> {
         }
     }
 
-    /// Tells what VPP is known to have.
+    /// Returns what VPP is known to have.
     pub async fn programmed(&mut self) -> Executed<Programmed> {
         self.syncer.sure_mirror().await.map(Mirror::programmed).into()
     }
 
-    /// Sets the lb settings, which must be checked, where they differ.
+    /// Applies the lb settings where they differ. They must have been validated.
     pub async fn lb_conf(&mut self, wanted: &LbConfSpec) -> Executed<ConfReport> {
         self.set_conf(wanted).await.into()
     }
@@ -142,7 +143,7 @@ impl<P: Settings> Executor<P> {
         let before = self.syncer.plugin().conf().await?;
         let drifted = self.conf.replace(before).is_some_and(|known| known != before);
         if drifted {
-            warn!(now = %words(&before), "VPP is not as it was left: somebody else changed the lb settings");
+            warn!(now = %words(&before), "drift: somebody else changed the lb settings");
         }
         let conf = conf::merged(wanted, &before);
         if conf == before {
@@ -154,7 +155,7 @@ impl<P: Settings> Executor<P> {
         };
         self.check_change(&before, &conf).await.inspect_err(unchanged)?;
         let (from, to) = (before.sticky_buckets_per_core, conf.sticky_buckets_per_core);
-        // Without VIPs there are no flows to forget.
+        // Without VIPs there are no pinned flows to lose.
         let pinned_flows_lost = from != to && !self.syncer.mirror().vips().is_empty();
         if pinned_flows_lost {
             warn!(from, to, "the number of sticky buckets changes: VPP forgets every pinned flow");
@@ -169,8 +170,8 @@ impl<P: Settings> Executor<P> {
         Ok(ConfReport { changed: true, before, now, pinned_flows_lost, drifted })
     }
 
-    /// Refuses a change that VPP would die of, or that concerns VIPs of others. Those are asked of VPP now: somebody may
-    /// have made one since the last full read, and settings change rarely.
+    /// Refuses a change that would crash VPP or would affect VIPs outside the policy. Those are read from VPP
+    /// now: somebody may have added one since the last full read, and settings change rarely.
     async fn check_change(&self, before: &LbConf, conf: &LbConf) -> Result<(), Failed> {
         let (from, to) = (before.sticky_buckets_per_core, conf.sticky_buckets_per_core);
         self.syncer.memory().check_sticky(from, to).map_err(|rule| {

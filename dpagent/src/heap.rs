@@ -1,5 +1,6 @@
-//! The room in VPP's main heap. VPP dies when it has none left: it allocates on each write to the lb plugin, and on the
-//! first packet after another number of sticky buckets was set. Pure, but for reading the figures of a stats segment.
+//! Free space in VPP's main heap. VPP aborts when the heap is full: it allocates on each write to the lb
+//! plugin, and on the first packet after the number of sticky buckets changed. Pure, except for reading the
+//! stats segment.
 
 use std::collections::VecDeque;
 
@@ -9,45 +10,46 @@ use vppapi::stats::{StatsError, View};
 use crate::mirror::Mirror;
 use crate::step::Step;
 
-/// Buckets that VPP allocates beyond those configured: the header of the table, one to prefetch, and one for alignment.
+/// Buckets that VPP allocates beyond those configured: the table's header, one for prefetching, and one for
+/// alignment.
 const MORE_BUCKETS: u64 = 3;
 
-/// Sizes of a new-flow table's bucket and of an application server, in bytes. A server is its entry and the route to it
-/// with what belongs to it, estimated on the safe side.
+/// Size of a new-flow table's bucket and of an application server, in bytes. A server is its entry plus its
+/// route with all that VPP attaches to it, estimated generously.
 const NEW_FLOW_BUCKET: u64 = 4;
 const SERVER: u64 = 2048;
 
-/// The share of the heap that is left to the rest of VPP, and the least of it: routes, packet traces, CLI text, and the lb
-/// plugin's own second copy of a table that it rebuilds. Free memory is not in one piece, either.
+/// Fraction of the heap reserved for the rest of VPP, and its minimum: routes, packet traces, CLI text, and
+/// the second copy of a table that the lb plugin makes while rebuilding it. Free memory is fragmented, too.
 const RESERVED_PART: u64 = 8;
 const LEAST_RESERVE: u64 = 32 << 20;
 
-/// Sticky buckets that are set without knowing the heap: the brain's default, 4 MiB a thread.
+/// Sticky buckets allowed while the heap's size is unknown: the brain's default, 4 MiB a thread.
 pub const STICKY_BUCKETS_UNSEEN: u32 = 65_536;
-/// Bytes that VIPs and servers may take without knowing the heap: a quarter of VPP's default one.
+/// Bytes that VIPs and servers may take while the heap's size is unknown: a quarter of VPP's default heap.
 const VIPS_UNSEEN: u64 = 256 << 20;
 
-/// Most threads that are believed. VPP has at most 256 (by its source).
+/// Upper limit on the number of threads read from the segment. VPP has at most 256 (by its source).
 const MOST_THREADS: u64 = 1024;
 
-/// What the stats segment says of the main heap.
+/// State of the main heap, from the stats segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heap {
-    /// Its size, in bytes.
+    /// Size, in bytes.
     pub total: u64,
-    /// Bytes that are not allocated.
+    /// Free bytes.
     pub free: u64,
-    /// VPP's threads, the main one included.
+    /// Number of VPP's threads, including the main one.
     pub threads: u64,
-    /// How often VPP has renewed these figures: every 10 s, unless configured otherwise.
+    /// Number of times VPP has refreshed these figures: every 10 s by default.
     pub heartbeat: u64,
 }
 
 impl Heap {
-    /// Reads the figures.
+    /// Reads the heap's figures.
     ///
     /// # Errors
-    /// When one of them is missing, or cannot be.
+    /// When one of them is missing or unreadable.
     pub fn read(view: &View<'_>) -> Result<Self, StatsError> {
         let one = |name: &str| -> Result<u64, StatsError> {
             let counters = view.simple_counters(name)?;
@@ -67,17 +69,17 @@ impl Heap {
         Ok(Self { total, free, threads, heartbeat })
     }
 
-    /// Bytes that are kept for the rest of VPP.
+    /// Bytes reserved for the rest of VPP.
     pub fn reserve(&self) -> u64 {
         (self.total / RESERVED_PART).max(LEAST_RESERVE)
     }
 
-    /// Bytes of all threads' sticky tables with so many buckets each.
+    /// Bytes of all threads' sticky tables together, with so many buckets each.
     pub fn sticky_bytes(&self, buckets: u32) -> u64 {
         self.threads.saturating_mul((u64::from(buckets) + MORE_BUCKETS).saturating_mul(STICKY_BUCKET))
     }
 
-    /// Most buckets, a power of two, whose tables take no more than so many bytes.
+    /// Largest number of buckets, a power of two, whose tables fit into so many bytes.
     fn most_sticky_buckets(&self, bytes: u64) -> Option<u32> {
         let sizes = (0..=MOST_STICKY_BUCKETS.ilog2()).rev().map(|bits| 1 << bits);
         sizes.into_iter().find(|buckets| self.sticky_bytes(*buckets) <= bytes)
@@ -88,7 +90,7 @@ fn damaged(what: &str, why: String) -> StatsError {
     StatsError::Damaged { what: what.to_owned(), why }
 }
 
-/// What a step takes of the heap, at most.
+/// Upper bound on the heap that a step takes, in bytes.
 pub fn bytes_of(step: &Step) -> u64 {
     match step {
         Step::AddVip { table_length, .. } => NEW_FLOW_BUCKET * u64::from(*table_length),
@@ -97,46 +99,46 @@ pub fn bytes_of(step: &Step) -> u64 {
     }
 }
 
-/// What all VIPs take of the heap, at most.
+/// Upper bound on the heap that all VIPs take, in bytes.
 pub fn bytes_of_all(mirror: &Mirror) -> u64 {
     let tables = mirror.vips().values().map(|vip| NEW_FLOW_BUCKET * u64::from(vip.table_length));
     let servers = SERVER.saturating_mul(mirror.server_count() as u64);
     tables.fold(servers, u64::saturating_add)
 }
 
-/// The heap as last read, and what was asked of it since that its figures may not show yet.
+/// The heap as last read, and what was written since and may not be in its figures yet.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     heap: Option<Heap>,
-    /// Why the heap is not known.
+    /// Why the heap's size is unknown.
     unread: String,
-    /// Bytes of writes, by the heartbeat of the figures that were read before. VPP renews its figures between two heartbeats
-    /// that the agent sees, so only the second later one includes a write for certain.
+    /// Bytes written, with the heartbeat of the figures read before. VPP refreshes its figures between two
+    /// heartbeats that the agent sees, so only the second later heartbeat is certain to include a write.
     pending: VecDeque<(u64, u64)>,
     sticky: Option<Sticky>,
-    /// Bytes of all VIPs and servers since the connection was made.
+    /// Bytes of all VIPs and servers written over this connection.
     spent: u64,
 }
 
-/// Sticky tables that VPP will allocate, each thread with its next packet.
+/// Sticky tables that VPP will allocate, each thread at its next packet.
 #[derive(Debug, Clone, Copy)]
 struct Sticky {
     bytes: u64,
-    /// Free bytes before, less what was written since.
+    /// Free bytes before the change, minus what was written since.
     free_before: u64,
 }
 
 impl Memory {
-    /// What VPP has already when the connection is made.
+    /// `spent` is what VPP already has when the connection is made, in bytes.
     pub fn new(spent: u64) -> Self {
         Self { spent, unread: "they have not been read".to_owned(), ..Self::default() }
     }
 
-    /// Takes over figures, or why there are none.
+    /// Records the heap's figures, or why there are none.
     pub fn note(&mut self, heap: Result<Heap, String>) {
         match heap {
             Ok(heap) => {
-                // A heartbeat that went back is another VPP's.
+                // A heartbeat that went back belongs to another VPP.
                 self.pending.retain(|(seen, _)| (*seen..seen.saturating_add(2)).contains(&heap.heartbeat));
                 self.heap = Some(heap);
             }
@@ -144,7 +146,7 @@ impl Memory {
         }
     }
 
-    /// Bytes that further VIPs and servers may take.
+    /// Bytes available to further VIPs and servers.
     pub fn room(&self) -> u64 {
         let Some(heap) = &self.heap else { return VIPS_UNSEEN.saturating_sub(self.spent) };
         let due = self
@@ -153,7 +155,7 @@ impl Memory {
         self.unreserved(heap).saturating_sub(due)
     }
 
-    /// Why there is no more room, for somebody who was refused it.
+    /// Why there is no more room, for an error message.
     pub fn words(&self) -> String {
         match &self.heap {
             Some(heap) => format!(
@@ -171,7 +173,7 @@ impl Memory {
         }
     }
 
-    /// Notes a write that is sent now.
+    /// Records a write that is being sent.
     pub fn spend(&mut self, bytes: u64) {
         self.spent = self.spent.saturating_add(bytes);
         if let Some(sticky) = &mut self.sticky {
@@ -184,7 +186,7 @@ impl Memory {
         }
     }
 
-    /// Notes that all threads will allocate sticky tables of so many buckets.
+    /// Records that all threads will allocate sticky tables of so many buckets.
     pub fn set_sticky(&mut self, buckets: u32) {
         self.sticky = self.heap.map(|heap| {
             let pending = self.pending_bytes();
@@ -192,11 +194,12 @@ impl Memory {
         });
     }
 
-    /// Refuses more sticky buckets than there is room for, in words.
+    /// Refuses more sticky buckets than there is room for, with an explanation.
     ///
-    /// A thread frees its table before it allocates the next, so fewer buckets always fit where a table is; and where none
-    /// is yet, the larger one would have been worse. Of more, nothing is counted as freed: nobody can tell which threads
-    /// have a table, and what one leaves need not lie beside other free memory.
+    /// A thread frees its table before it allocates the next one, so a smaller table always fits in place of
+    /// a larger one; and a thread that has no table yet would have needed more with the larger setting. When
+    /// the number grows, nothing is counted as freed: which threads have a table is unknown, and the space
+    /// one leaves may not be adjacent to other free memory.
     pub fn check_sticky(&self, from: u32, to: u32) -> Result<(), String> {
         if from != 0 && to <= from {
             return Ok(());

@@ -1,8 +1,9 @@
 //! ICMP echo to thousands of targets at once, over one raw socket per address family.
 //!
-//! [`open`] needs `CAP_NET_RAW`; everything after it needs no privilege. [`Pinger::start`] makes one task, which sends,
-//! receives and watches the time for both families, and ends with the last [`Pinger`]. It may be aborted at any time:
-//! whoever then waits is told. [`packet`] and [`flight`] are pure; what counts as an answer stands in [`flight`].
+//! [`open`] needs `CAP_NET_RAW`; nothing after it needs a privilege. [`Pinger::start`] spawns one task, which
+//! sends, receives and keeps the timeouts of both families, and ends with the last [`Pinger`]. It may be
+//! aborted at any time: pending callers get an error. [`packet`] and [`flight`] are pure; [`flight`] defines
+//! what counts as an answer.
 
 pub mod check;
 pub mod flight;
@@ -25,10 +26,10 @@ use lane::{Decode, Lane, LaneLoop, lane};
 pub use socket::{Absent, OpenError, Sockets, open};
 use socket::{IcmpSocket, RawSocket};
 
-/// Requests in flight of each address family. Further ones are refused.
+/// Maximum number of requests in flight per address family. Further ones are refused.
 pub const MOST_IN_FLIGHT: usize = 8192;
 
-/// Sends echo requests and waits for their answers.
+/// Sends echo requests and waits for the replies.
 #[derive(Debug, Clone)]
 pub struct Pinger {
     v4: Result<Lane, Absent>,
@@ -36,24 +37,24 @@ pub struct Pinger {
 }
 
 impl Pinger {
-    /// Starts the task, within a tokio runtime with I/O and time.
+    /// Starts the task. Must be called within a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
     /// When the runtime cannot watch the sockets.
     pub fn start(sockets: Sockets) -> io::Result<(Self, JoinHandle<()>)> {
         let (v4, v4_loop) = family(sockets.v4, packet::decode_v4)?;
         let (v6, v6_loop) = family(sockets.v6, packet::decode_v6)?;
-        let task = tokio::spawn(vital("the one that sends echo requests", async move {
+        let task = tokio::spawn(vital("echo requests", async move {
             tokio::join!(run(v4_loop), run(v6_loop));
         }));
         Ok((Self { v4, v6 }, task))
     }
 
-    /// Asks a target and waits for what comes of it, at most for the request's timeout. Dropping the future gives the
-    /// request up and frees its place.
+    /// Sends an echo request and waits for its outcome, at most for the request's timeout. Dropping the
+    /// future cancels the request and frees its slot.
     ///
     /// # Errors
-    /// When the request makes no sense, or there is no place for it.
+    /// When the request is invalid, or too many are in flight.
     pub async fn echo(&self, request: EchoRequest) -> Result<EchoOutcome, EchoError> {
         check::check(&request)?;
         let lane = if request.target.is_ipv4() { &self.v4 } else { &self.v6 };
@@ -63,12 +64,12 @@ impl Pinger {
         }
     }
 
-    /// Requests in flight, of both families together.
+    /// Requests in flight, both families together.
     pub fn in_flight(&self) -> usize {
         self.lanes().map(Lane::in_flight).sum()
     }
 
-    /// Messages that ended no request, of both families together.
+    /// Messages that matched no request, both families together.
     pub fn ignored(&self) -> Ignored {
         self.lanes().map(Lane::ignored).fold(Ignored::default(), |sum, more| Ignored {
             malformed: sum.malformed + more.malformed,

@@ -1,5 +1,5 @@
-//! How VPP 26.10 (lb API 1.2.0) wants to be spoken to: the one place that knows which message a step becomes, what
-//! must be in VPP's message table, and what the dumps mean.
+//! Mapping to the messages of VPP 26.10 (lb API 1.2.0). Only this module knows which message a step becomes,
+//! which messages VPP must have, and what the dumps mean.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use vppapi::wire::ByteString;
 use crate::apply::{Answer, Lost, Plugin};
 use crate::cli_text::{self, Text};
 use crate::execute::{Failed, Settings};
-use crate::heard::Heard;
+use crate::last_answer::LastAnswer;
 use crate::read::{Dumps, ServerRow, VipRow};
 use crate::step::{Step, Write};
 
-/// The first version that has all of [`NEEDED`], in words.
+/// The oldest version that has all of [`NEEDED`], for error messages.
 pub const NEEDS: &str = "VPP 26.10 (lb API 1.2.0) or newer, with its lb plugin loaded";
 
-/// Every message that is sent or expected.
+/// Every message that the agent sends or expects.
 pub const NEEDED: &[&str] = &[
     ControlPing::NAME_CRC,
     ControlPingReply::NAME_CRC,
@@ -58,17 +58,17 @@ pub const NEEDED: &[&str] = &[
 #[derive(Debug, Clone)]
 pub struct Lb {
     client: Client,
-    heard: Heard,
+    last_answer: LastAnswer,
 }
 
 impl Lb {
-    /// Speaks to the plugin over this connection, and notes in `heard` when it answers.
-    pub fn new(client: Client, heard: Heard) -> Self {
-        Self { client, heard }
+    /// Uses this connection, and records VPP's answers in `last_answer`.
+    pub fn new(client: Client, last_answer: LastAnswer) -> Self {
+        Self { client, last_answer }
     }
 
     async fn call<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
-        self.heard.note(self.client.call(request).await)
+        self.last_answer.note(self.client.call(request).await)
     }
 }
 
@@ -97,22 +97,22 @@ impl Settings for Lb {
 impl Plugin for Lb {
     async fn write(&self, writes: &[Write]) -> Vec<Answer> {
         let answers = self.client.pipeline(writes.iter().map(message).collect()).await;
-        self.heard.note_all(&answers);
+        self.last_answer.note_all(&answers);
         answers.into_iter().map(answer).collect()
     }
 
     async fn prove_alive(&self) -> Result<Duration, Lost> {
         let asked = Instant::now();
-        self.heard.note(self.client.ping().await).map_err(lost)?;
+        self.last_answer.note(self.client.ping().await).map_err(lost)?;
         Ok(asked.elapsed())
     }
 
     async fn dumps(&self) -> Result<Dumps, Lost> {
-        // Both dumps at once: VPP is at the second while the first is read.
+        // Both dumps at once: VPP works on the second while the first is processed.
         let vips = self.client.dump_map(LbVipDump::default(), |vip| vip_row(&vip));
-        // Asked for one IPv4 VIP, VPP 26.10 answers with nothing: all are read, whatever is wanted.
+        // VPP 26.10 returns nothing when asked for one IPv4 VIP, so all servers are read.
         let servers = self.client.dump_map(LbAsV2Dump::default(), |server| server_row(&server));
-        let (vips, servers) = self.heard.note(tokio::try_join!(vips, servers)).map_err(lost)?;
+        let (vips, servers) = self.last_answer.note(tokio::try_join!(vips, servers)).map_err(lost)?;
         let mut dumps = Dumps { servers, ..Dumps::default() };
         for vip in vips {
             match vip {
@@ -132,11 +132,11 @@ impl Plugin for Lb {
     async fn routes(&self, prefixes: &[Prefix]) -> Result<Vec<Option<u32>>, Lost> {
         let lookup = |prefix: &Prefix| {
             let prefix = types::Prefix { address: prefix.address, length: prefix.length };
-            // Without `exact`, VPP answers with the default route where there is no other (measured on VPP 26.10).
+            // Without `exact`, VPP returns the default route if there is no other (measured on VPP 26.10).
             IpRouteLookupV2 { table_id: 0, exact: 1, prefix }
         };
         let answers = self.client.call_all(&prefixes.iter().map(lookup).collect::<Vec<_>>()).await;
-        self.heard.note_all(&answers);
+        self.last_answer.note_all(&answers);
         let found = answers.into_iter().map(|answer| match answer {
             Ok(reply) => Ok(Some(reply.route.stats_index)),
             Err(ClientError::Refused { .. }) => Ok(None),
@@ -152,7 +152,7 @@ fn message(write: &Write) -> PreparedRequest {
         Step::AddVip { encap, src_ip_sticky, table_length } => {
             PreparedRequest::new(&LbAddDelVipV2 { src_ip_sticky, ..vip_message(vip, encap, table_length) })
         }
-        // VPP looks at nothing but the VIP's key, but never gets a table length of 0.
+        // VPP uses only the VIP's key, but a table length of 0 is never sent.
         Step::RemoveVip { .. } => {
             PreparedRequest::new(&LbAddDelVipV2 { is_del: true, ..vip_message(vip, Encap::Gre4, 1024) })
         }
@@ -173,7 +173,7 @@ fn message(write: &Write) -> PreparedRequest {
         Step::Reweight { server, to, flush, .. } => {
             PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight: to, is_flush: flush })
         }
-        // There is no message that only flushes one server.
+        // There is no message that only flushes one server, so its weight is sent again.
         Step::Flush { server, weight } => {
             PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight, is_flush: true })
         }
@@ -202,10 +202,10 @@ fn vip_key(vip: &VipId) -> VipKey {
     VipKey { prefix, protocol: vip.protocol, port: vip.port }
 }
 
-/// What the details of a VIP say.
+/// Converts the details of a VIP.
 ///
 /// # Errors
-/// When it has an encapsulation without a name: which VIP that is, and what it has.
+/// When its encapsulation is unknown: the VIP's key, and a description.
 pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, (VipKey, String)> {
     let encap = match details.encap {
         types::Encap::Gre4 => Encap::Gre4,
@@ -217,7 +217,7 @@ pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, (VipKey, String)> {
             return Err((vip_key(&details.vip), format!("it has encapsulation {value}: expected 0 to 4")));
         }
     };
-    // VPP cuts the length to 16 bits, so that 65536 reads as 0.
+    // VPP truncates the length to 16 bits, so 65536 is reported as 0.
     let table_length = match details.flow_table_length {
         0 => 1 << 16,
         length => length.into(),
@@ -225,7 +225,7 @@ pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, (VipKey, String)> {
     Ok(VipRow { key: vip_key(&details.vip), encap, table_length })
 }
 
-/// What the details of a server say.
+/// Converts the details of a server.
 pub fn server_row(details: &LbAsV2Details) -> ServerRow {
     ServerRow {
         vip: vip_key(&details.vip),
@@ -262,7 +262,8 @@ fn failed(error: ClientError) -> Failed {
     }
 }
 
-/// Whatever is not an answer ends the connection: what VPP did is not known, or it speaks otherwise than expected.
+/// Any failed request ends the connection: either VPP's state is unknown, or VPP speaks another protocol than
+/// expected.
 fn lost(error: ClientError) -> Lost {
     Lost { reason: error.to_string() }
 }

@@ -1,14 +1,15 @@
-//! The privileged half of the control plane: it brings VPP's lb plugin to the state that it is told.
+//! The privileged half of the control plane: brings VPP's lb plugin to the desired state that the brain
+//! sends.
 //!
-//! The way of a call: [`server`] checks it and queues it, [`vpp`] owns the connection and takes calls one after
-//! the other, [`execute`] carries them out, [`sync`] finds the difference between what is wanted and its [`mirror`] of
-//! VPP with [`reconcile`], and [`apply`] sends it. [`lb`] alone knows how a VPP wants to be spoken to. `step`, `mirror`,
-//! `read`, `cli_text`, `conf`, `heap`, `set_aside`, `policy` but for its file, `reconcile` and `writer` are pure.
+//! Path of a call: [`server`] checks and queues it, [`vpp`] owns the connection and takes one call at a time,
+//! [`execute`] executes it, [`sync`] finds the difference between the desired state and its [`mirror`] of VPP
+//! with [`reconcile`], and [`apply`] sends it. Only [`lb`] knows VPP's messages. `step`, `mirror`, `read`,
+//! `cli_text`, `conf`, `heap`, `set_aside`, `policy` except for its file, `reconcile` and `writer` are pure.
 //!
-//! Beside that way: [`policy`] says what may be asked for, [`counters`] reads what VPP counts, [`icmp`] sends echo
-//! requests, and [`privileges`] gives up whatever is not needed, before anybody is listened to.
+//! Beside that path: [`policy`] limits what may be asked for, [`counters`] reads VPP's counters, [`icmp`]
+//! sends echo requests, and [`privileges`] drops all privileges not needed, before any peer is served.
 //!
-//! Nothing here writes to VPP on its own: a start, an end or a lost peer changes nothing.
+//! Nothing here writes to VPP on its own: starting, stopping or losing a peer changes nothing.
 
 pub mod apply;
 pub mod burst;
@@ -17,8 +18,8 @@ pub mod conf;
 pub mod counters;
 pub mod execute;
 pub mod heap;
-pub mod heard;
 pub mod icmp;
+pub mod last_answer;
 pub mod lb;
 pub mod liveness;
 pub mod mirror;

@@ -1,7 +1,7 @@
-//! Whether VPP answers, asked several times a second, whatever else is under way.
+//! Detects a silent VPP within 0.3 s, even while a call is in progress.
 //!
-//! Health checks go through VPP: while it is silent, a check that fails says nothing about its backend. So the brain is
-//! told of a silence as soon as it shows, and nothing is lowered without an answer of VPP right before.
+//! Health checks go through VPP: while it is silent, a failed check says nothing about its backend. So the
+//! brain is notified of a silence at once, and nothing is lowered unless VPP has just answered.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use tracing::{info, warn};
 use vppapi::client::{Client, ClientError};
 use vppapi::messages::{ControlPing, Message};
 
-use crate::heard::Heard;
+use crate::last_answer::LastAnswer;
 
-/// How long VPP may have answered nothing before it is pinged, which costs it some 50 us (measured on VPP 26.10). That it
-/// died shows at once, without asking.
+/// How long VPP may be quiet before it is pinged, which costs it some 50 us (measured on VPP 26.10). A crash
+/// shows at once, without a ping.
 const PING: Duration = Duration::from_millis(100);
-/// How long VPP may take to answer before it counts as silent. Its main thread makes a dump of 40,000 servers in 112 ms
-/// and the text about them in 44 ms (measured on VPP 26.10).
+/// Time without an answer after which VPP counts as silent. Its main thread builds a dump of 40,000 servers
+/// in 112 ms and their CLI text in 44 ms (measured on VPP 26.10).
 pub const SILENT: Duration = Duration::from_millis(200);
-/// How long VPP may take to answer before the connection is given up. While it is busy for longer (with a huge command of
-/// somebody else, or a table of routes being dumped), it mostly forwards nothing either, and being taken for
-/// disconnected costs it one full read.
+/// Time without an answer after which the connection is closed. A VPP that is busy for longer (with a huge
+/// CLI command, or a dump of its routes) mostly forwards nothing either, and reconnecting costs it one full
+/// read.
 const GIVE_UP: Duration = Duration::from_secs(2);
 /// If the agent itself was stalled, a timeout may expire with the answer already in the socket; waiting in parts, a stall
 /// costs one part.
 const PARTS: u32 = 4;
 
-/// A silence of VPP, as it is published.
+/// A silence of VPP, as published to readers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Silence {
     generation: u64,
@@ -35,7 +35,7 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// VPP has answered nothing since then, or answers. False if that is what was known.
+    /// Records that VPP has been silent since then, or answers again (`None`). Returns whether that is news.
     pub fn change(&mut self, since: Option<Instant>) -> bool {
         let changed = self.since.is_some() != since.is_some();
         if changed {
@@ -44,7 +44,7 @@ impl Silence {
         changed
     }
 
-    /// As the brain is told.
+    /// The form that the brain receives.
     pub fn liveness(&self, now: Instant) -> Liveness {
         Liveness {
             generation: self.generation,
@@ -58,13 +58,17 @@ impl Silence {
     }
 }
 
-/// Pings VPP for as long as it answers, and tells `publish` when it falls silent and answers again. Returns why the
-/// connection is to be given up.
-pub async fn watch(client: &Client, heard: &Heard, publish: impl Fn(Option<Instant>)) -> ClientError {
+/// Pings VPP while it answers, and calls `publish` when it falls silent or answers again. Returns why the
+/// connection must be closed.
+pub async fn watch(
+    client: &Client,
+    last_answer: &LastAnswer,
+    publish: impl Fn(Option<Instant>),
+) -> ClientError {
     loop {
-        // Whatever was answered meanwhile makes a ping needless.
-        while heard.silence() < PING {
-            sleep_until(heard.at() + PING).await;
+        // Any other answer makes a ping unnecessary.
+        while last_answer.silence() < PING {
+            sleep_until(last_answer.at() + PING).await;
         }
         let (mut ping, asked) = (std::pin::pin!(client.ping()), Instant::now());
         let mut silent_since = None;
@@ -80,9 +84,9 @@ pub async fn watch(client: &Client, heard: &Heard, publish: impl Fn(Option<Insta
             match answer {
                 Some(answer) => break answer,
                 None if silent_since.is_none() => {
-                    silent_since = Some(heard.at());
+                    silent_since = Some(last_answer.at());
                     publish(silent_since);
-                    let silent_ms = heard.silence().as_millis();
+                    let silent_ms = last_answer.silence().as_millis();
                     warn!(silent_ms, "VPP does not answer: nothing is lowered until it does");
                 }
                 None => {
@@ -90,7 +94,7 @@ pub async fn watch(client: &Client, heard: &Heard, publish: impl Fn(Option<Insta
                 }
             }
         };
-        if let Err(error) = heard.note(answer) {
+        if let Err(error) = last_answer.note(answer) {
             return error;
         }
         if let Some(since) = silent_since {

@@ -30,16 +30,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 const NAME: &str = "maglev-dpagent";
 
-/// Longest wait for the call under way when the agent shall end. The first sync of 20,000 servers takes VPP 1.5 s
-/// (measured on VPP 26.10).
+/// Maximum wait for the current call when the agent is stopped. The first sync of 20,000 servers takes VPP
+/// 1.5 s (measured on VPP 26.10).
 const LAST_CALL: Duration = Duration::from_secs(5);
 
-/// Programs the Maglev load balancer (lb plugin) of the VPP on this machine, as maglev-brain tells it.
+/// Programs the Maglev load balancer (lb plugin) of the VPP on this machine, as directed by maglev-brain.
 ///
-/// It reads VPP when it starts, and changes nothing on its own: neither its start nor its end, nor the loss of the
-/// brain, touches what VPP has. It waits for VPP and for the brain, and finds them again by itself. It needs
-/// access to VPP's two sockets, which VPP's group has, and CAP_NET_RAW to send echo requests, which it gives up as
-/// soon as its raw sockets are open. What the brain may ask for is in the policy file.
+/// It reads VPP when it starts, and changes nothing on its own: starting, stopping, or losing the brain leaves VPP
+/// as it is. It waits for VPP and for the brain, and reconnects by itself. It needs
+/// access to VPP's two sockets, which VPP's group has, and CAP_NET_RAW to send echo requests, which it drops as soon as its raw sockets are open. The policy file limits what the brain may request.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -51,7 +50,7 @@ struct Arguments {
     #[arg(long, value_name = "PATH", env = "MAGLEV_VPP_STATS_SOCKET", value_parser = socket_path, default_value = "/run/vpp/stats.sock")]
     stats_socket: PathBuf,
 
-    /// Socket on which maglev-brain calls; its user and group may connect
+    /// Socket for maglev-brain; open to the agent's user and group
     #[arg(
         long,
         value_name = "PATH",
@@ -60,30 +59,30 @@ struct Arguments {
     )]
     listen: PathBuf,
 
-    /// What maglev-brain may ask for: prefixes that may be VIPs, application servers and pinged, and how many.
-    /// Without this file, nothing
+    /// Policy file: limits which prefixes may be VIPs, be application servers and be pinged, and how many. Without
+    /// it, nothing is allowed
     #[arg(long, value_name = "PATH", env = "MAGLEV_AGENT_POLICY", default_value = "/etc/maglev/policy.yaml")]
     policy: PathBuf,
 
-    /// User that maglev-brain runs as, by name or number; nobody else may call. Default: this process's own
+    /// User that maglev-brain runs as, by name or number; others are refused. Default: this process's own
     #[arg(long, value_name = "USER", env = "MAGLEV_BRAIN_USER")]
     brain_user: Option<String>,
 
-    /// Seconds for which weights, buckets and live flows of the servers are kept before they are read again, which
-    /// holds up VPP's forwarding: about 1 us a server
+    /// Maximum age of the servers' weights, buckets and live flows, in seconds. Reading them holds up VPP's
+    /// forwarding for about 1 us a server
     #[arg(long, value_name = "SECONDS", env = "MAGLEV_SERVERS_AGE", default_value_t = SERVERS_AGE.as_secs())]
     servers_age: u64,
 
-    /// User to become when root starts it, in the user's own group or the one named. It must be able to reach VPP's
+    /// User to run as if started by root, in its own group or the one named. It must be able to connect to VPP's
     /// sockets
     #[arg(long, value_name = "NAME[:GROUP]", env = "MAGLEV_AGENT_USER")]
     user: Option<String>,
 
-    /// What happens to a system call that the agent has no use for
+    /// What happens to a system call that the agent does not need
     #[arg(long, value_name = "MODE", env = "MAGLEV_AGENT_SECCOMP", value_enum, default_value = "enforce")]
     seccomp: Mode,
 
-    /// Only check the policy file. Exit code 0: fine, 1: cannot be read or parsed, 2: not valid
+    /// Only check the policy file. Exit code 0: valid, 1: cannot be read or parsed, 2: not valid
     #[arg(long, env = "MAGLEV_AGENT_CHECK", value_parser = FalseyValueParser::new())]
     check: bool,
 
@@ -95,13 +94,11 @@ struct Arguments {
     #[arg(long, hide = true)]
     print_protocol: bool,
 
-    /// Which log lines are written to stderr, or to the journal if that is where it leads: error, warn, info, debug,
-    /// trace, or a filter as
-    /// `info,vppapi=trace`
+    /// Log level: error, warn, info, debug, trace, or a filter such as `info,vppapi=trace`
     #[arg(long, value_name = "FILTER", env = "MAGLEV_LOG", default_value = "info", value_parser = log::filter)]
     log_level: Targets,
 
-    /// Form of the log's lines where they do not go to the journal
+    /// Format of log lines, unless they go to the journal
     #[arg(long, env = "MAGLEV_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "logfmt")]
     log_format: log::Format,
 }
@@ -110,7 +107,7 @@ fn main() -> ExitCode {
     start(Filter::of)
 }
 
-/// Runs the program, with the filter of system calls that belongs to the mode asked for.
+/// Runs the program; `filter` returns the system call filter of a mode.
 pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
     let arguments = match print::arguments::<Arguments>() {
         Ok(arguments) => arguments,
@@ -126,7 +123,7 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
         print::complain(&format!("{NAME}: {error:#}\n"));
         ExitCode::FAILURE
     };
-    if let Err(error) = hangup::hold().context("cannot hold SIGHUP back during the start") {
+    if let Err(error) = hangup::hold().context("cannot block SIGHUP during the start") {
         return failed(error);
     }
     if arguments.read_policy {
@@ -143,7 +140,7 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
     }
 }
 
-/// The life of the process that reads the policy for the agent.
+/// Runs as the process that reads the policy for the agent.
 fn read_policy(arguments: &Arguments) -> anyhow::Result<()> {
     let account = arguments.user.as_deref().map(Account::find).transpose()?;
     let own = geteuid().as_raw();
@@ -151,7 +148,7 @@ fn read_policy(arguments: &Arguments) -> anyhow::Result<()> {
     reader::serve(&arguments.policy, own).context("cannot read requests")
 }
 
-/// Starts that process, while programs can be started.
+/// Starts that process, before confinement forbids it.
 fn start_reader(arguments: &Arguments) -> anyhow::Result<UnixStream> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's file")?);
     command.arg("--read-policy").arg("--policy").arg(&arguments.policy);
@@ -179,11 +176,11 @@ fn check(path: &Path) -> ExitCode {
     }
 }
 
-/// What was opened and read while that was allowed.
+/// What was opened and read before confinement.
 struct Opened {
     process: server::Process,
     policy: Policy,
-    /// To the process that reads the policy again.
+    /// Connection to the process that reads the policy again.
     reader: UnixStream,
     brain_user: u32,
     /// Sockets for echo requests, or why there are none.
@@ -191,8 +188,8 @@ struct Opened {
     notifier: Notifier,
 }
 
-/// Does what needs a privilege or opens a file, and then gives up the means to do such things. It comes before
-/// tokio's runtime, since privileges are each thread's own.
+/// Does everything that needs a privilege or opens a file, then drops those abilities. Runs before tokio
+/// starts its threads, since privileges belong to each thread.
 fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -> anyhow::Result<Opened> {
     let process = server::Process::starts();
     let account = arguments.user.as_deref().map(Account::find).transpose()?;
@@ -216,7 +213,7 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
         );
     }
     if arguments.seccomp != Mode::Enforce {
-        warn!("system calls are not restricted: --seccomp enforce does that");
+        warn!("system calls are not restricted; use --seccomp enforce");
     }
     Ok(Opened {
         process,
@@ -228,7 +225,7 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
     })
 }
 
-// A single thread: a call takes half the time that it takes with many (29-40 us against 65-76 us, measured).
+// A single thread: a call then takes half as long as with many (29-40 us against 65-76 us, measured).
 fn serve(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(run(arguments, opened))
@@ -238,7 +235,7 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    hangup::release().context("cannot let SIGHUP in")?;
+    hangup::release().context("cannot unblock SIGHUP")?;
     let Opened { process, policy, reader, brain_user, echo, notifier } = opened;
     let policy = SharedPolicy::new(policy);
     let mut reader = Reader::new(reader).context("cannot watch the process that reads the policy")?;
@@ -270,7 +267,7 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
             ended.context("the task that writes to VPP failed")?;
             bail!("the task that writes to VPP ended by itself");
         }
-        name = died() => bail!("a task of the process has died: {name}"),
+        name = died() => bail!("a vital task panicked: {name}"),
         _ = terminated.recv() => info!("ending: SIGTERM"),
         _ = interrupted.recv() => info!("ending: SIGINT"),
     }
@@ -278,13 +275,13 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     stop.cancel();
     match timeout(LAST_CALL, &mut writer).await {
         Ok(ended) => ended.context("the task that writes to VPP failed")?,
-        Err(_) => warn!("the call under way was given up: the next full sync completes it"),
+        Err(_) => warn!("the call in progress was aborted; the next full sync completes it"),
     }
     info!("ended; VPP keeps what it has");
     Ok(())
 }
 
-/// Puts the policy file in force as it is now; a file that is not right leaves the policy as it was.
+/// Loads the policy file again; an invalid file leaves the policy unchanged.
 async fn reload(path: &Path, reader: &mut Reader, policy: &SharedPolicy) {
     let read = match reader.read().await {
         Ok(text) => policy::parse(&text, &path.display().to_string()).map_err(|error| error.to_string()),
@@ -299,11 +296,11 @@ async fn reload(path: &Path, reader: &mut Reader, policy: &SharedPolicy) {
             info!(policy = %path.display(), vips, servers, ping, limits = %new.limits, "policy reloaded");
             policy.replace(new);
         }
-        Err(reason) => error!(%reason, "policy not reloaded: the one in force stays"),
+        Err(reason) => error!(%reason, "policy not reloaded: the current one stays in use"),
     }
 }
 
-/// The policy of a file; without a file, one that allows nothing.
+/// Loads a policy file; without a file, returns a policy that allows nothing.
 fn policy(path: &Path) -> anyhow::Result<Policy> {
     match policy::load(path, geteuid().as_raw()) {
         Ok(policy) => {
@@ -316,7 +313,7 @@ fn policy(path: &Path) -> anyhow::Result<Policy> {
             warn!(
                 "{error}: nothing is allowed. Write one as root, for example:\n{example}and reload the agent (SIGHUP)"
             );
-            Ok(Policy { source: format!("{} (which is not there)", path.display()), ..Policy::default() })
+            Ok(Policy { source: format!("{} (missing)", path.display()), ..Policy::default() })
         }
         Err(error) => Err(error.into()),
     }

@@ -1,7 +1,7 @@
 //! What VPP has, as of the last read and every write acknowledged since.
 //!
-//! Reading holds up VPP's forwarding, so a single VIP is synced against this. Removed VIPs and servers that VPP
-//! has not yet forgotten are not in it.
+//! Reading holds up VPP's forwarding, so a single VIP is synced against this copy. It does not contain
+//! removed VIPs and servers that VPP has not reclaimed yet.
 
 mod drift;
 
@@ -18,25 +18,25 @@ use crate::step::{Step, Write};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirror {
     vips: BTreeMap<VipKey, MirrorVip>,
-    /// What VPP has beside them that was not understood.
+    /// What VPP has besides, and could not be understood.
     set_aside: SetAside,
 }
 
-/// One VIP.
+/// One VIP and its servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorVip {
-    /// VPP's index of it. Unknown from its making to the next read, since VPP does not answer with it.
+    /// VPP's index. Unknown from adding the VIP to the next read, since VPP's answer does not contain it.
     pub index: Option<u32>,
     /// Encapsulation to the servers.
     pub encap: Encap,
-    /// Whether flows are told apart by their source address alone. Unknown where VPP's text is too long to be asked
-    /// for.
+    /// Whether VPP hashes flows by their source address alone. Unknown if VPP's CLI text is too long to be
+    /// read.
     pub src_ip_sticky: Option<bool>,
     /// Buckets of the table for new flows.
     pub table_length: u32,
     /// Weights of the servers.
     pub servers: BTreeMap<IpAddr, u8>,
-    /// Servers of weight 0 to which no flow is pinned. None can be before the weight is raised.
+    /// Servers of weight 0 with no pinned flows. They get none until their weight is raised.
     pub drained: BTreeSet<IpAddr>,
 }
 
@@ -46,7 +46,7 @@ impl MirrorVip {
         self.servers.values().any(|weight| *weight > 0)
     }
 
-    /// Whether no flow is pinned to any server.
+    /// Whether no server has pinned flows.
     pub fn is_drained(&self) -> bool {
         self.servers.keys().all(|server| self.drained.contains(server))
     }
@@ -62,12 +62,12 @@ impl MirrorVip {
 }
 
 impl Mirror {
-    /// A mirror of these VIPs.
+    /// A mirror with these VIPs.
     pub fn new(vips: BTreeMap<VipKey, MirrorVip>) -> Self {
         Self { vips, set_aside: SetAside::default() }
     }
 
-    /// What VPP has beside the VIPs that was not understood.
+    /// What VPP has besides, and could not be understood.
     pub fn set_aside(&self) -> &SetAside {
         &self.set_aside
     }
@@ -80,7 +80,7 @@ impl Mirror {
         self.vips = vips;
     }
 
-    /// One VIP.
+    /// The VIP with this key, if VPP has it.
     pub fn get(&self, vip: &VipKey) -> Option<&MirrorVip> {
         self.vips.get(vip)
     }
@@ -95,7 +95,7 @@ impl Mirror {
         &self.vips
     }
 
-    /// As the brain asks for it.
+    /// The form that the brain receives.
     pub fn programmed(&self) -> Programmed {
         let vip = |(key, vip): (&VipKey, &MirrorVip)| ProgrammedVip {
             key: *key,
@@ -116,8 +116,7 @@ impl Mirror {
         self.vips.range(keys_of(own.prefix)).filter(move |(key, _)| **key != own)
     }
 
-    /// Takes over the indexes of VIPs where they were not known. False if VPP has other VIPs than these, or one that
-    /// was made anew.
+    /// Fills in unknown indexes of VIPs. False if VPP has other VIPs than these, or one was re-created.
     pub fn learn(&mut self, mut indexes: BTreeMap<VipKey, u32>) -> bool {
         indexes.retain(|vip, _| self.set_aside.blocks(vip).is_none());
         let mut same = indexes.len() == self.vips.len();
@@ -129,7 +128,7 @@ impl Mirror {
         same
     }
 
-    /// Takes over a write that VPP has acknowledged.
+    /// Applies a write that VPP has acknowledged.
     pub fn acknowledge(&mut self, write: &Write) {
         match write.step {
             Step::AddVip { encap, src_ip_sticky, table_length } => {
@@ -166,8 +165,8 @@ impl Mirror {
         }
     }
 
-    /// Whether a VPP that has what the mirror has would take this write, as far as that depends on what it has:
-    /// a refusal nevertheless means that the mirror is wrong.
+    /// Whether a VPP whose state equals the mirror would accept this write. If it refuses nevertheless, the
+    /// mirror is wrong.
     pub fn would_take(&self, write: &Write) -> bool {
         let vip = self.vips.get(&write.vip);
         match write.step {

@@ -1,10 +1,10 @@
-//! How much may be done in a second. Pure: callers pass the time.
+//! A token bucket: rate limit per second. Pure: callers pass the time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Room for a second's worth, which refills steadily. The rate may be another one at each use.
+/// A bucket of one second's tokens, which refills steadily. The rate may change at each use.
 #[derive(Debug)]
 pub(crate) struct Pace {
     left: f64,
@@ -12,12 +12,12 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Full at first.
+    /// Starts full.
     pub(crate) fn new(now: Instant) -> Self {
         Self { left: f64::INFINITY, as_of: now }
     }
 
-    /// Takes room for one; otherwise says when there will be some.
+    /// Takes one token; otherwise returns when there will be one.
     pub(crate) fn take(&mut self, per_second: u32, now: Instant) -> Result<(), Instant> {
         let per_second = f64::from(per_second);
         let passed = now.saturating_duration_since(self.as_of).as_secs_f64();
@@ -27,7 +27,7 @@ impl Pace {
             self.left -= 1.0;
             return Ok(());
         }
-        // A nanosecond more, so that rounding never makes it a little too early.
+        // One nanosecond more, so that rounding never makes it too early.
         Err(now + Duration::from_secs_f64((1.0 - self.left) / per_second) + Duration::from_nanos(1))
     }
 }

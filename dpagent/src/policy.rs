@@ -1,8 +1,8 @@
-//! What the brain may ask for at all: which prefixes may be VIPs, which addresses may be application servers or be
-//! pinged, and how many.
+//! Limits on what the brain may ask for: which prefixes may be VIPs, which addresses may be application
+//! servers or pinged, and how many.
 //!
-//! A captured brain can misdirect what this allows, and nothing else. VIPs outside it belong to somebody else, and
-//! are left as they are.
+//! A compromised brain can misdirect what this allows, and nothing else. VIPs outside the policy belong to
+//! somebody else and are left alone.
 
 mod file;
 pub mod reader;
@@ -23,7 +23,7 @@ pub use settings::Settings;
 /// The rules. Without a file, nothing is allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Where the rules stand, for messages.
+    /// Origin of the rules, for messages.
     pub source: String,
     /// Prefixes that may be VIPs.
     pub vips: Vec<Prefix>,
@@ -31,45 +31,45 @@ pub struct Policy {
     pub servers: Vec<Prefix>,
     /// Prefixes whose addresses may be pinged.
     pub ping: Vec<Prefix>,
-    /// How many.
+    /// Maximum numbers and rates.
     pub limits: Limits,
-    /// What the lb plugin's global settings may be.
+    /// Limits on the lb plugin's global settings.
     pub settings: Settings,
 }
 
-/// The policy in force, for all who judge by it. A reload replaces it as a whole.
+/// The current policy, shared by all checks. A reload replaces it as a whole.
 #[derive(Debug, Clone, Default)]
 pub struct SharedPolicy(Arc<RwLock<Arc<Policy>>>);
 
 impl SharedPolicy {
-    /// A policy to begin with.
+    /// Starts with this policy.
     pub fn new(policy: Policy) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(policy))))
     }
 
-    /// The policy in force. One decision is made by one policy: take it once for each.
+    /// The current policy. Call it once per decision, so that each is made by a single policy.
     pub fn current(&self) -> Arc<Policy> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another policy in force, for every call from here on.
+    /// Replaces the policy for all later calls.
     pub fn replace(&self, policy: Policy) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 }
 
-/// How many of each.
+/// Maximum numbers and rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// VIPs of the policy's prefixes that VPP may have.
+    /// Maximum number of VIPs in the policy's prefixes that VPP may have.
     pub vips: u32,
-    /// Application servers of one VIP.
+    /// Maximum number of application servers of one VIP.
     pub servers_per_vip: u32,
-    /// Requests that are taken from one connection in a second; a peer that sends more waits.
+    /// Requests accepted from one connection a second; beyond that, the peer waits.
     pub requests_per_second: u32,
-    /// ICMP echo requests that are sent in a second; further ones are refused.
+    /// ICMP echo requests sent a second; further ones are refused.
     pub echo_requests_per_second: u32,
-    /// Reads of VPP's whole state in a second, for all connections together; further ones wait, or share a read.
+    /// Reads of VPP's whole state a second, for all connections together; further ones wait, or share a read.
     pub reads_per_second: u32,
 }
 
@@ -99,7 +99,7 @@ impl Default for Limits {
 }
 
 impl Policy {
-    /// Whether VIPs of this prefix may be made, changed and removed.
+    /// Whether VIPs of this prefix may be added, changed and removed.
     pub fn allows_vip(&self, vip: &Prefix) -> bool {
         self.vips.iter().any(|allowed| allowed.covers(vip))
     }
@@ -129,12 +129,12 @@ impl Policy {
         allowed.then_some(()).ok_or_else(|| self.refusal(format!("an echo request to {target}"), "ping"))
     }
 
-    /// The rule that a list of prefixes is, for somebody who asked for something outside it.
+    /// The rule behind a list of prefixes, for an error message.
     pub fn rule(&self, list: &str) -> String {
         format!("no prefix of `{list}` in {} covers it", self.source)
     }
 
-    /// The rule that a limit is.
+    /// The rule behind a limit, for an error message.
     pub fn limit(&self, name: &str, most: u32) -> String {
         format!("`{name}` in {} is {most}", self.source)
     }

@@ -1,8 +1,9 @@
-//! What the agent may do, and how it gives up the rest before it listens to anyone.
+//! Confinement of the agent: which privileges it keeps, and how it drops the rest before it serves any peer.
 //!
-//! [`confine`] is called once, while the process has a single thread: it becomes the user asked for, empties every
-//! set of capabilities, makes sure that nothing can be gained again, and lets the kernel refuse every system call that
-//! the agent does not make. Whatever opens a file or needs a privilege must come before it.
+//! [`confine`] is called once, while the process has a single thread: it switches to the requested user,
+//! empties every set of capabilities, makes sure that no privilege can be regained, and makes the kernel
+//! refuse every system call that the agent does not need. Anything that opens a file or needs a privilege
+//! must come before it.
 
 pub mod capabilities;
 pub mod identity;
@@ -17,48 +18,49 @@ use identity::{Account, IdentityError};
 use seccomp::{Filter, SeccompError};
 use status::StatusError;
 
-/// Why the agent could not be confined. It must not run then.
+/// Why the agent could not be confined. It must not keep running then.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
-    /// The process cannot become the user asked for.
+    /// The process cannot switch to the requested user.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// A capability could not be given up.
+    /// A capability could not be dropped.
     #[error(transparent)]
     Capability(#[from] CapabilityError),
-    /// Something is left.
+    /// A privilege is left.
     #[error(transparent)]
     Status(#[from] StatusError),
-    /// The filter of system calls could not be set.
+    /// The system call filter could not be installed.
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
 }
 
-/// What the process is afterwards.
+/// The confined process.
 #[derive(Debug)]
 pub struct Confined {
-    /// Effective user, as real and saved one.
+    /// User id: effective, real and saved.
     pub uid: Uid,
-    /// Effective group, as real and saved one.
+    /// Group id: effective, real and saved.
     pub gid: Gid,
-    /// What could not be taken out of the bounding set, for which `CAP_SETPCAP` is needed. It is a limit of what a new
-    /// program could gain, and no privilege: nothing can be gained any more, and no program be run.
+    /// Capabilities left in the bounding set, which only a process with `CAP_SETPCAP` can empty. The bounding
+    /// set grants nothing: it limits what a program run later could gain, and no program can be run any more.
     pub bounding: CapsHashSet,
 }
 
-/// Gives up everything but what the agent needs from here on, in every thread, for good.
+/// Drops every privilege that the agent does not need from here on, in every thread, permanently.
 ///
 /// # Errors
-/// When a step fails, or the kernel shows afterwards that something is left. The process must end then.
+/// When a step fails, or when the kernel shows afterwards that a privilege is left. The process must end
+/// then.
 pub fn confine(account: Option<&Account>, filter: Option<&Filter>) -> Result<Confined, ConfineError> {
-    // The bounding set first, since that needs a capability. Changing the user drops those as well.
+    // The bounding set first, since emptying it needs a capability, and switching users drops those.
     let bounding = capabilities::empty_bounding_set()?;
     if let Some(account) = account {
         account.assume()?;
     }
     capabilities::drop_all()?;
     status::check_all_threads(bounding.is_empty())?;
-    // Behind the filter, even asking who one is is refused.
+    // Read now: the system call filter refuses even these calls.
     let confined = Confined { uid: Uid::effective(), gid: Gid::effective(), bounding };
     if let Some(filter) = filter {
         filter.install()?;

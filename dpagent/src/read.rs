@@ -1,8 +1,8 @@
-//! What reading VPP brings, and how the parts of it are joined.
+//! Joins the parts of a full read of VPP.
 //!
-//! The dumps tell which VIPs and servers there are; the text tells what is in no dump. They are read one after
-//! the other, so somebody else's write in between can make them disagree. What disagrees, or cannot be understood, is
-//! set aside, and all else is taken.
+//! The dumps list VIPs and servers; the CLI text has details that no dump contains. They are read one after
+//! the other, so a foreign write in between can make them disagree. Whatever disagrees or cannot be
+//! understood is set aside; the rest is used.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,10 +13,10 @@ use maglev_protocol::{Encap, LbConf, LbState, Prefix, ServerState, VipKey, VipSt
 use crate::cli_text::{Text, TextServer};
 use crate::mirror::{Mirror, MirrorVip};
 
-/// A VIP of the dump.
+/// A VIP in the dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VipRow {
-    /// Which VIP.
+    /// Prefix, protocol and port.
     pub key: VipKey,
     /// Encapsulation to the servers.
     pub encap: Encap,
@@ -24,19 +24,19 @@ pub struct VipRow {
     pub table_length: u32,
 }
 
-/// A server of the dump. Servers of removed VIPs stand there too, unused, and under the same key if the VIP was
-/// made again.
+/// A server in the dump. Servers of removed VIPs are listed too, as unused, and under the same key if the VIP
+/// was re-created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerRow {
     /// Its VIP.
     pub vip: VipKey,
     /// Address.
     pub address: IpAddr,
-    /// Whether it is in use, and not removed.
+    /// Whether it is in use, not removed.
     pub used: bool,
     /// Weight.
     pub weight: u8,
-    /// Buckets of the new-flow table.
+    /// Number of buckets in the new-flow table.
     pub buckets: u32,
 }
 
@@ -45,25 +45,25 @@ pub struct ServerRow {
 pub struct Dumps {
     /// VIPs in use.
     pub vips: Vec<VipRow>,
-    /// Servers of all VIPs, removed ones too.
+    /// Servers of all VIPs, including removed ones.
     pub servers: Vec<ServerRow>,
-    /// VIPs that are not in `vips` because the dump says something unknown of them, in words.
+    /// VIPs that are not in `vips` because the dump has an unknown value for them, with a description.
     pub strange: Vec<(VipKey, String)>,
 }
 
 impl VipRow {
-    /// Whether VPP has a VIP of such a prefix. It dumps `::/64` as 0.0.0.0/64.
+    /// Whether no VIP's prefix is ambiguous. VPP dumps `::/64` as 0.0.0.0/64.
     fn is_sound(&self) -> bool {
         self.key.prefix.is_valid()
     }
 }
 
-/// What a read brought.
+/// Result of a read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// What could be understood, and what was set aside.
+    /// What was understood, and what was set aside.
     pub mirror: Mirror,
-    /// What of that may be so only because VPP was changed while it was read, in words.
+    /// Inconsistencies that a change of VPP during the read can explain, described.
     pub torn: BTreeSet<String>,
 }
 
@@ -74,42 +74,43 @@ impl Reading {
     }
 }
 
-/// Dumps that lack a VIP of the text, or have a server of it twice.
-const NOT_DUMPED: &str = "its text has it, and its dump has not";
-const NO_TEXT: &str = "its dump has it, and its text has not";
-const DUMPED_TWICE: &str = "its dump has it twice";
-const SERVER_TWICE: &str = "its dump has a server of it twice";
+/// Why a VIP is set aside that the text has and the dumps lack.
+const NOT_DUMPED: &str = "VPP's text has it, but its dump does not";
+const NO_TEXT: &str = "VPP's dump has it, but its text does not";
+const DUMPED_TWICE: &str = "VPP's dump has it twice";
+const SERVER_TWICE: &str = "VPP's dump has one of its servers twice";
 
-/// What only the text tells of a VIP.
+/// Details of a VIP that only the CLI text has.
 type Details = BTreeMap<VipKey, (Option<u32>, Option<bool>)>;
 
-/// Bytes of VPP's text that a VIP and a server take at most, without the flows' digits that nobody has. IPv4 ones take
-/// 69 bytes a server (measured on VPP 26.10).
+/// Maximum length of a VIP and of a server in VPP's CLI text, in bytes, apart from absurdly large flow
+/// counts. IPv4 takes 69 bytes a server (measured on VPP 26.10).
 const TEXT_OF_VIP: usize = 192;
 const TEXT_OF_SERVER: usize = 96;
-/// Longest text that is asked for. VPP makes its answers in its API segment, of 16 MiB unless configured otherwise, and
-/// aborts when one does not fit: at 220,000 servers, removed ones included, or 15.1 MB (measured on VPP 26.10).
+/// Maximum length of the CLI text that is requested. VPP builds its answers in its API segment, of 16 MiB by
+/// default, and aborts if one does not fit: at 220,000 servers, removed ones included, or 15.1 MB (measured
+/// on VPP 26.10).
 const MOST_TEXT: usize = 8 << 20;
 
-/// Whether VPP can be asked for its text when it has so many VIPs and servers, removed ones included.
+/// Whether requesting the CLI text is safe with so many VIPs and servers, removed ones included.
 pub fn text_is_safe(vips: usize, servers: usize) -> bool {
     let length = vips.saturating_mul(TEXT_OF_VIP).saturating_add(servers.saturating_mul(TEXT_OF_SERVER));
     length <= MOST_TEXT
 }
 
 impl Dumps {
-    /// Numbers of VIPs, removed ones included as far as their servers show them, and of servers.
+    /// Number of VIPs, including removed ones as far as their servers reveal them, and of servers.
     pub fn rows(&self) -> (usize, usize) {
         let removed = self.servers.iter().filter(|row| !row.used);
         let removed: BTreeSet<_> = removed.map(|row| row.vip).collect();
         (self.vips.len() + removed.len(), self.servers.len())
     }
 
-    /// Whether the text must be read too: a VIP came, went, or was made anew since `remembered`.
+    /// Whether the CLI text must be read too: a VIP was added, removed or re-created since `remembered`.
     ///
-    /// A VIP that somebody else made anew is known by the servers that it had, which VPP goes on dumping as removed
-    /// ones for a minute or more. One without servers leaves no trace, so it needs the text each time, and so does
-    /// whatever is not understood.
+    /// A VIP that somebody else re-created is recognized by its former servers, which VPP goes on dumping as
+    /// removed for a minute or more. One without servers leaves no trace, so it needs the text every time, as
+    /// does anything not understood.
     pub fn need_text(&self, remembered: &Mirror) -> bool {
         let known = remembered.vips();
         let same = |row: &VipRow| {
@@ -131,7 +132,7 @@ impl Dumps {
             || self.servers.iter().any(left_over)
     }
 
-    /// The mirror, with what the text tells.
+    /// The mirror, with the details of the text.
     pub fn mirror(&self, text: &Text) -> Reading {
         let used = || text.vips.iter().filter(|vip| !vip.removed);
         let details = used().map(|vip| (vip.key, (Some(vip.index), Some(vip.src_ip_sticky)))).collect();
@@ -147,17 +148,18 @@ impl Dumps {
         reading
     }
 
-    /// The mirror, with what `remembered` knows of the same VIPs, where [`Dumps::need_text`] said no.
+    /// The mirror, with the details that `remembered` has of the same VIPs; for when [`Dumps::need_text`] is
+    /// false.
     pub fn mirror_like(&self, remembered: &Mirror) -> Reading {
         let known = remembered.vips().iter();
         let details = known.map(|(key, vip)| (*key, (vip.index, vip.src_ip_sticky))).collect();
         self.mirror_with(&details, |vip, server| remembered.is_drained(&vip, &server))
     }
 
-    /// The mirror, with what `remembered` knows of the same VIPs and nothing of others.
+    /// The mirror, with the details that `remembered` has of the same VIPs and none for others.
     pub fn mirror_without_text(&self, remembered: Option<&Mirror>) -> Reading {
         let known = |key| remembered.and_then(|mirror| mirror.get(key)?.src_ip_sticky);
-        // Whether it still is the VIP that had the index is not known.
+        // The index is dropped: the VIP may have been re-created under another one.
         let details = self.vips.iter().map(|row| (row.key, (None, known(&row.key)))).collect();
         self.mirror_with(&details, |vip, server| {
             remembered.is_some_and(|mirror| mirror.is_drained(&vip, &server))
@@ -167,7 +169,7 @@ impl Dumps {
     fn mirror_with(&self, details: &Details, drained: impl Fn(VipKey, IpAddr) -> bool) -> Reading {
         let mut reading = Reading::default();
         let mut vips = self.vips_with(details, &mut reading);
-        // VPP dumps the servers of a VIP together, so that each VIP is looked up once.
+        // VPP dumps the servers of a VIP together, so each VIP is looked up once.
         for rows in self.servers.chunk_by(|one, other| one.vip == other.vip) {
             let mut used = rows.iter().filter(|row| row.used).peekable();
             let Some(key) = used.peek().map(|row| row.vip) else { continue };
@@ -197,7 +199,7 @@ impl Dumps {
 
     /// The VIPs without their servers, as far as they can be told apart.
     fn vips_with(&self, details: &Details, reading: &mut Reading) -> BTreeMap<VipKey, MirrorVip> {
-        // IPv6 prefixes that VPP dumps as IPv4 ones, by the key under which it does.
+        // IPv6 prefixes that VPP dumps as IPv4, by the key that it dumps them under.
         let disguised = details.keys().filter_map(|key| Some((disguise(key)?, *key)));
         let mut disguised: BTreeMap<_, _> = disguised.collect();
         let mut rows = BTreeMap::<VipKey, Vec<&VipRow>>::new();
@@ -225,7 +227,7 @@ impl Dumps {
                     vips.insert(key, vip);
                 }
                 (None, Some(_), [_]) => {}
-                // Which of the two a server belongs to, nobody can tell.
+                // It is impossible to know which of the two a server belongs to.
                 (Some(_), Some(hidden), [_, _]) => {
                     let reason = format!("VPP dumps VIP {hidden} as this one too");
                     reading.mirror.set_aside_mut().vip(key, reason);
@@ -244,7 +246,7 @@ impl Dumps {
         vips
     }
 
-    /// What an operator is shown: what could be understood, and of that what dumps and text agree about.
+    /// The state to show to an operator: what was understood and is consistent between dumps and text.
     pub fn state(&self, conf: LbConf, text: &Text) -> (LbState, Reading) {
         let mut reading = self.mirror(text);
         let used: BTreeMap<_, _> =
@@ -284,7 +286,7 @@ impl Dumps {
     }
 }
 
-/// The key under which VPP dumps an IPv6 VIP that covers its IPv4 ones, if this is one.
+/// The key under which VPP dumps an ambiguous IPv6 VIP, if this is one.
 fn disguise(key: &VipKey) -> Option<VipKey> {
     let Prefix { address, length } = key.prefix;
     let address = (address.is_ipv6() && key.prefix.meets_ipv4_range()).then_some(Ipv4Addr::UNSPECIFIED)?;

@@ -1,9 +1,9 @@
-//! The difference between what is wanted and what VPP has, as steps in an order that never takes a working VIP
-//! out of service.
+//! Difference between the desired state and VPP's, as steps in an order that never takes a working VIP out of
+//! service.
 //!
-//! Steps come in three kinds. *Clear* takes away what must go before something else can stand. *Raise* makes VIPs,
-//! adds servers and raises weights. *Lower* lowers weights and then removes servers; it may only follow when the
-//! raises are known to have worked, or a VIP could be left with nothing but zero weights.
+//! There are three kinds of steps. *Clear* removes what is in the way. *Raise* adds VIPs and servers and
+//! raises weights. *Lower* lowers weights and then removes servers; it may follow only once the raises have
+//! succeeded, or a VIP could be left with nothing but zero weights.
 
 mod admit;
 mod fit;
@@ -23,22 +23,22 @@ use admit::{admit, check_room};
 pub use fit::fit;
 pub use set::{Plans, Wanted, check, plan_all};
 
-/// What is to be done to one VIP.
+/// The steps for one VIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VipPlan {
     /// The VIP.
     pub vip: VipKey,
-    /// Takes the VIP away, to be gone or made anew.
+    /// Removes the VIP, for good or to re-create it.
     pub clear: Vec<Step>,
-    /// Makes, adds, raises.
+    /// Adds and raises.
     pub raise: Vec<Step>,
-    /// Lowers, removes.
+    /// Lowers and removes.
     pub lower: Vec<Step>,
-    /// Whether the wanted state has a server that takes new flows.
+    /// Whether the desired state has a server that takes new flows.
     pub serves: bool,
-    /// Set if the VIP stands with another table length than wanted.
+    /// Set if the VIP exists with another table length than desired.
     pub table_length: Option<TableLengthKept>,
-    /// What is not done, and why.
+    /// What is refused, and why.
     pub errors: Vec<StepError>,
 }
 
@@ -59,29 +59,29 @@ impl VipPlan {
         Self { errors: vec![why], ..Self::empty(vip) }
     }
 
-    /// The step of [`clear`](Self::clear) that must be acknowledged before any other is sent, if there is one, and the
-    /// others.
+    /// The step of [`clear`](Self::clear) that must be acknowledged before any other is sent, if there is
+    /// one, and the rest.
     pub fn proof_and_clear(&self) -> (&[Step], &[Step]) {
         self.clear.split_at(usize::from(self.clear.len() > 1))
     }
 
-    /// Whether there is no step.
+    /// Whether there are no steps.
     pub fn is_empty(&self) -> bool {
         self.clear.is_empty() && self.raise.is_empty() && self.lower.is_empty()
     }
 
-    /// The lowering steps that may be sent now that the raises are done, `now` being what VPP has, and what to say
-    /// about the others.
+    /// The lowering steps that may be sent after the raises, `now` being what VPP has, and errors for the
+    /// others.
     ///
-    /// A step is held back if it would leave a VIP that serves, and shall serve, with nothing but zero weights.
-    /// Only a refused raise can bring that about.
+    /// A step is held back if it would leave only zero weights in a VIP that serves and is meant to go on
+    /// serving. Only a refused raise can lead to that.
     pub fn safe_lowers(&self, now: Option<&MirrorVip>) -> (Vec<Step>, Vec<StepError>) {
         let mut weights = now.map_or_else(BTreeMap::new, |vip| vip.servers.clone());
         let mut positive = weights.values().filter(|weight| **weight > 0).count();
         let (mut safe, mut held_back) = (Vec::new(), Vec::new());
         for step in &self.lower {
             let (Some(server), (_, to)) = (step.server(), step.weights()) else {
-                // Flows move to where the table says, so it must say something.
+                // A flush moves flows to where the table points, so the table needs a server.
                 safe.extend((positive > 0).then_some(*step));
                 continue;
             };
@@ -106,7 +106,7 @@ impl VipPlan {
     }
 }
 
-/// Plans one VIP, and lets all others be.
+/// Plans one VIP and leaves all others alone.
 pub fn plan_one(wanted: &VipSpec, demands: &Demands, actual: &Mirror, policy: &Policy) -> VipPlan {
     let standing = actual.get(&wanted.key);
     if let Some(why) = actual.set_aside().blocks(&wanted.key) {
@@ -120,12 +120,12 @@ pub fn plan_one(wanted: &VipSpec, demands: &Demands, actual: &Mirror, policy: &P
     plan(wanted, demands, actual, policy, actual.neighbours(&wanted.key))
 }
 
-/// A VIP that VPP, or who reads it, cannot tell from another one, is not programmed.
+/// A VIP that VPP, or a reader of its dumps, cannot tell from another one is not programmed.
 fn refused_beside(meaning: String) -> StepError {
     StepError { step: "program the VIP".to_owned(), code: None, meaning }
 }
 
-/// Plans one VIP beside others of its prefix that stay as they are.
+/// Plans one VIP next to others of its prefix, which stay as they are.
 fn plan<'a>(
     wanted: &VipSpec,
     demands: &Demands,
@@ -141,7 +141,7 @@ fn plan<'a>(
         Err(why) => return VipPlan::refused(wanted.key, why),
     };
     let mut plan = diff(&allowed, demands, actual);
-    // What is refused must not take the servers out that were to be replaced by it.
+    // If a server is refused, those that it was meant to replace must stay in service.
     plan.serves = serves(wanted);
     plan.errors.extend(refused);
     block_if_hopeless(&mut plan, wanted.encap, staying);
@@ -153,7 +153,7 @@ fn plan<'a>(
     plan
 }
 
-/// The steps from what VPP has of a VIP to what is wanted.
+/// The steps from VPP's state of a VIP to the desired one.
 pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> VipPlan {
     let mut plan = VipPlan::empty(wanted.key);
     plan.serves = serves(wanted);
@@ -174,7 +174,7 @@ pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> 
             table_length: wanted.new_flows_table_length,
         });
         plan.raise.extend(wanted.servers.iter().map(|(&server, spec)| add(server, spec)));
-        // Flows that came while servers were still missing go to where the whole table has them.
+        // Flows that arrived while servers were still missing move to where the complete table puts them.
         if actual.is_some() && plan.serves && is_split(&plan) {
             plan.lower.push(Step::FlushVip);
         }
@@ -184,8 +184,9 @@ pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> 
         plan.table_length =
             Some(TableLengthKept { has: vip.table_length, wanted: wanted.new_flows_table_length });
     }
-    // A flow that sends while no server takes new flows leaves an entry in VPP's table of pinned flows, which keeps it
-    // from being pinned for as long as it goes on sending. Where no flow is pinned, dropping all entries loses nothing.
+    // A flow that sends while no server takes new flows leaves an entry in VPP's table of pinned flows, which
+    // keeps it unpinned for as long as it keeps sending. If no flow is pinned, dropping all entries loses
+    // nothing.
     if plan.serves && !vip.serves() && vip.is_drained() {
         plan.lower.push(Step::FlushVip);
     }
@@ -204,13 +205,13 @@ pub fn diff(wanted: &VipSpec, demands: &Demands, actual: Option<&MirrorVip>) -> 
                 plan.lower.push(Step::Reweight { server, from, to, flush });
             }
             Some(weight) => {
-                // Owed by a server that went out of service when it had no weight to lose.
+                // A flush is still due for a server that was already at weight 0 when it went out of service.
                 let owed = weight == 0 && spec.flush && !vip.drained.contains(&server);
                 flushes.extend((demanded || owed).then_some(Step::Flush { server, weight }));
             }
         }
     }
-    // Flows move to where the table says: not before it says what is wanted.
+    // Flushes come last, when the table already has the desired weights to move flows to.
     plan.lower.extend(flushes);
     let unwanted = vip.servers.iter().filter(|(server, _)| !wanted.servers.contains_key(server));
     plan.lower.extend(unwanted.map(|(&server, &weight)| Step::RemoveServer { server, weight }));
@@ -227,7 +228,7 @@ fn unknown(flush: &BTreeSet<IpAddr>, wanted: &VipSpec) -> impl Iterator<Item = S
     strangers.map(|server| StepError {
         step: format!("move the flows of server {server}"),
         code: None,
-        meaning: "not tried: it is not among the servers that the VIP shall have".to_owned(),
+        meaning: "not tried: it is not a desired server of the VIP".to_owned(),
     })
 }
 
@@ -242,21 +243,23 @@ fn must_be_made_anew(wanted: &VipSpec, demands: &Demands, vip: &MirrorVip) -> Op
     }
 }
 
-/// Whether a new VIP is made in several bursts, between which packets come.
+/// Whether adding a VIP takes several bursts, between which packets arrive.
 fn is_split(plan: &VipPlan) -> bool {
     let writes: Vec<_> = plan.raise.iter().map(|step| Write { vip: plan.vip, step: *step }).collect();
     bursts(&writes, &Mirror::default()).len() > 1
 }
 
-/// A server that is added out of service has no flows, not even those of a time before somebody removed it.
+/// Adds a server. One that is added out of service must have no flows, not even from before it was once
+/// removed.
 fn add(server: IpAddr, spec: &ServerSpec) -> Step {
     Step::AddServer { server, weight: spec.weight, flush: spec.weight == 0 }
 }
 
-/// The VIP with its servers, which VPP removes together at the cost of one: taken away one by one, each rebuilds the
-/// table. Before, its entries in VPP's table of pinned flows are dropped, or VPP would keep the servers for as long as
-/// the entries. The first step changes nothing and proves that VPP has the VIP, as [`Step::FlushVip`] needs; `apply`
-/// waits for its answer. Each flush of a flow takes one of its four slots there until the flow-timeout, so there is one.
+/// Removes a VIP with its servers. VPP removes them together at the cost of one; one at a time, each rebuilds
+/// the table. The VIP's entries in VPP's table of pinned flows are flushed first, or VPP would keep the
+/// servers for as long as the entries. The first step changes nothing and proves that VPP has the VIP, which
+/// [`Step::FlushVip`] requires; `apply` waits for its answer. There is one flush, since each occupies one of
+/// a flow's four slots in that table until the flow timeout.
 fn removal(vip: &MirrorVip, anew: Option<Anew>) -> Vec<Step> {
     let proof = vip.servers.first_key_value();
     let proof = proof.map(|(&server, &to)| Step::Reweight { server, from: to, to, flush: false });
@@ -268,8 +271,8 @@ fn removal(vip: &MirrorVip, anew: Option<Anew>) -> Vec<Step> {
         .collect()
 }
 
-/// Keeps a VIP from being removed to be made anew where VPP would refuse to make it, because another VIP of its
-/// prefix stays as it is: the VIP would be gone.
+/// Prevents re-creating a VIP if VPP would refuse to add it again because of another VIP of its prefix, which
+/// stays: the VIP would be lost.
 fn block_if_hopeless<'a>(
     plan: &mut VipPlan,
     wanted: Encap,
@@ -280,7 +283,8 @@ fn block_if_hopeless<'a>(
     }
     if let Some((other, vip)) = staying.find(|(_, vip)| vip.encap != wanted) {
         let why = format!(
-            "VIP {other} has {}, and VPP wants one encapsulation for all VIPs of a prefix; changed together, in a full \
+            "VIP {other} has {}, and VPP requires one encapsulation for all VIPs of a prefix; changed \
+            together, in a full \
              sync, they can change",
             vip.encap
         );
@@ -288,10 +292,10 @@ fn block_if_hopeless<'a>(
     }
 }
 
-/// Leaves a VIP as it is that was to be made anew with another encapsulation.
+/// Leaves a VIP as it is instead of re-creating it with another encapsulation.
 fn block(plan: &mut VipPlan, wanted: Encap, why: String) {
     plan.errors.push(StepError {
-        step: format!("make the VIP anew with {wanted}"),
+        step: format!("re-create the VIP with {wanted}"),
         code: None,
         meaning: format!("not tried: {why}"),
     });

@@ -1,8 +1,8 @@
-//! The RPCs on the agent's socket.
+//! The RPC server on the agent's socket.
 //!
-//! [`serve`] accepts those whom [`Gate`] lets in; each connection has a task of its own, which carries all requests of
-//! that connection and ends with it. Any of them may be aborted at any time: what they ask of VPP is done by the task
-//! of [`Vpp`].
+//! [`serve`] accepts the peers that [`Gate`] admits; each connection has its own task, which runs all
+//! requests of that connection and ends with it. Any of them may be aborted at any time, since the task of
+//! [`Vpp`] carries out what they request of VPP.
 
 mod calls;
 mod notices;
@@ -43,20 +43,21 @@ use seats::{Seats, Session};
 use transport::Transport;
 pub use transport::{FRAME_TIME, HELLO_TIME};
 
-/// Mode of the socket: for the agent's user and group.
+/// Mode of the socket: open to the agent's user and group.
 const MODE: u32 = 0o660;
-/// Connections that wait to be accepted; the kernel refuses further ones.
+/// Maximum number of connections waiting to be accepted; the kernel refuses further ones.
 const BACKLOG: u32 = 16;
-/// Requests in flight on a connection: echo requests of both families, mostly. Further ones are refused by tarpc.
+/// Maximum number of requests in flight on a connection, mostly echo requests of both families. tarpc refuses
+/// further ones.
 pub const MOST_REQUESTS: usize = 2 * MOST_IN_FLIGHT + MOST_VPP_CALLS;
-/// Answers that wait to be written, beyond which those who answer wait.
+/// Maximum number of answers waiting to be written. When full, senders wait.
 const ANSWERS: usize = 256;
-/// Longest reason that a connection was closed for, in characters.
+/// Maximum length of the reason why a connection was closed, in characters.
 const MOST_REASON: usize = 256;
-/// Pause when accepting fails, as it does without file descriptors left.
+/// Pause after accepting failed, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The agent's socket. Its file goes with it.
+/// The agent's listening socket. Dropping it removes the file.
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
@@ -64,47 +65,48 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at a path, for this user and this group. A socket that nobody listens on any more is replaced.
+    /// Listens at a path, for this user and this group. Replaces a socket that nobody listens on.
     ///
     /// # Errors
-    /// When another process listens there, something else lies there, or the kernel refuses.
+    /// When another process listens there, something else is there, or the kernel refuses.
     pub async fn bind(path: &Path) -> Result<Self, SocketError> {
         let (socket, file) = listen(path, MODE, BACKLOG).await?;
         Ok(Self { socket, _file: file })
     }
 }
 
-/// Who may call, what for, and with what.
+/// Access rules of the socket, and what is needed to serve calls.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    /// The user that the brain runs as. Everybody else is refused.
+    /// The user that the brain runs as. All others are refused.
     pub brain_user: u32,
-    /// What the brain may ask for.
+    /// Limits on what the brain may ask for.
     pub policy: SharedPolicy,
-    /// Sends echo requests; without it, why none can be sent.
+    /// Sends echo requests; otherwise, why none can be sent.
     pub pinger: Result<Pinger, String>,
-    /// What the brain is told of the agent.
+    /// The agent's process, as reported to the brain.
     pub process: Process,
 }
 
-/// The agent's process.
+/// A process of the agent.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
-    /// Its id.
+    /// Process id.
     pub pid: u32,
-    /// Its start, in Unix seconds.
+    /// Start time, in Unix seconds.
     pub started: u64,
 }
 
 impl Process {
-    /// This one, which starts now. Behind the filter of system calls, nobody could ask for its id any more.
+    /// The current process. To be called before confinement, since the system call filter refuses to tell the
+    /// id.
     pub fn starts() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { pid: std::process::id(), started: now.as_secs() }
     }
 }
 
-/// What all connections share.
+/// State that all connections share.
 #[derive(Debug)]
 struct Shared {
     vpp: Vpp,
@@ -115,15 +117,15 @@ struct Shared {
     writer: Mutex<WriterSeat>,
     writers_share: Share,
     readers_share: Share,
-    /// For what the writer wants VPP to have.
+    /// Memory for the desired state that the writer sends.
     wanted: Room,
     echoes: Mutex<Pace>,
-    /// The instance that was last refused for its protocol, since it is logged once.
+    /// The last instance refused because of its protocol, so that it is logged only once.
     refused: Mutex<Option<u64>>,
 }
 
 impl Shared {
-    /// Whoever panicked left either no writer or a whole one.
+    /// A panic leaves the seat in a consistent state, so poisoning is ignored.
     fn writer(&self) -> MutexGuard<'_, WriterSeat> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,7 +135,7 @@ impl Shared {
     }
 }
 
-/// Serves RPCs for ever.
+/// Accepts connections and serves RPCs, forever.
 pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
     let shared = Arc::new(Shared {
         vpp,
@@ -173,7 +175,7 @@ pub async fn serve(listener: Listener, gate: Gate, vpp: Vpp) {
     }
 }
 
-/// Gives a connection a task of its own, if it may have one.
+/// Starts a task for a connection, if there is a place for it.
 fn admit(stream: UnixStream, number: u64, shared: &Arc<Shared>) {
     let Shared { gate, notices, seats, .. } = &**shared;
     let peer = match Peer::of(&stream, gate.brain_user) {
@@ -205,7 +207,7 @@ fn admit(stream: UnixStream, number: u64, shared: &Arc<Shared>) {
     });
 }
 
-/// Serves a connection until its peer hangs up, or does what it may not.
+/// Serves a connection until its peer hangs up or breaks a rule.
 async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
     let mut pace = Pace::new(Instant::now());
     let per_second = || agent.shared.gate.policy.current().limits.requests_per_second;
@@ -214,7 +216,7 @@ async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
     let requests = channel.max_concurrent_requests(MOST_REQUESTS).requests();
     tokio::pin!(requests);
     let mut answers = FuturesUnordered::new();
-    // Until then, nothing is read from a peer that sends too much: it waits, and loses nothing.
+    // A peer that exceeds its rate is not read from until this time: it waits, and loses nothing.
     let mut not_before = None;
     loop {
         tokio::select! {
@@ -224,8 +226,8 @@ async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
                     agent.session.use_now();
                     agent.shared.writer().renew(agent.session.number, Instant::now().into_std());
                     let call = Call(Connection { held: Arc::default(), ..agent.clone() });
-                    // Not counted by tokio's budget for a task: once that is spent, each of thousands that are ready
-                    // would be polled in vain again and again.
+                    // Exempt from tokio's cooperative budget: once that is spent, each of thousands of ready
+                    // requests would be polled in vain over and over.
                     answers.push(unconstrained(request.execute(call)));
                     not_before = pace.take(per_second(), Instant::now()).err();
                 }
@@ -237,7 +239,7 @@ async fn connection(stream: UnixStream, agent: Connection) -> io::Result<()> {
     }
 }
 
-/// A peer that hangs up is nothing to tell of.
+/// A peer that hangs up is not an error.
 fn ended(error: &ChannelError<io::Error>) -> io::Result<()> {
     let (ChannelError::Read(error)
     | ChannelError::Ready(error)

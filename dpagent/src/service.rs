@@ -1,16 +1,16 @@
-//! The agent as a service of systemd: what it tells of itself. The socket for that is opened before the agent is confined.
-//! Without systemd, nothing of this has an effect.
+//! Notifications to systemd. The socket for them is opened before the agent is confined. Without systemd,
+//! they have no effect.
 
 use maglev_daemon::notify::{Notifier, keep_alive};
 use maglev_protocol::{VppState, printable};
 
 use crate::vpp::Vpp;
 
-/// Longest status, in characters.
+/// Maximum length of the status, in characters.
 const MOST_STATUS: usize = 256;
 
-/// Says that the process is ready and lives; and whether VPP is there, whenever that changes. It belongs on the thread
-/// that does all the rest, and runs for ever.
+/// Reports readiness, the watchdog's sign of life, and VPP's connection whenever it changes. Must run on the
+/// main thread, so that the watchdog notices if that hangs; runs forever.
 pub async fn attend(notifier: &Notifier, vpp: &Vpp) {
     tokio::join!(keep_alive(notifier), tell_status(notifier, vpp));
 }
@@ -23,12 +23,12 @@ async fn tell_status(notifier: &Notifier, vpp: &Vpp) {
     }
 }
 
-/// One line: a message of several would say other things than meant.
+/// A single line: further lines would be other notifications.
 fn status(vpp: &VppState) -> String {
     let text = match vpp {
         VppState::Connected { version, .. } => format!("VPP {version} connected"),
         VppState::Disconnected { reason, .. } => format!("VPP disconnected: {reason}"),
-        VppState::Incompatible { .. } => "VPP connected, and lacks what is needed".to_owned(),
+        VppState::Incompatible { .. } => "VPP connected, but lacks required messages".to_owned(),
     };
     printable(&text, MOST_STATUS)
 }

@@ -1,21 +1,22 @@
-//! What a full read found and could not understand: left alone, and logged when it changes.
+//! What a full read could not understand: left alone, and logged when it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use maglev_protocol::{Prefix, VipKey};
 use tracing::{info, warn};
 
-/// Most lines logged for one read. Anyone who may write to VPP can make thousands of such VIPs.
+/// Maximum number of lines logged for one read. Anyone who may write to VPP can cause thousands.
 const MOST_LINES: usize = 50;
 
-/// VIPs and servers that were set aside. Nothing of them is ever written to.
+/// VIPs and servers that were set aside. They are never written to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetAside {
     /// Each with the reason.
     vips: BTreeMap<VipKey, String>,
-    /// VIPs by the key under which VPP dumps them, where that is another one. No VIP can be told apart there.
+    /// VIPs that VPP dumps under another key, by that key. Several VIPs can share it, so none of them can be
+    /// identified.
     dumped_as: BTreeMap<VipKey, VipKey>,
-    /// Lines of the text, and servers, in words.
+    /// Descriptions of unparsed lines and of servers.
     others: BTreeSet<String>,
 }
 
@@ -31,12 +32,12 @@ impl SetAside {
         self.dumped_as.insert(dumped_as, key);
     }
 
-    /// Sets something else aside, described without what changes from read to read.
+    /// Sets something else aside. The description must not contain anything that changes from read to read.
     pub fn other(&mut self, words: String) {
         self.others.insert(words);
     }
 
-    /// Whether there is nothing.
+    /// Whether nothing is set aside.
     pub fn is_empty(&self) -> bool {
         self.vips.is_empty() && self.others.is_empty()
     }
@@ -46,7 +47,7 @@ impl SetAside {
         self.vips.keys()
     }
 
-    /// A VIP of this prefix, if there is one.
+    /// A VIP of this prefix that is set aside, if any.
     pub fn of_prefix(&self, prefix: Prefix) -> Option<&VipKey> {
         self.vips
             .range(VipKey { prefix, protocol: 0, port: 0 }..)
@@ -55,27 +56,27 @@ impl SetAside {
             .filter(|key| key.prefix == prefix)
     }
 
-    /// Why no VIP with this key can be programmed, if so.
+    /// Why no VIP with this key can be programmed, if that is so.
     pub fn blocks(&self, key: &VipKey) -> Option<String> {
         let (other, reason) = self.vips.get_key_value(self.dumped_as.get(key).unwrap_or(key))?;
         Some(format!("VIP {other} of VPP was set aside: {reason}"))
     }
 
-    /// Logs what is new since `before`, and what is no longer there.
+    /// Logs what is new since `before`, and what is gone.
     pub fn log_changes(&self, before: &Self) {
         let new = self.lines_beyond(before);
         for line in new.iter().take(MOST_LINES) {
-            warn!(what = %line, "VPP has something that is not understood: left alone");
+            warn!(what = %line, "something in VPP cannot be understood; left alone");
         }
         if let Some(more @ 1..) = new.len().checked_sub(MOST_LINES) {
-            warn!(more, "VPP has more that is not understood: left alone");
+            warn!(more, "more in VPP cannot be understood; left alone");
         }
         for line in before.lines_beyond(self).iter().take(MOST_LINES) {
             info!(what = %line, "no longer set aside");
         }
     }
 
-    /// What stands here and not in `other`, a line each.
+    /// Lines of this set that `other` lacks.
     fn lines_beyond(&self, other: &Self) -> Vec<String> {
         let vips = self.vips.iter().filter(|(key, reason)| other.vips.get(key) != Some(reason));
         let vips = vips.map(|(key, reason)| format!("VIP {key}: {reason}"));

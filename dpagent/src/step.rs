@@ -1,4 +1,4 @@
-//! One write to VPP, whatever message it becomes.
+//! A single write to VPP, independent of its message.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,18 +8,18 @@ use maglev_protocol::{Change, Encap, VipKey};
 /// What a write does to its VIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Makes the VIP, without servers.
+    /// Adds the VIP, without servers.
     AddVip {
         /// Encapsulation to the servers.
         encap: Encap,
-        /// Whether flows are told apart by their source address alone.
+        /// Whether VPP hashes flows by their source address alone.
         src_ip_sticky: bool,
         /// Buckets of the table for new flows.
         table_length: u32,
     },
-    /// Removes the VIP, and with it whatever servers it has.
+    /// Removes the VIP with all of its servers.
     RemoveVip {
-        /// Set if it will be made anew right behind.
+        /// Set if the VIP is added again right after.
         anew: Option<Anew>,
     },
     /// Adds a server.
@@ -28,7 +28,7 @@ pub enum Step {
         server: IpAddr,
         /// Its weight.
         weight: u8,
-        /// Whether flows move at once that VPP still pins to it from before it was removed.
+        /// Whether to flush flows that are still pinned to the server from before it was removed.
         flush: bool,
     },
     /// Changes a server's weight.
@@ -39,21 +39,21 @@ pub enum Step {
         from: u8,
         /// The weight after.
         to: u8,
-        /// Whether its flows move at once.
+        /// Whether to flush its flows.
         flush: bool,
     },
-    /// Moves a server's flows at once, and leaves its weight.
+    /// Flushes a server's flows without changing its weight.
     Flush {
         /// The server.
         server: IpAddr,
         /// Its weight.
         weight: u8,
     },
-    /// Moves all flows of the VIP at once, and forgets those that came while it had no server. VPP must have the VIP:
-    /// asked for one that it does not have, it flushes at random (read in its source).
+    /// Flushes all flows of the VIP, and forgets flows that arrived while it had no server. VPP must have the
+    /// VIP: without it, VPP flushes an arbitrary one (by its source).
     FlushVip,
-    /// Removes a server and moves its flows at once. Without that, those of clients that never stop would keep
-    /// a server that is no longer configured.
+    /// Removes a server and flushes its flows. Otherwise clients that never stop sending would hold a server
+    /// that is no longer configured.
     RemoveServer {
         /// The server.
         server: IpAddr,
@@ -62,41 +62,41 @@ pub enum Step {
     },
 }
 
-/// What cannot be changed in a VIP that stands.
+/// Why a VIP must be re-created: the property that cannot be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anew {
-    /// Another encapsulation.
+    /// The encapsulation.
     Encap {
-        /// What the VIP has.
+        /// What VPP has.
         has: Encap,
-        /// What it shall have.
+        /// What is desired.
         wanted: Encap,
     },
     /// The sticky flag.
     SrcIpSticky {
-        /// What it shall be.
+        /// What is desired.
         wanted: bool,
     },
-    /// Another table length, where that was demanded.
+    /// The table length, if re-creating for it was requested.
     TableLength {
-        /// What the VIP has.
+        /// What VPP has.
         has: u32,
-        /// What it shall have.
+        /// What is desired.
         wanted: u32,
     },
 }
 
-/// A step with its VIP.
+/// A step and its VIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Write {
     /// The VIP.
     pub vip: VipKey,
-    /// What to do to it.
+    /// What to do with it.
     pub step: Step,
 }
 
 impl Step {
-    /// What a report says once VPP has acknowledged it.
+    /// The entry in a report once VPP has acknowledged it.
     pub fn change(&self) -> Change {
         match *self {
             Self::AddVip { .. } => Change::VipAdded,
@@ -125,7 +125,7 @@ impl Step {
         }
     }
 
-    /// The server that it is about.
+    /// The server that the step is about, if any.
     pub fn server(&self) -> Option<IpAddr> {
         match *self {
             Self::AddVip { .. } | Self::RemoveVip { .. } | Self::FlushVip => None,
@@ -136,7 +136,7 @@ impl Step {
         }
     }
 
-    /// The server's weight before and after; `None` is not being there.
+    /// The server's weight before and after; `None` if it does not exist.
     pub fn weights(&self) -> (Option<u8>, Option<u8>) {
         match *self {
             Self::AddVip { .. } | Self::RemoveVip { .. } | Self::FlushVip => (None, None),
@@ -172,7 +172,8 @@ impl fmt::Display for Anew {
             Self::TableLength { has, wanted } => {
                 write!(
                     f,
-                    "the table length of a VIP cannot be changed, and was demanded: it has {has}, wanted is {wanted}"
+                    "the table length of a VIP cannot be changed, and that was requested: it has {has}, \
+                    wanted is {wanted}"
                 )
             }
         }
@@ -184,10 +185,10 @@ impl fmt::Display for Step {
         match self {
             Self::AddVip { encap, src_ip_sticky, table_length } => {
                 let sticky = if *src_ip_sticky { ", src_ip_sticky" } else { "" };
-                write!(f, "make the VIP with {encap}{sticky}, {table_length} buckets")
+                write!(f, "add the VIP with {encap}{sticky}, {table_length} buckets")
             }
             Self::RemoveVip { anew: None } => f.write_str("remove the VIP"),
-            Self::RemoveVip { anew: Some(_) } => f.write_str("remove the VIP to make it anew"),
+            Self::RemoveVip { anew: Some(_) } => f.write_str("remove the VIP to re-create it"),
             Self::AddServer { server, weight, .. } => write!(f, "add server {server} with weight {weight}"),
             Self::Reweight { server, from, to, flush } => {
                 let flush = if *flush { " and move its flows" } else { "" };

@@ -1,5 +1,5 @@
-//! Brings VPP to a wanted state: reads what must be read, plans, applies, and tries once more if VPP turned out to
-//! have something else than the mirror.
+//! Brings VPP to the desired state: reads what is needed, plans, applies, and retries once if VPP's state
+//! turned out to differ from the mirror.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,34 +18,36 @@ use crate::reconcile::{Plans, Wanted, fit, plan_all, plan_one};
 use crate::set_aside::SetAside;
 use crate::step::Step;
 
-/// How often reading is tried while somebody else changes VPP at the same time. What still disagrees is set aside.
+/// Maximum number of reads if VPP is being changed meanwhile. What is still inconsistent after them is set
+/// aside.
 const READS: usize = 3;
 
-/// A plugin and what it is known to have.
+/// A plugin and its known state.
 #[derive(Debug)]
 pub struct Syncer<P> {
     plugin: P,
     policy: Arc<Policy>,
     mirror: Mirror,
-    /// VIPs and servers that VPP has at most, removed ones included, as of the last read and all writes since.
+    /// Upper bound on the VIPs and servers in VPP, removed ones included: the last read and all writes since.
     rows: (usize, usize),
     /// The room in VPP's heap.
     memory: Memory,
     /// Whether the mirror is known to be wrong, so that the next sync must read.
     stale: bool,
-    /// VIPs outside the policy, as they were last told in the log.
+    /// VIPs outside the policy, as last logged.
     foreign: Vec<VipKey>,
-    /// Syncs that changed something, or found it changed.
+    /// Number of syncs that changed VPP or found drift.
     changes: u64,
 }
 
-/// Why a read or a sync came to nothing.
+/// Why a read or a sync failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SyncError {
     /// The connection can no longer be used.
     #[error(transparent)]
     Lost(#[from] Lost),
-    /// VPP was silent when something was to be lowered, flushed or removed: what it was decided on may be of VPP's making.
+    /// VPP was silent just before something was to be lowered, flushed or removed: its silence may be why the
+    /// checks failed.
     #[error("VPP answered only after {:.1} s, so nothing was written", after.as_secs_f64())]
     Silent {
         /// How long VPP took to answer.
@@ -53,8 +55,8 @@ pub enum SyncError {
     },
     /// VPP would die of the answer.
     #[error(
-        "VPP has {servers} application servers, removed ones included, and would run out of memory for a text of \
-         them; it forgets removed ones within two minutes"
+        "VPP has {servers} application servers, removed ones included, and would run out of memory listing \
+        them; it reclaims removed ones within two minutes"
     )]
     TextTooLong {
         /// How many.
@@ -94,12 +96,12 @@ impl<P: Plugin> Syncer<P> {
         &self.memory
     }
 
-    /// To be told what VPP's heap has now.
+    /// For recording the state of VPP's heap.
     pub fn memory_mut(&mut self) -> &mut Memory {
         &mut self.memory
     }
 
-    /// Whether a VIP that VPP dumps is in the policy, and known for what it is.
+    /// Whether a VIP dumped by VPP is inside the policy and identified.
     pub fn owns(&self, vip: &VipKey) -> bool {
         self.policy.allows_vip(&vip.prefix) && self.mirror.set_aside().blocks(vip).is_none()
     }
@@ -114,7 +116,7 @@ impl<P: Plugin> Syncer<P> {
         &self.mirror
     }
 
-    /// Brings one VIP to its wanted state, and does what is demanded beyond that. Reads nothing unless an answer
+    /// Brings one VIP to its desired state and fulfils the explicit requests. Reads nothing unless an answer
     /// contradicts the mirror.
     ///
     /// # Errors
@@ -131,7 +133,7 @@ impl<P: Plugin> Syncer<P> {
         self.sync(report, plan).await
     }
 
-    /// Reads VPP and brings it to the wanted set.
+    /// Reads VPP and brings it to the desired state.
     ///
     /// # Errors
     /// When the connection breaks, or VPP cannot be read.
@@ -147,7 +149,7 @@ impl<P: Plugin> Syncer<P> {
         Ok(report)
     }
 
-    /// Reads what an operator wants to see.
+    /// Reads the state to show to an operator.
     ///
     /// # Errors
     /// When the connection breaks, or VPP cannot be read.
@@ -165,12 +167,12 @@ impl<P: Plugin> Syncer<P> {
         }
     }
 
-    /// Whether what VPP is known to have is known to be wrong.
+    /// Whether the mirror is known to be wrong.
     pub fn must_read(&self) -> bool {
         self.stale
     }
 
-    /// What VPP is known to have, read anew if what was known turned out to be wrong.
+    /// The mirror, read again if it is known to be wrong.
     ///
     /// # Errors
     /// When the connection breaks, or VPP cannot be read.
@@ -181,15 +183,15 @@ impl<P: Plugin> Syncer<P> {
         Ok(&self.mirror)
     }
 
-    /// Whether there is a VIP whose index VPP has not told yet, and it can and need be asked.
+    /// Whether a VIP's index is unknown and reading the CLI text would help and is safe.
     pub fn must_learn(&self) -> bool {
         !self.stale
             && check_text(self.rows).is_ok()
             && self.mirror.vips().values().any(|vip| vip.index.is_none())
     }
 
-    /// Reads the text, and takes over the indexes that were not known. If it tells of other VIPs than the mirror has,
-    /// the next sync reads everything.
+    /// Reads the CLI text and records unknown indexes. If it lists other VIPs than the mirror, the next sync
+    /// reads everything.
     ///
     /// # Errors
     /// When the connection breaks, or the text would be too long.
@@ -208,7 +210,7 @@ impl<P: Plugin> Syncer<P> {
     ) -> Result<SyncReport, SyncError> {
         let (mut applied, mut foreign) = self.attempt(&plan).await?;
         if applied.contradicted {
-            warn!("VPP is not as it was left: reading it anew and trying once more");
+            warn!("drift: reading VPP again and retrying");
             self.reread(&mut report).await?;
             let second;
             (second, foreign) = self.attempt(&plan).await?;
@@ -240,18 +242,18 @@ impl<P: Plugin> Syncer<P> {
         Ok((apply(&self.plugin, &mut self.mirror, &plans).await?, foreign))
     }
 
-    /// Replaces the mirror by what VPP has, and reports what was different.
+    /// Replaces the mirror by what VPP has, and reports the drift.
     async fn reread(&mut self, report: &mut SyncReport) -> Result<(), SyncError> {
         self.stale = true;
         let (found, rows) = read(&self.plugin, Some(&self.mirror)).await?;
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         report.read =
             Some(FullRead { vips: count(found.vips().len()), servers: count(found.server_count()) });
-        // Nearly always it is the same: then what was there longest stays, and memory is given back.
+        // Nearly always equal: the old mirror is kept and the new one freed, which avoids fragmenting memory.
         if self.mirror != found {
             let drift = self.mirror.drift(&found, |vip| self.policy.allows_vip(&vip.prefix));
             for difference in &drift {
-                warn!(%difference, "VPP is not as it was left");
+                warn!(%difference, "drift: VPP differs from what was programmed");
             }
             report.drift.extend(drift);
             found.set_aside().log_changes(self.mirror.set_aside());
@@ -284,7 +286,7 @@ async fn read<P: Plugin>(
             },
         };
         let Reading { mirror, torn } = reading;
-        // What was so before is no change of this moment.
+        // Something that was already set aside is not a change during this read.
         let known = remembered.is_some_and(|remembered| remembered.set_aside() == mirror.set_aside());
         if torn.is_empty() || known || attempt == READS {
             return Ok((mirror, dumps.rows()));

@@ -1,9 +1,9 @@
-//! The connection to VPP: made, kept, made again; and the one place from which VPP is written to.
+//! The connection to VPP: connects, reconnects, and is the only place that writes to VPP.
 //!
-//! One task, [`start`]ed once, owns the connection, the mirror and the queue of calls. It takes one call after the
-//! other, so that no two writers mix their steps, and finishes what it began whether or not the caller still
-//! waits. It ends when told to, between two calls; aborted within one, it leaves a VIP between two states, neither
-//! of which is out of service, and the next full sync completes it.
+//! One task, [`start`]ed once, owns the connection, the mirror and the queue of calls. It takes one call at a
+//! time, so that the steps of two writers never interleave, and finishes a call even if the caller has gone.
+//! It stops between two calls when told to; aborted within a call, it leaves a VIP between two states,
+//! neither of which is out of service, and the next full sync completes it.
 
 mod calls;
 mod link;
@@ -33,20 +33,20 @@ use reads::Reads;
 use retry::Retry;
 use session::{End, Session};
 
-/// Where VPP is, and what may be done to it.
+/// VPP's sockets, and what may be done with VPP.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// VPP's API socket.
     pub api_socket: PathBuf,
     /// VPP's stats socket.
     pub stats_socket: PathBuf,
-    /// What may be programmed.
+    /// Limits on what may be programmed.
     pub policy: SharedPolicy,
-    /// Least age at which the servers' figures are read again, which costs VPP time.
+    /// Minimum age at which servers' counters are read again, which costs VPP time.
     pub servers_age: Duration,
 }
 
-/// Starts the task, which runs until `stop`, or until the last handle is gone.
+/// Starts the task, which runs until `stop` is cancelled or the last handle is dropped.
 pub fn start(options: Options, stop: CancellationToken) -> (Vpp, JoinHandle<()>) {
     let (calls, queue) = mpsc::channel(QUEUE);
     let (link, watched) = watch::channel(Link::default());
@@ -95,7 +95,7 @@ async fn run(
         if news {
             warn!(%reason, silent_ms, "VPP disconnected; retrying");
         } else {
-            debug!(%reason, "VPP still away");
+            debug!(%reason, "VPP still disconnected");
         }
         tokio::select! {
             () = retry.pause(&options.api_socket) => {}
@@ -104,7 +104,7 @@ async fn run(
     }
 }
 
-/// Answers calls while there is no VPP. Returns when the task shall end.
+/// Refuses calls while VPP is disconnected. Returns when the task must stop.
 async fn refuse(queue: &mut mpsc::Receiver<Call>, link: &watch::Sender<Link>, stop: &CancellationToken) {
     while let Some(Some(call)) = stop.run_until_cancelled(queue.recv()).await {
         let error = link.borrow().error();

@@ -1,4 +1,4 @@
-//! Who may write: one brain at a time, so that two never undo each other's work in turns. Pure.
+//! The writer lease: one brain at a time may write, so that two never undo each other's work. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -6,26 +6,27 @@ use maglev_protocol::{AgentError, BrainHello, LEASE};
 
 use crate::server::Peer;
 
-/// Without a look at the seat for so long, the agent itself did not run: what the writer has sent meanwhile is unread.
+/// If the seat has not been checked for so long, the agent itself was stalled and the writer's messages are
+/// unread.
 const STALL: Duration = Duration::from_secs(3);
 
-/// The one place for a writer, who has it as a lease.
+/// The place of the single writer, held as a lease.
 #[derive(Debug, Default)]
 pub struct WriterSeat {
     writer: Option<Writer>,
-    /// When the agent last looked at it.
+    /// When the agent last checked the lease.
     looked: Option<Instant>,
 }
 
-/// A connection that may want to write, and the brain at its other end.
+/// A connection that wants to write, and its brain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Tells connections apart.
+    /// Identifies the connection.
     pub connection: u64,
-    /// How the brain introduced itself. Its instance is the proof that two connections are of one brain, and so is told
-    /// to nobody.
+    /// The brain's hello. Its instance proves that two connections belong to one brain, and is therefore
+    /// disclosed to nobody.
     pub brain: BrainHello,
-    /// As the kernel tells it.
+    /// Credentials from the kernel.
     pub peer: Peer,
 }
 
@@ -33,27 +34,27 @@ pub struct Candidate {
 struct Writer {
     candidate: Candidate,
     since: Instant,
-    /// When the lease was renewed last.
+    /// When the lease was last renewed.
     renewed: Instant,
 }
 
 /// How a connection became the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// It was it before.
+    /// It already was the writer.
     Before,
-    /// Nobody else was.
+    /// There was no writer.
     Free,
-    /// The brain's own former connection was.
+    /// The writer was the same brain's former connection.
     Own,
-    /// Another brain was, and its lease is over.
+    /// Another brain was the writer, and its lease has expired.
     Expired(Peer),
 }
 
 impl WriterSeat {
-    /// Makes a connection the writer, if it is not yet, and nobody else is. A brain that has connected anew takes the
-    /// place from its own former connection, whose end may not have been noticed yet; anybody takes it from a brain
-    /// whose lease is over.
+    /// Makes a connection the writer, unless another brain is. A brain that has reconnected takes over from
+    /// its own former connection, whose end may not have been noticed yet; any brain takes over when the
+    /// lease has expired.
     ///
     /// # Errors
     /// [`AgentError::AnotherWriter`].
@@ -83,7 +84,7 @@ impl WriterSeat {
         Ok(taken)
     }
 
-    /// A call has come on a connection. If it is the writer's, that is a sign of life.
+    /// Renews the lease if the call came from the writer.
     pub fn renew(&mut self, connection: u64, now: Instant) {
         self.look(now);
         if let Some(writer) = self.writer.as_mut().filter(|writer| writer.candidate.connection == connection)
@@ -92,8 +93,8 @@ impl WriterSeat {
         }
     }
 
-    /// To be called about once a second: shows that the agent itself has not been held up. The lease does not run while
-    /// it is.
+    /// Must be called about once a second: shows that the agent itself was not stalled. The lease does not
+    /// run while it is.
     pub fn look(&mut self, now: Instant) {
         let pause =
             self.looked.replace(now).map_or(Duration::ZERO, |looked| now.saturating_duration_since(looked));
@@ -102,12 +103,13 @@ impl WriterSeat {
         }
     }
 
-    /// A connection has ended. True if it was the writer's.
+    /// Records the end of a connection. True if it was the writer's.
     pub fn leave(&mut self, connection: u64) -> bool {
         self.writer.take_if(|writer| writer.candidate.connection == connection).is_some()
     }
 
-    /// Whether a connection is of the process that writes, or of the same brain in a process that cannot be told.
+    /// Whether a connection belongs to the process that writes, or to the same brain if its process is
+    /// unknown.
     pub fn has(&self, peer: Peer, brain: Option<&BrainHello>) -> bool {
         self.writer.as_ref().is_some_and(|Writer { candidate, .. }| {
             let same_brain = || brain.is_some_and(|other| other.instance == candidate.brain.instance);

@@ -1,6 +1,6 @@
 //! Counters, from the simulator's stats segment to the answer.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -38,7 +38,7 @@ impl Bench {
     }
 
     async fn try_counters(&self, servers: bool) -> Result<Counters, AgentError> {
-        // Older than those kept, and than what the simulator has published.
+        // Older than the counters that the agent reuses and that the simulator has published.
         sleep(Duration::from_millis(1_100)).await;
         self.client.counters(context(), servers).await.unwrap()
     }
@@ -47,7 +47,7 @@ impl Bench {
         self.try_counters(false).await.unwrap().vips
     }
 
-    /// So many flows to a VIP, each of one packet more.
+    /// Opens flows to a VIP; each sends one more packet than the one before.
     fn send(&self, port: u16, flows: u16) {
         let vip = self.vpp.host().with_lb(|lb| {
             lb.vips().find(|(_, vip)| vip.used && vip.key.port == port).map(|(index, _)| index).unwrap()
@@ -83,7 +83,7 @@ async fn packets_are_counted_by_vip_and_by_route() {
     assert_eq!((http.key, https.key), (spec(80, &[]).key, spec(443, &[]).key));
     assert_eq!((http.first_session, http.existing_sessions, http.no_server), (5, 5, 0));
     assert_eq!((https.first_session, https.existing_sessions), (2, 2));
-    // They share a prefix, and so its route.
+    // They share a prefix, and therefore its route.
     assert_eq!(http.route, https.route);
     let route = http.route.unwrap();
     assert_eq!((route.packets, route.bytes), (14, 7 * 150));
@@ -103,7 +103,7 @@ async fn counting_asks_vpp_for_nothing_once_it_knows_where_to_look() {
     for _ in 0..5 {
         assert_eq!(bench.vips().await[0].first_session, 5);
     }
-    // Only the sign of life that is asked for every 10 seconds.
+    // Only the ping that keeps the connection alive, every 10 seconds.
     let since: Vec<_> = bench.requests().split_off(asked.len());
     assert!(since.iter().all(|name| name == "control_ping"), "{since:?}");
 }
@@ -215,7 +215,7 @@ async fn a_segment_that_cannot_be_read_leaves_the_programming_alone_and_comes_ba
         bench.sync(spec(80, &[2])).await;
         let generation = bench.client.vpp_info(context()).await.unwrap().generation;
         bench.tell("clear").await;
-        // Found by the next ping, when all is made anew together.
+        // The next ping finds it, and the whole connection is made again.
         let start = Instant::now();
         while bench.client.vpp_info(context()).await.unwrap().generation == generation {
             assert!(start.elapsed() < Duration::from_secs(12), "{fault}: not found by a ping");

@@ -1,6 +1,6 @@
 //! A VPP that loses messages, refuses, hangs, dies and comes back.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -34,7 +34,7 @@ impl Bench {
         Self { vpp, _agent: agent, client, directory }
     }
 
-    /// Tells the simulator what to do.
+    /// Sends a command to the simulator.
     async fn tell(&self, line: &str) {
         let answer = control::answer(self.vpp.host(), line).await;
         assert!(answer.starts_with("ok"), "{line}: {answer}");
@@ -48,14 +48,14 @@ impl Bench {
         self.client.programmed(context()).await.unwrap()
     }
 
-    /// Pings so far.
+    /// Number of pings so far.
     fn pings(&self) -> usize {
         let mut requests = requests(&self.directory.path().join("trace.jsonl"));
         requests.retain(|name| name == "control_ping");
         requests.len()
     }
 
-    /// Syncs until VPP has answered everything.
+    /// Repeats the sync until VPP has answered everything.
     async fn sync_at_last(&self, specs: &[VipSpec]) -> maglev_protocol::SyncReport {
         loop {
             until(&self.client, is_connected).await;
@@ -65,7 +65,7 @@ impl Bench {
         }
     }
 
-    /// Weights of one VIP, by the last number of the servers' addresses.
+    /// Weights of one VIP, by the last byte of the servers' addresses.
     fn weights(&self, key: &VipKey) -> Vec<(u8, u8)> {
         self.vpp.host().with_lb(|lb| {
             let mut vips = lb.vips().filter(|(_, vip)| vip.used && vip.key.port == key.port);
@@ -93,7 +93,7 @@ async fn a_connection_that_breaks_at_any_message_is_made_anew_and_the_sync_compl
             bench.tell(&format!("{action} client maglev-dpagent nth {at}")).await;
             let wanted = [spec(80, &[0, 100, 7]), spec(8080, &[5])];
             let first = bench.sync_all(&wanted).await;
-            // Two dumps, each with a ping behind it, and the writes.
+            // Two dumps, each followed by a ping, and the writes.
             assert!(first.is_err(), "{action} at {at}: {first:?}");
             assert!(
                 bench.weights(&wanted[0].key).iter().any(|(_, weight)| *weight > 0),
@@ -119,7 +119,7 @@ async fn an_answer_that_is_lost_is_a_connection_lost() {
         let refused = bench.client.sync_vip(context(), wanted.clone(), Demands::default()).await.unwrap();
         let Err(AgentError::VppLost { reason }) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("did not answer lb_as_set_weight within 5s"), "{reason}");
-        // The raise is not known to have worked: nothing was lowered.
+        // The raise was not acknowledged, so nothing was lowered.
         assert!(bench.weights(&wanted.key).contains(&(1, 100)));
         until(&bench.client, |state| matches!(state, VppState::Connected { .. })).await;
         assert!(bench.client.vpp_info(context()).await.unwrap().generation > before);
@@ -179,7 +179,7 @@ async fn a_vpp_that_hangs_within_a_call_was_silent_since_its_last_answer() {
     let away = until(&bench.client, |state| matches!(state, VppState::Disconnected { .. })).await;
     let VppState::Disconnected { silent_ms, .. } = away.state else { unreachable!() };
     assert!((2000..2300).contains(&silent_ms), "a ping within 0.1 s and 2 s of waiting, but {silent_ms} ms");
-    // The attempts to connect meanwhile fail for another reason, and change nothing of how it was found.
+    // Later attempts to connect fail for another reason, which must not change how the loss was recorded.
     let still = bench.client.wait_change(context(), away.generation).await.unwrap();
     let VppState::Disconnected { reason, silent_ms: still } = still.state else { panic!("{still:?}") };
     assert!(reason.contains("did not complete the handshake"), "{reason}");
@@ -324,7 +324,7 @@ async fn what_somebody_else_has_programmed_is_told_once_it_is_known() {
     let programmed = bench.programmed().await.unwrap();
     assert_eq!(shape(&programmed), [(80, 1024, vec![100, 0])], "nobody has told the agent");
 
-    // VPP does not know the server, and thereby tells.
+    // VPP does not have the server, so it refuses: the agent finds the drift.
     let report = bench.client.sync_vip(context(), spec(80, &[100, 7]), Demands::default()).await.unwrap();
     assert!(report.unwrap().read.is_some());
     let programmed = bench.programmed().await.unwrap();

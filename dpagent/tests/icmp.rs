@@ -1,5 +1,5 @@
-//! Echo requests against this machine's kernel, and against forgers. What is sent stays on loopback or within network
-//! namespaces of the tests' own. Without the privileges that this takes, a test says so and is skipped.
+//! Echo requests against this machine's kernel, and against forged replies. Packets stay on loopback or
+//! within the tests' own network namespaces. A test without the privileges for that says so and is skipped.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::collections::HashSet;
@@ -42,7 +42,7 @@ fn pinger() -> Option<Pinger> {
     }
 }
 
-/// Runs a test in a network namespace of its own, made ready by these commands; loopback is up.
+/// Runs a test in a network namespace of its own, prepared by these commands; loopback is up.
 fn in_namespace<F: Future<Output = ()>>(commands: &[&str], test: impl FnOnce(Pinger) -> F + Send) {
     let body = move || {
         if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
@@ -60,7 +60,7 @@ fn in_namespace<F: Future<Output = ()>>(commands: &[&str], test: impl FnOnce(Pin
             }
         });
     };
-    // The namespace is the thread's alone, and goes with it.
+    // The namespace belongs to the thread and ends with it.
     std::thread::scope(|scope| scope.spawn(body).join().unwrap());
 }
 
@@ -171,7 +171,7 @@ fn what_the_kernel_refuses_is_not_sent_and_says_why() {
          ip route add $kind 198.18.$n.0/24; ip route add $kind 2001:db8:0:$n::/64; done",
     ];
     in_namespace(&routes, |pinger| async move {
-        // The number of a route of each kind, and what is said of it.
+        // A route of each kind, by number, and the expected outcome.
         let kinds = [
             (1, "is a blackhole"),
             (2, "no route to "),
@@ -227,7 +227,7 @@ fn an_unreachable_target_is_told_by_the_kernel_of_this_machine() {
     });
 }
 
-/// A request that was seen on its way.
+/// A request captured in transit.
 struct Seen {
     from: IpAddr,
     id: EchoId,
@@ -270,7 +270,7 @@ fn reply(id: EchoId, payload: &[u8]) -> Vec<u8> {
     message(0, 0, [a, b, c, d], payload)
 }
 
-/// Destination unreachable, with as much of the request to a target as a router quotes.
+/// Destination unreachable, quoting as much of the request to a target as a router would.
 fn unreachable(target: [u8; 4], seen: &Seen, quoted: usize) -> Vec<u8> {
     let mut quote = vec![0x45, 0, 0, 84, 0, 0, 0x40, 0, 64, 1, 0, 0, 127, 0, 0, 1];
     quote.extend(target);
@@ -312,7 +312,7 @@ fn forged_changed_and_repeated_answers_are_not_taken() {
             send(&unreachable([127, 0, 0, 1], &seen, 8), local).await;
             send(&unreachable([127, 0, 0, 1], &seen, 8 + TOKEN_LENGTH - 1), local).await;
             send(&damaged, local).await;
-            // The other family's socket gets the same id and payload as an ICMPv6 reply.
+            // The other family's socket receives the same id and payload in an ICMPv6 reply.
             let mut reply_v6 = reply(seen.id, &seen.payload);
             reply_v6[0] = 129;
             let v6 = raw(Domain::IPV6, Protocol::ICMPV6);
@@ -331,7 +331,7 @@ fn forged_changed_and_repeated_answers_are_not_taken() {
         assert!(is_reply(&echo.await));
         send(&genuine, [127, 0, 0, 1]).await;
 
-        // The next request is answered after the duplicate, and by an error that proves itself.
+        // After the duplicate, the next request is answered, and by an error that proves itself.
         let (outcome, ()) = tokio::join!(pinger.echo(request(V4)), async {
             let seen = next_request(&sniffer).await;
             send(&unreachable([127, 0, 0, 1], &seen, 8 + TOKEN_LENGTH), [127, 0, 0, 3]).await;
@@ -343,7 +343,7 @@ fn forged_changed_and_repeated_answers_are_not_taken() {
             meaning: "host unreachable".to_owned(),
         };
         assert_eq!(outcome, Ok(expected));
-        // Unknown are the other id, the duplicate and the one of the other family.
+        // Unknown: the wrong id, the duplicate, and the reply of the other family.
         assert_eq!(pinger.ignored(), Ignored { malformed: 1, unknown: 3, mismatched: 5, unproven: 2 });
     });
 }
@@ -351,7 +351,7 @@ fn forged_changed_and_repeated_answers_are_not_taken() {
 #[test]
 fn the_kernel_filters_what_says_nothing_about_requests() {
     in_namespace(&[], |pinger| async move {
-        // Echo requests of others, with the answers of the kernel, and types that matter to nobody here.
+        // Other processes' echo requests, with the kernel's replies, and types that do not matter here.
         for kind in [5, 8, 9, 13, 17] {
             send(&message(kind, 0, [1, 2, 3, 4], &[0; 40]), [127, 0, 0, 1]).await;
         }
@@ -362,7 +362,7 @@ fn the_kernel_filters_what_says_nothing_about_requests() {
         }
         assert!(is_reply(&pinger.echo(request(V4)).await));
         assert!(is_reply(&pinger.echo(request(V6)).await));
-        // The kernel's two answers to the requests of type 8 and 128, and nothing else.
+        // The kernel's two replies to the requests of type 8 and 128, and nothing else.
         assert_eq!(pinger.ignored(), Ignored { unknown: 2, ..Ignored::default() });
     });
 }
@@ -403,7 +403,7 @@ fn ids_and_tokens_on_the_wire_are_random() {
         }
         let different = |part: fn(&Seen) -> Vec<u8>| seen.iter().map(part).collect::<HashSet<_>>().len();
         assert_eq!(different(|seen| seen.payload[..TOKEN_LENGTH].to_vec()), 64);
-        // By chance two of 64 values of 16 bits are equal now and then, but not many; counters would be in order.
+        // A few of 64 random 16-bit values may be equal, but not many; counters would be in order.
         assert!(different(|seen| seen.id.identifier.to_be_bytes().to_vec()) > 56);
         assert!(different(|seen| seen.id.sequence.to_be_bytes().to_vec()) > 56);
         assert!(!seen.is_sorted_by_key(|seen| seen.id.identifier));

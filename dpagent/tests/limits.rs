@@ -1,6 +1,7 @@
-//! Peers that say nothing, stop halfway, ask without end and read nothing: what they can take up, and for how long.
+//! Peers that stay silent, stop halfway, flood the agent or never read: limits on the memory and time that
+//! they take.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -31,7 +32,7 @@ use vppsim::instance::Instance;
 
 type Codec = ClientCodec<AgentRequest, AgentResponse>;
 
-/// A connection whose bytes the test writes and reads, or does not.
+/// A connection whose bytes the test reads and writes itself.
 struct Peer {
     stream: UnixStream,
     requests: u64,
@@ -42,7 +43,7 @@ impl Peer {
         Self { stream: UnixStream::connect(&agent.socket).await.unwrap(), requests: 0 }
     }
 
-    /// One that has said hello.
+    /// A connection that has said hello.
     async fn greeted(agent: &Agent, instance: u64) -> Self {
         let mut peer = Self::connect(agent).await;
         peer.ask(hello(instance)).await;
@@ -62,7 +63,7 @@ impl Peer {
         [&u32::try_from(frame.len()).unwrap().to_be_bytes(), &frame[..]].concat()
     }
 
-    /// The next answer; none if the agent has closed the connection.
+    /// The next answer; `None` if the agent has closed the connection.
     async fn answer(&mut self) -> Option<Result<AgentResponse, String>> {
         let mut length = [0; 4];
         soon(self.stream.read_exact(&mut length)).await.ok()?;
@@ -73,7 +74,7 @@ impl Peer {
         Some(answer.message.map_err(|error| error.detail))
     }
 
-    /// How long it takes until the agent closes the connection. Nothing is read for so long.
+    /// Time until the agent closes the connection. Nothing is read meanwhile.
     async fn closed_after(&mut self) -> Duration {
         let start = Instant::now();
         while !self.is_closed() {
@@ -83,7 +84,7 @@ impl Peer {
         start.elapsed()
     }
 
-    /// Without reading anything, and without waiting.
+    /// Checks without reading or waiting.
     fn is_closed(&self) -> bool {
         let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
         poll(&mut fds, PollTimeout::ZERO).unwrap() > 0
@@ -104,7 +105,8 @@ fn large() -> VipSpec {
     VipSpec { servers: servers.collect(), ..spec(80, &[]) }
 }
 
-/// All in this thread and by its clock: VPP with a large VIP, an agent, and the client that made the VIP.
+/// A VPP with a large VIP, an agent, and the client that added the VIP; all in this thread, with its paused
+/// clock.
 async fn bench() -> (TempDir, Instance, Agent, AgentClient) {
     let directory = tempfile::tempdir().unwrap();
     let vpp = simulator(directory.path());
@@ -115,14 +117,14 @@ async fn bench() -> (TempDir, Instance, Agent, AgentClient) {
     (directory, vpp, agent, client)
 }
 
-/// Lets the agent, which shares the test's thread, do all that it can.
+/// Runs the agent, which shares the test's thread, until it has nothing left to do.
 async fn settle() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Asks for what VPP has, again and again, and reads nothing.
+/// Requests VPP's state many times without reading the answers.
 async fn ask_without_reading(peer: &mut Peer, times: usize) {
     for round in 0..times {
         peer.ask(AgentRequest::Programmed {}).await;
@@ -145,10 +147,10 @@ async fn unread_answers_are_bounded_on_a_connection_and_in_all() {
     let (_directory, _vpp, agent, client) = bench().await;
     let answer = client.programmed(context()).await.unwrap().unwrap();
     let kib = usize::try_from(encoded_size(&answer).unwrap().div_ceil(1024)).unwrap();
-    // What is in the socket's buffer is the peer's.
+    // What is in the socket's buffer counts as the peer's.
     let in_the_socket = 300 / kib;
 
-    // Nobody writes any more, so that these are readers.
+    // There is no writer any more, so these connections share the readers' quota.
     drop(client);
     settle().await;
     let times = MOST_UNREAD / kib + 50;
@@ -163,7 +165,7 @@ async fn unread_answers_are_bounded_on_a_connection_and_in_all() {
     let refused = soon(other.programmed(context())).await.unwrap().unwrap_err();
     let words = format!("too many KiB of unread answers on all connections: at most {MOST_UNREAD_TOGETHER}");
     assert_eq!(refused.to_string(), words);
-    // The brain that writes has a share of its own.
+    // The writing brain has its own share.
     soon(other.sync_vip(context(), large(), Demands::default())).await.unwrap().unwrap();
     assert_eq!(soon(other.programmed(context())).await.unwrap(), Ok(answer.clone()));
 
@@ -180,7 +182,7 @@ async fn unread_answers_are_bounded_on_a_connection_and_in_all() {
     }
     assert!((1..=MOST_UNREAD / kib + in_the_socket + 1).contains(&given), "{given} answers of {kib} KiB");
     assert!(given < times);
-    // Once they are read, there is room again.
+    // Once the answers are read, there is room again.
     drop(other);
     settle().await;
     peer.ask(AgentRequest::Programmed {}).await;
@@ -195,7 +197,7 @@ async fn a_peer_that_does_not_read_its_answers_is_closed() {
     let after = peer.closed_after().await;
     assert!((FRAME_TIME - Duration::from_secs(1)..FRAME_TIME * 2).contains(&after), "{after:?}");
 
-    // One that reads slowly, but does, is not.
+    // A peer that reads slowly is not cut off.
     let mut slow = Peer::greeted(&agent, 3).await;
     ask_without_reading(&mut slow, 60).await;
     for _ in 0..60 {
@@ -213,7 +215,7 @@ async fn a_peer_that_does_not_say_hello_is_closed_and_one_that_did_may_be_silent
     let after = silent.closed_after().await;
     assert!((HELLO_TIME..HELLO_TIME * 2).contains(&after), "{after:?}");
 
-    // What may be asked without hello does not count as one.
+    // Calls that are allowed without hello do not replace it.
     let mut talking = Peer::connect(&agent).await;
     let start = Instant::now();
     while !talking.is_closed() {
@@ -231,7 +233,7 @@ async fn a_request_that_is_not_sent_to_its_end_closes_the_connection() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path()).await;
     let request = || AgentRequest::SyncVip { wanted: large(), demands: Demands::default() };
-    // Within its length, behind it, and within what follows.
+    // Within its length, right after it, and within the rest.
     for sent in [1, 4, 1000] {
         let mut peer = Peer::greeted(&agent, 1).await;
         let frame = peer.frame(request());
@@ -239,7 +241,7 @@ async fn a_request_that_is_not_sent_to_its_end_closes_the_connection() {
         let after = peer.closed_after().await;
         assert!((FRAME_TIME..FRAME_TIME * 2).contains(&after), "{sent}: {after:?}");
     }
-    // A byte now and then is no progress.
+    // A byte now and then does not count as progress.
     let mut peer = Peer::greeted(&agent, 1).await;
     let frame = peer.frame(request());
     let start = Instant::now();
@@ -250,7 +252,7 @@ async fn a_request_that_is_not_sent_to_its_end_closes_the_connection() {
         sleep(Duration::from_secs(1)).await;
     }
     assert!(start.elapsed() < FRAME_TIME * 2, "{:?}", start.elapsed());
-    // In pieces within the time, it is a request as any other, however often.
+    // Sent in pieces within the time limit, it is a normal request, however often.
     let mut peer = Peer::greeted(&agent, 1).await;
     for _ in 0..5 {
         let frame = peer.frame(AgentRequest::VppInfo {});
@@ -270,19 +272,19 @@ async fn before_hello_a_frame_is_short_and_after_it_as_long_as_any() {
     let version = "x".repeat(15 << 20);
     let brain = BrainHello { protocol: PROTOCOL_VERSION, version, instance: 1 };
     let frame = peer.frame(AgentRequest::Hello { brain });
-    // The agent may hang up before all is written.
+    // The agent may hang up before everything is written.
     peer.stream.write_all(&frame).await.ok();
     assert!(peer.answer().await.is_none());
 
     let mut peer = Peer::greeted(&agent, 1).await;
     let keep = vec![spec(80, &[]).key; MAX_FRAME / 13];
     peer.ask(AgentRequest::SyncAll { wanted: Vec::new(), keep }).await;
-    // There is no VPP here.
+    // There is no VPP in this test.
     let answer = peer.answer().await;
     assert!(matches!(answer, Some(Ok(AgentResponse::SyncAll(Err(AgentError::NoVpp { .. }))))), "{answer:?}");
 }
 
-/// However often two brains ask for VPP's whole state, it is read no faster than the policy says.
+/// Two brains read VPP's whole state as fast as they can: the policy's rate still holds.
 #[tokio::test(start_paused = true)]
 async fn whole_state_is_read_no_faster_than_the_policy_says() {
     const CALLS: u32 = 10_000;
@@ -309,7 +311,7 @@ async fn whole_state_is_read_no_faster_than_the_policy_says() {
     }
     assert!((2..=most()).contains(&(reads() - before)), "{} reads", reads() - before);
 
-    // A sync's own read is one of them: it waits for its turn, and is a new one.
+    // A sync's own read counts too: it waits for its turn, and does not reuse an older read.
     for weight in 1..=10 {
         let wanted = vec![spec(80, &[weight])];
         let report = soon(writer.sync_all(context(), wanted, Vec::new())).await.unwrap().unwrap();

@@ -1,6 +1,6 @@
-//! What the agent gives up before it listens: seen from outside, tried from inside, and compared with what it uses.
+//! Confinement of the agent: seen from outside, tested from inside, and compared with what it really uses.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -32,7 +32,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{UnixDatagram, UnixStream};
 use tokio::process::{Child, ChildStderr, Command};
 
-/// Strict agents at once.
+/// Strict agents running at the same time.
 const AT_ONCE: usize = 4;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_maglev-dpagent");
@@ -87,7 +87,7 @@ impl Process {
         Self { child, stderr, log: String::new(), _policy: policy }
     }
 
-    /// Waits for a line of the log with these words in it. None if the process ends without one.
+    /// Waits for a log line that contains these words. `None` if the process ends without one.
     async fn logged(&mut self, words: &str) -> Option<()> {
         loop {
             let mut line = String::new();
@@ -105,7 +105,7 @@ impl Process {
         self.child.id().map(|id| Pid::from_raw(id.try_into().unwrap()))
     }
 
-    /// The status of each thread, by its fields.
+    /// The status of each thread, as a map of its fields.
     fn status(&self) -> Vec<BTreeMap<String, String>> {
         let tasks = format!("/proc/{}/task", self.pid().unwrap());
         let fields = |text: String| {
@@ -118,7 +118,7 @@ impl Process {
             .collect()
     }
 
-    /// What the service manager that listens here was told.
+    /// The next message to the service manager that contains these words.
     async fn told(manager: &UnixDatagram, words: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
@@ -132,7 +132,7 @@ impl Process {
 
     async fn end(&mut self) -> ExitStatus {
         if let Some(pid) = self.pid() {
-            // It may have ended.
+            // It may have ended already.
             kill(pid, Signal::SIGTERM).ok();
         }
         self.logged("no line says this").await;
@@ -149,7 +149,7 @@ async fn connect(directory: &Path) -> Option<AgentClient> {
     Some(client)
 }
 
-/// Waits for the VPP of this process id.
+/// Waits until the agent is connected to the VPP with this process id.
 async fn connected(client: &AgentClient, wanted: u32) -> Option<()> {
     let mut info = client.vpp_info(context()).await.ok()?;
     while !matches!(info.state, VppState::Connected { pid, .. } if pid == wanted) {
@@ -158,9 +158,9 @@ async fn connected(client: &AgentClient, wanted: u32) -> Option<()> {
     Some(())
 }
 
-/// A bit of everything that an agent does in its life, but its end. None if it dies meanwhile.
+/// Makes the agent do a bit of everything except end. `None` if it dies meanwhile.
 async fn live(process: &mut Process, directory: &Path) -> Option<()> {
-    // VPP is still away.
+    // VPP has not been started yet.
     process.logged("VPP disconnected").await?;
     let first = Vpp::start(directory, 1000);
     let client = connect(directory).await?;
@@ -192,17 +192,18 @@ async fn live(process: &mut Process, directory: &Path) -> Option<()> {
     connected(&client, 1001).await
 }
 
-/// Whether raw sockets can be opened here.
+/// Whether this process may open raw sockets.
 fn may_ping() -> bool {
     maglev_dpagent::icmp::open().is_ok()
 }
 
-/// How a whole life ends with an entry left out of the list. Standing by is the socket of an agent that was killed.
+/// Runs an agent's whole life with an entry removed from the list; returns how it ended. The socket file of a
+/// killed agent is left in its way.
 async fn life_without(entry: &str) -> (ExitStatus, String) {
     let directory = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(directory.path().join("agent.sock")).unwrap());
     let program = example("strict_agent");
-    // A log that nobody reads meanwhile must be short.
+    // The log must be short, since nobody reads it meanwhile.
     let variables = [("MAGLEV_LEAVE_OUT", entry), ("MAGLEV_LOG", "warn")];
     let mut process = Process::spawn(&[program.to_str().unwrap()], directory.path(), &variables);
     live(&mut process, directory.path()).await;
@@ -232,7 +233,7 @@ async fn every_system_call_on_the_list_is_needed_and_no_other_is_made() {
     assert!(unneeded.is_empty(), "not needed any more, or only rarely:\n{}", unneeded.join("\n"));
 }
 
-/// Everybody's directory, with the sockets of a VPP that everybody may use.
+/// A world-accessible directory, with the sockets of a VPP that every user may connect to.
 fn for_everybody() -> (tempfile::TempDir, Vpp) {
     let directory = tempfile::tempdir().unwrap();
     let vpp = Vpp::start(directory.path(), 1000);
@@ -242,7 +243,7 @@ fn for_everybody() -> (tempfile::TempDir, Vpp) {
     (directory, vpp)
 }
 
-/// Starts an agent so, and finds it with this user and these sets of capabilities in every thread.
+/// Starts an agent with this command and checks user and capability sets of every thread.
 async fn is_confined(program: &[&str], uid: u32, bounding: Option<&str>, seccomp: &str) {
     let (directory, _vpp) = for_everybody();
     let mut process = Process::spawn(program, directory.path(), &[]);
@@ -288,7 +289,7 @@ async fn root_starts_it_as_another_user() {
     is_confined(&[AGENT, "--user", "nobody:root"], nobody, Some(NOTHING), "2").await;
 }
 
-/// As systemd does with the unit: CAP_NET_RAW in the ambient and the bounding set.
+/// Like systemd with the unit: CAP_NET_RAW in the ambient and the bounding set.
 #[tokio::test]
 async fn a_service_managers_capability_is_given_up() {
     let has_setpriv = std::process::Command::new("setpriv").arg("--version").output().is_ok();
@@ -300,7 +301,7 @@ async fn a_service_managers_capability_is_given_up() {
     let one = ["--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw", "--bounding-set=-all,+net_raw"];
     let program =
         [&["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"], one.as_slice(), &[AGENT]].concat();
-    // The bounding set stays: only CAP_SETPCAP can change it.
+    // The bounding set stays, since only CAP_SETPCAP can change it.
     is_confined(&program, nobody.uid.as_raw(), Some("0000000000002000"), "2").await;
 }
 
@@ -335,7 +336,7 @@ async fn a_captured_agent_is_refused_what_it_has_no_use_for_and_killed_for_worse
     }
 }
 
-/// Behind the strict filter: whatever it takes to tell is on the list.
+/// Under the strict filter: every system call that notifying needs is on the list.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn service_manager_is_told_how_it_goes() {
     let directory = tempfile::tempdir().unwrap();
@@ -357,8 +358,8 @@ async fn service_manager_is_told_how_it_goes() {
     assert_eq!(status.code(), Some(0), "{status}\n{}", process.log);
 }
 
-/// Runs a program where the journal's socket is the one in the directory given first, with its standard error for
-/// the journal.
+/// Runs a program with its standard error connected to the journal, whose socket is in the directory given
+/// first.
 const UNDER_JOURNAL: &str = r#"
     journal=$1; shift
     mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind "$journal" /run/systemd/journal &&
@@ -395,7 +396,7 @@ async fn journal_gets_fields_one_by_one() {
             assert!(line.contains(listen.to_str().unwrap()), "{line}");
         }
         if signal.is_some() {
-            // Its first line behind the filter ends it.
+            // The first log line under the filter kills it.
             process.logged("no line says this").await;
         }
         let status = process.end().await;

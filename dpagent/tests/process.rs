@@ -1,6 +1,6 @@
-//! The program itself.
+//! The program itself, as a process.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -36,7 +36,7 @@ struct Process {
 }
 
 impl Process {
-    /// Starts it by flags or by the environment, and waits until it listens.
+    /// Starts it, configured by flags or by the environment, and waits until it listens.
     async fn start(directory: &Path, by_environment: bool) -> Self {
         std::fs::write(directory.join("policy.yaml"), POLICY).unwrap();
         let mut command = command();
@@ -58,7 +58,7 @@ impl Process {
         process
     }
 
-    /// Waits for a line of the log with these words in it.
+    /// Waits for a log line that contains these words.
     async fn logged(&mut self, words: &str) -> String {
         loop {
             let mut line = String::new();
@@ -87,7 +87,7 @@ async fn client(directory: &Path) -> AgentClient {
     client
 }
 
-/// One that has not said hello.
+/// A connection that has not said hello.
 async fn stranger(directory: &Path) -> AgentClient {
     let stream = UnixStream::connect(directory.join("agent.sock")).await.unwrap();
     let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
@@ -136,7 +136,7 @@ async fn it_tells_each_change_in_a_line_and_leaves_vpp_alone_at_its_end() {
     }
 }
 
-/// A line of the log is the agent's word. What a peer calls itself must not look like one.
+/// A peer's texts must not be able to forge a log line.
 #[tokio::test]
 async fn texts_of_peers_are_on_one_line_and_short() {
     let directory = tempfile::tempdir().unwrap();
@@ -165,7 +165,7 @@ async fn a_flood_of_connections_is_a_line_a_second() {
     for _ in 0..300 {
         let mut stream = UnixStream::connect(directory.path().join("agent.sock")).await.unwrap();
         stream.write_all(&[0xff; 64]).await.unwrap();
-        // Closed, with or without what was sent read to its end.
+        // Closed, whether or not the agent read everything sent to it.
         soon(stream.read(&mut [0])).await.ok();
     }
     let line = process.logged("times").await;

@@ -1,6 +1,6 @@
-//! The socket's side of the RPCs. No VPP is needed.
+//! The RPC server, without a VPP.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -98,7 +98,7 @@ async fn connections_of_a_process_beyond_the_limit_are_closed_and_the_dead_make_
     let mut refused = UnixStream::connect(&socket).await.unwrap();
     assert_eq!(soon(refused.read(&mut [0])).await.unwrap(), 0);
 
-    // One of them dies while it waits, for longer than this test.
+    // One client disappears during a wait that would outlast this test.
     let dying = clients.pop().unwrap();
     let seen = soon(dying.vpp_info(context())).await.unwrap().generation;
     let waiting = tokio::spawn(async move { dying.wait_change(context(), seen + 1000).await });
@@ -120,7 +120,7 @@ async fn requests_beyond_the_limit_are_refused_for_now() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path()).await;
     let client = agent.client().await;
-    // VPP is away: once its generation is known, waits last.
+    // VPP is disconnected; once its generation is known, waits block.
     let seen = common::until(&client, |state| {
         matches!(state, maglev_protocol::VppState::Disconnected { reason, .. } if reason.contains("api.sock"))
     })
@@ -141,7 +141,8 @@ async fn requests_beyond_the_limit_are_refused_for_now() {
         }
     })
     .await;
-    // The error's kind is not looked at: tarpc writes it signed and reads it unsigned, which not every encoding survives.
+    // The error's kind is not checked: tarpc writes it signed and reads it unsigned, which not every encoding
+    // survives.
     assert!(
         matches!(&refused, RpcError::Server(error) if error.detail == "server throttled the request."),
         "{refused:?}"
@@ -154,11 +155,11 @@ async fn a_peer_that_sends_rubbish_is_closed_and_harms_nobody() {
     let agent = Agent::start(directory.path()).await;
     let client = agent.client().await;
     let socket = directory.path().join("agent.sock");
-    // A length beyond the limit, and a frame that is no request.
+    // A length above the limit, and a frame that is not a request.
     for rubbish in [&[0xff; 64][..], &[0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff][..]] {
         let mut stream = UnixStream::connect(&socket).await.unwrap();
         stream.write_all(rubbish).await.unwrap();
-        // Closed, with or without what was sent read to its end.
+        // Closed, whether or not the agent read everything sent to it.
         let end = soon(stream.read(&mut [0])).await;
         assert!(
             matches!(end, Ok(0))
@@ -204,7 +205,7 @@ async fn brain_that_is_connected_and_says_nothing_gives_way_to_another() {
     let (frozen, second) = (agent.stranger().await, agent.stranger().await);
     hello_as(&frozen, 1).await;
     hello_as(&second, 2).await;
-    // Without VPP, a call of the writer's fails for that reason.
+    // Without VPP, a writer's call fails for that reason only.
     let is_writer = async |client: &AgentClient| {
         let refused = client.sync_all(context(), Vec::new(), Vec::new()).await.unwrap().unwrap_err();
         !matches!(refused, AgentError::AnotherWriter { .. })
@@ -216,7 +217,7 @@ async fn brain_that_is_connected_and_says_nothing_gives_way_to_another() {
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(!is_writer(&second).await);
         }
-        // Whatever it asks for is a sign of life.
+        // Any call renews the lease.
         frozen.vpp_info(context()).await.unwrap();
     }
     for _ in 0..LEASE.as_secs() {
@@ -224,7 +225,7 @@ async fn brain_that_is_connected_and_says_nothing_gives_way_to_another() {
         tokio::task::yield_now().await;
     }
     assert!(is_writer(&second).await);
-    // It wakes, and writes nothing.
+    // It resumes, and may not write.
     assert!(!is_writer(&frozen).await);
 }
 
@@ -247,11 +248,11 @@ async fn one_brain_writes_and_its_successor_takes_over() {
     );
     let refused = soon(second.sync_all(context(), Vec::new(), Vec::new())).await.unwrap();
     assert!(matches!(refused, Err(AgentError::AnotherWriter { .. })), "{refused:?}");
-    // It may read.
+    // It may still read.
     assert_eq!(soon(second.lb_state(context())).await.unwrap().unwrap().vips.len(), 1);
     assert_eq!(soon(second.programmed(context())).await.unwrap().unwrap().vips.len(), 1);
 
-    // The brain itself, on a new connection, writes on; then nobody else does until that is gone.
+    // The same brain may write on a new connection; others may not until that is closed.
     let again = bench.agent.stranger().await;
     hello_as(&again, 1).await;
     assert_eq!(first_try(&again).await.unwrap().changes(), 0);
@@ -301,7 +302,7 @@ async fn vips_of_somebody_else_are_left_alone_and_reported() {
     assert_eq!((report.changes(), bench.vpp.vips().len()), (0, 1));
 }
 
-/// A peer that sends more than it may in a second waits, and loses nothing.
+/// A peer that exceeds its rate is slowed down, and loses nothing.
 #[tokio::test(start_paused = true)]
 async fn requests_beyond_the_rate_wait() {
     let directory = tempfile::tempdir().unwrap();
@@ -316,7 +317,7 @@ async fn requests_beyond_the_rate_wait() {
     assert!((Duration::from_millis(1900)..Duration::from_millis(2200)).contains(&spent), "{spent:?}");
 }
 
-/// Calls to VPP beyond those that may wait for their turn are refused at once.
+/// Calls to VPP beyond the quota are refused at once.
 #[tokio::test]
 async fn calls_to_vpp_beyond_the_limit_are_refused() {
     let bench = Bench::start().await;
@@ -327,7 +328,7 @@ async fn calls_to_vpp_beyond_the_limit_are_refused() {
     let calls = (0..=MOST_READERS_CALLS).map(|_| reader.lb_state(context()));
     let mut calls: futures::stream::FuturesUnordered<_> = calls.collect();
     assert_eq!(soon(calls.next()).await.unwrap().unwrap(), too_many(MOST_READERS_CALLS));
-    // Whoever writes has a share of its own; and all connections of its process are its own.
+    // The writer has its own share, for all connections of its process.
     let sync = writer.sync_vip(context(), spec(80, &[1]), Demands::default());
     let mut sync = std::pin::pin!(sync);
     tokio::select! {

@@ -1,6 +1,6 @@
-//! VIPs of somebody else that a full read cannot understand.
+//! Foreign VIPs that a full read cannot understand.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -22,7 +22,7 @@ fn key(prefix: &str) -> VipKey {
     VipKey { prefix: Prefix { address, length }, protocol: 6, port: 80 }
 }
 
-/// Makes a VIP with a server by hand.
+/// Adds a VIP with a server by hand.
 async fn make(bench: &Bench, prefix: &str) {
     let hand = bench.vpp.client(bench.path()).await;
     let vip = id(prefix);
@@ -32,7 +32,7 @@ async fn make(bench: &Bench, prefix: &str) {
     soon(hand.call(server)).await.unwrap();
 }
 
-/// An agent that starts while VPP has the VIP must get along with it, and so must one that meets it later.
+/// Both an agent that finds the VIP at its start and one that meets it later must cope with it.
 #[tokio::test]
 async fn a_foreign_vip_that_vpp_dumps_as_ipv4_is_set_aside_and_all_else_goes_on() {
     for prefix in ["::/0", "::/1", "::/32", "::/33", "::/64", "::/95"] {
@@ -54,7 +54,7 @@ async fn a_foreign_vip_that_vpp_dumps_as_ipv4_is_set_aside_and_all_else_goes_on(
         let counters = soon(bench.client.counters(context(), true)).await.unwrap().unwrap();
         assert_eq!(counters.vips.len(), 2, "{prefix}");
 
-        // Another agent, which finds it at its start.
+        // A second agent, which finds the VIP at its start.
         drop(bench.client);
         bench.agent.end().await;
         let agent = Agent::start(bench.directory.path()).await;
@@ -123,7 +123,7 @@ async fn prefixes_that_vpp_cannot_tell_from_ipv4_are_not_programmed() {
     assert_eq!(bench.vpp.writes(), Vec::<String>::new());
 }
 
-/// What is known to disagree does not make each full read three.
+/// A known inconsistency must not make every full read take three reads.
 #[tokio::test]
 async fn what_was_set_aside_once_costs_one_read() {
     let bench = Bench::start().await;

@@ -1,6 +1,6 @@
-//! The lb plugin's settings, and all else that takes room in VPP's heap.
+//! The lb plugin's settings, and everything else that takes room in VPP's heap.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -21,7 +21,7 @@ async fn set(client: &AgentClient, wanted: LbConfSpec) -> Result<ConfReport, Age
     soon(client.lb_conf(context(), wanted)).await.unwrap()
 }
 
-/// Another agent with this policy, for a VPP that is started anew with this heap and so many workers.
+/// Restarts VPP with this heap and number of workers, and an agent with this policy.
 async fn restarted(bench: Bench, heap: &str, workers: u32, policy: &str) -> Bench {
     let Bench { directory, vpp, agent, client } = bench;
     drop(client);
@@ -35,12 +35,12 @@ async fn restarted(bench: Bench, heap: &str, workers: u32, policy: &str) -> Benc
     Bench { directory, vpp, agent, client }
 }
 
-/// Packets of so many flows; false if VPP has died of one.
+/// Sends packets of so many flows; false if VPP died of one.
 fn packets(bench: &Bench, flows: u16) -> bool {
     let vip = bench.vpp.host.with_lb(|lb| lb.vips().next().unwrap().0);
     for port in 1..=flows {
         let client = SocketAddr::new([198, 51, 100, 1].into(), port);
-        // A dead VPP has no server for it.
+        // A dead VPP has no server for the flow.
         bench.vpp.host.open_flow(vip, client, "192.0.2.1:80".parse().unwrap(), 40).ok();
     }
     bench.vpp.host.with_lb(|lb| lb.death().is_none())
@@ -135,7 +135,7 @@ async fn the_policy_bounds_buckets_sources_and_timeout() {
     assert!(set(&bench.client, fitting).await.unwrap().changed);
 }
 
-/// The foreign VIP is made after the agent's last full read.
+/// The foreign VIP is added after the agent's last full read.
 #[tokio::test]
 async fn settings_stay_while_vpp_has_vips_of_others_unless_the_policy_lets_them_change() {
     for (prefix, words) in [("203.0.113.9/32", "203.0.113.9 udp/53"), ("::/64", "0.0.0.0/64 udp/53")] {
@@ -175,7 +175,7 @@ async fn vips_that_the_heap_has_no_room_for_are_refused_and_others_made() {
     assert!((50..150).contains(&refused), "{refused}");
     assert_eq!(bench.vpp.vips().len(), 200 - refused);
     let error = report.errors().next().unwrap().1;
-    assert_eq!((error.step.as_str(), error.code), ("make the VIP", None));
+    assert_eq!((error.step.as_str(), error.code), ("add the VIP", None));
     assert!(error.meaning.contains("of the 96 MiB of VPP's main heap are free"), "{}", error.meaning);
     let free = bench.vpp.host.with_lb(|lb| lb.heap().free());
     assert!(free >= 32 << 20, "{free} bytes are left to the rest of VPP");

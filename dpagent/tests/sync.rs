@@ -1,6 +1,6 @@
-//! The RPCs that program VPP, against a simulated one.
+//! The RPCs that program VPP, against a simulated VPP.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -23,7 +23,7 @@ fn foreign_vip(key: &VipKey) -> LbAddDelVipV2 {
     LbAddDelVipV2::gre(id(key), types::Encap::Gre4, 1024)
 }
 
-/// VIPs of both families, through tunnels of both families.
+/// VIPs of both families, with tunnels of both families.
 fn mixed() -> Vec<VipSpec> {
     let gre6: Vec<_> = ["2001:db8::a", "2001:db8::9", "2001:db8::10"].map(address).into();
     let mut six = spec(443, &[]);
@@ -114,7 +114,7 @@ async fn what_is_not_wanted_goes_and_what_is_kept_stays() {
     assert_eq!(report.vips[1].changes, [proof, Change::VipFlushed, Change::VipRemoved]);
     let left: Vec<_> = bench.vpp.vips().into_keys().collect();
     assert_eq!(left, ["192.0.2.1/32 protocol 6 port 80", "192.0.2.1/32 protocol 6 port 82"]);
-    // Ghosts of the removed ones are still in VPP's dump.
+    // VPP's dump still contains the removed servers.
     let again = soon(bench.client.sync_all(context(), vec![spec(80, &[1]), spec(81, &[1])], Vec::new()));
     assert_eq!(again.await.unwrap().unwrap().errors().next(), None);
     let state = soon(bench.client.lb_state(context())).await.unwrap().unwrap();
@@ -144,7 +144,7 @@ async fn what_somebody_else_did_is_reported_and_put_right() {
     );
     assert_eq!(report.changes(), 2);
 
-    // A sync of one VIP reads nothing, and so learns of it by VPP's answer.
+    // A sync of one VIP reads nothing, so it finds the difference through VPP's refusal.
     let removal = LbAddDelAsV2 { vip, as_address, weight: 0, is_del: true, is_flush: false };
     somebody.call(removal).await.unwrap();
     let report = soon(bench.client.sync_vip(context(), spec(80, &[99, 50]), Demands::default()))
@@ -169,7 +169,7 @@ async fn a_refused_step_is_named_and_others_go_on() {
     let meaning =
         "already exists, or the prefix mixes per-port VIPs with one of all ports (VALUE_EXIST, -81)";
     let error = StepError {
-        step: "make the VIP with gre4, 1024 buckets".to_owned(),
+        step: "add the VIP with gre4, 1024 buckets".to_owned(),
         code: Some(-81),
         meaning: meaning.to_owned(),
     };
@@ -177,7 +177,7 @@ async fn a_refused_step_is_named_and_others_go_on() {
     let left: Vec<_> = bench.vpp.vips().into_keys().collect();
     assert_eq!(left, ["192.0.2.1/32 all ports", "192.0.2.2/32 protocol 6 port 80"]);
 
-    // Not kept, it makes room.
+    // Without `keep`, it is removed and makes room.
     let wanted = vec![spec(80, &[1, 1]), elsewhere];
     let report = soon(bench.client.sync_all(context(), wanted, Vec::new())).await.unwrap().unwrap();
     assert_eq!((report.errors().next(), report.changes()), (None, 4));
@@ -274,7 +274,7 @@ async fn a_caller_that_goes_away_does_not_stop_half_way() {
     .await;
     call.abort();
     assert!(soon(call).await.unwrap_err().is_cancelled());
-    // Calls are carried out one after the other, so this answer comes after the whole of that sync.
+    // Calls run one at a time, so this answer comes after the whole sync.
     let state = soon(bench.client.lb_state(context())).await.unwrap().unwrap();
     assert_eq!(state.vips.len(), 2000);
     assert!(state.vips.iter().all(|vip| vip.servers.len() == 2));

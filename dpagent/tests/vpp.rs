@@ -1,6 +1,6 @@
-//! VPP's comings and goings, and the agent's.
+//! VPP and the agent connect, restart and disconnect.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -70,7 +70,7 @@ async fn an_agent_waits_for_a_vpp_that_comes_later() {
         |state| matches!(state, VppState::Disconnected { reason, .. } if reason.contains("api.sock")),
     )
     .await;
-    // Without a change, the wait ends shortly before its deadline with the same.
+    // Without a change, the wait ends shortly before its deadline with the same state.
     let same = soon(client.wait_change(within(Duration::from_millis(100)), away.generation)).await.unwrap();
     assert_eq!(same, away);
     let _vpp = Vpp::start(directory.path(), 7);
@@ -90,7 +90,7 @@ async fn the_agents_own_end_and_start_change_nothing() {
     let client = agent.client().await;
     until(&client, is_connected).await;
     assert_eq!((vpp.vips(), vpp.writes().len()), (state.clone(), writes));
-    // It has read what is there: nothing is left to do.
+    // It has read VPP's state: nothing is left to do.
     for spec in wanted.clone() {
         let report = soon(client.sync_vip(context(), spec, Demands::default())).await.unwrap().unwrap();
         assert_eq!((report.changes(), report.read), (0, None));
@@ -113,11 +113,11 @@ async fn without_stats_only_the_start_time_is_missing() {
     assert_eq!(vpp.vips().len(), 1);
 }
 
-/// A VPP 26.06 by its recorded message table, with as much of a life as is asked for.
+/// A VPP 26.06 with its recorded message table, which answers a limited number of requests.
 struct OldVpp {
     greeting: Bytes,
     table: MessageTable,
-    /// Requests behind the handshake that are answered; then it hangs.
+    /// Number of requests answered after the handshake; then it hangs.
     answers: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The floor: the same messages over a bare socket, encoded beforehand, with nothing looked at but return values.
+//! The baseline: the same messages, encoded beforehand, over a bare socket; only return values are checked.
 
 use std::io::{Read, Write};
 use std::net::IpAddr;
@@ -55,7 +55,7 @@ impl Bare {
         bodies.iter().filter(|body| message_id(body) == Some(details)).count()
     }
 
-    /// Makes all VIPs with their servers, in one burst.
+    /// Adds all VIPs with their servers, in one burst.
     pub(crate) fn program(&mut self, specs: &[VipSpec]) -> Duration {
         let mut requests = Vec::new();
         for spec in specs {
@@ -74,7 +74,7 @@ impl Bare {
         self.burst(requests)
     }
 
-    /// Removes them, servers first.
+    /// Removes all VIPs, servers first.
     pub(crate) fn remove(&mut self, specs: &[VipSpec]) {
         let mut requests = Vec::new();
         for spec in specs {
@@ -97,7 +97,7 @@ impl Bare {
         start.elapsed()
     }
 
-    /// One weight, one message.
+    /// Sets one weight, with one message.
     pub(crate) fn reweight(&mut self, vip: &VipKey, server: IpAddr, weight: u8) -> Duration {
         let request = LbAsSetWeight { vip: id(vip), as_address: server, weight, is_flush: false };
         let request = self.request(&request);
@@ -110,7 +110,7 @@ impl Bare {
         let start = Instant::now();
         std::thread::scope(|scope| {
             match count {
-                // A thread would cost more than the call.
+                // Starting a thread would cost more than the call.
                 1 => writer.write_all(&bytes).unwrap(),
                 _ => drop(scope.spawn(move || writer.write_all(&bytes).unwrap())),
             }
@@ -122,7 +122,7 @@ impl Bare {
         start.elapsed()
     }
 
-    /// All bodies up to the reply to the ping behind the last dump.
+    /// All bodies up to the reply to the ping after the last dump.
     fn dump(&mut self, requests: &[Bytes]) -> Vec<Bytes> {
         let end = self.id("control_ping_reply_f6b0b8ca");
         let mut bytes = requests.concat();

@@ -1,8 +1,9 @@
-//! What the agent costs, beside what VPP itself takes: `cargo bench -p maglev-dpagent --bench agent`.
+//! Cost of the agent on top of VPP's own: `cargo bench -p maglev-dpagent --bench agent`.
 //!
-//! A real agent process is driven over its socket, as the brain does it. Its floor is a bare loop that sends VPP the
-//! same messages over a connection of its own, measured in the same run, in turns. VPP is the simulator, in a thread
-//! of this process, or the one whose sockets are in `MAGLEV_VPP_RUN_DIR`; that must have no VIPs.
+//! Drives a real agent process over its socket, as the brain does. The baseline is a bare loop that sends VPP
+//! the same messages over a connection of its own, measured alternately in the same run. VPP is the
+//! simulator, in a thread of this process, or the VPP whose sockets are in `MAGLEV_VPP_RUN_DIR`, which must
+//! have no VIPs.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -42,7 +43,7 @@ async fn measure() {
     assert_eq!(bare.vips(), 0, "VPP has VIPs: this would remove them");
     let specs: Vec<_> = (0..VIPS).map(spec).collect();
 
-    // All that reads comes before all that removes: VPP forgets what was removed only after a minute.
+    // Reads are measured before removals: VPP takes a minute to reclaim what was removed.
     let without = agent.resident();
     sync_all(&client, &specs).await;
     let mut counters = Vec::new();
@@ -51,7 +52,7 @@ async fn measure() {
         let answer = client.counters(within(10), false).await.unwrap().unwrap();
         counters.push(start.elapsed());
         assert_eq!(answer.vips.len(), specs.len());
-        // Counters are kept for a second.
+        // The agent reuses counters for a second.
         tokio::time::sleep(Duration::from_millis(1_050)).await;
     }
     let counters_first = counters.remove(0);
@@ -77,7 +78,7 @@ async fn measure() {
         let start = Instant::now();
         let report = client.sync_vip(within(10), spec, Demands::default()).await.unwrap().unwrap();
         syncs.push(start.elapsed());
-        // Each sets another weight than the one that it has set last.
+        // Each call sets another weight than the one before.
         assert!(call == 0 || report.changes() == 1, "{report:?}");
     }
     let (floor, sync) = (median(floors), median(syncs));
@@ -87,13 +88,13 @@ async fn measure() {
     sync_all(&client, &[]).await;
     let (mut floors, mut syncs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        // As many removed servers for both, so that neither reads more of them.
+        // The same number of removed servers for both, so that both read equally many.
         let start = Instant::now();
         bare.dumps();
         bare.program(&specs);
         floors.push(start.elapsed());
         bare.remove(&specs);
-        // So that the sync does not begin with finding out that its mirror is wrong.
+        // So that the sync does not start by finding its mirror outdated.
         sync_all(&client, &[]).await;
         let (took, report) = sync_all(&client, &specs).await;
         assert_eq!(report.changes(), specs.len() * (1 + usize::from(SERVERS)));
@@ -119,13 +120,13 @@ async fn sync_all(client: &AgentClient, specs: &[VipSpec]) -> (Duration, SyncRep
     (start.elapsed(), report)
 }
 
-/// Says hello as a brain does.
+/// Says hello, as a brain does.
 async fn hello(client: &AgentClient) {
     let brain = BrainHello { protocol: PROTOCOL_VERSION, version: "bench".to_owned(), instance: 1 };
     client.hello(within(10), brain).await.unwrap().unwrap();
 }
 
-/// VIPs of a network that is set aside for benchmarks, each with servers of its own.
+/// VIPs of a network reserved for benchmarks, each with its own servers.
 fn spec(number: u32) -> VipSpec {
     let [_, _, high, low] = number.to_be_bytes();
     let servers =

@@ -1,4 +1,4 @@
-//! The agent as a process, and a VPP for it.
+//! Starts the agent as a process, and a VPP for it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,11 +25,11 @@ use vppsim::stats::socket::StatsListener;
 
 const POLICY: &str = "vips: [198.18.0.0/15]\nservers: [10.0.0.0/8]\n";
 
-/// As in systemd/maglev-dpagent.service.
+/// The same as in systemd/maglev-dpagent.service.
 const UNIT_ENVIRONMENT: [(&str, &str); 2] =
     [("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
 
-/// Where VPP is.
+/// A VPP and the directory of its sockets.
 pub(crate) struct Vpp {
     pub(crate) name: String,
     pub(crate) run_dir: PathBuf,
@@ -37,7 +37,7 @@ pub(crate) struct Vpp {
 }
 
 impl Vpp {
-    /// The VPP that the environment names, or a simulator with its sockets in a directory.
+    /// The VPP that the environment names, or a simulator with its sockets in this directory.
     pub(crate) fn find_or_start(directory: &Path) -> Self {
         match std::env::var_os("MAGLEV_VPP_RUN_DIR") {
             Some(run_dir) => {
@@ -48,7 +48,7 @@ impl Vpp {
         }
     }
 
-    /// Ends it, if it was started here.
+    /// Stops the VPP, if it was started here.
     pub(crate) fn end(self) {
         if let Some((runtime, _)) = self.simulator {
             runtime.shutdown_background();
@@ -109,7 +109,7 @@ impl Agent {
         Self { child, socket }
     }
 
-    /// A connection that has said hello, to an agent that has found VPP.
+    /// A connection past hello, once the agent has found VPP.
     pub(crate) async fn client(&self) -> AgentClient {
         let stream = loop {
             match UnixStream::connect(&self.socket).await {
@@ -126,7 +126,7 @@ impl Agent {
         client
     }
 
-    /// Resident memory, in words.
+    /// Resident memory, as text.
     pub(crate) fn resident(&self) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let field = |name| {
@@ -134,7 +134,7 @@ impl Agent {
             let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
             kibibytes / 1024.0
         };
-        // The rest is the program itself, and what it has looked at of VPP's stats segment.
+        // The rest is the program itself, and the pages of VPP's stats segment that it has read.
         format!("{:.1} MiB, {:.1} of it heap and stack", field("VmRSS:"), field("RssAnon:"))
     }
 }
@@ -148,7 +148,7 @@ impl Drop for Agent {
 
 pub(crate) fn within(seconds: u64) -> Context {
     let mut context = tarpc::context::current();
-    // tarpc's deadlines are instants of the real clock.
+    // tarpc's deadlines use the real clock.
     #[allow(clippy::disallowed_methods)]
     let now = std::time::Instant::now();
     context.deadline = now + Duration::from_secs(seconds);

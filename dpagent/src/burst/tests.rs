@@ -12,7 +12,7 @@ fn server(number: u16) -> std::net::IpAddr {
     [10, 0, high, low].into()
 }
 
-/// A VIP with so many servers of a weight.
+/// A VIP with this many servers of one weight.
 fn vpp(table_length: u32, servers: u16, weight: u8) -> Mirror {
     let vip = MirrorVip {
         index: Some(1),
@@ -66,7 +66,7 @@ fn a_new_vip_gets_its_servers_in_one_burst_unless_that_holds_up_others_for_too_l
     assert_eq!(shape(&two, &none), [(22, true)]);
     let dear = [new_vip(80, 65_536, 40, 1), new_vip(81, 65_536, 40, 1)].concat();
     assert_eq!(shape(&dear, &none), [(41, false), (41, false)]);
-    // Made again: the old weights are gone from the sum.
+    // Added again: the old weights no longer count in the sum.
     let again =
         [vec![Write { vip: key(80), step: Step::RemoveVip { anew: None } }], new_vip(80, 1024, 50, 1)];
     assert_eq!(shape(&again.concat(), &vpp(1024, 200, 100)), [(52, true)]);

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The texts of the recorded conversation with VPP 26.10, in order: before and after a VIP was removed and made
-/// again, and the answer to a command that VPP does not know.
+/// The CLI texts of the recorded conversation with VPP 26.10, in order: before and after a VIP was removed
+/// and added again, and the answer to an unknown command.
 fn recorded() -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/api-26.10.jsonl");
     let frames = std::fs::read_to_string(path).unwrap();
@@ -15,13 +15,13 @@ fn recorded() -> Vec<String> {
             let bytes = digits
                 .chunks(2)
                 .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
-            // Behind id, context, return value and length.
+            // The text follows id, context, return value and length.
             String::from_utf8(bytes.skip(14).collect()).unwrap()
         })
         .collect()
 }
 
-/// A text in which everything can be read.
+/// Parses a text that has no errors.
 fn read(text: &str) -> Vec<TextVip> {
     let Text { vips, unread } = parse(text);
     assert_eq!(unread, []);
@@ -81,7 +81,7 @@ fn lines_of_other_encapsulations_and_versions_are_passed_over() {
     assert_eq!(read("\n"), []);
 }
 
-/// Each of these stands between two VIPs that must be read all the same.
+/// Each bad line stands between two VIPs that must still be parsed.
 #[test]
 fn a_line_that_is_not_understood_is_named_and_costs_no_other_vip() {
     let head = " ip4-gre4 [1] 203.0.113.10/32";

@@ -1,19 +1,21 @@
-//! Which life of its counters an index of VPP's is in. Pure.
+//! Detects when a counter restarted from zero. Pure.
 //!
-//! VPP gives a VIP made anew another index, as long as it has not forgotten the one before, which takes a minute or more;
-//! after that it may give the same again. So a life is known by VPP's own start and the index, which is the same for
-//! every agent, and by how often this agent has seen the index go, or its counters go down.
+//! VPP gives a re-created VIP another index until it has reclaimed the removed one, which takes a minute or
+//! more; after that, it may reuse the index. An epoch is therefore made of VPP's start time and the index,
+//! which every agent sees alike, and of how often this agent has seen the index disappear or its counters
+//! fall.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What an index is of.
+/// What kind of object an index belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Vip,
     Route,
 }
 
-/// All indexes ever counted on one connection. VPP uses them again, so there are not more than it has had VIPs at once.
+/// All indexes ever counted on one connection. VPP reuses them, so there are at most as many as it has had
+/// VIPs at once.
 #[derive(Debug)]
 pub(super) struct Epochs {
     vpp: u64,
@@ -22,9 +24,9 @@ pub(super) struct Epochs {
 
 #[derive(Debug, Default)]
 struct Life {
-    /// How often it began anew.
+    /// Number of restarts seen.
     number: u32,
-    /// `None` while the index is not in use.
+    /// The last counters; `None` while the index is not in use.
     last: Option<Vec<u64>>,
     ended: bool,
 }
@@ -35,7 +37,7 @@ impl Epochs {
         Self { vpp: mix(start ^ u64::from(pid)), lives: BTreeMap::new() }
     }
 
-    /// The epoch of an index whose counters are now these.
+    /// The epoch of an index whose counters are now `counts`.
     pub(super) fn of(&mut self, kind: Kind, index: u32, counts: &[u64]) -> u64 {
         let life = self.lives.entry((kind, index)).or_default();
         let fell = |last: &Vec<u64>| last.iter().zip(counts).any(|(last, now)| now < last);
@@ -50,7 +52,7 @@ impl Epochs {
         mix(mix(mix(self.vpp ^ kind) ^ u64::from(index)) ^ u64::from(life.number))
     }
 
-    /// Those in use. The life of any other has ended.
+    /// Keeps the indexes in use. The epoch of any other has ended.
     pub(super) fn keep(&mut self, used: impl IntoIterator<Item = Option<(Kind, u32)>>) {
         let used: BTreeSet<_> = used.into_iter().flatten().collect();
         for (index, life) in &mut self.lives {
@@ -61,8 +63,8 @@ impl Epochs {
     }
 }
 
-/// Spreads the bits of a number: the finalizer of SplitMix64, which is a bijection. Fixed, unlike the standard library's
-/// hash, so that every agent gives the same epoch.
+/// Mixes the bits of a number: the finalizer of SplitMix64, which is a bijection. Fixed, unlike the standard
+/// library's hash, so that every agent computes the same epoch.
 fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

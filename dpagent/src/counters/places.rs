@@ -1,4 +1,4 @@
-//! Where in the stats segment the counters of each VIP are. Pure.
+//! Positions of each VIP's counters in the stats segment. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,33 +7,33 @@ use maglev_protocol::{Prefix, VipKey};
 use super::places as known;
 use crate::mirror::Mirror;
 
-/// Where the counters of one VIP are.
+/// Position of one VIP's counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The VIP.
+    /// Prefix, protocol and port.
     pub vip: VipKey,
-    /// VPP's index of it.
+    /// VPP's index of the VIP.
     pub index: u32,
-    /// The index of its prefix' route, if there is one.
+    /// Index of the route to its prefix, if there is one.
     pub route: Option<u32>,
 }
 
-/// The routes that were asked for.
+/// Routes looked up so far.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     routes: BTreeMap<Prefix, Route>,
 }
 
-/// A route is there for as long as any VIP of its prefix is.
+/// A route exists for as long as any VIP of its prefix does.
 #[derive(Debug)]
 struct Route {
     index: Option<u32>,
-    /// The VIPs that were there when it was asked for. While one of them is, it is the same route.
+    /// The VIPs of the prefix when the route was looked up. While one of them exists, the route is the same.
     vips: BTreeSet<u32>,
 }
 
 impl Places {
-    /// The prefixes whose routes are to be asked for. Forgets those that are gone.
+    /// The prefixes whose routes must be looked up. Forgets prefixes without VIPs.
     pub(super) fn missing(&mut self, mirror: &Mirror) -> Vec<Prefix> {
         let vips = by_prefix(mirror);
         self.routes.retain(|prefix, route| {
@@ -42,7 +42,7 @@ impl Places {
         vips.into_keys().filter(|prefix| !self.routes.contains_key(prefix)).collect()
     }
 
-    /// Takes over what was found.
+    /// Records the result of looking up routes.
     pub(super) fn learn(&mut self, mirror: &Mirror, found: impl Iterator<Item = (Prefix, Option<u32>)>) {
         let mut vips = by_prefix(mirror);
         for (prefix, index) in found {
@@ -51,7 +51,7 @@ impl Places {
         }
     }
 
-    /// All VIPs whose index is known.
+    /// The positions of all VIPs whose index is known.
     pub(super) fn of(&self, mirror: &Mirror) -> Vec<Place> {
         let route = |prefix: &Prefix| self.routes.get(prefix).and_then(|route| route.index);
         known(mirror).map(|(vip, index)| Place { vip, index, route: route(&vip.prefix) }).collect()

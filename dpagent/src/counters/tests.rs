@@ -33,12 +33,13 @@ fn a_route_is_asked_for_once_while_a_vip_of_its_prefix_stays() {
     let routes: Vec<_> = places.of(&both).iter().map(|place| (place.index, place.route)).collect();
     assert_eq!(routes, [(1, Some(70)), (2, Some(70)), (3, None)]);
 
-    // One of the prefix's VIPs was made anew: the route stayed. A VIP without an index is in no place yet.
+    // One of the prefix's VIPs was re-created, so the route stayed. A VIP without an index has no position
+    // yet.
     let changed = mirror(&[(key(1, 80), None), (key(1, 443), Some(2))]);
     assert_eq!(places.missing(&changed), []);
     assert_eq!(places.of(&changed).len(), 1);
     let changed = mirror(&[(key(1, 80), Some(9)), (key(2, 80), Some(8))]);
-    // Meanwhile none of those that were there is there any more.
+    // By now none of the prefix's first VIPs exists any more.
     assert_eq!(places.missing(&changed), [one, two]);
 }
 

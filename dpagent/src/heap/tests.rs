@@ -16,7 +16,7 @@ fn memory(heap: Heap) -> Memory {
     memory
 }
 
-/// A heap of 512 MiB with one thread: 2^22 buckets work, and VPP dies of 2^23 (measured on VPP 26.10).
+/// A heap of 512 MiB with one thread: 2^22 buckets work, 2^23 kill VPP (measured on VPP 26.10).
 #[test]
 fn what_killed_a_real_vpp_is_refused_with_the_numbers_and_what_would_fit() {
     let memory = memory(heap(512, 478, 1));
@@ -71,7 +71,7 @@ fn what_was_written_counts_until_the_figures_show_it() {
     assert_eq!(memory.room(), (900 - 128) * MIB);
     memory.spend(100 * MIB);
     assert_eq!(memory.room(), (800 - 128) * MIB);
-    // VPP may have renewed its figures before the write.
+    // VPP may have refreshed its figures before the write.
     memory.note(Ok(Heap { heartbeat: 8, ..heap(1024, 900, 1) }));
     assert_eq!(memory.room(), (800 - 128) * MIB);
     memory.note(Ok(Heap { heartbeat: 9, ..heap(1024, 800, 1) }));
@@ -84,21 +84,22 @@ fn tables_that_no_packet_has_met_yet_count_too() {
     memory.set_sticky(1 << 20);
     let tables = memory.heap.unwrap().sticky_bytes(1 << 20);
     assert_eq!(memory.room(), (900 - 128) * MIB - tables);
-    // One thread has had its packet.
+    // One thread has received a packet.
     memory.note(Ok(Heap { heartbeat: 20, free: 900 * MIB - tables / 2, ..heap(1024, 900, 2) }));
     assert_eq!(memory.room(), (900 - 128) * MIB - tables);
     memory.note(Ok(Heap { heartbeat: 30, free: 900 * MIB - tables, ..heap(1024, 900, 2) }));
     assert_eq!(memory.room(), (900 - 128) * MIB - tables);
 }
 
-/// VPP's heap and its threads' tables, as its source has them: each thread frees its table and allocates the next.
+/// A model of VPP's heap and its threads' tables, by its source: each thread frees its table and allocates
+/// the next.
 struct Vpp {
     free: u64,
     tables: Threads<Option<u32>>,
 }
 
 impl Vpp {
-    /// A packet for each thread; false if VPP has died.
+    /// Sends each thread a packet; false if VPP died.
     fn packets(&mut self, buckets: u32) -> bool {
         self.tables.iter_mut().all(|table| {
             let bytes = |buckets: u32| STICKY_BUCKET * (u64::from(buckets) + 2);
@@ -111,8 +112,8 @@ impl Vpp {
 }
 
 proptest! {
-    /// Whatever is asked for in whatever order, with and without packets in between: what is let through never kills VPP,
-    /// and what is said to fit does.
+    /// Any sequence of changes, with and without packets in between: no accepted change kills VPP, and the
+    /// largest value named in a refusal is accepted.
     #[test]
     fn no_change_that_is_let_through_kills_vpp(
         total in 64u64..4096,
@@ -131,7 +132,8 @@ proptest! {
             heartbeat += 2;
             let threads = threads as u64;
             memory.note(Ok(Heap { total, free: vpp.free, threads, heartbeat }));
-            // Without a packet, larger tables than the heap has may be due: then VPP is as good as it will be.
+            // If the tables that VPP still has to allocate exceed its heap, only a packet to every thread
+            // settles it.
             let wanted = 1 << bits;
             match memory.check_sticky(buckets, wanted) {
                 Ok(()) => {

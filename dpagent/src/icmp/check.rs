@@ -1,50 +1,53 @@
-//! Which requests make sense at all.
+//! Validation of echo requests.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use maglev_protocol::{EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
 
-/// Why an echo request was not tried.
+/// Why an echo request was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EchoError {
     /// Payload too short or too long.
     #[error("an echo request of {size} bytes: it must be {MIN_ECHO_SIZE} to {MAX_ECHO_SIZE}")]
     Size {
-        /// The size asked for.
+        /// The requested size, in bytes.
         size: u16,
     },
-    /// No time at all, or too much.
-    #[error("an echo request that waits {timeout:?}: it must be above 0 and at most {MAX_ECHO_TIMEOUT:?}")]
+    /// The timeout is zero or too long.
+    #[error(
+        "an echo request with a timeout of {timeout:?}: the timeout must be above 0 and at most \
+        {MAX_ECHO_TIMEOUT:?}"
+    )]
     Timeout {
-        /// The time asked for.
+        /// The requested timeout.
         timeout: Duration,
     },
-    /// IPv4 to IPv6, or the reverse.
+    /// Source and target are of different address families.
     #[error("an echo request from {from} to {target}: both must be IPv4, or both IPv6")]
     Family {
-        /// The source asked for.
+        /// The requested source.
         from: IpAddr,
-        /// The target asked for.
+        /// The requested target.
         target: IpAddr,
     },
-    /// An address that is not one host's.
+    /// The target is not a single host's address.
     #[error("an echo request to {target}, which is {what}: it must be the address of one host")]
     Target {
-        /// The target asked for.
+        /// The requested target.
         target: IpAddr,
         /// What the address is.
         what: &'static str,
     },
-    /// An address from which nothing can be sent.
+    /// The source is not an address that packets can be sent from.
     #[error("an echo request from {from}, which is {what}: it must be an address of this machine")]
     Source {
-        /// The source asked for.
+        /// The requested source.
         from: IpAddr,
         /// What the address is.
         what: &'static str,
     },
-    /// No place for another one. It may be tried again.
+    /// Too many requests in flight. May be retried.
     #[error("{in_flight} echo requests are in flight, at most {most} may be: try again later")]
     TooMany {
         /// Requests in flight or waiting to be sent.
@@ -52,10 +55,10 @@ pub enum EchoError {
         /// The bound.
         most: usize,
     },
-    /// Without random numbers answers could be forged.
-    #[error("the kernel gives no random numbers: {reason}")]
+    /// No random numbers. Without them replies could be forged.
+    #[error("the kernel has no random numbers: {reason}")]
     Random {
-        /// What the kernel said.
+        /// The kernel's error.
         reason: String,
     },
     /// The task behind [`Pinger`](super::Pinger) has ended.
@@ -63,10 +66,10 @@ pub enum EchoError {
     Ended,
 }
 
-/// Refuses what could not be sent, or could be answered by more than one host.
+/// Rejects a request that could not be sent, or that several hosts could answer.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first mistake found.
 pub(super) fn check(request: &EchoRequest) -> Result<(), EchoError> {
     let EchoRequest { target, source, timeout, size } = *request;
     if !(MIN_ECHO_SIZE..=MAX_ECHO_SIZE).contains(&size) {
@@ -88,8 +91,8 @@ pub(super) fn check(request: &EchoRequest) -> Result<(), EchoError> {
     Ok(())
 }
 
-/// What an address is that stands for no host, for several, or for one that depends on the interface. A network's own
-/// broadcast address cannot be told by its looks: the kernel refuses it.
+/// Describes an address that stands for no host, for several, or for one that depends on the interface. A
+/// network's own broadcast address cannot be recognized here; the kernel refuses it.
 fn not_one_host(address: &IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("unspecified"),

@@ -1,12 +1,13 @@
-//! The requests in flight, and what ends each of them.
+//! The echo requests in flight, and what ends each of them.
 //!
-//! An answer counts only if it proves that its sender has seen the request. An echo reply does so by coming from the
-//! target with the whole payload: 128 random bits in it, 32 more in its id. An error message may come from anybody,
-//! so it must quote the request, token included. Routers that quote only the 8 bytes that RFC 792 demands prove no
-//! more than the 32 bits of the id, which somebody off the path who sends a million packets a second hits within
-//! about 70 minutes, a thousand requests in flight to one target within seconds. Such an error is counted and
-//! otherwise ignored: its request times out, which is the same verdict a little later. RFC 1812 (4.3.2.3) has
-//! routers quote as much as fits into 576 bytes, and RFC 4443 into 1,280; both hold the token.
+//! A reply counts only if it proves that its sender has seen the request. An echo reply proves it by coming
+//! from the target with the whole payload: 128 random bits in it, 32 more in its id. An error message may
+//! come from any router, so it must quote the request, token included. Routers that quote only the 8 bytes
+//! that RFC 792 requires prove no more than the 32 bits of the id; an off-path attacker who sends a million
+//! packets a second guesses those within about 70 minutes, or within seconds if a thousand requests are in
+//! flight to one target. Such an error is counted and otherwise ignored: its request times out, which is the
+//! same verdict a little later. RFC 1812 (4.3.2.3) tells routers to quote as much as fits into 576 bytes, and
+//! RFC 4443 into 1,280; both include the token.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -18,10 +19,10 @@ use tokio::time::Instant;
 use super::meaning::meaning;
 use super::packet::{Echo, EchoId, Message, Token, is_payload};
 
-/// Draws of an id before it is given up. One collides with probability 2^-19 when 8,192 are in flight.
+/// Attempts to draw an unused id. One attempt collides with probability 2^-19 when 8,192 are in flight.
 const DRAWS: usize = 8;
 
-/// Requests in flight of one address family, each with somebody who waits for its end.
+/// Requests in flight of one address family, each with its waiter.
 #[derive(Debug)]
 pub struct Flight<W> {
     most: usize,
@@ -35,61 +36,61 @@ struct InFlight<W> {
     request: EchoRequest,
     token: Token,
     deadline: Instant,
-    /// `None` until it is sent.
+    /// Time of sending; `None` while queued.
     sent: Option<Instant>,
     waiter: W,
 }
 
-/// Names one request, also after its end, when its id may be another's.
+/// Identifies one request even after its end, when its id may have been reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
-    /// What answers carry.
+    /// Identifier that replies carry.
     pub id: EchoId,
-    /// What proves them.
+    /// Random payload that proves a reply.
     pub token: Token,
 }
 
-/// Messages that ended no request, by reason.
+/// Messages that matched no request, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ignored {
-    /// Cut off or damaged.
+    /// Truncated or damaged.
     pub malformed: u64,
     /// About no request in flight: late, a duplicate, or another process's.
     pub unknown: u64,
-    /// With the id of a request in flight, but from or about another address, or with another payload: forged,
-    /// or changed on the way.
+    /// With the id of a request in flight, but from or about another address, or with another payload:
+    /// forged, or changed in transit.
     pub mismatched: u64,
-    /// Errors that fit a request in flight, but quote too little of it to prove that they are about it.
+    /// Errors that match a request in flight but quote too little of it to prove it.
     pub unproven: u64,
 }
 
 /// Why a request was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Full<E> {
-    /// The bound is reached, or, which is next to impossible, no unused id was drawn.
+    /// The limit is reached or, almost impossibly, no unused id was drawn.
     #[error("{in_flight} echo requests are in flight, at most {most} may be")]
     TooMany {
         /// Requests in flight.
         in_flight: usize,
-        /// The bound.
+        /// The limit.
         most: usize,
     },
-    /// No random numbers.
+    /// No random numbers available.
     #[error(transparent)]
     Random(E),
 }
 
 impl<W> Flight<W> {
-    /// An empty table for at most so many requests.
+    /// An empty table with room for `most` requests.
     pub fn new(most: usize) -> Self {
         Self { most, requests: HashMap::new(), deadlines: BTreeSet::new(), ignored: Ignored::default() }
     }
 
-    /// Takes a request in, under an id and a token that `draw` makes at random. It ends by an answer, at its deadline,
-    /// or by [`remove`](Self::remove).
+    /// Adds a request, under an id and a token drawn at random by `draw`. It ends with a reply, at its
+    /// deadline, or with [`remove`](Self::remove).
     ///
     /// # Errors
-    /// When the bound is reached, or `draw` fails.
+    /// When the limit is reached, or `draw` fails.
     pub fn insert<E>(
         &mut self,
         request: EchoRequest,
@@ -116,7 +117,7 @@ impl<W> Flight<W> {
         (found.token == ticket.token).then_some(&found.request)
     }
 
-    /// Notes that a request has been sent.
+    /// Records that a request has been sent.
     pub fn sent(&mut self, ticket: &Ticket, at: Instant) {
         if let Some(found) = self.requests.get_mut(&ticket.id)
             && found.token == ticket.token
@@ -125,7 +126,7 @@ impl<W> Flight<W> {
         }
     }
 
-    /// Ends a request, unless it has ended.
+    /// Ends a request, unless it has ended already.
     pub fn remove(&mut self, ticket: &Ticket) -> Option<W> {
         self.get(ticket)?;
         self.end(ticket.id).map(|ended| ended.waiter)
@@ -173,7 +174,7 @@ impl<W> Flight<W> {
         self.ignored.malformed += 1;
     }
 
-    /// Ends one request whose deadline is reached, if any.
+    /// Ends one request whose deadline has passed, if any.
     pub fn expire(&mut self, now: Instant) -> Option<(W, EchoOutcome)> {
         let (_, id) = *self.deadlines.first().filter(|(deadline, _)| *deadline <= now)?;
         let ended = self.end(id)?;
@@ -186,7 +187,7 @@ impl<W> Flight<W> {
         Some((ended.waiter, outcome))
     }
 
-    /// When [`expire`](Self::expire) is to be called.
+    /// When [`expire`](Self::expire) must be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
@@ -196,12 +197,12 @@ impl<W> Flight<W> {
         self.requests.len()
     }
 
-    /// Whether none is in flight.
+    /// Whether no request is in flight.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
 
-    /// What came in and ended no request.
+    /// Messages that matched no request.
     pub fn ignored(&self) -> Ignored {
         self.ignored
     }
@@ -214,10 +215,10 @@ impl<W> Flight<W> {
     }
 }
 
-/// Whether a message's sender has seen the request.
+/// How much of the request a message proves.
 enum Proof {
     Complete,
-    /// As far as it goes it fits.
+    /// Matches as far as it goes.
     Partial,
     Wrong,
 }

@@ -1,4 +1,4 @@
-//! One family's socket and the loop around it.
+//! The send and receive loop of one address family's socket.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,22 +18,23 @@ use super::packet::{LONGEST_REQUEST, Malformed, Message, write_request};
 use super::random::Random;
 use super::socket::{Sending, Wire};
 
-/// Requests sent before others get their turn: 16 take less than 0.1 ms.
+/// Maximum number of requests sent before other tasks run: 16 take less than 0.1 ms.
 const SENDS: usize = 16;
-/// Packets received before others get their turn. More than are sent, so that answers never pile up.
+/// Maximum number of packets received before other tasks run. More than are sent, so that replies never pile
+/// up.
 const RECEIVES: usize = 64;
-/// Longest packet that can matter: IPv4 header with options, and the longest reply. The rest of a longer one is dropped,
-/// and its checksum then is wrong.
+/// Longest packet of interest: IPv4 header with options, and the longest reply. A longer one is truncated,
+/// and then fails its checksum.
 const LONGEST_PACKET: usize = 60 + LONGEST_REQUEST;
-/// Shortest pause before a packet is tried again for which the kernel had no room. Up to as much again is added at
+/// Minimum pause before a packet is retried that the kernel had no room for. Up to as much again is added at
 /// random.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a deadline may be overrun while packets that have come wait to be read. It needs a bound: somebody may send
-/// faster than this process reads.
+/// How long a request may outlive its deadline while received packets wait to be read. Bounded, since a
+/// sender may be faster than this process reads.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Takes apart what the family's socket delivers.
+/// Decodes a packet of this family's socket.
 pub(super) type Decode = for<'a> fn(&'a [u8]) -> Result<Message<'a>, Malformed>;
 
 #[derive(Debug)]
@@ -51,27 +52,27 @@ impl Shared {
     }
 }
 
-/// The callers' end.
+/// The callers' side.
 #[derive(Debug, Clone)]
 pub(super) struct Lane {
     shared: Shared,
-    /// Bounded by what may be in flight. The places of those that were given up stay taken until the loop, which
-    /// never waits while it can send, comes by; if none is left, the caller is told so.
+    /// Bounded by the requests in flight. A cancelled request keeps its slot until the loop, which never
+    /// blocks while it can send, reaches it; if no slot is left, the caller gets an error.
     queue: mpsc::Sender<Ticket>,
 }
 
-/// The loop's end.
+/// The loop's side.
 #[derive(Debug)]
 pub(super) struct LaneLoop<S> {
     socket: S,
     decode: Decode,
     shared: Shared,
     queue: mpsc::Receiver<Ticket>,
-    /// Taken from the queue, but not sent, since the socket's buffer is full.
+    /// Taken from the queue but not sent, since the socket's buffer is full.
     next: Option<Ticket>,
-    /// Those for which the kernel had no room. Bounded by what may be in flight: see [`Self::postpone`].
+    /// Requests for which the kernel had no room. Bounded by the requests in flight: see [`Self::postpone`].
     again: VecDeque<Ticket>,
-    /// When the next of them may be tried.
+    /// When the first of `again` may be retried.
     again_at: Instant,
     packet: Vec<u8>,
     buffer: Vec<u8>,
@@ -96,7 +97,7 @@ pub(super) fn lane<S: Wire>(socket: S, decode: Decode) -> (Lane, LaneLoop<S>) {
     (lane, lane_loop)
 }
 
-/// Frees a request's place when nobody waits for it any more.
+/// Frees a request's slot when its caller has gone.
 struct Place<'a> {
     shared: &'a Shared,
     ticket: Ticket,
@@ -139,7 +140,7 @@ impl Lane {
 }
 
 impl<S> Drop for LaneLoop<S> {
-    /// Whoever still waits learns that nothing will come.
+    /// Callers that still wait get an error.
     fn drop(&mut self) {
         self.shared.lock().flight.clear();
     }
@@ -149,8 +150,7 @@ impl<S: Wire> LaneLoop<S> {
     /// Runs until the last [`Lane`] is gone.
     pub(super) async fn run(mut self) {
         while self.wait().await {
-            // What has come is looked at before any time is up: if this process was kept from running, then answers
-            // that were in time still count.
+            // Receive before expiring: if this process was stalled, replies that arrived in time still count.
             let drained = self.receive();
             self.send();
             self.expire(if drained { Duration::ZERO } else { GRACE });
@@ -158,7 +158,7 @@ impl<S: Wire> LaneLoop<S> {
         }
     }
 
-    /// Waits until there is something to do. Tells whether there ever will be.
+    /// Waits until there is something to do. False if there never will be.
     async fn wait(&mut self) -> bool {
         let deadline = self.shared.lock().flight.next_deadline();
         let again_at = self.again_at;
@@ -174,7 +174,7 @@ impl<S: Wire> LaneLoop<S> {
         }
     }
 
-    /// Tells whether nothing is left to receive.
+    /// Receives what has arrived. True if nothing is left.
     fn receive(&mut self) -> bool {
         for _ in 0..RECEIVES {
             let (length, from) = match self.socket.receive(&mut self.buffer) {
@@ -200,7 +200,7 @@ impl<S: Wire> LaneLoop<S> {
     fn send(&mut self) {
         for _ in 0..SENDS {
             let Some(ticket) = self.next_ticket() else { return };
-            // It may have been given up, or its time be up.
+            // It may have been cancelled or have timed out.
             let Some(request) = self.shared.lock().flight.get(&ticket).copied() else { continue };
             write_request(&request.target, ticket.id, &ticket.token, request.size, &mut self.packet);
             let at = Instant::now();
@@ -225,10 +225,11 @@ impl<S: Wire> LaneLoop<S> {
         next.or_else(again).or_else(|| self.queue.try_recv().ok())
     }
 
-    /// Sends a request later, but not those to other targets.
+    /// Retries a request later without delaying those to other targets.
     fn postpone(&mut self, ticket: Ticket, now: Instant) {
         if self.again.len() >= MOST_IN_FLIGHT {
-            // Those that have ended make place: no more than may be in flight have not, this one among them.
+            // Ended requests are dropped here, so the queue never exceeds the requests in flight, this one
+            // included.
             let table = self.shared.lock();
             self.again.retain(|ticket| table.flight.get(ticket).is_some());
         }
@@ -236,7 +237,7 @@ impl<S: Wire> LaneLoop<S> {
         self.again_at = now + NO_ROOM_PAUSE.mul_f64(1.0 + fastrand::f64());
     }
 
-    /// Ends the requests whose deadline was so long ago.
+    /// Ends the requests whose deadline passed at least `grace` ago.
     fn expire(&self, grace: Duration) {
         let Some(until) = Instant::now().checked_sub(grace) else { return };
         let mut table = self.shared.lock();
@@ -248,7 +249,7 @@ impl<S: Wire> LaneLoop<S> {
 
 fn deliver(ended: Option<(oneshot::Sender<EchoOutcome>, EchoOutcome)>) {
     if let Some((waiter, outcome)) = ended {
-        // Nobody waits any more if it was given up just now.
+        // The caller may just have gone.
         drop(waiter.send(outcome));
     }
 }

@@ -1,9 +1,9 @@
-//! What ICMP's error messages mean, in words.
+//! Text for ICMP error messages.
 
 use std::net::IpAddr;
 
-/// The meaning of an error message that came from an address (which tells the family): RFC 792, RFC 1122 and RFC 1812
-/// for IPv4, RFC 4443 for IPv6.
+/// Describes an ICMP error (RFC 792, RFC 1122 and RFC 1812 for IPv4, RFC 4443 for IPv6). The family is that
+/// of the sender's address.
 pub(super) fn meaning(from: &IpAddr, kind: u8, code: u8) -> String {
     let known = if from.is_ipv4() { v4(kind, code) } else { v6(kind, code) };
     known.map_or_else(|| format!("ICMP type {kind}, code {code}"), str::to_owned)

@@ -1,4 +1,4 @@
-//! ICMP and ICMPv6 echo as bytes (RFC 792, RFC 4443): the request to send, and what a raw socket delivers.
+//! Encoding of ICMP and ICMPv6 echo requests, and decoding of what a raw socket receives (RFC 792, RFC 4443).
 
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,15 +18,15 @@ const ICMPV6: u8 = 58;
 /// The next-header value of IPv6's fragment header (RFC 8200, 4.5).
 const FRAGMENT: u8 = 44;
 
-/// Types of ICMP: echo reply, destination unreachable, echo request, time exceeded, parameter problem. Source quench
-/// and redirect say nothing about whether a request arrives.
+/// ICMP types: echo reply, destination unreachable, echo request, time exceeded, parameter problem. Source
+/// quench and redirect are omitted: they do not say whether a request arrived.
 mod v4 {
     pub(super) const REPLY: u8 = 0;
     pub(super) const REQUEST: u8 = 8;
     pub(super) const ERRORS: [u8; 3] = [3, 11, 12];
 }
 
-/// Types of ICMPv6: echo request and reply; destination unreachable, packet too big, time exceeded, parameter
+/// ICMPv6 types: echo request and reply; destination unreachable, packet too big, time exceeded, parameter
 /// problem.
 mod v6 {
     pub(super) const REPLY: u8 = 129;
@@ -34,20 +34,20 @@ mod v6 {
     pub(super) const ERRORS: [u8; 4] = [1, 2, 3, 4];
 }
 
-/// The types of ICMP that say something about a request.
+/// ICMP types that tell the fate of a request.
 pub(super) fn telling_v4() -> impl Iterator<Item = u8> {
     iter::once(v4::REPLY).chain(v4::ERRORS)
 }
 
-/// The types of ICMPv6 that say something about a request.
+/// ICMPv6 types that tell the fate of a request.
 pub(super) fn telling_v6() -> impl Iterator<Item = u8> {
     iter::once(v6::REPLY).chain(v6::ERRORS)
 }
 
-/// What only the receiver of a request, and those on the way, can know.
+/// Random bytes known only to the receiver of a request and the hosts on the path.
 pub type Token = [u8; TOKEN_LENGTH];
 
-/// Which request of those in flight.
+/// Identifies a request among those in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EchoId {
     /// The header's identifier.
@@ -56,70 +56,71 @@ pub struct EchoId {
     pub sequence: u16,
 }
 
-/// The part that echo requests and replies have in common.
+/// The fields common to echo requests and replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Echo<'a> {
-    /// Which request.
+    /// Identifier and sequence number.
     pub id: EchoId,
-    /// What follows the header; within a quote, as much of it as is quoted, and perhaps padding.
+    /// Bytes after the header; within a quote, as much as is quoted, perhaps padded.
     pub payload: &'a [u8],
 }
 
-/// A message from the network.
+/// A received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
     /// An echo reply.
     Reply(Echo<'a>),
-    /// An echo request could not be delivered.
+    /// An error: an echo request could not be delivered.
     Error {
-        /// ICMP type of the message.
+        /// ICMP type.
         kind: u8,
-        /// ICMP code of the message.
+        /// ICMP code.
         code: u8,
-        /// Whom the quoted request was sent to.
+        /// Destination of the quoted request.
         target: IpAddr,
         /// The quoted request.
         quoted: Echo<'a>,
     },
-    /// Something that is not about echo requests of this machine.
+    /// Not about echo requests of this machine.
     Other,
 }
 
-/// Why bytes are no message.
+/// Why a packet could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Cut off within a header.
+    /// Truncated within a header.
     #[error("{what} is cut off: {found} bytes, but it has at least {least}")]
     Short {
         /// Which header.
         what: &'static str,
-        /// Bytes that are there.
+        /// Number of bytes received.
         found: usize,
-        /// Bytes that must be there.
+        /// Number of bytes required.
         least: usize,
     },
-    /// Not the version of IP that it must be.
+    /// Wrong IP version.
     #[error("{what} is of IP version {found} where only version {right} can be")]
     Version {
         /// Which header.
         what: &'static str,
-        /// The version.
+        /// The version found.
         found: u8,
-        /// What would be right.
+        /// The version expected.
         right: u8,
     },
-    /// Damaged on the way.
+    /// Wrong checksum.
     #[error("the ICMP checksum is wrong: summed up with it the message gives {sum:#06x} instead of 0")]
     Checksum {
-        /// The sum over the message and its checksum.
+        /// Sum over the message including its checksum; 0 if intact.
         sum: u16,
     },
 }
 
 /// Writes an echo request over `into`.
 ///
-/// The payload is the token and, up to `size` bytes, a fixed filling. ICMPv6 requests lack their checksum, which the
-/// kernel fills in (RFC 3542, 3.1): it covers the source address, which the kernel chooses.
+/// The payload is the token, followed by a fixed filling up to `size` bytes. The checksum of an ICMPv6
+/// request is left to the kernel (RFC 3542, 3.1), since it covers the source address, which the kernel
+/// chooses.
 pub fn write_request(target: &IpAddr, id: EchoId, token: &Token, size: u16, into: &mut Vec<u8>) {
     let kind = if target.is_ipv4() { v4::REQUEST } else { v6::REQUEST };
     into.clear();
@@ -136,22 +137,22 @@ pub fn write_request(target: &IpAddr, id: EchoId, token: &Token, size: u16, into
     }
 }
 
-/// Whether this is the whole payload of the request with that token and size.
+/// Whether this is the whole payload of a request with this token and size.
 pub fn is_payload(payload: &[u8], token: &Token, size: u16) -> bool {
     payload.len() == usize::from(size)
         && payload.strip_prefix(token).is_some_and(|rest| rest.iter().copied().eq(filling(size)))
 }
 
-/// What follows the token.
+/// Filling of a payload after the token.
 fn filling(size: u16) -> impl Iterator<Item = u8> {
     (0..size).skip(TOKEN_LENGTH).map(|at| at.to_be_bytes()[1])
 }
 
-/// Takes apart what a raw IPv4 socket delivers: IP header with options, and the ICMP message, whose checksum the
-/// kernel has not looked at.
+/// Decodes what a raw IPv4 socket receives: an IP header with options, and the ICMP message, whose checksum
+/// the kernel has not verified.
 ///
 /// # Errors
-/// When something is cut off or damaged.
+/// When the packet is truncated or damaged.
 pub fn decode_v4(datagram: &[u8]) -> Result<Message<'_>, Malformed> {
     let ip = Ipv4::split("an IPv4 header", datagram)?;
     let sum = checksum(ip.body);
@@ -172,10 +173,10 @@ pub fn decode_v4(datagram: &[u8]) -> Result<Message<'_>, Malformed> {
     quoted_request(kind, code, quoted.target.into(), v4::REQUEST, quoted.body)
 }
 
-/// Takes apart what a raw ICMPv6 socket delivers: the message alone, whose checksum the kernel has checked.
+/// Decodes what a raw ICMPv6 socket receives: the message alone, whose checksum the kernel has verified.
 ///
 /// # Errors
-/// When something is cut off or damaged.
+/// When the packet is truncated or damaged.
 pub fn decode_v6(message: &[u8]) -> Result<Message<'_>, Malformed> {
     let (kind, code, body) = split_message("an ICMPv6 message", message)?;
     if kind == v6::REPLY {
@@ -185,7 +186,7 @@ pub fn decode_v6(message: &[u8]) -> Result<Message<'_>, Malformed> {
         return Ok(Message::Other);
     }
     let (target, mut next, mut rest) = split_ipv6("a quoted IPv6 header", body.payload)?;
-    // A request that is longer than the link's MTU left this machine in fragments, of which the first has the token.
+    // A request longer than the link's MTU left this machine in fragments; the first one contains the token.
     if next == FRAGMENT {
         let what = "a quoted fragment header";
         let (header, after) = split(what, rest)?;
@@ -218,7 +219,7 @@ fn quoted_request(
 /// An IPv4 packet.
 struct Ipv4<'a> {
     protocol: u8,
-    /// In units of 8 bytes.
+    /// Fragment offset, in units of 8 bytes.
     fragment_offset: u16,
     target: Ipv4Addr,
     body: &'a [u8],
@@ -244,7 +245,7 @@ impl<'a> Ipv4<'a> {
     }
 }
 
-/// Destination, next header and the rest of an IPv6 packet.
+/// Splits an IPv6 packet into destination, next header and the rest.
 fn split_ipv6<'a>(what: &'static str, bytes: &'a [u8]) -> Result<(Ipv6Addr, u8, &'a [u8]), Malformed> {
     let (fixed, rest) = split::<8>(what, bytes)?;
     let [first, _, _, _, _, _, next, _] = fixed;
@@ -256,7 +257,7 @@ fn split_ipv6<'a>(what: &'static str, bytes: &'a [u8]) -> Result<(Ipv6Addr, u8, 
     Ok((target.into(), next, rest))
 }
 
-/// What follows type, code and checksum.
+/// The part of a message after type, code and checksum.
 struct Body<'a> {
     word: [u8; 4],
     payload: &'a [u8],
@@ -279,7 +280,7 @@ fn split<'a, const N: usize>(what: &'static str, bytes: &'a [u8]) -> Result<([u8
     Ok((*head, rest))
 }
 
-/// The Internet checksum (RFC 1071): 0 over a message that contains its right one.
+/// The Internet checksum (RFC 1071): 0 over a message that includes its correct checksum.
 fn checksum(bytes: &[u8]) -> u16 {
     let (words, last) = bytes.as_chunks::<2>();
     let odd = last.first().map_or(0, |byte| u16::from_be_bytes([*byte, 0]));

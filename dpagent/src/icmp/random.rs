@@ -1,23 +1,23 @@
-//! What nobody off the path can guess.
+//! Random ids and tokens, unpredictable for anyone off the path.
 
 use super::packet::{EchoId, TOKEN_LENGTH, Token};
 
-/// Bytes for one request: identifier, sequence number and token.
+/// Random bytes per request: identifier, sequence number and token.
 const DRAW: usize = 4 + TOKEN_LENGTH;
-/// Requests for which one system call fetches bytes.
+/// Number of requests served by one system call.
 const DRAWS: usize = 64;
 
-/// Random bytes of the kernel, fetched for many requests at once.
+/// The kernel's random bytes, fetched for many requests at once.
 #[derive(Debug, Default)]
 pub(super) struct Random {
     unused: Vec<[u8; DRAW]>,
 }
 
 impl Random {
-    /// An id and a token, each value of them as likely as any other.
+    /// Draws an id and a token, uniformly distributed.
     ///
     /// # Errors
-    /// When the kernel gives no random bytes.
+    /// When the kernel has no random bytes.
     pub(super) fn draw(&mut self) -> Result<(EchoId, Token), getrandom::Error> {
         let draw = match self.unused.pop() {
             Some(draw) => draw,

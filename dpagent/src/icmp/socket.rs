@@ -15,24 +15,24 @@ use tracing::warn;
 
 use super::packet::{HEADER_LENGTH, telling_v4, telling_v6};
 
-/// Bytes asked for each buffer. The kernel doubles it for its bookkeeping: 8 MiB hold the 8,192 requests or answers that
-/// may be in flight, at the 768 bytes that it counts for a small one.
+/// Requested size of each socket buffer, in bytes. The kernel doubles it: 8 MiB hold the 8,192 requests or
+/// replies that may be in flight, at 768 bytes of accounting for a small one.
 const BUFFER: usize = 4 << 20;
 
-/// The sockets of both families, opened while the process may.
+/// The sockets of both families, opened while the process still has the privilege.
 #[derive(Debug)]
 pub struct Sockets {
     pub(super) v4: Result<RawSocket, Absent>,
     pub(super) v6: Result<RawSocket, Absent>,
 }
 
-/// A raw ICMP or ICMPv6 socket that is in no runtime yet.
+/// A raw ICMP or ICMPv6 socket, not yet registered with a runtime.
 #[derive(Debug)]
 pub(super) struct RawSocket(OwnedFd);
 
-/// Why a family cannot be used.
+/// Why an address family cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this machine's kernel has no {family}: {reason}")]
+#[error("this machine's kernel lacks {family}: {reason}")]
 pub struct Absent {
     pub(super) family: &'static str,
     pub(super) reason: String,
@@ -41,30 +41,31 @@ pub struct Absent {
 /// Why no socket was opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The privilege is missing.
+    /// `CAP_NET_RAW` is missing.
     #[error("cannot open a raw {family} socket: {source}; the process needs the capability CAP_NET_RAW")]
     Privilege {
         /// ICMP or ICMPv6.
         family: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("cannot {action} a raw {family} socket: {source}")]
     Kernel {
         /// ICMP or ICMPv6.
         family: &'static str,
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// Opens a socket of each family. It needs `CAP_NET_RAW`, and nothing that comes later does.
+/// Opens a socket for each family. Needs `CAP_NET_RAW`; nothing later does.
 ///
 /// # Errors
-/// When the capability is missing or the kernel has no resources left. A family that the kernel does not have is none.
+/// When the capability is missing or the kernel has no resources left. A family that the kernel lacks is not
+/// an error.
 pub fn open() -> Result<Sockets, OpenError> {
     let v4 = open_one("ICMP", Domain::IPV4, Protocol::ICMPV4, &filter_v4())?;
     let v6 = open_one("ICMPv6", Domain::IPV6, Protocol::ICMPV6, &filter_v6())?;
@@ -108,12 +109,13 @@ fn open_one(
     Ok(Ok(RawSocket(socket.into())))
 }
 
-/// Classic BPF (the kernel's `Documentation/networking/filter.rst`), since a raw socket otherwise is woken by every ICMP
-/// message to this machine, requests included: load the type, take the packet if it is one of these.
+/// Builds a classic BPF program (the kernel's `Documentation/networking/filter.rst`): load the type, accept
+/// the packet if it is one of these. Without it, every ICMP message to this machine, requests included, wakes
+/// a raw socket.
 fn filter(load: impl IntoIterator<Item = SockFilter>, types: impl Iterator<Item = u8>) -> Vec<SockFilter> {
     let mut program: Vec<_> = load.into_iter().collect();
     for kind in types {
-        // `jeq #kind, 0, 1`: the next instruction if equal, else the one after it.
+        // `jeq #kind, 0, 1`: continue with the next instruction if equal, else skip it.
         program.push(SockFilter::new(0x15, 0, 1, kind.into()));
         program.push(keep(u32::MAX));
     }
@@ -121,7 +123,7 @@ fn filter(load: impl IntoIterator<Item = SockFilter>, types: impl Iterator<Item 
     program
 }
 
-/// `ret #bytes`: keep so many bytes of the packet.
+/// `ret #bytes`: keep this many bytes of the packet.
 fn keep(bytes: u32) -> SockFilter {
     SockFilter::new(0x06, 0, 0, bytes)
 }
@@ -132,19 +134,19 @@ fn filter_v4() -> Vec<SockFilter> {
 }
 
 fn filter_v6() -> Vec<SockFilter> {
-    // `ldb [0]`: there is no IP header.
+    // `ldb [0]`: the kernel delivers no IPv6 header.
     filter([SockFilter::new(0x30, 0, 0, 0)], telling_v6())
 }
 
-/// What [`LaneLoop`](super::lane::LaneLoop) needs of a socket.
+/// The socket operations that [`LaneLoop`](super::lane::LaneLoop) needs.
 pub(super) trait Wire: Send + Sync {
-    /// Waits until something has come.
+    /// Waits until a packet can be received.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Waits until something can be sent.
+    /// Waits until a packet can be sent.
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// The next packet of those that have come, and who sent it. Does not wait.
+    /// Receives the next packet and its sender without waiting.
     ///
     /// # Errors
     /// `WouldBlock` if there is none.
@@ -154,28 +156,28 @@ pub(super) trait Wire: Send + Sync {
     fn send(&self, packet: &[u8], target: IpAddr, source: Option<IpAddr>) -> Sending;
 }
 
-/// A raw socket within a runtime.
+/// A raw socket registered with a runtime.
 ///
-/// tokio knows no raw sockets, and its `AsyncFd` cannot be made without `unsafe`; its `UdpSocket` does on any datagram
-/// socket what is needed here: wait, and receive together with the sender's address.
+/// tokio has no raw sockets, and its `AsyncFd` cannot be created without `unsafe`. Its `UdpSocket` does what
+/// is needed on any datagram socket: wait, and receive with the sender's address.
 #[derive(Debug)]
 pub(super) struct IcmpSocket(UdpSocket);
 
-/// What became of a packet that should be sent.
+/// Outcome of sending a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sending {
     Sent,
-    /// Wait until the socket is writable.
+    /// The socket's buffer is full: wait until it is writable.
     BufferFull,
-    /// Wait a little, for the kernel does not tell when: it has no memory, or no place among its neighbours, which
-    /// other targets may not need.
+    /// The kernel has no memory, or no free neighbour entry: retry after a pause, since the kernel does not
+    /// notify. Other targets may not be affected.
     NoRoom,
-    /// The kernel will not send it, and this is what comes of the request.
+    /// The kernel refused it, with this outcome for the request.
     Refused(EchoOutcome),
 }
 
 impl IcmpSocket {
-    /// Puts a socket into the current runtime.
+    /// Registers a socket with the current runtime.
     ///
     /// # Errors
     /// When the runtime cannot watch it.
@@ -204,7 +206,7 @@ impl Wire for IcmpSocket {
             Ok(_) => return Sending::Sent,
             Err(error) => error,
         };
-        // tokio says so by itself, without an errno, when it knows that the socket is not writable.
+        // tokio itself returns this, without an errno, when it knows that the socket is not writable.
         if error.kind() == io::ErrorKind::WouldBlock {
             return Sending::BufferFull;
         }
@@ -218,8 +220,8 @@ impl Wire for IcmpSocket {
     }
 }
 
-/// Sends with the source in ancillary data, so that one socket serves all of them; the kernel checks that it is this
-/// machine's.
+/// Sends with the source address in ancillary data, so that one socket serves all sources; the kernel checks
+/// that the address is this machine's.
 fn send_from(
     socket: &UdpSocket,
     packet: &[u8],
@@ -238,10 +240,11 @@ fn send_from(
     }
 }
 
-/// Whether an address is this machine's. The error alone does not tell: of a source that is not, Linux says what it
-/// also says of a missing route (IPv4) or of a blackhole (IPv6). From an own address to itself there is always a way.
+/// Whether an address is this machine's. The send error does not tell: for a foreign source, Linux returns
+/// what it also returns for a missing route (IPv4) or a blackhole (IPv6). A packet from an own address to
+/// itself always has a route.
 fn is_own(socket: &UdpSocket, source: IpAddr) -> bool {
-    /// `MSG_PROBE` of Linux's `include/linux/socket.h`: looks for the way, and sends nothing.
+    /// `MSG_PROBE` of Linux's `include/linux/socket.h`: looks up the route and sends nothing.
     const ONLY_LOOK: MsgFlags = MsgFlags::from_bits_retain(0x10);
     let packet = [0; HEADER_LENGTH];
     send_from(socket, &packet, source, Some(source), ONLY_LOOK).is_ok()
@@ -259,7 +262,7 @@ fn packet_info_v6(source: Ipv6Addr) -> libc::in6_pktinfo {
     libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: 0 }
 }
 
-/// What comes of a request that the kernel refused; `foreign` is its source, if that is no address of this machine.
+/// Outcome of a request that the kernel refused; `foreign` is its source address if it is not this machine's.
 fn refusal(error: &io::Error, target: IpAddr, foreign: Option<IpAddr>) -> EchoOutcome {
     if let Some(source) = foreign {
         return EchoOutcome::NotSent {
@@ -273,10 +276,10 @@ fn refusal(error: &io::Error, target: IpAddr, foreign: Option<IpAddr>) -> EchoOu
         Some(Errno::EACCES) => {
             format!("{target} is a broadcast address, or its route prohibits it ({error})")
         }
-        Some(Errno::EMSGSIZE) => format!("too big for the way to {target} ({error})"),
+        Some(Errno::EMSGSIZE) => format!("too big for the path to {target} ({error})"),
         Some(Errno::EPERM) => format!("a packet filter of this machine forbids it ({error})"),
         Some(Errno::EADDRNOTAVAIL) => format!("no source address for {target} ({error})"),
-        _ => format!("the kernel does not send to {target}: {error}"),
+        _ => format!("the kernel refused to send to {target}: {error}"),
     };
     match errno {
         Some(errno) if !is_local(errno) => EchoOutcome::NoRoute { reason },

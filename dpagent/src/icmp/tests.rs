@@ -11,7 +11,7 @@ async fn a_family_that_the_kernel_lacks_is_not_sent_to_and_the_task_ends() {
     for (target, family) in [("127.0.0.1", "ICMP"), ("::1", "ICMPv6")] {
         let timeout = Duration::from_secs(1);
         let request = EchoRequest { target: target.parse().unwrap(), source: None, timeout, size: 16 };
-        let reason = format!("this machine's kernel has no {family}: not supported");
+        let reason = format!("this machine's kernel lacks {family}: not supported");
         assert_eq!(pinger.echo(request).await, Ok(EchoOutcome::NotSent { reason }));
         let refused = pinger.echo(EchoRequest { size: 15, ..request }).await;
         assert_eq!(refused, Err(EchoError::Size { size: 15 }));

@@ -1,4 +1,4 @@
-//! Against recordings of VPP 26.10 and 26.06.
+//! Tests against recordings of VPP 26.10 and 26.06.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -41,7 +41,7 @@ fn all<M: Message>(frames: &[Frame]) -> Vec<M> {
     own.map(|frame| decode_reply(&frame.body).unwrap().1).collect()
 }
 
-/// The dumps and the text at the end of the conversation, when a VIP had been removed and made again.
+/// The dumps and the CLI text at the end of the recording, after a VIP was removed and added again.
 fn at_the_end() -> (Dumps, Text) {
     let frames = recording("26.10");
     let frames = &frames[130..153];
@@ -119,7 +119,7 @@ fn an_operator_sees_what_vpp_has() {
     };
     assert_eq!(state.vips[4].servers, [server(1, 100, 1013), server(2, 1, 11)]);
 
-    // Whatever is missing in one of them is left out, and all else is there.
+    // Whatever is missing in one of them is left out; everything else is there.
     let left = |dumps: &Dumps, text: &Text| {
         let (state, reading) = dumps.state(conf, text);
         (state.vips.len(), state.vips.iter().map(|vip| vip.servers.len()).sum::<usize>(), reading.torn.len())

@@ -1,19 +1,20 @@
-//! What a read found other than the mirror remembered, in words.
+//! Drift: differences between a read of VPP and the mirror, as text.
 
 use maglev_protocol::VipKey;
 
 use super::{Mirror, MirrorVip};
 
-/// Most lines told. Somebody who removed everything by hand need not be told so VIP by VIP.
+/// Maximum number of lines. If somebody removed everything by hand, one line per VIP would flood the log.
 const MOST_LINES: usize = 200;
 
 impl Mirror {
-    /// The differences between this and what was found in the VIPs that are `ours`, one a line, at most a few hundred.
+    /// Differences between this mirror and `found`, in the VIPs for which `ours` is true; one a line, at most
+    /// [`MOST_LINES`].
     pub fn drift(&self, found: &Self, ours: impl Fn(&VipKey) -> bool) -> Vec<String> {
         let mut lines = Vec::new();
         for (key, was) in self.vips.iter().filter(|(key, _)| ours(key)) {
             match found.vips.get(key) {
-                // That it cannot be told apart any more is logged by itself.
+                // A VIP that became indistinguishable is logged elsewhere.
                 None if found.set_aside.blocks(key).is_some() => {}
                 None => lines.push(format!("VIP {key} is gone")),
                 Some(is) => lines.extend(vip_drift(was, is).map(|what| format!("VIP {key}: {what}"))),
@@ -34,7 +35,7 @@ impl Mirror {
 
 fn vip_drift<'a>(was: &'a MirrorVip, is: &'a MirrorVip) -> impl Iterator<Item = String> + 'a {
     let made_anew = was.index.is_some() && is.index.is_some() && was.index != is.index;
-    let made_anew = made_anew.then(|| "was made anew by somebody else".to_owned());
+    let made_anew = made_anew.then(|| "was re-created by somebody else".to_owned());
     let encap = (was.encap != is.encap).then(|| format!("has {} instead of {}", is.encap, was.encap));
     let sticky = was.src_ip_sticky.zip(is.src_ip_sticky).filter(|(was, is)| was != is);
     let sticky = sticky.map(|(was, is)| format!("src_ip_sticky is {is} instead of {was}"));

@@ -118,7 +118,7 @@ fn differences_are_told_in_words() {
     assert_eq!(
         before.drift(&after, |_| true),
         [
-            "VIP 192.0.2.1 tcp/80: was made anew by somebody else",
+            "VIP 192.0.2.1 tcp/80: was re-created by somebody else",
             "VIP 192.0.2.1 tcp/80: has gre6 instead of gre4",
             "VIP 192.0.2.1 tcp/80: src_ip_sticky is true instead of false",
             "VIP 192.0.2.1 tcp/80: has 65536 buckets instead of 1024",

@@ -30,7 +30,7 @@ async fn another_rate_holds_at_once() {
 }
 
 proptest! {
-    /// Over any time, no more than a second's worth and what that time brings.
+    /// Over any time span, at most one second's tokens plus those that the span adds.
     #[test]
     fn never_more_than_allowed(per_second in 1u32..50_000, gaps in prop::collection::vec(0u64..200_000, 1..300)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -1,4 +1,4 @@
-//! The policy's file: YAML that only root, or the agent's own user, can have written.
+//! The policy file: YAML that only root, or the agent's own user, can have written.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::trusted::{OpenError, open_file};
 use super::yaml::{Mistake, Section, Value};
 use super::{Limits, Policy};
 
-/// A policy to begin with, for whoever has none yet.
+/// A policy to start from.
 pub const EXAMPLE: &str = "\
 vips: [198.51.100.0/24, \"2001:db8:1::/64\"]   # prefixes that may be VIPs
 servers: [10.0.0.0/8]                        # prefixes that may be application servers
@@ -28,12 +28,12 @@ lb-settings:                                 # each may be left out
   beside-foreign-vips: false                 # whether they may change while VPP has VIPs outside `vips`
 ";
 
-/// Longest file taken, in bytes: some 20,000 prefixes.
+/// Maximum size of the file, in bytes: some 20,000 prefixes.
 pub(super) const MAX_LENGTH: u64 = 1 << 20;
-/// Highest value of a limit. An agent with more would run into the bounds of its frames.
+/// Maximum value of a limit. Answers to a larger installation would not fit into a frame.
 const MAX_LIMIT: u32 = 1_000_000;
 
-/// Why there is no policy.
+/// Why a policy could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// There is no such file.
@@ -47,31 +47,31 @@ pub enum PolicyError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
-    /// Somebody else could have written it.
+    /// Another user could have written it.
     #[error("the policy {} cannot be trusted: {reason}", path.display())]
     Untrusted {
         /// The file.
         path: PathBuf,
-        /// Who, and how to mend it.
+        /// Who, and how to fix it.
         reason: String,
     },
-    /// It is no YAML.
+    /// It is not YAML.
     #[error("the policy {source_name} cannot be parsed: {reason}")]
     NotYaml {
         /// The file.
         source_name: String,
-        /// The first reason, with its place.
+        /// The first syntax error, with its position.
         reason: String,
     },
-    /// It is not what a policy is.
+    /// It is YAML, but not a policy.
     #[error("the policy {source_name} is wrong:\n{}", mistakes.join("\n"))]
     Wrong {
         /// The file.
         source_name: String,
-        /// Each mistake with its place.
+        /// Each mistake, with its position.
         mistakes: Vec<String>,
     },
 }
@@ -80,18 +80,18 @@ const KEYS: [&str; 5] = ["vips", "servers", "ping", "limits", "lb-settings"];
 const LIMITS: [&str; 5] =
     ["vips", "servers-per-vip", "requests-per-second", "echo-requests-per-second", "reads-per-second"];
 
-/// Reads and parses the policy of a file.
+/// Loads a policy file.
 ///
 /// # Errors
-/// As [`read`] and [`parse`].
+/// Like [`read`] and [`parse`].
 pub fn load(path: &Path, own: u32) -> Result<Policy, PolicyError> {
     parse(&read(path, own)?, &path.display().to_string())
 }
 
-/// Reads the text of a file that only root and the user `own` can have written.
+/// Reads a file that nobody but root and the user `own` can have written.
 ///
 /// # Errors
-/// When it is not there, cannot be read, or could have been written by others.
+/// When it is missing, unreadable, or writable by others.
 pub fn read(path: &Path, own: u32) -> Result<String, PolicyError> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => PolicyError::Missing { path: path.to_owned() },
@@ -111,7 +111,7 @@ pub fn read(path: &Path, own: u32) -> Result<String, PolicyError> {
     Ok(text)
 }
 
-/// Reads a policy's text, which stands in `source`.
+/// Parses a policy; `source` is the name of its file.
 ///
 /// # Errors
 /// [`PolicyError::Wrong`], with every mistake, or [`PolicyError::NotYaml`].

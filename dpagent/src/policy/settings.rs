@@ -1,4 +1,4 @@
-//! Bounds of the lb plugin's global settings.
+//! Limits on the lb plugin's global settings.
 
 use std::net::IpAddr;
 
@@ -7,21 +7,21 @@ use maglev_protocol::{AgentError, LbConfSpec, MOST_STICKY_BUCKETS, Prefix};
 use super::Policy;
 use super::yaml::{Mistake, Section};
 
-/// Sticky buckets allowed unless the file says otherwise: 256 MiB a thread, the largest table tried on a real VPP.
+/// Default maximum of sticky buckets: 256 MiB a thread, the largest table tried on a real VPP.
 const STICKY_BUCKETS: u32 = 1 << 22;
-/// Seconds that VPP takes for the flow timeout.
+/// Range of the flow timeout that VPP accepts, in seconds.
 pub(crate) const FLOW_TIMEOUT: (u32, u32) = (1, 120);
 
-/// What the lb plugin's global settings may be. Without a file, nothing is allowed.
+/// Limits on the lb plugin's global settings. Without a file, nothing is allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Most sticky buckets of a thread.
+    /// Maximum number of sticky buckets per thread.
     pub sticky_buckets: u32,
-    /// Prefixes whose addresses may be the source of tunnels.
+    /// Prefixes that tunnel source addresses must belong to.
     pub tunnel_sources: Vec<Prefix>,
-    /// Shortest and longest flow timeout, in seconds.
+    /// Minimum and maximum flow timeout, in seconds.
     pub flow_timeout: (u32, u32),
-    /// Whether they may be changed while VPP has VIPs outside the policy, which they concern too.
+    /// Whether settings may change while VPP has VIPs outside the policy, which they affect too.
     pub beside_foreign_vips: bool,
 }
 
@@ -30,7 +30,7 @@ impl Settings {
     pub(super) const KEYS: [&str; 4] =
         ["sticky-buckets", "tunnel-sources", "flow-timeout", "beside-foreign-vips"];
 
-    /// The bounds, with the defaults for what is left out.
+    /// Reads the limits; missing keys get their defaults.
     pub(super) fn read(mut file: Section, mistakes: &mut Vec<Mistake>) -> Settings {
         let every = |address: [u8; 4]| Prefix { address: address.into(), length: 0 };
         let mut settings = Settings {
@@ -55,7 +55,7 @@ impl Settings {
             let ((shortest, longest), (least, most)) = (given.value, FLOW_TIMEOUT);
             if !(least..=longest).contains(&shortest) || longest > most {
                 let message = format!(
-                    "[{shortest}, {longest}] is no range of flow timeouts: write the shortest and the longest, \
+                    "[{shortest}, {longest}] is not a range of flow timeouts: write the shortest and the longest, \
                      within {least} and {most} seconds"
                 );
                 mistakes.push(Mistake::at(&given, message));
@@ -96,7 +96,7 @@ impl Policy {
         })
     }
 
-    /// Refuses any change of the settings beside a VIP that is not ours.
+    /// Refuses any change of the settings while VPP has a VIP outside the policy.
     ///
     /// # Errors
     /// [`AgentError::NotAllowed`].
@@ -104,7 +104,7 @@ impl Policy {
         match foreign {
             Some(vip) if !self.settings.beside_foreign_vips => {
                 let rule = format!(
-                    "they concern VIP {vip} of VPP too, which is not ours, and `beside-foreign-vips` in {} is false",
+                    "they also affect VIP {vip}, which is outside the policy, and `beside-foreign-vips` in {} is false",
                     self.source
                 );
                 Err(not_allowed("a change of the lb settings".to_owned(), rule))

@@ -87,13 +87,13 @@ fn every_wrong_prefix_and_limit_is_told_with_its_place() {
         "vips:\n  - 198.51.100.1/24\n  - nonsense\nservers: [10.0.0.0/33, 10.0.0.1]\nlimits: {vips: 0}\n";
     assert_eq!(
         mistakes(text),
-        "p.yaml:2:5: error: `198.51.100.1/24` has bits set behind its length, or a length beyond its family's: write a \
+        "p.yaml:2:5: error: `198.51.100.1/24` has host bits set, or a length beyond its family's: write a \
          prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n2 |   - 198.51.100.1/24\n  |     ^\n\
-         p.yaml:3:5: error: `nonsense` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n\
+         p.yaml:3:5: error: `nonsense` is not a prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n\
          3 |   - nonsense\n  |     ^\n\
-         p.yaml:4:11: error: `10.0.0.0/33` has bits set behind its length, or a length beyond its family's: write a prefix \
+         p.yaml:4:11: error: `10.0.0.0/33` has host bits set, or a length beyond its family's: write a prefix \
          such as 192.0.2.0/24 or 2001:db8::/32\n  |\n4 | servers: [10.0.0.0/33, 10.0.0.1]\n  |           ^\n\
-         p.yaml:4:24: error: `10.0.0.1` is no prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n\
+         p.yaml:4:24: error: `10.0.0.1` is not a prefix: write a prefix such as 192.0.2.0/24 or 2001:db8::/32\n  |\n\
          4 | servers: [10.0.0.0/33, 10.0.0.1]\n  |                        ^\n\
          p.yaml:5:16: error: `vips` is 0: must be 1 to 1000000\n  |\n5 | limits: {vips: 0}\n  |                ^"
     );
@@ -114,7 +114,7 @@ fn unknown_missing_and_doubled_keys_are_told_with_their_place() {
     }
 }
 
-/// Of every kind one, all told at once.
+/// One mistake of each kind, all reported at once.
 #[test]
 fn mistakes_of_every_kind_are_told_together() {
     let text = "vips: 10.0.0.0/8\nserver: []\nping: [7, [], '']\nlimits: { vips: many, reads: 1 }\n\
@@ -139,7 +139,7 @@ fn mistakes_of_every_kind_are_told_together() {
     assert_eq!(told.matches(": error: ").count(), 11, "{told}");
 }
 
-/// A directory that only its owner may write.
+/// A directory that only its owner may write to.
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -162,7 +162,7 @@ fn a_file_that_others_may_write_is_not_trusted() {
         assert!(told.ends_with(&expected), "{told}");
     }
     assert!(load_with(0o600).is_ok());
-    // A link is as good as the directory of what it leads to.
+    // A link is as trustworthy as the directory of its target.
     let open = directory.path().join("open");
     std::fs::create_dir(&open).unwrap();
     std::fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
@@ -181,7 +181,7 @@ fn a_file_of_another_user_is_not_trusted() {
     let own = geteuid().as_raw();
     let trusted = load(&path, own + 1);
     match own {
-        // Root's files are everybody's to trust.
+        // Everybody trusts root's files.
         0 => assert!(trusted.is_ok()),
         _ => assert!(matches!(trusted, Err(PolicyError::Untrusted { .. })), "{trusted:?}"),
     }

@@ -1,7 +1,8 @@
-//! Opening a file that nobody but root and one other user can have written or put there.
+//! Opens a file that nobody but root and one other user can have written or put there.
 //!
-//! The way to it is walked as the kernel would walk it, directory by directory and link by link, each checked before it
-//! is used. So whoever can replace none of them cannot lead the walk elsewhere, neither before nor while it goes on.
+//! The path is walked as the kernel would walk it, directory by directory and link by link, each checked
+//! before it is used. An attacker who can replace none of them cannot lead the walk elsewhere, neither before
+//! nor during it.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -13,15 +14,15 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, readlinkat};
 use nix::sys::stat::Mode;
 
-/// Links on one way, as many as the kernel follows.
+/// Maximum number of symbolic links on a path, the same as the kernel's.
 const MOST_LINKS: usize = 40;
 
-/// Why a file is not read.
+/// Why a file could not be opened.
 #[derive(Debug)]
 pub(super) enum OpenError {
     /// The kernel refused.
     Io(io::Error),
-    /// Somebody else could have written it, or it is no file.
+    /// Another user could have written it, or it is not a regular file.
     Untrusted(String),
 }
 
@@ -37,7 +38,8 @@ impl From<Errno> for OpenError {
     }
 }
 
-/// Opens a regular file for reading. Nothing else is opened, since that may block or have effects.
+/// Opens a regular file for reading. Anything else is refused, since opening it may block or have side
+/// effects.
 pub(super) fn open_file(path: &Path, own: u32) -> Result<File, OpenError> {
     let look = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let root = || open("/", look | OFlag::O_DIRECTORY, Mode::empty()).map(File::from);
@@ -76,7 +78,7 @@ pub(super) fn open_file(path: &Path, own: u32) -> Result<File, OpenError> {
     Err(OpenError::Untrusted("it is a directory, it must be a regular file".to_owned()))
 }
 
-/// The names on a way, the last one first. A way that begins at the root has no other name for that.
+/// The components of a path, last one first. The root of an absolute path is not among them.
 fn names(path: &Path) -> Vec<OsString> {
     let names =
         path.components().rev().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
@@ -93,8 +95,8 @@ fn other_kind(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Whoever may write a directory may replace what is in it, unless its sticky bit keeps them from that. A link has no
-/// mode of its own.
+/// A user who may write to a directory may replace its entries, unless its sticky bit is set. A link's own
+/// mode does not matter.
 fn check_writers(what: &str, metadata: &Metadata, own: u32) -> Result<(), OpenError> {
     let (owner, mode) = (metadata.uid(), metadata.mode());
     if owner != 0 && owner != own {

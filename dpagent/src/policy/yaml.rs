@@ -1,5 +1,5 @@
-//! YAML -> typed values with their places. A tree first, so that a file with ten mistakes is told of all ten: a typed
-//! deserializer stops at the first unknown key or wrong type.
+//! Typed YAML values with their positions. Parses into a tree first, so that all mistakes of a file are
+//! reported at once: a typed deserializer stops at the first unknown key or wrong type.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use maglev_protocol::{Prefix, printable};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// Longest part of a line that is shown, in characters.
+/// Maximum number of characters of a line that are shown.
 const MOST_SHOWN: usize = 160;
 
-/// A mistake and its place.
+/// A mistake and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mistake {
     /// Counted from 1.
     pub(super) line: u64,
     /// Characters, counted from 1.
     pub(super) column: u64,
-    /// What was found, and what would be right.
+    /// What was found, and what is expected.
     message: String,
 }
 
@@ -26,7 +26,7 @@ impl Mistake {
         Self { line: place.defined.line(), column: place.defined.column(), message: message.into() }
     }
 
-    /// With the line that it is on, as a compiler shows it.
+    /// Renders the mistake with its line, as a compiler does.
     pub(super) fn render(&self, source: &str, text: &str) -> String {
         let Self { line, column, message } = self;
         let head = format!("{source}:{line}:{column}: error: {message}");
@@ -41,7 +41,7 @@ impl Mistake {
     }
 }
 
-/// A value as YAML knows it.
+/// A YAML value.
 #[derive(Debug)]
 pub(super) enum Value {
     Bool(bool),
@@ -49,7 +49,7 @@ pub(super) enum Value {
     Text(String),
     List(Vec<Spanned<Value>>),
     Map(Vec<(Spanned<String>, Spanned<Value>)>),
-    /// In words.
+    /// Described in words.
     Other(&'static str),
 }
 
@@ -127,7 +127,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 pub(super) struct Section(Vec<(Spanned<String>, Spanned<Value>)>);
 
 impl Section {
-    /// The mapping that a value is, with no other keys than these.
+    /// Interprets a value as a mapping with no keys but these.
     pub(super) fn of(value: Spanned<Value>, what: &str, keys: &[&str], mistakes: &mut Vec<Mistake>) -> Self {
         let Value::Map(entries) = value.value else {
             let found = value.value.kind();
@@ -174,7 +174,7 @@ impl Section {
         None
     }
 
-    /// Two numbers.
+    /// A range, given as two numbers.
     pub(super) fn range(&mut self, key: &str, mistakes: &mut Vec<Mistake>) -> Option<Spanned<(u32, u32)>> {
         let value = self.take(key)?;
         let (referenced, defined) = (value.referenced, value.defined);
@@ -192,7 +192,7 @@ impl Section {
         }
     }
 
-    /// A list of prefixes; without the key, `None`.
+    /// A list of prefixes; `None` if the key is missing.
     pub(super) fn prefixes(&mut self, key: &str, mistakes: &mut Vec<Mistake>) -> Option<Vec<Prefix>> {
         let value = self.take(key)?;
         let Value::List(items) = value.value else {
@@ -223,7 +223,7 @@ fn number(key: &str, value: Spanned<Value>, mistakes: &mut Vec<Mistake>) -> Opti
 fn prefix(value: Spanned<Value>) -> Result<Prefix, Mistake> {
     let right = "a prefix such as 192.0.2.0/24 or 2001:db8::/32";
     let Value::Text(found) = &value.value else {
-        return Err(Mistake::at(&value, format!("{} is no prefix: write {right}", value.value.kind())));
+        return Err(Mistake::at(&value, format!("{} is not a prefix: write {right}", value.value.kind())));
     };
     let found = printable(found, 60);
     let parsed = match found.split_once('/') {
@@ -231,15 +231,13 @@ fn prefix(value: Spanned<Value>) -> Result<Prefix, Mistake> {
         None => None,
     };
     let Some((address, length)) = parsed else {
-        return Err(Mistake::at(&value, format!("`{found}` is no prefix: write {right}")));
+        return Err(Mistake::at(&value, format!("`{found}` is not a prefix: write {right}")));
     };
     let prefix = Prefix { address, length };
     if !prefix.is_valid() {
         return Err(Mistake::at(
             &value,
-            format!(
-                "`{found}` has bits set behind its length, or a length beyond its family's: write {right}"
-            ),
+            format!("`{found}` has host bits set, or a length beyond its family's: write {right}"),
         ));
     }
     Ok(prefix)

@@ -1,4 +1,4 @@
-//! Capabilities belong to a thread: what is done here holds for the calling one and those that it starts later.
+//! Dropping capabilities. They belong to a thread: this affects the calling thread and those it starts later.
 
 use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet, securebits};
@@ -8,18 +8,18 @@ use nix::sys::prctl;
 /// A step that the kernel refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CapabilityError {
-    /// A set of capabilities cannot be read or changed.
+    /// A capability set cannot be read or changed.
     #[error("cannot {action}: {source}")]
     Set {
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: CapsError,
     },
     /// `no_new_privs` cannot be set.
     #[error("cannot set no_new_privs: {source}; Linux 3.5 or newer is needed")]
     NoNewPrivileges {
-        /// What the kernel said.
+        /// The kernel's error.
         source: Errno,
     },
 }
@@ -28,7 +28,7 @@ fn failed(action: &'static str) -> impl FnOnce(CapsError) -> CapabilityError {
     move |source| CapabilityError::Set { action, source }
 }
 
-/// Empties the bounding set if that is allowed, and tells what is left in it.
+/// Empties the bounding set if that is allowed; returns what is left in it.
 ///
 /// # Errors
 /// When the kernel refuses although the process has `CAP_SETPCAP`.
@@ -40,7 +40,7 @@ pub fn empty_bounding_set() -> Result<CapsHashSet, CapabilityError> {
     caps::read(None, CapSet::Bounding).map_err(failed("read the bounding set"))
 }
 
-/// Gives up every capability, and the ways to any: no program that this one would run could have more than it.
+/// Drops every capability, and every way to regain one: a program run by this process could not have more.
 ///
 /// # Errors
 /// When the kernel refuses.

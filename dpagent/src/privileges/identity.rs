@@ -1,57 +1,57 @@
-//! The user that the agent becomes when root starts it by hand. A service manager does that by itself.
+//! Switching from root to another user, for an agent started by hand. A service manager does that by itself.
 
 use std::ffi::CString;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getresgid, getresuid, initgroups, setresgid, setresuid};
 
-/// Why the process cannot become a user.
+/// Why the process could not switch users.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// No such name.
+    /// No such user or group.
     #[error("there is no {kind} {name:?} on this machine: expected USER or USER:GROUP")]
     Unknown {
-        /// User or group.
+        /// "user" or "group".
         kind: &'static str,
         /// The name.
         name: String,
     },
-    /// The databases of users cannot be read.
+    /// The user database cannot be read.
     #[error("cannot look up the {kind} {name:?}: {source}")]
     LookUp {
-        /// User or group.
+        /// "user" or "group".
         kind: &'static str,
         /// The name.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: Errno,
     },
-    /// Somebody else would be.
+    /// Only root can switch to another user.
     #[error("cannot become {name:?}: only root can, and this is user {uid}; start it as that user")]
     NotRoot {
-        /// The user wanted.
+        /// The requested user.
         name: String,
-        /// The user that it is.
+        /// The current user.
         uid: Uid,
     },
     /// The kernel refused.
     #[error("cannot {action} of {name:?}: {source}")]
     Refused {
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
-        /// The user wanted.
+        /// The requested user.
         name: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: Errno,
     },
-    /// The kernel did something else.
+    /// The switch succeeded, but not to the requested user and group.
     #[error("the process did not become {name:?}: it has user {uid} and group {gid}")]
     Else {
-        /// The user wanted.
+        /// The requested user.
         name: String,
-        /// The user that it is.
+        /// The user id found.
         uid: Uid,
-        /// The group that it has.
+        /// The group id found.
         gid: Gid,
     },
 }
@@ -68,7 +68,7 @@ impl Account {
     /// Looks up `USER`, with its own group, or `USER:GROUP`.
     ///
     /// # Errors
-    /// When one of them is not known here.
+    /// When one of them does not exist.
     pub fn find(text: &str) -> Result<Self, IdentityError> {
         let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
         let user = known("user", user, User::from_name(user))?;
@@ -79,11 +79,11 @@ impl Account {
         Ok(Self { name: user.name, uid: user.uid, gid })
     }
 
-    /// Becomes this user, in this group and all of the user's other ones. Root's capabilities go with it. Nothing is
-    /// done where the process is that user already, as it is under a service manager.
+    /// Switches to this user, this group, and the user's supplementary groups; root's capabilities are lost
+    /// with it. Does nothing if the process already runs as that user, as under a service manager.
     ///
     /// # Errors
-    /// When the process is not root's, or the kernel refuses.
+    /// When the process does not run as root, or the kernel refuses.
     pub(super) fn assume(&self) -> Result<(), IdentityError> {
         let refused = |action| {
             let name = self.name.clone();

@@ -1,8 +1,8 @@
-//! The system calls that the agent may make, in two levels.
+//! System call filter of the agent, in two levels.
 //!
-//! What is on the list of [`ALLOWED`] calls works. Anything else is refused with `ENOSYS`, as if the kernel did not have
-//! it: a library that tries something new on another kernel then takes its older way, and the agent, which must not
-//! stop for that, goes on. What only an intruder would do, the [`HOSTILE`] calls, ends the process at once.
+//! [`ALLOWED`] calls work. Any other call fails with `ENOSYS`, as if the kernel did not have it: a library
+//! that tries a newer call on another kernel then falls back to an older one, and the agent goes on.
+//! [`HOSTILE`] calls, which only an intruder would make, end the process at once.
 
 mod allowed;
 mod entry;
@@ -21,22 +21,22 @@ pub use allowed::ALLOWED;
 pub use entry::{Entry, Needed};
 pub use hostile::HOSTILE;
 
-/// Why system calls cannot be restricted.
+/// Why the system call filter could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum SeccompError {
-    /// The list was not written for such a machine.
-    #[error("there is no filter of system calls for {ARCH}; --seccomp off runs without one")]
+    /// The list was written for another architecture.
+    #[error("there is no system call filter for {ARCH}; --seccomp off runs without one")]
     Architecture,
-    /// A rule makes no sense to the compiler.
-    #[error("the filter of system calls cannot be made: {source}")]
+    /// A rule could not be compiled.
+    #[error("the system call filter cannot be compiled: {source}")]
     Compile {
-        /// What the compiler said.
+        /// The compiler's error.
         source: BackendError,
     },
-    /// The kernel does not take it.
-    #[error("the filter of system calls cannot be set: {source}; --seccomp off runs without one")]
+    /// The kernel did not accept the filter.
+    #[error("the system call filter cannot be installed: {source}; --seccomp off runs without one")]
     Install {
-        /// What the kernel said.
+        /// The kernel's error.
         source: seccompiler::Error,
     },
 }
@@ -44,9 +44,9 @@ pub enum SeccompError {
 /// What happens to a system call that the agent should not make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// It is refused, and a clearly hostile one ends the agent
+    /// It fails, and a clearly hostile one ends the agent
     Enforce,
-    /// It works, and the kernel's log names it: for a machine whose C library is unusual
+    /// It works and is named in the kernel's log: for machines with an unusual C library
     Log,
     /// It works
     Off,
@@ -65,16 +65,16 @@ impl std::fmt::Display for Mode {
 /// Rules for all system calls.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// Those that work.
+    /// Calls that work.
     pub allowed: Vec<Entry>,
-    /// Those that end the process, whatever else is said of them.
+    /// Calls that end the process, even if another rule allows them.
     pub hostile: Vec<Entry>,
-    /// What becomes of all others.
+    /// What happens to all other calls.
     pub otherwise: SeccompAction,
 }
 
 impl Filter {
-    /// The agent's own, if the mode has one.
+    /// The filter of a mode, if it has one.
     #[must_use]
     pub fn of(mode: Mode) -> Option<Self> {
         let allowed = ALLOWED.to_vec();
@@ -88,15 +88,15 @@ impl Filter {
         }
     }
 
-    /// Sets it for every thread of this process, for good. It sets `no_new_privs` too.
+    /// Installs the filter for every thread of this process, permanently. Also sets `no_new_privs`.
     ///
     /// # Errors
-    /// When the machine's architecture is not known, or its kernel does not take the filter.
+    /// When the architecture is unknown, or the kernel does not accept the filter.
     pub fn install(&self) -> Result<(), SeccompError> {
         let install = |program: BpfProgram| {
             apply_filter_all_threads(&program).map_err(|source| SeccompError::Install { source })
         };
-        // Two filters: of what several say of one call, the kernel takes the most severe (seccomp(2)).
+        // Two filters: if they differ about a call, the kernel applies the stricter one (seccomp(2)).
         if !self.hostile.is_empty() {
             install(compile(&self.hostile, SeccompAction::KillProcess, SeccompAction::Allow)?)?;
         }
@@ -104,7 +104,7 @@ impl Filter {
     }
 }
 
-/// The kernel's form of a list: what becomes of those that are on it, and of those that are not.
+/// Compiles a list: what happens to the calls on it, and to all others.
 fn compile(
     entries: &[Entry],
     on_it: SeccompAction,
@@ -114,7 +114,7 @@ fn compile(
     let target = TargetArch::try_from(ARCH).map_err(|_| SeccompError::Architecture)?;
     let mut rules: BTreeMap<i64, Vec<_>> = BTreeMap::new();
     for entry in entries {
-        // No rule at all lets any arguments through.
+        // An entry without a rule matches any arguments.
         rules.entry(entry.number()).or_default().extend(entry.rule().map_err(compiler)?);
     }
     let filter = SeccompFilter::new(rules, otherwise, on_it, target).map_err(compiler)?;

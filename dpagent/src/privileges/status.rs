@@ -1,27 +1,27 @@
-//! What the kernel says that each thread may do: `/proc/self/task/*/status`, described in proc(5).
+//! Check of each thread's privileges in `/proc/self/task/*/status`, described in proc(5).
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 const THREADS: &str = "/proc/self/task";
 
-/// Why it is not certain that nothing is left.
+/// Why it is uncertain whether all privileges are dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
-    /// The kernel cannot be asked.
+    /// A status file cannot be read.
     #[error("cannot read {}, to see that no privilege is left: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// It does not say.
+    /// A field is missing.
     #[error("{} has no line {field:?} with a number in it", path.display())]
     Unsaid {
         /// The file.
         path: PathBuf,
-        /// What should be there.
+        /// The missing field.
         field: &'static str,
     },
     /// A privilege is left.
@@ -29,28 +29,28 @@ pub enum StatusError {
     Left {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The field that shows it.
         field: &'static str,
-        /// As a set of bits.
+        /// The bits found.
         found: u64,
-        /// As a set of bits.
+        /// The bits expected.
         expected: u64,
     },
 }
 
-/// One thread's privileges.
+/// The text of one thread's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Status<'a>(&'a str);
 
 impl Status<'_> {
-    /// A field's number, in the field's own base.
+    /// A field's number, in this base.
     fn number(&self, field: &str, base: u32) -> Option<u64> {
         let mut fields = self.0.lines().filter_map(|line| line.split_once(':'));
         let (_, value) = fields.find(|(name, _)| *name == field)?;
         u64::from_str_radix(value.trim(), base).ok()
     }
 
-    /// The first field that shows more than it should, with what it shows, if it shows anything.
+    /// The first field that shows a privilege or is missing, with its value if there is one.
     fn excess(&self, bounding_is_empty: bool) -> Option<(&'static str, u64, Option<u64>)> {
         let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|field| (field, 0, self.number(field, 16)));
         let bounding = bounding_is_empty.then(|| ("CapBnd", 0, self.number("CapBnd", 16)));
@@ -60,10 +60,10 @@ impl Status<'_> {
     }
 }
 
-/// Makes sure that no thread of this process has a capability or can come by one.
+/// Checks that no thread of this process has a capability or can regain one.
 ///
 /// # Errors
-/// When one has, or the kernel cannot be asked.
+/// When a thread has one, or its status cannot be read.
 pub(super) fn check_all_threads(bounding_is_empty: bool) -> Result<(), StatusError> {
     let read = |path: &Path| {
         let path = path.to_owned();

@@ -32,7 +32,7 @@ fn text(ports: &[u16]) -> Text {
     Text { vips: ports.iter().map(vip).collect(), ..Text::default() }
 }
 
-/// A read in which everything was understood.
+/// A read that was understood completely.
 fn whole(reading: Reading) -> Mirror {
     assert!(reading.torn.is_empty() && reading.mirror.set_aside().is_empty(), "{reading:?}");
     reading.mirror
@@ -79,7 +79,7 @@ fn ports(reading: &Reading) -> (Vec<u16>, Vec<u16>) {
 fn what_is_missing_in_dump_or_text_is_set_aside_and_may_be_torn() {
     let fewer_told = dumps(&[80, 81]).mirror(&text(&[80]));
     assert_eq!(ports(&fewer_told), (vec![80], vec![81]));
-    let reason = "VIP 192.0.2.1 tcp/81: its dump has it, and its text has not";
+    let reason = "VIP 192.0.2.1 tcp/81: VPP's dump has it, but its text does not";
     assert_eq!(fewer_told.torn, [reason.to_owned()].into());
     let fewer_dumped = dumps(&[80]).mirror(&text(&[80, 81]));
     assert_eq!(ports(&fewer_dumped), (vec![80], vec![81]));
@@ -100,7 +100,7 @@ fn what_a_dump_tells_twice_is_not_believed() {
     let mirror = whole(sound.mirror(&text(&[80, 81])));
     vips.vips[1] = vips.vips[0];
     assert_eq!(ports(&vips.mirror(&text(&[80, 81]))), (vec![], vec![80, 81]));
-    // As many VIPs as were known, and all of them known.
+    // As many VIPs as were known, but one of them is new.
     assert!(vips.need_text(&mirror));
     servers.servers.push(ServerRow { weight: 9, ..servers.servers[1] });
     let reading = servers.mirror(&text(&[80, 81]));
@@ -131,7 +131,7 @@ fn prefix(text: &str) -> Prefix {
     Prefix { address: address.parse().unwrap(), length: length.parse().unwrap() }
 }
 
-/// VPP dumps `::/8` as 0.0.0.0/8, which it may have too.
+/// VPP dumps `::/8` as 0.0.0.0/8, which it may have as well.
 #[test]
 fn a_vip_that_vpp_dumps_as_another_one_is_told_from_it_by_the_text() {
     let alone = VipKey { prefix: prefix("0.0.0.0/8"), ..key(80) };
@@ -159,7 +159,7 @@ fn a_vip_that_vpp_dumps_as_another_one_is_told_from_it_by_the_text() {
     assert_eq!((torn.mirror.vips().len(), torn.torn.len()), (0, 1));
 }
 
-/// What can be wrong with one VIP.
+/// Possible defects of one VIP.
 #[derive(Debug, Clone)]
 enum Garbage {
     Row(VipRow),
@@ -193,7 +193,7 @@ fn garbage() -> impl Strategy<Value = Garbage> {
 }
 
 proptest! {
-    /// The good ones are on 192.0.2.1, which random garbage does not hit.
+    /// The valid VIPs are on 192.0.2.1, which random garbage does not hit.
     #[test]
     fn any_garbage_among_good_vips_leaves_the_good_ones_readable(
         garbage in proptest::collection::vec(garbage(), 0..6),
@@ -219,7 +219,7 @@ proptest! {
         for (which, reading) in readings.iter().enumerate() {
             for (key, vip) in whole.vips() {
                 let mut expected = vip.clone();
-                // Without the text, nobody knows whether it still is the same VIP.
+                // Without the text, it is unknown whether it is still the same VIP.
                 expected.index = expected.index.filter(|_| which < 2);
                 prop_assert_eq!(reading.mirror.get(key), Some(&expected));
                 prop_assert_eq!(reading.mirror.set_aside().blocks(key), None);

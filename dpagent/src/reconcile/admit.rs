@@ -1,4 +1,4 @@
-//! The part of what is wanted that the policy allows.
+//! Restricts the desired state to what the policy allows.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,11 @@ use maglev_protocol::{StepError, VipSpec};
 use crate::mirror::{Mirror, MirrorVip};
 use crate::policy::Policy;
 
-/// What of a VIP may be programmed, and what to say about the rest; an error if it may not be touched at all.
+/// The part of a VIP that may be programmed, and errors for the rest; or a single error if the VIP may not be
+/// touched at all.
 ///
-/// A server outside the policy that the VIP has may be lowered and removed, and never raised: so the others of its
-/// VIP can be kept in step with the backends' health. `standing` is the VIP if it will stay.
+/// A server outside the policy that the VIP already has may be lowered and removed, but never raised: so the
+/// VIP's other servers still follow their health. `standing` is the existing VIP, if it will stay.
 pub(super) fn admit<'a>(
     wanted: &'a VipSpec,
     standing: Option<&MirrorVip>,
@@ -42,13 +43,13 @@ pub(super) fn admit<'a>(
     Ok((allowed, refused))
 }
 
-/// Refuses a further VIP where VPP has as many as it may have.
+/// Refuses another VIP if VPP already has as many as it may.
 pub(super) fn check_room(actual: &Mirror, policy: &Policy) -> Result<(), StepError> {
     let own = actual.vips().keys().filter(|vip| policy.allows_vip(&vip.prefix)).count();
     let most = policy.limits.vips;
     match u32::try_from(own).is_ok_and(|own| own < most) {
         true => Ok(()),
-        false => Err(refusal("make the VIP", &policy.limit("vips", most))),
+        false => Err(refusal("add the VIP", &policy.limit("vips", most))),
     }
 }
 

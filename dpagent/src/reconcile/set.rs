@@ -1,4 +1,4 @@
-//! Plans for a whole set of VIPs.
+//! Plans for a set of VIPs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,16 @@ use super::{VipPlan, plan, refused_beside, removal};
 use crate::mirror::Mirror;
 use crate::policy::Policy;
 
-/// A wanted set that does not contradict itself: see [`check`].
+/// A consistent set of desired VIPs: see [`check`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The VIPs that VPP shall have.
+    /// The VIPs that VPP should have.
     pub vips: BTreeMap<VipKey, VipSpec>,
-    /// VIPs that are left as they are, whether there or not.
+    /// VIPs that are left alone, whether they exist or not.
     pub keep: BTreeSet<VipKey>,
 }
 
-/// Checks that every VIP can be programmed, and that VPP can have them side by side.
+/// Checks that every VIP is valid and that VPP can have them side by side.
 ///
 /// # Errors
 /// [`AgentError::Invalid`], [`AgentError::Contradiction`].
@@ -30,11 +30,11 @@ pub fn check(specs: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<Wanted, AgentErro
         spec.validate().map_err(|error| AgentError::Invalid { key, error })?;
         if keep.contains(&key) {
             return Err(AgentError::Contradiction(format!(
-                "VIP {key} is both wanted and to be kept as it is: it can be only one of them"
+                "VIP {key} is both desired and to be left alone: it can only be one of them"
             )));
         }
         if vips.insert(key, spec).is_some() {
-            return Err(AgentError::Contradiction(format!("VIP {key} is wanted twice: it can be once")));
+            return Err(AgentError::Contradiction(format!("VIP {key} is desired twice")));
         }
     }
     // Keys are ordered by their prefix first.
@@ -45,8 +45,7 @@ pub fn check(specs: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<Wanted, AgentErro
         }
         if one.key.is_all_ports() != other.key.is_all_ports() {
             return Err(AgentError::Contradiction(format!(
-                "VIPs {} and {} share a prefix: VPP has either one VIP for all ports of it, or VIPs for single \
-                 ports",
+                "VIPs {} and {} share a prefix: VPP allows either one all-port VIP or VIPs for single ports",
                 one.key, other.key
             )));
         }
@@ -54,19 +53,19 @@ pub fn check(specs: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<Wanted, AgentErro
     Ok(Wanted { vips, keep })
 }
 
-/// What is to be done to all VIPs.
+/// The plans of all VIPs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plans {
-    /// In the order of their VIPs.
+    /// In the order of their keys.
     pub plans: Vec<VipPlan>,
-    /// VIPs outside the policy, and those that were set aside: they stay as they are.
+    /// VIPs outside the policy, and VIPs set aside: they are left alone.
     pub foreign: Vec<VipKey>,
 }
 
-/// Plans all VIPs: those wanted, and the removal of those that are neither wanted nor kept.
+/// Plans all VIPs: the desired ones, and the removal of those that are neither desired nor kept.
 ///
-/// Whoever clears all VIPs of a prefix before making any of it can bring VPP from any state to any wanted one,
-/// unless a VIP that is kept stands in the way.
+/// Clearing all VIPs of a prefix before adding any of it leads from any state to any desired one, unless a
+/// VIP that is kept is in the way.
 pub fn plan_all(wanted: &Wanted, actual: &Mirror, policy: &Policy) -> Plans {
     let keys: BTreeSet<_> = wanted.vips.keys().chain(actual.vips().keys()).copied().collect();
     let mut planned = Plans { plans: Vec::with_capacity(keys.len()), foreign: Vec::new() };
@@ -83,7 +82,7 @@ pub fn plan_all(wanted: &Wanted, actual: &Mirror, policy: &Policy) -> Plans {
         match (wanted.vips.get(&key), actual.get(&key)) {
             (Some(_), None) if policy.allows_vip(&key.prefix) && room == 0 => {
                 let rule = policy.limit("vips", policy.limits.vips);
-                planned.plans.push(VipPlan::refused(key, refusal("make the VIP", &rule)));
+                planned.plans.push(VipPlan::refused(key, refusal("add the VIP", &rule)));
             }
             (Some(spec), vip) => {
                 let kept = actual.neighbours(&key).filter(|(other, _)| wanted.keep.contains(other));

@@ -44,7 +44,7 @@ fn a_new_vip_gets_its_servers_in_numeric_order() {
     assert_eq!(
         words(&plan.raise),
         [
-            "make the VIP with gre4, 1024 buckets",
+            "add the VIP with gre4, 1024 buckets",
             "add server 9.255.0.1 with weight 50",
             "add server 10.0.0.9 with weight 100",
             "add server 10.0.0.10 with weight 0",
@@ -86,7 +86,7 @@ fn flows_that_a_server_of_weight_0_still_has_are_moved_once_its_state_says_so() 
     assert!(plan.clear.is_empty() && plan.raise.is_empty());
     assert_eq!(words(&plan.lower), ["move the flows of server 10.0.0.1, of weight 0"]);
     assert_eq!(plan.safe_lowers(Some(&paused)).0, plan.lower);
-    // Without a server to take them they are dropped: a server that is out of service keeps none.
+    // Without a server to take them over, flows are dropped: one that is out of service keeps none.
     let alone = MirrorVip { drained: BTreeSet::new(), ..standing(&[("10.0.0.1", 0)]) };
     let plan = diff(&web(&[("10.0.0.1", 0, true)]), &Demands::default(), Some(&alone));
     assert_eq!(plan.safe_lowers(Some(&alone)).0, plan.lower);
@@ -120,9 +120,9 @@ fn a_vip_that_serves_again_forgets_the_packets_that_found_no_server() {
     assert_eq!(words(&plan.lower), ["move all flows of the VIP"]);
     let raised = standing(&[("10.0.0.1", 9), ("10.0.0.2", 0)]);
     assert_eq!(plan.safe_lowers(Some(&raised)).0, [Step::FlushVip]);
-    // The raise was refused: the table has nowhere to move them to.
+    // The raise was refused, so flows have nowhere to move.
     assert_eq!(plan.safe_lowers(Some(&down)).0, []);
-    // A paused server has flows to lose.
+    // A paused server has flows that a flush would move.
     let paused = MirrorVip { drained: [address("10.0.0.1")].into(), ..down };
     let spec = web(&[("10.0.0.1", 9, false), ("10.0.0.2", 0, false)]);
     assert_eq!(diff(&spec, &Demands::default(), Some(&paused)).lower, []);
@@ -164,14 +164,14 @@ fn what_cannot_be_changed_makes_the_vip_anew() {
     let clear = [
         "set server 10.0.0.1 from weight 5 to 5",
         "move all flows of the VIP",
-        "remove the VIP to make it anew",
+        "remove the VIP to re-create it",
     ];
     assert_eq!(words(&plan.clear), clear);
     assert_eq!(plan.proof_and_clear().0, &plan.clear[..1]);
     assert!(plan.lower.is_empty());
     assert_eq!(
         words(&plan.raise),
-        ["make the VIP with gre4, src_ip_sticky, 1024 buckets", "add server 10.0.0.1 with weight 5"]
+        ["add the VIP with gre4, src_ip_sticky, 1024 buckets", "add server 10.0.0.1 with weight 5"]
     );
     let Step::RemoveVip { anew: Some(anew) } = plan.clear[2] else { panic!("{:?}", plan.clear) };
     assert_eq!(anew.to_string(), "src_ip_sticky of a VIP cannot be changed: it is false, wanted is true");
@@ -191,7 +191,7 @@ fn a_vip_is_not_sacrificed_for_an_encapsulation_that_vpp_would_refuse() {
     assert!(plan.is_empty());
     assert_eq!(
         plan.errors[0].meaning,
-        "not tried: VIP 192.0.2.1 tcp/443 has gre4, and VPP wants one encapsulation for all VIPs of a prefix; \
+        "not tried: VIP 192.0.2.1 tcp/443 has gre4, and VPP requires one encapsulation for all VIPs of a prefix; \
          changed together, in a full sync, they can change"
     );
     let wanted = check(vec![spec.clone()], Vec::new()).unwrap();
@@ -222,7 +222,7 @@ fn the_last_serving_server_stays_if_its_successor_was_refused() {
 
     let raised = standing(&[("10.0.0.1", 100), ("10.0.0.2", 100), ("10.0.0.3", 100), ("10.0.0.4", 0)]);
     assert_eq!(plan.safe_lowers(Some(&raised)), (plan.lower.clone(), Vec::new()));
-    // Nothing shall serve: then nothing has to be spared.
+    // If no server is meant to serve, nothing has to be held back.
     let none =
         diff(&web(&[("10.0.0.1", 0, false)]), &Demands::default(), Some(&standing(&[("10.0.0.1", 100)])));
     assert_eq!(none.safe_lowers(Some(&standing(&[("10.0.0.1", 100)]))).1, Vec::new());
@@ -241,21 +241,21 @@ fn sets_that_vpp_cannot_have_are_refused_whole() {
     };
     assert_eq!(
         said(vec![https(Encap::Gre6), http.clone()], Vec::new()),
-        "VIPs 192.0.2.1 tcp/80 (gre4) and 192.0.2.1 tcp/443 (gre6) share a prefix: VPP wants one \
-         encapsulation for all VIPs of a prefix"
+        "VIPs 192.0.2.1 tcp/80 (gre4) and 192.0.2.1 tcp/443 (gre6) share a prefix: VPP requires one \
+        encapsulation for all VIPs of a prefix"
     );
     assert_eq!(
         said(vec![all, http.clone()], Vec::new()),
-        "VIPs 192.0.2.1 tcp/80 and 192.0.2.1 all ports share a prefix: VPP has either one VIP for all ports \
-         of it, or VIPs for single ports"
+        "VIPs 192.0.2.1 tcp/80 and 192.0.2.1 all ports share a prefix: VPP allows either one all-port VIP or \
+        VIPs for single ports"
     );
     assert_eq!(
         said(vec![http.clone(), elsewhere, http.clone()], Vec::new()),
-        "VIP 192.0.2.1 tcp/80 is wanted twice: it can be once"
+        "VIP 192.0.2.1 tcp/80 is desired twice"
     );
     assert_eq!(
         said(vec![http.clone()], vec![http.key]),
-        "VIP 192.0.2.1 tcp/80 is both wanted and to be kept as it is: it can be only one of them"
+        "VIP 192.0.2.1 tcp/80 is both desired and to be left alone: it can only be one of them"
     );
     let broken = VipSpec { new_flows_table_length: 1000, ..http };
     assert!(matches!(check(vec![broken], Vec::new()), Err(AgentError::Invalid { .. })));
@@ -304,7 +304,7 @@ fn a_demand_flushes_whatever_the_weight_does_and_only_then() {
     );
     let [unknown] = &plan.errors[..] else { panic!("{:?}", plan.errors) };
     assert_eq!(unknown.step, "move the flows of server 10.9.9.9");
-    assert_eq!(unknown.meaning, "not tried: it is not among the servers that the VIP shall have");
+    assert_eq!(unknown.meaning, "not tried: it is not a desired server of the VIP");
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn another_table_length_is_reached_only_on_demand() {
     let Step::RemoveVip { anew: Some(anew) } = plan.clear[2] else { panic!("{:?}", plan.clear) };
     assert_eq!(
         anew.to_string(),
-        "the table length of a VIP cannot be changed, and was demanded: it has 1024, wanted is 4096"
+        "the table length of a VIP cannot be changed, and that was requested: it has 1024, wanted is 4096"
     );
     assert_eq!(plan.table_length, None);
     let reached = MirrorVip { table_length: 4096, ..standing(&[("10.0.0.1", 1)]) };
@@ -340,7 +340,7 @@ fn servers_outside_the_policy_are_never_added_or_raised() {
             "set server 10.0.0.8 from weight 7 to 0 and move its flows",
         ]
     );
-    // Its successor was refused, so the last server that serves is held back.
+    // Its successor was refused, so the last server in service is held back.
     let (safe, held_back) = plan.safe_lowers(actual.get(&spec.key));
     assert_eq!((safe.len(), held_back.len()), (1, 1));
     let told: Vec<_> = plan.errors.iter().map(|error| format!("{}: {}", error.step, error.meaning)).collect();
@@ -348,7 +348,7 @@ fn servers_outside_the_policy_are_never_added_or_raised() {
         told,
         ["give server 10.0.0.9 weight 100: not allowed: no prefix of `servers` in p.yaml covers it"]
     );
-    // Made anew, the VIP has none of them.
+    // Once re-created, the VIP has none of them.
     let anew = VipSpec { src_ip_sticky: true, ..spec };
     let plan = plan_one(&anew, &Demands::default(), &actual, &narrow(""));
     assert_eq!(plan.raise.len(), 2);

@@ -1,4 +1,4 @@
-//! The calls, each checked before it reaches VPP's task.
+//! The RPCs, each checked before it reaches VPP's task.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -22,22 +22,22 @@ use crate::policy::Policy;
 use crate::writer::{Candidate, Taken};
 use crate::{execute, reconcile};
 
-/// How long before its deadline a wait without an event is answered, so that the answer is in time.
+/// How long before its deadline a long poll is answered, so that the answer arrives in time.
 const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
 
-/// One connection's view of the agent.
+/// One connection's access to the agent.
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) session: Arc<Session>,
-    /// For its unread answers.
+    /// Memory for this connection's unread answers.
     pub(super) room: Room,
-    /// What the answer of the call takes up; each call has its own.
+    /// Memory that this call's answer takes; each call has its own.
     pub(super) held: Arc<Held>,
 }
 
 impl Connection {
-    /// The answer to a call that is not legal on this connection now.
+    /// The error for a call that is not allowed on this connection at this point, if so.
     pub(super) fn refuses(&self, request: &AgentRequest) -> Option<AgentResponse> {
         match request.legal() {
             Legal::Always => None,
@@ -46,7 +46,7 @@ impl Connection {
         }
     }
 
-    /// A peer that has not shown that it speaks the same protocol may mean something else by its calls.
+    /// Calls are refused before hello: with another protocol, they might mean something else.
     fn brain(&self) -> Result<&BrainHello, AgentError> {
         self.session.brain().ok_or_else(|| {
             AgentError::Contradiction("the first call on a connection must be hello, and succeed".to_owned())
@@ -69,13 +69,13 @@ impl Connection {
         Ok(())
     }
 
-    /// What this connection has a part in.
+    /// The share of memory that this connection belongs to.
     fn share(&self) -> &Share {
         let Shared { writers_share, readers_share, .. } = &*self.shared;
         if self.shared.is_writers(&self.session) { writers_share } else { readers_share }
     }
 
-    /// Room for a call that asks something of VPP, for as long as it lasts.
+    /// A permit for a call to VPP, held for as long as it lasts.
     fn vpp_call(&self) -> Result<SemaphorePermit<'_>, AgentError> {
         let Share { calls, most_calls, .. } = self.share();
         calls.try_acquire().map_err(|_| AgentError::TooMany {
@@ -84,7 +84,7 @@ impl Connection {
         })
     }
 
-    /// The answer, if there is room for it until it is read.
+    /// Returns the answer if there is memory for it until it is read.
     fn hold<T: Serialize>(&self, answer: Result<T, AgentError>) -> Result<T, AgentError> {
         self.held.hold(answer?, &self.room, self.share())
     }
@@ -97,7 +97,7 @@ impl Agent for Connection {
         let Session { number, peer, .. } = *self.session;
         let brain = BrainHello { version: printable(&brain.version, VERSION_LENGTH), ..brain };
         if brain.protocol != PROTOCOL_VERSION {
-            // It tries again and again, over several connections.
+            // Such a brain retries over several connections: logged once.
             let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
             if refused.replace(brain.instance) != Some(brain.instance) {
                 let detail = format!(
@@ -205,10 +205,10 @@ impl Agent for Connection {
     }
 }
 
-/// When to answer a wait in which nothing happens.
+/// When to answer a long poll without an event.
 fn wait_until(context: &Context) -> Instant {
     let deadline = Instant::from_std(context.deadline);
     let time = deadline.saturating_duration_since(Instant::now());
-    // Of a short time, most is waited nevertheless.
+    // With a short deadline, three quarters of it are used for waiting.
     deadline.checked_sub(BEFORE_DEADLINE.min(time / 4)).unwrap_or(deadline)
 }

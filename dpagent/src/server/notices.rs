@@ -1,5 +1,5 @@
-//! Log lines that a peer can cause as often as it likes: of each kind one a second at most, which says who caused how
-//! many. What changes VPP is logged elsewhere, line by line.
+//! Rate limit on log lines that a peer can cause: one a second of each kind at most, with the peers and the
+//! number of events. Changes of VPP are logged elsewhere, line by line.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,31 +9,31 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// Between two lines of a kind.
+/// Minimum time between two lines of a kind.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
-/// Peers that a line names one by one.
+/// Maximum number of peers that a line names.
 const MOST_NAMES: usize = 16;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// The operating system could not accept a connection.
+    /// The operating system failed to accept a connection.
     Accept,
-    /// Somebody who may not call has connected.
+    /// A connection of a user without access.
     Refused,
-    /// There was no place for a connection.
+    /// No place for a connection.
     Crowded,
-    /// A connection was closed for the sake of another one.
+    /// A connection was closed to make room for another one.
     GaveWay,
-    /// A connection was closed for what it did, or did not do.
+    /// A connection was closed for breaking a rule.
     Closed,
-    /// A brain of another protocol said hello.
+    /// A brain with another protocol version said hello.
     OtherProtocol,
     /// A brain said hello.
     Connected,
     /// A brain became the writer.
     Writes,
-    /// The writer has said nothing for as long as its lease.
+    /// The writer's lease expired without a sign of life.
     LeaseOver,
     /// The writer's connection has ended.
     WriterGone,
@@ -47,13 +47,11 @@ impl Kind {
             Self::Crowded => "too many connections: one more was closed",
             Self::GaveWay => "a connection was closed to make room for another",
             Self::Closed => "a connection was closed",
-            Self::OtherProtocol => "a brain of another protocol was refused",
+            Self::OtherProtocol => "a brain with another protocol version was refused",
             Self::Connected => "brain connected",
-            Self::Writes => "this brain writes to VPP from now on",
-            Self::LeaseOver => {
-                "the brain that writes to VPP has said nothing for too long, and another one takes over"
-            }
-            Self::WriterGone => "the brain that writes to VPP is gone; VPP keeps what it has",
+            Self::Writes => "this brain is now the writer",
+            Self::LeaseOver => "the writer's lease has expired, and another brain takes over",
+            Self::WriterGone => "the writer has disconnected; VPP keeps what it has",
         }
     }
 
@@ -62,13 +60,13 @@ impl Kind {
     }
 }
 
-/// A line of the log, which stands for one event or for several.
+/// A log line, which stands for one event or several.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     kind: Kind,
-    /// The peers, each with how often it was if that was more than once.
+    /// The peers, with the number of events if more than one.
     who: String,
-    /// What more there is to say of the last one.
+    /// Details of the last event.
     detail: String,
     times: u64,
 }
@@ -78,7 +76,7 @@ impl Line {
         let Self { kind, who, detail, .. } = self;
         let detail = Some(detail).filter(|detail| !detail.is_empty());
         let times = Some(self.times).filter(|times| *times > 1);
-        // tracing's own spans name the call under way, which may be another peer's.
+        // No span: it would name the current call, which may be another peer's.
         match kind.is_warning() {
             true => warn!(parent: None, who, detail, times, "{}", kind.text()),
             false => info!(parent: None, who, detail, times, "{}", kind.text()),
@@ -86,11 +84,11 @@ impl Line {
     }
 }
 
-/// Events since the last line of their kind.
+/// Events since the last line of this kind.
 #[derive(Debug, Default)]
 struct Waiting {
     names: Vec<(String, u64)>,
-    /// Events of further peers.
+    /// Events of peers not named.
     others: u64,
     detail: String,
 }
@@ -116,7 +114,7 @@ impl Waiting {
     }
 }
 
-/// Decides what is logged when. Pure: callers pass the time.
+/// Decides which lines are logged when. Pure: callers pass the time.
 #[derive(Debug, Default)]
 struct Pending(BTreeMap<Kind, (Instant, Waiting)>);
 
@@ -136,8 +134,8 @@ impl Pending {
         }
     }
 
-    /// The lines that are due. A kind of which nothing happened for a while is forgotten, and its next event is told at
-    /// once.
+    /// Returns the lines that are due. Forgets a kind without recent events, so that its next event is logged
+    /// at once.
     fn due(&mut self, now: Instant) -> Vec<Line> {
         let mut lines = Vec::new();
         self.0.retain(|kind, (logged, waiting)| {
@@ -156,18 +154,19 @@ impl Pending {
     }
 }
 
-/// The log of what peers do. What still waits when it is dropped is written then.
+/// The log of peers' events. Dropping it writes what is pending.
 #[derive(Debug, Default)]
 pub(super) struct Notices(Mutex<Pending>);
 
 impl Notices {
-    /// Logs an event, now or with others of its kind. What a peer chose of `detail` must be printable.
+    /// Logs an event, now or together with others of its kind. Any part of `detail` that the peer chose must
+    /// be printable.
     pub(super) fn note(&self, kind: Kind, who: impl ToString, detail: impl ToString) {
         let line = self.lock().add(kind, who.to_string(), detail.to_string(), Instant::now());
         line.iter().for_each(Line::write);
     }
 
-    /// Logs what has waited for long enough. To be called again and again.
+    /// Writes the lines that are due. Must be called regularly.
     pub(super) fn write_due(&self) {
         self.lock().due(Instant::now()).iter().for_each(Line::write);
     }

@@ -1,4 +1,4 @@
-//! Who is at the other end, as the kernel tells it.
+//! Credentials of a peer, from the kernel.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 /// A peer that may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// `None` if it is in a pid namespace that is not seen from here.
+    /// `None` if its pid namespace is not visible from here.
     pub pid: Option<i32>,
 }
 
@@ -22,16 +22,16 @@ impl fmt::Display for Peer {
 /// Why a peer may not call.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    /// It is not the brain's user.
+    /// It does not run as the brain's user.
     #[error("{peer} may not call: only user {expected} may, by --brain-user")]
     User { uid: u32, peer: Peer, expected: u32 },
-    /// The kernel does not tell.
-    #[error("the kernel does not tell who calls: {0}")]
+    /// The kernel does not know the peer.
+    #[error("cannot identify the caller: {0}")]
     Unknown(String),
 }
 
 impl Refusal {
-    /// The user, for the log.
+    /// The refused user, for the log.
     pub(super) fn who(&self) -> String {
         match self {
             Self::User { uid, .. } => format!("user {uid}"),

@@ -1,7 +1,7 @@
-//! How much memory calls and their answers may take.
+//! Limits on the memory of calls and their answers.
 //!
-//! What an answer takes up is given back when it is in the socket, or will never be. The brain that writes to VPP has a
-//! share of its own, so that what others ask and leave unread takes nothing from it.
+//! The memory of an answer is released once it is in the socket, or when the connection ends. The writing
+//! brain has its own share, so that unread answers of others take nothing from it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,21 +15,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::calls::Connection;
 
-/// Calls that ask something of VPP, under way or waiting for their turn, of the brain that writes to it. Further ones are
-/// refused, which the brain takes for a passing fault.
+/// Maximum number of calls to VPP, running or queued, of the writing brain. Further ones are refused, and the
+/// brain retries.
 pub const MOST_VPP_CALLS: usize = 64;
-/// The same, of all others together.
+/// The same for all other peers together.
 pub const MOST_READERS_CALLS: usize = 32;
-/// KiB of answers to such calls that one connection has not read: one of the longest, or hundreds of usual ones.
+/// Maximum size of one connection's unread answers to such calls, in KiB: one of maximum size, or hundreds of
+/// usual ones.
 pub const MOST_UNREAD: usize = MAX_FRAME >> 10;
-/// The same, of the writer's connections together, and of all others together.
+/// The same for the writer's connections together, and for all others together.
 pub const MOST_UNREAD_TOGETHER: usize = 2 * MOST_UNREAD;
-/// KiB of what the writer wants VPP to have, in calls that are under way or wait: one of the longest.
+/// Maximum size of the desired state in calls running or queued, in KiB: one of maximum size.
 const MOST_WANTED: usize = MAX_FRAME >> 10;
-/// Bytes of a frame beside the answer that is in it, at most.
+/// Upper bound on a frame's overhead, in bytes.
 const FRAME_HEAD: u64 = 64;
 
-/// Room for so many KiB. Clones share it.
+/// A number of KiB to share. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Room {
     free: Arc<Semaphore>,
@@ -41,35 +42,36 @@ impl Room {
         Self { free: Arc::new(Semaphore::new(most)), most }
     }
 
-    /// For the unread answers of a connection.
+    /// For one connection's unread answers.
     pub(super) fn of_a_connection() -> Self {
         Self::new(MOST_UNREAD)
     }
 
-    /// For what the writer wants VPP to have.
+    /// For the desired state that the writer sends.
     pub(super) fn of_the_writer() -> Self {
         Self::new(MOST_WANTED)
     }
 
-    /// Takes so many KiB, if there are any.
+    /// Takes so many KiB, or fails if fewer are left.
     fn take(&self, kib: Option<u32>, what: &str) -> Result<OwnedSemaphorePermit, AgentError> {
         let taken = kib.and_then(|kib| Arc::clone(&self.free).try_acquire_many_owned(kib).ok());
         taken.ok_or_else(|| AgentError::TooMany { what: format!("KiB of {what}"), most: self.most as u64 })
     }
 
-    /// Takes room for what the writer wants, until it has been carried out.
+    /// Reserves memory for desired state, until it has been carried out.
     pub(super) fn want<T: Serialize>(&self, wanted: &T) -> Result<OwnedSemaphorePermit, AgentError> {
-        self.take(kib(wanted), "VIPs in calls that are under way")
+        self.take(kib(wanted), "VIPs in calls in progress")
     }
 }
 
-/// What an item has when it is encoded; `None` if it is too long for a frame. In memory it is two to four times as long.
+/// Encoded size of an item in KiB; `None` if it exceeds a frame. In memory it takes two to four times as
+/// much.
 fn kib<T: Serialize>(item: &T) -> Option<u32> {
     let size = encoded_size(item).filter(|size| *size <= MAX_FRAME as u64 - FRAME_HEAD)?;
     u32::try_from(size.div_ceil(1024)).ok()
 }
 
-/// What connections may take up together.
+/// What several connections may use together.
 #[derive(Debug)]
 pub(super) struct Share {
     pub(super) calls: Semaphore,
@@ -83,12 +85,12 @@ impl Share {
     }
 }
 
-/// What an answer takes up.
+/// Memory reserved for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Held(Mutex<Vec<OwnedSemaphorePermit>>);
 
 impl Held {
-    /// Takes room for an answer in which it may wait until it is read.
+    /// Reserves memory for an answer until it is read.
     pub(super) fn hold<T: Serialize>(&self, answer: T, own: &Room, share: &Share) -> Result<T, AgentError> {
         let kib = kib(&answer);
         let permits = [
@@ -100,7 +102,7 @@ impl Held {
     }
 }
 
-/// An answer, and the room that it takes up.
+/// An answer with its reserved memory.
 #[derive(Debug)]
 pub(super) struct Answer {
     answer: AgentResponse,
@@ -113,7 +115,7 @@ impl Serialize for Answer {
     }
 }
 
-/// Carries one call out, if it is legal.
+/// Executes one call, if it is allowed.
 #[derive(Debug)]
 pub(super) struct Call(pub(super) Connection);
 
@@ -126,7 +128,7 @@ impl Serve for Call {
         if let Some(answer) = self.0.refuses(&request) {
             return Ok(Answer { answer, held });
         }
-        // tarpc holds what is below three times over, for each of thousands of requests.
+        // Boxed: tarpc holds this future three times over, for each of thousands of requests.
         let answer = Box::pin(self.0.serve().serve(context, request)).await?;
         Ok(Answer { answer, held })
     }

@@ -1,7 +1,7 @@
-//! Who has a connection, and who gives way when there is no place for one more.
+//! Connections, and which of them gives way when there are too many.
 //!
-//! A new connection gets the place of one that has not said hello, or else of the one that asked for nothing for the
-//! longest time. The brain that writes to VPP keeps all of its connections, and no process can have all places.
+//! A new connection replaces one that has not said hello, or else the one that has been idle longest. The
+//! writing brain keeps all of its connections, and no process can take all places.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,22 +12,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
 
-/// Connections at once: three of a brain, as many of its successor, and some operators' tools.
+/// Maximum number of connections: three of a brain, as many of its successor, and some operators' tools.
 pub const MOST_CONNECTIONS: usize = 16;
-/// Connections of one process. Further ones are closed at once.
+/// Maximum number of connections of one process. Further ones are closed at once.
 pub const MOST_OF_A_PROCESS: usize = 8;
 
 /// A connection, as others see it.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// Tells connections apart; a later one has a higher number.
+    /// Identifies the connection; later ones have higher numbers.
     pub(super) number: u64,
     pub(super) peer: Peer,
-    /// The brain, once it has said hello in this protocol.
+    /// The brain, once it has said hello with this protocol.
     brain: OnceLock<BrainHello>,
-    /// When it was last asked for something.
+    /// Time of its last request.
     used: Mutex<Instant>,
-    /// It is to end.
+    /// Cancelled when the connection must end.
     gives_way: CancellationToken,
 }
 
@@ -41,7 +41,7 @@ impl Session {
         self.brain.get()
     }
 
-    /// The first hello counts. False if this is not the first.
+    /// Records the first hello. False if it is not the first.
     pub(super) fn greet(&self, brain: BrainHello) -> bool {
         self.brain.set(brain).is_ok()
     }
@@ -50,7 +50,7 @@ impl Session {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Returns when the connection has to give way to another one.
+    /// Returns when the connection must give way to another one.
     pub(super) async fn must_go(&self) {
         self.gives_way.cancelled().await;
     }
@@ -65,8 +65,8 @@ impl Session {
 pub(super) struct Seats(Arc<Mutex<BTreeMap<u64, Arc<Session>>>>);
 
 impl Seats {
-    /// Finds a place for a connection, and tells which other one gives way for it. Without a place for it, it is given
-    /// back, and the reason with it.
+    /// Finds a place for a connection; returns the one that gives way for it, if any. If there is no place,
+    /// the connection is returned with the reason.
     pub(super) fn take(
         &self,
         session: &Arc<Session>,
@@ -89,7 +89,7 @@ impl Seats {
         Ok(gone)
     }
 
-    /// A connection has ended.
+    /// Removes a connection that has ended.
     pub(super) fn leave(&self, number: u64) {
         self.lock().remove(&number);
     }

@@ -1,9 +1,9 @@
-//! A connection's bytes: requests that come in, answers that go out, and how long each may take.
+//! Framing of a connection, and its timeouts.
 //!
-//! A peer that says nothing, stops within a request, or does not read its answers is an error here, which ends the
-//! connection; so is one that has hung up, since tarpc would wait for the answers to all that it had asked for. A peer
-//! that has said hello may then be silent for as long as it likes: it waits for VPP to change, or for an operator's
-//! question.
+//! A peer that does not say hello, stalls within a request, or does not read its answers causes an error
+//! here, which ends the connection; so does one that has hung up, since tarpc would otherwise wait for the
+//! answers to all pending requests. After hello, a peer may be idle for as long as it likes: it waits for a
+//! change of VPP, or for an operator's request.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -26,20 +26,20 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::room::{Answer, Held};
 use super::seats::Session;
 
-/// Time to say hello in.
+/// Time limit for hello.
 pub const HELLO_TIME: Duration = Duration::from_secs(5);
-/// Time for a request from its first byte to its last, and for an answer from when it is handed to the connection until the
-/// peer's side of the socket has it. A few milliseconds are usual.
+/// Time limit for a request, from its first byte to its last, and for an answer, from handing it to the
+/// connection until the peer's socket has it. A few milliseconds are usual.
 pub const FRAME_TIME: Duration = Duration::from_secs(10);
-/// Longest frame before hello, in bytes.
+/// Maximum length of a frame before hello, in bytes.
 const HELLO_FRAME: usize = 4096;
-/// Buffers that grew beyond this are given back when they are empty.
+/// Buffers that grew beyond this size are freed when empty, in bytes.
 const KEPT_BUFFER: usize = 64 << 10;
 const FIRST_BUFFER: usize = 8 << 10;
 
 type Codec = ServerCodec<AgentRequest, Answer>;
 
-/// Cuts the stream into frames, and knows whether it is within one.
+/// Splits the stream into frames, and knows whether it is within one.
 #[derive(Debug)]
 struct Frames {
     codec: LengthDelimitedCodec,
@@ -66,10 +66,10 @@ impl Encoder<Bytes> for Frames {
     }
 }
 
-/// An answer that is not wholly in the socket.
+/// An answer that is not yet wholly in the socket.
 #[derive(Debug)]
 struct Unwritten {
-    /// Where it ends, in bytes since the connection began.
+    /// Its end, in bytes since the connection began.
     end: usize,
     since: Instant,
     _held: Option<Arc<Held>>,
@@ -80,11 +80,11 @@ pub(super) struct Transport {
     framed: Framed<UnixStream, Frames>,
     session: Arc<Session>,
     hello_until: Instant,
-    /// When the frame began that has not come to its end.
+    /// Start of the incomplete frame, if there is one.
     half_since: Option<Instant>,
-    /// In the order in which they are written.
+    /// In the order of writing.
     unwritten: VecDeque<Unwritten>,
-    /// Bytes taken to be written since the connection began.
+    /// Bytes accepted for writing since the connection began.
     taken: usize,
     alarm: Pin<Box<Sleep>>,
 }
@@ -105,7 +105,7 @@ impl Transport {
         }
     }
 
-    /// When the connection ends if nothing happens, and why.
+    /// When the connection ends unless something happens, and why.
     fn limit(&self) -> Option<(Instant, &'static str)> {
         let hello =
             self.session.brain().is_none().then_some((self.hello_until, "it did not say hello within 5 s"));
@@ -117,7 +117,7 @@ impl Transport {
         [hello, half, unread].into_iter().flatten().min()
     }
 
-    /// Ready when the peer has taken too long. Otherwise the task is woken when it will have.
+    /// Ready when the peer has taken too long. Otherwise the task is woken at the limit.
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             let Some((until, reason)) = self.limit() else { return Poll::Pending };
@@ -133,7 +133,7 @@ impl Transport {
         }
     }
 
-    /// Takes note of what was written, and of who holds that up.
+    /// Records what was written, and starts or stops the limit.
     fn poll_written(&mut self, flushed: Poll<io::Result<()>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let buffer = self.framed.write_buffer_mut();
         let written = self.taken.saturating_sub(buffer.len());

@@ -31,7 +31,7 @@ fn web(weights: [u8; 2]) -> VipSpec {
     }
 }
 
-/// A VPP that has the VIP, as the agent knows.
+/// A VPP with the VIP, which the agent knows.
 fn with_web() -> Syncer<Model> {
     let mut syncer = Syncer::start(Model::default(), anything()).now_or_never().unwrap().unwrap();
     let wanted = check(vec![web([100, 0])], Vec::new()).unwrap();
@@ -100,7 +100,7 @@ fn what_is_known_to_be_wrong_is_read_anew_before_it_is_told() {
     foreign(&syncer, Step::Reweight { server, from: 0, to: 7, flush: false });
     let told: Vec<u8> = weights(syncer.sure_mirror().now_or_never().unwrap().unwrap());
     assert_eq!((told, syncer.plugin().reads().0), (vec![100, 7], 2));
-    // Once is enough.
+    // One read is enough.
     assert!(syncer.sure_mirror().now_or_never().unwrap().is_ok());
     assert_eq!(syncer.plugin().reads().0, 2);
 }
@@ -118,7 +118,7 @@ fn a_refusal_that_says_nothing_of_what_vpp_has_is_not_tried_again() {
 fn a_vip_that_somebody_made_anew_is_noticed_by_its_ghosts() {
     let mut syncer = with_web();
     let wanted = check(vec![web([100, 0])], Vec::new()).unwrap();
-    // The first read after a VIP came tells its index. From then on dumps are enough.
+    // The first read after a VIP was added gets its index from the text. From then on dumps are enough.
     for texts in [1, 1] {
         syncer.sync_all(&wanted).now_or_never().unwrap().unwrap();
         assert_eq!(syncer.plugin().reads().1, texts);
@@ -132,7 +132,7 @@ fn a_vip_that_somebody_made_anew_is_noticed_by_its_ghosts() {
     assert_eq!(
         report.drift,
         [
-            "VIP 192.0.2.1 tcp/80: was made anew by somebody else",
+            "VIP 192.0.2.1 tcp/80: was re-created by somebody else",
             "VIP 192.0.2.1 tcp/80: src_ip_sticky is true instead of false",
         ]
     );
@@ -167,7 +167,7 @@ fn more_writes_than_one_burst_holds_are_all_sent() {
     assert_eq!(report.read, Some(FullRead { vips: 1000, servers: 2000 }));
 }
 
-/// VPP aborts when its text does not fit into its memory for answers.
+/// VPP aborts if its text does not fit into the memory for its answers.
 #[test]
 fn a_text_that_vpp_would_die_of_is_not_asked_for() {
     let mut syncer = with_web();
@@ -181,11 +181,11 @@ fn a_text_that_vpp_would_die_of_is_not_asked_for() {
     assert!(matches!(refused, SyncError::TextTooLong { servers } if servers > 90_000));
     assert!(!syncer.must_learn());
 
-    // Whoever starts now knows nothing of the sticky flags, and therefore leaves them alone.
+    // An agent that starts now does not know the sticky flags, and leaves them alone.
     let mut syncer = Syncer::start(syncer.plugin, anything()).now_or_never().unwrap().unwrap();
     assert_eq!(syncer.mirror().get(&other().key).unwrap().src_ip_sticky, None);
     let sticky = check(vec![web([100, 0]), other()], Vec::new()).unwrap();
-    // Nor whether the server that is down has flows: it is flushed, once.
+    // Nor does it know whether the server that is down has flows, so it flushes it once.
     let changes =
         |report: SyncReport| -> Vec<_> { report.vips.into_iter().flat_map(|vip| vip.changes).collect() };
     let first = changes(syncer.sync_all(&sticky).now_or_never().unwrap().unwrap());

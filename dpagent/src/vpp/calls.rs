@@ -1,4 +1,4 @@
-//! The queue of calls, and the handle that fills it.
+//! The queue of calls, and the handle that feeds it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use super::reads::Reads;
 use crate::liveness::Silence;
 use crate::reconcile::Wanted;
 
-/// Calls that wait for their turn. Who finds it full waits, until the call's deadline drops it; the server bounds
-/// how many those are.
+/// Maximum number of queued calls. When full, senders wait until their deadline; the server bounds how many
+/// of those there are.
 pub(super) const QUEUE: usize = 16;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
 
-/// What the task is asked.
+/// A call to the task.
 #[derive(Debug)]
 pub(super) enum Call {
     SyncVip(Box<(VipSpec, Demands, OwnedSemaphorePermit)>, Reply<SyncReport>),
     SyncAll(Box<(Wanted, OwnedSemaphorePermit)>, Reply<SyncReport>),
     Conf(LbConfSpec, Reply<ConfReport>),
     State(Reply<LbState>),
-    /// With the servers' figures, or without.
+    /// Whether to include the servers' counters.
     Counters(bool, Reply<Counters>),
     Programmed(Reply<Programmed>),
 }
 
 impl Call {
-    /// Answers with an error. Nobody may be there any more to hear it.
+    /// Answers with an error. The caller may have gone.
     pub(super) fn refuse(self, error: AgentError) {
         match self {
             Self::SyncVip(_, reply) | Self::SyncAll(_, reply) => drop(reply.send(Err(error))),
@@ -45,7 +45,7 @@ impl Call {
         }
     }
 
-    /// Whether the caller has gone. What it wanted may be long outdated: its successor will ask anew.
+    /// Whether the caller has gone. Its request may be outdated, and its successor will send a new one.
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::SyncVip(_, reply) | Self::SyncAll(_, reply) => reply.is_closed(),
@@ -57,7 +57,7 @@ impl Call {
     }
 }
 
-/// Asks VPP, through the task.
+/// A handle to VPP's task.
 #[derive(Debug, Clone)]
 pub struct Vpp {
     calls: mpsc::Sender<Call>,
@@ -76,11 +76,12 @@ impl Vpp {
         Self { calls, link, silence, reads }
     }
 
-    /// Brings one VIP, which must be valid, to its wanted state, and does what is demanded beyond that. The room that it
-    /// takes up is given back when it has been carried out, or dropped for a caller who has gone.
+    /// Brings one VIP, which must be valid, to its desired state, and fulfils the explicit requests. The
+    /// reserved memory is released when the call has been carried out, or dropped because its caller has
+    /// gone.
     ///
     /// # Errors
-    /// Without a usable VPP, or when the connection breaks.
+    /// If VPP is unusable, or the connection breaks.
     pub async fn sync_vip(
         &self,
         wanted: VipSpec,
@@ -90,10 +91,11 @@ impl Vpp {
         self.ask(|reply| Call::SyncVip(Box::new((wanted, demands, room)), reply)).await
     }
 
-    /// Reads VPP when its turn comes, and brings all VIPs to the wanted state. The room is given back as that of one.
+    /// Reads VPP in turn, and brings all VIPs to the desired state. The reserved memory is released as in
+    /// [`Self::sync_vip`].
     ///
     /// # Errors
-    /// Without a usable VPP, when too many reads wait for their turn, or when the connection breaks.
+    /// If VPP is unusable, too many reads are waiting, or the connection breaks.
     pub async fn sync_all(
         &self,
         wanted: Wanted,
@@ -101,53 +103,53 @@ impl Vpp {
     ) -> Result<SyncReport, AgentError> {
         let generation = self.must_be_usable()?;
         self.reads.turn().await?;
-        // What is wanted was decided on what VPP had before.
+        // The desired state was decided for the previous connection.
         if self.must_be_usable()? != generation {
-            let reason = "it was connected anew before the read's turn came".to_owned();
+            let reason = "VPP reconnected before the read's turn".to_owned();
             return Err(AgentError::VppLost { reason });
         }
         self.ask(|reply| Call::SyncAll(Box::new((wanted, room)), reply)).await
     }
 
-    /// Sets the global settings, which must be valid, where they differ.
+    /// Applies the global settings, which must be valid, where they differ.
     ///
     /// # Errors
-    /// Without a usable VPP, when VPP refuses, or when the connection breaks.
+    /// If VPP is unusable or refuses, or the connection breaks.
     pub async fn lb_conf(&self, wanted: LbConfSpec) -> Result<ConfReport, AgentError> {
         self.ask(|reply| Call::Conf(wanted, reply)).await
     }
 
-    /// What VPP has, as of now or of a read for another caller a moment ago.
+    /// VPP's state, read now or for another caller a moment ago.
     ///
     /// # Errors
-    /// Without a usable VPP, when too many reads wait for their turn, or when the connection breaks.
+    /// If VPP is unusable, too many reads are waiting, or the connection breaks.
     pub async fn lb_state(&self) -> Result<LbState, AgentError> {
         self.must_be_usable()?;
         self.reads.state(|| self.ask(Call::State)).await
     }
 
-    /// Counts.
+    /// Reads the counters.
     ///
     /// # Errors
-    /// Without a usable VPP or stats segment, or when the connection breaks.
+    /// If VPP or its stats segment is unusable, or the connection breaks.
     pub async fn counters(&self, servers: bool) -> Result<Counters, AgentError> {
         self.ask(|reply| Call::Counters(servers, reply)).await
     }
 
-    /// What VPP is remembered to have.
+    /// What VPP is known to have.
     ///
     /// # Errors
-    /// Without a usable VPP, or when the connection breaks.
+    /// If VPP is unusable, or the connection breaks.
     pub async fn programmed(&self) -> Result<Programmed, AgentError> {
         self.ask(Call::Programmed).await
     }
 
-    /// The connection now.
+    /// The current connection.
     pub fn info(&self) -> VppInfo {
         self.link.borrow().info()
     }
 
-    /// Waits for another generation than `seen`. Never returns if the task has ended.
+    /// Waits until the generation is not `seen`. Never returns if the task has ended.
     pub async fn change_from(&self, seen: u64) -> VppInfo {
         let mut link = self.link.clone();
         let changed = link.wait_for(|link| link.generation() != seen).await.map(|link| link.info());
@@ -162,7 +164,7 @@ impl Vpp {
         self.silence.borrow().liveness(Instant::now())
     }
 
-    /// Waits for another generation of that than `seen`. Never returns if the task has ended.
+    /// Waits until the generation of liveness is not `seen`. Never returns if the task has ended.
     pub async fn liveness_from(&self, seen: u64) -> Liveness {
         let mut silence = self.silence.clone();
         let changed = silence.wait_for(|silence| silence.generation() != seen).await;
@@ -172,7 +174,7 @@ impl Vpp {
         }
     }
 
-    /// The generation of a usable connection.
+    /// The generation of the connection, if it is usable.
     fn must_be_usable(&self) -> Result<u64, AgentError> {
         let link = self.link.borrow();
         if link.is_usable() { Ok(link.generation()) } else { Err(link.error()) }
@@ -182,9 +184,9 @@ impl Vpp {
         let (reply, answer) = oneshot::channel();
         let call = call(reply);
         async move {
-            let ending = AgentError::NoVpp { reason: "the agent is ending".to_owned() };
+            let ending = AgentError::NoVpp { reason: "the agent is shutting down".to_owned() };
             self.calls.send(call).await.map_err(|_| ending)?;
-            let given_up = AgentError::VppLost { reason: "the connection was given up".to_owned() };
+            let given_up = AgentError::VppLost { reason: "the connection was closed".to_owned() };
             answer.await.unwrap_or(Err(given_up))
         }
     }

@@ -1,9 +1,9 @@
-//! The state of the connection, as everybody may see it.
+//! State of the connection, as published.
 
 use maglev_protocol::{AgentError, VppInfo, VppState};
 use tokio::time::Instant;
 
-/// What the task publishes.
+/// The published state.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     generation: u64,
@@ -19,8 +19,8 @@ impl Default for Link {
 }
 
 impl Link {
-    /// Takes over a state; false if it is the one before. A VPP that is still away is as silent as it was when that
-    /// was found.
+    /// Records a state; false if it is unchanged. A VPP that is still disconnected keeps the start of its
+    /// silence.
     pub(super) fn change(&mut self, mut state: VppState, since: Instant) -> bool {
         if let (VppState::Disconnected { silent_ms: found, .. }, VppState::Disconnected { silent_ms, .. }) =
             (&self.state, &mut state)
@@ -47,12 +47,12 @@ impl Link {
         VppInfo { generation: self.generation, state }
     }
 
-    /// Whether calls are carried out.
+    /// Whether calls are executed.
     pub(super) fn is_usable(&self) -> bool {
         matches!(self.state, VppState::Connected { .. })
     }
 
-    /// Why calls are refused.
+    /// The error for calls that are refused.
     pub(super) fn error(&self) -> AgentError {
         match &self.state {
             VppState::Disconnected { reason, .. } => AgentError::NoVpp { reason: reason.clone() },
@@ -61,9 +61,7 @@ impl Link {
                 missing: missing.clone(),
                 needs: needs.clone(),
             },
-            VppState::Connected { .. } => {
-                AgentError::NoVpp { reason: "the connection is being made anew".to_owned() }
-            }
+            VppState::Connected { .. } => AgentError::NoVpp { reason: "reconnecting".to_owned() },
         }
     }
 }

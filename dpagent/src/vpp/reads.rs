@@ -1,9 +1,10 @@
-//! How often VPP's whole state is read for whoever asks. A read holds up VPP's forwarding, so all of them together have
-//! one rate, `reads-per-second` of the policy.
+//! Rate limit on full reads of VPP. A read holds up VPP's forwarding, so all callers share one rate,
+//! `reads-per-second` of the policy.
 //!
-//! `lb_state` is coalesced: one read serves every caller within the time of one read, unless something was written since.
-//! A read that has to wait for its turn waits before it is queued, so that no write waits behind it. What the agent reads
-//! for its own sake (at a connection, or when an answer of VPP contradicts the mirror) is not counted.
+//! `lb_state` is coalesced: one read serves every caller within the time of one read, unless VPP was written
+//! to since. A read that must wait for its turn waits before it is queued, so that no write waits behind it.
+//! Reads that the agent needs itself (after connecting, or when an answer of VPP contradicts the mirror) are
+//! not counted.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +17,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::pace::Pace;
 use crate::policy::SharedPolicy;
 
-/// Longest wait for a turn to read. Beyond it, the read is refused.
+/// Maximum wait for a turn to read. Beyond it, the read is refused.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The newest read for `lb_state`.
+/// The latest read for `lb_state`.
 #[derive(Debug)]
 struct Newest {
     at: Instant,
@@ -33,10 +34,10 @@ struct Newest {
 pub(super) struct Reads {
     policy: SharedPolicy,
     pace: Mutex<Pace>,
-    /// Held by the read whose turn is next; others wait for it in the order in which they came.
+    /// Held by the read whose turn is next; the others wait in order.
     next: tokio::sync::Mutex<()>,
     newest: tokio::sync::Mutex<Option<Newest>>,
-    /// Raised whenever VPP may have something else than before.
+    /// Incremented whenever VPP's state may have changed.
     changes: AtomicU64,
 }
 
@@ -51,7 +52,7 @@ impl Reads {
         }
     }
 
-    /// VPP was written to, came or went: what was read before is outdated.
+    /// VPP was written to, connected or disconnected: earlier reads are outdated.
     pub(super) fn outdated(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
@@ -70,13 +71,13 @@ impl Reads {
         timeout(LONGEST_WAIT, turn).await.map_err(|_| self.refusal())
     }
 
-    /// Takes a turn only if one is free and nobody waits for it.
+    /// Takes a turn only if one is free and nobody is waiting.
     pub(super) fn turn_now(&self) -> Result<(), AgentError> {
         let _next = self.next.try_lock().map_err(|_| self.refusal())?;
         self.take().map_err(|_| self.refusal())
     }
 
-    /// The state as of the newest read, or of another one if that is too old.
+    /// The state of the latest read, or of a new one if that is too old.
     pub(super) async fn state<F>(&self, read: impl FnOnce() -> F) -> Result<LbState, AgentError>
     where
         F: Future<Output = Result<LbState, AgentError>>,

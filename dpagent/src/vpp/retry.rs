@@ -1,4 +1,4 @@
-//! When to try again to connect.
+//! Pauses between attempts to connect.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::socket_file;
 
-/// How soon a VPP that is back is noticed by its new socket. Looking costs a system call.
+/// How often the socket's file is checked, to notice a restarted VPP early. Costs one system call.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Counts attempts.
@@ -18,15 +18,16 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// A connection was made, and lasted this long: if longer than any pause, the next attempt comes at once.
+    /// Records how long a connection lasted: if longer than the longest pause, the next attempt comes at
+    /// once.
     pub(super) fn connected_for(&mut self, lasted: Duration) {
         if lasted >= LONGEST {
             self.attempts = 0;
         }
     }
 
-    /// Waits before the next attempt: not at all at first, then ever longer. A socket that is not the one
-    /// before ends the wait.
+    /// Waits before the next attempt: not at all at first, then longer each time. A new socket file ends the
+    /// wait.
     pub(super) async fn pause(&mut self, socket: &Path) {
         let pause = backoff(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
@@ -35,7 +36,7 @@ impl Retry {
             sleep(LOOK.min(until - Instant::now())).await;
             let now = socket_file::at(socket);
             if now.is_some() && now != before {
-                // Bound, but perhaps not yet listening: soon again, then.
+                // Bound, but perhaps not yet listening: retry soon.
                 self.attempts = 1;
                 return;
             }

@@ -1,4 +1,4 @@
-//! One connection to VPP, API and stats segment together, from its making to its end.
+//! One connection to VPP, API and stats segment together, from start to end.
 
 use std::time::Duration;
 
@@ -18,29 +18,29 @@ use super::stats::Stats;
 use crate::burst::MOST_UNDER_WAY;
 use crate::counters::{CountersError, Counting};
 use crate::execute::{Executed, Executor};
-use crate::heard::Heard;
+use crate::last_answer::LastAnswer;
 use crate::lb::{Lb, NEEDED, NEEDS};
 use crate::liveness::{self, Silence};
 use crate::sync::{SyncError, Syncer};
 
-/// How often it is looked whether there is another stats segment.
+/// How often to check for a new stats segment.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Longest build directory that is told, in characters. VPP's field has 256 bytes.
+/// Maximum length of the build directory that is reported, in characters. VPP's field has 256 bytes.
 const MOST_DIRECTORY: usize = 256;
 
 /// Why a session ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The task shall end.
+    /// The task must stop.
     Stop,
-    /// The connection is of no use any more, though VPP owed no answer.
+    /// The connection is no longer usable, though VPP owed no answer.
     Closed(String),
     /// VPP did not answer, or the connection ended before it did.
     Lost(String),
 }
 
-/// What tells one run of VPP from another.
+/// Distinguishes one run of VPP from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     pid: u32,
@@ -48,7 +48,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The start is in the stats segment, which may not be readable.
+    /// The start time comes from the stats segment, which may not be readable.
     fn is_same(self, before: Self) -> bool {
         let other_start = self.boot_time.zip(before.boot_time).is_some_and(|(now, before)| now != before);
         self.pid == before.pid && !other_start
@@ -58,18 +58,18 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Session {
     client: Client,
-    heard: Heard,
+    last_answer: LastAnswer,
     stats: Stats,
-    /// `None` if VPP lacks messages: then calls are refused until it is another VPP.
+    /// `None` if VPP lacks messages: calls are then refused until VPP is replaced.
     lb: Option<(Executor<Lb>, Counting)>,
     identity: Identity,
 }
 
-/// What became of a call beyond its answer.
+/// Effect of a call on the session.
 type Verdict = Result<(), End>;
 
 impl Session {
-    /// Connects, and reads everything if VPP can be driven. Tells the state to publish.
+    /// Connects, and reads everything if VPP has the needed messages. Returns the state to publish.
     pub(super) async fn connect(
         options: &Options,
         before: Option<Identity>,
@@ -78,27 +78,27 @@ impl Session {
         let connect = ConnectOptions { name, max_in_flight: MOST_UNDER_WAY, ..ConnectOptions::default() };
         let client =
             Client::connect(&options.api_socket, connect).await.map_err(|error| error.to_string())?;
-        let heard = Heard::now();
+        let last_answer = LastAnswer::now();
         let stats = Stats::connect(&options.stats_socket).await;
         let boot_time = stats.boot_time().await;
         let identity = Identity { pid: client.pid(), boot_time };
         let missing = client.table().missing(NEEDED);
-        let version = match heard.note(client.call(ShowVersion {}).await) {
+        let version = match last_answer.note(client.call(ShowVersion {}).await) {
             Ok(version) => version,
             Err(ClientError::Unsupported { .. }) if !missing.is_empty() => {
-                let session = Self { client, heard, stats, lb: None, identity };
+                let session = Self { client, last_answer, stats, lb: None, identity };
                 return Ok((session, incompatible("of an unknown version".to_owned(), missing)));
             }
             Err(error) => return Err(error.to_string()),
         };
         if !missing.is_empty() {
-            let session = Self { client, heard, stats, lb: None, identity };
+            let session = Self { client, last_answer, stats, lb: None, identity };
             return Ok((
                 session,
                 incompatible(printable(&version.version.as_str(), VERSION_LENGTH), missing),
             ));
         }
-        let lb = Syncer::start(Lb::new(client.clone(), heard.clone()), options.policy.current())
+        let lb = Syncer::start(Lb::new(client.clone(), last_answer.clone()), options.policy.current())
             .await
             .map_err(|error| error.to_string())?;
         let state = VppState::Connected {
@@ -119,15 +119,15 @@ impl Session {
             }
         );
         let counting = Counting::new(identity.pid, boot_time, options.servers_age);
-        Ok((Self { client, heard, stats, lb: Some((Executor::new(lb), counting)), identity }, state))
+        Ok((Self { client, last_answer, stats, lb: Some((Executor::new(lb), counting)), identity }, state))
     }
 
     pub(super) fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Takes calls one after the other until the connection ends, VPP has been silent for too long or the task shall end.
-    /// A call under way is dropped with a connection that is given up.
+    /// Executes calls one at a time until the connection ends, VPP has been silent for too long or the task
+    /// must stop. A call in progress is dropped with the connection.
     pub(super) async fn serve(
         &mut self,
         options: &Options,
@@ -141,10 +141,10 @@ impl Session {
             silence.send_if_modified(|silence| silence.change(since));
         };
         publish(None);
-        let (client, heard) = (self.client.clone(), self.heard.clone());
+        let (client, last_answer) = (self.client.clone(), self.last_answer.clone());
         tokio::select! {
             end = self.take_calls(options, queue, link, reads, stop) => end,
-            error = liveness::watch(&client, &heard, publish) => End::Lost(error.to_string()),
+            error = liveness::watch(&client, &last_answer, publish) => End::Lost(error.to_string()),
         }
     }
 
@@ -184,27 +184,28 @@ impl Session {
         }
     }
 
-    /// How long ago VPP answered last.
+    /// Time since VPP's last answer.
     pub(super) fn silence(&self) -> Duration {
-        self.heard.silence()
+        self.last_answer.silence()
     }
 
-    /// Finds out whether there still is the stats segment that there was.
+    /// Checks that the stats segment is still the same.
     async fn look(&self) -> Verdict {
         match self.stats.news().await {
             None => Ok(()),
-            Some(news) => Err(End::Closed(format!("{news}: connecting anew"))),
+            Some(news) => Err(End::Closed(format!("{news}: reconnecting"))),
         }
     }
 
-    /// Carries a call out.
+    /// Executes a call.
     async fn answer(&mut self, call: Call, link: &watch::Sender<Link>, reads: &Reads) -> Verdict {
         let Some((lb, counting)) = &mut self.lb else {
             let error = link.borrow().error();
             call.refuse(error);
             return Ok(());
         };
-        // A mirror that is known to be wrong is read anew by these two, which may be asked for again and again.
+        // A mirror known to be wrong is read again for these two calls, which may come often, so the rate
+        // limit applies.
         if matches!(call, Call::SyncVip(..) | Call::Programmed(_))
             && lb.syncer().must_read()
             && let Err(error) = reads.turn_now()
@@ -256,7 +257,7 @@ impl Session {
     }
 }
 
-/// Answers a call. The answer may come too late for the caller, which changes nothing.
+/// Sends the answer. The caller may have gone, which changes nothing.
 fn tell<T>(done: Executed<T>, reply: Reply<T>) -> Verdict {
     drop(reply.send(done.answer));
     done.lost.map_or(Ok(()), |lost| Err(End::Lost(lost.reason)))

@@ -1,14 +1,13 @@
-//! Identity of a socket's file, which tells it from its successor at the same path.
+//! Identity of a socket file, to notice a new one at the same path.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Device, inode, and the time when it was made, since inodes are used again. A change of owner or mode changes none of
-/// them.
+/// Device, inode, and creation time, since inodes are reused. Changing owner or mode does not affect them.
 pub(super) type SocketFile = (u64, u64, Option<SystemTime>);
 
-/// The socket that is at a path now, if there is one.
+/// The socket file at a path, if there is one.
 pub(super) fn at(path: &Path) -> Option<SocketFile> {
     let metadata = std::fs::metadata(path).ok()?;
     // Without a birth time, as on older kernels' tmpfs: nobody writes to the file itself.

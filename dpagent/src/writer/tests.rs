@@ -23,7 +23,7 @@ async fn the_second_brain_waits_until_the_first_is_gone() {
     let refused = seat.take(&second, later).unwrap_err();
     assert_eq!(refused, AgentError::AnotherWriter { version: "1.2.3".to_owned(), pid: Some(77), seconds: 9 });
     assert_eq!(seat.take(&first, later), Ok(Taken::Before));
-    // The end of a connection that does not write changes nothing.
+    // The end of a connection that is not the writer's changes nothing.
     assert!(!seat.leave(2));
     assert_eq!(seat.take(&second, later), Err(refused));
     assert!(seat.leave(1));
@@ -43,7 +43,7 @@ async fn a_brain_takes_the_place_from_its_own_former_connection_and_not_back() {
     assert_eq!(seat.take(&candidate(3, 300), now), Ok(Taken::Free));
 }
 
-/// Whoever has come to know the number is not the brain for that.
+/// Knowing the instance number does not make another process the brain.
 #[tokio::test(start_paused = true)]
 async fn another_process_does_not_take_the_place_by_the_instance() {
     let (mut seat, now) = (WriterSeat::default(), tokio::time::Instant::now().into_std());
@@ -54,7 +54,7 @@ async fn another_process_does_not_take_the_place_by_the_instance() {
     assert_eq!(seat.take(&of_process(2, 100, Some(77)), now), Ok(Taken::Own));
 }
 
-/// The instance proves who a brain is, so it is in no answer to anybody else, in whatever form.
+/// The instance proves a brain's identity, so no answer to anybody else contains it, in any form.
 #[test]
 fn the_refusal_does_not_tell_the_instance() {
     let (mut seat, now) = (WriterSeat::default(), tokio::time::Instant::now().into_std());
@@ -65,8 +65,7 @@ fn the_refusal_does_not_tell_the_instance() {
     for form in [format!("{instance}"), format!("{instance:x}")] {
         assert!(!told.contains(&form), "{told}");
     }
-    let said = "another brain writes to VPP: version 1.2.3, process 77, for 0 s; this one may read, and takes over \
-                when that one ends or says nothing for 10 s: end it if this one is to write";
+    let said = "another brain is the writer: version 1.2.3, process 77, for 0 s; this one may only read, and takes over when that one ends or is silent for 10 s; stop that one if this one should write";
     assert_eq!(refused.to_string(), said);
 }
 
@@ -87,19 +86,19 @@ async fn all_connections_of_the_writer_are_known_by_its_process_or_else_by_its_i
     assert!(!WriterSeat::default().has(Peer { pid: Some(77) }, None), "nobody writes");
 }
 
-/// Frozen, or in a debugger: its connection stands, and it says nothing.
+/// A brain that is frozen, or in a debugger: its connection stays open and silent.
 #[tokio::test(start_paused = true)]
 async fn brain_that_says_nothing_loses_its_lease_and_learns_it_before_it_writes_again() {
     let (mut seat, start) = (WriterSeat::default(), tokio::time::Instant::now().into_std());
     let (first, second) = (candidate(1, 100), of_process(2, 200, Some(78)));
     assert_eq!(seat.take(&first, start), Ok(Taken::Free));
-    // As long as it says something, whatever that is, it keeps the place.
+    // Any sign of life keeps the place.
     let at = |seconds| start + Duration::from_secs(seconds);
     for second_of in 0..30 {
         seat.renew(1, at(second_of));
         assert!(seat.take(&second, at(second_of)).is_err(), "{second_of}");
     }
-    // What others say does not count for it.
+    // Calls of others do not renew it.
     for second_of in 30..39 {
         seat.renew(2, at(second_of));
         assert!(seat.take(&second, at(second_of)).is_err(), "{second_of}");
@@ -108,11 +107,11 @@ async fn brain_that_says_nothing_loses_its_lease_and_learns_it_before_it_writes_
     seat.renew(1, at(40));
     let refused = seat.take(&first, at(40)).unwrap_err();
     assert!(matches!(refused, AgentError::AnotherWriter { pid: Some(78), seconds: 1, .. }), "{refused:?}");
-    // Its former self may not come back by a new connection either.
+    // Nor may it return over a new connection.
     assert!(seat.take(&candidate(3, 100), at(41)).is_err());
 }
 
-/// While the agent itself is held up, the writer's calls wait unread in its socket.
+/// While the agent itself is stalled, the writer's calls wait unread in its socket.
 #[tokio::test(start_paused = true)]
 async fn lease_does_not_run_while_the_agent_is_held_up() {
     let (mut seat, start) = (WriterSeat::default(), tokio::time::Instant::now().into_std());

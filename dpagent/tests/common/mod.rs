@@ -1,4 +1,4 @@
-//! A simulated VPP and an agent, to be started, ended and asked.
+//! A simulated VPP and an agent for tests.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -40,10 +40,10 @@ use vppsim::stats::Segment;
 use vppsim::stats::memory::Memory;
 use vppsim::stats::socket::StatsListener;
 
-/// Only a test that would otherwise hang ever waits so long.
+/// Only reached by a test that would otherwise hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Allows what the tests' VIPs and servers need.
+/// A policy that allows the tests' VIPs and servers.
 pub(crate) const POLICY: &str = "\
 vips: [192.0.2.0/24, \"2001:db8::/32\"]
 servers: [10.0.0.0/8, \"2001:db8::/32\"]
@@ -60,7 +60,7 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 const WRITES: [&str; 5] =
     ["lb_conf", "lb_add_del_vip_v2", "lb_add_del_as_v2", "lb_as_set_weight", "lb_flush_vip"];
 
-/// A simulated VPP. It has a runtime of its own, so that it can die as a process does, with all its connections.
+/// A simulated VPP with its own runtime, so that it can die as a process does, with all its connections.
 pub(crate) struct Vpp {
     runtime: Option<Runtime>,
     pub(crate) host: Arc<Host>,
@@ -69,12 +69,12 @@ pub(crate) struct Vpp {
 }
 
 impl Vpp {
-    /// Starts one with its sockets and its trace in this directory.
+    /// Starts a VPP with its sockets and its trace in this directory.
     pub(crate) fn start(directory: &Path, pid: u32) -> Self {
         Self::start_as(directory, pid, "26.10-test")
     }
 
-    /// Starts one of this version.
+    /// Starts a VPP of this version.
     pub(crate) fn start_as(directory: &Path, pid: u32, version: &str) -> Self {
         let run_dir = RunDir::claim(directory).unwrap();
         let trace = directory.join("trace.jsonl");
@@ -97,7 +97,8 @@ impl Vpp {
             let stats = StatsListener::bind(run_dir.stats()).unwrap();
             let api = UnixListener::bind(run_dir.api()).unwrap();
             let trace = Some(TraceFile::open(&trace).unwrap());
-            // Nobody listens: the agent never does what VPP would die of, or the connection's end shows it.
+            // Nobody listens to `deadly`: if the agent did what kills VPP, its connection would end and the
+            // test fail.
             let server = Server { host: Arc::clone(&host), trace, deadly: mpsc::channel(1).0 };
             runtime.spawn(stats.serve(memory));
             runtime.spawn(Arc::clone(&host).tend());
@@ -122,7 +123,7 @@ impl Vpp {
         Client::connect(directory.join("api.sock"), ConnectOptions::default()).await.unwrap()
     }
 
-    /// Servers with their weights, of each VIP in use.
+    /// The weight of each server, for each VIP in use.
     pub(crate) fn vips(&self) -> BTreeMap<String, BTreeMap<IpAddr, u8>> {
         self.host.with_lb(|lb| {
             let used = lb.vips().map(|(_, vip)| vip).filter(|vip| vip.used);
@@ -136,7 +137,7 @@ impl Vpp {
     }
 }
 
-/// A simulator in the test's own runtime, so that it shares its clock, which is paused: what waits takes no time.
+/// A simulator in the test's own runtime, so that it shares its paused clock and waiting takes no time.
 pub(crate) fn simulator(directory: &Path) -> Instance {
     let text = |text: &str| text.to_owned();
     let (version, build_date, build_directory) = (text("26.10-test"), text("today"), text("/build"));
@@ -179,7 +180,7 @@ pub(crate) struct Agent {
     writer: JoinHandle<()>,
     server: JoinHandle<()>,
     pub(crate) socket: PathBuf,
-    /// Why it can send no echo requests.
+    /// Why it cannot send echo requests.
     pub(crate) no_echo: Option<String>,
 }
 
@@ -207,7 +208,7 @@ impl Agent {
         Self { stop, writer, server, socket, no_echo }
     }
 
-    /// Ends it as a signal does.
+    /// Ends it as a signal would.
     pub(crate) async fn end(self) {
         self.stop.cancel();
         self.server.abort();
@@ -237,7 +238,7 @@ pub(crate) fn context() -> Context {
 
 pub(crate) fn within(time: Duration) -> Context {
     let mut context = tarpc::context::current();
-    // tarpc's deadlines are instants of the real clock.
+    // tarpc's deadlines use the real clock.
     #[allow(clippy::disallowed_methods)]
     let now = std::time::Instant::now();
     context.deadline = now + time;
@@ -253,7 +254,7 @@ pub(crate) async fn hello_as(client: &AgentClient, instance: u64) -> AgentHello 
     soon(client.hello(context(), brain)).await.unwrap().unwrap()
 }
 
-/// Waits until the connection is as asked for.
+/// Waits until VPP's connection has the wanted state.
 pub(crate) async fn until(client: &AgentClient, wanted: impl Fn(&VppState) -> bool) -> VppInfo {
     soon(async {
         let mut info = client.vpp_info(context()).await.unwrap();
@@ -269,13 +270,13 @@ pub(crate) fn is_connected(state: &VppState) -> bool {
     matches!(state, VppState::Connected { .. })
 }
 
-/// Where it may be had.
+/// A pinger, if this process may have one.
 fn pinger() -> Result<Pinger, String> {
     let sockets = icmp::open().map_err(|error| error.to_string())?;
     Ok(Pinger::start(sockets).map_err(|error| error.to_string())?.0)
 }
 
-/// Everything that most tests start with: VPP, an agent that has found it, a client.
+/// The common start of most tests: VPP, an agent that has found it, and a client.
 pub(crate) struct Bench {
     pub(crate) directory: TempDir,
     pub(crate) vpp: Vpp,

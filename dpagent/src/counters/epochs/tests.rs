@@ -34,7 +34,7 @@ fn a_count_that_falls_and_an_index_that_went_begin_a_new_epoch() {
     assert!(back != fell && back != first);
 }
 
-/// What happens to the VIP at one index between two reads.
+/// What happens to the VIP at an index between two reads.
 #[derive(Debug, Clone)]
 enum Happening {
     Counted(u64),
@@ -43,7 +43,7 @@ enum Happening {
 }
 
 proptest! {
-    /// Nobody who adds up what comes within an epoch ever counts too much, or misses a reset that shows.
+    /// Adding up the counters within each epoch never counts too much, and no visible reset is missed.
     #[test]
     fn epochs_tell_lives_apart(happenings in prop::collection::vec(prop_oneof![
         5 => (0u64..5).prop_map(Happening::Counted),

@@ -40,7 +40,7 @@ fn sizes_and_times_have_bounds() {
     );
     assert_eq!(
         error(EchoRequest { timeout: Duration::from_secs(61), ..request("::1") }),
-        "an echo request that waits 61s: it must be above 0 and at most 60s"
+        "an echo request with a timeout of 61s: the timeout must be above 0 and at most 60s"
     );
 }
 

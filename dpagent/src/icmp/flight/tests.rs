@@ -22,7 +22,7 @@ fn id(number: u8) -> EchoId {
     EchoId { identifier: 7, sequence: number.into() }
 }
 
-/// A request of this id, sent at `now`, that ends a second later.
+/// A request with this id, sent at `now`, that times out a second later.
 fn sent(flight: &mut Flight<u8>, number: u8, now: Instant) -> Ticket {
     let draw = || Ok::<_, Infallible>((id(number), [number; 16]));
     let ticket = flight.insert(request(TARGET), now + Duration::from_secs(1), number, draw).unwrap();
@@ -179,7 +179,7 @@ async fn the_ticket_of_an_ended_request_does_not_touch_its_successor() {
     assert_eq!(flight.get(&old), None);
     assert_eq!(flight.remove(&old), None);
     assert_eq!(flight.get(&new), Some(&request(OTHER)));
-    // Had the old ticket noted it as sent, it would have timed out.
+    // Had the old ticket marked it as sent, it would have timed out.
     assert!(matches!(flight.expire(now), Some((8, EchoOutcome::NotSent { .. }))));
 }
 
@@ -205,7 +205,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    /// The reference is a map from number to deadline and whether it was sent.
+    /// The reference model maps a number to its deadline and whether it was sent.
     #[test]
     fn random_operations_end_every_request_exactly_once(operations in vec(operation(), 0..80)) {
         let start = Instant::now();

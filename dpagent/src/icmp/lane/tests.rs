@@ -8,11 +8,11 @@ use tokio::time::{advance, sleep};
 use super::super::packet::decode_v6;
 use super::*;
 
-/// A network that does what the test says.
+/// A network controlled by the test.
 #[derive(Debug, Default)]
 struct Network {
     state: Mutex<State>,
-    /// Something can be received.
+    /// A packet can be received.
     came: Notify,
     /// The buffer has room again.
     room: Notify,
@@ -22,10 +22,10 @@ struct Network {
 struct State {
     incoming: VecDeque<Vec<u8>>,
     sent: Vec<(IpAddr, Vec<u8>)>,
-    /// Each packet is there again as soon as it is received.
+    /// Each packet can be received again as soon as it was.
     endless: bool,
     full: bool,
-    /// Packets to this target find no room.
+    /// Target for which the kernel never has room.
     no_room: Option<IpAddr>,
     tries: usize,
 }
@@ -35,7 +35,7 @@ impl Network {
         self.state.lock().unwrap()
     }
 
-    /// Lets the target answer what was sent to it.
+    /// Makes the target reply to a packet.
     fn answer(&self, packet: &[u8]) {
         let mut reply = packet.to_vec();
         reply[0] = 129;
@@ -137,7 +137,7 @@ async fn a_full_buffer_holds_requests_up_until_their_deadlines() {
     let outcomes = join_all((1..40).map(|last| lane.echo(request(last)))).await;
     assert!(outcomes.iter().all(not_sent), "{outcomes:?}");
     assert_eq!((start.elapsed(), lane.in_flight()), (SECOND, 0));
-    // What was given up is not sent any more when there is room.
+    // A cancelled request is not sent once there is room.
     network.state().full = false;
     network.room.notify_one();
     assert_eq!(lane.echo(request(50)).await, Ok(EchoOutcome::TimedOut));
@@ -157,7 +157,7 @@ async fn a_target_without_room_does_not_hold_others_up() {
     assert_eq!(outcomes[2], Ok(EchoOutcome::TimedOut));
     assert_eq!(outcomes[3], Ok(EchoOutcome::NotSent { reason: "unlucky".to_owned() }));
     assert_eq!(outcomes[5], Ok(EchoOutcome::TimedOut));
-    // Every 1 to 2 ms (and the timer's granularity) one try for all three together, not a busy loop.
+    // One attempt for all three together every 1 to 2 ms (plus the timer's granularity), not a busy loop.
     let tries = network.state().tries;
     assert!((300..1100).contains(&tries), "{tries}");
 }
@@ -197,12 +197,12 @@ async fn an_answer_that_waits_to_be_read_counts_although_the_time_is_up() {
     let (outcome, ()) = tokio::join!(lane.echo(request(1)), async {
         until(|| !network.state().sent.is_empty()).await;
         let packet = network.state().sent[0].1.clone();
-        // More than are read at a time come before it.
+        // More packets than one turn reads arrive before it.
         for _ in 0..3 * RECEIVES {
             network.answer(&[0; 64]);
         }
         network.answer(&packet);
-        // As if the process had not run meanwhile.
+        // As if the process had been stalled.
         advance(SECOND + GRACE / 2).await;
     });
     assert!(matches!(outcome, Ok(EchoOutcome::Reply { .. })), "{outcome:?}");

@@ -28,7 +28,7 @@ fn request(target: &IpAddr, id: EchoId, token: &Token, size: u16) -> Vec<u8> {
     packet
 }
 
-/// Made with Python's `struct` and a checksum in wide arithmetic.
+/// Built with Python's `struct` and a checksum in wide arithmetic.
 #[test]
 fn requests_are_as_another_program_makes_them() {
     let cases = [
@@ -43,7 +43,8 @@ fn requests_are_as_another_program_makes_them() {
     assert_eq!((longest.len(), &longest[8 + 254..8 + 258]), (LONGEST_REQUEST, &[254, 255, 0, 1][..]));
 }
 
-/// What raw sockets of Linux 6.18 delivered while iputils' ping ran: without and with IP options (record route).
+/// Received from raw sockets of Linux 6.18 while iputils' ping ran: without and with IP options (record
+/// route).
 const REPLY_V4: &str = "450000347e6400004001fe627f0000017f000001000084aa021000013e45016b00000000e4430900000000001011121314\
                         151617";
 const REPLY_V4_OPTIONS: &str = "4f00005c855a00004001d1a07f0000017f0000010727147f0000017f0000017f0000017f00\
@@ -64,7 +65,7 @@ fn replies_that_the_kernel_delivered_are_decoded() {
     }
 }
 
-/// As the replies, with a neighbour that does not exist.
+/// Recorded like the replies, with a neighbour that does not exist.
 const ERROR_V4: &str = "45c00050c85900004001256dc6120001c61200010301fcfe0000000045000034a216400040010c84c6120001c6120009\
                         0800ffbe05cc00015d45016b0000000043730400000000001011121314151617";
 const ERROR_V6: &str = "0103bdb80000000060084b3700203a4020010db800000000000000000000000120010db8000000000000000000000009\
@@ -83,7 +84,7 @@ fn errors_that_the_kernel_delivered_are_decoded() {
     assert_eq!(decode_v6(&packet), Ok(Message::Error { kind: 1, code: 3, target, quoted }));
 }
 
-/// A first fragment's header between the quoted IPv6 header and the request.
+/// Inserts a first fragment's header between the quoted IPv6 header and the request.
 fn quoting_a_fragment(offset: u16) -> Vec<u8> {
     let whole = bytes(ERROR_V6);
     let (before, request) = whole.split_at(48);
@@ -105,7 +106,7 @@ fn the_first_fragment_of_a_request_is_recognised_and_later_ones_are_not() {
     assert_eq!(decode_v4(&later), Ok(Message::Other));
 }
 
-/// Changes an IPv4 packet without options, and makes its ICMP checksum right again.
+/// Changes an IPv4 packet without options, then corrects its ICMP checksum.
 fn with_checksum(packet: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut packet = packet.to_vec();
     change(&mut packet);
@@ -156,7 +157,7 @@ fn what_is_wrong_is_named() {
     assert_eq!(decode_v4(&cut), Err(short));
 }
 
-/// An IPv4 packet around a message.
+/// Wraps a message in an IPv4 packet.
 fn in_ipv4(message: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, ICMPV4, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
     packet.extend(message);

@@ -10,7 +10,7 @@ fn no_token_comes_twice_however_often_the_kernel_is_asked() {
     assert_eq!(tokens.len(), draws.len());
     assert!(!tokens.contains(&[0; TOKEN_LENGTH]));
     assert_eq!(random.unused.len(), DRAWS - 1);
-    // Two in 193 ids of 32 bits are equal once in 230,000 runs.
+    // Two of 193 random 32-bit ids are equal once in 230,000 runs.
     let ids: HashSet<_> = draws.iter().map(|(id, _)| id).collect();
     assert!(ids.len() >= draws.len() - 1);
 }

@@ -72,8 +72,7 @@ fn foreign_vips_keep_the_settings_as_they_are_unless_told_otherwise() {
     assert_eq!(policy("lb-settings: {beside-foreign-vips: true}").check_change_beside(foreign()), Ok(()));
     assert_eq!(
         policy("").check_change_beside(foreign()).unwrap_err().to_string(),
-        "the agent refused a change of the lb settings: they concern VIP 203.0.113.1 udp/53 of VPP too, which is not ours, \
-         and `beside-foreign-vips` in p.yaml is false"
+        "the agent refused a change of the lb settings: they also affect VIP 203.0.113.1 udp/53, which is outside the policy, and `beside-foreign-vips` in p.yaml is false"
     );
 }
 
@@ -82,10 +81,10 @@ fn what_cannot_be_is_told_with_its_place() {
     for (settings, said) in [
         ("sticky-buckets: 0", "`sticky-buckets` is 0: must be 1 to 16777216"),
         ("sticky-buckets: 16777217", "`sticky-buckets` is 16777217: must be 1 to 16777216"),
-        ("flow-timeout: [0, 40]", "[0, 40] is no range of flow timeouts"),
-        ("flow-timeout: [50, 40]", "[50, 40] is no range of flow timeouts"),
-        ("flow-timeout: [1, 121]", "[1, 121] is no range of flow timeouts"),
-        ("tunnel-sources: [192.0.2.1/24]", "has bits set behind its length"),
+        ("flow-timeout: [0, 40]", "[0, 40] is not a range of flow timeouts"),
+        ("flow-timeout: [50, 40]", "[50, 40] is not a range of flow timeouts"),
+        ("flow-timeout: [1, 121]", "[1, 121] is not a range of flow timeouts"),
+        ("tunnel-sources: [192.0.2.1/24]", "has host bits set"),
         ("sticky-bucket: 1", "sticky-bucket"),
     ] {
         let text = format!("vips: []\nservers: []\nlb-settings:\n  {settings}\n");

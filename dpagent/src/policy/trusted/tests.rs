@@ -7,7 +7,7 @@ use nix::unistd::{geteuid, mkfifo};
 
 use super::*;
 
-/// What is read, or why nothing is.
+/// The file's content, or why it is not read.
 fn read(path: &Path) -> Result<String, String> {
     let opened = open_file(path, geteuid().as_raw());
     let mut file = opened.map_err(|error| match error {
@@ -19,7 +19,7 @@ fn read(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// A directory with a file in it, and one in it that everybody may write.
+/// A directory with a file and a world-writable directory in it.
 fn bench() -> (tempfile::TempDir, PathBuf, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let (file, open) = (directory.path().join("policy.yaml"), directory.path().join("open"));
@@ -40,7 +40,7 @@ fn links_are_followed_through_directories_that_nobody_else_may_write() {
     for name in ["policy.yaml", "one/up", "folder/up", "whole", "one/../policy.yaml", "./one//up"] {
         assert_eq!(read(&at(name)).as_deref(), Ok("right"), "{name}");
     }
-    // With the sticky bit, others may add names there, and not replace those of root and the process.
+    // With the sticky bit, others may add names, but not replace those of root and the process.
     symlink(&file, open.join("link")).unwrap();
     set_permissions(&open, Permissions::from_mode(0o1777)).unwrap();
     assert_eq!(read(&open.join("link")).as_deref(), Ok("right"));
@@ -51,7 +51,7 @@ fn every_directory_of_every_link_on_the_way_is_looked_at() {
     let (directory, file, open) = bench();
     let at = |name: &str| directory.path().join(name);
     let refused = format!("its directory {} may be written by others (mode 0777)", open.display());
-    // The file, its directory, and that of the first link are as they should be.
+    // The file, its directory and that of the first link are in order.
     symlink(&file, open.join("link")).unwrap();
     symlink("open/link", at("first")).unwrap();
     symlink("open", at("folder")).unwrap();
@@ -81,7 +81,7 @@ fn every_directory_of_every_link_on_the_way_is_looked_at() {
     }
 }
 
-/// Opening one of them may wait for ever, or have effects of its own.
+/// Opening one of them might block forever, or have side effects.
 #[test]
 fn what_is_no_regular_file_is_not_opened() {
     let (directory, _, _) = bench();

@@ -1,19 +1,19 @@
-//! The system calls of a running agent, from traces of debug and release builds with the GNU C library, on x86-64.
-//! Files are not opened, nor threads or programs started, nor Internet sockets made.
+//! System calls of a running agent, from traces of debug and release builds with the GNU C library on x86-64.
+//! Files, threads, programs and Internet sockets are not among them.
 
 use nix::libc;
 
 use super::entry::{Argument, Entry};
 
-/// Of a socket's type, what the kernel does not take for flags.
+/// Mask of the type in `socket`'s type argument, without the flags.
 const SOCKET_TYPE: i32 = 0xf;
 
 /// Length of the address of the journal's socket, /run/systemd/journal/socket: its family, the path and a zero.
 const JOURNAL_ADDRESS: i32 = 2 + 27 + 1;
 
-/// What works.
+/// Calls that work.
 pub const ALLOWED: &[Entry] = &[
-    // The loop that waits.
+    // Event loop.
     Entry::any("epoll_create1", libc::SYS_epoll_create1, "tokio's runtime, which is built behind the filter"),
     Entry::any("epoll_ctl", libc::SYS_epoll_ctl, "a socket is watched, or no longer"),
     #[cfg(target_arch = "x86_64")]
@@ -89,7 +89,7 @@ pub const ALLOWED: &[Entry] = &[
     Entry::any("recvmsg", libc::SYS_recvmsg, "the descriptor of VPP's stats segment"),
     Entry::any("shutdown", libc::SYS_shutdown, "ends the connection to VPP"),
     Entry::any("close", libc::SYS_close, "ends any connection"),
-    // Files: those of the sockets.
+    // File descriptors of the sockets.
     Entry::any(
         "statx",
         libc::SYS_statx,
@@ -130,7 +130,7 @@ pub const ALLOWED: &[Entry] = &[
     Entry::any("mremap", libc::SYS_mremap, "a large piece of memory grows")
         .rarely("with thousands of servers"),
     Entry::any("getrandom", libc::SYS_getrandom, "keys of hash tables, seeds of jitter and identifiers"),
-    // The end.
+    // Exit.
     Entry::any("sigaltstack", libc::SYS_sigaltstack, "Rust's library takes its signal stack away"),
     Entry::any("exit_group", libc::SYS_exit_group, "the end"),
     Entry::any("gettid", libc::SYS_gettid, "which thread it was").rarely("a panic's message names it"),

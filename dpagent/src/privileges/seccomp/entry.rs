@@ -1,57 +1,57 @@
-//! One line of a list of system calls.
+//! Entry in a list of system calls.
 
 use std::fmt;
 
 use nix::libc::c_long;
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
-/// A system call, with certain arguments if only those are meant.
+/// A system call, restricted to certain arguments if need be.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     name: &'static str,
     number: c_long,
     arguments: &'static [Argument],
-    /// What the agent does it for, or what an intruder would.
+    /// Why the agent, or an intruder, makes it.
     pub reason: &'static str,
     /// When the agent makes it.
     pub needed: Needed,
 }
 
-/// How often a system call is made.
+/// How often the agent makes a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needed {
     /// In every run.
     Always,
-    /// In a situation that a test cannot rely on: this one.
+    /// Only in this situation, which no test can rely on.
     Rarely(&'static str),
 }
 
-/// What an argument must be, for the entry to be about the call.
+/// Condition on an argument.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Argument {
-    /// The bits of the mask are exactly these; of the lower 32, which is all that the kernel looks at in an `int`.
+    /// The masked bits equal `value`. Only the lower 32 bits, since the kernel looks at no more of an `int`.
     Bits {
-        /// Counted from 0.
+        /// Index of the argument, from 0.
         index: u8,
-        /// Which bits count.
+        /// The bits to compare.
         mask: u32,
-        /// Their values.
+        /// Their expected values.
         value: u32,
     },
     /// A null pointer.
     Null {
-        /// Counted from 0.
+        /// Index of the argument, from 0.
         index: u8,
     },
 }
 
 impl Argument {
-    /// The whole argument is this number.
+    /// The whole argument equals this number.
     pub(super) const fn is(index: u8, value: i32) -> Self {
         Self::Bits { index, mask: u32::MAX, value: value.cast_unsigned() }
     }
 
-    /// The bits of the mask are exactly these.
+    /// The masked bits equal this value.
     pub(super) const fn bits(index: u8, mask: i32, value: i32) -> Self {
         Self::Bits { index, mask: mask.cast_unsigned(), value: value.cast_unsigned() }
     }
@@ -75,7 +75,7 @@ impl Entry {
         Self { name, number, arguments: &[], reason, needed: Needed::Always }
     }
 
-    /// A call with all of these arguments. The name tells them.
+    /// A call with all of these arguments, which its name describes.
     pub(super) const fn with(
         name: &'static str,
         number: c_long,
@@ -85,17 +85,17 @@ impl Entry {
         Self { name, number, arguments, reason, needed: Needed::Always }
     }
 
-    /// The same, made only in a certain situation.
+    /// The same call, made only in this situation.
     pub(super) const fn rarely(self, when: &'static str) -> Self {
         Self { needed: Needed::Rarely(when), ..self }
     }
 
-    /// The architecture's number of the call.
+    /// System call number on this architecture.
     pub(super) fn number(&self) -> i64 {
         self.number
     }
 
-    /// What its arguments must be; none if they do not matter.
+    /// Rule on its arguments; none if any will do.
     pub(super) fn rule(&self) -> Result<Option<SeccompRule>, BackendError> {
         let conditions: Vec<_> =
             self.arguments.iter().map(|argument| argument.condition()).collect::<Result<_, _>>()?;

@@ -1,15 +1,15 @@
-//! What the agent and its libraries have no use for on any kernel, and whoever has taken it over does.
+//! System calls that the agent and its libraries never need on any kernel, but an intruder would.
 
 use nix::libc;
 
 use super::entry::{Argument, Entry};
 
-/// Of a socket's type, what the kernel does not take for flags.
+/// Mask of the type in `socket`'s type argument, without the flags.
 const SOCKET_TYPE: i32 = 0xf;
 
-/// What ends the process.
+/// Calls that end the process.
 pub const HOSTILE: &[Entry] = &[
-    // Other programs.
+    // Running other programs.
     Entry::any("execve", libc::SYS_execve, "runs another program"),
     Entry::any("execveat", libc::SYS_execveat, "runs another program"),
     #[cfg(target_arch = "x86_64")]
@@ -22,7 +22,7 @@ pub const HOSTILE: &[Entry] = &[
         &[Argument::bits(0, libc::CLONE_THREAD, 0)],
         "another process",
     ),
-    // Code that was not in the program.
+    // Loading foreign code.
     Entry::with(
         "mmap(executable)",
         libc::SYS_mmap,
@@ -41,12 +41,12 @@ pub const HOSTILE: &[Entry] = &[
         &[Argument::bits(2, libc::PROT_EXEC, libc::PROT_EXEC)],
         "makes data code",
     ),
-    // Other processes.
+    // Attacking other processes.
     Entry::any("ptrace", libc::SYS_ptrace, "steers another process"),
     Entry::any("process_vm_readv", libc::SYS_process_vm_readv, "reads another process's memory"),
     Entry::any("process_vm_writev", libc::SYS_process_vm_writev, "writes another process's memory"),
     Entry::any("pidfd_getfd", libc::SYS_pidfd_getfd, "takes another process's descriptors"),
-    // Other views of the machine.
+    // Namespaces and mounts.
     Entry::any("unshare", libc::SYS_unshare, "all capabilities, in a namespace of its own"),
     Entry::any("setns", libc::SYS_setns, "enters another namespace"),
     Entry::any("mount", libc::SYS_mount, "changes the tree of files"),
@@ -56,7 +56,7 @@ pub const HOSTILE: &[Entry] = &[
     Entry::any("pivot_root", libc::SYS_pivot_root, "changes the tree of files"),
     Entry::any("chroot", libc::SYS_chroot, "changes the tree of files"),
     Entry::any("open_by_handle_at", libc::SYS_open_by_handle_at, "opens files past their directories"),
-    // The kernel itself.
+    // Attacking the kernel.
     Entry::any("bpf", libc::SYS_bpf, "programs in the kernel"),
     Entry::any("io_uring_setup", libc::SYS_io_uring_setup, "makes calls that no filter sees"),
     Entry::any("io_uring_enter", libc::SYS_io_uring_enter, "makes calls that no filter sees"),
@@ -79,12 +79,12 @@ pub const HOSTILE: &[Entry] = &[
     #[cfg(target_arch = "x86_64")]
     Entry::any("modify_ldt", libc::SYS_modify_ldt, "the processor's segments; often an attack's way in"),
     Entry::any("personality", libc::SYS_personality, "makes all data code"),
-    // More privileges than were kept.
+    // Gaining privileges.
     Entry::any("capset", libc::SYS_capset, "capabilities"),
     Entry::any("setuid", libc::SYS_setuid, "another user"),
     Entry::any("setresuid", libc::SYS_setresuid, "another user"),
     Entry::any("setgroups", libc::SYS_setgroups, "other groups"),
-    // A socket that sends any frame at all.
+    // A socket that can send any frame.
     Entry::with(
         "socket(AF_PACKET)",
         libc::SYS_socket,

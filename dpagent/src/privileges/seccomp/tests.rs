@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// The system call in an entry's name, without what it says of the arguments.
+/// The system call in an entry's name, without its arguments.
 fn call(entry: &Entry) -> String {
     entry.to_string().split('(').next().unwrap().to_owned()
 }
@@ -12,7 +12,7 @@ fn every_mode_but_off_has_a_filter_that_compiles() {
     for mode in [Mode::Enforce, Mode::Log] {
         let filter = Filter::of(mode).unwrap();
         let program = compile(&filter.allowed, SeccompAction::Allow, filter.otherwise).unwrap();
-        // The kernel takes no more instructions (BPF_MAXINSNS).
+        // The kernel's limit on instructions (BPF_MAXINSNS).
         assert!((ALLOWED.len()..4096).contains(&program.len()), "{}", program.len());
     }
     compile(HOSTILE, SeccompAction::KillProcess, SeccompAction::Allow).unwrap();

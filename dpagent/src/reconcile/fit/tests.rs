@@ -35,7 +35,7 @@ fn vips_are_made_whole_while_there_is_room() {
     fit(&mut plans, &mut memory);
     assert_eq!((&plans[0], &plans[2]), (&before[0], &before[2]));
     assert!(plans[1].is_empty());
-    assert_eq!(plans[1].errors[0].step, "make the VIP");
+    assert_eq!(plans[1].errors[0].step, "add the VIP");
     assert_eq!(
         plans[1].errors[0].meaning,
         "not allowed: it takes 656 KiB; 128.5 MiB of the 1024 MiB of VPP's main heap are free, and 128.2 MiB are kept for \
@@ -52,7 +52,7 @@ fn a_vip_that_stands_goes_on_without_further_servers() {
     assert!(plans[0].serves, "so that nothing is lowered that was to be replaced");
 }
 
-/// VPP would refuse the one that is made anew with another encapsulation, after it was removed.
+/// Otherwise VPP would remove one VIP and then refuse to add it again with another encapsulation.
 #[test]
 fn vips_of_one_prefix_are_made_anew_together_or_not_at_all() {
     let anew = Some(Anew::Encap { has: Encap::Gre6, wanted: Encap::Gre4 });

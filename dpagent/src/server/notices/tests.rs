@@ -17,13 +17,13 @@ async fn a_flood_is_one_line_a_second_that_says_who_and_how_many() {
         let who = if number % 2 == 0 { "user 7" } else { "user 8" };
         assert_eq!(add(&mut pending, Kind::Refused, who, &format!("process {number}"), start), None);
     }
-    // Another kind is not held up by it.
+    // Another kind is not delayed by it.
     let other = add(&mut pending, Kind::Closed, "process 5", "a reason", start);
     assert_eq!(other, Some(line(Kind::Closed, "process 5", "a reason", 1)));
     assert_eq!(pending.due(start + PERIOD / 2), []);
     let told = line(Kind::Refused, "user 7 (8068 times), user 8 (8067 times)", "process 16134", 16_135);
     assert_eq!(pending.due(start + PERIOD), [told]);
-    // Once it is quiet for a second, the next one is told at once.
+    // After a quiet second, the next event is logged at once.
     assert_eq!(add(&mut pending, Kind::Refused, "user 9", "", start + PERIOD), None);
     assert_eq!(pending.due(start + 2 * PERIOD), [line(Kind::Refused, "user 9", "", 1)]);
     assert_eq!(pending.due(start + 3 * PERIOD), []);

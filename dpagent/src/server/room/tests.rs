@@ -10,7 +10,7 @@ fn answers_take_up_room_until_they_are_gone() {
     let answer = vec![7_u8; 1 << 20];
     let held: Vec<_> = (0..15).map(|_| Held::default()).collect();
     for held in &held {
-        // A byte more than a MiB, with its length.
+        // One byte more than a MiB, with its length.
         assert!(held.hold(answer.clone(), &own, &share).is_ok());
     }
     let more = Held::default();
@@ -31,7 +31,7 @@ fn all_connections_together_have_a_bound_of_their_own() {
     assert!(held[1].hold(long.clone(), &rooms[1], &share).is_ok());
     let unread = refused("unread answers on all connections", MOST_UNREAD_TOGETHER);
     assert_eq!(held[2].hold(long.clone(), &rooms[2], &share), Err(unread));
-    // What was refused has taken nothing.
+    // A refused answer has reserved nothing.
     assert_eq!(rooms[2].free.available_permits(), MOST_UNREAD);
     drop(held);
     assert!(Held::default().hold(long, &rooms[2], &share).is_ok());

@@ -13,14 +13,14 @@ impl Bench {
         Self { seats: Seats::default(), now: Instant::now(), last: 0 }
     }
 
-    /// A connection of a process, a second after the one before.
+    /// A connection of a process, one second after the one before.
     fn session(&mut self, pid: i32) -> Arc<Session> {
         self.last += 1;
         self.now += Duration::from_secs(1);
         Arc::new(Session::new(self.last, Peer { pid: Some(pid) }, self.now))
     }
 
-    /// The number of the one that gives way to a connection of this process, if one does.
+    /// The number of the connection that gives way to one of this process, if any.
     fn take(&mut self, pid: i32, writer: i32) -> Result<Option<u64>, &'static str> {
         let session = self.session(pid);
         let gone = self.seats.take(&session, |other| other.peer.pid == Some(writer))?;
@@ -46,7 +46,7 @@ async fn the_writer_always_has_a_place() {
         assert_eq!(bench.take(WRITER, WRITER), Ok(Some(gone)));
     }
     assert_eq!(bench.take(WRITER, WRITER), Err("a process may have 8 connections"));
-    // Strangers give way to each other, and to nobody else.
+    // Connections without hello give way to each other, and no others do.
     for gone in 9..=16 {
         assert_eq!(bench.take(200, WRITER), Ok(Some(gone)));
     }
@@ -63,7 +63,7 @@ async fn who_has_not_said_hello_gives_way_first_and_then_who_is_idle() {
     tokio::time::advance(Duration::from_secs(100)).await;
     sessions[0].use_now();
     let given: Vec<_> = (21..=24).map(|pid| bench.take(pid, NOBODY)).collect();
-    // Those that came meanwhile have not said hello either.
+    // The later ones have not said hello either.
     assert_eq!(given, [Ok(Some(15)), Ok(Some(16)), Ok(Some(17)), Ok(Some(18))]);
     let latest = bench.session(25);
     greeted(&latest);

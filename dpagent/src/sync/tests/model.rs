@@ -1,5 +1,5 @@
-//! A small VPP: what its lb plugin takes, refuses and remembers, by the facts measured on VPP 26.10. It judges every
-//! message by the rules that must hold between any two.
+//! A small model of VPP's lb plugin: what it accepts, refuses and remembers, as measured on VPP 26.10. Checks
+//! every message against the rules that must hold between any two messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -31,34 +31,34 @@ struct Server {
     address: IpAddr,
     weight: u8,
     used: bool,
-    /// Whether flows are pinned to it. Traffic never stops: a server that takes new flows has some at once.
+    /// Whether flows are pinned to it. Traffic never stops: a server that takes new flows gets some at once.
     flows: bool,
 }
 
-/// What happens to the n-th write from now.
+/// A fault that hits the n-th write from now.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// VPP refuses it, for no reason.
+    /// VPP refuses it for no reason.
     Refuse(i32),
-    /// VPP does it, and the connection breaks before the answer.
+    /// VPP carries it out, but the connection breaks before the answer.
     Break,
-    /// Somebody else writes first.
+    /// A foreign write comes first.
     Foreign(Write),
 }
 
-/// What must hold while a sync runs.
+/// The rules that must hold during a sync.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
-    /// VIPs that shall serve, and are not made anew for it.
+    /// VIPs that must keep serving, and are not re-created.
     serving: BTreeSet<VipKey>,
-    /// Servers that are wanted and there.
+    /// Servers that are wanted and already exist.
     staying: BTreeSet<(VipKey, IpAddr)>,
     /// VIPs that no write may touch.
     untouched: BTreeSet<VipKey>,
 }
 
 impl Rules {
-    /// Of a sync that shall bring VPP from one state to another.
+    /// The rules for a sync from one state to another.
     pub(crate) fn new(wanted: &[VipSpec], keep: &BTreeSet<VipKey>, actual: &Mirror) -> Self {
         let mut rules = Self { untouched: keep.clone(), ..Self::default() };
         for spec in wanted {
@@ -77,13 +77,13 @@ impl Rules {
 }
 
 impl Rules {
-    /// The VIP may be made anew, on demand.
+    /// Exempts a VIP that may be re-created on request.
     pub(crate) fn but_for(mut self, vip: &VipKey) -> Self {
         self.forget(vip);
         self
     }
 
-    /// Nothing is known of this VIP any more.
+    /// Exempts a VIP about which nothing is known any more.
     fn forget(&mut self, vip: &VipKey) {
         self.serving.remove(vip);
         self.staying.retain(|(key, _)| key != vip);
@@ -93,19 +93,19 @@ impl Rules {
 #[derive(Debug, Default)]
 struct State {
     vips: Vec<Vip>,
-    /// What must never be overstepped, if there is one.
+    /// The policy that no write may violate, if there is one.
     policy: Option<Arc<Policy>>,
-    /// VIPs that somebody else has written to since they were last read: an agent that does not know of it cannot
-    /// keep the rules for them.
+    /// VIPs with foreign writes since their last read. An agent that does not know of those cannot keep the
+    /// rules for them.
     tainted: BTreeSet<VipKey>,
     rules: Rules,
     faults: BTreeMap<usize, Fault>,
     writes: Vec<Write>,
     reads: usize,
     texts: usize,
-    /// Removed servers of a VIP that is gone.
+    /// Number of removed servers of removed VIPs.
     left_over: usize,
-    /// Broken rules, in words.
+    /// Broken rules, as text.
     violations: Vec<String>,
     /// Writes that changed nothing.
     pointless: Vec<Write>,
@@ -124,24 +124,24 @@ impl Model {
         self.0.lock().unwrap().actual()
     }
 
-    /// Somebody else's write, not counted and not judged.
+    /// A foreign write, neither counted nor checked.
     pub(crate) fn foreign(&self, write: Write) -> Result<(), i32> {
         let mut state = self.0.lock().unwrap();
         state.tainted.insert(write.vip);
         state.carry_out(&write)
     }
 
-    /// Lets VPP remember so many removed servers.
+    /// Makes VPP remember so many removed servers.
     pub(crate) fn leave_over(&self, servers: usize) {
         self.0.lock().unwrap().left_over = servers;
     }
 
-    /// Has every write judged by a policy too.
+    /// Checks every write against a policy as well.
     pub(crate) fn watch(&self, policy: Arc<Policy>) {
         self.0.lock().unwrap().policy = Some(policy);
     }
 
-    /// Sets what the next writes are judged by and meet, and forgets earlier ones.
+    /// Sets the rules and faults for the next writes, and forgets the previous ones.
     pub(crate) fn expect(&self, rules: Rules, faults: BTreeMap<usize, Fault>) {
         let mut state = self.0.lock().unwrap();
         (state.rules, state.faults) = (rules, faults);
@@ -150,7 +150,7 @@ impl Model {
         state.pointless.clear();
     }
 
-    /// Lets VPP take this long to answer a ping.
+    /// Makes VPP take this long to answer a ping.
     pub(crate) fn fall_silent(&self, silent: Duration) {
         self.0.lock().unwrap().silent = silent;
     }
@@ -159,7 +159,7 @@ impl Model {
         self.0.lock().unwrap().writes.clone()
     }
 
-    /// Reads of the dumps and of the text.
+    /// Number of reads of the dumps and of the text.
     pub(crate) fn reads(&self) -> (usize, usize) {
         let state = self.0.lock().unwrap();
         (state.reads, state.texts)
@@ -256,7 +256,7 @@ impl State {
             }
             Step::FlushVip => match self.vips.iter_mut().find(used) {
                 Some(vip) => vip.servers.iter_mut().for_each(|server| server.flows = false),
-                // Between two messages nobody can know what somebody else has just removed.
+                // Between two messages, the agent cannot know what a foreign write has just removed.
                 None if self.tainted.contains(&write.vip) => {}
                 None => self.violations.push(format!("flushed VIP {}, which VPP does not have", write.vip)),
             },
@@ -281,7 +281,7 @@ impl State {
             return refused(code);
         }
         if let Some(Fault::Foreign(foreign)) = &fault {
-            // Whether it works does not matter; what it breaks is not ours.
+            // It need not succeed, and what it breaks does not count.
             self.carry_out(foreign).ok();
             self.tainted.insert(foreign.vip);
             self.rules.forget(&foreign.vip);

@@ -1,4 +1,4 @@
-//! Random wanted states over random actual ones, against a small model of VPP.
+//! Random desired states against random actual ones, on a small model of VPP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::mirror::MirrorVip;
 use crate::reconcile::check;
 use crate::step::{Step, Write};
 
-/// Few addresses, so that cases meet.
+/// Few addresses, so that cases collide.
 const PREFIXES: [&str; 3] = ["192.0.2.1", "192.0.2.2", "2001:db8::1"];
 const GRE4: [&str; 4] = ["10.0.0.1", "10.0.0.2", "10.0.0.9", "10.0.0.10"];
 const GRE6: [&str; 3] = ["2001:db8:1::1", "2001:db8:1::2", "2001:db8:1::a"];
@@ -57,7 +57,7 @@ pub(super) fn spec(key: VipKey, encap: Encap) -> impl Strategy<Value = VipSpec> 
     )
 }
 
-/// A set that VPP can have: one encapsulation a prefix, and either all ports or single ones.
+/// A set that VPP can have: one encapsulation per prefix, and either all ports or single ones.
 pub(super) fn wanted() -> impl Strategy<Value = Vec<VipSpec>> {
     let kinds = prop::sample::subsequence(vec![Some((6, 80)), Some((6, 443)), Some((17, 53)), None], 0..=3);
     let of_prefix = |prefix: &'static str| {
@@ -74,7 +74,7 @@ pub(super) fn wanted() -> impl Strategy<Value = Vec<VipSpec>> {
     PREFIXES.map(of_prefix).prop_map(|prefixes| prefixes.into_iter().flatten().collect())
 }
 
-/// Writes of somebody else, of which VPP takes what it takes. What they leave has ghosts in it.
+/// Foreign writes, of which VPP accepts what it accepts. They leave removed entries behind.
 pub(super) fn foreign() -> impl Strategy<Value = Write> {
     let encap = select(&[Encap::Gre4, Encap::Gre6][..]);
     let server = || prop_oneof![4 => select(&GRE4[..]), 3 => select(&GRE6[..])].prop_map(address);
@@ -115,7 +115,7 @@ pub(super) fn vpp(actual: Vec<Write>) -> Model {
     model
 }
 
-/// Nothing in the model waits.
+/// The model never waits, so the future is ready at once.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().unwrap()
 }
@@ -137,8 +137,8 @@ pub(super) fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestC
     Ok(())
 }
 
-/// The mirror is what VPP has, but for the indexes of VIPs that were just made, and drained servers that it does not
-/// know to be.
+/// The mirror equals VPP's state, except for indexes of new VIPs, and for drained servers that it does not
+/// know of.
 pub(super) fn mirrored<P: Plugin>(syncer: &Syncer<P>, actual: &Mirror) -> Result<(), TestCaseError> {
     let known = syncer.mirror().vips().iter().map(|(key, vip)| {
         let index = vip.index.or_else(|| actual.get(key).and_then(|vip| vip.index));
@@ -198,7 +198,7 @@ proptest! {
         for key in &keep {
             prop_assert_eq!(before.get(key), after.get(key));
         }
-        // What a kept VIP stands in the way of is reported, and what stood is not lost over it.
+        // What a kept VIP blocks is reported, and an existing VIP is not lost over it.
         let refused: BTreeSet<_> = report.errors().map(|(key, _)| *key).collect();
         for key in &refused {
             prop_assert!(before.neighbours(key).any(|(other, _)| keep.contains(other)));
@@ -290,7 +290,7 @@ proptest! {
             let after = syncer.plugin().actual();
             let refused = report.errors().next().is_some();
             if refused {
-                // Only a VIP of the same prefix can stand in the way; then the VIP is as it was.
+                // Only a VIP of the same prefix can block it; then the VIP is unchanged.
                 prop_assert!(before.neighbours(&spec.key).next().is_some());
                 prop_assert_eq!(before.get(&spec.key), after.get(&spec.key));
             } else {

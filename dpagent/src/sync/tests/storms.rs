@@ -1,6 +1,6 @@
-//! Whatever happens: sets and single VIPs are synced, with and without demands, agents restart, others write, VPP
-//! refuses and connections break at any message, some of what is wanted is not allowed, and some VIPs are
-//! somebody else's. Every message is judged by the rules, and at the end VPP has what is wanted.
+//! Random histories: full and single syncs with and without explicit requests, restarts of the agent, foreign
+//! writes, refusals and broken connections at any message, VIPs outside the policy and foreign VIPs. Every
+//! message is checked against the rules, and at the end VPP has the desired state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::policy::{Policy, parse};
 use crate::reconcile::check;
 use crate::step::Write;
 
-/// A prefix, and a server, outside the policy.
+/// A prefix and a server outside the policy.
 const STRANGE_VIP: &str = "203.0.113.1";
 const STRANGE_SERVER: &str = "10.0.0.10";
 
@@ -39,7 +39,7 @@ fn strange_key() -> impl Strategy<Value = VipKey> {
     select(&[80, 443][..]).prop_map(|port| VipKey::port(address(STRANGE_VIP), 6, port))
 }
 
-/// What somebody else writes, to his own VIPs or to ours.
+/// A foreign write, to a foreign VIP or to one of ours.
 fn by_hand() -> impl Strategy<Value = Write> {
     prop_oneof![
         4 => foreign(),
@@ -56,7 +56,7 @@ fn faults() -> impl Strategy<Value = BTreeMap<usize, Fault>> {
     prop_oneof![2 => Just(BTreeMap::new()), 3 => btree_map(0usize..25, fault, 1..4)]
 }
 
-/// Mostly allowed.
+/// Mostly within the policy.
 fn set() -> impl Strategy<Value = Vec<VipSpec>> {
     let strange = strange_key().prop_flat_map(|key| spec(key, Encap::Gre4));
     (wanted(), prop::option::weighted(0.2, strange)).prop_map(|(mut specs, strange)| {
@@ -111,11 +111,11 @@ fn after(syncer: Syncer<Model>, happening: Happening) -> Syncer<Model> {
             return syncer;
         }
     };
-    // A broken connection is made anew, with a fresh mirror.
+    // A broken connection is replaced by a new one with a fresh mirror.
     if result.is_ok() { syncer } else { restarted(syncer) }
 }
 
-/// VPP has what is wanted and allowed, and nothing of ours besides.
+/// VPP has everything desired and allowed, and of our VIPs nothing else.
 fn at_rest(specs: &[VipSpec], report: &SyncReport, model: &Model) -> Result<(), TestCaseError> {
     let (policy, actual) = (policy(), model.actual());
     let own = actual.vips().keys().filter(|key| policy.allows_vip(&key.prefix));
@@ -132,7 +132,7 @@ fn at_rest(specs: &[VipSpec], report: &SyncReport, model: &Model) -> Result<(), 
             let has = has.servers.get(server);
             match *server == address(STRANGE_SERVER) {
                 true => prop_assert!(has.is_none_or(|has| *has <= spec.weight)),
-                // What was to be replaced by a server that is not allowed is held back.
+                // A server to be replaced by one that is not allowed is held back.
                 false if refused.contains(&key) => prop_assert!(has.is_some_and(|has| *has >= spec.weight)),
                 false => prop_assert_eq!(has, Some(&spec.weight)),
             }

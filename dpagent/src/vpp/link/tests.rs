@@ -18,7 +18,7 @@ async fn a_vpp_that_stays_away_stays_as_silent_as_it_was_found() {
     assert_eq!(found.state, away("hangs", 2500));
     assert!(!link.change(away("hangs", 0), now));
     assert_eq!(link.info(), found);
-    // Another reason is news; how it was found is not.
+    // Another reason is a change; how it was found is not.
     assert!(link.change(away("no socket", 0), now));
     assert_eq!(link.info(), VppInfo { generation: found.generation + 1, state: away("no socket", 2500) });
     assert!(link.change(incompatible(), now));

@@ -24,7 +24,7 @@ fn state() -> LbState {
     LbState { conf, vips: vec![], age: Duration::ZERO }
 }
 
-/// A VPP that counts its reads, each of which takes a while.
+/// A VPP that counts its reads, each of which takes some time.
 #[derive(Default)]
 struct Counted(AtomicUsize);
 
@@ -51,7 +51,7 @@ async fn ten_thousand_callers_in_a_second_are_as_many_reads_as_the_rate() {
         }
     });
     let ages = join_all(calls).await;
-    // The first two are there from the start.
+    // Two turns are free at the start.
     assert!(vpp.count() <= 3, "{} reads", vpp.count());
     assert!(ages.iter().all(|age| *age <= Duration::from_millis(500)), "{:?}", ages.iter().max());
     assert!(ages.iter().any(|age| *age >= Duration::from_millis(400)), "the age is told");

@@ -1,4 +1,4 @@
-//! When VPP was last heard of.
+//! Time of VPP's last answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use vppapi::client::ClientError;
 
-/// The time of VPP's last answer. Clones share it.
+/// Time of VPP's last answer. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Heard(Arc<Mutex<Instant>>);
+pub struct LastAnswer(Arc<Mutex<Instant>>);
 
-impl Heard {
-    /// VPP answers now.
+impl LastAnswer {
+    /// Starts with an answer now.
     pub fn now() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
-    /// Notes the time if VPP has answered, be it with a refusal.
+    /// Records the time if VPP has answered, even with a refusal.
     pub fn note<T>(&self, result: Result<T, ClientError>) -> Result<T, ClientError> {
         if is_answer(&result) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -24,20 +24,20 @@ impl Heard {
         result
     }
 
-    /// Notes the time if VPP has answered all of a burst. Of one that broke off, it is not known when the answers
-    /// before the break came.
+    /// Records the time if VPP has answered every request of a burst. If the burst was cut short, it is
+    /// unknown when the last answer came.
     pub fn note_all<T>(&self, results: &[Result<T, ClientError>]) {
         if !results.is_empty() && results.iter().all(is_answer) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
     }
 
-    /// When that was.
+    /// Time of the last answer.
     pub fn at(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long ago that was.
+    /// Time since the last answer.
     pub fn silence(&self) -> Duration {
         self.at().elapsed()
     }
