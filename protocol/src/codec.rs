@@ -1,8 +1,8 @@
-//! The encoding on the socket: length-delimited frames of bincode.
+//! Encoding on the socket: length-delimited frames of bincode.
 //!
-//! The one place that names an encoding, so that another can replace it. The server's side reads a request's
-//! deadline itself: tarpc adds whatever the client sent to the clock, which panics on overflow, and would
-//! hold a request for as long as the client likes.
+//! Only this module names an encoding, so that it can be replaced. The server decodes a request's deadline
+//! itself: tarpc adds whatever the client sent to the clock, which panics on overflow, and would keep a
+//! request for as long as the client likes.
 
 use std::io;
 use std::marker::PhantomData;
@@ -18,17 +18,17 @@ use tarpc::{ClientMessage, Request, Response};
 
 use crate::{MAX_DEADLINE, MAX_FRAME};
 
-/// Cuts the byte stream into frames of at most [`MAX_FRAME`] bytes.
+/// Splits the byte stream into frames of at most [`MAX_FRAME`] bytes.
 pub fn framing() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec()
 }
 
 pub(crate) fn options() -> impl Options {
-    // tarpc writes the kind of an error as i32 and reads it as u32, which only integers of fixed size survive.
+    // tarpc writes an error's kind as i32 and reads it as u32, which only fixed-size integers survive.
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(MAX_FRAME as u64)
 }
 
-/// Bytes that an item has when it is encoded; `None` if it is too long for a frame.
+/// Encoded size of an item in bytes; `None` if it is too long for a frame.
 pub fn encoded_size<T: Serialize>(item: &T) -> Option<u64> {
     options().serialized_size(item).ok()
 }
@@ -88,7 +88,7 @@ impl<Req, Resp: Serialize> Serializer<Response<Resp>> for ServerCodec<Req, Resp>
     }
 }
 
-/// [`ClientMessage`] as it lies on the wire, before its deadline becomes an instant.
+/// [`ClientMessage`] as encoded, before its deadline becomes an instant.
 #[derive(Deserialize)]
 enum ClientFrame<T> {
     Request { context: ContextFrame, id: u64, message: T },
@@ -121,6 +121,6 @@ impl<Req: for<'a> Deserialize<'a>, Resp> Deserializer<ClientMessage<Req>> for Se
 
 #[allow(clippy::disallowed_methods)]
 fn now() -> std::time::Instant {
-    // tarpc's deadlines are instants of the real clock.
+    // tarpc's deadlines use the real clock.
     std::time::Instant::now()
 }

@@ -1,4 +1,4 @@
-//! What VPP counts.
+//! VPP's counters.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,66 +10,66 @@ use crate::vip::VipKey;
 /// Answer of [`counters`](crate::Agent::counters).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// How long ago the VIPs' counters were read; at most a second.
+    /// Time since the VIPs' counters were read; at most a second.
     pub age: Duration,
     /// VIPs in the order of their keys.
     pub vips: Vec<VipCounters>,
-    /// The servers' figures, if they were asked for.
+    /// The servers' counters, if requested.
     pub servers: Option<ServerFigures>,
 }
 
 /// Counters of one VIP, summed over VPP's threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VipCounters {
-    /// Which VIP.
+    /// Prefix, protocol and port.
     pub key: VipKey,
-    /// Which life of the counters this is. It changes when they begin again at 0, because the VIP was made anew
-    /// or VPP restarted; it is the same before and after a restart of the agent, unless VPP used its index for
-    /// two lives while the agent watched.
+    /// Number of this run of the counters. It changes when they restart from 0, because the VIP was
+    /// re-created or VPP restarted. It survives a restart of the agent, unless VPP reused the index for
+    /// another VIP while the agent watched.
     pub epoch: u64,
-    /// Packets of flows that were known.
+    /// Packets of flows already pinned to a server.
     pub existing_sessions: u64,
-    /// First packets of flows.
+    /// Packets that started a flow.
     pub first_session: u64,
-    /// Packets that were balanced without being remembered, since the table of pinned flows was full.
+    /// Packets forwarded without pinning their flow, since the table of pinned flows was full.
     pub untracked: u64,
-    /// Packets that were dropped because no server takes new flows.
+    /// Packets dropped because no server takes new flows.
     pub no_server: u64,
-    /// What went to the VIP's prefix; `None` if VPP has no route of it. VIPs that share a prefix share this
-    /// counter: it must not be summed over them.
+    /// Traffic to the VIP's prefix; `None` if VPP has no route to it. VIPs that share a prefix share this
+    /// counter, so it must not be summed over them.
     pub route: Option<RouteCounters>,
 }
 
-/// Packets to a prefix.
+/// Traffic to a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteCounters {
-    /// As [`VipCounters::epoch`], for these two.
+    /// Like [`VipCounters::epoch`], for these two counters.
     pub epoch: u64,
-    /// Packets.
+    /// Packets forwarded.
     pub packets: u64,
-    /// Bytes.
+    /// Bytes forwarded.
     pub bytes: u64,
 }
 
-/// Figures of the application servers. VPP tells them only in dumps, which hold up its forwarding.
+/// State of the application servers. VPP reports it only in dumps, which hold up its forwarding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerFigures {
-    /// How long ago they were read.
+    /// Time since they were read.
     pub age: Duration,
     /// In the order of VIPs, then of addresses.
     pub servers: Vec<ServerFigure>,
 }
 
-/// What VPP has of one application server.
+/// State of one application server in VPP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerFigure {
-    /// Its VIP.
+    /// The VIP that the server belongs to.
     pub vip: VipKey,
     /// Address.
     pub address: IpAddr,
     /// Weight in VPP.
     pub weight: u8,
-    /// Buckets of the new-flow table that are the server's.
+    /// The server's buckets in the new-flow table.
     pub buckets: u32,
     /// Live flows pinned to the server.
     pub flows: u64,

@@ -5,58 +5,58 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Shortest payload in bytes: it holds the token that tells an answer from a forgery.
+/// Minimum payload in bytes: room for the token that distinguishes a reply from a forgery.
 pub const MIN_ECHO_SIZE: u16 = 16;
-/// Longest payload in bytes: with its headers it fills an Ethernet frame of 1,500 bytes over IPv4, and over IPv6
-/// is below every jumbo frame's.
+/// Maximum payload in bytes: with its headers it fills an Ethernet frame of 1,500 bytes over IPv4, and is
+/// below any jumbo frame over IPv6.
 pub const MAX_ECHO_SIZE: u16 = 1472;
-/// Longest wait for an answer.
+/// Maximum timeout.
 pub const MAX_ECHO_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What [`icmp_echo`](crate::Agent::icmp_echo) shall send.
+/// Request of [`icmp_echo`](crate::Agent::icmp_echo).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EchoRequest {
-    /// Whom to ask. The agent's policy must allow it.
+    /// Destination. The agent's policy must allow it.
     pub target: IpAddr,
-    /// The source, an address of this machine and of the target's family; `None` leaves it to the kernel.
+    /// Source, an address of this machine and of the target's family; `None` leaves it to the kernel.
     pub source: Option<IpAddr>,
-    /// How long to wait for an answer, at most [`MAX_ECHO_TIMEOUT`].
+    /// Timeout, at most [`MAX_ECHO_TIMEOUT`].
     pub timeout: Duration,
     /// Payload in bytes, [`MIN_ECHO_SIZE`] to [`MAX_ECHO_SIZE`].
     pub size: u16,
 }
 
-/// What came of an echo request.
+/// Outcome of an echo request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EchoOutcome {
     /// The target answered.
     Reply {
-        /// Time from sending to the answer's arrival.
+        /// Time from sending the request to receiving the reply.
         round_trip: Duration,
     },
-    /// Nothing came in time.
+    /// No reply before the timeout.
     TimedOut,
-    /// A router, or the target itself, said that the request cannot be delivered.
+    /// A router, or the target itself, reported the target unreachable.
     Unreachable {
-        /// Who said so.
+        /// Sender of the report.
         from: IpAddr,
-        /// ICMP type of the message.
+        /// ICMP type.
         kind: u8,
-        /// ICMP code of the message.
+        /// ICMP code.
         code: u8,
-        /// What the two mean.
+        /// Meaning of type and code.
         meaning: String,
     },
-    /// The agent's machine could not send it, for a reason that says nothing of the target: a packet filter, no
-    /// room, a source that is not its own.
+    /// The agent's machine could not send it, for a reason that says nothing about the target: a packet
+    /// filter, no memory, a source that is not its own.
     NotSent {
-        /// What the kernel said.
+        /// The kernel's error.
         reason: String,
     },
-    /// The agent's machine has no way to the target: no route, or one that refuses (unreachable, prohibit, blackhole),
-    /// or an error that the network reported.
+    /// The agent's machine has no route to the target, or one that refuses (unreachable, prohibit,
+    /// blackhole), or the network reported an error.
     NoRoute {
-        /// What the kernel said.
+        /// The kernel's error.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Why a call failed as a whole.
+//! Errors of calls.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +7,8 @@ use crate::vip::{Encap, InvalidSpec, VipKey};
 /// Why a call failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AgentError {
-    /// The peers speak different versions. As the answer of [`hello`](crate::Agent::hello), this variant is the first
-    /// one, and the same in every version of the protocol.
+    /// The peers speak different protocol versions. This variant stays the first, and the same in every
+    /// version, since [`hello`](crate::Agent::hello) returns it.
     #[error("agent {agent_version} speaks protocol {agent}, this brain {brain}: {}", remedy(*agent, *brain))]
     Protocol {
         /// The agent's protocol version.
@@ -21,71 +21,71 @@ pub enum AgentError {
     /// VPP is not connected.
     #[error("VPP is not connected: {reason}")]
     NoVpp {
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// VPP lacks what is needed.
+    /// VPP lacks required messages.
     #[error("VPP {version} is connected, but cannot be programmed: this needs {needs}; missing: {}", missing.join(", "))]
     Incompatible {
         /// VPP's version.
         version: String,
-        /// Messages that it lacks.
+        /// The messages it lacks.
         missing: Vec<String>,
-        /// The version that has them.
+        /// The oldest version that has them.
         needs: String,
     },
     /// The connection to VPP broke during the call, or VPP did not answer in time.
     #[error("VPP did not answer: {reason}")]
     VppLost {
-        /// What was waited for.
+        /// What the agent was waiting for.
         reason: String,
     },
-    /// The request cannot be programmed.
+    /// The VIP cannot be programmed.
     #[error("VIP {key}: {error}")]
     Invalid {
-        /// Which VIP.
+        /// Prefix, protocol and port.
         key: VipKey,
-        /// What is wrong with it.
+        /// The rule it breaks.
         error: InvalidSpec,
     },
     /// The request contradicts itself.
     #[error("{0}")]
     Contradiction(String),
-    /// Another brain holds the writing connection. The writer's instance is not told: who knows it can take the place.
+    /// Another brain is the writer. Its instance is kept secret: knowing it is enough to take its place.
     #[error(
-        "another brain writes to VPP: version {version}, {}, for {seconds} s; this one may read, and takes over \
-         when that one ends or says nothing for {} s: end it if this one is to write",
+        "another brain is the writer: version {version}, {}, for {seconds} s; this one may only read, and \
+        takes over when that one ends or is silent for {} s; stop that one if this one should write",
         process(*pid),
         crate::LEASE.as_secs()
     )]
     AnotherWriter {
         /// The writer's product version.
         version: String,
-        /// The writer's process id, as the kernel tells it; `None` if it is in another pid namespace.
+        /// The writer's process id, from the kernel; `None` if it is in another pid namespace.
         pid: Option<i32>,
-        /// For how long it has been the writer, in seconds.
+        /// Time since it became the writer, in seconds.
         seconds: u64,
     },
-    /// The agent's policy does not allow it.
+    /// The agent's policy forbids it.
     #[error("the agent refused {what}: {rule}")]
     NotAllowed {
-        /// What was asked for.
+        /// The refused item.
         what: String,
-        /// The rule of the policy, and where it stands.
+        /// The policy's rule, and its file.
         rule: String,
     },
-    /// More than the agent takes at once, or in a second. To be tried again.
+    /// A quota or rate limit of the agent. May be retried.
     #[error("too many {what}: at most {most}")]
     TooMany {
-        /// What there are too many of, with the time that they are counted in.
+        /// The limited item, with its period.
         what: String,
         /// The limit.
         most: u64,
     },
     /// VPP's stats segment cannot be read.
-    #[error("there are no counters: {reason}")]
+    #[error("no counters: {reason}")]
     NoStats {
-        /// Why not.
+        /// The cause.
         reason: String,
     },
     /// An echo request cannot be sent.
@@ -93,22 +93,22 @@ pub enum AgentError {
     Echo {
         /// The target.
         target: std::net::IpAddr,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
     /// VPP refused the call.
     #[error("VPP refused {step}: {meaning} ({code})")]
     Refused {
-        /// The step in words.
+        /// The failed step.
         step: String,
         /// VPP's return value.
         code: i32,
-        /// What it means.
+        /// Its meaning.
         meaning: String,
     },
 }
 
-/// What to do about an agent and a brain of different protocols: the older one is to follow.
+/// What to do if agent and brain speak different protocols: the older one must be upgraded.
 pub fn remedy(agent: u32, brain: u32) -> &'static str {
     if agent < brain {
         "upgrade maglev-dpagent (VPP keeps what it has while it restarts)"
@@ -117,16 +117,16 @@ pub fn remedy(agent: u32, brain: u32) -> &'static str {
     }
 }
 
-/// A process in words, by the id that the kernel tells of it.
+/// Describes a process by its id, as given by the kernel.
 pub fn process(pid: Option<i32>) -> String {
     pid.map_or_else(|| "a process of another pid namespace".to_owned(), |pid| format!("process {pid}"))
 }
 
 impl AgentError {
-    /// A [`AgentError::Contradiction`]: two wanted VIPs of one prefix that VPP cannot have side by side.
+    /// A [`AgentError::Contradiction`]: two desired VIPs of one prefix that VPP cannot have side by side.
     pub fn encap_conflict(one: &VipKey, other: &VipKey, encaps: (Encap, Encap)) -> Self {
         Self::Contradiction(format!(
-            "VIPs {one} ({}) and {other} ({}) share a prefix: VPP wants one encapsulation for all VIPs of a prefix",
+            "VIPs {one} ({}) and {other} ({}) share a prefix: VPP requires one encapsulation for all VIPs of a prefix",
             encaps.0, encaps.1
         ))
     }

@@ -1,11 +1,11 @@
 //! The RPCs between `maglev-brain`, which decides, and `maglev-dpagent`, which programs VPP.
 //!
-//! Only types, the tarpc service and the encoding live here: no I/O, no runtime. Every call is idempotent
-//! and may be repeated after a lost answer. A call states what VPP shall have, never what to do.
+//! Contains only types, the tarpc service and the encoding: no I/O, no runtime. Every call is idempotent and
+//! may be repeated after a lost answer. A call states the desired state of VPP, never the steps to it.
 //!
-//! On the wire a method is its position in [`Agent`], and a variant its position in an enum. Whoever
-//! reorders one raises [`PROTOCOL_VERSION`]. Only [`Agent::hello`] stays as it is for ever, with all that it takes and
-//! answers: by it, peers of different versions find out that they are.
+//! On the wire a method is its position in [`Agent`], and a variant its position in an enum, so reordering
+//! either requires raising [`PROTOCOL_VERSION`]. Only [`Agent::hello`], with all of its types, never changes:
+//! it lets peers of different versions recognize each other.
 
 pub mod codec;
 mod counters;
@@ -39,15 +39,15 @@ pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey
 /// Version of this protocol. Both sides refuse a peer with another one.
 pub const PROTOCOL_VERSION: u32 = 7;
 
-/// Largest frame that either side accepts, in bytes. The largest honest one is [`LbState`]: 2,000 VIPs with
-/// 20 servers each take 1.5 MiB.
+/// Maximum size of a frame on either side, in bytes. The largest legitimate one is [`LbState`]: 2,000 VIPs
+/// with 20 servers each take 1.5 MiB.
 pub const MAX_FRAME: usize = 16 << 20;
 
-/// For how long the right to write to VPP holds without a call of its holder. After that, another brain may take it.
+/// Lease of the writer: without a call for this long, another brain may take over.
 pub const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Longest deadline that the agent grants a call. [`Agent::wait_change`] is the only call that waits for
-/// long; callers ask again.
+/// Maximum deadline that the agent grants a call. Only [`Agent::wait_change`] and [`Agent::wait_liveness`]
+/// wait that long; callers repeat them.
 pub const MAX_DEADLINE: std::time::Duration = std::time::Duration::from_secs(120);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the agent remembers of VPP.
+//! The agent's mirror of VPP, as sent to the brain.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,14 +10,14 @@ use crate::vip::VipKey;
 /// Answer of [`programmed`](crate::Agent::programmed).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programmed {
-    /// All VIPs in the order of their keys, those outside the agent's policy too.
+    /// All VIPs in the order of their keys, including those outside the agent's policy.
     pub vips: Vec<ProgrammedVip>,
 }
 
-/// One VIP, as far as a sync goes by it.
+/// The part of a VIP that a sync depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgrammedVip {
-    /// Which VIP.
+    /// Prefix, protocol and port.
     pub key: VipKey,
     /// Buckets of the table for new flows.
     pub new_flows_table_length: u32,

@@ -1,6 +1,6 @@
-//! The service itself.
+//! The RPC service.
 
-// The macro derives documentation for the trait only, not for the items that it generates beside it.
+// The macro copies documentation to the trait only, not to the items that it generates.
 #![allow(missing_docs)]
 
 use crate::counters::Counters;
@@ -11,32 +11,33 @@ use crate::state::{AgentHello, AgentInfo, BrainHello, LbState, Liveness, VppInfo
 use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
 use crate::vip::{VipKey, VipSpec};
 
-/// What the agent does for the brain.
+/// The calls of the agent.
 ///
-/// Each call says when it is legal, and [`AgentRequest::legal`] decides it:
+/// Each call says when it is allowed, and [`AgentRequest::legal`] decides it:
 /// - *Always legal*: from the first moment of a connection.
-/// - *After hello*: on a connection on which [`hello`](Agent::hello) has succeeded, which shows that both sides mean the
-///   same by it.
-/// - *Writer only*: the same, of the brain that writes to VPP. The first to ask becomes it, until its connection ends, or
-///   until it has called nothing on it for as long as [`LEASE`](crate::LEASE) and another one asks. Any call renews the
-///   lease. Another connection of the same brain takes over if it is newer. Others get [`AgentError::AnotherWriter`].
+/// - *After hello*: on a connection on which [`hello`](Agent::hello) has succeeded, so that both sides are
+///   known to speak the same protocol.
+/// - *Writer only*: after hello, and only by the brain that writes to VPP. The first brain to ask becomes the
+///   writer. It stays the writer until its connection ends, or until it has made no call for
+///   [`LEASE`](crate::LEASE) and another brain asks. Any call renews the lease. A newer connection of the
+///   same brain takes over. Others get [`AgentError::AnotherWriter`].
 #[tarpc::service]
 pub trait Agent {
-    /// Versions and instance ids of both sides. The first call on a connection. It is the first of this service and
-    /// never changes, nor does what it takes and answers; what else the agent tells of itself is in
+    /// Exchanges versions and instance ids; the first call on a connection. It stays the first method and
+    /// never changes, nor do its argument and answer types. Further facts about the agent are in
     /// [`agent_info`](Self::agent_info).
     ///
     /// Always legal.
     async fn hello(brain: BrainHello) -> Result<AgentHello, AgentError>;
 
-    /// Brings one VIP to the state wanted. Reads nothing from VPP; without demands, a repetition writes
+    /// Brings one VIP to the desired state. Reads nothing from VPP; repeated without demands, it writes
     /// nothing.
     ///
     /// Writer only.
     async fn sync_vip(wanted: VipSpec, demands: Demands) -> Result<SyncReport, AgentError>;
 
-    /// Reads what VPP has, brings every VIP of `wanted` to its state, and removes those that are neither in
-    /// `wanted` nor in `keep`. VIPs in `keep`, and those outside the agent's policy, are left as they are.
+    /// Reads VPP, brings every VIP of `wanted` to its desired state, and removes those that are neither in
+    /// `wanted` nor in `keep`. VIPs in `keep`, and those outside the agent's policy, are left alone.
     ///
     /// Writer only.
     async fn sync_all(wanted: Vec<VipSpec>, keep: Vec<VipKey>) -> Result<SyncReport, AgentError>;
@@ -46,57 +47,57 @@ pub trait Agent {
     /// Writer only.
     async fn lb_conf(wanted: LbConfSpec) -> Result<ConfReport, AgentError>;
 
-    /// Reads what VPP has. This holds up VPP's forwarding for a moment (2.8 us a server, measured on
-    /// VPP 26.10), so it is for operators, not for polling.
+    /// Reads VPP's state. This holds up VPP's forwarding briefly (2.8 us a server, measured on VPP 26.10), so
+    /// it is for operators, not for polling.
     ///
     /// After hello.
     async fn lb_state() -> Result<LbState, AgentError>;
 
-    /// The connection to VPP as the agent sees it now.
+    /// The current state of the connection to VPP.
     ///
     /// Always legal.
     async fn vpp_info() -> VppInfo;
 
-    /// Returns as soon as the connection's generation is another than `seen`: VPP connected, restarted or
-    /// gone. Without a change it returns the same shortly before the call's deadline.
+    /// Returns as soon as the connection's generation is not `seen`: VPP connected, restarted or
+    /// disconnected. Without a change it returns the same state shortly before the call's deadline.
     ///
     /// Always legal.
     async fn wait_change(seen: u64) -> VppInfo;
 
-    /// Counters of all VIPs, at most a second old, which cost VPP nothing. With `servers`, also the figures of
-    /// the application servers, which do: they are read again only when the last ones have reached the age that
-    /// the agent was told.
+    /// Counters of all VIPs, at most a second old, which cost VPP nothing. With `servers`, also those of the
+    /// application servers, which do cost VPP time: they are read again only after the agent's
+    /// `--servers-age`.
     ///
     /// After hello.
     async fn counters(servers: bool) -> Result<Counters, AgentError>;
 
-    /// Sends one ICMP echo request and waits for what comes back. Thousands may be under way at once.
+    /// Sends one ICMP echo request and waits for its outcome. Thousands may be in flight at once.
     ///
     /// After hello.
     async fn icmp_echo(request: EchoRequest) -> Result<EchoOutcome, AgentError>;
 
-    /// What VPP has, as of the agent's last full read and every write that VPP has acknowledged since. This costs
-    /// VPP nothing, unless the agent knows that what it remembers is wrong: then it reads VPP first.
+    /// VPP's state as of the agent's last full read and every write acknowledged since. Costs VPP nothing,
+    /// unless the agent knows that its mirror is wrong: then it reads VPP first.
     ///
     /// After hello.
     async fn programmed() -> Result<Programmed, AgentError>;
 
-    /// What the agent tells of itself beyond [`hello`](Self::hello).
+    /// Facts about the agent beyond [`hello`](Self::hello).
     ///
     /// After hello.
     async fn agent_info() -> Result<AgentInfo, AgentError>;
 
-    /// Returns as soon as the generation of VPP's liveness is another than `seen`: VPP fell silent, or answers again.
-    /// Without a change it returns the same shortly before the call's deadline.
+    /// Returns as soon as the generation of VPP's liveness is not `seen`: VPP fell silent, or answers again.
+    /// Without a change it returns the same state shortly before the call's deadline.
     ///
     /// Always legal.
     async fn wait_liveness(seen: u64) -> Liveness;
 }
 
-/// An error as the answer to the call that it refuses.
+/// Turns an error into the answer to the refused call.
 pub type Refuse = fn(AgentError) -> AgentResponse;
 
-/// When a call is legal; see [`Agent`].
+/// When a call is allowed; see [`Agent`].
 #[derive(Debug, Clone, Copy)]
 pub enum Legal {
     /// From the first moment of a connection.
@@ -108,7 +109,7 @@ pub enum Legal {
 }
 
 impl AgentRequest {
-    /// When this call is legal. The agent asks this before it looks at what the call says.
+    /// When this call is allowed. The agent checks this before it looks at the arguments.
     pub fn legal(&self) -> Legal {
         match self {
             Self::Hello { .. } | Self::VppInfo {} | Self::WaitChange { .. } | Self::WaitLiveness { .. } => {

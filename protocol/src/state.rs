@@ -1,4 +1,4 @@
-//! What the agent knows of itself and of VPP.
+//! State of the agent and of VPP.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -7,48 +7,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::vip::{Encap, Prefix, VipKey};
 
-/// How the brain introduces itself. The same in every version of the protocol.
+/// The brain's introduction. The same in every version of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrainHello {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the brain.
     pub protocol: u32,
     /// Product version, for logs.
     pub version: String,
-    /// Random, new at every start.
+    /// Random, changes at every start.
     pub instance: u64,
 }
 
-/// How the agent introduces itself to a brain of its own protocol. The same in every version of the protocol; what
-/// is to be added goes to [`AgentInfo`].
+/// The agent's introduction to a brain of its own protocol version. The same in every version of the
+/// protocol; new fields go to [`AgentInfo`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentHello {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the agent.
     pub protocol: u32,
     /// Product version, for logs.
     pub version: String,
-    /// Random, new at every start.
+    /// Random, changes at every start.
     pub instance: u64,
     /// The connection to VPP.
     pub vpp: VppInfo,
 }
 
-/// The agent's process, and what it can do.
+/// The agent's process and abilities.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentInfo {
     /// Process id, in the agent's own pid namespace.
     pub pid: u32,
-    /// Its start, in Unix seconds.
+    /// Start time, in Unix seconds.
     pub started: u64,
-    /// Why it can send no echo requests; `None` if it can.
+    /// Why it cannot send echo requests; `None` if it can.
     pub no_echo: Option<String>,
-    /// What its policy allows to be programmed.
+    /// Limits of its policy.
     pub policy: AgentPolicy,
 }
 
-/// The part of the agent's policy by which a configuration can be judged before it is programmed.
+/// The part of the agent's policy that a configuration can be checked against before it is programmed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentPolicy {
-    /// Its file, for messages.
+    /// The policy's file, for messages.
     pub source: String,
     /// Prefixes that may be VIPs.
     pub vips: Vec<Prefix>,
@@ -57,7 +57,7 @@ pub struct AgentPolicy {
 }
 
 impl AgentPolicy {
-    /// An empty policy, for constants.
+    /// An empty policy, usable in constants.
     pub const NONE: Self = Self { source: String::new(), vips: Vec::new(), servers: Vec::new() };
 
     /// Whether VIPs of this prefix may be programmed.
@@ -74,9 +74,9 @@ impl AgentPolicy {
 /// The agent's connection to VPP. As part of [`AgentHello`], the same in every version of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VppInfo {
-    /// Raised by every change of `state`. Not comparable between instances of the agent.
+    /// Incremented by every change of `state`. Not comparable between instances of the agent.
     pub generation: u64,
-    /// The connection now.
+    /// The current state.
     pub state: VppState,
 }
 
@@ -85,23 +85,23 @@ pub struct VppInfo {
 pub enum VppState {
     /// Not connected; the agent keeps trying.
     Disconnected {
-        /// Why not. May change while VPP stays away.
+        /// The cause. May change while VPP stays disconnected.
         reason: String,
-        /// For how long VPP had answered nothing when the agent found it away, in milliseconds; it stays the same
-        /// until VPP is back. 0 if the connection was closed while VPP owed no answer, which shows at once, or if
-        /// the agent has not been connected yet.
+        /// How long VPP had been silent when the agent noticed the loss, in milliseconds; constant until VPP
+        /// is back. 0 if the connection was closed while VPP owed no answer, which shows at once, or if the
+        /// agent has not been connected yet.
         silent_ms: u64,
     },
-    /// Connected to a VPP that lacks messages that are needed. The agent tries again when VPP changes.
+    /// Connected to a VPP that lacks required messages. The agent retries when VPP changes.
     Incompatible {
         /// VPP's version.
         version: String,
-        /// The messages that it lacks.
+        /// The messages it lacks.
         missing: Vec<String>,
-        /// The version that has them, in words.
+        /// The oldest version that has them.
         needs: String,
     },
-    /// Connected, and usable.
+    /// Connected and usable.
     Connected {
         /// VPP's version.
         version: String,
@@ -111,9 +111,9 @@ pub enum VppState {
         build_directory: String,
         /// VPP's process id, in VPP's pid namespace.
         pid: u32,
-        /// VPP's start, in Unix seconds.
+        /// VPP's start time, in Unix seconds.
         boot_time: Option<u64>,
-        /// Seconds since the agent connected.
+        /// Time since the agent connected, in seconds.
         connected_for: u64,
     },
 }
@@ -133,16 +133,16 @@ impl VppState {
     }
 }
 
-/// Whether VPP answers, on a connection that stands.
+/// Whether VPP answers on an open connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Liveness {
-    /// Raised whenever VPP falls silent or answers again. Not comparable between instances of the agent.
+    /// Incremented whenever VPP falls silent or answers again. Not comparable between instances of the agent.
     pub generation: u64,
-    /// For how long VPP has answered nothing; `None` while it answers within 200 ms.
+    /// Time without an answer from VPP; `None` while it answers within 200 ms.
     pub silent_for: Option<Duration>,
 }
 
-/// The lb plugin's settings as VPP has them.
+/// The lb plugin's current settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LbConf {
     /// Source of GRE4 tunnels, 255.255.255.255 if never set.
@@ -151,31 +151,31 @@ pub struct LbConf {
     pub ip6_src_address: Ipv6Addr,
     /// Buckets of each thread's table of pinned flows.
     pub sticky_buckets_per_core: u32,
-    /// Seconds after which an idle flow is forgotten.
+    /// Seconds after which an idle flow is no longer pinned.
     pub flow_timeout: u32,
 }
 
-/// What VPP's lb plugin has. Removed VIPs and servers that VPP has not yet forgotten are left out.
+/// State of VPP's lb plugin, without removed VIPs and servers that VPP has not reclaimed yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LbState {
     /// Global settings.
     pub conf: LbConf,
     /// VIPs in the order of their keys.
     pub vips: Vec<VipState>,
-    /// How long ago this was read from VPP: one read serves all callers within a moment.
+    /// Time since this was read from VPP: one read serves all callers within a moment.
     pub age: Duration,
 }
 
-/// One VIP as VPP has it.
+/// One VIP in VPP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VipState {
-    /// Which VIP.
+    /// Prefix, protocol and port.
     pub key: VipKey,
-    /// VPP's index of it, which its counters are kept by. A VIP made anew gets another.
+    /// VPP's index, which its counters are stored by. A re-created VIP gets another.
     pub index: u32,
     /// Encapsulation to the servers.
     pub encap: Encap,
-    /// Whether flows are told apart by their source address alone.
+    /// Whether VPP hashes flows by their source address alone.
     pub src_ip_sticky: bool,
     /// Buckets of the table for new flows.
     pub new_flows_table_length: u32,
@@ -183,14 +183,14 @@ pub struct VipState {
     pub servers: Vec<ServerState>,
 }
 
-/// One application server of a VIP as VPP has it.
+/// One application server of a VIP in VPP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerState {
     /// Address.
     pub address: IpAddr,
     /// Weight in VPP.
     pub weight: u8,
-    /// Buckets of the new-flow table that are the server's.
+    /// The server's buckets in the new-flow table.
     pub buckets: u32,
     /// Live flows pinned to the server.
     pub flows: u64,

@@ -1,4 +1,4 @@
-//! What a sync answers: what it changed, what it left, and what went wrong.
+//! Requests and results of a sync: what it changed, what it left alone, and what failed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,30 +9,29 @@ use serde::{Deserialize, Serialize};
 use crate::state::LbConf;
 use crate::vip::VipKey;
 
-/// What [`sync_vip`](crate::Agent::sync_vip) shall do beyond reaching the wanted state.
+/// Explicit requests to [`sync_vip`](crate::Agent::sync_vip), beyond reaching the desired state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demands {
-    /// Servers whose pinned flows shall move at once, whatever their weight is and was.
+    /// Servers to flush, whatever their weight is and was.
     pub flush: BTreeSet<IpAddr>,
-    /// Whether a VIP that stands with another table length than wanted shall be made anew, which forgets its
-    /// pinned flows. A VIP that has the length is not touched.
+    /// Whether to re-create a VIP with another table length than desired, which forgets its pinned flows. A
+    /// VIP with the desired length is not touched.
     pub recreate: bool,
 }
 
 /// Outcome of [`sync_vip`](crate::Agent::sync_vip) and [`sync_all`](crate::Agent::sync_all).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncReport {
-    /// The VIPs about which there is something to say, in the order of their keys. A VIP that was as wanted
-    /// is not here.
+    /// VIPs with changes or errors, in the order of their keys. A VIP that already matched is not listed.
     pub vips: Vec<VipReport>,
-    /// What a full read found other than the agent remembered, in words; empty without a full read.
+    /// Differences between a full read and the agent's mirror, as text; empty without a full read.
     pub drift: Vec<String>,
-    /// How much a full read found; `None` if the sync read nothing.
+    /// Size of the full read; `None` if the sync read nothing.
     pub read: Option<FullRead>,
-    /// VIPs that VPP has outside the agent's policy, which are left as they are; empty without a full read.
+    /// VIPs outside the agent's policy, which are left alone; empty without a full read.
     pub foreign: Vec<VipKey>,
-    /// The settings, if the same full sync of the brain changed them. They are another call, so the agent leaves this
-    /// empty and the brain's client fills it in.
+    /// The settings, if the same full sync of the brain changed them. The brain's client fills this in, since
+    /// the settings are a separate call.
     pub conf: Option<ConfReport>,
 }
 
@@ -48,47 +47,47 @@ impl SyncReport {
     }
 }
 
-/// Size of what a full read found.
+/// Size of a full read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FullRead {
     /// VIPs in VPP before the sync.
     pub vips: u32,
-    /// Application servers in VPP before the sync, removed ones left out.
+    /// Application servers in VPP before the sync, without removed ones.
     pub servers: u32,
 }
 
-/// What happened to one VIP.
+/// Changes and errors of one VIP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VipReport {
-    /// Which VIP.
+    /// Prefix, protocol and port.
     pub key: VipKey,
-    /// What VPP acknowledged, in order.
+    /// Changes that VPP acknowledged, in order.
     pub changes: Vec<Change>,
-    /// Set if the VIP stands with another table length than wanted, which only making it anew would change.
+    /// Set if the VIP exists with another table length than desired, which only re-creating it would change.
     pub table_length: Option<TableLengthKept>,
-    /// What VPP refused. Steps that stay safe without the refused one were still taken.
+    /// Failed steps. Steps that are safe without the failed one were still taken.
     pub errors: Vec<StepError>,
 }
 
-/// A VIP that keeps the table it was made with.
+/// A VIP that keeps the table length it was added with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableLengthKept {
-    /// Buckets that VPP has.
+    /// Buckets in VPP.
     pub has: u32,
-    /// Buckets that were asked for.
+    /// Buckets desired.
     pub wanted: u32,
 }
 
 /// One write that VPP acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
-    /// The VIP was made.
+    /// The VIP was added.
     VipAdded,
     /// The VIP was removed.
     VipRemoved,
-    /// The VIP was removed in order to be made anew, which forgets its pinned flows.
+    /// The VIP was removed in order to re-create it, which forgets its pinned flows.
     VipRecreated {
-        /// What could not be changed in place.
+        /// The property that could not be changed in place.
         reason: String,
     },
     /// A server was added.
@@ -102,7 +101,7 @@ pub enum Change {
     ServerRemoved {
         /// The server.
         server: IpAddr,
-        /// Whether its flows were moved at once.
+        /// Whether its flows were flushed.
         flushed: bool,
     },
     /// A server's weight was changed.
@@ -113,12 +112,12 @@ pub enum Change {
         from: u8,
         /// The weight now.
         to: u8,
-        /// Whether its flows were moved at once.
+        /// Whether its flows were flushed.
         flushed: bool,
     },
-    /// All flows of the VIP were moved at once, and those forgotten that came while it had no server.
+    /// All flows of the VIP were flushed, and those that arrived while it had no server were forgotten.
     VipFlushed,
-    /// A server's flows were moved at once, as demanded or owed; its weight stayed.
+    /// A server's flows were flushed, on request or because it had been due; its weight stayed.
     Flushed {
         /// The server.
         server: IpAddr,
@@ -127,14 +126,14 @@ pub enum Change {
     },
 }
 
-/// A step that failed.
+/// A failed step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepError {
-    /// The step in words.
+    /// Description of the step.
     pub step: String,
     /// VPP's return value, if VPP answered.
     pub code: Option<i32>,
-    /// What it means.
+    /// Its meaning.
     pub meaning: String,
 }
 
@@ -146,25 +145,25 @@ impl fmt::Display for StepError {
     }
 }
 
-/// Most sticky buckets that the agent ever sets: 1 GiB a thread where a cache line has 64 bytes. From four times as many
-/// on, VPP computes the size of the table in 32 bits and gets it wrong (by its source).
+/// Maximum number of sticky buckets that the agent ever sets: 1 GiB a thread with cache lines of 64 bytes.
+/// From four times as many on, VPP overflows when it computes the table's size in 32 bits (by its source).
 pub const MOST_STICKY_BUCKETS: u32 = 1 << 24;
 
-/// Size of a sticky table's bucket, in bytes: a cache line, as VPP is built. On 64-bit Arm that is 128 unless its build says
-/// otherwise, so the larger one is taken.
+/// Size of a sticky table's bucket, in bytes: a cache line as configured in VPP's build. On 64-bit Arm that
+/// is 64 or 128, so the larger one is assumed.
 pub const STICKY_BUCKET: u64 = if cfg!(target_arch = "aarch64") { 128 } else { 64 };
 
-/// The lb plugin's settings as wanted; `None` leaves what VPP has.
+/// The desired settings of the lb plugin; `None` leaves VPP's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LbConfSpec {
     /// Source of GRE4 tunnels.
     pub ip4_src_address: Option<Ipv4Addr>,
     /// Source of GRE6 tunnels.
     pub ip6_src_address: Option<Ipv6Addr>,
-    /// Buckets of each thread's table of pinned flows: a power of two, at most [`MOST_STICKY_BUCKETS`]. Another number makes
-    /// VPP forget every pinned flow.
+    /// Buckets of each thread's table of pinned flows: a power of two, at most [`MOST_STICKY_BUCKETS`].
+    /// Changing it makes VPP forget every pinned flow.
     pub sticky_buckets_per_core: u32,
-    /// Seconds after which an idle flow is forgotten, 1 to 120.
+    /// Seconds after which an idle flow is no longer pinned, 1 to 120.
     pub flow_timeout: u32,
 }
 
@@ -173,12 +172,12 @@ pub struct LbConfSpec {
 pub struct ConfReport {
     /// Whether VPP was written to.
     pub changed: bool,
-    /// What VPP had before.
+    /// Settings in VPP before the call.
     pub before: LbConf,
-    /// What VPP has now.
+    /// Settings in VPP now.
     pub now: LbConf,
     /// Whether the number of sticky buckets changed, which made VPP forget every pinned flow.
     pub pinned_flows_lost: bool,
-    /// Whether VPP had other settings than the agent remembered: somebody else had changed them.
+    /// Whether VPP's settings differed from those that the agent remembered: somebody else had changed them.
     pub drifted: bool,
 }

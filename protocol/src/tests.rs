@@ -86,7 +86,7 @@ fn position_of_every_method_is_pinned() {
     }
 }
 
-/// Bytes of fixed width, as every version writes them.
+/// Fixed-width bytes, as every version writes them.
 #[derive(Default)]
 struct Frozen(Vec<u8>);
 
@@ -113,7 +113,7 @@ impl Frozen {
     }
 }
 
-/// Whatever else changes, peers of different versions must understand each other so far.
+/// The one thing that peers of different versions must always understand.
 #[test]
 fn hello_is_the_same_in_every_version() {
     let frozen = Frozen::default;
@@ -191,7 +191,7 @@ fn response_survives_the_wire() {
 
 #[test]
 fn fifty_thousand_servers_fit_into_a_frame() {
-    // Each of another VIP, and all of the longer family, they take most.
+    // The largest encoding: each server in another VIP, with addresses of the longer family.
     let vip = |number: u32| {
         let address = IpAddr::from(std::net::Ipv6Addr::from((0x2001_0db8 << 96) | u128::from(number)));
         let servers = [(address, 100)].into();
@@ -224,7 +224,7 @@ fn kind_of_an_error_survives_the_wire() {
     }
 }
 
-/// A request as a hostile client would write it: with any deadline at all.
+/// A request from a hostile client, with an arbitrary deadline.
 #[derive(Serialize)]
 enum HostileFrame {
     Request { context: (Duration, tarpc::trace::Context), id: u64, message: AgentRequest },
@@ -297,7 +297,7 @@ fn prefixes_are_checked_at_both_ends() {
 proptest! {
     #[test]
     fn no_frame_makes_the_agent_panic(frame in proptest::collection::vec(any::<u8>(), 0..300)) {
-        // The outcome is free, as long as there is one.
+        // Any outcome is fine, but it must return.
         drop(decode_request(&frame));
     }
 
@@ -310,13 +310,13 @@ proptest! {
     }
 }
 
-/// Addresses that have, of their first 96 bits, so many zeros in front.
+/// Addresses of which so many of the first 96 bits are zero.
 fn mostly_zero() -> impl Strategy<Value = u128> {
     (any::<u128>(), 0u32..=128).prop_map(|(bits, zeros)| bits.checked_shr(zeros).unwrap_or(0))
 }
 
 proptest! {
-    /// By what VPP does: it takes for IPv4 whatever has 96 zero bits in front, and looks at the network's address alone.
+    /// VPP treats addresses with 96 leading zero bits as IPv4, and looks only at the network's address.
     #[test]
     fn what_vpp_would_take_for_ipv4_is_found(bits in mostly_zero(), length in 0u8..=128) {
         let network = bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);

@@ -1,19 +1,20 @@
-//! Text for a log, a terminal and an answer: what a peer chose is made fit for them.
+//! Sanitizes a peer's text for logs, terminals and answers.
 
-/// Longest version of a product that is shown, in characters.
+/// Maximum length of a product version that is shown, in characters.
 pub const VERSION_LENGTH: usize = 64;
 
-/// Returns a peer's text as visible characters on one line: at most `most`, and an ellipsis for what was cut off.
+/// Returns a peer's text as visible characters on one line: at most `most`, with an ellipsis if truncated.
 ///
-/// Control characters, line breaks, characters that change the direction of text, and others that nobody sees are
-/// written as `\n` or `\u{202e}`, and a backslash as two, so that no text can pass for another one or for a line of
-/// its own. Text that has none of these and is short enough stays as it is.
+/// Control characters, line breaks, characters that change the direction of text and other invisible ones are
+/// escaped as `
+/// ` or `\u{202e}`, and a backslash as two, so that no text can imitate another one or start a line of its
+/// own. Short text without any of these is returned unchanged.
 pub fn printable(text: &str, most: usize) -> String {
     shortened(text, most, visible)
 }
 
-/// The same for text that its sender should have made printable already: backslashes stay as they are, so that text which
-/// is printable and short enough is not changed.
+/// The same for text that its sender should have sanitized already: backslashes stay, so that short printable
+/// text is returned unchanged.
 pub fn printable_again(text: &str, most: usize) -> String {
     shortened(text, most, |character| match character {
         '\\' => character.to_string(),
@@ -39,7 +40,7 @@ fn shortened(text: &str, most: usize, visible: impl Fn(char) -> String) -> Strin
 fn visible(character: char) -> String {
     match character {
         '\'' | '"' => character.to_string(),
-        // Unicode counts them as letters or symbols, and they look like nothing.
+        // Unicode classifies these as letters or symbols, but they are blank.
         '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => {
             character.escape_unicode().to_string()
         }
@@ -47,7 +48,7 @@ fn visible(character: char) -> String {
     }
 }
 
-/// Returns a number of bytes in words, in KiB or MiB with at most one digit behind the point.
+/// Formats a number of bytes in KiB or MiB, with at most one decimal.
 pub fn size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     let (unit, name) = if bytes < MIB { (1 << 10, "KiB") } else { (MIB, "MiB") };

@@ -1,4 +1,4 @@
-//! VIPs and their application servers, as the brain wants them.
+//! Desired state of VIPs and their application servers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// What VPP stores as the protocol of a VIP without a port (measured on VPP 26.10).
+/// Protocol that VPP stores for a VIP without a port (measured on VPP 26.10).
 pub const ALL_PORTS_PROTOCOL: u8 = 255;
 
-/// An address prefix. VIPs made by the brain are single addresses; others may have made wider ones.
+/// An address prefix. VIPs of the brain are single addresses; others may have added wider ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Prefix {
-    /// The network's address.
+    /// Network address.
     pub address: IpAddr,
     /// Length in bits, at most 32 or 128.
     pub length: u8,
 }
 
 impl Prefix {
-    /// The prefix that holds just this address.
+    /// The prefix that contains only this address.
     pub fn host(address: IpAddr) -> Self {
         let length = if address.is_ipv4() { 32 } else { 128 };
         Self { address, length }
     }
 
-    /// Whether the length fits the family and no bit behind it is set.
+    /// Whether the length fits the family and all host bits are zero.
     pub fn is_valid(&self) -> bool {
         match self.address {
             IpAddr::V4(address) => {
@@ -55,8 +55,8 @@ impl Prefix {
             }
     }
 
-    /// Whether this is an IPv6 prefix that has an address below ::/96, or is one there. VPP stores IPv4 addresses in that
-    /// range, and dumps such a prefix as an IPv4 one (measured on VPP 26.10).
+    /// Whether this IPv6 prefix overlaps ::/96. VPP stores IPv4 addresses in that range, and dumps such a
+    /// prefix as an IPv4 one (measured on VPP 26.10).
     pub fn meets_ipv4_range(&self) -> bool {
         let range = Self { address: Ipv6Addr::UNSPECIFIED.into(), length: 96 };
         self.covers(&range) || range.covers(self)
@@ -69,7 +69,7 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// What tells one VIP from another.
+/// Identity of a VIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VipKey {
     /// Destination addresses.
@@ -86,7 +86,7 @@ impl VipKey {
         Self { prefix: Prefix::host(address), protocol, port }
     }
 
-    /// A VIP for everything that goes to one address.
+    /// A VIP for all traffic to one address.
     pub fn all_ports(address: IpAddr) -> Self {
         Self { prefix: Prefix::host(address), protocol: ALL_PORTS_PROTOCOL, port: 0 }
     }
@@ -97,7 +97,7 @@ impl VipKey {
     }
 }
 
-/// A host's address stands without its prefix length.
+/// A single address is written without its prefix length.
 impl fmt::Display for VipKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.prefix == Prefix::host(self.prefix.address) {
@@ -114,28 +114,28 @@ impl fmt::Display for VipKey {
     }
 }
 
-/// How VPP carries packets to the application servers. The family is that of the servers.
+/// Encapsulation towards the application servers. The family is that of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Encap {
     /// GRE over IPv4.
     Gre4,
     /// GRE over IPv6.
     Gre6,
-    /// Direct server return by DSCP. Never asked for, but VPP may have it.
+    /// Direct server return by DSCP. Never requested, but VPP may have it.
     L3dsr,
-    /// Address translation to IPv4 servers. Never asked for, but VPP may have it.
+    /// Address translation to IPv4 servers. Never requested, but VPP may have it.
     Nat4,
-    /// Address translation to IPv6 servers. Never asked for, but VPP may have it.
+    /// Address translation to IPv6 servers. Never requested, but VPP may have it.
     Nat6,
 }
 
 impl Encap {
-    /// The tunnel that reaches servers of this address's family.
+    /// The tunnel to servers of this address's family.
     pub fn gre_to(server: IpAddr) -> Self {
         if server.is_ipv4() { Self::Gre4 } else { Self::Gre6 }
     }
 
-    /// VPP's name for it.
+    /// VPP's name of the encapsulation.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gre4 => "gre4",
@@ -153,40 +153,40 @@ impl fmt::Display for Encap {
     }
 }
 
-/// What one application server of a VIP shall have.
+/// Desired state of one application server of a VIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServerSpec {
-    /// 0 to 100. With 0 the server takes no new flows and keeps those it has.
+    /// 0 to 100. With 0 the server takes no new flows and keeps its existing ones.
     pub weight: u8,
-    /// Whether the step to weight 0 also moves the flows that the server has.
+    /// Whether to flush the server's flows on the step to weight 0.
     pub flush: bool,
 }
 
-/// The whole wanted state of one VIP.
+/// The whole desired state of one VIP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VipSpec {
-    /// Which VIP.
+    /// Prefix, protocol and port.
     pub key: VipKey,
     /// GRE4 or GRE6, by the servers' family.
     pub encap: Encap,
-    /// Whether flows are told apart by their source address alone.
+    /// Whether VPP hashes flows by their source address alone.
     pub src_ip_sticky: bool,
-    /// Buckets of the table for new flows, taken when the VIP is made: a power of two.
+    /// Buckets of the table for new flows, fixed when the VIP is added: a power of two.
     pub new_flows_table_length: u32,
-    /// The servers. The order of the map is the order in which they are added.
+    /// The servers, added in the order of the map.
     pub servers: BTreeMap<IpAddr, ServerSpec>,
 }
 
 /// Why a [`VipSpec`] cannot be programmed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum InvalidSpec {
-    /// VPP stores IPv4 addresses as IPv6 ones with 96 zero bits in front, and cannot tell the two apart.
-    #[error("{0} is an address below ::/96, which VPP takes for an IPv4 address: choose another")]
+    /// VPP stores IPv4 addresses as IPv6 ones with 96 leading zero bits, and cannot tell the two apart.
+    #[error("{0} is below ::/96, which VPP treats as IPv4: choose another address")]
     LooksLikeIpv4(IpAddr),
-    /// Length beyond the family's, or bits set behind it.
-    #[error("{0} is no prefix: bits are set behind its length, or the length is too large for the family")]
+    /// The length exceeds the family's, or host bits are set.
+    #[error("{0} is not a prefix: host bits are set, or the length is too large for the family")]
     Prefix(Prefix),
-    /// Protocol 255 with a port, or a port of 0 with another protocol.
+    /// Protocol 255 with a port, or port 0 with another protocol.
     #[error(
         "protocol {protocol} with port {port}: an all-port VIP has protocol 255 and port 0, any other has neither"
     )]
@@ -199,10 +199,10 @@ pub enum InvalidSpec {
     /// Not GRE.
     #[error("encapsulation {0}: only gre4 and gre6 are programmed")]
     Encap(Encap),
-    /// VPP allocates with a wild mask for 0, and refuses anything but powers of two.
+    /// VPP computes an invalid mask for 0, and refuses anything but powers of two.
     #[error("new-flows table length {0}: must be a power of two from 1 to 65536")]
     TableLength(u32),
-    /// VPP itself takes any weight to 255.
+    /// VPP itself accepts weights up to 255.
     #[error("weight {weight} of server {server}: must be 0 to 100")]
     Weight {
         /// The server.
@@ -210,7 +210,7 @@ pub enum InvalidSpec {
         /// The weight found.
         weight: u8,
     },
-    /// A server that the tunnel cannot reach.
+    /// The tunnel cannot reach servers of this family.
     #[error("server {server} cannot be reached through {encap}: the tunnel has the servers' address family")]
     Family {
         /// The server.
@@ -219,12 +219,12 @@ pub enum InvalidSpec {
         encap: Encap,
     },
     /// VPP dumps such a prefix as an IPv4 one of the same length.
-    #[error("{0} covers ::/96, which VPP takes for IPv4 addresses: choose a prefix outside of it")]
+    #[error("{0} covers ::/96, which VPP treats as IPv4: choose a prefix outside of it")]
     CoversIpv4(Prefix),
 }
 
 impl VipSpec {
-    /// Checks everything that VPP would refuse, or worse, take.
+    /// Rejects everything that VPP would refuse, and what it would wrongly accept.
     pub fn validate(&self) -> Result<(), InvalidSpec> {
         if !self.key.prefix.is_valid() {
             return Err(InvalidSpec::Prefix(self.key.prefix));

@@ -1,7 +1,7 @@
 use super::*;
 
-/// What Linux makes of each ICMP error (`icmp_err_convert`), ICMPv6 error (`icmpv6_err_convert`) and kind of route
-/// (`fib_props`), seen with 6.18.
+/// Linux's errno for each ICMP error (`icmp_err_convert`), ICMPv6 error (`icmpv6_err_convert`) and kind of
+/// route (`fib_props`), as of 6.18.
 #[test]
 fn what_the_network_reports_is_no_fault_of_this_machine() {
     for (errno, reported_by) in [
@@ -53,6 +53,6 @@ fn what_this_machine_lacks_or_forbids_says_nothing_of_the_target() {
     ] {
         assert!(is_local(errno as i32), "{errno}");
     }
-    // Of a number that this machine's kernel does not have, nothing is known: a dead server must not stay up for it.
+    // An errno unknown to this kernel counts as the target's failure, so that a dead server does not stay up.
     assert!(!is_local(4095) && !is_local(0) && !is_local(-1) && !is_local(i32::MIN));
 }

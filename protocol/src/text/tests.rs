@@ -25,7 +25,7 @@ fn what_forges_lines_or_hides_is_written_out() {
     }
 }
 
-/// Those that Unicode calls default ignorable, the blanks beside the space, and what belongs to nobody.
+/// Unicode's default ignorable characters, blanks other than the space, and unassigned ones.
 #[test]
 fn no_character_is_invisible() {
     let ranges = [
@@ -64,7 +64,7 @@ fn long_text_is_cut_between_characters() {
     assert_eq!(printable("abcdef", 6), "abcdef");
     assert_eq!(printable("abcdefg", 6), "abcdef…");
     assert_eq!(printable("äöüß", 3), "äöü…");
-    // An escape is whole or not there.
+    // An escape is never cut in half.
     assert_eq!(printable("ab\u{202e}", 9), "ab…");
     assert_eq!(printable("ab\u{202e}", 10), "ab\\u{202e}");
     assert_eq!(printable(&"x".repeat(15 << 20), 64).chars().count(), 65);
