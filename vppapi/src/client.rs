@@ -1,8 +1,8 @@
 //! Async client of VPP's binary API.
 //!
-//! A [`Client`] is a handle to one task, which owns the socket and reads while it writes. The task ends when the
-//! connection does or when the last handle is dropped; it holds no state of VPP, so it may be aborted at any time.
-//! What was sent may have taken effect, answered or not.
+//! A [`Client`] is a handle to one task, which owns the socket and reads while it writes. The task ends with
+//! the connection or with the last handle. It keeps no state of VPP, so it may be aborted at any time. A
+//! request that was sent may have taken effect, whether answered or not.
 
 mod connection;
 mod error;
@@ -36,21 +36,22 @@ pub use error::{ClientError, DisconnectReason};
 use in_flight::{Answer, Expected, Outgoing, Sink};
 pub use prepared::PreparedRequest;
 
-/// How to connect, and the limits of the connection.
+/// Parameters of a connection.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// The client's name, which VPP shows to its operators; at most 63 bytes.
     pub name: String,
-    /// Limit for connecting, with handshake and first ping.
+    /// Time limit for connecting, including handshake and first ping.
     pub connect_timeout: Duration,
-    /// Longest silence on a request. VPP answers in order, so each answer to an earlier request, and each details
-    /// message of the request itself, starts it anew: a long burst may take longer than this as a whole.
+    /// Maximum silence while a request waits. VPP answers in order, so each answer to an earlier request, and
+    /// each details message of the request itself, restarts the timer: a long burst may take longer than this
+    /// in total.
     pub request_timeout: Duration,
-    /// Longest body of a message, in bytes.
+    /// Maximum length of a message body, in bytes.
     pub max_body: usize,
-    /// Requests that may be without an answer at a time; further ones wait.
+    /// Maximum number of requests in flight; further ones wait.
     pub max_in_flight: usize,
-    /// Most details that a dump may return. VPP with 40,000 application servers returns as many.
+    /// Maximum number of details in a dump. VPP with 40,000 application servers returns as many.
     pub max_details: usize,
 }
 
@@ -67,8 +68,8 @@ impl Default for ConnectOptions {
     }
 }
 
-/// Batches of requests between the handles and the connection's task. Senders wait when it is full, which holds up
-/// whoever produces more than VPP takes.
+/// Batches of requests between the handles and the connection's task. When full, senders wait, which slows
+/// down a caller that is faster than VPP.
 const COMMAND_QUEUE: usize = 16;
 
 /// A connection to VPP. Clones share it.
@@ -92,7 +93,7 @@ impl Client {
     /// Connects to VPP's API socket, usually `/run/vpp/api.sock`.
     ///
     /// # Errors
-    /// When nobody listens there, what listens does not speak as VPP does, or it takes longer than
+    /// When nobody listens there, the listener is not a VPP, or connecting takes longer than
     /// `connect_timeout`.
     pub async fn connect(path: impl AsRef<Path>, options: ConnectOptions) -> Result<Self, ClientError> {
         let path = path.as_ref();
@@ -109,10 +110,10 @@ impl Client {
             .unwrap_or_else(|_| Err(ClientError::ConnectTimeout { path: path.into(), after }))
     }
 
-    /// Speaks over a stream that is connected already. `path` only names it in errors.
+    /// Uses a stream that is already connected. `path` only names it in errors.
     ///
     /// # Errors
-    /// As [`Client::connect`].
+    /// Like [`Client::connect`].
     pub async fn over<S>(
         stream: S,
         path: impl AsRef<Path>,
@@ -159,7 +160,7 @@ impl Client {
         &self.shared.table
     }
 
-    /// VPP's process id, as it gave it when the connection was made.
+    /// VPP's process id at the time of connecting.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
@@ -171,10 +172,10 @@ impl Client {
         &self.shared.path
     }
 
-    /// Asks for a sign of life.
+    /// Sends a control ping.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Like [`Client::call`].
     pub async fn ping(&self) -> Result<ControlPingReply, ClientError> {
         self.call(ControlPing {}).await
     }
@@ -182,13 +183,13 @@ impl Client {
     /// Sends a request and waits for its reply.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] when the return value is not 0; else when the request could not be sent, or got no
-    /// usable reply.
+    /// [`ClientError::Refused`] when the return value is not 0; another error when the request could not be
+    /// sent, or got no usable reply.
     pub async fn call<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
         accepted::<R>(self.call_raw(request).await?)
     }
 
-    /// Sends a request and waits for its reply, whatever return value that has.
+    /// Sends a request and waits for its reply, whatever its return value.
     ///
     /// # Errors
     /// When the request could not be sent, or got no usable reply.
@@ -198,18 +199,18 @@ impl Client {
         answer.unwrap_or_else(|| Err(self.disconnected())).and_then(|answer| decode_one::<R>(&answer))
     }
 
-    /// Sends requests of one kind in one burst and waits for all replies, which stand in the order of the requests.
-    /// A refused one does not keep those behind it from being carried out.
+    /// Sends requests of one kind in one burst and waits for all replies, returned in the order of the
+    /// requests. A refused request does not stop the later ones.
     pub async fn call_all<R: Request>(&self, requests: &[R]) -> Vec<Result<R::Reply, ClientError>> {
         let answers = self.exchange(requests.iter().map(PreparedRequest::new)).await;
         answers.into_iter().map(|answer| accepted::<R>(decode_one::<R>(&answer?)?)).collect()
     }
 
-    /// Sends requests of any kinds in one burst, in their order, and waits for all replies. The results stand in the
-    /// same order, with [`ClientError::Refused`] where the return value is not 0. A refused request, and one that
-    /// this VPP does not have, does not keep those behind it from being carried out.
+    /// Sends requests of any kinds in one burst, in order, and waits for all replies, returned in the same
+    /// order: [`ClientError::Refused`] where the return value is not 0. A refused request, or one that this
+    /// VPP does not have, does not stop the later ones.
     ///
-    /// Nothing of another handle comes between the requests.
+    /// Requests of other handles never come in between.
     pub async fn pipeline(&self, requests: Vec<PreparedRequest>) -> Vec<Result<(), ClientError>> {
         let checks: Vec<_> = requests.iter().map(|request| (request.name, request.retval)).collect();
         let answers = self.exchange(requests).await;
@@ -220,11 +221,11 @@ impl Client {
         answers.into_iter().zip(checks).map(check).collect()
     }
 
-    /// Sends a dump and a ping behind it, and gives all details that came before the ping's reply.
+    /// Sends a dump followed by a ping, and returns all details that arrive before the ping's reply.
     ///
     /// # Errors
-    /// When the dump could not be sent, the end did not come, there were more than `max_details`, or one of them could
-    /// not be decoded.
+    /// When the dump could not be sent, its end did not come, there were more than `max_details`, or one of
+    /// them could not be decoded.
     pub async fn dump<D: Dump>(&self, dump: D) -> Result<Vec<D::Details>, ClientError>
     where
         D::Details: Send + 'static,
@@ -232,10 +233,11 @@ impl Client {
         self.dump_map(dump, |details| details).await
     }
 
-    /// As [`Client::dump`], with the details converted as they come, so that only what is made of them is kept.
+    /// Like [`Client::dump`], but converts each message on arrival, so that only the results are kept in
+    /// memory.
     ///
     /// # Errors
-    /// As [`Client::dump`].
+    /// Like [`Client::dump`].
     pub async fn dump_map<D: Dump, T: Send + 'static>(
         &self,
         dump: D,
@@ -270,14 +272,14 @@ impl Client {
         Ok(std::mem::take(&mut *converted))
     }
 
-    /// Waits until the connection has ended, and says why. Comes at once if it has.
+    /// Waits until the connection has ended, and returns why. Returns at once if it already has.
     pub async fn closed(&self) -> DisconnectReason {
         let mut closed = self.closed.clone();
         let reason = closed.wait_for(Option::is_some).await;
         reason.ok().and_then(|reason| reason.clone()).unwrap_or(DisconnectReason::Abandoned)
     }
 
-    /// Sends what can be sent in one batch, and waits for every answer.
+    /// Sends the sendable requests as one batch, and waits for all answers.
     async fn exchange(
         &self,
         requests: impl IntoIterator<Item = PreparedRequest>,
@@ -334,8 +336,8 @@ impl Client {
         Ok((id(name_crc)?, id(answer_crc)?))
     }
 
-    /// The head of a new request. Contexts wrap around after 2^32 requests, long after the earlier use has been
-    /// answered or forgotten.
+    /// The head of a new request. Contexts wrap around after 2^32 requests, long after the previous use has
+    /// been answered or has timed out.
     fn head(&self, id: u16) -> RequestHead {
         let context = self.shared.next_context.fetch_add(1, Ordering::Relaxed);
         RequestHead { id, client_index: self.shared.client_index, context }

@@ -1,7 +1,7 @@
-//! Frames of VPP's API socket: a header of 16 bytes, then a body of the length that it states.
+//! Frames of VPP's API socket: a header of 16 bytes, then a body of the stated length.
 //!
-//! The header is, big-endian, `u64` (ignored, sent as 0), `u32` length of the body, `u32` (ignored, sent as 0). It is
-//! the same in both directions.
+//! The header is, big-endian, `u64` (ignored, sent as 0), `u32` length of the body, `u32` (ignored, sent as
+//! 0). It is the same in both directions.
 
 #[cfg(test)]
 mod tests;
@@ -14,16 +14,17 @@ use tokio_util::codec::{Decoder, Encoder};
 /// Bytes of a frame's header.
 pub const HEADER_LENGTH: usize = 16;
 
-/// Longest body taken by default: 64 MiB. The text of 2,000 VIPs with 20 servers each was one reply of 2.7 MB.
+/// Default maximum length of a body: 64 MiB. The CLI text of 2,000 VIPs with 20 servers each was one reply of
+/// 2.7 MB.
 pub const DEFAULT_MAX_BODY: usize = 64 << 20;
 
-/// Most that is reserved for a body before its bytes arrive, so that a header alone costs little memory.
+/// Maximum memory reserved for a body before its bytes arrive, so that a header alone costs little.
 const MAX_RESERVE: usize = 256 << 10;
 
-/// Cuts a byte stream into bodies, and puts bodies into frames.
+/// Splits a byte stream into bodies, and puts bodies into frames.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameCodec {
-    /// Longest body, in bytes, in either direction.
+    /// Maximum length of a body, in bytes, in either direction.
     pub max_body: usize,
 }
 
@@ -33,10 +34,10 @@ impl Default for FrameCodec {
     }
 }
 
-/// Why a stream cannot be read or written any further.
+/// Why a stream can no longer be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// A frame states, or would have, a longer body than the codec takes.
+    /// The body is longer than the codec accepts.
     #[error("frame with a body of {length} bytes, at most {max_body} are taken")]
     TooLong {
         /// The body's length.
@@ -58,7 +59,7 @@ pub enum FrameError {
 }
 
 impl FrameCodec {
-    /// Appends a frame, of a body given in parts.
+    /// Appends a frame; its body is given in parts.
     ///
     /// # Errors
     /// When the body is longer than `max_body`; nothing is appended then.
@@ -77,7 +78,7 @@ impl FrameCodec {
         Ok(())
     }
 
-    /// The length of the frame that `stream` begins with, once its header is there.
+    /// Length of the frame at the start of `stream`, once its header has arrived.
     fn frame_length(&self, stream: &[u8]) -> Result<Option<usize>, FrameError> {
         let Some(header) = stream.first_chunk::<HEADER_LENGTH>() else {
             return Ok(None);

@@ -2,13 +2,13 @@
 //!
 //! - [`client`]: connects to VPP's API socket; requests, dumps, and bursts of pipelined requests, each with a timeout.
 //! - [`stats`]: maps VPP's counters and reads them without costing VPP anything.
-//! - [`messages`], [`types`], [`wire`], [`frame`]: the protocol itself, without any I/O, in both directions: what a
-//!   server needs as well as a client. All of it may be fed with hostile bytes.
-//! - [`table`], [`retval`]: what a VPP has, and what it answered, in words.
+//! - [`messages`], [`types`], [`wire`], [`frame`]: the protocol itself, without I/O, for clients and servers. Safe
+//!   against hostile input.
+//! - [`table`], [`retval`]: the messages that a VPP has, and the meanings of its return values.
 //!
-//! The messages are those about the connection, the version, the command line and the lb plugin of VPP 26.10. One that
-//! another VPP lacks, or has with another layout, is an error that names it, and is not sent. Nothing here is a policy:
-//! what to ask of VPP, and when to connect again, is the caller's.
+//! Covers the messages about the connection, the version, the CLI and the lb plugin of VPP 26.10. A message that
+//! another VPP lacks, or has with another layout, is not sent: the error names it. The crate has no policy: what to
+//! ask of VPP, and when to reconnect, is up to the caller.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -23,7 +23,7 @@
 //! let version = vpp.call(ShowVersion {}).await?;
 //! println!("VPP {}, process {}", version.version, vpp.pid());
 //!
-//! // A dump, then a burst: both requests are on their way before the first is answered.
+//! // A dump, then a burst: both requests are sent before the first is answered.
 //! for found in vpp.dump(LbVipDump::default()).await? {
 //!     let as_address = "192.0.2.7".parse()?;
 //!     let (vip, weight) = (found.vip, 10);

@@ -1,6 +1,6 @@
-//! The two macros that turn a list of fields, in the order of the wire, into a type with its encoding.
+//! Two macros that turn a list of fields, in wire order, into a type with its encoding.
 
-/// A struct whose wire form is its fields one behind the other.
+/// A struct encoded as its fields in order.
 macro_rules! wire_struct {
     (
         $(#[$meta:meta])*
@@ -28,8 +28,8 @@ macro_rules! wire_struct {
 
 /// Messages: a struct each, with its name, CRC and role.
 ///
-/// The role is `request` or `dump` with the type of the answer, `reply`, `details`, or `bare` for a message that is
-/// none of these.
+/// The role is `request` or `dump` with the type of the answer, `reply`, `details`, or `bare` for a message
+/// that is none of these.
 macro_rules! messages {
     ($(
         $(#[$meta:meta])*

@@ -1,10 +1,11 @@
-//! The messages of VPP's binary API that this crate knows, and how they stand in a frame's body.
+//! The messages of VPP's binary API that this crate knows, and their encoding in a frame's body.
 //!
-//! A body is `u16` message id, then a head, then the message's own fields. The head of a request is `u32 client_index,
-//! u32 context`, that of a reply or details `u32 context`. The structs here have only the messages' own fields; the
-//! functions `encode_*` and `decode_*` add and take off the head, for a client and for a server.
+//! A body is `u16` message id, then a head, then the message's own fields. The head of a request is `u32
+//! client_index, u32 context`, that of a reply or details `u32 context`. The structs here contain only the
+//! message's own fields; the functions `encode_*` and `decode_*` add and remove the head, for clients and
+//! servers.
 //!
-//! A message's CRC covers the layout of its fields, so a VPP that lists a name with the CRC given here speaks exactly
+//! A message's CRC covers the layout of its fields, so a VPP that lists a name with this CRC uses exactly
 //! this layout. The layouts were checked byte for byte against recordings of VPP 26.10.
 
 mod control;
@@ -35,11 +36,11 @@ use crate::wire::Wire;
 
 /// A message of VPP's binary API.
 pub trait Message: Wire {
-    /// The name, as `lb_conf`.
+    /// The name, such as `lb_conf`.
     const NAME: &'static str;
     /// The CRC of the layout, as eight hexadecimal digits.
     const CRC: &'static str;
-    /// Name and CRC as VPP's message table lists them, as `lb_conf_56cd3261`.
+    /// Name and CRC as in VPP's message table, such as `lb_conf_56cd3261`.
     const NAME_CRC: &'static str;
 }
 
@@ -49,7 +50,7 @@ pub trait Request: Message {
     type Reply: Reply;
 }
 
-/// A message that VPP answers with any number of details and no mark at their end.
+/// A message that VPP answers with any number of details, without an end marker.
 pub trait Dump: Message {
     /// The type of the details.
     type Details: Message;
@@ -61,7 +62,7 @@ pub trait Reply: Message {
     fn retval(&self) -> i32;
 }
 
-/// Name and CRC of every message here, for a server that wants to list them in its table.
+/// Name and CRC of every message of this crate, for a server's message table.
 pub fn name_crcs() -> impl Iterator<Item = &'static str> {
     [control::NAME_CRCS, ip::NAME_CRCS, lb::NAME_CRCS].into_iter().flatten().copied()
 }

@@ -1,4 +1,4 @@
-//! VPP's return values in words.
+//! VPP's return values and their meanings.
 
 #[cfg(test)]
 mod tests;
@@ -7,23 +7,23 @@ use std::fmt;
 
 /// The return value of a reply: 0 for success, negative for an error.
 ///
-/// The codes named here are those that the lb plugin and the command line were seen to return on VPP 26.10; the
-/// meaning is that in the lb plugin.
+/// The named codes are those that the lb plugin and the CLI were seen to return on VPP 26.10; the meanings
+/// are those in the lb plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Retval(pub i32);
 
 impl Retval {
     /// Success.
     pub const OK: Self = Self(0);
-    /// A failure without a code of its own, as an unknown command of the command line.
+    /// A failure without a specific code, such as an unknown CLI command.
     pub const UNSPECIFIED: Self = Self(-1);
-    /// The VIP or application server is not there, or the server was removed.
+    /// The VIP or application server does not exist, or the server was removed.
     pub const NO_SUCH_ENTRY: Self = Self(-6);
     /// A table length that is not a power of two.
     pub const INVALID_MEMORY_SIZE: Self = Self(-70);
     /// Another port of the prefix has another encap.
     pub const INVALID_ARGUMENT: Self = Self(-73);
-    /// The VIP or server is there already, or the prefix mixes per-port VIPs with one of all ports.
+    /// The VIP or server already exists, or the prefix mixes per-port VIPs with an all-port one.
     pub const VALUE_EXIST: Self = Self(-81);
     /// The server's address is not of the encap's family.
     pub const INVALID_ADDRESS_FAMILY: Self = Self(-97);
@@ -34,13 +34,13 @@ impl Retval {
         self == Self::OK
     }
 
-    /// VPP's own name of the code, for those named here.
+    /// VPP's name of the code, if it is one of those above.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.words().map(|(name, _)| name)
     }
 
-    /// What the code means, for those named here.
+    /// Meaning of the code, if it is one of those above.
     #[must_use]
     pub fn meaning(self) -> Option<&'static str> {
         self.words().map(|(_, meaning)| meaning)

@@ -1,15 +1,16 @@
 //! Reader of VPP's stats segment: counters in shared memory, which cost VPP nothing to read.
 //!
-//! VPP hands out a descriptor over a socket; the memory behind it is mapped and read without another word to VPP.
-//! VPP writes it meanwhile. A [`StatsSegment::read`] sees one state of the directory and of the shape of all counters:
-//! whatever changes under it is noticed by the segment's epoch and read again. Counters themselves go on counting
-//! during a read, so packets and bytes of one counter may be a few packets apart.
+//! VPP hands out a descriptor over a socket; the memory behind it is mapped and read without involving VPP
+//! again. VPP writes to it meanwhile. A [`StatsSegment::read`] sees one consistent state of the directory and
+//! of the shape of all counters: a change during the read shows in the segment's epoch, and the read is
+//! repeated. Counters themselves go on counting, so packets and bytes of one counter may be a few packets
+//! apart.
 //!
-//! Everything in the segment is taken for hostile: offsets and lengths are checked before use, and no call reads or
-//! allocates more than the segment holds.
+//! The segment is not trusted: offsets and lengths are checked before use, and no call reads or allocates
+//! more than the segment holds.
 //!
-//! There are no tasks here. A mapping outlives the VPP that made it and then shows its last values: watch the API
-//! connection to know when to connect anew.
+//! This module has no tasks. A mapping outlives its VPP and then shows the last values: watch the API
+//! connection to know when to reconnect.
 
 mod directory;
 mod error;
@@ -34,16 +35,16 @@ use mapping::Mapping;
 pub use view::{Scalar, View};
 use words::{Header, Words};
 
-/// How long a read tries to find VPP not changing the segment.
+/// Maximum time that a read waits for VPP to stop changing the segment.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often a read tries it.
+/// Maximum number of attempts of a read.
 pub const READ_ATTEMPTS: u32 = 200;
 
 /// Attempts without a pause: most changes of the segment take VPP microseconds.
 const EAGER_ATTEMPTS: u32 = 5;
 
-/// VPP's stats segment, mapped.
+/// VPP's mapped stats segment.
 #[derive(Debug)]
 pub struct StatsSegment {
     path: PathBuf,
@@ -52,11 +53,12 @@ pub struct StatsSegment {
 }
 
 impl StatsSegment {
-    /// Connects to VPP's stats socket, usually `/run/vpp/stats.sock`, and maps the segment that it hands out.
+    /// Connects to VPP's stats socket, usually `/run/vpp/stats.sock`, and maps the segment that VPP hands
+    /// out.
     ///
     /// # Errors
-    /// When nobody listens there, no acceptable descriptor comes within `limit`, or the segment is not one of a known
-    /// version. The memory must be sealed against shrinking, as VPP's is.
+    /// When nobody listens there, no acceptable descriptor arrives within `limit`, or the segment's version
+    /// is unknown. The memory must be sealed against shrinking, as VPP's is.
     pub async fn connect(path: impl AsRef<Path>, limit: Duration) -> Result<Self, StatsError> {
         let path = path.as_ref();
         let received = timeout(limit, receive::receive_descriptor(path)).await;
@@ -74,12 +76,12 @@ impl StatsSegment {
         &self.path
     }
 
-    /// Runs `read` on the segment, again and again until VPP changed nothing of its structure meanwhile. So `read`
-    /// must have no other effect than its result. It should be short: it runs between awaits.
+    /// Runs `read` on the segment, repeatedly until VPP did not change its structure meanwhile. So `read`
+    /// must have no effect other than its result. It should be short, since it does not yield.
     ///
     /// # Errors
-    /// Those of `read`, when they were not the fault of a change; [`StatsError::Busy`] when VPP kept changing the
-    /// segment for [`READ_ATTEMPTS`] attempts or [`READ_TIMEOUT`].
+    /// Those of `read`, unless caused by a change; [`StatsError::Busy`] when VPP kept changing the segment
+    /// for [`READ_ATTEMPTS`] attempts or [`READ_TIMEOUT`].
     pub async fn read<T>(
         &self,
         mut read: impl FnMut(&View<'_>) -> Result<T, StatsError>,
@@ -103,7 +105,7 @@ impl StatsSegment {
     }
 }
 
-/// A copy of a stats segment, as one is found in a file.
+/// A copy of a stats segment, for example from a file.
 #[derive(Debug)]
 pub struct Snapshot {
     words: Vec<u64>,
@@ -111,8 +113,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes the bytes of a segment, in this machine's byte order. Up to seven bytes at the end that are no full word
-    /// are left out.
+    /// Takes the bytes of a segment, in this machine's byte order. Up to seven bytes at the end that do not
+    /// fill a word are ignored.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
@@ -129,7 +131,7 @@ impl Snapshot {
     }
 }
 
-/// The directory as it was last read. It stays valid while the header does.
+/// The directory as last read. Valid while the header stays the same.
 #[derive(Debug, Default)]
 struct Cache(Mutex<Option<Arc<Directory>>>);
 
@@ -149,7 +151,7 @@ impl Cache {
     }
 }
 
-/// One attempt; none when the segment was changing.
+/// One attempt; `None` if the segment was changing.
 fn attempt_read<T>(
     words: &dyn Words,
     cache: &Cache,

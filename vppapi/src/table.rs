@@ -9,26 +9,26 @@ use std::collections::HashMap;
 
 use crate::messages::SockclntCreateReply;
 
-/// Which messages a VPP has, and by which ids.
+/// A VPP's messages and their ids.
 #[derive(Clone, Debug, Default)]
 pub struct MessageTable {
     ids: HashMap<String, u16>,
     name_crcs: HashMap<u16, String>,
 }
 
-/// What a table says about a message.
+/// Result of looking up a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup<'a> {
     /// It is there, with this id.
     Found(u16),
-    /// The name is there with another CRC, which means another layout: here is the name and CRC that the table has.
+    /// The name exists with another CRC, which means another layout. Contains VPP's name and CRC.
     OtherCrc(&'a str),
     /// The name is not there.
     Absent,
 }
 
 impl MessageTable {
-    /// A table of pairs of id and name with CRC. Where a name or an id stands twice, the last one counts.
+    /// Builds a table from ids and names with CRC. If a name or an id occurs twice, the last one counts.
     pub fn new(entries: impl IntoIterator<Item = (u16, String)>) -> Self {
         let mut table = Self::default();
         for (id, name_crc) in entries {
@@ -50,7 +50,7 @@ impl MessageTable {
         self.name_crcs.get(&id).map(String::as_str)
     }
 
-    /// Looks a message up, and if it is not there, whether its name is with another CRC.
+    /// Looks up a message; if it is missing, looks for its name with another CRC.
     #[must_use]
     pub fn find(&self, name_crc: &str) -> Lookup<'_> {
         if let Some(id) = self.id(name_crc) {
@@ -63,8 +63,8 @@ impl MessageTable {
         }
     }
 
-    /// Those of the wanted messages that this VPP lacks, each in words: the name with CRC, and where VPP has the name
-    /// with another CRC, also that.
+    /// Describes the wanted messages that this VPP lacks: each with its CRC, and with VPP's CRC if only that
+    /// differs.
     #[must_use]
     pub fn missing(&self, wanted: &[&str]) -> Vec<String> {
         let describe = |name_crc: &&str| match self.find(name_crc) {
@@ -81,7 +81,7 @@ impl MessageTable {
         self.ids.len()
     }
 
-    /// Whether there is no message at all.
+    /// Whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()

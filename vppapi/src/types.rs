@@ -1,4 +1,4 @@
-//! The composite field types that VPP's messages share.
+//! Composite field types that VPP's messages share.
 
 #[cfg(test)]
 mod tests;
@@ -8,15 +8,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::{DecodeError, DecodeErrorKind, Reader, Wire, Writer};
 
-/// VPP's `address`, which is an [`IpAddr`]: one byte of family (0 IPv4, 1 IPv6) and 16 bytes, of which IPv4 takes the
-/// first four.
+/// VPP's `address`, which is an [`IpAddr`]: one byte of family (0 IPv4, 1 IPv6) and 16 bytes, of which IPv4
+/// uses the first four.
 pub type Address = IpAddr;
 
 const FAMILY_IPV4: u8 = 0;
 const FAMILY_IPV6: u8 = 1;
 
-/// Zeros are written behind an IPv4 address; whatever stands there is ignored when read. An unknown family is an error:
-/// without it the bytes mean nothing.
+/// The 12 bytes after an IPv4 address are written as zeros and ignored when read. An unknown family is an
+/// error: without it the bytes mean nothing.
 impl Wire for IpAddr {
     fn encode(&self, writer: &mut Writer) {
         match self {
@@ -51,14 +51,14 @@ impl Wire for IpAddr {
 }
 
 wire_struct! {
-    /// An address with a prefix length, as VPP's `prefix`.
+    /// An address with a prefix length, VPP's `prefix`.
     ///
     /// The length is not checked: VPP up to 26.06 sends an IPv4 /32 as 128.
     #[derive(Copy, PartialOrd, Ord, Hash)]
     pub struct Prefix {
         /// The address.
         pub address: IpAddr,
-        /// The number of leading bits that count.
+        /// Number of leading bits that count.
         pub length: u8,
     }
 }
@@ -78,15 +78,15 @@ impl fmt::Display for Prefix {
 }
 
 wire_struct! {
-    /// What identifies a VIP of the lb plugin. Details carry it as one `vip`, requests as three fields, with the same
-    /// bytes.
+    /// Identity of a VIP in the lb plugin. Details contain it as one field `vip`, requests as three fields;
+    /// the bytes are the same.
     #[derive(Copy, PartialOrd, Ord, Hash)]
     pub struct VipId {
-        /// Destination of the packets.
+        /// Destination prefix.
         pub prefix: Prefix,
-        /// IP protocol number (6 TCP, 17 UDP); 255 for the VIP of all ports.
+        /// IP protocol number (6 TCP, 17 UDP); 255 for an all-port VIP.
         pub protocol: u8,
-        /// Destination port; 0 for the VIP of all ports.
+        /// Destination port; 0 for an all-port VIP.
         pub port: u16,
     }
 }
@@ -100,25 +100,25 @@ impl fmt::Display for VipId {
     }
 }
 
-/// How the lb plugin sends packets on to application servers.
+/// Encapsulation towards the application servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encap {
     /// GRE to IPv4 servers.
     Gre4,
     /// GRE to IPv6 servers.
     Gre6,
-    /// Direct server return, with the VIP told by the DSCP field.
+    /// Direct server return, with the VIP encoded in the DSCP field.
     L3dsr,
     /// NAT to IPv4 servers.
     Nat4,
     /// NAT to IPv6 servers.
     Nat6,
-    /// A value without a name in VPP 26.10, kept so that one such VIP does not hide the others in a dump.
+    /// A value unknown to VPP 26.10, kept so that one such VIP does not make the whole dump fail.
     Other(u32),
 }
 
 impl Encap {
-    /// The name as VPP's command line writes it.
+    /// The name in VPP's CLI.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! Packed big-endian encoding, the form of every field of VPP's binary API.
+//! Packed big-endian encoding of the fields of VPP's binary API.
 //!
-//! [`Writer`] appends, [`Reader`] consumes, and [`Wire`] is what a field type implements for both. Decoding never
-//! panics and allocates no more than the input is long, whatever the input holds.
+//! [`Writer`] appends, [`Reader`] consumes, and a field type implements [`Wire`] for both. Whatever the
+//! input, decoding never panics and allocates no more than the input's length.
 
 mod error;
 mod strings;
@@ -16,37 +16,37 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use strings::{ByteString, FixedString, StringTooLong};
 
-/// A type with a fixed form on VPP's wire.
+/// A type with a fixed encoding.
 pub trait Wire: Sized {
     /// Appends this value.
     fn encode(&self, writer: &mut Writer);
 
-    /// Reads one value and leaves the reader behind it.
+    /// Decodes one value and advances the reader past it.
     ///
     /// # Errors
-    /// When the bytes end too early, or hold a value that this type cannot represent.
+    /// When the bytes end too early, or have a value that this type cannot represent.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
-/// Collects the bytes of a message.
+/// Builds the bytes of a message.
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: BytesMut,
 }
 
 impl Writer {
-    /// An empty writer, with room for the common small request.
+    /// An empty writer with room for a typical small request.
     #[must_use]
     pub fn new() -> Self {
         Self { bytes: BytesMut::with_capacity(64) }
     }
 
-    /// Appends bytes as they are.
+    /// Appends raw bytes.
     pub fn put(&mut self, bytes: &[u8]) {
         self.bytes.put_slice(bytes);
     }
 
-    /// What was written.
+    /// The bytes written.
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.bytes.freeze()
@@ -67,13 +67,13 @@ impl<'a> Reader<'a> {
         Self { left: bytes, offset: 0 }
     }
 
-    /// How many bytes have been read.
+    /// Number of bytes already read.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// How many bytes have not been read.
+    /// Number of bytes left.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.left.len()
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     /// The next `count` bytes.
     ///
     /// # Errors
-    /// When fewer are left; the reader then stays where it is.
+    /// When fewer are left; the reader then does not advance.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, left)) = self.left.split_at_checked(count) else {
             return Err(self.error(DecodeErrorKind::TooShort { wanted: count, left: self.left.len() }));
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes.
     ///
     /// # Errors
-    /// When fewer are left; the reader then stays where it is.
+    /// When fewer are left; the reader then does not advance.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let Some((taken, left)) = self.left.split_first_chunk::<N>() else {
             return Err(self.error(DecodeErrorKind::TooShort { wanted: N, left: self.left.len() }));
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    /// Decodes a value as the field `name`, which an error then names.
+    /// Decodes a value as the field `name`, which an error will mention.
     ///
     /// # Errors
     /// Those of the type's [`Wire::decode`].
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An error at the present offset.
+    /// An error at the current offset.
     #[must_use]
     pub fn error(&self, kind: DecodeErrorKind) -> DecodeError {
         DecodeError::new(self.offset, kind)
@@ -147,7 +147,7 @@ macro_rules! integers {
 
 integers!(u8, u16, u32, u64, i32);
 
-/// One byte. Any other value than 0 reads as true, as VPP itself takes it; true is written as 1.
+/// One byte. Any value but 0 reads as true, as in VPP itself; true is written as 1.
 impl Wire for bool {
     fn encode(&self, writer: &mut Writer) {
         u8::from(*self).encode(writer);
@@ -178,7 +178,7 @@ impl Wire for Ipv6Addr {
     }
 }
 
-/// A fixed number of elements, one behind the other, without a count.
+/// A fixed number of elements without a count.
 impl<T: Wire + Copy + Default, const N: usize> Wire for [T; N] {
     fn encode(&self, writer: &mut Writer) {
         for element in self {

@@ -1,6 +1,6 @@
-//! A process that has hardly any descriptors left. Its limit is the whole process's, so this is a program of its own.
+//! A process with hardly any descriptors left. The limit is per process, so this is a separate program.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::io::IoSlice;

@@ -1,4 +1,4 @@
-//! What the fuzzer checks, on its kept corpora and damaged copies of them.
+//! The fuzzer's checks, run on its kept corpora and on damaged copies of them.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 

@@ -17,27 +17,28 @@ use super::{ClientError, ConnectOptions, DisconnectReason};
 use crate::frame::{FrameCodec, FrameError};
 use crate::messages::{RequestHead, decode_reply_head};
 
-/// Bytes written ahead of the socket, beyond which requests wait where they can still be given up.
+/// Maximum number of bytes written ahead of the socket. Beyond it, requests wait in the queue, where they can
+/// still be cancelled.
 const MAX_UNWRITTEN: usize = 256 << 10;
 
-/// Longest read buffer that is kept for the next answer, in bytes.
+/// Maximum capacity of the read buffer that is kept for the next answer, in bytes.
 const KEPT_BUFFER: usize = 128 << 10;
 
-/// Frames handled before the other events get their turn.
+/// Frames handled before other events get their turn.
 const FRAMES_PER_TURN: usize = 64;
 
-/// One connection's state: the socket, and the requests before, in and behind it.
+/// State of one connection: the socket, and the requests queued, in flight and answered.
 pub(super) struct Connection<R, W> {
     reader: FramedRead<R, FrameCodec>,
     writer: W,
     codec: FrameCodec,
     unwritten: BytesMut,
-    /// The rest of one batch; the next is taken when it is empty, so its bound is what a caller made.
+    /// The rest of one batch; the next is taken when it is empty, so its size is that of a caller's batch.
     waiting: VecDeque<Outgoing>,
     in_flight: InFlight,
     max_in_flight: usize,
     timeout: Duration,
-    /// Since when VPP has been silent while something waits.
+    /// Start of VPP's silence while something waits for it.
     silent_since: Instant,
 }
 
@@ -56,8 +57,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// Runs until the connection ends or every handle is gone, and leaves the reason in `closing` before those that
-    /// wait for an answer learn of it.
+    /// Runs until the connection ends or every handle is dropped. Stores the reason in `closing` before
+    /// waiting callers get their errors.
     pub(super) async fn run(
         mut self,
         mut batches: mpsc::Receiver<Vec<Outgoing>>,
@@ -74,7 +75,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let mut armed_for: Option<Instant> = None;
         loop {
             self.admit(Instant::now());
-            // A timer that fires too early is cheaper than one that is set anew with every answer.
+            // A timer that fires too early is cheaper than resetting it with every answer.
             let deadline = self.next_deadline();
             if let Some(deadline) = deadline
                 && armed_for.is_none_or(|armed| deadline < armed)
@@ -106,7 +107,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// Moves requests from waiting into flight as far as the limits allow. Those whose caller has gone are left out.
+    /// Moves waiting requests into flight as far as the limits allow. Drops those whose caller has gone.
     fn admit(&mut self, now: Instant) {
         while self.in_flight.len() < self.max_in_flight && self.unwritten.len() < MAX_UNWRITTEN {
             let Some(outgoing) = self.waiting.pop_front() else {
@@ -119,7 +120,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             trace!(message, context = head.context, "request");
             let mut written = self.codec.put(&[&head.to_bytes(), fields], &mut self.unwritten);
             if let Expected::Details { ping_id, .. } = expected {
-                // Same context: what ends the dump is told from the details by its id.
+                // Same context as the dump: its end is recognized by the ping's id.
                 let ping = RequestHead { id: ping_id, ..head };
                 written = written.and_then(|()| self.codec.put(&[&ping.to_bytes()], &mut self.unwritten));
             }
@@ -132,7 +133,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// Handles a frame and those that have come with it.
+    /// Handles a frame and those received together with it.
     fn read(&mut self, first: Option<Result<Bytes, FrameError>>) -> Option<DisconnectReason> {
         let now = Instant::now();
         let mut frame = first;
@@ -155,7 +156,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// A long answer must not leave its buffer behind for good.
+    /// Replaces a read buffer that a long answer made large.
     fn give_memory_back(&mut self) {
         let buffer = self.reader.read_buffer_mut();
         if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER {
@@ -179,14 +180,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// When a request in flight, or the silence while others wait, will have lasted too long.
+    /// When a request in flight, or the silence while others wait, will time out.
     fn next_deadline(&self) -> Option<Instant> {
         let waiting = (!self.waiting.is_empty()).then(|| self.silent_since + self.timeout);
         self.in_flight.next_deadline().into_iter().chain(waiting).min()
     }
 
-    /// Gives up what has waited too long. What is queued behind a silent VPP is given up with it, or each batch would
-    /// wait for its own time after the one before.
+    /// Fails requests that timed out. Those queued behind a silent VPP fail together with them; otherwise
+    /// each batch would wait for its own timeout.
     fn expire(&mut self, batches: &mut mpsc::Receiver<Vec<Outgoing>>, now: Instant) {
         while let Some(finished) = self.in_flight.expire(now) {
             deliver(finished);
@@ -217,7 +218,7 @@ fn deliver(finished: Finished) {
     give(answer, result);
 }
 
-/// A caller that has gone wants no answer.
+/// Delivers an answer. The caller may have gone.
 fn give<T>(answer: tokio::sync::oneshot::Sender<T>, value: T) {
     if answer.send(value).is_err() {
         trace!("the caller has gone");

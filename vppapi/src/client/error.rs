@@ -1,4 +1,4 @@
-//! What can go wrong between a client and VPP.
+//! Errors of the client.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,39 +9,39 @@ use crate::frame::FrameError;
 use crate::retval::Retval;
 use crate::wire::DecodeError;
 
-/// A connection that could not be made, or a request without a usable reply.
+/// Failure of a connection or a request.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The socket could not be connected to.
+    /// The socket refused the connection.
     #[error("cannot connect to VPP's API socket {}: {source}", path.display())]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: Arc<io::Error>,
     },
-    /// Connecting, with handshake and first ping, took too long.
+    /// Connecting, including handshake and first ping, took too long.
     #[error("VPP at {} did not complete the handshake within {after:?}", path.display())]
     ConnectTimeout {
         /// The socket.
         path: PathBuf,
-        /// The limit.
+        /// The time limit.
         after: Duration,
     },
-    /// The other end did not greet as VPP does.
+    /// The peer did not answer the handshake like VPP.
     #[error("no handshake with VPP at {}: {reason}", path.display())]
     Handshake {
         /// The socket.
         path: PathBuf,
-        /// What was wrong.
+        /// What was unexpected.
         reason: String,
     },
-    /// This VPP does not have the message, or has it with another layout. Nothing was sent.
+    /// This VPP lacks the message, or has it with another layout. Nothing was sent.
     #[error("this VPP does not have the message {name_crc}{}", found_instead(found.as_deref()))]
     Unsupported {
-        /// The message wanted, with its CRC.
+        /// The wanted message, with its CRC.
         name_crc: &'static str,
-        /// What VPP has by the same name.
+        /// VPP's message of that name, with its CRC.
         found: Option<String>,
     },
     /// The request is longer than a frame may be. Nothing was sent.
@@ -49,10 +49,10 @@ pub enum ClientError {
     NotSent {
         /// The request.
         message: &'static str,
-        /// What is wrong with it.
+        /// The cause.
         source: Arc<FrameError>,
     },
-    /// VPP carried the request out with an error.
+    /// VPP answered with an error.
     #[error("VPP refused {message}: {retval}")]
     Refused {
         /// The request.
@@ -60,17 +60,17 @@ pub enum ClientError {
         /// VPP's return value.
         retval: Retval,
     },
-    /// No answer in time. The request may still take effect, if it was sent.
+    /// No answer in time. If it was sent, the request may still take effect.
     #[error("{}", no_answer(message, *after, *sent))]
     Timeout {
         /// The request.
         message: &'static str,
-        /// The limit.
+        /// The time limit.
         after: Duration,
-        /// Whether the request was given to the socket, rather than waiting behind others.
+        /// Whether the request was written to the socket, rather than waiting behind others.
         sent: bool,
     },
-    /// A dump had more details than wanted; those that came were thrown away.
+    /// A dump returned more details than allowed; they were discarded.
     #[error("{message} was answered with more than {limit} details")]
     TooManyDetails {
         /// The dump.
@@ -78,7 +78,7 @@ pub enum ClientError {
         /// The limit.
         limit: usize,
     },
-    /// An answer was not what its name and CRC promise.
+    /// An answer could not be decoded by the layout of its name and CRC.
     #[error("VPP's answer cannot be decoded: {0}")]
     Decode(#[from] DecodeError),
     /// The connection ended before the answer came.
@@ -86,7 +86,7 @@ pub enum ClientError {
     Disconnected {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: DisconnectReason,
     },
 }
@@ -105,17 +105,17 @@ impl ClientError {
 /// Why a connection ended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DisconnectReason {
-    /// VPP closed it, or is gone.
+    /// VPP closed it, or died.
     #[error("closed by VPP")]
     Closed,
-    /// Reading failed, or a frame was not acceptable.
+    /// Reading failed, or a frame was invalid.
     #[error("{0}")]
     Read(Arc<FrameError>),
     /// Writing failed.
     #[error("cannot write: {0}")]
     Write(Arc<io::Error>),
-    /// Its own task is gone: every handle was dropped, or the runtime ended.
-    #[error("given up by this process")]
+    /// The connection's task ended: every handle was dropped, or the runtime ended.
+    #[error("closed by this process")]
     Abandoned,
 }
 

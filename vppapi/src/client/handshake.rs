@@ -1,4 +1,4 @@
-//! The first exchange on a connection, which brings the client index and the message table.
+//! The handshake, which returns the client index and the message table.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::messages::{
 use crate::table::MessageTable;
 use crate::wire::FixedString;
 
-/// A connection on which requests can be sent.
+/// A connection past the handshake.
 pub(super) struct Greeted<R, W> {
     pub(super) reader: FramedRead<R, FrameCodec>,
     pub(super) writer: W,
@@ -24,7 +24,7 @@ pub(super) struct Greeted<R, W> {
     pub(super) table: MessageTable,
 }
 
-/// Any value will do: the reply is the first frame that VPP sends.
+/// Arbitrary: the reply is the first frame that VPP sends.
 const CONTEXT: u32 = 0;
 
 pub(super) async fn handshake<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(

@@ -1,7 +1,7 @@
-//! What was sent and is not yet answered. Pure: callers pass the time.
+//! Requests in flight. Pure: callers pass the time.
 //!
-//! VPP answers in order, so an answer shows that VPP is at work on what was sent behind it: that starts the time of
-//! everything behind it anew. What an answer has overtaken was dropped by VPP; its time runs on.
+//! VPP answers in order, so an answer shows that VPP is working on the requests behind it: their timers
+//! restart. A request that an answer has overtaken was dropped by VPP; its timer runs on.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use super::prepared::RetvalOf;
 use crate::messages::RequestHead;
 use crate::wire::DecodeError;
 
-/// What takes the details of a dump as they come, so that they need not all be kept.
+/// Consumes the details of a dump as they arrive, so that they need not all be kept.
 pub(super) struct Sink(pub(super) Box<TakeDetails>);
 
 type TakeDetails = dyn FnMut(&[u8]) -> Result<(), DecodeError> + Send;
@@ -42,25 +42,25 @@ pub(super) struct Outgoing {
     pub(super) answer: oneshot::Sender<Result<Answer, ClientError>>,
 }
 
-/// What answers a request. All of it has the request's context.
+/// The answer to a request. All of its messages carry the request's context.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Expected {
     /// One reply.
     Reply { id: u16 },
-    /// Any number of details, then the reply to a ping with this id, which is sent right behind the dump.
+    /// Any number of details, then the reply to a ping with this id, which is sent right after the dump.
     Details { details_id: u16, ping_id: u16, end_id: u16 },
 }
 
-/// What answered a request.
+/// The answer received.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
-    /// The reply's body. A dump has none, and no decoder takes empty bytes.
+    /// The reply's body. Empty for a dump; no decoder accepts empty bytes.
     pub(super) reply: Bytes,
-    /// How many details came.
+    /// Number of details received.
     pub(super) details: usize,
 }
 
-/// A request that is done with, one way or the other.
+/// A finished request, successful or not.
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) message: &'static str,
@@ -71,14 +71,14 @@ pub(super) struct Finished {
     pub(super) answer: oneshot::Sender<Result<Answer, ClientError>>,
 }
 
-/// What a received message was good for.
+/// Meaning of a received message.
 #[derive(Debug)]
 pub(super) enum Received {
     /// It completes a request.
     Finishes(Finished),
     /// It is a part of an answer.
     Belongs,
-    /// Nobody waits for it: unsolicited, or too late.
+    /// Nobody waits for it: unsolicited or too late.
     Unexpected,
 }
 
@@ -92,7 +92,7 @@ struct Entry {
     answer: oneshot::Sender<Result<Answer, ClientError>>,
     collected: Answer,
     sent_at: Instant,
-    /// Start of the time that no longer starts anew, once a later request has been answered.
+    /// Start of a timer that no longer restarts, because a later request has been answered.
     overtaken: Option<Instant>,
 }
 
@@ -114,7 +114,7 @@ impl InFlight {
         self.entries.len()
     }
 
-    /// Notes a request as sent.
+    /// Records a request as sent.
     pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) {
         let Outgoing { message, head, expected, retval, sink, answer, .. } = outgoing;
         let collected = Answer::default();
@@ -131,7 +131,7 @@ impl InFlight {
         });
     }
 
-    /// Takes a message in. Both its context and its id must be what a request waits for.
+    /// Matches a message with a request, by context and id.
     pub(super) fn receive(&mut self, id: u16, context: u32, body: Bytes, now: Instant) -> Received {
         let waits = |entry: &Entry| entry.context == context && entry.expected.includes(id);
         let Some(position) = self.entries.iter().position(waits) else {
@@ -159,12 +159,12 @@ impl InFlight {
         self.finish(position, now, None)
     }
 
-    /// When [`InFlight::expire`] will next have something to do, if nothing is received until then.
+    /// When [`InFlight::expire`] next has something to do, if nothing is received until then.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.entries.front().map(|entry| self.deadline(entry))
     }
 
-    /// Takes out a request whose time is over. Call until there is none.
+    /// Removes a request that timed out. Call until it returns `None`.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Finished> {
         if self.next_deadline()? > now {
             return None;
@@ -177,7 +177,7 @@ impl InFlight {
         }
     }
 
-    /// Those overtaken stand first, and deadlines never decrease along the queue.
+    /// Overtaken requests come first, and deadlines never decrease along the queue.
     fn deadline(&self, entry: &Entry) -> Instant {
         self.start(entry) + self.timeout
     }

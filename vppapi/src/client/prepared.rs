@@ -1,14 +1,15 @@
-//! Requests of different kinds in one list.
+//! Encoded requests, so that a burst can mix different kinds.
 
 use bytes::Bytes;
 
 use crate::messages::{Message, Reply, Request, decode_reply};
 use crate::wire::{DecodeError, Writer};
 
-/// Reads the return value out of a reply's body.
+/// Decodes the return value of a reply's body.
 pub(super) type RetvalOf = fn(&[u8]) -> Result<i32, DecodeError>;
 
-/// A request of any kind, encoded, for [`Client::pipeline`](super::Client::pipeline). Not bound to a connection.
+/// A request of any kind, encoded, for [`Client::pipeline`](super::Client::pipeline). Not bound to a
+/// connection.
 #[derive(Clone, Debug)]
 pub struct PreparedRequest {
     pub(super) name: &'static str,
@@ -33,7 +34,7 @@ impl PreparedRequest {
         }
     }
 
-    /// The request's name, as `lb_conf`.
+    /// Name of the request's message, such as `lb_conf`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name

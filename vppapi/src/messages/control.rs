@@ -4,8 +4,8 @@ use super::Reply;
 use crate::wire::{ByteString, DecodeError, FixedString, Reader, Wire, Writer};
 
 messages! {
-    /// Opens a connection. Always sent with id [`SOCKCLNT_CREATE_ID`](super::SOCKCLNT_CREATE_ID), and without a client
-    /// index: use [`encode_bare`](super::encode_bare).
+    /// Opens a connection. Always sent with id [`SOCKCLNT_CREATE_ID`](super::SOCKCLNT_CREATE_ID) and without
+    /// a client index: use [`encode_bare`](super::encode_bare).
     #[derive(Copy)]
     bare SockclntCreate = "sockclnt_create" "455fb9c4" {
         /// Repeated by the reply.
@@ -17,19 +17,19 @@ messages! {
     /// Answers [`SockclntCreate`] with the message table. Its id is always
     /// [`SOCKCLNT_CREATE_REPLY_ID`](super::SOCKCLNT_CREATE_REPLY_ID).
     bare SockclntCreateReply = "sockclnt_create_reply" "35166268" {
-        /// 0, and of no use.
+        /// 0, without a meaning.
         pub client_index: u32,
         /// The request's context.
         pub context: u32,
         /// 0 for success.
         pub response: i32,
-        /// The client index to put into requests.
+        /// The client index for further requests.
         pub index: u32,
         /// The server's messages.
         pub table: Vec<TableEntry>,
     }
 
-    /// Closes a connection in order.
+    /// Closes a connection.
     #[derive(Copy)]
     request SockclntDelete = "sockclnt_delete" "8ac76db6" => SockclntDeleteReply {
         /// The client index.
@@ -43,7 +43,7 @@ messages! {
         pub response: i32,
     }
 
-    /// Does nothing but be answered, which also marks the end of a dump sent before it.
+    /// Returns a reply and does nothing else, which also marks the end of a dump sent before it.
     #[derive(Copy)]
     request ControlPing = "control_ping" "51077d14" => ControlPingReply {}
 
@@ -69,15 +69,15 @@ messages! {
         pub retval: i32,
         /// The program's name, `vpe`.
         pub program: FixedString<32>,
-        /// The version, as `26.10-rc0~374-gb575ec2c56d`.
+        /// The version, such as `26.10-rc0~374-gb575ec2c56d`.
         pub version: FixedString<32>,
-        /// Day and time of the build.
+        /// Date and time of the build.
         pub build_date: FixedString<32>,
-        /// The folder in which it was built.
+        /// Directory of the build.
         pub build_directory: FixedString<256>,
     }
 
-    /// Runs a command of VPP's command line.
+    /// Runs a CLI command.
     request CliInband = "cli_inband" "f8377302" => CliInbandReply {
         /// The command.
         pub cmd: ByteString,
@@ -85,7 +85,7 @@ messages! {
 
     /// Answers [`CliInband`].
     reply CliInbandReply = "cli_inband_reply" "05879051" {
-        /// 0 for success, -1 for a command that VPP does not know.
+        /// 0 for success, -1 for an unknown command.
         pub retval: i32,
         /// What the command printed, or why it failed.
         pub reply: ByteString,
@@ -112,7 +112,7 @@ wire_struct! {
     }
 }
 
-/// The entries behind their count, a u16. More than 65535 are cut there when written.
+/// The entries, preceded by their count as u16. Entries beyond 65535 are dropped when encoding.
 impl Wire for Vec<TableEntry> {
     fn encode(&self, writer: &mut Writer) {
         let count = u16::try_from(self.len()).unwrap_or(u16::MAX);

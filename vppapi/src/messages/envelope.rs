@@ -5,18 +5,18 @@ use bytes::Bytes;
 use super::Message;
 use crate::wire::{DecodeError, Reader, Wire, Writer};
 
-/// The fixed id of `sockclnt_create`, the only one that a client may know beforehand.
+/// The fixed id of `sockclnt_create`, the only one that a client knows before the handshake.
 pub const SOCKCLNT_CREATE_ID: u16 = 15;
 /// The fixed id of `sockclnt_create_reply`.
 pub const SOCKCLNT_CREATE_REPLY_ID: u16 = 16;
 
 wire_struct! {
-    /// What precedes a request's own fields.
+    /// The fields before a request's own.
     #[derive(Copy)]
     pub struct RequestHead {
-        /// Message id by the server's table.
+        /// Message id in the server's table.
         pub id: u16,
-        /// The `index` of the handshake's reply; VPP drops a request with another one.
+        /// The `index` of the handshake's reply; VPP drops requests with another one.
         pub client_index: u32,
         /// Chosen by the client; the answers repeat it.
         pub context: u32,
@@ -27,7 +27,7 @@ impl RequestHead {
     /// Bytes of the head.
     pub const LENGTH: usize = 10;
 
-    /// The head as it stands in the body.
+    /// The encoded head.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LENGTH] {
         let [i0, i1] = self.id.to_be_bytes();
@@ -38,35 +38,35 @@ impl RequestHead {
 }
 
 wire_struct! {
-    /// What precedes the own fields of a reply or details.
+    /// The fields before those of a reply or details.
     #[derive(Copy)]
     pub struct ReplyHead {
-        /// Message id by the server's table.
+        /// Message id in the server's table.
         pub id: u16,
         /// The request's context.
         pub context: u32,
     }
 }
 
-/// The body of a request or dump.
+/// Encodes the body of a request or dump.
 #[must_use]
 pub fn encode_request<M: Message>(id: u16, client_index: u32, context: u32, message: &M) -> Bytes {
     encode_with_head(&RequestHead { id, client_index, context }, message)
 }
 
-/// The body of a reply or details.
+/// Encodes the body of a reply or details.
 #[must_use]
 pub fn encode_reply<M: Message>(id: u16, context: u32, message: &M) -> Bytes {
     encode_with_head(&ReplyHead { id, context }, message)
 }
 
-/// The body of a message whose fields follow the id at once: `sockclnt_create` and its reply.
+/// Encodes the body of a message whose fields directly follow the id: `sockclnt_create` and its reply.
 #[must_use]
 pub fn encode_bare<M: Message>(id: u16, message: &M) -> Bytes {
     encode_with_head(&id, message)
 }
 
-/// Reads a request or dump: client index, context, and the message.
+/// Decodes a request or dump: client index, context, and the message.
 ///
 /// # Errors
 /// When the body is not exactly one such message. The id is not checked: the caller chose `M` by it.
@@ -75,7 +75,7 @@ pub fn decode_request<M: Message>(body: &[u8]) -> Result<(u32, u32, M), DecodeEr
     Ok((head.client_index, head.context, message))
 }
 
-/// Reads a reply or details: context and the message.
+/// Decodes a reply or details: context and the message.
 ///
 /// # Errors
 /// When the body is not exactly one such message. The id is not checked: the caller chose `M` by it.
@@ -84,7 +84,7 @@ pub fn decode_reply<M: Message>(body: &[u8]) -> Result<(u32, M), DecodeError> {
     Ok((head.context, message))
 }
 
-/// Reads a message whose fields follow the id at once.
+/// Decodes a message whose fields directly follow the id.
 ///
 /// # Errors
 /// When the body is not exactly one such message. The id is not checked: the caller chose `M` by it.
@@ -92,13 +92,13 @@ pub fn decode_bare<M: Message>(body: &[u8]) -> Result<M, DecodeError> {
     decode_with_head::<u16, M>(body).map(|(_, message)| message)
 }
 
-/// The message id that a body begins with; none if it is too short for one.
+/// The message id at the start of a body; `None` if it is too short.
 #[must_use]
 pub fn message_id(body: &[u8]) -> Option<u16> {
     body.first_chunk().map(|id| u16::from_be_bytes(*id))
 }
 
-/// The head of a request, without a look at what follows it.
+/// Decodes the head of a request and ignores the rest.
 ///
 /// # Errors
 /// When the body is shorter than the head.
@@ -106,7 +106,7 @@ pub fn decode_request_head(body: &[u8]) -> Result<RequestHead, DecodeError> {
     RequestHead::decode(&mut Reader::new(body)).map_err(|error| error.in_message("request"))
 }
 
-/// The head of a reply or details, without a look at what follows it.
+/// Decodes the head of a reply or details and ignores the rest.
 ///
 /// # Errors
 /// When the body is shorter than the head.

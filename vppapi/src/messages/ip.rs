@@ -1,4 +1,4 @@
-//! Messages about routes: only the lookup of one, which tells where its counters are.
+//! Route lookup, which returns the index of a route's counters.
 
 use crate::types::Prefix;
 use crate::wire::{DecodeError, Reader, Wire, Writer};
@@ -9,9 +9,9 @@ messages! {
     request IpRouteLookupV2 = "ip_route_lookup_v2" "710d6471" => IpRouteLookupV2Reply {
         /// The routing table, 0 for the default one.
         pub table_id: u32,
-        /// 1 for the route of exactly this prefix, 0 for the one that a packet to it would take.
+        /// 1 for exactly this prefix, 0 for the best match.
         pub exact: u8,
-        /// What to look up.
+        /// The prefix to look up.
         pub prefix: Prefix,
     }
 
@@ -33,13 +33,13 @@ pub struct IpRoute {
     pub stats_index: u32,
     /// The route's prefix.
     pub prefix: Prefix,
-    /// What made the route, as VPP's own number.
+    /// Origin of the route, as VPP's number.
     pub source: u8,
-    /// Where packets go; at most 255.
+    /// Next hops; at most 255.
     pub paths: Vec<FibPath>,
 }
 
-/// The number of paths is one byte, before the source. More than 255 are cut there when written.
+/// The number of paths is one byte, before the source. Paths beyond 255 are dropped when encoding.
 impl Wire for IpRoute {
     fn encode(&self, writer: &mut Writer) {
         let path_count = u8::try_from(self.paths.len()).unwrap_or(u8::MAX);
@@ -74,9 +74,9 @@ wire_struct! {
         pub table_id: u32,
         /// The id for reverse-path checks.
         pub rpf_id: u32,
-        /// Share of the packets against other paths.
+        /// Weight relative to other paths.
         pub weight: u8,
-        /// The lowest wins.
+        /// Preference; the lowest wins.
         pub preference: u8,
         /// Kind of path.
         pub path_type: u32,
@@ -86,9 +86,9 @@ wire_struct! {
         pub proto: u32,
         /// The next hop.
         pub next_hop: FibPathNextHop,
-        /// How many of the labels count.
+        /// Number of labels in use.
         pub label_count: u8,
-        /// MPLS labels to put on.
+        /// MPLS labels to push.
         pub label_stack: [MplsLabel; 16],
     }
 }
@@ -97,11 +97,11 @@ wire_struct! {
     /// The next hop of a path.
     #[derive(Copy)]
     pub struct FibPathNextHop {
-        /// The address, whose family is the path's `proto`; IPv4 stands in the first four bytes.
+        /// The address, whose family is the path's `proto`; IPv4 uses the first four bytes.
         pub address: [u8; 16],
-        /// The MPLS label by which it is found.
+        /// MPLS label to resolve the path by.
         pub via_label: u32,
-        /// The object by which it is found.
+        /// Object to resolve the path by.
         pub obj_id: u32,
         /// The classifier table.
         pub classify_table_index: u32,

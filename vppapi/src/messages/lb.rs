@@ -7,7 +7,7 @@ use crate::types::{Encap, Prefix, VipId};
 messages! {
     /// Sets the plugin's global configuration.
     ///
-    /// Another number of sticky buckets makes VPP forget every pinned flow.
+    /// Changing the number of sticky buckets makes VPP forget every pinned flow.
     #[derive(Copy)]
     request LbConf = "lb_conf" "56cd3261" => LbConfReply {
         /// Source of GRE over IPv4.
@@ -27,7 +27,7 @@ messages! {
         pub retval: i32,
     }
 
-    /// Asks for the plugin's global configuration.
+    /// Requests the plugin's global configuration.
     #[derive(Copy)]
     request LbConfGet = "lb_conf_get" "51077d14" => LbConfGetReply {}
 
@@ -46,14 +46,14 @@ messages! {
         pub flow_timeout: u32,
     }
 
-    /// Makes or removes a VIP.
+    /// Adds or removes a VIP.
     #[derive(Copy)]
     request LbAddDelVipV2 = "lb_add_del_vip_v2" "7c520e0f" => LbAddDelVipV2Reply {
         /// The VIP.
         pub vip: VipId,
-        /// How its packets go on; the same for all VIPs of one prefix.
+        /// Encapsulation; the same for all VIPs of one prefix.
         pub encap: Encap,
-        /// The DSCP that stands for this VIP, for [`Encap::L3dsr`] only.
+        /// DSCP value of this VIP, for [`Encap::L3dsr`] only.
         pub dscp: u8,
         /// Kind of service for NAT: 0 cluster IP, 1 node port. VPP calls it `type`.
         pub srv_type: u32,
@@ -65,7 +65,7 @@ messages! {
         pub new_flows_table_length: u32,
         /// Whether flows are pinned by their source address alone.
         pub src_ip_sticky: bool,
-        /// Remove instead of make.
+        /// Remove instead of add.
         pub is_del: bool,
     }
 
@@ -87,7 +87,7 @@ messages! {
         pub weight: u8,
         /// Remove instead of add.
         pub is_del: bool,
-        /// When removing, whether pinned flows move at once instead of staying.
+        /// When removing, whether to flush pinned flows instead of leaving them.
         pub is_flush: bool,
     }
 
@@ -107,7 +107,7 @@ messages! {
         pub as_address: IpAddr,
         /// Share of new flows, 0 to 100. VPP does not check it.
         pub weight: u8,
-        /// Whether pinned flows move at once instead of staying.
+        /// Whether to flush pinned flows instead of leaving them.
         pub is_flush: bool,
     }
 
@@ -118,7 +118,7 @@ messages! {
         pub retval: i32,
     }
 
-    /// Forgets a VIP's pinned flows.
+    /// Flushes a VIP's pinned flows.
     #[derive(Copy)]
     request LbFlushVip = "lb_flush_vip" "1063f819" => LbFlushVipReply {
         /// The VIP.
@@ -132,7 +132,7 @@ messages! {
         pub retval: i32,
     }
 
-    /// Asks for every VIP. VPP 26.10 ignores all fields.
+    /// Requests all VIPs. VPP 26.10 ignores all fields.
     #[derive(Copy)]
     dump LbVipDump = "lb_vip_dump" "56110cb7" => LbVipDetails {
         /// Ignored.
@@ -150,48 +150,48 @@ messages! {
     details LbVipDetails = "lb_vip_details" "1329ec9b" {
         /// The VIP.
         pub vip: VipId,
-        /// How its packets go on.
+        /// Encapsulation.
         pub encap: Encap,
-        /// The DSCP that stands for this VIP, for [`Encap::L3dsr`] only.
+        /// DSCP value of this VIP, for [`Encap::L3dsr`] only.
         pub dscp: u8,
         /// Kind of service for NAT.
         pub srv_type: u32,
         /// Port at the servers, for NAT only.
         pub target_port: u16,
-        /// Buckets of the table for new flows, cut to 16 bits by VPP: 65536 reads as 0.
+        /// Buckets of the table for new flows. VPP truncates it to 16 bits, so 65536 is reported as 0.
         pub flow_table_length: u16,
     }
 
-    /// Asks for application servers.
+    /// Requests application servers.
     ///
-    /// VPP 26.10 returns nothing for an IPv4 prefix, whatever there is. The [`Default`] asks for all servers of all
-    /// VIPs, which works.
+    /// VPP 26.10 always returns nothing for an IPv4 prefix. The [`Default`] requests all servers of all VIPs,
+    /// which works.
     #[derive(Copy)]
     dump LbAsV2Dump = "lb_as_v2_dump" "1063f819" => LbAsV2Details {
         /// The VIP, or all zeros for every one.
         pub vip: VipId,
     }
 
-    /// An application server of a VIP, or what is left of a removed one.
+    /// An application server of a VIP, or the remains of a removed one.
     #[derive(Copy)]
     details LbAsV2Details = "lb_as_v2_details" "90064aae" {
         /// The VIP.
         pub vip: VipId,
         /// The application server.
         pub as_address: IpAddr,
-        /// 1 for a server in use, 0 for a removed one that VPP has not yet collected.
+        /// 1 for a server in use, 0 for a removed one that VPP has not reclaimed yet.
         pub flags: u8,
-        /// Second on VPP's own clock since when it is in use.
+        /// Start of its use, in seconds of VPP's own clock.
         pub in_use_since: u32,
         /// Share of new flows.
         pub weight: u8,
-        /// Buckets that it has in the table for new flows.
+        /// Its buckets in the table for new flows.
         pub num_buckets: u32,
     }
 }
 
 impl LbAsV2Details {
-    /// Whether the server is in use, and not one that was removed.
+    /// Whether the server is in use rather than removed.
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.flags & 1 != 0
@@ -202,9 +202,9 @@ wire_struct! {
     /// Bounds on a prefix length.
     #[derive(Copy, Default)]
     pub struct PrefixMatcher {
-        /// At most this long.
+        /// Maximum length.
         pub le: u8,
-        /// At least this long.
+        /// Minimum length.
         pub ge: u8,
     }
 }
@@ -226,7 +226,7 @@ impl Default for LbAsV2Dump {
 }
 
 impl LbAddDelVipV2 {
-    /// Makes a VIP behind a GRE tunnel: what only NAT and direct return need is 0.
+    /// Adds a VIP with GRE encapsulation; the fields for NAT and direct return are 0.
     #[must_use]
     pub fn gre(vip: VipId, encap: Encap, new_flows_table_length: u32) -> Self {
         Self {

@@ -43,7 +43,7 @@ fn recording_of(version: &str) -> Vec<Recorded> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Decodes a body as the named message, and encodes what came out.
+/// Decodes a body as the named message, and encodes the result.
 fn recode(name: &str, body: &[u8]) -> Result<Bytes, DecodeError> {
     fn request<M: Message>(body: &[u8]) -> Result<Bytes, DecodeError> {
         let (client_index, context, message) = decode_request::<M>(body)?;

@@ -8,28 +8,28 @@ use super::words::{Header, Words, vector};
 /// Words of a directory entry: type with padding, value or pointer, and 128 bytes of name.
 const ENTRY_WORDS: usize = 18;
 
-/// What an entry of the directory is.
+/// Kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// One value.
     Scalar,
-    /// A count per thread and index.
+    /// One count per thread and index.
     SimpleCounters,
-    /// Packets and bytes per thread and index.
+    /// Packets and bytes, per thread and index.
     CombinedCounters,
     /// Strings by index.
     Names,
     /// An entry that is no longer used.
     Empty,
-    /// One index of the counters of another entry.
+    /// Alias of one index in another entry's counters.
     Symlink,
     /// Buckets of a histogram.
     Histogram,
     /// A ring buffer.
     RingBuffer,
-    /// One value that may fall.
+    /// One value that may decrease.
     Gauge,
-    /// A type that has no name in VPP 26.10.
+    /// A type unknown to VPP 26.10.
     Other(u32),
 }
 
@@ -53,7 +53,7 @@ impl From<u32> for EntryKind {
 /// An entry of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name, as `/sys/boottime`.
+    /// The name, such as `/sys/boottime`.
     pub name: String,
     /// What the value means.
     pub kind: EntryKind,
@@ -62,25 +62,26 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The two indexes that a symlink is: of the directory entry, and within its counters.
+    /// The two indexes of a symlink: of the directory entry, and within its counters.
     pub(super) fn link(&self) -> (u32, u32) {
         let [a0, a1, a2, a3, b0, b1, b2, b3] = self.value.to_ne_bytes();
         (u32::from_ne_bytes([a0, a1, a2, a3]), u32::from_ne_bytes([b0, b1, b2, b3]))
     }
 }
 
-/// The places of the entries, by name, as of one header.
+/// Positions of the entries by name, valid for one header.
 #[derive(Debug)]
 pub(super) struct Directory {
     header: Header,
     first: usize,
     count: usize,
-    /// Hashes of the names with their places, sorted. The names themselves, thousands of them, stay in the segment.
+    /// Hashes of the names with their positions, sorted. The names themselves, thousands of them, stay in the
+    /// segment.
     by_name: Vec<(u64, u32)>,
 }
 
 impl Directory {
-    /// Reads all names. Where a name stands twice, the first one counts.
+    /// Reads all names. If a name occurs twice, the first one counts.
     pub(super) fn read(words: &dyn Words, header: Header) -> Result<Self, StatsError> {
         let found = vector(words, header.base, header.directory_vector, ENTRY_WORDS * 8, "the directory")?;
         let mut directory =
@@ -111,7 +112,7 @@ impl Directory {
         candidates.map(|(_, index)| *index).find(is_it)
     }
 
-    /// The entry at an index, as it is now.
+    /// The current entry at an index.
     pub(super) fn entry(&self, words: &dyn Words, index: u32) -> Result<Entry, StatsError> {
         let damaged = |why: String| StatsError::damaged(format!("directory entry {index}"), why);
         let place = usize::try_from(index).ok().filter(|place| *place < self.count);
@@ -132,7 +133,7 @@ fn hash(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// The text in the first `length` bytes of words, up to its first zero.
+/// The text in the first `length` bytes of these words, up to its first zero byte.
 pub(super) fn text(words: &[u64], length: usize) -> String {
     let bytes = words.iter().flat_map(|word| word.to_ne_bytes()).take(length);
     let bytes: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();

@@ -1,4 +1,4 @@
-//! What can go wrong with a stats segment.
+//! Errors of the stats segment.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,39 +6,39 @@ use std::time::Duration;
 
 use super::EntryKind;
 
-/// A segment that could not be had or read.
+/// A segment could not be mapped or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StatsError {
-    /// The socket could not be connected to, or failed.
+    /// The socket refused the connection, or failed.
     #[error("cannot get VPP's stats segment from {}: {source}", path.display())]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The descriptor did not come in time.
+    /// The descriptor did not arrive in time.
     #[error("VPP at {} handed out no stats segment within {after:?}", path.display())]
     ConnectTimeout {
         /// The socket.
         path: PathBuf,
-        /// The limit.
+        /// The time limit.
         after: Duration,
     },
-    /// What came over the socket is not a stats segment.
+    /// The descriptor received is not a stats segment.
     #[error("no stats segment from {}: {reason}", path.display())]
     Unacceptable {
         /// The socket.
         path: PathBuf,
-        /// What was found, and what would be right.
+        /// What was found, and what is expected.
         reason: String,
     },
-    /// The segment has another layout than is known here.
+    /// The segment's layout has an unknown version.
     #[error("stats segment of version {found} found, expected {expected}")]
     Version {
         /// The version found.
         found: u64,
-        /// The version known here.
+        /// The supported version.
         expected: u64,
     },
     /// The segment contradicts itself.
@@ -46,10 +46,10 @@ pub enum StatsError {
     Damaged {
         /// The part that was being read.
         what: String,
-        /// What was wrong with it.
+        /// The contradiction.
         why: String,
     },
-    /// The directory has no entry of that name.
+    /// There is no entry of that name.
     #[error("the stats segment has no {name:?}")]
     NoSuchEntry {
         /// The name.
@@ -62,15 +62,15 @@ pub enum StatsError {
         name: String,
         /// The entry's kind.
         found: EntryKind,
-        /// The kinds that would be right, in words.
+        /// The expected kinds.
         expected: &'static str,
     },
     /// VPP kept changing the segment, or stopped in the middle of a change.
     #[error("VPP was changing the stats segment in each of {attempts} attempts to read it ({after:?})")]
     Busy {
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: u32,
-        /// For how long.
+        /// Time spent on them.
         after: Duration,
     },
 }

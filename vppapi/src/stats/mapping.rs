@@ -1,4 +1,4 @@
-//! The memory shared with VPP: all that the compiler cannot check.
+//! The memory shared with VPP: all of this crate's `unsafe` code.
 #![allow(unsafe_code, reason = "shared memory can be read only through raw pointers")]
 
 use std::fs::File;
@@ -12,18 +12,19 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use super::StatsError;
 use super::words::Words;
 
-/// Longest segment taken, in bytes. VPP's default is 32 MiB.
+/// Maximum length of a segment, in bytes. VPP's default is 32 MiB.
 const MAX_LENGTH: u64 = 4 << 30;
 
-/// A segment in this process's memory, read-only. Another process writes it at any time, so no reference into it is
-/// ever made: words are copied out one by one, by atomic loads.
+/// A read-only segment in this process's memory. Another process writes to it at any time, so no reference
+/// into it is ever created: words are copied one by one, with atomic loads.
 #[derive(Debug)]
 pub(super) struct Mapping {
     memory: MmapRaw,
 }
 
 impl Mapping {
-    /// Maps the whole file. It must be sealed against shrinking, else its owner could make any later read fatal.
+    /// Maps the whole file. It must be sealed against shrinking; otherwise its owner could make a later read
+    /// crash this process.
     pub(super) fn new(descriptor: OwnedFd, path: &Path) -> Result<Self, StatsError> {
         let unacceptable = |reason: String| StatsError::Unacceptable { path: path.into(), reason };
         let failed = |source| StatsError::Connect { path: path.into(), source };
@@ -53,14 +54,14 @@ impl Words for Mapping {
         }
         let start = self.memory.as_ptr().cast::<u64>().cast_mut();
         for (index, word) in into.iter_mut().enumerate() {
-            // SAFETY: `first + index` is below `len()`, so the eight bytes lie within the mapping, which lives as long
-            // as `self`, and stay backed by memory, since the file is sealed against shrinking. The mapping begins at
-            // a page, so the pointer is aligned. Nothing in this process writes there; other processes do, which an
-            // atomic load allows. A relaxed load of this size is a plain one, so memory that is mapped read-only will
-            // do; that holds on the 64-bit machines that VPP runs on.
+            // SAFETY: `first + index` is below `len()`, so the eight bytes lie within the mapping. The
+            // mapping lives as long as `self`, and stays backed by memory, since the file is sealed against
+            // shrinking. It begins at a page, so the pointer is aligned. Nothing in this process writes to
+            // it; other processes do, which an atomic load allows. A relaxed load of this size is a plain
+            // load, so read-only memory is enough; that holds on the 64-bit machines that VPP runs on.
             *word = unsafe { AtomicU64::from_ptr(start.add(first + index)) }.load(Ordering::Relaxed);
         }
-        // What a later call reads must not have been read before this: the checks of the epoch rest on it.
+        // Later reads must not be reordered before this one: the epoch checks rely on it.
         fence(Ordering::Acquire);
         true
     }

@@ -15,10 +15,10 @@ use tokio::time::sleep;
 
 use super::StatsError;
 
-/// Most descriptors that the kernel lets a message carry (`SCM_MAX_FD`).
+/// Maximum number of descriptors in a message (the kernel's `SCM_MAX_FD`).
 const MOST: usize = 253;
 
-/// Connects and takes the one descriptor that VPP sends. The caller sets the limit of time.
+/// Connects and receives the single descriptor that VPP sends. The caller sets the time limit.
 pub(super) async fn receive_descriptor(path: &Path) -> Result<OwnedFd, StatsError> {
     let failed = |source: io::Error| StatsError::Connect { path: path.into(), source };
     let address = UnixAddr::new(path).map_err(|errno| failed(errno.into()))?;
@@ -28,13 +28,13 @@ pub(super) async fn receive_descriptor(path: &Path) -> Result<OwnedFd, StatsErro
     loop {
         match connect(socket.as_raw_fd(), &address) {
             Ok(()) => break,
-            // The queue of the listener is full; there is nothing to wait on.
+            // The listener's queue is full, and the kernel does not signal when there is room.
             Err(Errno::EAGAIN) => sleep(Duration::from_millis(fastrand::u64(5..20))).await,
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(failed(errno.into())),
         }
     }
-    // Tokio has no type for this kind of socket. This one serves to wait until it is readable, and nothing else.
+    // tokio has no type for this kind of socket. This one is used only to wait until it is readable.
     let socket = UnixStream::from_std(socket.into()).map_err(failed)?;
     let receive = || receive(socket.as_fd());
     let mut descriptors = socket.async_io(Interest::READABLE, receive).await.map_err(failed)?;
@@ -47,8 +47,9 @@ pub(super) async fn receive_descriptor(path: &Path) -> Result<OwnedFd, StatsErro
     }
 }
 
-/// Receives one message. VPP's has no data, so 0 bytes are not the end of the stream here. Every descriptor that came is
-/// owned from the start, also of a message that the kernel had to cut short for want of room in this process.
+/// Receives one message. VPP's message has no data, so 0 bytes do not mean the end of the stream. Every
+/// descriptor received is owned from the start, even if the kernel truncated the message because this process
+/// may not open more.
 fn receive(socket: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     let mut data = [0; 64];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
@@ -56,7 +57,7 @@ fn receive(socket: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     let parts = &mut [IoSliceMut::new(&mut data)];
     let message = recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
     if message.flags.contains(ReturnFlags::CTRUNC) {
-        // There is room for all that the kernel lets pass.
+        // The buffer fits the kernel's maximum, so truncation has another cause.
         return Err(io::Error::other("its message was cut short: this process has too many open files"));
     }
     let rights = control.drain().filter_map(|part| match part {

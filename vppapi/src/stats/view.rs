@@ -1,34 +1,34 @@
-//! Values of a segment, by name.
+//! Access to the segment's values by name.
 
 use super::StatsError;
 use super::directory::{Directory, Entry, EntryKind, text};
 use super::words::{Vector, Words, vector};
 
-/// A segment while it is being read. All that one view gives belongs to one state of the segment's structure.
+/// A segment during a read. All values of one view belong to one state of the segment's structure.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     words: &'a dyn Words,
     directory: &'a Directory,
 }
 
-/// The value of a scalar or gauge: a u64, or in older VPP an f64.
+/// A scalar or gauge: a u64, or an f64 in older VPP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalar(u64);
 
 impl Scalar {
-    /// The bits as they stand in the segment.
+    /// The raw bits in the segment.
     #[must_use]
     pub fn bits(self) -> u64 {
         self.0
     }
 
-    /// The value as a number with fraction.
+    /// The value as a floating-point number.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         self.float().unwrap_or(self.0 as f64)
     }
 
-    /// The value as a whole number; the fraction of an f64 is cut off, and what is below 0 is 0.
+    /// The value as an integer; an f64 is truncated, and negative values become 0.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -39,8 +39,8 @@ impl Scalar {
         self.float().map_or(self.0, |float| float as u64)
     }
 
-    /// The bits read as an f64, where they must be one: those of an f64 between 2^-64 and 2^64 are beyond 4 * 10^18 as
-    /// a u64, which is more than any scalar of VPP counts.
+    /// The bits as an f64, if they must be one: an f64 between 2^-64 and 2^64 is beyond 4 * 10^18 as a u64,
+    /// which exceeds any scalar of VPP.
     fn float(self) -> Option<f64> {
         const MOST: f64 = 18_446_744_073_709_551_616.0;
         let float = f64::from_bits(self.0);
@@ -53,13 +53,13 @@ impl<'a> View<'a> {
         Self { words, directory }
     }
 
-    /// The segment's epoch, which every change of its structure raises.
+    /// The segment's epoch, which increases with every change of its structure.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.directory.header().epoch
     }
 
-    /// Every entry, in order, with those that are empty.
+    /// All entries in order, including empty ones.
     ///
     /// # Errors
     /// When the segment is damaged.
@@ -68,7 +68,7 @@ impl<'a> View<'a> {
         (0..count).map(|index| self.directory.entry(self.words, index)).collect()
     }
 
-    /// The index in the directory of the entry of that name.
+    /// The directory index of the entry with that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<u32> {
         self.directory.find(self.words, name)
@@ -86,56 +86,58 @@ impl<'a> View<'a> {
         }
     }
 
-    /// When VPP started, in seconds of Unix time.
+    /// VPP's start time, in Unix seconds.
     ///
     /// # Errors
-    /// As [`View::scalar`].
+    /// Like [`View::scalar`].
     pub fn boot_time(&self) -> Result<u64, StatsError> {
         self.scalar("/sys/boottime").map(Scalar::as_u64)
     }
 
-    /// The counts of an entry, per thread, then per index. Of a symlink, the one index that it is.
+    /// The counts of an entry, per thread, then per index. For a symlink, only the index that it refers to.
     ///
     /// # Errors
-    /// When there is no entry of that name, one of another kind, or the segment is damaged.
+    /// When there is no entry of that name, it is of another kind, or the segment is damaged.
     pub fn simple_counters(&self, name: &str) -> Result<Vec<Vec<u64>>, StatsError> {
         self.counters(name, EntryKind::SimpleCounters, "simple counters", |[count]| count)
     }
 
-    /// Packets and bytes of an entry, per thread, then per index. Of a symlink, the one index that it is.
+    /// Packets and bytes of an entry, per thread, then per index. For a symlink, only the index that it
+    /// refers to.
     ///
     /// # Errors
-    /// When there is no entry of that name, one of another kind, or the segment is damaged.
+    /// When there is no entry of that name, it is of another kind, or the segment is damaged.
     pub fn combined_counters(&self, name: &str) -> Result<Vec<Vec<(u64, u64)>>, StatsError> {
         self.counters(name, EntryKind::CombinedCounters, "combined counters", |[packets, bytes]| {
             (packets, bytes)
         })
     }
 
-    /// The counts at some indexes, each summed over all threads; none for an index that no thread has. Much cheaper
-    /// than all counters when they are many.
+    /// The counts at some indexes, each summed over all threads; `None` for an index that no thread has. Much
+    /// cheaper than reading all counters of a large entry.
     ///
     /// # Errors
-    /// As [`View::simple_counters`], and when the threads times the indexes are more than the segment holds.
+    /// Like [`View::simple_counters`], and when threads times indexes exceed what the segment holds.
     pub fn simple_sums(&self, name: &str, indexes: &[u32]) -> Result<Vec<Option<u64>>, StatsError> {
         let sums = self.sums(name, EntryKind::SimpleCounters, "simple counters", indexes)?;
         Ok(sums.into_iter().map(|sum| sum.map(|[count]| count)).collect())
     }
 
-    /// Packets and bytes at some indexes, each summed over all threads; none for an index that no thread has. Much
-    /// cheaper than all counters when they are many: `/net/route/to` has as many as VPP has routes.
+    /// Packets and bytes at some indexes, each summed over all threads; `None` for an index that no thread
+    /// has. Much cheaper than reading all counters of a large entry: `/net/route/to` has one for each of
+    /// VPP's routes.
     ///
     /// # Errors
-    /// As [`View::combined_counters`], and when the threads times the indexes are more than the segment holds.
+    /// Like [`View::combined_counters`], and when threads times indexes exceed what the segment holds.
     pub fn combined_sums(&self, name: &str, indexes: &[u32]) -> Result<Vec<Option<(u64, u64)>>, StatsError> {
         let sums = self.sums(name, EntryKind::CombinedCounters, "combined counters", indexes)?;
         Ok(sums.into_iter().map(|sum| sum.map(|[packets, bytes]| (packets, bytes))).collect())
     }
 
-    /// The strings of an entry, by index; an index without one is an empty string.
+    /// The strings of an entry by index; empty for an index without one.
     ///
     /// # Errors
-    /// When there is no entry of that name, one of another kind, or the segment is damaged.
+    /// When there is no entry of that name, it is of another kind, or the segment is damaged.
     pub fn names(&self, name: &str) -> Result<Vec<String>, StatsError> {
         let entry = self.entry(name)?;
         if entry.kind != EntryKind::Names {
@@ -159,7 +161,7 @@ impl<'a> View<'a> {
         self.directory.entry(self.words, index)
     }
 
-    /// Pointers to the counters of each thread, and for a symlink its index.
+    /// Pointers to the counters of each thread, and the index of a symlink.
     fn threads(
         &self,
         name: &str,
@@ -256,8 +258,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// The words that one call may copy or look for. Vectors of a sound segment do not overlap, so that no call needs more
-/// than the segment has; where many pointers lead to one vector, this ends it.
+/// Number of words that one call may copy. Vectors of a valid segment do not overlap, so no call needs more
+/// than the segment holds; a malicious segment with many pointers to one vector runs out of budget.
 struct Budget {
     left: usize,
 }
@@ -275,7 +277,7 @@ impl Budget {
     }
 }
 
-/// The one element at an index, of `width` words; empty if the vector is shorter.
+/// The element at an index, `width` words long; empty if the vector is shorter.
 fn part(vector: Vector, index: u32, width: usize) -> Vector {
     match usize::try_from(index) {
         Ok(index) if index < vector.count => Vector { first: vector.first + index * width, count: 1 },

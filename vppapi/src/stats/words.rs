@@ -2,13 +2,13 @@
 
 use super::StatsError;
 
-/// The memory of a segment as 8-byte words. All that VPP stores there is aligned to them.
+/// The segment's memory as 8-byte words. Everything that VPP stores there is aligned to them.
 pub(super) trait Words {
     /// The number of words.
     fn len(&self) -> usize;
 
-    /// Copies words out, each of them whole, before any that a later call reads. False, with `into` as it was, if they
-    /// are not all there.
+    /// Copies words, each atomically, and all before any that a later call reads. Returns false, with `into`
+    /// unchanged, if they are out of range.
     #[must_use]
     fn copy(&self, first: usize, into: &mut [u64]) -> bool;
 }
@@ -34,13 +34,13 @@ pub(super) struct Header {
     pub(super) base: u64,
     /// Changes with every change of the structure.
     pub(super) epoch: u64,
-    /// Not 0 while VPP changes the structure.
+    /// Nonzero while VPP changes the structure.
     pub(super) in_progress: u64,
     /// Pointer to the directory.
     pub(super) directory_vector: u64,
 }
 
-/// The version of the layout that this module reads, that of VPP 26.10.
+/// The layout version that this module reads, that of VPP 26.10.
 const VERSION: u64 = 2;
 
 impl Header {
@@ -57,7 +57,7 @@ impl Header {
     }
 }
 
-/// A vector of VPP within the segment.
+/// A vector in the segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vector {
     /// Index of the first word.
@@ -66,7 +66,7 @@ pub(super) struct Vector {
     pub(super) count: usize,
 }
 
-/// The word that holds what a pointer points to.
+/// The word that a pointer refers to.
 pub(super) fn locate(words: &dyn Words, base: u64, pointer: u64, what: &str) -> Result<usize, StatsError> {
     let damaged =
         |why: &str| Err(StatsError::damaged(what, format!("pointer {pointer:#x} {why} (base {base:#x})")));
@@ -80,8 +80,8 @@ pub(super) fn locate(words: &dyn Words, base: u64, pointer: u64, what: &str) -> 
     }
 }
 
-/// The vector that a pointer points to, checked to lie within the segment with all its elements, each of so many
-/// bytes. A null pointer is an empty vector.
+/// The vector that a pointer refers to, checked to lie within the segment with all of its elements, each of
+/// `width` bytes. A null pointer is an empty vector.
 pub(super) fn vector(
     words: &dyn Words,
     base: u64,
@@ -93,7 +93,7 @@ pub(super) fn vector(
         return Ok(Vector { first: 0, count: 0 });
     }
     let first = locate(words, base, pointer, what)?;
-    // The length is the u32 that begins 8 bytes before the first element.
+    // The length is a u32, 8 bytes before the first element.
     let mut length = [0];
     if !first.checked_sub(1).is_some_and(|before| words.copy(before, &mut length)) {
         return Err(StatsError::damaged(what, format!("no length before pointer {pointer:#x}")));

@@ -1,4 +1,4 @@
-//! What can be wrong with received bytes.
+//! Decoding errors.
 
 use std::fmt;
 
@@ -11,29 +11,29 @@ pub struct DecodeError {
     kind: DecodeErrorKind,
 }
 
-/// What was wrong with the bytes.
+/// What is wrong with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeErrorKind {
     /// The bytes end inside a field.
     #[error("{wanted} bytes expected, {left} left")]
     TooShort {
-        /// Bytes that the field takes.
+        /// Number of bytes that the field needs.
         wanted: usize,
-        /// Bytes that were there.
+        /// Number of bytes left.
         left: usize,
     },
-    /// A value without a meaning, in a field whose value decides how the rest is read.
+    /// A meaningless value in a field that decides how the rest is decoded.
     #[error("value {value} found, expected {expected}")]
     BadValue {
         /// The value found.
         value: u64,
-        /// The values that would be right, in words.
+        /// The expected values.
         expected: &'static str,
     },
-    /// The message goes on behind its last field.
+    /// The message continues after its last field.
     #[error("{count} bytes left over behind the last field")]
     LeftOver {
-        /// Bytes behind the last field.
+        /// Number of bytes after the last field.
         count: usize,
     },
 }
@@ -57,25 +57,25 @@ impl DecodeError {
         self
     }
 
-    /// The message's name, empty if it was a type outside of a message.
+    /// The message's name; empty if a type was decoded outside of a message.
     #[must_use]
     pub fn message(&self) -> &'static str {
         self.message
     }
 
-    /// The path of the field, as `vip.prefix.address`; empty for an error that concerns the whole.
+    /// The path of the field, such as `vip.prefix.address`; empty if the error concerns the whole message.
     #[must_use]
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// Bytes from the start of the body (its message id) to where the error was found.
+    /// Offset of the error from the start of the body (its message id), in bytes.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// What was wrong.
+    /// What is wrong.
     #[must_use]
     pub fn kind(&self) -> DecodeErrorKind {
         self.kind

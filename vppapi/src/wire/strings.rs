@@ -1,13 +1,14 @@
-//! VPP's two kinds of strings: in a fixed, zero-padded field, and behind a length.
+//! VPP's two kinds of strings: in a fixed, zero-padded field, and prefixed with a length.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::{DecodeError, DecodeErrorKind, Reader, Wire, Writer};
 
-/// A string in a field of `N` bytes, ended by a zero byte.
+/// A zero-terminated string in a field of `N` bytes.
 ///
-/// All `N` bytes are kept as received, those behind the zero too, so that a decoded message encodes to the same bytes.
+/// All `N` bytes are kept as received, including those after the zero, so that a decoded message encodes to
+/// the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FixedString<const N: usize>([u8; N]);
 
@@ -21,10 +22,10 @@ pub struct StringTooLong {
 }
 
 impl<const N: usize> FixedString<N> {
-    /// Puts a string into the field, padded with zeros.
+    /// Stores a string, padded with zeros.
     ///
     /// # Errors
-    /// When it is longer than `N - 1` bytes: VPP wants the ending zero.
+    /// When it is longer than `N - 1` bytes: VPP requires the terminating zero.
     pub fn new(text: &str) -> Result<Self, StringTooLong> {
         let mut bytes = [0; N];
         match bytes.split_last_mut().and_then(|(_, room)| room.get_mut(..text.len())) {
@@ -39,7 +40,7 @@ impl<const N: usize> FixedString<N> {
         }
     }
 
-    /// The string up to its first zero byte, with what is not UTF-8 replaced.
+    /// The string up to its first zero byte, with invalid UTF-8 replaced.
     #[must_use]
     pub fn as_str(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.0.split(|byte| *byte == 0).next().unwrap_or_default())
@@ -74,12 +75,12 @@ impl<const N: usize> Wire for FixedString<N> {
     }
 }
 
-/// Bytes of any number behind their count, a u32. VPP uses it for the text of its command line.
+/// Any number of bytes, preceded by their count as u32. VPP uses it for CLI text.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct ByteString(pub Vec<u8>);
 
 impl ByteString {
-    /// The bytes as text, with what is not UTF-8 replaced.
+    /// The bytes as text, with invalid UTF-8 replaced.
     #[must_use]
     pub fn as_str(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
@@ -104,7 +105,7 @@ impl fmt::Debug for ByteString {
     }
 }
 
-/// More than `u32::MAX` bytes are cut there when written; no frame could carry them.
+/// Bytes beyond `u32::MAX` are dropped when encoding; no frame could carry them.
 impl Wire for ByteString {
     fn encode(&self, writer: &mut Writer) {
         let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);

@@ -22,7 +22,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the header of the module says, done the slow way. Times are in milliseconds since the start.
+/// A slow reference model of the rules in the module's documentation. Times are in milliseconds since the
+/// start.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     context: u32,

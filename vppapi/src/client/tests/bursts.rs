@@ -1,7 +1,7 @@
 use super::*;
 use crate::messages::{LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbFlushVipReply};
 
-/// A thousand requests of four kinds, in an order that a reordering would show.
+/// A thousand requests of four kinds, in an order that reveals any reordering.
 fn mixed_burst() -> Vec<PreparedRequest> {
     let request = |number: u16| {
         let [_, low] = number.to_be_bytes();
@@ -64,7 +64,7 @@ async fn answer_mixed<S: AsyncRead + AsyncWrite + Unpin>(vpp: &mut FakeVpp<S>, n
 
 #[tokio::test(start_paused = true)]
 async fn a_mixed_burst_is_carried_out_in_order_with_each_return_value() {
-    // The stream holds a few frames only: it would stall if the client did not read while it writes.
+    // The stream holds only a few frames: a client that did not read while writing would stall.
     let (client, mut vpp) = connected_with(ConnectOptions::default(), whole_table(), 200).await;
     let server = async {
         for number in 0..1000 {

@@ -1,4 +1,4 @@
-//! A VPP for tests, over a stream in memory: each test plays its part by hand.
+//! A fake VPP over an in-memory stream; each test writes its answers by hand.
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -13,14 +13,14 @@ use crate::wire::FixedString;
 pub(super) const CLIENT_INDEX: u32 = 0x8000_0001;
 pub(super) const PID: u32 = 4711;
 
-/// An id that is in no table.
+/// An id that is in no message table.
 pub(super) const UNKNOWN_ID: u16 = 9999;
 
 pub(super) struct FakeVpp<S> {
     pub(super) frames: Framed<S, FrameCodec>,
 }
 
-/// The id that the fake gives to a message.
+/// The fake's id of a message.
 pub(super) fn id(name_crc: &str) -> u16 {
     let at = name_crcs().position(|known| known == name_crc).unwrap();
     u16::try_from(at).unwrap() + 100
@@ -30,7 +30,7 @@ pub(super) fn whole_table() -> Vec<String> {
     name_crcs().map(str::to_owned).collect()
 }
 
-/// A client and the fake that it is connected to, past handshake and first ping.
+/// A client and its fake VPP, past handshake and first ping.
 pub(super) async fn connected(options: ConnectOptions) -> (Client, FakeVpp<DuplexStream>) {
     connected_with(options, whole_table(), 64 << 10).await
 }
@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
         Self { frames: Framed::new(stream, FrameCodec::default()) }
     }
 
-    /// Answers handshake and ping. Names of the table that no message here has get ids of their own.
+    /// Answers handshake and ping. Unknown names of the table get ids of their own.
     pub(super) async fn greet(stream: S, table: Vec<String>) -> Self {
         let mut vpp = Self::new(stream);
         let create: SockclntCreate = decode_bare(&vpp.frames.next().await.unwrap().unwrap()).unwrap();
@@ -72,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
         vpp
     }
 
-    /// The next request of whatever kind, with its head checked.
+    /// The next request of any kind, with its head checked.
     pub(super) async fn any(&mut self) -> (RequestHead, Bytes) {
         let body = self.frames.next().await.unwrap().unwrap();
         let head = decode_request_head(&body).unwrap();
@@ -80,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
         (head, body)
     }
 
-    /// The next request, which must be an `M`: its context and the message.
+    /// The next request, which must be an `M`: its context and message.
     pub(super) async fn request<M: Message>(&mut self) -> (u32, M) {
         let (head, body) = self.any().await;
         assert_eq!(head.id, id(M::NAME_CRC), "a {} is expected", M::NAME);
@@ -92,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FakeVpp<S> {
         self.frames.send(encode_reply(id(M::NAME_CRC), context, message)).await.unwrap();
     }
 
-    /// Takes a ping and answers it.
+    /// Receives a ping and answers it.
     pub(super) async fn pong(&mut self) {
         let (context, _) = self.request::<ControlPing>().await;
         self.answer_ping(context).await;

@@ -1,11 +1,11 @@
-//! Small segments, built as VPP lays them out.
+//! Builds small segments with VPP's layout.
 
 use super::super::Snapshot;
 
 /// VPP's own address of the segment.
 pub(super) const BASE: u64 = 0x7f00_0000_0000;
 
-/// Words kept for the header, as VPP keeps more than it uses.
+/// Words reserved for the header; VPP reserves more than it uses, too.
 const HEADER_WORDS: usize = 16;
 
 pub(super) struct Builder {
@@ -28,7 +28,7 @@ impl Builder {
         self.entry(name, 6, value);
     }
 
-    /// A vector of so many elements, with what VPP keeps before it; gives its pointer.
+    /// Appends a vector of `count` elements with VPP's header; returns its pointer.
     pub(super) fn vector(&mut self, count: usize, words: &[u64]) -> u64 {
         let count = u32::try_from(count).unwrap().to_ne_bytes();
         let rest = [2, 3, 6, 0];
@@ -55,7 +55,7 @@ impl Builder {
         self.threads(threads.iter().map(|counters| (counters.len(), words(counters))).collect())
     }
 
-    /// Strings as VPP stores them, with their ending zero; an empty one is a null pointer.
+    /// Appends strings as VPP stores them, zero-terminated; an empty one is a null pointer.
     pub(super) fn names(&mut self, names: &[&str]) -> u64 {
         let string = |name: &&str| {
             if name.is_empty() { 0 } else { self.vector(name.len() + 1, &padded(name, name.len() / 8 + 1)) }

@@ -1,10 +1,10 @@
-//! Segments that lie.
+//! Malicious segments.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Reads everything there is, in every way, and gives how often that worked.
+/// Reads everything in every way; returns the number of successful reads.
 fn read_all(snapshot: &Snapshot) -> usize {
     let read = snapshot.read(|view| {
         let mut sound = 0;
@@ -22,7 +22,7 @@ fn read_all(snapshot: &Snapshot) -> usize {
     read.unwrap_or(0)
 }
 
-/// The start of the recorded segment, with all that its directory leads to.
+/// The start of the recorded segment, with everything that its directory refers to.
 fn start_of_recording() -> Vec<u64> {
     build_words(&recording()[..1 << 20])
 }
@@ -39,7 +39,7 @@ fn damaged(change: impl FnOnce(&mut Vec<u64>), read: impl Fn(&View<'_>) -> Resul
     error.to_string()
 }
 
-/// The word before a vector's first element, which holds its length.
+/// The word before a vector's first element, which contains its length.
 fn length_before(pointer: u64) -> usize {
     usize::try_from((pointer - BASE) / 8).unwrap() - 1
 }
@@ -129,7 +129,7 @@ fn the_start_of_the_recording_holds_all_of_it() {
     assert!(read_all(&start) > 6000);
 }
 
-/// Values that a liar would choose.
+/// Values that an attacker would choose.
 fn hostile_word() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),

@@ -29,7 +29,7 @@ fn shared_memory(words: &[u64], seals: SealFlag) -> File {
 struct StatsSocket {
     _folder: tempfile::TempDir,
     path: PathBuf,
-    /// It accepts as a stream socket does, though what it accepts are sockets of packets.
+    /// Accepts like a stream socket, although the accepted sockets are seqpacket.
     listener: UnixListener,
 }
 
@@ -44,7 +44,7 @@ impl StatsSocket {
         Self { _folder: folder, path, listener: listener.into() }
     }
 
-    /// Takes a connection, sends descriptors in a message without data as VPP does, and closes.
+    /// Accepts a connection, sends descriptors in a message without data as VPP does, and closes.
     fn serve(&self, files: &[&File]) {
         let (client, _) = self.listener.accept().unwrap();
         let descriptors: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
@@ -53,7 +53,7 @@ impl StatsSocket {
         sendmsg::<()>(client.as_raw_fd(), &[IoSlice::new(&[])], control, MsgFlags::empty(), None).unwrap();
     }
 
-    /// What a client gets that connects to a server which sends these descriptors.
+    /// The result of connecting to a server that sends these descriptors.
     async fn connect(&self, files: &[&File]) -> Result<StatsSegment, StatsError> {
         let path = self.path.clone();
         let connected = tokio::spawn(async move { StatsSegment::connect(&path, LIMIT).await });
@@ -153,7 +153,7 @@ async fn a_new_directory_is_seen_by_its_epoch() {
     let segment = StatsSocket::new().connect(&[&memory]).await.unwrap();
     assert_eq!(segment.read(|view| view.simple_sums("simple", &[0])).await.unwrap(), [Some(11)]);
 
-    // The fourth entry becomes another one, in the way that VPP changes things.
+    // The fourth entry is replaced, by VPP's protocol for changes.
     let place = (words[4] - BASE) + 3 * 144;
     let mut entry = [2, other].map(u64::to_ne_bytes).concat();
     entry.extend_from_slice(b"renamed\0");
@@ -164,11 +164,11 @@ async fn a_new_directory_is_seen_by_its_epoch() {
     assert!(matches!(gone, Err(StatsError::NoSuchEntry { .. })));
 }
 
-/// Two entries of which VPP swaps the vectors together, between two sets of values.
+/// Two entries whose vectors VPP swaps together, between two sets of values.
 struct Swapped {
     memory: File,
     sets: [(u64, u64); 2],
-    /// Where the directory stands in the segment, in bytes.
+    /// Position of the directory in the segment, in bytes.
     directory: u64,
 }
 
@@ -191,7 +191,7 @@ impl Swapped {
         self.memory.write_all_at(&word.to_ne_bytes(), offset).unwrap();
     }
 
-    /// Swaps, in the order of the header's protocol.
+    /// Swaps, in the order that the header's protocol requires.
     fn swap(&self, epoch: u64) {
         self.put(1, 24);
         let (first, second) = self.sets[usize::from(epoch.is_multiple_of(2))];
@@ -253,7 +253,7 @@ async fn a_segment_that_another_thread_changes_all_the_time_is_read_consistently
         match read.await {
             Ok((read_epoch, first, second)) => {
                 assert_eq!(first, second);
-                // An even epoch shows the second set; the first one, 583, began with the first.
+                // An even epoch shows the second set of values; the first, 583, shows the first set.
                 assert_eq!(first[0][0], if read_epoch % 2 == 0 { 2 } else { 1 });
                 epoch = read_epoch;
             }
