@@ -1,18 +1,19 @@
-//! Where to listen, as operators write it.
+//! Listening addresses, as operators write them.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where to listen: `127.0.0.1:17090`, `[::1]:17090`, `tls:192.0.2.1:9443` or `unix:/run/maglev-brain/brain.sock`.
+/// A listening address: `127.0.0.1:17090`, `[::1]:17090`, `tls:192.0.2.1:9443` or
+/// `unix:/run/maglev-brain/brain.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// A loopback address, without encryption.
     Tcp(SocketAddr),
     /// Any address, with TLS and clients' certificates.
     Tls(SocketAddr),
-    /// A unix socket, which the process makes, and removes when it ends.
+    /// A unix socket, created at the start and removed at the end.
     Unix(PathBuf),
 }
 
@@ -22,25 +23,28 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
-                "" => Err("unix: needs a path behind it, as unix:/run/maglev-brain/brain.sock".to_owned()),
+                "" => Err("unix: needs a path, such as unix:/run/maglev-brain/brain.sock".to_owned()),
                 path => socket_path(path).map(Self::Unix),
             };
         }
         if let Some(address) = text.strip_prefix("tls:") {
             return address.parse().map(Self::Tls).map_err(|_| {
-                format!("{text:?} is no listening address: use tls:ADDRESS:PORT or tls:[IPV6]:PORT, as tls:[::]:9443")
+                format!(
+                    "{text:?} is not a listening address: use tls:ADDRESS:PORT or tls:[IPV6]:PORT, such \
+                    as tls:[::]:9443"
+                )
             });
         }
         match text.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Ok(address) => Err(format!(
-                "{address} is no loopback address, and only those are served without encryption: use tls:{address}, \
+                "{address} is not a loopback address, and only those are served without encryption: use tls:{address}, \
                  127.0.0.1:{}, [::1]:{} or unix:PATH",
                 address.port(),
                 address.port(),
             )),
             Err(_) => Err(format!(
-                "{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT, tls:ADDRESS:PORT or unix:PATH"
+                "{text:?} is not a listening address: use ADDRESS:PORT, [IPV6]:PORT, tls:ADDRESS:PORT or unix:PATH"
             )),
         }
     }
@@ -49,7 +53,7 @@ impl FromStr for ListenAddress {
 /// Parses the path of a unix socket, for options that name one.
 ///
 /// # Errors
-/// If the kernel takes no such path: it has 107 bytes at most (`sun_path` in unix(7)), and no zero.
+/// If the kernel does not accept the path: at most 107 bytes (`sun_path` in unix(7)), without a zero byte.
 pub fn socket_path(text: &str) -> Result<PathBuf, String> {
     match std::os::unix::net::SocketAddr::from_pathname(text) {
         Ok(_) => Ok(text.into()),

@@ -1,7 +1,9 @@
-//! Work that blocks: on a disk, on the user database, on a processor. Each piece has a thread of its own, and a time limit.
+//! Blocking work: on a disk, on the user database, on a processor. Each job has its own thread and a time
+//! limit.
 //!
-//! tokio's `spawn_blocking` panics when no thread can be started, or keeps the work in its queue until something else needs
-//! a thread; and nothing bounds how long it is waited for. Here all of it is an error, and the next piece is tried afresh.
+//! tokio's `spawn_blocking` panics when no thread can be started, or leaves the job in its queue until
+//! another one needs a thread, and it has no time limit. Here all of these are errors, and the next job is
+//! tried afresh.
 
 use std::sync::Arc;
 use std::thread::Builder;
@@ -10,41 +12,41 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-/// Why there is no result.
+/// Why a job has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockingError {
-    /// The process, its user, or the machine has all the threads that it may have.
+    /// The process, its user, or the machine has reached its limit on threads.
     #[error("no thread could be started for {what}: {error}")]
     NoThread {
-        /// What the thread was for.
+        /// The job.
         what: &'static str,
-        /// The system's reason.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// It goes on, and nobody waits for it any more.
+    /// The job exceeded its time limit. It continues, but its result is dropped.
     #[error("{what} has not ended within {} s", limit.as_secs())]
     Late {
-        /// What it is.
+        /// The job.
         what: &'static str,
-        /// For how long it was waited for.
+        /// The time limit.
         limit: Duration,
     },
-    /// As many pieces as may be under way were started before, and none has ended.
-    #[error("{what} was not begun within {} s: {most} before it have not ended", limit.as_secs())]
+    /// The maximum number of jobs is running, and none ended in time.
+    #[error("{what} did not start within {} s: {most} others have not ended", limit.as_secs())]
     Busy {
-        /// What it is.
+        /// The job.
         what: &'static str,
-        /// How many.
+        /// The maximum number.
         most: usize,
-        /// For how long it was waited.
+        /// Time waited.
         limit: Duration,
     },
-    /// A mistake in this program.
+    /// A bug in this program.
     #[error("{0} failed: it panicked")]
     Panicked(&'static str),
 }
 
-/// One kind of blocking work. Clones share its bounds.
+/// One kind of blocking job. Clones share its limits.
 #[derive(Debug, Clone)]
 pub struct Blocking {
     what: &'static str,
@@ -54,17 +56,17 @@ pub struct Blocking {
 }
 
 impl Blocking {
-    /// Work of this name, in the form of "reading the file". At most so many pieces are under way, those that hang
-    /// included; one more waits. The limit is for waiting and working together.
+    /// A kind of job with this name, in the form "reading the file". At most `most` jobs run at once,
+    /// including those that hang; one more waits. The time limit covers waiting and working.
     #[must_use]
     pub fn new(what: &'static str, most: usize, limit: Duration) -> Self {
         Self { what, most, limit, free: Arc::new(Semaphore::new(most)) }
     }
 
-    /// Does one piece of work. It is done to its end even if this future is dropped once it has begun.
+    /// Runs one job. Once begun, it runs to its end even if this future is dropped.
     ///
     /// # Errors
-    /// If it cannot be begun, has not ended in time, or panics.
+    /// If it cannot be begun, does not end in time, or panics.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -72,14 +74,14 @@ impl Blocking {
         let Self { what, most, limit, .. } = *self;
         let until = Instant::now() + limit;
         let free = Arc::clone(&self.free).acquire_owned();
-        // Never closed.
+        // The semaphore is never closed.
         let Ok(Ok(place)) = timeout_at(until, free).await else {
             return Err(BlockingError::Busy { what, most, limit });
         };
         let (result, ended) = oneshot::channel();
         let thread = Builder::new().name("blocking".to_owned()).spawn(move || {
             let done = work();
-            // An error means that nobody waits any more.
+            // Fails only if nobody waits any more.
             drop(result.send(done));
             drop(place);
         });

@@ -1,4 +1,4 @@
-//! SIGHUP, which asks for a reload: one that comes before the process listens to it must neither end it nor be lost.
+//! SIGHUP during the start: it must neither end a process that does not listen for it yet, nor be lost.
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
@@ -9,7 +9,7 @@ fn hangup() -> SigSet {
     signals
 }
 
-/// Holds SIGHUP back. To be called first of all, on the main thread: threads started later do the same.
+/// Blocks SIGHUP. Must be called first, on the main thread, so that all threads inherit it.
 ///
 /// # Errors
 /// If the system refuses.
@@ -17,7 +17,7 @@ pub fn hold() -> Result<(), Errno> {
     hangup().thread_block()
 }
 
-/// Delivers what was held back. To be called on the main thread, once somebody listens.
+/// Delivers a pending SIGHUP. Must be called on the main thread, once something listens for it.
 ///
 /// # Errors
 /// If the system refuses.
@@ -34,7 +34,7 @@ mod tests {
     #[tokio::test]
     async fn signal_that_comes_too_early_waits_until_somebody_listens() {
         hold().unwrap();
-        // To this thread alone.
+        // Sent to this thread only.
         raise(Signal::SIGHUP).unwrap();
         let mut hangups = signal(SignalKind::hangup()).unwrap();
         release().unwrap();

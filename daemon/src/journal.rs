@@ -1,15 +1,15 @@
-//! The journal, which takes a line's fields one by one.
+//! Logging to systemd's journal, which stores each field of a line separately.
 
 use std::io::stderr;
 
 use nix::sys::stat::fstat;
 use tracing_journald::{Layer, Priority, PriorityMappings};
 
-/// In front of a field's name, as in `MAGLEV_VIP`: names without it belong to the journal.
+/// Prefix of field names, as in `MAGLEV_VIP`: names without one are reserved for the journal.
 const PREFIX: &str = "MAGLEV";
 
-/// The way to the journal, if standard error goes there anyway, with the identifier that it shows in front of each line.
-/// `None` means that lines are to be written to standard error.
+/// A layer that writes to the journal under this identifier, if standard error is connected to it. `None`
+/// means that lines must go to standard error.
 pub(crate) fn journal(identifier: &str) -> Option<Layer> {
     let stream = std::env::var("JOURNAL_STREAM").ok()?;
     let status = fstat(stderr()).ok()?;
@@ -17,7 +17,8 @@ pub(crate) fn journal(identifier: &str) -> Option<Layer> {
         return None;
     }
     let layer = tracing_journald::layer().ok()?;
-    // One level lower than by default, so that `journalctl -p warning` and `-p info` mean what they say.
+    // One level lower than the default, so that `journalctl -p warning` and `-p info` select the expected
+    // levels.
     let priorities = PriorityMappings {
         info: Priority::Informational,
         debug: Priority::Debug,
@@ -32,8 +33,8 @@ pub(crate) fn journal(identifier: &str) -> Option<Layer> {
     )
 }
 
-/// Whether systemd's `DEVICE:INODE` names this file. It says so to all processes of a unit, some of which may have been
-/// given another standard error.
+/// Whether systemd's `DEVICE:INODE` names this file. systemd sets it for all processes of a unit, some of
+/// which may have another standard error.
 fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
     stream.split_once(':').is_some_and(|(left, right)| {
         left.parse::<u64>().is_ok_and(|left| left == device)

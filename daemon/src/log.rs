@@ -1,4 +1,4 @@
-//! A daemon's log: its filter, where its lines go, and in which form.
+//! A daemon's log: its filter, destination and format.
 
 mod logfmt;
 
@@ -22,11 +22,11 @@ pub enum Format {
     Json,
 }
 
-/// Why a text is no filter.
+/// Why a text is not a log filter.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// As a target, it would silence all others.
-    #[error("`{0}` is no level: write one of error, warn, info, debug, trace, off, or TARGET=LEVEL")]
+    /// An unknown level. Taken as a target, it would silence all others.
+    #[error("`{0}` is not a level: write one of error, warn, info, debug, trace, off, or TARGET=LEVEL")]
     Level(String),
     /// A part is malformed.
     #[error(transparent)]
@@ -35,8 +35,8 @@ pub enum FilterError {
 
 /// Parses a level or a filter such as `info,vppapi=trace`.
 ///
-/// tarpc is left out unless the filter names it: it makes a span for every call, which costs a quarter of an echo
-/// request's CPU time and is in no line of ours, and its errors name no call.
+/// tarpc is silenced unless the filter names it: it creates a span for every call, which costs a quarter of
+/// an echo request's CPU time without adding anything to our lines, and its errors name no call.
 ///
 /// # Errors
 /// If it is neither.
@@ -53,7 +53,8 @@ pub fn filter(text: &str) -> Result<Targets, FilterError> {
     Ok(filter.with_target("tarpc", LevelFilter::OFF))
 }
 
-/// A way for log lines: to the journal, if stderr leads there, under this identifier; else to stderr.
+/// The output of log lines: the journal under this identifier, if stderr is connected to it; otherwise
+/// stderr.
 #[must_use]
 pub fn output<S>(identifier: &str, format: Format) -> Box<dyn Layer<S> + Send + Sync>
 where
@@ -62,7 +63,8 @@ where
     match journal(identifier) {
         Some(journal) => journal.boxed(),
         None => {
-            // A line that cannot be written is lost. The library would say so on stderr, by a macro that panics.
+            // A line that cannot be written is lost. Otherwise the library would report it on stderr with a
+            // macro that panics.
             let lines = fmt::layer().with_writer(stderr).log_internal_errors(false).with_ansi(false);
             match format {
                 Format::Logfmt => lines.event_format(Logfmt).boxed(),
@@ -102,7 +104,7 @@ mod tests {
         for (text, wrong) in [("inf", "inf"), ("loud", "loud"), ("info,maglev_brain", "maglev_brain")] {
             let error = filter(text).unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("`{wrong}` is no level: write one of error, warn")),
+                error.starts_with(&format!("`{wrong}` is not a level: write one of error, warn")),
                 "{error}"
             );
         }

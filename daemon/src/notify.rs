@@ -1,4 +1,4 @@
-//! Messages to the service manager (sd_notify(3)).
+//! Notifications to the service manager (sd_notify(3)).
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -11,15 +11,15 @@ use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
-/// Why the service manager cannot be told anything, though it wants to be.
+/// The service manager wants notifications, but cannot be reached.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot tell the service manager anything, which waits at NOTIFY_SOCKET={address}: {error}")]
+#[error("cannot reach the service manager at NOTIFY_SOCKET={address}: {error}")]
 pub struct NotAService {
     address: String,
     error: io::Error,
 }
 
-/// A way to the service manager, if there is one.
+/// A connection to the service manager, if there is one.
 #[derive(Debug)]
 pub struct Notifier {
     socket: Option<UnixDatagram>,
@@ -27,10 +27,10 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// To the one that started this process, if it wants to know.
+    /// Connects to the service manager that started this process, if it wants notifications.
     ///
     /// # Errors
-    /// If it cannot be reached. It would wait, and then end the process.
+    /// If it cannot be reached. It would otherwise wait in vain, and then kill the process.
     pub fn from_environment() -> Result<Self, NotAService> {
         let Some(address) = std::env::var_os("NOTIFY_SOCKET") else {
             return Ok(Self { socket: None, watchdog: None });
@@ -49,37 +49,38 @@ impl Notifier {
         let lines: String = news.iter().map(|line| format!("{line}\n")).collect();
         match socket.send(lines.as_bytes()) {
             Ok(_) => {}
-            // Its queue is full, as it is while the service manager starts anew: the next message will do.
+            // Its queue is full, as while it restarts: the next notification will do.
             Err(error) if error.kind() == ErrorKind::WouldBlock => debug!("the service manager is busy"),
-            Err(error) => warn!(%error, "cannot tell the service manager how things stand"),
+            Err(error) => warn!(%error, "cannot notify the service manager"),
         }
     }
 
-    /// The process serves.
+    /// Reports that the process is ready.
     pub fn ready(&self) {
         self.tell(&[NotifyState::Ready]);
     }
 
-    /// It reads its configuration anew; [`Notifier::ready`] says that it has.
+    /// Reports that the process is reloading; [`Notifier::ready`] ends it.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),
-            // Without the time it is no valid message; only `systemctl reload` then does not wait.
-            Err(error) => warn!(%error, "cannot tell the service manager of a reload"),
+            // Without the time the notification is invalid, so `systemctl reload` would not wait.
+            Err(error) => warn!(%error, "cannot notify the service manager of a reload"),
         }
     }
 
-    /// Whether anybody listens. If not, all else has no effect.
+    /// Whether a service manager listens. Otherwise all notifications are dropped.
     pub fn is_heard(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// What `systemctl status` shows. It must be one line: a message of several says other things than meant.
+    /// Sets the status that `systemctl status` shows. Must be one line: further lines would be other
+    /// notifications.
     pub fn status(&self, line: &str) {
         self.tell(&[NotifyState::Status(line)]);
     }
 
-    /// It ends in order.
+    /// Reports an orderly shutdown.
     pub fn stopping(&self) {
         self.tell(&[NotifyState::Stopping]);
     }
@@ -87,7 +88,7 @@ impl Notifier {
 
 fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
-    // A service manager that hangs must not hang the daemon.
+    // A hanging service manager must not hang the daemon.
     socket.set_nonblocking(true)?;
     match address.as_bytes() {
         [b'/', ..] => socket.connect(address)?,
@@ -100,9 +101,9 @@ fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Says that the process is ready, and from then on, twice as often as the service manager demands, that it lives. It
-/// belongs on the thread that does the daemon's main work: if that hangs, the daemon counts as dead and is restarted.
-/// It returns when there is no watchdog.
+/// Reports readiness, and from then on a sign of life, twice as often as the watchdog requires. Must run on
+/// the thread of the daemon's main work, so that the service manager restarts the daemon if that thread
+/// hangs. Returns if there is no watchdog.
 pub async fn keep_alive(notifier: &Notifier) {
     notifier.ready();
     let Some(watchdog) = notifier.watchdog.filter(|watchdog| !watchdog.is_zero()) else { return };

@@ -1,5 +1,5 @@
-//! What programs read from their command line and write, such as `--check`: to a terminal, a file on a full disk, or a reader that has seen
-//! enough. The standard library's macros panic at the last two.
+//! Command lines, and output of a daemon's own commands such as `--check`: to a terminal, a full disk, or a
+//! pipe closed by its reader. The standard library's macros panic at the last two.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write};
@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use clap::builder::Resettable;
 
-/// Writes to standard output. A reader that has gone is no error.
+/// Writes to standard output. A closed pipe is not an error.
 ///
 /// # Errors
-/// If the text cannot be written, as on a full disk.
+/// If the text cannot be written, for example to a full disk.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -19,20 +19,20 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes to standard error. Nobody is left to tell if that fails.
+/// Writes to standard error. Failures are ignored: there is nowhere left to report them.
 pub fn complain(text: &str) {
     io::stderr().write_all(text.as_bytes()).ok();
 }
 
-/// The command line. A variable of the environment that is blank counts as not set.
+/// Parses the command line. An environment variable that is blank counts as unset.
 ///
 /// # Errors
-/// If it is wrong, or asks for help: see [`explain`].
+/// If it is invalid, or asks for help: see [`explain`].
 pub fn arguments<P: clap::Parser>() -> Result<P, clap::Error> {
     P::from_arg_matches(&without_blank_variables(P::command()).try_get_matches()?)
 }
 
-/// The same command, for which blank variables are not set.
+/// The same command, which treats blank variables as unset.
 pub fn without_blank_variables(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| match arg.get_env().is_some_and(is_blank) {
         true => arg.env(Resettable::Reset),
@@ -44,12 +44,12 @@ fn is_blank(name: &OsStr) -> bool {
     std::env::var_os(name).is_some_and(|value| value.to_string_lossy().trim().is_empty())
 }
 
-/// The exit code of a program whose whole task was to write this to standard output.
+/// Writes a program's only output to standard output; returns its exit code.
 pub fn answer(program: &str, text: &str) -> ExitCode {
     written(program, print(text), ExitCode::SUCCESS)
 }
 
-/// The exit code of a program that was asked for its help or its version, or is called wrongly.
+/// Shows help, version or a usage error; returns the exit code.
 pub fn explain(program: &str, error: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
     if error.use_stderr() {

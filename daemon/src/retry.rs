@@ -1,14 +1,14 @@
-//! Backoff of connections that are tried again and again.
+//! Backoff between attempts to connect.
 
 use std::time::Duration;
 
 /// First pause; each further one is twice as long.
 const FIRST: Duration = Duration::from_millis(100);
-/// Longest pause.
+/// Maximum pause.
 pub const LONGEST: Duration = Duration::from_secs(5);
 
-/// Pause before the next attempt, after so many failures: none at first, then doubling up to [`LONGEST`], half of it at
-/// random so that many clients do not return in step.
+/// Pause before the next attempt, after `failures` failures: none at first, then doubling up to [`LONGEST`];
+/// half of it is random, so that many clients do not return in step.
 pub fn backoff(failures: u32) -> Duration {
     stretched(failures, fastrand::f64())
 }

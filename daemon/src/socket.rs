@@ -1,4 +1,5 @@
-//! A daemon's listening unix socket: made with its mode, taken over from a dead predecessor, removed at the end.
+//! A daemon's listening unix socket: created with its mode, taken over from a dead predecessor, removed at
+//! the end.
 
 use std::fs::Permissions;
 use std::io;
@@ -9,39 +10,39 @@ use nix::sys::stat::{Mode, fchmod};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tracing::{info, warn};
 
-/// Why there is no socket to listen on.
+/// Why a socket could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Another process answers there.
     #[error("cannot listen on {}: another process already does", .0.display())]
     InUse(PathBuf),
-    /// What is there was not made by a daemon.
+    /// The existing file is not a socket.
     #[error("cannot listen on {}: that file is not a socket; remove it, or choose another path", .0.display())]
     NotASocket(PathBuf),
     /// The operating system refused.
     #[error("cannot {action} {}: {error}", path.display())]
     Refused {
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
         /// The socket.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// The file of a listening socket, which is removed when this is dropped, unless a successor has replaced it.
+/// The file of a listening socket. Dropping this removes it, unless a successor has replaced it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-/// Listens at a path, with this mode and so many connections that wait to be accepted. A socket that nobody listens on
-/// any more is replaced.
+/// Listens at a path, with this mode and at most `backlog` connections waiting to be accepted. Replaces a
+/// socket that nobody listens on.
 ///
 /// # Errors
-/// When another process listens there or may do so, something else lies there, or the operating system refuses.
+/// When another process listens there or might, something else is there, or the operating system refuses.
 pub async fn listen(path: &Path, mode: u32, backlog: u32) -> Result<(UnixListener, SocketFile), SocketError> {
     let refused = |action| move |error| SocketError::Refused { action, path: path.to_owned(), error };
     match std::fs::symlink_metadata(path) {
@@ -56,12 +57,13 @@ pub async fn listen(path: &Path, mode: u32, backlog: u32) -> Result<(UnixListene
                 std::fs::remove_file(path).map_err(refused("replace"))?;
                 info!(socket = %path.display(), "stale socket replaced");
             }
-            // Its backlog may be full, or it may be another user's: somebody may well listen there.
+            // Its backlog may be full, or it may belong to another user: something may well listen there.
             Err(error) => return Err(refused("find out who listens on")(error)),
         },
     }
     let socket = UnixSocket::new_stream().map_err(refused("make a socket for"))?;
-    // The file is made with the socket's own mode, less the umask: it is never open to others, not for a moment.
+    // The file is created with the socket's own mode, minus the umask, so it is never open to others, even
+    // briefly.
     fchmod(&socket, Mode::from_bits_truncate(mode))
         .map_err(|error| refused("set the mode of")(error.into()))?;
     socket.bind(path).map_err(refused("listen on"))?;
@@ -71,7 +73,7 @@ pub async fn listen(path: &Path, mode: u32, backlog: u32) -> Result<(UnixListene
     Ok((socket.listen(backlog).map_err(refused("listen on"))?, file))
 }
 
-/// Device and inode.
+/// Device and inode of a file.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     std::fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }

@@ -1,5 +1,5 @@
-//! Tasks that live as long as the process. One that panics ends the process, with its name in the log: a function that is
-//! missing in silence is worse than a restart.
+//! Tasks that live as long as the process. A panic in one ends the process, with the task's name in the log:
+//! a silently missing function is worse than a restart.
 
 use std::future::Future;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use tokio::sync::watch;
 use tracing::error;
 
-/// The name of the first task that died. There is one process, and so there is one of these.
+/// Name of the first task that died. Static, since it concerns the whole process.
 static DEAD: LazyLock<watch::Sender<Option<&'static str>>> = LazyLock::new(|| watch::channel(None).0);
 
 struct Sentinel(&'static str);
@@ -15,19 +15,19 @@ struct Sentinel(&'static str);
 impl Drop for Sentinel {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            error!(task = self.0, "a task of the process has died; the process ends");
+            error!(task = self.0, "a vital task panicked; exiting");
             DEAD.send_if_modified(|dead| dead.is_none() && dead.replace(self.0).is_none());
         }
     }
 }
 
-/// The same task. If it panics, [`died`] says so, wherever it was spawned.
+/// Wraps a task. If it panics, [`died`] returns its name, wherever it was spawned.
 pub async fn vital<F: Future>(name: &'static str, task: F) -> F::Output {
     let _sentinel = Sentinel(name);
     task.await
 }
 
-/// Waits until a task dies; its name. The process is to end then.
+/// Waits until a task dies; returns its name. The process must then end.
 pub async fn died() -> &'static str {
     let mut dead = DEAD.subscribe();
     match dead.wait_for(Option::is_some).await.map(|dead| *dead) {

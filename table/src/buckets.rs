@@ -1,8 +1,10 @@
-//! The table that spreads new flows over application servers, bucket for bucket as VPP 26.10 lays it out.
+//! VPP's new-flow table, which spreads new flows over application servers, bucket for bucket as VPP 26.10
+//! fills it.
 //!
-//! Every server stands in a list once per unit of weight, sorted by replica number, then by address. Each entry has its
-//! own sequence through the buckets, derived from a hash of its address and replica number. Round after round, each
-//! entry takes the next free bucket of its sequence, until all are taken (measured on VPP 26.10).
+//! Every server is in a list once per unit of weight, sorted by replica number, then by address. Each entry
+//! has its own sequence through the buckets, derived from a hash of its address and replica number. Round
+//! after round, each entry takes the next free bucket of its sequence, until all are taken (measured on VPP
+//! 26.10).
 
 #[cfg(test)]
 mod tests;
@@ -13,33 +15,34 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::octets;
 
-/// What an empty bucket holds: VPP's index of the server that stands for none.
+/// Content of an empty bucket: VPP's index of a dummy server.
 pub const NO_SERVER: u32 = 0;
 
 /// VPP's seed of the hash (measured on VPP 26.10).
 const SEED: u64 = 0x9e37_79b9_7f4a_7c13;
 
-/// A server as the table sees it.
+/// A server with its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// What its buckets shall hold; not [`NO_SERVER`].
+    /// Content of its buckets; not [`NO_SERVER`].
     pub id: u32,
-    /// The address, which decides which buckets it gets.
+    /// The address, which determines its buckets.
     pub address: IpAddr,
     /// Its share, relative to the other weights; 0 for none.
     pub weight: u8,
 }
 
-/// One replica of a server on its way through the buckets.
+/// One replica of a server, stepping through the buckets.
 struct Walker {
     id: u32,
     next: u32,
     step: u32,
 }
 
-/// The server of each bucket, or [`NO_SERVER`] in all of them if there is no weight above 0.
+/// The server of each bucket, or [`NO_SERVER`] in all of them if no weight is above 0.
 ///
-/// `length` must be a power of two. The order of the servers does not matter; two servers must not have one address.
+/// `length` must be a power of two. The order of the servers does not matter; their addresses must be
+/// distinct.
 pub fn buckets(length: u32, servers: &[Candidate]) -> Vec<u32> {
     let mask = length.saturating_sub(1);
     let mut walkers = walkers(mask, servers);
@@ -99,7 +102,7 @@ impl Walker {
     }
 }
 
-/// How many buckets hold `id`.
+/// Number of buckets that contain `id`.
 pub fn count(table: &[u32], id: u32) -> u32 {
     u32::try_from(table.iter().filter(|bucket| **bucket == id).count()).unwrap_or(u32::MAX)
 }

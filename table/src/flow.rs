@@ -1,25 +1,26 @@
-//! The hash of a flow, which selects its bucket in a VIP's new-flow table and its place in the sticky tables.
+//! VPP's hash of a flow, which selects its bucket in a VIP's new-flow table and in the sticky tables.
 //!
-//! VPP feeds five 64-bit words to CRC-32C, with an initial value of 0 and without a final inversion: the addresses, then
-//! the ports, then zeros (read in the lb plugin's source and checked with packets on VPP 26.10, x86-64). A VPP compiled
-//! for a processor without a CRC-32C instruction hashes otherwise; VPP does not run on x86-64 processors without it.
+//! VPP feeds five 64-bit words to CRC-32C, with an initial value of 0 and without a final inversion: the
+//! addresses, then the ports, then zeros (by the lb plugin's source, checked with packets on VPP 26.10,
+//! x86-64). A VPP compiled for a processor without a CRC-32C instruction uses another hash; VPP does not run
+//! on x86-64 processors without it.
 
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Bytes that VPP hashes: five words of 64 bits.
+/// Number of bytes hashed: five words of 64 bits.
 const HASHED: usize = 40;
 
-/// A TCP or UDP flow to a VIP, as its packets show it.
+/// A TCP or UDP flow to a VIP, by the addresses and ports of its packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
     client: SocketAddr,
     vip: SocketAddr,
 }
 
-/// The ends of a flow are of different families.
+/// Client and VIP are of different address families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a flow cannot go from {client} to {vip}: both must be IPv4, or both IPv6")]
 pub struct MixedFamilies {
@@ -39,7 +40,8 @@ impl Flow {
         }
     }
 
-    /// VPP's hash of the flow. With `src-ip-sticky`, ports do not count: all flows of a client to a VIP have one hash.
+    /// VPP's hash of the flow. With `src-ip-sticky`, ports are left out: all flows of a client to a VIP have
+    /// one hash.
     pub fn hash(&self, src_ip_sticky: bool) -> u32 {
         let mut hashed = Vec::with_capacity(HASHED);
         for address in [self.client.ip(), self.vip.ip()] {

@@ -1,6 +1,6 @@
-//! Which application server VPP's lb plugin gives a new flow, computed exactly.
+//! Predicts exactly which application server VPP's lb plugin chooses for a new flow.
 //!
-//! - [`buckets`] lays out a VIP's new-flow table: which server owns which bucket.
+//! - [`buckets`] fills a VIP's new-flow table: which server owns which bucket.
 //! - [`flow`] hashes a flow; the hash selects its bucket.
 //!
 //! Both follow VPP 26.10 as measured; everything is pure.
@@ -10,7 +10,7 @@ pub mod flow;
 
 use std::net::IpAddr;
 
-/// The 16 bytes in which VPP keeps an address of either family: IPv4 stands in the last four, behind zeros.
+/// VPP's 16-byte form of an address of either family: IPv4 uses the last four, after zeros.
 fn octets(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => u128::from(u32::from(address)).to_be_bytes(),

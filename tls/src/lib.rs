@@ -27,33 +27,34 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::UnixTime;
 use x509_parser::certificate::X509Certificate;
 
-/// The cryptography, named wherever it is needed: a default of the process would depend on what else is in it.
+/// The cryptography provider. Passed explicitly, since the process-wide default depends on what else is
+/// linked.
 pub fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups.push(&p521::P521);
     Arc::new(provider)
 }
 
-/// A date in words.
+/// Formats a date.
 pub fn date(seconds: u64) -> String {
     /// 9999-12-31T23:59:59Z, the last time that a certificate can have (RFC 5280, 4.1.2.5).
     const LAST: u64 = 253_402_300_799;
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))).to_string()
 }
 
-/// The same time, as certificates' libraries want it.
+/// Converts a time for the certificate libraries.
 pub fn unix_time(now: SystemTime) -> UnixTime {
     UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// The subject of a certificate, as far as it is fit to be shown.
+/// The subject of a certificate, shortened and safe to display.
 pub fn subject(certificate: &X509Certificate<'_>) -> String {
     short(&certificate.subject().to_string(), 80)
 }
 
-/// A stranger's text, short, and without anything that a terminal obeys.
+/// Shortens untrusted text and removes control characters.
 pub fn short(text: &str, longest: usize) -> String {
-    // Real names are ASCII. Others may be written to look like something else, even backwards.
+    // Real names are ASCII. Others may imitate something else, even in reverse.
     let fits = |char: char| char.is_ascii_graphic() || char == ' ' || char == '…';
     let printable = |char: char| if fits(char) { char } else { '\u{fffd}' };
     let mut short: String = text.chars().take(longest).map(printable).collect();

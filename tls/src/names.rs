@@ -29,7 +29,8 @@ fn is_permitted(name: &GeneralName<'_>, constraints: &NameConstraints<'_>) -> bo
         && !matches!(name, GeneralName::Invalid(..))
 }
 
-/// Whether a name is within a constraint, or `None` if they are of different forms; `strange` for a name without a host.
+/// Whether a name is within a constraint, or `None` if they are of different forms; `strange` applies to a
+/// name without a host.
 fn is_below(name: &GeneralName<'_>, base: &GeneralName<'_>, strange: bool) -> Option<bool> {
     match (name, base) {
         (GeneralName::DirectoryName(name), GeneralName::DirectoryName(base)) => Some(begins_with(name, base)),

@@ -83,9 +83,9 @@ pub static ALGORITHMS: LazyLock<Vec<&'static Algorithm>> = LazyLock::new(|| {
     PROVIDED.all.iter().copied().chain(pss).chain([&SECP256K1 as &Algorithm]).collect()
 });
 
-/// Schemes that cannot be verified: Ed448 and the Brainpool curves. They are offered all the same, so that a server with
-/// such a key presents its certificate: the reason to refuse that says more than the server's "handshake failure". Last, so
-/// that a server prefers any other key that it has.
+/// Schemes that cannot be verified: Ed448 and the Brainpool curves. They are offered all the same, so that a
+/// server with such a key presents its certificate and we can say why it is refused, instead of its
+/// "handshake failure". Last, so that a server prefers any other key it has.
 const UNVERIFIABLE: [u16; 4] = [0x0808, 0x081a, 0x081b, 0x081c];
 
 /// The schemes that a check offers.

@@ -22,7 +22,7 @@ async fn work_that_hangs_is_waited_for_no_longer_than_its_limit_and_holds_its_pl
     let error = blocking.run(move || wait.recv().is_ok()).await.unwrap_err();
     assert_eq!(error.to_string(), "reading has not ended within 5 s");
     let error = blocking.run(|| ()).await.unwrap_err();
-    assert_eq!(error.to_string(), "reading was not begun within 5 s: 1 before it have not ended");
+    assert_eq!(error.to_string(), "reading did not start within 5 s: 1 others have not ended");
     drop(end);
     // Of the real clock: the thread ends now.
     while blocking.run(|| ()).await.is_err() {}

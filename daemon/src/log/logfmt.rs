@@ -1,4 +1,5 @@
-//! Lines of the form `time=... level=... target=... msg="..." key=value`: a record is one line, whatever is in its values.
+//! Log lines of the form `time=... level=... target=... msg="..." key=value`: one record is one line,
+//! whatever its values contain.
 
 use std::fmt::{self, Debug, Write};
 
@@ -39,7 +40,7 @@ where
 #[derive(Debug, Default)]
 struct Fields {
     message: String,
-    /// Each with a blank before it.
+    /// Further fields, each preceded by a space.
     rest: String,
 }
 
@@ -65,7 +66,7 @@ impl Visit for Fields {
     }
 }
 
-/// Quoted where it must be, so that a parser finds its end.
+/// Writes a value, quoted if a parser would otherwise not find its end.
 fn write_value(out: &mut impl Write, value: &str) -> fmt::Result {
     let is_plain =
         |char: char| !char.is_whitespace() && !char.is_control() && !matches!(char, '"' | '=' | '\\');
