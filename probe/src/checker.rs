@@ -1,4 +1,4 @@
-//! A health check, ready for use: what the probes of all backends that have it share.
+//! A prepared health check, shared by the probes of all backends that use it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,10 +12,10 @@ use super::http::{self, NotSent};
 use super::icmp::{self, Echo};
 use super::tls::Client;
 
-/// What a probe found, and in words.
+/// Result of a probe, and its description.
 type Finding = (ProbeCode, String);
 
-/// Probes backends as one health check says.
+/// Probes backends by one health check.
 #[derive(Debug)]
 pub struct Checker<E> {
     check: HealthCheck,
@@ -24,8 +24,8 @@ pub struct Checker<E> {
 }
 
 impl<E: Echo> Checker<E> {
-    /// Prepares a check. The first one that verifies certificates against the system's authorities reads those.
-    /// Echo requests go through `echoes`.
+    /// Prepares a check. The first check that verifies certificates with the system's authorities loads
+    /// those. Echo requests are sent by `echoes`.
     pub fn new(check: HealthCheck, echoes: E) -> Self {
         let tls = match &check.kind {
             CheckKind::Tcp { tls, .. } => tls.as_ref().map(|tls| Client::new(tls, None)),
@@ -37,7 +37,7 @@ impl<E: Echo> Checker<E> {
         Self { check, tls, echoes }
     }
 
-    /// Runs one probe to its end, which comes within the check's timeout.
+    /// Runs one probe, which ends within the check's timeout.
     pub async fn probe(&self, target: IpAddr) -> ProbeOutcome {
         let started = Instant::now();
         let deadline = started + self.check.timeout;
@@ -74,7 +74,7 @@ impl<E: Echo> Checker<E> {
     ) -> Result<Finding, Finding> {
         let source = self.check.source_for(target.ip());
         if let Some(tls) = &self.tls {
-            // A handshake of several flights gains nothing from one packet less.
+            // Saving a packet gains nothing in a handshake of several round trips.
             let stream = connect(target, source, First::Nobody, deadline).await?;
             return Box::pin(https(tls, stream, target, check, deadline)).await;
         }
@@ -84,7 +84,7 @@ impl<E: Echo> Checker<E> {
     }
 }
 
-/// Apart, and in memory of its own: TLS needs several kilobytes, which probes without it shall not take.
+/// In a boxed future of its own: TLS needs several kilobytes, which other probes should not allocate.
 async fn https(
     tls: &Client,
     stream: TcpStream,

@@ -1,4 +1,4 @@
-//! Opening the connection of a probe.
+//! Opens the connection of a probe.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -11,18 +11,18 @@ use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-/// Who speaks first on a connection.
+/// The side that speaks first on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum First {
-    /// Nobody at once: to be connected is all, or a handshake of several flights follows.
+    /// Neither at once: being connected is enough, or a handshake of several round trips follows.
     Nobody,
-    /// The probe. Its handshake then ends with the packet that carries its first words, instead of one more:
-    /// a tenth of the CPU time of a whole probe.
+    /// The probe. The handshake's last packet then carries its request instead of a separate one, which saves
+    /// a tenth of a probe's CPU time.
     Probe,
 }
 
-/// Connects, from `source` if given. Dropping the stream resets the connection: neither side keeps it in
-/// TIME_WAIT, of which thousands of probes a second would leave too many.
+/// Connects, from `source` if given. Dropping the stream resets the connection: otherwise thousands of probes
+/// a second would leave too many sockets in TIME_WAIT.
 pub(super) async fn connect(
     target: SocketAddr,
     source: Option<IpAddr>,
@@ -41,31 +41,32 @@ fn open(target: SocketAddr, source: Option<IpAddr>, first: First) -> Result<TcpS
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
         .map_err(|error| (ProbeCode::SockErr, format!("no socket for the probe: {}", in_words(&error))))?;
     if let Some(source) = source {
-        // The port is chosen when the target is known, and may be shared by targets; else one source would do for
-        // as many probes as there are ephemeral ports. Without it, it does for those.
+        // Delays the choice of the port until the target is known, so that targets can share ports; otherwise
+        // a source address could serve only as many probes as there are ephemeral ports. If unsupported, that
+        // limit applies.
         setsockopt(&socket, IpBindAddressNoPort, &true).ok();
         socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
             (ProbeCode::SockErr, format!("cannot probe from {source}: {}", in_words(&error)))
         })?;
     }
-    // Without it connections are closed in the ordinary way, which does no harm.
+    // If it fails, connections are closed normally, which does no harm.
     drop(socket.set_zero_linger());
     if first == First::Probe {
-        // Without it one more packet is sent, which does no harm.
+        // If it fails, one more packet is sent, which does no harm.
         drop(SockRef::from(&socket).set_tcp_quickack(false));
     }
     Ok(socket)
 }
 
-/// Has what came acknowledged at once. A peer that sends its answer in small pieces waits for that before it sends the
-/// next one (Nagle's algorithm), which is 40 ms where [`First::Probe`] has put acknowledgements off.
+/// Acknowledges received data at once. A peer that sends its response in small pieces waits for that before
+/// the next one (Nagle's algorithm): 40 ms where [`First::Probe`] has delayed acknowledgements.
 pub(super) fn acknowledge(stream: &TcpStream) {
-    // Without it the rest comes later, which does no other harm.
+    // If it fails, the rest arrives later, which does no other harm.
     drop(SockRef::from(stream).set_tcp_quickack(true));
 }
 
-/// What an error of a probe's connection says of the backend: `failed`, unless it is this machine's own. Where the
-/// system has waited for longer than it was willing to, it is the time that was over.
+/// The meaning of an error of a probe's connection: `failed`, unless the fault is local. If the kernel gave
+/// up waiting, it counts as a timeout.
 pub(super) fn judge(error: &io::Error, failed: ProbeCode) -> ProbeCode {
     match (error.raw_os_error(), failed) {
         (Some(errno), _) if is_local(errno) => ProbeCode::SockErr,
@@ -76,7 +77,7 @@ pub(super) fn judge(error: &io::Error, failed: ProbeCode) -> ProbeCode {
     }
 }
 
-/// Why an attempt to connect failed. Two of the system's own words do not tell what to look for.
+/// Describes a failed attempt to connect. Two of the system's own texts do not say what to look for.
 fn refusal(error: &io::Error) -> String {
     let hint = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES) => ": a firewall or a route on the way prohibits it",

@@ -1,4 +1,4 @@
-//! Files that checks are made from: the configuration, and certificate authorities. All of this blocks on the disk.
+//! Reads files that checks need: the configuration and CA files. All functions block on the disk.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -10,12 +10,12 @@ use maglev_engine::config::{LoadError, Loaded, parse_bytes};
 use maglev_tls::authorities::{Authorities, Contents};
 use nix::fcntl::OFlag;
 
-/// The largest configuration that is read, in bytes: ten times what 50,000 backends need.
+/// Maximum size of a configuration, in bytes: ten times what 50,000 backends need.
 const LARGEST_CONFIGURATION: u64 = 64 << 20;
-/// The largest file of authorities that is read, in bytes: ten times Debian's bundle of all public ones.
+/// Maximum size of a CA file, in bytes: ten times Debian's bundle of all public ones.
 const LARGEST_FILE: u64 = 4 << 20;
 
-/// Reads and validates a configuration file, and the files of authorities that it names.
+/// Reads and validates a configuration file, with the CA files that it names.
 ///
 /// # Errors
 /// If it cannot be read, is larger than 64 MiB, or [`parse_bytes`] refuses it.
@@ -32,9 +32,9 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a regular file of at most this size.
 ///
 /// # Errors
-/// If it is none, is larger, or cannot be read.
+/// If it is not a regular file, is larger, or cannot be read.
 pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its other end.
+    // Non-blocking, since opening a pipe would wait for its other end.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
@@ -48,8 +48,8 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads the system's authorities: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if set, else the distribution's. Also
-/// returns the doubts about them.
+/// Reads the system's authorities: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if set, else the
+/// distribution's. Also returns warnings about them.
 pub fn of_system(now: SystemTime) -> (Authorities, Vec<String>) {
     let (file, folders) = match (std::env::var_os("SSL_CERT_FILE"), std::env::var_os("SSL_CERT_DIR")) {
         (None, None) => {
@@ -70,7 +70,7 @@ fn of_files(file: Option<&Path>, folders: &[PathBuf], now: SystemTime) -> (Autho
     let mut take = |path: &Path, is_named: bool| {
         match read_file(path) {
             Ok(bytes) => all.add(&bytes, now),
-            // A folder may hold anything.
+            // A directory may contain anything.
             Err(_) if !is_named => {}
             Err(error) => words.push(format!("{} cannot be read: {error}", path.display())),
         }
@@ -90,7 +90,7 @@ fn of_files(file: Option<&Path>, folders: &[PathBuf], now: SystemTime) -> (Autho
         paths.sort();
         paths.iter().for_each(|path| take(path, false));
     }
-    // Distributions keep expired ones for years; one message for all of them is enough.
+    // Distributions keep expired ones for years, so one message for all is enough.
     if let Some(first) = outdated.first() {
         words.push(format!("{} have expired or are not valid yet; the first: {first}", outdated.len()));
     }

@@ -1,9 +1,9 @@
 //! One HTTP/1.1 request over an open connection.
 //!
-//! All probes share a buffer per thread. The request is put together there and goes out in one write; what
-//! comes back is read into it and judged before anything else runs, so that an answer whose head comes in one
-//! piece is judged without memory of its own. A probe takes some only for a head that comes in pieces, and for
-//! a body that a `response-regexp` wants to see; [`Answer`] says how much.
+//! All probes of a thread share a buffer. The request is built in it and sent in one write; the response is
+//! read into it and judged before anything else runs, so that a response whose head arrives in one piece
+//! needs no memory of its own. A probe allocates only for a head that arrives in pieces, and for a body that
+//! a `response-regexp` inspects; [`Answer`] says how much.
 
 mod answer;
 mod body;
@@ -28,16 +28,16 @@ pub use answer::Answer;
 
 use super::{connect, tls};
 
-/// Most bytes that one read takes.
+/// Maximum number of bytes per read.
 const READ_SIZE: usize = 16 << 10;
 
 thread_local! {
-    /// Taken out for the time of one poll. It grows to [`READ_SIZE`], or to what the longest request takes.
+    /// Taken out during a poll. Grows to [`READ_SIZE`], or to the longest request.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Why not a byte of the request was sent. If nobody waited for the connection to be established, this tells
-/// of the connection; otherwise of a peer that broke it at once.
+/// Why no byte of the request was sent. If nothing had waited for the connection to be established, this may
+/// be a failure to connect; otherwise the peer broke the connection at once.
 #[derive(Debug)]
 pub(super) enum NotSent {
     /// The first write failed.
@@ -47,8 +47,8 @@ pub(super) enum NotSent {
 }
 
 impl NotSent {
-    /// What it means for a connection that had been established. HAProxy reports an error then as `SOCKERR`;
-    /// but it was the peer that broke the connection, so it counts as a bad answer here.
+    /// The verdict if the connection had been established. HAProxy reports `SOCKERR` here; but since the peer
+    /// broke the connection, it counts as a bad response.
     pub(super) fn after_connecting(self) -> (ProbeCode, String) {
         match self {
             Self::Failed(error) => {
@@ -67,8 +67,8 @@ fn in_words(error: &io::Error) -> String {
     tls::fault(error).unwrap_or_else(|| connect::in_words(error))
 }
 
-/// Asks, and judges the answer. `tls` says which port is the scheme's own. `acknowledge` is called when the answer
-/// comes in pieces, since its next may wait for that. The connection stays open.
+/// Sends the request and judges the response. `tls` determines the scheme's default port. `acknowledge` is
+/// called when the response arrives in pieces, since the peer may wait for that. The connection stays open.
 pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     target: SocketAddr,
@@ -107,7 +107,7 @@ pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Writes the request, and returns what of it was not taken: nothing, as a rule.
+/// Writes the request, and returns the part not written: usually nothing.
 fn poll_send<S: AsyncWrite + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
@@ -132,7 +132,8 @@ async fn finish_sending<S: AsyncWrite + Unpin>(stream: &mut S, rest: &[u8]) -> i
     stream.flush().await
 }
 
-/// Judges an answer that came before the connection broke: scripts behind inetd answer without reading the request.
+/// Judges a response that arrived before the connection broke: scripts behind inetd respond without reading
+/// the request.
 async fn read_what_came<S: AsyncRead + Unpin>(
     stream: &mut S,
     answer: &mut Answer<'_>,
@@ -148,7 +149,7 @@ async fn read_what_came<S: AsyncRead + Unpin>(
     None
 }
 
-/// Reads until the answer can be judged.
+/// Reads until the response can be judged.
 fn poll_answer<S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
@@ -171,12 +172,12 @@ fn read_on<S: AsyncRead + Unpin>(
     loop {
         scratch.clear();
         scratch.reserve_exact(READ_SIZE);
-        // The read keeps nothing between polls, so it may be begun anew at each.
+        // The read keeps no state between polls, so it may be restarted at each.
         let read = pin!(stream.read_buf(scratch));
         let finding = match ready!(read.poll(cx)) {
             Ok(0) => Some(answer.end()),
             Ok(_) => answer.feed(scratch),
-            // TLS's word for a peer that closed the connection without announcing it, as many servers do.
+            // How TLS reports a peer that closed the connection without announcing it, as many servers do.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(answer.end()),
             Err(error) => Some(answer.broken(&error)),
         };

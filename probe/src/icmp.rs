@@ -1,6 +1,6 @@
-//! The ICMP echo of a probe. It takes a privilege that no probe has, so somebody else sends it: for maglev-brain, the
-//! agent. Whatever keeps that one from sending says nothing of the backend, and ends in [`ProbeCode::SockErr`]: an agent
-//! that restarts takes no site down.
+//! ICMP echo of a probe. It needs a privilege that no probe has, so it is delegated: maglev-brain delegates
+//! it to the agent. A failure to send says nothing about the backend, and results in [`ProbeCode::SockErr`]:
+//! a restarting agent does not take a site down.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -10,27 +10,28 @@ use maglev_engine::outcome::ProbeCode;
 use maglev_protocol::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
 use tokio::time::Instant;
 
-/// Payload in bytes. With ICMP's header it makes the 64 bytes that `ping` sends: what firewalls are tried with.
+/// Payload in bytes. With ICMP's header it makes the 64 bytes of `ping`, which firewalls are usually tested
+/// with.
 const SIZE: u16 = 56;
 const _: () = assert!(MIN_ECHO_SIZE <= SIZE && SIZE <= MAX_ECHO_SIZE);
-/// The part of a probe's time that is kept for the way to the agent and back, and the longest that this may be: when
-/// the agent's own wait ends, its word of it must still arrive in time, or a dead backend would never be known as such.
-/// The agent itself may be 100 ms late when it is flooded.
+/// The part of a probe's time reserved for the way to the agent and back, and its maximum. The agent's
+/// timeout must be reported before the probe's own, or a dead backend would never be recognized as such. A
+/// flooded agent may be 100 ms late.
 const MARGIN: (f64, Duration) = (0.1, Duration::from_millis(200));
 
-/// Why the agent sent no echo request, or what became of one is not known. Says nothing of the target.
+/// The echo request was not sent, or its outcome is unknown. Says nothing about the target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EchoFailure {
-    /// There is no connection to the agent, or it broke.
-    #[error("the agent is away: {0}")]
+    /// The agent is not connected, or the connection broke.
+    #[error("the agent is disconnected: {0}")]
     Away(String),
-    /// The agent has the request, and says nothing.
+    /// The agent has not answered.
     #[error("the agent did not answer in time")]
     Silent,
-    /// More than this process or the agent takes. The next one may go through.
+    /// This process or the agent has too many requests in flight. A later one may succeed.
     #[error("{0}")]
     TooMany(String),
-    /// The agent's policy does not have the target.
+    /// The agent's policy does not allow the target.
     #[error("{0}: add one to that list and restart the agent")]
     NotAllowed(String),
     /// The agent cannot send it.
@@ -38,9 +39,9 @@ pub enum EchoFailure {
     Refused(String),
 }
 
-/// Whoever may send echo requests.
+/// A sender of echo requests.
 pub trait Echo: Debug + Send + Sync + 'static {
-    /// Sends a request, and waits for what comes of it until the deadline.
+    /// Sends a request, and waits for its outcome until the deadline.
     fn echo(
         &self,
         request: EchoRequest,
@@ -48,7 +49,7 @@ pub trait Echo: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<EchoOutcome, EchoFailure>> + Send;
 }
 
-/// Asks the target for an echo, from `source` if given. A reply comes with its round trip.
+/// Pings the target, from `source` if given. A reply includes its round-trip time.
 pub(super) async fn echo(
     echoes: &impl Echo,
     target: IpAddr,
@@ -72,7 +73,7 @@ pub(super) async fn echo(
     }
 }
 
-/// How long the agent shall wait for a reply when the probe has so much time left.
+/// The agent's timeout for a probe with this much time left.
 fn wait(left: Duration) -> Duration {
     let (part, longest) = MARGIN;
     left.saturating_sub(left.mul_f64(part).min(longest)).min(MAX_ECHO_TIMEOUT)

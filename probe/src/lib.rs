@@ -1,14 +1,14 @@
 //! Health checks: one check of one target, bounded in time and memory.
 //!
-//! Every probe opens a connection of its own and closes it; nothing is reused, no redirect is followed, no
-//! proxy is asked. A probe's timeout covers all of it, whatever the backend does.
+//! Every probe opens a connection of its own and closes it; it reuses nothing, follows no redirect and uses
+//! no proxy. A probe's timeout covers all of it, whatever the backend does.
 //!
-//! - [`files`]: the files that checks are made from
+//! - [`files`]: the files that checks need
 //! - `connect`: the connection of a probe
-//! - `icmp`: ICMP echo, by whoever may send it
-//! - `tls`: the handshake, and which certificates are accepted
-//! - `http`: the request and its answer
-//! - `checker`: a health check, ready for use
+//! - `icmp`: ICMP echo, sent by a privileged process
+//! - `tls`: the handshake, and the certificates that are accepted
+//! - `http`: the request and its response
+//! - `checker`: a prepared health check
 
 mod checker;
 mod connect;

@@ -1,14 +1,14 @@
 //! The TLS client of health checks.
 //!
-//! TLS 1.2 and 1.3. Each handshake is a full one: a resumed session would not show what a new client meets. No
-//! ALPN is sent, as HAProxy's checks send none: a server that knows the protocol needs no hint, and one that
-//! does not know the hint may refuse it. There is no client certificate.
+//! TLS 1.2 and 1.3. Each handshake is a full one: a resumed session would not show what a new client meets.
+//! Like HAProxy's checks, it sends no ALPN: a server that knows the protocol needs no hint, and one that does
+//! not may refuse it. There is no client certificate.
 //!
-//! What a hostile server can take, besides the time until the deadline: rustls holds at most 64 KiB of a
-//! handshake message that is not complete (`MAX_HANDSHAKE_SIZE` in its `msgs/deframer`), and as much of a
-//! certificate chain (`CERTIFICATE_MAX_SIZE_LIMIT` in its `msgs/handshake`), ends a handshake after a few
-//! empty records or warnings, and keeps 16 KiB of a record and as much of its plaintext. Verification cannot be
-//! interrupted; [`trust`] bounds its work.
+//! Limits on a hostile server, besides the deadline: rustls holds at most 64 KiB of an incomplete handshake
+//! message (`MAX_HANDSHAKE_SIZE` in its `msgs/deframer`), and as much of a certificate chain
+//! (`CERTIFICATE_MAX_SIZE_LIMIT` in its `msgs/handshake`), ends a handshake after a few empty records or
+//! warnings, and keeps 16 KiB of a record and as much of its plaintext. Verification cannot be interrupted;
+//! [`trust`] bounds its work.
 
 mod trust;
 mod words;
@@ -32,7 +32,7 @@ use trust::{System, Trust};
 
 use super::connect;
 
-/// The TLS side of one health check. Made once: a probe costs no more than its handshake.
+/// The TLS client of one health check, prepared once so that a probe costs only its handshake.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     /// Or why no handshake can be made.
@@ -48,9 +48,9 @@ struct Ready {
 }
 
 impl Client {
-    /// A client that asks for `sni` of the check, else for `host` (that of an HTTP check, perhaps with a port), else
-    /// for nothing, and then expects a certificate for the backend's address. An address is never sent as a
-    /// server's name (RFC 6066, 3), but the certificate must be for it.
+    /// A client that requests the check's `sni`, else `host` (of an HTTP check, possibly with a port), else
+    /// no name, and then expects a certificate for the backend's address. An address is never sent as a
+    /// server name (RFC 6066, 3), but the certificate must match it.
     pub(super) fn new(tls: &TlsCheck, host: Option<&str>) -> Client {
         Self::with_system(tls, host, &trust::SYSTEM)
     }
@@ -69,8 +69,9 @@ impl Client {
     /// Makes one handshake with the backend at `target`.
     ///
     /// # Errors
-    /// `L6TOUT` if it is not over at the deadline, `L6RSP` if it failed, `SOCKERR` if this machine lacks what it takes,
-    /// such as anything to judge a certificate by, with the reason in words. The stream is closed then.
+    /// `L6TOUT` if it is not complete at the deadline; `L6RSP` if it failed; `SOCKERR` if this machine lacks
+    /// something, such as the authorities to verify a certificate. Each with a description. The stream is
+    /// closed then.
     pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -91,10 +92,10 @@ impl Client {
     }
 }
 
-/// What TLS has to say about an error of whatever runs over it, if TLS is its cause: an alert, a broken record.
+/// Describes the TLS cause of an error from a layer above, if there is one: an alert, a broken record.
 ///
-/// In TLS 1.3 a server that wants a client certificate says so after the client's handshake is over. A check of
-/// the handshake alone has passed then, as HAProxy's does; for one that reads, it is the first read that fails.
+/// In TLS 1.3 a server that requires a client certificate says so after the client's handshake is complete. A
+/// check of the handshake alone has passed then, as in HAProxy; one that reads fails at its first read.
 pub(super) fn fault(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     words::fault(error)
 }

@@ -78,8 +78,8 @@ fn refusals_say_what_to_look_for() {
     }
 }
 
-/// Null routes of every kind, in a network namespace that is the thread's alone. Without the privilege that this takes,
-/// it is skipped.
+/// Null routes of every kind, in a network namespace of the thread's own. Skipped without the privilege for
+/// that.
 #[test]
 fn routes_that_refuse_make_the_backend_fail() {
     let routes = "ip link set lo up && for kind in blackhole unreachable prohibit throw; do n=$((n+1)); \

@@ -1,4 +1,4 @@
-//! What came back, judged piece by piece. Pure.
+//! Judges a response piece by piece. Pure.
 
 use std::io;
 use std::mem;
@@ -13,48 +13,48 @@ use super::limits::{BODY_LIMIT, CHUNK_LINE_LIMIT, HEADER_LIMIT, INTERIM_LIMIT};
 use super::malformed::{Malformed, Quote};
 use crate::connect;
 
-/// Most bytes searched through while more are to come, all searches together. A body that comes in many small pieces
-/// would cost its length squared; what is then left is searched when no more comes.
+/// Maximum number of bytes searched before the body is complete, over all searches. Otherwise a body in many
+/// small pieces would cost its length squared; the rest is searched at the end.
 const MOST_SEARCHED_EARLY: usize = 16 * BODY_LIMIT;
 
-/// What a probe found, and in words.
+/// Result of a probe, and its description.
 type Finding = (ProbeCode, String);
 
-/// Judges one answer against a check, from its bytes in whatever pieces they come.
+/// Judges one response against a check, from its bytes in pieces of any size.
 ///
-/// The head must be complete and well-formed before its status counts, as with HAProxy. Without a
-/// `response-regexp` the verdict is then given; with one, as soon as it matches in a way that nothing behind can undo,
-/// and otherwise when the body is complete or its first 64 KiB are there.
+/// The head must be complete and well-formed before its status counts, as in HAProxy. Without a
+/// `response-regexp` that decides; with one, the first match that no further bytes can undo decides,
+/// otherwise the complete body or its first 64 KiB.
 #[derive(Debug)]
 pub struct Answer<'a> {
     check: &'a HttpCheck,
-    /// The beginning of a head that did not come in one piece.
+    /// The start of a head that arrived in pieces.
     held: Vec<u8>,
-    /// How much of `held` has been parsed in vain.
+    /// How much of `held` has been parsed without result.
     parsed: usize,
     interim_answers: u8,
     interim_bytes: usize,
-    /// Once the head is complete and the body is wanted.
+    /// Set once the head is complete and the body is needed.
     searched: Option<Searched<'a>>,
     received: u64,
 }
 
-/// A body in which something is searched for.
+/// A body to be searched.
 #[derive(Debug)]
 struct Searched<'a> {
     pattern: &'a Pattern,
     status: u16,
     encoding: Option<Quote>,
     body: Body,
-    /// Bytes that were searched through while more were to come.
+    /// Bytes searched before the body was complete.
     early: usize,
 }
 
 impl<'a> Answer<'a> {
-    /// Most bytes of memory that an answer ever takes between two pieces.
+    /// Maximum memory that a response takes between two pieces, in bytes.
     pub const MOST_HELD: usize = BODY_LIMIT + CHUNK_LINE_LIMIT;
 
-    /// An answer of which nothing has come yet.
+    /// A response of which nothing has arrived.
     pub fn new(check: &'a HttpCheck) -> Self {
         Self {
             check,
@@ -67,7 +67,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Takes the next bytes; returns the verdict if they decide it, after which no more are to come.
+    /// Processes the next bytes; returns the verdict once decided, after which no more may follow.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<(ProbeCode, String)> {
         self.received = self.received.saturating_add(bytes.len() as u64);
         self.advance(bytes).unwrap_or_else(|malformed| Some(bad(&malformed)))
@@ -99,7 +99,7 @@ impl<'a> Answer<'a> {
         (connect::judge(error, ProbeCode::L7Rsp), format!("{} {after}", in_words(error)))
     }
 
-    /// The verdict if the time is over now.
+    /// The verdict if the probe times out now.
     pub(super) fn late(&self) -> (ProbeCode, String) {
         if let Some(passed) = self.searched.as_ref().and_then(Searched::early_verdict) {
             return passed;
@@ -111,7 +111,7 @@ impl<'a> Answer<'a> {
         (ProbeCode::L7Tout, detail)
     }
 
-    /// Bytes of memory taken now.
+    /// Memory in use, in bytes.
     pub fn held(&self) -> usize {
         self.held.capacity() + self.searched.as_ref().map_or(0, |searched| searched.body.capacity())
     }
@@ -154,14 +154,13 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// How long the head may be that comes next.
+    /// Maximum length of the next head.
     fn head_room(&self) -> usize {
         HEADER_LIMIT.saturating_sub(self.interim_bytes)
     }
 
-    /// Parsing begins at the front each time. A head that comes byte by byte would cost its length squared if
-    /// it were parsed at each; so it is when it may be complete, and when it has doubled, to see early what is
-    /// wrong with it.
+    /// Parsing always starts at the beginning, so parsing a head at each of its bytes would cost its length
+    /// squared. It is parsed when it may be complete, and when it has doubled, to find errors early.
     fn is_worth_parsing(&self, before: usize) -> bool {
         let length = self.held.len();
         let new = self.held.get(before.saturating_sub(2)..).unwrap_or_default();
@@ -171,7 +170,7 @@ impl<'a> Answer<'a> {
             || new.windows(3).any(|end| end == b"\n\r\n")
     }
 
-    /// Parses up to the answer proper, past the interim ones. Returns how many bytes it is done with.
+    /// Parses up to the final response, skipping interim ones. Returns the number of bytes consumed.
     fn parse_heads(&mut self, bytes: &[u8]) -> Result<(usize, Option<Head>), Malformed> {
         let mut used = 0;
         loop {
@@ -193,7 +192,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Judges the head. `rest` and `more`, in this order, are what came behind it.
+    /// Judges the head. `rest` and `more`, in this order, are the bytes after it.
     fn judge(&mut self, head: Head, rest: &[u8], more: &[u8]) -> Result<Option<Finding>, Malformed> {
         let status = head.status;
         let framing = match self.check.method {
@@ -246,7 +245,7 @@ impl Searched<'_> {
         (ProbeCode::L7Sts, format!("HTTP {status}, body does not match {pattern}: {found}"))
     }
 
-    /// The verdict, if what has come of the body decides it whatever follows.
+    /// The verdict, if the received part of the body decides it whatever follows.
     fn early_verdict(&self) -> Option<Finding> {
         self.pattern.is_match_for_good(self.body.data()).then(|| passed(self.status))
     }

@@ -1,4 +1,4 @@
-//! The first bytes of a body, without its framing. Pure.
+//! Decodes the first bytes of a body. Pure.
 
 use super::limits::{BODY_LIMIT, CHUNK_LINE_LIMIT, FRAMING_LIMIT};
 use super::malformed::{Malformed, Quote};
@@ -8,15 +8,15 @@ use super::malformed::{Malformed, Quote};
 pub(super) enum Framing {
     /// There is no body.
     Empty,
-    /// It has so many bytes.
+    /// It has this many bytes.
     Length(u64),
-    /// It comes in chunks that tell their sizes.
+    /// It is sent in chunks with their sizes.
     Chunked,
     /// It ends with the connection.
     UntilClose,
 }
 
-/// A body as far as it is there.
+/// The body received so far.
 #[derive(Debug)]
 pub(super) struct Body {
     framing: Framing,
@@ -24,11 +24,11 @@ pub(super) struct Body {
     chunks: Chunks,
 }
 
-/// Where in a chunked body the next byte belongs.
+/// Position in a chunked body.
 #[derive(Debug, Default)]
 struct Chunks {
     part: Part,
-    /// The line that is not yet complete.
+    /// The incomplete line.
     line: Vec<u8>,
     /// Bytes that were not data.
     framing_bytes: usize,
@@ -42,7 +42,7 @@ enum Part {
         left: u64,
     },
     DataEnd,
-    /// Behind the last chunk. Trailers are not read: nothing in them could change the verdict.
+    /// After the last chunk. Trailers are ignored: they could not change the verdict.
     Over,
 }
 
@@ -51,7 +51,7 @@ impl Body {
         Self { framing, data: Vec::new(), chunks: Chunks::default() }
     }
 
-    /// Takes more bytes. They are not looked at when the body [is complete](Self::is_complete).
+    /// Adds bytes. Ignored when the body [is complete](Self::is_complete).
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         match self.framing {
             Framing::Empty => {}
@@ -87,7 +87,7 @@ impl Body {
         Ok(())
     }
 
-    /// Whether nothing that could still come would be looked at.
+    /// Whether no further byte would be looked at.
     pub(super) fn is_complete(&self) -> bool {
         self.data.len() >= BODY_LIMIT
             || match self.framing {
@@ -98,7 +98,7 @@ impl Body {
             }
     }
 
-    /// Whether the connection's end is also the body's.
+    /// Whether the connection's end is a valid end of the body.
     pub(super) fn end(&self) -> Result<(), Malformed> {
         match self.framing {
             _ if self.is_complete() => Ok(()),
@@ -113,14 +113,14 @@ impl Body {
         &self.data
     }
 
-    /// Bytes of memory taken.
+    /// Memory in use, in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.data.capacity() + self.chunks.line.capacity()
     }
 }
 
 impl Chunks {
-    /// Takes bytes up to a line's end, and acts on the line when it is complete. Returns the bytes behind it.
+    /// Adds bytes up to the end of a line, and processes the line when complete. Returns the bytes after it.
     fn feed_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Malformed> {
         let end = bytes.iter().position(|byte| *byte == b'\n').map(|newline| newline + 1);
         let (line, after) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
@@ -154,16 +154,16 @@ impl Chunks {
     }
 }
 
-/// The size in a chunk's first line (RFC 9112, 7.1), with as many zeros before it as the line has room for. What its
-/// extensions say is not looked at.
+/// The size in a chunk's first line (RFC 9112, 7.1), with any number of leading zeros. Its extensions are
+/// ignored.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let line = str::from_utf8(line.strip_suffix(b"\r\n")?.split(|byte| *byte == b';').next()?).ok()?;
     let size = line.trim_end_matches([' ', '\t']);
-    // The standard parser takes a sign as well.
+    // The standard parser accepts a sign as well.
     size.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u64::from_str_radix(size, 16).ok()).flatten()
 }
 
-/// Adds to a buffer as much as keeps it within `limit`, and returns how much that was. The buffer grows by
+/// Appends to a buffer as much as stays within `limit`, and returns how much that was. The buffer grows by
 /// doubling, but never beyond the limit.
 pub(super) fn keep(buffer: &mut Vec<u8>, bytes: &[u8], limit: usize) -> usize {
     let room = limit.saturating_sub(buffer.len());

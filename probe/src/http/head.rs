@@ -1,4 +1,4 @@
-//! The head of an answer: status line and headers. Pure.
+//! Parses the head of a response: status line and headers. Pure.
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -9,36 +9,36 @@ use super::body::Framing;
 use super::limits::MOST_HEADERS;
 use super::malformed::{Malformed, Quote};
 
-/// Most bytes shown of a body's encoding.
+/// Maximum number of bytes shown of a body's encoding.
 const LONGEST_ENCODING: usize = 20;
 
-/// What a probe needs of a head.
+/// The parts of a head that a probe needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// How the body of an answer to `GET` ends; one to `HEAD` has none, whatever the headers say.
+    /// How the body of a response to `GET` ends; a response to `HEAD` has none, whatever the headers say.
     pub(super) framing: Result<Framing, Malformed>,
-    /// What the body is encoded as, unless it comes as it is.
+    /// Encoding of the body, if any.
     pub(super) encoding: Option<Quote>,
-    /// Bytes up to the body.
+    /// Number of bytes before the body.
     pub(super) length: usize,
 }
 
 impl Head {
-    /// Whether the answer proper is still to come (RFC 9110, 15.2). 101 is an answer proper: to an upgrade,
-    /// which no probe asks for.
+    /// Whether the final response is still to come (RFC 9110, 15.2). 101 is a final response, to an upgrade
+    /// that no probe requests.
     pub(super) fn is_interim(&self) -> bool {
         (100..200).contains(&self.status) && self.status != 101
     }
 }
 
-/// Parses a head; `None` if there must be more of it.
+/// Parses a head; `None` if it is incomplete.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
-    // httparse skips empty lines before an answer; the protocol has none there (RFC 9112, 2.2).
+    // httparse skips empty lines before a response; the protocol allows none there (RFC 9112, 2.2).
     if matches!(bytes.first(), Some(b'\r' | b'\n')) {
         return Err(Malformed::NotHttp(Quote::new(bytes)));
     }
-    // A higher minor version is read as the highest known one (RFC 9110, 2.5).
+    // A higher minor version is treated as the highest known one (RFC 9110, 2.5).
     let known_version = match bytes {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', rest @ ..] => {
             [b"HTTP/1.1", rest].concat().into()
@@ -48,7 +48,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
     let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_HEADERS];
     let mut response = Response::new(&mut []);
     let mut parser = ParserConfig::default();
-    // Obsolete, but whoever reads answers must understand it (RFC 9112, 5.2).
+    // Obsolete, but readers of responses must accept it (RFC 9112, 5.2).
     parser.allow_obsolete_multiline_headers_in_responses(true);
     // RFC 9112, 4, allows it.
     parser.allow_multiple_spaces_in_response_status_delimiters(true);
@@ -73,26 +73,27 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
     Ok(Some(Head { status, framing, encoding: encoding(response.headers), length }))
 }
 
-/// What begins like neither version of HTTP that is known.
+/// Describes bytes that begin like neither supported version of HTTP.
 fn other_protocol(bytes: &[u8]) -> Malformed {
     match bytes {
         [b'H', b'T', b'T', b'P', b'/', b'0' | b'2'..=b'9', ..] => Malformed::OtherVersion(Quote::new(bytes)),
-        // The settings with which a server begins that knows nothing else (RFC 9113, 3.4).
+        // The SETTINGS frame with which a pure HTTP/2 server begins (RFC 9113, 3.4).
         [_, _, _, 4, 0, 0, 0, 0, 0, ..] => Malformed::Http2,
         _ => Malformed::NotHttp(Quote::new(bytes)),
     }
 }
 
-/// The list that all headers of a name make together (RFC 9110, 5.3), without its empty elements (RFC 9110, 5.6.1.2).
+/// The list formed by all headers of a name (RFC 9110, 5.3), without empty elements (RFC 9110, 5.6.1.2).
 fn elements<'h>(headers: &'h [Header<'_>], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
     let values = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
     let elements = values.flat_map(|header| header.value.split(|byte| *byte == b','));
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// How the end of a body is found (RFC 9112, 6.3).
+/// Determines how the body ends (RFC 9112, 6.3).
 fn framing(headers: &[Header<'_>]) -> Result<Framing, Malformed> {
-    // The last coding applied is the one that frames. Any at all overrides the content's length, be it wrong.
+    // The last coding applied determines the framing. Any coding, even an invalid one, overrides
+    // Content-Length.
     if let Some(coding) = elements(headers, "transfer-encoding").last() {
         let mut parts = coding.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let is_chunked = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"chunked"));
@@ -119,7 +120,7 @@ fn framing(headers: &[Header<'_>]) -> Result<Framing, Malformed> {
     }
 }
 
-/// What the bytes of a body are encoded as beside being cut into chunks.
+/// Encoding of a body apart from chunking.
 fn encoding(headers: &[Header<'_>]) -> Option<Quote> {
     let content = elements(headers, "content-encoding");
     let transfer = elements(headers, "transfer-encoding");
@@ -130,7 +131,7 @@ fn encoding(headers: &[Header<'_>]) -> Option<Quote> {
     (!codings.is_empty()).then(|| Quote::beginning(&codings.join(&b", "[..]), LONGEST_ENCODING))
 }
 
-/// Digits alone: the standard parser takes a sign as well.
+/// Digits only: the standard parser accepts a sign as well.
 fn decimal(value: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(value.trim_ascii()).ok()?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()

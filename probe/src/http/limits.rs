@@ -1,14 +1,14 @@
-//! Limits on answers.
+//! Limits on responses.
 
-/// Most headers of an answer.
+/// Maximum number of headers.
 pub(super) const MOST_HEADERS: usize = 128;
-/// Most bytes of an answer's head, together with the interim answers before it.
+/// Maximum size of a response's head, together with interim responses, in bytes.
 pub(super) const HEADER_LIMIT: usize = 32 << 10;
-/// Most interim answers (100, 103) before the answer proper.
+/// Maximum number of interim responses (100, 103).
 pub(super) const INTERIM_LIMIT: u8 = 8;
-/// How much of a body a `response-regexp` sees, in bytes.
+/// Length of the part of a body that a `response-regexp` inspects, in bytes.
 pub(super) const BODY_LIMIT: usize = 64 << 10;
-/// Most bytes of a line with a chunk's size and extensions.
+/// Maximum length of a line with a chunk's size and extensions, in bytes.
 pub(super) const CHUNK_LINE_LIMIT: usize = 256;
-/// Most bytes of such lines in a body. As many chunks of a byte each as a body may have take 320 KiB.
+/// Maximum size of all such lines in a body, in bytes. A body of single-byte chunks needs 320 KiB.
 pub(super) const FRAMING_LIMIT: usize = 512 << 10;

@@ -1,8 +1,8 @@
-//! What can be wrong with an answer, in words for an operator.
+//! Errors of malformed responses, worded for operators.
 
 use super::limits::{CHUNK_LINE_LIMIT, FRAMING_LIMIT, HEADER_LIMIT, INTERIM_LIMIT, MOST_HEADERS};
 
-/// Why an answer is not what the protocol, or one of this prober's limits, allows.
+/// The violated rule: of the protocol, or a limit of this prober.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
     #[error("not HTTP: {0}")]
@@ -47,21 +47,21 @@ pub(super) enum Malformed {
     CutChunks(usize),
 }
 
-/// The beginning of what a peer sent, made short and safe to show.
+/// The start of what a peer sent, shortened and safe to display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Quote(String);
 
 impl Quote {
-    /// Most bytes quoted of anything. An escaped byte takes up to four characters.
+    /// Maximum number of bytes quoted. An escaped byte takes up to four characters.
     pub(super) const LONGEST: usize = 60;
 
-    /// The first line.
+    /// Quotes the first line.
     pub(super) fn new(bytes: &[u8]) -> Self {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
         Self::beginning(line, Self::LONGEST)
     }
 
-    /// The first so many bytes, whatever lines they make.
+    /// Quotes the first bytes, across lines.
     pub(super) fn beginning(bytes: &[u8], longest: usize) -> Self {
         let shown = bytes.get(..longest).unwrap_or(bytes);
         let cut = if shown.len() < bytes.len() { "..." } else { "" };

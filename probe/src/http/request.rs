@@ -1,14 +1,14 @@
-//! The bytes of a request.
+//! Builds an HTTP request.
 
 use std::io::Write;
 use std::net::SocketAddr;
 
 use maglev_engine::config::{HttpCheck, HttpMethod};
 
-/// Name and version that HTTP probes introduce themselves with.
+/// The User-Agent header of HTTP probes.
 const USER_AGENT: &str = concat!("maglev-brain/", env!("CARGO_PKG_VERSION"));
 
-/// Adds the whole request. The configuration holds only what can stand in one as it is.
+/// Appends the whole request. The configuration allows only values that can be sent as they are.
 pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, check: &HttpCheck) {
     let mut put = |part: &str| out.extend_from_slice(part.as_bytes());
     put(match check.method {
@@ -36,7 +36,7 @@ pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, check: &Http
     put("\r\n");
 }
 
-/// The scheme's own port is left out (RFC 9110, 4.2).
+/// The scheme's default port is omitted (RFC 9110, 4.2).
 fn put_address(out: &mut Vec<u8>, target: SocketAddr, tls: bool) {
     let own_port = if tls { 443 } else { 80 };
     let written = match target {
@@ -44,7 +44,7 @@ fn put_address(out: &mut Vec<u8>, target: SocketAddr, tls: bool) {
         SocketAddr::V4(v4) => write!(out, "{}", v4.ip()),
         SocketAddr::V6(v6) => write!(out, "[{}]", v6.ip()),
     };
-    // A vector takes whatever is written to it.
+    // Writing to a vector cannot fail.
     written.ok();
 }
 

@@ -23,7 +23,7 @@ impl Echo for Fake {
     }
 }
 
-/// What a probe makes of an answer that comes after a time, and what it asked for.
+/// The probe's result for an answer after some time, and the request it sent.
 async fn answered(
     source: Option<IpAddr>,
     after: Duration,
@@ -74,7 +74,7 @@ async fn outcomes_are_judged() {
 #[tokio::test(start_paused = true)]
 async fn failures_of_the_agent_say_nothing_of_the_backend() {
     for (failure, detail) in [
-        (EchoFailure::Away("no such file".into()), "not probed: the agent is away: no such file"),
+        (EchoFailure::Away("no such file".into()), "not probed: the agent is disconnected: no such file"),
         (EchoFailure::Silent, "not probed: the agent did not answer in time"),
         (EchoFailure::TooMany("too many".into()), "not probed: too many"),
         (

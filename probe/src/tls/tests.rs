@@ -1,4 +1,4 @@
-//! Handshakes with real servers of rustls and with scripted ones, over a pipe in memory.
+//! Handshakes with real rustls servers and with scripted ones, over an in-memory pipe.
 
 mod chains;
 mod faults;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use super::*;
 
 const BACKEND: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-/// Bytes on their way to one side: less than the largest record, so that both sides meet a full pipe.
+/// Capacity of the pipe in each direction: less than the largest record, so that both sides meet a full pipe.
 const PIPE: usize = 4096;
 const TIMEOUT: Duration = Duration::from_secs(5);
 

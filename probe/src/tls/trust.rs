@@ -1,4 +1,4 @@
-//! Which certificates are accepted.
+//! Verification of server certificates.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,11 +20,11 @@ fn refusal(why: impl Into<String>) -> Error {
     CertificateError::Other(OtherError(Arc::new(Refusal(why.into())))).into()
 }
 
-/// The system's authorities as last read: `None` if never, or if there are none.
+/// The system's authorities as last read: `None` if not read yet, or if there are none.
 #[derive(Debug)]
 pub(super) struct System(RwLock<Option<Arc<Authorities>>>);
 
-/// The process's.
+/// The system's authorities of this process.
 pub(super) static SYSTEM: System = System::new();
 
 impl System {
@@ -42,7 +42,7 @@ impl System {
     }
 }
 
-/// Trusts these authorities as the system's, in handshakes from now on.
+/// Uses these authorities as the system's in handshakes from now on.
 pub fn trust_system(authorities: Arc<Authorities>) {
     SYSTEM.set(authorities);
 }
@@ -50,12 +50,12 @@ pub fn trust_system(authorities: Arc<Authorities>) {
 /// Whose certificates are accepted.
 #[derive(Debug, Clone)]
 pub(super) enum Trust {
-    /// Those that one of these authorities vouches for.
+    /// Those issued under one of these authorities.
     Only(Arc<Authorities>),
-    /// Those that one of the system's authorities vouches for.
+    /// Those issued under one of the system's authorities.
     System(&'static System),
-    /// Anybody's. The handshake must still be signed with the certificate's key, unless that cannot be verified: old
-    /// devices are why verification is turned off.
+    /// Any. The handshake must still be signed with the certificate's key, unless that cannot be verified:
+    /// old devices are the reason to disable verification.
     Anybody,
 }
 
@@ -138,10 +138,10 @@ impl Trust {
     }
 }
 
-/// Verifies that one of the authorities vouches for a server's certificate, and that it is for the name.
+/// Verifies that a server's certificate was issued under one of the authorities, and is for the name.
 ///
 /// # Errors
-/// The reason, in words.
+/// The reason.
 pub(super) fn verify(
     authorities: &Authorities,
     end_entity: &CertificateDer<'_>,
@@ -187,7 +187,7 @@ pub(super) fn verify(
     }
 }
 
-/// Verifies what webpki does not, of a path that is valid otherwise.
+/// Verifies what webpki does not, for an otherwise valid path.
 fn verify_path(
     authorities: &Authorities,
     chain: &[Adapted<'_>],
@@ -202,7 +202,7 @@ fn verify_path(
         below.push(adapted.read);
     }
     let anchor = authorities.certificate_of(path.anchor()).ok_or(webpki::Error::UnknownIssuer)?;
-    // webpki also reads certificates without extensions.
+    // webpki also accepts certificates without extensions.
     let Ok((_, read)) = X509Certificate::from_der(anchor) else { return Ok(()) };
     verify_names(&Adapted::new(&read, false), &below)?;
     let is_itself = below.len() == 1 && below.iter().all(|own| own.public_key() == read.public_key());

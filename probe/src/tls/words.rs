@@ -1,5 +1,5 @@
-//! Failures of TLS in an operator's words. A certificate's contents are a stranger's text: they are shown short,
-//! and without anything that a terminal obeys.
+//! Describes TLS failures to operators. A certificate's contents are untrusted text: they are shortened, and
+//! shown without control characters.
 
 use maglev_tls::{date, kinds, short};
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
@@ -8,14 +8,14 @@ use std::io;
 
 use crate::connect;
 
-/// The longest detail, in characters: room for four names.
+/// Maximum length of a description, in characters: room for four names.
 const LONGEST: usize = 500;
-/// The longest part of a stranger's name that is shown, in characters.
+/// Maximum length of a certificate's name that is shown, in characters.
 const LONGEST_SHOWN: usize = 80;
-/// Names of a certificate that are shown; it may have thousands.
+/// Maximum number of a certificate's names that are shown; it may have thousands.
 const NAMES_SHOWN: usize = 3;
 
-/// Why a certificate is refused, in words.
+/// Why a certificate is refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Refusal(pub(super) String);
@@ -32,20 +32,20 @@ pub(super) fn handshake(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
             "connection reset during the TLS handshake".to_owned()
         }
-        // The one error of rustls that is none of its own: its buffer for handshake messages is full.
+        // The one error that rustls does not define itself: its buffer for handshake messages is full.
         io::ErrorKind::InvalidData => "broken TLS: a message is larger than 64 KiB".to_owned(),
         _ => bounded(&format!("TLS handshake failed: {}", connect::in_words(error))),
     }
 }
 
-/// What TLS says of an error, if TLS is its cause, however deep.
+/// Describes the TLS cause of an error, however deep, if there is one.
 pub(super) fn fault(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<Error>() {
             return Some(bounded(&in_words(error)));
         }
-        // The source of an I/O error is that of the error inside.
+        // An I/O error's source is that of the error inside it.
         cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inside) => Some(inside),
             None => error.source(),
@@ -89,7 +89,7 @@ fn broken(reason: &impl std::fmt::Debug) -> String {
 fn alert(alert: AlertDescription) -> String {
     let name = alert.as_str().map_or_else(|| format!("number {}", u8::from(alert)), spaced);
     let note = match alert {
-        AlertDescription::CertificateRequired => ": it wants a client certificate, and a check has none",
+        AlertDescription::CertificateRequired => ": it requires a client certificate, and checks have none",
         // A server says no more than this, whatever it lacks.
         AlertDescription::HandshakeFailure => {
             ": no cipher, key exchange group or signature algorithm in common, or it requires a client certificate"
@@ -121,7 +121,7 @@ pub(super) fn verdict(error: &webpki::Error) -> String {
             format!("certificate is for {}, not for {}", names(&presented), context.expected.to_str())
         }
         Reason::UnknownIssuer => "certificate is signed by an unknown authority".to_owned(),
-        // An authority has the name that it wants, but another key: made anew under its old name, most likely.
+        // An authority has the right name but another key: most likely it was renewed under its old name.
         Reason::InvalidSignatureForPublicKey => {
             "certificate is not signed with its authority's key".to_owned()
         }
@@ -154,7 +154,7 @@ pub(super) fn verdict(error: &webpki::Error) -> String {
     }
 }
 
-/// A name of a server out of the library's way to write it: `DnsName("a.example")`, `IpAddress(192.0.2.1)`.
+/// A server's name from the library's notation: `DnsName("a.example")`, `IpAddress(192.0.2.1)`.
 fn plain_name(presented: &str) -> Option<&str> {
     let quoted = presented.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")"));
     quoted.or_else(|| presented.strip_prefix("IpAddress(")?.strip_suffix(')'))
@@ -169,7 +169,7 @@ fn names(names: &[&str]) -> String {
     }
 }
 
-/// The library's name for something, as words: `HandshakeFailure`, `UnknownCA`.
+/// The library's name of an error in words: `HandshakeFailure`, `UnknownCA`.
 fn spaced(name: &str) -> String {
     let mut words = String::new();
     let mut before = ' ';
@@ -183,7 +183,7 @@ fn spaced(name: &str) -> String {
     words
 }
 
-/// A text that may hold a stranger's, as a detail.
+/// Shortens a description that may contain untrusted text.
 pub(super) fn bounded(text: &str) -> String {
     short(text, LONGEST)
 }

@@ -3,8 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::tests::get;
 
-/// Feeds the pieces until there is a verdict, and then or at the end says which. Asserts the bound on memory
-/// on the way.
+/// Feeds the pieces until there is a verdict, or to the end, and returns it. Asserts the bound on memory.
 fn judged<'a>(check: &HttpCheck, pieces: impl IntoIterator<Item = &'a [u8]>) -> Finding {
     let mut answer = Answer::new(check);
     for piece in pieces {
@@ -78,7 +77,7 @@ fn the_regexp_is_searched_for_at_the_bodys_end() {
     assert_eq!(finding.0, ProbeCode::L7Sts, "an answer to HEAD has no body");
 }
 
-/// Answers that never come to their end, whichever way that is.
+/// Answers that never end, in various ways.
 #[test]
 fn a_match_that_nothing_can_undo_passes_at_once_or_when_no_more_comes() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -112,7 +111,7 @@ fn a_match_that_nothing_can_undo_passes_at_once_or_when_no_more_comes() {
     }
 }
 
-/// One that sends its answer byte by byte must not make a probe search all of it again at each.
+/// A response sent byte by byte must not be searched from the start at each byte.
 #[test]
 fn what_comes_in_small_pieces_is_searched_a_few_times_only() {
     let check = get(Some("needle"));
@@ -159,7 +158,7 @@ fn a_mismatch_shows_what_there_was() {
     }
 }
 
-/// The headers of an answer to HEAD tell of a body that is not there.
+/// The headers of a response to HEAD describe a body that is not sent.
 #[test]
 fn no_header_of_a_body_matters_to_head() {
     let head = HttpCheck { method: HttpMethod::Head, ..get(None) };
@@ -229,7 +228,7 @@ fn a_head_that_comes_byte_by_byte_is_parsed_a_few_times_only() {
     assert!((10..=20).contains(&times), "{times} times, last at {parsed} bytes");
 }
 
-/// Well-formed and not, short and with every kind of framing.
+/// Valid and invalid, short, with every kind of framing.
 const ANSWERS: [&str; 15] = [
     "HTTP/1.2 200 OK\r\nContent-Length: 4, 4,\r\n\r\ngood",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: ,chunked,\r\n\r\n2\r\ngo\r\n2\r\nod\r\n",
@@ -270,7 +269,7 @@ fn answers_closed_after_any_byte_pass_only_with_the_whole_of_what_counts() {
     assert_eq!(middle, found(ProbeCode::L7Rsp, "closed in the middle of the head, after 18 bytes"));
 }
 
-/// Without what is quoted, which is only what had come by then.
+/// Without the quoted part, which depends on what had arrived.
 fn unquoted((code, words): Finding) -> Finding {
     (code, words.split('"').next().unwrap().to_owned())
 }
@@ -286,7 +285,7 @@ fn any_check() -> impl Strategy<Value = HttpCheck> {
     prop::option::of(prop::sample::select(vec!["good", "^good$", "x$", r"good\b", "(?m)^good"])).prop_map(get)
 }
 
-/// Something like an answer: right and wrong lines in any order, and bytes.
+/// Random responses: valid and invalid lines in any order, and bytes.
 fn any_answer() -> impl Strategy<Value = Vec<u8>> {
     let line = prop::sample::select(vec![
         "HTTP/1.1 200 OK\r\n",

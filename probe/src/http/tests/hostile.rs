@@ -1,4 +1,4 @@
-//! Backends that mean harm or are broken, on a clock that only moves when all wait.
+//! Malicious and broken backends, on a paused clock.
 
 use std::future::Future;
 use std::task::{Context, Poll};
@@ -25,7 +25,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     result
 }
 
-/// Asks a server of this kind. A server's errors are the probe's closing of the connection.
+/// Probes a server with this behaviour. The server ignores errors, since the probe closes the connection.
 async fn asked<F: Future<Output = io::Result<()>> + Send + 'static>(
     check: &HttpCheck,
     server: impl FnOnce(DuplexStream) -> F,
@@ -37,7 +37,7 @@ async fn asked<F: Future<Output = io::Result<()>> + Send + 'static>(
     finding
 }
 
-/// Sends one thing, and then another again and again, in pieces of this size with this time between.
+/// Sends a start, and then the same piece over and over, with a pause in between.
 async fn endless(
     check: &HttpCheck,
     first: &'static str,
@@ -155,7 +155,7 @@ async fn an_end_that_tls_did_not_announce_is_an_end() {
     for (pattern, kind, code) in [
         ("good$", io::ErrorKind::UnexpectedEof, ProbeCode::L7Ok),
         ("good$", io::ErrorKind::ConnectionReset, ProbeCode::L7Rsp),
-        // Nothing that is missing could undo that it matches.
+        // Missing bytes could not undo the match.
         ("good", io::ErrorKind::ConnectionReset, ProbeCode::L7Ok),
         ("bad", io::ErrorKind::ConnectionReset, ProbeCode::L7Rsp),
     ] {
@@ -203,7 +203,7 @@ async fn requests_that_do_not_fit_into_one_write_arrive_whole() {
 #[tokio::test(start_paused = true)]
 async fn what_hinders_the_first_write_is_told_apart() {
     let (mut ours, theirs) = duplex(1);
-    // Filled, so that it takes no more.
+    // Full, so that it accepts no more.
     ours.write_all(b"x").await.unwrap();
     let late = ask(&mut ours, &get(None)).await.unwrap_err();
     assert!(matches!(late, NotSent::Late), "{late:?}");
@@ -214,12 +214,12 @@ async fn what_hinders_the_first_write_is_told_apart() {
     assert!(matches!(&failed, NotSent::Failed(error) if error.kind() == io::ErrorKind::BrokenPipe));
     assert_eq!(failed.after_connecting(), (ProbeCode::L7Rsp, "broken pipe before the request".to_owned()));
 
-    // A peer that takes a byte and no more has been reached.
+    // A peer that accepts a single byte has been reached.
     let (mut ours, _theirs) = duplex(1);
     assert_eq!(ask(&mut ours, &get(None)).await.unwrap().0, ProbeCode::L7Tout);
 }
 
-/// Takes no byte: the peer has answered and reset the connection.
+/// Accepts no byte: the peer has answered and reset the connection.
 struct Reset<'a>(&'a [u8]);
 
 impl AsyncRead for Reset<'_> {

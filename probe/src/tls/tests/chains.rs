@@ -1,4 +1,4 @@
-//! Chains of certificates: what OpenSSL 3 accepts of them by default passes, and nothing else does.
+//! Certificate chains: accepted exactly if OpenSSL 3 accepts them by default.
 
 use rcgen::string::Ia5String;
 use rcgen::{
@@ -19,7 +19,7 @@ fn verdict_of(leaf: &Leaf, authorities: &[CertificateDer<'static>]) -> Result<()
     trust::verify(&parties::trusted(authorities), own, intermediates, &name, now)
 }
 
-/// The verdict on a chain of three whose last two are changed in these ways.
+/// The verdict on a chain of three whose last two certificates are changed.
 fn verdict(middle: Change, own: Change) -> Result<(), String> {
     let root = Authority::new("root");
     let middle = root.below_with("middle", middle);
@@ -38,7 +38,7 @@ fn any_policy(params: &mut CertificateParams) {
 
 fn none(_: &mut CertificateParams) {}
 
-/// RFC 5280 wants some of them to be critical.
+/// RFC 5280 requires some of them to be critical.
 #[test]
 fn critical_policies_pass() {
     let constraints: Change = |params| critical(params, &[2, 5, 29, 36], &[0x30, 3, 0x80, 1, 3]);
@@ -68,7 +68,7 @@ fn other_critical_extensions_are_named() {
         verdict(none, unknown).unwrap_err(),
         "certificate refused: unsupported critical extension 1.2.3.4"
     );
-    // What helps.
+    // What would help.
     let root = Authority::new("root");
     let middle = root.below_with("middle", unknown);
     assert_eq!(verdict_of(&middle.issue(&["a.example"]), &[middle.der()]), Ok(()));
@@ -82,7 +82,7 @@ fn other_critical_extensions_are_named() {
     }
 }
 
-/// The bytes that are changed in the verifying library's copy are not free to be changed in the original.
+/// Bytes that are changed in webpki's copy are still covered by the original's signature.
 #[test]
 fn what_is_passed_over_is_still_signed() {
     let root = Authority::new("root");
@@ -155,7 +155,7 @@ fn name_constraints_are_kept() {
             expected,
             "{permitted:?} {excluded:?}"
         );
-        // Of what is trusted itself.
+        // In the trust anchor itself.
         assert_eq!(verdict_of(&leaf, &[middle.der()]), expected, "{permitted:?} {excluded:?}");
     }
 }
@@ -177,7 +177,7 @@ fn constraints_on_uris_are_kept() {
         let middle = root.below_with("middle", |params| critical(params, &[2, 5, 29, 30], &constraints));
         let leaf = middle.issue_with(&["a.example"], own_names).with(&middle);
         assert_eq!(verdict_of(&leaf, &[root.der()]).is_ok(), is_kept, "{base:?}");
-        // A URI without a host can keep none.
+        // A URI without a host cannot satisfy any constraint.
         let strange = |params: &mut CertificateParams| {
             params.subject_alt_names.push(SanType::URI(Ia5String::try_from("urn:x").unwrap()));
         };
@@ -237,7 +237,7 @@ fn authorities_of_one_name_are_all_tried() {
     let expired = Authority::new_with("root", years(2001, 2002));
     let leaf = good.issue(&["a.example"]);
     assert_eq!(verdict_of(&leaf, &[expired.der(), old.der(), other.der(), good.der()]), Ok(()));
-    // By either of two that vouch for one intermediate.
+    // Either of two authorities that issued the same intermediate is enough.
     let cross = Authority::new("cross");
     let middle = good.below("middle");
     let crossed = middle.signed_also_by(&cross);
@@ -248,7 +248,7 @@ fn authorities_of_one_name_are_all_tried() {
     }
 }
 
-/// A certificate that a file names vouches for others only if it is an authority's.
+/// A certificate in `ca-file` may issue others only if it is a CA certificate.
 #[test]
 fn servers_certificates_vouch_for_none_but_themselves() {
     let server = Authority::new_with("root", |params| params.is_ca = IsCa::NoCa);

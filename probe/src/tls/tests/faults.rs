@@ -1,4 +1,4 @@
-//! Servers that fail in good faith, and what is said of them.
+//! Broken but honest servers, and the descriptions of their failures.
 
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
 
@@ -91,7 +91,7 @@ async fn without_authorities_the_reason_is_on_this_machine() {
     );
 }
 
-/// All digits in the last label: the configuration takes it for a Host header, and TLS knows no such name.
+/// All digits in the last label: valid as a Host header, but TLS has no such name.
 #[tokio::test]
 async fn a_name_that_tls_cannot_have_is_told() {
     let root = Authority::new("root");
@@ -119,9 +119,9 @@ async fn alerts_are_told() {
 }
 
 const WANTS_CERTIFICATE: &str = "the server sent an alert: certificate required: \
-                                 it wants a client certificate, and a check has none";
+                                 it requires a client certificate, and checks have none";
 
-/// In TLS 1.2 the handshake fails; in 1.3 it is over by then, and whoever reads learns it.
+/// In TLS 1.2 the handshake fails; in 1.3 it is complete by then, and the first read fails.
 #[tokio::test]
 async fn a_server_that_wants_a_client_certificate_is_told() {
     let root = Authority::new("root");

@@ -1,4 +1,4 @@
-//! Servers that are no TLS servers, or wish the prober ill. None costs more than the deadline and bounded memory.
+//! Servers without TLS, and malicious ones. None costs more than the deadline and bounded memory.
 
 use proptest::prelude::*;
 use tokio::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use super::*;
 
 const L6RSP: ProbeCode = ProbeCode::L6Rsp;
 
-/// The most that rustls takes of an incomplete handshake, and what is on its way in the pipe.
+/// The maximum that rustls accepts of an incomplete handshake, plus what the pipe holds.
 const MOST_TAKEN: usize = (64 << 10) + PIPE + 1;
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn one_byte_a_second_ends_at_the_deadline() {
     times_out(near).await;
 }
 
-/// A handshake that is begun and never ended, as fast as it is taken: no more is taken than the bound.
+/// A handshake that never ends, sent as fast as it is read: no more than the limit is accepted.
 #[tokio::test(start_paused = true)]
 async fn endless_handshakes_are_bounded() {
     // A message of the largest length that is allowed, in one piece and in records of one byte, and then more.
@@ -140,7 +140,7 @@ async fn endless_handshakes_are_bounded() {
     }
 }
 
-/// What cannot lead to an authority does not count.
+/// Certificates that cannot lead to an authority do not count.
 #[tokio::test]
 async fn large_chains_are_refused() {
     let root = Authority::new("root");
@@ -169,7 +169,7 @@ async fn large_chains_are_refused() {
     assert_eq!(code, L6RSP, "{detail}");
 }
 
-/// Authorities of one name that have all signed each other: what looking for a path costs is bounded.
+/// Authorities of one name that have all signed each other: the search for a path is bounded.
 #[tokio::test]
 async fn webs_of_authorities_are_bounded() {
     let root = Authority::new("root");
@@ -187,7 +187,7 @@ async fn webs_of_authorities_are_bounded() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Whatever a server answers: an end at once, and words that can be shown.
+    /// Whatever a server answers, the probe ends at once with a printable description.
     #[test]
     fn arbitrary_answers_are_refused(content in any::<Vec<u8>>(), kind in 20u8..26, framed in any::<bool>()) {
         let mut answer = content;
@@ -203,7 +203,7 @@ proptest! {
     }
 }
 
-/// A certificate's names are an attacker's text.
+/// A certificate's names are untrusted text.
 #[tokio::test]
 async fn names_are_shown_short_and_plain() {
     let root = Authority::new("root");

@@ -1,4 +1,4 @@
-//! Kinds of keys and signatures: what OpenSSL 3 verifies by default, and what of it no library here can.
+//! Keys and signatures: what OpenSSL 3 verifies by default, and which of these no library here can.
 
 use rustls::SignatureAlgorithm;
 use rustls::pki_types::PrivateKeyDer;
@@ -155,7 +155,7 @@ async fn servers_with_a_key_for_pss_alone_pass() {
     }
 }
 
-/// A key that nothing here can verify is told where certificates are verified, and passes where not.
+/// An unverifiable kind of key is reported where certificates are verified, and ignored otherwise.
 #[tokio::test]
 async fn servers_with_an_unknown_kind_of_key_are_told() {
     let other = Authority::new("other").issue(&["a.example"]);

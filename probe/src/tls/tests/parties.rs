@@ -1,4 +1,4 @@
-//! Authorities, certificates, servers, and the checks that meet them.
+//! Authorities, certificates, servers and checks for the tests.
 
 use maglev_engine::config::{Authorities, CaFile};
 use rcgen::{
@@ -124,7 +124,7 @@ pub(super) fn years(from: i32, to: i32) -> impl FnOnce(&mut CertificateParams) {
     }
 }
 
-/// Presents what it has, whether it fits or not.
+/// Presents its certificate, whether it fits or not.
 #[derive(Debug)]
 struct Present(Arc<CertifiedKey>);
 
@@ -194,7 +194,7 @@ impl Server {
             asked.send(stream.get_ref().1.server_name().map(str::to_owned)).unwrap();
         }
         if stream.write_all(b"hello").await.is_ok() {
-            // How the client leaves is its own affair.
+            // The way in which the client disconnects does not matter.
             drop(stream.read_to_end(&mut Vec::new()).await);
         }
     }
