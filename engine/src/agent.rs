@@ -7,58 +7,59 @@ use maglev_protocol::{AgentError, AgentInfo, Programmed, SyncReport, VipSpec, Vp
 
 use crate::desired::{Demand, ViewId};
 
-/// What happened between brain, agent and VPP.
+/// A change between brain, agent and VPP.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AgentEvent {
-    /// The agent answers.
+    /// The agent is connected.
     Connected {
         /// Its product version.
         version: String,
-        /// The version of the calls, which is the brain's too.
+        /// Protocol version, which is the brain's too.
         protocol: u32,
-        /// What else it tells of itself.
+        /// Further facts about the agent.
         info: AgentInfo,
     },
-    /// The agent does not answer.
+    /// The agent is disconnected.
     Disconnected {
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// VPP came, went or restarted, or is seen for the first time.
+    /// VPP connected, disconnected or restarted, or is seen for the first time.
     Vpp {
         /// The connection to it.
         info: VppInfo,
-        /// What it has, if it can be driven. Nothing is written to it before the controller has decided on this.
+        /// VPP's VIPs, if VPP can be programmed. Nothing is written to it before the controller has decided
+        /// on this.
         programmed: Option<(ViewId, Programmed)>,
     },
-    /// VPP fell silent on a connection that stands, or answers again.
+    /// VPP fell silent on an open connection, or answers again.
     Silence {
-        /// For how long it has answered nothing; `None` if it answers again.
+        /// Time without an answer; `None` if it answers again.
         silent_for: Option<Duration>,
     },
-    /// The lb settings of the configuration were refused for another reason than before, or are in VPP now.
+    /// The configured lb settings were refused for a new reason, or are in VPP now.
     Settings {
-        /// Why VPP keeps its own, in the words of who refused.
+        /// Why they were refused, naming the party.
         refused: Option<String>,
     },
     /// A sync of these VIPs ended.
     Synced {
-        /// What was asked for.
+        /// The VIPs that were to be synced.
         specs: Vec<Arc<VipSpec>>,
-        /// The demand that was carried out with it.
+        /// The operator's request that this sync carried out.
         demanded: Option<Demand>,
-        /// What came of it.
+        /// The result.
         result: Result<Arc<SyncReport>, CallError>,
     },
 }
 
-/// Why a call brought no answer to the question.
+/// Why a call to the agent failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The agent is not connected.
     #[error("{0}")]
     Away(String),
-    /// Too many reads wait already.
+    /// Too many reads are waiting already.
     #[error("too many reads of VPP at once: try again in a second")]
     Busy,
     /// The agent did not answer in time.

@@ -1,8 +1,8 @@
 //! The configuration file: YAML -> tree -> drafts -> validated [`Config`].
 //!
-//! [`parse`] is pure, and tells everything that is wrong with a text at once: `yaml` makes a tree of it,
-//! `section` and the readers in `values`, `addresses` and `http_values` take the tree apart, one module for each part of the
-//! file makes drafts, and `rules` compares the drafts with each other. Files are read by whoever calls.
+//! [`parse`] is pure, and reports all mistakes of a text at once: `yaml` builds a tree; `section` and the
+//! readers in `values`, `addresses` and `http_values` extract values from it; one module for each part of the
+//! file builds drafts; and `rules` checks the drafts against each other. The caller reads the files.
 
 mod addresses;
 mod backend;
@@ -11,10 +11,10 @@ mod changes;
 mod characters;
 mod complaint;
 mod diagnostic;
-mod doubts;
 mod frontend;
 mod healthcheck;
 mod http_values;
+mod lints;
 mod model;
 mod pattern;
 mod report;
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use changes::{
-    BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, Rename, changes,
+    BackendChanges, Changes, FrontendChanges, FrontendDiff, HealthCheckChanges, Rename, changes,
 };
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use model::{
@@ -56,19 +56,20 @@ use yaml::{Entry, Node, Place, Value};
 /// Keys below `maglev:`.
 const MAGLEV_KEYS: &[&str] = &["backends", "frontends", "healthchecker", "healthchecks", "vpp"];
 
-/// A valid configuration, and what is doubtful about it.
+/// A valid configuration with its warnings.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Legal but doubtful settings, in the order of the file.
+    /// Legal but questionable settings, in the order of the file.
     pub warnings: Vec<Diagnostic>,
     /// The system's authorities, once they are read.
     pub system: Option<Arc<Authorities>>,
     spots: BTreeMap<String, Spot>,
 }
 
-/// Where the first check that trusts the system's authorities is among the spots: no frontend has this name.
+/// Key under which `spots` has the first check that trusts the system's authorities: no frontend has this
+/// name.
 const OF_SYSTEM: &str = "";
 
 impl Loaded {
@@ -82,9 +83,8 @@ impl Loaded {
         self.warn(OF_SYSTEM, message, help);
     }
 
-    /// Adds a warning that points at a frontend's name, at its place in the order of the file: for doubts that
-    /// only a later stage can have. One that is there already is not told twice; of a frontend that does not
-    /// exist nothing is told.
+    /// Adds a warning at a frontend's name, in the order of the file: for warnings that only a later stage
+    /// can give. A duplicate is dropped, and so is a warning about an unknown frontend.
     pub fn warn(&mut self, frontend: &str, message: impl Into<String>, help: impl Into<String>) {
         let Some(spot) = self.spots.get(frontend) else { return };
         let warning = spot.diagnostic(Severity::Warning, message.into(), Some(help.into()));
@@ -98,7 +98,7 @@ impl Loaded {
     }
 }
 
-/// Why a file gives no configuration.
+/// Why a file could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It could not be read.
@@ -106,16 +106,16 @@ pub enum LoadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Its contents are refused.
+    /// Its contents are invalid.
     #[error(transparent)]
     Refused(#[from] Errors),
 }
 
 impl LoadError {
-    /// The exit code that `--check` ends with: 1 if it could not be read or parsed, 2 if it is not valid.
+    /// Exit code of `--check`: 1 if the file could not be read or parsed, 2 if it is not valid.
     pub fn exit_code(&self) -> u8 {
         match self {
             LoadError::Unreadable { .. } => 1,
@@ -144,19 +144,19 @@ fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Errors {
     report.finish().err().unwrap_or(Errors { class: Class::NotParseable, diagnostics: Vec::new() })
 }
 
-/// Parses and validates the text of a configuration that names no other files; `source_name` stands in the
+/// Parses and validates a configuration that refers to no other files; `source_name` is shown in the
 /// diagnostics.
 ///
 /// # Errors
-/// As [`parse_with`]; files that it names all the same count as missing.
+/// Like [`parse_with`]; files that it does refer to count as missing.
 pub fn parse(source_name: &str, text: &str) -> Result<Loaded, Errors> {
     parse_with(source_name, text, &|_| Err(ErrorKind::NotFound.into()), UNIX_EPOCH)
 }
 
-/// As [`parse_with`], from the bytes of a file.
+/// Like [`parse_with`], from the bytes of a file.
 ///
 /// # Errors
-/// As [`parse_with`], and if they are not UTF-8.
+/// Like [`parse_with`], and if they are not UTF-8.
 pub fn parse_bytes(
     source_name: &str,
     bytes: &[u8],
@@ -169,12 +169,11 @@ pub fn parse_bytes(
     }
 }
 
-/// Parses and validates the text of a configuration; `read_file` gives the contents of the files of authorities
-/// that it names, each of which is asked for once; `now` is what certificates' dates are compared with.
+/// Parses and validates a configuration. `read_file` returns the contents of the CA files that it names, and
+/// is called once for each; certificates' dates are compared with `now`.
 ///
 /// # Errors
-/// With everything that is wrong with it, in the order of the text; only a text that is not YAML at all
-/// is refused for its first mistake.
+/// All mistakes, in the order of the text; a text that is not YAML is refused for its first mistake only.
 pub fn parse_with(
     source_name: &str,
     text: &str,
@@ -190,7 +189,7 @@ pub fn parse_with(
         }
     };
     let warnings = report.finish()?;
-    // No draft is incomplete without an error in the report.
+    // A draft is incomplete only if the report has an error.
     read.map(|(config, spots)| Loaded { config, warnings, system: None, spots })
         .ok_or(Errors { class: Class::NotValid, diagnostics: Vec::new() })
 }
@@ -215,7 +214,7 @@ fn read(
     rules::vips(&frontends, &families, report);
     rules::sources(&lb, &families, report);
     if report.is_valid() {
-        doubts::frontends(&frontends, &backends, report);
+        lints::frontends(&frontends, &backends, report);
         if frontends.is_empty() {
             report.warning(
                 maglev.key_place("frontends").unwrap_or(maglev.place),
@@ -246,9 +245,9 @@ fn read(
     Some((config, spots))
 }
 
-/// The one key at the top.
+/// The single top-level key.
 fn maglev_entry<'t>(tree: &'t Node, report: &mut Report<'_>) -> Option<&'t Entry> {
-    let help = "everything stands below the one key `maglev:`";
+    let help = "everything goes below the single key `maglev:`";
     match &tree.value {
         Value::Map(_) => {}
         Value::Null => {
@@ -269,8 +268,8 @@ fn maglev_entry<'t>(tree: &'t Node, report: &mut Report<'_>) -> Option<&'t Entry
     entry
 }
 
-/// A text from the file in a message: marked off, on one line, without anything that a terminal obeys or that cannot
-/// be seen, and short.
+/// Quotes a text from the file for a message: on one line, short, without control characters or invisible
+/// ones.
 fn show(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut shown: String = text

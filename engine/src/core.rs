@@ -1,6 +1,6 @@
 //! The controller's state and decisions.
 
-mod away;
+mod absence;
 mod backends;
 mod command;
 mod event;
@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime};
 use maglev_protocol::SyncReport;
 use tracing::subscriber::{NoSubscriber, with_default};
 
-pub use command::{Asked, BackendWish, Command, CommandError, Done, InVpp};
+pub use command::{BackendWish, Command, CommandError, Done, InVpp, VppRequest};
 pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 
 use crate::agent::AgentEvent;
@@ -32,51 +32,51 @@ use crate::schedule::Pace;
 use crate::snapshot::{AgentStatus, FrontendView, Snapshot};
 use crate::tally::{BrainTally, CheckTallies, VppLives};
 use crate::warmup::Warmup;
-use away::Absence;
+use absence::Absence;
 use backends::Backends;
 use frontends::Frontends;
 use known::Known;
 use orders::Orders;
 pub use release::Release;
 
-/// One moment, on both clocks.
+/// A moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// The time of day, for people.
+    /// Time of day, for display.
     pub wall: SystemTime,
-    /// The monotonic clock, for everything that is measured or waited for.
+    /// Monotonic clock, for measuring and waiting.
     pub mono: Instant,
 }
 
-/// Everything that can happen to the controller, but for what operators ask.
+/// Inputs of the controller, except for operators' commands.
 #[derive(Debug)]
 pub enum Input {
     /// A probe ended.
     Probe(Report),
-    /// Something about the agent or VPP.
+    /// An event of the agent or VPP.
     Agent(AgentEvent),
-    /// The time that [`Core::next_tick`] told has come.
+    /// The time that [`Core::next_tick`] returned has come.
     Tick,
 }
 
-/// What an input leads to, besides the state itself.
+/// Effects of an input, besides the new state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// The wanted state of VPP changed.
+    /// VPP's desired state changed.
     pub wanted: bool,
-    /// A state changed that readers shall see at once.
+    /// A state changed that readers should see at once.
     pub state: bool,
-    /// What operators have set changed, and is to be kept.
+    /// The overrides changed and must be persisted.
     pub overrides: bool,
-    /// Backends whose pace of probing may have changed.
+    /// Backends whose probing interval may have changed.
     pub paces: BTreeMap<Arc<str>, Pace>,
-    /// Backends that are to be probed anew, with another check or address, or not at all.
+    /// Backends whose prober must be restarted or stopped: another check or address, or removed.
     pub probers: BTreeSet<Arc<str>>,
-    /// Changes of state, in their order.
+    /// Changes of state, in order.
     pub events: Vec<Event>,
-    /// Frontends that the warm-up released for these changes: logged after them.
+    /// Frontends that the warm-up released because of these changes; logged after them.
     pub releases: Vec<Release>,
-    /// Demands that nobody need wait for any longer.
+    /// Operators' requests that nobody needs to wait for any longer.
     pub ended: Vec<Ended>,
 }
 
@@ -94,14 +94,14 @@ impl Effects {
     }
 }
 
-/// What is to be told to whoever waits for a demand, or for one that it includes.
+/// The result of an operator's request, for everyone who waits for it or for one that it includes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// The demand.
+    /// The request.
     pub demand: Demand,
-    /// How far VPP has come with it. Unless it is acknowledged, it goes on without anybody waiting.
+    /// Its progress in VPP. Unless acknowledged, it continues in the background.
     pub in_vpp: InVpp,
-    /// What the sync did, if there was one.
+    /// The report of the sync, if there was one.
     pub report: Option<Arc<SyncReport>>,
 }
 
@@ -116,29 +116,29 @@ pub struct Core {
     known: Known,
     orders: Orders,
     warmup: Warmup,
-    /// When VPP was away, so that probes say nothing.
+    /// When VPP was disconnected or silent, so that probes say nothing.
     absence: Absence,
-    /// Changes of state so far.
+    /// Number of changes of state so far.
     events: u64,
     tally: Arc<BrainTally>,
     checks: Arc<CheckTallies>,
     vpp_lives: VppLives,
 }
 
-/// What the backends of a configuration are checked with.
+/// A backend's check.
 #[derive(Debug, Clone, Copy)]
 pub struct Checked<'a> {
     /// The backend's address.
     pub target: IpAddr,
     /// Name of its check.
     pub check: &'a str,
-    /// The pace at which to begin.
+    /// Initial probing interval.
     pub pace: Pace,
 }
 
 impl Core {
-    /// The state at the start: static backends are up, those are out that the configuration or an operator took
-    /// out, of the others nothing is known.
+    /// The state at the start: static backends are up, those disabled by the configuration or an operator are
+    /// out of service, all others are unknown.
     pub fn new(config: Arc<Config>, overrides: Overrides, agent_socket: PathBuf, now: Now) -> Self {
         let agent = Arc::new(AgentStatus::new(agent_socket));
         let orders = Orders::new(&config.lb);
@@ -163,12 +163,12 @@ impl Core {
         core
     }
 
-    /// The configuration in force.
+    /// The configuration in use.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
     }
 
-    /// What operators have set.
+    /// The operators' overrides.
     pub fn overrides(&self) -> &Arc<Overrides> {
         &self.overrides
     }
@@ -178,7 +178,7 @@ impl Core {
         self.backends.views().keys().filter_map(|name| Some((name, self.checked(name)?)))
     }
 
-    /// How a backend is to be checked, if it is there and has a check.
+    /// A backend's check, if it exists and has one.
     pub fn checked(&self, name: &str) -> Option<Checked<'_>> {
         let (backend, view) = (self.config.backends.get(name)?, self.backends.get(name)?);
         let check = backend.healthcheck.as_deref()?;
@@ -190,7 +190,7 @@ impl Core {
         self.frontends.views().iter()
     }
 
-    /// The state that a command would lead to. Nothing is counted or logged, and this state stays as it is.
+    /// The state after a command, without changing this one. Counts and logs nothing.
     ///
     /// # Errors
     /// Those of the command.
@@ -200,7 +200,7 @@ impl Core {
         Ok(tried)
     }
 
-    /// What readers shall see now.
+    /// The current state, for readers.
     pub fn snapshot(&self, made: Instant) -> Snapshot {
         Snapshot {
             made,
@@ -216,12 +216,12 @@ impl Core {
         }
     }
 
-    /// What is counted of the brain as a whole.
+    /// Counters of the brain as a whole.
     pub fn tally(&self) -> &Arc<BrainTally> {
         &self.tally
     }
 
-    /// What VPP shall have now.
+    /// VPP's current desired state.
     pub fn wanted(&self) -> Wanted {
         self.orders.wanted().clone()
     }
@@ -231,12 +231,12 @@ impl Core {
         self.warmup.next_phase_at().into_iter().chain(self.frontends.next_step()).min()
     }
 
-    /// Changes of state since the start.
+    /// Number of changes of state since the start.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// Takes one input.
+    /// Processes one input.
     pub fn handle(&mut self, input: Input, now: Now) -> Effects {
         let effects = match input {
             Input::Probe(report) => self.probed(report, now),

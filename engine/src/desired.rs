@@ -1,4 +1,4 @@
-//! From weights to what VPP shall have: one [`VipSpec`] a frontend, all of them one [`Wanted`].
+//! Converts weights to VPP's desired state: one [`VipSpec`] per frontend, all of them one [`Wanted`].
 
 mod wanted;
 
@@ -16,7 +16,7 @@ use crate::weights::EffectiveWeights;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// The VIP that a frontend is programmed as.
+/// The VIP of a frontend.
 pub fn vip_key(frontend: &Frontend) -> VipKey {
     match frontend.service {
         Service::AllPorts => VipKey::all_ports(frontend.address),
@@ -25,11 +25,12 @@ pub fn vip_key(frontend: &Frontend) -> VipKey {
     }
 }
 
-/// The whole wanted state of a frontend's VIP. Every configured backend has its entry, in service or not.
+/// The whole desired state of a frontend's VIP. Every configured backend has an entry, in service or not.
 ///
-/// `new_flows_table_length` is asked for when the VIP is made, see [`table_length`](crate::weights::table_length).
+/// `new_flows_table_length` applies when the VIP is added, see
+/// [`table_length`](crate::weights::table_length).
 ///
-/// A backend may stand in several pools, of which at most one is active: VPP is told its largest weight.
+/// A backend may be in several pools, of which at most one is active: VPP gets its largest weight.
 pub fn vip_spec(
     config: &Config,
     frontend: &Frontend,
@@ -50,7 +51,7 @@ pub fn vip_spec(
             })
             .or_insert(wanted);
     }
-    // The configuration has one address family a frontend, so any server tells the tunnel's.
+    // A frontend has one address family, so any server determines the tunnel's.
     let encap = servers.keys().next().map_or(Encap::Gre4, |&server| Encap::gre_to(server));
     VipSpec {
         key: vip_key(frontend),
@@ -61,7 +62,7 @@ pub fn vip_spec(
     }
 }
 
-/// The lb plugin's wanted settings.
+/// Desired settings of the lb plugin.
 pub fn lb_conf(settings: &LbSettings) -> LbConfSpec {
     LbConfSpec {
         ip4_src_address: settings.ipv4_src_address,

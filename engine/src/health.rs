@@ -1,8 +1,8 @@
-//! A backend's health: a pure machine, `(state, input, now) -> (state, transition)`.
+//! A backend's health as a pure state machine: `(state, input, now) -> (state, transition)`.
 //!
 //! The counter is HAProxy's: it runs from 0 to `rise + fall - 1`, and the backend is up at `rise` and above.
-//! A pass that reaches `rise` fills it, a failure that leaves `rise` empties it; so `rise` passes in a row
-//! make a backend up, and `fall` failures in a row make it down.
+//! A pass that reaches `rise` fills it, a failure that drops below `rise` empties it; so `rise` consecutive
+//! passes make a backend up, and `fall` consecutive failures make it down.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,20 +17,20 @@ use crate::schedule::Pace;
 pub enum State {
     /// Not probed yet.
     Unknown,
-    /// Takes traffic.
+    /// In service and healthy.
     Up,
-    /// Takes no new flows.
+    /// Failed its check.
     Down,
-    /// Not probed, by an operator's wish.
+    /// Paused by an operator: not probed, no new flows.
     Paused,
-    /// Out of service, by configuration or by an operator's wish.
+    /// Out of service, by the configuration or an operator.
     Disabled,
-    /// Gone from the configuration. Nothing leads out of it.
+    /// Removed from the configuration. Final.
     Removed,
 }
 
 impl State {
-    /// Lower-case word.
+    /// The state's word, in lower case.
     pub fn word(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -49,7 +49,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What can happen to a backend.
+/// Inputs of the state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A probe ended.
@@ -60,25 +60,25 @@ pub enum Input {
     Resume,
     /// Take out of service.
     Disable,
-    /// Take back into service, from unknown.
+    /// Put back into service, from unknown.
     Enable,
-    /// Another check is made from now on, so that what the last one found says nothing.
+    /// The check changed, which invalidates earlier results.
     NewCheck {
-        /// Passes in a row that make it up, at least 1.
+        /// Consecutive passes that make it up, at least 1.
         rise: u32,
-        /// Failures in a row that make it down, at least 1.
+        /// Consecutive failures that make it down, at least 1.
         fall: u32,
     },
-    /// The probes that took it down may say nothing about it.
+    /// The failures that made it down may not have been its fault.
     Doubt {
-        /// Whether the next failure alone takes it down again.
+        /// Whether a single further failure makes it down again.
         probation: bool,
     },
-    /// The configuration no longer has it.
+    /// It was removed from the configuration.
     Remove,
 }
 
-/// Why an input changes nothing because it does not fit the state.
+/// An input that does not fit the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a {state} backend cannot be {wish}{hint}")]
 pub struct Refused {
@@ -87,7 +87,7 @@ pub struct Refused {
     hint: &'static str,
 }
 
-/// What caused a transition.
+/// Cause of a transition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// A probe's result.
@@ -105,16 +105,16 @@ impl fmt::Display for Cause {
     }
 }
 
-/// One change of state.
+/// A change of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
     /// State before.
     pub from: State,
     /// State after.
     pub to: State,
-    /// When.
+    /// Time of the change.
     pub at: SystemTime,
-    /// Why.
+    /// Cause of the change.
     pub cause: Cause,
 }
 
@@ -125,20 +125,20 @@ pub struct Health {
     counter: u32,
     rise: u32,
     fall: u32,
-    /// Shared with earlier copies of this value, since it hardly ever changes and readers have many of them.
+    /// Shared by copies of this value, since it rarely changes and readers hold many.
     history: Arc<VecDeque<Transition>>,
     history_limit: usize,
 }
 
 impl Health {
-    /// A backend that nobody has probed yet. `rise` and `fall` are at least 1.
+    /// A backend that has not been probed. `rise` and `fall` must be at least 1.
     pub fn new(rise: u32, fall: u32, history_limit: usize) -> Self {
         let (rise, fall) = (rise.max(1), fall.max(1));
         let counter = rise - 1;
         Self { state: State::Unknown, counter, rise, fall, history: Arc::default(), history_limit }
     }
 
-    /// Keeps another number of transitions from now on.
+    /// Changes the number of transitions kept.
     pub fn set_history_limit(&mut self, limit: usize) {
         self.history_limit = limit;
         if self.history.len() > limit {
@@ -146,12 +146,12 @@ impl Health {
         }
     }
 
-    /// Whether nothing was ever known or wanted of it.
+    /// Whether it is still in its initial state.
     pub fn is_new(&self) -> bool {
         self.state == State::Unknown && self.history.is_empty()
     }
 
-    /// State now.
+    /// Current state.
     pub fn state(&self) -> State {
         self.state
     }
@@ -161,27 +161,27 @@ impl Health {
         self.counter
     }
 
-    /// Passes in a row that make it up.
+    /// Consecutive passes that make it up.
     pub fn rise(&self) -> u32 {
         self.rise
     }
 
-    /// Failures in a row that make it down.
+    /// Consecutive failures that make it down.
     pub fn fall(&self) -> u32 {
         self.fall
     }
 
-    /// Largest value of the counter.
+    /// Maximum of the counter.
     pub fn max(&self) -> u32 {
         self.rise + self.fall - 1
     }
 
-    /// The newest transitions, newest first.
+    /// The latest transitions, newest first.
     pub fn history(&self) -> impl Iterator<Item = &Transition> {
         self.history.iter()
     }
 
-    /// How often it is to be probed now.
+    /// The current probing interval.
     pub fn pace(&self) -> Pace {
         match self.state {
             State::Paused | State::Disabled | State::Removed => Pace::Stopped,
@@ -191,8 +191,8 @@ impl Health {
         }
     }
 
-    /// Takes one input; returns the transition if the state changed. A probe's result that arrives when
-    /// probing has stopped changes nothing. An input that asks for the state as it is changes nothing.
+    /// Processes an input; returns the transition if the state changed. A probe's result that arrives after
+    /// probing has stopped changes nothing, nor does a request for the current state.
     pub fn handle(&mut self, input: Input, now: SystemTime) -> Result<Option<Transition>, Refused> {
         use State::{Disabled, Down, Paused, Removed, Unknown, Up};
         let refused = |wish, hint| Err(Refused { state: self.state, wish, hint });
@@ -220,7 +220,7 @@ impl Health {
                         (Up, true) => self.rise,
                         _ => self.rise - 1,
                     };
-                    (*from, counter, Cause::Event("VPP was silent: its probes prove nothing"))
+                    (*from, counter, Cause::Event("VPP was silent: its failed probes are ignored"))
                 }
                 _ => return Ok(None),
             },

@@ -1,23 +1,22 @@
 //! Every decision of maglev-brain: pure, without tokio and without I/O; the time is an argument.
 //!
-//! Data flows one way, through a type at every arrow:
-//! `Config -> ProbeOutcome -> Health -> EffectiveWeights -> VipSpec`. The modules stand in that order, and each uses only
-//! those before it:
+//! Data flows one way, through a type at every arrow: `Config -> ProbeOutcome -> Health -> EffectiveWeights
+//! -> VipSpec`. The modules are in that order, and each uses only those before it:
 //!
 //! - [`config`]: the configuration, from YAML to a validated value
-//! - [`outcome`]: what a probe found
+//! - [`outcome`]: the result of a probe
 //! - [`schedule`]: when the next probe starts
 //! - [`health`]: the state machine of one backend
 //! - [`weights`]: failover between pools, and the weight of each backend
-//! - [`desired`]: the desired state of VPP, as one value
-//! - [`warmup`]: the gate that frontends pass after a start
-//! - [`overrides`]: what operators set, and its form in a file
+//! - [`desired`]: VPP's desired state, as one value
+//! - [`warmup`]: when frontends are released after a start
+//! - [`overrides`]: operators' settings at run time, and their file format
 //! - [`tally`]: Prometheus counters, kept next to the state they describe
 //! - [`agent`]: events between brain, agent and VPP
 //! - [`syncs`]: the order of calls to the agent
 //! - [`snapshot`]: the state at one moment, for readers
 //! - [`core`]: the owner of the state: inputs in, effects out
-//! - [`preview`]: what a change would do
+//! - [`preview`]: the effect of a change, before it is made
 
 pub mod config;
 

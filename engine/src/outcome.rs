@@ -1,4 +1,4 @@
-//! What a probe found, in the terms that HAProxy's operators know.
+//! Results of probes, in HAProxy's terms.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 /// Result of one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeOutcome {
-    /// Layer and kind of the result. Says whether the probe passed.
+    /// Layer and kind of the result. Determines whether the probe passed.
     pub code: ProbeCode,
-    /// The result in words: `HTTP 503`, `connection refused`.
+    /// Description: `HTTP 503`, `connection refused`.
     pub detail: String,
-    /// From the probe's start to its result.
+    /// Time from the probe's start to its result.
     pub duration: Duration,
 }
 
@@ -22,27 +22,27 @@ impl ProbeOutcome {
     }
 }
 
-/// What a probe says of its backend.
+/// What a probe says about its backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It works.
+    /// The backend works.
     Passed,
-    /// It does not.
+    /// The backend does not work.
     Failed,
-    /// Nothing: the probe could not be made, for a reason on this side.
+    /// Nothing: the probe could not be made, because of a local fault.
     NotKnown,
 }
 
-/// The end of one probe.
+/// A finished probe.
 #[derive(Debug)]
 pub struct Report {
     /// Name of the backend.
     pub backend: Arc<str>,
-    /// What was found.
+    /// The result.
     pub outcome: ProbeOutcome,
-    /// How long after its due time the probe started.
+    /// Delay of the probe's start after its due time.
     pub late: Duration,
-    /// When it ended.
+    /// Time of its end.
     pub ended: Instant,
 }
 
@@ -52,32 +52,33 @@ impl fmt::Display for ProbeOutcome {
     }
 }
 
-/// The layer at which a probe ended, and how. The names are those of HAProxy's `check_status`.
+/// The layer at which a probe ended, and how. The names are HAProxy's `check_status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProbeCode {
-    /// Passed without a probe: the backend is static.
+    /// Passed without a probe: the backend has no check.
     Static,
     /// Passed at the transport layer.
     L4Ok,
-    /// No answer to the connection attempt in time.
+    /// The connection attempt timed out.
     L4Tout,
     /// The connection failed: refused, unreachable, reset.
     L4Con,
-    /// The TLS handshake succeeded, and nothing more was asked for.
+    /// The TLS handshake succeeded; the check needs no more.
     L6Ok,
-    /// Connected, but the TLS handshake was not over in time.
+    /// Connected, but the TLS handshake timed out.
     L6Tout,
-    /// The TLS handshake failed: no TLS, no common version, a certificate that is not trusted.
+    /// The TLS handshake failed: no TLS, no common version, an untrusted certificate.
     L6Rsp,
     /// Passed at the application layer.
     L7Ok,
-    /// Connected, but no complete answer in time.
+    /// Connected, but the response was not complete in time.
     L7Tout,
-    /// The answer is not what the protocol allows, or the connection broke during it.
+    /// The response violates the protocol, or the connection broke during it.
     L7Rsp,
-    /// A well-formed answer that the check does not accept.
+    /// A valid response that the check does not accept.
     L7Sts,
-    /// The probe could not be made: no socket, no such source address, no agent. Says nothing of the backend.
+    /// The probe could not be made: no socket, no such source address, no agent. Says nothing about the
+    /// backend.
     SockErr,
 }
 
@@ -98,7 +99,7 @@ impl ProbeCode {
         Self::SockErr,
     ];
 
-    /// What this says of the backend.
+    /// What this code says about the backend.
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Static | Self::L4Ok | Self::L6Ok | Self::L7Ok => Verdict::Passed,

@@ -1,4 +1,4 @@
-//! What operators set at run time, and its form in a file, `text`, in which it survives a restart.
+//! Operators' settings at run time, and their file format, `text`, in which they survive a restart.
 
 mod text;
 
@@ -10,19 +10,19 @@ use crate::config::Config;
 
 pub use text::{Damage, LARGEST_FILE, OtherVersion, Parsed, Unwritable, parse, render};
 
-/// What an operator made of a backend.
+/// An override of a backend's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackendOverride {
-    /// Out of service for new flows; those it has stay.
+    /// No new flows; existing ones finish.
     Paused,
-    /// Out of service altogether.
+    /// Out of service, flows flushed.
     Disabled,
     /// In service, though the configuration disables it.
     Enabled,
 }
 
 impl BackendOverride {
-    /// Lower-case word.
+    /// The override's word, in lower case.
     pub fn word(self) -> &'static str {
         match self {
             Self::Paused => "paused",
@@ -32,7 +32,7 @@ impl BackendOverride {
     }
 }
 
-/// A backend in a pool of a frontend, by their names.
+/// A backend in a pool of a frontend, by names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PoolMember {
     /// Name of the frontend.
@@ -44,7 +44,7 @@ pub struct PoolMember {
 }
 
 impl PoolMember {
-    /// The weight that the configuration gives it, if it has such a member.
+    /// The member's configured weight, if there is such a member.
     pub fn configured_weight(&self, config: &Config) -> Option<u8> {
         let frontend = config.frontends.get(&self.frontend)?;
         let pool = frontend.pools.iter().find(|pool| pool.name == self.pool)?;
@@ -52,42 +52,42 @@ impl PoolMember {
     }
 }
 
-/// Something that was set, and since when. A file keeps the time in whole seconds.
+/// A value and when it was set. Files keep the time in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dated<T> {
-    /// What was set.
+    /// The value.
     pub value: T,
-    /// When.
+    /// When it was set.
     pub since: SystemTime,
 }
 
-/// Everything that operators have set and not taken back, whether or not the configuration has a use for it.
+/// All overrides, including those that the configuration has no target for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// By the backend's name.
+    /// By backend name.
     pub backends: BTreeMap<String, Dated<BackendOverride>>,
     /// Weights, 0 to 100.
     pub weights: BTreeMap<PoolMember, Dated<u8>>,
 }
 
 impl Overrides {
-    /// Whether nothing is set.
+    /// Whether there are no overrides.
     pub fn is_empty(&self) -> bool {
         self.backends.is_empty() && self.weights.is_empty()
     }
 
-    /// How many entries there are.
+    /// Number of entries.
     pub fn len(&self) -> usize {
         self.backends.len() + self.weights.len()
     }
 
-    /// Every entry: backends first, each kind in the order of names.
+    /// All entries: backends first, each kind in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = Override> {
         let backends = self.backends.iter().map(|(name, dated)| Override::backend(name, *dated));
         backends.chain(self.weights.iter().map(|(member, dated)| Override::weight(member, *dated)))
     }
 
-    /// Sets what the entry says; returns what it takes the place of.
+    /// Adds an entry; returns the one that it replaces.
     pub fn insert(&mut self, entry: Override) -> Option<Override> {
         match entry {
             Override::Backend { name, state, since } => {
@@ -101,7 +101,7 @@ impl Overrides {
         }
     }
 
-    /// The weight that was set for a member of a pool.
+    /// The overridden weight of a pool's member.
     pub fn weight(&self, frontend: &str, pool: &str, backend: &str) -> Option<u8> {
         if self.weights.is_empty() {
             return None;
@@ -111,12 +111,12 @@ impl Overrides {
         self.weights.get(&member).map(|dated| dated.value)
     }
 
-    /// The entries for what the configuration does not have. They stay, for its return.
+    /// The entries without a target in the configuration. They are kept in case it returns.
     pub fn unmatched(&self, config: &Config) -> Vec<Override> {
         self.iter().filter(|entry| !entry.matches(config)).collect()
     }
 
-    /// Forgets each weight that the configuration now equals; returns those.
+    /// Drops the weight overrides that the configuration now equals; returns them.
     pub fn forget_equal(&mut self, config: &Config) -> Vec<Override> {
         let equal = self
             .weights
@@ -128,13 +128,13 @@ impl Overrides {
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Override {
-    /// What was made of a backend.
+    /// The state of a backend.
     Backend {
         /// Name of the backend.
         name: String,
-        /// What was made of it.
+        /// The override.
         state: BackendOverride,
-        /// When.
+        /// When it was set.
         since: SystemTime,
     },
     /// The weight of a member of a pool.
@@ -164,7 +164,7 @@ impl Override {
         }
     }
 
-    /// Whether the configuration has what it is for.
+    /// Whether the configuration has its target.
     pub fn matches(&self, config: &Config) -> bool {
         match self {
             Self::Backend { name, .. } => config.backends.contains_key(name),

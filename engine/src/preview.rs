@@ -1,7 +1,8 @@
-//! What a change would do, before it is made.
+//! Effect of a change, before it is made.
 //!
-//! The command is carried out on a copy of the state, by the functions that decide, and the two states are compared. So
-//! no rule stands twice. The copy counts nothing, logs nothing, and reaches neither VPP nor the disk.
+//! The command is executed on a copy of the state, by the functions that decide, and the two states are
+//! compared: so no rule is implemented twice. The copy counts and logs nothing, and reaches neither VPP nor
+//! the disk.
 
 mod compare;
 mod words;
@@ -13,52 +14,52 @@ use maglev_protocol::VipKey;
 use crate::core::{Command, CommandError, Core, Now};
 use crate::weights::FrontendState;
 
-/// How much a change asks of whoever makes it.
+/// How much attention a change needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// No traffic changes.
     #[default]
     None,
-    /// Traffic goes elsewhere, and none is lost.
+    /// Traffic moves, and none is lost.
     Notice,
-    /// Traffic is lost, or everything that is pinned is forgotten. Needs consent.
+    /// Traffic is lost, or all pinned flows are forgotten. Needs consent.
     Danger,
 }
 
-/// What becomes of a VIP.
+/// What happens to a VIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VipChange {
-    /// It stays, with its pinned flows.
+    /// Unchanged, with its pinned flows.
     Kept,
-    /// VPP gets it.
+    /// Added to VPP.
     Added,
-    /// VPP loses it.
+    /// Removed from VPP.
     Removed,
-    /// It is deleted and added again: its pinned flows are forgotten.
+    /// Deleted and added again: its pinned flows are forgotten.
     Recreated,
 }
 
-/// What becomes of the flows that a server has.
+/// What happens to a server's existing flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// They stay where they are.
     Stay,
-    /// They stay until they end; the server gets no new ones.
+    /// They finish; the server gets no new ones.
     Finish,
-    /// They go to other servers at once.
+    /// They move to other servers at once.
     Move,
     /// They end, as no server is left for them.
     Cut,
-    /// They go to where the new table has them, which for some is another server.
+    /// They move to where the new table puts them, for some of them another server.
     Rehash,
 }
 
-/// A frontend on one side of the change.
+/// A frontend before or after the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Side {
     /// Its state.
     pub state: FrontendState,
-    /// The pool that takes new flows.
+    /// The active pool.
     pub active_pool: Option<String>,
     /// The pool in a panic.
     pub panic: Option<String>,
@@ -66,7 +67,7 @@ pub struct Side {
     pub table_length: u32,
 }
 
-/// A backend in a pool on one side of the change.
+/// A backend in a pool before or after the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Weight on the configuration's scale, 0 to 100.
@@ -77,7 +78,7 @@ pub struct Share {
     pub buckets: u32,
 }
 
-/// A backend in a pool.
+/// A backend in a pool, before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendPreview {
     /// The pool.
@@ -86,26 +87,26 @@ pub struct BackendPreview {
     pub backend: String,
     /// Its address.
     pub server: IpAddr,
-    /// Absent if it is not in the pool yet.
+    /// Absent if it is added to the pool.
     pub before: Option<Share>,
-    /// Absent if it is not in the pool any more.
+    /// Absent if it is removed from the pool.
     pub after: Option<Share>,
-    /// What becomes of its flows.
+    /// What happens to its flows.
     pub fate: Fate,
-    /// How many it has, if that is known.
+    /// Number of its flows, if known.
     pub flows: Option<u64>,
 }
 
-/// A frontend for which the change does something.
+/// A frontend that the change affects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontendPreview {
     /// Its name after the change, or before if it is removed.
     pub frontend: String,
     /// Its VIP.
     pub vip: VipKey,
-    /// What becomes of the VIP.
+    /// What happens to the VIP.
     pub change: VipChange,
-    /// Whether VPP gets all this only when the warm-up releases the frontend.
+    /// Whether VPP gets the change only when the warm-up releases the frontend.
     pub held_back: bool,
     /// Absent if it is added.
     pub before: Option<Side>,
@@ -113,28 +114,28 @@ pub struct FrontendPreview {
     pub after: Option<Side>,
     /// Backends in the order of pools and names.
     pub backends: Vec<BackendPreview>,
-    /// Buckets that change hands although their server goes on serving.
+    /// Buckets that move to another server although their server stays in service.
     pub moved_buckets: u32,
-    /// The largest of the sentences'.
+    /// The highest severity of the sentences.
     pub severity: Severity,
-    /// For people, the gravest first.
+    /// Description of the change, most severe first.
     pub sentences: Vec<String>,
 }
 
-/// What a change would do.
+/// The effect of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// The state that it was computed from: the number of its last event.
+    /// Number of the last event of the state it was computed from.
     pub events: u64,
-    /// The largest of all.
+    /// The highest severity.
     pub severity: Severity,
-    /// About VPP as a whole.
+    /// Effects on VPP as a whole.
     pub sentences: Vec<String>,
-    /// By name; only those for which it does something.
+    /// The affected frontends, by name.
     pub frontends: Vec<FrontendPreview>,
 }
 
-/// Live flows of a server of a VIP, if that is known.
+/// Live flows of a server of a VIP, if known.
 pub type Flows<'f> = &'f dyn Fn(&VipKey, &IpAddr) -> Option<u64>;
 
 /// Computes what a command would do to traffic in this state.

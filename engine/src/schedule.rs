@@ -1,16 +1,16 @@
-//! When the next probe starts.
+//! Probe schedule: when the next probe starts.
 
 use std::time::{Duration, Instant};
 
 use crate::config::HealthCheck;
 
-/// How far an interval is stretched or shrunk at random, so that probes do not fall into step.
+/// Random variation of an interval, as a fraction, so that probes do not fall into step.
 const JITTER: f64 = 0.1;
-/// Least time between the first probes of two backends: however short the time is in which all are to be known,
-/// no more than 20,000 start in a second, about what one core can do.
+/// Minimum time between the first probes of two backends: at most 20,000 start in a second, about what one
+/// core can do, even if the warm-up is shorter.
 const FIRST_PROBE_GAP: Duration = Duration::from_micros(50);
 
-/// How often a backend is to be probed.
+/// Which of the probing intervals applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Pace {
@@ -20,7 +20,7 @@ pub enum Pace {
     Fast,
     /// Fully down: `down-interval`.
     Down,
-    /// Not at all.
+    /// No probes.
     Stopped,
 }
 
@@ -36,12 +36,12 @@ pub struct Intervals {
 }
 
 impl Intervals {
-    /// Those of a check.
+    /// The intervals of a check.
     pub fn of(check: &HealthCheck) -> Self {
         Self { normal: check.interval, fast: check.fast_interval, down: check.down_interval }
     }
 
-    /// The interval at this pace, or `None` if there shall be no probe.
+    /// The interval at this pace, or `None` for no probes.
     pub fn at(&self, pace: Pace) -> Option<Duration> {
         match pace {
             Pace::Normal => Some(self.normal),
@@ -51,9 +51,9 @@ impl Intervals {
         }
     }
 
-    /// Delay of the first probe after a start. The backends' first probes are spread evenly over the interval,
-    /// or over the time before anything is written to VPP (`startup_min_delay`) if that is shorter, so that
-    /// all are known by then. `rank` is the backend's place among `backends`, `random` is from 0 to 1.
+    /// Delay of the first probe after a start. The backends' first probes are spread evenly over the
+    /// interval, or over `startup_min_delay` if that is shorter, so that all are known before anything is
+    /// written to VPP. `rank` is the backend's index among `backends`; `random` is from 0 to 1.
     pub fn first_delay(
         &self,
         startup_min_delay: Duration,
@@ -69,8 +69,8 @@ impl Intervals {
     }
 }
 
-/// Start of the next probe: an interval after the start of the last. A probe that took longer than the
-/// interval is followed at once; the starts that it missed are not made up for. `random` is from 0 to 1.
+/// Start of the next probe: one interval after the start of the last. A probe that took longer than the
+/// interval is followed at once; missed starts are skipped. `random` is from 0 to 1.
 pub fn next_start(last_start: Instant, now: Instant, interval: Duration, random: f64) -> Instant {
     let stretched = interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * random);
     (last_start + stretched).max(now)

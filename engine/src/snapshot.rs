@@ -1,4 +1,4 @@
-//! What readers see: one immutable value, replaced as a whole.
+//! The state for readers: one immutable value, replaced as a whole.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::tally::{BackendTally, BrainTally, CheckTallies, CheckTally};
 use crate::warmup::{Phase, Warmup};
 use crate::weights::{EffectiveWeights, Inexact, Scale};
 
-/// The brain's state at one moment. A change of state is in the next snapshot at once; the details of probes
-/// may be up to 250 ms old. One snapshot shares with the next all that is the same, so that making one costs the
-/// same with ten backends and with fifty thousand.
+/// The brain's state at one moment. A change of state is in the next snapshot at once; details of probes may
+/// be up to 250 ms old. Snapshots share everything that is equal, so the cost of making one does not grow
+/// with the number of backends.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// When it was made.
+    /// Time of the snapshot.
     pub made: Instant,
-    /// The configuration that the rest belongs to.
+    /// The configuration in use.
     pub config: Arc<Config>,
-    /// What operators have set, whether the configuration has a use for it or not.
+    /// Overrides, including those without a target in the configuration.
     pub overrides: Arc<Overrides>,
-    /// How far the warm-up is.
+    /// Progress of the warm-up.
     pub warmup: Warmup,
     /// Frontends by name.
     pub frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
@@ -34,18 +34,18 @@ pub struct Snapshot {
     pub backends: OrdMap<Arc<str>, Arc<BackendView>>,
     /// Agent and VPP.
     pub agent: Arc<AgentStatus>,
-    /// The number of the last change of state that is in it. Who has this snapshot and all events with higher numbers
-    /// has missed none, and has none twice.
+    /// The number of the last event included. A reader with this snapshot and all events of higher numbers
+    /// misses none and has none twice.
     pub events: u64,
-    /// What is counted of the brain as a whole. Unlike all else here, the counters go on counting.
+    /// Counters of the brain as a whole. Unlike all else here, they go on counting.
     pub tally: Arc<BrainTally>,
-    /// What is counted of each health check.
+    /// Counters of each health check.
     pub checks: Arc<CheckTallies>,
 }
 
 impl Snapshot {
-    /// How far the warm-up is for whoever looks: over, once no frontend is held back. One that a reload adds may still be,
-    /// until the delays are over.
+    /// The warm-up's phase for display: over once no frontend is held back. A frontend added by a reload may
+    /// be held back again until the delays are over.
     pub fn warmup_phase(&self) -> Phase {
         let held_back = || self.frontends.values().any(|view| view.sync == SyncStatus::HeldBack);
         match self.warmup.phase() {
@@ -56,7 +56,7 @@ impl Snapshot {
 }
 
 impl FrontendView {
-    /// Buckets of the VIP that VPP has, if it is not the number that would be asked for now.
+    /// The table length of the VIP in VPP, if another one would be chosen now.
     pub fn kept_table_length(&self) -> Option<u32> {
         self.table_length.filter(|length| *length != self.spec.new_flows_table_length)
     }
@@ -65,39 +65,39 @@ impl FrontendView {
 /// One frontend.
 #[derive(Debug, Clone)]
 pub struct FrontendView {
-    /// As configured, with the weights that operators have set.
+    /// Its configuration, with overridden weights.
     pub frontend: Arc<Frontend>,
     /// How its weights fit VPP's table.
     pub table: Arc<Table>,
-    /// Its weights now.
+    /// Current weights.
     pub weights: EffectiveWeights,
-    /// What VPP shall have.
+    /// VPP's desired state.
     pub spec: Arc<VipSpec>,
-    /// How far that has come.
+    /// Progress of that in VPP.
     pub sync: SyncStatus,
-    /// When that was decided which VPP has not acknowledged yet.
+    /// When the oldest decision that VPP has not acknowledged was made.
     pub since: Option<Instant>,
-    /// Buckets of the table that VPP has for it, as far as that is known.
+    /// Length of its table in VPP, if known.
     pub table_length: Option<u32>,
 }
 
 /// How a frontend's weights fit its VIP's table for new flows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// How configured weights become programmed ones.
+    /// Conversion of configured weights to programmed ones.
     pub scale: Scale,
-    /// The length that is asked for when the VIP is made.
+    /// The length for a newly added VIP.
     pub wish: u32,
-    /// What the table cannot express, and which would do better.
+    /// The error of the existing table, and a better length.
     pub doubts: Option<Inexact>,
 }
 
-/// How far a frontend's wanted state has come.
+/// Progress of a frontend's desired state in VPP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyncStatus {
-    /// Not sent: some backend is still unknown.
+    /// Not sent, since a backend is still unknown.
     HeldBack,
-    /// To be sent, or not acknowledged yet.
+    /// Not sent or not acknowledged yet.
     Pending,
     /// VPP has acknowledged all of it.
     Synced,
@@ -110,34 +110,34 @@ pub enum SyncStatus {
 pub struct BackendView {
     /// Its health.
     pub health: Health,
-    /// Its newest probe.
+    /// Its latest probe.
     pub last_probe: Option<LastProbe>,
     /// Names of the frontends that use it.
     pub frontends: Arc<[Arc<str>]>,
-    /// When it came, or got another check: what was probed before that says nothing.
+    /// When it was added or got another check: earlier results are invalid.
     pub new_since: Instant,
-    /// When its state changed last.
+    /// Time of its last change of state.
     pub changed: Option<Instant>,
-    /// Since when it is up, if it had been out of service before that.
+    /// When it came up, if it had been out of service before.
     pub up_since: Option<Instant>,
-    /// Whether it has been out of service since the start, or came later.
+    /// Whether it was out of service at some time since the start, or was added later.
     pub cold: bool,
-    /// What is counted of it.
+    /// Its counters.
     pub tally: Arc<BackendTally>,
-    /// What is counted of its health check, if it has one.
+    /// Counters of its health check, if it has one.
     pub check: Option<Arc<CheckTally>>,
 }
 
-/// A probe and when it ended.
+/// A probe and its time.
 #[derive(Debug, Clone)]
 pub struct LastProbe {
-    /// What it found.
+    /// Its result.
     pub outcome: ProbeOutcome,
-    /// When it ended.
+    /// Time of its end.
     pub at: SystemTime,
     /// The same on the monotonic clock.
     pub ended: Instant,
-    /// How long after its due time it started.
+    /// Delay of its start after its due time.
     pub late: Duration,
 }
 
@@ -146,41 +146,41 @@ pub struct LastProbe {
 pub struct AgentStatus {
     /// The agent's socket.
     pub socket: PathBuf,
-    /// The agent's version while connected, else why it is not.
+    /// The agent's version while connected, otherwise why it is not.
     pub connection: Result<String, String>,
-    /// When the connection was lost; `None` while connected, and before the first connection.
+    /// When the connection was lost; `None` while connected and before the first connection.
     pub lost: Option<SystemTime>,
     /// Its process, while connected.
     pub process: Option<AgentProcess>,
-    /// Connections to it since the brain's start, this one included.
+    /// Connections since the brain's start, including the current one.
     pub connections: u64,
     /// VIPs that VPP has outside the agent's policy, as of the last full sync.
     pub foreign: Vec<VipKey>,
-    /// Why VPP keeps other lb settings than those of the configuration, if they were refused.
+    /// Why the configured lb settings were refused, if they were.
     pub settings_refused: Option<String>,
-    /// VPP, while the agent is connected, and since when it is so.
+    /// VPP's state and when it began, while the agent is connected.
     pub vpp: Option<(VppInfo, SystemTime)>,
 }
 
 /// The agent's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentProcess {
-    /// Version of the calls between brain and agent.
+    /// Protocol version.
     pub protocol: u32,
     /// Process id, in the agent's pid namespace.
     pub pid: u32,
-    /// When it started, by the agent's clock, to the second.
+    /// Start time by the agent's clock, to the second.
     pub started: SystemTime,
     /// When the brain connected to it.
     pub connected: SystemTime,
-    /// Why it can send no echo requests; `None` if it can.
+    /// Why it cannot send echo requests; `None` if it can.
     pub no_echo: Option<String>,
-    /// What its policy allows.
+    /// Its policy.
     pub policy: AgentPolicy,
 }
 
 impl AgentStatus {
-    /// Not connected to since the brain's start.
+    /// Not connected since the brain's start.
     pub fn new(socket: PathBuf) -> Self {
         let connection = Err("not connected yet".to_owned());
         Self {
@@ -195,12 +195,12 @@ impl AgentStatus {
         }
     }
 
-    /// Whether the agent is connected to a VPP that has all that is needed.
+    /// Whether the agent is connected to a VPP that has all required messages.
     pub fn can_program(&self) -> bool {
         self.vpp.as_ref().is_some_and(|(vpp, _)| matches!(vpp.state, VppState::Connected { .. }))
     }
 
-    /// Why VPP cannot be programmed now, by the name of whoever is missing.
+    /// Why VPP cannot be programmed now, naming the missing party.
     pub fn why_not_programmed(&self) -> String {
         match self.vpp.as_ref().map(|(vpp, _)| vpp.state.clone()) {
             None => match &self.connection {
@@ -211,7 +211,7 @@ impl AgentStatus {
             Some(VppState::Incompatible { version, missing, needs }) => {
                 AgentError::Incompatible { version, missing, needs }.to_string()
             }
-            Some(VppState::Connected { .. }) => "what VPP has is still being read".to_owned(),
+            Some(VppState::Connected { .. }) => "VPP's state is still being read".to_owned(),
         }
     }
 }

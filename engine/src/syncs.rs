@@ -1,8 +1,8 @@
-//! What to ask of the agent, and when: the machine behind the client, which carries its calls out.
+//! Decides which call to the agent comes next; the client behind it makes the calls.
 //!
-//! After every connection to the agent or to VPP it first asks what VPP has, and then waits until the controller
-//! has decided on that. The newest wanted state is what counts: a VIP that changes while a sync of it is under
-//! way is synced once more after it, however often it changed.
+//! After every connection to the agent or to VPP, it first asks for VPP's state, then waits until the
+//! controller has decided on that. Only the newest desired state counts: a VIP that changes during its sync
+//! is synced once more after it, however often it changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,41 +18,41 @@ use tracing::{debug, info, warn};
 use crate::agent::{AgentEvent, CallError};
 use crate::desired::{Demand, Demanded, ViewId, Wanted};
 
-/// Syncs of single VIPs that are under way at once. The agent writes them one after the other; more than a
-/// few only make its queue longer.
+/// Maximum number of syncs of single VIPs in flight. The agent runs them one at a time; more would only make
+/// its queue longer.
 const SYNCS_IN_FLIGHT: usize = 16;
-/// Pause before a failed call is tried again, plus as much again at random.
+/// Pause before a failed call is retried, plus as much again at random.
 const RETRY: Duration = Duration::from_secs(1);
-/// Longest time until what VPP refused is tried again, however seldom everything is compared: a VIP may be possible as
-/// soon as another one has changed.
+/// Maximum time until a refused step is retried, even if full syncs are rarer: it may become possible once
+/// another VIP has changed.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
 /// A call to the agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
-    /// Ask what VPP has.
+    /// Request VPP's state.
     Programmed,
     /// Set the lb plugin's settings.
     Conf(LbConfSpec),
-    /// Bring everything to its wanted state.
+    /// Bring everything to its desired state.
     All {
         /// The VIPs.
         specs: Vec<Arc<VipSpec>>,
         /// VIPs that stay as they are.
         keep: Vec<VipKey>,
-        /// The number of the demand that it carries out.
+        /// The number of the operator's request that it carries out.
         demanded: Option<u64>,
     },
-    /// Bring one VIP to its wanted state.
+    /// Bring one VIP to its desired state.
     Vip {
         /// The VIP.
         spec: Arc<VipSpec>,
-        /// What is demanded beyond that.
+        /// Operators' requests for it.
         demanded: Option<Demanded>,
     },
 }
 
-/// A call, and the look at VPP that it belongs to.
+/// A call, and the look at VPP that it is based on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
     /// The look.
@@ -61,7 +61,7 @@ pub struct Sent {
     pub call: Call,
 }
 
-/// The answer to a call of the same kind.
+/// Answer to a call of the same kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// To [`Call::Programmed`].
@@ -72,18 +72,18 @@ pub enum Answer {
     Sync(Result<SyncReport, CallError>),
 }
 
-/// What is known of VPP.
+/// Knowledge of VPP.
 #[derive(Debug)]
 enum Vpp {
     Away,
-    /// Connected: to be asked at this time what it has.
+    /// Connected; its state must be requested at this time.
     Unseen(VppInfo, Instant),
-    /// Asked what it has.
+    /// Its state has been requested.
     Asked(VppInfo),
     Seen,
 }
 
-/// How far a full sync is.
+/// State of the full sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Full {
     Due(Instant),
@@ -92,45 +92,45 @@ enum Full {
     AllSent,
 }
 
-/// The machine, for one connection to the agent.
+/// The state machine for one connection to the agent.
 #[derive(Debug)]
 pub struct Syncs {
     wanted: Arc<Wanted>,
     vpp: Vpp,
-    /// Whether VPP is connected and silent: nothing is sent before it answers.
+    /// Whether VPP is connected but silent: nothing is sent until it answers.
     silent: bool,
-    /// The generation of VPP's liveness that was heard last, and when.
+    /// The last known generation of VPP's liveness, and when it was received.
     heard: Option<(u64, Instant)>,
     view: ViewId,
     full: Full,
-    /// Whether the full sync under way must be followed by another at once.
+    /// Whether another full sync must follow the current one at once.
     again: bool,
-    /// Settings that the last full sync was told.
+    /// Settings sent with the last full sync.
     conf: Option<LbConfSpec>,
-    /// What that changed.
+    /// Their effect.
     conf_changed: Option<ConfReport>,
     /// Why they were refused, if they were.
     conf_refused: Option<String>,
     /// VIPs that changed since they were last sent.
     stale: BTreeSet<VipKey>,
-    /// VIPs of which a sync is under way.
+    /// VIPs with a sync in flight.
     sent: BTreeSet<VipKey>,
-    /// The highest demand on a VIP so far.
+    /// The highest number of a request for a VIP so far.
     demanded: u64,
-    /// The last full sync that was demanded.
+    /// The last full sync requested.
     full_demanded: Option<u64>,
-    /// Process and version of the other brain that writes to VPP, as the agent named it last.
+    /// Process and version of the other brain that is the writer, as last reported by the agent.
     writer: Option<(Option<i32>, String)>,
-    /// VIPs that the agent leaves alone, as it named them last.
+    /// VIPs that the agent leaves alone, as last reported.
     foreign: Vec<VipKey>,
     /// Why the last sync failed as a whole, if it did.
     failing: Option<String>,
-    /// What VPP refused last of each VIP.
+    /// The last refusals for each VIP.
     refused: BTreeMap<VipKey, Vec<StepError>>,
 }
 
 impl Syncs {
-    /// For a new connection; the first look at VPP will have the id after `last_view`.
+    /// For a new connection; the first look at VPP gets the id after `last_view`.
     pub fn new(wanted: Arc<Wanted>, last_view: ViewId, now: Instant) -> Self {
         Self {
             demanded: wanted.demands.values().map(|demanded| demanded.number).fold(0, u64::max),
@@ -154,12 +154,12 @@ impl Syncs {
         }
     }
 
-    /// The newest look.
+    /// The latest look.
     pub fn view(&self) -> ViewId {
         self.view
     }
 
-    /// VPP came, went or is another one.
+    /// VPP connected, disconnected or was replaced.
     pub fn vpp_changed(&mut self, info: VppInfo, now: Instant) -> Option<AgentEvent> {
         self.view.0 += 1;
         (self.full, self.again, self.conf) = (Full::Due(now), false, None);
@@ -180,8 +180,8 @@ impl Syncs {
         Some(AgentEvent::Vpp { info, programmed: None })
     }
 
-    /// VPP fell silent, or answers again. Nothing if that is known. A silence that began and ended between two answers is
-    /// told as well: probes may have failed in it.
+    /// VPP fell silent, or answers again. Empty if already known. A silence that began and ended between two
+    /// reports is included, since probes may have failed during it.
     pub fn liveness(&mut self, heard: Liveness, now: Instant) -> Vec<AgentEvent> {
         let Liveness { generation, silent_for } = heard;
         let last = self.heard.replace((generation, now));
@@ -198,12 +198,12 @@ impl Syncs {
         events
     }
 
-    /// Another state is wanted.
+    /// Sets a new desired state.
     pub fn want(&mut self, wanted: Arc<Wanted>, now: Instant) {
         let before = std::mem::replace(&mut self.wanted, wanted);
         let next = &self.wanted;
         let mut gone = before.keep.iter().any(|key| !next.keep.contains(key) && !next.vips.contains_key(key));
-        // VPP has one encapsulation for all VIPs of an address: one VIP alone cannot change it.
+        // VPP has one encapsulation for all VIPs of an address, so it cannot be changed for one VIP alone.
         let mut together = false;
         for change in before.decided.diff(&next.decided) {
             match change {
@@ -235,7 +235,7 @@ impl Syncs {
         }
     }
 
-    /// The next call that may be sent now; to be asked again until there is none.
+    /// Returns the next call to send now. Call until it returns `None`.
     pub fn next(&mut self, now: Instant) -> Option<Sent> {
         let call = match &self.vpp {
             Vpp::Unseen(info, at) if *at <= now => {
@@ -254,7 +254,7 @@ impl Syncs {
             Full::ConfDone => {
                 self.full = Full::AllSent;
                 self.again = self.conf != Some(self.wanted.conf);
-                // A full sync does all but what is demanded.
+                // A full sync does everything except the requests.
                 self.stale = self.wanted.demands.keys().copied().collect();
                 let specs: Vec<_> = self.wanted.vips.values().map(Arc::clone).collect();
                 let keep: Vec<_> = self.wanted.keep.iter().copied().collect();
@@ -285,7 +285,7 @@ impl Syncs {
         Some(Call::Vip { spec, demanded })
     }
 
-    /// When to ask for the next call although nothing happened.
+    /// When to call [`Self::next`] again even without an event.
     pub fn due(&self) -> Option<Instant> {
         match (&self.vpp, self.full) {
             (Vpp::Unseen(_, at), _) => Some(*at),
@@ -298,7 +298,7 @@ impl Syncs {
         }
     }
 
-    /// Takes an answer; `random` is from 0 to 1.
+    /// Processes an answer; `random` is from 0 to 1.
     ///
     /// # Errors
     /// If the connection to the agent broke.
@@ -315,7 +315,7 @@ impl Syncs {
         {
             return Err(error.clone());
         }
-        // What was done to another VPP, or before a look at it, says nothing about what this one has.
+        // Results from another VPP, or from before the latest look, say nothing about this one.
         if sent.view != self.view {
             return Ok(None);
         }
@@ -342,8 +342,8 @@ impl Syncs {
             }
             (Call::Vip { spec, demanded }, Answer::Sync(result)) => {
                 self.sent.remove(&spec.key);
-                // What became of a call without an answer is not known; and what VPP refuses of one VIP may be possible
-                // together with the others.
+                // A call without an answer may have succeeded; and what VPP refuses for one VIP may be
+                // possible together with the others.
                 if result.as_ref().map_or(true, |report| report.errors().next().is_some()) {
                     self.full_sync_at(retry);
                 }
@@ -367,7 +367,7 @@ impl Syncs {
                 Some(AgentEvent::Vpp { info, programmed: Some((self.view, programmed)) })
             }
             Err(error) => {
-                debug!(%error, "cannot tell what VPP has yet");
+                debug!(%error, "VPP's state is not known yet");
                 self.vpp = Vpp::Unseen(info, retry);
                 None
             }
@@ -384,7 +384,7 @@ impl Syncs {
                 self.conf_changed = Some(report).filter(|report| report.changed);
                 None
             }
-            // Tunnels may then have another source than wanted, but that is no reason not to follow failures.
+            // Tunnels may then have another source than desired, but failover must go on regardless.
             Err(CallError::Agent(
                 error @ (AgentError::Refused { .. }
                 | AgentError::NotAllowed { .. }
@@ -396,13 +396,13 @@ impl Syncs {
                 return Some(self.synced(specs, self.wanted.full.map(Demand::Full), Err(error)));
             }
         };
-        // The same refusal with every full sync is worth one line.
+        // One line, not one for each full sync.
         if self.conf_refused == refused {
             return None;
         }
         match &refused {
-            Some(reason) => warn!(%reason, "VPP keeps its lb settings"),
-            None => info!("VPP's lb settings are no longer refused"),
+            Some(reason) => warn!(%reason, "lb settings refused; VPP keeps its own"),
+            None => info!("lb settings are accepted again"),
         }
         self.conf_refused.clone_from(&refused);
         Some(AgentEvent::Settings { refused })
@@ -416,7 +416,7 @@ impl Syncs {
     ) -> AgentEvent {
         match &result {
             Ok(report) => self.note_report(&specs, report),
-            // The same refusal every second is worth one line.
+            // One line, not one a second.
             Err(error @ CallError::Agent(AgentError::AnotherWriter { version, pid, .. })) => {
                 let writer = Some((*pid, version.clone()));
                 if self.writer != writer {
@@ -424,7 +424,7 @@ impl Syncs {
                     warn!(%error, "another brain is the writer; standing by");
                 }
             }
-            // So is one cause of the failure of many VIPs.
+            // One line for a cause that affects many VIPs.
             Err(error) => {
                 let reason = Some(error.to_string());
                 if self.failing != reason {
@@ -438,15 +438,15 @@ impl Syncs {
 
     fn note_report(&mut self, specs: &[Arc<VipSpec>], report: &SyncReport) {
         if self.writer.take().is_some() {
-            info!("the other brain is gone: this one writes to VPP now");
+            info!("the other brain is gone: this one is now the writer");
         }
         for drift in &report.drift {
-            warn!(%drift, "VPP was not as it was left");
+            warn!(%drift, "drift: VPP differed from what was programmed");
         }
         if self.failing.take().is_some() {
             info!("syncs succeed again");
         }
-        // The same refusal with every sync is worth one line.
+        // One line, not one for each sync.
         let before: Vec<_> = specs.iter().filter_map(|spec| self.refused.remove_entry(&spec.key)).collect();
         let before = BTreeMap::from_iter(before);
         for vip in report.vips.iter().filter(|vip| !vip.errors.is_empty()) {
@@ -457,7 +457,7 @@ impl Syncs {
             }
             self.refused.insert(vip.key, vip.errors.clone());
         }
-        // Only a full read finds them.
+        // Only a full read finds foreign VIPs.
         if report.read.is_some() && self.foreign != report.foreign {
             let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
             info!(vips = vips.join(", "), "VIPs outside the agent's policy: left alone");

@@ -1,7 +1,7 @@
-//! What is counted for Prometheus, beside the state that it is about.
+//! Prometheus counters, kept next to the state they describe.
 //!
-//! The controller counts with relaxed atomics and nothing else. Whoever reads has the counters through a snapshot;
-//! those of something that a reload removed go with the last snapshot that has it.
+//! The controller only increments relaxed atomics. Readers get the counters through a snapshot; those of
+//! something that a reload removed end with the last snapshot that has it.
 
 mod histogram;
 
@@ -18,7 +18,7 @@ pub use histogram::{Histogram, Reading};
 use crate::health::State;
 use crate::outcome::ProbeCode;
 
-/// A number that only grows.
+/// A counter.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
@@ -34,8 +34,8 @@ impl Count {
     }
 }
 
-/// What is counted of one backend, for as long as it is the same server. There are tens of thousands of these: 32 bits
-/// hold ten probes a second for 13 years, and beginning again at 0 is what a counter may do.
+/// Counters of one backend, for as long as it is the same server. There are tens of thousands of these, so
+/// they have 32 bits: enough for ten probes a second for 13 years, and a counter may wrap.
 #[derive(Default)]
 pub struct BackendTally {
     probes: [AtomicU32; ProbeCode::ALL.len()],
@@ -43,26 +43,26 @@ pub struct BackendTally {
 }
 
 impl BackendTally {
-    /// A probe ended.
+    /// Counts a finished probe.
     pub fn count_probe(&self, code: ProbeCode) {
         if let Some(count) = self.probes.get(code as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The backend's state changed to this one.
+    /// Counts a change to this state.
     pub fn count_transition(&self, to: State) {
         if let Some(count) = self.transitions.get(to as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Probes that ended so.
+    /// Number of probes with this result.
     pub fn probes(&self, code: ProbeCode) -> u32 {
         self.probes.get(code as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Changes to this state.
+    /// Number of changes to this state.
     pub fn transitions(&self, to: State) -> u32 {
         self.transitions.get(to as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
@@ -75,22 +75,23 @@ impl fmt::Debug for BackendTally {
     }
 }
 
-/// Bounds of the durations of probes, in microseconds: from a server on the same switch to the longest timeouts.
+/// Bucket bounds for probe durations, in microseconds: from a server on the same switch to the longest
+/// timeouts.
 const PROBE_BOUNDS_US: &[u64] = &[
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,
 ];
-/// Bounds of the time from an event to VPP's acknowledgement, in microseconds: from one sync of one VIP, which takes
-/// less than a millisecond, to a VPP that was away for a minute.
+/// Bucket bounds for the time from an event to VPP's acknowledgement, in microseconds: from a sync of one
+/// VIP, which takes less than a millisecond, to a VPP that was disconnected for a minute.
 const EVENT_BOUNDS_US: &[u64] = &[
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
-/// What is counted of one health check, over all backends that it is made of.
+/// Counters of one health check, over all of its backends.
 #[derive(Debug)]
 pub struct CheckTally {
-    /// How long probes took that say something of their backend.
+    /// Durations of probes that have a verdict.
     pub durations: Histogram,
 }
 
@@ -100,27 +101,27 @@ impl Default for CheckTally {
     }
 }
 
-/// The tallies of all health checks, by their names.
+/// Counters of all health checks, by name.
 pub type CheckTallies = BTreeMap<String, Arc<CheckTally>>;
 
 /// A kind of write to VPP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepKind {
-    /// A server was added to a VIP.
+    /// A server was added.
     Added,
-    /// A server was removed from one.
+    /// A server was removed.
     Removed,
-    /// A server got another weight.
+    /// A server's weight was changed.
     Reweighted,
-    /// A server's flows were moved, and its weight stayed.
+    /// A server was flushed, without a change of weight.
     Flushed,
-    /// A VIP was made.
+    /// A VIP was added.
     VipAdded,
     /// A VIP was removed.
     VipRemoved,
-    /// A VIP was removed in order to be made anew.
+    /// A VIP was removed in order to re-create it.
     VipRecreated,
-    /// All flows of a VIP were moved.
+    /// A VIP was flushed.
     VipFlushed,
 }
 
@@ -137,7 +138,7 @@ impl StepKind {
         (Self::VipFlushed, "vip_flushed"),
     ];
 
-    /// The kind of a write, and whether it moved flows at once.
+    /// The kind of a write, and whether it flushed.
     fn of(change: &Change) -> (Self, bool) {
         match change {
             Change::VipAdded => (Self::VipAdded, false),
@@ -152,50 +153,50 @@ impl StepKind {
     }
 }
 
-/// Syncs that the agent answered: all of them, and those of which VPP refused a step.
+/// Answered syncs, by result.
 #[derive(Debug, Default)]
 pub struct SyncCounts {
-    /// Everything was done.
+    /// Without errors.
     pub ok: Count,
-    /// VPP refused something.
+    /// With a refused step.
     pub refused: Count,
 }
 
-/// What operators may ask for, as the label of its counter.
+/// Operators' commands, as labels of their counter.
 pub const COMMANDS: [&str; 9] =
     ["pause", "resume", "disable", "enable", "clear", "set_weight", "clear_weight", "recreate", "sync"];
 
-/// What is counted of the brain as a whole.
+/// Counters of the brain as a whole.
 #[derive(Debug)]
 pub struct BrainTally {
     steps: [Count; StepKind::ALL.len()],
-    /// Servers whose pinned flows were moved at once, by whatever kind of step.
+    /// Flushed servers, by whatever kind of step.
     pub flushes: Count,
-    /// Steps that VPP refused.
+    /// Steps refused by VPP.
     pub step_errors: Count,
     /// Syncs of single VIPs.
     pub vip_syncs: SyncCounts,
-    /// Syncs of everything, which read VPP.
+    /// Full syncs, which read VPP.
     pub full_syncs: SyncCounts,
-    /// Syncs without an answer, or that the agent did not carry out.
+    /// Syncs without an answer, or refused by the agent.
     pub failed_syncs: Count,
-    /// Differences that full reads found between VPP and what the agent remembered.
+    /// Drift: differences that full reads found between VPP and the agent's mirror.
     pub drift: Count,
-    /// From a decision, or from the probe that led to it, to VPP's acknowledgement.
+    /// Time from a decision, or from the probe behind it, to VPP's acknowledgement.
     pub event_to_vpp: Histogram,
     /// Connections to the agent.
     pub agent_connections: Count,
     agent_since_ms: AtomicU64,
-    /// How often VPP was found ready: when it came, and after each connection to the agent.
+    /// How often VPP was found ready: after it connected, and after each connection to the agent.
     pub vpp_connections: Count,
-    /// How often it was another process than before.
+    /// How often VPP was another process than before.
     pub vpp_restarts: Count,
-    /// VIPs of others, plus 1; 0 if that is not known.
+    /// Foreign VIPs plus 1; 0 if unknown.
     foreign: AtomicU64,
     commands: [[Count; 2]; COMMANDS.len()],
-    /// Configurations that were taken while running.
+    /// Successful reloads.
     pub reloads: Count,
-    /// Configurations that were refused, and the one in force stayed.
+    /// Refused reloads.
     pub refused_reloads: Count,
     newest_config_refused: AtomicBool,
     overrides_lost: AtomicBool,
@@ -229,7 +230,7 @@ impl Default for BrainTally {
 }
 
 impl BrainTally {
-    /// The agent answered a sync.
+    /// Counts an answered sync.
     pub fn count_sync(&self, report: &SyncReport) {
         let syncs = if report.read.is_some() { &self.full_syncs } else { &self.vip_syncs };
         let mut errors = 0;
@@ -249,39 +250,39 @@ impl BrainTally {
             syncs.refused.add(1)
         }
         self.drift.add(report.drift.len() as u64);
-        // Only a full read finds them.
+        // Only a full read finds foreign VIPs.
         if report.read.is_some() {
             self.foreign.store(report.foreign.len() as u64 + 1, Ordering::Relaxed);
         }
     }
 
-    /// Writes of this kind that VPP acknowledged.
+    /// Number of writes of this kind that VPP acknowledged.
     pub fn steps(&self, kind: StepKind) -> u64 {
         self.steps.get(kind as usize).map_or(0, Count::get)
     }
 
-    /// The agent answers since `at`.
+    /// Counts a connection to the agent at `at`.
     pub fn count_agent(&self, at: SystemTime) {
         self.agent_connections.add(1);
         self.agent_since_ms.store(unix_ms(at), Ordering::Relaxed);
     }
 
-    /// When the agent was connected to last, since 1970; zero if it never was.
+    /// Time of the last connection to the agent, since 1970; zero if there was none.
     pub fn agent_since(&self) -> Duration {
         Duration::from_millis(self.agent_since_ms.load(Ordering::Relaxed))
     }
 
-    /// Nobody knows what VPP has.
+    /// Sets the number of foreign VIPs to unknown.
     pub fn forget_foreign(&self) {
         self.foreign.store(0, Ordering::Relaxed);
     }
 
-    /// VIPs that VPP has outside the agent's policy, if that is known.
+    /// Number of VIPs in VPP outside the agent's policy, if known.
     pub fn foreign(&self) -> Option<u64> {
         self.foreign.load(Ordering::Relaxed).checked_sub(1)
     }
 
-    /// An operator's command, one of [`COMMANDS`], was carried out, or refused.
+    /// Counts an operator's command, one of [`COMMANDS`], as executed or refused.
     pub fn count_command(&self, command: &str, done: bool) {
         let place = COMMANDS.iter().position(|known| *known == command);
         if let Some([carried_out, refused]) = place.and_then(|place| self.commands.get(place)) {
@@ -289,7 +290,7 @@ impl BrainTally {
         }
     }
 
-    /// Every command, how often it was carried out, and how often refused.
+    /// Every command, with the numbers of executions and refusals.
     pub fn commands(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
         COMMANDS
             .into_iter()
@@ -297,46 +298,47 @@ impl BrainTally {
             .map(|(command, [done, refused])| (command, done.get(), refused.get()))
     }
 
-    /// Whether what operators have set last would be there after a restart.
+    /// Sets whether the latest overrides would survive a restart.
     pub fn set_overrides_kept(&self, kept: bool) {
         self.overrides_lost.store(!kept, Ordering::Relaxed);
     }
 
-    /// Whether what operators have set last would be there after a restart.
+    /// Whether the latest overrides would survive a restart.
     pub fn overrides_kept(&self) -> bool {
         !self.overrides_lost.load(Ordering::Relaxed)
     }
 
-    /// A configuration is in force since `at`.
+    /// Records the time of a successful load.
     pub fn take_config(&self, at: SystemTime) {
         self.config_since_ms.store(unix_ms(at), Ordering::Relaxed);
         self.newest_config_refused.store(false, Ordering::Relaxed);
     }
 
-    /// A configuration was refused.
+    /// Counts a refused configuration.
     pub fn refuse_config(&self) {
         self.refused_reloads.add(1);
         self.newest_config_refused.store(true, Ordering::Relaxed);
     }
 
-    /// Since when the configuration is in force, since 1970; and whether it is that of the last attempt.
+    /// Time of the last successful load, since 1970; and whether the last attempt succeeded.
     pub fn config(&self) -> (Duration, bool) {
         let since = Duration::from_millis(self.config_since_ms.load(Ordering::Relaxed));
         (since, !self.newest_config_refused.load(Ordering::Relaxed))
     }
 }
 
-/// Tells a VPP that restarted from one that is only connected to anew.
+/// Distinguishes a restarted VPP from a reconnected one.
 #[derive(Debug, Clone, Default)]
 pub struct VppLives {
     last: Option<(u32, Option<u64>)>,
 }
 
 impl VppLives {
-    /// A VPP with this process id and start, in Unix seconds, is there; whether it is another one than the last.
+    /// Records a VPP with this process id and start time, in Unix seconds; returns whether it is another one
+    /// than the last.
     pub fn is_another(&mut self, pid: u32, boot_time: Option<u64>) -> bool {
         let Some((last_pid, last_boot)) = self.last.replace((pid, boot_time)) else { return false };
-        // The start stands in the stats segment, which may not be readable.
+        // The start time comes from the stats segment, which may not be readable.
         let other_start = boot_time.zip(last_boot).is_some_and(|(now, before)| now != before);
         pid != last_pid || other_start
     }

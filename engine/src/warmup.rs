@@ -1,20 +1,20 @@
-//! When a frontend is programmed for the first time after the start. Pure; the clock is the process's own, and
-//! nothing restarts it.
+//! Warm-up: when a frontend is first programmed after the brain's start. Pure; the clock is the process's
+//! own, and nothing restarts it.
 //!
-//! A brain that has just started knows less than VPP does: what VPP serves was decided by somebody who had probed
-//! everything. So nothing is written for a while, then each frontend as soon as all of its backends are known,
-//! and at the end the rest.
+//! A brain that has just started knows less than VPP does: VPP's state was decided by a brain that had probed
+//! everything. So nothing is written for a while, then each frontend as soon as all of its backends are
+//! known, and at the end the rest.
 
 use std::time::{Duration, Instant};
 
-/// How far the warm-up has come.
+/// Phase of the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Nothing is written, unless VPP has nothing that could be spoilt.
+    /// Nothing is written, unless VPP has no VIPs.
     Waiting,
-    /// Frontends are released as they become known.
+    /// Frontends are released as their backends become known.
     Releasing,
-    /// Everything is released.
+    /// Everything has been released.
     Over,
 }
 
@@ -28,7 +28,7 @@ pub struct Warmup {
 }
 
 impl Warmup {
-    /// A warm-up that began at `started`. Both delays 0: there is none.
+    /// A warm-up that began at `started`. With both delays 0 there is none.
     pub fn new(started: Instant, min_delay: Duration, max_delay: Duration) -> Self {
         let mut warmup = Self { started, min_delay, max_delay, phase: Phase::Waiting };
         warmup.phase = warmup.phase_at(started);
@@ -45,7 +45,7 @@ impl Warmup {
         now.saturating_duration_since(self.started)
     }
 
-    /// Goes on to the phase of this time; tells it if it is another one.
+    /// Advances to the phase of this time; returns it if it is new.
     pub fn advance(&mut self, now: Instant) -> Option<Phase> {
         let phase = self.phase_at(now).max(self.phase);
         (std::mem::replace(&mut self.phase, phase) != phase).then_some(phase)
@@ -60,8 +60,8 @@ impl Warmup {
         }
     }
 
-    /// Whether a frontend may be programmed. `known`: all its backends are. `vpp_is_empty`: VPP had nothing when it
-    /// was connected to, so that there is nothing to protect.
+    /// Whether a frontend may be programmed. `known`: all of its backends are known. `vpp_is_empty`: VPP had
+    /// no VIPs when it was connected, so there is nothing to protect.
     pub fn releases(&self, known: bool, vpp_is_empty: bool) -> bool {
         match self.phase {
             Phase::Waiting => known && vpp_is_empty,
@@ -70,7 +70,8 @@ impl Warmup {
         }
     }
 
-    /// Whether anything may be written to VPP, such as its settings, or the removal of what is not configured.
+    /// Whether anything may be written to VPP, such as its settings, or the removal of VIPs that are not
+    /// configured.
     pub fn may_write(&self, vpp_is_empty: bool) -> bool {
         self.phase != Phase::Waiting || vpp_is_empty
     }

@@ -1,11 +1,11 @@
-//! From health to weights: failover between pools, the weight and flush of every backend, and the scale at
-//! which VPP is told.
+//! Converts health to weights: failover between pools, weight and flush of every backend, and the scale for
+//! VPP.
 //!
 //! VPP's table honours weights only while their sum stays well below its length, and rebuilding it costs in
-//! proportion to their sum (measured on VPP 26.10: one backend of 50 among nineteen of 100 gets 4.9 % of
-//! 1024 buckets instead of 2.6 %). So weights are brought to a [`Scale`] before they are programmed. It follows
-//! the configuration and the table alone: were it to follow health, a failing backend would change everybody's
-//! scale, and with it move 66-97 % of the buckets.
+//! proportion to their sum (measured on VPP 26.10: one backend of 50 among nineteen of 100 gets 4.9 % of 1024
+//! buckets instead of 2.6 %). So weights are converted to a [`Scale`] before they are programmed. It depends
+//! on configuration and table alone: if it depended on health, a failing backend would change the scale of
+//! all others, and move 66-97 % of the buckets.
 
 mod percent;
 mod ramp;
@@ -25,16 +25,16 @@ use crate::health::State;
 /// State of a frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FrontendState {
-    /// Nothing is known of its backends yet, or only such as nobody knows hold weight in its active pool.
+    /// None of its backends is known yet, or only unknown ones hold a weight in its active pool.
     Unknown,
-    /// A backend that is up takes new flows.
+    /// A healthy backend takes new flows.
     Up,
-    /// No backend that is up takes new flows. In a panic, others do.
+    /// No healthy backend takes new flows. In a panic, unhealthy ones do.
     Down,
 }
 
 impl FrontendState {
-    /// Lower-case word.
+    /// The state's word, in lower case.
     pub fn word(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -44,15 +44,15 @@ impl FrontendState {
     }
 }
 
-/// What counts of one backend in one frontend.
+/// State of one backend in one frontend, as far as weights depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// Its state.
     pub state: State,
-    /// For an unknown backend, the programmed weight that VPP has for it, and that it keeps for want of an answer.
-    /// Without meaning in every other state.
+    /// For an unknown backend, the programmed weight that it has in VPP and keeps until it is known. Unused
+    /// in every other state.
     pub held: Option<u8>,
-    /// For a backend that is up and still in its slow start, the time since it came up.
+    /// For a backend in its slow start, the time since it came up.
     pub rising: Option<Duration>,
 }
 
@@ -62,25 +62,25 @@ impl From<State> for Standing {
     }
 }
 
-/// What one backend shall have in one pool.
+/// Weight of one backend in one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackendWeight {
     /// Weight on the configuration's scale, 0 to 100.
     pub effective: u8,
     /// Weight on the scale of VPP's table.
     pub programmed: u8,
-    /// Whether a step to 0 moves the flows that the backend has.
+    /// Whether a step to 0 flushes the backend.
     pub flush: bool,
 }
 
-/// The weights of a frontend for one state of its backends.
+/// Weights of a frontend for one combination of its backends' states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveWeights {
     /// State of the frontend as a whole.
     pub state: FrontendState,
-    /// Index of the pool that takes new flows by rights, if one does.
+    /// Index of the pool that takes new flows in normal operation, if any.
     pub active_pool: Option<usize>,
-    /// Index of the pool that takes new flows whoever in it is up, if one does.
+    /// Index of the pool in a panic, which takes new flows on all backends, if any.
     pub panic: Option<usize>,
     /// Time to the soonest step of a slow start.
     pub next_step: Option<Duration>,
@@ -88,22 +88,23 @@ pub struct EffectiveWeights {
     pub pools: Vec<BTreeMap<String, BackendWeight>>,
 }
 
-/// What a pool is to its frontend.
+/// Role of a pool in its frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The first pool that can serve.
     Active,
     /// Another one.
     Standby,
-    /// Too few of its backends are up: all of them serve.
+    /// Too few of its backends are up: all of them take new flows.
     Panic,
 }
 
 /// Computes the weights of a frontend.
 ///
-/// The active pool is the first that has a backend of a configured weight above 0 which is up, in a slow start or
-/// not, or which is unknown and holds a weight: it may be serving right now. Such a backend keeps what it holds
-/// in every pool that it stands in, active or not, and never more than its own weight there.
+/// The active pool is the first one with a backend of a configured weight above 0 that is up, in a slow start
+/// or not, or that is unknown and holds a weight in VPP, since it may be serving right now. Such an unknown
+/// backend keeps the weight that it holds in every pool, active or not, but never more than its own weight
+/// there.
 pub fn effective(
     frontend: &Frontend,
     scale: &Scale,
@@ -148,9 +149,9 @@ pub fn effective(
 
 /// The whole truth table of one backend in one pool: its weight, and whether a step to 0 flushes.
 ///
-/// `weight` is what it has when it serves, and `held` what VPP has for it while it is unknown. Down flushes if the
-/// frontend says so, disabled always; unknown, paused and standby never do. In a panic, every backend with a weight that
-/// was not taken out on purpose serves, and keeps its flows.
+/// `weight` applies while it serves; `held` is its weight in VPP while it is unknown. Down flushes if the
+/// frontend is configured so, disabled always; unknown, paused and standby never do. In a panic, every
+/// backend with a weight serves and keeps its flows, unless it was taken out on purpose.
 pub fn rule(state: State, role: Role, weight: u8, held: u8, flush_on_down: bool) -> (u8, bool) {
     match (state, role) {
         (State::Down, Role::Panic) if weight == 0 => (0, flush_on_down),
@@ -169,9 +170,9 @@ fn weighty(pool: &Pool) -> impl Iterator<Item = &str> {
     pool.backends.iter().filter(|(_, weight)| **weight > 0).map(|(name, _)| name.as_str())
 }
 
-/// The pool of which so few backends are up that all of them take new flows: the active one, or if none is active
-/// the first of which something is known. So failover goes first, and a panic never touches another pool. The
-/// price is that a pool with one backend up is left to panic while a later pool may be whole.
+/// The pool in a panic, because too few of its backends are up: the active one, or if none is active the
+/// first with a known backend. So failover comes first, and a panic never affects another pool. The price: a
+/// pool with one backend up may panic while a later pool is healthy.
 fn panicking(
     frontend: &Frontend,
     active_pool: Option<usize>,
@@ -208,7 +209,7 @@ fn state_of_all(
     if nothing_known { FrontendState::Unknown } else { FrontendState::Down }
 }
 
-/// What `programmed` out of `whole` is on the configuration's scale: more than 0 only if `programmed` is.
+/// Converts `programmed` out of `whole` to the configuration's scale: above 0 only if `programmed` is.
 fn part(configured: u8, programmed: u8, whole: u8) -> u8 {
     if programmed == 0 || whole == 0 {
         return 0;

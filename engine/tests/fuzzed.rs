@@ -1,4 +1,4 @@
-//! What the fuzzer checks, on its kept corpus and damaged copies of it.
+//! The fuzzer's checks, run on its kept corpus and on damaged copies of it.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 

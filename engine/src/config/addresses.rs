@@ -25,7 +25,7 @@ pub(super) fn address(node: &Node) -> Result<IpAddr, Complaint> {
     one_host(text, address).map(|()| address)
 }
 
-/// The address in a text that has something besides, and what that is.
+/// The address in a text with something appended, and a name for that.
 fn bare_address(text: &str) -> Option<(&'static str, IpAddr)> {
     let in_brackets = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let inside = in_brackets.map_or(text, |(inside, _)| inside);
@@ -48,7 +48,7 @@ fn bare_address(text: &str) -> Option<(&'static str, IpAddr)> {
     Some((what, bare.parse().ok()?))
 }
 
-/// Refuses an address that cannot stand for one host.
+/// Rejects an address that cannot stand for one host.
 fn one_host(text: &str, address: IpAddr) -> Result<(), Complaint> {
     let of_no_host = match address {
         IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
@@ -59,12 +59,12 @@ fn one_host(text: &str, address: IpAddr) -> Result<(), Complaint> {
             ));
         }
         IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-            "a link-local address, which is good on one link alone"
+            "a link-local address, which is valid on one link only"
         }
         _ if address.is_unspecified() => "the unspecified address",
         _ if address.is_multicast() => "a multicast address",
-        // VPP keeps both families in 16 bytes, and takes any address behind 12 zeros for one of IPv4.
-        IpAddr::V6(v6) if v6.to_bits() >> 32 == 0 => "an address that VPP takes for one of IPv4",
+        // VPP keeps both families in 16 bytes, and treats any address with 12 leading zero bytes as IPv4.
+        IpAddr::V6(v6) if v6.to_bits() >> 32 == 0 => "an address that VPP treats as IPv4",
         _ => return Ok(()),
     };
     let zone = if text.contains('%') { ", which needs no zone" } else { "" };

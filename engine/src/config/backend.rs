@@ -16,7 +16,7 @@ pub(super) const BACKEND_KEYS: &[&str] = &["address", "enabled", "healthcheck"];
 
 /// A backend as far as it could be read.
 pub(super) struct BackendDraft {
-    /// Where its name stands.
+    /// Position of its name.
     pub(super) place: Place,
     pub(super) address: Option<Located<IpAddr>>,
     pub(super) healthcheck: Option<Located<String>>,
@@ -48,7 +48,7 @@ pub(super) fn backends(maglev: &Section<'_>, report: &mut Report<'_>) -> BTreeMa
 }
 
 impl BackendDraft {
-    /// The backend, if all of it could be read.
+    /// The backend, if it was read completely.
     pub(super) fn complete(self) -> Option<Backend> {
         Some(Backend {
             address: self.address?.value,

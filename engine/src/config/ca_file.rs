@@ -1,4 +1,4 @@
-//! The files of certificate authorities that health checks name.
+//! CA files of health checks.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,18 +12,18 @@ use super::show;
 use maglev_tls::authorities::{Authorities, Contents, Doubt};
 use maglev_tls::pem::is_der;
 
-/// Doubts of one file that are told; a bundle may give hundreds.
+/// Maximum number of warnings shown for one file; a bundle may cause hundreds.
 const DOUBTS_SHOWN: usize = 10;
 
-/// What a file gave.
+/// Contents of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) file: CaFile,
-    /// What is doubtful about it: the rest of a sentence that begins with the key, and help.
+    /// Warnings: the rest of a sentence that begins with the key, and help.
     pub(super) doubts: Vec<(String, &'static str)>,
 }
 
-/// The files read so far. One that many checks name is read once, and its contents are kept once.
+/// The files read so far. A file that many checks name is read and kept once.
 pub(super) struct CaFiles<'r> {
     read_file: &'r dyn Fn(&Path) -> io::Result<Vec<u8>>,
     now: SystemTime,
@@ -31,7 +31,7 @@ pub(super) struct CaFiles<'r> {
 }
 
 impl<'r> CaFiles<'r> {
-    /// `now` is what certificates' dates are compared with.
+    /// Certificates' dates are compared with `now`.
     pub(super) fn new(read_file: &'r dyn Fn(&Path) -> io::Result<Vec<u8>>, now: SystemTime) -> CaFiles<'r> {
         CaFiles { read_file, now, known: BTreeMap::new() }
     }
@@ -65,11 +65,11 @@ const READABLE: &str = "write the path of a PEM file that this process may read"
 const PEM: &str =
     "each certificate stands between `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`";
 
-/// Takes all certificates (RFC 7468, 5.1). Text around them is allowed.
+/// Parses all certificates (RFC 7468, 5.1). Text around them is allowed.
 fn parse(path: &str, bytes: &[u8], now: SystemTime) -> Result<Found, Problem> {
     let Contents { authorities, doubts, broken } = Authorities::read(bytes, now);
     if let Some((line, what)) = broken.first() {
-        return Err(Problem::new(format!("which is not whole: its section at line {line} {what}"), PEM));
+        return Err(Problem::new(format!("which is damaged: its section at line {line} {what}"), PEM));
     }
     if authorities.anchors().is_empty() {
         return Err(without_certificate(bytes, &doubts));
@@ -77,8 +77,8 @@ fn parse(path: &str, bytes: &[u8], now: SystemTime) -> Result<Found, Problem> {
     let mut told: Vec<_> = doubts.iter().take(DOUBTS_SHOWN).map(|doubt| told(path, doubt)).collect();
     if let more @ 1.. = doubts.len().saturating_sub(DOUBTS_SHOWN) {
         told.push((
-            format!("is {}, in which {more} more sections are doubtful", show(path)),
-            "look at them as well",
+            format!("is {}, in which {more} more sections have warnings", show(path)),
+            "check them as well",
         ));
     }
     let file = CaFile { path: path.to_owned(), authorities: Arc::new(authorities) };

@@ -1,4 +1,4 @@
-//! What a reload changes: two configurations side by side. Pure.
+//! Differences between two configurations, for a reload. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,11 +13,11 @@ mod tests;
 /// (c)`. All lists of names are in alphabetical order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Backends that come and go, and what is new about those that stay.
+    /// Backends added and removed, and changes of the others.
     pub backends: BackendChanges,
     /// Frontends.
     pub frontends: FrontendChanges,
-    /// Health checks by name, whether a backend uses them or not.
+    /// Health checks by name, including unused ones.
     pub healthchecks: HealthCheckChanges,
     /// Keys of `vpp: lb:` whose values differ.
     pub lb: Vec<&'static str>,
@@ -25,19 +25,20 @@ pub struct Changes {
     pub healthchecker: Vec<&'static str>,
 }
 
-/// Backends by name. One may stand in several of the lists other than `added` and `removed`. A backend is its address:
-/// where a name is at an address that another name has left, the backend was renamed, and is compared with what it was.
+/// Backends by name. A name may be in several of the lists other than `added` and `removed`. A backend is its
+/// address: a name at an address that another name has left is a renamed backend, and is compared with that
+/// one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackendChanges {
     /// In the new configuration only.
     pub added: Vec<String>,
     /// In the old configuration only.
     pub removed: Vec<String>,
-    /// Have the address that another one had.
+    /// Have the former address of another name.
     pub renamed: Vec<Rename>,
-    /// Have another address: another server under the same name.
+    /// Have a new address: another server under the same name.
     pub moved: Vec<String>,
-    /// Are checked differently, or have become static or ceased to be. The contents of the checks count, not their
+    /// Have another check, or became static or stopped being so. The contents of the checks count, not their
     /// names.
     pub rechecked: Vec<String>,
     /// `enabled` has become true.
@@ -63,19 +64,19 @@ pub struct FrontendChanges {
     /// In the old configuration only.
     pub removed: Vec<String>,
     /// In both, with differences.
-    pub changed: Vec<FrontendChange>,
+    pub changed: Vec<FrontendDiff>,
 }
 
-/// What differs in one frontend: something, or it would not be listed.
+/// Differences of one frontend; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FrontendChange {
+pub struct FrontendDiff {
     /// Its name.
     pub name: String,
-    /// Its address, protocol or port: it is another VIP for VPP.
+    /// Address, protocol or port: another VIP in VPP.
     pub vip: bool,
-    /// Its pools: their order, names, backends or weights.
+    /// Pools: their order, names, backends or weights.
     pub pools: bool,
-    /// Its other keys whose values differ.
+    /// Other keys with different values.
     pub settings: Vec<&'static str>,
 }
 
@@ -91,7 +92,7 @@ pub struct HealthCheckChanges {
 }
 
 impl Changes {
-    /// Whether the two configurations say the same.
+    /// Whether the two configurations are equal.
     pub fn is_empty(&self) -> bool {
         *self == Changes::default()
     }
@@ -172,8 +173,8 @@ fn backends(old: &Config, new: &Config) -> BackendChanges {
     changes
 }
 
-/// Matches the names that have left an address with those that came to it, those with the same check first. In the order
-/// of the new names.
+/// Pairs the names that left an address with those that came to it, preferring equal checks. In the order of
+/// the new names.
 fn renamed<'c>(
     left: Vec<(&'c String, &'c Backend)>,
     came: Vec<(&'c String, &'c Backend)>,
@@ -197,8 +198,8 @@ fn renamed<'c>(
     renamed
 }
 
-/// Compares the checks of backends. Thousands of backends share a check, whose certificates of authorities are
-/// megabytes at worst, so the result for each pair of names is kept.
+/// Compares the checks of backends. Thousands of backends share a check, whose CA certificates may take
+/// megabytes, so the result for each pair of names is cached.
 struct CheckComparison<'c> {
     old: &'c Config,
     new: &'c Config,
@@ -225,8 +226,8 @@ fn frontends(old: &Config, new: &Config) -> FrontendChanges {
     FrontendChanges { added, removed, changed }
 }
 
-fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendChange {
-    // Taken apart, so that a new field cannot be forgotten here.
+fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendDiff {
+    // Destructured, so that a new field cannot be forgotten here.
     let Frontend {
         description,
         address,
@@ -238,7 +239,7 @@ fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendChange {
         panic_threshold,
         pools,
     } = was;
-    FrontendChange {
+    FrontendDiff {
         name: name.to_owned(),
         vip: (*address, *service) != (is.address, is.service),
         pools: *pools != is.pools,

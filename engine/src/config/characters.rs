@@ -1,11 +1,10 @@
-//! Characters that nobody can see in a text, or that show it otherwise than it is read.
+//! Invisible and misleading characters.
 
 use super::complaint::Complaint;
 use super::show;
 
-/// Whether a character cannot be seen or changes how those around it are shown: those of Unicode's category Cf, those
-/// that are ignored by default (`Default_Ignorable_Code_Point`), separators of lines and paragraphs, and the blank of
-/// Braille.
+/// Whether a character is invisible or changes how others around it are shown: Unicode's category Cf,
+/// `Default_Ignorable_Code_Point`, line and paragraph separators, and the blank Braille pattern.
 pub(super) fn is_invisible(char: char) -> bool {
     matches!(
         char,
@@ -18,17 +17,17 @@ pub(super) fn is_invisible(char: char) -> bool {
     )
 }
 
-/// Whether a character looks like a space, or like nothing, and is no space.
+/// Whether a character looks like a space or like nothing, but is not a space.
 pub(super) fn is_deceptive(char: char) -> bool {
     is_invisible(char) || char.is_control() || (char.is_whitespace() && char != ' ')
 }
 
-/// A character in a message: as it looks, or by its code point.
+/// Names a character in a message: as itself, or by its code point.
 pub(super) fn named(char: char) -> String {
     if is_deceptive(char) { format!("U+{:04X}", u32::from(char)) } else { show(&char.to_string()) }
 }
 
-/// Refuses a text for the first such character in it.
+/// Rejects a text because of the first such character in it.
 pub(super) fn refuse(text: &str, is_wrong: impl Fn(char) -> bool, help: &str) -> Result<(), Complaint> {
     let Some((before, wrong)) = text.chars().enumerate().find(|(_, char)| is_wrong(*char)) else {
         return Ok(());

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration, told as a good compiler tells it.
+//! Diagnostics of a configuration, in the style of a compiler's.
 
 use std::fmt;
 
 use super::characters::is_invisible;
 
-/// How bad it is.
+/// Severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The configuration is refused.
     Error,
-    /// The configuration is legal, but doubtful.
+    /// The configuration is legal but questionable.
     Warning,
 }
 
@@ -22,7 +22,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One finding. Displays on several lines, without a line break at the end:
+/// An error or a warning. Displays on several lines, without a line break at the end:
 ///
 /// ```text
 /// maglev.yaml:7:15: error: `address` of backend `web1` is `10.0.0`, which is not an IP address
@@ -33,26 +33,27 @@ impl fmt::Display for Severity {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Name of the file, as it was given.
+    /// Name of the file, as given by the user.
     pub file: String,
     /// Line, counted from 1.
     pub line: usize,
     /// Column in characters, counted from 1.
     pub column: usize,
-    /// How bad it is.
+    /// Error or warning.
     pub severity: Severity,
     /// What was found.
     pub message: String,
-    /// What would be right.
+    /// What is expected.
     pub help: Option<String>,
-    /// The line that an alias or a merge copies this place to.
+    /// The line of the alias or merge that copies this place.
     pub used_on: Option<usize>,
-    /// The line itself, or a window of a long one.
+    /// The line itself, or a part of a long one.
     pub excerpt: Excerpt,
 }
 
 impl Diagnostic {
-    /// The finding on one line, for logs: `maglev.yaml:7:15: warning: what was found (what would be right)`.
+    /// The diagnostic on one line, for logs: `maglev.yaml:7:15: warning: what was found (what would be
+    /// right)`.
     pub fn summary(&self) -> String {
         let Diagnostic { file, line, column, severity, message, .. } = self;
         let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
@@ -79,23 +80,24 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A line of the file, fit for a terminal, and what of it is meant.
+/// A line of the file, safe for a terminal, with the marked part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The line without control characters and invisible ones; of a long line only the part around the place.
+    /// The line without control characters and invisible ones; of a long line only the part around the
+    /// position.
     pub text: String,
-    /// White space as wide as what stands before the place.
+    /// White space as wide as the text before the position.
     pub indent: String,
     /// Characters to mark, at least 1.
     pub width: usize,
 }
 
 impl Excerpt {
-    /// Lines longer than this many characters are shown in part. A whole configuration may stand on one line,
-    /// since JSON is YAML.
+    /// Longer lines are shown in part, in characters. A whole configuration may be on one line, since JSON is
+    /// YAML.
     const LONGEST: usize = 160;
 
-    /// Shows the line, with the place at a column counted from 1.
+    /// The excerpt of a line, with the position at a column counted from 1.
     pub(super) fn new(line: &str, column: usize, width: usize) -> Excerpt {
         let before = column.saturating_sub(1);
         let skipped = if line.chars().nth(Self::LONGEST).is_none() {
@@ -112,7 +114,7 @@ impl Excerpt {
         let mut rest = line.chars().skip(skipped);
         let mut shown = skipped;
         for char in rest.by_ref().take(Self::LONGEST) {
-            // Tabs stay in both lines, so that the mark lands below its place whatever their width.
+            // Tabs stay in both lines, so that the mark is aligned whatever their width.
             let shown_as_it_is = char == '\t' || !(char.is_control() || is_invisible(char));
             text.push(if shown_as_it_is { char } else { '\u{fffd}' });
             if shown < before {
@@ -128,26 +130,26 @@ impl Excerpt {
     }
 }
 
-/// How far a refused configuration got.
+/// Kind of failure, which decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// It is not YAML, or has a key that does not exist, or a value of the wrong type.
     NotParseable,
-    /// It has the right shape, and breaks a rule.
+    /// It is well-formed, but breaks a rule.
     NotValid,
 }
 
-/// Why a configuration is refused. Displays every finding, and a summary on the last line.
+/// Why a configuration is refused. Displays all diagnostics, and a summary on the last line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors {
-    /// How far it got.
+    /// Kind of failure.
     pub class: Class,
-    /// At least one error, and all warnings besides; in the order of the file.
+    /// All diagnostics in the order of the file, at least one of them an error.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Errors {
-    /// The exit code that `--check` ends with: 1 if it could not be parsed, 2 if it is not valid.
+    /// Exit code of `--check`: 1 if the file could not be parsed, 2 if it is not valid.
     pub fn exit_code(&self) -> u8 {
         match self.class {
             Class::NotParseable => 1,
@@ -155,7 +157,7 @@ impl Errors {
         }
     }
 
-    /// How many findings are of this severity.
+    /// Number of diagnostics with this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
     }

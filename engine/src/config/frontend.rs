@@ -34,20 +34,20 @@ pub(super) const POOL_KEYS: &[&str] = &["backends", "name"];
 /// Keys of a backend in a pool.
 pub(super) const MEMBER_KEYS: &[&str] = &["weight"];
 
-/// Below a second a rise would have no steps; after an hour it is neither a start nor what the operator remembers.
+/// A rise of less than a second would have no steps; one of more than an hour would surprise the operator.
 pub(super) const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
 
-/// The longest table for new flows that VPP can have.
+/// VPP's maximum length of the table for new flows.
 pub(super) const MOST_BUCKETS: u32 = 1 << 16;
 
-/// Share of a backend that is given none.
+/// Weight of a backend without one.
 pub(super) const DEFAULT_WEIGHT: u8 = 100;
 
 /// A frontend as far as it could be read.
 pub(super) struct FrontendDraft {
     pub(super) name: Located<String>,
     pub(super) address: Option<Located<IpAddr>>,
-    /// With the place of the key that decides it.
+    /// With the position of the key that determines it.
     pub(super) service: Option<Located<Service>>,
     pub(super) pools: Vec<PoolDraft>,
     description: String,
@@ -60,20 +60,20 @@ pub(super) struct FrontendDraft {
 
 /// A pool as far as it could be read.
 pub(super) struct PoolDraft {
-    /// Where to point at it as a whole.
+    /// Position of the pool as a whole.
     pub(super) place: Place,
     pub(super) name: Option<Located<String>>,
     pub(super) members: Vec<(Located<String>, u8)>,
 }
 
 impl PoolDraft {
-    /// What it is called in messages.
+    /// The pool's name in messages.
     pub(super) fn title(&self) -> String {
         self.name.as_ref().map_or_else(|| "a pool".to_owned(), |name| format!("pool {}", show(&name.value)))
     }
 }
 
-/// Protocols that are balanced by port.
+/// Protocols with ports.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Protocol {
     Tcp,
@@ -238,18 +238,18 @@ fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'
     PoolDraft { place, name, members }
 }
 
-/// Whether a mapping may be called empty, rather than the wrong kind of value.
+/// Whether a mapping can be reported as empty, rather than as the wrong type.
 fn well_formed(entry: Option<&Entry>) -> bool {
     entry.is_none_or(|entry| matches!(entry.node.value, Value::Null | Value::Map(_)))
 }
 
 impl FrontendDraft {
-    /// Where to point at its VIP.
+    /// Position of its VIP.
     pub(super) fn vip_place(&self) -> Place {
         self.address.as_ref().map_or(self.name.place, |address| address.place)
     }
 
-    /// The frontend and its name, if all of it could be read.
+    /// The frontend and its name, if it was read completely.
     pub(super) fn complete(self) -> Option<(String, Arc<Frontend>)> {
         let pools = self.pools.into_iter().map(PoolDraft::complete).collect::<Option<Vec<Pool>>>()?;
         let frontend = Frontend {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::addresses::{ipv4, ipv6};
 use super::ca_file::CaFiles;
 use super::complaint::Complaint;
-use super::doubts::{self, Times};
 use super::http_values::{ca_file, headers, host, method, path, regexp, server_name, status_codes};
+use super::lints::{self, Times};
 use super::model::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
 use super::report::Report;
 use super::section::{Section, listed};
@@ -31,7 +31,7 @@ pub(super) const CHECK_KEYS: &[&str] = &[
     "type",
 ];
 
-/// Keys of `params:`, of whatever type.
+/// Keys of `params:`, for all types together.
 pub(super) const PARAM_KEYS: &[&str] = &[
     "ca-file",
     "headers",
@@ -51,11 +51,11 @@ pub(super) const HTTP_KEYS: &[&str] =
     &["headers", "host", "method", "path", "response-code", "response-regexp"];
 pub(super) const TLS_KEYS: &[&str] = &["ca-file", "insecure-skip-verify", "server-name", "sni", "ssl-verify"];
 
-/// Faster probes than this would be load, not checks.
+/// A shorter interval would be a load test.
 pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
-/// Answers in a row: more than this would be a typing error.
+/// Consecutive results: a larger number would be a typing error.
 pub(super) const IN_A_ROW: RangeInclusive<u32> = 1..=1000;
 pub(super) const DEFAULT_RISE: u32 = 2;
 pub(super) const DEFAULT_FALL: u32 = 3;
@@ -64,7 +64,7 @@ pub(super) const DEFAULT_CODES: (u16, u16) = (200, 399);
 pub(super) const HTTP_PORT: u16 = 80;
 pub(super) const HTTPS_PORT: u16 = 443;
 
-/// The four types.
+/// Types of health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
     Tcp,
@@ -94,7 +94,7 @@ impl Type {
         })
     }
 
-    /// The keys of `params` that mean something to this type.
+    /// The keys of `params` that this type has.
     pub(super) fn params(self) -> impl Fn(&str) -> bool {
         move |key| match self {
             Type::Tcp => key == "ssl" || TLS_KEYS.contains(&key),
@@ -107,9 +107,9 @@ impl Type {
 
 /// A check as far as it could be read.
 pub(super) struct CheckDraft {
-    /// `None` if something of it was refused.
+    /// `None` if a part was rejected.
     pub(super) check: Option<HealthCheck>,
-    /// Of its name.
+    /// Position of its name.
     pub(super) place: Place,
 }
 
@@ -146,7 +146,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
     let rise = section.read_or("rise", DEFAULT_RISE, integer(IN_A_ROW), report);
     let fall = section.read_or("fall", DEFAULT_FALL, integer(IN_A_ROW), report);
     let times = Times { interval: default_interval, fast_interval, down_interval, timeout, rise, fall };
-    doubts::times(section, &times, report);
+    lints::times(section, &times, report);
     let probe_ipv4_src = section.read("probe-ipv4-src", ipv4, report).map(|source| source.value);
     let probe_ipv6_src = section.read("probe-ipv6-src", ipv6, report).map(|source| source.value);
 
@@ -165,7 +165,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
     CheckDraft { check, place: section.place }
 }
 
-/// Reads `port` and `params`, all of them even if the type is not known.
+/// Reads `port` and `params` completely, even if the type is unknown.
 fn check_kind(
     section: &Section<'_>,
     of: Option<Type>,

@@ -1,5 +1,5 @@
-//! Readers of the parameters of HTTP and TLS checks. They let through only what can be put into a request as it
-//! is, so that no probe can fail, or say something else than meant, for its configuration's sake.
+//! Readers of the parameters of HTTP and TLS checks. They accept only what can be sent as it is, so that no
+//! configured value can break or alter a request.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -64,7 +64,7 @@ pub(super) fn path(node: &Node) -> Result<String, Complaint> {
     Ok(path)
 }
 
-/// The value of a Host header: a name or address, and perhaps a port (RFC 9110, 7.2).
+/// The value of a Host header: a name or address, with an optional port (RFC 9110, 7.2).
 pub(super) fn host(node: &Node) -> Result<String, Complaint> {
     let host = text(node)?;
     let bad = || {
@@ -85,7 +85,7 @@ pub(super) fn host(node: &Node) -> Result<String, Complaint> {
     if port_fits && name_fits { Ok(host) } else { Err(bad()) }
 }
 
-/// A name to ask a TLS server for, and to check its certificate against.
+/// The name for SNI and for verifying the certificate.
 pub(super) fn server_name(node: &Node) -> Result<String, Complaint> {
     let name = text(node)?;
     if is_host_name(&name) || name.parse::<IpAddr>().is_ok() {
@@ -99,7 +99,7 @@ pub(super) fn server_name(node: &Node) -> Result<String, Complaint> {
     Err(Complaint::invalid(format!("is {}, which is not a server's name", show(&name)), help))
 }
 
-/// DNS's rules, and the underscore that real names have.
+/// The rules of DNS, plus the underscore that real names have.
 fn is_host_name(name: &str) -> bool {
     let label_fits = |label: &str| {
         (1..=63).contains(&label.len())
@@ -123,15 +123,15 @@ pub(super) fn ca_file(node: &Node) -> Result<String, Complaint> {
     ))
 }
 
-/// Digits alone: the standard parser takes a sign as well.
+/// Digits only: the standard parser accepts a sign as well.
 fn decimal(digits: &str) -> Option<u16> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
-/// Status codes that can be asked for.
+/// Valid status codes.
 pub(super) const CODES: RangeInclusive<u16> = 100..=599;
 
-/// Codes and ranges, as in `200,204,300-399`.
+/// Codes and ranges, such as `200,204,300-399`.
 pub(super) fn status_codes(node: &Node) -> Result<StatusCodes, Complaint> {
     let help = "write codes from 100 to 599 and ascending ranges of them, like \"200,204,300-399\"";
     let spelled = match &node.value {
@@ -167,7 +167,7 @@ pub(super) fn regexp(node: &Node) -> Result<Pattern, Complaint> {
     let is_wrong = |char| is_deceptive(char) && !matches!(char, '\t' | '\n' | '\r');
     refuse(&pattern, is_wrong, "write it as an escape, like `\\x{A0}`, if the body has it")?;
     pattern.parse().map_err(|error: regex::Error| {
-        // The library's message is a drawing on several lines; its last says what is wrong.
+        // The library's message is a drawing of several lines; the last one has the reason.
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
         Complaint::invalid(
@@ -177,7 +177,7 @@ pub(super) fn regexp(node: &Node) -> Result<Pattern, Complaint> {
     })
 }
 
-/// Headers that every probe sets by itself, or that would change how a message is framed.
+/// Headers that every probe sets itself, or that would change the framing of a message.
 const RESERVED: [&str; 8] =
     ["connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 

@@ -1,5 +1,5 @@
-//! The configuration as the rest of the brain sees it: references resolved to names that exist, defaults
-//! filled in, every rule checked. Only [`super::load`] makes one.
+//! The validated configuration, as the rest of the brain sees it: references resolved, defaults filled in,
+//! every rule checked.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -30,9 +30,9 @@ pub struct Config {
 /// Settings of the health checker as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthChecker {
-    /// How many transitions each backend remembers, at least 1.
+    /// Number of transitions remembered for each backend, at least 1.
     pub transition_history: usize,
-    /// Name of the network namespace in which this process must have been put.
+    /// Network namespace that this process must have been started in.
     pub netns: Option<String>,
 }
 
@@ -49,14 +49,14 @@ pub struct LbSettings {
     pub flow_timeout: Duration,
     /// Time between two full comparisons with VPP.
     pub sync_interval: Duration,
-    /// Time after the start before which nothing is written.
+    /// Time after the start before which nothing is written to VPP.
     pub startup_min_delay: Duration,
-    /// Time after the start at which frontends are released whether all is known or not.
+    /// Time after the start at which all frontends are released, even with unknown backends.
     pub startup_max_delay: Duration,
 }
 
 impl LbSettings {
-    /// What the tables of pinned flows take of VPP's memory, in words.
+    /// Memory of the tables of pinned flows in VPP, as text.
     pub fn sticky_memory(&self) -> String {
         let buckets = self.sticky_buckets_per_core;
         let bytes = u64::from(buckets).saturating_mul(STICKY_BUCKET);
@@ -67,19 +67,19 @@ impl LbSettings {
 /// One named health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// What a probe does.
+    /// Type of the probe, with its parameters.
     pub kind: CheckKind,
-    /// Time from one probe's start to the next while the backend is fully up.
+    /// Time between the starts of two probes while the backend is fully up.
     pub interval: Duration,
-    /// The same while the backend is unknown or on its way up or down.
+    /// The same while it is unknown or changing its state.
     pub fast_interval: Duration,
-    /// The same while the backend is fully down.
+    /// The same while it is fully down.
     pub down_interval: Duration,
-    /// Time that a whole probe may take.
+    /// Time limit of a whole probe.
     pub timeout: Duration,
-    /// Passes in a row that make a backend up, at least 1.
+    /// Consecutive passes that make a backend up, at least 1.
     pub rise: u32,
-    /// Failures in a row that make a backend down, at least 1.
+    /// Consecutive failures that make a backend down, at least 1.
     pub fall: u32,
     /// Source address of probes to IPv4 backends.
     pub probe_ipv4_src: Option<Ipv4Addr>,
@@ -88,7 +88,7 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    /// The source address for probes of this target, if one is configured for its family.
+    /// Source address of probes to this target, if one is configured for its family.
     pub fn source_for(&self, target: IpAddr) -> Option<IpAddr> {
         match target {
             IpAddr::V4(_) => self.probe_ipv4_src.map(IpAddr::V4),
@@ -96,37 +96,37 @@ impl HealthCheck {
         }
     }
 
-    /// Whether probes verify certificates by the system's authorities.
+    /// Whether probes verify certificates with the system's authorities.
     pub fn trusts_system(&self) -> bool {
         let (CheckKind::Tcp { tls, .. } | CheckKind::Http { tls, .. }) = &self.kind else { return false };
         tls.as_ref().is_some_and(|tls| tls.verify && tls.ca_file.is_none())
     }
 }
 
-/// What a probe does.
+/// Type of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckKind {
     /// Connects, and closes again.
     Tcp {
         /// Port of the backend.
         port: u16,
-        /// TLS on top of the connection.
+        /// TLS over the connection.
         tls: Option<TlsCheck>,
     },
     /// One HTTP/1.1 request, over TLS for `https`.
     Http {
         /// Port of the backend.
         port: u16,
-        /// What is asked, and what must come back.
+        /// Request and expected response.
         http: HttpCheck,
-        /// TLS below the request.
+        /// TLS under the request.
         tls: Option<TlsCheck>,
     },
     /// An ICMP echo.
     Icmp,
 }
 
-/// What an HTTP probe asks, and what must come back.
+/// Request of an HTTP probe, and expected response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpCheck {
     /// `GET` or `HEAD`.
@@ -137,16 +137,16 @@ pub struct HttpCheck {
     pub host: Option<String>,
     /// Further request headers, in the order given.
     pub headers: Vec<(String, String)>,
-    /// Which status codes pass.
+    /// Status codes that pass.
     pub response_codes: StatusCodes,
-    /// What the first 64 KiB of the body must match.
+    /// Pattern that the first 64 KiB of the body must match.
     pub response_regexp: Option<Pattern>,
 }
 
 /// Method of an HTTP probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpMethod {
-    /// The body is asked for, and read as far as a `response-regexp` needs it.
+    /// With a body, read as far as a `response-regexp` needs it.
     Get,
     /// Headers only.
     Head,
@@ -163,21 +163,21 @@ impl StatusCodes {
     }
 }
 
-/// TLS of a probe.
+/// TLS parameters of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsCheck {
     /// Whether the certificate must be valid for the server name.
     pub verify: bool,
-    /// Server name to ask for.
+    /// Server name for SNI.
     pub sni: Option<String>,
-    /// The authorities to trust instead of the system's.
+    /// Authorities to trust instead of the system's.
     pub ca_file: Option<CaFile>,
 }
 
-/// The authorities of one PEM file. It is read with the configuration, and not again.
+/// The authorities of one PEM file, read only when the configuration is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaFile {
-    /// Where they come from.
+    /// Path of the file.
     pub path: String,
     /// At least one; shared by all checks that name the file.
     pub authorities: Arc<Authorities>,
@@ -188,39 +188,39 @@ pub struct CaFile {
 pub struct Backend {
     /// Address, which is also its identity in VPP.
     pub address: IpAddr,
-    /// Name of its health check; without one it is up at once and stays so.
+    /// Name of its health check; a backend without one is always up.
     pub healthcheck: Option<String>,
-    /// Whether it takes part at all.
+    /// Whether it is in service.
     pub enabled: bool,
 }
 
 /// One named VIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frontend {
-    /// For operators.
+    /// Description for operators.
     pub description: String,
     /// The VIP's address.
     pub address: IpAddr,
-    /// What of it is balanced.
+    /// The balanced traffic.
     pub service: Service,
-    /// Whether flows are told apart by their source address alone.
+    /// Whether VPP hashes flows by their source address alone.
     pub src_ip_sticky: bool,
-    /// Whether a backend that goes down loses its pinned flows at once.
+    /// Whether to flush the pinned flows of a backend that goes down.
     pub flush_on_down: bool,
-    /// Buckets of VPP's table for new flows, if not to be chosen by the weights.
+    /// Buckets of VPP's table for new flows; `None` to derive it from the weights.
     pub new_flows_table_length: Option<u32>,
-    /// Time in which a backend that comes up rises to its weight, if not at once.
+    /// Time over which a recovered backend's weight rises; `None` for at once.
     pub slow_start: Option<Duration>,
-    /// Percent of a pool's backends, 1 to 100, below which all of them take new flows again, up or not.
+    /// Percentage of a pool's backends, 1 to 100. With fewer of them up, all take new flows, healthy or not.
     pub panic_threshold: Option<u8>,
     /// Pools in order of preference; none is empty, and there is at least one.
     pub pools: Vec<Pool>,
 }
 
-/// Which traffic to a VIP's address is balanced.
+/// The traffic of a VIP's address that is balanced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Service {
-    /// Everything.
+    /// All traffic.
     AllPorts,
     /// One TCP port.
     Tcp(u16),

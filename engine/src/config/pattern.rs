@@ -1,4 +1,4 @@
-//! Regular expressions for a body that is still coming.
+//! Regular expressions for a partially received body.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ use regex::bytes::Regex;
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
 
-/// How far behind a match an assertion can look: one character, of UTF-8's longest.
+/// How far beyond a match an assertion can look, in bytes: one UTF-8 character.
 const LONGEST_LOOK: usize = 4;
 
 /// A regular expression over bytes, since a body need not be UTF-8. Two with the same text are equal.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     regex: Regex,
-    /// Whether it has an assertion about what follows, such as `$` or `\b`.
+    /// Whether it has an assertion about the following text, such as `$` or `\b`.
     looks_ahead: bool,
 }
 
@@ -24,15 +24,15 @@ impl Pattern {
         self.regex.is_match(bytes)
     }
 
-    /// Whether it matches in these bytes whatever follows them. Without assertions about what follows, every match is
-    /// one for good; with them, one is that lies so far before the end that all it looked at is there. It may miss
-    /// some of those.
+    /// Whether it matches these bytes regardless of what follows. Without look-ahead assertions, every match
+    /// is final; with them, only a match far enough from the end that everything it looked at has arrived.
+    /// May miss some of those.
     pub fn is_match_for_good(&self, bytes: &[u8]) -> bool {
         let look = if self.looks_ahead { LONGEST_LOOK } else { 0 };
         self.regex.shortest_match(bytes).is_some_and(|end| bytes.len() - end >= look)
     }
 
-    /// Its text.
+    /// Text of the pattern.
     pub fn as_str(&self) -> &str {
         self.regex.as_str()
     }

@@ -1,4 +1,4 @@
-//! Collects findings while a configuration is read, so that all are told at once.
+//! Collects diagnostics while a configuration is read, so that all are reported at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use super::diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 use super::values::LONGEST_NAME;
 use super::yaml::Place;
 
-/// Where something stands, for findings after the text is gone.
+/// A position, for diagnostics after the text has been dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
     file: Arc<str>,
     place: Place,
-    /// Shared by all that stands on it: a whole configuration may.
+    /// Shared by all positions on the line: a whole configuration may be on one.
     line: Arc<str>,
 }
 
 impl Spot {
-    /// A finding here.
+    /// A diagnostic at this position.
     pub(super) fn diagnostic(&self, severity: Severity, message: String, help: Option<String>) -> Diagnostic {
         diagnostic(&self.file, self.place, &self.line, severity, message, help)
     }
@@ -44,18 +44,19 @@ fn diagnostic(
     }
 }
 
-/// The findings so far.
+/// The diagnostics so far.
 pub(super) struct Report<'t> {
     file: &'t str,
     lines: Vec<&'t str>,
     diagnostics: Vec<Diagnostic>,
     class: Option<Class>,
-    /// How many more names may be compared in search of the one that was meant.
+    /// Number of names that may still be compared in search of a likely typo.
     comparisons_left: usize,
 }
 
 impl<'t> Report<'t> {
-    /// Comparisons cost about a microsecond; a file with 50,000 wrong names must not take an hour to refuse.
+    /// A comparison takes about a microsecond; a file with 50,000 wrong names must not take an hour to
+    /// refuse.
     const COMPARISONS: usize = 1_000_000;
 
     pub(super) fn new(file: &'t str, text: &'t str) -> Report<'t> {
@@ -73,7 +74,7 @@ impl<'t> Report<'t> {
         self.error(Class::NotValid, place, message.into(), Some(help.into()));
     }
 
-    /// A wrong shape: an unknown key, or the wrong kind of value.
+    /// An unknown key, or a value of the wrong type.
     pub(super) fn malformed(
         &mut self,
         place: Place,
@@ -83,19 +84,19 @@ impl<'t> Report<'t> {
         self.error(Class::NotParseable, place, message.into(), help.into());
     }
 
-    /// A value that a reader refused; `subject` begins the sentence.
+    /// A value that a reader rejected; `subject` begins the sentence.
     pub(super) fn complaint(&mut self, place: Place, subject: &str, complaint: Complaint) {
         let class = if complaint.malformed { Class::NotParseable } else { Class::NotValid };
         self.error(class, place, format!("{subject} {}", complaint.found), Some(complaint.help));
     }
 
-    /// A legal but doubtful setting.
+    /// A legal but questionable setting.
     pub(super) fn warning(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Warning, place, message.into(), Some(help.into()));
     }
 
     fn error(&mut self, class: Class, place: Place, message: String, help: Option<String>) {
-        // A file of the wrong shape stays one, whatever else is wrong with it.
+        // The worse kind of failure stays.
         self.class = Some(self.class.map_or(class, |before| before.min(class)));
         self.push(Severity::Error, place, message, help);
     }
@@ -108,12 +109,12 @@ impl<'t> Report<'t> {
         self.lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    /// Whether no error was found so far.
+    /// Whether there is no error so far.
     pub(super) fn is_valid(&self) -> bool {
         self.class.is_none()
     }
 
-    /// Keeps these places beyond the text, by what stands there.
+    /// Keeps these positions after the text is dropped, by their names.
     pub(super) fn spots(&self, places: impl Iterator<Item = (String, Place)>) -> BTreeMap<String, Spot> {
         let file: Arc<str> = Arc::from(self.file);
         let mut lines: BTreeMap<usize, Arc<str>> = BTreeMap::new();
@@ -124,17 +125,17 @@ impl<'t> Report<'t> {
         spots.collect()
     }
 
-    /// The one of `names` that was most likely meant, if one is close enough.
+    /// The name that was probably meant, if one is similar enough.
     pub(super) fn nearest<'n>(
         &mut self,
         wrong: &str,
         names: impl IntoIterator<Item = &'n str>,
     ) -> Option<&'n str> {
-        // Comparing costs memory in proportion to the length, and no name is as long.
+        // Comparing takes memory in proportion to the length, and no valid name is this long.
         if wrong.len() > 4 * LONGEST_NAME {
             return None;
         }
-        // A third of the letters may differ, so that no suggestion is further off than a guess.
+        // A third of the letters may differ; beyond that, a suggestion is a guess.
         let tolerance = match wrong.chars().count() {
             1 => 0,
             letters => (letters / 3).max(1),
@@ -156,7 +157,7 @@ impl<'t> Report<'t> {
         best.map(|(_, name)| name)
     }
 
-    /// All findings in the order of the file: warnings only, or why it is refused.
+    /// All diagnostics in the order of the file: warnings only, or the reasons for refusing it.
     pub(super) fn finish(mut self) -> Result<Vec<Diagnostic>, Errors> {
         self.diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column, diagnostic.severity));
         self.diagnostics.dedup();
@@ -167,7 +168,7 @@ impl<'t> Report<'t> {
     }
 }
 
-/// Lines by YAML's rules: a break is LF, CR LF or CR.
+/// Lines by YAML's rules: a line ends with LF, CR LF or CR.
 fn lines(text: &str) -> Vec<&str> {
     text.trim_start_matches('\u{feff}')
         .split('\n')

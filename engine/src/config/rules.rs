@@ -35,7 +35,7 @@ impl fmt::Display for Family {
     }
 }
 
-/// Every health check that a backend names exists.
+/// Checks that every health check that a backend names exists.
 pub(super) fn check_references(
     backends: &BTreeMap<String, BackendDraft>,
     checks: &BTreeMap<String, CheckDraft>,
@@ -60,7 +60,7 @@ pub(super) fn check_references(
     }
 }
 
-/// Every backend that a pool names exists; a backend that no pool names is doubtful.
+/// Checks that every backend that a pool names exists; warns about a backend that no pool names.
 pub(super) fn member_references(
     frontends: &[FrontendDraft],
     backends: &BTreeMap<String, BackendDraft>,
@@ -108,8 +108,9 @@ fn missing<'n>(
     }
 }
 
-/// The backends of a frontend have one family (one VIP has one kind of tunnel), and each an address of its own
-/// (VPP knows a VIP's servers by their addresses). Returns the families that are used, with an example of each.
+/// Checks that the backends of a frontend have one address family (a VIP has one kind of tunnel) and distinct
+/// addresses (VPP identifies a VIP's servers by address). Returns the families in use, with an example of
+/// each.
 pub(super) fn members(
     frontends: &[FrontendDraft],
     backends: &BTreeMap<String, BackendDraft>,
@@ -162,13 +163,13 @@ pub(super) fn members(
 /// Families of backends.
 #[derive(Default)]
 pub(super) struct Families {
-    /// One for each frontend, in their order; `None` if no backend of it is known.
+    /// One for each frontend, in order; `None` if none of its backends is known.
     of_frontend: Vec<Option<Family>>,
-    /// A backend of each family that a frontend uses.
+    /// A backend of each family in use.
     examples: BTreeMap<Family, String>,
 }
 
-/// Frontends on one address neither collide, nor differ in the family of their tunnels.
+/// Checks that frontends on one address neither collide nor use tunnels of different families.
 pub(super) fn vips(frontends: &[FrontendDraft], families: &Families, report: &mut Report<'_>) {
     let mut by_address: BTreeMap<IpAddr, Vec<(&FrontendDraft, Option<Family>)>> = BTreeMap::new();
     for (frontend, family) in frontends.iter().zip(&families.of_frontend) {
@@ -201,7 +202,7 @@ pub(super) fn vips(frontends: &[FrontendDraft], families: &Families, report: &mu
     }
 }
 
-/// Compares one frontend with the services on its address before it.
+/// Compares a frontend with the earlier ones on its address.
 fn collision(
     address: IpAddr,
     frontend: &FrontendDraft,
@@ -227,7 +228,7 @@ fn collision(
         return;
     }
     let neighbour = if service.value == Service::AllPorts {
-        // The first in the file, so that the message does not depend on the map's order.
+        // The first one in the file, so that the message does not depend on the map's order.
         services.values().min_by_key(|other| other.name.place)
     } else {
         services.get(&Service::AllPorts)
@@ -254,7 +255,7 @@ fn vip_in_words(address: IpAddr, service: Service) -> String {
     }
 }
 
-/// Tunnels have a source of their own family.
+/// Checks that tunnels have a source address of their family.
 pub(super) fn sources(lb: &LbDraft, families: &Families, report: &mut Report<'_>) {
     for (family, example) in &families.examples {
         let (given, key) = match family {

@@ -1,6 +1,6 @@
-//! The JSON Schema of the configuration, for editors: made of the same lists of keys, limits and defaults that the
-//! readers use. It knows less than they do: nothing of references, of the range of durations, or of rules between
-//! keys of different mappings.
+//! The configuration's JSON Schema, for editors: built from the lists of keys, limits and defaults that the
+//! readers use. It checks less than they do: no references, no ranges of durations, no rules between keys of
+//! different mappings.
 
 mod checks;
 mod kinds;
@@ -26,14 +26,14 @@ pub fn schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of maglev-brain",
         "type": "object",
-        "properties": { "maglev": section("Everything stands below this key.", maglev()) },
+        "properties": { "maglev": section("All settings are below this key.", maglev()) },
         "required": ["maglev"],
         "additionalProperties": false,
         "$defs": definitions(),
     })
 }
 
-/// The schema as it is published, with a line break at the end.
+/// The published text of the schema, ending in a line break.
 pub fn schema_text() -> String {
     format!("{:#}\n", schema())
 }
@@ -51,7 +51,7 @@ fn maglev() -> Value {
 fn healthchecker() -> Value {
     json!({
         "transition-history": with_default(
-            integer("How many changes of state each backend remembers.", HISTORY),
+            integer("Number of transitions remembered for each backend.", HISTORY),
             DEFAULT_HEALTHCHECKER.transition_history,
         ),
         "netns": defined(
@@ -95,9 +95,9 @@ fn backend() -> Value {
     let keys = json!({
         "address": defined("address", "Where its traffic goes, through a tunnel."),
         "healthcheck": defined(
-            "optional-name", "One of `healthchecks`. Without one it is static: up at once, and for ever.",
+            "optional-name", "One of `healthchecks`. Without one it is static: always up.",
         ),
-        "enabled": with_default(defined("truth-value", "Whether it takes part at all."), true),
+        "enabled": with_default(defined("truth-value", "Whether it is in service."), true),
     });
     json!({ "type": "object", "properties": keys, "required": ["address"], "additionalProperties": false })
 }
@@ -105,7 +105,7 @@ fn backend() -> Value {
 fn frontend() -> Value {
     let protocols = Protocol::NAMES.map(|(name, _)| name);
     let keys = json!({
-        "description": defined("text", "For people, on one line."),
+        "description": defined("text", "Description for people, on one line."),
         "address": defined("address", "The VIP's address."),
         "protocol": choice(
             "What is balanced. Without `protocol` and `port` all traffic to the address is.", &protocols,
@@ -115,21 +115,21 @@ fn frontend() -> Value {
             defined(
                 "truth-value",
                 "Whether all flows of one source address go to one backend. \
-                 Changing it makes the VIP anew, and it forgets its pinned flows.",
+                 Changing it re-creates the VIP, which forgets its pinned flows.",
             ),
             false,
         ),
         "flush-on-down": with_default(
-            defined("truth-value", "Whether a backend that goes down loses its pinned flows at once."),
+            defined("truth-value", "Whether the pinned flows of a backend that goes down are flushed."),
             true,
         ),
         "new-flows-table-length": power_of_two(
             "Buckets of VPP's table for new flows, instead of as many as the weights need. \
-             A VIP that stands keeps its own.",
+             An existing VIP keeps its table.",
             MOST_BUCKETS,
         ),
         "slow-start": duration(
-            "Time in which a backend that comes up rises to its weight. Costs a longer table and needless moves.",
+            "Time over which the weight of a backend that comes up rises. Costs a longer table and needless moves.",
             SLOW_START,
             None,
         ),

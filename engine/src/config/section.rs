@@ -5,17 +5,17 @@ use super::report::Report;
 use super::show;
 use super::yaml::{Entry, Located, Node, Place, Value};
 
-/// A mapping of the file: what it is called in messages, and its entries.
+/// A mapping of the file: its title in messages, and its entries.
 pub(super) struct Section<'t> {
-    /// As in "of backend `web1`".
+    /// For example "backend `web1`".
     pub(super) title: String,
-    /// Where to point when something is missing.
+    /// Position for reporting a missing key.
     pub(super) place: Place,
     entries: &'t [Entry],
 }
 
 impl<'t> Section<'t> {
-    /// Takes a node for a mapping with no other keys than these. Nothing at all counts as an empty mapping.
+    /// Interprets a node as a mapping with no keys but these. A missing value counts as an empty mapping.
     pub(super) fn open(
         title: impl Into<String>,
         place: Place,
@@ -40,7 +40,7 @@ impl<'t> Section<'t> {
         Section { title, place, entries }
     }
 
-    /// Whether it has no entries, known or not.
+    /// Whether it has no entries, known or unknown.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -50,7 +50,7 @@ impl<'t> Section<'t> {
         self.entries.iter().find(|entry| entry.key.value == key)
     }
 
-    /// Where a key stands.
+    /// Position of a key.
     pub(super) fn key_place(&self, key: &str) -> Option<Place> {
         self.entry(key).map(|entry| entry.key.place)
     }
@@ -60,7 +60,7 @@ impl<'t> Section<'t> {
         format!("`{key}` of {}", self.title)
     }
 
-    /// The value of a key that may be left out. A value that the reader refuses is reported, and counts as absent.
+    /// The value of an optional key. A rejected value is reported and counts as absent.
     pub(super) fn read<T>(
         &self,
         key: &str,
@@ -86,7 +86,7 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// The value of a key, or its default; a refused value is reported, and stands as the default until the end.
+    /// The value of a key, or its default. A rejected value is reported and replaced by the default.
     pub(super) fn read_or<T>(
         &self,
         key: &str,
@@ -97,7 +97,7 @@ impl<'t> Section<'t> {
         self.read(key, reader, report).map_or(default, |located| located.value)
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub(super) fn require<T>(
         &self,
         key: &str,
@@ -111,7 +111,7 @@ impl<'t> Section<'t> {
         self.read(key, reader, report)
     }
 
-    /// The section below a key, with the whole section as its title's beginning.
+    /// The mapping below a key; its title starts with this one's.
     pub(super) fn section(
         &self,
         key: &str,
@@ -123,7 +123,7 @@ impl<'t> Section<'t> {
         Some(Section::open(title, entry.key.place, &entry.node, keys, report))
     }
 
-    /// The entries of a mapping below a key whose keys are names.
+    /// The entries of a mapping whose keys are names, below a key.
     pub(super) fn named(&self, key: &str, report: &mut Report<'_>) -> &'t [Entry] {
         let Some(entry) = self.entry(key) else { return &[] };
         entries(&self.subject(key), entry.key.place, &entry.node, report)
@@ -146,7 +146,7 @@ fn entries<'t>(title: &str, place: Place, node: &'t Node, report: &mut Report<'_
     }
 }
 
-/// Names in a sentence: `a`, `b` and `c`.
+/// Joins names for a sentence: `a`, `b` and `c`.
 pub(super) fn listed(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {

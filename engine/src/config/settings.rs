@@ -28,17 +28,17 @@ pub(super) const LB_KEYS: &[&str] = &[
     "sync-interval",
 ];
 
-/// Transitions that a backend remembers: enough for a story, little enough for 10,000 backends.
+/// Transitions to remember per backend: enough to explain a failure, few enough for 10,000 backends.
 pub(super) const HISTORY: RangeInclusive<u32> = 1..=1000;
 
-/// What VPP's lb plugin takes.
+/// The range that VPP's lb plugin accepts.
 pub(super) const FLOW_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(120);
 pub(super) const SYNC_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 pub(super) const STARTUP_DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 
-/// `healthchecker:` with nothing in it.
+/// Defaults of `healthchecker:`.
 pub(super) const DEFAULT_HEALTHCHECKER: HealthChecker = HealthChecker { transition_history: 5, netns: None };
-/// `lb:` with nothing in it.
+/// Defaults of `lb:`.
 pub(super) const DEFAULT_LB: LbSettings = LbSettings {
     ipv4_src_address: None,
     ipv6_src_address: None,
@@ -64,11 +64,11 @@ pub(super) fn healthchecker(maglev: &Section<'_>, report: &mut Report<'_>) -> He
     }
 }
 
-/// The settings of VPP's lb plugin, and where to point when one of them is missing.
+/// The settings of VPP's lb plugin, and the position for reporting a missing one.
 pub(super) struct LbDraft {
     pub(super) settings: LbSettings,
     pub(super) place: Place,
-    /// Whether a source is given, be it a wrong one.
+    /// Whether a source is given, even an invalid one.
     pub(super) ipv4_given: bool,
     pub(super) ipv6_given: bool,
 }
@@ -114,7 +114,7 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
     draft
 }
 
-/// 0 is the default, as in files of vpp-maglev.
+/// 0 means the default, as in vpp-maglev's files.
 fn sync_interval(node: &Node) -> Result<Duration, Complaint> {
     match duration(Duration::ZERO..=DAY)(node) {
         Ok(Duration::ZERO) => Ok(DEFAULT_LB.sync_interval),
@@ -126,12 +126,12 @@ fn startup_delays(lb: &Section<'_>, settings: &mut LbSettings, report: &mut Repo
     let any = || duration(STARTUP_DELAY);
     let least = lb.read("startup-min-delay", any(), report);
     let most = lb.read("startup-max-delay", any(), report);
-    // The one that was given is where the mistake is; a refused one cannot be compared.
+    // The mistake is in the delay that was given; a rejected one cannot be compared.
     let refused = (lb.entry("startup-min-delay").is_some() && least.is_none())
         || (lb.entry("startup-max-delay").is_some() && most.is_none());
     let place = most.as_ref().or(least.as_ref()).map(|located| located.place).filter(|_| !refused);
     let given = (least.map(|least| least.value), most.map(|most| most.value));
-    // One that was not given follows the other: `startup-max-delay: 0s` alone is no warm-up.
+    // A missing delay follows the given one: `startup-max-delay: 0s` alone disables the warm-up.
     (settings.startup_min_delay, settings.startup_max_delay) = match given {
         (Some(least), Some(most)) => (least, most),
         (Some(least), None) => (least, settings.startup_max_delay.max(least)),

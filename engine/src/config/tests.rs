@@ -1,11 +1,11 @@
-//! Every rule, with the place and the words of its refusal.
+//! Tests of every rule, with position and text of the error.
 
 mod accepted;
 pub(super) mod ca_files;
 mod checks;
 mod documentation;
-mod doubts;
 mod frontends;
+mod lints;
 mod rendering;
 mod robustness;
 mod rules;
@@ -16,7 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 
-/// A configuration without fault, which the tests change in one place each.
+/// A valid configuration; each test changes one place.
 const FINE: &str = "\
 maglev:
   vpp:
@@ -47,18 +47,18 @@ maglev:
             web2: { weight: 50 }
 ";
 
-/// What certificates' dates are compared with: 2030-01-01.
+/// The date that certificates are checked against: 2030-01-01.
 pub(super) fn today() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_893_456_000)
 }
 
-/// The fine configuration with one part of it replaced by another.
+/// The valid configuration with one part replaced.
 fn changed(from: &str, to: &str) -> String {
     assert_eq!(FINE.matches(from).count(), 1, "{from:?} must stand once in the fine configuration");
     FINE.replace(from, to)
 }
 
-/// All findings, each as `line:column severity: message (help)`, and the exit code.
+/// All diagnostics, each as `line:column severity: message (help)`, and the exit code.
 fn findings(text: &str) -> (u8, Vec<String>) {
     match parse_with("maglev.yaml", text, &ca_files::contents, today()) {
         Ok(loaded) => (0, told(&loaded.warnings)),
@@ -75,18 +75,19 @@ fn told(diagnostics: &[Diagnostic]) -> Vec<String> {
     lines.collect()
 }
 
-/// Asserts that a text is found not parseable, for exactly these reasons.
+/// Asserts that a text is not parseable, with exactly these diagnostics.
 #[track_caller]
 fn not_parseable(text: &str, expected: &[&str]) {
     assert_eq!(findings(text), (1, expected.iter().map(|line| (*line).to_owned()).collect()));
-    // A JSON Schema knows no spellings: for it 2.2e1 and 0443 are whole numbers, and a quoted text is a plain one.
+    // JSON has no spellings: in JSON Schema 2.2e1 and 0443 are whole numbers, and a quoted text is a plain
+    // one.
     let spelled = ["2.2e1", "'yes'", "0443", "007"].iter().any(|value| text.contains(value));
     if !spelled && yaml::parse(text).is_ok() {
         assert!(!schema::tests::complaints(text).is_empty(), "the schema accepts {text}");
     }
 }
 
-/// Asserts that a text is found not valid, for exactly these reasons.
+/// Asserts that a text is not valid, with exactly these diagnostics.
 #[track_caller]
 fn not_valid(text: &str, expected: &[&str]) {
     assert_eq!(findings(text), (2, expected.iter().map(|line| (*line).to_owned()).collect()));
@@ -98,7 +99,7 @@ fn accepted(text: &str, warnings: &[&str]) -> Config {
     match parse_with("maglev.yaml", text, &ca_files::contents, today()) {
         Ok(loaded) => {
             assert_eq!(told(&loaded.warnings), warnings);
-            // Larger texts only repeat what smaller ones have.
+            // Larger texts add nothing to smaller ones.
             if text.len() < 100_000 {
                 assert_eq!(
                     schema::tests::complaints(text),

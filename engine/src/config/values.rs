@@ -1,4 +1,4 @@
-//! Readers of single values: a node in, a value out, or what is wrong and what would be right.
+//! Readers of single values: they return the value, or what is wrong and what is expected.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use super::complaint::Complaint;
 use super::show;
 use super::yaml::{Node, Scalar, ScalarKind, Value};
 
-/// Length of the longest name, in bytes.
+/// Maximum length of a name, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
-/// What a name may have besides letters and digits of ASCII.
+/// Characters allowed in a name besides ASCII letters and digits.
 pub(super) const NAME_PUNCTUATION: &str = "._:-/@+";
 pub(super) const PORT: RangeInclusive<u32> = 1..=65_535;
 pub(super) const WEIGHT: RangeInclusive<u32> = 0..=100;
 pub(super) const PERCENT: RangeInclusive<u32> = 1..=100;
-/// Units of durations, in nanoseconds. Go takes both characters for micro.
+/// Units of durations, in nanoseconds. Like Go, this accepts both characters for micro.
 pub(super) const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -28,7 +28,7 @@ pub(super) const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// What a node is, in words.
+/// Describes the type of a node.
 pub(super) fn kind(node: &Node) -> String {
     match &node.value {
         Value::Null => "empty".to_owned(),
@@ -36,7 +36,7 @@ pub(super) fn kind(node: &Node) -> String {
         Value::Map(_) => "a mapping".to_owned(),
         Value::Scalar(Scalar { text, kind }) => match kind {
             ScalarKind::PlainText | ScalarKind::QuotedText => format!("the text {}", show(text)),
-            ScalarKind::Bool(_) => format!("the truth value {}", show(text)),
+            ScalarKind::Bool(_) => format!("the boolean {}", show(text)),
             ScalarKind::Integer(_) | ScalarKind::Float => format!("the number {}", show(text)),
         },
     }
@@ -45,19 +45,19 @@ pub(super) fn kind(node: &Node) -> String {
 pub(super) fn scalar<'n>(node: &'n Node, what: &str, help: &str) -> Result<&'n Scalar, Complaint> {
     match &node.value {
         Value::Scalar(scalar) => {
-            let help = "remove it; if the text was copied from elsewhere, write it anew";
+            let help = "remove it; if the text was copied from elsewhere, retype it";
             refuse(&scalar.text, is_invisible, help).map(|()| scalar)
         }
         _ => Err(Complaint::malformed(format!("must be {what}, not {}", kind(node)), help)),
     }
 }
 
-/// Text. A plain number or truth value is taken as it is spelled.
+/// Text. An unquoted number or boolean is taken as spelled.
 pub(super) fn text(node: &Node) -> Result<String, Complaint> {
     Ok(scalar(node, "a text", "write a text, in quotes if it has special characters")?.text.clone())
 }
 
-/// Text for people, on one line; white space around it is dropped.
+/// Text for people, on one line, trimmed.
 pub(super) fn description(node: &Node) -> Result<String, Complaint> {
     let text = text(node)?.trim().to_owned();
     if text.chars().any(char::is_control) {
@@ -69,7 +69,7 @@ pub(super) fn description(node: &Node) -> Result<String, Complaint> {
     Ok(text)
 }
 
-/// `true` or `false`, and what YAML 1.1 took for them.
+/// `true` or `false`, and YAML 1.1's words for them.
 pub(super) fn boolean(node: &Node) -> Result<bool, Complaint> {
     if let Value::Scalar(Scalar { text, kind }) = &node.value {
         match kind {
@@ -83,7 +83,7 @@ pub(super) fn boolean(node: &Node) -> Result<bool, Complaint> {
         }
     }
     Err(Complaint::malformed(
-        format!("must be a truth value, not {}", kind(node)),
+        format!("must be true or false, not {}", kind(node)),
         "write `true` or `false`, without quotes",
     ))
 }
@@ -111,7 +111,7 @@ pub(super) fn integer(bounds: RangeInclusive<u32>) -> impl FnOnce(&Node) -> Resu
     }
 }
 
-/// The whole number that a text was meant for.
+/// The whole number that a text was probably meant to be.
 fn meant(text: &str) -> Option<u32> {
     let digits = text.replace('_', "").to_ascii_lowercase();
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
@@ -134,7 +134,7 @@ pub(super) fn weight(node: &Node) -> Result<u8, Complaint> {
     u8::try_from(value).map_err(|_| Complaint::invalid(format!("is {value}"), "write a weight"))
 }
 
-/// A share of a whole, of which none at all would mean nothing.
+/// A percentage, at least 1.
 pub(super) fn percent(node: &Node) -> Result<u8, Complaint> {
     let value = integer(PERCENT)(node).map_err(|complaint| match &node.value {
         Value::Scalar(Scalar { text, .. }) if text.ends_with('%') => {
@@ -160,7 +160,7 @@ pub(super) fn power_of_two(most: u32) -> impl FnOnce(&Node) -> Result<u32, Compl
     }
 }
 
-/// A duration within bounds, spelled as Go does: `250ms`, `5s`, `1m30s`. A bare 0 needs no unit.
+/// A duration within bounds, in Go's syntax: `250ms`, `5s`, `1m30s`. A bare 0 needs no unit.
 pub(super) fn duration(
     bounds: RangeInclusive<Duration>,
 ) -> impl FnOnce(&Node) -> Result<Duration, Complaint> {
@@ -186,11 +186,11 @@ pub(super) fn duration(
     }
 }
 
-/// The longest duration of any setting.
+/// Maximum of any duration.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// A duration as a configuration spells it.
+/// Formats a duration in the configuration's syntax.
 pub(super) fn in_words(duration: Duration) -> String {
     match duration {
         Duration::ZERO => "0s".to_owned(),
@@ -200,7 +200,7 @@ pub(super) fn in_words(duration: Duration) -> String {
     }
 }
 
-/// Go's format without a sign: one or more of a decimal number and a unit; or 0. `None` also above 2^64 ns.
+/// Parses Go's syntax without a sign: decimal numbers with units, or 0. Also `None` above 2^64 ns.
 fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -234,7 +234,7 @@ pub fn is_name(name: &str) -> bool {
     check_name(name).is_ok()
 }
 
-/// What is wrong with a name. Names become words of commands, labels of metrics and columns of tables.
+/// Checks a name. Names become words of commands, labels of metrics and columns of tables.
 pub(super) fn check_name(name: &str) -> Result<(), Complaint> {
     let fits = |char: char| char.is_ascii_alphanumeric() || NAME_PUNCTUATION.contains(char);
     let problem = if name.is_empty() {
@@ -262,13 +262,13 @@ pub(super) fn name(node: &Node) -> Result<String, Complaint> {
     check_name(&name).map(|()| name)
 }
 
-/// A name, or an empty text for none.
+/// A name; an empty text means none.
 pub(super) fn optional_name(node: &Node) -> Result<Option<String>, Complaint> {
     let name = text(node)?;
     if name.is_empty() { Ok(None) } else { check_name(&name).map(|()| Some(name)) }
 }
 
-/// The name of a network namespace, as `ip netns` knows it: a file's name. Empty for none.
+/// The name of a network namespace in the sense of `ip netns`: a file name. Empty means none.
 pub(super) fn netns(node: &Node) -> Result<Option<String>, Complaint> {
     let name = optional_name(node)?;
     match name.as_deref() {

@@ -1,6 +1,6 @@
-//! YAML text -> a tree of nodes that know their places. The only module that knows the YAML library.
+//! Parses YAML into a tree of nodes with positions. Only this module uses the YAML library.
 //!
-//! A tree, and not one typed structure, so that a file with ten mistakes is told of all ten: a typed
+//! A tree instead of a typed structure, so that all mistakes of a file are reported at once: a typed
 //! deserializer stops at the first unknown key or wrong type.
 
 use std::borrow::Cow;
@@ -10,16 +10,16 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAcce
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
-/// Where something stands in the file.
+/// A position in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     /// Counted from 1.
     pub(super) line: usize,
     /// Characters, counted from 1.
     pub(super) column: usize,
-    /// Characters, at least 1.
+    /// In characters, at least 1.
     pub(super) width: usize,
-    /// The line where an alias or a merge brings it in, if it is another.
+    /// The line of the alias or merge that copies it, if that is another one.
     pub(super) used_on: Option<usize>,
 }
 
@@ -28,7 +28,7 @@ impl Place {
     pub(super) const START: Place = Place { line: 1, column: 1, width: 1, used_on: None };
 }
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Located<T> {
     pub(super) value: T,
@@ -38,7 +38,7 @@ pub(super) struct Located<T> {
 /// One value of the tree.
 pub(super) type Node = Located<Value>;
 
-/// What YAML knows of a value.
+/// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -47,15 +47,15 @@ pub(super) enum Value {
     Map(Vec<Entry>),
 }
 
-/// A single value: how it is spelled, and what YAML takes it for.
+/// A scalar: its spelling, and its type in YAML.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scalar {
-    /// As in the file if it is a number or a truth value (`080`), else the text that quotes and escapes mean.
+    /// As spelled in the file if it is a number or boolean (`080`); otherwise without quotes and escapes.
     pub(super) text: String,
     pub(super) kind: ScalarKind,
 }
 
-/// What YAML takes a single value for.
+/// Type of a scalar in YAML.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum ScalarKind {
     PlainText,
@@ -80,9 +80,9 @@ pub(super) struct Refusal {
     pub(super) help: Option<String>,
 }
 
-/// The tree of a text.
+/// Parses a text.
 pub(super) fn parse(text: &str) -> Result<Node, Refusal> {
-    // The library merges as many mappings as there are `<<` in one. As a key like any other, a second one is refused.
+    // The library accepts several `<<` in one mapping. Treated as an ordinary key, a second one is refused.
     if text.matches(MERGE).nth(1).is_some()
         && let Err(error) = read::<IgnoredAny>(text, DuplicateKeyPolicy::Error, MergeKeyPolicy::AsOrdinary)
         && is_merge_twice(error.without_snippet())
@@ -116,9 +116,9 @@ fn read<T: DeserializeOwned>(
     serde_saphyr::from_str_with_options(text, options)
 }
 
-/// Limits that let 50,000 backends and as many aliases pass, and refuse a text that unfolds into a flood:
-/// what aliases may unfold to stays at the library's million of events. A configuration is 8 levels deep; a
-/// level costs up to 45 KiB of stack (measured, unoptimized), and a thread of ours has 2 MiB.
+/// Limits that accept 50,000 backends and as many aliases, but reject a text that expands excessively:
+/// aliases may expand to the library's default of a million events. A configuration is 8 levels deep; a level
+/// takes up to 45 KiB of stack (measured, unoptimized), and our threads have 2 MiB.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -208,7 +208,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-/// From the library's spans to places of our own.
+/// Converts the library's spans to our positions.
 trait IntoNode {
     fn into_node(self, text: &str) -> Node;
 }
@@ -221,7 +221,7 @@ impl IntoNode for Spanned<Raw> {
                 Value::Scalar(Scalar { text: decoded, kind: ScalarKind::QuotedText })
             }
             (ScalarKind::PlainText, _) | (_, None) => Value::Scalar(Scalar { text: decoded, kind }),
-            // With an explicit tag a number may stand in quotes: `!!int "80"`.
+            // With an explicit tag, a number may be quoted: `!!int "80"`.
             (_, Some(spelled)) => {
                 Value::Scalar(Scalar { text: spelled.trim_matches(['"', '\'']).to_owned(), kind })
             }
@@ -274,7 +274,7 @@ fn place(defined: Location, referenced: Location) -> Place {
     }
 }
 
-/// The library's error in the words of this project, wherever those can say what would be right.
+/// Rewords the library's error where we can say what is expected.
 fn refusal(text: &str, error: &Error) -> Refusal {
     if let Error::AliasError { error, .. } = error {
         return refusal(text, error);
@@ -296,9 +296,9 @@ fn refusal(text: &str, error: &Error) -> Refusal {
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => (
-            "the file is too large or unfolds into too much".into(),
+            "the file is too large or expands too much".into(),
             Some(
-                "at most 5 million values, 16 levels, and aliases that unfold to 1 million values".to_owned(),
+                "at most 5 million values, 16 levels, and aliases that expand to 1 million values".to_owned(),
             ),
         ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => (
@@ -306,7 +306,7 @@ fn refusal(text: &str, error: &Error) -> Refusal {
             Some("refer to an anchor that is complete".to_owned()),
         ),
         Error::UnknownAnchor { .. } => (
-            "this alias refers to an anchor that does not stand before it".into(),
+            "this alias refers to an anchor that is not defined before it".into(),
             Some("define it first, as in `&name value`; quote a text that begins with `*`".to_owned()),
         ),
         Error::UnsupportedTag { tag, .. } => (
@@ -318,7 +318,7 @@ fn refusal(text: &str, error: &Error) -> Refusal {
             Some("a configuration is one document: remove the `---` before it".to_owned()),
         ),
         Error::Unexpected { .. } | Error::NullIntoString { .. } => (
-            format!("not the YAML that belongs here: {}", UserMessageFormatter.format_message(error)).into(),
+            format!("not the YAML expected here: {}", UserMessageFormatter.format_message(error)).into(),
             Some("a key is a single word or text".to_owned()),
         ),
         error => {
@@ -338,8 +338,8 @@ fn refusal(text: &str, error: &Error) -> Refusal {
     Refusal { place: at, message: message.into_owned(), help }
 }
 
-/// Where a key that is refused as a duplicate was given first: the last key of this spelling that stands before
-/// it, as far in.
+/// Position of the first occurrence of a duplicate key: the last key before it with this spelling and
+/// indentation.
 fn first_of(text: &str, key: &str, duplicate: Place) -> Option<Place> {
     let tree = read::<Spanned<Raw>>(text, DuplicateKeyPolicy::FirstWins, MergeKeyPolicy::AsOrdinary);
     let tree = tree.ok()?.into_node(text);

@@ -1,4 +1,4 @@
-//! The backends: what happens to one, and what follows from it.
+//! Backends: their inputs, and the consequences of their changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,40 +16,40 @@ use crate::schedule::Pace;
 use crate::snapshot::{BackendView, LastProbe};
 use crate::tally::CheckTally;
 
-/// The backends, and how many of them cannot be probed.
+/// All backends, and the number of those that cannot be probed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backends {
     views: OrdMap<Arc<str>, Arc<BackendView>>,
-    /// Backends whose newest probe could not be made.
+    /// Backends whose latest probe could not be made.
     unprobed: usize,
 }
 
-/// What a probe's result has led to.
+/// Consequences of a probe's result.
 #[derive(Debug)]
 pub(super) struct Probed {
-    /// The backend's pace, if it is another one.
+    /// The backend's new probing interval, if it changed.
     pub(super) pace: Option<Pace>,
-    /// The change of its state, if there is one.
+    /// The backend's change of state, if any.
     pub(super) transition: Option<Transition>,
 }
 
 impl Backends {
-    /// All of them, by name.
+    /// All backends, by name.
     pub(super) fn views(&self) -> &OrdMap<Arc<str>, Arc<BackendView>> {
         &self.views
     }
 
-    /// One of them.
+    /// The backend with this name.
     pub(super) fn get(&self, name: &str) -> Option<&BackendView> {
         self.views.get(name).map(Arc::as_ref)
     }
 
-    /// The name, if there is such a backend.
+    /// The shared copy of a name, if there is such a backend.
     pub(super) fn name(&self, name: &str) -> Option<Arc<str>> {
         self.views.get_key_value(name).map(|(name, _)| Arc::clone(name))
     }
 
-    /// Its state; that of one which is not there is "removed".
+    /// The backend's state; "removed" if it does not exist.
     pub(super) fn state(&self, name: &str) -> State {
         self.get(name).map_or(State::Removed, |view| view.health.state())
     }
@@ -59,25 +59,25 @@ impl Backends {
         self.get(name).map(|view| Arc::clone(&view.frontends)).unwrap_or_default()
     }
 
-    /// How many of them could not be probed the last time.
+    /// Number of backends whose latest probe could not be made.
     #[cfg(test)]
     pub(super) fn unprobed(&self) -> usize {
         self.unprobed
     }
 
-    /// A backend that came with a configuration. Nothing is known of it.
+    /// Adds a backend of a new configuration, in state unknown.
     pub(super) fn add(&mut self, name: &Arc<str>, view: BackendView) {
         self.views.insert(Arc::clone(name), Arc::new(view));
     }
 
-    /// A backend that went with a configuration. Its last change, if it was there.
+    /// Removes a backend that a new configuration lacks. Returns its last transition, if it existed.
     pub(super) fn remove(&mut self, name: &str, wall: SystemTime) -> Option<Transition> {
         self.unprobed -= usize::from(self.is_unprobed(name));
         let mut view = self.views.remove(name)?;
         Arc::make_mut(&mut view).health.handle(Input::Remove, wall).ok().flatten()
     }
 
-    /// Gives backends other names, all at once, and tells what each was and is.
+    /// Renames backends, all at once; returns each before and after.
     pub(super) fn rename(&mut self, renamed: &[Rename]) -> Vec<Arc<BackendView>> {
         let take = |rename: &Rename| self.views.remove(rename.from.as_str());
         let views: Vec<_> = renamed.iter().filter_map(take).collect();
@@ -87,8 +87,8 @@ impl Backends {
         views
     }
 
-    /// A backend is checked in another way from now on: what was probed before says nothing. The change of its state,
-    /// if there is one.
+    /// Gives a backend another check, which invalidates earlier results. Returns the change of its state, if
+    /// any.
     pub(super) fn recheck(&mut self, name: &str, (rise, fall): (u32, u32), now: Now) -> Option<Transition> {
         self.unprobed -= usize::from(self.is_unprobed(name));
         let view = self.views.get_mut(name).map(Arc::make_mut)?;
@@ -103,7 +103,7 @@ impl Backends {
         transition
     }
 
-    /// How many changes of state are remembered of each.
+    /// Sets how many transitions are remembered for each.
     pub(super) fn limit_history(&mut self, limit: usize) {
         let names: Vec<_> = self.views.keys().map(Arc::clone).collect();
         for name in names {
@@ -113,7 +113,7 @@ impl Backends {
         }
     }
 
-    /// Tells each which frontends use it.
+    /// Records which frontends use each backend.
     pub(super) fn set_frontends(&mut self, mut users: BTreeMap<&str, Vec<Arc<str>>>) {
         let names: Vec<_> = self.views.keys().map(Arc::clone).collect();
         for name in names {
@@ -124,7 +124,7 @@ impl Backends {
         }
     }
 
-    /// What is counted of a backend's check from now on.
+    /// Sets the counters of a backend's check.
     pub(super) fn set_check(&mut self, name: &str, check: Option<&Arc<CheckTally>>) {
         let same = |view: &BackendView| match (&view.check, check) {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
@@ -135,8 +135,8 @@ impl Backends {
         }
     }
 
-    /// Takes a probe's result, unless it says nothing: one that began before the backend had its check was made with the
-    /// former one, or of another server, even if it ended after.
+    /// Processes a probe's result, unless it is outdated: a probe that began before the backend got its check
+    /// used the former check, or probed another server.
     pub(super) fn take_probe(&mut self, report: Report, believed: bool, wall: SystemTime) -> Option<Probed> {
         let Report { backend, outcome, late, ended } = report;
         let began = ended.checked_sub(outcome.duration).unwrap_or(ended);
@@ -167,7 +167,7 @@ impl Backends {
         Some(Probed { pace: (next != pace).then_some(next), transition })
     }
 
-    /// Gives an input to a backend's health. The change of its state, if there is one.
+    /// Passes an input to a backend's health. Returns the transition, if any.
     pub(super) fn give(&mut self, name: &str, input: Input, now: Now) -> Result<Option<Transition>, Refused> {
         let Some(view) = self.views.get_mut(name).map(Arc::make_mut) else { return Ok(None) };
         let transition = view.health.handle(input, now.wall)?;
@@ -185,7 +185,8 @@ impl Backends {
         self.views.iter().filter(|(_, view)| went_down(view)).map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// What a backend was is not known any more, and perhaps was never another: it comes back without a slow start.
+    /// Restores a backend whose failure is in doubt. It may have been up all along, so it returns without a
+    /// slow start.
     pub(super) fn doubt(
         &mut self,
         name: &str,
@@ -198,8 +199,8 @@ impl Backends {
         self.give(name, Input::Doubt { probation }, now)
     }
 
-    /// Logs another verdict than the last. Whatever keeps the probes of one backend from being made mostly keeps
-    /// them all, so there is one line for all.
+    /// Logs a verdict that differs from the last one. What prevents one backend's probes mostly prevents all
+    /// of them, so there is one line for all.
     fn note_verdict(&mut self, backend: &Arc<str>, before: Option<Verdict>, outcome: &ProbeOutcome) {
         if !outcome.passed() {
             debug!(%backend, %outcome, "probe failed");
@@ -207,7 +208,7 @@ impl Backends {
         if outcome.code.verdict() == Verdict::NotKnown {
             self.unprobed += 1;
             if self.unprobed == 1 {
-                warn!(%backend, %outcome, "some backends cannot be probed, and keep their states");
+                warn!(%backend, %outcome, "some backends cannot be probed and keep their states");
             }
         } else if before == Some(Verdict::NotKnown) {
             self.unprobed -= 1;
@@ -217,7 +218,7 @@ impl Backends {
         }
     }
 
-    /// Whether its newest probe could not be made.
+    /// Whether its latest probe could not be made.
     fn is_unprobed(&self, name: &str) -> bool {
         let last = self.get(name).and_then(|view| view.last_probe.as_ref());
         last.is_some_and(|last| last.outcome.code.verdict() == Verdict::NotKnown)
@@ -225,7 +226,7 @@ impl Backends {
 }
 
 impl Core {
-    /// Takes a probe's result. Ten thousand come in a second, and nearly all of them change nothing.
+    /// Processes a probe's result. There are ten thousand a second, and nearly all change nothing.
     pub(super) fn probed(&mut self, report: Report, now: Now) -> Effects {
         let mut effects = Effects::default();
         let believed = self.believes(&report);
@@ -242,7 +243,7 @@ impl Core {
         effects
     }
 
-    /// What a backend's health is to be told next so that it does what its configuration and operators want of it.
+    /// The next input that a backend's health needs to follow its configuration and overrides.
     fn due_input(&self, backend: &str) -> Option<Input> {
         let configured = self.config.backends.get(backend)?;
         let set = self.overrides.backends.get(backend).map(|set| set.value);
@@ -257,7 +258,8 @@ impl Core {
         }
     }
 
-    /// Gives a backend's health the next input that is due. Returns the change; `None` when nothing is left to do.
+    /// Passes the next such input to a backend's health. Returns the change; `None` when nothing is left to
+    /// do.
     pub(super) fn settle(&mut self, backend: &str, now: Now) -> Option<Transition> {
         let input = self.due_input(backend)?;
         self.backends.give(backend, input, now).unwrap_or_else(|refused| {
@@ -266,7 +268,7 @@ impl Core {
         })
     }
 
-    /// Something is known of a backend now, or it is another server: it keeps no weight for want of an answer.
+    /// Drops the weight that a backend kept while it was unknown: it is known now, or another server.
     pub(super) fn forget_held(&mut self, backend: &str) {
         for frontend in self.backends.frontends_of(backend).iter() {
             if let Some(view) = self.frontends.get(frontend) {
@@ -275,7 +277,8 @@ impl Core {
         }
     }
 
-    /// What follows from a change of a backend's state. `now` is when that happened which changed it.
+    /// Applies the consequences of a backend's change of state. `now` is the time of the event that caused
+    /// it.
     pub(super) fn follow(
         &mut self,
         backend: &Arc<str>,
@@ -295,7 +298,7 @@ impl Core {
     }
 }
 
-/// What a backend is to do.
+/// What configuration and operator want of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     Serve,
@@ -304,7 +307,7 @@ enum Wish {
 }
 
 impl Wish {
-    /// What an operator set comes before the configuration.
+    /// An override takes precedence over the configuration.
     fn of(enabled: bool, set: Option<BackendOverride>) -> Self {
         match set {
             Some(BackendOverride::Paused) => Self::Pause,
@@ -317,18 +320,18 @@ impl Wish {
 }
 
 impl BackendView {
-    /// Takes over a change of its health.
+    /// Records a transition.
     fn note(&mut self, transition: &Transition, now: Instant) {
         self.tally.count_transition(transition.to);
         self.changed = Some(now);
         self.up_since = (transition.to == State::Up && self.cold).then_some(now);
-        // What served all along has nothing to warm up; what was out of service has.
+        // A backend that served all along needs no slow start; one that was out of service does.
         self.cold |= !matches!(transition.to, State::Unknown | State::Up);
     }
 }
 
-/// A backend of which nothing is known. One that was there when the process started may have served all along; one
-/// that comes later is `cold`.
+/// A backend in state unknown. One that existed when the process started may have served all along; one added
+/// later is `cold`.
 pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> BackendView {
     let (rise, fall) = rise_and_fall(config, name);
     let health = Health::new(rise, fall, config.healthchecker.transition_history);
@@ -345,14 +348,14 @@ pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> Bac
     }
 }
 
-/// How many probes in a row make a backend go up, and down.
+/// The consecutive probes that make a backend up, and down.
 pub(super) fn rise_and_fall(config: &Config, name: &str) -> (u32, u32) {
     let check = config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
     let check = check.and_then(|check| config.healthchecks.get(check));
     check.map_or((1, 1), |check| (check.rise, check.fall))
 }
 
-/// What a backend without a check gets instead of a probe, at once.
+/// The result that a backend without a check gets at once.
 fn static_pass() -> Input {
     Input::Probe(ProbeOutcome {
         code: ProbeCode::Static,

@@ -1,4 +1,4 @@
-//! What operators may ask for.
+//! Operators' commands.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use crate::health::{self, Refused};
 use crate::overrides::{BackendOverride, Dated, PoolMember};
 use crate::snapshot::SyncStatus;
 
-/// What an operator wants of a backend.
+/// An operator's command on a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendWish {
-    /// Send it no probes and no new flows, and let its flows end.
+    /// Stop probing and sending new flows; let existing flows finish.
     Pause,
     /// Probe it again.
     Resume,
-    /// Take it out of service, and its flows with it.
+    /// Take it out of service and flush its flows.
     Disable,
-    /// Take it back into service.
+    /// Put it back into service.
     Enable,
-    /// Let it do what the configuration says.
+    /// Remove the override.
     Clear,
 }
 
 impl BackendWish {
-    /// Lower-case word.
+    /// The command's word, in lower case.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pause => "pause",
@@ -42,45 +42,45 @@ impl BackendWish {
     }
 }
 
-/// What an operator wants.
+/// An operator's command.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Something of a backend.
+    /// A command on a backend.
     Backend {
         /// Its name.
         backend: String,
         /// What.
         wish: BackendWish,
     },
-    /// Another weight of a backend in a pool than the configured one.
+    /// Override the weight of a backend in a pool.
     SetWeight {
         /// Which.
         member: PoolMember,
         /// 0 to 100.
         weight: u8,
-        /// Whether its flows move at once.
+        /// Whether to flush its flows.
         flush: bool,
     },
-    /// The configured weight again.
+    /// Remove the override of a weight.
     ClearWeight {
         /// Which.
         member: PoolMember,
     },
-    /// Have a frontend's VIP made anew with the table length that its weights need. VPP forgets its pinned flows.
+    /// Re-create a frontend's VIP with the table length that its weights need. VPP forgets its pinned flows.
     Recreate {
         /// Its name.
         frontend: String,
     },
-    /// Have VPP read and compared with what it shall have, and what differs written.
+    /// Compare VPP with the desired state and fix any difference.
     Sync {
-        /// The frontend whose VIP it is about, by its name. All VIPs are compared nevertheless.
+        /// The frontend whose VIP to report on. All VIPs are compared nevertheless.
         frontend: Option<String>,
     },
-    /// Take another configuration, which has been checked.
+    /// Use another configuration, which must be valid.
     Reload(Arc<Config>),
 }
 
-/// As one would type it. Names come from clients: what is no name is quoted.
+/// As an operator would type it. Names come from clients: an invalid name is quoted.
 impl Display for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let name = |name: &str| if is_name(name) { name.to_owned() } else { format!("{name:?}") };
@@ -105,7 +105,8 @@ impl Display for Command {
 }
 
 impl Command {
-    /// Whether it is of a kind that changes what operators have set. A reload forgets what the configuration has now.
+    /// Whether this kind of command changes overrides. A reload drops overrides that the configuration now
+    /// equals.
     pub fn sets_overrides(&self) -> bool {
         match self {
             Self::Backend { .. } | Self::SetWeight { .. } | Self::ClearWeight { .. } | Self::Reload(_) => {
@@ -115,7 +116,8 @@ impl Command {
         }
     }
 
-    /// One of [`COMMANDS`](crate::tally::COMMANDS); a reload, which signals ask for as well, is none.
+    /// One of [`COMMANDS`](crate::tally::COMMANDS); `None` for a reload, which is counted separately since
+    /// signals cause it as well.
     fn word(&self) -> Option<&'static str> {
         Some(match self {
             Self::Backend { wish, .. } => wish.word(),
@@ -128,7 +130,7 @@ impl Command {
     }
 }
 
-/// Why a command was not carried out. Nothing has changed.
+/// Why a command was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// There is no such backend.
@@ -142,7 +144,7 @@ pub enum CommandError {
     NoSuchPool {
         /// The frontend.
         frontend: String,
-        /// What was asked for.
+        /// The requested pool.
         pool: String,
         /// Its pools.
         has: String,
@@ -150,61 +152,61 @@ pub enum CommandError {
     /// The pool has no such backend.
     #[error("pool {pool:?} of frontend {frontend:?} has no backend {backend:?}: it has {has}", frontend = member.frontend, pool = member.pool, backend = member.backend)]
     NoSuchMember {
-        /// What was asked for.
+        /// The requested member.
         member: PoolMember,
         /// Its backends.
         has: String,
     },
-    /// A weight that VPP does not have.
+    /// Not a weight that VPP supports.
     #[error("weight {0}: must be 0 to 100")]
     Weight(u8),
-    /// There is nothing to take back.
-    #[error("no operator has set anything for {0}")]
+    /// There is no override to remove.
+    #[error("there is no override for {0}")]
     NothingSet(String),
     /// The backend's state does not allow it.
     #[error("backend {backend:?}: {refused}")]
     Refused {
         /// Its name.
         backend: String,
-        /// Why not, and what to do instead.
+        /// Why, and what to do instead.
         refused: Refused,
     },
-    /// Only VPP could do it.
+    /// VPP is needed, but disconnected.
     #[error("{0}: try again when VPP is connected")]
     NoVpp(String),
-    /// Nothing may be written to VPP until that time is over.
-    #[error("nothing is written to VPP before the warm-up allows it, which will be in {0}")]
+    /// Nothing may be written to VPP until this time is over.
+    #[error("the warm-up does not allow writing to VPP yet; try again in {0}")]
     WarmingUp(String),
     /// The frontend is not programmed yet.
     #[error("frontend {0:?} is still held back, since not all of its backends are known")]
     HeldBack(String),
-    /// The state is not the one that the command was decided on.
-    #[error("the state has changed since the preview: look again")]
+    /// The state has changed since the command was previewed.
+    #[error("the state has changed since the preview: preview again")]
     Moved,
-    /// The process ends.
-    #[error("the brain is ending")]
+    /// The process is shutting down.
+    #[error("maglev-brain is shutting down")]
     Ending,
 }
 
-/// How far VPP has come with what was asked.
+/// Progress of a command in VPP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InVpp {
-    /// VPP has nothing to do with it, or nobody waits for its answer.
+    /// VPP is not concerned, or nobody waits for its answer.
     NotAsked,
     /// VPP has acknowledged it.
     Acknowledged,
-    /// VPP will be told when the frontend is released from the warm-up.
+    /// Will be sent when the warm-up releases the frontend.
     HeldBack,
-    /// VPP cannot be programmed now, for this reason; it will be when it can.
+    /// VPP cannot be programmed now, for this reason; will be sent later.
     Away(String),
     /// VPP refused, for this reason.
     Refused(String),
-    /// VPP has not answered yet; it will be told until it does.
+    /// VPP has not answered yet; will be retried until it does.
     Late,
 }
 
 impl InVpp {
-    /// The higher, the more there is for the operator to see to.
+    /// Rank: higher values need more of the operator's attention.
     fn rank(&self) -> u8 {
         match self {
             Self::NotAsked => 0,
@@ -217,36 +219,36 @@ impl InVpp {
     }
 }
 
-/// What was asked of VPP for a command.
+/// A request to VPP that a command caused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// The frontend whose VIP it is about; `None` for all of VPP.
+pub struct VppRequest {
+    /// The frontend whose VIP it concerns; `None` for all of VPP.
     pub frontend: Option<Arc<str>>,
-    /// How far VPP has come with it.
+    /// Its progress.
     pub in_vpp: InVpp,
-    /// The demand whose end decides about that, while it is not known.
+    /// The number to wait for while the progress is open.
     pub demand: Option<Demand>,
 }
 
-/// What a command has led to.
+/// Result of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Done {
-    /// What was asked of VPP: for each frontend that the command is about, or of all of it at once.
-    pub asked: Vec<Asked>,
-    /// What the sync did that carried out the demand, if there was only one.
+    /// Requests to VPP: one for each frontend concerned, or one for everything.
+    pub asked: Vec<VppRequest>,
+    /// The report of the sync that carried out the request, if there was only one.
     pub report: Option<Arc<SyncReport>>,
-    /// What a reload changed.
+    /// Changes of a reload.
     pub changes: Option<Changes>,
-    /// Why it would be forgotten by a restart, if it would.
+    /// Why the override would not survive a restart, if that is so.
     pub not_kept: Option<String>,
 }
 
 impl Done {
-    fn of(asked: Asked) -> Self {
+    fn of(asked: VppRequest) -> Self {
         Self { asked: vec![asked], ..Self::default() }
     }
 
-    /// How far VPP has come where it has come least far.
+    /// The progress of the request that has come least far.
     pub fn in_vpp(&self) -> &InVpp {
         let all = self.asked.iter().map(|asked| &asked.in_vpp);
         all.max_by_key(|in_vpp| in_vpp.rank()).unwrap_or(&InVpp::NotAsked)
@@ -254,10 +256,10 @@ impl Done {
 }
 
 impl Core {
-    /// Carries out an operator's command, if the state is still the one with this number; see [`Core::events`].
+    /// Executes an operator's command, if the state still has this number; see [`Core::events`].
     ///
     /// # Errors
-    /// Then nothing has changed.
+    /// If nothing was changed.
     pub fn command_on(
         &mut self,
         state: Option<u64>,
@@ -270,10 +272,10 @@ impl Core {
         }
     }
 
-    /// Carries out an operator's command.
+    /// Executes an operator's command.
     ///
     /// # Errors
-    /// Then nothing has changed.
+    /// If nothing was changed.
     pub fn command(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
         let words = command.to_string();
         let word = command.word();
@@ -282,7 +284,7 @@ impl Core {
             self.tally.count_command(word, carried_out.is_ok());
         }
         let (mut effects, done) = carried_out?;
-        // What was as wished before changes nothing.
+        // The override was already set.
         if effects.overrides && done.changes.is_none() {
             effects.events.insert(0, Event::Operator { command: words });
         }
@@ -329,7 +331,7 @@ impl Core {
     fn wish(&mut self, backend: &str, wish: BackendWish, now: Now) -> Result<Effects, CommandError> {
         let set = self.overrides.backends.get(backend).map(|set| set.value);
         let Some(name) = self.backends.name(backend) else {
-            // What a reload removed can still be forgotten.
+            // An override for a backend that a reload removed can still be cleared.
             if wish == BackendWish::Clear && set.is_some() {
                 return Ok(self.override_backend(backend, None, now));
             }
@@ -416,7 +418,7 @@ impl Core {
             return Err(CommandError::HeldBack(name.to_owned()));
         }
         if self.known.view().is_none() {
-            return Err(CommandError::NoVpp(format!("the VIP of frontend {name:?} was not made anew")));
+            return Err(CommandError::NoVpp(format!("the VIP of frontend {name:?} was not re-created")));
         }
         let mut effects = Effects::default();
         let name: Arc<str> = name.into();
@@ -437,7 +439,7 @@ impl Core {
         if !self.orders.may_write() {
             let next = self.warmup.next_phase_at();
             let left = next.map(|next| next.saturating_duration_since(now.mono));
-            // Rounded up: who comes after that time is not told to wait again.
+            // Rounded up, so that a retry after that time is not refused again.
             let seconds = Duration::from_secs(left.unwrap_or_default().as_secs() + 1);
             return Err(CommandError::WarmingUp(humantime::format_duration(seconds).to_string()));
         }
@@ -449,8 +451,8 @@ impl Core {
         Ok((effects, Done::of(asked)))
     }
 
-    /// Has everything compared with VPP, and its end told.
-    fn demand_full_sync(&mut self, effects: &mut Effects) -> Asked {
+    /// Requests a full sync, and an answer when it ends.
+    fn demand_full_sync(&mut self, effects: &mut Effects) -> VppRequest {
         let (in_vpp, demand) = if self.known.view().is_none() {
             (InVpp::Away(self.agent.why_not_programmed()), None)
         } else if !self.orders.may_write() {
@@ -459,11 +461,12 @@ impl Core {
             effects.wanted = true;
             (InVpp::Late, Some(self.orders.demand_full_sync()))
         };
-        Asked { frontend: None, in_vpp, demand }
+        VppRequest { frontend: None, in_vpp, demand }
     }
 
-    /// Has a VIP synced with these demands, and its end told. `None` if there is no such frontend.
-    fn demand(&mut self, name: &Arc<str>, demands: Demands, effects: &mut Effects) -> Option<Asked> {
+    /// Requests a sync of a VIP with these demands, and an answer when it ends. `None` if there is no such
+    /// frontend.
+    fn demand(&mut self, name: &Arc<str>, demands: Demands, effects: &mut Effects) -> Option<VppRequest> {
         let view = self.frontends.get(name)?;
         let (in_vpp, demand) = if view.sync == SyncStatus::HeldBack {
             (InVpp::HeldBack, None)
@@ -473,7 +476,7 @@ impl Core {
             effects.wanted = true;
             (InVpp::Late, Some(self.orders.demand(view.spec.key, demands)))
         };
-        Some(Asked { frontend: Some(Arc::clone(name)), in_vpp, demand })
+        Some(VppRequest { frontend: Some(Arc::clone(name)), in_vpp, demand })
     }
 
     /// The configured weight of a pool's member.

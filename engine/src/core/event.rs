@@ -1,4 +1,4 @@
-//! Changes of state, as data: for the log now, and for whoever listens.
+//! Changes of state as data, for the log and for watchers.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,72 +10,72 @@ use crate::health::Transition;
 use crate::snapshot::{AgentStatus, FrontendView, SyncStatus};
 use crate::weights::FrontendState;
 
-/// A change of state. All of them together, after any snapshot, make the next one's states.
+/// A change of state. A snapshot and all later events together yield the next snapshot's states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A backend changed.
+    /// A backend changed its state.
     Backend {
         /// Its name.
         backend: Arc<str>,
         /// From, to, when and why.
         transition: Transition,
     },
-    /// The configuration has a backend that it did not have. Nothing is known of it yet.
+    /// A new configuration added a backend. It is unknown at first.
     BackendAdded {
         /// Its name.
         backend: Arc<str>,
     },
-    /// Something about a frontend changed.
+    /// A frontend changed.
     Frontend {
         /// Its name.
         frontend: Arc<str>,
-        /// What.
+        /// The change.
         change: FrontendChange,
-        /// All of it as it is now.
+        /// The frontend after the change.
         now: FrontendNow,
     },
-    /// The configuration does not have a frontend any more.
+    /// A new configuration removed a frontend.
     FrontendRemoved {
         /// Its name.
         frontend: Arc<str>,
     },
-    /// The agent was connected, went, or is away for another reason.
+    /// The agent connected, disconnected, or is disconnected for another reason.
     Agent {
-        /// As it is now.
+        /// Its current status.
         status: Arc<AgentStatus>,
     },
-    /// VPP came, went, or is not known of any more.
+    /// VPP connected, disconnected, or became unknown.
     Vpp {
-        /// As it is now.
+        /// Its current status.
         status: Arc<AgentStatus>,
     },
-    /// Another configuration was taken.
+    /// The configuration was reloaded.
     Reloaded {
-        /// What is different, on one line.
+        /// The differences, on one line.
         changes: String,
     },
-    /// An operator set something or took it back.
+    /// An operator set or removed an override.
     Operator {
-        /// What, as one would type it.
+        /// The command, as an operator would type it.
         command: String,
     },
 }
 
-/// What of a frontend is told when it changes.
+/// The part of a frontend that events contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontendNow {
     /// Its state.
     pub state: FrontendState,
-    /// Name of the pool that takes new flows by rights, if one does.
+    /// The pool that takes new flows in normal operation, if any.
     pub active_pool: Option<String>,
-    /// Name of the pool in which too few are up, so that all of it takes new flows, if there is one.
+    /// The pool in a panic, with too few backends up, if there is one.
     pub panic_pool: Option<String>,
-    /// Whether VPP is not told yet, since not all backends are known.
+    /// Whether the warm-up holds the frontend back, so that VPP is not programmed yet.
     pub held_back: bool,
 }
 
 impl FrontendNow {
-    /// What is told of this view.
+    /// Extracts it from a view.
     pub fn of(view: &FrontendView) -> Self {
         let [active_pool, panic_pool] = pools(view).map(|pool| pool.map(str::to_owned));
         let held_back = view.sync == SyncStatus::HeldBack;
@@ -83,36 +83,36 @@ impl FrontendNow {
     }
 }
 
-/// What changed of a frontend, and what it was before.
+/// A frontend's change, with the value before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrontendChange {
-    /// The configuration did not have it.
+    /// It is new in the configuration.
     Added,
-    /// It is held back, or is no more.
+    /// The warm-up holds it back, or released it.
     HeldBack,
-    /// Another pool takes new flows.
+    /// Another pool is active.
     ActivePool(Option<String>),
-    /// Too few backends of a pool are up, so that all of them take new flows; or that is over.
+    /// A panic began or ended: with too few backends of a pool up, all take new flows.
     Panic(Option<String>),
     /// It has another state.
     State(FrontendState),
 }
 
-/// A change of state, its number and when it was told.
+/// A numbered and timed change of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered {
-    /// 1 for the first since the start, and so on without a gap.
+    /// 1 for the first since the start, then consecutive.
     pub number: u64,
-    /// When it was told.
+    /// Time of the change.
     pub at: SystemTime,
     /// The change.
     pub event: Event,
-    /// Who made it, if an operator did and is known.
+    /// The operator who made the change, if known.
     pub who: Option<Arc<str>>,
 }
 
 impl Event {
-    /// Writes it to the log, unless that was done with its reasons where it was decided.
+    /// Logs the event, unless it was logged with its reasons where it was decided.
     pub fn log(&self) {
         match self {
             Self::Backend { backend, transition } => info!(
@@ -147,13 +147,14 @@ impl FrontendChange {
                     info!(%frontend, pool, "panic is over");
                 }
                 if let Some(pool) = &now.panic_pool {
-                    warn!(%frontend, pool, "panic: too few backends are up, so all of the pool get traffic");
+                    warn!(%frontend, pool, "panic: too few backends are up, so all backends of the pool get traffic");
                 }
             }
             Self::State(from) => {
                 let (from, to) = (from.word(), now.state.word());
                 match to {
-                    // Known of the first few backends only, while VPP serves what it has.
+                    // Only some of its backends are known so far, while VPP goes on serving with its old
+                    // state.
                     _ if now.held_back => debug!(%frontend, from, to, "frontend changed, but is held back"),
                     "down" => warn!(%frontend, from, to, "frontend changed: no backend takes new flows"),
                     _ => info!(%frontend, from, to, "frontend changed"),
@@ -168,7 +169,7 @@ impl Effects {
         self.events.push(event);
     }
 
-    /// Tells what is different of a frontend, in the order in which one thing follows from another.
+    /// Emits the changes of a frontend, in causal order.
     pub(super) fn tell_frontend(&mut self, name: &Arc<str>, before: &FrontendView, view: &FrontendView) {
         let ([old_pool, old_panic], [pool, panic]) = (pools(before), pools(view));
         let (old_state, state) = (before.weights.state, view.weights.state);
@@ -194,14 +195,14 @@ impl Effects {
 }
 
 impl Core {
-    /// What is told if the agent's status is another one than `before`.
+    /// Emits the change of the agent's status since `before`.
     pub(super) fn tell_agent(&self, before: &AgentStatus) -> Effects {
         let mut effects = Effects::default();
         let status = &self.agent;
         if status.connection != before.connection {
             effects.tell(Event::Agent { status: Arc::clone(status) });
         }
-        // Why nothing is known of VPP depends on whether the agent is there.
+        // The reason why VPP is unknown depends on the agent's connection.
         if status.vpp != before.vpp || status.connection.is_ok() != before.connection.is_ok() {
             effects.tell(Event::Vpp { status: Arc::clone(status) });
         }
@@ -209,7 +210,7 @@ impl Core {
     }
 }
 
-/// Names of the active pool and of the one in panic. Their places say nothing: a reload may change them.
+/// Names of the active pool and of the one in a panic. Indexes would not do: a reload may change them.
 fn pools(view: &FrontendView) -> [Option<&str>; 2] {
     [view.weights.active_pool, view.weights.panic]
         .map(|index| Some(view.frontend.pools.get(index?)?.name.as_str()))

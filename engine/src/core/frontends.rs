@@ -1,4 +1,4 @@
-//! The frontends, and their weights as their backends change.
+//! Frontends, and their weights as backends change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::weights::{self, Scale, Standing};
 pub(super) struct Frontends {
     views: OrdMap<Arc<str>, Arc<FrontendView>>,
     by_vip: BTreeMap<VipKey, Arc<str>>,
-    /// When a backend of a frontend takes its next step to its full weight.
+    /// When a frontend's slow start takes its next step.
     steps: BTreeMap<Arc<str>, Instant>,
 }
 
 impl Frontends {
-    /// All of them, by name.
+    /// All frontends, by name.
     pub(super) fn views(&self) -> &OrdMap<Arc<str>, Arc<FrontendView>> {
         &self.views
     }
@@ -33,12 +33,12 @@ impl Frontends {
         self.views.get(name)
     }
 
-    /// Their names.
+    /// Names of all frontends.
     pub(super) fn names(&self) -> Vec<Arc<str>> {
         self.views.keys().map(Arc::clone).collect()
     }
 
-    /// The name of the one that has this VIP.
+    /// The name of the frontend with this VIP.
     pub(super) fn name_of(&self, vip: &VipKey) -> Option<&Arc<str>> {
         self.by_vip.get(vip)
     }
@@ -48,14 +48,13 @@ impl Frontends {
         self.views.values().any(|view| view.sync == SyncStatus::HeldBack)
     }
 
-    /// As it is configured, if the warm-up has released it.
+    /// Its configuration, if the warm-up has released it.
     pub(super) fn released(&self, name: &str) -> Option<Arc<Frontend>> {
         let view = self.get(name).filter(|view| view.sync != SyncStatus::HeldBack)?;
         Some(Arc::clone(&view.frontend))
     }
 
-    /// Puts a view in the place of the one before, which is returned. `step` is when its weights change next by
-    /// themselves.
+    /// Replaces a view and returns the previous one. `step` is when its weights change next by themselves.
     pub(super) fn put(
         &mut self,
         name: &Arc<str>,
@@ -70,22 +69,22 @@ impl Frontends {
         self.views.insert(Arc::clone(name), view)
     }
 
-    /// Takes all of them out, for others to be made.
+    /// Takes all frontends out, to be rebuilt.
     pub(super) fn take(&mut self) -> Self {
         std::mem::take(self)
     }
 
-    /// The soonest step.
+    /// Time of the next step.
     pub(super) fn next_step(&self) -> Option<Instant> {
         self.steps.values().min().copied()
     }
 
-    /// Those whose step has come.
+    /// Frontends whose step is due.
     pub(super) fn due(&self, now: Instant) -> Vec<Arc<str>> {
         self.steps.iter().filter(|(_, at)| **at <= now).map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// How far VPP has come with any of them is not known any more.
+    /// Resets the progress of all frontends in VPP to unknown.
     pub(super) fn forget_syncs(&mut self) {
         for name in self.by_vip.values() {
             let view = self.views.get_mut(name).filter(|view| view.sync != SyncStatus::HeldBack);
@@ -95,8 +94,8 @@ impl Frontends {
         }
     }
 
-    /// How far VPP has come with a spec. The answer to an older one says nothing about the newest. If VPP has all of it
-    /// for the first time, when it was decided.
+    /// Records the progress of a spec in VPP. Ignores the answer to an older spec. Returns when it was
+    /// decided, if VPP now has all of it for the first time.
     pub(super) fn take_sync(&mut self, spec: &Arc<VipSpec>, status: SyncStatus) -> Option<Instant> {
         let view = self.by_vip.get(&spec.key).and_then(|name| self.views.get_mut(name));
         let view = view.filter(|view| view.sync != SyncStatus::HeldBack && view.spec == *spec)?;
@@ -107,7 +106,7 @@ impl Frontends {
 }
 
 impl Core {
-    /// A frontend as it is configured, with the weights that operators have set.
+    /// A frontend's configuration with the weights of the overrides.
     pub(super) fn in_force(&self, name: &str) -> Option<Arc<Frontend>> {
         let configured = self.config.frontends.get(name)?;
         let mut frontend = Arc::clone(configured);
@@ -124,8 +123,8 @@ impl Core {
         Some(frontend)
     }
 
-    /// The scale for the table that the frontend's VIP has, and what a longer one would do. Neither follows health, so
-    /// that of a frontend that was `before` mostly is the same.
+    /// The scale for the existing table of the frontend's VIP, and the effect of a longer one. Neither
+    /// depends on health, so the result for `before` can mostly be reused.
     pub(super) fn table(&self, frontend: &Frontend, before: Option<&FrontendView>) -> Arc<Table> {
         let standing = self.known.table_length(&vip_key(frontend));
         if let Some(view) = before.filter(|view| *view.frontend == *frontend)
@@ -140,7 +139,7 @@ impl Core {
         })
     }
 
-    /// Computes a frontend's weights anew.
+    /// Recomputes a frontend's weights.
     pub(super) fn reweigh(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
         if let Some(view) = self.frontends.get(name).cloned() {
             let (frontend, table) = (Arc::clone(&view.frontend), Arc::clone(&view.table));
@@ -148,7 +147,7 @@ impl Core {
         }
     }
 
-    /// Computes its scale and its weights anew.
+    /// Recomputes its scale and weights.
     pub(super) fn rescale(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
         if let Some(view) = self.frontends.get(name).cloned() {
             let (frontend, table) = (Arc::clone(&view.frontend), self.table(&view.frontend, Some(&view)));
@@ -156,8 +155,8 @@ impl Core {
         }
     }
 
-    /// Puts a frontend's view in the place of `before`, and makes it part of what VPP shall have unless it is held
-    /// back.
+    /// Replaces `before` by a frontend's new view, and updates VPP's desired state unless the frontend is
+    /// held back.
     pub(super) fn compute(
         &mut self,
         name: &Arc<str>,
@@ -174,7 +173,7 @@ impl Core {
         let spec = desired::vip_spec(&self.config, &frontend, table.wish, &weights);
         let step = weights.next_step.map(|step| now.mono + step);
         let table_length = self.known.table_length(&spec.key);
-        // The same spec, computed anew, keeps what is known of it.
+        // An equal spec keeps its known progress.
         let unchanged = before.filter(|view| was_released && *view.spec == spec);
         let next = match unchanged {
             Some(view) => FrontendView {
@@ -203,7 +202,7 @@ impl Core {
             effects.wanted = true;
         }
         let next = Arc::new(next);
-        // A reload tells by itself what it made of each frontend.
+        // A reload emits its own events for each frontend.
         if let Some(before) = self.frontends.put(name, Arc::clone(&next), step) {
             effects.tell_frontend(name, &before, &next);
         }

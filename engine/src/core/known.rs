@@ -1,4 +1,4 @@
-//! What VPP is known to have.
+//! VPP's state as known to the controller.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,18 +7,18 @@ use maglev_protocol::{Programmed, VipKey};
 
 use crate::desired::ViewId;
 
-/// What VPP has, as of the last look and of what it has acknowledged since.
+/// VPP's state as of the last look and everything acknowledged since.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     /// The last look, while VPP can be programmed.
     view: Option<ViewId>,
-    /// Whether VPP had no VIP at all then.
+    /// Whether VPP had no VIPs at that look.
     empty: bool,
-    /// Weights of servers then. VIPs that are held back have them still.
+    /// Weights of servers at that look. VIPs that are held back still have them.
     weights: BTreeMap<VipKey, BTreeMap<IpAddr, u8>>,
     /// Lengths of the VIPs' tables for new flows.
     table_lengths: BTreeMap<VipKey, u32>,
-    /// Weights that backends keep in VPP although nothing is known of them yet.
+    /// Weights that still unknown backends keep in VPP.
     held: BTreeMap<VipKey, BTreeMap<String, u8>>,
 }
 
@@ -29,7 +29,7 @@ impl Known {
         self.weights.clear();
     }
 
-    /// VPP was looked at, and can be programmed.
+    /// VPP was read and can be programmed.
     pub(super) fn seen(&mut self, view: ViewId, programmed: Programmed) {
         let vips = programmed.vips;
         (self.view, self.empty) = (Some(view), vips.is_empty());
@@ -42,7 +42,7 @@ impl Known {
         self.view
     }
 
-    /// Whether VPP had no VIP when it was last looked at, so that there is nothing to protect.
+    /// Whether VPP had no VIPs at the last look, so that there is nothing to protect.
     pub(super) fn is_empty(&self) -> bool {
         self.view.is_some() && self.empty
     }
@@ -52,44 +52,44 @@ impl Known {
         self.table_lengths.get(vip).copied()
     }
 
-    /// VPP has acknowledged a table of this length. Whether it is another one than was known.
+    /// Records an acknowledged table length. Returns whether it is new.
     pub(super) fn take_table_length(&mut self, vip: VipKey, length: u32) -> bool {
         self.table_lengths.insert(vip, length) != Some(length)
     }
 
-    /// The weight that a server had at the last look, until the warm-up is over; 0 without an entry.
+    /// A server's weight at the last look, until the warm-up is over; 0 without an entry.
     pub(super) fn weight(&self, vip: &VipKey, server: IpAddr) -> u8 {
         self.weights.get(vip).and_then(|weights| weights.get(&server)).copied().unwrap_or(0)
     }
 
-    /// Nobody will ask any more which weights VPP had at the last look.
+    /// Drops the weights of the last look, which are no longer needed.
     pub(super) fn forget_weights(&mut self) {
         self.weights.clear();
     }
 
-    /// The weight that a backend keeps for want of an answer.
+    /// The weight that a still unknown backend keeps.
     pub(super) fn held(&self, vip: &VipKey, backend: &str) -> Option<u8> {
         self.held.get(vip)?.get(backend).copied()
     }
 
-    /// A backend of which nothing is known keeps this weight.
+    /// Lets a still unknown backend keep this weight.
     pub(super) fn hold(&mut self, vip: VipKey, backend: &str, weight: u8) {
         self.held.entry(vip).or_default().insert(backend.to_owned(), weight);
     }
 
-    /// A backend keeps no weight for want of an answer any more.
+    /// Ends the keeping of a backend's weight.
     pub(super) fn let_go(&mut self, vip: &VipKey, backend: &str) {
         if let Some(held) = self.held.get_mut(vip) {
             held.remove(backend);
         }
     }
 
-    /// Backends have other names, all at once.
+    /// Renames backends, all at once.
     pub(super) fn rename_backends(&mut self, names: &BTreeMap<String, String>) {
         self.held.values_mut().for_each(|held| super::reload::rename_keys(held, names));
     }
 
-    /// A VIP is not configured any more.
+    /// Drops a VIP that is no longer configured.
     pub(super) fn forget_vip(&mut self, vip: &VipKey) {
         self.held.remove(vip);
         self.table_lengths.remove(vip);

@@ -1,4 +1,4 @@
-//! What VPP shall have, and what operators demand of it beyond that.
+//! VPP's desired state, and operators' requests beyond it.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use super::InVpp;
 use crate::config::LbSettings;
 use crate::desired::{self, Demand, ViewId, Wanted};
 
-/// The desired state of VPP and the demands that are not done.
+/// VPP's desired state, and the pending requests.
 #[derive(Debug, Clone)]
 pub(super) struct Orders {
     wanted: Wanted,
-    /// The number of the last demand.
+    /// The number of the last request.
     last_demand: u64,
 }
 
 impl Orders {
-    /// No VIP, and nothing may be written yet.
+    /// No VIPs, and no permission to write yet.
     pub(super) fn new(lb: &LbSettings) -> Self {
         let wanted = Wanted {
             view: None,
@@ -39,13 +39,13 @@ impl Orders {
         &self.wanted
     }
 
-    /// VPP's settings are others now.
+    /// Sets VPP's settings.
     pub(super) fn configure(&mut self, lb: &LbSettings) {
         self.wanted.conf = desired::lb_conf(lb);
         self.wanted.sync_interval = lb.sync_interval;
     }
 
-    /// The look at VPP on which all of this is decided; `None` forbids writing.
+    /// The look at VPP that everything is decided on; `None` forbids writing.
     pub(super) fn decide_on(&mut self, view: Option<ViewId>) {
         self.wanted.view = view;
     }
@@ -55,25 +55,25 @@ impl Orders {
         self.wanted.view.is_some()
     }
 
-    /// VPP keeps what it has of a VIP. Whether that is new.
+    /// Keeps a VIP as it is in VPP. Returns whether that is new.
     pub(super) fn keep(&mut self, vip: VipKey) -> bool {
         self.wanted.keep.insert(vip).is_none()
     }
 
-    /// VPP shall have this VIP.
+    /// Sets the desired state of a VIP.
     pub(super) fn put(&mut self, spec: &Arc<VipSpec>) {
         self.wanted.keep.remove(&spec.key);
         self.wanted.put(Arc::clone(spec));
     }
 
-    /// VPP shall not have this VIP any more. What was demanded of it ends.
+    /// Drops a VIP from the desired state. Returns its pending request, which ends.
     pub(super) fn forget(&mut self, vip: &VipKey) -> Option<Demand> {
         self.wanted.forget(vip);
         self.wanted.keep.remove(vip);
         self.wanted.demands.remove(vip).map(|demanded| Demand::Vip(*vip, demanded.number))
     }
 
-    /// Demands something of a VIP, beside what is demanded of it already.
+    /// Adds a request for a VIP to those already pending.
     pub(super) fn demand(&mut self, vip: VipKey, demands: Demands) -> Demand {
         self.last_demand += 1;
         let mut demanded = self.wanted.demands.get(&vip).cloned().unwrap_or_default();
@@ -84,26 +84,26 @@ impl Orders {
         Demand::Vip(vip, self.last_demand)
     }
 
-    /// Demands a full sync.
+    /// Requests a full sync.
     pub(super) fn demand_full_sync(&mut self) -> Demand {
         self.last_demand += 1;
         self.wanted.full = Some(self.last_demand);
         Demand::Full(self.last_demand)
     }
 
-    /// All demands, for which nobody is to wait while VPP is away. Those on VIPs are carried out after the full sync that
-    /// comes with VPP's return; a full sync need not be demanded any more.
+    /// All pending requests, for which nobody should wait while VPP is disconnected. Those for VIPs are
+    /// carried out after the full sync on reconnect; that sync also replaces a requested one.
     pub(super) fn put_off(&mut self) -> Vec<Demand> {
         let vips = self.wanted.demands.iter().map(|(key, demanded)| Demand::Vip(*key, demanded.number));
         vips.chain(self.wanted.full.take().map(Demand::Full)).collect()
     }
 
-    /// Takes a demand back that was answered. `None` if there is nothing to be told yet.
+    /// Removes an answered request. `None` if it is not finished yet.
     pub(super) fn answered(&mut self, demand: Demand, report: &SyncReport) -> Option<InVpp> {
         match demand {
             Demand::Vip(key, number) => {
                 let demanded = self.wanted.demands.get(&key)?;
-                // One that was added to meanwhile is made again as a whole.
+                // A request that was extended meanwhile is sent again as a whole.
                 if demanded.number != number {
                     return None;
                 }
@@ -111,7 +111,7 @@ impl Orders {
                 Some(outcome(report.errors().find(|(vip, _)| **vip == key).map(|(_, error)| error)))
             }
             Demand::Full(number) => {
-                // One that was demanded meanwhile is another.
+                // A later request for a full sync stays.
                 self.wanted.full.take_if(|demanded| *demanded <= number);
                 Some(outcome(report.errors().next().map(|(_, error)| error)))
             }

@@ -1,4 +1,4 @@
-//! The end of the warm-up for each frontend, and what VPP had until then.
+//! Release of each frontend from the warm-up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::warmup::Phase;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     frontend: Arc<str>,
-    /// Time since the start, in words.
+    /// Time since the start, as text.
     after: String,
-    /// Backends of which nothing is known.
+    /// Backends that are still unknown.
     unknown: Vec<String>,
-    /// Whether nothing is held back after it.
+    /// Whether it was the last one held back.
     last: bool,
 }
 
@@ -51,7 +51,7 @@ impl Core {
         self.frontends.forget_syncs();
     }
 
-    /// VPP can be programmed, and had this when it was connected to.
+    /// VPP can be programmed, and had this state when it was connected.
     pub(super) fn vpp_seen(&mut self, id: ViewId, programmed: Programmed, now: Now, effects: &mut Effects) {
         self.known.seen(id, programmed);
         if self.known.is_empty() && self.warmup.phase() == Phase::Waiting {
@@ -93,7 +93,7 @@ impl Core {
         self.forget_view();
     }
 
-    /// Whether the warm-up lets a frontend go that is held back, and the backends of which nothing is known.
+    /// Whether the warm-up may release a frontend, and its unknown backends.
     pub(super) fn may_release(&self, frontend: &Frontend) -> (bool, Vec<String>) {
         let unknown: Vec<_> = backends_of(frontend)
             .into_iter()
@@ -103,7 +103,7 @@ impl Core {
         (self.warmup.releases(unknown.is_empty(), self.known.is_empty()), unknown)
     }
 
-    /// Releases a frontend that may go. Logged in either case, and once if it may.
+    /// Releases a frontend if the warm-up allows it.
     pub(super) fn release(
         &mut self,
         name: &Arc<str>,
@@ -124,33 +124,33 @@ impl Core {
         true
     }
 
-    /// After releases: tells when nothing is held back any more.
+    /// Emits the end of the warm-up after the last release.
     pub(super) fn note_last_release(&self, effects: &mut Effects) {
         if let Some(release) = effects.releases.last_mut() {
             release.last = self.warmup.phase() != Phase::Over && !self.frontends.any_held_back();
         }
     }
 
-    /// Lets the backends of which nothing was ever known keep the weights that VPP has for them.
+    /// Lets the backends that were never known keep their weights in VPP.
     fn hold(&mut self, name: &Arc<str>, frontend: &Frontend) {
         let vip = vip_key(frontend);
         for backend in backends_of(frontend) {
             let address = self.config.backends.get(backend).map(|backend| backend.address);
             let weight = address.map_or(0, |address| self.known.weight(&vip, address));
             if self.backends.state(backend) == State::Unknown && weight > 0 {
-                info!(frontend = %name, %backend, weight, "nothing is known of the backend; it keeps its weight in VPP");
+                info!(frontend = %name, %backend, weight, "the backend is still unknown; it keeps its weight in VPP");
                 self.known.hold(vip, backend, weight);
             }
         }
     }
 
-    /// Has the agent's client write what is wanted, or not.
+    /// Allows or forbids writing to VPP.
     fn open_gate(&mut self) {
         let may_write = self.warmup.may_write(self.known.is_empty());
         self.orders.decide_on(self.known.view().filter(|_| may_write));
     }
 
-    /// Once everything is released, nothing asks any more what VPP had.
+    /// After the last release, VPP's earlier state is no longer needed.
     fn forget_view(&mut self) {
         if self.warmup.phase() == Phase::Over {
             self.known.forget_weights();
@@ -162,7 +162,7 @@ fn backends_of(frontend: &Frontend) -> BTreeSet<&String> {
     frontend.pools.iter().flat_map(|pool| pool.backends.keys()).collect()
 }
 
-/// A time in words, as exact as one wants to read it.
+/// Formats a time with a sensible precision.
 fn words(time: Duration) -> String {
     let time = if time < Duration::from_secs(10) {
         Duration::from_millis(time.as_millis().try_into().unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! Another configuration in the place of the one in force. What is the same in both keeps its state.
+//! Replacing the configuration. What is the same in both keeps its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::snapshot::{BackendView, SyncStatus};
 use crate::warmup::Phase;
 
 impl Core {
-    /// Makes backends and frontends for the first time.
+    /// Creates backends and frontends at the start.
     pub(super) fn start(&mut self, now: Now) {
         let names: Vec<Arc<str>> = self.config.backends.keys().map(|name| name.as_str().into()).collect();
         for name in &names {
@@ -39,7 +39,7 @@ impl Core {
         effects.releases.iter().for_each(Release::log);
     }
 
-    /// Takes over another configuration.
+    /// Replaces the configuration.
     pub(super) fn reload(&mut self, config: Arc<Config>, now: Now) -> (Effects, Changes) {
         let changes = changes(&self.config, &config);
         info!(%changes, "configuration reloaded");
@@ -60,7 +60,7 @@ impl Core {
         (effects, changes)
     }
 
-    /// Tells what has become of the frontends, by their names: a VIP may have got another.
+    /// Emits the changes of frontends by name: a VIP may belong to another name now.
     fn tell_frontends(&self, before: &Frontends, effects: &mut Effects) {
         let (before, after) = (before.views(), self.frontends.views());
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
@@ -77,7 +77,7 @@ impl Core {
         }
     }
 
-    /// What its configuration or an operator wants of one frontend changed.
+    /// Recomputes a frontend after its configuration or overrides changed.
     pub(super) fn remake(&mut self, name: &Arc<str>, now: Now, effects: &mut Effects) {
         let (Some(frontend), Some(view)) = (self.in_force(name), self.frontends.get(name).cloned()) else {
             return;
@@ -86,8 +86,8 @@ impl Core {
         self.compute(name, Some(&view), frontend, table, now, effects);
     }
 
-    /// VPP knows a server by its address: one that has another name only is the same, with all that is known of it and
-    /// all that operators have set.
+    /// VPP identifies a server by its address: a renamed backend is the same server, and keeps its state and
+    /// overrides.
     fn rename_backends(&mut self, renamed: &[Rename], config: &Config, now: Now, effects: &mut Effects) {
         if renamed.is_empty() {
             return;
@@ -106,7 +106,7 @@ impl Core {
             }
             let transition = Transition { from: State::Unknown, ..view.renamed(view.health.state(), now) };
             effects.tell(Event::Backend { backend: Arc::clone(&new), transition });
-            info!(from, to, "backend renamed; it keeps its state and what operators set");
+            info!(from, to, "backend renamed; it keeps its state and overrides");
             effects.probers.extend([old, new]);
         }
         self.known.rename_backends(&names);
@@ -125,7 +125,7 @@ impl Core {
         effects.overrides |= *overrides != before;
     }
 
-    /// Backends that are to be checked in another way keep their weights until the new check has an answer.
+    /// Backends with a new check keep their weights until it has a result.
     fn keep_weights_of(&mut self, changes: &BackendChanges) {
         for backend in &changes.rechecked {
             let renamed = changes.renamed.iter().find(|rename| rename.to == *backend);
@@ -198,7 +198,7 @@ impl Core {
         self.backends.set_frontends(users);
     }
 
-    /// A check of the same name goes on counting, whatever it checks now.
+    /// A check of the same name keeps its counters, whatever it checks now.
     fn tell_backends_their_checks(&mut self) {
         let tally = |name: &String| self.checks.get(name).map(Arc::clone).unwrap_or_default();
         let checks = self.config.healthchecks.keys().map(|name| (name.clone(), tally(name))).collect();
@@ -209,22 +209,22 @@ impl Core {
         }
     }
 
-    /// Forgets weights that the configuration has now, and reports what has no use now.
+    /// Drops weight overrides that equal the configuration, and reports overrides without a target.
     fn note_overrides(&mut self, effects: &mut Effects) {
         if self.overrides.is_empty() {
             return;
         }
         let overrides = Arc::make_mut(&mut self.overrides);
         for entry in overrides.forget_equal(&self.config) {
-            info!(%entry, "the configuration says the same now; forgotten");
+            info!(%entry, "override dropped: the configuration has the same weight");
             effects.overrides = true;
         }
         for entry in overrides.unmatched(&self.config) {
-            warn!(%entry, "the configuration does not have what an operator set this for; kept for its return");
+            warn!(%entry, "override without a target in the configuration; kept in case it returns");
         }
     }
 
-    /// Makes all frontends of the configuration; a VIP that was there before keeps what is known of it.
+    /// Creates all frontends of the configuration; an existing VIP keeps its known state.
     fn make_frontends(&mut self, before: &Frontends, now: Now, effects: &mut Effects) {
         let names: Vec<Arc<str>> = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
         for name in names {
@@ -236,7 +236,7 @@ impl Core {
         }
     }
 
-    /// VIPs that are configured no more are removed from VPP.
+    /// VIPs that are no longer configured are removed from VPP.
     fn forget_vips(&mut self, before: &Frontends, effects: &mut Effects) {
         for (name, view) in before.views() {
             let key: VipKey = view.spec.key;
@@ -244,7 +244,7 @@ impl Core {
                 continue;
             }
             if view.sync != SyncStatus::HeldBack {
-                info!(frontend = %name, vip = %key, "removed from the configuration; its VIP goes");
+                info!(frontend = %name, vip = %key, "removed from the configuration; its VIP will be removed");
             }
             self.known.forget_vip(&key);
             if let Some(demand) = self.orders.forget(&key) {
@@ -256,13 +256,13 @@ impl Core {
 }
 
 impl BackendView {
-    /// What its new name, or its old one, is told of.
+    /// The transition that a renamed backend's new or old name gets.
     fn renamed(&self, to: State, now: Now) -> Transition {
         Transition { from: self.health.state(), to, at: now.wall, cause: Cause::Event("renamed") }
     }
 }
 
-/// All at once, since two names may change places.
+/// Renames keys, all at once, since two names may be swapped.
 pub(super) fn rename_keys<T>(map: &mut BTreeMap<String, T>, names: &BTreeMap<String, String>) {
     if names.keys().any(|name| map.contains_key(name)) {
         let renamed = |(name, value)| (names.get(&name).cloned().unwrap_or(name), value);

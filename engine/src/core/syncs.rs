@@ -1,4 +1,4 @@
-//! How far VPP has come with what it shall have.
+//! Progress of the desired state in VPP.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use maglev_protocol::{AgentError, AgentInfo, Programmed, SyncReport, VipSpec, VppInfo, VppState};
 use tracing::debug;
 
-use super::away::has_just_started;
+use super::absence::has_just_started;
 use super::{Core, Effects, Ended, InVpp, Now};
 use crate::agent::{AgentEvent, CallError};
 use crate::desired::{Demand, ViewId};
@@ -23,7 +23,7 @@ impl Core {
                 agent.connection = Ok(version);
                 agent.lost = None;
                 agent.connections += 1;
-                // A clock that a time does not fit was never set.
+                // A start time that the clock cannot represent is ignored.
                 let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(started));
                 let started = started.unwrap_or(SystemTime::UNIX_EPOCH);
                 agent.process =
@@ -77,7 +77,7 @@ impl Core {
                 }
             }
         }
-        // First what happened, then what follows from it.
+        // The event first, then its consequences.
         let mut told = self.tell_agent(&before);
         told.merge(effects);
         told
@@ -129,22 +129,20 @@ impl Core {
                 effects.wanted = true;
                 (in_vpp, Some(Arc::clone(report)))
             }
-            // Made again when VPP is back, of which it is told by itself.
+            // VPP's return will trigger a retry.
             Err(CallError::Agent(error @ (AgentError::NoVpp { .. } | AgentError::Incompatible { .. }))) => {
                 (InVpp::Away(error.to_string()), None)
             }
-            // Made again like any sync that fails.
-            Err(CallError::Agent(error)) => {
-                (InVpp::Refused(format!("{error}; it will be tried again")), None)
-            }
-            // What became of a call without an answer is not known. It is made again, and may be answered in time.
+            // Retried like any failed sync.
+            Err(CallError::Agent(error)) => (InVpp::Refused(format!("{error}; will be retried")), None),
+            // A call without an answer may have succeeded. It is retried, and may be answered in time.
             Err(CallError::Away(_) | CallError::Busy | CallError::Timeout) => return,
         };
         effects.ended.push(Ended { demand, in_vpp, report });
     }
 
     fn synced(&mut self, specs: &[Arc<VipSpec>], report: &SyncReport, now: Now, effects: &mut Effects) {
-        // Only a full read finds them.
+        // Only a full read finds foreign VIPs.
         if report.read.is_some() && self.agent.foreign != report.foreign {
             Arc::make_mut(&mut self.agent).foreign.clone_from(&report.foreign);
         }

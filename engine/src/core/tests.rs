@@ -23,9 +23,9 @@ mod reloads;
 mod syncs;
 mod warmup;
 
-/// Without a warm-up.
+/// No warm-up.
 const AT_ONCE: &str = "startup-min-delay: 0s, startup-max-delay: 0s";
-/// From 5 s to 30 s.
+/// Warm-up from 5 s to 30 s.
 const WARMUP: &str = "startup-min-delay: 5s, startup-max-delay: 30s";
 
 const BACKENDS: &str = "
@@ -64,10 +64,10 @@ maglev:
     Arc::new(parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")).config)
 }
 
-/// A VIP that VPP has: its table's length, and the weights of servers by the last byte of their addresses.
+/// A VIP in VPP: its table length, and its servers' weights by the last byte of their addresses.
 type FoundVip<'a> = (VipKey, u32, &'a [(u8, u8)]);
 
-/// A core and its clock.
+/// A core with its clock.
 struct Bench {
     core: Core,
     now: Now,
@@ -91,7 +91,7 @@ impl Bench {
         bench
     }
 
-    /// Lets time pass, with the ticks that are due.
+    /// Advances the clock, with all ticks that become due.
     fn sleep(&mut self, time: Duration) -> Effects {
         let end = self.now.mono + time;
         let mut effects = Effects::default();
@@ -133,7 +133,7 @@ impl Bench {
         self.core.handle(Input::Agent(event), self.now)
     }
 
-    /// VPP is connected to, and has these weights in the tables of these lengths.
+    /// Connects VPP with these VIPs.
     fn vpp(&mut self, vips: &[FoundVip<'_>]) -> Effects {
         self.views += 1;
         let server = |&(last, weight): &(u8, u8)| (IpAddr::from([10, 0, 0, last]), weight);
@@ -154,7 +154,7 @@ impl Bench {
         self.agent(AgentEvent::Vpp { info: VppInfo { generation: self.views, state }, programmed: None })
     }
 
-    /// The demand of a command that makes one at most.
+    /// The request of a command that makes at most one.
     fn demand(done: &Done) -> Option<Demand> {
         done.asked.iter().find_map(|asked| asked.demand)
     }

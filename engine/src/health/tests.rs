@@ -16,7 +16,7 @@ fn fail() -> Input {
     Input::Probe(ProbeOutcome { code: ProbeCode::L4Con, detail, duration: Duration::ZERO })
 }
 
-/// A machine with rise 2 and fall 3, so a counter from 0 to 4, brought to the state.
+/// A backend with rise 2 and fall 3, so a counter from 0 to 4, in this state.
 fn at(state: State) -> Health {
     let mut health = Health::new(2, 3, 5);
     let inputs = match state {
@@ -39,7 +39,7 @@ fn no_verdict() -> Input {
     Input::Probe(ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO })
 }
 
-/// What an input does: nothing, an error, or a new state with its counter.
+/// Expected effect of an input: none, an error, or a new state with its counter.
 #[derive(Debug, PartialEq)]
 enum Effect {
     Keeps(u32),
@@ -338,7 +338,7 @@ fn any_input() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    /// The counter stays in its range, and tells up from down.
+    /// The counter stays in range, and agrees with up and down.
     #[test]
     fn counter_and_state_agree(
         rise in 1u32..6,
@@ -363,7 +363,7 @@ proptest! {
         }
     }
 
-    /// From anywhere between, `rise` passes make up and `fall` failures make down, and no fewer do.
+    /// From any counter in between, exactly `rise` passes lead to up and `fall` failures to down.
     #[test]
     fn it_takes_exactly_rise_or_fall(rise in 1u32..6, fall in 1u32..6, noise in proptest::collection::vec(any::<bool>(), 0..20)) {
         let mut health = Health::new(rise, fall, 5);

@@ -1,4 +1,4 @@
-//! The form of overrides in a file, which people may read, and edit while the brain is stopped.
+//! File format of overrides. Readable, and editable while the brain is stopped.
 //!
 //! ```text
 //! maglev-overrides 2 2fe27a65;
@@ -8,17 +8,16 @@
 //! end
 //! ```
 //!
-//! The file is replaced as a whole, so no line has a checksum: `end` tells a torn file from a whole one, and a line that
-//! cannot be read loses that line only. Version 1, which is still read, had its number of lines in the header, and in each
-//! line a CRC-32 of the others' words before `;`. That of the header is constant now: it tells programs that know only
-//! version 1 that they do not know this one.
+//! The file is replaced as a whole, so lines have no checksums: `end` marks a complete file, and a damaged line affects
+//! only itself. Version 1, which is still read, had the number of lines in its header, and a CRC-32 of each line's other
+//! words before `;`. The header's checksum is constant now: programs that know only version 1 reject the file by it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{BackendOverride, Override, Overrides, PoolMember};
 use crate::config::is_name;
 
-/// The largest file, in bytes: more than 50,000 backends need, all paused and reweighted, with names of the
+/// Maximum size of the file, in bytes: enough for 50,000 backends, all paused and reweighted, with names of
 /// usual length.
 pub const LARGEST_FILE: u64 = 16 << 20;
 
@@ -28,42 +27,43 @@ const VERSION: u32 = 2;
 /// First word of a file.
 const MAGIC: &str = "maglev-overrides";
 
-/// First line of a file, but for the `;` behind it.
+/// First line of a file, without the final `;`.
 const HEADER: &str = "maglev-overrides 2 2fe27a65";
 
-/// For whoever opens the file in an editor.
+/// A hint for anyone who opens the file in an editor.
 const HINT: &str = "# Edit only while maglev-brain is stopped. Every line ends in the time since which it holds; the last \
                     line is `end`.";
 
 /// Last line of a file.
 const END: &str = "end";
 
-/// The longest line, in bytes; a weight with three names of 64 characters takes 226, and 235 in version 1.
+/// Maximum length of a line, in bytes; a weight with three names of 64 characters takes 226, and 235 in
+/// version 1.
 const LONGEST_LINE: usize = 256;
 
-/// Damaged lines that are listed; of more, only the number is told.
+/// Maximum number of damaged lines that are listed; the rest are only counted.
 const MOST_LISTED: usize = 100;
 
-/// What a file says.
+/// The parsed file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// What its whole lines say.
+    /// Overrides of the intact lines.
     pub overrides: Overrides,
     /// The first hundred damaged lines, in the order of the file.
     pub damaged: Vec<Damage>,
-    /// How many more there are.
+    /// Number of further ones.
     pub unlisted: usize,
 }
 
-/// What is wrong with a line.
+/// A damaged line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} {what}{}", quoted(text))]
 pub struct Damage {
-    /// Number of the line, from 1.
+    /// Line number, from 1.
     pub line: usize,
     /// What is wrong, as the rest of a sentence that begins with the line.
     pub what: &'static str,
-    /// How the line begins, in printable ASCII; nothing if there is no such line.
+    /// The start of the line, in printable ASCII; empty if there is no such line.
     pub text: String,
 }
 
@@ -75,27 +75,27 @@ fn quoted(text: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it has version {version} of the format, and this program knows version {VERSION}")]
 pub struct OtherVersion {
-    /// Version of the file.
+    /// Format version of the file.
     pub version: u32,
 }
 
-/// An entry that a file cannot have.
+/// An entry that cannot be written to a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{entry:?} cannot be written: it {what}")]
 pub struct Unwritable {
-    /// The entry, as listed.
+    /// The entry.
     pub entry: String,
     /// What is wrong with it.
     pub what: &'static str,
 }
 
-const BAD_NAME: &str = "has a name that no configuration can have";
+const BAD_NAME: &str = "has an invalid name";
 const BAD_WEIGHT: &str = "has a weight that is not a number from 0 to 100";
 
-/// Writes overrides as text. Times lose what is below a second.
+/// Writes overrides as text. Times are truncated to seconds.
 ///
 /// # Errors
-/// If a name or a weight is one that no configuration can have.
+/// If a name or a weight is invalid in any configuration.
 pub fn render(overrides: &Overrides) -> Result<String, Unwritable> {
     let mut text = format!("{HEADER};\n{HINT}\n");
     for entry in overrides.iter() {
@@ -105,14 +105,15 @@ pub fn render(overrides: &Overrides) -> Result<String, Unwritable> {
     Ok(text + END + "\n")
 }
 
-/// Reads what it can of any bytes, and tells what it cannot read.
+/// Parses any bytes as far as possible; damaged lines are reported.
 ///
 /// # Errors
-/// If a whole header says that it is of another version.
+/// If an intact header has another version.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
     let mut reader = Reader::default();
     let (mut lines_promised, mut lines_read, mut end_promised) = (0, 0, false);
-    // Of version 1, unless the file shows otherwise: what was torn there must not pass for a line that needs no checksum.
+    // Assume version 1 unless the file proves otherwise, so that a torn line cannot pass for one that needs
+    // no checksum.
     let mut checksums = pieces(bytes).last().is_none_or(|(_, piece)| piece != END.as_bytes());
     let mut last_line = 0;
     for (index, (line, piece)) in pieces(bytes).enumerate() {
@@ -128,7 +129,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
                     continue;
                 }
                 Some(Header::OtherVersion(version)) => return Err(OtherVersion { version }),
-                None => reader.add_damage(line, "is not the header that belongs there", piece),
+                None => reader.add_damage(line, "is not the expected header", piece),
             }
         }
         if piece == END.as_bytes() {
@@ -155,7 +156,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, OtherVersion> {
 }
 
 impl Parsed {
-    /// How many lines are damaged.
+    /// Number of damaged lines.
     pub fn damaged_lines(&self) -> usize {
         self.damaged.len() + self.unlisted
     }
@@ -168,7 +169,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Counts a line once, whatever number of pieces it is in.
+    /// Counts a damaged line once, however many pieces it is in.
     fn add_damage(&mut self, line: usize, what: &'static str, piece: &[u8]) {
         if self.last_damaged == line {
             return;
@@ -194,7 +195,7 @@ impl Overrides {
     }
 }
 
-/// What stands between the ends of lines, with the number of its line. Comments are left out.
+/// The file's lines with their numbers, without comments.
 fn pieces(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let lines = (1..).zip(bytes.split(|&byte| byte == b'\n'));
     let lines = lines.filter(|(_, line)| !line.starts_with(b"#"));
@@ -204,9 +205,9 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 enum Header {
-    /// The last line says that it is the last.
+    /// The last line marks the end.
     End,
-    /// How many lines follow.
+    /// Number of lines that follow.
     Lines(usize),
     OtherVersion(u32),
 }
@@ -231,28 +232,28 @@ fn header(piece: &[u8]) -> Option<Header> {
 
 fn text_of(piece: &[u8]) -> Result<&str, &'static str> {
     if piece.len() > LONGEST_LINE {
-        return Err("is longer than any that belongs there");
+        return Err("is too long");
     }
     str::from_utf8(piece).ok().filter(|text| text.is_ascii()).ok_or("has bytes that are not ASCII")
 }
 
-/// Takes only what [`render`] writes, or wrote in version 1, to the byte.
+/// Accepts only exactly what [`render`] writes, or wrote in version 1.
 fn read(piece: &[u8], checksums: bool) -> Result<Override, &'static str> {
     let mut line = text_of(piece)?;
     if let Some((words, sum)) = line.rsplit_once(' ').filter(|(_, last)| is_checksum(last)) {
-        // Covers the version too: where the header is lost, a line of another version is none of this one.
+        // Includes the version: if the header is lost, a line of another version does not match.
         if sum != checksum(&["1 ", words]) {
             return Err("does not fit its checksum");
         }
         line = words;
     } else if checksums {
-        // Told as what it is, where it is not torn but something else altogether.
+        // A line that is not merely torn is reported for what it is.
         check(&read_words(line)?)?;
         return Err("has no checksum");
     }
     let entry = read_words(line)?;
     check(&entry)?;
-    if words(&entry) == line { Ok(entry) } else { Err("is not written as this program does") }
+    if words(&entry) == line { Ok(entry) } else { Err("is not in this program's format") }
 }
 
 fn read_words(line: &str) -> Result<Override, &'static str> {
@@ -279,7 +280,7 @@ fn read_time(text: &str) -> Result<SystemTime, &'static str> {
 }
 
 fn words(entry: &Override) -> String {
-    /// 9999-12-31T23:59:59Z, the last time that fits the form.
+    /// 9999-12-31T23:59:59Z, the last time that the format can represent.
     const LAST: u64 = 253_402_300_799;
     let seconds = entry.since().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST);
     let since = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds));
@@ -291,7 +292,7 @@ fn words(entry: &Override) -> String {
     }
 }
 
-/// What no configuration, and so no operator's command, can have.
+/// Rejects what no configuration, and so no operator's command, can contain.
 fn check(entry: &Override) -> Result<(), &'static str> {
     match entry {
         Override::Backend { name, .. } => is_name(name).then_some(()).ok_or(BAD_NAME),

@@ -1,4 +1,4 @@
-//! Two states side by side.
+//! Comparison of two states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::snapshot::{FrontendView, SyncStatus};
 
-/// A frontend with the table that VPP has, or would have, for it.
+/// A frontend with its table in VPP, existing or future.
 struct Laid<'v> {
     name: &'v str,
     view: &'v FrontendView,
     config: &'v Config,
     length: u32,
-    /// The server of each bucket, by its position in the specification from 1; 0 for none.
+    /// The server of each bucket, by its position in the spec, from 1; 0 for none.
     table: Vec<u32>,
 }
 
@@ -98,7 +98,7 @@ pub(super) fn compare(before: &Core, after: &Core, flows: Flows<'_>) -> Preview 
     Preview { events: before.events(), severity, sentences, frontends }
 }
 
-/// A frontend's name, its view and the configuration that it belongs to.
+/// A frontend's name, view and configuration.
 type Named<'c> = (&'c str, &'c FrontendView, &'c Config);
 
 fn by_vip(core: &Core) -> BTreeMap<VipKey, Named<'_>> {
@@ -106,7 +106,7 @@ fn by_vip(core: &Core) -> BTreeMap<VipKey, Named<'_>> {
     views.map(|(name, view)| (view.spec.key, (&**name, &**view, &**core.config()))).collect()
 }
 
-/// What becomes of one VIP; `None` if nothing does.
+/// What happens to one VIP; `None` if nothing does.
 fn one(
     vip: VipKey,
     was: Option<Named<'_>>,
@@ -163,7 +163,8 @@ fn one(
     Some(preview)
 }
 
-/// The agent's rule: a VIP cannot change its encapsulation or its stickiness, nor its table unless that is demanded.
+/// The agent's rule for re-creating: a VIP cannot change its encapsulation or stickiness, nor its table
+/// length unless requested.
 fn is_another(was: &FrontendView, is: &FrontendView, recreate: bool) -> bool {
     let (old, new): (&VipSpec, &VipSpec) = (&was.spec, &is.spec);
     let length = was.table_length.unwrap_or(old.new_flows_table_length);
@@ -172,7 +173,7 @@ fn is_another(was: &FrontendView, is: &FrontendView, recreate: bool) -> bool {
         || recreate && length != new.new_flows_table_length
 }
 
-/// Buckets that change hands although their server goes on serving.
+/// Buckets that move although their server stays in service.
 fn moved(before: Option<&Laid<'_>>, after: Option<&Laid<'_>>) -> u32 {
     let (Some(before), Some(after)) = (before, after) else { return 0 };
     if before.length != after.length {
@@ -196,7 +197,7 @@ fn rows(
     let is = after.map(Laid::rows).unwrap_or_default();
     let mut rows = Vec::new();
     for ((_, pool, backend), (server, share)) in &is {
-        // A pool that another one was put in front of is the same pool.
+        // A pool keeps its identity when another one is put in front of it.
         let known = was.keys().find(|(_, other, name)| (other, name) == (pool, backend)).cloned();
         let share_before = known.and_then(|key| was.remove(&key)).filter(|(other, _)| other == server);
         rows.push((
@@ -218,7 +219,8 @@ fn rows(
     rows.collect()
 }
 
-/// What becomes of a server's pinned flows, by the agent's rule: what flushes is the step into a state that flushes.
+/// What happens to a server's pinned flows, by the agent's rule: the step into a state that flushes is what
+/// flushes.
 fn fate(
     server: &IpAddr,
     change: VipChange,
@@ -240,7 +242,7 @@ fn fate(
         (VipChange::Kept | VipChange::Added, None) => elsewhere,
         (VipChange::Kept | VipChange::Added, Some(_)) if flush.contains(server) => elsewhere,
         (VipChange::Kept | VipChange::Added, Some(is)) if is.weight == 0 && is.flush => {
-            // One that was flushed already has none left.
+            // A server that was flushed earlier has no flows left.
             if was.weight == 0 && was.flush { Fate::Stay } else { elsewhere }
         }
         (VipChange::Kept | VipChange::Added, Some(is)) if is.weight == 0 && was.weight > 0 => Fate::Finish,

@@ -144,7 +144,7 @@ fn panic_is_danger() {
     let preview = bench.preview(wish("a", BackendWish::Disable));
     assert_eq!(preview.severity, Severity::Danger);
     let said = sentences(&preview, "one");
-    assert_eq!(said[0], "too few backends of pool p are up: all of it takes new flows, up or not");
+    assert_eq!(said[0], "too few backends of pool p are up: all of them take new flows, healthy or not");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn any_options() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    /// The state afterwards is what was told, for any configuration, health, overrides and change.
+    /// The state afterwards equals the preview, for any configuration, health, overrides and change.
     #[test]
     fn what_is_told_is_what_happens(
         weights in any_weights(),

@@ -1,13 +1,13 @@
-//! The sentences that a person is shown before a change.
+//! Sentences that describe a change to the operator.
 
 use maglev_protocol::LbConfSpec;
 
 use super::{BackendPreview, Fate, FrontendPreview, Severity, VipChange};
 
-/// A sentence and how grave it is.
+/// A sentence and its severity.
 pub(super) type Sentence = (Severity, String);
 
-/// About the lb plugin's settings, which concern every VIP.
+/// Changes of the lb plugin's settings, which affect every VIP.
 pub(super) fn settings(before: &LbConfSpec, after: &LbConfSpec) -> Vec<Sentence> {
     let mut sentences = Vec::new();
     let (from, to) = (before.sticky_buckets_per_core, after.sticky_buckets_per_core);
@@ -30,7 +30,8 @@ pub(super) fn settings(before: &LbConfSpec, after: &LbConfSpec) -> Vec<Sentence>
     sentences
 }
 
-/// About one frontend. `served` and `serves` tell whether VPP has a server with a weight before and after.
+/// Changes of one frontend. `served` and `serves` say whether VPP has a server with a weight before and
+/// after.
 pub(super) fn frontend(preview: &FrontendPreview, served: bool, serves: bool) -> Vec<Sentence> {
     let mut sentences = vip(preview, serves);
     if preview.change == VipChange::Removed {
@@ -39,7 +40,7 @@ pub(super) fn frontend(preview: &FrontendPreview, served: bool, serves: bool) ->
     sentences.extend(pools(preview, served, serves));
     let mut told = Vec::new();
     for row in &preview.backends {
-        // A server in several pools has its flows once.
+        // A server in several pools has its flows only once.
         if !told.contains(&row.server) {
             told.push(row.server);
             sentences.extend(flows(row));
@@ -48,7 +49,7 @@ pub(super) fn frontend(preview: &FrontendPreview, served: bool, serves: bool) ->
     if preview.moved_buckets > 0 && preview.change == VipChange::Kept {
         let length = preview.after.as_ref().map_or(0, |after| after.table_length);
         let sentence = format!(
-            "{} of {length} buckets move between backends that go on serving; only flows that are not pinned notice",
+            "{} of {length} buckets move between backends that go on serving; only unpinned flows are affected",
             preview.moved_buckets
         );
         sentences.push((Severity::Notice, sentence));
@@ -70,7 +71,8 @@ fn vip(preview: &FrontendPreview, serves: bool) -> Vec<Sentence> {
             vec![(Severity::Danger, format!("VIP {vip} is removed: its traffic is no longer load-balanced"))]
         }
         VipChange::Recreated => {
-            let then = if serves { "flows may move to other backends" } else { "nobody takes them over" };
+            let then =
+                if serves { "flows may move to other backends" } else { "no other backend takes them over" };
             vec![(Severity::Danger, format!("VIP {vip} is re-created: VPP forgets its pinned flows, {then}"))]
         }
     }
@@ -90,7 +92,7 @@ fn pools(preview: &FrontendPreview, served: bool, serves: bool) -> Vec<Sentence>
     match (before.1, after.1) {
         (was, Some(pool)) if was.as_ref() != Some(&pool) => sentences.push((
             Severity::Danger,
-            format!("too few backends of pool {pool} are up: all of it takes new flows, up or not"),
+            format!("too few backends of pool {pool} are up: all of them take new flows, healthy or not"),
         )),
         (Some(pool), None) => {
             sentences.push((Severity::Notice, format!("pool {pool} is no longer in a panic")));
@@ -107,7 +109,7 @@ fn pools(preview: &FrontendPreview, served: bool, serves: bool) -> Vec<Sentence>
     sentences
 }
 
-/// About a server's flows.
+/// What happens to a server's flows.
 fn flows(row: &BackendPreview) -> Option<Sentence> {
     let flows = match row.flows {
         Some(0) => return None,
@@ -127,7 +129,7 @@ fn flows(row: &BackendPreview) -> Option<Sentence> {
     })
 }
 
-/// `1,234,567`.
+/// Formats a number as `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

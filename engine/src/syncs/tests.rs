@@ -32,7 +32,7 @@ const SOURCE: LbConfSpec = LbConfSpec {
     flow_timeout: 40,
 };
 
-/// A machine, what it is told, and what it told.
+/// The state machine, its inputs and outputs.
 struct Bench {
     syncs: Syncs,
     wanted: Wanted,
@@ -61,7 +61,7 @@ impl Bench {
         Self { syncs, wanted, now, events: Vec::new() }
     }
 
-    /// Connected to a VPP, of which everything has been synced.
+    /// Connected to a VPP that is completely synced.
     fn synced(specs: &[Arc<VipSpec>]) -> Self {
         let mut bench = Self::new(specs);
         bench.look();
@@ -70,7 +70,7 @@ impl Bench {
         bench
     }
 
-    /// VPP is connected, and the controller decides on what it has.
+    /// VPP connects, and the controller decides on its state.
     fn look(&mut self) {
         assert_eq!(self.syncs.vpp_changed(connected(1), self.now), None);
         let asked = self.next().unwrap();
@@ -121,7 +121,7 @@ impl Bench {
         self.answer(sent, answer);
     }
 
-    /// Answers everything that is asked now, one after the other.
+    /// Answers all current calls, one after the other.
     fn answer_all(&mut self) -> Vec<Call> {
         let mut calls = Vec::new();
         while let Some(sent) = self.next() {
@@ -218,14 +218,14 @@ fn only_a_full_sync_removes_a_vip() {
     let calls = bench.answer_all();
     assert_eq!(calls[1], Call::All { specs: vec![spec(1, 2)], keep: vec![], demanded: None });
 
-    // Of one that was held back as well.
+    // A VIP that was held back is kept as well.
     bench.wanted.keep.insert(key(3));
     bench.want();
     assert_eq!(bench.answer_all(), []);
     bench.wanted.keep.remove(&key(3));
     bench.want();
     assert_eq!(bench.answer_all().len(), 2);
-    // But not of one that is released.
+    // But not one that is released.
     bench.wanted.keep.insert(key(4));
     bench.want();
     bench.wanted.keep.remove(&key(4));
@@ -308,7 +308,7 @@ fn failed_sync_is_followed_by_a_full_one() {
     assert_eq!(due, bench.now + Duration::from_millis(1500));
     bench.now = due;
     assert_eq!(bench.answer_all()[1], Call::All { specs: vec![spec(1, 2)], keep: vec![], demanded: None });
-    // A full one that fails, too.
+    // A failed full sync is retried, too.
     bench.now = bench.syncs.due().unwrap();
     let conf = bench.next().unwrap();
     bench.answer_well(conf);
@@ -320,7 +320,7 @@ fn failed_sync_is_followed_by_a_full_one() {
 #[test]
 fn vip_that_is_decided_to_be_as_before_is_synced_so_that_its_end_is_told() {
     let mut bench = Bench::synced(&[spec(1, 1)]);
-    // Both within one burst: nobody was told of the first.
+    // Both within one burst: the first was never sent.
     bench.wanted.put(spec(1, 2));
     bench.want_spec(&spec(1, 1));
     assert_eq!(bench.answer_all(), [Call::Vip { spec: spec(1, 1), demanded: None }]);
@@ -354,7 +354,7 @@ fn what_vpp_refuses_of_one_vip_is_tried_with_all_of_them_once() {
     bench.answer(all, refused(1));
     assert_eq!(bench.syncs.due(), Some(bench.now + Duration::from_secs(30)), "and then at the usual times");
 
-    // Those may be far apart, and what stood in its way may be gone sooner.
+    // Full syncs may be far apart, and what blocked the VIP may be gone sooner.
     bench.wanted.sync_interval = Duration::from_secs(3600);
     bench.syncs.want(Arc::new(bench.wanted.clone()), bench.now);
     bench.now = bench.syncs.due().unwrap();
@@ -436,7 +436,7 @@ fn demanded_full_sync_is_sent_at_once() {
     assert_eq!(full_demanded(&bench.answer_all()), [Some(4)]);
     let Some(AgentEvent::Synced { demanded, result, .. }) = bench.events.last() else { panic!() };
     assert_eq!((*demanded, result.is_ok()), (Some(Demand::Full(4)), true));
-    // Until the controller has taken it back, and after that.
+    // Until the controller has removed the request, and afterwards.
     bench.want();
     assert_eq!(bench.answer_all(), []);
     bench.wanted.full = None;
@@ -481,7 +481,7 @@ fn demanded_full_sync_that_fails_says_so_and_is_tried_again() {
     bench.want();
     let another =
         CallError::Agent(AgentError::AnotherWriter { version: "1.0".into(), pid: None, seconds: 1 });
-    // At its first call already.
+    // At its very first call.
     let conf = bench.next().unwrap();
     bench.answer(conf, Answer::Conf(Err(another.clone())));
     let Some(AgentEvent::Synced { demanded, result, .. }) = bench.events.last() else { panic!() };
@@ -493,7 +493,7 @@ fn demanded_full_sync_that_fails_says_so_and_is_tried_again() {
     bench.answer(all, Answer::Sync(Err(CallError::Timeout)));
     bench.now = bench.syncs.due().unwrap();
     assert_eq!(full_demanded(&bench.answer_all()), [Some(1)]);
-    // Over a connection to another agent as well, where everything is synced anyhow.
+    // Also over a connection to another agent, where everything is synced anyway.
     bench.wanted.full = Some(2);
     bench.syncs = Syncs::new(Arc::new(bench.wanted.clone()), bench.syncs.view(), bench.now);
     bench.look();

@@ -5,28 +5,28 @@ use std::time::Duration;
 
 use super::Count;
 
-/// Counts durations by the bounds that they do not exceed.
+/// Counts durations by bucket.
 #[derive(Debug)]
 pub struct Histogram {
     bounds_us: &'static [u64],
-    /// One for each bound, and one for what exceeds them all.
+    /// One for each bound, and one above them all.
     counts: Box<[Count]>,
     sum_ns: AtomicU64,
 }
 
-/// What a histogram held at one moment.
+/// A histogram's contents at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Each bound in seconds, and how many durations did not exceed it.
+    /// Each bound in seconds, and the number of durations up to it.
     pub buckets: Vec<(f64, u64)>,
-    /// How many there were in all.
+    /// Total number.
     pub count: u64,
-    /// Their sum in seconds, which may be a few ahead of the count.
+    /// Sum in seconds, which may be slightly ahead of the count.
     pub sum: f64,
 }
 
 impl Histogram {
-    /// An empty one with these bounds, in microseconds and in order.
+    /// An empty histogram with these bounds, in ascending microseconds.
     pub fn new(bounds_us: &'static [u64]) -> Self {
         let counts = (0..=bounds_us.len()).map(|_| Count::default()).collect();
         Self { bounds_us, counts, sum_ns: AtomicU64::new(0) }
@@ -42,7 +42,7 @@ impl Histogram {
         self.sum_ns.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// What it holds now.
+    /// Current contents.
     pub fn read(&self) -> Reading {
         let mut count = 0;
         let mut buckets = Vec::with_capacity(self.bounds_us.len());

@@ -56,7 +56,7 @@ fn without_delays_there_is_no_warm_up() {
 }
 
 proptest! {
-    /// What was released stays so, whatever the clock says next, and every delay comes to its end.
+    /// A release is final, whatever the clock says next, and every delay ends.
     #[test]
     fn nothing_is_taken_back(min in 0u64..50, more in 0u64..50, steps in prop::collection::vec(0u64..120, 1..20)) {
         let start = moment();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A part of a hundred with two decimals. Shown as `1.86 %`.
+/// A percentage with two decimals, displayed as `1.86 %`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Percent(u32);
 
@@ -10,7 +10,7 @@ impl Percent {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
-    /// `part` of `whole`, rounded up; 0 of nothing.
+    /// `part` of `whole`, rounded up; 0 if `whole` is 0.
     pub(super) fn of(part: u64, whole: u64) -> Self {
         let hundredths = part.saturating_mul(10_000).div_ceil(whole.max(1));
         Self(u32::try_from(hundredths).unwrap_or(u32::MAX))

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The programmed weight that a backend has after `elapsed` of a slow start that takes `whole`, and the time to its
-/// next step, or `None` if it has all of `full`. In proportion to the time, but at least 1 from the start on.
+/// The programmed weight after `elapsed` of a slow start that takes `whole`, and the time to its next step;
+/// `None` once it has all of `full`. Proportional to the time, but at least 1 from the start.
 pub fn ramp(full: u8, elapsed: Duration, whole: Duration) -> (u8, Option<Duration>) {
     if full <= 1 || elapsed >= whole {
         return (full, None);

@@ -1,30 +1,30 @@
-//! The scale of weights, and the length of the table that it needs.
+//! The scale of weights, and the table length that it needs.
 
 use super::percent::Percent;
 use super::rounds::Histogram;
 use crate::config::Frontend;
 
-/// Shortest table that is asked for.
+/// Minimum length of a new table.
 pub const MIN_TABLE_LENGTH: u32 = 1024;
-/// Longest table that VPP can have.
+/// VPP's maximum length of a table.
 pub const MAX_TABLE_LENGTH: u32 = 65_536;
-/// Largest weight that VPP is told.
+/// Maximum programmed weight.
 const MAX_WEIGHT: u8 = 100;
-/// A table is at least this many times as long as the sum of weights.
+/// Minimum ratio of a table's length to the sum of weights.
 const BUCKETS_PER_WEIGHT: u64 = 8;
-/// Steps that a slow start shall have between 0 and the least weight.
+/// Desired number of steps in a slow start up to the smallest weight.
 const SLOW_STEPS: u8 = 10;
 
-/// How a frontend's configured weights become programmed ones.
+/// Conversion of a frontend's configured weights to programmed ones.
 ///
-/// It depends on the configured weights of all its pools, on its slow start and on the table's length, never on
-/// health. Weights are divided by their greatest common divisor; where the table is too short for them to be
-/// exact, they are rounded instead, to the scale that has the least error.
+/// Depends on the configured weights of all its pools, on its slow start and on the table's length, never on
+/// health. Weights are divided by their greatest common divisor; if the table is too short for exact weights,
+/// they are rounded instead, to the scale with the least error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scale {
     /// Largest configured weight, at least 1.
     configured: u8,
-    /// What it is programmed as.
+    /// Its programmed value.
     programmed: u8,
     table_length: u32,
     steps: u8,
@@ -33,8 +33,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scale of a frontend, with operators' weights in place of configured ones. `standing` is the length of
-    /// the table that its VIP has, or `None` if it is to be made.
+    /// The scale of a frontend whose weights include overrides. `standing` is the length of its VIP's
+    /// existing table, or `None` if the VIP is to be added.
     pub fn new(frontend: &Frontend, standing: Option<u32>) -> Self {
         let weights = Weights::of(frontend);
         let table_length = standing.unwrap_or_else(|| weights.table_length(frontend));
@@ -50,62 +50,62 @@ impl Scale {
         }
     }
 
-    /// What VPP is told for a configured weight: 0 for 0, else 1 to 100.
+    /// The programmed value of a configured weight: 0 for 0, else 1 to 100.
     pub fn programmed(&self, configured: u8) -> u8 {
         scaled(configured, self.programmed, self.configured)
     }
 
-    /// The length, in buckets, of the table that this is made for.
+    /// Length of the table that the scale is made for, in buckets.
     pub fn table_length(&self) -> u32 {
         self.table_length
     }
 
-    /// Worst relative error of a backend's share of buckets while all of its pool serve; 0 if within 1 % or one
-    /// bucket.
+    /// Maximum relative error of a backend's share of buckets while all of its pool serve; 0 if within 1 % or
+    /// one bucket.
     pub fn worst_error(&self) -> Percent {
         self.worst_error
     }
 
-    /// Whether every share is within 1 % or one bucket, whoever of a pool is out.
+    /// Whether every share is within 1 % or one bucket, whichever backends of a pool are out of service.
     pub fn is_exact(&self) -> bool {
         self.exact
     }
 
-    /// Steps of a slow start of the backend with the least weight.
+    /// Number of steps in the slow start of the backend with the smallest weight.
     pub fn steps(&self) -> u8 {
         self.steps
     }
 }
 
-/// The length of the table to ask for when the VIP is made: the configured one, or the shortest power of two that
-/// is at least eight times the largest sum of a pool's weights and gives every backend its share within 1 % or one
-/// bucket, whoever of its pool is out; at least 1024, at most 65,536.
+/// Table length for a newly added VIP: the configured one, or the shortest power of two that is at least
+/// eight times the largest sum of a pool's weights and gives every backend its share within 1 % or one
+/// bucket, whichever others are out of service; at least 1024, at most 65,536.
 pub fn table_length(frontend: &Frontend) -> u32 {
     Weights::of(frontend).table_length(frontend)
 }
 
-/// Weights that a table cannot express.
+/// Weights that a table cannot represent exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inexact {
-    /// Worst relative error of a backend's share of buckets while all of its pool serve.
+    /// Maximum relative error of a backend's share of buckets while all of its pool serve.
     pub worst_error: Percent,
     /// Length of the table.
     pub table_length: u32,
-    /// The shortest table that would be exact, or else the one with the least error, if that is less than now.
+    /// The shortest exact table, or else the one with the least error, if that is an improvement.
     pub longer: Option<Longer>,
 }
 
-/// A table that would do better.
+/// A table with less error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Longer {
     /// Its length.
     pub table_length: u32,
-    /// Worst error that is left.
+    /// Its remaining maximum error.
     pub worst_error: Percent,
 }
 
-/// What is wrong with a frontend's weights in a table of the `standing` length, or in the one that the VIP will be
-/// made with; `None` if nothing.
+/// The error of a frontend's weights in a table of the `standing` length, or in the one that the VIP will be
+/// added with; `None` if they are exact.
 pub fn doubts(frontend: &Frontend, standing: Option<u32>) -> Option<Inexact> {
     let scale = Scale::new(frontend, standing);
     let (worst_error, table_length) = (scale.worst_error(), scale.table_length());
@@ -123,14 +123,14 @@ pub fn doubts(frontend: &Frontend, standing: Option<u32>) -> Option<Inexact> {
     Some(Inexact { worst_error, table_length, longer })
 }
 
-/// A frontend's configured weights, those of 0 left out.
+/// A frontend's configured weights above 0.
 struct Weights {
     pools: Vec<Histogram>,
     /// 1 if there are none.
     largest: u8,
     /// 1 if there are none.
     smallest: u8,
-    /// Largest programmed weight once all are divided by their common divisor.
+    /// Largest programmed weight after dividing all by their greatest common divisor.
     reduced: u8,
 }
 
@@ -145,8 +145,8 @@ impl Weights {
         Self { largest, smallest, reduced: (largest / divisor).max(1), pools }
     }
 
-    /// Largest programmed weights that keep all ratios, from the one that is best for a slow start down to the least.
-    /// Steps have their price: larger weights need a longer table, and move more buckets needlessly.
+    /// Largest programmed weights that keep all ratios, from the best for a slow start down to the smallest.
+    /// More steps have a price: larger weights need a longer table, and move more buckets needlessly.
     fn ratios(&self, frontend: &Frontend) -> impl Iterator<Item = u8> {
         let least = scaled(self.smallest, self.reduced, self.largest);
         let wish = if frontend.slow_start.is_some() { SLOW_STEPS.div_ceil(least) } else { 1 };
@@ -163,7 +163,7 @@ impl Weights {
         fitting.map_or(MAX_TABLE_LENGTH, |length| length.max(MIN_TABLE_LENGTH).next_power_of_two())
     }
 
-    /// The largest programmed weight of a scale that is exact in a table of this length, if there is one.
+    /// Largest programmed weight of a scale that is exact in a table of this length, if there is one.
     fn exact(&self, frontend: &Frontend, table_length: u32) -> Option<u8> {
         let length = u64::from(table_length);
         let for_steps = |programmed: &u8| self.generous_length(*programmed) <= length;
@@ -171,7 +171,7 @@ impl Weights {
         self.ratios(frontend).find(for_steps).or(least)
     }
 
-    /// Length from which on a scale is exact.
+    /// Table length from which a scale is exact.
     fn exact_from(&self, programmed: u8) -> u64 {
         self.programmed(programmed).map(|pool| pool.exact_from()).max().unwrap_or(0)
     }
@@ -192,8 +192,8 @@ impl Weights {
         errors.max().unwrap_or(Percent::ZERO)
     }
 
-    /// The largest programmed weight of the scale that has the least error in a table of this length. Among equals,
-    /// the one with the least weights in all: it moves the fewest buckets needlessly.
+    /// Largest programmed weight of the scale with the least error in a table of this length. Among equals,
+    /// the one with the smallest weights: it moves the fewest buckets needlessly.
     fn least_error(&self, table_length: u32) -> u8 {
         let key = |programmed: &u8| {
             let sum: u64 = self.programmed(*programmed).map(|pool| pool.sum()).sum();
@@ -203,7 +203,8 @@ impl Weights {
     }
 }
 
-/// A weight at the scale that makes `largest` the `programmed` one: rounded half up, and at least 1 unless it is 0.
+/// Converts a weight to the scale that turns `largest` into `programmed`: rounded half up, and at least 1
+/// unless it is 0.
 fn scaled(weight: u8, programmed: u8, largest: u8) -> u8 {
     if weight == 0 {
         return 0;

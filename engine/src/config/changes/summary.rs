@@ -1,10 +1,10 @@
-//! The changes on one line, for the log and for the operator who asked for the reload.
+//! One-line summary of the changes, for the log and for the operator who requested the reload.
 
 use std::fmt;
 
-use super::{BackendChanges, Changes, FrontendChange, FrontendChanges, HealthCheckChanges, Rename};
+use super::{BackendChanges, Changes, FrontendChanges, FrontendDiff, HealthCheckChanges, Rename};
 
-/// Names of one list that are told: the line stays readable if half of 50,000 backends change.
+/// Maximum number of names in one list: the line stays readable even if half of 50,000 backends change.
 const MOST_NAMES: usize = 5;
 
 impl fmt::Display for Changes {
@@ -41,12 +41,12 @@ impl BackendChanges {
 
 impl FrontendChanges {
     fn in_words(&self) -> String {
-        let changed: Vec<String> = self.changed.iter().map(FrontendChange::in_words).collect();
+        let changed: Vec<String> = self.changed.iter().map(FrontendDiff::in_words).collect();
         section("frontend", &[("added", &self.added), ("removed", &self.removed), ("changed", &changed)])
     }
 }
 
-impl FrontendChange {
+impl FrontendDiff {
     fn in_words(&self) -> String {
         let parts = [("VIP", self.vip), ("pools", self.pools)];
         let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part);
@@ -64,7 +64,7 @@ impl HealthCheckChanges {
     }
 }
 
-/// `2 backends added (a, b), 1 removed (c)`: the first number says what is counted.
+/// `2 backends added (a, b), 1 removed (c)`: only the first number has the noun.
 fn section(what: &str, lists: &[(&str, &Vec<String>)]) -> String {
     let mut words: Vec<String> = Vec::new();
     for (change, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
@@ -78,8 +78,8 @@ fn section(what: &str, lists: &[(&str, &Vec<String>)]) -> String {
     words.join(", ")
 }
 
-/// The names, or as many as fit and the number of the others. One that is alone too many is told as well: its
-/// number would take the same place.
+/// The names, or as many as fit and the number of the rest. A single excess name is shown too, since its
+/// number would take the same space.
 fn shortened(names: &[String]) -> String {
     match names.get(..MOST_NAMES) {
         Some(first) if names.len() > MOST_NAMES + 1 => {

@@ -167,7 +167,7 @@ fn methods_and_tls_of_a_check_count() {
 
 #[test]
 fn frontends_tell_what_of_them_changed() {
-    let of = |vip, pools, settings: &[&'static str]| FrontendChange {
+    let of = |vip, pools, settings: &[&'static str]| FrontendDiff {
         name: "one".to_owned(),
         vip,
         pools,

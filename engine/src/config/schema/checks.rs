@@ -1,4 +1,4 @@
-//! `healthchecks:` in the words of JSON Schema.
+//! JSON Schema of `healthchecks:`.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub(super) fn check() -> Value {
         "fall": with_default(integer("Failures in a row that make a backend down.", IN_A_ROW), DEFAULT_FALL),
         "probe-ipv4-src": defined("ipv4", "Source of probes to IPv4 backends."),
         "probe-ipv6-src": defined("ipv6", "Source of probes to IPv6 backends."),
-        "params": section("What the type needs besides.", params()),
+        "params": section("Parameters of the type.", params()),
     });
     json!({
         "type": "object",
@@ -44,7 +44,7 @@ pub(super) fn check() -> Value {
     })
 }
 
-/// What else holds for checks of one type.
+/// Further rules for checks of one type.
 fn of_type(of: Type) -> Value {
     let fits = of.params();
     let params: Vec<&str> = PARAM_KEYS.iter().copied().filter(|key| fits(key)).collect();
@@ -89,7 +89,7 @@ fn params() -> Value {
         ),
         "ssl-verify": with_default(defined("truth-value", "Whether the certificate must be valid."), true),
         "insecure-skip-verify": defined("truth-value", "The opposite of `ssl-verify`, instead of it."),
-        "sni": defined("text", "The server name to ask for. `host`, if not given."),
+        "sni": defined("text", "The server name for SNI. `host`, if not given."),
         "server-name": defined("text", "Another name of `sni`, instead of it."),
         "ca-file": {
             "type": "string",

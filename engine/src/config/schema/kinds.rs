@@ -1,5 +1,4 @@
-//! Kinds of values in the words of JSON Schema. What the readers take as a text, like a number for a name, the
-//! schema takes as well.
+//! JSON Schema of the kinds of values. Accepts what the readers accept as text, such as a number as a name.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::values::{LONGEST_NAME, NAME_PUNCTUATION, UNITS, in_words};
 
-/// What `$ref` refers to.
+/// Definitions for `$ref`.
 pub(super) fn definitions() -> Value {
     let text = ["string", "number", "boolean"];
     json!({
@@ -28,7 +27,7 @@ pub(super) fn definitions() -> Value {
     })
 }
 
-/// A name cannot begin with `-`, which stands last so that it means no range.
+/// A name cannot begin with `-`, which comes last in the class so that it does not form a range.
 fn name() -> String {
     let others: String = NAME_PUNCTUATION.chars().filter(|&char| char != '-').collect();
     let first = format!("A-Za-z0-9{others}");
@@ -40,17 +39,17 @@ fn duration_pattern() -> String {
     format!(r"(?:0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:{units}))+)")
 }
 
-/// A kind of `$defs`.
+/// Refers to a definition.
 pub(super) fn defined(kind: &str, description: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{kind}"), "description": description })
 }
 
-/// A value that stands where none is given.
+/// Adds a default value.
 pub(super) fn with_default(kind: Value, default: impl Into<Value>) -> Value {
     with(kind, "default", default)
 }
 
-/// One more word about a kind.
+/// Adds a keyword.
 pub(super) fn with(mut kind: Value, word: &str, value: impl Into<Value>) -> Value {
     if let Some(words) = kind.as_object_mut() {
         words.insert(word.to_owned(), value.into());
@@ -69,7 +68,7 @@ pub(super) fn power_of_two(description: &str, most: u32) -> Value {
     json!({ "type": "integer", "enum": powers, "description": description })
 }
 
-/// A duration; its bounds are told, since no pattern can check them.
+/// A duration; its bounds are only in the description, since a pattern cannot check them.
 pub(super) fn duration(
     description: &str,
     bounds: RangeInclusive<Duration>,
@@ -83,12 +82,12 @@ pub(super) fn duration(
     }
 }
 
-/// One of a few words.
+/// One of several fixed words.
 pub(super) fn choice(description: &str, words: &[&str]) -> Value {
     json!({ "enum": words, "description": description })
 }
 
-/// A mapping with these keys. One without a value is empty.
+/// A mapping with these keys. A missing value counts as an empty mapping.
 pub(super) fn section(description: &str, keys: Value) -> Value {
     json!({
         "type": ["object", "null"],

@@ -1,4 +1,4 @@
-//! What is accepted, and what it means.
+//! Accepted configurations and their meanings.
 
 use std::net::IpAddr;
 use std::time::Duration;

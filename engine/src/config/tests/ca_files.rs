@@ -1,4 +1,4 @@
-//! The files that `ca-file` names.
+//! CA files named by `ca-file`.
 
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -124,7 +124,7 @@ fn authorities_are_kept() {
     }
 }
 
-/// What OpenSSL takes is taken.
+/// Everything that OpenSSL accepts is accepted.
 #[test]
 fn marks_and_labels_of_other_programs_are_taken() {
     for path in ["/bom.pem", "/old-label.pem"] {
@@ -198,7 +198,7 @@ fn what_is_left_out_or_doubtful_is_told_with_its_line() {
     }
     let (_, warnings) = authorities("/many.pem");
     assert_eq!(warnings.len(), 11);
-    assert!(warnings[10].contains("in which 15 more sections are doubtful"), "{}", warnings[10]);
+    assert!(warnings[10].contains("in which 15 more sections have warnings"), "{}", warnings[10]);
 }
 
 #[test]
@@ -217,15 +217,16 @@ fn files_without_authorities_are_refused() {
                 "which has no certificate to trust: its section at line 1 is a `PRIVATE KEY`, which is not a certificate {pem}"
             ),
         ),
-        ("/cut.pem", format!("which is not whole: its section at line 1 has no `-----END` line {pem}")),
-        ("/garbled.pem", format!("which is not whole: its section at line 1 is not base64 {pem}")),
+        ("/cut.pem", format!("which is damaged: its section at line 1 has no `-----END` line {pem}")),
+        ("/garbled.pem", format!("which is damaged: its section at line 1 is not base64 {pem}")),
         (
             "/joined.pem",
             format!(
-                "which is not whole: its section at line 10 follows the end of the previous section on the same line: insert a line break {pem}"
+                "which is damaged: its section at line 10 follows the end of the previous section on the same \
+                line: insert a line break {pem}"
             ),
         ),
-        ("/nested.pem", format!("which is not whole: its section at line 1 has no `-----END` line {pem}")),
+        ("/nested.pem", format!("which is damaged: its section at line 1 has no `-----END` line {pem}")),
         (
             "/damaged.pem",
             format!(

@@ -1,4 +1,4 @@
-//! How findings look.
+//! Text form of diagnostics.
 
 use super::*;
 
@@ -34,7 +34,7 @@ maglev:
             web3: {}
 ";
 
-/// The golden picture of `--check`.
+/// The complete output of `--check`.
 #[test]
 fn many_errors_are_told_at_once() {
     let expected = "\

@@ -39,7 +39,7 @@ fn fifty_thousand_backends_may_merge_one_anchor() {
     assert_eq!(config.backends["b49999"].healthcheck.as_deref(), Some("web"));
 }
 
-/// The search for the names that were meant is bounded: all names wrong, all errors told.
+/// The search for suggestions is bounded: all names are wrong, and all errors are reported.
 #[test]
 fn fifty_thousand_wrong_names_are_told() {
     let errors = parse("f", &large(50_000, "healthcheck: wbe")).unwrap_err();
@@ -58,7 +58,7 @@ fn an_endless_name_is_refused_shortly() {
     assert!(errors.to_string().len() < 2000, "{}", errors.to_string().len());
 }
 
-/// Each list holds the one before ten times: ten thousand million values, if it were unfolded.
+/// Each list contains the previous one ten times: ten thousand million values if expanded.
 #[test]
 fn a_billion_laughs_are_refused() {
     let mut text = String::from("maglev:\n  l0: &l0 lol\n");
@@ -70,14 +70,14 @@ fn a_billion_laughs_are_refused() {
     assert_eq!((code, found.len()), (1, 1));
     assert!(
         found[0].ends_with(
-            "error: the file is too large or unfolds into too much \
-             (at most 5 million values, 16 levels, and aliases that unfold to 1 million values)"
+            "error: the file is too large or expands too much \
+             (at most 5 million values, 16 levels, and aliases that expand to 1 million values)"
         ),
         "{found:?}"
     );
 }
 
-/// The same with merges, which unfold mappings into mappings.
+/// The same with merges, which expand mappings into mappings.
 #[test]
 fn laughing_merges_are_refused() {
     let mut text = String::from("maglev:\n  l0: &l0 { a: 1, b: 2 }\n");
@@ -108,7 +108,7 @@ fn deep_nesting_is_refused() {
     assert_eq!(findings(&steps).0, 1);
 }
 
-/// What anyone may be told of a text: never a panic, and places within the text.
+/// Holds for any text: no panic, and positions within the text.
 fn judge(text: &str) {
     let (diagnostics, refused) = match parse("f", text) {
         Ok(loaded) => (loaded.warnings, false),

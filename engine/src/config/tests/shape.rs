@@ -1,4 +1,4 @@
-//! Texts that are not YAML, unknown keys, and the wrong kinds of values: not parseable.
+//! Texts that are not YAML, unknown keys, and values of the wrong type: not parseable.
 
 use super::*;
 
@@ -26,9 +26,7 @@ fn what_is_not_yaml_is_refused_for_its_first_mistake() {
     );
     not_parseable(
         "maglev:\n  [a]: b\n",
-        &[
-            "2:3 error: not the YAML that belongs here: expected string scalar (a key is a single word or text)",
-        ],
+        &["2:3 error: not the YAML expected here: expected string scalar (a key is a single word or text)"],
     );
 }
 
@@ -36,7 +34,7 @@ fn what_is_not_yaml_is_refused_for_its_first_mistake() {
 fn bad_aliases_are_refused() {
     not_parseable(
         "maglev:\n  backends: *all\n",
-        &["2:13 error: this alias refers to an anchor that does not stand before it \
+        &["2:13 error: this alias refers to an anchor that is not defined before it \
            (define it first, as in `&name value`; quote a text that begins with `*`)"],
     );
     not_parseable(
@@ -97,7 +95,7 @@ fn a_second_merge_into_one_mapping_is_refused() {
 
 #[test]
 fn the_file_has_one_key() {
-    let help = "(everything stands below the one key `maglev:`)";
+    let help = "(everything goes below the single key `maglev:`)";
     not_parseable("", &[&format!("1:1 error: the file is empty {help}")]);
     not_parseable("# nothing\n", &[&format!("1:1 error: the file is empty {help}")]);
     not_parseable("{}", &[&format!("1:1 error: the file has no `maglev` {help}")]);
@@ -323,26 +321,26 @@ fn values_of_the_wrong_kind_are_refused() {
         (
             "path: /healthz",
             "response-code: true",
-            "11:24 error: `response-code` of `params` of health check `web` is the truth value `true`, \
+            "11:24 error: `response-code` of `params` of health check `web` is the boolean `true`, \
              where status codes belong \
              (write codes from 100 to 599 and ascending ranges of them, like \"200,204,300-399\")",
         ),
         (
             "protocol: tcp",
             "protocol: tcp\n      src-ip-sticky: maybe",
-            "22:22 error: `src-ip-sticky` of frontend `www` must be a truth value, not the text `maybe` \
+            "22:22 error: `src-ip-sticky` of frontend `www` must be true or false, not the text `maybe` \
              (write `true` or `false`, without quotes)",
         ),
         (
             "protocol: tcp",
             "protocol: tcp\n      flush-on-down: 'yes'",
-            "22:22 error: `flush-on-down` of frontend `www` must be a truth value, not the text `yes` \
+            "22:22 error: `flush-on-down` of frontend `www` must be true or false, not the text `yes` \
              (write `true` or `false`, without quotes)",
         ),
         (
             "protocol: tcp",
             "protocol: tcp\n      flush-on-down: 1",
-            "22:22 error: `flush-on-down` of frontend `www` must be a truth value, not the number `1` \
+            "22:22 error: `flush-on-down` of frontend `www` must be true or false, not the number `1` \
              (write `true` or `false`, without quotes)",
         ),
         (
@@ -356,7 +354,7 @@ fn values_of_the_wrong_kind_are_refused() {
     }
 }
 
-/// A wrong shape outweighs broken rules: scripts see that the file has to be rewritten first.
+/// A wrong structure outweighs broken rules, so that scripts can tell the two apart.
 #[test]
 fn the_class_is_that_of_the_gravest_error() {
     let both = changed("10.0.0.1", "10.0.0").replace("weight: 50", "wieght: 50");

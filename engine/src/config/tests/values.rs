@@ -286,17 +286,17 @@ fn addresses_stand_for_one_host() {
         ),
         (
             "fe80::1%eth0",
-            format!("is `fe80::1%eth0`, a link-local address, which is good on one link alone {no_zone}"),
+            format!("is `fe80::1%eth0`, a link-local address, which is valid on one link only {no_zone}"),
         ),
         (
             "'[fe80::1%25eth0]'",
-            format!("is `[fe80::1%25eth0]`, a link-local address, which is good on one link alone {no_zone}"),
+            format!("is `[fe80::1%25eth0]`, a link-local address, which is valid on one link only {no_zone}"),
         ),
         ("fe80::x%eth0", format!("is `fe80::x%eth0`, which is not an IP address {like}")),
         (
             "\"10.0.0\\u200b.1\"",
             "is `10.0.0\\u{200b}.1`, whose character 7 is U+200B, which is invisible \
-             (remove it; if the text was copied from elsewhere, write it anew)"
+             (remove it; if the text was copied from elsewhere, retype it)"
                 .to_owned(),
         ),
         (
@@ -306,13 +306,13 @@ fn addresses_stand_for_one_host() {
         ),
         (
             "fe80::1",
-            format!("is `fe80::1`, a link-local address, which is good on one link alone {unicast}"),
+            format!("is `fe80::1`, a link-local address, which is valid on one link only {unicast}"),
         ),
         ("0.0.0.0", format!("is `0.0.0.0`, the unspecified address {unicast}")),
         ("\"::\"", format!("is `::`, the unspecified address {unicast}")),
         ("239.1.2.3", format!("is `239.1.2.3`, a multicast address {unicast}")),
         ("ff02::1", format!("is `ff02::1`, a multicast address {unicast}")),
-        ("'::1'", format!("is `::1`, an address that VPP takes for one of IPv4 {unicast}")),
+        ("'::1'", format!("is `::1`, an address that VPP treats as IPv4 {unicast}")),
         ("255.255.255.255", format!("is `255.255.255.255`, the broadcast address {unicast}")),
         (
             "::ffff:10.0.0.9",
@@ -391,10 +391,10 @@ fn names_are_words() {
     }
 }
 
-/// What a person reading the file would not see, or would see elsewhere than it stands.
+/// Characters that a reader would not see, or would see in another place.
 #[test]
 fn invisible_characters_are_refused_in_texts() {
-    let help = "(remove it; if the text was copied from elsewhere, write it anew)";
+    let help = "(remove it; if the text was copied from elsewhere, retype it)";
     let escape = "(write it as an escape, like `\\x{A0}`, if the body has it)";
     for (from, to, expected) in [
         ("protocol: tcp", "protocol: tcp\n      description: a\u{202e}b", format!("22:20 error: `description` of frontend `www` is `a\\u{{202e}}b`, whose character 2 is U+202E, which changes the direction of writing {help}")),

@@ -109,7 +109,7 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
     let mut bench = Bench::connected();
     bench.all_up();
     bench.seconds(60);
-    // VPP hangs. Its backends fail before the agent has noticed.
+    // VPP hangs. Its backends fail before the agent notices.
     for backend in ["a", "a", "b", "b", "c"] {
         bench.probe(backend, false);
     }
@@ -141,7 +141,7 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
     assert_eq!(bench.state("c"), State::Down, "these were not");
 }
 
-/// A brain that starts beside a VPP that has just started knows nothing of the backends, but VPP may have weights of them.
+/// A brain that starts together with VPP does not know the backends, but VPP may have weights for them.
 #[test]
 fn failures_through_a_vpp_without_interfaces_take_no_unknown_backend_down() {
     let mut bench = Bench::new(AT_ONCE);
@@ -186,7 +186,7 @@ fn what_was_not_believed_is_not_believed_because_the_agent_goes() {
         let duration = Duration::from_secs(seconds);
         ProbeOutcome { code: ProbeCode::L4Tout, detail: "test".into(), duration }
     };
-    // It began while VPP was away, and its result comes when nobody tells of VPP any more.
+    // The probe began while VPP was disconnected, and its result arrives after the agent has disconnected.
     let mut bench = Bench::connected();
     bench.all_up();
     bench.seconds(60);
@@ -197,7 +197,7 @@ fn what_was_not_believed_is_not_believed_because_the_agent_goes() {
     bench.report("a", failed(1));
     assert_eq!(bench.state("a"), State::Up);
 
-    // A VPP that has just started has not settled, whoever watches it.
+    // A restarted VPP has not settled, whether or not it was watched.
     let mut bench = Bench::connected();
     bench.all_up();
     bench.seconds(60);

@@ -85,7 +85,7 @@ fn what_was_set_is_there_after_a_restart_before_the_first_probe() {
     }
     assert!(bench.core.overrides().backends.is_empty());
     let nothing = bench.wish("a", BackendWish::Clear).unwrap_err();
-    assert_eq!(nothing.to_string(), "no operator has set anything for backend \"a\"");
+    assert_eq!(nothing.to_string(), "there is no override for backend \"a\"");
 }
 
 #[test]

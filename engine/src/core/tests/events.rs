@@ -1,4 +1,4 @@
-//! What is told, after any state, makes the next one.
+//! The events after any state yield the next state.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,7 @@ use maglev_protocol::AgentInfo;
 use super::*;
 use crate::snapshot::AgentStatus;
 
-/// What can be known by listening alone.
+/// The knowledge of a listener.
 #[derive(Debug, Clone, PartialEq)]
 struct Known {
     backends: BTreeMap<Arc<str>, State>,
@@ -56,7 +56,7 @@ impl Known {
         match change {
             FrontendChange::Added => assert_eq!(before, None),
             FrontendChange::HeldBack => assert!(before.as_ref().is_some_and(differs)),
-            // Several changes at once are told one by one, each with all of what is.
+            // Simultaneous changes are separate events, each with the complete new state.
             FrontendChange::ActivePool(_) | FrontendChange::Panic(_) | FrontendChange::State(_) => {
                 assert!(before.is_some());
             }
@@ -76,7 +76,7 @@ enum Step {
     Sleep(u64),
 }
 
-/// Other pools, other names, other VIPs, other backends: what a reload can change.
+/// Configurations that differ in everything a reload can change: pools, names, VIPs, backends.
 fn configurations() -> Vec<Arc<Config>> {
     let renamed = FRONTENDS.replace("    two:", "    deux:");
     let moved = FRONTENDS.replace("203.0.113.1\n", "203.0.113.9\n");

@@ -278,7 +278,7 @@ fn backend_that_could_not_be_probed_is_not_missed_when_its_check_goes() {
     assert!(bench.core.backends.views()["a"].last_probe.is_none(), "that was the old check's");
 }
 
-/// Its prober was stopped, but the controller may have the result already.
+/// The prober was stopped, but its result may already be in the inbox.
 #[test]
 fn probe_under_way_at_a_reload_says_nothing_of_the_new_check() {
     for check in ["", ", healthcheck: other"] {

@@ -51,7 +51,7 @@ fn what_is_known_of_vpp_survives_a_change_that_leaves_its_wish() {
     let mut bench = Bench::connected();
     bench.all_up();
     synced(&mut bench, "one", vec![], None);
-    // The standby goes down, comes up and goes down: its weight is 0 throughout, its flush is not.
+    // The standby goes down, up and down again: its weight stays 0, but a flush is requested.
     bench.probe("c", false);
     assert!(bench.probe("c", false).wanted);
     assert_eq!(bench.sync("one"), SyncStatus::Pending);
@@ -81,11 +81,11 @@ fn weights_fit_the_table_that_vpp_has() {
     assert!(!view.table.scale.is_exact());
     assert!(view.spec.new_flows_table_length > 1024, "a VIP that is made anew gets the right one");
 
-    // It was removed behind our back, and the sync made it with the right length.
+    // It was removed by somebody else, and the sync added it with the right length.
     synced(&mut bench, "uneven", vec![], None);
     assert_eq!(bench.weights("uneven"), [100, 51, 7]);
     assert_eq!(bench.core.frontends.views()["uneven"].kept_table_length(), None);
-    // Somebody made it with another.
+    // Somebody else re-created it with another length.
     let kept = TableLengthKept {
         has: 64,
         wanted: bench.core.frontends.views()["uneven"].spec.new_flows_table_length,
@@ -139,9 +139,9 @@ fn demand_that_vpp_refuses_ends_with_its_reason() {
         (bench.agent(synced).ended, bench.core.wanted().demands.len())
     };
     assert_eq!(synced(Err(CallError::Timeout)), (vec![], 1), "it is demanded until there is an answer");
-    // What failed as a whole is tried again, but nobody need wait for that.
+    // A failed sync is retried, but nobody needs to wait for that.
     let (ended, left) = synced(Err(another_writes()));
-    assert_eq!((told(&ended), left), (refused("another brain writes"), 1));
+    assert_eq!((told(&ended), left), (refused("another brain is the"), 1));
     let (ended, left) = synced(Err(CallError::Agent(AgentError::NoVpp { reason: "gone".into() })));
     assert_eq!((&ended[0].in_vpp, left), (&InVpp::Away("VPP is not connected: gone".to_owned()), 1));
     let error = StepError { step: "make anew".into(), code: None, meaning: "not tried".into() };
@@ -158,10 +158,10 @@ fn another_writes() -> CallError {
     CallError::Agent(AgentError::AnotherWriter { version: "1.0".into(), pid: None, seconds: 1 })
 }
 
-/// The beginning and the end of why the first was refused.
+/// The first refusal's reason, shortened.
 fn told(ended: &[Ended]) -> (String, bool) {
     let InVpp::Refused(reason) = &ended[0].in_vpp else { panic!("{ended:?}") };
-    (reason.chars().take(20).collect(), reason.ends_with("; it will be tried again"))
+    (reason.chars().take(20).collect(), reason.ends_with("; will be retried"))
 }
 
 fn refused(beginning: &str) -> (String, bool) {
@@ -209,7 +209,7 @@ fn full_sync_is_demanded_until_one_is_done_that_was_sent_after_that() {
     assert_eq!(synced(Some(first), Ok(Arc::default())), (vec![done(first)], true));
     assert_eq!(synced(Some(second), Err(CallError::Timeout)), (vec![], true));
     let (ended, left) = synced(Some(second), Err(another_writes()));
-    assert_eq!((told(&ended), left), (refused("another brain writes"), true));
+    assert_eq!((told(&ended), left), (refused("another brain is the"), true));
     assert_eq!(synced(Some(second), Ok(Arc::default())), (vec![done(second)], false));
 }
 
@@ -267,7 +267,7 @@ fn agent_is_shown_with_its_process_and_what_it_leaves_alone() {
     assert_eq!(agent(&bench).foreign, foreign, "a sync without a read says nothing of them");
     bench.agent(AgentEvent::Disconnected { reason: "gone".into() });
     assert_eq!((&agent(&bench).process, agent(&bench).foreign.len()), (&None, 1));
-    // A clock of nonsense.
+    // A nonsensical clock.
     bench.agent(connected(u64::MAX));
     assert_eq!(agent(&bench).connections, 2);
     bench.agent(synced(Some(FullRead { vips: 0, servers: 0 }), vec![]));

@@ -49,7 +49,7 @@ fn empty_vpp_has_nothing_to_protect() {
     assert_eq!(bench.core.wanted().view, Some(ViewId(1)));
     bench.probe("a", true);
     assert_eq!(held_back(&bench), ["one"]);
-    // The same VPP, seen again with what was written since: now it has something to lose.
+    // The same VPP, seen again after writes: now it has something to lose.
     let key = bench.key("two");
     bench.agent(AgentEvent::Disconnected { reason: "test".into() });
     bench.vpp(&[(key, 1024, &[(1, 1)])]);
@@ -85,7 +85,7 @@ fn backend_that_stays_unknown_keeps_the_weight_that_vpp_has() {
 fn weight_of_another_scale_is_kept_as_far_as_ours_goes() {
     let mut bench = Bench::new(WARMUP);
     let one = bench.key("one");
-    // As one that does not divide weights has left it.
+    // State left by a brain that does not divide weights.
     bench.vpp(&[(one, 1024, &[(1, 100), (2, 100), (3, 0), (4, 0)])]);
     bench.probe("b", true);
     bench.seconds(30);
@@ -104,7 +104,7 @@ fn vpp_that_was_away_the_whole_time_is_synced_at_its_return() {
     assert!(effects.wanted);
     assert_eq!(bench.core.wanted().view, Some(ViewId(1)));
     assert_eq!(bench.weights("one"), [1, 1, 0, 0], "a is unknown, and has a weight there");
-    // Had it been restarted, there would be nothing to keep.
+    // If it had been restarted, there would be nothing to keep.
     let mut bench = Bench::new(WARMUP);
     bench.probe("b", true);
     bench.seconds(60);
@@ -139,7 +139,7 @@ fn reconnects_and_reloads_do_not_start_it_again() {
     assert!(bench.core.wanted().view.is_some());
 }
 
-/// It went down before anybody could say whether VPP answered.
+/// It went down while nobody knew whether VPP answered.
 #[test]
 fn backend_that_is_in_doubt_when_vpp_is_seen_keeps_its_weight() {
     let mut bench = Bench::new(AT_ONCE);

@@ -58,7 +58,7 @@ fn whole(overrides: Overrides) -> Result<Parsed, OtherVersion> {
     Ok(Parsed { overrides, damaged: Vec::new(), unlisted: 0 })
 }
 
-/// How many entries were lost. None is another than it was, and none is lost without a word.
+/// Number of entries lost. Asserts that none is altered, and none lost without being reported.
 fn lost(bytes: &[u8], before: &Overrides) -> usize {
     let after = parse(bytes).unwrap();
     let shown = String::from_utf8_lossy(bytes);
@@ -69,7 +69,7 @@ fn lost(bytes: &[u8], before: &Overrides) -> usize {
     lost
 }
 
-/// What is said of a file with one line, which is refused in both versions.
+/// The error for a file with this single line, which both versions refuse.
 fn refusal(line: &str) -> &'static str {
     let [what, old] = [(plain(&[line]), 3), (file(&[line]), 2)].map(|(file, number)| {
         let parsed = parse(file.as_bytes()).unwrap();
@@ -84,7 +84,7 @@ fn refusal(line: &str) -> &'static str {
 
 #[test]
 fn the_form_is_this() {
-    // Checksums by zlib.
+    // Checksums computed by zlib.
     let both = overrides([backend("web1", BackendOverride::Paused), weight(30)]);
     assert_eq!(
         render(&both).unwrap(),
@@ -145,7 +145,7 @@ fn a_cut_anywhere_loses_what_is_behind_it_and_tells() {
             let lost = lost(cut.as_bytes(), &some());
             let whole_lines = cut.matches('\n').count().saturating_sub(lines_before).min(some().len());
             let kept = some().len() - lost;
-            // A line may lack what ends it.
+            // The last line may lack its line break.
             assert!(kept == whole_lines || kept == whole_lines + 1, "{cut}");
         }
     }
@@ -163,7 +163,7 @@ fn a_change_of_any_byte_of_version_1_loses_one_line_at_most_and_tells() {
             assert!(lost(&bytes, &some()) <= most, "byte {at} changed by {mask:#04x}");
             if (1..header).contains(&at) {
                 let damaged = parse(&bytes).unwrap().damaged;
-                assert_eq!(damaged[0].what, "is not the header that belongs there", "{damaged:?}");
+                assert_eq!(damaged[0].what, "is not the expected header", "{damaged:?}");
             }
         }
     }
@@ -185,7 +185,7 @@ fn a_line_of_version_1_that_is_gone_is_missed() {
 
 #[test]
 fn a_line_of_version_1_that_lost_its_checksum_does_not_count() {
-    // One byte of a name has changed, and the file ends before the checksum that would tell.
+    // One byte of a name has changed, and the file ends before the checksum that would reveal it.
     let text = old(&overrides([backend("web1", BackendOverride::Paused)])).replace("web1", "wob1");
     let (torn, _) = text.rsplit_once(' ').unwrap();
     for torn in [torn, torn.strip_prefix('m').unwrap()] {
@@ -212,7 +212,7 @@ fn lines_without_a_header_still_count() {
         let parsed = parse(lines.as_bytes()).unwrap();
         assert_eq!(parsed.overrides, some());
         let [damage] = &parsed.damaged[..] else { panic!("{:?}", parsed.damaged) };
-        let words = format!("line {line} is not the header that belongs there: \"backend b.3:80");
+        let words = format!("line {line} is not the expected header: \"backend b.3:80");
         assert!(damage.to_string().starts_with(&words), "{damage}");
     }
 }
@@ -225,15 +225,15 @@ fn what_is_written_otherwise_is_refused_with_the_reason() {
         ("backend web1 asleep 2026-11-21T13:05:05Z", "has a state that this program does not know"),
         ("frontend www paused 2026-11-21T13:05:05Z", "is of a kind that this program does not know"),
         ("backend web1 paused", "is of a kind that this program does not know"),
-        ("backend web1 paused 2026-11-21T13:05:05.5Z", "is not written as this program does"),
+        ("backend web1 paused 2026-11-21T13:05:05.5Z", "is not in this program's format"),
         ("backend -web1 paused 2026-11-21T13:05:05Z", BAD_NAME),
         ("backend web\t1 paused 2026-11-21T13:05:05Z", BAD_NAME),
         ("backend  paused 2026-11-21T13:05:05Z", BAD_NAME),
         ("weight www primary web1 101 2026-11-21T13:05:05Z", BAD_WEIGHT),
         ("weight www primary web1 256 2026-11-21T13:05:05Z", BAD_WEIGHT),
         ("weight www primary web1 -1 2026-11-21T13:05:05Z", BAD_WEIGHT),
-        ("weight www primary web1 030 2026-11-21T13:05:05Z", "is not written as this program does"),
-        ("weight www primary web1 +30 2026-11-21T13:05:05Z", "is not written as this program does"),
+        ("weight www primary web1 030 2026-11-21T13:05:05Z", "is not in this program's format"),
+        ("weight www primary web1 +30 2026-11-21T13:05:05Z", "is not in this program's format"),
     ];
     for (line, reason) in cases {
         assert_eq!(refusal(line), reason, "{line}");
@@ -242,7 +242,7 @@ fn what_is_written_otherwise_is_refused_with_the_reason() {
     assert_eq!(refusal("backend é"), "has bytes that are not ASCII");
     let long = format!("backend {} paused {time}", "a".repeat(300));
     let damaged = parse(file(&[&long]).as_bytes()).unwrap().damaged;
-    assert_eq!((damaged[0].what, damaged[0].text.len()), ("is longer than any that belongs there", 256));
+    assert_eq!((damaged[0].what, damaged[0].text.len()), ("is too long", 256));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn what_no_configuration_can_have_is_not_written() {
     let refusal = |entry| render(&overrides([entry])).unwrap_err().to_string();
     assert_eq!(
         refusal(backend("web 1", BackendOverride::Paused)),
-        "\"backend web 1: paused\" cannot be written: it has a name that no configuration can have"
+        "\"backend web 1: paused\" cannot be written: it has an invalid name"
     );
     assert_eq!(
         refusal(weight(101)),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Buckets of each backend, with the rounds walked one by one. The backends stand in the order of their addresses.
+/// Buckets of each backend, by simulating the rounds. The backends are in the order of their addresses.
 fn walked(weights: &[u8], length: u32) -> Vec<u64> {
     let replicas = (0..100).flat_map(|replica| (0..weights.len()).map(move |index| (replica, index)));
     let entries: Vec<_> = replicas.filter(|&(replica, index)| weights[index] > replica).collect();
@@ -26,12 +26,14 @@ fn histogram(weights: &[u8]) -> Histogram {
 
 #[test]
 fn error_is_that_of_the_worst_off() {
-    // 13 rounds of 149 are 650 and 1287; of the 111 over, 50 go to the lighter, which has 700 instead of 687.2.
+    // 13 rounds of 149 give 650 and 1287; of the remaining 111 buckets, 50 go to the lighter one, which has
+    // 700 instead of 687.2.
     assert_eq!(walked(&[50, 99], 2048), [700, 1348]);
     assert_eq!(histogram(&[50, 99]).worst_error(|weight| weight, 2048).to_string(), "1.86 %");
     assert_eq!(histogram(&[50, 99]).worst_error(|weight| weight, 8192), Percent::ZERO);
     assert_eq!(histogram(&[]).worst_error(|weight| weight, 1024), Percent::ZERO);
-    // Nineteen of 100 and one of 50 in 1024 buckets: 50 buckets instead of 26.3, and as 2 and 1 it is 27 at most.
+    // Nineteen of weight 100 and one of 50 in 1024 buckets: it gets 50 buckets instead of 26.3; with weights
+    // 2 and 1, at most 27.
     let mut weights = vec![100; 19];
     weights.push(50);
     assert_eq!(histogram(&weights).worst_error(|weight| weight, 1024).to_string(), "90.43 %");
@@ -56,15 +58,15 @@ fn equal_weights_and_weights_of_one_need_no_length() {
 
 #[test]
 fn length_of_two_weights() {
-    // The one of 50 leads by 49 and one at worst.
+    // The one of weight 50 is ahead by 49 and one at worst.
     assert_eq!(histogram(&[50, 99]).exact_from(), 5000);
-    // The one of 100 waits for all three of 1, and so is three buckets short in the first round.
+    // The one of weight 100 waits for all three of weight 1, and so lacks three buckets in the first round.
     assert_eq!(histogram(&[100, 1, 1, 1]).exact_from(), 300);
 }
 
 #[test]
 fn bound_is_not_idle() {
-    // At a quarter of the length that is asked for, someone is really off.
+    // With a quarter of the required length, some share really is off.
     for weights in [&[50, 99][..], &[10, 20, 37], &[3, 100, 100, 100], &[99, 100, 50, 1, 2, 3]] {
         let needed = histogram(weights).exact_from();
         let some_length =
@@ -122,8 +124,8 @@ proptest! {
         let shown: Vec<u8> = weights.iter().map(|&weight| programmed(weight)).collect();
         let told = histogram(&weights).worst_error(programmed, length);
         prop_assert!(worst(&weights, &shown, length) <= told);
-        // Backends of one weight are told apart by their addresses alone, so another order may be worse, but not
-        // by more than the one bucket that the order decides.
+        // Backends of equal weight differ only by their addresses, so another order may be worse, but only by
+        // the one bucket that the order decides.
         let reversed: Vec<u8> = weights.iter().rev().copied().collect();
         let reversed_shown: Vec<u8> = shown.iter().rev().copied().collect();
         prop_assert!(worst(&reversed, &reversed_shown, length) <= told);

@@ -17,7 +17,7 @@ fn table_is_long_enough_for_the_weights() {
     assert_eq!(of(&[100, 100]), 1024);
     assert_eq!(of(&[0]), 1024);
     assert_eq!(of(&[100; 200]), 2048, "eight times 200");
-    // Eight times 149 were 2048, but there the one of 50 has 1.86 % too much.
+    // Eight times 149 would give 2048, but there the one of weight 50 has 1.86 % too much.
     assert_eq!(of(&[50, 99]), 8192);
     let mut many = [100; 200];
     many[0] = 99;
@@ -53,15 +53,15 @@ fn slow_start_has_steps_where_there_is_room() {
     let slow = |weights: &[u8]| Frontend { slow_start: Some(Duration::from_secs(30)), ..pool(weights) };
     for (weights, steps, length) in [
         (&[100, 100][..], 10, 1024),
-        // The one of 50 may lead by 11 of 1024 buckets.
+        // The one of weight 50 may be ahead by 11 of 1024 buckets.
         (&[100, 50], 10, 2048),
         (&[30, 40], 12, 1024),
         (&[100; 200], 10, 16_384),
-        // The largest is 100 already.
+        // The largest is already 100.
         (&[100, 1], 1, 1024),
         // 100 and 10, though 10 and 1 would do in 1024.
         (&[100, 10], 10, 16_384),
-        // Four times as much; five times would be more than 100.
+        // Four times as much; five times would exceed 100.
         (&[25, 2], 8, 16_384),
     ] {
         let frontend = slow(weights);

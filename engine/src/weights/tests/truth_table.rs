@@ -65,7 +65,7 @@ fn weight_of_zero_drains_and_never_flushes() {
     }
 }
 
-/// It serves in no panic either, so its flows must not stay on a server that is down.
+/// Such a backend does not serve in a panic, either, so its flows must not stay on a server that is down.
 #[test]
 fn backend_without_a_weight_that_is_down_flushes_in_a_panic_too() {
     for role in [Role::Active, Role::Standby, Role::Panic] {

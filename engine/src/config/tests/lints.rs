@@ -1,8 +1,9 @@
-//! What is legal and warned of, and what is not worth a warning.
+//! Lints, and configurations without any.
 
 use super::*;
 
-/// Asserts that the fine configuration with one part replaced is accepted with exactly this warning, or none.
+/// Asserts that the valid configuration with one part replaced is accepted with exactly this warning, or
+/// none.
 #[track_caller]
 fn doubt(from: &str, to: &str, expected: Option<&str>) {
     accepted(&changed(from, to), &expected.into_iter().collect::<Vec<_>>());
@@ -147,7 +148,7 @@ fn a_panic_threshold_that_takes_nobody_out() {
     );
 }
 
-/// Beside errors a doubt about the whole would be noise.
+/// Next to errors, a warning about the whole would be noise.
 #[test]
 fn doubts_wait_until_the_errors_are_gone() {
     let slow = changed("port: 80", "port: 80\n      slow-start: 30s").replace("weight: 50", "weight: 0");

@@ -1,5 +1,5 @@
-//! What is legal, and hardly meant. Told only of what is valid otherwise: a doubt about half a configuration
-//! would be noise beside its errors.
+//! Lints: settings that are legal but probably not intended. Only for otherwise valid configurations, where
+//! they are not lost among errors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ use super::show;
 use super::values::in_words;
 use super::yaml::Located;
 
-/// A backend whose failure is noticed later than this is as good as unchecked.
+/// A backend whose failure is noticed later than this is practically unchecked.
 const LATE: Duration = Duration::from_secs(600);
 
-/// Times of one check.
+/// Timings of one check.
 pub(super) struct Times {
     pub(super) interval: Duration,
     pub(super) fast_interval: Duration,
@@ -26,19 +26,19 @@ pub(super) struct Times {
     pub(super) fall: u32,
 }
 
-/// Doubts about the times of one check.
+/// Lints on the timings of one check.
 pub(super) fn times(check: &Section<'_>, times: &Times, report: &mut Report<'_>) {
     overtaken(check, times, report);
     late(check, times, report);
 }
 
-/// Probes that take longer than an interval.
+/// Probes that may take longer than an interval.
 fn overtaken(check: &Section<'_>, times: &Times, report: &mut Report<'_>) {
     let Times { interval, fast_interval, down_interval, .. } = *times;
     let timeout = times.timeout.as_ref().map_or(interval, |timeout| timeout.value);
     let intervals =
         [("interval", interval), ("fast-interval", fast_interval), ("down-interval", down_interval)];
-    // The other two follow the first if they are left out.
+    // The other two intervals default to `interval`.
     let own = |key: &str| key == "interval" || check.entry(key).is_some();
     let shorter: Vec<(&str, Duration)> =
         intervals.into_iter().filter(|&(key, length)| own(key) && length < timeout).collect();
@@ -77,7 +77,7 @@ fn overtaken(check: &Section<'_>, times: &Times, report: &mut Report<'_>) {
     );
 }
 
-/// A backend that changes its state after minutes only.
+/// A backend that changes its state only after minutes.
 fn late(check: &Section<'_>, times: &Times, report: &mut Report<'_>) {
     let until_down =
         times.interval.saturating_add(times.fast_interval.saturating_mul(times.fall.saturating_sub(1)));
@@ -97,7 +97,7 @@ fn late(check: &Section<'_>, times: &Times, report: &mut Report<'_>) {
     }
 }
 
-/// Doubts about the frontends of a valid configuration.
+/// Lints on the frontends of a valid configuration.
 pub(super) fn frontends(
     frontends: &[FrontendDraft],
     backends: &BTreeMap<String, BackendDraft>,
@@ -140,7 +140,7 @@ fn weightless_pools(frontend: &FrontendDraft, report: &mut Report<'_>) {
     }
 }
 
-/// Pools behind one that is always up.
+/// Pools after one that is always up.
 fn needless_pools(
     frontend: &FrontendDraft,
     backends: &BTreeMap<String, BackendDraft>,
@@ -170,7 +170,7 @@ fn always_up<'d>(pool: &'d PoolDraft, backends: &BTreeMap<String, BackendDraft>)
     serving(pool).find(|name| is_static(name))
 }
 
-/// A slow start of backends that nobody waits for.
+/// Slow start for backends that are never waited for.
 fn idle_slow_start(
     frontend: &FrontendDraft,
     backends: &BTreeMap<String, BackendDraft>,
@@ -195,7 +195,7 @@ fn idle_slow_start(
     }
 }
 
-/// A threshold below which a pool falls with its first backend.
+/// A panic threshold that a single failed backend reaches.
 fn eager_panic(frontend: &FrontendDraft, backends: &BTreeMap<String, BackendDraft>, report: &mut Report<'_>) {
     let Some(threshold) = &frontend.panic_threshold else {
         return;
@@ -233,7 +233,7 @@ fn serving(pool: &PoolDraft) -> impl Iterator<Item = &str> {
     pool.members.iter().filter(|(_, weight)| *weight > 0).map(|(name, _)| name.value.as_str())
 }
 
-/// How many of them can go down.
+/// The number of backends that can go down.
 fn checked(pool: &PoolDraft, backends: &BTreeMap<String, BackendDraft>) -> usize {
     serving(pool).filter(|name| backends.get(*name).is_some_and(|of| of.healthcheck.is_some())).count()
 }

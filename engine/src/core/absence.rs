@@ -1,8 +1,10 @@
-//! Probes go to the backends through VPP: while it is away, they say nothing about the backends.
+//! Distrusts probes while VPP is disconnected or silent: they go through VPP, so they say nothing about the
+//! backends then.
 //!
-//! A VPP that dies is noticed at once, one that hangs some tenths of a second later. Backends that went down meanwhile
-//! are taken back to what they were; if one of them really is dead, the probes after VPP's return find it. A VPP that
-//! was restarted opens its API before its interfaces are configured: until it has settled, failures are not believed.
+//! A dead VPP is noticed at once, a hanging one some tenths of a second later. Backends that went down
+//! meanwhile return to their previous state; if one of them really is dead, the probes after VPP's return
+//! find it. A restarted VPP opens its API before its interfaces are configured: until it has settled,
+//! failures are not believed.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,36 +15,37 @@ use crate::health::State;
 use crate::outcome::Report;
 use crate::snapshot::BackendView;
 
-/// The last time that VPP was away, as far as the agent told.
+/// VPP's last absence, as far as the agent reported it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Absence {
-    /// Not since the agent told of it for the first time.
+    /// None since the agent's first report.
     #[default]
     Never,
-    /// Nobody has told since then; what was known then of `back` and `settled`, if it had been away before.
+    /// The agent was disconnected at `since`, so nothing is known; `known` has `back` and `settled` of an
+    /// earlier absence.
     Unwatched { since: Instant, known: Option<(Instant, Instant)> },
-    /// Now, from `left`; of a VPP whose interfaces may come up as late as `settled`.
+    /// Absent since `left`; the interfaces of its predecessor may come up as late as `settled`.
     Since { left: Instant, settled: Option<Instant> },
-    /// Until `back`; its interfaces may have come up as late as `settled`.
+    /// Absent until `back`; its interfaces may come up as late as `settled`.
     Until { back: Instant, settled: Instant },
 }
 
-/// How long after the API of a restarted VPP its interfaces may need: about 1 s (measured on VPP 26.10 with a short
-/// startup-config).
+/// Time that a restarted VPP may need for its interfaces after opening its API: about 1 s (measured on VPP
+/// 26.10 with a short startup-config).
 const INTERFACES: Duration = Duration::from_secs(2);
-/// The same with a long startup-config; besides, the first packet to each new neighbour is lost to ARP.
+/// The same with a long startup-config; also, the first packet to each new neighbour is lost to ARP.
 const SETTLE: Duration = Duration::from_secs(5);
-/// A VPP that has run for less than this when the brain first sees it may not have settled.
+/// A VPP that had been running for less than this when first seen may not have settled.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// Whether a VPP that started at this time, in Unix seconds, may still be configuring its interfaces.
+/// Whether a VPP with this start time, in Unix seconds, may still be configuring its interfaces.
 pub(super) fn has_just_started(boot_time: Option<u64>, now: SystemTime) -> bool {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     boot_time.is_some_and(|boot| now.saturating_sub(Duration::from_secs(boot)) < YOUNG)
 }
 
 impl Absence {
-    /// Until when the interfaces of the VPP that is there may not be up: a silence of it does not make that sooner.
+    /// When the interfaces of the current VPP are up at the latest. A silence does not make that sooner.
     fn settled(self) -> Option<Instant> {
         match self {
             Self::Never | Self::Unwatched { known: None, .. } => None,
@@ -51,9 +54,9 @@ impl Absence {
         }
     }
 
-    /// Whether a probe that failed may have done so because of VPP: if VPP was not there during all of it, or had not
-    /// settled. Of a backend of which nothing is known, only failures within [`INTERFACES`] and the first one after that
-    /// are not believed, lest frontends wait for it.
+    /// Whether VPP may have caused a probe's failure: it was absent during a part of the probe, or had not
+    /// settled. For an unknown backend, only failures within [`INTERFACES`] and the first one after that are
+    /// ignored, so that frontends need not wait for it.
     fn spoils(self, report: &Report, view: &BackendView) -> bool {
         match self {
             Self::Never | Self::Unwatched { known: None, .. } => false,
@@ -70,13 +73,13 @@ impl Absence {
 }
 
 impl Core {
-    /// Whether a probe's failure is to be believed.
+    /// Whether a probe's failure counts.
     pub(super) fn believes(&self, report: &Report) -> bool {
         let view = self.backends.get(&report.backend);
         report.outcome.passed() || !view.is_some_and(|view| self.absence.spoils(report, view))
     }
 
-    /// The agent found that VPP is disconnected or silent, and had not answered for `silent`.
+    /// The agent found VPP disconnected or silent, without an answer for `silent`.
     pub(super) fn vpp_left(&mut self, silent: Duration, now: Now, effects: &mut Effects) {
         if matches!(self.absence, Absence::Since { .. }) {
             return;
@@ -86,13 +89,13 @@ impl Core {
             _ => None,
         };
         self.absence = Absence::Since { left: now.mono, settled: self.absence.settled() };
-        info!("VPP does not answer: probes that fail are not believed until it does");
+        info!("VPP does not answer: failed probes are ignored until it does");
         if let Some(since) = unwatched.or(now.mono.checked_sub(silent)) {
             self.doubt(since, false, now, effects);
         }
     }
 
-    /// Takes back the backends that went down since then.
+    /// Restores the backends that went down since then.
     fn doubt(&mut self, since: Instant, probation: bool, now: Now, effects: &mut Effects) {
         for backend in self.backends.down_since(since) {
             match self.backends.doubt(&backend, probation, now) {
@@ -103,7 +106,7 @@ impl Core {
         }
     }
 
-    /// VPP answers; if it was restarted, its interfaces may not be up yet.
+    /// VPP answers again; if it was restarted, its interfaces may not be up yet.
     pub(super) fn vpp_returned(&mut self, restarted: bool, now: Now, effects: &mut Effects) {
         let back = now.mono;
         let settled =
@@ -111,9 +114,9 @@ impl Core {
         match self.absence {
             Absence::Since { left, .. } => {
                 let silent_ms = (back - left).as_millis();
-                info!(silent_ms, restarted, "VPP answers again: probes that start from now on are believed");
+                info!(silent_ms, restarted, "VPP answers again: failed probes count again");
             }
-            // Whether VPP answered while backends went down is not known; one more failure proves them right.
+            // It is unknown whether VPP answered while backends went down; one more failure confirms them.
             Absence::Unwatched { since, .. } => self.doubt(since, true, now, effects),
             Absence::Never | Absence::Until { .. } if restarted => {}
             Absence::Never | Absence::Until { .. } => return,
@@ -121,12 +124,12 @@ impl Core {
         self.absence = Absence::Until { back, settled };
     }
 
-    /// Nobody tells any more whether VPP answers.
+    /// The agent is disconnected, so VPP's liveness is unknown.
     pub(super) fn vpp_unwatched(&mut self, now: Now) {
         let known = match self.absence {
             Absence::Unwatched { .. } => return,
             Absence::Never => None,
-            // Results of probes that began before may still come.
+            // Results of probes that began earlier may still arrive.
             Absence::Since { settled, .. } => Some((now.mono, settled.unwrap_or(now.mono).max(now.mono))),
             Absence::Until { back, settled } => Some((back, settled)),
         };
