@@ -1,8 +1,8 @@
-//! What a scrape costs: `cargo bench -p maglev-brain --bench scrape`.
+//! Cost of a scrape: `cargo bench -p maglev-brain --bench scrape`.
 //!
-//! The brain's state is real, made by its core out of a configuration, probes and syncs; so are VPP's figures in shape
-//! and number. What is timed is all that is done for a scrape: from the snapshot to the finished text. At most 100 ms
-//! are wanted for 10,000 backends.
+//! The brain's state is real: its core built it from a configuration, probes and syncs. VPP's counters have
+//! realistic shape and number. Measures everything from the snapshot to the finished text. The goal is at
+//! most 100 ms for 10,000 backends.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -99,7 +99,7 @@ fn snapshot(arguments: &Arguments) -> Snapshot {
             backend: name.as_str().into(),
             outcome,
             late: Duration::from_micros(fastrand::u64(..800)),
-            // It began after the start.
+            // Later than the start.
             ended: Instant::now().into_std() + Duration::from_millis(3),
         };
         core.handle(Input::Probe(report), now());
@@ -137,7 +137,7 @@ maglev:
     config::parse("scrape.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")).config
 }
 
-/// What VPP would tell of it.
+/// Counters as VPP would report them.
 fn counters(snapshot: &Snapshot) -> Counters {
     let mut vips: Vec<_> = snapshot
         .frontends

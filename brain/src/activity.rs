@@ -1,5 +1,4 @@
-//! What goes on all the time, for those who want to watch it: probes, and what VPP answers. While nobody does, it costs one
-//! look at a number for each.
+//! Live activity for watchers: probes, and VPP's answers. Without watchers, each costs reading one number.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,21 +10,21 @@ use maglev_engine::outcome::ProbeOutcome;
 use maglev_protocol::SyncReport;
 use tokio::sync::broadcast;
 
-/// What waits for one who watches. One who falls behind loses the oldest.
+/// Maximum number of actions waiting for a watcher. One that falls behind loses the oldest.
 const WAITING: usize = 4096;
 
-/// Something that goes on.
+/// An action.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// A probe of this backend begins.
+    /// A probe of this backend began.
     ProbeStarted(Arc<str>),
-    /// It ended.
+    /// A probe ended.
     Probed(Arc<str>, Arc<ProbeOutcome>),
-    /// VPP has answered.
+    /// VPP answered a sync.
     Wrote(Arc<SyncReport>),
 }
 
-/// Where it can be watched. Its clones are the same.
+/// The source of actions. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Activity {
     sender: broadcast::Sender<(SystemTime, Action)>,
@@ -38,10 +37,10 @@ impl Default for Activity {
     }
 }
 
-/// What goes on from now on, for as long as it is kept.
+/// A subscription to future actions, for as long as it is kept.
 #[derive(Debug)]
 pub struct Watched {
-    /// What goes on.
+    /// The actions.
     pub actions: broadcast::Receiver<(SystemTime, Action)>,
     watchers: Arc<AtomicUsize>,
 }
@@ -53,7 +52,7 @@ impl Drop for Watched {
 }
 
 impl Activity {
-    /// Begins to watch.
+    /// Subscribes to actions.
     pub fn watch(&self) -> Watched {
         self.watchers.fetch_add(1, Ordering::Relaxed);
         Watched { actions: self.sender.subscribe(), watchers: Arc::clone(&self.watchers) }
@@ -61,17 +60,17 @@ impl Activity {
 
     fn tell(&self, action: impl FnOnce() -> Action) {
         if self.watchers.load(Ordering::Relaxed) > 0 {
-            // An error means that the last has just gone.
+            // Fails only if the last watcher has just gone.
             drop(self.sender.send((SystemTime::now(), action())));
         }
     }
 
-    /// A probe begins.
+    /// Publishes the start of a probe.
     pub fn probe_started(&self, backend: &Arc<str>) {
         self.tell(|| Action::ProbeStarted(Arc::clone(backend)));
     }
 
-    /// Tells what is worth watching of what reaches the controller.
+    /// Publishes those of the controller's inputs that watchers want to see.
     pub fn arrived(&self, input: &Input) {
         match input {
             Input::Probe(report) => {

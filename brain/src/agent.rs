@@ -1,12 +1,12 @@
-//! The client of the agent: keeps VPP at the newest [`Wanted`].
+//! The agent's client: brings VPP to the newest [`Wanted`] state.
 //!
-//! One task, for as long as the process. It may be aborted at any point: every call may be repeated, and what
-//! VPP has stays. Only the newest wanted state counts: while a sync is under way, any number of changes
-//! end in one sync per VIP. After a reconnect, and whenever VPP comes or goes, everything is synced anew. What is
-//! sent, and when, [`Syncs`](maglev_engine::syncs::Syncs) decides.
+//! One task that lives as long as the process. It may be aborted at any point: every call may be repeated,
+//! and VPP keeps its state. Only the newest desired state counts: any number of changes during a sync result
+//! in one more sync per VIP. After a reconnect, and whenever VPP connects or disconnects, everything is
+//! synced again. [`Syncs`](maglev_engine::syncs::Syncs) decides what is sent when.
 //!
-//! Two more tasks, which end with the first, have connections of their own: `echoes` takes echo requests to the agent,
-//! `reads` what operators ask of VPP.
+//! Two more tasks, which end with the first, have connections of their own: `echoes` sends echo requests to
+//! the agent, `reads` sends operators' requests for VPP's state.
 
 mod calls;
 mod echo_queue;
@@ -32,9 +32,9 @@ use tracing::{info, warn};
 pub use echo_queue::{ECHOES, EchoAsk, EchoSender, echo_queue};
 pub use reads::AgentReader;
 
-/// Starts the client's task. Events go to `events`, whose queue is bounded by its owner; when it is full, the
-/// task waits, and with it the next sync. What `asks` asks for is carried out beside the syncs, on `services`; so is
-/// what the reader reads.
+/// Starts the client's task. Events go to `events`, a bounded queue; when it is full, the task waits, and the
+/// next sync with it. Echo requests from `asks` and calls of the reader run on `services`, independently of
+/// the syncs.
 pub fn start(
     socket: PathBuf,
     instance: u64,
@@ -45,21 +45,20 @@ pub fn start(
 ) -> (AgentReader, tokio::task::JoinHandle<()>) {
     let (reader, questions) = reads::queue();
     let echoes = AbortOnDropHandle::new(
-        services
-            .spawn(vital("the one that sends echo requests", echoes::run(socket.clone(), instance, asks))),
+        services.spawn(vital("echo requests", echoes::run(socket.clone(), instance, asks))),
     );
     let reads = AbortOnDropHandle::new(
-        services.spawn(vital("the one that asks the agent", reads::run(socket.clone(), instance, questions))),
+        services.spawn(vital("reads from the agent", reads::run(socket.clone(), instance, questions))),
     );
-    let task = tokio::spawn(vital("the one that syncs VPP", async move {
+    let task = tokio::spawn(vital("sync with VPP", async move {
         run(socket, instance, wanted, events).await;
         drop((echoes, reads));
     }));
     (reader, task)
 }
 
-/// Lets the client send what is wanted now. What is wanted goes through two tasks, the client and its connection, so it
-/// takes two turns of a runtime with one thread.
+/// Lets the client send the desired state now. It passes through two tasks, the client and its connection, so
+/// that takes two turns of a single-threaded runtime.
 pub async fn send_wanted() {
     yield_now().await;
     yield_now().await;
@@ -92,9 +91,9 @@ async fn run(
             session::End::ControllerGone => return,
             session::End::Agent(reason) => reason,
         };
-        // The same reason again and again is worth one line.
+        // A repeated reason is logged once.
         if last_reason.as_ref() != Some(&reason) {
-            warn!(agent = %socket.display(), %reason, "agent away; VPP keeps what it has");
+            warn!(agent = %socket.display(), %reason, "agent disconnected; VPP keeps what it has");
             last_reason = Some(reason.clone());
         }
         if events.send(AgentEvent::Disconnected { reason }).await.is_err() {

@@ -1,4 +1,4 @@
-//! Questions to the agent that many may ask at once: operators by the thousand make VPP work no more than one does.
+//! Coalesces requests to the agent: thousands of operators cost VPP no more than one.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,30 +9,30 @@ use maglev_engine::agent::CallError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long an answer of the agent serves all who ask, a failure too.
+/// How long an answer of the agent, even a failure, is shared.
 pub(crate) const SHARED_FOR: Duration = Duration::from_secs(1);
 
-/// An answer of the agent, and when it came.
+/// An answer of the agent with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timed<T> {
     /// The answer.
     pub value: T,
-    /// When it came.
+    /// Time of arrival.
     pub at: Instant,
 }
 
-/// What one question to the agent brings.
+/// Result of a request to the agent.
 pub(crate) type Answer<T> = Result<Arc<Timed<T>>, CallError>;
 
 type Ask<T> = dyn Fn() -> BoxFuture<'static, Result<T, CallError>> + Send + Sync;
-/// A question: `None` while it is under way, then its answer and when it came.
-type Asked<T> = watch::Receiver<Option<(Instant, Answer<T>)>>;
+/// A request: `None` while in flight, then its result with the time.
+type Pending<T> = watch::Receiver<Option<(Instant, Answer<T>)>>;
 
-/// Asks one question at a time. Its answer serves everyone who asks meanwhile and within [`SHARED_FOR`] after it came,
-/// unless it was [forgotten](Self::forget). Clones share it.
+/// Makes one request at a time. Its answer serves all callers meanwhile and for [`SHARED_FOR`] afterwards,
+/// unless [forgotten](Self::forget). Clones share it.
 pub struct Coalesced<T> {
     ask: Arc<Ask<T>>,
-    newest: Arc<Mutex<Option<Asked<T>>>>,
+    newest: Arc<Mutex<Option<Pending<T>>>>,
 }
 
 impl<T> Clone for Coalesced<T> {
@@ -48,7 +48,7 @@ impl<T> fmt::Debug for Coalesced<T> {
 }
 
 impl<T: Send + Sync + 'static> Coalesced<T> {
-    /// Asks this source, which must end by itself: it is not asked again before.
+    /// Uses this source. Its requests must end by themselves, since the next one waits for the last.
     pub fn from_source<F>(ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<T, CallError>> + Send + 'static,
@@ -56,35 +56,36 @@ impl<T: Send + Sync + 'static> Coalesced<T> {
         Self { ask: Arc::new(move || ask().boxed()), newest: Arc::default() }
     }
 
-    /// The answer, which came at most [`SHARED_FOR`] ago. Callers that stop waiting take it from nobody else. To be called
-    /// within a tokio runtime.
+    /// An answer at most [`SHARED_FOR`] old. A caller that stops waiting does not affect the others. Must be
+    /// called within a tokio runtime.
     ///
     /// # Errors
-    /// As the source's.
+    /// Those of the source.
     pub async fn get(&self) -> Answer<T> {
         let mut asked = self.asked(Instant::now());
         let answered = asked.wait_for(Option::is_some).await;
         match answered.as_deref() {
             Ok(Some((_, answer))) => answer.clone(),
-            Ok(None) | Err(_) => Err(CallError::Away("not asked: the brain is ending".to_owned())),
+            Ok(None) | Err(_) => Err(CallError::Away("not asked: maglev-brain is shutting down".to_owned())),
         }
     }
 
-    /// The next caller gets an answer to a question asked after this moment: VPP was changed.
+    /// Invalidates the answer, because VPP has changed: the next caller gets one that is requested from now
+    /// on.
     pub fn forget(&self) {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn asked(&self, now: Instant) -> Asked<T> {
+    fn asked(&self, now: Instant) -> Pending<T> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let serves = |asked: &&Asked<T>| {
+        let serves = |asked: &&Pending<T>| {
             asked.borrow().as_ref().is_none_or(|(at, _)| now.saturating_duration_since(*at) < SHARED_FOR)
         };
         if let Some(asked) = newest.as_ref().filter(serves) {
             return asked.clone();
         }
-        // Tasks of their own, so that the question outlives its first callers, and its answer gets its time even if nobody
-        // waits for it any more.
+        // Tasks of their own, so that the request outlives its first callers, and its answer gets a timestamp
+        // even if nobody waits any more.
         let question = tokio::spawn((self.ask)());
         let (answered, asked) = watch::channel(None);
         tokio::spawn(async move {

@@ -1,12 +1,13 @@
-//! The one owner of the brain's state.
+//! The controller, single owner of the brain's state.
 //!
-//! `run` is a single task, which ends when its shutdown signal comes. Everything that happens reaches it
-//! through its inbox; it alone decides; it publishes an immutable [`Snapshot`], which everything that reads
-//! reads, and the [`Wanted`] state, which the agent's client brings to VPP. It never waits for either.
+//! `run` is a single task, which ends at its shutdown signal. All inputs reach it through its inbox, and only
+//! it decides. It publishes an immutable [`Snapshot`] for all readers, and the [`Wanted`] state, which the
+//! agent's client brings to VPP. It never waits for either.
 //!
-//! It shares its thread with the probers and the agent's client: a report reaches it, and a decision the agent's socket,
-//! without a change of threads, each of which costs some 100 us. No operator's question, however large, makes a probe
-//! late; a full sync does, by some milliseconds where there are tens of thousands of servers.
+//! It shares its thread with the probers and the agent's client: a probe's report reaches it, and its
+//! decision the agent's socket, without a thread switch, each of which costs some 100 us. No operator's
+//! request, however large, delays a probe; a full sync of tens of thousands of servers does, by some
+//! milliseconds.
 
 mod keeper;
 mod operator;
@@ -41,69 +42,72 @@ use keeper::Keeper;
 use operator::{Accepted, Order, Waiting};
 use probers::Probers;
 
-/// Probe reports that wait for the controller. When it is full, probers wait: a probe becomes later, none is
+/// Maximum number of probe reports in the inbox. When full, probers wait: probes are delayed, and none is
 /// lost.
 const REPORTS: usize = 1024;
-/// Agent events that wait for the controller. When it is full, the agent's client waits before its next sync.
+/// Maximum number of agent events in the inbox. When full, the agent's client waits before its next sync.
 const AGENT_EVENTS: usize = 64;
-/// Operators' commands that wait for the controller. When it is full, operators wait.
+/// Maximum number of operators' commands in the inbox. When full, operators wait.
 const COMMANDS: usize = 64;
-/// Changes of state that are kept for a listener that falls behind; it is then told how many it missed.
+/// Number of changes kept for a listener that falls behind; beyond that, it learns how many it missed.
 const EVENTS: usize = 4096;
-/// Inputs that are taken at once before anything is published: a burst ends in one sync per VIP.
+/// Maximum number of inputs processed before publishing: a burst ends in one sync per VIP.
 const BATCH: usize = 256;
-/// How old a snapshot may be with respect to the details of probes. Changes of state are published at once. At
-/// 100 ms, copying what the last snapshot still holds took a tenth of the user-space time of 10,000 probes a second.
+/// Maximum age of a snapshot with respect to details of probes. Changes of state are published at once. At
+/// 100 ms, copying what the last snapshot still shares took a tenth of the user-space time of 10,000 probes a
+/// second.
 const SNAPSHOT_AGE: Duration = Duration::from_millis(250);
 
-/// Tasks that run before the controller looks at its inbox again. Each takes some 15 us, mostly for a system call
-/// that sends a packet: a change is decided within a quarter of a millisecond. Fewer would poll the kernel more.
+/// Number of tasks that run before the controller checks its inbox again. Each takes some 15 us, mostly for a
+/// system call that sends a packet: a change is decided within a quarter of a millisecond. A lower number
+/// would poll the kernel more often.
 const TASKS_BETWEEN: u32 = 16;
 
-/// Time that the end of the process waits for the disk.
+/// Maximum time that a shutdown waits for the disk.
 const LAST_WRITE: Duration = Duration::from_secs(3);
 
-/// What the rest of the process holds of a running controller.
+/// Handles to a running controller.
 #[derive(Debug)]
 pub struct Controller {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// What VPP counts, shared by all who ask.
+    /// VPP's counters, shared by all callers.
     pub figures: Figures,
-    /// What VPP has, shared by all who ask.
+    /// VPP's state, shared by all callers.
     pub states: States,
-    /// Takes operators' commands.
+    /// Sends operators' commands.
     pub operator: Operator,
-    /// What goes on all the time.
+    /// Live activity.
     pub activity: Activity,
     /// Addresses that should be listened on, and are not.
     pub unserved: Unserved,
 }
 
-/// What a controller starts with.
+/// Initial values of a controller.
 #[derive(Debug)]
 pub struct Setup {
     /// The configuration.
     pub config: Arc<Config>,
-    /// What operators have set before.
+    /// Overrides from before the start.
     pub overrides: Overrides,
-    /// Where what they set is kept. Without one, every command that sets something says that it is not kept.
+    /// Where overrides are persisted. Without one, every command that sets an override reports that it will
+    /// not survive a restart.
     pub state: Option<StateDirectory>,
     /// The agent's socket.
     pub agent_socket: PathBuf,
-    /// Random, new at every start.
+    /// Random, changes at every start.
     pub instance: u64,
 }
 
-/// A runtime for the controller and its probers. The future that it is told to block on is polled after at most
-/// `TASKS_BETWEEN` other tasks, so that is where the controller belongs.
+/// A runtime for the controller and its probers. The controller must be the future that it blocks on, which
+/// is polled after at most `TASKS_BETWEEN` other tasks.
 pub fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().event_interval(TASKS_BETWEEN).build()
 }
 
 /// Starts probers, the agent's client and the controller. The returned future is the controller; it ends
-/// after `shutdown` does, and changes nothing in VPP by ending. Probers and the agent's client run on the runtime in
-/// which this is called, best that of [`runtime`]; echo requests and the disk's writer run on `services`.
+/// after `shutdown` does, without changing VPP. Probers and the agent's client run on the current runtime,
+/// which should be that of [`runtime`]; echo requests and disk writes run on `services`.
 pub fn start<S: Future<Output = ()>>(
     setup: Setup,
     services: &Handle,
@@ -121,7 +125,7 @@ pub fn start<S: Future<Output = ()>>(
         Keeper::start(state, Arc::clone(core.tally()))
     };
     if **core.overrides() != overrides {
-        // What the configuration has now was forgotten; nobody waits for that.
+        // Overrides that the configuration now equals were dropped; nobody waits for that.
         keeper.keep(core.overrides());
     }
     let (report_sender, reports) = mpsc::channel(REPORTS);
@@ -156,7 +160,7 @@ pub fn start<S: Future<Output = ()>>(
         agent_task.abort();
         // The controller is gone, so the keeper ends after its last write.
         if timeout(LAST_WRITE, keeper_task).await.is_err() {
-            error!("the state directory does not answer: what operators set last may be forgotten");
+            error!("the state directory does not respond: the latest overrides may be lost");
         }
     };
     (Controller { snapshots, figures, states, operator, activity, unserved: Unserved::default() }, task)
@@ -178,14 +182,14 @@ enum Arrival {
 }
 
 impl Arrival {
-    /// VPP came or went, as far as this process can tell.
+    /// Whether VPP connected or disconnected, as far as this process knows.
     fn is_another_vpp(&self) -> bool {
         matches!(self, Self::Input(Input::Agent(AgentEvent::Vpp { .. } | AgentEvent::Disconnected { .. })))
     }
 }
 
 impl Inbox {
-    /// The next arrival, or `None` if none can come any more.
+    /// The next input, or `None` if there can be none any more.
     async fn next(&mut self) -> Option<Arrival> {
         tokio::select! {
             biased;
@@ -204,7 +208,7 @@ impl Inbox {
     }
 }
 
-/// A command that was carried out, and whether it is of a kind that changes what is to be kept.
+/// An executed command, and whether it is of a kind that changes overrides.
 type Carried = (oneshot::Sender<Result<Accepted, CommandError>>, Result<(Done, bool), CommandError>);
 
 struct Publishers {
@@ -213,13 +217,13 @@ struct Publishers {
     events: broadcast::Sender<Numbered>,
     probers: Probers,
     keeper: Keeper,
-    /// What was asked of VPP, to be forgotten when it comes or goes.
+    /// Cached answers of VPP, to be invalidated when it connects or disconnects.
     vpp: (Figures, States),
     waiting: Waiting,
     activity: Activity,
 }
 
-/// Who made the events of a batch, by their place in it.
+/// The operators behind a batch's events, by the events' range.
 type Makers = Vec<(std::ops::Range<usize>, Arc<str>)>;
 
 impl Publishers {
@@ -237,7 +241,7 @@ impl Publishers {
             self.publish_snapshot(core);
         }
         if effects.wanted {
-            // On its way to VPP before anything is logged.
+            // To VPP first, then to the log.
             agent::send_wanted().await;
         }
         let at = SystemTime::now();
@@ -245,11 +249,11 @@ impl Publishers {
         for (place, (number, event)) in (before + 1..).zip(effects.events).enumerate() {
             event.log();
             let who = makers.iter().find(|(range, _)| range.contains(&place)).map(|(_, who)| Arc::clone(who));
-            // An error means that nobody listens.
+            // Fails only if nobody listens.
             drop(self.events.send(Numbered { number, at, event, who }));
         }
         effects.releases.iter().for_each(Release::log);
-        // Whoever sets again what is not kept yet is told whether it is now.
+        // Repeating a command whose override is not persisted yet reports the current result.
         let again =
             self.keeper.owes() && carried.iter().any(|(_, done)| done.as_ref().is_ok_and(|(_, sets)| *sets));
         let version = (effects.overrides || again).then(|| self.keeper.keep(core.overrides()));
@@ -260,15 +264,15 @@ impl Publishers {
                 let ended = demands.map(|(index, demand)| (index, self.waiting.add(demand))).collect();
                 Accepted { ended, version: version.filter(|_| sets), done }
             });
-            // An error means that the one who asked has gone.
+            // Fails only if the caller has gone.
             drop(answer.send(accepted));
         }
         if !effects.ended.is_empty() {
-            // Whoever changes something looks at VPP next, to see what came of it.
+            // Operators look at VPP right after a change, to see its effect.
             self.vpp.0.forget();
             self.vpp.1.forget();
         }
-        // After those who have only just begun to wait: what they wait for may have ended in the same batch.
+        // After registering new waiters: the request they wait for may have ended in the same batch.
         for ended in &effects.ended {
             self.waiting.tell(ended);
         }
@@ -299,7 +303,8 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                 let now = now();
                 for taken in 1.. {
                     if arrival.is_another_vpp() {
-                        // Before the snapshot says so: whoever sees it there must not be shown what VPP had before.
+                        // Before the snapshot is published: its readers must not be shown VPP's earlier
+                        // state.
                         publish.vpp.0.forget();
                         publish.vpp.1.forget();
                     }
@@ -309,7 +314,7 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                             effects.merge(core.handle(input, now));
                         }
                         Arrival::Order(Order::State(answer)) => {
-                            // An error means that the one who asked has gone.
+                            // Fails only if the caller has gone.
                             drop(answer.send(Box::new(core.clone())));
                         }
                         Arrival::Order(Order::Command { command, terms, answer }) => {

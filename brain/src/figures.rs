@@ -1,4 +1,4 @@
-//! What VPP counts, and what it has, for all who ask at once.
+//! VPP's counters and state, shared by concurrent callers.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub type Figures = Coalesced<Counters>;
 pub type States = Coalesced<LbState>;
 
 impl Figures {
-    /// Asks through this reader.
+    /// Counters requested through this reader.
     pub fn new(reader: AgentReader) -> Self {
         Self::from_source(move || {
             let reader = reader.clone();
@@ -25,7 +25,7 @@ impl Figures {
 }
 
 impl States {
-    /// Asks through this reader.
+    /// State requested through this reader.
     pub fn new(reader: AgentReader) -> Self {
         Self::from_source(move || {
             let reader = reader.clone();
@@ -35,25 +35,25 @@ impl States {
 }
 
 impl Timed<LbState> {
-    /// How long ago the agent read it from VPP.
+    /// Age of the agent's read of VPP.
     pub fn age(&self, now: Instant) -> Duration {
         self.value.age.saturating_add(now.saturating_duration_since(self.at))
     }
 }
 
 impl Timed<Counters> {
-    /// How old the VIPs' counters are.
+    /// Age of the VIPs' counters.
     pub fn vips_age(&self, now: Instant) -> Duration {
         self.value.age.saturating_add(now.saturating_duration_since(self.at))
     }
 
-    /// How old the servers' figures are, if the agent has any.
+    /// Age of the servers' counters, if the agent has any.
     pub fn servers_age(&self, now: Instant) -> Option<Duration> {
         let servers = self.value.servers.as_ref()?;
         Some(servers.age.saturating_add(now.saturating_duration_since(self.at)))
     }
 
-    /// The figures of one server of a VIP, if VPP has it.
+    /// The counters of one server of a VIP, if VPP has it.
     pub fn server(&self, vip: &VipKey, address: IpAddr) -> Option<&ServerFigure> {
         let ServerFigures { servers, .. } = self.value.servers.as_ref()?;
         let found = servers.binary_search_by_key(&(*vip, address), |server| (server.vip, server.address));

@@ -1,5 +1,6 @@
-//! The operators' gRPC: reads snapshots, asks VPP through the agent where an answer must be VPP's own, and brings
-//! operators' commands to the controller. Every command is logged with who asked for it before it is carried out.
+//! The operators' gRPC server: answers from snapshots, requests VPP's state through the agent where needed,
+//! and passes operators' commands to the controller. Every command is logged with its caller before it is
+//! executed.
 
 mod access;
 mod arguments;
@@ -68,17 +69,17 @@ use standard::Health;
 use view::problems::Beside;
 use watch::Watching;
 
-/// How long VPP's figures of a frontend are waited for. It is shown without them then.
+/// Timeout for VPP's counters of a frontend. Beyond it, the frontend is shown without them.
 const FIGURES_WAIT: Duration = Duration::from_secs(1);
 
-/// Checks of the configuration that are under way or wait.
+/// Maximum number of configuration checks running or queued.
 const CHECKS: Places = Places { admins: 16, readers: 16, strangers: 4 };
 
-/// Those that are under way at once, with those whose disk does not answer.
+/// Maximum number running at once, including those blocked by a disk.
 const MOST_CHECKED: usize = 8;
 
-/// Checks of the configuration. Each holds all of it in memory, so that there is one at a time; and one of an admin, who
-/// does not wait for those of readers.
+/// Checks of the configuration. Each holds a whole configuration in memory, so only one runs at a time, plus
+/// one for admins, who need not wait behind readers.
 #[derive(Debug, Clone)]
 struct Checks {
     places: Shares,
@@ -102,7 +103,7 @@ impl Checks {
     }
 }
 
-/// The service, for as many clients as come. Its clones share everything: one is made for all listeners.
+/// The service for all clients. Clones share everything: one is made for each listener.
 #[derive(Debug, Clone)]
 pub struct Service {
     snapshots: newest::Receiver<Arc<Snapshot>>,
@@ -120,7 +121,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that shows this controller's state and brings it operators' commands.
+    /// A service for this controller.
     pub fn new(controller: &Controller, reloader: Reloader) -> Self {
         Self {
             snapshots: controller.snapshots.clone(),
@@ -138,20 +139,20 @@ impl Service {
         }
     }
 
-    /// The same, whose watchers read the log that passes this tap.
+    /// The same with a log for watchers.
     #[must_use]
     pub fn with_logs(mut self, logs: LogTap) -> Self {
         self.watching.logs = logs;
         self
     }
 
-    /// Whoever cancels this has the health service tell that operators are served no more.
+    /// Cancelling this makes the health service report that the server is shutting down.
     pub fn ending(&self) -> &CancellationToken {
         &self.ending
     }
 
-    /// All that a listener serves: this, the standard health service, and reflection in both of its versions.
-    /// To be called within the runtime that serves.
+    /// Everything that a listener serves: this service, standard health, and both versions of reflection.
+    /// Must be called within the serving runtime.
     pub async fn routes(self) -> Routes {
         self.health.set(ServingStatus::Serving).await;
         let (health, ending, operator) = (self.health.clone(), self.ending.clone(), self.operator.clone());
@@ -174,7 +175,8 @@ impl Service {
         }));
         let mut routes = Routes::builder();
         routes.add_service(self.health.server());
-        // What is described is known when this is compiled; a client that has the interface needs no description.
+        // The descriptions are built in, so this cannot fail in practice; clients with the interface file do
+        // not need it.
         match (standard::reflection(), standard::older_reflection()) {
             (Ok(newer), Ok(older)) => drop(routes.add_service(newer).add_service(older)),
             (Err(error), _) | (_, Err(error)) => {
@@ -185,15 +187,15 @@ impl Service {
         routes.routes()
     }
 
-    /// VPP's figures if they come in time, else why not.
+    /// VPP's counters if they arrive in time, otherwise why not.
     async fn figures_soon(&self) -> Result<Arc<Timed<Counters>>, String> {
         match timeout(FIGURES_WAIT, self.figures.get()).await {
             Ok(figures) => figures.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("the agent has not told within {} s", FIGURES_WAIT.as_secs())),
+            Err(_) => Err(format!("the agent did not answer within {} s", FIGURES_WAIT.as_secs())),
         }
     }
 
-    /// A place for what this caller asks for.
+    /// A place in a quota for this caller.
     fn place(&self, cause: Cause, places: &Shares, caller: &Caller) -> Result<Place, Status> {
         places.take(caller).map_err(|full| {
             self.refusals.refused(cause, caller.who(), caller.from(), &full);
@@ -212,7 +214,7 @@ impl Service {
         view::status::status(snapshot, file, &beside, now)
     }
 
-    /// Who set the state of a backend.
+    /// The operator who overrode the state of a backend.
     fn author(&self, snapshot: &Snapshot, backend: &str) -> String {
         let set = snapshot.overrides.backends.get(backend).map(|set| Override::Backend {
             name: backend.to_owned(),

@@ -1,17 +1,17 @@
 //! maglev-brain: the process around the engine, which decides where new flows of each VIP may go.
 //!
 //! - `prober`: the task that probes one backend
-//! - `state`: the directory that keeps what operators set
-//! - `agent`: the client of the agent
+//! - `state`: the directory that persists overrides
+//! - `agent`: the agent's client
 //! - `seats`, `paced`: fairness among the clients of a listener, and in the log lines that they cause
 //! - `tcp`: listening TCP sockets
-//! - [`figures`]: counters and state of VPP, shared by all who ask
+//! - [`figures`]: VPP's counters and state, shared by concurrent callers
 //! - [`controller`]: the task that owns the engine's core
-//! - [`logs`]: the process's own log
-//! - [`metrics`]: the server of Prometheus
-//! - [`grpc`]: the server of operators
+//! - [`logs`]: the process's log
+//! - [`metrics`]: the Prometheus exporter
+//! - [`grpc`]: the operators' gRPC server
 //! - [`reload`]: reloads of the configuration file
-//! - [`netns`], [`open_files`], [`service`]: network namespace, limit of open files, systemd
+//! - [`netns`], [`open_files`], [`service`]: network namespace, limit on open files, systemd
 
 pub mod prober;
 

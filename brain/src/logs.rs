@@ -1,8 +1,8 @@
-//! The process's own log, and the tap by which operators read it from afar.
+//! The process's log, and a tap through which operators read it remotely.
 //!
-//! The tap is a layer of its own with its own level, the most talkative that anybody asks for, whatever is written to the
-//! log. While nobody asks, it is off, and no callsite knows of it. It takes lines of this program only: what the gRPC
-//! server's libraries say of a line's delivery would have to be delivered as well.
+//! The tap is a separate layer with its own level, the most verbose that any reader requested, independent of
+//! the written log. Without readers, it is off and costs nothing. It only takes lines of this program: the
+//! gRPC libraries' lines about delivering a line would cause further lines.
 
 pub(crate) mod tap;
 
@@ -11,29 +11,29 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, registry};
 
-pub use tap::{Asked, Line, LogTap};
+pub use tap::{LevelRequest, Line, LogTap};
 
-/// Why there is no log.
+/// Why logging could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// What shall be logged is not understood.
+    /// The filter is invalid.
     #[error("--log-level {filter}: {error}")]
     Filter {
-        /// As it was given.
+        /// The filter as given.
         filter: String,
-        /// What is wrong with it.
+        /// The mistake.
         error: FilterError,
     },
-    /// Something else writes the log already.
+    /// A logger is already installed.
     #[error("the log was started before: {0}")]
     Started(#[from] TryInitError),
 }
 
-/// Has everything written that `filter` lets through, to the journal if stderr leads there, else to stderr, and returns
-/// the tap. To be called once.
+/// Starts logging what `filter` admits, to the journal if stderr is connected to it, otherwise to stderr;
+/// returns the tap. Must be called once.
 ///
 /// # Errors
-/// If the filter is none, or if it was called before.
+/// If the filter is invalid, or it was called before.
 pub fn start(filter: &str, format: Format) -> Result<LogTap, LogError> {
     let written =
         log::filter(filter).map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;

@@ -1,4 +1,4 @@
-//! The maglev-brain process: arguments, logs, signals, and the order of starting and ending.
+//! The maglev-brain process: arguments, logs, signals, and the order of startup and shutdown.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-/// Checks backends, decides where new flows of each VIP may go, and tells maglev-dpagent, which programs VPP.
+/// Checks backends, decides where new flows of each VIP may go, and has maglev-dpagent program VPP.
 ///
 /// It needs no privileges, and may be stopped and started at any time: VPP keeps forwarding with what it has.
 #[derive(Debug, Parser)]
@@ -48,15 +48,15 @@ struct Arguments {
     #[command(flatten)]
     operators: grpc::Arguments,
 
-    /// Where Prometheus is answered: ADDRESS:PORT, or off
+    /// Address of the Prometheus exporter: ADDRESS:PORT, or off
     #[arg(long, env = "MAGLEV_METRICS", value_name = "ADDR", default_value = "127.0.0.1:17091")]
     metrics: MetricsAddress,
 
-    /// Directory in which is kept what operators set at run time: paused and disabled backends, weights
+    /// Directory for operators' overrides: paused and disabled backends, weights
     #[arg(long, env = "MAGLEV_STATE_DIR", value_name = "DIR", default_value = "/var/lib/maglev")]
     state_dir: PathBuf,
 
-    /// Only check the configuration. Exit code 0: fine, 1: cannot be parsed, 2: not valid
+    /// Only check the configuration. Exit code 0: valid, 1: cannot be parsed, 2: not valid
     #[arg(long, env = "MAGLEV_CHECK", value_parser = FalseyValueParser::new())]
     check: bool,
 
@@ -64,21 +64,21 @@ struct Arguments {
     #[arg(long, conflicts_with = "check")]
     print_schema: bool,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter such as info,maglev_brain::agent=debug
+    /// Log level: error, warn, info, debug, trace, or a filter such as info,maglev_brain::agent=debug
     #[arg(long, env = "MAGLEV_LOG", value_name = "LEVEL", default_value = "info")]
     log_level: String,
 
-    /// Form of the log's lines where they do not go to the journal
+    /// Format of log lines, unless they go to the journal
     #[arg(long, env = "MAGLEV_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "logfmt")]
     log_format: log::Format,
 }
 
 const NAME: &str = "maglev-brain";
 
-/// Time for gRPC calls under way to finish when the process shall end.
+/// How long a shutdown waits for gRPC calls in progress.
 const LAST_CALLS: Duration = Duration::from_secs(3);
 
-/// Threads that answer operators and talk to the agent.
+/// Number of threads that serve operators and talk to the agent.
 const SERVICE_THREADS: usize = 2;
 
 const EXAMPLES: &str = "\
@@ -95,9 +95,9 @@ fn main() -> ExitCode {
     if arguments.print_schema {
         return print::answer(NAME, &config::schema_text());
     }
-    // One that comes before anybody listens would end the process.
+    // A SIGHUP that arrives before it is handled would end the process.
     if let Err(error) = hangup::hold() {
-        print::complain(&format!("{NAME}: cannot hold SIGHUP back: {error}\n"));
+        print::complain(&format!("{NAME}: cannot block SIGHUP: {error}\n"));
     }
     let path = arguments.config.clone();
     let loaded = match in_time("reading the configuration", move || reload::load(&path)) {
@@ -128,7 +128,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what may hang, as a disk does, before there is anything else to do.
+/// Runs a job that may hang on a disk, with a time limit.
 fn in_time<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -140,7 +140,7 @@ fn summary(loaded: &Loaded) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let config = &loaded.config;
     format!(
-        "fine ({}, {}, {}; {})\n{}",
+        "OK ({}, {}, {}; {})\n{}",
         count(config.frontends.len(), "frontend"),
         count(config.backends.len(), "backend"),
         count(config.healthchecks.len(), "health check"),
@@ -161,7 +161,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     reload::trust_system(&loaded);
     let path = arguments.state_dir.clone();
     let (state, overrides) = in_time("reading the state directory", move || open_state(&path))??;
-    // Operators' questions are answered elsewhere than probes are made: neither waits for the other.
+    // Operators are served on other threads than probes run on, so neither waits for the other.
     let services = Builder::new_multi_thread()
         .worker_threads(SERVICE_THREADS)
         .thread_name("services")
@@ -181,44 +181,45 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     result
 }
 
-/// A number by which the agent knows that two connections are of this process. Who could guess it could take this
-/// brain's place as the one that writes to VPP.
+/// A random number by which the agent recognizes this process's connections. Knowing it is enough to take
+/// this brain's place as the writer.
 fn instance() -> anyhow::Result<u64> {
-    getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel gives no random numbers: {error}"))
+    getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel has no random numbers: {error}"))
 }
 
-/// What operators have set before. A directory that cannot be read ends the start: a backend that was taken out of
-/// service must not come back because a disk is missing. One that cannot be written to does not.
+/// Loads the overrides. An unreadable directory aborts the start: a backend that was taken out of service
+/// must not return because a disk is missing. An unwritable one does not.
 fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
-    let hint = "give another directory with --state-dir; without it, what operators set would be forgotten";
+    let hint =
+        "choose another directory with --state-dir; without one, overrides would not survive a restart";
     let mut state = StateDirectory::open(path).context(hint)?;
     let loaded = state.load().context(hint)?;
     let file = state.file();
     if let Some(damaged) = &loaded.damaged {
         for line in &damaged.lines {
-            error!(file = %file.display(), %line, "what an operator set cannot be read");
+            error!(file = %file.display(), %line, "an override cannot be read");
         }
         match &damaged.kept {
             Ok(copy) => {
-                error!(more = damaged.unlisted, copy = %copy.display(), "the damaged file is kept aside")
+                error!(more = damaged.unlisted, copy = %copy.display(), "the damaged file was copied")
             }
-            Err(error) => error!(more = damaged.unlisted, %error, "the damaged file could not be kept aside"),
+            Err(error) => error!(more = damaged.unlisted, %error, "the damaged file could not be copied"),
         }
     }
     for entry in loaded.overrides.iter() {
-        info!(%entry, "set by an operator");
+        info!(%entry, "override in effect");
     }
     if let Some(error) = state.unwritable() {
-        error!(%error, "what operators set from now on cannot be kept, and a restart would undo it");
+        error!(%error, "overrides cannot be persisted; a restart would undo them");
     }
     if loaded.missing {
-        info!(file = %file.display(), "operators have set nothing yet");
+        info!(file = %file.display(), "no overrides yet");
     }
     Ok((state, loaded.overrides))
 }
 
-/// The controller itself, and the start and end of all else. The process ends when the controller does, which
-/// `operators` decides.
+/// Runs the controller, and starts and stops everything else. The process ends when the controller does,
+/// which `operators` decides.
 async fn run(
     setup: Setup,
     file: PathBuf,
@@ -239,12 +240,12 @@ async fn run(
     let unserved = handle.unserved.clone();
     let exporter = Exporter::new(&handle);
     let serving = serve_metrics(metrics, inherited.metrics, exporter, unserved.clone(), stopped.clone());
-    services.spawn(vital("the server of metrics", serving));
+    services.spawn(vital("metrics server", serving));
     let reloader = Reloader::new(file, handle.operator.clone());
     let alive = Arc::clone(&notifier);
     tokio::spawn(vital("the watchdog's", async move { keep_alive(&alive).await }));
     let status = service::tell_status(Arc::clone(&notifier), handle.snapshots.clone(), unserved.watch());
-    services.spawn(vital("the one that tells systemd the status", status));
+    services.spawn(vital("systemd status", status));
     let operators =
         services.spawn(serve_operators(handle, reloader, logs, doors, notifier, (stop, unserved)));
     controller.await;
@@ -269,7 +270,7 @@ async fn serve_metrics(
     }
 }
 
-/// The ways in.
+/// The listening sockets.
 struct Doors {
     reload: Signal,
     terminate: Signal,
@@ -278,7 +279,7 @@ struct Doors {
     opened: Opened,
 }
 
-/// Listens, and before that to signals, so that one during the start ends it in the same way.
+/// Opens the sockets, after registering signal handlers, so that a signal during the start is handled, too.
 async fn open(operators: grpc::Arguments, inherited: Vec<InheritedSocket>) -> anyhow::Result<Doors> {
     let (reload, terminate, interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -287,7 +288,7 @@ async fn open(operators: grpc::Arguments, inherited: Vec<InheritedSocket>) -> an
     Ok(Doors { reload, terminate, interrupt, gate, opened })
 }
 
-/// Serves until a signal comes or something fails, then stops everything.
+/// Serves until a signal or a failure, then stops everything.
 async fn serve_operators(
     handle: Controller,
     reloader: Reloader,
@@ -319,16 +320,16 @@ async fn serve_operators(
         });
     }
     let reloads = reload_on_signal(reload, reloader, opened.tls, Arc::clone(&notifier));
-    let reloads = tokio::spawn(vital("the one that reloads", reloads));
+    let reloads = tokio::spawn(vital("configuration reloads", reloads));
     let mut result = Ok(());
     tokio::select! {
         _ = terminate.recv() => info!("terminated; VPP keeps what it has"),
         _ = interrupt.recv() => info!("interrupted; VPP keeps what it has"),
         Some(ended) = tasks.join_next() => {
             result = ended.context("a task panicked").and_then(|ended| Ok(ended?));
-            result = result.and_then(|()| bail!("a server of gRPC ended by itself"));
+            result = result.and_then(|()| bail!("a gRPC server ended unexpectedly"));
         }
-        name = died() => result = Err(anyhow!("a task of the process has died: {name}")),
+        name = died() => result = Err(anyhow!("a vital task panicked: {name}")),
     }
     notifier.stopping();
     reloads.abort();
@@ -340,12 +341,12 @@ async fn serve_operators(
         result
     };
     timeout(LAST_CALLS, end).await.unwrap_or_else(|_| {
-        warn!("some clients did not hang up; left them");
+        warn!("some clients did not disconnect in time; closed their connections");
         Ok(())
     })
 }
 
-/// Reloads for ever. Signals that come during a reload lead to one more.
+/// Reloads at each SIGHUP, forever. Signals during a reload cause one more.
 async fn reload_on_signal(
     mut signal: Signal,
     reloader: Reloader,
@@ -357,13 +358,13 @@ async fn reload_on_signal(
         if let Some(tls) = &tls {
             tls.reload().await;
         }
-        // Whether it was taken is in the log.
+        // The result is in the log.
         drop(reloader.reload().await);
         notifier.ready();
     }
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a reason to stop as well.
+    // Fails only if the sender is gone, which also means shutdown.
     drop(stopped.wait_for(|stopped| *stopped).await);
 }

@@ -1,11 +1,11 @@
-//! What Prometheus is told, and the small server that tells it.
+//! The Prometheus exporter and its small HTTP server.
 //!
-//! A scrape reads the newest [`Snapshot`] and VPP's figures, which the agent has a second at most to give; it takes
-//! nothing of the controller's but an `Arc`. The text is made on a thread for blocking work, one scrape at a time: one
-//! of 10,000 backends takes some 20 MB while it is made.
+//! A scrape reads the newest [`Snapshot`] and VPP's counters, waiting at most a second for the agent; from
+//! the controller it takes only an `Arc`. The text is built on a thread for blocking work, one scrape at a
+//! time: with 10,000 backends, it takes some 20 MB while being built.
 //!
-//! Tasks: [`serve`] accepts, until its `shutdown` ends; one task a connection, which ends with its answer. Each may be
-//! aborted at any point.
+//! Tasks: [`serve`] accepts, until its `shutdown` ends; one task per connection, which ends with its answer.
+//! Each may be aborted at any point.
 
 mod backends;
 pub mod catalogue;
@@ -36,34 +36,34 @@ use crate::service::Unserved;
 use exposition::Exposition;
 use maglev_engine::snapshot::Snapshot;
 
-/// A scrape waits so long for the agent, and goes without VPP's figures after that.
+/// How long a scrape waits for the agent. Beyond it, VPP's counters are left out.
 const FIGURES_WAIT: Duration = Duration::from_secs(1);
 
-/// A scrape waits so long for its turn and its text. One of 10,000 backends takes some 30 ms.
+/// Time limit of a scrape, for its turn and its text. With 10,000 backends, the text takes some 30 ms.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// Everything that one scrape tells.
+/// Data of one scrape.
 #[derive(Debug)]
 pub struct Scene<'a> {
     /// The brain's state.
     pub snapshot: &'a Snapshot,
-    /// What VPP counts, if the agent could tell.
+    /// VPP's counters, if the agent answered in time.
     pub counters: Option<&'a Counters>,
-    /// What the kernel knows of this process.
+    /// Resource usage of this process.
     pub process: Process,
-    /// When it started.
+    /// Start time of the process.
     pub started: SystemTime,
     /// How many addresses should be listened on, and are not.
     pub unserved: usize,
 }
 
-/// The whole text, in the format of Prometheus.
+/// Renders the whole text, in Prometheus' format.
 ///
-/// The families are made and written one after the other. A registry of the prometheus crate would hold all of them at
-/// once and sort them, which takes longer than all the rest.
+/// Metrics are written one after the other. A registry of the prometheus crate would hold all of them at once
+/// and sort them, which takes longer than everything else.
 ///
 /// # Errors
-/// Only if a metric breaks the format's rules, which is a mistake in this program.
+/// Only if a metric breaks the format's rules, which is a bug in this program.
 pub fn render(scene: &Scene<'_>) -> Result<Text, prometheus::Error> {
     let mut out = Exposition::default();
     status::write(scene, &mut out)?;
@@ -73,30 +73,30 @@ pub fn render(scene: &Scene<'_>) -> Result<Text, prometheus::Error> {
     Ok(out.finish())
 }
 
-/// Answers scrapes.
+/// Serves scrapes.
 #[derive(Debug, Clone)]
 pub struct Exporter {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     figures: Figures,
     unserved: Unserved,
     started: SystemTime,
-    /// One text is made at a time; the others wait, none longer than its connection may last.
+    /// One text is built at a time; others wait, at most for the lifetime of their connections.
     writing: Blocking,
 }
 
-/// Why there is no answer.
+/// Why a scrape failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScrapeError {
-    /// A mistake in this program.
+    /// A bug in this program.
     #[error("the metrics cannot be written: {0}")]
     Encoding(#[from] prometheus::Error),
-    /// The text could not be made in time.
+    /// The text was not ready in time.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
 }
 
 impl Exporter {
-    /// Tells of this controller, in a process that starts now.
+    /// Exports this controller's state, in a process that starts now.
     pub fn new(controller: &Controller) -> Self {
         Self {
             snapshots: controller.snapshots.clone(),
@@ -107,10 +107,10 @@ impl Exporter {
         }
     }
 
-    /// One scrape.
+    /// Performs one scrape.
     ///
     /// # Errors
-    /// If the process ends, or is faulty.
+    /// If the process is shutting down, or has a bug.
     pub async fn scrape(&self) -> Result<Text, ScrapeError> {
         let counters = self.counters().await;
         let (snapshot, started) = (Arc::clone(&self.snapshots.borrow()), self.started);
@@ -122,16 +122,16 @@ impl Exporter {
         Ok(text.await??)
     }
 
-    /// What VPP counts, if the agent tells in time.
+    /// VPP's counters, if the agent answers in time.
     async fn counters(&self) -> Option<Arc<Timed<Counters>>> {
         match timeout(FIGURES_WAIT, self.figures.get()).await {
             Ok(Ok(counters)) => Some(counters),
             Ok(Err(error)) => {
-                debug!(%error, "a scrape goes without VPP's figures");
+                debug!(%error, "scrape without VPP's counters");
                 None
             }
             Err(_) => {
-                debug!(wait = ?FIGURES_WAIT, "a scrape goes without VPP's figures: the agent has not answered");
+                debug!(wait = ?FIGURES_WAIT, "scrape without VPP's counters: the agent has not answered");
                 None
             }
         }

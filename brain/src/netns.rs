@@ -1,7 +1,7 @@
-//! The network namespace in which the process must have been put.
+//! The network namespace that the process must have been started in.
 //!
-//! The brain never enters a namespace: that would take a privilege. It only makes sure that it is where the
-//! configuration says, since probes from elsewhere would judge the wrong network.
+//! The brain never enters a namespace, which would need a privilege. It only checks that it is in the
+//! configured one, since probes from elsewhere would judge the wrong network.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 /// Why the process must not start.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongNamespace {
-    /// The namespace does not exist, or may not be looked at.
+    /// The namespace does not exist, or is not accessible.
     #[error("healthchecker.netns is {name:?}, but {}: {error}", path.display())]
     Unknown {
         /// Name of the namespace.
         name: String,
-        /// Where it was looked for.
+        /// Its file.
         path: PathBuf,
-        /// What was found.
+        /// The cause.
         error: std::io::Error,
     },
-    /// The process is elsewhere.
+    /// The process is in another namespace.
     #[error(
         "healthchecker.netns is {name:?}, but this process is in another network namespace. \
          Put it there with this line in the [Service] section of its unit: NetworkNamespacePath={}",
@@ -28,12 +28,12 @@ pub enum WrongNamespace {
     Elsewhere {
         /// Name of the namespace.
         name: String,
-        /// What the unit needs.
+        /// Value for the unit's setting.
         path: PathBuf,
     },
 }
 
-/// Checks that this process is in the named namespace, as `ip netns` names them.
+/// Checks that this process is in the named namespace, in the sense of `ip netns`.
 pub fn check(name: &str) -> Result<(), WrongNamespace> {
     compare(name, Path::new("/run/netns"), Path::new("/proc/self/ns/net"))
 }

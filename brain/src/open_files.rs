@@ -1,14 +1,15 @@
-//! Descriptors: a probe in flight holds one, and backends that do not answer hold theirs until the timeout.
+//! The limit on open files: a probe in flight needs a descriptor, for an unresponsive backend until the
+//! timeout.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-/// Descriptors besides those of probes: logs, event loops, the agent, scrapes, and some hundred operators. All 4,096
-/// connections that operators may have are no reason for a warning.
+/// Descriptors besides those of probes: logs, event loops, the agent, scrapes, and some hundred operators.
+/// The maximum of 4,096 operators' connections would be no reason for a warning.
 const BESIDES: u64 = 512;
 
-/// Raises the soft limit of open files to the hard one, and warns if that is too little for a probe to each
-/// backend at once. A probe without a descriptor says nothing of its backend, and is told as SOCKERR.
+/// Raises the soft limit on open files to the hard one, and warns if that is too low for probing all backends
+/// at once. A probe without a descriptor says nothing about its backend, and is reported as SOCKERR.
 pub fn raise_limit(backends: usize) {
     let needed = u64::try_from(backends).unwrap_or(u64::MAX).saturating_add(BESIDES);
     let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {

@@ -1,6 +1,6 @@
-//! Log lines that clients can cause as often as they like. Of each cause and party, the first few in a while are written
-//! one by one; the rest are counted, and written as one line that says who and how many. What admins change is logged
-//! elsewhere, without exception.
+//! Rate limit on log lines that clients can cause. For each cause and party, the first few in a window are
+//! logged one by one; the rest are counted, and logged as one line with the party and the number. Admins'
+//! changes are logged elsewhere, without exception.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,37 +10,37 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// The while.
+/// Length of the window.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
-/// How often it is looked for lines that are due.
+/// How often to check for due lines.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// Lines written one by one.
+/// Number of lines logged one by one.
 const FIRST: u32 = 3;
-/// Parties of a cause that are told apart. All further ones are counted together.
+/// Maximum number of parties counted separately. All further ones are counted together.
 const MOST_PARTIES: usize = 16;
-/// Those, in words.
+/// Name for the further ones.
 const OTHERS: &str = "others";
 
-/// What happened.
+/// The logged event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cause {
-    /// Somebody who is no admin asked for a change.
+    /// A client without admin rights requested a change.
     Change,
     /// There was no place for a connection.
     Connection,
-    /// There was no place for a stream of events.
+    /// There was no place for an event stream.
     Watcher,
     /// There was no place for a check of the configuration.
     Check,
-    /// A TLS handshake did not come to its end.
+    /// A TLS handshake was not completed.
     Handshake,
-    /// A client connected, and said nothing in HTTP/2.
+    /// A client connected without sending an HTTP/2 preface.
     Silent,
     /// The operating system could not accept a connection.
     Accept,
-    /// A connection for metrics was closed before it had its answer.
+    /// A metrics connection was closed before it had its answer.
     Scrape,
-    /// The operating system could not accept one.
+    /// The operating system could not accept a metrics connection.
     ScrapeAccept,
 }
 
@@ -75,7 +75,7 @@ impl Cause {
     }
 }
 
-/// What was counted and not written.
+/// Counted events that were not logged.
 #[derive(Debug, PartialEq, Eq)]
 struct Summary {
     cause: Cause,
@@ -102,12 +102,12 @@ struct Window {
     more: u64,
 }
 
-/// Decides what is written. Pure: callers pass the time.
+/// Decides what is logged. Pure: callers pass the time.
 #[derive(Debug, Default)]
 struct Pending(BTreeMap<Cause, BTreeMap<String, Window>>);
 
 impl Pending {
-    /// Whether this one is written by itself.
+    /// Counts an event; returns whether to log it now.
     fn add(&mut self, cause: Cause, party: String, now: Instant) -> bool {
         let parties = self.0.entry(cause).or_default();
         let is_known = parties.contains_key(&party);
@@ -140,7 +140,7 @@ impl Pending {
     }
 }
 
-/// The log of what is refused. Clones share it. What still waits when the last one is dropped is written then.
+/// The log of refusals. Clones share it. Dropping the last one logs what is pending.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Paced(Arc<Shared>);
 
@@ -148,7 +148,8 @@ pub(crate) struct Paced(Arc<Shared>);
 struct Shared(Mutex<Pending>);
 
 impl Paced {
-    /// Logs one refusal, now or with others of its cause and party. What clients chose of `why` must be printable.
+    /// Logs a refusal, now or together with others of its cause and party. Any part of `why` that the client
+    /// chose must be printable.
     pub(crate) fn refused(&self, cause: Cause, who: impl Display, from: impl Display, why: impl Display) {
         let who = who.to_string();
         if !self.0.lock().add(cause, who.clone(), Instant::now()) {
@@ -162,7 +163,7 @@ impl Paced {
         }
     }
 
-    /// Logs what has waited for long enough. To be called again and again.
+    /// Logs what is due. Must be called regularly.
     pub(crate) fn write_due(&self) {
         let due = self.0.lock().due(Instant::now());
         due.iter().for_each(Summary::write);

@@ -1,8 +1,8 @@
 //! The task that probes one backend.
 //!
-//! One runs for each backend that has a check, from its start until its [`Prober`] is dropped. It may be
-//! aborted at any point: it owns a socket and nothing else. While it waits it holds no buffers, so that ten
-//! thousand of them cost little; those of a probe live as long as the probe.
+//! There is one for each backend with a check, which runs until its [`Prober`] is dropped. It may be aborted
+//! at any point: it owns nothing but a socket. While waiting it holds no buffers, so that ten thousand of
+//! them cost little; those of a probe live as long as the probe.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -24,13 +24,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::activity::Activity;
 use crate::agent::EchoSender;
 
-/// What a prober does again and again.
+/// A repeatable probe.
 pub trait Probe: Send + 'static {
-    /// One probe, which ends by itself within its timeout.
+    /// Runs one probe, which ends within its timeout.
     fn probe(&self) -> BoxFuture<'static, ProbeOutcome>;
 }
 
-/// A check of one backend.
+/// A backend with its check.
 #[derive(Debug)]
 pub struct Checked {
     /// Its name.
@@ -39,7 +39,7 @@ pub struct Checked {
     pub checker: Arc<Checker<EchoSender>>,
     /// The backend's address.
     pub target: IpAddr,
-    /// Who watches probes.
+    /// Where watchers see probes.
     pub activity: Activity,
 }
 
@@ -58,7 +58,7 @@ pub struct Prober {
     task: JoinHandle<()>,
 }
 
-/// The pace that the controller wants. A watch channel would do as well, at ten times the memory.
+/// The interval that the controller wants. A watch channel would need ten times the memory.
 #[derive(Debug)]
 struct Wish {
     pace: AtomicU8,
@@ -72,9 +72,9 @@ impl Wish {
         known.into_iter().find(|known| *known as u8 == pace).unwrap_or(Pace::Stopped)
     }
 
-    /// The pace once it fits. It may have been another one meanwhile.
+    /// Ready with the pace once `fits` accepts it. It may have changed several times meanwhile.
     fn poll_until(&self, cx: &mut Context<'_>, fits: impl Fn(Pace) -> bool) -> Poll<Pace> {
-        // Registered first: a change right after the look wakes the task.
+        // Registered first, so that a change right after the check wakes the task.
         self.prober.register(cx.waker());
         let pace = self.pace();
         if fits(pace) { Poll::Ready(pace) } else { Poll::Pending }
@@ -86,8 +86,8 @@ impl Wish {
 }
 
 impl Prober {
-    /// Starts to probe at this pace, the first time after `first_delay`. The reports' queue is bounded: when
-    /// the controller falls behind, probes wait for it and become later, but none is lost.
+    /// Starts probing at this pace, the first time after `first_delay`. The queue of reports is bounded: when
+    /// the controller falls behind, probes wait for it, and none is lost.
     pub fn start(
         backend: Arc<str>,
         probe: impl Probe,
@@ -105,7 +105,7 @@ impl Prober {
         Self { wish, task }
     }
 
-    /// Sets how often to probe from now on. [`Pace::Stopped`] ends a probe under way, without a report.
+    /// Sets the probing interval. [`Pace::Stopped`] cancels a probe in progress, without a report.
     pub fn set_pace(&self, pace: Pace) {
         if self.wish.pace.swap(pace as u8, Ordering::AcqRel) != pace as u8 {
             self.wish.prober.wake();
@@ -135,7 +135,7 @@ async fn run(
         let started = Instant::now();
         last_start = Some(started);
         let outcome = tokio::select! {
-            // In this order: who stopped probing sees no packet after that.
+            // In this order, so that no packet is sent once probing has stopped.
             biased;
             _ = wish.until(|pace| pace == Pace::Stopped) => None,
             outcome = probe.probe() => Some(outcome),
@@ -151,8 +151,8 @@ async fn run(
     }
 }
 
-/// Waits until the next probe is due, and returns when that was. The controller may set another pace at any
-/// moment, mostly in answer to the last report.
+/// Waits until the next probe is due; returns the due time. The controller may change the interval at any
+/// moment, usually in response to the last report.
 async fn wait(
     timer: &mut std::pin::Pin<&mut Sleep>,
     first: Instant,

@@ -1,4 +1,4 @@
-//! Taking the configuration file: at the start, for a check, and anew while running.
+//! Loading the configuration file: at the start, for a check, and for a reload.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -16,15 +16,17 @@ use crate::controller::{Operator, Terms};
 use crate::netns::{self, WrongNamespace};
 use crate::open_files;
 
-/// Time for reading and checking the files of operators. A configuration of 50,000 backends takes half a second.
+/// Time limit for reading and validating operators' files. A configuration of 50,000 backends takes half a
+/// second.
 pub const READ_WITHIN: Duration = Duration::from_secs(15);
-/// Reads that are under way at once, those included that will never end, as on a network's disk without its server.
+/// Maximum number of concurrent reads, including those that never end, as on a network disk without its
+/// server.
 const MOST_READS: usize = 8;
 
-/// Reads and checks a configuration file, and the system's authorities if a check needs them.
+/// Reads and validates a configuration file, and the system's authorities if a check needs them.
 ///
 /// # Errors
-/// As [`files::load`].
+/// Like [`files::load`].
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let mut loaded = files::load(path)?;
     warn_of_weights(&mut loaded);
@@ -41,16 +43,16 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     Ok(loaded)
 }
 
-/// Has checks trust the system's authorities as they were read with a configuration.
+/// Makes checks trust the system's authorities that were read with a configuration.
 pub fn trust_system(loaded: &Loaded) {
     if let Some(authorities) = &loaded.system {
         maglev_probe::trust_system(Arc::clone(authorities));
     }
 }
 
-const SYSTEM_HELP: &str = "install or mend ca-certificates and reload, or set `ca-file`";
+const SYSTEM_HELP: &str = "install or repair ca-certificates and reload, or set `ca-file`";
 
-/// Warns of weights that no table expresses, or none of the length that the configuration asks for.
+/// Warns of weights that no table can represent, or not one of the configured length.
 fn warn_of_weights(loaded: &mut Loaded) {
     for (name, frontend) in &loaded.config.frontends.clone() {
         let Some(Inexact { worst_error, table_length, longer }) = weights::doubts(frontend, None) else {
@@ -74,74 +76,74 @@ fn warn_of_weights(loaded: &mut Loaded) {
     }
 }
 
-/// Has the running process take its configuration file anew.
+/// Reloads the configuration of the running process.
 #[derive(Debug, Clone)]
 pub struct Reloader {
     path: Arc<PathBuf>,
     operator: Operator,
-    /// One at a time: the file that was read last is the one in force.
+    /// One reload at a time, so that the file read last is the one in use.
     turn: Arc<Mutex<()>>,
     reading: Blocking,
     newest: Arc<std::sync::Mutex<Option<LastReload>>>,
 }
 
-/// The newest reload.
+/// The latest reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastReload {
-    /// When it ended.
+    /// Time of its end.
     pub at: SystemTime,
     /// Its changes, or why it was refused, on one line.
     pub result: Result<String, String>,
 }
 
-/// What a reload has led to.
+/// Result of a reload.
 #[derive(Debug, Clone)]
 pub struct Reloaded {
-    /// What is different now, and how far that has come.
+    /// The changes, and their progress in VPP.
     pub done: Done,
-    /// What is doubtful in the new configuration.
+    /// Warnings about the new configuration.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Why the running configuration stays as it is.
+/// Why a reload was refused. The running configuration stays in use.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The file cannot be read, or is not valid.
+    /// The file cannot be read, or is invalid.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// It asks for another network namespace than the process is in.
+    /// It names another network namespace than the process is in.
     #[error(transparent)]
     Namespace(#[from] WrongNamespace),
     /// It could not be read in time.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
-    /// The process ends.
+    /// The process is shutting down.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
 impl Reloader {
-    /// Takes this file.
+    /// Reloads from this file.
     pub fn new(path: PathBuf, operator: Operator) -> Self {
         let reading = Blocking::new("reading the configuration", MOST_READS, READ_WITHIN);
         let (path, turn, newest) = (Arc::new(path), Arc::default(), Arc::default());
         Self { path, operator, turn, reading, newest }
     }
 
-    /// The file.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The newest reload, if there was one.
+    /// The latest reload, if there was one.
     pub fn newest(&self) -> Option<LastReload> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads and checks the file.
+    /// Reads and validates the file.
     ///
     /// # Errors
-    /// If it could not be taken.
+    /// If it would be refused.
     pub async fn load(&self) -> Result<Loaded, ReloadError> {
         let path = Arc::clone(&self.path);
         let load = move || -> Result<Loaded, ReloadError> {
@@ -154,18 +156,18 @@ impl Reloader {
         self.reading.run(load).await?
     }
 
-    /// Checks the file, and takes it if all of it is right.
+    /// Reloads the file if it is valid.
     ///
     /// # Errors
-    /// Then the configuration in force stays untouched.
+    /// If it is refused; the current configuration stays in use.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         self.reload_on(Terms::default()).await
     }
 
-    /// The same on these terms.
+    /// The same with conditions.
     ///
     /// # Errors
-    /// Then the configuration in force stays untouched.
+    /// If it is refused; the current configuration stays in use.
     pub async fn reload_on(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().await;
         let reloaded = self.take(terms).await;
@@ -181,7 +183,7 @@ impl Reloader {
     async fn take(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
         let loaded = self.load().await.inspect_err(|error| {
             self.operator.tally().refuse_config();
-            warn!(file = %self.path.display(), "configuration refused; the one in force stays:\n{error}");
+            warn!(file = %self.path.display(), "configuration refused; the current one stays in use:\n{error}");
         })?;
         trust_system(&loaded);
         let Loaded { config, warnings, .. } = loaded;
@@ -195,7 +197,7 @@ impl Reloader {
     }
 }
 
-/// Warnings may stand before it.
+/// The first error; warnings may precede it.
 fn first_mistake(findings: &str) -> &str {
     let mut lines = findings.lines();
     let first = lines.clone().next().unwrap_or_default();

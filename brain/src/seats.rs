@@ -1,6 +1,6 @@
-//! Seats for the clients of a listener, which are bounded in number and fair: once all are taken, a newcomer gets the
-//! seat of the oldest client that has asked for nothing yet, or else of the oldest. An honest client asks at once, so
-//! that whoever wants to keep it out would have to connect faster than it is answered.
+//! Bounded and fair places for a listener's clients: once all are taken, a newcomer replaces the oldest
+//! client that has sent no request yet, or else the oldest. An honest client sends its request at once, so an
+//! attacker would have to connect faster than requests are answered to keep it out.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// All seats of a listener.
+/// All places of a listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Seats {
     most: usize,
@@ -22,7 +22,7 @@ struct Client {
     gives_way: CancellationToken,
 }
 
-/// The seat of one client, until it is dropped.
+/// The place of one client, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     seats: Seats,
@@ -30,12 +30,12 @@ pub(crate) struct Seat {
 }
 
 impl Seats {
-    /// So many seats.
+    /// Creates so many places.
     pub(crate) fn new(most: usize) -> Self {
         Self { most, taken: Arc::default() }
     }
 
-    /// A seat for one more client.
+    /// Takes a place for a new client.
     pub(crate) fn take(&self) -> Seat {
         let client = Arc::new(Client::default());
         let mut taken = self.taken();
@@ -55,12 +55,12 @@ impl Seats {
 }
 
 impl Seat {
-    /// The client has asked for something.
+    /// Records that the client has sent a request.
     pub(crate) fn has_asked(&self) {
         self.client.has_asked.store(true, Ordering::Relaxed);
     }
 
-    /// Ready once a newcomer has this seat.
+    /// Ready once a newcomer has taken this place.
     pub(crate) async fn displaced(&self) {
         self.client.gives_way.cancelled().await;
     }

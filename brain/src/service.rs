@@ -1,5 +1,4 @@
-//! The brain as a service of systemd: sockets that it is given, and what it tells of itself. Without systemd, nothing of
-//! this has an effect.
+//! systemd integration: inherited sockets, and notifications. Without systemd, nothing of this has an effect.
 
 mod sockets;
 mod unserved;
@@ -17,10 +16,11 @@ use tokio::time::{MissedTickBehavior, interval};
 pub use sockets::{Inherited, InheritedError, InheritedSocket, inherited};
 pub use unserved::{Reasons, Unserved};
 
-/// How often `systemctl status` is told how things stand, if they changed.
+/// Interval for updating the status in `systemctl status`, if it changed.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);
 
-/// Keeps the line that `systemctl status` shows. It looks at everything, and so belongs to the services.
+/// Updates the status line in `systemctl status`. Looks at the whole state, so it runs on the service
+/// threads.
 pub async fn tell_status(
     notifier: Arc<Notifier>,
     snapshots: watch::Receiver<Arc<Snapshot>>,

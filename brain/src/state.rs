@@ -1,7 +1,7 @@
-//! The state directory: one process at a time, and a file that is replaced as a whole or not at all.
+//! The state directory: used by one process at a time, with a file that is replaced atomically.
 //!
-//! `lock` is locked as long as the process uses the directory. `overrides.new` becomes `overrides` when it is
-//! on the disk. `overrides.damaged` is the newest file of which a line could not be read.
+//! `lock` is locked while the process uses the directory. `overrides.new` is renamed to `overrides` once it
+//! is on the disk. `overrides.damaged` is the latest file with an unreadable line.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,25 +18,25 @@ const FILE: &str = "overrides";
 const TEMPORARY: &str = "overrides.new";
 const ASIDE: &str = "overrides.damaged";
 
-/// Why state cannot be kept.
+/// Why state cannot be persisted.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The operating system refuses.
     #[error("cannot {action} {}: {error}; {}", path.display(), remedy(error))]
     Refused {
-        /// What was tried, as a verb.
+        /// The operation that failed, as a verb.
         action: &'static str,
-        /// With what.
+        /// Its file or directory.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         error: io::Error,
     },
-    /// The path leads to something else.
+    /// The path is of another kind.
     #[error("{} is not a {expected}: remove it, or choose another state directory", path.display())]
     WrongKind {
         /// The path.
         path: PathBuf,
-        /// What belongs there.
+        /// The expected kind.
         expected: &'static str,
     },
     /// Another process uses the directory.
@@ -45,10 +45,9 @@ pub enum StateError {
         .0.display()
     )]
     InUse(PathBuf),
-    /// The file is of another version, and stays as it is.
+    /// The file has another version, and is left alone.
     #[error(
-        "cannot read {}: {version}; use the program that wrote it, or move the file away, which takes back what \
-         operators set",
+        "cannot read {}: {version}; use the program that wrote it, or move the file away, which clears all overrides",
         path.display()
     )]
     OtherVersion {
@@ -57,10 +56,10 @@ pub enum StateError {
         /// Both versions.
         version: OtherVersion,
     },
-    /// The file is larger than [`LARGEST_FILE`], and stays as it is.
+    /// The file is larger than [`LARGEST_FILE`], and is left alone.
     #[error(
-        "{} has, or would have, more than the {LARGEST_FILE} bytes that are read: if this program did not write \
-         it, move it away; otherwise take back overrides that are not needed",
+        "{} has, or would have, more than the {LARGEST_FILE} bytes that are read: if this program did not \
+        write it, move it away; otherwise clear unneeded overrides",
         .0.display()
     )]
     TooLarge(PathBuf),
@@ -68,11 +67,11 @@ pub enum StateError {
     #[error(transparent)]
     Unwritable(#[from] Unwritable),
     /// A file that was not read is not replaced.
-    #[error("{} has not been read, and is not replaced before it has been", .0.display())]
+    #[error("{} has not been read, and is not replaced until it has been", .0.display())]
     NotRead(PathBuf),
 }
 
-/// What would be right.
+/// Suggests a remedy.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on that file system",
@@ -83,8 +82,8 @@ fn remedy(error: &io::Error) -> &'static str {
             "let this process's user read and write there (chown; in a systemd unit: StateDirectory=), or choose \
              another state directory"
         }
-        ErrorKind::NotFound => "make the directory that is missing, or choose another state directory",
-        _ => "see to the state directory, or choose another one",
+        ErrorKind::NotFound => "create the missing directory, or choose another state directory",
+        _ => "check the state directory, or choose another one",
     }
 }
 
@@ -92,54 +91,54 @@ fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> State
     move |error| StateError::Refused { action, path: path.to_owned(), error }
 }
 
-/// What was kept.
+/// The loaded state.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What operators had set.
+    /// The persisted overrides.
     pub overrides: Overrides,
     /// There is no file: nothing was set before, or it was lost.
     pub missing: bool,
-    /// What of the file could not be read, if anything.
+    /// Damage to the file, if any.
     pub damaged: Option<Damaged>,
 }
 
 /// The damage to a file.
 #[derive(Debug)]
 pub struct Damaged {
-    /// The first hundred lines that could not be read, at least one.
+    /// The first hundred unreadable lines, at least one.
     pub lines: Vec<Damage>,
-    /// How many more there are.
+    /// Number of further ones.
     pub unlisted: usize,
-    /// Where the file is kept as it was found. If it could not be kept, the next save tries again, and replaces
-    /// nothing if it fails.
+    /// Where a copy of the damaged file is. If it could not be copied, the next save retries, and replaces
+    /// nothing if that fails.
     pub kept: Result<PathBuf, StateError>,
 }
 
-/// A directory that this process alone writes to. All calls block.
+/// A directory that only this process writes to. All calls block.
 #[derive(Debug)]
 pub struct StateDirectory {
     path: PathBuf,
     standing: Standing,
-    /// Without one, the directory cannot be written to, and no other process can use it either.
+    /// `None` if the directory is not writable, in which case no other process can use it either.
     lock: Option<Flock<File>>,
     unwritable: Option<StateError>,
 }
 
-/// What is known of the file that a save would replace.
+/// State of the file that a save would replace.
 #[derive(Debug)]
 enum Standing {
     NotRead,
-    /// It is damaged, these are its contents, and there is no copy yet.
+    /// It is damaged and not copied yet; these are its contents.
     NotKept(Vec<u8>),
     Replaceable,
 }
 
 impl StateDirectory {
-    /// Makes the directory if it is missing (but not the one above it), locks it, and finds out whether it can be
-    /// written to: see [`unwritable`](Self::unwritable). What a save has left unfinished is removed.
+    /// Creates the directory if it is missing (but not its parent), locks it, and checks whether it is
+    /// writable: see [`unwritable`](Self::unwritable). Removes the remains of an interrupted save.
     ///
     /// # Errors
-    /// If another process uses it, it is no directory, or it is missing and cannot be made.
+    /// If another process uses it, it is not a directory, or it is missing and cannot be created.
     pub fn open(path: &Path) -> Result<StateDirectory, StateError> {
         match DirBuilder::new().mode(0o750).create(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -167,12 +166,12 @@ impl StateDirectory {
         Ok(directory)
     }
 
-    /// Why it could not be written to when it was opened, if it could not. Each save tries again.
+    /// Why it was not writable when opened, if it was not. Each save retries.
     pub fn unwritable(&self) -> Option<&StateError> {
         self.unwritable.as_ref()
     }
 
-    /// Locks the directory, if that has not been possible before.
+    /// Locks the directory, unless already locked.
     fn take_lock(&mut self) -> Result<(), StateError> {
         if self.lock.is_none() {
             self.lock = Some(lock(&self.path)?);
@@ -180,16 +179,16 @@ impl StateDirectory {
         Ok(())
     }
 
-    /// Where the overrides are kept.
+    /// The file with the overrides.
     pub fn file(&self) -> PathBuf {
         self.path.join(FILE)
     }
 
-    /// Reads what was kept. A damaged file is copied to `overrides.damaged`, over an older one.
+    /// Loads the overrides. A damaged file is copied to `overrides.damaged`, replacing an older one.
     ///
     /// # Errors
-    /// If the file is of another version, too large, no file, or cannot be read. It stays as it is, and cannot be
-    /// replaced by [`save`](Self::save).
+    /// If the file has another version, is too large, is not a regular file, or cannot be read. It is left
+    /// alone then, and [`save`](Self::save) does not replace it.
     pub fn load(&mut self) -> Result<Loaded, StateError> {
         let path = self.file();
         self.standing = Standing::NotRead;
@@ -209,12 +208,12 @@ impl StateDirectory {
         Ok(Loaded { overrides: parsed.overrides, missing: false, damaged: Some(damaged) })
     }
 
-    /// Replaces what was kept. When it returns, the new file is on the disk.
+    /// Replaces the file. On return, the new file is on the disk.
     ///
     /// # Errors
-    /// If the file has not been read, an entry cannot be written, or the system refuses. The old file is then
-    /// still there; only where it was the directory that could not be written out, the new one is, and may be
-    /// lost in a power failure.
+    /// If the file has not been read, an entry cannot be written, or the system refuses. The old file is
+    /// still there then; only if syncing the directory failed, the new one is, and may be lost in a power
+    /// failure.
     pub fn save(&mut self, overrides: &Overrides) -> Result<(), StateError> {
         if let Standing::NotRead = self.standing {
             return Err(StateError::NotRead(self.file()));
@@ -236,7 +235,7 @@ impl StateDirectory {
         Ok(())
     }
 
-    /// Puts a new file in the place of another, or of none.
+    /// Creates or replaces a file.
     fn replace(&self, name: &str, write: impl FnOnce(&File) -> io::Result<()>) -> Result<(), StateError> {
         let temporary = self.path.join(TEMPORARY);
         let target = self.path.join(name);
@@ -246,7 +245,8 @@ impl StateDirectory {
             .map_err(refused("write", &temporary))
             .and_then(|()| std::fs::rename(&temporary, &target).map_err(refused("replace", &target)));
         if replaced.is_err() {
-            // It takes room, perhaps on a full disk. What cannot be removed now is removed before the next one.
+            // It takes space, perhaps on a full disk. If it cannot be removed now, the next save will try
+            // again.
             self.remove_temporary().ok();
         }
         replaced?;
@@ -254,7 +254,7 @@ impl StateDirectory {
         directory.sync_all().map_err(refused("write out", &self.path))
     }
 
-    /// An empty file in the place of whatever was left there.
+    /// An empty temporary file; replaces any remains.
     fn create_temporary(&self) -> Result<File, StateError> {
         self.remove_temporary()?;
         let path = self.path.join(TEMPORARY);
@@ -275,10 +275,10 @@ impl StateDirectory {
 fn lock(directory: &Path) -> Result<Flock<File>, StateError> {
     let path = directory.join(LOCK);
     let mut options = OpenOptions::new();
-    // Opening a pipe would wait for its other end.
+    // Non-blocking, since opening a pipe would wait for its other end.
     options.read(true).write(true).mode(0o640).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
     let opened = options.open(&path).or_else(|error| match error.kind() {
-        // Where nothing can be written, one that is there can be locked all the same.
+        // An existing file can be locked even if nothing can be written.
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => options.write(false).open(&path),
         _ => Err(error),
     });
@@ -292,8 +292,8 @@ fn lock(directory: &Path) -> Result<Flock<File>, StateError> {
     })
 }
 
-/// Makes a file that belongs to the directory's owner: root, who once runs the program by hand, must leave nothing that
-/// the service's own user may not open.
+/// Creates a file that belongs to the directory's owner: if root runs the program by hand once, the service's
+/// user must still be able to open its files.
 fn create(options: &OpenOptions, path: &Path) -> Result<File, StateError> {
     let file = options.open(path).map_err(refused("create", path))?;
     if geteuid().is_root() {
@@ -306,7 +306,7 @@ fn create(options: &OpenOptions, path: &Path) -> Result<File, StateError> {
 
 /// `None` if there is no file.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
-    // Opening a pipe would wait for its other end.
+    // Non-blocking, since opening a pipe would wait for its other end.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

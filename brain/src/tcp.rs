@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that wait to be accepted.
+/// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens. `[::]` is for both families, whatever the system's default (`net.ipv6.bindv6only`) is.
+/// Listens. `[::]` covers both families, whatever the system's default (`net.ipv6.bindv6only`).
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A successor may listen while connections of this process are still closing.

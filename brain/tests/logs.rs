@@ -1,4 +1,4 @@
-//! The log of a whole process: there is one, so there is one test.
+//! The process-wide log: there is only one, so there is only one test.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use maglev_brain::logs::{self, LogError};
@@ -18,7 +18,7 @@ fn tap_costs_nothing_until_somebody_asks() {
     assert!(matches!(logs::start("error", Format::Logfmt), Err(LogError::Started(_))));
 
     let unheard = || -> u32 { panic!("nobody asked") };
-    // The filter alone decides.
+    // Only the filter determines the level.
     assert_eq!(LevelFilter::current(), LevelFilter::ERROR);
     assert!(!enabled!(target: "maglev_brain::test", Level::INFO));
     line(unheard);

@@ -1,5 +1,5 @@
-//! The brain as a service manager starts it: with sockets that outlive it, and with somebody who listens to what it says
-//! of itself. The tests are the service manager.
+//! The brain under a service manager: inherited sockets that outlive it, and notifications. The tests play
+//! the service manager.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::net::{SocketAddr, TcpListener};
@@ -34,7 +34,7 @@ maglev:
     shop: { address: 203.0.113.10, pools: [ { name: only, backends: { b1: {} } } ] }
 ";
 
-/// A test must end, even where the brain does not answer.
+/// Only reached if the brain does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn soon<F: Future>(future: F) -> F::Output {
@@ -44,14 +44,14 @@ async fn soon<F: Future>(future: F) -> F::Output {
 /// A service manager with one service.
 struct Manager {
     directory: TempDir,
-    /// With their names.
+    /// The sockets with their names.
     sockets: Vec<(&'static str, OwnedFd)>,
-    /// Where one of them is for Prometheus.
+    /// Address of the Prometheus socket, if there is one.
     prometheus: Option<SocketAddr>,
-    /// `--metrics` is not given.
+    /// Whether `--metrics` is omitted.
     without_metrics: bool,
     notify: UnixDatagram,
-    /// What it was told since the last start, and nobody asked for yet.
+    /// Notifications since the last start that no test has read yet.
     heard: Vec<String>,
     child: Option<Child>,
 }
@@ -91,13 +91,13 @@ impl Manager {
 
     /// Starts the brain, and waits until it is ready.
     async fn start(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
-        // The shell knows the process's number, which stays the same.
+        // The shell passes on its process id, which stays the same.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"LISTEN_PID=$$ exec "$@""#, "sh", env!("CARGO_BIN_EXE_maglev-brain")]);
         command.arg("--config").arg(self.path("maglev.yaml"));
         command.arg("--agent").arg(self.path("no-agent.sock"));
         command.arg("--state-dir").arg(self.path("state"));
-        // Taken by no two of the tests, and by none that is given a socket for it.
+        // Unique per test, and unused by tests with a socket for it.
         if !self.without_metrics {
             command.args(["--metrics", if self.prometheus.is_some() { "127.0.0.1:1" } else { "off" }]);
         }
@@ -114,14 +114,15 @@ impl Manager {
         }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        // Those of the one before.
+        // Discards notifications of the previous run.
         while self.notify.try_recv(&mut [0; 4096]).is_ok() {}
         self.heard.clear();
         self.child = Some(command.spawn().unwrap());
         self.told("READY=1").await;
     }
 
-    /// Waits for a message with this in it, or takes the first that came before. Panics with the log if there is none.
+    /// Waits for a notification that contains these words, or returns an earlier one. Panics with the log if
+    /// there is none.
     async fn told(&mut self, words: &str) -> String {
         if let Some(place) = self.heard.iter().position(|said| said.contains(words)) {
             return self.heard.remove(place);
@@ -169,7 +170,7 @@ async fn over_unix(path: &Path) -> std::io::Result<MaglevClient<Channel>> {
     Ok(client(stream).await)
 }
 
-/// On this connection and no other.
+/// A client on this connection only.
 async fn client<S>(stream: S) -> MaglevClient<Channel>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
@@ -207,7 +208,7 @@ async fn restarts_refuse_no_connection() {
             tokio::spawn(async move {
                 let mut answered = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    // Connecting fails where nobody listens.
+                    // Connecting fails while nobody listens.
                     if number == 2 {
                         let stream = soon(TcpStream::connect(prometheus)).await.unwrap();
                         connections.fetch_add(1, Ordering::Relaxed);
@@ -237,7 +238,7 @@ async fn restarts_refuse_no_connection() {
         soon(more()).await;
         manager.end(signal).await;
         manager.start(&[], &[]).await;
-        // Of each client, a call that met the process's end: these clients do not connect anew by themselves.
+        // One call per client hit the process's end: these clients do not reconnect by themselves.
         lost += 3;
     }
     soon(more()).await;
@@ -275,7 +276,7 @@ async fn given_sockets_have_roles_by_their_kind() {
     assert!(line.contains(&who), "{line}");
 }
 
-/// A pipe in the place of a file must not be waited for: neither this reload nor a later one would end.
+/// Waiting for a pipe would block this reload and all later ones.
 #[tokio::test]
 async fn reload_whose_file_is_a_pipe_is_refused_and_the_next_one_counts() {
     let mut manager = Manager::new();
@@ -298,7 +299,7 @@ async fn reload_whose_file_is_a_pipe_is_refused_and_the_next_one_counts() {
     manager.end(Signal::SIGTERM).await;
 }
 
-/// Ways in for operators and Prometheus are no reason to leave backends unchecked.
+/// Backends are checked even if operators and Prometheus cannot connect.
 #[tokio::test]
 async fn port_that_is_taken_is_told_and_tried_again_while_all_else_goes_on() {
     let mut manager = Manager::new();

@@ -1,5 +1,5 @@
-//! The brain's process with encrypted connections: what it says of wrong arguments, a socket of a service manager, and
-//! certificates that are renewed while it runs.
+//! The brain's process with TLS: errors for wrong arguments, an inherited socket, and certificates renewed at
+//! run time.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::net::{SocketAddr, TcpListener};
@@ -35,7 +35,7 @@ maglev:
     shop: { address: 203.0.113.10, pools: [ { name: only, backends: { b1: {} } } ] }
 ";
 
-/// A test must end, even where the brain does not answer.
+/// Only reached if the brain does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -60,7 +60,7 @@ impl Authority {
     }
 }
 
-/// A folder with what a brain needs, and perhaps the brain itself.
+/// A directory with what a brain needs, and the brain itself once started.
 struct Brain {
     folder: TempDir,
     authority: Authority,
@@ -93,7 +93,7 @@ impl Brain {
         std::fs::write(self.path(name), contents).unwrap();
     }
 
-    /// A shell that becomes the brain, since it knows the process's number.
+    /// A shell that execs the brain, since it knows the process id.
     fn command(&self) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"LISTEN_PID=$$ exec "$@""#, "sh", env!("CARGO_BIN_EXE_maglev-brain")]);
@@ -110,7 +110,7 @@ impl Brain {
         command
     }
 
-    /// Starts it on a socket of the service manager's.
+    /// Starts the brain on an inherited socket.
     async fn start(&mut self, mut command: Command) -> SocketAddr {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
@@ -146,7 +146,7 @@ impl Brain {
         std::fs::read_to_string(self.path("log")).unwrap()
     }
 
-    /// What it says last, and does not start.
+    /// The last line of a brain that refuses to start.
     fn refusal(&self, mut command: Command) -> String {
         let output = command.output().unwrap();
         assert!(!output.status.success());
@@ -164,7 +164,7 @@ impl Drop for Brain {
     }
 }
 
-/// A connection of this client, who trusts `servers`.
+/// A connection with this client certificate, which trusts `servers`.
 async fn connect(
     address: SocketAddr,
     servers: &Authority,
@@ -216,8 +216,8 @@ async fn renewed_certificates_are_taken_by_a_reload() {
     brain.write("key.pem", "-----BEGIN PRIVATE KEY-----");
     brain.reload().await;
     let refused = format!(
-        "certificates of gRPC refused; those in force stay: --grpc-key {}: it is not whole: a section has no \
-         `-----END` line; each section stands between",
+        "gRPC certificates refused; the current ones stay in use: --grpc-key {}: it is damaged: a section has no \
+         `-----END` line; each section belongs between",
         brain.path("key.pem").display()
     );
     assert!(brain.log().contains(&refused), "{}", brain.log());
@@ -225,13 +225,13 @@ async fn renewed_certificates_are_taken_by_a_reload() {
 
     brain.renew(&successor);
     brain.reload().await;
-    assert!(brain.log().contains("certificates of gRPC read"), "{}", brain.log());
+    assert!(brain.log().contains("gRPC certificates read"), "{}", brain.log());
     assert!(connect(address, &brain.authority, eve()).await.is_err(), "it has another certificate");
     connect(address, &successor, eve()).await.unwrap().get_status(GetStatusRequest {}).await.unwrap();
     stands.get_status(GetStatusRequest {}).await.unwrap();
 }
 
-/// A check without `ca-file`, of the TLS server at this port of this machine.
+/// A configuration with a check of the TLS server at this local port, without `ca-file`.
 fn checking(port: u16) -> String {
     CONFIG
         .replace(
@@ -263,7 +263,7 @@ async fn serve(authority: &Authority) -> u16 {
     port
 }
 
-/// The system's authorities are read when the configuration is, and count from then on.
+/// The system's authorities are read together with the configuration.
 #[tokio::test]
 async fn the_systems_authorities_are_read_at_a_reload() {
     let mut brain = Brain::new();
@@ -299,7 +299,7 @@ async fn the_systems_authorities_are_read_at_a_reload() {
     .await;
 }
 
-/// As a `ca-file`, section by section.
+/// Checked section by section, like a `ca-file`.
 #[tokio::test]
 async fn the_systems_authorities_are_checked() {
     let brain = Brain::new();
@@ -357,19 +357,19 @@ async fn wrong_arguments_are_refused_in_words() {
     };
     assert_eq!(
         with(&["--grpc", "tls:0.0.0.0:0"]),
-        "maglev-brain: cannot listen on tls:0.0.0.0:0 without certificates: --grpc-cert, --grpc-key and \
-         --grpc-client-ca name them\n"
+        "maglev-brain: cannot listen on tls:0.0.0.0:0 without certificates: use --grpc-cert, --grpc-key and \
+        --grpc-client-ca\n"
     );
     assert_eq!(
         with(&["--grpc", "tls:0.0.0.0:0", "--grpc-cert", "/cert.pem", "--grpc-key", "/key.pem"]),
-        "maglev-brain: TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, and --grpc-client-ca is missing\n"
+        "maglev-brain: TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, but --grpc-client-ca is missing\n"
     );
     let plain = with(&["--grpc", "0.0.0.0:9090"]);
-    let right = "0.0.0.0:9090 is no loopback address, and only those are served without encryption: use \
+    let right = "0.0.0.0:9090 is not a loopback address, and only those are served without encryption: use \
                  tls:0.0.0.0:9090, 127.0.0.1:9090, [::1]:9090 or unix:PATH";
     assert!(plain.contains(right), "{plain}");
     let named = with(&["--grpc", "tls:localhost:9443"]);
-    let right = "\"tls:localhost:9443\" is no listening address: use tls:ADDRESS:PORT or tls:[IPV6]:PORT";
+    let right = "\"tls:localhost:9443\" is not a listening address: use tls:ADDRESS:PORT or tls:[IPV6]:PORT";
     assert!(named.contains(right), "{named}");
     let nobody = with(&["--grpc-admin-cert", "alice,,bob"]);
     assert!(nobody.contains("the name of a certificate must not be empty"), "{nobody}");

@@ -1,4 +1,4 @@
-//! The two that check, each as a process with a configuration for the same backends.
+//! The two programs compared, each a process with a configuration for the same backends.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 
 use crate::cores::Cores;
 
-/// Of a frontend of the brain, or a backend section of HAProxy.
+/// Number per frontend of the brain, or per backend section of HAProxy.
 const SERVERS: u32 = 20;
 
-/// Which program checks.
+/// The program that checks.
 #[derive(Debug, Clone)]
 pub(crate) enum Program {
     HAProxy(PathBuf),
@@ -33,7 +33,7 @@ impl Program {
         directories.map(|directory| directory.join("haproxy")).find(|path| path.is_file()).map(Self::HAProxy)
     }
 
-    /// Checks that many backends, until it is dropped.
+    /// Starts checking this many backends, until dropped.
     pub(crate) fn start(&self, directory: &Path, cores: &Cores, port: u16, backends: u32) -> Checker {
         let config = directory.join(format!("{}-{backends}.conf", self.name()));
         let socket = directory.join(format!("{}.sock", self.name()));
@@ -47,7 +47,7 @@ impl Program {
             Self::Brain(path) => {
                 std::fs::write(&config, brain_config(port, backends)).unwrap();
                 let mut command = Command::new(path);
-                // No such socket: the brain checks without an agent, as HAProxy serves no clients.
+                // There is no such socket: the brain checks without an agent, as HAProxy serves no clients.
                 command.arg("--config").arg(&config).arg("--agent").arg(directory.join("no-agent.sock"));
                 command.arg("--grpc").arg(format!("unix:{}", socket.display()));
                 command.arg("--state-dir").arg(directory.join("state"));
@@ -73,7 +73,7 @@ impl Checker {
         self.child.id()
     }
 
-    /// Panics with the end of its log if it has ended by itself.
+    /// Panics with the end of its log if it has exited.
     pub(crate) fn assert_alive(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             let log = std::fs::read_to_string(&self.log).unwrap();
@@ -90,7 +90,7 @@ impl Drop for Checker {
     }
 }
 
-/// Address of a backend: all of them are this machine's.
+/// Address of a backend, on this machine.
 pub(crate) fn address(backend: u32) -> Ipv4Addr {
     let [_, _, high, low] = backend.to_be_bytes();
     Ipv4Addr::new(127, 1, high, low)

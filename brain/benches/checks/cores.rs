@@ -1,4 +1,4 @@
-//! Who runs where, and how much may be open.
+//! CPU affinity, and the limit on open files.
 
 use std::fmt;
 use std::process::{Child, Command};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 const SELF: Pid = Pid::from_raw(0);
 
-/// One core for what is measured, and another for all else. The same if there is only one.
+/// One core for the measured process, and another for everything else. The same core if there is only one.
 pub(crate) struct Cores {
     all: CpuSet,
     pub(crate) measured: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The first two that this process may use.
+    /// The first two cores that this process may use.
     pub(crate) fn find() -> Self {
         let all = sched_getaffinity(SELF).unwrap();
         let mut usable = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap());
@@ -26,16 +26,16 @@ impl Cores {
         Self { all, measured, other }
     }
 
-    /// Starts a process that stays on one core.
+    /// Starts a process pinned to a core.
     pub(crate) fn spawn(&self, command: &mut Command, core: usize) -> Child {
-        // It inherits the core, so that none of its threads is ever elsewhere.
+        // The process inherits the core, so none of its threads ever runs elsewhere.
         Self::stay_on(core);
         let child = command.spawn();
         sched_setaffinity(SELF, &self.all).unwrap();
         child.unwrap()
     }
 
-    /// Keeps the calling thread on a core, and the threads that it starts from now on.
+    /// Pins the calling thread and its future threads to a core.
     pub(crate) fn stay_on(core: usize) {
         let mut only = CpuSet::new();
         only.set(core).unwrap();
@@ -52,7 +52,7 @@ impl fmt::Display for Cores {
     }
 }
 
-/// Allows as many open files as the hard limit does, for this process and those that it starts.
+/// Raises the soft limit on open files to the hard one, for this process and its children.
 pub(crate) fn raise_open_files() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();

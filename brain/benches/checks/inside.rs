@@ -1,8 +1,8 @@
-//! What only the brain itself can tell: how late probes start, and how soon a change is in the snapshot.
+//! Measurements that only the brain itself can make: delay of probes, and of changes in the snapshot.
 //!
-//! The controller runs as in the brain's process, on a thread of its own that stays on the measured core, and writes
-//! the same log. A change is timed twice: when the snapshot was made that has it, and when another thread saw that,
-//! which has to be woken and shares a core with the servers.
+//! The controller runs as in the brain's process, on a thread of its own pinned to the measured core, and
+//! writes the same log. A change is timed twice: when the snapshot containing it was made, and when another
+//! thread saw it, which has to be woken and shares a core with the servers.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,10 +24,10 @@ use crate::cores::Cores;
 use crate::measurement::{Bench, WARM_UP};
 use crate::usage::load_average;
 
-/// Backends that fall ill together, every so often. They are found out over some seconds, each at its own time.
+/// Number of backends that fail together, at intervals. Each is noticed at its own time, within some seconds.
 const ILL: u32 = 100;
 const EVERY: Duration = Duration::from_secs(4);
-/// Less than the time between two probes of one backend: none is missed.
+/// Shorter than the time between two probes of one backend, so that none is missed.
 const LOOK: Duration = Duration::from_millis(400);
 
 pub(crate) fn measure(bench: &mut Bench, backends: u32) {
@@ -80,11 +80,11 @@ pub(crate) fn measure(bench: &mut Bench, backends: u32) {
 
 type Snapshots = watch::Receiver<Arc<Snapshot>>;
 
-/// Makes groups of backends ill and well again, one after the other.
+/// Makes groups of backends fail and recover, one after the other.
 async fn make_ill(bench: &mut Bench, backends: u32, reader: &Reader) {
     let groups = u32::try_from(bench.duration.as_nanos().div_ceil(EVERY.as_nanos())).unwrap();
     for first in 0..groups {
-        // Spread over the frontends, and others each time.
+        // Spread over the frontends, with other backends each time.
         let group: Vec<_> = (first..backends).step_by((backends / ILL).max(1) as usize).collect();
         for backend in &group {
             reader.falling.send(format!("s{backend}").into()).unwrap();
@@ -97,9 +97,9 @@ async fn make_ill(bench: &mut Bench, backends: u32, reader: &Reader) {
     }
 }
 
-/// A task that looks for backends that go down.
+/// A task that watches for backends going down.
 struct Reader {
-    /// Those that are about to.
+    /// Backends that are about to go down.
     falling: mpsc::UnboundedSender<Arc<str>>,
     task: JoinHandle<Vec<[Duration; 2]>>,
 }
@@ -116,7 +116,7 @@ impl Reader {
     }
 }
 
-/// How late each probe started that ended before `end`.
+/// Delay of each probe that ended before `end`.
 async fn lateness(snapshots: Snapshots, end: Instant) -> Vec<Duration> {
     let mut seen: HashMap<Arc<str>, std::time::Instant> = HashMap::new();
     let mut all = Vec::new();
@@ -127,7 +127,7 @@ async fn lateness(snapshots: Snapshots, end: Instant) -> Vec<Duration> {
         let snapshot = Arc::clone(&snapshots.borrow());
         for (name, view) in &snapshot.backends {
             let Some(probe) = &view.last_probe else { continue };
-            // The first sight of a backend tells of the warm-up.
+            // The first probe of a backend belongs to the warm-up.
             if seen.insert(Arc::clone(name), probe.ended).is_some_and(|before| before != probe.ended) {
                 all.push(probe.late);
             }
@@ -136,8 +136,8 @@ async fn lateness(snapshots: Snapshots, end: Instant) -> Vec<Duration> {
     all
 }
 
-/// How long after the probe that ended it each announced backend's fall was in a snapshot, and how long until that
-/// was seen here.
+/// For each announced backend that went down: the time from the end of the deciding probe until it was in a
+/// snapshot, and until it was seen here.
 async fn changes(
     mut snapshots: Snapshots,
     mut announced: mpsc::UnboundedReceiver<Arc<str>>,

@@ -1,9 +1,9 @@
-//! What health checks cost, side by side with HAProxy: `cargo bench -p maglev-brain --bench checks`.
+//! Cost of health checks, compared with HAProxy: `cargo bench -p maglev-brain --bench checks`.
 //!
-//! A process that is not measured plays all backends. HAProxy and the brain check them in turns, each on the same core
-//! of its own, with the same addresses, path and interval: a request a second to each. Their time includes the kernel's
-//! part, which on loopback is all that delivers packets in both directions. Nothing else should run on the machine;
-//! the load average beside each row tells whether something did.
+//! A process that is not measured simulates all backends. HAProxy and the brain check them alternately, each
+//! pinned to the same core, with the same addresses, path and interval: one request a second to each. Their
+//! CPU time includes the kernel's part, which on loopback delivers packets in both directions. Nothing else
+//! should run on the machine; each row shows the load average.
 
 #![allow(clippy::cast_precision_loss, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -23,7 +23,7 @@ use clap::{Parser, ValueEnum};
 use cores::Cores;
 use measurement::{Bench, Row, bytes_per_backend};
 
-/// Sizes that show whether the cost grows as the number of backends.
+/// Numbers of backends that show whether the cost grows linearly.
 const SCALE: [u32; 4] = [100, 1_000, 10_000, 20_000];
 
 #[derive(Debug, Parser)]
@@ -168,7 +168,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     if values.len() % 2 == 1 { values[half] } else { f64::midpoint(values[half - 1], values[half]) }
 }
 
-/// Of ratios: one of a round twice as dear and one of half the price make 1.
+/// Geometric mean of ratios: one round at twice the cost and one at half average to 1.
 fn geometric_mean(ratios: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = ratios.len() as f64;
     (ratios.map(f64::ln).sum::<f64>() / count).exp()

@@ -1,4 +1,4 @@
-//! One row of a table: a program that checks, watched for a while.
+//! One row of a table: a checking program, measured for a while.
 
 use std::fmt;
 use std::path::Path;
@@ -13,13 +13,14 @@ use crate::cores::Cores;
 use crate::server::Backends;
 use crate::usage::{CpuTime, Memory, load_average};
 
-/// Until every backend has been checked some times, and both programs have found their pace.
+/// Time until every backend has been checked several times and both programs run steadily.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(8);
 
-/// Part of the checks that shall be made. One every second is due from each backend, give or take jitter.
+/// Minimum fraction of the due checks that must be made. One a second is due for each backend, apart from
+/// jitter.
 const ENOUGH: f64 = 0.97;
 
-/// What all measurements share.
+/// State shared by all measurements.
 pub(crate) struct Bench {
     pub(crate) cores: Cores,
     pub(crate) servers: Backends,
@@ -33,7 +34,7 @@ impl Bench {
         Self { cores, servers, duration, directory: tempfile::tempdir().unwrap() }
     }
 
-    /// For configurations, sockets and logs.
+    /// Directory for configurations, sockets and logs.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -65,7 +66,7 @@ impl Bench {
         }
     }
 
-    /// Memory with that many backends, soon after the start.
+    /// Memory with this many backends, soon after the start.
     pub(crate) async fn resident(&self, program: &Program, backends: u32) -> Memory {
         let mut checker = program.start(self.directory.path(), &self.cores, self.servers.port, backends);
         sleep(WARM_UP / 2).await;
@@ -74,13 +75,13 @@ impl Bench {
     }
 }
 
-/// What was seen.
+/// Result of a measurement.
 pub(crate) struct Row {
     program: &'static str,
     backends: u32,
     checks_per_second: f64,
     pub(crate) micros_per_check: f64,
-    /// The user's part of the time, from 0 to 1.
+    /// The fraction of user-space time, from 0 to 1.
     user: f64,
     server_micros: f64,
     of_a_core: f64,
@@ -89,7 +90,8 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// "server": what a check costs whom it asks, which is in no other column. "load": of the machine.
+    /// "server" is the cost of a check at the server, which no other column includes. "load" is the
+    /// machine's.
     pub(crate) const HEAD: &'static str = "program   backends  checks/s  CPU/check      user   system   core     \
                                            server    resident proportional   load";
 }
@@ -109,7 +111,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// What each backend but the first adds to the memory with one.
+/// Memory per backend beyond the first.
 pub(crate) fn bytes_per_backend(with_one: f64, with_all: f64, backends: u32) -> f64 {
     (with_all - with_one) / f64::from(backends - 1)
 }

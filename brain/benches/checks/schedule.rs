@@ -1,7 +1,8 @@
-//! What a check costs without the check: schedule, health, weights and snapshots of up to 50,000 backends.
+//! Cost of a check without the probe itself: schedule, health, weights and snapshots of up to 50,000
+//! backends.
 //!
-//! The probes pass at once, without a packet, and the time between them is simulated, so the rows show nothing but how
-//! the brain's own part grows with the number of backends.
+//! Probes pass at once, without a packet, and the time between them is simulated, so the rows show only how
+//! the brain's own work grows with the number of backends.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,9 +22,9 @@ use crate::checkers::brain_config;
 use crate::usage::{CpuTime, load_average};
 
 const SIZES: [u32; 5] = [100, 1_000, 10_000, 20_000, 50_000];
-/// As often as the controller publishes one for the details of probes.
+/// The controller's interval for publishing details of probes.
 const SNAPSHOTS: Duration = Duration::from_millis(250);
-/// Simulated time of each row; more for few backends, so that there is something to measure.
+/// Number of checks per row: for few backends, more simulated time, so that there is enough to measure.
 const CHECKS: u32 = 500_000;
 
 struct Instantly;

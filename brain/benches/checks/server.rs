@@ -1,7 +1,8 @@
 //! The backends: one process that answers at every address of 127.0.0.0/8.
 //!
-//! It is this program, started again, so that its time and memory are not those of what is measured. It ends with its
-//! standard input, over which it is told what to do, a line at a time; every line is answered by one.
+//! It is this program, started again, so that its CPU time and memory are separate from the measured process.
+//! It ends with its standard input, from which it reads one command a line; every command gets one line in
+//! return.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -24,7 +25,7 @@ pub(crate) struct Backends {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// Where they listen, at whatever address.
+    /// Their port, the same at every address.
     pub(crate) port: u16,
 }
 
@@ -44,7 +45,7 @@ impl Backends {
         self.child.id()
     }
 
-    /// Requests answered so far.
+    /// Number of requests answered so far.
     pub(crate) fn answered(&mut self) -> u64 {
         self.order("count")
     }
@@ -76,7 +77,7 @@ impl Drop for Backends {
 #[derive(Default)]
 struct Orders {
     answered: AtomicU64,
-    /// Whether `sick` is worth a look.
+    /// Whether any address is sick, which is cheaper to check than `sick`.
     any_sick: AtomicBool,
     sick: Mutex<HashSet<IpAddr>>,
 }
@@ -103,7 +104,7 @@ impl Orders {
     }
 }
 
-/// The other side: serves until standard input ends.
+/// Runs as the server process until standard input ends.
 pub(crate) fn serve() {
     cores::raise_open_files();
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
@@ -125,7 +126,7 @@ fn answer_all(listener: &TcpListener, orders: &Orders) {
     let mut waiting: Vec<Option<TcpStream>> = Vec::new();
     let mut events = [EpollEvent::empty(); 256];
     loop {
-        // A signal that stops the process for a while interrupts it.
+        // Interrupted when a signal stops the process for a while.
         let ready = epoll.wait(&mut events, EpollTimeout::NONE).unwrap_or(0);
         for event in &events[..ready] {
             let slot = usize::try_from(event.data()).unwrap();
@@ -134,7 +135,7 @@ fn answer_all(listener: &TcpListener, orders: &Orders) {
                 continue;
             }
             while let Ok((stream, _)) = listener.accept() {
-                // Mostly the request is there already.
+                // Usually the request has arrived already.
                 if !answer(&stream, orders) {
                     let slot = usize::try_from(stream.as_raw_fd()).unwrap();
                     if epoll.add(&stream, watched(stream.as_raw_fd())).is_ok() {
@@ -147,13 +148,13 @@ fn answer_all(listener: &TcpListener, orders: &Orders) {
     }
 }
 
-/// Answers the request that is there; `false` if none is there yet.
+/// Answers a request; `false` if none has arrived yet.
 fn answer(mut stream: &TcpStream, orders: &Orders) -> bool {
     let mut request = [0; 2048];
     match recv(stream.as_raw_fd(), &mut request, MsgFlags::MSG_DONTWAIT) {
         Ok(0) => true,
         Ok(_) => {
-            // Who asked may have gone away.
+            // The client may have gone.
             drop(stream.write_all(orders.answer(stream)));
             true
         }

@@ -1,4 +1,4 @@
-//! What a process has used, as Linux tells it.
+//! Resource usage of a process, from Linux's /proc.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use nix::sys::time::TimeValLike;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-/// CPU time of a whole process, threads that have ended included.
+/// CPU time of a whole process, including threads that have ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CpuTime {
     pub(crate) total: Duration,
-    /// Ticks of the user's and of the kernel's part. They are coarse, and only their ratio is used.
+    /// Ticks in user and kernel space. They are coarse, so only their ratio is used.
     ticks: [u64; 2],
 }
 
@@ -19,20 +19,21 @@ impl CpuTime {
         let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into().unwrap())).unwrap();
         let total = u64::try_from(clock_gettime(clock).unwrap().num_nanoseconds()).unwrap();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // The name, which may contain anything, ends with the last parenthesis; utime is field 14, the name 2.
+        // The name may contain anything; it ends at the last parenthesis. utime is field 14, the name is
+        // field 2.
         let mut fields = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11);
         let mut tick = || fields.next().unwrap().parse().unwrap();
         Self { total: Duration::from_nanos(total), ticks: [tick(), tick()] }
     }
 
-    /// Total, and how much of it was the user's part, from 0 to 1.
+    /// Total, and the fraction in user space, from 0 to 1.
     pub(crate) fn since(&self, before: &Self) -> (Duration, f64) {
         let [user, system] = [0, 1].map(|part| (self.ticks[part] - before.ticks[part]) as f64);
         (self.total.saturating_sub(before.total), user / (user + system).max(1.0))
     }
 }
 
-/// Resident memory in bytes: all that is mapped, and without what is shared with others.
+/// Resident memory in bytes: everything mapped, and the part not shared with others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
     pub(crate) resident: f64,
@@ -51,7 +52,7 @@ impl Memory {
     }
 }
 
-/// Runnable processes on average over the last minute: what else this machine does disturbs the figures.
+/// Average number of runnable processes in the last minute: other work on this machine distorts the figures.
 pub(crate) fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap();
     text.split_whitespace().next().unwrap().to_owned()

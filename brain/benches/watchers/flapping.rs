@@ -1,4 +1,4 @@
-//! Backends that are well and ill by turns, at every address of 127.0.0.0/8.
+//! Backends that alternate between healthy and failing, at every address of 127.0.0.0/8.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ const ANSWERS: [&[u8]; 2] = [
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 ];
 
-/// Answers on the port that it returns, for as long as the process lives.
+/// Listens on the returned port for as long as the process lives.
 pub(crate) fn start() -> u16 {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -19,7 +19,7 @@ pub(crate) fn start() -> u16 {
             let mut stream = stream.unwrap();
             let count = asked.entry(stream.local_addr().unwrap()).or_default();
             *count += 1;
-            // The prober may hang up first, as it does when it has what it wants.
+            // The prober may hang up early, once it has what it needs.
             if stream.read(&mut [0; 1024]).is_ok() {
                 stream.write_all(ANSWERS[*count % 2]).ok();
             }

@@ -1,9 +1,9 @@
-//! What watchers cost those who do not watch: `cargo bench -p maglev-brain --bench watchers`.
+//! Cost of watchers for everybody else: `cargo bench -p maglev-brain --bench watchers`.
 //!
-//! Backends change their state at every probe. Within the brain it is timed how long after the end of a probe its outcome
-//! is in the snapshot, with nobody, one and 800 who watch everything over connections of their own; and by them,
-//! how long after it is told a change comes to them. They are this program, started again: their time is not the brain's,
-//! but on a machine of few cores it is taken from it.
+//! Backends change their state at every probe. Measures in the brain how long after the end of a probe its
+//! result is in the snapshot, with no, one and 800 watchers of everything on connections of their own; and at
+//! the watchers, how long a change takes to arrive. The watchers are this program, started again: separate
+//! from the brain, but on a machine with few cores they compete with it for CPU time.
 
 #![allow(clippy::cast_precision_loss, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -116,10 +116,10 @@ impl Times {
     }
 }
 
-/// A brain as its process has it: the controller on a thread of its own, operators on two others.
+/// A brain as in its process: the controller on a thread of its own, operators on two others.
 struct Brain {
     address: SocketAddr,
-    /// Asks for the times of the changes since the last time.
+    /// Requests the times of the changes since the last request.
     samples: mpsc::UnboundedSender<oneshot::Sender<Vec<f64>>>,
 }
 
@@ -143,7 +143,7 @@ impl Brain {
             controller::runtime().unwrap().block_on(async {
                 let (controller, running) =
                     controller::start(setup, services.handle(), std::future::pending());
-                // On this thread, between the controller's turns: it sees every snapshot.
+                // On this thread, between the controller's turns, so that it sees every snapshot.
                 tokio::spawn(sample(controller.snapshots.clone(), asked));
                 services.spawn(async move {
                     let listener = Listener::bind(any).await.unwrap();
@@ -184,7 +184,7 @@ impl Brain {
     }
 }
 
-/// Every change of a backend: the time from the end of the probe that made it to the snapshot that has it.
+/// For every change of a backend: the time from the end of the causing probe to the snapshot with the change.
 async fn sample(
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Vec<f64>>>,
@@ -210,7 +210,7 @@ async fn sample(
     }
 }
 
-/// Ten backends to a frontend. Every probe finds another state than the last.
+/// Ten backends per frontend. Every probe finds another state than the last one.
 fn configuration(port: u16, backends: u16) -> String {
     let name = |number: u16| format!("b{number}");
     let address = |number: u16| format!("127.0.{}.{}", 1 + number / 250, 1 + number % 250);

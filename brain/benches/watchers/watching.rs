@@ -1,4 +1,4 @@
-//! A process with many who watch, each over a connection of its own. It ends with its standard input.
+//! A process with many watchers, each on a connection of its own. It ends with its standard input.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -16,14 +16,14 @@ use tonic::transport::Endpoint;
 
 use crate::Times;
 
-/// The process, seen from the one that measures.
+/// The watchers' process, as seen by the measuring one.
 pub(crate) struct Watchers {
     child: Child,
     answers: BufReader<ChildStdout>,
 }
 
 impl Watchers {
-    /// Returns when all of them know the state.
+    /// Returns when all of them have received the state.
     pub(crate) fn start(address: SocketAddr, count: usize) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("--watch").arg(address.to_string()).arg("--watchers").arg(count.to_string());
@@ -34,7 +34,7 @@ impl Watchers {
         watchers
     }
 
-    /// What they have seen, as columns.
+    /// Their measurements, as columns.
     pub(crate) fn end(mut self) -> String {
         drop(self.child.stdin.take());
         let seen = self.line();
@@ -81,7 +81,7 @@ pub(crate) fn watch(address: SocketAddr, count: usize) {
     });
 }
 
-/// How long after they were told changes came, in microseconds; the time that is told is rounded down to a millisecond.
+/// Delays of changes in microseconds; their timestamps are truncated to milliseconds.
 async fn one(
     endpoint: Endpoint,
     count: usize,

@@ -1,4 +1,4 @@
-//! Calls to the agent, each with its time limit, and their errors.
+//! Calls to the agent, with their timeouts and errors.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use tarpc::context::Context;
 
 use super::received::{MOST, Received};
 
-/// Time for a call that touches one VIP or none.
+/// Timeout of a call that touches at most one VIP.
 pub(super) const CALL: Duration = Duration::from_secs(5);
-/// Time for a call that reads all of VPP: 20,000 servers are read in 0.2 s and made in 1.5 s (measured on
-/// VPP 26.10).
+/// Timeout of a call that reads all of VPP: reading 20,000 servers takes 0.2 s, adding them 1.5 s (measured
+/// on VPP 26.10).
 pub(super) const FULL: Duration = Duration::from_secs(30);
-/// How long the agent may keep a wait for a change of VPP before it answers that there was none.
+/// How long the agent may hold a long poll for a change of VPP.
 pub(super) const WAIT: Duration = Duration::from_secs(60);
 const _: () = assert!(WAIT.as_secs() < MAX_DEADLINE.as_secs());
-/// How long it may keep a wait for VPP's silence. Asking again renews the right to write.
+/// How long the agent may hold a long poll for VPP's silence. Each poll renews the writer's lease.
 pub(super) const WAIT_LIVENESS: Duration = Duration::from_secs(3);
 const _: () = assert!(3 * WAIT_LIVENESS.as_secs() < LEASE.as_secs());
 
-/// A context whose call ends after this time.
+/// A context whose call times out after this time.
 pub(super) fn within(limit: Duration) -> Context {
     let mut context = tarpc::context::current();
     context.deadline = now() + limit;
@@ -30,11 +30,11 @@ pub(super) fn within(limit: Duration) -> Context {
 
 #[allow(clippy::disallowed_methods)]
 fn now() -> std::time::Instant {
-    // tarpc's deadlines are instants of the real clock.
+    // tarpc's deadlines use the real clock.
     std::time::Instant::now()
 }
 
-/// The agent's answer, cleaned, and one error out of the transport's and the agent's.
+/// Sanitizes the agent's answer, and merges the transport's errors with the agent's.
 pub(super) fn flatten<T: Received>(result: Result<Result<T, AgentError>, RpcError>) -> Result<T, CallError> {
     let answer = result.map_err(transport)?;
     answer.map(Received::cleaned).map_err(|error| CallError::Agent(error.cleaned()))

@@ -1,33 +1,34 @@
-//! The queue of echo requests on their way to the agent, which alone may send them.
+//! The queue of echo requests to the agent, the only process that may send them.
 //!
-//! A probe leaves an [`EchoAsk`] in it and waits for the answer.
+//! A probe adds an [`EchoAsk`] and waits for the answer.
 
 use maglev_probe::{Echo, EchoFailure};
 use maglev_protocol::{EchoOutcome, EchoRequest};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-/// Requests that wait to be taken to the agent; further ones are refused at once, and their backends keep their
-/// state. They wait only while there is no connection yet or this process lags: it is as many as the agent has in
-/// flight, 8,192 of each address family.
+/// Maximum number of queued requests; further ones are refused at once, and their backends keep their state.
+/// They queue only while the agent is not connected yet or this process lags. The same as the agent's maximum
+/// in flight: 8,192 for each address family.
 pub const ECHOES: usize = 16_384;
 
-/// One echo request, and where its answer goes. Dropping it tells that the connection to the agent broke.
+/// An echo request, with the channel for its answer. Dropping it means that the connection to the agent
+/// broke.
 #[derive(Debug)]
 pub struct EchoAsk {
-    /// What the agent shall send.
+    /// The request for the agent.
     pub request: EchoRequest,
-    /// When nobody waits for the answer any more.
+    /// When the caller stops waiting.
     pub deadline: Instant,
-    /// Who waits.
+    /// The caller.
     pub answer: oneshot::Sender<Result<EchoOutcome, EchoFailure>>,
 }
 
-/// Takes echo requests to whoever has the queue's other end. Clones share it.
+/// The sending end of the queue. Clones share it.
 #[derive(Debug, Clone)]
 pub struct EchoSender(mpsc::Sender<EchoAsk>);
 
-/// The two ends of a queue of [`ECHOES`].
+/// Creates a queue of [`ECHOES`] requests.
 pub fn echo_queue() -> (EchoSender, mpsc::Receiver<EchoAsk>) {
     let (sender, asks) = mpsc::channel(ECHOES);
     (EchoSender(sender), asks)
@@ -38,7 +39,7 @@ impl Echo for EchoSender {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(EchoAsk { request, deadline, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
-                EchoFailure::TooMany(format!("too many echo requests wait: at most {ECHOES} may"))
+                EchoFailure::TooMany(format!("too many echo requests are queued: at most {ECHOES}"))
             }
             mpsc::error::TrySendError::Closed(_) => EchoFailure::Away("this process ends".to_owned()),
         })?;

@@ -1,11 +1,11 @@
-//! Takes echo requests to the agent, over a connection of their own.
+//! Sends echo requests to the agent, over a connection of their own.
 //!
-//! The agent reads no more than so many requests in a second from a connection, and tarpc has so many in flight and
-//! no more: on a connection shared with them, a sync would wait behind thousands of echo requests. So that no sync
-//! does, and no echo request behind a sync, they have nothing in common.
+//! The agent limits the requests a second that it reads from a connection, and tarpc limits those in flight:
+//! on a shared connection, a sync would wait behind thousands of echo requests, or an echo request behind a
+//! sync.
 //!
-//! One task, for as long as the process; it connects when there is something to ask. It may be aborted at any point:
-//! whoever waits for an answer then learns that none will come.
+//! One task that lives as long as the process; it connects when there is a request. It may be aborted at any
+//! point: pending callers then get an error.
 
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
@@ -27,15 +27,16 @@ use super::calls::{flatten, within};
 use super::session::{Connection, End, connect};
 use super::{ECHOES, EchoAsk};
 
-/// Calls in flight beside echo requests: the hello.
+/// Calls in flight besides echo requests: hello.
 const OTHERS: usize = 16;
-/// Requests between a caller and tarpc's task, beyond which callers wait: so many are taken at once.
+/// Requests buffered between the callers and tarpc's task, which takes this many at once. When full, callers
+/// wait.
 const BUFFER: usize = 1024;
-/// How long nothing more is logged of a kind of failure that comes again and again: thousands of probes may fail in a
-/// second, and each backend shows its own failure anyhow.
+/// Minimum time between log lines of a kind of failure: thousands of probes may fail in a second, and each
+/// backend shows its own failure anyway.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// Serves the queue until its other end is gone.
+/// Serves the queue until its sending end is dropped.
 pub(super) async fn run(socket: PathBuf, instance: u64, mut asks: mpsc::Receiver<EchoAsk>) {
     let mut log = FailureLog::default();
     let mut failures = 0u32;
@@ -45,7 +46,8 @@ pub(super) async fn run(socket: PathBuf, instance: u64, mut asks: mpsc::Receiver
                 let Connection { client, task, .. } = connection;
                 let mut service = Service { client, most: ECHOES, answered: false, log: &mut log };
                 let reason = service.run(ask, &mut asks, task).await;
-                // One that answers hello and nothing else is not to be connected to again and again at once.
+                // An agent that answers hello and nothing else is not reconnected to immediately again and
+                // again.
                 failures = if service.answered { 0 } else { failures.saturating_add(1) };
                 reason
             }
@@ -66,8 +68,8 @@ pub(super) async fn run(socket: PathBuf, instance: u64, mut asks: mpsc::Receiver
 
 async fn open(socket: &Path, instance: u64) -> Result<Connection, String> {
     let mut config = tarpc::client::Config::default();
-    // tarpc's 1,000 would keep the others waiting for the deadline of those whose target is dead. The agent takes
-    // 16,448 from a connection.
+    // tarpc's default of 1,000 would make other requests wait for the timeouts of dead targets. The agent
+    // accepts 16,448 from a connection.
     config.max_in_flight_requests = ECHOES + OTHERS;
     config.pending_request_buffer = BUFFER;
     connect(socket, instance, config).await.map_err(|end| match end {
@@ -76,8 +78,8 @@ async fn open(socket: &Path, instance: u64) -> Result<Connection, String> {
     })
 }
 
-/// Waits before the next attempt to connect; whoever asks meanwhile learns why there is no connection. False when
-/// nobody can ask any more.
+/// Waits before the next attempt to connect; requests meanwhile fail with the reason. False when there are no
+/// callers any more.
 async fn pause(failures: u32, reason: &str, asks: &mut mpsc::Receiver<EchoAsk>) -> bool {
     let pause = sleep(backoff(failures));
     tokio::pin!(pause);
@@ -95,15 +97,16 @@ async fn pause(failures: u32, reason: &str, asks: &mut mpsc::Receiver<EchoAsk>) 
 /// One connection.
 struct Service<'a> {
     client: AgentClient,
-    /// Requests in flight. Further ones are refused: waiting for a place would only make their answer come too late.
+    /// Maximum number of requests in flight. Further ones are refused: queued, they would be answered too
+    /// late.
     most: usize,
-    /// Whether the agent ever said anything on it.
+    /// Whether the agent has ever answered on it.
     answered: bool,
     log: &'a mut FailureLog,
 }
 
 impl Service<'_> {
-    /// Takes requests to the agent until the connection ends, and says why it did.
+    /// Sends requests to the agent until the connection ends; returns the reason.
     async fn run(
         &mut self,
         first: EchoAsk,
@@ -111,8 +114,8 @@ impl Service<'_> {
         mut connection: JoinHandle<()>,
     ) -> String {
         let mut in_flight = FuturesUnordered::new();
-        // Not counted by tokio's budget for a task: once that is spent, each of thousands that are ready would be
-        // polled in vain again and again.
+        // Exempt from tokio's cooperative budget: once that is spent, each of thousands of ready requests
+        // would be polled in vain over and over.
         let carry = |client: &AgentClient, ask| unconstrained(carry(client.clone(), ask));
         in_flight.push(carry(&self.client, first));
         loop {
@@ -141,18 +144,18 @@ impl Service<'_> {
     }
 }
 
-/// Asks the agent, passes its answer on, and tells what went wrong.
+/// Sends a request to the agent and delivers its answer; returns failures for the log.
 async fn carry(client: AgentClient, ask: EchoAsk) -> Result<(), EchoFailure> {
     let EchoAsk { request, deadline, answer } = ask;
     let left = deadline.saturating_duration_since(Instant::now());
-    // One that waited until now while the connection was made is not sent: nobody waits for its answer.
+    // A request that timed out while the connection was made is not sent.
     let result = if left.is_zero() {
         Err(EchoFailure::Silent)
     } else {
         flatten(client.icmp_echo(within(left), request).await).map_err(failure)
     };
     let carried = result.as_ref().map(drop).map_err(EchoFailure::clone);
-    // The probe may have been given up.
+    // The probe may have been cancelled.
     drop(answer.send(result));
     carried
 }
@@ -172,7 +175,7 @@ fn failure(error: CallError) -> EchoFailure {
     }
 }
 
-/// Logs each kind of failure now and then.
+/// Logs each kind of failure at most once in [`QUIET`].
 #[derive(Debug, Default)]
 struct FailureLog {
     kinds: HashMap<Discriminant<EchoFailure>, Told>,
@@ -181,18 +184,18 @@ struct FailureLog {
 #[derive(Debug)]
 struct Told {
     at: Instant,
-    /// Failures since then, which were not logged.
+    /// Failures since then that were not logged.
     more: u64,
 }
 
 impl FailureLog {
     fn tell(&mut self, failure: &EchoFailure, now: Instant) {
         if let Some(more) = self.due(failure, now) {
-            warn!(%failure, more, "an echo request was not made; its backend keeps its state");
+            warn!(%failure, more, "echo request not sent; its backend keeps its state");
         }
     }
 
-    /// Whether this failure is worth a line; if so, how many like it had none.
+    /// Whether this failure is logged now; if so, with the number of similar ones that were not.
     fn due(&mut self, failure: &EchoFailure, now: Instant) -> Option<u64> {
         let kind = discriminant(failure);
         match self.kinds.get_mut(&kind) {

@@ -1,10 +1,10 @@
-//! What operators ask of VPP, over a connection of its own.
+//! Operators' requests for VPP's state, over a connection of their own.
 //!
-//! What VPP has of 20,000 servers takes milliseconds to decode: on the controller's thread, probes would be late by
-//! them. So it is asked for and decoded on another thread, and a sync does not wait for its frames.
+//! Decoding the state of 20,000 servers takes milliseconds, which would delay probes on the controller's
+//! thread. So it is requested and decoded on another thread, and no sync waits for its frames.
 //!
-//! One task, for as long as the process; it connects when there is something to ask. It may be aborted at any point:
-//! whoever waits for an answer then learns that none will come.
+//! One task that lives as long as the process; it connects when there is a request. It may be aborted at any
+//! point: pending callers then get an error.
 
 use std::path::{Path, PathBuf};
 
@@ -21,14 +21,14 @@ use tracing::debug;
 use super::calls::{FULL, flatten, within};
 use super::session::{Connection, End, connect};
 
-/// Questions that wait until they are asked. One that finds the queue full is refused, since it would only make the
-/// agent read VPP more often than is good for VPP's forwarding.
+/// Maximum number of queued requests. Further ones are refused, since each makes the agent read VPP, which
+/// holds up VPP's forwarding.
 const WAITING: usize = 16;
-/// Questions asked at once. The agent answers one after the other; of its room for 64 calls to VPP, most is to be left
-/// to syncs.
+/// Maximum number of requests in flight. The agent answers one at a time, and most of its quota of 64 calls
+/// to VPP is left to syncs.
 const AT_ONCE: usize = 8;
 
-/// A question that VPP itself must answer.
+/// A request that needs VPP's answer.
 #[derive(Debug)]
 pub(super) enum Read {
     LbState(oneshot::Sender<Result<LbState, CallError>>),
@@ -44,7 +44,7 @@ impl Read {
     }
 
     fn refuse(self, error: CallError) {
-        // An error means that the one who asked has gone.
+        // Fails only if the caller has gone.
         match self {
             Self::LbState(asker) => drop(asker.send(Err(error))),
             Self::Counters(asker) => drop(asker.send(Err(error))),
@@ -57,24 +57,24 @@ fn pass_on<T>(
     asker: oneshot::Sender<Result<T, CallError>>,
 ) -> Result<(), CallError> {
     let passed = result.as_ref().map(drop).map_err(CallError::clone);
-    // An error means that the one who asked has gone.
+    // Fails only if the caller has gone.
     drop(asker.send(result));
     passed
 }
 
-/// Asks the agent on behalf of operators.
+/// Sends operators' requests to the agent.
 #[derive(Debug, Clone)]
 pub struct AgentReader {
     reads: mpsc::Sender<Read>,
 }
 
 impl AgentReader {
-    /// What VPP has now. Makes the agent read VPP.
+    /// VPP's current state. Makes the agent read VPP.
     pub async fn lb_state(&self) -> Result<LbState, CallError> {
         self.ask(Read::LbState).await
     }
 
-    /// What VPP counts, and the figures of the servers as the agent read them last.
+    /// VPP's counters, with those of the servers as last read by the agent.
     pub async fn counters(&self) -> Result<Counters, CallError> {
         self.ask(Read::Counters).await
     }
@@ -85,7 +85,7 @@ impl AgentReader {
     ) -> Result<T, CallError> {
         let (asker, answer) = oneshot::channel();
         self.reads.try_send(question(asker)).map_err(|_| CallError::Busy)?;
-        // The task drops the question if its connection breaks.
+        // The task drops the request if its connection breaks.
         answer.await.unwrap_or_else(|_| Err(CallError::Away("the agent is not connected".to_owned())))
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn queue() -> (AgentReader, mpsc::Receiver<Read>) {
     (AgentReader { reads }, questions)
 }
 
-/// Serves the queue until its other end is gone.
+/// Serves the queue until its sending end is dropped.
 pub(super) async fn run(socket: PathBuf, instance: u64, mut questions: mpsc::Receiver<Read>) {
     let mut failures = 0u32;
     while let Some(first) = questions.recv().await {
@@ -106,7 +106,7 @@ pub(super) async fn run(socket: PathBuf, instance: u64, mut questions: mpsc::Rec
                 (false, reason)
             }
         };
-        // One that answers hello and nothing else is not to be connected to again and again at once.
+        // An agent that answers hello and nothing else is not reconnected to immediately again and again.
         failures = if answered { 0 } else { failures.saturating_add(1) };
         debug!(%reason, "no connection for reads");
         if !pause(failures, &reason, &mut questions).await {
@@ -122,7 +122,8 @@ async fn open(socket: &Path, instance: u64) -> Result<Connection, String> {
     })
 }
 
-/// Asks until the connection ends. Tells whether the agent ever answered, and why the connection ended.
+/// Sends requests until the connection ends. Returns whether the agent ever answered, and why the connection
+/// ended.
 async fn serve(
     Connection { client, task, .. }: Connection,
     first: Read,
@@ -147,8 +148,8 @@ async fn serve(
     (answered, reason)
 }
 
-/// Waits before the next attempt to connect; whoever asks meanwhile learns why there is no connection. False when
-/// nobody can ask any more.
+/// Waits before the next attempt to connect; requests meanwhile fail with the reason. False when there are no
+/// callers any more.
 async fn pause(failures: u32, reason: &str, questions: &mut mpsc::Receiver<Read>) -> bool {
     let pause = sleep(backoff(failures));
     tokio::pin!(pause);

@@ -1,6 +1,6 @@
-//! What the agent says, made fit for the log, for answers and for a terminal: once, where it is received.
+//! Sanitizes the agent's texts for log, answers and terminal; once, where they are received.
 //!
-//! The agent has made what VPP says printable already, so backslashes are left alone.
+//! The agent has already sanitized VPP's texts, so backslashes are left alone.
 
 use maglev_protocol::{
     AgentError, AgentHello, AgentInfo, AgentPolicy, Change, ConfReport, Counters, EchoOutcome, LbState,
@@ -8,14 +8,14 @@ use maglev_protocol::{
     printable_again,
 };
 
-/// Longest reason, in characters.
+/// Maximum length of a reason, in characters.
 pub(super) const MOST: usize = 512;
-/// Messages that a VPP may lack; an agent needs some twenty.
+/// Maximum number of missing messages kept; an agent needs some twenty.
 const MOST_MISSING: usize = 64;
 
 /// An answer of the agent.
 pub(super) trait Received: Sized {
-    /// The same, whose texts are short and printable.
+    /// The same answer with short, printable texts.
     fn cleaned(self) -> Self;
 }
 

@@ -28,11 +28,11 @@ use tracing::subscriber::NoSubscriber;
 use super::calls::{CALL, FULL, WAIT, WAIT_LIVENESS, flatten, transport, within};
 use super::received::Received;
 
-/// Why a session ended.
+/// Why a connection ended.
 pub(super) enum End {
-    /// Nobody listens any more: the process ends.
+    /// The controller has ended, so the process is shutting down.
     ControllerGone,
-    /// The agent is away, for this reason.
+    /// The agent is disconnected, for this reason.
     Agent(String),
 }
 
@@ -42,12 +42,12 @@ impl From<CallError> for End {
     }
 }
 
-/// A connection on which hello was answered.
+/// A connection past hello.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) client: AgentClient,
     pub(super) hello: AgentHello,
-    /// Moves requests and answers. Ends with the connection, or with the last clone of the client.
+    /// Transfers requests and answers. Ends with the connection, or with the client's last clone.
     pub(super) task: JoinHandle<()>,
 }
 
@@ -62,12 +62,16 @@ pub(super) async fn connect(socket: &Path, instance: u64, config: Config) -> Res
             )));
         }
         Err(_) => {
-            return Err(End::Agent(format!("the agent's socket {} does not accept", socket.display())));
+            return Err(End::Agent(format!(
+                "the agent's socket {} does not accept connections connections",
+                socket.display()
+            )));
         }
     };
     let transport = tarpc::serde_transport::new(Framed::new(stream, framing()), ClientCodec::default());
     let NewClient { client, dispatch } = AgentClient::new(config, transport);
-    // tarpc would log a line for every call that was in flight when the connection broke; the callers learn it anyhow.
+    // Otherwise tarpc would log a line for every call in flight when the connection breaks; the callers get
+    // errors anyway.
     let task = tokio::spawn(dispatch.map(drop).with_subscriber(NoSubscriber::default()));
     let brain =
         BrainHello { protocol: PROTOCOL_VERSION, version: env!("CARGO_PKG_VERSION").to_owned(), instance };
@@ -80,7 +84,7 @@ pub(super) async fn connect(socket: &Path, instance: u64, config: Config) -> Res
     Ok(Connection { client, hello, task })
 }
 
-/// Connects, and has the agent tell all of itself.
+/// Connects, and requests the agent's details.
 pub(super) async fn greet(socket: &Path, instance: u64) -> Result<(AgentClient, AgentHello, AgentInfo), End> {
     let Connection { client, hello, .. } = connect(socket, instance, Config::default()).await?;
     let info = flatten(client.agent_info(within(CALL)).await)?;
@@ -91,12 +95,12 @@ pub(super) async fn greet(socket: &Path, instance: u64) -> Result<(AgentClient, 
 pub(super) struct Session<'a> {
     pub(super) client: &'a AgentClient,
     pub(super) events: &'a mpsc::Sender<AgentEvent>,
-    /// The newest look at VPP, over all connections.
+    /// The latest look at VPP, over all connections.
     pub(super) view: &'a mut ViewId,
 }
 
 impl Session<'_> {
-    /// Keeps VPP at the newest wanted state until the connection ends.
+    /// Brings VPP to the newest desired state until the connection ends.
     pub(super) async fn run(self, hello: AgentHello, wanted: &mut watch::Receiver<Arc<Wanted>>) -> End {
         let first = Arc::clone(&wanted.borrow_and_update());
         let mut syncs = Syncs::new(first, *self.view, Instant::now().into_std());
@@ -112,8 +116,8 @@ impl Session<'_> {
         wanted: &mut watch::Receiver<Arc<Wanted>>,
     ) -> Result<Infallible, End> {
         let mut seen = vpp.generation;
-        // Before anything is decided on probes that fail because VPP hangs: no generation is the last one, so this is
-        // answered at once.
+        // Before deciding on probes that fail because VPP hangs. No generation equals the maximum, so this
+        // returns at once.
         let heard = self.wait_liveness(u64::MAX).await?;
         self.tell(syncs.vpp_changed(vpp, Instant::now().into_std())).await?;
         for event in syncs.liveness(heard, Instant::now().into_std()) {
@@ -156,7 +160,7 @@ impl Session<'_> {
         }
     }
 
-    /// Waits on the agent's side until VPP comes, goes or restarts. It also tells when the agent is gone.
+    /// Long poll at the agent until VPP connects, disconnects or restarts. Also notices the agent's end.
     fn wait_change(&self, seen: u64) -> BoxFuture<'static, Result<VppInfo, CallError>> {
         let client = self.client.clone();
         keep_asking(move || {
@@ -165,7 +169,7 @@ impl Session<'_> {
         })
     }
 
-    /// Waits on the agent's side until VPP falls silent or answers again.
+    /// Long poll at the agent until VPP falls silent or answers again.
     fn wait_liveness(&self, seen: u64) -> BoxFuture<'static, Result<Liveness, CallError>> {
         let client = self.client.clone();
         keep_asking(move || {
@@ -174,7 +178,7 @@ impl Session<'_> {
         })
     }
 
-    /// Sends a call, and returns it with its answer.
+    /// Makes a call, and returns it with its answer.
     async fn carry_out(&self, sent: Sent) -> (Sent, Answer) {
         let client = self.client;
         let answer = match &sent.call {
@@ -208,7 +212,7 @@ where
     async move {
         loop {
             match ask().await.map_err(transport) {
-                // Late by a hair: the agent answers shortly before the deadline.
+                // The agent's answer just missed the deadline: poll again.
                 Err(CallError::Timeout) => {}
                 result => return result.map(Received::cleaned),
             }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::agent::{EchoSender, echo_queue};
 
-/// One call that the fake agent saw.
+/// A call received by the fake agent.
 #[derive(Debug, Clone, PartialEq)]
 enum Call {
     Conf,
@@ -30,40 +30,40 @@ enum Call {
     Vip(VipKey),
 }
 
-/// An agent that remembers what it was asked, and whose VPP comes and goes as a test says.
+/// An agent that records its calls, and whose VPP connects and disconnects as the test directs.
 #[derive(Clone)]
 pub(crate) struct FakeAgent {
     calls: Arc<Mutex<Vec<Call>>>,
     vpp: watch::Receiver<VppInfo>,
     protocol: u32,
-    /// Answers syncs with an error while it is set.
+    /// Whether syncs are answered with an error.
     pub(crate) failing: Arc<Mutex<bool>>,
-    /// Answers syncs with this.
+    /// The answer to syncs.
     pub(crate) report: Arc<Mutex<SyncReport>>,
-    /// Says that another brain writes while it is set.
+    /// Whether it claims that another brain is the writer.
     another_writes: Arc<Mutex<bool>>,
-    /// Refuses the settings while it is set.
+    /// Whether it refuses the settings.
     refusing_conf: Arc<Mutex<bool>>,
-    /// Full syncs wait while it is set.
+    /// Whether full syncs are held up.
     syncs_held: watch::Receiver<bool>,
     echoing: watch::Receiver<Echoing>,
-    /// Reads of VPP's state wait while it is set.
+    /// Whether reads of VPP's state are held up.
     reads_held: watch::Receiver<bool>,
-    /// Questions about VPP's state that came.
+    /// Number of reads of VPP's state.
     reads: Arc<AtomicUsize>,
-    /// Connections that were greeted.
+    /// Number of connections past hello.
     hellos: Arc<AtomicUsize>,
-    /// Waits for VPP to fall silent.
+    /// Number of waits for VPP to fall silent.
     signs_of_life: Arc<AtomicUsize>,
-    /// Echo requests that came.
+    /// Number of echo requests.
     echoes: Arc<AtomicUsize>,
 }
 
-/// What the fake agent does with echo requests.
+/// How the fake agent treats echo requests.
 #[derive(Clone)]
 pub(super) enum Echoing {
     Answer(Result<EchoOutcome, AgentError>),
-    /// Nothing, until it is told something else.
+    /// Holds them until directed otherwise.
     Hold,
 }
 
@@ -76,7 +76,7 @@ impl FakeAgent {
         Ok(self.report.lock().unwrap().clone())
     }
 
-    /// Calls that have come, but for reads.
+    /// Number of calls so far, except reads.
     pub(crate) fn calls(&self) -> usize {
         self.calls.lock().unwrap().len()
     }
@@ -106,7 +106,7 @@ impl FakeAgent {
     }
 }
 
-/// What moves a fake agent from outside.
+/// Controls of a fake agent.
 pub(crate) struct Levers {
     pub(crate) vpp: watch::Sender<VppInfo>,
     pub(crate) syncs_held: watch::Sender<bool>,
@@ -251,7 +251,7 @@ pub(super) fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
     Arc::new(Wanted {
         view: None,
         conf,
-        // Another weight is another decision.
+        // Another weight counts as another decision.
         decided: specs.iter().map(|spec| (spec.key, weight_of(spec))).collect(),
         decisions: 0,
         vips: vips.into(),
@@ -262,7 +262,7 @@ pub(super) fn wanted(specs: &[Arc<VipSpec>], keep: &[VipKey]) -> Arc<Wanted> {
     })
 }
 
-/// A client of a fake agent, and everything a test needs to move either.
+/// A client, its fake agent, and what a test needs to control both.
 pub(super) struct Bench {
     directory: tempfile::TempDir,
     agent: FakeAgent,
@@ -304,7 +304,7 @@ impl Bench {
         }
     }
 
-    /// Ends the agent, and every connection to it.
+    /// Stops the agent, and closes every connection to it.
     pub(super) async fn stop_agent(&mut self) {
         self.server.abort();
         assert!((&mut self.server).await.unwrap_err().is_cancelled());
@@ -321,17 +321,17 @@ impl Bench {
         self.vpp.send_replace(connected(generation));
     }
 
-    /// Questions about VPP's state that have come to the agent.
+    /// Number of reads of VPP's state that reached the agent.
     pub(super) fn reads(&self) -> usize {
         self.agent.reads.load(Ordering::Relaxed)
     }
 
-    /// Connections that the agent has greeted.
+    /// Number of connections past hello.
     pub(super) fn hellos(&self) -> usize {
         self.agent.hellos.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many echo requests have come to the agent since the bench started.
+    /// Waits until so many echo requests have reached the agent since the bench started.
     pub(super) async fn echoes_came(&self, count: usize) {
         let came = async {
             while self.agent.echoes.load(Ordering::Relaxed) < count {
@@ -341,14 +341,14 @@ impl Bench {
         timeout(Duration::from_secs(20), came).await.expect("the echo requests did not come");
     }
 
-    /// Another state is wanted of the VPP that was seen last.
+    /// Sets another desired state, for the VPP seen last.
     fn want(&self, wanted: Arc<Wanted>) {
         let view = self.wanted.borrow().view;
         self.wanted.send_replace(Arc::new(Wanted { view, ..Wanted::clone(&wanted) }));
     }
 
-    /// The next event that the predicate takes. Others are passed over. As the controller would, it has the wanted
-    /// state brought to every VPP that is seen.
+    /// The next event that matches; others are skipped. Like the controller, it lets the desired state be
+    /// written to every VPP that is seen.
     async fn event(&mut self, is: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
         let search = async {
             loop {
@@ -461,7 +461,7 @@ async fn a_second_brain_waits_for_the_first_and_then_syncs_everything() {
     for _ in 0..3 {
         let refused = bench.synced().await;
         assert!(
-            matches!(&refused, AgentEvent::Synced { result: Err(error), .. } if error.to_string().contains("another brain writes")),
+            matches!(&refused, AgentEvent::Synced { result: Err(error), .. } if error.to_string().contains("another brain is the writer")),
             "{refused:?}"
         );
     }
@@ -471,7 +471,7 @@ async fn a_second_brain_waits_for_the_first_and_then_syncs_everything() {
     assert_eq!(bench.calls(), [Call::Conf, Call::Conf, Call::Conf, Call::Conf, all(&[key(1)], &[])]);
 }
 
-/// The right to write is a lease, which any call renews.
+/// The writer's lease is renewed by any call.
 #[tokio::test(start_paused = true)]
 async fn brain_that_has_nothing_to_do_says_three_times_in_each_lease_that_it_is_there() {
     let mut bench = Bench::start(wanted(&[spec(1, 1)], &[]), connected(1), PROTOCOL_VERSION);

@@ -6,7 +6,7 @@ use tokio::time::{advance, timeout};
 
 use super::*;
 
-/// A source that counts its questions, and answers each when it is let.
+/// A source that counts its requests, and answers each when the test allows it.
 struct Source {
     asked: Arc<AtomicUsize>,
     go: Arc<Notify>,
@@ -87,7 +87,7 @@ async fn answer_that_nobody_waited_for_is_not_served_long_after() {
     let source = Source::answering(Ok(7));
     assert!(timeout(Duration::from_secs(1), source.figures.get()).await.is_err());
     source.go.notify_one();
-    // The clock moves on only when all tasks wait: by then the answer has come.
+    // A paused clock advances only when all tasks wait: by then the answer has arrived.
     tokio::time::sleep(SHARED_FOR * 60).await;
     source.go.notify_one();
     let answer = source.figures.get().await.unwrap();

@@ -1,4 +1,4 @@
-//! Keeps what operators have set in the state directory, beside the controller, which waits for no disk.
+//! Persists overrides in the state directory, so that the controller never waits for a disk.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,19 +16,20 @@ use tracing::{error, info};
 
 use crate::state::StateDirectory;
 
-/// Time that the disk has. Whoever waits is then told that what he set is not kept yet; the write itself goes on.
+/// Timeout of a write. The operator is then told that the override is not persisted yet; the write itself
+/// goes on.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
-/// What was kept last, or was to be.
+/// Result of the last write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) version: u64,
-    /// Why it could not be kept.
+    /// Why it failed, if it did.
     pub(super) error: Option<String>,
 }
 
-/// Hands the newest overrides to the task that keeps them. Versions that nobody fetched in time are overtaken by the
-/// next, which contains all that they did.
+/// Passes the newest overrides to the persisting task. Versions not fetched in time are superseded by the
+/// next one, which contains all of their changes.
 #[derive(Debug)]
 pub(super) struct Keeper {
     newest: watch::Sender<(u64, Arc<Overrides>)>,
@@ -36,8 +37,9 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the task on the runtime in which this is called. It tries again until the newest version is kept, and ends
-    /// when this does, after one last write; it may be aborted at any point, since a write is either done or not.
+    /// Starts the task on the current runtime. It retries until the newest version is persisted, and ends
+    /// when this handle is dropped, after one last write. It may be aborted at any point, since a write is
+    /// atomic.
     pub(super) fn start(
         directory: Option<StateDirectory>,
         tally: Arc<BrainTally>,
@@ -48,18 +50,18 @@ impl Keeper {
         tally.set_overrides_kept(unwritable.is_none());
         let (kept, told) = watch::channel(Kept { version: 0, error: unwritable });
         let keeping = run(directory, wanted, kept, tally);
-        let task = tokio::spawn(vital("the one that keeps overrides", keeping));
+        let task = tokio::spawn(vital("persisting overrides", keeping));
         (Self { newest, kept: told.clone() }, told, task)
     }
 
-    /// Has these kept; returns the version to wait for.
+    /// Persists these overrides; returns the version to wait for.
     pub(super) fn keep(&self, overrides: &Arc<Overrides>) -> u64 {
         let version = self.newest.borrow().0 + 1;
         self.newest.send_replace((version, Arc::clone(overrides)));
         version
     }
 
-    /// Whether the last version could not be kept.
+    /// Whether the last version could not be persisted.
     pub(super) fn owes(&self) -> bool {
         self.kept.borrow().error.is_some()
     }
@@ -100,11 +102,11 @@ async fn run(
             }
         };
         match &error {
-            // Once for each reason, however often it is tried.
+            // Logged once for each reason, however often it is retried.
             Some(error) if kept.borrow().error.as_ref() != Some(error) => {
-                error!(%error, "what operators set would be forgotten by a restart");
+                error!(%error, "overrides would not survive a restart");
             }
-            None if failures > 0 => info!("what operators set is kept again"),
+            None if failures > 0 => info!("overrides are persisted again"),
             _ => {}
         }
         failures = if error.is_some() && directory.is_some() { failures + 1 } else { 0 };

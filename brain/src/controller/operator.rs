@@ -1,4 +1,4 @@
-//! The way of operators' commands to the controller, and of changes of state to whoever listens.
+//! Passes operators' commands to the controller, and changes of state to listeners.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::keeper::Kept;
 
-/// Time that an operator waits for VPP. A sync of one VIP takes less than a millisecond, one that finds a full sync
-/// of 20,000 servers under way two seconds.
+/// How long an operator waits for VPP. A sync of one VIP takes less than a millisecond; behind a full sync of
+/// 20,000 servers it takes two seconds.
 const VPP_ANSWERS: Duration = Duration::from_secs(10);
-/// Time that an operator waits for a full sync, which may find another one under way.
+/// How long an operator waits for a full sync, which may have to wait for another one.
 const FULL_SYNC: Duration = Duration::from_secs(30);
 
-/// Brings operators' commands to the controller, and changes of state to whoever listens.
+/// Passes operators' commands to the controller, and changes of state to listeners.
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub(super) orders: mpsc::Sender<Order>,
@@ -26,42 +26,42 @@ pub struct Operator {
     pub(super) tally: Arc<BrainTally>,
 }
 
-/// On what terms a command is to be carried out.
+/// Conditions of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The number of the state that it was decided on, if it depends on that; see [`Core::events`].
     pub state: Option<u64>,
-    /// Whether the answer does not wait for VPP.
+    /// Whether to answer without waiting for VPP.
     pub no_wait: bool,
-    /// Who asks, for those who watch.
+    /// The caller's name, for watchers.
     pub who: Option<Arc<str>>,
 }
 
-/// What is asked of the controller.
+/// An order to the controller.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// A command, and the state that it was decided on, if it depends on that.
+    /// A command, with its conditions.
     Command { command: Command, terms: Terms, answer: oneshot::Sender<Result<Accepted, CommandError>> },
-    /// A copy of the state, to try something on.
+    /// Requests a copy of the state, to try something on.
     State(oneshot::Sender<Box<Core>>),
 }
 
-/// A command that the controller has carried out.
+/// A command that the controller has executed.
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) done: Done,
-    /// For each demand on VPP, its place in what was asked, and what tells its end.
+    /// For each request to VPP, its index in the result, and the notification of its end.
     pub(super) ended: Vec<(usize, oneshot::Receiver<Ended>)>,
-    /// The version of the overrides that is to be kept, if they changed.
+    /// The version of the overrides to persist, if they changed.
     pub(super) version: Option<u64>,
 }
 
 impl Operator {
-    /// Has a command carried out. When this returns, what it changed is in the snapshot and in the state directory,
-    /// and in VPP as far as the answer says.
+    /// Executes a command. On return, its change is in the snapshot and in the state directory, and in VPP as
+    /// far as the answer says.
     ///
     /// # Errors
-    /// If it cannot be carried out, or the state is not the one of its terms; then nothing has changed.
+    /// If it cannot be executed, or the state is not the one of its conditions; nothing has changed then.
     pub async fn command(&self, terms: Terms, command: Command) -> Result<Done, CommandError> {
         let (answer, answered) = oneshot::channel();
         let patience = if let Command::Sync { .. } = command { FULL_SYNC } else { VPP_ANSWERS };
@@ -74,7 +74,7 @@ impl Operator {
             let mut kept = self.kept.clone();
             done.not_kept = match kept.wait_for(|kept| kept.version >= version).await {
                 Ok(kept) => kept.error.clone(),
-                Err(_) => Some("the brain is ending".to_owned()),
+                Err(_) => Some("maglev-brain is shutting down".to_owned()),
             };
         }
         if no_wait {
@@ -93,7 +93,7 @@ impl Operator {
         Ok(done)
     }
 
-    /// Why what operators have set last would be forgotten by a restart, if it would.
+    /// Why the latest overrides would not survive a restart, if that is so.
     pub fn not_kept(&self) -> Option<String> {
         self.kept.borrow().error.clone()
     }
@@ -113,18 +113,18 @@ impl Operator {
         self.orders.closed().await;
     }
 
-    /// What is counted of the brain as a whole.
+    /// Counters of the brain as a whole.
     pub fn tally(&self) -> &BrainTally {
         &self.tally
     }
 
-    /// Changes of state from now on. One who does not fetch them loses the oldest, and is told how many.
+    /// Changes of state from now on. A slow receiver loses the oldest, and learns how many.
     pub fn events(&self) -> broadcast::Receiver<Numbered> {
         self.events.subscribe()
     }
 }
 
-/// Operators who wait for VPP. There are no more of them than have sent a command within [`FULL_SYNC`].
+/// Operators waiting for VPP: at most as many as sent a command within [`FULL_SYNC`].
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Vec<Waiter>);
 
@@ -135,7 +135,7 @@ struct Waiter {
 }
 
 impl Waiting {
-    /// Somebody waits for the end of a demand.
+    /// Registers a waiter for the end of a request.
     pub(super) fn add(&mut self, demand: Demand) -> oneshot::Receiver<Ended> {
         self.0.retain(|waiter| !waiter.end.is_closed());
         let (end, receiver) = oneshot::channel();
@@ -143,10 +143,10 @@ impl Waiting {
         receiver
     }
 
-    /// Tells all who waited for this demand, or for one that it includes.
+    /// Notifies all who waited for this request, or for one that it includes.
     pub(super) fn tell(&mut self, ended: &Ended) {
         for waiter in self.0.extract_if(.., |waiter| ended.demand.includes(&waiter.demand)) {
-            // An error means that the one who waited has gone.
+            // Fails only if the waiter has gone.
             drop(waiter.end.send(ended.clone()));
         }
     }

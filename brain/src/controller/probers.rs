@@ -1,4 +1,4 @@
-//! The probers that run, one for each backend with a check.
+//! The running probers, one for each backend with a check.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ struct Check {
     intervals: Intervals,
 }
 
-/// All probers. They end with this.
+/// All probers. Dropping this ends them.
 #[derive(Debug)]
 pub(super) struct Probers {
     echoes: EchoSender,
@@ -38,7 +38,8 @@ impl Probers {
         Self { echoes, reports, activity, checks: BTreeMap::new(), probers: BTreeMap::new() }
     }
 
-    /// Probes these backends anew, or no more, as the core has it. Their first probes are spread over `spread` at most.
+    /// Starts, restarts or stops the probers of these backends, by the core's state. First probes are spread
+    /// over at most `spread`.
     pub(super) fn renew<'a>(
         &mut self,
         core: &Core,
@@ -82,7 +83,7 @@ impl Probers {
         self.probers.insert(Arc::clone(name), prober);
     }
 
-    /// Has a backend probed at another pace.
+    /// Changes a backend's probing interval.
     pub(super) fn set_pace(&self, backend: &str, pace: Pace) {
         if let Some(prober) = self.probers.get(backend) {
             prober.set_pace(pace);

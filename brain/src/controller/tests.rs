@@ -43,7 +43,7 @@ fn backend(wish: BackendWish, name: &str) -> Command {
     Command::Backend { backend: name.to_owned(), wish }
 }
 
-/// A controller without an agent, until it is aborted.
+/// Starts a controller without an agent; it runs until aborted.
 fn running(port: u16) -> (Controller, tokio::task::JoinHandle<()>) {
     let nobody = PathBuf::from("/nonexistent/agent.sock");
     let (controller, task) = start(setup(port, nobody), &Handle::current(), std::future::pending());
@@ -156,7 +156,7 @@ async fn weight_that_the_configuration_has_at_the_start_is_forgotten_on_the_disk
     state.load().unwrap();
     let member = PoolMember { frontend: "www".into(), pool: "primary".into(), backend: "live".into() };
     let mut overrides = Overrides::default();
-    // As the configuration has it.
+    // The same weight as configured.
     overrides.weights.insert(member, Dated { value: 100, since: SystemTime::UNIX_EPOCH });
     state.save(&overrides).unwrap();
     let file = state.file();

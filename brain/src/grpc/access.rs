@@ -1,5 +1,5 @@
-//! Who may do what: from what a connection tells of the other end to what it may ask for. Pure, but for the look at
-//! the user database.
+//! Access rights: from what is known about a connection's peer to what it may do. Pure, except for looking up
+//! users.
 
 mod certificates;
 pub(super) mod groups;
@@ -14,37 +14,37 @@ use super::caller::{Caller, Rights, Who};
 use certificates::Names;
 use groups::{GroupNames, Known, LookUp, UserDatabase};
 
-/// Members of this group may change things, unless another is named.
+/// Default group whose members may change things.
 pub const ADMIN_GROUP: &str = "maglev-admin";
-/// Members of this group may read, unless another is named.
+/// Default group whose members may read.
 pub const READER_GROUP: &str = "maglev";
 
 const NO_ADMIN_CERTIFICATE: &str = "to change things, use a certificate with a name for which the brain was started \
                                     with --grpc-admin-cert NAME";
 
-/// What those may do who connect over TCP without TLS. Nobody knows which user of this machine they are.
+/// Rights of clients over TCP without TLS, which cannot be identified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Loopback {
     /// They may read
     ReadOnly,
-    /// They may do everything: for machines without other users
+    /// They may make changes: for machines without other users
     Admin,
-    /// They may do nothing
+    /// They are refused
     Off,
 }
 
-/// What an operator says of who may do what.
+/// Configured access rights.
 #[derive(Debug, Clone)]
 pub struct AccessSettings {
-    /// Group of those who may change things. `None`: [`ADMIN_GROUP`], if there is one.
+    /// Group whose members may change things. `None`: [`ADMIN_GROUP`], if it exists.
     pub admin_group: Option<String>,
-    /// Group of those who may read. `None`: [`READER_GROUP`], if there is one.
+    /// Group whose members may read. `None`: [`READER_GROUP`], if it exists.
     pub reader_group: Option<String>,
-    /// Those without an identity.
+    /// Rights of unidentified clients.
     pub loopback: Loopback,
 }
 
-/// A group that was named and is not there.
+/// A configured group that does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("{flag} {name}: {reason}; create it with `groupadd --system {name}`, or name another")]
 pub struct NoSuchGroup {
@@ -53,18 +53,18 @@ pub struct NoSuchGroup {
     reason: String,
 }
 
-/// Who may do what.
+/// Access rules.
 #[derive(Debug)]
 pub struct Access {
     names: GroupNames,
     loopback: Loopback,
     own_uid: u32,
     users: UserDatabase,
-    /// Names of certificates whose owners may change things.
+    /// Names in certificates whose owners may change things.
     admin_certificates: Vec<String>,
 }
 
-/// A process at the other end of a unix socket, by the kernel's word when it connected.
+/// The process at the other end of a unix socket, as identified by the kernel when it connected.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     pub(super) uid: u32,
@@ -73,10 +73,10 @@ pub(super) struct Peer {
 }
 
 impl Access {
-    /// The rules of these settings. Blocks for as long as the user database does.
+    /// The rules of these settings. Blocks while looking up groups.
     ///
     /// # Errors
-    /// If a group is named that is not there.
+    /// If a configured group does not exist.
     pub fn new(settings: AccessSettings) -> Result<Self, NoSuchGroup> {
         let AccessSettings { admin_group, reader_group, loopback } = settings;
         let names = GroupNames {
@@ -87,8 +87,8 @@ impl Access {
         Ok(Self { names, loopback, own_uid: geteuid().as_raw(), users, admin_certificates: Vec::new() })
     }
 
-    /// The same, where those may change things whose certificate has one of these names: as the common name of its
-    /// subject, or among its alternative names (DNS, e-mail, URI).
+    /// The same with admin certificates: a certificate with one of these names may change things, as its
+    /// subject's common name or among its alternative names (DNS, e-mail, URI).
     #[must_use]
     pub fn with_admin_certificates(mut self, names: Vec<String>) -> Self {
         self.admin_certificates = names;
@@ -99,8 +99,8 @@ impl Access {
         let rights = match self.loopback {
             Loopback::Admin => Rights::Admin,
             Loopback::ReadOnly => Rights::ReadOnly(
-                "nobody can tell which user of this machine connects over TCP; use the brain's unix socket, \
-                 or start it with --grpc-loopback admin"
+                "connections over loopback TCP are anonymous; use the brain's unix socket, or start the brain \
+                with --grpc-loopback admin"
                     .to_owned(),
             ),
             Loopback::Off => Rights::Nothing(
@@ -110,10 +110,10 @@ impl Access {
         Caller::new(Who::Loopback(address), rights)
     }
 
-    /// Somebody whose certificate has been verified.
+    /// The caller with this verified certificate.
     pub(super) fn over_tls(&self, address: SocketAddr, certificate: Option<&CertificateDer<'_>>) -> Caller {
         let Some(certificate) = certificate else {
-            return Caller::new(Who::Nobody, Rights::Nothing("it has shown no certificate".to_owned()));
+            return Caller::new(Who::Nobody, Rights::Nothing("it presented no certificate".to_owned()));
         };
         let names = Names::of(certificate);
         let (name, rights) = match names.admin(&self.admin_certificates) {
@@ -130,7 +130,7 @@ impl Access {
     }
 
     fn rights(&self, peer: Peer, known: &LookUp) -> Rights {
-        // Whatever the database says, or if it says nothing.
+        // Independent of the user database, which may not answer.
         if peer.uid == 0 || peer.uid == self.own_uid {
             return Rights::Admin;
         }
@@ -139,7 +139,7 @@ impl Access {
             Ok(known) => known,
             Err(reason) => {
                 return Rights::Nothing(format!(
-                    "its groups are not known, {reason}; members of the group {readers} may read, those of \
+                    "its groups are unknown, {reason}; members of the group {readers} may read, those of \
                      {admins} change things"
                 ));
             }
@@ -151,10 +151,10 @@ impl Access {
         if is_member(admin_group) {
             Rights::Admin
         } else if is_member(reader_group) {
-            Rights::ReadOnly(format!("to change things, be in the group {admins}{}", missing(admin_group)))
+            Rights::ReadOnly(format!("to change things, join the group {admins}{}", missing(admin_group)))
         } else {
             Rights::Nothing(format!(
-                "to read, be in the group {readers}{}; to change things, in {admins}{}",
+                "to read, join the group {readers}{}; to change things, in {admins}{}",
                 missing(reader_group),
                 missing(admin_group),
             ))
@@ -163,7 +163,7 @@ impl Access {
 }
 
 fn missing(group: Option<u32>) -> &'static str {
-    if group.is_some() { "" } else { " (which is not there yet)" }
+    if group.is_some() { "" } else { " (which does not exist yet)" }
 }
 
 fn group(flag: &'static str, named: Option<String>, default: &str) -> Result<String, NoSuchGroup> {

@@ -1,4 +1,4 @@
-//! What an operator says, on the command line, of operators' gRPC.
+//! Command-line options of the operators' gRPC server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,54 +11,53 @@ use super::listen::{Gate, ListenAddress, ListenError, Listener};
 use super::tls::{TlsFiles, TlsSource};
 use crate::service::InheritedSocket;
 
-/// Where the brain listens if nothing is said.
+/// Default TCP address.
 const DEFAULT_TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 17090);
-/// The same; the unit makes its directory.
+/// Default unix socket; the unit creates its directory.
 const DEFAULT_UNIX: &str = "/run/maglev-brain/brain.sock";
 
 /// Where operators' gRPC listens, and who may do what.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct Arguments {
-    /// Where operators' gRPC listens: a loopback ADDRESS:PORT, tls:ADDRESS:PORT, or unix:PATH. May be given several
+    /// Address of the operators' gRPC server: a loopback ADDRESS:PORT, tls:ADDRESS:PORT, or unix:PATH. May be given several
     /// times, or with commas [default: 127.0.0.1:17090 and unix:/run/maglev-brain/brain.sock]
     #[arg(long, env = "MAGLEV_GRPC", value_name = "ADDR", value_delimiter = ',')]
     grpc: Vec<ListenAddress>,
 
-    /// Group whose members may change things over the unix socket, as root and the brain's own user may
-    /// [default: maglev-admin, if there is one]
+    /// Group whose members may make changes over the unix socket, besides root and the brain's own user [default:
+    /// maglev-admin, if it exists]
     #[arg(long, env = "MAGLEV_GRPC_ADMIN_GROUP", value_name = "NAME")]
     grpc_admin_group: Option<String>,
 
-    /// Group whose members may read over the unix socket [default: maglev, if there is one]
+    /// Group whose members may read over the unix socket [default: maglev, if it exists]
     #[arg(long, env = "MAGLEV_GRPC_GROUP", value_name = "NAME")]
     grpc_group: Option<String>,
 
-    /// What those may do who connect to a loopback address without TLS: every user of this machine can, and
-    /// nobody knows which one it is
+    /// Rights of clients on a loopback address without TLS, which any user of this machine can be, anonymously
     #[arg(long, env = "MAGLEV_GRPC_LOOPBACK", value_name = "ROLE", value_enum, default_value = "read-only")]
     grpc_loopback: Loopback,
 
-    /// The brain's certificate for tls: addresses, followed by those between it and its authority, in PEM. Read again
-    /// at SIGHUP, as are the next two
+    /// The brain's certificate for tls: addresses, followed by its intermediates, in PEM. Read again at SIGHUP,
+    /// like the next two
     #[arg(long, env = "MAGLEV_GRPC_CERT", value_name = "FILE")]
     grpc_cert: Option<PathBuf>,
 
-    /// The key of that certificate, in PEM
+    /// Private key of that certificate, in PEM
     #[arg(long, env = "MAGLEV_GRPC_KEY", value_name = "FILE")]
     grpc_key: Option<PathBuf>,
 
-    /// Authorities whose clients are let in at tls: addresses, in PEM: with a certificate of theirs one may read
+    /// CA certificates of the clients at tls: addresses, in PEM; a client with a certificate may read
     #[arg(long, env = "MAGLEV_GRPC_CLIENT_CA", value_name = "FILE")]
     grpc_client_ca: Option<PathBuf>,
 
-    /// Name of a client's certificate with which one may change things: the common name of its subject, or a DNS
-    /// name, e-mail address or URI among its alternative names. May be given several times, or with commas
+    /// Name in a client certificate that may make changes: its common name, or a DNS name, e-mail address or URI
+    /// among its alternative names. May be given several times, or with commas
     #[arg(long, env = "MAGLEV_GRPC_ADMIN_CERT", value_name = "NAME", value_delimiter = ',', value_parser = name)]
     grpc_admin_cert: Vec<String>,
 }
 
-/// A name, without the blanks around it. An empty one would be that of everybody whose certificate has an empty one.
+/// A name, trimmed. An empty one would match every certificate with an empty name.
 fn name(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Err("the name of a certificate must not be empty; without admins, leave it out"),
@@ -66,34 +65,34 @@ fn name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// What operators connect to.
+/// The opened listeners.
 #[derive(Debug)]
 pub struct Opened {
     /// The sockets.
     pub listeners: Vec<Listener>,
-    /// Those that could not be opened now.
+    /// Addresses that could not be opened yet.
     pub missing: Vec<Missing>,
-    /// If one of them needs it.
+    /// Present if one of them needs it.
     pub tls: Option<Arc<TlsSource>>,
 }
 
-/// An address that is not listened on, since the system refuses, or the files for TLS cannot be used. The brain goes on:
-/// backends are checked all the same.
+/// An address that cannot be listened on for now, since the system refuses or the TLS files cannot be used. The
+/// brain goes on: backends are checked all the same.
 #[derive(Debug)]
 pub struct Missing {
     address: ListenAddress,
     tls: Option<Arc<TlsSource>>,
-    /// The service manager's socket, if it has opened one.
+    /// The service manager's socket for it, if there is one.
     inherited: Option<InheritedSocket>,
 }
 
 impl Missing {
-    /// Where.
+    /// The address.
     pub fn address(&self) -> &ListenAddress {
         &self.address
     }
 
-    /// Tries to open it.
+    /// Retries to open it.
     ///
     /// # Errors
     /// If it cannot be opened yet.
@@ -113,22 +112,22 @@ impl Missing {
     }
 }
 
-/// Why operators' gRPC cannot be opened.
+/// Why the listeners cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A socket cannot be listened on.
+    /// A socket cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Some files are named, but not all of them.
-    #[error("TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, and {0} is missing")]
+    /// Only some of the required files are given.
+    #[error("TLS needs --grpc-cert, --grpc-key and --grpc-client-ca, but {0} is missing")]
     Incomplete(&'static str),
 }
 
 impl Arguments {
-    /// Who may do what.
+    /// The access rules.
     ///
     /// # Errors
-    /// If a group is named that is not there.
+    /// If a configured group does not exist.
     pub fn gate(&self) -> Result<Arc<Gate>, NoSuchGroup> {
         let access = Access::new(AccessSettings {
             admin_group: self.grpc_admin_group.clone(),
@@ -138,16 +137,15 @@ impl Arguments {
         Ok(Gate::new(access.with_admin_certificates(self.grpc_admin_cert.clone())))
     }
 
-    /// Takes the sockets that the service manager has opened, or else opens those that were asked for, or else those
-    /// that are open by default.
+    /// Uses the service manager's sockets, otherwise opens the configured ones, otherwise the default ones.
     ///
     /// # Errors
-    /// If one of them must not be opened as it is. By default, the unix socket may be missing, if TCP is served.
+    /// If one of them must not be opened. Of the defaults, the unix socket may be missing if TCP works.
     pub async fn open(&self, inherited: Vec<InheritedSocket>) -> Result<Opened, OpenError> {
         let tls = self.tls(&inherited)?;
         let mut opened = Opened { listeners: Vec::new(), missing: Vec::new(), tls: tls.clone() };
         if !inherited.is_empty() && !self.grpc.is_empty() {
-            info!("the service manager's sockets are served, and not the addresses of --grpc");
+            info!("the service manager's sockets are served instead of the addresses of --grpc");
         }
         let addresses = if inherited.is_empty() { self.addresses() } else { Vec::new() };
         let addresses = addresses.into_iter().map(|address| (address, None));
@@ -173,7 +171,7 @@ impl Arguments {
             inherited.iter().any(|socket| matches!(socket, InheritedSocket::Tls(..)))
         };
         let files = match (&self.grpc_cert, &self.grpc_key, &self.grpc_client_ca) {
-            // The socket that needs them, if there is one, says so.
+            // A socket that needs them, if there is one, reports the error.
             (None, None, None) => return Ok(None),
             (Some(certificate), Some(key), Some(client_ca)) => {
                 TlsFiles { certificate: certificate.clone(), key: key.clone(), client_ca: client_ca.clone() }
@@ -183,7 +181,7 @@ impl Arguments {
             (.., None) => return Err(OpenError::Incomplete("--grpc-client-ca")),
         };
         if !is_needed {
-            warn!("--grpc-cert has no effect: no socket is served with TLS; say --grpc tls:ADDRESS:PORT");
+            warn!("--grpc-cert has no effect: no socket is served with TLS; use --grpc tls:ADDRESS:PORT");
             return Ok(None);
         }
         if self.grpc_admin_cert.is_empty() {
@@ -192,7 +190,7 @@ impl Arguments {
         Ok(Some(Arc::new(TlsSource::new(files))))
     }
 
-    /// Those that are asked for, or else the default ones.
+    /// The configured addresses, otherwise the defaults.
     fn addresses(&self) -> Vec<ListenAddress> {
         if !self.grpc.is_empty() {
             return self.grpc.clone();
@@ -208,8 +206,8 @@ impl Arguments {
         } else {
             warn!(
                 socket = DEFAULT_UNIX,
-                "no unix socket is served, since its directory is not there: without it, --grpc-loopback alone says \
-                 who may do what; make the directory, or say --grpc unix:PATH"
+                "no unix socket is served, since its directory is not there: without it, access depends on \
+                --grpc-loopback alone; create the directory, or use --grpc unix:PATH"
             );
         }
         addresses

@@ -1,4 +1,5 @@
-//! Who set the overrides that are in force, as far as this process has seen it: the file of overrides does not say.
+//! The operators behind the current overrides, as far as this process has seen them: the overrides file does
+//! not say.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +11,12 @@ use maglev_engine::overrides::{Override, Overrides, PoolMember};
 /// Backend, frontend and pool; the last two are empty for the state of a backend.
 type Place = (String, String, String);
 
-/// Clones share it. It knows no more than there are overrides.
+/// Clones share it. Has at most as many entries as there are overrides.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Authors(Arc<Mutex<BTreeMap<Place, (SystemTime, String)>>>);
 
 impl Authors {
-    /// Someone has set what this command says.
+    /// Records who executed this command.
     pub(super) fn note(&self, overrides: &Overrides, set: &Place, who: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let in_force: BTreeMap<Place, SystemTime> =
@@ -26,7 +27,7 @@ impl Authors {
         known.retain(|place, (since, _)| in_force.get(place) == Some(since));
     }
 
-    /// Empty if that is not known.
+    /// The operator; empty if unknown.
     pub(super) fn of(&self, entry: &Override) -> String {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let author = known.get(&place(entry)).filter(|(since, _)| *since == entry.since());
@@ -45,7 +46,7 @@ fn place(entry: &Override) -> Place {
     }
 }
 
-/// What a command sets, if it sets anything.
+/// The override that a command sets, if any.
 pub(super) fn set_by(command: &Command) -> Option<Place> {
     match command {
         Command::Backend { backend, .. } => Some((backend.clone(), String::new(), String::new())),

@@ -1,4 +1,4 @@
-//! Who asks, and what they may, as found out once when they connected.
+//! The caller of a request and its rights, determined once per connection.
 
 mod person;
 
@@ -10,11 +10,11 @@ use maglev_proto::CallerInfo;
 use tonic::Extensions;
 use tonic::codegen::http::HeaderMap;
 
-/// The other end of a connection, which every request on it carries.
+/// The peer of a connection, attached to every request on it.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     found: Arc<Found>,
-    /// On whose behalf a program asks, by its own word.
+    /// The person on whose behalf a program calls, as stated by the program.
     person: Option<Arc<str>>,
 }
 
@@ -24,20 +24,20 @@ struct Found {
     rights: Rights,
 }
 
-/// As far as the connection tells.
+/// Identity, as far as the connection reveals it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// The kernel's word, as of when it connected.
+    /// Credentials from the kernel at the time of connecting.
     Process { uid: u32, user: Option<String>, pid: Option<i32> },
     /// Any user of this machine.
     Loopback(SocketAddr),
-    /// By a name in the certificate that it has shown.
+    /// Identified by a name in its certificate.
     Certificate { name: String, address: SocketAddr },
-    /// A request that came over no connection.
+    /// A request without a connection.
     Nobody,
 }
 
-/// What somebody may do, and what would give them more.
+/// Rights of a caller, and how to get more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rights {
     Admin,
@@ -61,13 +61,13 @@ impl Caller {
         &self.found.who
     }
 
-    /// The same, with the person that a request names.
+    /// The same with the person named in a request.
     pub(super) fn with_person(mut self, headers: &HeaderMap) -> Self {
         self.person = person::named(headers);
         self
     }
 
-    /// Who is to be asked about a change: the person, and the program that speaks for that person.
+    /// Who to contact about a change: the person, and the program acting for that person.
     pub(super) fn responsible(&self) -> Arc<str> {
         match &self.person {
             Some(person) => format!("{person}, by {}", self.who()).into(),
@@ -79,7 +79,7 @@ impl Caller {
         &self.found.rights
     }
 
-    /// The same for itself.
+    /// The caller's identity and rights, as reported to itself.
     pub(super) fn info(&self) -> CallerInfo {
         let (may_change, why_not) = match self.rights() {
             Rights::Admin => (true, String::new()),
@@ -88,7 +88,7 @@ impl Caller {
         CallerInfo { who: self.who().to_string(), may_change, why_not }
     }
 
-    /// Where it asks from: a process or an address.
+    /// Origin: a process or an address.
     pub(super) fn from(&self) -> String {
         match &self.found.who {
             Who::Process { pid: Some(pid), .. } => format!("process {pid}"),
@@ -111,7 +111,7 @@ impl fmt::Display for Who {
     }
 }
 
-/// In a sentence.
+/// The caller in a sentence.
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.found.who {

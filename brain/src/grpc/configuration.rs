@@ -1,4 +1,4 @@
-//! Checks of the configuration file, on demand.
+//! Validation of the configuration file on request.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +10,8 @@ use maglev_protocol::AgentPolicy;
 
 use crate::{netns, reload};
 
-/// Reads and checks the file, as a reload would, compares it with the agent's policy if that is known, and returns what
-/// would be taken. Blocks for the time that reading takes.
+/// Reads and validates the file as a reload would, checks it against the agent's policy if that is known, and
+/// returns the result. Blocks while reading.
 pub(super) fn check(
     file: &Path,
     in_force: &Config,
@@ -55,7 +55,7 @@ pub(super) fn check(
     (answer, None)
 }
 
-/// Warns of VIPs and application servers that the agent will refuse.
+/// Warns of VIPs and application servers that the agent would refuse.
 fn warn_of_policy(loaded: &mut Loaded, policy: &AgentPolicy) {
     let source = &policy.source;
     let right = |list| format!("add its prefix to `{list}` in {source}, and restart maglev-dpagent");

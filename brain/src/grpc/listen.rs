@@ -1,4 +1,4 @@
-//! The sockets that the gRPC service listens on.
+//! Listening sockets of the gRPC server.
 
 mod accept;
 mod connection;
@@ -28,43 +28,43 @@ use crate::tcp;
 use accept::{Door, Guard};
 use turned_away::TurnedAway;
 
-/// Everybody may connect, and is then recognised: two groups may use the socket, and a file has one. Who may not use
-/// it is told why. Where not even that is wanted, the directory's mode keeps them out.
+/// Everybody may connect and is identified afterwards: two groups may use the socket, but a file has only
+/// one, and a refused client is told why. To keep others out entirely, restrict the directory's mode.
 const MODE: u32 = 0o666;
-/// Connections to a unix socket that wait to be accepted.
+/// Maximum number of connections to a unix socket waiting to be accepted.
 const BACKLOG: u32 = 1024;
-/// Calls at once on one connection. Clients keep further ones back (HTTP/2).
+/// Maximum number of concurrent calls on a connection. Clients queue further ones (HTTP/2).
 const MOST_CALLS: u32 = 256;
-/// A client that says nothing for so long is asked whether it is still there,
+/// A client that is idle for this long is pinged,
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// and is hung up on if it does not answer for so long.
+/// and disconnected if it does not answer within this time.
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
-/// Headers of a request; maglevc's have some 200 bytes.
+/// Maximum size of a request's headers, in bytes; maglevc's have some 200.
 const MOST_HEADERS: u32 = 16 << 10;
 
-/// Why a socket cannot be listened on.
+/// Why a socket cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The operating system refuses.
     #[error("cannot listen on {address}: {error}; free the address, or choose another with --grpc")]
     Refused {
-        /// Where.
+        /// The address.
         address: ListenAddress,
-        /// Why.
+        /// The cause.
         error: std::io::Error,
     },
-    /// A unix socket cannot be made.
+    /// A unix socket cannot be created.
     #[error(transparent)]
     Unix(#[from] SocketError),
-    /// Without encryption.
+    /// Not loopback, and without TLS.
     #[error(
-        "will not listen on {0}, which is no loopback address, without encryption: use tls:{0} (from a socket unit: \
+        "will not listen on {0}, which is not a loopback address, without encryption: use tls:{0} (from a socket unit: \
          FileDescriptorName=grpc-tls), 127.0.0.1, [::1] or unix:PATH"
     )]
     NotLoopback(SocketAddr),
-    /// With encryption, but without certificates.
+    /// TLS without certificates.
     #[error(
-        "cannot listen on tls:{0} without certificates: --grpc-cert, --grpc-key and --grpc-client-ca name them"
+        "cannot listen on tls:{0} without certificates: use --grpc-cert, --grpc-key and --grpc-client-ca"
     )]
     NoCertificates(SocketAddr),
     /// The files for TLS cannot be used.
@@ -73,17 +73,17 @@ pub enum ListenError {
     /// A server failed while it ran.
     #[error("the gRPC server on {address} failed: {error}")]
     Failed {
-        /// Where.
+        /// The address.
         address: ListenAddress,
-        /// Why.
+        /// The cause.
         error: tonic::transport::Error,
     },
 }
 
-/// Connections at once, on all sockets together.
+/// Maximum number of connections, on all sockets together.
 const CONNECTIONS: Places = Places { admins: 512, readers: 3328, strangers: 256 };
 
-/// What all sockets share: who may do what, and how many may be there.
+/// Access rules and quotas, shared by all sockets.
 #[derive(Debug)]
 pub struct Gate {
     access: Access,
@@ -92,32 +92,32 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Lets in by these rules.
+    /// Applies these access rules.
     pub fn new(access: Access) -> Arc<Self> {
         Self::with_places(access, CONNECTIONS)
     }
 
-    /// The same, for so many connections.
+    /// The same with other limits on connections.
     pub(super) fn with_places(access: Access, places: Places) -> Arc<Self> {
         let connections = Shares::new("connections", places);
         Arc::new(Self { access, connections, turned_away: TurnedAway::default() })
     }
 }
 
-/// An open socket.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     address: ListenAddress,
     door: Door,
-    /// A unix socket's, unless the service manager made it.
+    /// A unix socket's file, unless it is the service manager's.
     file: Option<SocketFile>,
 }
 
 impl Listener {
-    /// Opens a socket without TLS. A unix socket that nobody answers on any more is replaced.
+    /// Opens a socket without TLS. Replaces a unix socket that nobody listens on.
     ///
     /// # Errors
-    /// If it cannot be opened, or must not.
+    /// If it cannot or must not be opened.
     pub async fn bind(address: ListenAddress) -> Result<Self, ListenError> {
         let refused = |error| ListenError::Refused { address: address.clone(), error };
         match &address {
@@ -135,7 +135,7 @@ impl Listener {
         }
     }
 
-    /// Opens a socket on which clients must show a certificate.
+    /// Opens a socket that requires client certificates.
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -146,10 +146,10 @@ impl Listener {
         Ok(Self { address, door: Door::Tls(socket, tls), file: None })
     }
 
-    /// Serves a socket that the service manager has opened.
+    /// Uses a socket from the service manager.
     ///
     /// # Errors
-    /// If it must not be served as it is.
+    /// If it must not be served.
     pub fn inherited(socket: InheritedSocket, tls: Option<&Arc<Tls>>) -> Result<Self, ListenError> {
         let (address, door) = match socket {
             InheritedSocket::Unix(socket, path) => {
@@ -172,17 +172,17 @@ impl Listener {
         Ok(Self { address, door, file: None })
     }
 
-    /// Where it listens; with the port that the system chose, if it was asked for port 0.
+    /// The address, with the port that the system chose for port 0.
     pub fn address(&self) -> &ListenAddress {
         &self.address
     }
 }
 
-/// Serves until `shutdown` ends, then lets the calls under way finish, those of clients included that have connected
-/// before.
+/// Serves until `shutdown` ends, then lets calls in progress finish, including those of clients already
+/// connected.
 ///
 /// # Errors
-/// If the server fails, which it does not for the sake of one connection.
+/// If the server fails, which a single connection cannot cause.
 pub async fn serve(
     listener: Listener,
     service: Service,
@@ -205,7 +205,8 @@ pub async fn serve(
         .layer(rights)
         .add_routes(service.routes().await);
     let connections = accept::connections(door, Guard { gate, refusals }, shutdown);
-    // The end of the connections is what ends it; a signal, even one that never comes, has it end in order.
+    // The end of the connections ends it; with a shutdown signal, even one that never comes, it ends
+    // gracefully.
     let served = router.serve_with_incoming_shutdown(connections, pending()).await;
     drop(file);
     served.map_err(|error| ListenError::Failed { address, error })

@@ -1,4 +1,4 @@
-//! Operators' commands: from a request to the controller, and back.
+//! Operators' commands: converts requests for the controller, and its results to answers.
 
 use std::sync::Arc;
 
@@ -157,7 +157,7 @@ impl Service {
     async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Done, Status> {
         let (what, from, who) = (command.to_string(), who.from(), who.responsible());
         let terms = Terms { who: Some(Arc::clone(&who)), ..terms };
-        // Before it, since a client that hangs up ends this, but not what it asked for.
+        // Logged first: if the client hangs up, this future is dropped, but the command still runs.
         info!(%who, %from, %what, "operator command");
         let refused = |error: CommandError| {
             info!(%who, %from, %what, %error, "operator command was refused");
@@ -172,7 +172,7 @@ impl Service {
     }
 }
 
-/// How far a change has come. What VPP did not answer in time may have failed in another way, which says why.
+/// Progress of a change. If VPP did not answer in time, the snapshot may know why.
 fn outcome(snapshot: &Snapshot, done: Done) -> Option<Outcome> {
     let mut outcome = view::overrides::outcome(done);
     for asked in outcome.frontends.iter_mut().filter(|asked| asked.in_vpp() == InVpp::Late) {
@@ -186,20 +186,20 @@ fn outcome(snapshot: &Snapshot, done: Done) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// The weight that a request asks for, and of whom.
+/// The weight that a request sets, and the pool's member.
 pub(super) fn set_weight(
     request: SetFrontendPoolBackendWeightRequest,
 ) -> Result<(PoolMember, Command), Status> {
     let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state: _, no_wait: _ } =
         request;
     let member = member(frontend, pool, backend)?;
-    // What does not fit in a byte is refused with the number that was given.
+    // A number beyond a byte is refused like any other beyond 100, and quoted.
     let weight = u8::try_from(weight)
         .map_err(|_| Status::invalid_argument(format!("weight {weight}: must be 0 to 100")))?;
     Ok((member.clone(), Command::SetWeight { member, weight, flush }))
 }
 
-/// What a request takes back.
+/// The override that a request removes.
 pub(super) fn clear(request: ClearOverrideRequest) -> Result<Command, Status> {
     let ClearOverrideRequest { backend, frontend, pool, state: _, no_wait: _ } = request;
     if frontend.is_empty() && pool.is_empty() {

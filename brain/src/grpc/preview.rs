@@ -1,4 +1,4 @@
-//! What a change would do: from a request to the engine's preview, and back.
+//! Previews of changes: converts requests for the engine, and its results to answers.
 
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use super::{Answer, Service, operate, refusal};
 use crate::paced::Cause;
 
 impl Service {
-    /// The state is copied from the controller, which is held up no longer than that takes; all else is done beside it.
+    /// The controller only copies its state; the preview is computed elsewhere.
     pub(super) async fn preview(
         &self,
         request: Request<PreviewChangeRequest>,
@@ -31,7 +31,7 @@ impl Service {
 
     /// What a command would do now.
     pub(super) async fn preview_of(&self, command: Command) -> Result<PreviewChangeResponse, Status> {
-        // Without VPP's figures, the preview does not know how many flows there are.
+        // Without VPP's counters, the preview lacks the numbers of flows.
         let figures = self.figures_soon().await.ok();
         let refused = |error| refusal::command(&self.snapshot(), &error);
         let core = self.operator.state().await.map_err(refused)?;

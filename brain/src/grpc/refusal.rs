@@ -1,4 +1,4 @@
-//! Why something is not done: the code, and words that say what would be right.
+//! Errors for operators: status code, reason and remedy.
 
 use maglev_engine::agent::CallError;
 use maglev_engine::config::{Errors, LONGEST_NAME, LoadError, Pool, Severity};
@@ -9,14 +9,14 @@ use tonic::Status;
 
 use crate::reload::ReloadError;
 
-/// How alike a name must be to be offered instead, from 0 to 1.
+/// Minimum similarity of a suggested name, from 0 to 1.
 const NEAR: f64 = 0.7;
-/// How many are offered at most.
+/// Maximum number of suggested names.
 const OFFERS: usize = 3;
-/// A status travels in a header, which stock clients take up to 8 KiB of, other headers included.
+/// Maximum length of a status, in bytes. It is sent in a header, and stock clients accept 8 KiB of headers.
 const LONGEST_HEADER: usize = 7 << 10;
 
-/// A name that a request gives, if it can be one at all.
+/// A name from a request, if it is valid.
 pub(super) fn name(kind: &str, given: String) -> Result<String, Status> {
     if given.is_empty() {
         return Err(Status::invalid_argument(format!("the name of the {kind} is missing")));
@@ -29,12 +29,12 @@ pub(super) fn name(kind: &str, given: String) -> Result<String, Status> {
     Ok(given)
 }
 
-/// There is no such frontend or backend.
+/// The error for an unknown frontend or backend.
 pub(super) fn unknown<N: AsRef<str>>(kind: &str, name: &str, known: impl Iterator<Item = N>) -> Status {
     no_such(&format!("there is no {kind} {name:?}"), name, known, &format!("`show {kind}s` lists them"))
 }
 
-/// A name to watch must be known now, or it would be waited for in vain.
+/// Rejects an unknown name to watch, which would otherwise be waited for in vain.
 pub(super) fn watchable<N: AsRef<str>>(
     kind: &str,
     name: &str,
@@ -47,7 +47,7 @@ pub(super) fn watchable<N: AsRef<str>>(
     Err(Status::invalid_argument(unknown(kind, name, known).message()))
 }
 
-/// Offers the nearest names, or `otherwise` says where to look.
+/// Suggests similar names; if there are none, `otherwise` says where to look.
 fn no_such<N: AsRef<str>>(what: &str, name: &str, known: impl Iterator<Item = N>, otherwise: &str) -> Status {
     let mut near: Vec<_> = known
         .map(|known| (strsim::jaro_winkler(known.as_ref(), name), known))
@@ -62,7 +62,7 @@ fn no_such<N: AsRef<str>>(what: &str, name: &str, known: impl Iterator<Item = N>
     }
 }
 
-/// An operator's command was not carried out.
+/// The status for a command that was not executed.
 pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
     let words = || error.to_string();
     match error {
@@ -91,14 +91,14 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
     }
 }
 
-/// A full sync did not come to its end while somebody waited.
+/// The status for a full sync that did not complete in time.
 pub(super) fn sync(in_vpp: &InVpp) -> Status {
     match in_vpp {
         InVpp::Away(reason) => {
             Status::unavailable(format!("{reason}; everything is compared once VPP can be programmed"))
         }
         InVpp::Refused(reason) => Status::unavailable(format!("refused: {reason}")),
-        _ => Status::deadline_exceeded("VPP has not answered yet, and is asked until it does"),
+        _ => Status::deadline_exceeded("VPP has not answered yet; retrying"),
     }
 }
 
@@ -106,7 +106,7 @@ fn pools<'a>(snapshot: &'a Snapshot, frontend: &str) -> &'a [Pool] {
     snapshot.config.frontends.get(frontend).map_or(&[], |frontend| &frontend.pools)
 }
 
-/// The configuration was not taken.
+/// The status for a refused configuration.
 pub(super) fn reload(error: &ReloadError) -> Status {
     match error {
         ReloadError::Load(LoadError::Refused(errors)) => Status::failed_precondition(findings(errors)),
@@ -117,7 +117,7 @@ pub(super) fn reload(error: &ReloadError) -> Status {
     }
 }
 
-/// All that is wrong and doubtful; or as many of the errors as a status can carry.
+/// All diagnostics, or as many of the errors as fit into a status.
 fn findings(errors: &Errors) -> String {
     let whole = errors.to_string();
     if length_in_header(&whole) <= LONGEST_HEADER {
@@ -137,12 +137,12 @@ fn findings(errors: &Errors) -> String {
     format!("{text}these are {shown} of {all} errors; `config check` shows all of them")
 }
 
-/// Everything but letters and digits may be written as three characters there.
+/// All characters except letters and digits may be escaped as three characters.
 fn length_in_header(text: &str) -> usize {
     text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum()
 }
 
-/// VPP cannot be read.
+/// The status for a failed read of VPP.
 pub(super) fn call(error: &CallError) -> Status {
     match error {
         CallError::Busy => Status::resource_exhausted(error.to_string()),

@@ -1,4 +1,4 @@
-//! The right that each method takes. This page decides it, and one layer applies it, before any handler runs.
+//! The right that each method requires. One layer applies this table before any handler runs.
 
 use tonic::Status;
 use tonic::codegen::http::Request;
@@ -6,7 +6,7 @@ use tonic::codegen::http::Request;
 use super::caller::{Caller, Rights};
 use crate::paced::{Cause, Paced};
 
-/// What a caller must be allowed to do.
+/// A right of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Right {
     Read,
@@ -46,10 +46,10 @@ pub(super) const METHODS: [(&str, Right); 29] = [
     ("/maglev.Maglev/WatchEvents", Right::Read),
 ];
 
-/// Lets a request pass if its caller has the right that the method takes.
+/// Admits a request if its caller has the method's right.
 ///
 /// # Errors
-/// `PERMISSION_DENIED`, with what would be right; `UNIMPLEMENTED` for a method that is not served.
+/// `PERMISSION_DENIED`, with the right that is needed; `UNIMPLEMENTED` for a method that is not served.
 pub(super) fn admit<B>(mut request: Request<B>, refusals: &Paced) -> Result<Request<B>, Status> {
     let (caller, path) = (Caller::of(request.extensions()), request.uri().path());
     let may_not = |what, right| Status::permission_denied(format!("{caller} may not {what}: {right}"));

@@ -1,8 +1,8 @@
-//! Places for what clients can hold: connections, streams of events, checks of the configuration.
+//! Quotas on what clients can hold: connections, event streams, checks of the configuration.
 //!
-//! One rule for all of them. Admins, readers, and those who may do nothing have places of their own, and within each group
-//! a party may hold no more than a quarter. So whoever holds all that it can keeps nobody else out. A network address,
-//! behind which several parties may be, may hold half.
+//! One rule for all. Admins, readers, and clients without rights have separate places, and within each group
+//! a party may hold no more than a quarter. So nobody can keep others out. A network address, which several
+//! parties may share, may hold half.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,28 +11,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::caller::{Caller, Rights, Who};
 
-/// A party's part of the places of its group.
+/// A party's maximum fraction of its group's places.
 const PART_OF_A_PARTY: usize = 4;
-/// The same of an address.
+/// The same for an address.
 const PART_OF_AN_ADDRESS: usize = 2;
 
-/// Whose places are counted together.
+/// A party, whose places are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Party {
     /// Processes of one user, over the unix socket.
     User(u32),
-    /// Those who show certificates of one name.
+    /// Clients with certificates of one name.
     Certificate(String),
     /// An IPv4 address, or the network of an IPv6 address.
     Network(IpAddr),
-    /// Everybody who connects over loopback TCP: nobody can tell them apart.
+    /// All clients over loopback TCP, which cannot be distinguished.
     Loopback,
-    /// Requests that came over no connection.
+    /// Requests without a connection.
     Nobody,
 }
 
 impl Party {
-    /// Somebody is of one party, and over TLS also at an address.
+    /// The parties that a client belongs to; over TLS, one of them is its address.
     fn of(who: &Who) -> Vec<Self> {
         match who {
             Who::Process { uid, .. } => vec![Self::User(*uid)],
@@ -44,7 +44,7 @@ impl Party {
         }
     }
 
-    /// An IPv6 host has all addresses of its /64.
+    /// The /64 of an IPv6 address, since a host may use all of it.
     pub(super) fn at(address: IpAddr) -> Self {
         Self::Network(match address.to_canonical() {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -74,7 +74,7 @@ impl fmt::Display for Party {
 /// Why there is no place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
-    #[error("{party} has all of the {most} {what} that it may have at once")]
+    #[error("{party} already has its maximum of {most} {what}")]
     Share { party: Party, most: usize, what: &'static str },
     #[error("all {most} {what} of {group} are taken")]
     All { group: &'static str, most: usize, what: &'static str },
@@ -88,7 +88,7 @@ struct Group {
     taken: Mutex<Taken>,
 }
 
-/// Places that are taken, and by whom.
+/// The places taken, and by whom.
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
@@ -123,7 +123,7 @@ impl Group {
     }
 }
 
-/// A place, until it is dropped.
+/// A place, released when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     group: Arc<Group>,
@@ -145,12 +145,12 @@ impl Drop for Place {
     }
 }
 
-/// How many places each group has.
+/// Number of places of each group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
     pub(super) admins: usize,
     pub(super) readers: usize,
-    /// For those who may do nothing: each call says why.
+    /// For clients without rights, who only get refusals.
     pub(super) strangers: usize,
 }
 
@@ -169,11 +169,11 @@ impl Shares {
             what,
             admins: Group::new("admins", places.admins),
             readers: Group::new("readers", places.readers),
-            strangers: Group::new("those who may do nothing", places.strangers),
+            strangers: Group::new("clients without rights", places.strangers),
         }
     }
 
-    /// A place for one more, if there is one.
+    /// Takes a place, if there is one.
     pub(super) fn take(&self, caller: &Caller) -> Result<Place, Full> {
         let group = match caller.rights() {
             Rights::Admin => &self.admins,

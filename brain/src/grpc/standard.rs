@@ -1,4 +1,4 @@
-//! The services that stock clients know: health, and reflection in both of its versions.
+//! Standard services: health, and both versions of reflection.
 
 use maglev_proto::FILE_DESCRIPTOR_SET;
 use maglev_proto::maglev_server::SERVICE_NAME;
@@ -7,7 +7,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder, Error, v1, v1alpha};
 
-/// What is served, sorted by name.
+/// Services, sorted by name.
 const SERVICES: [&str; 4] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
@@ -15,17 +15,17 @@ const SERVICES: [&str; 4] = [
     SERVICE_NAME,
 ];
 
-/// What the health service is asked for: the server as a whole, and this interface of it.
+/// Names in the health service: the server as a whole, and this interface.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
-/// Whether operators are served, as the standard health service tells it.
+/// Whether operators are served, as reported by the standard health service.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Health {
     reporter: HealthReporter,
 }
 
 impl Health {
-    /// What answers those who ask for it.
+    /// The health server.
     pub(super) fn server(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
@@ -37,12 +37,12 @@ impl Health {
     }
 }
 
-/// Tells clients the whole interface, so that they need no file of it.
+/// Describes the whole interface to clients, so that they need no .proto file.
 pub(super) fn reflection() -> Result<v1::ServerReflectionServer<impl v1::ServerReflection>, Error> {
     builder().build_v1()
 }
 
-/// The same by its older name, by which most clients still ask.
+/// The same under its older name, which most clients still use.
 pub(super) fn older_reflection()
 -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Error> {
     builder().build_v1alpha()

@@ -60,7 +60,7 @@ maglev:
 
 fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
     let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
-    // After the start, like every probe.
+    // After the start, as for every probe.
     let ended = Instant::now().into_std() + outcome.duration;
     let late = Duration::ZERO;
     core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), at(2000));
@@ -110,7 +110,7 @@ fn backend_shows_its_history() {
 fn vpp_info_tells_who_is_away() {
     let mut core = core();
     let info = view::vpp::info(&core.snapshot(Instant::now().into_std()));
-    assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is away"));
+    assert_eq!((info.state.as_str(), info.reason.as_str()), ("unknown", "the agent is disconnected"));
     assert_eq!(info.agent.unwrap().reason, "not connected yet");
     core.handle(Input::Agent(agent_connects()), at(3000));
     let gone = VppState::Disconnected { reason: "no such file".into(), silent_ms: 0 };
@@ -202,7 +202,7 @@ fn full_sync_is_told_in_words() {
     assert_eq!(
         told.vips[1].changes,
         [
-            "VIP removed to make it anew: another encapsulation",
+            "VIP removed to re-create it: another encapsulation",
             "VIP made",
             "10.0.0.1 added, weight 1",
             "weight of 10.0.0.2: 100 -> 0, flushed",

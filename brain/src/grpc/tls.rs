@@ -1,12 +1,12 @@
-//! The TLS side of operators' gRPC: the brain's own certificate, and the authorities whose clients are let in.
+//! TLS of the operators' gRPC server: the brain's own certificate, and the authorities of its clients.
 //!
-//! TLS 1.2 and 1.3, with a certificate of the client's always. Each handshake is a full one: a resumed session would let
-//! somebody in by a certificate that is not valid any more, or by an authority that was taken back. A connection lasts for
-//! many calls, so that little is saved by resuming.
+//! TLS 1.2 and 1.3, always with a client certificate. Each handshake is a full one: a resumed session would
+//! admit a client whose certificate has expired or whose authority was removed. Connections last for many
+//! calls, so resuming would save little.
 //!
-//! What a client can take before it is known, besides [the time](super::listen): rustls holds at most 64 KiB of a
-//! handshake message that is not complete (`MAX_HANDSHAKE_SIZE` in its `msgs/deframer`), and as much of a chain of
-//! certificates. Verification cannot be interrupted; [`clients`] bounds its work.
+//! Limits on an unidentified client, besides [the time](super::listen): rustls holds at most 64 KiB of an
+//! incomplete handshake message (`MAX_HANDSHAKE_SIZE` in its `msgs/deframer`), and as much of a certificate
+//! chain. Verification cannot be interrupted; [`clients`] bounds its work.
 
 mod clients;
 mod dates;
@@ -27,21 +27,21 @@ pub use files::TlsError;
 
 use crate::reload::READ_WITHIN;
 
-/// Reads that are under way at once, those included whose disk does not answer.
+/// Maximum number of concurrent reads, including those blocked by a disk.
 const MOST_READS: usize = 4;
 
 /// The files, all in PEM.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// The brain's certificate, followed by those between it and its authority.
+    /// The brain's certificate, followed by its intermediates.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Private key of the certificate.
     pub key: PathBuf,
-    /// Certificates of the authorities whose clients are let in.
+    /// Certificates of the clients' authorities.
     pub client_ca: PathBuf,
 }
 
-/// What TLS needs, as of when the files were read last.
+/// The TLS configuration as last read.
 #[derive(Debug)]
 pub struct Tls {
     files: TlsFiles,
@@ -49,7 +49,7 @@ pub struct Tls {
     reading: Blocking,
 }
 
-/// Files that may not be there yet. They are read when a listener first needs them, and however often that must be tried.
+/// TLS files that may not exist yet. They are read when a listener first needs them, with retries.
 #[derive(Debug)]
 pub struct TlsSource {
     files: TlsFiles,
@@ -57,21 +57,21 @@ pub struct TlsSource {
 }
 
 impl TlsSource {
-    /// Reads nothing.
+    /// Does not read the files yet.
     pub fn new(files: TlsFiles) -> Self {
         Self { files, read: OnceCell::new() }
     }
 
-    /// What the files give; they are read if that has not succeeded yet.
+    /// The files' contents. Reads them unless that has succeeded before.
     ///
     /// # Errors
-    /// As [`Tls::new`].
+    /// Like [`Tls::new`].
     pub async fn get(&self) -> Result<Arc<Tls>, ReadError> {
         let read = || async { Tls::new(self.files.clone()).await.map(Arc::new) };
         self.read.get_or_try_init(read).await.cloned()
     }
 
-    /// Reads them again, as [`Tls::reload`]. What could not be read yet is tried again anyway.
+    /// Reads them again, like [`Tls::reload`]. Files that could not be read yet are retried anyway.
     pub async fn reload(&self) {
         if let Some(tls) = self.read.get() {
             tls.reload().await;
@@ -79,7 +79,7 @@ impl TlsSource {
     }
 }
 
-/// Why the files give nothing.
+/// Why the files could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// They cannot be used.
@@ -90,42 +90,42 @@ pub enum ReadError {
     Blocking(#[from] BlockingError),
 }
 
-/// What a set of files gives.
+/// Result of reading the files.
 struct Loaded {
     config: Arc<ServerConfig>,
     doubts: Vec<String>,
 }
 
 impl Tls {
-    /// Reads the files. What is doubtful is logged.
+    /// Reads the files. Logs warnings.
     ///
     /// # Errors
-    /// If they cannot be used, or read in time.
+    /// If they are invalid, or cannot be read in time.
     pub async fn new(files: TlsFiles) -> Result<Self, ReadError> {
-        let reading = Blocking::new("reading the certificates of gRPC", MOST_READS, READ_WITHIN);
+        let reading = Blocking::new("reading the gRPC certificates", MOST_READS, READ_WITHIN);
         let loaded = read(&reading, &files).await?;
         Ok(Self { files, config: Mutex::new(loaded), reading })
     }
 
-    /// Reads the files anew, for connections to come; those that stand are not touched. If anything is wrong with
-    /// them, what was read before stays in force. The log says which.
+    /// Reads the files again, for future connections only. If anything is wrong with them, the previous
+    /// configuration stays in use. Logs the result.
     pub async fn reload(&self) {
         match read(&self.reading, &self.files).await {
             Ok(config) => {
                 *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
-                info!("certificates of gRPC read");
+                info!("gRPC certificates read");
             }
-            Err(error) => warn!("certificates of gRPC refused; those in force stay: {error}"),
+            Err(error) => warn!("gRPC certificates refused; the current ones stay in use: {error}"),
         }
     }
 
-    /// For a connection that comes now.
+    /// For a connection accepted now.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What the files give now. What is doubtful is logged.
+/// Reads the files. Logs warnings.
 async fn read(reading: &Blocking, files: &TlsFiles) -> Result<Arc<ServerConfig>, ReadError> {
     let files = files.clone();
     let loaded = reading.run(move || load(&files, SystemTime::now())).await??;

@@ -1,4 +1,4 @@
-//! From a snapshot to the messages of the interface. Pure.
+//! Converts snapshots to messages of the interface. Pure.
 
 pub(super) mod activity;
 pub(super) mod events;
@@ -124,7 +124,7 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
     })
 }
 
-/// The rows of a backend in all pools, with VPP's figures.
+/// A backend's rows in all pools, with VPP's counters.
 pub(super) fn uses(
     snapshot: &Snapshot,
     name: &str,
@@ -145,7 +145,7 @@ pub(super) fn uses(
     uses.filter(|used| used.row.as_ref().is_some_and(|row| row.backend == name)).collect()
 }
 
-/// How far VPP has come with a frontend, and why the last sync failed, if it did.
+/// A frontend's progress in VPP, and why the last sync failed, if it did.
 pub(super) fn sync(snapshot: &Snapshot, status: &SyncStatus) -> (SyncState, String) {
     match status {
         SyncStatus::HeldBack => (SyncState::HeldBack, String::new()),
@@ -163,7 +163,7 @@ fn operator_weight<'a>(
     backend: &str,
 ) -> Option<&'a Dated<u8>> {
     let weights = &snapshot.overrides.weights;
-    // Mostly there are none, and rows by the thousand.
+    // Usually there are none, but thousands of rows.
     if weights.is_empty() {
         return None;
     }
@@ -203,7 +203,7 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Unix milliseconds; 0 for a time before 1970, which a clock that was never set shows.
+/// Unix milliseconds; 0 for a time before 1970, from a clock that was never set.
 fn unix_ms(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

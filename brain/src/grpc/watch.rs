@@ -1,10 +1,10 @@
-//! WatchEvents: the state, and then every change of it.
+//! WatchEvents: the current state, then every change.
 //!
-//! A watcher begins to listen, then takes a snapshot, tells its state, and passes over the changes that were in it
-//! already: the snapshot has the number of its last one. One who falls behind does the same again.
+//! A watcher subscribes, then takes a snapshot, sends its state, and skips the changes already in it, by the
+//! number of its last one. A watcher that falls behind starts over.
 
 mod activity;
-mod asked;
+mod filter;
 mod hub;
 
 use std::future::pending;
@@ -27,20 +27,20 @@ use crate::activity::Activity;
 use crate::logs::{self, LogTap};
 use crate::paced::Cause;
 use activity::Going;
-use asked::Asked;
+use filter::Filter;
 use hub::{Hub, Told};
 
-/// How many may watch at once.
+/// Maximum number of watchers.
 const WATCHERS: Places = Places { admins: 512, readers: 3456, strangers: 128 };
 
-/// The stream that a watcher gets.
+/// The stream returned to a watcher.
 pub(super) type Events = BoxStream<'static, Result<Event, Status>>;
 
-/// What all watchers share.
+/// State shared by all watchers.
 #[derive(Debug, Clone)]
 pub(super) struct Watching {
     pub(super) logs: LogTap,
-    /// Started by the first who watches.
+    /// Started by the first watcher.
     hub: Arc<OnceLock<Hub>>,
     pub(super) places: Shares,
     activity: Activity,
@@ -69,7 +69,7 @@ impl Service {
         let Watching { logs, hub, places, activity } = &self.watching;
         let place = self.place(Cause::Watcher, places, caller)?;
         let going = Going::of(&request, activity, &self.snapshots);
-        let asked = Asked::of(request, &self.snapshot())?;
+        let asked = Filter::of(request, &self.snapshot())?;
         let hub = hub.get_or_init(|| Hub::start(self.operator.clone(), logs, self.ending.clone()));
         let changes = hub.changes().ok_or_else(over)?;
         let lines = match asked.log() {
@@ -95,18 +95,18 @@ impl Service {
 }
 
 fn over() -> Status {
-    Status::unavailable("the brain is ending")
+    Status::unavailable("maglev-brain is shutting down")
 }
 
 struct Watcher {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     /// The configuration's.
     file: String,
-    asked: Asked,
+    asked: Filter,
     changes: Receiver<Told>,
     lines: Option<Lines>,
     going: Option<Going>,
-    /// The number of the last change that the state had which was told.
+    /// The number of the last change included in the state that was sent.
     seen: u64,
     telling: Telling,
     _place: Place,
@@ -114,22 +114,22 @@ struct Watcher {
 
 struct Lines {
     told: Receiver<Told>,
-    /// Keeps the lines coming.
-    _asked: logs::Asked,
+    /// Keeps the log lines coming.
+    _asked: logs::LevelRequest,
 }
 
-/// What a watcher is told next.
+/// What a watcher is sent next.
 enum Telling {
-    /// The rest of the state that is.
+    /// The rest of the current state.
     State(Box<dyn Iterator<Item = Event> + Send>),
-    /// What changes.
+    /// Changes.
     Changes,
-    /// Nothing, for it is over.
+    /// Nothing more: the stream has ended.
     Nothing,
 }
 
 impl Watcher {
-    /// Has the state told as it is now.
+    /// Sends the current state.
     fn tell_state(&mut self) {
         let snapshot = Arc::clone(&self.snapshots.borrow());
         self.seen = snapshot.events;
@@ -153,7 +153,7 @@ impl Watcher {
         }
     }
 
-    /// The next that is told, unless it is not asked for or known already.
+    /// The next change, unless it is filtered out or already known.
     async fn change(&mut self) -> Option<Result<Event, Status>> {
         let line = async {
             match &mut self.lines {

@@ -1,4 +1,4 @@
-//! Takes log lines for whoever asks, at the level that is asked for.
+//! Log lines for remote readers, at the level they request.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,42 +15,42 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Lines that wait for those who read them. One who falls behind loses the oldest, and is told how many.
+/// Lines buffered for a reader. One that falls behind loses the oldest, and learns how many.
 const LINES: usize = 4096;
-/// The crates of this program.
+/// Prefix of this program's crates.
 const OURS: &str = "maglev_";
-/// From the fewest lines to the most.
+/// From least to most verbose.
 const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
 
-/// Held by tests that take lines: what is taken is decided for the whole process.
+/// Held by tests that read lines, since the level is process-wide.
 #[cfg(test)]
 pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When it was written.
+    /// Time of the line.
     pub at: SystemTime,
     /// Its level.
     pub level: Level,
-    /// The module that says it.
+    /// The module that logged it.
     pub target: &'static str,
-    /// What it says.
+    /// The message.
     pub message: String,
-    /// Names and values, in the order of the line.
+    /// Names and values, in order.
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// Where the log can be read while it is written. Its clones are the same.
+/// The source of lines. Clones share it.
 #[derive(Debug, Clone)]
 pub struct LogTap(Arc<Tap>);
 
 #[derive(Debug)]
 struct Tap {
     lines: broadcast::Sender<Arc<Line>>,
-    /// How many ask for each of [`LEVELS`].
+    /// Number of readers of each of [`LEVELS`].
     asked: Mutex<[usize; LEVELS.len()]>,
-    /// How many of [`LEVELS`] are taken.
+    /// How many of [`LEVELS`] are enabled.
     taken: AtomicUsize,
 }
 
@@ -62,20 +62,20 @@ impl Default for LogTap {
 }
 
 impl LogTap {
-    /// What takes the lines. It must be part of the subscriber.
+    /// The layer that takes the lines. It must be part of the subscriber.
     pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + Send + Sync + 'static {
         Taker(self.clone()).with_filter(Taken(self.clone()))
     }
 
-    /// Lines from now on, of the levels that anybody asks for.
+    /// Lines from now on, of all enabled levels.
     pub fn lines(&self) -> broadcast::Receiver<Arc<Line>> {
         self.0.lines.subscribe()
     }
 
-    /// Has lines of this level and above taken for as long as the answer is kept.
-    pub fn ask(&self, level: Level) -> Asked {
+    /// Enables this level for as long as the result is kept.
+    pub fn ask(&self, level: Level) -> LevelRequest {
         self.count(level, |asked| *asked += 1);
-        Asked { tap: self.clone(), level }
+        LevelRequest { tap: self.clone(), level }
     }
 
     fn count(&self, level: Level, change: impl FnOnce(&mut usize)) {
@@ -87,7 +87,7 @@ impl LogTap {
         }
         let taken = asked.iter().rposition(|asked| *asked > 0).map_or(0, |index| index + 1);
         if self.0.taken.swap(taken, Ordering::Relaxed) != taken {
-            // Under the lock, so that the last to change it is the last to tell it. Filters take no lock.
+            // Under the lock, so that the last change is applied last. Filters take no lock.
             rebuild_interest_cache();
         }
     }
@@ -102,20 +102,20 @@ impl LogTap {
     }
 }
 
-/// Has lines taken for as long as it is kept.
+/// Keeps a level enabled.
 #[derive(Debug)]
-pub struct Asked {
+pub struct LevelRequest {
     tap: LogTap,
     level: Level,
 }
 
-impl Drop for Asked {
+impl Drop for LevelRequest {
     fn drop(&mut self) {
         self.tap.count(self.level, |asked| *asked -= 1);
     }
 }
 
-/// Which lines are taken.
+/// Filter for the enabled lines.
 struct Taken(LogTap);
 
 impl<S> Filter<S> for Taken {
@@ -124,7 +124,7 @@ impl<S> Filter<S> for Taken {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // It holds until the level changes, and then everybody is asked again.
+        // Cached until the level changes, which rebuilds the cache.
         if self.0.takes(metadata) { Interest::always() } else { Interest::never() }
     }
 
@@ -133,7 +133,7 @@ impl<S> Filter<S> for Taken {
     }
 }
 
-/// Puts lines where they can be read.
+/// Sends lines to the readers.
 struct Taker(LogTap);
 
 impl<S: Subscriber> Layer<S> for Taker {
@@ -143,7 +143,7 @@ impl<S: Subscriber> Layer<S> for Taker {
         let Fields { message, fields } = fields;
         let (level, target) = (*metadata.level(), metadata.target());
         let line = Line { at: SystemTime::now(), level, target, message, fields };
-        // An error means that nobody listens any more.
+        // Fails only if there are no readers any more.
         drop(self.0.0.lines.send(Arc::new(line)));
     }
 }

@@ -1,4 +1,4 @@
-//! Backends and health checks.
+//! Metrics of backends and health checks.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use prometheus::Error;
 use super::catalogue as metrics;
 use super::exposition::{Exposition, flag};
 
-/// The states of backends that are there.
+/// States of existing backends.
 const STATES: [State; 5] = [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled];
 
 pub(super) fn write(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
@@ -44,7 +44,8 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Err
         for row in &rows {
             for to in STATES {
                 let count = row.view.tally.transitions(to);
-                // The others are rare, and most backends never have them: they would be a tenth of all series.
+                // Other transitions are rare, and never happen to most backends: they would be a tenth of all
+                // series.
                 if count > 0 || matches!(to, State::Up | State::Down) {
                     family.add(&[("backend", row.name), ("to", to.word())], count.into());
                 }
@@ -56,7 +57,7 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Err
             let usual = row.check.map_or(&[][..], codes);
             for code in ProbeCode::ALL {
                 let count = row.view.tally.probes(code);
-                // Another check may have been made before.
+                // An earlier check may have been of another type.
                 if count > 0 || usual.contains(&code) {
                     family.add(&[("backend", row.name), ("code", code.name())], count.into());
                 }
@@ -110,7 +111,8 @@ fn rows(snapshot: &Snapshot) -> impl Iterator<Item = Row<'_>> {
     })
 }
 
-/// What the probes of a check may end in. A series that is there before its first probe lets Prometheus see that probe.
+/// Possible results of a check. Exporting them before the first probe lets Prometheus see that probe as an
+/// increase.
 fn codes(kind: &CheckKind) -> &'static [ProbeCode] {
     use ProbeCode::{L4Con, L4Ok, L4Tout, L6Ok, L6Rsp, L6Tout, L7Ok, L7Rsp, L7Sts, L7Tout, SockErr};
     match kind {

@@ -1,13 +1,13 @@
-//! Every metric: name, kind and help. The guide in `docs/monitoring` has the same list, with the labels.
+//! All metrics: name, kind and help. The guide in `docs/monitoring` has the same list, with labels.
 
-/// What a metric may do.
+/// Kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grow, or begin again at 0.
+    /// Only increases, or restarts at 0.
     Counter,
     /// Anything.
     Gauge,
-    /// Count durations by size.
+    /// Counts durations by bucket.
     Histogram,
 }
 
@@ -18,7 +18,7 @@ pub struct Metric {
     pub name: &'static str,
     /// What it may do.
     pub kind: Kind,
-    /// One line for whoever meets it in Prometheus.
+    /// One-line description, shown in Prometheus.
     pub help: &'static str,
 }
 
@@ -26,7 +26,7 @@ macro_rules! catalogue {
     ($($constant:ident = $kind:ident $name:literal $help:literal;)*) => {
         $(pub(super) const $constant: Metric = Metric { name: $name, kind: Kind::$kind, help: $help };)*
 
-        /// All of them.
+        /// All metrics.
         pub const ALL: &[Metric] = &[$($constant),*];
     };
 }
@@ -36,41 +36,41 @@ catalogue! {
     BUILD_INFO = Gauge "maglev_build_info" "Always 1; the brain's version as a label.";
     PROCESS_START = Gauge "process_start_time_seconds" "Start of the brain, in Unix seconds.";
     PROCESS_CPU = Counter "process_cpu_seconds_total" "CPU time of the brain, user and system.";
-    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" "Memory of the brain that is in RAM.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" "Resident memory of the brain.";
     PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" "Address space of the brain.";
     PROCESS_THREADS = Gauge "process_threads" "Threads of the brain.";
     PROCESS_OPEN_FDS = Gauge "process_open_fds" "Open file descriptors of the brain.";
-    PROCESS_MAX_FDS = Gauge "process_max_fds" "Most file descriptors that the brain may open.";
+    PROCESS_MAX_FDS = Gauge "process_max_fds" "Limit on open file descriptors of the brain.";
 
-    // What the brain is about.
+    // Brain.
     WARMUP_PHASE = Gauge "maglev_warmup_phase" "1 for the phase of the warm-up, 0 for the others.";
     EVENTS = Counter "maglev_events_total" "Changes of state of backends and frontends.";
     UNSERVED = Gauge "maglev_unserved_listeners" "Addresses that the brain should listen on and does not.";
     CONFIG_SUCCESSFUL = Gauge "maglev_config_last_reload_successful"
-        "Whether the configuration that was offered last is in force.";
+        "Whether the last attempt to load the configuration succeeded.";
     CONFIG_SUCCESS_TIME = Gauge "maglev_config_last_reload_success_timestamp_seconds"
-        "When the configuration in force was taken, in Unix seconds.";
+        "Time of the last successful load of the configuration, in Unix seconds.";
     CONFIG_RELOADS = Counter "maglev_config_reloads_total" "Reloads of the configuration.";
     COMMANDS = Counter "maglev_commands_total" "Commands of operators.";
-    OVERRIDES = Gauge "maglev_overrides" "What operators have set and not taken back.";
+    OVERRIDES = Gauge "maglev_overrides" "Overrides in effect.";
     OVERRIDES_UNMATCHED = Gauge "maglev_overrides_unmatched"
-        "Overrides for something that the configuration does not have.";
+        "Overrides without a target in the configuration.";
     OVERRIDES_PERSISTED = Gauge "maglev_overrides_persisted"
-        "Whether what operators have set would be there after a restart of the brain.";
+        "Whether the overrides would survive a restart of the brain.";
     OVERRIDE_SET = Gauge "maglev_override_set_timestamp_seconds" "When an override was set, in Unix seconds.";
 
     // Agent, VPP and syncs.
     AGENT_UP = Gauge "maglev_agent_up" "Whether the agent answers.";
-    AGENT_INFO = Gauge "maglev_agent_info" "1 while the agent answers; its version and that of the calls to it as labels.";
+    AGENT_INFO = Gauge "maglev_agent_info" "1 while the agent answers; its version and the protocol version as labels.";
     AGENT_START = Gauge "maglev_agent_start_time_seconds" "Start of the agent, in Unix seconds.";
     AGENT_CONNECTIONS = Counter "maglev_agent_connections_total" "Connections made to the agent.";
     AGENT_SINCE = Gauge "maglev_agent_connection_timestamp_seconds"
-        "When the agent was connected to last, in Unix seconds.";
-    VPP_UP = Gauge "maglev_vpp_up" "Whether VPP is connected and can be driven.";
+        "Time of the last connection to the agent, in Unix seconds.";
+    VPP_UP = Gauge "maglev_vpp_up" "Whether VPP is connected and can be programmed.";
     VPP_INFO = Gauge "maglev_vpp_info" "1 while VPP is connected; its version as a label.";
     VPP_START = Gauge "maglev_vpp_start_time_seconds" "Start of VPP, in Unix seconds.";
     VPP_CONNECTIONS = Counter "maglev_vpp_connections_total"
-        "How often VPP was found ready: when it came, and after each connection to the agent.";
+        "How often VPP was found ready: after it connected, and after each connection to the agent.";
     VPP_RESTARTS = Counter "maglev_vpp_restarts_total" "How often VPP was another process than before.";
     VPP_FOREIGN_VIPS = Gauge "maglev_vpp_foreign_vips" "VIPs outside the agent's policy, which are left alone.";
     VPP_COUNTERS_UP = Gauge "maglev_vpp_counters_up" "Whether this scrape has VPP's counters.";
@@ -80,10 +80,10 @@ catalogue! {
     SYNCS = Counter "maglev_syncs_total" "Syncs that the agent answered.";
     SYNCS_FAILED = Counter "maglev_syncs_failed_total" "Syncs that the agent did not carry out or answer.";
     SYNC_STEPS = Counter "maglev_sync_steps_total" "Writes that VPP acknowledged.";
-    SYNC_FLUSHES = Counter "maglev_sync_flushes_total" "Servers whose pinned flows were moved at once.";
+    SYNC_FLUSHES = Counter "maglev_sync_flushes_total" "Servers whose pinned flows were flushed.";
     SYNC_ERRORS = Counter "maglev_sync_errors_total" "Writes that VPP refused.";
     SYNC_DRIFT = Counter "maglev_sync_drift_total"
-        "Differences that were found between VPP and what it had been left with.";
+        "Drift: differences found between VPP and what was programmed.";
     EVENT_TO_VPP = Histogram "maglev_event_to_vpp_seconds"
         "From the event that changed a frontend, such as the end of a probe, to VPP's acknowledgement.";
 
@@ -91,12 +91,12 @@ catalogue! {
     FRONTEND_INFO = Gauge "maglev_frontend_info" "Always 1; address, protocol and port as labels.";
     FRONTEND_STATE = Gauge "maglev_frontend_state" "1 for the state of the frontend, 0 for the others.";
     FRONTEND_SYNC = Gauge "maglev_frontend_sync_state"
-        "1 for how far the frontend has come in VPP, 0 for the others.";
+        "1 for the sync state of the frontend, 0 for the others.";
     FRONTEND_POOL_ACTIVE = Gauge "maglev_frontend_pool_active" "Whether the pool takes new flows.";
     FRONTEND_POOL_INDEX = Gauge "maglev_frontend_active_pool_index"
-        "Place of the pool that takes new flows, 0 for the first; absent if none does.";
+        "Index of the pool that takes new flows, from 0; absent if none does.";
     FRONTEND_PANIC = Gauge "maglev_frontend_panic"
-        "Whether so few backends are up that all of the pool take new flows.";
+        "Whether the pool is in panic: with so few backends up, all of them take new flows.";
     CONFIGURED_WEIGHT = Gauge "maglev_frontend_backend_configured_weight"
         "Weight in the configuration, 0 to 100.";
     EFFECTIVE_WEIGHT = Gauge "maglev_frontend_backend_effective_weight"
@@ -106,7 +106,7 @@ catalogue! {
     BACKEND_BUCKETS = Gauge "maglev_frontend_backend_buckets"
         "Buckets of the table for new flows that VPP gives the backend.";
     BACKEND_FLOWS = Gauge "maglev_frontend_backend_flows" "Live flows that VPP has pinned to the backend.";
-    VIP_PACKETS = Counter "maglev_vip_packets_total" "Packets to the frontend's VIP, by what became of them.";
+    VIP_PACKETS = Counter "maglev_vip_packets_total" "Packets to the frontend's VIP, by outcome.";
     ROUTE_PACKETS = Counter "maglev_vip_route_packets_total" "Packets to the prefix of one or more VIPs.";
     ROUTE_BYTES = Counter "maglev_vip_route_bytes_total" "Bytes to the prefix of one or more VIPs.";
 
@@ -118,11 +118,11 @@ catalogue! {
     BACKEND_ENABLED = Gauge "maglev_backend_enabled" "Whether the configuration enables the backend.";
     BACKEND_TRANSITIONS = Counter "maglev_backend_transitions_total" "Changes of the backend to a state.";
     BACKEND_PROBES = Counter "maglev_backend_probes_total" "Probes by HAProxy's code of their result.";
-    BACKEND_PROBE_DURATION = Gauge "maglev_backend_probe_duration_seconds" "How long the newest probe took.";
+    BACKEND_PROBE_DURATION = Gauge "maglev_backend_probe_duration_seconds" "Duration of the latest probe.";
     PROBE_DURATION = Histogram "maglev_probe_duration_seconds"
-        "How long the probes of a health check took, without those that could not be made.";
+        "Duration of the probes of a health check, without those that could not be made.";
     PROBE_LATENESS = Gauge "maglev_probe_lateness_max_seconds"
-        "How late that one of the backends' newest probes began which was latest.";
+        "Largest start delay among the backends' latest probes.";
     CHECK_RISE = Gauge "maglev_healthcheck_rise" "Passes in a row that make a backend up.";
     CHECK_FALL = Gauge "maglev_healthcheck_fall" "Failures in a row that make a backend down.";
 }

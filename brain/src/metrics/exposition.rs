@@ -1,4 +1,4 @@
-//! Families of metrics as text.
+//! Text format of metrics.
 
 use maglev_engine::tally::Reading;
 use prometheus::TextEncoder;
@@ -6,12 +6,12 @@ use prometheus::proto::{self, MetricFamily, MetricType};
 
 use super::catalogue::{Kind, Metric};
 
-/// A finished scrape.
+/// Result of a scrape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// The text, in Prometheus' format 0.0.4.
     pub text: String,
-    /// How many series it has; a histogram counts as one.
+    /// Number of series; a histogram counts as one.
     pub series: usize,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Rows {
 }
 
 impl Exposition {
-    /// Writes one metric; nothing if it has no series.
+    /// Writes one metric, unless it has no series.
     pub(super) fn family(
         &mut self,
         metric: Metric,
@@ -54,7 +54,7 @@ impl Exposition {
         TextEncoder::new().encode_utf8(&[family], &mut self.text)
     }
 
-    /// Writes a metric that has one series without labels, or none.
+    /// Writes a metric with at most one series, without labels.
     pub(super) fn single(
         &mut self,
         metric: Metric,
@@ -70,7 +70,7 @@ impl Exposition {
 }
 
 impl Rows {
-    /// Adds a series of a counter or a gauge. Prometheus takes a label whose value is empty as one that is not there.
+    /// Adds a series of a counter or a gauge. Prometheus treats a label with an empty value as missing.
     pub(super) fn add(&mut self, labels: &[(&str, &str)], value: f64) {
         let mut row = labelled(labels);
         if self.kind == Kind::Counter {
@@ -85,7 +85,7 @@ impl Rows {
         self.rows.push(row);
     }
 
-    /// Adds one series for each of `words`: 1 for the one that is the case, 0 for the others.
+    /// Adds one series for each of `words`: 1 for the current one, 0 for the others.
     pub(super) fn add_state(&mut self, labels: &[(&str, &str)], name: &str, words: &[&str], is: &str) {
         let mut all = labels.to_vec();
         for word in words {
@@ -128,7 +128,7 @@ pub(super) fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-/// A counter's value. Above 2^53, which no counter here reaches in years, neighbours become the same.
+/// A counter's value. Loses precision above 2^53, which no counter here reaches in years.
 pub(super) fn number(count: u64) -> f64 {
     count as f64
 }

@@ -1,4 +1,4 @@
-//! Frontends, and what VPP has of them.
+//! Metrics of frontends, and of their state in VPP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -158,7 +158,7 @@ fn write_packets(rows: &[Row<'_>], counters: &Counters, out: &mut Exposition) ->
     })
 }
 
-/// What VPP has of each backend of each frontend, once for those in several pools.
+/// VPP's counters of each backend of each frontend; once for those in several pools.
 fn found<'a>(
     config: &'a Config,
     rows: &[Row<'a>],

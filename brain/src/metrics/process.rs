@@ -1,41 +1,41 @@
-//! What the kernel knows of this process.
+//! Resource usage of this process, from the kernel.
 
 use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Figures of this process; those that cannot be read are missing.
+/// Resource usage; unreadable values are missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Process {
-    /// CPU time so far, user and system, in seconds.
+    /// User and system CPU time so far, in seconds.
     pub cpu_seconds: Option<f64>,
-    /// Memory in RAM.
+    /// Resident memory.
     pub resident_bytes: Option<u64>,
-    /// Address space.
+    /// Size of the address space.
     pub virtual_bytes: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
     /// Open file descriptors.
     pub open_fds: Option<u64>,
-    /// Most that may be open.
+    /// Limit on open file descriptors.
     pub max_fds: Option<u64>,
 }
 
 impl Process {
-    /// Reads them. This opens files in `/proc/self`.
+    /// Reads the values, which opens files in `/proc/self`.
     pub fn read() -> Self {
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let mut process = Self::parse(&stat, system(SysconfVar::CLK_TCK), system(SysconfVar::PAGE_SIZE));
-        // One of them is that of the directory itself.
+        // One of them belongs to the directory itself.
         process.open_fds = entries(Path::new("/proc/self/fd")).map(|count| count.saturating_sub(1));
         process.max_fds = getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
         process
     }
 
-    /// From the text of `/proc/self/stat`, see proc_pid_stat(5).
+    /// Parses `/proc/self/stat`, see proc_pid_stat(5).
     pub(super) fn parse(stat: &str, ticks_per_second: Option<u64>, page_bytes: Option<u64>) -> Self {
-        // The name of the program, in brackets, may hold anything; the field behind it is the third.
+        // The program's name, in parentheses, may contain anything; the field after it is the third.
         let fields: Vec<&str> =
             stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();

@@ -1,4 +1,4 @@
-//! The HTTP server that Prometheus asks.
+//! The exporter's HTTP server.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,15 +25,15 @@ use crate::paced::{self, Cause, Paced};
 use crate::seats::{Seat, Seats};
 use crate::tcp;
 
-/// Connections at once, each of which may hold a text of 20 MB. One more takes the seat of another.
+/// Maximum number of connections, each of which may hold a text of 20 MB. A further one replaces another.
 const CONNECTIONS: usize = 16;
-/// A connection carries one request, and lasts so long at most, from its first byte to its last.
+/// Maximum lifetime of a connection, which carries one request.
 const CONNECTION: Duration = Duration::from_secs(30);
-/// Largest head of a request.
+/// Maximum size of a request's head, in bytes.
 const HEAD: usize = 16 << 10;
-/// Time for the head of a request.
+/// Time limit for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
-/// Pause after the system had no resources for another connection.
+/// Pause after accepting failed for lack of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -42,12 +42,12 @@ const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><head><title>maglev-brain</title></head>\n\
 <body><h1>maglev-brain</h1><p>For Prometheus: <a href=\"/metrics\">/metrics</a></p></body></html>\n";
 
-/// Where Prometheus is answered: `127.0.0.1:17091`, `[::1]:17091`, or `off`.
+/// Address of the exporter: `127.0.0.1:17091`, `[::1]:17091`, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricsAddress {
-    /// Nowhere.
+    /// No exporter.
     Off,
-    /// There. What is told is no secret, but nothing is encrypted and nobody has to say who he is.
+    /// This address. Metrics are not secret; there is neither encryption nor authentication.
     At(SocketAddr),
 }
 
@@ -58,7 +58,7 @@ impl FromStr for MetricsAddress {
         if text == "off" {
             return Ok(Self::Off);
         }
-        let wrong = |_| format!("{text:?} is no listening address: use ADDRESS:PORT, [IPV6]:PORT or off");
+        let wrong = |_| format!("{text:?} is not a listening address: use ADDRESS:PORT, [IPV6]:PORT or off");
         text.parse().map(Self::At).map_err(wrong)
     }
 }
@@ -72,7 +72,7 @@ impl fmt::Display for MetricsAddress {
     }
 }
 
-/// Why Prometheus cannot be served.
+/// Why the exporter cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot serve Prometheus on {address}: {error}; free the address, or choose another with \
@@ -83,10 +83,10 @@ pub struct BindError {
     error: std::io::Error,
 }
 
-/// Takes the socket that the service manager gave; without one, listens, unless it is off.
+/// Uses the service manager's socket, otherwise listens, unless it is off.
 ///
 /// # Errors
-/// If the system refuses, most often because the port is taken.
+/// If the system refuses, most often because the port is in use.
 pub fn open(
     address: MetricsAddress,
     inherited: Option<std::net::TcpListener>,
@@ -109,7 +109,7 @@ pub async fn serve(listener: TcpListener, exporter: Exporter, shutdown: impl Fut
     }
     let (seats, refusals) = (Seats::new(CONNECTIONS), Paced::default());
     let mut ticks = interval(paced::TICK);
-    // Dropped with the rest, which ends them.
+    // Dropping it aborts the connections.
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -151,7 +151,7 @@ async fn answer(stream: TcpStream, exporter: Exporter, seat: Arc<Seat>) -> hyper
     });
     http1::Builder::new()
         .keep_alive(false)
-        // A client may end its half of the connection once it has asked.
+        // A client may close its sending side after its request.
         .half_close(true)
         .max_buf_size(HEAD)
         .timer(TokioTimer::new())

@@ -1,4 +1,4 @@
-//! The process, and what of the brain belongs to no frontend and no backend.
+//! Metrics of the process, and of the brain as a whole.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

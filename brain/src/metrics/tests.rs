@@ -52,7 +52,7 @@ maglev:
     Arc::new(parse("test.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")).config)
 }
 
-/// A core at a time of its own.
+/// A core with its own clock.
 struct Bench {
     core: Core,
     now: Now,
@@ -111,7 +111,7 @@ impl Bench {
         series(&self.text(counters))
     }
 
-    /// With something of every kind.
+    /// A bench with at least one of everything.
     fn full() -> (Self, Counters) {
         let mut bench = Self::new();
         bench.connect(7);
@@ -131,7 +131,7 @@ impl Bench {
     }
 }
 
-/// Every series of a scrape with its value; its labels in the order of their names.
+/// Every series of a scrape with its value; labels sorted by name.
 fn series(text: &str) -> BTreeMap<String, f64> {
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     let pair = |line: &str| {
@@ -153,7 +153,7 @@ fn series(text: &str) -> BTreeMap<String, f64> {
     series
 }
 
-/// Names of the metrics of a scrape, as their `# TYPE` lines have them.
+/// Names of a scrape's metrics, from its `# TYPE` lines.
 fn names(text: &str) -> BTreeSet<&str> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types.filter_map(|line| line.split(' ').next()).collect()
@@ -356,7 +356,7 @@ fn what_a_reload_removes_has_no_series_any_more_and_what_stays_goes_on_counting(
         bench.series(Some(&counters())).into_keys().filter(|series| series.contains(&label)).count()
     };
     assert!(of(&bench, "web2") > 10 && of(&bench, "shop") > 10 && of(&bench, "secure") > 3);
-    // The other check of web1 has another name; its server is the same.
+    // web1's new check has another name; the server is the same.
     let backends = "{ web1: { address: 10.0.0.1, healthcheck: secure } }";
     let frontends = "{ plain: { address: 203.0.113.10, protocol: tcp, port: 80, \
                      pools: [ { name: only, backends: { web1: {} } } ] } }";
@@ -376,7 +376,7 @@ fn what_a_reload_removes_has_no_series_any_more_and_what_stays_goes_on_counting(
     for (name, value) in expected {
         assert_eq!(series.get(name).copied(), Some(value), "{name}");
     }
-    // Another server under the same name begins anew.
+    // Another server under the same name starts from zero.
     bench.reload("{ web1: { address: 10.0.0.7, healthcheck: secure } }", frontends);
     assert_eq!(bench.series(None)["maglev_backend_probes_total{backend=\"web1\",code=\"L6RSP\"}"], 0.0);
 }

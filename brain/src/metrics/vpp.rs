@@ -1,4 +1,4 @@
-//! Agent, VPP and syncs.
+//! Metrics of agent, VPP and syncs.
 
 use std::time::UNIX_EPOCH;
 

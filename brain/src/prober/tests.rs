@@ -5,7 +5,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 
-/// A probe that takes as long as it is told, and remembers when it was started and whether it was given up.
+/// A probe of a given duration, which records when it was started and whether it was cancelled.
 #[derive(Clone, Default)]
 struct Fake {
     took: Arc<Mutex<Duration>>,
@@ -102,7 +102,7 @@ async fn overrun_starts_the_next_at_once_and_catches_up_with_nothing() {
         inbox.recv().await.unwrap();
     }
     let gaps = fake.gaps();
-    // The timer counts in milliseconds.
+    // The timer's resolution is a millisecond.
     assert!(gaps[..4].iter().all(|gap| (5.0..5.01).contains(&gap.as_secs_f64())), "{gaps:?}");
     assert!(gaps[4..].iter().all(|gap| (0.89..=1.11).contains(&gap.as_secs_f64())), "{gaps:?}");
 }
@@ -160,7 +160,7 @@ async fn lateness_is_told() {
     assert_eq!(report.ended, Instant::now().into_std());
 }
 
-/// Both are ready when the task runs next, and it must not be left to chance which of them it sees.
+/// Both are ready when the task next runs, and it must not matter which of them it sees first.
 #[tokio::test(start_paused = true)]
 async fn stopping_when_a_probe_is_due_starts_none() {
     for _ in 0..50 {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Thirty backends of five weights.
+/// Thirty backends with five different weights.
 fn loaded(frontend: &str) -> Loaded {
     let names: Vec<String> = (0..30).map(|number| format!("b{number}")).collect();
     let backends: String = names

@@ -14,7 +14,7 @@ fn newcomer_gets_the_seat_of_the_oldest_silent_client() {
     assert_eq!(held.iter().map(is_displaced).collect::<Vec<_>>(), [false, true, false]);
     held[2].has_asked();
     fourth.has_asked();
-    // Where all have asked, the oldest has had the most time for its answer.
+    // If all have sent a request, the oldest has had the most time for its answer.
     let _fifth = seats.take();
     assert!(is_displaced(&held[0]) && !is_displaced(&held[2]) && !is_displaced(&fourth));
 }

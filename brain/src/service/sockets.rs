@@ -1,5 +1,5 @@
-//! Sockets that the service manager has opened (sd_listen_fds(3)). They outlive the process: who connects while it is
-//! started anew waits until it is there.
+//! Sockets opened by the service manager (sd_listen_fds(3)). They outlive the process: clients that connect
+//! during a restart wait until it is back.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,14 +10,14 @@ use std::path::PathBuf;
 use maglev_daemon::address::ListenAddress;
 use socket2::{Domain, Socket, Type};
 
-/// Name, in the socket unit, of sockets for operators' gRPC.
+/// Name in the socket unit for operators' gRPC.
 const GRPC: &str = "grpc";
-/// The same, of those where clients show certificates.
+/// The same, with client certificates.
 const GRPC_TLS: &str = "grpc-tls";
-/// Name of the socket for Prometheus.
+/// Name in the socket unit for Prometheus.
 const METRICS: &str = "metrics";
 
-/// All that was given.
+/// All inherited sockets.
 #[derive(Debug, Default)]
 pub struct Inherited {
     /// For operators.
@@ -26,19 +26,19 @@ pub struct Inherited {
     pub metrics: Option<TcpListener>,
 }
 
-/// A socket for operators' gRPC. It does not block.
+/// A socket for operators' gRPC, in non-blocking mode.
 #[derive(Debug)]
 pub enum InheritedSocket {
     /// A unix socket, whose file is the service manager's.
     Unix(UnixListener, PathBuf),
-    /// Without encryption.
+    /// Without TLS.
     Tcp(TcpListener, SocketAddr),
     /// With TLS.
     Tls(TcpListener, SocketAddr),
 }
 
 impl InheritedSocket {
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> ListenAddress {
         match self {
             Self::Unix(_, path) => ListenAddress::Unix(path.clone()),
@@ -47,10 +47,10 @@ impl InheritedSocket {
         }
     }
 
-    /// Another descriptor of the same socket.
+    /// Duplicates its descriptor.
     ///
     /// # Errors
-    /// If the system has none left.
+    /// If the system has no descriptors left.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Unix(socket, path) => Self::Unix(socket.try_clone()?, path.clone()),
@@ -60,45 +60,44 @@ impl InheritedSocket {
     }
 }
 
-/// Why the process does not start with what it was given. Who connects there would wait in vain.
+/// Why the process refuses its inherited sockets: clients that connect there would wait in vain.
 #[derive(Debug, thiserror::Error)]
 pub enum InheritedError {
-    /// The environment contradicts itself.
+    /// The environment is inconsistent.
     #[error("LISTEN_FDS or LISTEN_PID is not what a service manager sets: {0}")]
     Environment(String),
-    /// Nobody knows what it is for.
+    /// A socket's name has no meaning.
     #[error(
-        "the socket unit has a socket named {0:?}: what it is for must be said with FileDescriptorName=grpc, \
-         grpc-tls or metrics"
+        "the socket unit has a socket named {0:?}: set its purpose with FileDescriptorName=grpc, grpc-tls or metrics"
     )]
     Name(String),
-    /// There is one exporter.
-    #[error("the socket units have two sockets for metrics: one is served, so leave one out")]
+    /// There can be only one exporter.
+    #[error("the socket units have two sockets for metrics: remove one")]
     TwoForMetrics,
-    /// It cannot be served.
+    /// A socket of the wrong kind.
     #[error("the socket named {name} is {what}: it must be {right}")]
     Kind {
-        /// Of which.
+        /// Name in the socket unit.
         name: &'static str,
-        /// What was found.
+        /// The kind found.
         what: String,
-        /// What would do.
+        /// The kind expected.
         right: &'static str,
     },
     /// The operating system refuses.
     #[error("cannot use the socket named {name}: {error}")]
     Refused {
-        /// Of which.
+        /// Name in the socket unit.
         name: &'static str,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// What the service manager has given this process. It gives it once: called again, this would give it to two owners.
+/// Takes the service manager's sockets. Must be called once: a second call would give them to two owners.
 ///
 /// # Errors
-/// If there is a socket that cannot be served.
+/// If a socket cannot be served.
 pub fn inherited() -> Result<Inherited, InheritedError> {
     let given = sd_listen_fds::get().map_err(|error| InheritedError::Environment(error.to_string()))?;
     sort(given.into_iter().map(|(name, descriptor)| (name.unwrap_or_default(), descriptor.into_std())))

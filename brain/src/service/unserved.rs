@@ -1,5 +1,5 @@
-//! Addresses that are to be listened on, and are not, since the system refuses. They are tried again, and all else goes on:
-//! ways in for operators and Prometheus are no reason to leave backends unchecked.
+//! Addresses that the system refuses to listen on for now. They are retried, and everything else goes on:
+//! backends are checked even if operators and Prometheus cannot connect.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info};
 
-/// Such addresses, each with the reason why it is not listened on.
+/// Unserved addresses, each with the reason.
 pub type Reasons = BTreeMap<String, String>;
 
 /// The list of them. Clones share it.
@@ -24,12 +24,12 @@ impl Unserved {
         self.0.subscribe()
     }
 
-    /// The list as it is.
+    /// The current list.
     pub fn reasons(&self) -> Reasons {
         self.0.borrow().clone()
     }
 
-    /// Opens an address, however often it must be tried. The first failure is logged.
+    /// Opens an address, retrying until it succeeds. Logs the first failure.
     pub async fn until_open<T, E, F>(&self, address: &str, open: impl Fn() -> F) -> T
     where
         E: Display,
@@ -40,13 +40,13 @@ impl Unserved {
             match open().await {
                 Ok(opened) => {
                     if failures > 0 {
-                        info!(address, "listening after all");
+                        info!(address, "listening now");
                         self.0.send_if_modified(|unserved| unserved.remove(address).is_some());
                     }
                     return opened;
                 }
                 Err(error) if failures == 0 => {
-                    error!("{error}; it is tried again, and all else goes on");
+                    error!("{error}; retrying, everything else goes on");
                     self.0.send_modify(|unserved| _ = unserved.insert(address.to_owned(), error.to_string()));
                 }
                 Err(_) => {}

@@ -31,7 +31,7 @@ impl Place {
         directory
     }
 
-    /// A directory that has this file.
+    /// A state directory with this overrides file.
     fn with(contents: &[u8]) -> Place {
         let place = place();
         std::fs::create_dir(&place.path).unwrap();
@@ -55,7 +55,7 @@ impl Place {
         names
     }
 
-    /// What an error says, with the directory as `DIR`.
+    /// The text of an error, with `DIR` for the directory.
     fn say(&self, error: &StateError) -> String {
         error.to_string().replace(&self.path.display().to_string(), "DIR")
     }
@@ -151,8 +151,8 @@ fn the_directory_above_is_not_made() {
     let error = StateDirectory::open(&place.path.join("below")).unwrap_err();
     assert_eq!(
         place.say(&error),
-        "cannot make the directory DIR/below: No such file or directory (os error 2); make the directory that is \
-         missing, or choose another state directory"
+        "cannot make the directory DIR/below: No such file or directory (os error 2); create the missing \
+        directory, or choose another state directory"
     );
 }
 
@@ -171,7 +171,7 @@ fn a_lock_that_leads_elsewhere_is_not_followed() {
 #[test]
 fn a_damaged_file_is_kept_aside_before_it_is_replaced() {
     let mut damaged = text_of(&paused(3));
-    // In the time of the last backend.
+    // In the timestamp of the last backend.
     let at = damaged.len() - 10;
     damaged[at] ^= 0x40;
     let place = Place::with(&damaged);
@@ -221,10 +221,10 @@ fn a_file_that_was_not_read_is_not_replaced() {
     assert_eq!(
         place.say(&error),
         "cannot read DIR/overrides: it has version 3 of the format, and this program knows version 2; use the \
-         program that wrote it, or move the file away, which takes back what operators set"
+         program that wrote it, or move the file away, which clears all overrides"
     );
     let error = directory.save(&paused(1)).unwrap_err();
-    assert_eq!(place.say(&error), "DIR/overrides has not been read, and is not replaced before it has been");
+    assert_eq!(place.say(&error), "DIR/overrides has not been read, and is not replaced until it has been");
     assert_eq!(place.read(FILE), later.as_bytes());
     assert_eq!(place.names(), [LOCK, FILE]);
 
@@ -282,7 +282,8 @@ fn what_no_configuration_can_have_is_not_saved() {
     assert_eq!(place.read(FILE), text_of(&paused(1)));
 }
 
-/// A disk that fills up after any number of bytes: the old file stays, and the next save finds room again.
+/// A disk that fills up after any number of bytes: the old file stays, and the next save succeeds once there
+/// is space.
 #[test]
 fn a_save_that_fails_in_the_middle_leaves_the_old_file() {
     let place = place();
@@ -318,7 +319,7 @@ fn a_full_device_is_an_error_and_not_a_short_file() {
     assert_eq!(place.read(FILE), text_of(&paused(1)));
 }
 
-/// Whenever the process dies, the file is what a reader sees then.
+/// Whatever moment the process dies at, the file is one that a reader could see then.
 #[test]
 fn a_reader_sees_the_old_file_or_the_new_one() {
     let place = place();
@@ -329,7 +330,7 @@ fn a_reader_sees_the_old_file_or_the_new_one() {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut seen = [0, 0];
-            // At least once after the last save, too.
+            // The reader runs at least once more after the last save.
             loop {
                 let last = done.load(Ordering::Acquire);
                 let read = std::fs::read(&path).unwrap();
@@ -357,8 +358,8 @@ fn each_reason_comes_with_what_would_be_right() {
         (Errno::EROFS, "make it writable"),
         (Errno::EACCES, "let this process's user read and write there"),
         (Errno::EPERM, "let this process's user read and write there"),
-        (Errno::ENOENT, "make the directory that is missing"),
-        (Errno::EIO, "see to the state directory"),
+        (Errno::ENOENT, "create the missing directory"),
+        (Errno::EIO, "check the state directory"),
     ];
     for (reason, remedy) in cases {
         let error = refused("write", Path::new("/state/overrides.new"))(reason.into()).to_string();
@@ -367,7 +368,7 @@ fn each_reason_comes_with_what_would_be_right() {
     }
 }
 
-/// Nobody can make files there, root included.
+/// Even root cannot create files there.
 #[test]
 fn a_directory_that_cannot_be_written_to_is_read_and_says_so() {
     let mut directory = StateDirectory::open(Path::new("/proc/self/fdinfo")).unwrap();
@@ -377,11 +378,11 @@ fn a_directory_that_cannot_be_written_to_is_read_and_says_so() {
     assert_eq!(directory.save(&paused(1)).unwrap_err().to_string(), unwritable);
 }
 
-/// What was set stays in force, and what is set is kept again once the directory can be written to.
+/// Existing overrides stay in effect, and new ones are persisted once the directory is writable.
 #[test]
 fn a_directory_that_could_not_be_written_to_is_written_to_when_it_can_be() {
     let place = Place::with(&text_of(&paused(1)));
-    // In the way of whatever is to be written, also for root.
+    // Blocks any write, even by root.
     std::fs::create_dir_all(place.path.join(TEMPORARY).join("x")).unwrap();
     let mut directory = place.open();
     let unwritable = place.say(directory.unwritable().unwrap());
@@ -393,7 +394,7 @@ fn a_directory_that_could_not_be_written_to_is_written_to_when_it_can_be() {
     assert_eq!(place.read(FILE), text_of(&paused(2)));
 }
 
-/// By hand, as root, in the service's directory.
+/// As if root had run the brain by hand in the service's directory.
 #[test]
 fn what_root_makes_belongs_to_the_owner_of_the_directory() {
     if !geteuid().is_root() {

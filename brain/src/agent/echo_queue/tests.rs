@@ -27,7 +27,7 @@ async fn agent_that_hangs_holds_a_probe_no_longer_than_its_deadline() {
     let start = Instant::now();
     let (code, detail) = probe(&echoes).await;
     assert_eq!((code, detail.as_str()), (ProbeCode::SockErr, "not probed: the agent did not answer in time"));
-    // The timer's grain is a millisecond.
+    // The timer's resolution is a millisecond.
     assert!((SECOND..=SECOND + Duration::from_millis(1)).contains(&start.elapsed()), "{:?}", start.elapsed());
     drop(asks.recv().await);
     let agent = async {
@@ -44,12 +44,12 @@ async fn dropped_questions_and_a_missing_server_are_told() {
     let (echoes, mut asks) = echo_queue();
     let ((code, detail), ()) = tokio::join!(probe(&echoes), async { drop(asks.recv().await) });
     assert_eq!(code, ProbeCode::SockErr);
-    assert_eq!(detail, "not probed: the agent is away: the connection to it broke");
+    assert_eq!(detail, "not probed: the agent is disconnected: the connection to it broke");
     drop(asks);
     let (code, detail) = probe(&echoes).await;
     assert_eq!(
         (code, detail.as_str()),
-        (ProbeCode::SockErr, "not probed: the agent is away: this process ends")
+        (ProbeCode::SockErr, "not probed: the agent is disconnected: this process ends")
     );
 }
 
@@ -63,7 +63,7 @@ async fn full_queue_refuses_at_once_and_takes_more_when_there_is_room() {
     }
     let (code, detail) = probe(&echoes).await;
     assert_eq!(code, ProbeCode::SockErr);
-    assert_eq!(detail, "not probed: too many echo requests wait: at most 16384 may");
+    assert_eq!(detail, "not probed: too many echo requests are queued: at most 16384");
     assert_eq!(start.elapsed(), Duration::ZERO);
     drop(asks.recv().await);
     assert!(futures::poll!(std::pin::pin!(probe(&echoes))).is_pending());

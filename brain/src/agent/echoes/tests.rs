@@ -16,7 +16,7 @@ type Answer = Result<EchoOutcome, EchoFailure>;
 
 const TARGET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const REPLY: EchoOutcome = EchoOutcome::Reply { round_trip: Duration::from_micros(300) };
-/// More than any test takes.
+/// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(60);
 
 async fn ask(echoes: &EchoSender) -> Answer {
@@ -169,7 +169,7 @@ async fn each_kind_of_failure_is_logged_once_in_a_while() {
 
 type AgentsEnd = UnboundedChannel<ClientMessage<AgentRequest>, Response<AgentResponse>>;
 
-/// A service of two requests at once, over a transport without sockets, which a paused clock needs.
+/// A service with room for two requests, over a transport without sockets, as a paused clock requires.
 fn service(log: &mut FailureLog) -> (Service<'_>, JoinHandle<()>, AgentsEnd) {
     let (transport, agent) = unbounded();
     let NewClient { client, dispatch } = AgentClient::new(Config::default(), transport);

@@ -6,7 +6,7 @@ use tokio::time::{Duration, timeout};
 use super::*;
 use crate::agent::tests::{Bench, connected, spec, wanted};
 
-/// More than any test takes.
+/// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(20);
 
 fn bench() -> Bench {
@@ -18,7 +18,7 @@ fn ask(bench: &Bench) -> JoinHandle<Result<LbState, CallError>> {
     tokio::spawn(async move { reader.lb_state().await })
 }
 
-/// Waits until so many questions have come to the agent.
+/// Waits until the agent has received so many requests.
 async fn came(bench: &Bench, count: usize) {
     let came = async {
         while bench.reads() < count {

@@ -2,14 +2,14 @@ use maglev_protocol::{VipKey, printable};
 
 use super::*;
 
-/// What a lying agent says: a line of its own, colours, text that runs backwards, and megabytes.
+/// A malicious agent's text: an extra line, colours, reversed text, and megabytes.
 fn evil() -> String {
     let words = "9.9\nINFO operator command what=\"\u{1b}[31mdrain\" \u{202e}\u{9b}2J\r";
     words.repeat(10_000)
 }
 
 fn is_fit(text: &str, most: usize) -> bool {
-    // An ellipsis says that it was cut off.
+    // The ellipsis marks a truncated text.
     let ok = text.chars().count() <= most + 1 && printable_again(text, most) == text;
     ok && !text.contains(['\n', '\r', '\u{1b}', '\u{9b}', '\u{202e}'])
 }

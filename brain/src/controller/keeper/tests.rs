@@ -23,7 +23,7 @@ impl Bench {
         Self { directory, keeper, kept, task, tally }
     }
 
-    /// Nothing can be written until [`mend`](Self::mend).
+    /// Makes the directory unwritable until [`mend`](Self::mend).
     fn spoil(&self) {
         fs::create_dir(self.directory.path().join("overrides.new")).unwrap();
     }

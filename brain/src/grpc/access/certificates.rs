@@ -1,4 +1,4 @@
-//! By which names a certificate's owner is known. Whether they are true is its authority's affair, who has signed them.
+//! Names in client certificates. Their authority vouches for them.
 
 use maglev_protocol::printable;
 use rustls::pki_types::CertificateDer;
@@ -6,13 +6,13 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-/// The longest part of a name that is shown, in characters.
+/// Maximum length of a name that is shown, in characters.
 const LONGEST: usize = 100;
 
-/// The names in a certificate, as they stand there.
+/// The names in a certificate, unmodified.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
-    /// That of its subject. `None` too if it has several: programs do not agree which one counts.
+    /// The subject's common name. `None` also if there are several, since programs disagree which one counts.
     common: Option<String>,
     dns: Vec<String>,
     /// E-mail addresses and URIs.
@@ -20,7 +20,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// None of a certificate that cannot be read.
+    /// Empty for a certificate that cannot be parsed.
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Self {
         let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
             return Self::default();
@@ -44,7 +44,7 @@ impl Names {
         names
     }
 
-    /// The first name that is one of these. Only DNS names are compared without regard to case (RFC 4343).
+    /// The first name that is one of these. Only DNS names are compared case-insensitively (RFC 4343).
     pub(super) fn admin<'a>(&self, admins: &'a [String]) -> Option<&'a str> {
         let is_one = |admin: &&String| {
             self.common.iter().chain(&self.others).any(|name| name == *admin)
@@ -53,14 +53,14 @@ impl Names {
         admins.iter().find(is_one).map(String::as_str)
     }
 
-    /// The name by which its owner is called.
+    /// The name to show for its owner.
     pub(super) fn known_by(&self) -> String {
         let mut names = self.common.iter().chain(&self.dns).chain(&self.others);
         names.find(|name| !name.is_empty()).map_or_else(|| "without a name".to_owned(), |name| shown(name))
     }
 }
 
-/// A name as the log may have it.
+/// A name, sanitized for the log.
 pub(super) fn shown(name: &str) -> String {
     printable(name, LONGEST)
 }

@@ -1,4 +1,4 @@
-//! Users and groups, which may be kept far away (LDAP), so that a question may take long.
+//! Lookup of users and groups, which may be slow (LDAP).
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -11,26 +11,26 @@ use nix::errno::Errno;
 use nix::unistd::{Group, Uid, User, getgrouplist};
 use tokio::time::Instant;
 
-/// How long somebody who connects waits for the database.
+/// How long a connecting client waits for the lookup.
 const ANSWERS: Duration = Duration::from_secs(3);
-/// How long an answer holds. Who is put in a group can use it so soon, with a new connection.
+/// How long a result is cached. After this time, a user added to a group can use it with a new connection.
 const HOLDS: Duration = Duration::from_secs(5);
-/// The longest part of a user's name that is shown, in characters.
+/// Maximum length of a user name that is shown, in characters.
 const LONGEST: usize = 100;
-/// Answers that are kept. When there are more, all are forgotten: those who ask often come back at once.
+/// Maximum number of cached results. Beyond it, the cache is cleared: frequent users return at once.
 const MOST_KEPT: usize = 1024;
-/// Questions at once. Each holds a thread until it is answered, which may be never; further ones wait, as long as
-/// for an answer.
+/// Maximum number of concurrent lookups. Each holds a thread until it is answered, possibly forever; further
+/// ones wait until their timeout.
 const MOST_ASKED: usize = 8;
 
-/// The groups that count, by name.
+/// The names of the groups with rights.
 #[derive(Debug, Clone)]
 pub(in crate::grpc) struct GroupNames {
     pub(in crate::grpc) admins: String,
     pub(in crate::grpc) readers: String,
 }
 
-/// What the database has.
+/// Result of a lookup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::grpc) struct Known {
     pub(in crate::grpc) user: Option<String>,
@@ -41,12 +41,12 @@ pub(in crate::grpc) struct Known {
     pub(in crate::grpc) reader_group: Option<u32>,
 }
 
-/// What is known, or why nothing.
+/// The result, or why there is none.
 pub(in crate::grpc) type LookUp = Result<Arc<Known>, String>;
 
 type Question = dyn Fn(u32, &GroupNames) -> Result<Known, Errno> + Send + Sync;
 
-/// The machine's users and groups, with a short memory.
+/// The machine's users and groups, cached briefly.
 pub(in crate::grpc) struct UserDatabase {
     names: GroupNames,
     question: Arc<Question>,
@@ -73,7 +73,7 @@ impl UserDatabase {
         }
     }
 
-    /// What is known of a user, from the last few seconds.
+    /// A user's groups, at most some seconds old.
     pub(in crate::grpc) async fn known(&self, uid: u32) -> LookUp {
         let now = Instant::now();
         if let Some((at, known)) = self.kept().get(&uid)
@@ -94,7 +94,7 @@ impl UserDatabase {
         let (question, names) = (Arc::clone(&self.question), self.names.clone());
         match self.asking.run(move || question(uid, &names)).await {
             Ok(Ok(known)) => Ok(Arc::new(known)),
-            Ok(Err(error)) => Err(format!("since the user database cannot be asked: {error}")),
+            Ok(Err(error)) => Err(format!("since the user database does not answer: {error}")),
             Err(error) => Err(format!("since {error}")),
         }
     }
@@ -104,7 +104,7 @@ impl UserDatabase {
     }
 }
 
-/// Asks the C library, and through it whatever `/etc/nsswitch.conf` names. Blocks.
+/// Queries the C library, and through it the sources in `/etc/nsswitch.conf`. Blocks.
 pub(in crate::grpc) fn look_up(uid: u32, names: &GroupNames) -> Result<Known, Errno> {
     let user = User::from_uid(Uid::from_raw(uid))?;
     let groups = match &user {

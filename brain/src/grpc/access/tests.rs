@@ -29,18 +29,18 @@ fn groups_say_what_a_user_may() {
     assert_eq!(rights(1000, ADMINS, known(&[100])), Rights::Admin, "the process's own group");
     assert_eq!(rights(1000, READERS, known(&[ADMINS, READERS])), Rights::Admin, "the greater of both");
     for (gid, groups) in [(100, vec![READERS]), (READERS, vec![])] {
-        let right = "to change things, be in the group chiefs";
+        let right = "to change things, join the group chiefs";
         assert_eq!(rights(1000, gid, known(&groups)), Rights::ReadOnly(right.into()));
     }
-    let right = "to read, be in the group staff; to change things, in chiefs";
+    let right = "to read, join the group staff; to change things, in chiefs";
     assert_eq!(rights(1000, 100, known(&[100])), Rights::Nothing(right.into()));
 }
 
 #[test]
 fn group_that_is_not_there_is_nobody() {
     let none = Known { groups: vec![100], ..Known::default() };
-    let right = "to read, be in the group staff (which is not there yet); to change things, in chiefs (which is \
-                 not there yet)";
+    let right = "to read, join the group staff (which does not exist yet); to change things, in chiefs (which \
+        does not exist yet)";
     assert_eq!(rights(1000, 100, none.clone()), Rights::Nothing(right.into()));
     assert_eq!(rights(0, 0, none), Rights::Admin);
 }
@@ -51,7 +51,7 @@ fn silent_database_keeps_out_all_but_root_and_the_own_user() {
     let rights = |uid| access.rights(Peer { uid, gid: ADMINS, pid: None }, &Err("since it is gone".into()));
     assert_eq!((rights(0), rights(OWN)), (Rights::Admin, Rights::Admin));
     let Rights::Nothing(reason) = rights(1000) else { panic!("{:?}", rights(1000)) };
-    assert!(reason.starts_with("its groups are not known, since it is gone; "), "{reason}");
+    assert!(reason.starts_with("its groups are unknown, since it is gone; "), "{reason}");
 }
 
 #[test]

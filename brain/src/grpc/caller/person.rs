@@ -1,15 +1,15 @@
-//! The person on whose behalf a program asks. An admin's word for it is taken, for the log and the events.
+//! The person on whose behalf a program calls. Admins are trusted to name one, for the log and the events.
 
 use std::sync::Arc;
 
 use tonic::codegen::http::HeaderMap;
 
-/// Where programs name the person.
+/// Header in which programs name the person.
 const PERSON: &str = "maglev-person";
-/// Longest name.
+/// Maximum length of the name.
 const LONGEST: usize = 64;
 
-/// The person that a request names, if it names one and the name is of ASCII letters, digits and signs.
+/// The person named in a request, if the name consists of ASCII letters, digits and punctuation.
 pub(super) fn named(headers: &HeaderMap) -> Option<Arc<str>> {
     let name = headers.get(PERSON)?.to_str().ok()?;
     let is_name = (1..=LONGEST).contains(&name.len()) && name.chars().all(|char| char.is_ascii_graphic());

@@ -1,7 +1,7 @@
-//! From a listening socket to connections whose other end is known.
+//! Turns a listening socket into connections with identified peers.
 //!
-//! One task accepts, until it is told to end or the server is gone. Each connection is greeted by a task of its own,
-//! which finds out who is there; it ends by itself within [`GREETING`], and may be aborted.
+//! One task accepts, until it is told to stop or the server is gone. Each connection gets a task of its own,
+//! which identifies the peer; it ends within [`GREETING`], and may be aborted.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -31,26 +31,26 @@ use super::handshake::{Failed, GREETING, first_words, shake_hands};
 use crate::paced::{Cause, Paced};
 use crate::seats::{Seat, Seats};
 
-/// Greetings at once on one socket. Further connections wait in the socket's backlog until one of these ends.
+/// Maximum number of concurrent handshakes on one socket. Further connections wait in the socket's backlog.
 const MOST_GREETINGS: usize = 128;
-/// Clients on one socket that have not said yet what makes an HTTP/2 client. Fewer than the greetings, so that whoever
-/// has said it has a place until the server takes it.
+/// Maximum number of clients on one socket that have not completed the HTTP/2 preface. Fewer than the
+/// handshakes, so that a client that has completed it always finds a place.
 const MOST_SILENT: usize = 96;
-/// Greeted connections that wait for the server; greetings wait while there are more.
+/// Identified connections waiting for the server; when full, handshakes wait.
 const GREETED: usize = 16;
-/// Longest reason that a handshake failed for, in characters.
+/// Maximum length of a handshake's failure, in characters.
 const MOST_REASON: usize = 256;
-/// Pause when accepting fails, as it does without file descriptors left.
+/// Pause after accepting failed, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What stands between a socket and the server.
+/// Admission to the server, between socket and connections.
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
     pub(super) gate: Arc<Gate>,
     pub(super) refusals: Paced,
 }
 
-/// A socket that listens, and by its kind how somebody is recognised.
+/// A listening socket; its kind determines how peers are identified.
 #[derive(Debug)]
 pub(super) enum Door {
     Loopback(TcpListener),
@@ -61,7 +61,7 @@ pub(super) enum Door {
 enum Arrived {
     Loopback(TcpStream, SocketAddr),
     Unix(UnixStream),
-    /// With what was in force when it came.
+    /// With the TLS configuration at the time of accepting.
     Tls(TcpStream, SocketAddr, Arc<ServerConfig>),
 }
 
@@ -85,15 +85,15 @@ impl Door {
     }
 }
 
-/// Connections until `shutdown` ends: those that were accepted before are among them, those that come later wait in the
-/// socket's backlog for a successor, if it outlives this process.
+/// Connections until `shutdown` ends, including those accepted before; later ones wait in the socket's
+/// backlog for a successor, if the socket outlives this process.
 pub(super) fn connections(
     door: Door,
     guard: Guard,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> impl Stream<Item = Result<Connection, Infallible>> {
     let (sender, greeted) = mpsc::channel(GREETED);
-    tokio::spawn(vital("the one that accepts gRPC", accept(door, guard, sender, shutdown)));
+    tokio::spawn(vital("accepting gRPC connections", accept(door, guard, sender, shutdown)));
     ReceiverStream::new(greeted)
 }
 
@@ -123,7 +123,7 @@ async fn accept(
                 greetings.spawn(async move {
                     let connection = greet(arrived, &guard, silent).await;
                     if let Some(connection) = connection {
-                        // An error means that the server is gone.
+                        // Fails only if the server is gone.
                         drop(sender.send(Ok(connection)).await);
                     }
                     drop(seat);
@@ -135,13 +135,13 @@ async fn accept(
             }
         }
     }
-    // The sender goes with the last of them.
+    // The sender is dropped with the last of them.
     drop(sender);
     greetings.close();
     greetings.wait().await;
 }
 
-/// What is found out about a client.
+/// An identified client.
 struct Greeted {
     stream: Box<dyn Bytes>,
     first: Vec<u8>,
@@ -155,7 +155,7 @@ async fn greet(arrived: Arrived, guard: &Guard, silent: Seat) -> Option<Connecti
         Arrived::Tls(_, address, _) => (Cause::Handshake, Party::at(address.ip()), address.to_string()),
     };
     let failed = tokio::select! {
-        // Whoever has said enough is let in, however many came since.
+        // Completed handshakes come first, however many new ones there are.
         biased;
         greeted = timeout(GREETING, recognise(arrived, &guard.gate.access)) => match greeted {
             Ok(Ok(greeted)) => return admit(greeted, guard),
@@ -165,8 +165,8 @@ async fn greet(arrived: Arrived, guard: &Guard, silent: Seat) -> Option<Connecti
         () = silent.displaced() => Failed::Displaced,
     };
     match failed {
-        // So do those that only look whether somebody listens.
-        Failed::HungUp => debug!(%from, "a client hung up before it was known"),
+        // As do clients that only check whether the port is open.
+        Failed::HungUp => debug!(%from, "a client disconnected during its handshake"),
         failed => guard.refusals.refused(cause, party, from, printable(&failed.to_string(), MOST_REASON)),
     }
     None
@@ -196,7 +196,7 @@ async fn over_unix(stream: &UnixStream, access: &Access) -> io::Result<Caller> {
     Ok(access.over_unix(Peer { uid, gid, pid }).await)
 }
 
-/// Gives a connection its place, if there is one.
+/// Admits a connection, if there is a place for it.
 fn admit(Greeted { stream, first, caller }: Greeted, Guard { gate, refusals }: &Guard) -> Option<Connection> {
     let place = match gate.connections.take(&caller) {
         Ok(place) => place,

@@ -1,4 +1,4 @@
-//! A connection whose other end is known.
+//! A connection with an identified peer.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -14,11 +14,11 @@ use super::super::shares::Place;
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection that holds its place among all connections until it ends.
+/// A connection that holds its place until it ends.
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     caller: Caller,
-    /// What the client has said before it was let in, and the server has not read.
+    /// Bytes received during the handshake that the server has not read.
     first: Vec<u8>,
     _place: Place,
 }

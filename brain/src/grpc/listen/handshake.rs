@@ -1,4 +1,4 @@
-//! Handshakes with clients that are not known yet, of whom anybody may send as many as it likes.
+//! Handshakes with unidentified clients, of which anyone may open any number.
 
 use std::io;
 use std::sync::Arc;
@@ -10,16 +10,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Time for finding out who has connected, and until it begins to speak HTTP/2: a look at the user database, or a TLS
-/// handshake.
+/// Time limit for identifying a client and receiving the HTTP/2 preface: a user lookup, or a TLS handshake.
 pub(super) const GREETING: Duration = Duration::from_secs(5);
-/// Bytes that are read of a client which is hung up on: what one sends before it has the answer.
+/// Bytes read from a client before it is disconnected: what it sends before it receives the reason.
 const MOST_LEFT_OVER: u64 = 256 << 10;
 
-/// Bytes that every HTTP/2 client sends first (RFC 9113, section 3.4).
+/// The bytes that every HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Why somebody was not let in.
+/// Why a client was refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     #[error("the client hung up")]
@@ -28,7 +27,7 @@ pub(super) enum Failed {
     Refused(io::Error),
     #[error("not complete within {} s", GREETING.as_secs())]
     Late,
-    #[error("too many clients that say nothing, of which this was the oldest")]
+    #[error("too many silent clients, of which this was the oldest")]
     Displaced,
 }
 
@@ -41,7 +40,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// What a client says first, up to the end of HTTP/2's preface, or up to where it is another protocol's.
+/// A client's first bytes, up to the end of the HTTP/2 preface, or to the first one that differs from it.
 pub(super) async fn first_words(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, Failed> {
     let mut words = Vec::with_capacity(PREFACE.len());
     while words.len() < PREFACE.len() && PREFACE.starts_with(&words) {
@@ -53,7 +52,7 @@ pub(super) async fn first_words(stream: &mut (impl AsyncRead + Unpin)) -> Result
     Ok(words)
 }
 
-/// The client's certificate is valid when this succeeds.
+/// On success, the client's certificate is valid.
 pub(super) async fn shake_hands(
     stream: TcpStream,
     config: Arc<ServerConfig>,
@@ -61,8 +60,8 @@ pub(super) async fn shake_hands(
     match TlsAcceptor::from(config).accept(stream).into_fallible().await {
         Ok(stream) => Ok(stream),
         Err((error, mut stream)) => {
-            // What the client has sent already is read before the connection is closed: else the kernel resets it, and
-            // the client may lose the alert that says why.
+            // Reads what the client has sent already before closing: otherwise the kernel resets the
+            // connection, and the client may lose the alert with the reason.
             if stream.shutdown().await.is_ok() {
                 copy(&mut stream.take(MOST_LEFT_OVER), &mut sink()).await.ok();
             }

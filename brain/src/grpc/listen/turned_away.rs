@@ -1,4 +1,4 @@
-//! How a client learns why it gets no connection: in HTTP/2, before it has said anything.
+//! Tells a client why it is refused a connection, in HTTP/2, before it has sent a request.
 
 use std::io;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use tokio::time::timeout;
 
 use super::connection::Stream;
 
-/// Clients told at once. Further ones are closed without a word.
+/// Maximum number of clients told at once. Further ones are closed without a reason.
 const MOST: usize = 64;
-/// Time for that.
+/// Time limit for that.
 const WITHIN: Duration = Duration::from_secs(1);
-/// Bytes that are read of one: what it sends before it has the answer.
+/// Bytes read from one: what it sends before it receives the reason.
 const MOST_LEFT_OVER: u64 = 64 << 10;
-/// An empty SETTINGS frame, with which every server begins (RFC 9113, section 3.4).
+/// An empty SETTINGS frame, which every server sends first (RFC 9113, section 3.4).
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// The type of the frame by which a connection is ended (section 6.8).
+/// Frame type GOAWAY (section 6.8).
 const GOAWAY: u8 = 7;
-/// ENHANCE_YOUR_CALM: the client asks for too much (section 7).
+/// ENHANCE_YOUR_CALM: the client causes too much load (section 7).
 const CALM: u32 = 11;
 
-/// Tells clients why, some at a time.
+/// Tells clients the reason, a limited number at a time.
 #[derive(Debug, Clone)]
 pub(super) struct TurnedAway(Arc<Semaphore>);
 
@@ -34,19 +34,19 @@ impl Default for TurnedAway {
 }
 
 impl TurnedAway {
-    /// Tells a client, in a task of its own that ends within [`WITHIN`], and may be aborted.
+    /// Tells a client, in a task of its own that ends within [`WITHIN`] and may be aborted.
     pub(super) fn tell(&self, stream: impl Stream + 'static, why: &str) {
         let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else { return };
         let words = goaway(why);
         tokio::spawn(async move {
-            // A client that does not listen has nothing to learn.
+            // Failures do not matter: the client is refused anyway.
             drop(timeout(WITHIN, end(stream, &words)).await);
             drop(place);
         });
     }
 }
 
-/// Both frames. No stream was taken on, so that whatever the client sends may be sent again elsewhere.
+/// Both frames. No stream was accepted, so the client may safely retry elsewhere.
 fn goaway(why: &str) -> Vec<u8> {
     let why = why.as_bytes();
     let length = u32::try_from(8 + why.len()).unwrap_or(8);
@@ -59,8 +59,8 @@ fn goaway(why: &str) -> Vec<u8> {
 async fn end(mut stream: impl Stream, words: &[u8]) -> io::Result<()> {
     stream.write_all(words).await?;
     stream.shutdown().await?;
-    // What the client has sent already is read before the connection is closed: else the kernel resets it, and the
-    // client may lose the reason.
+    // Reads what the client has sent already before closing: otherwise the kernel resets the connection, and
+    // the client may lose the reason.
     copy(&mut stream.take(MOST_LEFT_OVER), &mut sink()).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Every change against a real controller, which has no agent.
+//! Every change, against a real controller without an agent.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ maglev:
 
 pub(super) struct Brain {
     pub(super) service: Service,
-    /// With its configuration file and its state directory.
+    /// Contains its configuration file and its state directory.
     pub(super) directory: TempDir,
     /// The controller.
     pub(super) running: JoinHandle<()>,
@@ -224,7 +224,7 @@ async fn overrides_are_listed_and_taken_back() {
     assert_eq!(code, Code::InvalidArgument, "half a member");
 }
 
-/// Each process has a runtime of its own, whose end is that of all its tasks.
+/// Each process has its own runtime; dropping it ends all of its tasks.
 #[test]
 fn overrides_survive_a_restart_unless_they_say_otherwise() {
     let process = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -370,7 +370,7 @@ async fn overrides_tell_who_set_them_until_somebody_else_does() {
     of(brain.service.resume_backend(backend("b1")).await);
     let b1 = of(brain.service.get_backend(Request::new(GetBackendRequest { name: "b1".into() })).await);
     assert_eq!(b1.operator_set_by, "");
-    // Another process has not seen who it was.
+    // Another process has not seen who made the change.
     let other = Service { authors: Authors::default(), ..brain.service.clone() };
     let list = of(other.list_overrides(Request::new(ListOverridesRequest {})).await);
     assert_eq!((list.overrides.len(), list.overrides[0].set_by.as_str()), (1, ""));

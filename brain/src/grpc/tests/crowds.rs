@@ -1,4 +1,5 @@
-//! Clients that take all they can get, over real connections: who else still gets in, and what they are told.
+//! Clients that take as many connections, streams and checks as they can get: who else is still admitted, and
+//! what the refused are told.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -68,7 +69,7 @@ impl Brains {
         Self { brain, servers, clients, tcp, tls, directory, _folder: folder, _servers: running }
     }
 
-    /// Somebody of this machine.
+    /// An anonymous client on this machine.
     async fn over_loopback(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.tcp)).unwrap().connect().await.unwrap()
     }
@@ -85,7 +86,7 @@ impl Brains {
     }
 }
 
-/// What a client learns whose connection is refused: the root of the error, as maglevc shows it.
+/// The reason that a refused client learns: the root of the error, as maglevc shows it.
 async fn refused(channel: &Channel) -> String {
     let status = call(channel, "GetStatus").await.unwrap_err();
     let causes = std::iter::successors(std::error::Error::source(&status), |cause| cause.source());
@@ -105,15 +106,15 @@ async fn whoever_holds_all_connections_it_can_keeps_nobody_else_out() {
         assert_eq!(code(channel, "GetStatus").await, Code::Ok);
     }
     let said = refused(&brains.over_loopback().await).await;
-    assert!(said.contains("loopback TCP has all of the 4 connections that it may have at once"), "{said}");
+    assert!(said.contains("loopback TCP already has its maximum of 4 connections"), "{said}");
     let said = refused(&brains.over_tls(&eve).await).await;
-    assert!(said.contains("cert eve has all of the 4 connections that it may have at once"), "{said}");
+    assert!(said.contains("cert eve already has its maximum of 4 connections"), "{said}");
 
     let (honest, admin) = (brains.over_tls(&frank).await, brains.over_unix().await);
     assert_eq!(code(&honest, "GetStatus").await, Code::Ok);
     assert_eq!(code(&admin, "GetStatus").await, Code::Ok);
     assert_ne!(code(&admin, "PauseBackend").await, Code::PermissionDenied);
-    // Those who were there are not touched, and a place that is given back is free.
+    // Existing connections are not affected, and a released place is free again.
     assert_eq!(code(&by_eve[0], "GetStatus").await, Code::Ok);
     drop(by_loopback);
     while code(&brains.over_loopback().await, "GetStatus").await != Code::Ok {
@@ -121,7 +122,7 @@ async fn whoever_holds_all_connections_it_can_keeps_nobody_else_out() {
     }
 }
 
-/// A stream of events that has begun.
+/// An event stream that has started.
 async fn watching(channel: &Channel) -> Result<Streaming<Event>, Status> {
     let request = WatchEventsRequest::default();
     let mut events = MaglevClient::new(channel.clone()).watch_events(request).await?.into_inner();
@@ -143,7 +144,7 @@ async fn whoever_watches_as_often_as_it_can_keeps_nobody_else_from_watching() {
         streams.push(watching(&attacker).await.unwrap());
     }
     let status = watching(&attacker).await.err().unwrap();
-    let words = "loopback TCP has all of the 4 streams of events that it may have at once";
+    let words = "loopback TCP already has its maximum of 4 streams of events";
     assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, words));
     watching(&honest).await.unwrap();
     watching(&admin).await.unwrap();
@@ -156,7 +157,7 @@ async fn whoever_has_the_configuration_checked_all_the_time_keeps_nobody_else_wa
     let brains = Brains::start().await;
     let attacker = brains.over_loopback().await;
     let (admin, honest) = (brains.over_unix().await, brains.over_tls(&brains.clients.client("frank")).await);
-    // A check of a reader that does not come to its end.
+    // A reader's check that never ends.
     let turn = Arc::clone(&brains.brain.service.checks.of_readers).lock_owned().await;
     let mut checks = JoinSet::new();
     for _ in 0..64 {
@@ -165,7 +166,7 @@ async fn whoever_has_the_configuration_checked_all_the_time_keeps_nobody_else_wa
     }
     for _ in 0..60 {
         let status = checks.join_next().await.unwrap().unwrap().unwrap_err();
-        let words = "loopback TCP has all of the 4 checks of the configuration that it may have at once";
+        let words = "loopback TCP already has its maximum of 4 checks of the configuration";
         assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, words));
     }
     assert_eq!(code(&admin, "CheckConfig").await, Code::Ok, "an admin does not wait for readers");
@@ -175,7 +176,7 @@ async fn whoever_has_the_configuration_checked_all_the_time_keeps_nobody_else_wa
     assert!(checks.join_all().await.iter().all(Result::is_ok));
 }
 
-/// As an attacker does, over read-only loopback: the agent is asked once.
+/// An attack over read-only loopback: the agent is asked only once.
 #[tokio::test]
 async fn vpp_is_read_once_for_all_who_ask_within_a_second() {
     let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -212,7 +213,7 @@ async fn vpp_is_read_once_for_all_who_ask_within_a_second() {
     }
 }
 
-/// A connection counts among those of its party once it speaks HTTP/2.
+/// A connection counts towards its party once it speaks HTTP/2.
 #[tokio::test]
 async fn silent_connections_keep_nobody_out() {
     let brains = Brains::start().await;
@@ -232,7 +233,7 @@ async fn silent_connections_keep_nobody_out() {
     assert_eq!(code(&brains.over_unix().await, "GetStatus").await, Code::Ok);
 }
 
-/// Thousands of refused changes are a few lines, beside which every change of an admin has its own.
+/// Thousands of refused changes result in a few lines, next to one line for every change of an admin.
 #[tokio::test]
 async fn refused_changes_do_not_fill_the_log() {
     let _alone = ALONE.lock().await;
@@ -260,6 +261,6 @@ async fn refused_changes_do_not_fill_the_log() {
         refusals += usize::from(line.message.contains("refused"));
     }
     assert_eq!(changes, 40);
-    // Three in a while, and one that sums up; one while more if the machine is slow.
+    // Three lines and a summary per window; one more window if the machine is slow.
     assert!((3..=8).contains(&refusals), "{refusals}");
 }

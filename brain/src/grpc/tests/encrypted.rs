@@ -1,4 +1,4 @@
-//! Clients with certificates, and those who have none that counts.
+//! Clients with certificates, with invalid ones, and without.
 
 use std::net::SocketAddr;
 
@@ -48,7 +48,7 @@ impl Encrypted {
         Self { brain, folder, servers, clients, tls, address, _server: tokio::spawn(server) }
     }
 
-    /// A connection that shows this certificate.
+    /// A connection with this client certificate.
     async fn connect(&self, shown: &Issued) -> Channel {
         self.endpoint(trusting(&self.servers, Some(shown))).connect().await.unwrap()
     }
@@ -58,7 +58,8 @@ impl Encrypted {
         endpoint.tls_config(config).unwrap()
     }
 
-    /// What a client who is hung up on is told: in TLS 1.3 its own part of the handshake may be over by then.
+    /// The error that a disconnected client sees: in TLS 1.3 its own part of the handshake may be complete by
+    /// then.
     async fn refused(&self, shown: Option<&Issued>) -> String {
         let channel = match self.endpoint(trusting(&self.servers, shown)).connect().await {
             Ok(channel) => channel,
@@ -138,7 +139,7 @@ async fn without_a_valid_certificate_nobody_is_let_in() {
     let below = authority.below("of some clients");
     for (shown, alert) in [
         (None, "CertificateRequired"),
-        // The same name, another key.
+        // The same name with another key.
         (Some(stranger.client("alice")), ""),
         (Some(encrypted.servers.client("alice")), "UnknownCA"),
         (Some(authority.client_with("alice", years(2020, 2021))), "CertificateExpired"),
@@ -169,12 +170,12 @@ async fn each_handshake_is_a_full_one_in_either_version() {
             .unwrap();
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
-        // A client that would resume its session: it keeps what the server gives it.
+        // A client that would resume its session: it keeps the server's tickets.
         for _ in 0..2 {
             let stream = TcpStream::connect(encrypted.address).await.unwrap();
             let name = ServerName::try_from("127.0.0.1").unwrap();
             let mut stream = connector.connect(name, stream).await.unwrap();
-            // The settings with which HTTP/2 begins, after which any ticket would have come.
+            // HTTP/2's initial settings; any session ticket would come before the answer.
             stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
             stream.read_u8().await.unwrap();
             let (_, connection) = stream.get_ref();
@@ -217,7 +218,7 @@ async fn plain_text_is_answered_with_an_alert() {
 async fn silent_clients_hold_up_nobody() {
     let encrypted = Encrypted::start().await;
     let mut silent = Vec::new();
-    // More than may be in their greeting at once, some of them in the middle of a record.
+    // More clients than may be in a handshake at once, some of them in the middle of a record.
     for number in 0..200 {
         let mut stream = TcpStream::connect(encrypted.address).await.unwrap();
         if number % 2 == 0 {
@@ -226,7 +227,7 @@ async fn silent_clients_hold_up_nobody() {
         silent.push(stream);
     }
     assert!(encrypted.is_served(&encrypted.clients.client("eve")).await);
-    // The oldest gave way to those who came after.
+    // The oldest was replaced by later ones.
     silent[0].read_to_end(&mut Vec::new()).await.ok();
 }
 
@@ -237,7 +238,7 @@ async fn new_certificates_count_from_the_next_connection_on() {
     let stands = encrypted.connect(&eve).await;
     assert_eq!(code(&stands, "ListFrontends").await, Code::Ok);
 
-    // Of the clients' authorities nothing is usable: all stays as it was.
+    // No usable client authority in the file: the previous configuration stays.
     let successors = Authority::new("of other clients");
     encrypted.folder.write("ca.pem", "");
     encrypted.tls.reload().await;

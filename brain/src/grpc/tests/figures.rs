@@ -1,4 +1,4 @@
-//! What VPP counts, from an agent that a test plays.
+//! VPP's counters, from an agent played by the test.
 
 use maglev_engine::agent::CallError;
 use maglev_protocol::{AgentError, RouteCounters, ServerFigure, ServerFigures, VipCounters};
@@ -15,7 +15,7 @@ fn foreign() -> VipKey {
     VipKey::port([192, 0, 2, 99].into(), 17, 53)
 }
 
-/// As VPP has it: b1 and b2 of the configuration, and what nobody knows.
+/// Counters of b1 and b2 of the configuration, and of an unknown server.
 fn counters() -> Counters {
     let server = |last, buckets, flows| {
         let address = [10, 0, 0, last].into();
@@ -39,7 +39,7 @@ fn counters() -> Counters {
     }
 }
 
-/// A service whose agent answers so.
+/// A service whose agent gives this answer.
 fn asking(brain: &Brain, answer: Result<Counters, CallError>) -> Service {
     let figures = Figures::from_source(move || {
         let answer = answer.clone();
@@ -121,7 +121,7 @@ async fn frontends_are_shown_without_figures_that_do_not_come() {
         (Err(CallError::Away("the agent is not connected".into())), "the agent is not connected"),
         (
             Err(CallError::Agent(AgentError::NoStats { reason: "no segment".into() })),
-            "there are no counters: no segment",
+            "no counters: no segment",
         ),
         (Ok(untold), "the agent has not read the servers' figures yet"),
     ] {
@@ -133,7 +133,7 @@ async fn frontends_are_shown_without_figures_that_do_not_come() {
     let service = Service { figures: silent, ..brain.service.clone() };
     let asked = Instant::now();
     let shop = frontend(&service).await;
-    assert_eq!(shop.vpp_figures_error, "the agent has not told within 1 s");
+    assert_eq!(shop.vpp_figures_error, "the agent did not answer within 1 s");
     assert_eq!(asked.elapsed().as_secs(), 1);
 }
 

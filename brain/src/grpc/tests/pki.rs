@@ -1,4 +1,4 @@
-//! Authorities and certificates, and the files in which they are.
+//! Certificate authorities, certificates, and their files.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::grpc::tls::TlsFiles;
 /// A certificate authority.
 pub(in crate::grpc) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate, perhaps with others behind it, and its key, in PEM.
+/// A certificate, possibly with intermediates, and its key, in PEM.
 #[derive(Clone)]
 pub(in crate::grpc) struct Issued {
     pub(in crate::grpc) chain: String,
@@ -43,7 +43,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A client whose subject has this common name.
+    /// A client certificate with this common name.
     pub(in crate::grpc) fn client(&self, name: &str) -> Issued {
         self.client_with(name, |_| {})
     }
@@ -58,7 +58,7 @@ impl Authority {
         self.issue(&params)
     }
 
-    /// A server that is reached at 127.0.0.1.
+    /// A server certificate for 127.0.0.1.
     pub(in crate::grpc) fn server(&self) -> Issued {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::IpAddress(IpAddr::from([127, 0, 0, 1]))];
@@ -73,7 +73,7 @@ impl Authority {
     }
 }
 
-/// What a client's certificate says, with this common name.
+/// Parameters of a client certificate with this common name.
 pub(in crate::grpc) fn client(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -82,7 +82,7 @@ pub(in crate::grpc) fn client(name: &str) -> CertificateParams {
     params
 }
 
-/// Sets the years in which a certificate is valid.
+/// Sets the years of validity.
 pub(in crate::grpc) fn years(from: i32, to: i32) -> impl FnOnce(&mut CertificateParams) {
     move |params| {
         params.not_before = date_time_ymd(from, 1, 2);
@@ -91,7 +91,7 @@ pub(in crate::grpc) fn years(from: i32, to: i32) -> impl FnOnce(&mut Certificate
 }
 
 impl Issued {
-    /// With the authority's certificate behind it.
+    /// Appends the authority's certificate.
     pub(in crate::grpc) fn with(mut self, authority: &Authority) -> Self {
         self.chain.push_str(&authority.pem());
         self
@@ -102,7 +102,7 @@ impl Issued {
     }
 }
 
-/// A client that trusts this authority for the server, and shows what it has.
+/// A client configuration that trusts this authority for the server, with this client certificate.
 pub(in crate::grpc) fn trusting(authority: &Authority, shown: Option<&Issued>) -> ClientTlsConfig {
     let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
     match shown {
@@ -111,7 +111,7 @@ pub(in crate::grpc) fn trusting(authority: &Authority, shown: Option<&Issued>) -
     }
 }
 
-/// The brain's three files.
+/// A directory with the brain's three files.
 pub(in crate::grpc) struct Folder(TempDir);
 
 impl Folder {

@@ -1,4 +1,4 @@
-//! What a change would do, as operators are told, against a real controller without an agent.
+//! Previews of changes, against a real controller without an agent.
 
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
@@ -45,7 +45,7 @@ async fn change_is_refused_when_the_state_has_moved_on() {
     let refused = brain.service.pause_backend(pause("b1", state)).await.unwrap_err();
     assert_eq!(
         (refused.code(), refused.message()),
-        (Code::Aborted, "the state has changed since the preview: look again")
+        (Code::Aborted, "the state has changed since the preview: preview again")
     );
     let state = Some(preview(&brain, backend("b1", BackendAction::Pause)).await.unwrap().state);
     brain.service.pause_backend(pause("b1", state)).await.unwrap();

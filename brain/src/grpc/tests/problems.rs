@@ -69,7 +69,7 @@ fn frontends_that_are_down_come_before_backends_that_are_not_missed() {
     assert_eq!(words(&one), ["Notice backend b1: down: L4CON: connection refused"]);
     assert_eq!(
         (one[0].since_unix_ms, one[0].remedy.as_str()),
-        (2_000_000, "mend it; its frontends are served by their other backends")
+        (2_000_000, "fix it; its frontends are served by their other backends")
     );
     let pause = maglev_engine::core::Command::Backend { backend: "b3".into(), wish: BackendWish::Pause };
     core.command(pause, at(2100)).unwrap();
@@ -92,13 +92,16 @@ fn refused_reload_is_told_until_another_one_is_taken() {
     let refused = newest(Err("x.yaml:1:1: error: empty".to_owned()));
     let told = problems(&mut core, Some(&refused));
     let reload = told.iter().find(|problem| problem.kind == "configuration").unwrap();
-    assert_eq!(reload.what, "reload refused, the one before it stays in force: x.yaml:1:1: error: empty");
+    assert_eq!(
+        reload.what,
+        "reload refused, the previous configuration stays in use: x.yaml:1:1: error: empty"
+    );
     assert_eq!(reload.since_unix_ms, 2_900_000);
     let taken = newest(Ok("nothing changed".to_owned()));
     assert!(problems(&mut core, Some(&taken)).iter().all(|problem| problem.kind != "configuration"));
 }
 
-/// Held back: named with the backends that are waited for.
+/// The frontend's problem names the backends that hold it back.
 #[test]
 fn held_back_frontend_names_the_backends_it_waits_for() {
     let mut core = connected();

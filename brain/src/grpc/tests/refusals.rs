@@ -81,10 +81,10 @@ fn full_sync_that_nobody_could_wait_for_says_why() {
         let status = refusal::sync(&in_vpp);
         (status.code(), status.message().to_owned())
     };
-    let (code, message) = sync(InVpp::Refused("another brain writes; it will be tried again".into()));
+    let (code, message) = sync(InVpp::Refused("another brain writes; will be retried".into()));
     assert_eq!(
         (code, message.as_str()),
-        (Code::Unavailable, "refused: another brain writes; it will be tried again")
+        (Code::Unavailable, "refused: another brain writes; will be retried")
     );
     assert_eq!(sync(InVpp::Away("gone".into())).0, Code::Unavailable);
     assert_eq!(sync(InVpp::Late).0, Code::DeadlineExceeded);
@@ -104,7 +104,7 @@ fn wrong_configuration_is_refused_with_the_whole_text() {
     assert_eq!(refusal::reload(&missing.into()).code(), Code::FailedPrecondition);
 }
 
-/// Stock clients take no longer headers than 8 KiB.
+/// Stock clients accept headers of 8 KiB at most.
 #[test]
 fn text_that_a_status_cannot_carry_is_cut_between_findings() {
     let backends: String = (0..500).map(|number| format!("    b{number}: {{ address: x }}\n")).collect();

@@ -1,4 +1,4 @@
-//! Every method of the interface, over real connections of callers who may do more or less.
+//! Every method of the interface, called over real connections by callers with different rights.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ pub(super) const READS: [&str; 17] = [
     "ListOverrides",
     "PreviewChange",
     "WatchEvents",
-    // Not one of the interface, and refused as such.
+    // An unknown method, refused as such.
     "NoSuchMethod",
 ];
 pub(super) const CHANGES: [&str; 9] = [
@@ -50,7 +50,7 @@ pub(super) const CHANGES: [&str; 9] = [
     "SyncVPPLBState",
 ];
 
-/// A brain that listens, with what those may do who connect to a loopback address.
+/// A listening brain, with these rights for loopback clients.
 struct Listening {
     brain: Brain,
     address: ListenAddress,
@@ -93,7 +93,7 @@ impl Listening {
     }
 }
 
-/// Calls a method with an empty message: every message of the interface may be empty.
+/// Calls a method with an empty message, which is valid for every method.
 pub(super) async fn call(channel: &Channel, method: &str) -> Result<(), Status> {
     let mut client = Grpc::new(channel.clone());
     client.ready().await.unwrap();
@@ -144,7 +144,7 @@ async fn reader_may_change_nothing() {
 #[tokio::test]
 async fn admin_may_do_everything() {
     let directory = tempfile::tempdir().unwrap();
-    // Whoever runs this test is the brain's own user, too.
+    // The user that runs this test is the brain's own user, too.
     let unix = ListenAddress::Unix(directory.path().join("brain.sock"));
     let over_unix = Listening::start(Loopback::Off, unix).await;
     let over_tcp = Listening::over_tcp(Loopback::Admin).await;

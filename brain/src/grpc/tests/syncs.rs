@@ -1,4 +1,4 @@
-//! Full syncs on demand: a real controller, and an agent that does what a test says.
+//! Full syncs on request: a real controller, and an agent directed by the test.
 
 use maglev_engine::snapshot::SyncStatus;
 use maglev_proto::SyncVpplbStateRequest;
@@ -29,12 +29,12 @@ struct Brain {
 }
 
 impl Brain {
-    /// With everything synced.
+    /// Starts with everything synced.
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let agent_socket = directory.path().join("agent.sock");
         let (agent, levers) = FakeAgent::new(connected(1), PROTOCOL_VERSION);
-        // It ends with the test's runtime.
+        // Ends with the test's runtime.
         drop(serve(&agent_socket, agent.clone()));
         let config = Arc::new(parse("maglev.yaml", CONFIG).unwrap().config);
         let setup = Setup { config, overrides: Overrides::default(), state: None, agent_socket, instance: 1 };
@@ -89,10 +89,10 @@ async fn operator_learns_what_the_sync_did_that_was_asked_for() {
 async fn operator_learns_at_once_that_the_agent_cannot() {
     let brain = Brain::start().await;
     *brain.agent.failing.lock().unwrap() = true;
-    let refused = "refused: VPP did not answer: test; it will be tried again".to_owned();
+    let refused = "refused: VPP did not answer: test; will be retried".to_owned();
     assert_eq!(brain.sync().await, Err((Code::Unavailable, refused)));
     *brain.agent.failing.lock().unwrap() = false;
-    // It was.
+    // It was accepted.
     brain.wait_for(|now| now.frontends["shop"].sync == SyncStatus::Synced).await;
     assert!(brain.sync().await.is_ok());
 }

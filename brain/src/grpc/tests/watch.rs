@@ -1,4 +1,4 @@
-//! Watchers of a real controller, which has no agent.
+//! Watchers of a real controller without an agent.
 
 mod activity;
 mod flood;
@@ -38,7 +38,7 @@ maglev:
     any: { address: 203.0.113.11, pools: [ { name: only, backends: { web1: {} } } ] }
 ";
 
-/// Somebody who may read.
+/// A caller with read access.
 fn reader() -> Caller {
     let rights = Rights::ReadOnly("it is a test".to_owned());
     Caller::new(Who::Process { uid: 1000, user: None, pid: None }, rights)
@@ -52,7 +52,7 @@ fn everything() -> WatchEventsRequest {
     WatchEventsRequest::default()
 }
 
-/// What is told up to the end of the state.
+/// The initial state, up to its end marker.
 async fn state(events: &mut super::super::watch::Events) -> Vec<What> {
     let mut told = Vec::new();
     loop {
@@ -72,7 +72,7 @@ async fn change(events: &mut super::super::watch::Events) -> What {
     event.what.unwrap()
 }
 
-/// Kind and name, and what it is.
+/// Kind, name and state of an event.
 fn words(what: &What) -> String {
     match what {
         What::Backend(event) if event.from == 0 => format!("{} {}", event.backend, event.to().word()),
@@ -112,7 +112,7 @@ impl Previous for FrontendEvent {
 
 async fn words_of_state(service: &Service, request: WatchEventsRequest) -> Vec<String> {
     let mut told = state(&mut watch(service, request)).await;
-    // Whether the agent's absence is noticed already is a matter of chance.
+    // Whether the agent's absence has been noticed yet is a matter of timing.
     told.retain(|what| !matches!(what, What::Agent(_)));
     told.iter().map(words).collect()
 }
@@ -123,7 +123,7 @@ async fn state_is_told_first_sorted_by_name() {
     let file = brain.service.reloader.path().display().to_string();
     let expected = [
         file.as_str(),
-        "vpp unknown: the agent is away",
+        "vpp unknown: the agent is disconnected",
         "spare disabled",
         "web1 up",
         "web2 up",
@@ -143,7 +143,7 @@ async fn only_what_is_asked_for_is_told() {
     let request = WatchEventsRequest { frontends: true, ..everything() };
     assert_eq!(words_of_state(service, request).await, [r#"any up "only" """#, r#"shop up "primary" """#]);
     let request = WatchEventsRequest { connections: true, ..everything() };
-    assert_eq!(words_of_state(service, request).await, ["vpp unknown: the agent is away"]);
+    assert_eq!(words_of_state(service, request).await, ["vpp unknown: the agent is disconnected"]);
     let request = WatchEventsRequest {
         backend_names: some(&["web1"]),
         frontend_names: some(&["shop", "shop"]),
@@ -241,8 +241,8 @@ async fn watchers_are_told_when_it_is_over() {
         last = Some(event);
     }
     let status = last.unwrap().unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::Unavailable, "the brain is ending"));
-    // And so is who comes then, once the hub has noticed.
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "maglev-brain is shutting down"));
+    // Later watchers are refused as well, once the hub has noticed.
     while brain.service.watch(&reader(), everything()).is_ok() {
         tokio::task::yield_now().await;
     }
@@ -268,5 +268,5 @@ async fn watchers_do_not_keep_the_server_from_ending() {
             Err(status) => break status,
         }
     };
-    assert_eq!((status.code(), status.message()), (Code::Unavailable, "the brain is ending"));
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "maglev-brain is shutting down"));
 }

@@ -1,4 +1,4 @@
-//! Which clients' certificates are accepted.
+//! Verification of client certificates.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use rustls::{
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-/// Those that these authorities have signed, for the use of clients if they say for which.
+/// Accepts certificates signed by these authorities, unless they are restricted to other uses than client
+/// authentication.
 ///
 /// # Errors
 /// If none of the authorities can be used.
@@ -30,7 +31,7 @@ pub(super) fn signed_by(
     Ok(Arc::new(Bounded(webpki)))
 }
 
-/// Looks at so many certificates only that nobody is kept waiting by a hostile chain.
+/// Limits the number of certificates examined, so that a hostile chain cannot hold up others.
 #[derive(Debug)]
 struct Bounded(Arc<dyn ClientCertVerifier>);
 

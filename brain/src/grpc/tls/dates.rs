@@ -1,4 +1,4 @@
-//! Certificates whose time is over, or nearly.
+//! Warnings about certificates that have expired or soon will.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,10 +7,10 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-/// A certificate that is valid for less is warned of: time enough to renew it by hand.
+/// Remaining validity below which a certificate causes a warning: enough time to renew it by hand.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// What is to be said of the dates of a file's certificates.
+/// Warnings about the dates of a file's certificates.
 pub(super) fn doubts(
     flag: &str,
     path: &Path,
@@ -29,7 +29,7 @@ pub(super) fn doubts(
 fn doubt(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let validity = certificate.validity();
-    // A date before 1970 is as good as 1970.
+    // A date before 1970 counts as 1970.
     let at = |seconds: i64| UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
     let (begin, end) = (at(validity.not_before.timestamp())?, at(validity.not_after.timestamp())?);
     let date = humantime::format_rfc3339_seconds;

@@ -1,4 +1,4 @@
-//! The PEM files (RFC 7468), and what can be wrong with them.
+//! The PEM files (RFC 7468) and their errors.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ pub(super) const CERTIFICATE: &str = "--grpc-cert";
 const KEY: &str = "--grpc-key";
 pub(super) const CLIENT_CA: &str = "--grpc-client-ca";
 
-/// The largest file that is read, in bytes: ten times Debian's bundle of all public authorities would fit.
+/// Maximum size of a file, in bytes: ten times Debian's bundle of all public authorities.
 const LARGEST: u64 = 4 << 20;
 
-/// What is wrong with a file.
+/// An error in a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{flag} {}: {what}; {right}", .path.display())]
 pub struct TlsError {
@@ -43,26 +43,25 @@ impl TlsError {
 
 const READABLE: &str =
     "it must be a PEM file that the brain's user may read, and be in the unit's root directory";
-const CHAIN: &str =
-    "it must have the brain's own certificate first, in PEM, and then those between it and its authority";
-const PEM: &str = "each section stands between a line `-----BEGIN ...-----` and a line `-----END ...-----`";
+const CHAIN: &str = "it must have the brain's own certificate first, then its intermediates, in PEM";
+const PEM: &str = "each section belongs between a line `-----BEGIN ...-----` and a line `-----END ...-----`";
 const CONVERT: &str = "convert it with `openssl x509 -inform der -in FILE -out FILE.pem`";
 const CONVERT_KEY: &str = "convert it with `openssl pkey -inform der -in FILE -out FILE.pem`";
 const DECRYPT: &str =
-    "the brain cannot ask for a passphrase: `openssl pkey -in FILE -out FILE.pem` takes it off";
+    "the brain cannot ask for a passphrase: `openssl pkey -in FILE -out FILE.pem` removes it";
 const PRIVATE_KEY: &str = "it must have the key of the certificate of --grpc-cert, in PEM";
 const USABLE_KEY: &str = "it must be of RSA (2048 to 8192 bits), ECDSA (P-256 or P-384) or Ed25519";
 pub(super) const AUTHORITIES: &str =
-    "it must have, in PEM, the certificates of the authorities (CA:TRUE) that make those of the clients";
+    "it must have, in PEM, the CA certificates (CA:TRUE) that issue the clients' certificates";
 
 /// The authorities of a file, at least one.
 pub(super) struct Authorities {
     pub(super) certificates: Vec<CertificateDer<'static>>,
-    /// What of the file is left aside.
+    /// Warning about ignored parts of the file.
     pub(super) doubt: Option<String>,
 }
 
-/// The brain's certificate with those that lead to its authority, and its key.
+/// The brain's certificate with its intermediates, and its key.
 pub(super) fn identity(
     certificate: &Path,
     key: &Path,
@@ -75,7 +74,7 @@ pub(super) fn identity(
     })?;
     let identity = CertifiedKey::new(chain, signing);
     match identity.keys_match() {
-        // Not known of a key that does not tell its public half; those of files all do.
+        // Unknown if the key does not contain its public half; keys in files do.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
         Err(Error::InconsistentKeys(_)) => {
             let what = format!("it is not the key of the first certificate in {}", certificate.display());
@@ -88,7 +87,7 @@ pub(super) fn identity(
     }
 }
 
-/// The authorities that may vouch for clients.
+/// The authorities of clients.
 pub(super) fn authorities(path: &Path) -> Result<Authorities, TlsError> {
     let all = certificates(CLIENT_CA, path, AUTHORITIES)?;
     let count = all.len();
@@ -96,21 +95,21 @@ pub(super) fn authorities(path: &Path) -> Result<Authorities, TlsError> {
     let unusable = count - certificates.len();
     if certificates.is_empty() {
         let what = match count {
-            1 => "its certificate is none of an authority".to_owned(),
-            _ => format!("none of its {count} certificates is one of an authority"),
+            1 => "its certificate is not a CA certificate".to_owned(),
+            _ => format!("none of its {count} certificates is a CA certificate"),
         };
         return Err(TlsError::new(CLIENT_CA, path, what, AUTHORITIES));
     }
     let doubt = (unusable > 0).then(|| {
         format!(
-            "{CLIENT_CA} {}: {unusable} of its {count} certificates are none of authorities and left aside",
+            "{CLIENT_CA} {}: {unusable} of its {count} certificates are not CA certificates and are ignored",
             path.display()
         )
     });
     Ok(Authorities { certificates, doubt })
 }
 
-/// Whether its owner may make certificates. Asked here, since what is trusted is not asked again.
+/// Whether it is an authority's certificate. Checked here, since verification does not check trust anchors.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     let constraints = |certificate: &X509Certificate<'_>| {
         certificate.basic_constraints().ok().flatten().map(|it| it.value.ca)
@@ -133,7 +132,7 @@ fn certificates(
             Section::Certificate(certificate) => certificates.push(certificate),
             Section::Other(what) => other = other.or(Some(format!("the section at line {line} {what}"))),
             Section::Broken(what) => {
-                let what = format!("it is not whole: its section at line {line} {what}");
+                let what = format!("it is damaged: its section at line {line} {what}");
                 return Err(TlsError::new(flag, path, what, PEM));
             }
         }
@@ -181,7 +180,7 @@ fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-/// What the sections of a file call themselves.
+/// Labels of a file's sections.
 fn labels(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let label = |line: &str| {
@@ -195,13 +194,13 @@ fn nothing(bytes: &[u8]) -> &'static str {
     if bytes.trim_ascii().is_empty() { "it is empty" } else { "it is not PEM" }
 }
 
-/// The library's own messages show lines of the file, which may be a key.
+/// The library's own messages quote lines of the file, which may be a key.
 fn not_whole(error: &pem::Error) -> &'static str {
     match error {
-        pem::Error::MissingSectionEnd { .. } => "it is not whole: a section has no `-----END` line",
-        pem::Error::IllegalSectionStart { .. } => "it is not whole: a `-----BEGIN` line is malformed",
-        pem::Error::Base64Decode(_) => "it is not whole: a section is not base64",
-        _ => "it is not whole: a section cannot be read",
+        pem::Error::MissingSectionEnd { .. } => "it is damaged: a section has no `-----END` line",
+        pem::Error::IllegalSectionStart { .. } => "it is damaged: a `-----BEGIN` line is malformed",
+        pem::Error::Base64Decode(_) => "it is damaged: a section is not base64",
+        _ => "it is damaged: a section cannot be read",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Probes, writes to VPP and weights, as they are told while they go on.
+//! Messages about live activity: probes, writes to VPP, and weights.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -36,7 +36,7 @@ fn event(at: SystemTime, what: What) -> Event {
     Event { at_unix_ms: unix_ms(at), initial: false, what: Some(what) }
 }
 
-/// Weights of a frontend, and how far they have come.
+/// A frontend's weights and their progress.
 pub(in crate::grpc) fn weights(
     snapshot: &Snapshot,
     name: &str,

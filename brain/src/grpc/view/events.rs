@@ -1,4 +1,4 @@
-//! What watchers are told, of what is and of what changes.
+//! Messages to watchers: the current state, and changes.
 
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ use tracing::Level;
 use super::{frontend_state, proto_state, unix_ms, vpp};
 use crate::logs::Line;
 
-/// Tells all that is, sorted by name within its kind, as it is asked for.
+/// The requested parts of the current state, sorted by name within each kind. Lazy.
 pub(in crate::grpc) fn state(
     snapshot: &Snapshot,
     config_file: &str,
@@ -25,7 +25,7 @@ pub(in crate::grpc) fn state(
     let agent = &snapshot.agent;
     let file = ConfigurationEvent { changes: config_file.to_owned(), ..ConfigurationEvent::default() };
     let first = [What::Configuration(file), agent_event(agent), vpp_event(agent)];
-    // Both maps share what they hold with the snapshot.
+    // Both maps share their data with the snapshot.
     let backends = snapshot.backends.clone().into_iter();
     let backends = backends.map(|(name, view)| What::Backend(backend_now(&name, &view)));
     let frontends = snapshot.frontends.clone().into_iter().map(|(name, view)| {
@@ -37,7 +37,7 @@ pub(in crate::grpc) fn state(
     all.map(move |what| Event { initial: true, ..event(at, what) })
 }
 
-/// Tells what changed.
+/// A change.
 pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<&str>) -> Event {
     let what = match change {
         core::Event::Backend { backend, transition } => What::Backend(BackendEvent {
@@ -73,7 +73,7 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
     event(at, what)
 }
 
-/// Tells a line of the log.
+/// A line of the log.
 pub(in crate::grpc) fn line(line: &Line) -> Event {
     let fields =
         line.fields.iter().map(|(name, value)| LogField { name: (*name).into(), value: value.clone() });
@@ -86,7 +86,7 @@ pub(in crate::grpc) fn line(line: &Line) -> Event {
     event(line.at, What::Log(told))
 }
 
-/// Tells how many events were left out.
+/// The number of events missed.
 pub(in crate::grpc) fn missed(at: SystemTime, events: u64) -> Event {
     event(at, What::Missed(MissedEvents { events }))
 }

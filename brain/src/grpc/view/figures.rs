@@ -1,4 +1,4 @@
-//! What VPP counts, beside what it shall have.
+//! VPP's counters next to the desired state.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,16 +13,16 @@ use super::milliseconds;
 use super::vpp::{frontends_by_vip, protocol};
 use crate::coalesced::Timed;
 
-/// Why servers that VPP should have are not among its figures.
+/// Why a desired server has no counters yet.
 const READ_EARLIER: &str = "VPP was last read before it was programmed; it is read every 15 s";
 
-/// Age of the servers' figures, or why they are not known.
+/// Age of the servers' counters, or why they are unknown.
 fn servers_age(figures: Result<&Timed<Counters>, &str>, now: Instant) -> Result<u64, String> {
     let age = figures?.servers_age(now).ok_or("the agent has not read the servers' figures yet")?;
     Ok(milliseconds(age))
 }
 
-/// Gives the rows of a frontend the weights, buckets and flows of their servers, or says why they are not known.
+/// Adds weights, buckets and flows of their servers to a frontend's rows, or why they are unknown.
 pub(in crate::grpc) fn fill(
     frontend: &mut Frontend,
     snapshot: &Snapshot,
@@ -52,7 +52,7 @@ pub(in crate::grpc) fn fill(
     }
 }
 
-/// Gives a backend the flows that it has in all its frontends, or says why they are not known.
+/// Adds up a backend's flows in all its frontends, or says why they are unknown.
 pub(in crate::grpc) fn fill_backend(
     backend: &mut Backend,
     snapshot: &Snapshot,
@@ -69,11 +69,11 @@ pub(in crate::grpc) fn fill_backend(
     };
     let frontends = backend.frontends.iter().filter_map(|name| snapshot.config.frontends.get(name));
     let servers = frontends.filter_map(|frontend| figures.server(&vip_key(frontend), address));
-    // What VPP does not have has no flows.
+    // A server that VPP does not have has no flows.
     backend.flows = Some(servers.map(|figure| figure.flows).sum());
 }
 
-/// What VPP counts of all VIPs, or of this one.
+/// VPP's counters of all VIPs, or of this one.
 pub(in crate::grpc) fn counters(
     snapshot: &Snapshot,
     figures: &Timed<Counters>,

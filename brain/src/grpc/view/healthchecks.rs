@@ -1,4 +1,4 @@
-//! Health checks as they are in force.
+//! Health checks in use.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use maglev_proto::{HealthCheck, HealthCheckParameter, HealthCheckUser};
 use super::milliseconds;
 use super::state_of;
 
-/// Stands in the place of what would let its reader pass for the health checker.
+/// Replaces values that would let a reader impersonate the health checker.
 const HIDDEN: &str = "(hidden)";
 /// Parts of the names of headers whose values are hidden.
 const SECRET: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
@@ -60,7 +60,7 @@ fn proto(name: &str, check: &config::HealthCheck, backends: Vec<HealthCheckUser>
     }
 }
 
-/// By the names that the configuration has for them, sorted; headers in their order.
+/// Parameters by their configuration keys, sorted; headers in their order.
 fn parameters(check: &config::HealthCheck) -> Vec<HealthCheckParameter> {
     let system = "chosen by the system";
     let mut all = vec![

@@ -1,4 +1,4 @@
-//! What operators have set, and how far their changes have come.
+//! Overrides, and their progress in VPP.
 
 use maglev_engine::config::Config;
 use maglev_engine::core::{self, Done};

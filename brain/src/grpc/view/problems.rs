@@ -1,4 +1,4 @@
-//! Everything that is not as it should be, the gravest first: for `show status`, its `--check`, and dashboards.
+//! All current problems, most severe first: for `show status`, its `--check`, and dashboards.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,9 +13,9 @@ use super::unix_ms;
 use crate::reload::LastReload;
 use crate::service::Reasons;
 
-/// A decision that VPP has not acknowledged for longer than this is a problem.
+/// Time after which an unacknowledged decision is a problem.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
-/// Backends that are named for one frontend.
+/// Maximum number of backends named per frontend.
 const NAMED: usize = 5;
 
 /// What can go wrong beside the controller's state.
@@ -39,7 +39,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     problems.extend(beside.reload.and_then(of_reload));
     problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
     problems.extend(backends);
-    // Stable: the order within a severity stays.
+    // Stable: keeps the order within a severity.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
     problems
 }
@@ -48,7 +48,7 @@ fn problem(severity: Severity, kind: &str, what: impl Into<String>) -> Problem {
     Problem { severity: severity.into(), kind: kind.to_owned(), what: what.into(), ..Problem::default() }
 }
 
-/// The path to VPP, up to the first party that is missing.
+/// The first missing party on the path to VPP.
 fn of_agent(snapshot: &Snapshot) -> Option<Problem> {
     let agent = &snapshot.agent;
     let (kind, what, remedy, since) = match (&agent.connection, &agent.vpp) {
@@ -61,7 +61,7 @@ fn of_agent(snapshot: &Snapshot) -> Option<Problem> {
         (Ok(_), Some((vpp, since))) => match &vpp.state {
             VppState::Connected { .. } => {
                 let reason = agent.settings_refused.as_ref()?;
-                let what = format!("keeps other lb settings than those of the configuration: {reason}");
+                let what = format!("keeps lb settings other than the configured ones: {reason}");
                 let remedy = "change them in the configuration, or in the agent's policy";
                 return Some(Problem { remedy: remedy.to_owned(), ..problem(Severity::Notice, "vpp", what) });
             }
@@ -86,7 +86,7 @@ fn of_agent(snapshot: &Snapshot) -> Option<Problem> {
 
 fn of_reload(reload: &LastReload) -> Option<Problem> {
     let reason = reload.result.as_ref().err()?;
-    let what = format!("reload refused, the one before it stays in force: {reason}");
+    let what = format!("reload refused, the previous configuration stays in use: {reason}");
     let remedy = "correct the file (`config check` shows every mistake), then `config reload`".to_owned();
     let since_unix_ms = unix_ms(reload.at);
     Some(Problem { since_unix_ms, remedy, ..problem(Severity::Notice, "configuration", what) })
@@ -99,7 +99,7 @@ fn of_listener(address: &str, reason: &str) -> Problem {
 
 fn of_overrides(reason: &str) -> Problem {
     let what = format!("not persisted, a restart would forget the newest change: {reason}");
-    let remedy = "mend the state directory; persisting is retried until it succeeds".to_owned();
+    let remedy = "fix the state directory; persisting is retried until it succeeds".to_owned();
     Problem { remedy, ..problem(Severity::Notice, "overrides", what) }
 }
 
@@ -112,7 +112,7 @@ fn of_frontend(snapshot: &Snapshot, name: &str, view: &FrontendView, now: Now) -
             let remedy = if operated {
                 "`set backend NAME resume`, or `enable`, brings a backend back".to_owned()
             } else {
-                format!("mend a backend, see `show frontends {name}`")
+                format!("fix a backend, see `show frontends {name}`")
             };
             let words: Vec<_> = states.map(|(backend, state)| format!("{backend} {state}")).collect();
             (Severity::Danger, format!("down: no backend takes new flows ({})", listed(&words)), remedy)
@@ -121,8 +121,8 @@ fn of_frontend(snapshot: &Snapshot, name: &str, view: &FrontendView, now: Now) -
             (Severity::Danger, format!("not programmed as desired: {reason}"), String::new())
         }
         _ if view.weights.panic.is_some() => {
-            let what = "in panic: too few backends are up, so all of the pool take new flows, dead or not";
-            (Severity::Danger, what.to_owned(), format!("mend its backends, see `show frontends {name}`"))
+            let what = "in panic: too few backends are up, so all backends of the pool take new flows, healthy or not";
+            (Severity::Danger, what.to_owned(), format!("fix its backends, see `show frontends {name}`"))
         }
         (_, SyncStatus::HeldBack) => {
             let unknown = names.iter().filter(|backend| state_of(snapshot, backend) == State::Unknown.word());
@@ -148,12 +148,12 @@ fn is_overdue(view: &FrontendView, now: Now) -> bool {
     view.since.is_some_and(|since| now.mono.saturating_duration_since(since) > ACKNOWLEDGED_WITHIN)
 }
 
-/// The time of day of an instant.
+/// Converts an instant to the time of day.
 fn wall(at: Instant, now: Now) -> Option<SystemTime> {
     now.wall.checked_sub(now.mono.saturating_duration_since(at))
 }
 
-/// A backend in two pools counts once.
+/// Distinct backends of all pools.
 fn members(view: &FrontendView) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for name in view.frontend.pools.iter().flat_map(|pool| pool.backends.keys()) {
@@ -174,7 +174,7 @@ fn state_of(snapshot: &Snapshot, backend: &str) -> &'static str {
     snapshot.backends.get(backend).map_or(State::Removed, |view| view.health.state()).word()
 }
 
-/// When a backend was up last, as far as its history goes back.
+/// When a backend was last up, as far as its history goes back.
 fn left_up(snapshot: &Snapshot, backend: &str) -> Option<SystemTime> {
     let history = snapshot.backends.get(backend)?.health.history();
     history.filter(|transition| transition.from == State::Up).map(|transition| transition.at).max()
@@ -192,8 +192,8 @@ fn of_backend(snapshot: &Snapshot, name: &str, view: &BackendView) -> Option<Pro
     };
     let frontends: Vec<_> = view.frontends.iter().map(|name| &**name).collect();
     let remedy = match (frontends.len(), frontends.iter().filter(|name| is_down(name)).count()) {
-        (0, _) => "no frontend uses it: remove it from the configuration, or mend it".to_owned(),
-        (_, 0) => "mend it; its frontends are served by their other backends".to_owned(),
+        (0, _) => "no frontend uses it: remove it from the configuration, or fix it".to_owned(),
+        (_, 0) => "fix it; its frontends are served by their other backends".to_owned(),
         _ => format!("see `show backends {name}`"),
     };
     let since_unix_ms = newest.map_or(0, |transition| unix_ms(transition.at));

@@ -1,4 +1,4 @@
-//! The brain itself, on one page.
+//! Status of the brain itself.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use maglev_proto::{BrainStatus, Reload, WarmupPhase};
 use super::problems::{self, Beside};
 use super::{milliseconds, unix_ms, vpp};
 
-/// Problems that are listed at most.
+/// Maximum number of problems listed.
 const LISTED: usize = 100;
 
 pub(in crate::grpc) fn status(

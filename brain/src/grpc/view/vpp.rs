@@ -1,4 +1,4 @@
-//! The agent, and what VPP has.
+//! Status of the agent, and VPP's state.
 
 mod syncs;
 
@@ -51,7 +51,8 @@ pub(super) fn info_of(agent: &AgentStatus) -> VppInfo {
         None => {
             info.state = "unknown".to_owned();
             info.reason =
-                if connected { "the agent has not told yet" } else { "the agent is away" }.to_owned();
+                if connected { "the agent has not reported yet" } else { "the agent is disconnected" }
+                    .to_owned();
         }
         Some((VppState::Disconnected { reason, .. }, _)) => {
             info.state = "disconnected".to_owned();
@@ -99,7 +100,7 @@ pub(in crate::grpc) fn lb_state(snapshot: &Snapshot, timed: &Timed<LbState>, now
     VpplbState { conf: Some(conf), vips, age_ms: milliseconds(timed.age(now)) }
 }
 
-/// Empty for what VPP has until it is set: all bits, or none.
+/// Empty if unset, which VPP shows as all ones.
 fn source(address: IpAddr, unset: IpAddr) -> String {
     if address == unset || address.is_unspecified() { String::new() } else { address.to_string() }
 }

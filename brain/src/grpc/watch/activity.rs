@@ -1,4 +1,4 @@
-//! What goes on all the time, as one watcher gets it: probes at a bounded rate, VPP's answers, weights and syncs.
+//! Live activity for one watcher: probes at a bounded rate, VPP's answers, weights and syncs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tokio::time::{Instant, sleep_until};
 use crate::activity::{Action, Activity, Watched};
 use crate::grpc::view::activity as view;
 
-/// Probes' beginnings and ends that are told within [`SECOND`].
+/// Maximum number of probe starts and ends sent per [`SECOND`].
 const PROBES: u32 = 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Shortest time between two looks at all frontends.
+/// Minimum time between two comparisons of all frontends.
 const PACE: Duration = Duration::from_millis(20);
 
-/// A snapshot that is another one than that of the last look, which was not just now.
+/// A new snapshot, at least [`PACE`] after the last one.
 async fn next_snapshot(
     snapshots: &mut watch::Receiver<Arc<Snapshot>>,
     earliest: Instant,
@@ -29,7 +29,7 @@ async fn next_snapshot(
     snapshots.changed().await
 }
 
-/// What one watcher asks for of it.
+/// The activity that one watcher requested.
 #[derive(Debug)]
 pub(super) struct Going {
     watched: Watched,
@@ -44,7 +44,7 @@ pub(super) struct Going {
 }
 
 impl Going {
-    /// Nothing if none of it is asked for.
+    /// `None` if none was requested.
     pub(super) fn of(
         request: &WatchEventsRequest,
         activity: &Activity,
@@ -66,7 +66,7 @@ impl Going {
         })
     }
 
-    /// The next of it; nothing once the brain ends. May be given up at any point.
+    /// The next action; `None` once the brain shuts down. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -75,7 +75,7 @@ impl Going {
             tokio::select! {
                 action = self.watched.actions.recv() => match action {
                     Ok((at, action)) => self.take(at, &action),
-                    // Those left out are gone: what is now follows with the next ones.
+                    // The missed actions are lost; the current state follows with the next ones.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 },
@@ -104,7 +104,7 @@ impl Going {
         }
     }
 
-    /// Whether one more probe may be told in this second.
+    /// Whether another probe may be sent in this second.
     fn has_room(&mut self) -> bool {
         let now = Instant::now();
         if now.saturating_duration_since(self.told.0) >= SECOND {
@@ -114,8 +114,8 @@ impl Going {
         self.probes && self.told.1 <= PROBES
     }
 
-    /// Frontends whose weights or syncs differ from those of the last look, which are the same values where nothing has
-    /// changed.
+    /// Finds the frontends whose weights or syncs changed. Unchanged ones share their values, so comparing is
+    /// cheap.
     fn compare(&mut self) {
         let now = Arc::clone(&self.snapshots.borrow_and_update());
         let before = std::mem::replace(&mut self.before, Arc::clone(&now));

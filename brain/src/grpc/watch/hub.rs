@@ -1,8 +1,8 @@
-//! The one listener to the controller, and the many to it.
+//! Fan-out from the controller to all watchers.
 //!
-//! The controller's thread wakes one task, however many watch, and so does a thread that logs. That task turns what it
-//! hears into the interface's messages, once, and passes it on in bursts: watchers are woken at most once in [`PACE`]. It
-//! ends with the controller or with the service; then those who watch are told that there is no more to come.
+//! The controller's thread wakes one task, however many watchers there are, and so does a thread that logs.
+//! That task converts changes to messages once, and passes them on in bursts: watchers are woken at most once
+//! in [`PACE`]. It ends with the controller or with the service; then all streams end.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use crate::controller::Operator;
 use crate::grpc::view::events;
 use crate::logs::{Line, LogTap};
 
-/// Changes, and lines, that wait for a watcher. One who falls behind loses the oldest and is told how many. More than wait
-/// for the hub itself, so that no burst of it is too much for a watcher who has read all before it.
+/// Changes and lines buffered for a watcher. One that falls behind loses the oldest and learns how many. More
+/// than the hub's own input buffer, so that a burst of it fits if a watcher was up to date.
 const WAITING: usize = 8192;
-/// Shortest time between two bursts. What comes alone is passed on at once.
+/// Minimum time between two bursts. A single change is passed on at once.
 const PACE: Duration = Duration::from_millis(20);
 
-/// What the hub passes on.
+/// A message from the hub.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
     /// A change, with its number.
     Change(u64, Arc<Event>),
     /// A line of the log.
     Line(Arc<Event>),
-    /// So many were too fast for the hub.
+    /// Number of changes that the hub itself missed.
     Missed(u64),
 }
 
-/// Where watchers listen. The task alone keeps the channels open.
+/// The watchers' source. Only the task keeps the channels open.
 #[derive(Debug)]
 pub(super) struct Hub {
     changes: WeakSender<Told>,
@@ -45,12 +45,12 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// Starts the task on the runtime in which this is called.
+    /// Starts the task on the current runtime.
     pub(super) fn start(operator: Operator, logs: &LogTap, ending: CancellationToken) -> Self {
         let ((changes, _), (lines, _)) = (channel(WAITING), channel(WAITING));
         let hub = Self { changes: changes.downgrade(), lines: lines.downgrade() };
         let heard = Heard { changes: operator.events(), lines: Some(logs.lines()) };
-        tokio::spawn(vital("the one that passes events on", async move {
+        tokio::spawn(vital("event hub", async move {
             let over = async {
                 tokio::select! {
                     () = operator.ended() => {}
@@ -62,12 +62,12 @@ impl Hub {
         hub
     }
 
-    /// Changes from now on, unless it is over.
+    /// Changes from now on; `None` if the hub has ended.
     pub(super) fn changes(&self) -> Option<Receiver<Told>> {
         self.changes.upgrade().map(|changes| changes.subscribe())
     }
 
-    /// Lines of the log from now on, unless it is over.
+    /// Log lines from now on; `None` if the hub has ended.
     pub(super) fn lines(&self) -> Option<Receiver<Told>> {
         self.lines.upgrade().map(|lines| lines.subscribe())
     }
@@ -75,7 +75,7 @@ impl Hub {
 
 struct Heard {
     changes: Receiver<Numbered>,
-    /// Nothing once the log is closed.
+    /// `None` once the log is closed.
     lines: Option<Receiver<Arc<Line>>>,
 }
 
@@ -116,7 +116,7 @@ async fn next_line(lines: &mut Option<Receiver<Arc<Line>>>) -> Result<Arc<Line>,
 }
 
 impl Heard {
-    /// Passes on what is there already.
+    /// Passes on everything already received.
     fn pass_all(&mut self, passed: &Passed) {
         for _ in 0..self.changes.len() {
             match self.changes.try_recv() {
@@ -151,6 +151,6 @@ impl Passed {
 }
 
 fn send(to: &Sender<Told>, told: Told) {
-    // An error means that nobody watches.
+    // Fails only if nobody watches.
     drop(to.send(told));
 }

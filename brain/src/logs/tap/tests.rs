@@ -6,7 +6,7 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use super::*;
 
-/// Runs it with a daemon that logs nothing itself, and a tap.
+/// Runs a test with a tap, and with a daemon that logs nothing itself.
 fn tapped(test: impl FnOnce(LogTap)) {
     let _alone = ALONE.blocking_lock();
     let tap = LogTap::default();

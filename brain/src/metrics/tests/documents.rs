@@ -1,4 +1,4 @@
-//! The guide, the dashboard and the alerts name the metrics that there are.
+//! The guide, the Grafana dashboard and the alerts refer only to existing metrics.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ const GUIDE: &str = include_str!("../../../../docs/monitoring/README.md");
 const ALERTS: &str = include_str!("../../../../docs/monitoring/alerts.yml");
 const DASHBOARD: &str = include_str!("../../../../docs/monitoring/dashboard.json");
 
-/// The metrics that an expression names. Those of histograms are told by their parts.
+/// The metrics in an expression. Those of histograms appear by their parts.
 fn named(expression: &str) -> BTreeSet<String> {
     let name = Regex::new(r"\b(?:maglev|process)_[a-z0-9_]+").unwrap();
-    // What stands in quotes is the value of a label.
+    // Quoted text is a label's value.
     let bare = Regex::new(r#""[^"]*""#).unwrap().replace_all(expression, "\"\"");
     let base = |found: &str| {
         let base = ["_bucket", "_sum", "_count"].into_iter().find_map(|part| found.strip_suffix(part));

@@ -9,7 +9,7 @@ use crate::controller::{self, Setup};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A brain without an agent that answers Prometheus; its address.
+/// Starts a brain without an agent, with an exporter; returns its address.
 async fn running() -> (std::net::SocketAddr, Controller, [JoinHandle<()>; 2]) {
     let setup = Setup {
         config: config(BACKENDS, FRONTENDS),
@@ -70,7 +70,7 @@ async fn silent_clients_keep_no_scrape_out_however_many_there_are() {
         let answer = ask(address, &request("GET", "/metrics")).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
-    // The oldest one gave way.
+    // The oldest one was replaced.
     let end = timeout(PATIENCE, kept[0].read(&mut [0; 1])).await.expect("it is kept open");
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     tasks.iter().for_each(JoinHandle::abort);

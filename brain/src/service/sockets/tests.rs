@@ -36,8 +36,8 @@ fn sockets_are_known_by_name_and_kind() {
 #[test]
 fn what_cannot_be_served_is_refused() {
     let said = |given| sorted(given).unwrap_err().to_string();
-    let words = "the socket unit has a socket named \"maglev-brain.socket\": what it is for must be said with \
-                 FileDescriptorName=grpc, grpc-tls or metrics";
+    let words = "the socket unit has a socket named \"maglev-brain.socket\": set its purpose with \
+        FileDescriptorName=grpc, grpc-tls or metrics";
     assert_eq!(said(vec![("maglev-brain.socket", loopback())]), words);
     let two = vec![("metrics", loopback()), ("metrics", loopback())];
     assert!(said(two).starts_with("the socket units have two sockets for metrics"));

@@ -64,8 +64,8 @@ fn admin_is_who_has_exactly_the_name() {
     assert_eq!(Names::of(&certificate(&[""], vec![])).admin(&[]), None);
 }
 
-/// A certificate with several common names, which this library cannot make.
-/// `openssl req -x509 -subj "/CN=eve/CN=alice"` made it.
+/// A certificate with several common names, which this library cannot create. Created with `openssl req -x509
+/// -subj "/CN=eve/CN=alice"`.
 #[test]
 fn several_common_names_are_none() {
     use rustls::pki_types::pem::PemObject;
@@ -91,7 +91,7 @@ fn names_are_shown_short_and_without_control_characters() {
 }
 
 proptest! {
-    /// Whatever an authority has signed can be read, or not; damaged certificates are not let in, but cost nothing.
+    /// A damaged certificate may or may not be readable; it grants nothing and does no harm.
     #[test]
     fn damaged_certificates_have_names_or_none(
         at in any::<prop::sample::Index>(), byte: u8, length in any::<prop::sample::Index>()

@@ -37,7 +37,7 @@ async fn answers_are_kept_for_a_while() {
     assert_eq!(asked.load(Ordering::Relaxed), 2);
     for _ in 0..2 {
         let error = users.known(7).await.unwrap_err();
-        assert!(error.starts_with("since the user database cannot be asked: EIO"), "{error}");
+        assert!(error.starts_with("since the user database does not answer: EIO"), "{error}");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 4, "failures are not kept");
     for uid in 100..100 + 2 * u32::try_from(MOST_KEPT).unwrap() {
@@ -51,7 +51,7 @@ async fn nobody_waits_for_ever() {
     let (release, held) = channel::<()>();
     let held = Mutex::new(held);
     let users = UserDatabase::new(names(), move |_, _| {
-        // Until the test drops the other end.
+        // Blocks until the test drops the other end.
         held.lock().unwrap().recv().ok();
         Ok(Known::default())
     });
@@ -59,7 +59,7 @@ async fn nobody_waits_for_ever() {
     let known = users.known(5);
     tokio::pin!(known);
     assert!(futures::poll!(&mut known).is_pending());
-    // Timers go by whole milliseconds.
+    // Timers have a resolution of a millisecond.
     advance(ANSWERS + Duration::from_millis(1)).await;
     let error = known.await.unwrap_err();
     assert_eq!(error, "since asking the user database has not ended within 3 s");

@@ -1,4 +1,4 @@
-//! What goes on all the time, for those who ask for it: weights, probes, VPP's answers; and who made a change.
+//! Live activity: weights, probes, VPP's answers; and the author of a change.
 
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_proto::probe_event;

@@ -1,4 +1,4 @@
-//! What watchers know in the end, however fast it changes and however slow they are.
+//! Watchers end up with the correct state, however fast it changes and however slow they are.
 
 use tokio::sync::watch as newest;
 use tokio::task::JoinSet;
@@ -6,21 +6,21 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::controller::Terms;
 
-/// Commands of the flood. Each makes three events or so, so that they are more than wait for a watcher.
+/// Number of commands in the flood. Each causes about three events, more than are buffered for a watcher.
 const COMMANDS: usize = 6000;
-/// What is said again and again when the flood is over, so that who has fallen behind hears it too.
+/// Commands repeated after the flood, so that a watcher that has fallen behind notices its end.
 const OVER: [&str; 2] = [
     "set frontend shop pool primary backend web2 weight 98",
     "set frontend shop pool primary backend web2 weight 99",
 ];
 
-/// What is known by kind and name.
+/// A watcher's knowledge of the state, by kind and name.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Known {
     facts: BTreeMap<(&'static str, String), String>,
     missed: u64,
     changes: usize,
-    /// What is told of the state that is, until all of it is told.
+    /// The initial state while it is being received.
     telling: Option<BTreeMap<(&'static str, String), String>>,
     over: bool,
 }
@@ -68,7 +68,7 @@ impl Known {
         }
     }
 
-    /// Reads until the flood is over, or for so many changes.
+    /// Reads until the flood is over, or at most this many changes.
     async fn read(mut self, mut events: super::super::super::watch::Events, most: usize) -> Self {
         while !self.over && self.changes < most {
             self.take(events.next().await.unwrap().unwrap());
@@ -112,7 +112,7 @@ async fn what_was_told_is_what_is() {
         let events = watch(service, everything());
         watchers.spawn(async move { (number, Known::default().read(events, usize::MAX).await) });
     }
-    // Who reads nothing until it is over.
+    // Watchers that read nothing until the flood is over.
     for number in 100..104 {
         let (events, mut is_over) = (watch(service, everything()), is_over.clone());
         watchers.spawn(async move {
@@ -120,7 +120,7 @@ async fn what_was_told_is_what_is() {
             (number, Known::default().read(events, usize::MAX).await)
         });
     }
-    // Who comes and goes: the last of many visits lasts.
+    // Watchers that reconnect several times; the last connection stays.
     for number in 200..208 {
         let service = service.clone();
         watchers.spawn(async move {

@@ -1,4 +1,4 @@
-//! Log lines among the events.
+//! Log lines in the event stream.
 
 use tracing::subscriber::set_default;
 use tracing::{debug, info, warn};
@@ -11,7 +11,7 @@ use crate::logs::LogTap;
 use crate::logs::tap::ALONE;
 
 fn lines_from(level: LogLevel) -> WatchEventsRequest {
-    // Of the rest as little as can be asked for.
+    // As little else as possible.
     WatchEventsRequest {
         backends: true,
         backend_names: vec!["spare".into()],
@@ -23,7 +23,7 @@ fn lines_from(level: LogLevel) -> WatchEventsRequest {
 async fn line(events: &mut super::super::super::watch::Events) -> (LogLevel, String) {
     loop {
         let What::Log(line) = change(events).await else { panic!("it is no line") };
-        // The rest of the brain may say something as well.
+        // Other parts of the brain may log as well.
         if line.target == module_path!() {
             return (line.level(), line.message);
         }
@@ -85,7 +85,7 @@ async fn more_lines_than_wait_are_counted_and_the_state_is_told_anew() {
     let service = brain.service.clone().with_logs(tap.clone());
     let mut events = watch(&service, lines_from(LogLevel::Info));
     state(&mut events).await;
-    // More than the tap keeps for the hub, which gets no time to read.
+    // More than the tap buffers for the hub, which gets no time to read.
     for number in 0..5000 {
         info!(number, "flood");
     }

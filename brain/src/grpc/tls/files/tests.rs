@@ -16,7 +16,7 @@ impl Files {
         Self { folder: Folder::new(&server, &authority.pem()), authority, server }
     }
 
-    /// What is said with this in one of the files, with FOLDER for their folder.
+    /// The error when one of the files has these contents, with FOLDER for their directory.
     fn said(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
         let before = std::fs::read(self.folder.path(name)).unwrap();
         self.folder.write(name, contents);
@@ -44,7 +44,7 @@ fn right_files_are_taken() {
     let path = |name| files.folder.path(name);
     let chain = format!("Subject: some text\n{}\n{}", files.server.chain, files.authority.pem());
     files.folder.write("cert.pem", chain);
-    // One file may have both, as some tools write it.
+    // One file may contain both, as some tools write it.
     files.folder.write("both.pem", format!("{}{}", files.server.key, files.server.chain));
     for (certificate, key, count) in [("cert.pem", "key.pem", 2), ("both.pem", "both.pem", 1)] {
         let identity = identity(&path(certificate), &path(key), &aws_lc_rs::default_provider()).unwrap();
@@ -62,7 +62,7 @@ fn authorities_among_others_are_taken_with_a_word() {
     let found = authorities(&path).unwrap();
     assert_eq!(found.certificates.len(), 1);
     let doubt = format!(
-        "--grpc-client-ca {}: 1 of its 2 certificates are none of authorities and left aside",
+        "--grpc-client-ca {}: 1 of its 2 certificates are not CA certificates and are ignored",
         path.display()
     );
     assert_eq!(found.doubt.as_deref(), Some(doubt.as_str()));
@@ -72,8 +72,7 @@ fn authorities_among_others_are_taken_with_a_word() {
 fn wrong_certificates_are_told() {
     let files = Files::new();
     let said = |contents: &[u8]| files.said("cert.pem", contents);
-    let right =
-        "it must have the brain's own certificate first, in PEM, and then those between it and its authority";
+    let right = "it must have the brain's own certificate first, then its intermediates, in PEM";
     let start = "--grpc-cert FOLDER/cert.pem: ";
     assert_eq!(said(b" \n"), format!("{start}it is empty; {right}"));
     assert_eq!(said(b"certificate"), format!("{start}it is not PEM; {right}"));
@@ -90,15 +89,15 @@ fn wrong_certificates_are_told() {
         format!("{start}it is not PEM, but seems to be DER; {convert}")
     );
     let cut = &files.server.chain[..200];
-    let whole = "each section stands between a line `-----BEGIN ...-----` and a line `-----END ...-----`";
+    let whole = "each section belongs between a line `-----BEGIN ...-----` and a line `-----END ...-----`";
     assert_eq!(
         said(cut.as_bytes()),
-        format!("{start}it is not whole: its section at line 1 has no `-----END` line; {whole}")
+        format!("{start}it is damaged: its section at line 1 has no `-----END` line; {whole}")
     );
     let strange = "-----BEGIN CERTIFICATE-----\n!secret!\n-----END CERTIFICATE-----\n";
     assert_eq!(
         said(strange.as_bytes()),
-        format!("{start}it is not whole: its section at line 1 is not base64; {whole}")
+        format!("{start}it is damaged: its section at line 1 is not base64; {whole}")
     );
     let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let damaged = said(no_certificate.as_bytes());
@@ -123,8 +122,7 @@ fn wrong_keys_are_told() {
     let mismatch = format!("{start}it is not the key of the first certificate in FOLDER/cert.pem; {right}");
     assert_eq!(said(other.as_bytes()), mismatch);
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let takes_off =
-        "the brain cannot ask for a passphrase: `openssl pkey -in FILE -out FILE.pem` takes it off";
+    let takes_off = "the brain cannot ask for a passphrase: `openssl pkey -in FILE -out FILE.pem` removes it";
     assert_eq!(said(encrypted.as_bytes()), format!("{start}its key is encrypted; {takes_off}"));
     let key = PrivateKeyDer::from_pem_slice(files.server.key.as_bytes()).unwrap();
     let convert = "convert it with `openssl pkey -inform der -in FILE -out FILE.pem`";
@@ -142,13 +140,12 @@ fn wrong_keys_are_told() {
 fn wrong_authorities_are_told() {
     let files = Files::new();
     let said = |contents: &str| files.said("ca.pem", contents);
-    let right =
-        "it must have, in PEM, the certificates of the authorities (CA:TRUE) that make those of the clients";
+    let right = "it must have, in PEM, the CA certificates (CA:TRUE) that issue the clients' certificates";
     let start = "--grpc-client-ca FOLDER/ca.pem: ";
     let leaf = &files.server.chain;
-    assert_eq!(said(leaf), format!("{start}its certificate is none of an authority; {right}"));
+    assert_eq!(said(leaf), format!("{start}its certificate is not a CA certificate; {right}"));
     let two = format!("{leaf}{leaf}");
-    assert_eq!(said(&two), format!("{start}none of its 2 certificates is one of an authority; {right}"));
+    assert_eq!(said(&two), format!("{start}none of its 2 certificates is a CA certificate; {right}"));
     assert_eq!(
         said(&files.server.key),
         format!(

@@ -1,4 +1,4 @@
-//! What a full sync did, in words.
+//! Reports of full syncs.
 
 use maglev_engine::desired::vip_key;
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
@@ -7,13 +7,13 @@ use maglev_protocol::{Change, SyncReport, VipKey, VipReport};
 
 use super::frontends_by_vip;
 
-/// All of it, or with `only` what is about that frontend's VIP.
+/// The whole report, or with `only` the part about that frontend's VIP.
 pub(in crate::grpc) fn sync_report(
     snapshot: &Snapshot,
     report: &SyncReport,
     only: Option<&str>,
 ) -> SyncVpplbStateResponse {
-    // One that a reload has removed meanwhile has nothing to be told of.
+    // A frontend removed by a reload meanwhile has no part.
     let key = only.map(|name| snapshot.config.frontends.get(name).map(|frontend| vip_key(frontend)));
     let is_meant = |vip: &VipKey| key.is_none_or(|key| key == Some(*vip));
     let frontends = frontends_by_vip(snapshot);
@@ -41,8 +41,8 @@ pub(in crate::grpc) fn sync_report(
     }
 }
 
-/// Whether a line of drift is about this VIP. The agent begins it with the VIP's name, which may also be the beginning
-/// of another one's: port 80 of port 8080.
+/// Whether a line of drift is about this VIP. It begins with the VIP's name, which may be a prefix of
+/// another's: port 80 of port 8080.
 fn names(line: &str, vip: &VipKey) -> bool {
     let rest = line.strip_prefix("VIP ").and_then(|rest| rest.strip_prefix(vip.to_string().as_str()));
     rest.is_some_and(|rest| [":", " is gone", " has appeared"].iter().any(|end| rest.starts_with(end)))
@@ -62,13 +62,13 @@ pub(in crate::grpc::view) fn change(change: &Change) -> String {
     match change {
         Change::VipAdded => "VIP made".to_owned(),
         Change::VipRemoved => "VIP removed".to_owned(),
-        Change::VipRecreated { reason } => format!("VIP removed to make it anew: {reason}"),
+        Change::VipRecreated { reason } => format!("VIP removed to re-create it: {reason}"),
         Change::ServerAdded { server, weight } => format!("{server} added, weight {weight}"),
         Change::ServerRemoved { server, flushed: yes } => format!("{server} removed{}", flushed(yes)),
         Change::Reweighted { server, from, to, flushed: yes } => {
             format!("weight of {server}: {from} -> {to}{}", flushed(yes))
         }
-        Change::VipFlushed => "all flows of the VIP moved".to_owned(),
+        Change::VipFlushed => "all flows of the VIP flushed".to_owned(),
         Change::Flushed { server, weight } => format!("{server} flushed, weight {weight}"),
     }
 }

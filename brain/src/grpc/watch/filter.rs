@@ -1,4 +1,4 @@
-//! What a watcher asks for.
+//! The filter of a watcher's request.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use tracing::Level;
 
 use crate::grpc::refusal;
 
-/// What a watcher asks for.
+/// The parts of the events that a watcher requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct Filter {
     backends: Option<Names>,
     frontends: Option<Names>,
     connections: bool,
@@ -20,11 +20,11 @@ pub(super) struct Asked {
     log: LogLevel,
 }
 
-/// Names, or all if there is none.
+/// Names, or empty for all.
 type Names = BTreeSet<String>;
 
-impl Asked {
-    /// Refuses names that nothing has now.
+impl Filter {
+    /// Rejects unknown names.
     pub(super) fn of(request: WatchEventsRequest, snapshot: &Snapshot) -> Result<Self, Status> {
         let log = LogLevel::try_from(request.log_level).map_err(|_| {
             let number = request.log_level;
@@ -55,7 +55,7 @@ impl Asked {
         })
     }
 
-    /// The level from which on log lines are asked for, if they are.
+    /// The minimum level of log lines, if they were requested.
     pub(super) fn log(&self) -> Option<Level> {
         match self.log {
             LogLevel::Unspecified => None,
@@ -67,7 +67,7 @@ impl Asked {
         }
     }
 
-    /// Whether this is asked for.
+    /// Whether an event matches.
     pub(super) fn has(&self, event: &Event) -> bool {
         let named = |asked: &Option<Names>, name: &str| {
             asked.as_ref().is_some_and(|names| names.is_empty() || names.contains(name))
@@ -78,7 +78,7 @@ impl Asked {
             Some(What::Agent(_) | What::Vpp(_)) => self.connections,
             Some(What::Configuration(_)) => self.configuration,
             Some(What::Log(line)) => line.level <= self.log.into(),
-            // Those three come only to who has asked for them.
+            // These three are only produced for watchers that requested them.
             Some(What::Weights(event)) => is_of(&self.frontends, &event.frontend),
             Some(What::Probe(event)) => is_of(&self.backends, &event.backend),
             Some(What::VppWrite(event)) => is_of(&self.frontends, &event.frontend),
