@@ -1,7 +1,7 @@
 //! Compiles `maglev.proto` with a protobuf compiler written in Rust, so that no `protoc` is needed.
 //!
-//! What operators read of it is derived from its descriptors: each enum gets its words, and each field with an enum a
-//! serializer that writes the word. An enum for which that cannot be done fails the build.
+//! The text form for operators is derived from the descriptors: each enum gets a word per value, and each
+//! enum field a serializer that writes the word. An enum for which that fails breaks the build.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         format!(".{}.{name}", file.package()),
                         "#[serde(rename_all = \"snake_case\")]",
                     )
-                    // Without a dot before it, it is the field itself, and not all below it.
+                    // Without a leading dot, it matches only the field itself, not everything below it.
                     .field_attribute(name, "#[serde(flatten)]");
             }
         }
@@ -91,7 +91,7 @@ fn words_of(enumeration: &EnumDescriptorProto) -> Result<String, Box<dyn std::er
     ))
 }
 
-/// Numbers that stand for nothing when they are 0; so do all times.
+/// Numbers that mean nothing when 0; so do all times.
 const NOTHING_IF_ZERO: [&str; 8] = [
     "better_table_length",
     "kept_table_length",
@@ -103,7 +103,7 @@ const NOTHING_IF_ZERO: [&str; 8] = [
     "slow_start_ms",
 ];
 
-/// Texts that may be empty and are there all the same.
+/// Strings that may be empty and still have a meaning.
 const TEXTS: [&str; 3] = ["description", "message", "value"];
 
 /// The attribute by which a field that stands for nothing is written as null.

@@ -1,4 +1,4 @@
-//! Connections of clients to maglev-brain: where it listens, and how each kind of address is reached.
+//! Client connections to maglev-brain: addresses, and connecting to each kind of address.
 
 mod address;
 mod channel;

@@ -1,10 +1,11 @@
-//! The enums of the interface as operators read and write them.
+//! Words for the interface's enums, as operators read and write them.
 //!
-//! Words and serializers are generated from the interface's descriptors (see `build.rs`), so that no enum is forgotten.
+//! Words and serializers are generated from the interface's descriptors (see `build.rs`), so that no enum is
+//! forgotten.
 
 use serde::{Serialize, Serializer};
 
-/// Word of a value that this version does not know.
+/// Word for an unknown value.
 const UNSPECIFIED: &str = "unspecified";
 
 /// An enum with a word for each value.
@@ -15,8 +16,7 @@ pub trait Word: TryFrom<i32> {
 
 include!(concat!(env!("OUT_DIR"), "/words.rs"));
 
-/// The word of a value as it came over the wire. A value that this version does not know, sent by a newer
-/// peer, is shown as what it is: unspecified.
+/// The word of a received value. An unknown value, from a newer peer, becomes "unspecified".
 pub fn of<E: Word>(value: i32) -> &'static str {
     E::try_from(value).map_or(UNSPECIFIED, |known| known.word())
 }
@@ -25,7 +25,7 @@ pub(crate) fn serialize<E: Word, S: Serializer>(value: &i32, serializer: S) -> R
     serializer.serialize_str(of::<E>(*value))
 }
 
-/// What is empty or 0, and stands for nothing then, is null.
+/// Serializes an empty or zero value that means nothing as null.
 pub(crate) fn or_null<T: Serialize + Default + PartialEq, S: Serializer>(
     value: &T,
     serializer: S,

@@ -1,11 +1,11 @@
-//! Where maglev-brain listens, as operators write it.
+//! Addresses of maglev-brain, as operators write them.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where maglev-brain's package has it listen.
+/// Default socket of maglev-brain's package.
 const SOCKET: &str = "/run/maglev-brain/brain.sock";
 
 /// Address of maglev-brain's gRPC.
@@ -29,11 +29,11 @@ pub enum ServerAddress {
     Unix(PathBuf),
 }
 
-/// What is wrong with an address.
+/// Errors in an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// `unix:` alone.
-    #[error("unix: needs a path behind it, as unix:/run/maglev-brain/brain.sock")]
+    #[error("unix: needs a path, such as unix:/run/maglev-brain/brain.sock")]
     NoPath,
     /// The kernel takes no such path: see unix(7).
     #[error(
@@ -52,7 +52,7 @@ pub enum AddressError {
     /// An IPv6 address without brackets.
     #[error("an IPv6 address stands in brackets before its port, as [::1]:17090")]
     Brackets,
-    /// What can be no host.
+    /// Not a valid host.
     #[error("{0:?} is no host: write a name, an IPv4 address, or an IPv6 address in brackets")]
     Host(String),
 }
@@ -113,13 +113,14 @@ fn is_ipv6(host: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok() && is_name(zone)
 }
 
-/// The resolver has the last word; this keeps out what no host name or IPv4 address can contain.
+/// The resolver decides; this only rejects what no host name or IPv4 address can contain.
 fn is_name(host: &str) -> bool {
     !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
 }
 
 impl ServerAddress {
-    /// Where maglev-brain's package has it listen on this machine. The unix socket goes first: it knows who asks.
+    /// Default address of maglev-brain on this machine. The unix socket comes first, since it identifies the
+    /// caller.
     pub fn of_this_machine() -> Self {
         Self::at_or_over_tcp(Path::new(SOCKET))
     }

@@ -15,7 +15,7 @@ use last_word::LastWord;
 
 use super::ServerAddress;
 
-/// Time between pings, which find out that a server is gone without a word.
+/// Time between pings, which detect a server that has silently disappeared.
 const PING: Duration = Duration::from_secs(10);
 
 /// A host name without an address.
@@ -23,21 +23,21 @@ const PING: Duration = Duration::from_secs(10);
 #[error("the name is not known")]
 pub struct Unresolved(#[source] pub io::Error);
 
-/// What proves the two sides to each other, in PEM files; for servers of the form `tls:HOST:PORT`.
+/// TLS files in PEM, for servers of the form `tls:HOST:PORT`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct TlsFiles {
-    /// Certificates of the authorities that may vouch for a tls: server, in PEM
+    /// CA certificates for verifying a tls: server, in PEM
     #[arg(long = "tls-ca", global = true, env = "MAGLEV_TLS_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Your certificate for a tls: server, in PEM, with those between it and its authority
+    /// Client certificate for a tls: server, followed by its intermediates, in PEM
     #[arg(long = "tls-cert", global = true, env = "MAGLEV_TLS_CERT", value_name = "FILE")]
     pub cert: Option<PathBuf>,
-    /// Its key, in PEM
+    /// Private key of the client certificate, in PEM
     #[arg(long = "tls-key", global = true, env = "MAGLEV_TLS_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
 }
 
-/// Why a connection cannot even be tried.
+/// Why a connection cannot be attempted.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The address makes no URI.
@@ -59,10 +59,10 @@ pub enum SetupError {
     Files(String),
 }
 
-/// Settings of a connection. `timeout` holds for the answer to a ping.
+/// Settings of a connection. `timeout` limits the wait for the answer to a ping.
 ///
 /// # Errors
-/// If the files of TLS cannot be used.
+/// If the TLS files cannot be used.
 pub fn endpoint(server: &ServerAddress, tls: &TlsFiles, timeout: Duration) -> Result<Endpoint, SetupError> {
     let scheme = if matches!(server, ServerAddress::Tls { .. }) { "https" } else { "http" };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{}", server.authority()))
@@ -97,7 +97,7 @@ fn tls_config(files: &TlsFiles) -> Result<ClientTlsConfig, SetupError> {
     }
 }
 
-/// The library takes a file without what it looks for as an empty list, and says nothing.
+/// The library treats a file without the wanted section as an empty list, without an error.
 fn read(path: &Path, kind: &str) -> Result<Vec<u8>, SetupError> {
     let text = std::fs::read(path).map_err(|error| SetupError::File { path: path.to_owned(), error })?;
     let is_there = String::from_utf8_lossy(&text)
@@ -111,7 +111,7 @@ fn read(path: &Path, kind: &str) -> Result<Vec<u8>, SetupError> {
     }
 }
 
-/// Connects by itself rather than by tonic, whose errors would hide the operating system's.
+/// Connects directly rather than through tonic, whose errors would hide the operating system's.
 ///
 /// # Errors
 /// If nobody answers there.

@@ -55,7 +55,7 @@ macro_rules! messages {
     };
 }
 
-/// Walks the descriptor: a field with an enum is a word in JSON, whichever message it is in.
+/// Walks the descriptors: every enum field is a word in JSON, whichever message it is in.
 #[test]
 fn no_enum_of_the_interface_is_a_number_in_json() {
     let json = BTreeMap::from(include!(concat!(env!("OUT_DIR"), "/messages.rs")));

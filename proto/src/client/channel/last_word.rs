@@ -1,7 +1,7 @@
-//! A TCP stream whose end is told by what is read of it.
+//! A TCP stream that reports its end only when read.
 //!
-//! With TLS 1.3, a server that refuses a client's certificate says so only after the client has begun to send. What is
-//! sent then fails, and the failure would go before the server's words, which wait to be read.
+//! With TLS 1.3, a server that refuses a client's certificate says so only after the client has begun to
+//! send. Sending then fails, and that failure would hide the server's alert, which waits to be read.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Writes to a peer that is gone are taken and lost; reading tells what the peer said last, then that it is gone.
+/// Writes to a peer that is gone succeed and are lost; reading returns the peer's last data, then the end.
 #[derive(Debug)]
 pub(super) struct LastWord(pub(super) TcpStream);
 
