@@ -1,4 +1,4 @@
-//! What the server said, and what exit code it makes.
+//! The server's answer, and the exit code that follows from it.
 
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse,
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::style::printable_json;
 
-/// What the server said. As JSON, the message itself with the interface's own field names.
+/// The server's answer. As JSON, the message itself with the interface's field names.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Answer {
@@ -37,18 +37,18 @@ pub(crate) enum Answer {
     Reloaded(ReloadConfigResponse),
 }
 
-/// Of everything that maglevc has to do with.
+/// Versions of maglevc, maglev-brain, its agent and VPP.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Versions {
     pub(crate) maglevc: String,
     pub(crate) maglev_brain: Component,
     pub(crate) maglev_dpagent: Component,
-    /// Of the calls between brain and agent; absent if the agent is not connected.
+    /// Protocol version between brain and agent; absent if the agent is not connected.
     pub(crate) agent_protocol: Option<u32>,
     pub(crate) vpp: Component,
 }
 
-/// A version, or why it is not known.
+/// A version, or why it is unknown.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Component {
     pub(crate) version: Option<String>,
@@ -78,7 +78,7 @@ impl Versions {
         }
     }
 
-    /// If nobody answers.
+    /// For a server that does not answer.
     pub(crate) fn alone(reason: &str) -> Self {
         Self {
             maglevc: env!("CARGO_PKG_VERSION").to_owned(),
@@ -91,19 +91,19 @@ impl Versions {
 }
 
 impl Answer {
-    /// One document, with a line break at its end.
+    /// One JSON document, ending in a line break.
     pub(crate) fn json(&self) -> Result<String, Error> {
         let mut text = printable_json(&serde_json::to_string_pretty(self).map_err(Error::Json)?);
         text.push('\n');
         Ok(text)
     }
 
-    /// Whether it tells of no problem.
+    /// Whether it reports no problem.
     pub(crate) fn is_well(&self) -> bool {
         !matches!(self, Self::Status(status) if !status.problems.is_empty())
     }
 
-    /// 0 if all is as it was wished.
+    /// 0 if everything is as requested.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Versions(versions) if versions.maglev_brain.version.is_none() => 3,
@@ -134,7 +134,7 @@ impl Answer {
     }
 }
 
-/// 4 if the change is made, but not everywhere where it belongs.
+/// 4 if the change is made but not yet effective everywhere.
 fn change_exit_code(outcome: Option<&Outcome>) -> u8 {
     let complete = outcome.is_some_and(|outcome| {
         outcome.not_kept.is_empty() && matches!(outcome.in_vpp(), InVpp::NotAsked | InVpp::Acknowledged)

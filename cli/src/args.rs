@@ -1,5 +1,5 @@
-//! The tree of words and options. Help, prefixes of words, completion, the shell and the manual pages come from
-//! this one tree.
+//! The command tree and its options. Help, abbreviations, completion, the shell and the manual pages are
+//! derived from it.
 
 mod change;
 mod options;
@@ -24,29 +24,29 @@ pub(crate) use crate::args::words::{Action, ScriptFor};
 const EXAMPLES: &str = "\
 Examples:
   maglevc show status                    problems first, then the brain itself
-  maglevc show frontends                 every frontend, a line each
+  maglevc show frontends                 all frontends, one line each
   maglevc show frontends shop            its pools, backends and weights
   maglevc show backends down             backends in a state: health, flows
-  maglevc show vpp lb state              what VPP has: buckets, shares, flows
-  maglevc --server lb1:9090,lb2:9090 show backends     where the two differ
+  maglevc show vpp lb state              VPP's state: buckets, shares, flows
+  maglevc --server lb1:17090,lb2:17090 show backends   where the two differ
   maglevc watch events backend web1 log level warn
-  maglevc set backend web1 pause         drain: existing flows may finish
-  maglevc set backend web1 resume        as before, once it is probed
+  maglevc set backend web1 pause         drain: existing flows finish
+  maglevc set backend web1 resume        back in service once healthy
   maglevc set frontend shop pool primary backend web1 weight 10
-  maglevc show overrides                 everything that operators have set
-  maglevc config check                   what a reload would find, and change
+  maglevc show overrides                 all overrides
+  maglevc config check                   validate; show what would change
   maglevc --json show backends | jq -r '.backends[].name'
 
 Words may be shortened as long as they stay unique: `maglevc sh fr`.
 
-Exit codes: 0 done; 1 maglev-brain said no, the answer could not be written,
-or `show status --check` found problems; 2 wrong usage, or a change that wants
+Exit codes: 0 done; 1 refused by maglev-brain, the answer could not be written,
+or `show status --check` found problems; 2 wrong usage, or a change that needs
 --yes; 3 no answer from maglev-brain (cannot connect, connection lost,
-timeout); 4 the change is made, but VPP does not have it yet, or a restart
+timeout); 4 the change is made, but is not programmed in VPP yet, or a restart
 would undo it: the line says which; 5 some of several servers gave no answer;
-130 Ctrl-C before `watch events num` had its number.";
+130 Ctrl-C before `watch events num` was complete.";
 
-/// Options stand last: there are more of them than of anything else.
+/// Options come last: there are more of them than of anything else.
 const HELP: &str = "{about-section}
 {usage-heading} {usage}
 
@@ -58,22 +58,22 @@ Commands:
 Options:
 {options}";
 
-/// Shows and changes what a Maglev load balancer is doing: its frontends, backends, and what VPP was told.
+/// Shows and changes what a Maglev load balancer is doing: its frontends, backends, and what VPP has.
 ///
-/// maglevc asks maglev-brain, which must be running, over gRPC. What it sets is kept when maglev-brain is
-/// restarted, until it is taken back. Without a command it is a shell, which takes the same ones.
+/// maglevc asks maglev-brain, which must be running, over gRPC. Overrides persist across restarts of maglev-brain until they are cleared. Without a command it is a shell with
+/// the same commands.
 #[derive(Debug, Parser)]
 #[command(name = "maglevc", version, infer_subcommands = true, after_help = EXAMPLES)]
 #[command(help_template = HELP, max_term_width = 80)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) options: Options,
-    /// Without one, maglevc is a shell.
+    /// Without a command, maglevc runs a shell.
     #[command(subcommand)]
     pub(crate) command: Option<Entry>,
 }
 
-/// What the program can be told to do.
+/// Top-level commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Entry {
     #[command(flatten)]
@@ -103,14 +103,14 @@ pub(crate) enum Command {
     /// Show the state of something
     #[command(subcommand, disable_help_subcommand = true)]
     Show(Show),
-    /// Take a backend out of service or back, or give it another weight
+    /// Take a backend out of service or back, or override its weight
     #[command(subcommand)]
     Set(Set),
     /// Remove an override
     #[command(subcommand)]
     Clear(Clear),
     /// The configuration file that maglev-brain was started with
-    // The alias keeps `co` from being as much of `completions`.
+    // The alias keeps `co` from being ambiguous with `completions`.
     #[command(subcommand, alias = "co")]
     Config(Config),
     /// Delete and re-create a VIP in VPP

@@ -1,4 +1,4 @@
-//! The calls to maglev-brain, with their timeouts.
+//! Calls to maglev-brain, with their timeouts.
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,14 +25,14 @@ use crate::args::Action;
 use crate::commands::Terms;
 use crate::error::Error;
 
-/// Largest answer taken. 50,000 backends with their history are some 50 MB; the library's 4 MiB would refuse
-/// those of a large site.
+/// Maximum size of an answer, in bytes. 50,000 backends with their history take some 50 MB; the library's
+/// default of 4 MiB is too small for a large site.
 const MAX_ANSWER: usize = 256 << 20;
 
-/// What a change may take besides the time of the call: maglev-brain waits for VPP that long before it answers.
+/// Additional time for a change: maglev-brain waits this long for VPP before it answers.
 const CHANGE: Duration = Duration::from_secs(10);
 
-/// The same of a sync of everything.
+/// The same for a full sync.
 const SYNC: Duration = Duration::from_secs(30);
 
 /// A connection to maglev-brain.
@@ -44,7 +44,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// `timeout` holds for the connection, and for each call again.
+    /// `timeout` applies to the connection, and separately to each call.
     pub(crate) async fn connect(
         server: &ServerAddress,
         tls: &TlsFiles,
@@ -104,21 +104,21 @@ impl Client {
         self.answer(self.stub.clone().get_agent_info(GetAgentInfoRequest {})).await
     }
 
-    /// Empty `frontend`: of all VIPs.
+    /// An empty `frontend` means all VIPs.
     pub(crate) async fn vpp_lb_counters(&self, frontend: &str) -> Result<VpplbCounters, Error> {
         let request = GetVpplbCountersRequest { frontend: frontend.to_owned() };
         self.answer(self.stub.clone().get_vpplb_counters(request)).await
     }
 
-    /// Empty `frontend`: tells of all.
+    /// An empty `frontend` means all.
     pub(crate) async fn sync_vpp_lb_state(&self, frontend: &str) -> Result<SyncVpplbStateResponse, Error> {
         let request = SyncVpplbStateRequest { frontend: frontend.to_owned() };
         let call = async move { self.stub.clone().sync_vpplb_state(request).await };
         self.answer_within(self.timeout.saturating_add(SYNC), call).await
     }
 
-    /// The timeout holds for the stream's beginning. From then on, a server that is gone is told by its silence to
-    /// the connection's pings.
+    /// The timeout applies to the start of the stream. After that, a server that is gone is noticed by its
+    /// missing answers to pings.
     pub(crate) async fn watch_events(&self, wanted: WatchEventsRequest) -> Result<Streaming<Event>, Error> {
         let call = async move { self.stub.clone().watch_events(wanted).await };
         self.answer(call).await
@@ -171,13 +171,13 @@ impl Client {
         self.changed(self.stub.clone().recreate_vip(request)).await
     }
 
-    /// Takes long for the reload of a file of many megabytes.
+    /// May take long, when it validates a file of many megabytes.
     pub(crate) async fn preview(&self, change: Change) -> Result<PreviewChangeResponse, Error> {
         let request = PreviewChangeRequest { change: Some(change) };
         self.changed(self.stub.clone().preview_change(request)).await
     }
 
-    /// Takes long with a file of many megabytes, as a reload does.
+    /// May take long with a file of many megabytes, like a reload.
     pub(crate) async fn check_config(&self) -> Result<CheckConfigResponse, Error> {
         self.changed(self.stub.clone().check_config(CheckConfigRequest {})).await
     }

@@ -1,4 +1,4 @@
-//! From a parsed command to the server's answer.
+//! Executes a parsed command.
 
 use maglev_proto::words::Word;
 use maglev_proto::{
@@ -13,16 +13,16 @@ use crate::args::{
 use crate::client::Client;
 use crate::error::Error;
 
-/// On what terms a change is made.
+/// Conditions of a change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
-    /// That of the preview that somebody has consented to.
+    /// The state of the preview that the operator consented to.
     pub(crate) state: Option<u64>,
-    /// Whether the answer does not wait for VPP.
+    /// Whether to return without waiting for VPP.
     pub(crate) no_wait: bool,
 }
 
-/// One answer to one command; of a watch, which has no end of its own, see `watch`.
+/// Executes a command with a single answer; for watches, see `watch`.
 pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Result<Answer, Error> {
     let Terms { state, no_wait } = terms;
     Ok(match command {
@@ -86,17 +86,17 @@ pub(crate) fn clear_request(what: &ClearOverride) -> ClearOverrideRequest {
     }
 }
 
-/// Whether something is in the state that is asked for, or has that in its name. A state goes first.
+/// Whether a name contains the search text, or the state equals it. States take precedence.
 fn fits(name: &str, state: &str, asked: &str) -> bool {
     if names_a_state::<BackendState>(asked) { state == asked } else { name.contains(asked) }
 }
 
-/// Whether it is the word of one of these states.
+/// Whether the text is one of these states.
 fn names_a_state<E: Word>(asked: &str) -> bool {
     (1..).map_while(|value| E::try_from(value).ok()).any(|state| state.word() == asked)
 }
 
-/// What only asks.
+/// Executes a read-only command.
 pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Error> {
     Ok(match show {
         Show::Version => Answer::Versions(Versions::of(&client.status().await?, &client.vpp_info().await?)),
@@ -107,14 +107,14 @@ pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Erro
             Err(unknown) if unknown.is_unknown_name() => {
                 let mut list = client.frontends().await?;
                 list.frontends.retain(|one| match one.state() {
-                    // As it is shown: up is what VPP has.
+                    // As displayed: up only once programmed in VPP.
                     FrontendState::Up if one.sync() != SyncState::Synced => fits(&one.name, "healthy", name),
                     state => fits(&one.name, state.word(), name),
                 });
                 if list.frontends.is_empty() && !names_a_state::<FrontendState>(name) {
                     return Err(unknown);
                 }
-                // They are about all frontends.
+                // They concern all frontends.
                 list.problems.clear();
                 Answer::Frontends(list)
             }

@@ -1,4 +1,4 @@
-//! What can go wrong, in words, with what to do next and the exit code.
+//! Errors, each with the next step and the exit code.
 
 mod tls;
 
@@ -19,7 +19,7 @@ pub(crate) enum Error {
     Connect { server: ServerAddress, reason: String, kind: Option<ErrorKind> },
     #[error("cannot connect to {server}: {reason}")]
     Unresolved { server: ServerAddress, reason: String },
-    /// The two sides do not prove to each other who they are.
+    /// The TLS handshake failed for lack of trust.
     #[error("no TLS with {server}: {problem}")]
     Tls { server: ServerAddress, problem: TlsProblem },
     #[error("{0}")]
@@ -30,24 +30,24 @@ pub(crate) enum Error {
     ConnectTimeout { server: ServerAddress, timeout: Duration },
     #[error("no answer from {server} within {}", humantime::format_duration(*.timeout))]
     AnswerTimeout { server: ServerAddress, timeout: Duration },
-    /// Also what is seen of a server that speaks another protocol.
+    /// Also the symptom of a server with another protocol.
     #[error("the connection to {server} broke before the answer came: {reason}")]
     Broken { server: ServerAddress, reason: String },
-    /// Of a watch.
+    /// A watch has ended.
     #[error("{server} closed the event stream: {reason}")]
     Ended { server: ServerAddress, reason: String },
-    #[error("the server at {server} does not know this question")]
+    #[error("the server at {server} does not support this request")]
     NotServed { server: ServerAddress },
-    /// The server's own words.
+    /// The server's own message.
     #[error("{message}")]
     Refused { code: Code, message: String },
-    /// Nobody is there to be asked, or said no.
+    /// There is no terminal to ask on, or the answer was no.
     #[error("{0}")]
     NotConfirmed(String),
     #[error("a watch has no single answer")]
     NoSingleAnswer,
-    /// What is for one server only.
-    #[error("{servers} servers are named, and {what}")]
+    /// Not possible with several servers.
+    #[error("{servers} servers are named, but {what}")]
     OneServer { servers: usize, what: &'static str },
     #[error("cannot write the answer: {}", plain(.0))]
     Output(io::Error),
@@ -57,7 +57,7 @@ pub(crate) enum Error {
     Json(serde_json::Error),
     #[error("cannot start: {}", plain(.0))]
     Runtime(io::Error),
-    /// Words that are not understood, explained.
+    /// The command line is wrong; the message explains it.
     #[error("{0}")]
     Usage(String),
 }
@@ -87,7 +87,7 @@ impl Error {
         }
     }
 
-    /// A status that came over the wire is the server's; one with a cause was made up here, about the
+    /// A status received from the server is its own; one with a source was created here, about the
     /// connection.
     pub(crate) fn status(server: &ServerAddress, status: &Status) -> Self {
         match (status.source(), status.code()) {
@@ -103,12 +103,12 @@ impl Error {
         }
     }
 
-    /// A watch that ends by the server's doing.
+    /// A watch that the server ended.
     pub(crate) fn ended(server: &ServerAddress, reason: &str) -> Self {
         Self::Ended { server: server.clone(), reason: printable(reason) }
     }
 
-    /// The same with the server's words, or with what became of the connection.
+    /// The same with the server's message, or the failure of the connection.
     pub(crate) fn ended_with(server: &ServerAddress, status: &Status) -> Self {
         match status.source() {
             Some(cause) => Self::ended(server, &root_cause(cause)),
@@ -117,12 +117,12 @@ impl Error {
         }
     }
 
-    /// Nobody answers.
+    /// Whether the server does not answer.
     pub(crate) fn is_silence(&self) -> bool {
         self.exit_code() == 3
     }
 
-    /// The server has nothing of the name that was asked for.
+    /// Whether the server does not know the requested name.
     pub(crate) fn is_unknown_name(&self) -> bool {
         matches!(self, Self::Refused { code: Code::NotFound, .. })
     }
@@ -151,7 +151,7 @@ impl Error {
         }
     }
 
-    /// What to do next, where that is known.
+    /// What to do next, if known.
     fn advice(&self) -> Option<String> {
         match self {
             Self::Connect { kind: Some(ErrorKind::PermissionDenied), .. } => {
@@ -195,7 +195,7 @@ impl Error {
         }
     }
 
-    /// Lines for standard error; or a JSON document.
+    /// Lines for standard error, or a JSON document.
     pub(crate) fn report(&self, json: bool) -> String {
         if json {
             let document = serde_json::json!({
@@ -221,7 +221,7 @@ fn root_cause(error: Cause<'_>) -> String {
     printable(&last.downcast_ref::<io::Error>().map_or_else(|| last.to_string(), plain))
 }
 
-/// The operating system's words without its number.
+/// The operating system's message without its number.
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()

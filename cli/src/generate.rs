@@ -1,4 +1,4 @@
-//! Completion scripts and manual pages, made from the tree of words.
+//! Generates completion scripts and manual pages from the command tree.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,10 @@ use crate::error::Error;
 
 const NAME: &str = "maglevc";
 
-/// Stands in the head of each page.
+/// Shown in the header of each page.
 const MANUAL: &str = "Maglev load balancer";
 
-/// The script by which a shell asks for the words, and for the names that maglev-brain knows.
+/// The completion script of a shell, which asks maglevc for words and live names.
 pub(crate) const fn completions(shell: ScriptFor) -> &'static str {
     match shell {
         ScriptFor::Bash => BASH,
@@ -25,7 +25,7 @@ pub(crate) const fn completions(shell: ScriptFor) -> &'static str {
     }
 }
 
-/// Bash cuts words at colons, too, and wants only what is behind the last one.
+/// Bash also splits words at colons, and expects only the part after the last one.
 const BASH: &str = r#"_maglevc() {
     local line=${COMP_LINE:0:COMP_POINT} word
     local before=${line##* } current=${COMP_WORDS[COMP_CWORD]}
@@ -64,7 +64,7 @@ fn at(path: &Path, error: &io::Error) -> Error {
     Error::Output(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// Names of files and their text.
+/// File names and contents of the pages.
 fn pages() -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
@@ -102,7 +102,7 @@ fn page(mut command: Command) -> io::Result<(String, Vec<u8>)> {
     Ok((man.get_filename(), text))
 }
 
-/// The usage line of the help, which has the words between the names; clap_mangen's own has not.
+/// The usage line from the help, with the words between the names, which clap_mangen's own lacks.
 fn synopsis(usage: &str) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
@@ -131,8 +131,8 @@ fn environment(command: &Command) -> Roff {
     roff
 }
 
-/// Each paragraph that begins with a title, of one word or two, and a colon is a section; indented lines stay
-/// lines.
+/// Each paragraph that begins with a title of one or two words and a colon becomes a section; indented lines
+/// are kept.
 fn sections(help: &str) -> Roff {
     let mut roff = Roff::new();
     for paragraph in help.split("\n\n") {
@@ -159,12 +159,12 @@ fn sections(help: &str) -> Roff {
     roff
 }
 
-/// Exit codes, environment and examples stand in one page only.
+/// Exit codes, environment and examples are on one page only.
 fn see_also() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SEE ALSO"]);
     roff.control("BR", [NAME, "(1)"]);
-    roff.text([roman("tells the exit codes, the environment, and examples.")]);
+    roff.text([roman("for exit codes, environment and examples.")]);
     roff
 }
 

@@ -1,10 +1,10 @@
-//! `maglevc`, the operator's command line for maglev-brain: one command, one answer; or a shell for many.
+//! `maglevc`, the operator's command line for maglev-brain: one-shot commands, or a shell.
 //!
-//! `args` is the tree of words, `commands` turns a parsed command into an `Answer` by way of `client`, and
-//! `render` makes text of it. `once` runs one command: it asks several servers by `servers`, tells what a change will
-//! do by `preview`, and follows events by `watch`. `shell` reads lines, and has each done so;
-//! `tree` tells it what can follow. `generate` writes completion scripts and manual pages. Only `once`, the shell and
-//! this file know the process: its environment, streams and exit code.
+//! `args` is the command tree, `commands` executes a parsed command through `client`, and `render` formats
+//! its `Answer`. `once` runs one command: it queries several servers with `servers`, shows the effect of a
+//! change with `preview`, and follows events with `watch`. `shell` reads and executes lines; `tree` describes
+//! what can follow. `generate` writes completion scripts and manual pages. Only `once`, the shell and this
+//! file access the process: environment, streams and exit code.
 
 mod answer;
 mod args;
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     ended(code, cli.options.json)
 }
 
-/// Of a line that is not understood.
+/// For a line that could not be parsed.
 fn wants_json(arguments: &[OsString]) -> bool {
     let is_set = |value: String| {
         !matches!(value.to_lowercase().as_str(), "" | "0" | "f" | "false" | "n" | "no" | "off")
@@ -75,19 +75,19 @@ fn ended(code: Result<u8, Error>, json: bool) -> ExitCode {
     match code {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // Nobody is left to tell if this fails too.
+            // If this fails too, there is nowhere left to report it.
             drop(io::stderr().write_all(error.report(json).as_bytes()));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// The exit code.
+/// Returns the exit code.
 fn run(command: &Command, options: &Options) -> Result<u8, Error> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let code = runtime.block_on(once::run(command, options));
-    // A name that is still being looked up would hold the process until the resolver gives up.
+    // A pending name lookup would otherwise delay the exit until the resolver gives up.
     runtime.shutdown_background();
     code
 }

@@ -1,8 +1,8 @@
-//! Times and durations as operators read them.
+//! Times and durations, formatted for operators.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A time, in Unix milliseconds as the interface has them.
+/// A time in Unix milliseconds, as in the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(pub(crate) u64);
 
@@ -10,13 +10,13 @@ pub(crate) struct Moment(pub(crate) u64);
 const LAST: Moment = Moment(253_402_300_799_999);
 
 impl Moment {
-    /// A clock before 1970 was never set; its ages are 0.
+    /// A clock before 1970 was never set, so ages are 0.
     pub(crate) fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// UTC by ISO 8601, to the millisecond.
+    /// UTC in ISO 8601, to the millisecond.
     pub(crate) fn iso(self) -> String {
         if self.0 > LAST.0 {
             return format!("{} ms after 1970", self.0);
@@ -24,18 +24,18 @@ impl Moment {
         humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(self.0)).to_string()
     }
 
-    /// How long ago. A time to come, by a clock that differs, is 0 s ago.
+    /// Time since then. A future time, from another clock, counts as 0 s ago.
     pub(crate) fn age(self, now: Moment) -> String {
         span(now.0.saturating_sub(self.0))
     }
 
-    /// Both.
+    /// Time and age.
     pub(crate) fn iso_with_age(self, now: Moment) -> String {
         format!("{} ({} ago)", self.iso(), self.age(now))
     }
 }
 
-/// Milliseconds in the two largest units, down to seconds.
+/// Formats milliseconds in the two largest units, down to seconds.
 pub(crate) fn span(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -50,12 +50,12 @@ pub(crate) fn span(milliseconds: u64) -> String {
     }
 }
 
-/// Milliseconds as a configuration has them: all of them, in one word.
+/// Formats milliseconds exactly, in the configuration's syntax.
 pub(crate) fn exact(milliseconds: u64) -> String {
     humantime::format_duration(Duration::from_millis(milliseconds)).to_string().replace(' ', "")
 }
 
-/// How long a check took, to three digits.
+/// Formats the duration of a check with three digits.
 pub(crate) fn took(milliseconds: f64) -> String {
     if !milliseconds.is_finite() || milliseconds < 0.0 {
         "-".to_owned()

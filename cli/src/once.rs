@@ -1,4 +1,4 @@
-//! One command from its beginning to its exit code.
+//! One command from start to exit code.
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -23,19 +23,19 @@ use crate::style::{Palette, printable_json};
 use crate::watch::{self, Ending, Reader};
 use maglev_proto::client::ServerAddress;
 
-/// By the convention of shells: 128 and the number of SIGINT.
+/// The convention of shells: 128 plus the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Columns of a page that is on no terminal.
+/// Page width in columns without a terminal.
 const PAGE: usize = 80;
 
-/// How often the terminal is looked at for the answer to a question.
+/// How often to check the terminal for the answer to a question.
 const KEYS: Duration = Duration::from_millis(50);
 
-/// How often a watch looks whether anybody still reads it.
+/// How often a watch checks whether its output is still being read.
 const READERS: Duration = Duration::from_millis(200);
 
-/// The exit code.
+/// Runs the command; returns its exit code.
 pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Error> {
     let mut servers = options.servers();
     let (Some(server), true) = (servers.pop(), servers.is_empty()) else {
@@ -49,7 +49,7 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
         _ => ask_one(&server, command, options).await,
     };
     match (answer, command) {
-        // maglevc's own version is an answer all the same.
+        // maglevc's own version is a useful answer even so.
         (Err(error), Command::Show(Show::Version)) if error.is_silence() => {
             print_answer(&Answer::Versions(Versions::alone(&error.to_string())), options)
         }
@@ -69,7 +69,7 @@ async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -
         let text = preview::text(&preview);
         if needs_consent(&preview) {
             ask_consent(&text).await?;
-            // Consent was given to this, and to nothing else.
+            // The consent applies to this state only.
             state = Some(preview.state);
         } else if !text.is_empty() {
             tell(&text)?;
@@ -95,9 +95,9 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
             return Ok(servers::exit_code(&replies).max(u8::from(unwell)));
         }
         Command::Config(_) => "each has its own configuration",
-        Command::Watch(_) => "events are watched of one",
+        Command::Watch(_) => "only one can be watched",
         Command::Set(_) | Command::Clear(_) | Command::Recreate(_) | Command::Sync(_) => {
-            "a change goes to one"
+            "a change is made on one only"
         }
     };
     Err(Error::OneServer { servers: servers.len(), what })
@@ -113,7 +113,7 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
     let palette = palette(options);
     let interrupt = async {
         if tokio::signal::ctrl_c().await.is_err() {
-            // Then the signal ends the process, as it does by nature.
+            // The signal then ends the process by default.
             std::future::pending().await
         }
     };
@@ -131,11 +131,11 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
         ending = watch::follow(filter, client, interrupt, show) => ending?,
         () = reader_has_gone() => Ending::Complete,
     };
-    // Ctrl-C is how a watch without an end ends.
+    // Ctrl-C is the normal end of an endless watch.
     Ok(if ending == Ending::Interrupted && filter.num > 0 { INTERRUPTED } else { 0 })
 }
 
-/// Returns when nobody can read standard output any more: a pipe's or a socket's other end is closed. Files have none.
+/// Returns when standard output is closed at the other end of a pipe or socket. Files have none.
 async fn reader_has_gone() {
     loop {
         let stdout = io::stdout();
@@ -149,15 +149,15 @@ async fn reader_has_gone() {
     }
 }
 
-/// On a terminal, by a question; elsewhere nobody is there to be asked.
+/// Asks on a terminal; fails without one.
 async fn ask_consent(text: &str) -> Result<(), Error> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let words = format!("refused: add --yes to confirm\n  {}", text.trim_end().replace('\n', "\n  "));
         return Err(Error::NotConfirmed(words));
     }
-    // Listened for before anybody can have read the question.
+    // Registered before the question can be read.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Question)?;
-    tell(&format!("{text}Go on? [y/N] "))?;
+    tell(&format!("{text}Continue? [y/N] "))?;
     let unchanged = || Error::NotConfirmed("nothing is changed".to_owned());
     tokio::select! {
         biased;
@@ -172,8 +172,8 @@ async fn ask_consent(text: &str) -> Result<(), Error> {
     if is_yes(&answer) { Ok(()) } else { Err(unchanged()) }
 }
 
-/// Waits without reading: a read that waits could not be ended by Ctrl-C, and in the shell it would take the next line from
-/// the prompt.
+/// Waits without reading: a blocked read could not be ended by Ctrl-C, and in the shell it would take the
+/// next line from the prompt.
 async fn a_line_is_typed() -> io::Result<()> {
     loop {
         let stdin = io::stdin();
@@ -210,14 +210,14 @@ fn palette(options: &Options) -> Palette {
     palette.within(width)
 }
 
-/// Columns of the terminal; those that `COLUMNS` names, or 80, where there is none.
+/// Width of the terminal; without one, `COLUMNS` or 80.
 fn page_width() -> usize {
     let of_terminal = terminal_size_of(io::stdout()).map(|(Width(columns), _)| usize::from(columns));
     let named = || std::env::var("COLUMNS").ok()?.parse().ok();
     of_terminal.or_else(named).filter(|columns| *columns > 0).unwrap_or(PAGE)
 }
 
-/// A reader that has seen enough, as `head`, is no error.
+/// A pipe closed by its reader, such as `head`, is not an error.
 pub(crate) fn print(text: &[u8]) -> Result<Reader, Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {

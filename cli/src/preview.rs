@@ -1,4 +1,5 @@
-//! What a change would do to traffic, as maglev-brain computes it, told before the change is made.
+//! Previews of changes: their effect on traffic, computed by maglev-brain and shown before the change is
+//! made.
 
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
@@ -11,11 +12,11 @@ use crate::commands::{clear_request, weight_request};
 use crate::error::Error;
 use crate::style::printable;
 
-/// Frontends that are told of one by one, the gravest first.
+/// Maximum number of frontends shown, most severe first.
 const MOST_TOLD: usize = 20;
 
-/// Asks what a command would do; `None` for one that changes no traffic, and for a `recreate`, whose word `force` is the
-/// consent. Of a command that would be refused, the command itself says why.
+/// Requests the preview of a command; `None` for one that changes no traffic, and for a `recreate`, whose
+/// word `force` is the consent. A command that would be refused reports that itself.
 pub(crate) async fn preview(
     command: &Command,
     client: &Client,
@@ -47,12 +48,12 @@ pub(crate) async fn preview(
     }
 }
 
-/// Whether it must be asked for, or needs `--yes`.
+/// Whether the change needs consent, by a question or `--yes`.
 pub(crate) fn needs_consent(preview: &PreviewChangeResponse) -> bool {
     preview.severity() == Severity::Danger
 }
 
-/// A line for VPP as a whole, and one for each frontend.
+/// One line for VPP as a whole, and one for each frontend.
 pub(crate) fn text(preview: &PreviewChangeResponse) -> String {
     let mut text: String =
         preview.sentences.iter().map(|sentence| format!("{}\n", printable(sentence))).collect();

@@ -1,4 +1,4 @@
-//! Answers as text. Pure: message, time and colours in, text out.
+//! Formats answers as text. Pure: message, time and colours in, text out.
 
 mod agent;
 mod backends;
@@ -24,7 +24,7 @@ use crate::moment::Moment;
 use crate::style::{Palette, Tone};
 use crate::table::Cell;
 
-/// Lines, the last one ended.
+/// Lines, each ended.
 pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
     match answer {
         Answer::Versions(versions) => version::versions(versions, palette),
@@ -50,7 +50,7 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
     }
 }
 
-/// A state's word in its tone.
+/// A state's word in its colour.
 fn state<E: Word + Toned>(value: i32) -> Cell {
     let tone = E::try_from(value).map_or(Tone::Warning, |known| known.tone());
     Cell::toned(words::of::<E>(value), tone)
@@ -107,12 +107,12 @@ fn service(protocol: &str, port: u32) -> String {
     if protocol == "any" { protocol.to_owned() } else { format!("{protocol}/{port}") }
 }
 
-/// A number, or a dash for what is not known.
+/// A number, or a dash if unknown.
 fn dash_or(number: Option<impl Into<u64>>) -> Cell {
     number.map_or_else(|| Cell::or_dash(""), Cell::number)
 }
 
-/// A prefix without the length of a host's.
+/// A prefix; a single address is shown without its length.
 pub(crate) fn host(prefix: &str) -> &str {
     let length = if prefix.contains(':') { "/128" } else { "/32" };
     prefix.strip_suffix(length).unwrap_or(prefix)

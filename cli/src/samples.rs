@@ -1,6 +1,6 @@
-//! A small site, for tests: what maglev-brain would say of it.
+//! Sample answers of maglev-brain for a small site, for tests.
 
-// The tests of the whole program take this file by its path, and would else look beside it.
+// The tests of the whole program include this file by its path, and would otherwise look next to themselves.
 #[path = "samples/changes.rs"]
 mod changes;
 #[path = "samples/events.rs"]
@@ -18,7 +18,7 @@ pub(crate) use changes::{checked, cleared, danger, overrides, paused, recreated,
 pub(crate) use events::events;
 pub(crate) use vpp::{agent, synced, vpp_info, vpp_info_with_agent, vpp_lb_counters, vpp_lb_state};
 
-/// 2026-11-21T04:12:03.250Z, the present of this site.
+/// 2026-11-21T04:12:03.250Z, the current time of this site.
 pub(crate) const NOW: u64 = 1_795_234_323_250;
 
 const SECOND: u64 = 1000;
@@ -27,9 +27,9 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 const REFUSED: &str =
-    "VPP refused to make the VIP: another port of this prefix has another encap (INVALID_ARGUMENT, -73)";
+    "VPP refused to add the VIP: another port of this prefix has another encap (INVALID_ARGUMENT, -73)";
 
-/// Of the same site.
+/// Problems of the same site.
 pub(crate) fn problems() -> Vec<Problem> {
     let problem = |severity: Severity, kind: &str, name: &str, what: &str, remedy: &str| Problem {
         severity: severity.into(),
@@ -49,7 +49,7 @@ pub(crate) fn problems() -> Vec<Problem> {
             "frontend",
             "mail",
             "down: no backend takes new flows (mx1 down)",
-            "mend a backend, see `show frontends mail`",
+            "fix a backend, see `show frontends mail`",
         ),
         problem(notice, "frontend", "dns-anycast-resolver-v6", held_back, ""),
         problem(
@@ -57,7 +57,7 @@ pub(crate) fn problems() -> Vec<Problem> {
             "backend",
             "web2",
             "down: L4CON: connection refused",
-            "mend it; its frontends are served by their other backends",
+            "fix it; its frontends are served by their other backends",
         ),
     ]
 }
@@ -89,7 +89,7 @@ fn pool(name: &str, backends: Vec<PoolBackend>) -> Pool {
     Pool { name: name.into(), backends }
 }
 
-/// Healthy, held back for an unknown backend, refused by VPP, and down: sorted by name.
+/// Healthy, held back for an unknown backend, refused by VPP, and down; sorted by name.
 pub(crate) fn frontends() -> Vec<Frontend> {
     let resolver = Frontend {
         name: "dns-anycast-resolver-v6".into(),
@@ -135,8 +135,8 @@ pub(crate) fn frontends() -> Vec<Frontend> {
     vec![resolver, legacy, mail, shop()]
 }
 
-/// One backend of its first pool is down, another has half its weight by an operator's wish, and its table is shorter
-/// than wanted.
+/// One backend of its first pool is down, another has half its weight by an override, and its table is
+/// shorter than desired.
 pub(crate) fn shop() -> Frontend {
     let primary = vec![
         row("web1", "10.0.0.1", BackendState::Up, [100, 100, 2]).with(683, 1204),
@@ -197,7 +197,7 @@ fn transition(from: BackendState, to: BackendState, ago: u64, cause: &str) -> Tr
     Transition { from: from.into(), to: to.into(), at_unix_ms: NOW - ago, cause: cause.into() }
 }
 
-/// Up, down, unknown, static, disabled: sorted by name.
+/// Up, down, unknown, static, disabled; sorted by name.
 pub(crate) fn backends() -> Vec<Backend> {
     let resolver = probed("res1", "2001:db8:ffff:ffff:ffff:ffff:ffff:1", BackendState::Unknown, 1, None);
     let sorry = Backend {
@@ -226,7 +226,7 @@ fn web1() -> Backend {
     web1
 }
 
-/// Down since 45 seconds, and used by two frontends.
+/// Down for 45 seconds, and used by two frontends.
 pub(crate) fn web2() -> Backend {
     let probe = probe("L4CON", "connection refused", 0.184);
     let mut web2 = probed("web2", "10.0.0.2", BackendState::Down, 0, probe);
@@ -248,7 +248,7 @@ pub(crate) fn web2() -> Backend {
     web2
 }
 
-/// Over HTTP with settings of its own, and over ICMP with nobody to use it: sorted by name.
+/// One over HTTP with settings of its own, and one over ICMP that is unused; sorted by name.
 pub(crate) fn health_checks() -> Vec<HealthCheck> {
     let users = backends().into_iter().filter(|backend| !backend.healthcheck.is_empty());
     let setting = |key: &str, value: &str| HealthCheckParameter { key: key.into(), value: value.into() };
@@ -279,7 +279,7 @@ pub(crate) fn health_checks() -> Vec<HealthCheck> {
     vec![alive, ping]
 }
 
-/// Some of everything.
+/// Includes every kind of problem.
 pub(crate) fn status() -> BrainStatus {
     BrainStatus {
         version: "0.2.0".into(),

@@ -1,4 +1,4 @@
-//! Several servers asked the same: what each said, and where they differ.
+//! The same query to several servers, and the differences between their answers.
 
 mod difference;
 
@@ -15,14 +15,14 @@ use maglev_proto::client::ServerAddress;
 
 pub(crate) use crate::servers::difference::{FieldPath, differences, steady};
 
-/// What came of one of them.
+/// Answer of one server.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) server: ServerAddress,
     pub(crate) answer: Result<Answer, Error>,
 }
 
-/// All at once; in the order in which they were named.
+/// Queries all servers concurrently; answers in the order given.
 pub(crate) async fn ask(servers: Vec<ServerAddress>, show: &Show, options: &Options) -> Vec<Reply> {
     let ask = |server: ServerAddress| async move {
         let client = Client::connect(&server, &options.tls, options.timeout).await;
@@ -35,7 +35,7 @@ pub(crate) async fn ask(servers: Vec<ServerAddress>, show: &Show, options: &Opti
     join_all(servers.into_iter().map(ask)).await
 }
 
-/// One array, with an object for each: its `server`, and its `answer` or `error`.
+/// An array with an object for each: its `server`, and its `answer` or `error`.
 pub(crate) fn json(replies: &[Reply]) -> Result<String, Error> {
     let documents: Result<Vec<Value>, Error> = replies
         .iter()
@@ -54,7 +54,7 @@ pub(crate) fn json(replies: &[Reply]) -> Result<String, Error> {
     Ok(text)
 }
 
-/// 5 if only some answered; if none did, the highest of theirs.
+/// 5 if only some answered; if none did, the highest of their codes.
 pub(crate) fn exit_code(replies: &[Reply]) -> u8 {
     let errors: Vec<_> =
         replies.iter().filter_map(|reply| reply.answer.as_ref().err()).map(Error::exit_code).collect();

@@ -1,12 +1,12 @@
-//! The shell: lines from a terminal, or from a pipe, each done like a command of its own.
+//! The shell: lines from a terminal or a pipe, each executed like a one-shot command.
 //!
-//! `words` cuts a line, `walk` follows it through the `tree`, `follow` finds what can come next among words and
-//! `names`: these are pure. `live` asks maglev-brain for names, `editor` is the terminal, `assistant` stands
-//! between them. `prompt` and `pipe` read the lines, `session` has them done. Each command connects anew, so
-//! that a restart of maglev-brain shows in none but the one it meets.
+//! `words` splits a line, `walk` follows it through the `tree`, `follow` finds what can come next among words
+//! and `names`: these are pure. `live` fetches names from maglev-brain, `editor` is the terminal, `assistant`
+//! connects them. `prompt` and `pipe` read the lines, `session` executes them. Each command connects anew, so
+//! a restart of maglev-brain affects only the command in progress.
 //!
-//! Beside the names' tasks there is none; a command that Ctrl-C ends is dropped where it waits, as if the
-//! program ended.
+//! The only tasks are those that fetch names; a command interrupted by Ctrl-C is dropped where it waits, as
+//! if the program had ended.
 
 mod assistant;
 mod editor;
@@ -39,10 +39,10 @@ use crate::shell::walk::walk;
 use crate::shell::words::Word;
 use crate::tree;
 
-/// What the last word of a line can become, a line each.
+/// Completions of the last word of a line, one per line.
 ///
 /// # Errors
-/// If the process cannot have threads.
+/// If the process cannot start threads.
 pub(crate) fn complete(options: &Options, line: &str) -> Result<String, Error> {
     let runtime = background()?;
     let live = Live::new(runtime.handle().clone(), options);
@@ -51,7 +51,7 @@ pub(crate) fn complete(options: &Options, line: &str) -> Result<String, Error> {
     Ok(words.iter().map(|word| format!("{word}\n")).collect())
 }
 
-/// Why the words of a command are not understood, of which clap said this.
+/// Explains a command line that clap rejected with this error.
 pub(crate) fn explain(arguments: &[OsString], error: &clap::Error) -> String {
     let root = tree::of_program();
     let (mut line, mut words) = (String::new(), Vec::new());
@@ -78,13 +78,11 @@ fn background() -> Result<Runtime, Error> {
     runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Error::Runtime)
 }
 
-/// Runs until the input ends, or `exit`. `given` is what the program was started with, which holds for each
-/// line.
+/// Runs until the input ends, or `exit`. `given` are the program's own options, which apply to each line. Returns the
+/// exit code: from a pipe, that of the last command that failed; from a terminal, 0.
 ///
 /// # Errors
-///
-/// If the process cannot have threads. What goes wrong with a command is told, and makes the exit code: that of
-/// the last one that failed, if the commands came from a pipe; 0 from a terminal.
+/// If the process cannot start threads. Failures of commands are shown instead.
 pub(crate) fn run(options: &Options, given: Vec<OsString>) -> Result<u8, Error> {
     let runtime = background()?;
     let live = Live::new(runtime.handle().clone(), options);
@@ -95,7 +93,7 @@ pub(crate) fn run(options: &Options, given: Vec<OsString>) -> Result<u8, Error> 
     } else {
         Ok(pipe::run(session))
     };
-    // A name that is still being looked up would hold the process until the resolver gives up.
+    // A pending name lookup would otherwise delay the exit until the resolver gives up.
     runtime.shutdown_background();
     code
 }

@@ -1,9 +1,9 @@
-//! Colours, and text that is safe on a terminal.
+//! Colours, and sanitizing text for a terminal.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 
-/// When to colour.
+/// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
     Auto,
@@ -13,7 +13,7 @@ pub(crate) enum Color {
     Never,
 }
 
-/// What a piece of text means to its reader.
+/// Meaning of a text, which determines its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -24,7 +24,7 @@ pub(crate) enum Tone {
     Faint,
 }
 
-/// Colours, or none; and how wide the page is.
+/// Whether to use colours, and the width of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Palette {
     colored: bool,
@@ -36,7 +36,7 @@ impl Palette {
         Self { colored, width: None }
     }
 
-    /// The same on a page of so many columns; `None`: without an end.
+    /// The same with this many columns; `None` for no limit.
     pub(crate) const fn within(self, width: Option<usize>) -> Self {
         Self { width, ..self }
     }
@@ -45,8 +45,8 @@ impl Palette {
         self.width
     }
 
-    /// `no_color` and `term` are the environment's NO_COLOR and TERM. As no-color.org asks, an empty NO_COLOR
-    /// counts as unset, and the explicit `always` goes before it.
+    /// `no_color` and `term` are the values of NO_COLOR and TERM. By no-color.org, an empty NO_COLOR counts
+    /// as unset, and an explicit `always` takes precedence.
     pub(crate) fn choose(
         color: Color,
         stdout_is_terminal: bool,
@@ -78,8 +78,8 @@ impl Palette {
     }
 }
 
-/// Control characters written out. Details of a check may hold what a backend sent, which must neither drive
-/// the operator's terminal, nor break a line of a table, nor turn its words around.
+/// Escapes control characters. Details of a check may contain what a backend sent, which must not control the
+/// operator's terminal, break a table's line, or reverse its text.
 pub(crate) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -92,13 +92,13 @@ pub(crate) fn printable(text: &str) -> String {
     safe
 }
 
-/// A JSON document whose strings are safe on a terminal. JSON itself leaves some of these characters as they are; what a
-/// program reads stays the same.
+/// Escapes unsafe characters in a JSON document's strings. JSON allows some of them unescaped; its meaning
+/// does not change.
 pub(crate) fn printable_json(document: &str) -> String {
     let mut safe = String::with_capacity(document.len());
     for c in document.chars() {
         if is_hostile(c) && c != '\n' {
-            // All of them have a single UTF-16 unit.
+            // All of these characters have a single UTF-16 unit.
             safe.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             safe.push(c);
@@ -115,7 +115,7 @@ fn is_hostile(c: char) -> bool {
     c.is_control() || turns_words_around || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The same of a text of several lines, whose breaks stay.
+/// The same for a text of several lines, keeping its line breaks.
 pub(crate) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }

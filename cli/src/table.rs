@@ -1,5 +1,5 @@
-//! Tables, and lists of labels with values, that line up. Widths are those of a terminal, which shows some
-//! characters two columns wide and others none; colours do not count.
+//! Aligned tables and lists of properties. Widths are columns of a terminal, where some characters take two
+//! and others none; colours do not count.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::style::{Palette, Tone, printable};
 
-/// Blanks between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
 
-/// Text in one place of a table.
+/// A cell of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cell {
     text: String,
@@ -26,7 +26,7 @@ impl Cell {
         Self { text: printable(text.as_ref()), tone }
     }
 
-    /// A dash for what is empty, so that columns can be counted.
+    /// A dash for an empty text, so that columns can be counted.
     pub(crate) fn or_dash(text: impl AsRef<str>) -> Self {
         let text = text.as_ref();
         if text.is_empty() { Self::toned("-", Tone::Faint) } else { Self::new(text) }
@@ -36,7 +36,7 @@ impl Cell {
         Self::new(number.into().to_string())
     }
 
-    /// The text alone.
+    /// The coloured text.
     pub(crate) fn paint(&self, palette: Palette) -> String {
         palette.paint(self.tone, &self.text).into_owned()
     }
@@ -54,13 +54,13 @@ impl Cell {
     }
 }
 
-/// A column: its heading and side, and what gives way on a page that is too narrow.
+/// A column: heading, alignment, and how it shrinks on a narrow page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     heading: &'static str,
     short: &'static str,
     is_right: bool,
-    /// Columns of the highest rank are left out first; 0: never.
+    /// Columns of the highest rank are dropped first; 0 for never.
     rank: u8,
     may_be_cut: bool,
 }
@@ -74,23 +74,23 @@ impl Column {
         Self { is_right: true, ..Self::left(heading) }
     }
 
-    /// Left out of a narrow page, the highest rank first.
+    /// May be dropped on a narrow page, the highest rank first.
     pub(crate) const fn optional(self, rank: u8) -> Self {
         Self { rank, ..self }
     }
 
-    /// The heading of a narrow page, used once no column is left to leave out.
+    /// A shorter heading, used when no further column can be dropped.
     pub(crate) const fn short(self, short: &'static str) -> Self {
         Self { short, ..self }
     }
 
-    /// Its cells are cut once nothing else is left to give way: prose, never names or numbers.
+    /// Its cells may be truncated as a last resort: for prose, never for names or numbers.
     pub(crate) const fn prose(self) -> Self {
         Self { may_be_cut: true, ..self }
     }
 }
 
-/// A heading and rows below it.
+/// A heading with rows.
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
     columns: [Column; N],
@@ -98,7 +98,7 @@ pub(crate) struct Table<const N: usize> {
     indent: usize,
 }
 
-/// A column beside a table, with a cell for each of its rows.
+/// An additional column next to a table, with a cell for each row.
 #[derive(Debug)]
 pub(crate) struct Beside {
     pub(crate) column: Column,
@@ -110,7 +110,7 @@ impl<const N: usize> Table<N> {
         Self { columns, rows: Vec::new(), indent: 0 }
     }
 
-    /// Blanks before each line.
+    /// Indents each line by so many spaces.
     pub(crate) fn indented(mut self, indent: usize) -> Self {
         self.indent = indent;
         self
@@ -121,13 +121,13 @@ impl<const N: usize> Table<N> {
         self
     }
 
-    /// Lines, none of which ends in blanks.
+    /// Lines without trailing spaces.
     pub(crate) fn render(&self, palette: Palette) -> String {
         let rows = self.rows.iter().map(|row| row.iter().collect()).collect();
         render(&self.columns, rows, self.indent, palette)
     }
 
-    /// The same with a column before it and one behind.
+    /// The same with a column before and one after.
     pub(crate) fn render_between(&self, before: &Beside, behind: &Beside, palette: Palette) -> String {
         let columns: Vec<_> =
             [before.column].into_iter().chain(self.columns).chain([behind.column]).collect();
@@ -140,7 +140,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// Narrowest that a column of prose is cut to.
+/// Minimum width of a truncated column.
 const LEAST_PROSE: usize = 12;
 
 fn render(columns: &[Column], mut rows: Vec<Vec<&Cell>>, indent: usize, palette: Palette) -> String {
@@ -185,7 +185,7 @@ fn render(columns: &[Column], mut rows: Vec<Vec<&Cell>>, indent: usize, palette:
     text
 }
 
-/// The text in lines no wider than that, as far as its words allow.
+/// Wraps text to this width, as far as its words allow.
 pub(crate) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -200,7 +200,7 @@ pub(crate) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
     lines
 }
 
-/// Labels with a value each.
+/// Labels with one value each.
 #[derive(Debug, Default)]
 pub(crate) struct Properties {
     rows: Vec<(&'static str, Cell)>,
@@ -212,7 +212,7 @@ impl Properties {
         self
     }
 
-    /// Lines, none of which ends in blanks.
+    /// Lines without trailing spaces.
     pub(crate) fn render(&self, palette: Palette) -> String {
         let labels = self.rows.iter().map(|(label, _)| label.width());
         let width = labels.max().unwrap_or(0);
@@ -231,7 +231,7 @@ impl Properties {
     }
 }
 
-/// A line under way; blanks are written only once something follows them.
+/// A line being built; spaces are written only when text follows.
 struct Line<'a> {
     text: &'a mut String,
     blanks: usize,
@@ -256,7 +256,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The beginning of a text that is too wide, marked as such.
+/// Truncates a text that is too wide, with a mark.
 fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
         return Cow::Borrowed(text);

@@ -1,21 +1,20 @@
-//! The shell's tree of words, and what its arguments stand for.
+//! The shell's command tree, and the kinds of its arguments.
 //!
-//! The words, their order and their help are clap's; here is only what clap does not know: which argument takes
-//! whose name.
+//! Words, order and help are clap's; this adds what clap does not know: which names an argument accepts.
 
 use clap::{Arg, Command, CommandFactory};
 use maglev_daemon::print::without_blank_variables;
 
 use crate::args::Cli;
 
-/// What the shell itself understands, besides what it asks maglev-brain.
+/// Commands of the shell itself.
 pub(crate) const HELP: &str = "help";
 pub(crate) const LEAVE: [&str; 2] = ["exit", "quit"];
 
-/// Of use only to who installs the program.
+/// Only useful when installing the program.
 const ONE_SHOT_ONLY: [&str; 2] = ["completions", "man"];
 
-/// What other programs call a command.
+/// Names of commands in other programs.
 const SYNONYMS: [(&str, &str); 13] = [
     ("config", "config check"),
     ("configuration", "config check"),
@@ -32,34 +31,33 @@ const SYNONYMS: [(&str, &str); 13] = [
     ("weight", "set frontend NAME pool POOL backend NAME weight N"),
 ];
 
-/// How alike a word must be to be offered instead, from 0 to 1.
+/// Minimum similarity of a suggested word, from 0 to 1.
 const NEAR: f64 = 0.75;
 
-/// Whose name an argument takes, or what else.
+/// Kind of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// One of the words that clap knows of.
+    /// One of the words that clap knows.
     Word,
     Number,
-    /// One of those behind `watch events`, which come in any order.
+    /// A word after `watch events`, in any order.
     EventWord,
     Frontend,
     Backend,
-    /// A pool of the frontend that was named before it.
+    /// A pool of the frontend named before.
     Pool,
-    /// A backend in the pool that was named before it.
+    /// A backend in the pool named before.
     Member,
     HealthCheck,
-    /// A backend whose state an operator set.
+    /// A backend with an overridden state.
     SetBackend,
-    /// A frontend in which an operator set weights; its pools and backends likewise.
+    /// A frontend with overridden weights; likewise its pools and backends.
     SetFrontend,
     SetPool,
     SetMember,
 }
 
-/// The kind of an argument by its id, below a word that is in force for all that follows it. The first row that
-/// fits holds.
+/// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
 const KINDS: [(&str, &str, Kind); 16] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
@@ -79,7 +77,7 @@ const KINDS: [(&str, &str, Kind); 16] = [
     ("events", "words", Kind::EventWord),
 ];
 
-/// `path` is the words before the argument. None: the argument is missing in the table.
+/// `path` has the words before the argument. `None` if the argument is missing in the table.
 pub(crate) fn kind(path: &[&str], arg: &Arg) -> Option<Kind> {
     if !arg.get_possible_values().is_empty() {
         return Some(Kind::Word);
@@ -88,14 +86,14 @@ pub(crate) fn kind(path: &[&str], arg: &Arg) -> Option<Kind> {
     KINDS.iter().find(fits).map(|(_, _, kind)| *kind)
 }
 
-/// All that can be said in one command.
+/// The program's command tree.
 pub(crate) fn of_program() -> Command {
     let mut root = Cli::command();
     root.build();
     root
 }
 
-/// The same for clap. Options that every command takes stand in the help of the whole only.
+/// The same for clap. Global options are shown only in the top-level help.
 pub(crate) fn for_clap() -> Command {
     let mut root = without_blank_variables(of_program());
     root.get_subcommands_mut().for_each(without_globals);
@@ -111,24 +109,24 @@ fn without_globals(command: &mut Command) {
     command.get_subcommands_mut().for_each(without_globals);
 }
 
-/// All that can be said in the shell.
+/// The shell's command tree.
 pub(crate) fn of_shell() -> Command {
     let mut root = ONE_SHOT_ONLY
         .iter()
         .fold(Cli::command(), |tree, word| tree.mut_subcommand(word, |word| word.hide(true)));
-    // An option may be given at the start of the shell, and another time on a line, which then holds.
+    // An option given to the program may be given again on a line, which then takes precedence.
     root = root.args_override_self(true).disable_help_subcommand(true);
-    let help = Command::new(HELP).about("Tell what a command does, or what there is");
+    let help = Command::new(HELP).about("Show help for a command, or list all commands");
     root = root.subcommand(help);
     for word in LEAVE {
-        root = root.subcommand(Command::new(word).about("Leave the shell; as Ctrl-D"));
+        root = root.subcommand(Command::new(word).about("Leave the shell (same as Ctrl-D)"));
     }
     root.build();
     root
 }
 
-/// What was meant by a word that is not among those: the name that other programs have for it, the place where it can
-/// stand, or the nearest of those that can stand here.
+/// The probable meaning of an unknown word: another program's name for a command, a command elsewhere in the
+/// tree, or the most similar word here.
 pub(crate) fn meant(root: &Command, typed: &str, here: &[String]) -> Option<String> {
     let synonym = SYNONYMS.iter().find(|(name, _)| *name == typed).map(|(_, command)| (*command).to_owned());
     let likeness =
@@ -140,7 +138,7 @@ pub(crate) fn meant(root: &Command, typed: &str, here: &[String]) -> Option<Stri
     synonym.or_else(|| elsewhere(root, typed)).or_else(nearest)
 }
 
-/// Where this word stands in the tree, with what goes before it.
+/// Where this word occurs in the tree, with the words before it.
 fn elsewhere(command: &Command, typed: &str) -> Option<String> {
     words(command).find_map(|word| {
         let name = word.get_name();
@@ -163,7 +161,7 @@ fn elsewhere(command: &Command, typed: &str) -> Option<String> {
     })
 }
 
-/// Subcommands that can be said.
+/// Visible subcommands.
 pub(crate) fn words(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|word| !word.is_hide_set())
 }

@@ -1,4 +1,4 @@
-//! `watch events`: passes each event on as it comes.
+//! `watch events`: shows each event as it arrives.
 
 use std::future::Future;
 
@@ -9,20 +9,20 @@ use crate::args::EventFilter;
 use crate::client::Client;
 use crate::error::Error;
 
-/// Why a watch is over.
+/// Why a watch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// So many events came as were asked for.
+    /// The requested number of events arrived.
     Complete,
-    /// Whoever watches has seen enough.
+    /// The user interrupted it.
     Interrupted,
 }
 
-/// Follows the events until as many came as are asked for, until `interrupt`, or until `show` says that nobody
-/// reads them any more. The mark behind the state at the beginning is shown and not counted.
+/// Follows events until the requested number arrived, until `interrupt`, or until `show` reports that its
+/// output is closed. The marker after the initial state is shown but not counted.
 ///
-/// An `Err` of `show` ends it with that; one of the server's with code 3, whatever its reason: a watch ends by the
-/// watcher's word only.
+/// An `Err` of `show` is returned as it is; any end by the server results in exit code 3, since only the
+/// watcher ends a watch regularly.
 pub(crate) async fn follow(
     filter: &EventFilter,
     client: &Client,
@@ -43,7 +43,7 @@ pub(crate) async fn follow(
         };
         let event = match next {
             Ok(Some(event)) => event,
-            Ok(None) => return Err(Error::ended(client.server(), "it says no more")),
+            Ok(None) => return Err(Error::ended(client.server(), "the stream ended without a reason")),
             Err(status) => return Err(Error::ended_with(client.server(), &status)),
         };
         if show(&event)? == Reader::Gone {
@@ -58,7 +58,7 @@ pub(crate) async fn follow(
     }
 }
 
-/// Whether somebody still reads.
+/// Whether the output is still being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     There,

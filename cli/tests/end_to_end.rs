@@ -149,7 +149,8 @@ async fn every_change_over_tcp() {
     assert_eq!(answer(&server, &["recreate", "frontend", "shop", "force"]).await, line);
     let checked = answer(&server, &["config", "check"]).await;
     assert!(
-        checked.ends_with(": fine (1 warning); a reload: 1 backend added (web4), 1 removed (web0)\n"),
+        checked
+            .ends_with(": OK, 1 warning; a reload would change: 1 backend added (web4), 1 removed (web0)\n"),
         "{checked}"
     );
     let reloaded = answer(&server, &["config", "reload"]).await;
@@ -195,7 +196,7 @@ async fn incomplete_changes_end_with_another_code() {
     let (code, stderr) = refusal(&server, &["recreate", "frontend", "shop", "force"]).await;
     assert_eq!(code, 1);
     assert!(stderr.contains("`maglevc show vpp info` tells what is connected"), "{stderr}");
-    let expected = "maglevc: no operator has set anything for backend \"web2\"\n";
+    let expected = "maglevc: there is no override for backend \"web2\"\n";
     let words = ["clear", "override", "backend", "web2"];
     assert_eq!(refusal(&server, &words).await, (1, expected.to_owned()));
 }
@@ -312,7 +313,7 @@ async fn no_answer_ends_with_the_timeout() {
     assert!(stderr.starts_with(&format!("maglevc: no answer from {server} within 200ms\n")), "{stderr}");
 }
 
-/// As a web server does that was taken for maglev-brain.
+/// Like a web server at the given address.
 #[tokio::test]
 async fn other_protocol_is_told_from_an_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -332,7 +333,7 @@ async fn other_protocol_is_told_from_an_answer() {
     assert!(stderr.contains("is this its --grpc address?"), "{stderr}");
 }
 
-/// As a server of another gRPC service, or of an older version of this one.
+/// Like a server of another gRPC service, or of an older version of this one.
 #[tokio::test]
 async fn unknown_service_is_told_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -343,7 +344,7 @@ async fn unknown_service_is_told_as_such() {
     let (code, stderr) = refusal(&server, &["show", "backends"]).await;
     assert_eq!(code, 1);
     assert!(
-        stderr.starts_with(&format!("maglevc: the server at {server} does not know this question\n")),
+        stderr.starts_with(&format!("maglevc: the server at {server} does not support this request\n")),
         "{stderr}"
     );
 }
@@ -377,7 +378,7 @@ async fn full_disk_is_an_error() {
     assert_eq!((output.status.code(), stderr.as_str()), (Some(1), expected));
 }
 
-/// As good as those of the shell.
+/// As helpful as the shell's.
 #[tokio::test]
 async fn usage_errors_need_no_server() {
     for (words, expected) in [
@@ -440,7 +441,7 @@ async fn errors_are_json_where_answers_are() {
     }
 }
 
-/// What completion scripts ask for.
+/// Used by the completion scripts.
 #[tokio::test]
 async fn words_and_names_are_completed_for_other_shells() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();

@@ -102,7 +102,7 @@ async fn question_mark_lists_at_once_and_keeps_the_line() {
         .await;
     shell.sees("> show frontends ").await;
     shell.types("mail");
-    // In the middle of the line it tells of what is left of the cursor, which stays where it is.
+    // In the middle of the line it helps with the text left of the cursor, which does not move.
     shell.types(&format!("{CTRL_A}?"));
     shell.sees("  config    The configuration file").await;
     shell.sees("> show frontends mail").await;
@@ -165,7 +165,7 @@ async fn ctrl_c_forgets_the_line() {
     shell.leaves().await;
 }
 
-/// The socket comes after the greeting, so that each connection is a command's.
+/// The socket is created after the greeting, so that each connection belongs to a command.
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_ends_a_command_and_not_the_shell() {
     let directory = tempfile::tempdir().unwrap();
@@ -174,7 +174,7 @@ async fn ctrl_c_ends_a_command_and_not_the_shell() {
     shell.sees("> ").await;
     let listener = UnixListener::bind(&socket).unwrap();
     for (line, told) in
-        [("sh vpp lb state\r", ""), ("se b web1 pause\r", "no longer waiting; the change may be made")]
+        [("sh vpp lb state\r", ""), ("se b web1 pause\r", "no longer waiting; the change may or may not")]
     {
         shell.types(line);
         let hanging = listener.accept().await.unwrap();
@@ -194,13 +194,13 @@ async fn ctrl_c_at_a_question_changes_nothing_and_takes_no_later_line() {
     shell.sees("> ").await;
     for answer in [CTRL_C, "n\r"] {
         shell.types("se b web1 pause\r");
-        shell.sees("Go on? [y/N] ").await;
+        shell.sees("Continue? [y/N] ").await;
         shell.types(answer);
         shell.sees("nothing is changed").await;
         shell.sees("> ").await;
     }
     shell.types("se b web1 pause\r");
-    shell.sees("Go on? [y/N] ").await;
+    shell.sees("Continue? [y/N] ").await;
     shell.types("y\r");
     shell.sees("backend web1: paused").await;
     shell.leaves().await;
@@ -222,7 +222,7 @@ async fn starts_without_the_brain_and_finds_it_later() {
     shell.leaves().await;
 }
 
-/// Completion of names gives up, typing goes on.
+/// Completion of names times out, and typing goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_brain_does_not_hold_up_typing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -279,7 +279,7 @@ async fn piped(server: &str, words: &[&str], input: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // It may have ended before it has read all.
+    // The shell may exit before it has read everything.
     match stdin.write_all(input).await {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         written => written.unwrap(),
@@ -326,13 +326,13 @@ maglevc: unexpected argument `x`
 async fn pipe_has_help_too_and_bounds() {
     let output = piped("unix:/nowhere", &[], b"sh vpp ?\nhelp se b\n").await;
     let out = String::from_utf8(output.stdout).unwrap();
-    assert!(out.starts_with("  info  Who is connected"), "{out}");
+    assert!(out.starts_with("  info  Connections of the agent"), "{out}");
     assert!(out.contains("Usage: set backend <NAME> pause|resume|enable|disable\n"), "{out}");
     assert_eq!(output.status.code(), Some(0));
     let output = piped("unix:/nowhere", &[], b"show \xff\n").await;
     assert_eq!(
         (output.status.code(), output.stderr),
-        (Some(2), b"maglevc: a line is not UTF-8, and left out\n".to_vec())
+        (Some(2), b"maglevc: skipped a line that is not UTF-8\n".to_vec())
     );
     let output = piped("unix:/nowhere", &[], &[b'a'; 70_000]).await;
     let told = b"maglevc: cannot read the next command: it has more than 65536 bytes\n".to_vec();

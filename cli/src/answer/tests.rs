@@ -7,7 +7,7 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// Scripts live by these names, in no particular order.
+/// Scripts depend on these names; their order does not matter.
 #[test]
 fn json_has_the_names_of_the_interface() {
     let json = |answer: Answer| -> Value { serde_json::from_str(&answer.json().unwrap()).unwrap() };

@@ -1,4 +1,4 @@
-//! Words that change something.
+//! Commands that change something.
 
 use clap::{Args, Subcommand};
 
@@ -8,9 +8,8 @@ use crate::args::words::{Action, Keyword, keyword, one_of};
 pub(crate) enum Set {
     /// Take a backend out of service, or back
     ///
-    /// pause: no probes and no new flows; existing flows are left to finish (drain). resume: takes that back.
-    /// disable: out of service at once, its flows move to others. enable: takes that back; also for a backend
-    /// that the configuration disables.
+    /// pause: no probes and no new flows; existing flows are left to finish (drain). resume: ends a pause. disable: out of service at once; its flows move to others. enable: back into service, even if
+    /// disabled in the configuration.
     #[command(override_usage = "maglevc set backend <NAME> pause|resume|enable|disable")]
     Backend {
         /// Name of the backend
@@ -21,7 +20,7 @@ pub(crate) enum Set {
     },
     /// Override the weight of a backend in a pool
     ///
-    /// VPP is changed before this ends. The configured weight takes back what was set.
+    /// Waits until VPP is programmed. Setting the configured weight removes the override.
     #[command(
         override_usage = "maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]"
     )]
@@ -33,7 +32,7 @@ pub(crate) enum Set {
         /// 0 to 100: its share of the pool's new flows; 0: none
         #[arg(value_parser = weight)]
         weight: u8,
-        /// The word `flush`: the flows that it has go elsewhere at once
+        /// The word `flush`: its existing flows move elsewhere at once
         #[arg(value_parser = keyword("flush"))]
         flush: Option<Keyword>,
     },
@@ -44,8 +43,8 @@ fn weight(text: &str) -> Result<u8, String> {
     weight.ok_or_else(|| "a weight is a whole number from 0 to 100".to_owned())
 }
 
-/// A backend in a pool of a frontend. The words between the names are arguments, not subcommands: those would be
-/// taken for the names that they begin with.
+/// A backend in a pool of a frontend. The words between the names are arguments, not subcommands: clap would
+/// otherwise take a name that abbreviates one for a subcommand.
 #[derive(Debug, Args)]
 pub(crate) struct Member {
     /// Name of the frontend
@@ -69,19 +68,19 @@ pub(crate) enum Clear {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClearOverride {
-    /// A backend that was paused, disabled or enabled does what the configuration says
+    /// Remove the override of a backend that was paused, disabled or enabled
     Backend {
         /// Name of the backend
         name: String,
     },
-    /// A backend has its configured weight in a pool again
+    /// Restore the configured weight of a backend in a pool
     #[command(override_usage = "maglevc clear override frontend <FRONTEND> pool <POOL> backend <BACKEND>")]
     Frontend(Member),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Read and check the file, and tell what a reload would change; changes nothing
+    /// Validate the file and show what a reload would change, without changing anything
     Check,
     /// Reload the configuration file if it is valid (same as SIGHUP)
     Reload,
@@ -91,13 +90,13 @@ pub(crate) enum Config {
 pub(crate) enum Recreate {
     /// Delete and add a frontend's VIP again, with the table length that its weights need
     ///
-    /// VPP forgets the VIP's pinned flows: each goes on only if the new table sends it to the same backend. For
-    /// that reason it must be said twice.
+    /// VPP forgets the VIP's pinned flows: each survives only if the new table sends it to the same backend.
+    /// Therefore the word `force` is required.
     #[command(override_usage = "maglevc recreate frontend <NAME> force")]
     Frontend {
         /// Name of the frontend
         name: String,
-        /// The word `force`: yes, pinned flows may be forgotten
+        /// The word `force`: accept that pinned flows are forgotten
         #[arg(value_name = "force", value_parser = keyword("force"))]
         _force: Keyword,
     },
@@ -105,7 +104,7 @@ pub(crate) enum Recreate {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sync {
-    /// VPP's lb plugin, by the desired state
+    /// Bring VPP's lb plugin to the desired state
     #[command(subcommand)]
     Vpp(SyncVpp),
 }
@@ -119,12 +118,12 @@ pub(crate) enum SyncVpp {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SyncVppLb {
-    /// Read VPP's VIPs and application servers, and write what differs from what they shall be
+    /// Compare VPP's VIPs and application servers with the desired state and fix any difference
     ///
-    /// As maglev-brain does by itself every sync-interval. VPP is read as a whole, which holds up its forwarding for a
-    /// moment: 2.8 us for each application server.
+    /// maglev-brain does the same every sync-interval. VPP is read as a whole, which holds up its forwarding
+    /// briefly: 2.8 us for each application server.
     State {
-        /// Tell only of this frontend
+        /// Report only on this frontend
         frontend: Option<String>,
     },
 }

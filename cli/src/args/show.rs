@@ -1,4 +1,4 @@
-//! Words that show something.
+//! Commands that show something.
 
 use clap::Subcommand;
 
@@ -6,9 +6,9 @@ use clap::Subcommand;
 pub(crate) enum Show {
     /// Versions of maglevc, maglev-brain, its agent and VPP
     Version,
-    /// Problems first, then maglev-brain itself: configuration, warm-up, how much is up
+    /// Problems first, then maglev-brain itself: configuration, warm-up, what is up
     Status {
-        /// Exit with 0 only if all is well, else with 1: for monitoring
+        /// Exit with 0 if there is no problem, otherwise with 1: for monitoring
         #[arg(long)]
         check: bool,
     },
@@ -27,18 +27,18 @@ pub(crate) enum Show {
         /// Name of one health check
         name: Option<String>,
     },
-    /// What operators have set and not taken back
+    /// Overrides set by operators
     Overrides,
-    /// The agent: the connection to it, and what it is
+    /// The agent: its connection, process and policy
     Agent,
-    /// VPP: the connection to it, and what it forwards
+    /// VPP: its connection, VIPs and counters
     #[command(subcommand)]
     Vpp(ShowVpp),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ShowVpp {
-    /// Who is connected: the agent, and the agent to VPP; versions and ages
+    /// Connections of the agent and of VPP, with versions and ages
     Info,
     /// VPP's load-balancer plugin
     #[command(subcommand)]
@@ -49,10 +49,10 @@ pub(crate) enum ShowVpp {
 pub(crate) enum ShowVppLb {
     /// VIPs and their application servers as VPP has them: weights, buckets, shares, flows
     ///
-    /// Read from VPP at each call, which holds up its forwarding for a moment: 2.8 us for each application
-    /// server. With thousands of them, do not ask every second.
+    /// Each call reads VPP, which holds up its forwarding briefly: 2.8 us for each application server. With
+    /// thousands of them, do not poll it.
     State,
-    /// What VPP counts of each VIP: packets by kind, bytes
+    /// VPP's counters of each VIP: packets by kind, bytes
     ///
     /// At most two seconds old, and without cost for VPP.
     Counters {

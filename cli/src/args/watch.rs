@@ -1,4 +1,4 @@
-//! `watch events`, whose words may come in any order.
+//! `watch events`, whose words may be in any order.
 
 use clap::builder::ValueRange;
 use clap::error::ErrorKind;
@@ -11,9 +11,9 @@ use crate::args::words::only_one;
 pub(crate) enum Watch {
     /// Print the current state, then every change (Ctrl-C to stop)
     ///
-    /// Without words: backends, frontends, connections and configuration. `backend`, `frontend`, `connections` and
-    /// `configuration` leave out the others; a name behind the first two leaves out the others of the kind. `log`
-    /// adds the log of maglev-brain, from info or the level named. `num` ends after so many events.
+    /// Without filters: backends, frontends, connections and configuration. `backend`, `frontend`, `connections`
+    /// and `configuration` select only these; a name after the first two selects only that one. `log` adds
+    /// maglev-brain's log, from info or the level named. `num` ends after this many events.
     #[command(
         override_usage = "maglevc watch events [num <N>] [log [level <LEVEL>]] [backend [NAME]] [frontend [NAME]] \
                           [connections] [configuration]"
@@ -21,18 +21,18 @@ pub(crate) enum Watch {
     Events(EventFilter),
 }
 
-/// What is to be told.
+/// Filter of events.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct EventFilter {
-    /// Ends after so many; 0: never.
+    /// Number of events to end after; 0 for no end.
     pub(crate) num: u64,
     pub(crate) wanted: WatchEventsRequest,
 }
 
-/// Words that begin a part of the filter. A backend that is called like one of them cannot be named.
+/// Words that begin a part of the filter. A backend with one of these names cannot be selected.
 pub(crate) const PARTS: [&str; 6] = ["num", "log", "backend", "frontend", "connections", "configuration"];
 
-/// From the least to the most.
+/// From least to most verbose.
 pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
     ("warn", LogLevel::Warn),
@@ -42,7 +42,7 @@ pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
 ];
 
 impl EventFilter {
-    /// The words behind `watch events`.
+    /// Parses the words after `watch events`.
     pub(crate) fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
         let mut filter = Self::default();
         let mut words = words.into_iter().peekable();
@@ -74,7 +74,7 @@ impl EventFilter {
     }
 }
 
-/// Names may begin as words do, so that only whole words are none.
+/// Only whole words are reserved, since names may begin like them.
 fn is_name(word: &&str) -> bool {
     !PARTS.contains(word)
 }

@@ -1,24 +1,24 @@
-//! Words of a command that stand between names, and may be shortened as all others.
+//! Command words between names, which may be abbreviated like any other.
 
 use std::ffi::OsStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
 
-/// What is done to a backend.
+/// Action on a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Action {
     /// No probes, no new flows; existing flows are left to finish (drain)
     Pause,
-    /// Take back a pause
+    /// End a pause
     Resume,
     /// Put into service, even if disabled in the configuration
     Enable,
-    /// Out of service at once; its flows move to others
+    /// Take out of service at once; its flows move to others
     Disable,
 }
 
-/// A shell that completes commands.
+/// A shell for which there is a completion script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScriptFor {
     Bash,
@@ -26,11 +26,11 @@ pub(crate) enum ScriptFor {
     Fish,
 }
 
-/// A word that was found in its place.
+/// A fixed word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keyword;
 
-/// Parses a word, and knows which ones there are, so that they can be completed.
+/// Parses one of several words, and lists them for completion.
 #[derive(Clone)]
 pub(super) struct Words<F> {
     words: Vec<PossibleValue>,
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// The one of these words that it is, or that alone begins with it.
+/// The word that this is, or is the unambiguous beginning of.
 pub(crate) fn only_one<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     let mut meant = words.iter().filter(|word| !text.is_empty() && word.starts_with(text));
     match (meant.next(), meant.next()) {
@@ -64,7 +64,7 @@ pub(crate) fn only_one<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
 
 type Parse<T> = fn(&str) -> Result<T, String>;
 
-/// Takes this word and what it begins with.
+/// Accepts this word and its beginnings.
 pub(super) fn keyword(word: &'static str) -> Words<impl Fn(&str) -> Result<Keyword, String> + Clone> {
     let parse = move |text: &str| {
         let is_meant = !text.is_empty() && word.starts_with(text);
@@ -73,7 +73,7 @@ pub(super) fn keyword(word: &'static str) -> Words<impl Fn(&str) -> Result<Keywo
     Words { words: vec![PossibleValue::new(word)], parse }
 }
 
-/// Takes one of these words, or what it alone begins with.
+/// Accepts one of these words, or an unambiguous beginning.
 pub(super) fn one_of<E: ValueEnum>() -> Words<Parse<E>> {
     let words = E::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
     Words { words, parse: one_meant::<E> }

@@ -4,7 +4,7 @@ fn server() -> ServerAddress {
     ServerAddress::Tcp { host: "::1".into(), port: 9090 }
 }
 
-/// As tonic wraps what a connector says.
+/// Wraps a connector's error like tonic.
 #[derive(Debug, thiserror::Error)]
 #[error("transport error")]
 struct Wrapped(#[source] io::Error);

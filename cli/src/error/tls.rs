@@ -1,11 +1,11 @@
-//! What TLS says when the two sides do not trust each other, in an operator's words.
+//! TLS failures for lack of trust, worded for operators.
 
 use rustls::{AlertDescription, CertificateError};
 
 use super::{Cause, chain};
 use crate::style::printable;
 
-/// Why there is no TLS.
+/// Why the TLS handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TlsProblem {
     #[error("its certificate is not from an authority of --tls-ca")]
@@ -16,7 +16,7 @@ pub(crate) enum TlsProblem {
     NotNow(String),
     #[error("its certificate is refused: {0}")]
     Certificate(String),
-    #[error("it wants a client certificate, and none was shown")]
+    #[error("it requires a client certificate, and none was presented")]
     CertificateWanted,
     #[error("it refused the client certificate: {0}")]
     CertificateRefused(String),
@@ -27,7 +27,7 @@ pub(crate) enum TlsProblem {
 }
 
 impl TlsProblem {
-    /// Nothing if it is not about TLS. The library of HTTP/2 keeps of what it reads no more than the words.
+    /// `None` if the cause is not TLS. The HTTP/2 library keeps only the text of errors while reading.
     pub(super) fn of(error: Cause<'_>) -> Option<Self> {
         let found = chain(error).find_map(|error| {
             let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -41,7 +41,7 @@ impl TlsProblem {
         })
     }
 
-    /// By the name that RFC 8446 gives it, in the library's spelling.
+    /// By its name in RFC 8446, in the library's spelling.
     fn alert(name: &str) -> Self {
         match name {
             "CertificateRequired" => Self::CertificateWanted,
@@ -62,7 +62,7 @@ impl TlsProblem {
             Self::Untrusted => "does --tls-ca name the authority that made the server's certificate?",
             Self::OtherName(_) => "name the server in --server as its certificate does",
             Self::NotNow(_) => "is the clock right here and there? else the certificate must be renewed",
-            Self::Certificate(_) => "the certificate of maglev-brain must be made anew",
+            Self::Certificate(_) => "the certificate of maglev-brain must be reissued",
             Self::CertificateWanted => "show one with --tls-cert and --tls-key",
             Self::CertificateRefused(_) => {
                 "is your certificate (--tls-cert) from an authority that maglev-brain trusts, and valid now?"
@@ -73,7 +73,7 @@ impl TlsProblem {
     }
 }
 
-/// How the library's words for an alert begin.
+/// Start of the library's message for an alert.
 const ALERT: &str = "received fatal alert: ";
 
 impl From<&rustls::Error> for TlsProblem {

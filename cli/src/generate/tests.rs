@@ -43,7 +43,7 @@ fn synopsis_has_the_words_between_the_names() {
     assert!(page.contains(".SH \"SEE ALSO\"\n.BR maglevc (1)\n"), "{page}");
 }
 
-/// What they ask for is tested with the program itself.
+/// The words themselves are tested with the real program.
 #[test]
 fn scripts_ask_for_words_and_names() {
     for (shell, head) in [

@@ -10,7 +10,7 @@ fn sentences_of_a_frontend_stand_on_one_line() {
         "frontend shop: no backend left: new flows are dropped; 1,204 flows of web1 are cut at once\n";
     assert_eq!((text(&preview).as_str(), needs_consent(&preview)), (expected, true));
     assert!(
-        DOCUMENTATION.contains(&format!("{expected}Go on? [y/N] \n")),
+        DOCUMENTATION.contains(&format!("{expected}Continue? [y/N] \n")),
         "docs/maglevc.md lacks:\n{expected}"
     );
 }

@@ -7,7 +7,7 @@ use crate::moment::Moment;
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Properties};
 
-/// The connection, and what is at its other end.
+/// The connection, and the agent's details.
 pub(super) fn info(agent: &AgentInfo, now: Moment, palette: Palette) -> String {
     let state = if agent.connected { "connected" } else { "not connected" };
     let mut properties = Properties::default();

@@ -9,20 +9,20 @@ use crate::moment::{Moment, span, took};
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
 
-/// A line each, the worst first.
+/// One line each, the worst first.
 pub(super) fn list(backends: &[Backend], now: Moment, palette: Palette) -> String {
     if backends.is_empty() {
         return "No backends.\n".to_owned();
     }
     let mut sorted: Vec<_> = backends.iter().collect();
-    // Stable: by name where they are alike.
+    // Stable: equally bad ones stay sorted by name.
     sorted.sort_by_key(|backend| badness(backend.state()));
     let unknown = backends.iter().find(|backend| backend.flows.is_none());
     let reason = unknown.map(|backend| unknown_flows(backend, palette)).unwrap_or_default();
     table(sorted, now).render(palette) + &reason
 }
 
-/// Why flows are dashes.
+/// Why flows are shown as dashes.
 fn unknown_flows(backend: &Backend, palette: Palette) -> String {
     let reason = match backend.vpp_figures_error.as_str() {
         "" => String::new(),
@@ -74,7 +74,7 @@ pub(super) fn table<'a>(backends: impl IntoIterator<Item = &'a Backend>, now: Mo
     Table::new(columns).with_rows(rows)
 }
 
-/// The first one, and how many more.
+/// The first one, and the number of others.
 fn frontends(backend: &Backend) -> String {
     match backend.frontends.as_slice() {
         [] => String::new(),
@@ -83,7 +83,7 @@ fn frontends(backend: &Backend) -> String {
     }
 }
 
-/// Out of service by a decision: the last check says nothing of now.
+/// Out of service on purpose, so the last check is outdated.
 fn is_out(backend: &Backend) -> bool {
     matches!(backend.state(), BackendState::Paused | BackendState::Disabled)
 }
@@ -92,7 +92,7 @@ fn is_static(backend: &Backend) -> bool {
     backend.healthcheck.is_empty()
 }
 
-/// Value and largest value. A static backend is not probed, and so has nothing to count.
+/// Current and maximum value. A static backend is not probed and has no counter.
 fn counter(backend: &Backend) -> Option<String> {
     let counter = backend.counter.filter(|_| !is_static(backend))?;
     let largest = counter.rise.saturating_add(counter.fall).saturating_sub(1);
@@ -129,7 +129,7 @@ fn probe_tone(probe: &ProbeResult) -> Tone {
     if probe.passed { Tone::Good } else { Tone::Bad }
 }
 
-/// All about one.
+/// Details of one backend.
 pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     let health_check = match backend.healthcheck.as_str() {
         "" => "none (static: taken as up, never probed)",
@@ -175,9 +175,9 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     text
 }
 
-/// Whether it may be switched off.
+/// Its flows: at 0 the server may be switched off.
 fn flows(backend: &Backend) -> Cell {
-    // Until VPP has acknowledged a weight, it may have the one before.
+    // Until VPP acknowledges a weight, it may still have the previous one.
     let takes_new =
         backend.uses.iter().filter_map(|used| Some((used.sync(), used.row.as_ref()?))).any(|(sync, row)| {
             let had = row.vpp_weight > Some(0) || row.buckets > Some(0);

@@ -1,4 +1,4 @@
-//! What a change has led to: a line.
+//! Result of a change, on one line.
 
 use maglev_proto::words::{self, Word};
 use maglev_proto::{
@@ -9,13 +9,13 @@ use maglev_proto::{
 use super::Toned;
 use crate::style::{Palette, Tone, printable};
 
-/// Frontends that are named where VPP lags behind.
+/// Maximum number of frontends named where VPP lags behind.
 const MOST_NAMED: usize = 3;
 
 /// A backend that was paused, resumed, enabled or disabled.
 pub(super) fn backend(change: &ChangeBackendResponse, palette: Palette) -> String {
     let Some(backend) = &change.backend else {
-        return "done; the configuration has lost the backend meanwhile\n".to_owned();
+        return "done; meanwhile the backend was removed from the configuration\n".to_owned();
     };
     let outcome = change.outcome.clone().unwrap_or_default();
     let kept = kept(&outcome, backend.operator_state() != BackendOverride::None, palette);
@@ -32,7 +32,7 @@ fn state(backend: &Backend, palette: Palette) -> String {
     }
 }
 
-/// Where the change is kept. `set`: it differs from what the configuration says.
+/// Whether the override is persisted. `set`: there is one, rather than the configured value.
 fn kept(outcome: &Outcome, set: bool, palette: Palette) -> String {
     match (outcome.not_kept.as_str(), set) {
         ("", true) => "persists across restarts".to_owned(),
@@ -44,10 +44,10 @@ fn kept(outcome: &Outcome, set: bool, palette: Palette) -> String {
     }
 }
 
-/// Another weight.
+/// A weight was overridden.
 pub(super) fn weight(change: &SetFrontendPoolBackendWeightResponse, palette: Palette) -> String {
     let Some(row) = &change.backend else {
-        return "done; the configuration has lost the backend meanwhile\n".to_owned();
+        return "done; meanwhile the backend was removed from the configuration\n".to_owned();
     };
     let outcome = change.outcome.clone().unwrap_or_default();
     let member = member(&row.backend, &change.pool, &change.frontend);
@@ -64,7 +64,7 @@ fn member(backend: &str, pool: &str, frontend: &str) -> String {
     format!("weight of {backend} in pool {pool} of {frontend}")
 }
 
-/// How far VPP has come with a change; of several frontends, which of them lag behind.
+/// Progress of a change in VPP; of several frontends, which ones lag behind.
 pub(super) fn in_vpp(outcome: &Outcome, palette: Palette) -> String {
     let all = outcome.frontends.len();
     let behind: Vec<_> =
@@ -116,7 +116,7 @@ fn lag(in_vpp: InVpp) -> (&'static str, Tone) {
     }
 }
 
-/// What an operator set is taken back.
+/// An override was removed.
 pub(super) fn cleared(change: &ClearOverrideResponse, palette: Palette) -> String {
     let outcome = change.outcome.clone().unwrap_or_default();
     let Some(cleared) = &change.cleared else {
@@ -127,7 +127,7 @@ pub(super) fn cleared(change: &ClearOverrideResponse, palette: Palette) -> Strin
             "" => "the configuration does not have it".to_owned(),
             _ => kept(&outcome, false, palette),
         };
-        return format!("{} is forgotten; {kept}\n", what(cleared));
+        return format!("{}: override removed; {kept}\n", what(cleared));
     }
     let kept = kept(&outcome, false, palette);
     match (cleared.configured_weight, &change.backend) {
@@ -141,11 +141,11 @@ pub(super) fn cleared(change: &ClearOverrideResponse, palette: Palette) -> Strin
             let (name, vpp) = (printable(&backend.name), in_vpp(&outcome, palette));
             format!("backend {name}: {} (was {was}); {vpp}; {kept}\n", state(backend, palette))
         }
-        (None, None) => format!("{} is forgotten; {kept}\n", what(cleared)),
+        (None, None) => format!("{}: override removed; {kept}\n", what(cleared)),
     }
 }
 
-/// What was set, in words.
+/// Describes an override.
 pub(super) fn what(set: &Override) -> String {
     match set.operator_weight {
         Some(weight) => format!("{} ({weight})", member(&set.backend, &set.pool, &set.frontend)),
@@ -153,7 +153,7 @@ pub(super) fn what(set: &Override) -> String {
     }
 }
 
-/// A VIP that was made anew.
+/// A VIP was re-created.
 pub(super) fn recreated(change: &RecreateVipResponse, palette: Palette) -> String {
     let outcome = change.outcome.clone().unwrap_or_default();
     let frontend = change.frontend.clone().unwrap_or_default();
@@ -161,7 +161,7 @@ pub(super) fn recreated(change: &RecreateVipResponse, palette: Palette) -> Strin
     if outcome.in_vpp() == InVpp::Acknowledged {
         let length = frontend.new_flows_table_length;
         if !change.recreated {
-            return format!("VIP of {name}: not re-created; it has {length} buckets, as wanted\n");
+            return format!("VIP of {name}: not re-created; it already has {length} buckets\n");
         }
         let done = palette.paint(Tone::Good, "re-created");
         return format!("VIP of {name}: {done} with {length} buckets; VPP has forgotten its pinned flows\n");

@@ -8,7 +8,7 @@ use crate::moment::Moment;
 use crate::preview;
 use crate::style::{Palette, Tone, printable, printable_lines};
 
-/// Every finding, then a line that tells what a reload would do.
+/// Every diagnostic, then a line with the effect of a reload.
 pub(super) fn check(check: &CheckConfigResponse, palette: Palette) -> String {
     let mut text = findings(&check.findings);
     if let Some(preview) = &check.preview {
@@ -17,8 +17,13 @@ pub(super) fn check(check: &CheckConfigResponse, palette: Palette) -> String {
     let warnings = counted(check.warnings.into(), "warning");
     let verdict = match check.verdict() {
         ConfigVerdict::Fine => {
-            let fine = palette.paint(Tone::Good, "fine");
-            format!("{fine} ({warnings}); a reload: {}", printable(&check.changes))
+            let ok = palette.paint(Tone::Good, "OK");
+            let warnings = if check.warnings == 0 { "no warnings" } else { &warnings };
+            let effect = match check.changes.as_str() {
+                "nothing changed" => " nothing".to_owned(),
+                changes => format!(": {}", printable(changes)),
+            };
+            format!("{ok}, {warnings}; a reload would change{effect}")
         }
         _ => {
             let errors = counted(check.errors.into(), "error");
@@ -31,11 +36,11 @@ pub(super) fn check(check: &CheckConfigResponse, palette: Palette) -> String {
     text
 }
 
-/// Every warning, what operators have set in vain, then a line that tells what has changed.
+/// Every warning, overrides without a target, then a line with the changes.
 pub(super) fn reload(reload: &ReloadConfigResponse, now: Moment, palette: Palette) -> String {
     let mut text = findings(&reload.warnings);
     if !reload.unmatched.is_empty() {
-        let heading = "Set by operators for what the configuration does not have; kept for its return:";
+        let heading = "Overrides without a target in the configuration, kept in case it returns:";
         text.push_str(&format!("{}\n", palette.paint(Tone::Warning, heading)));
         text.push_str(&overrides::list(&reload.unmatched, now, palette));
         text.push('\n');
@@ -43,7 +48,7 @@ pub(super) fn reload(reload: &ReloadConfigResponse, now: Moment, palette: Palett
     let done = palette.paint(Tone::Good, "reloaded");
     let outcome = reload.outcome.clone().unwrap_or_default();
     let vpp = match outcome.in_vpp() {
-        // Of a configuration that says the same.
+        // The configuration is unchanged.
         InVpp::NotAsked => String::new(),
         _ => format!("; {}", changes::in_vpp(&outcome, palette)),
     };

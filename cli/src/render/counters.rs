@@ -48,7 +48,7 @@ pub(super) fn table<'a>(vips: impl IntoIterator<Item = &'a VipCounters>) -> Tabl
     Table::new(columns).with_rows(rows)
 }
 
-/// Packets that should not have been.
+/// Packets that should not exist.
 fn lost(packets: u64, tone: Tone) -> Cell {
     Cell::toned(packets.to_string(), if packets == 0 { Tone::Plain } else { tone })
 }

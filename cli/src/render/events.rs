@@ -1,4 +1,4 @@
-//! `watch events`: a line each. What follows is not known, so that columns are as wide as what usually stands in them.
+//! `watch events`: one line each. Future lines are unknown, so columns have the width of typical values.
 
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
@@ -32,10 +32,11 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
         Some(What::Log(line)) => ("log", log(line, palette)),
         Some(What::Missed(missed)) => {
             let missed = counted(missed.events, "event");
-            let words = format!("{missed} left out, since they were read too slowly; what is now follows");
+            let words =
+                format!("{missed} missed, since they were read too slowly; the current state follows");
             ("missed", palette.paint(Tone::Bad, &words).into_owned())
         }
-        // Never asked for.
+        // Never requested.
         Some(What::Probe(_) | What::Weights(_) | What::VppWrite(_)) => return String::new(),
         Some(What::InitialStateEnd(_)) => ("watching", "current state above, live changes below".to_owned()),
         None => ("unknown", "an event that this maglevc does not know; is maglev-brain newer?".to_owned()),
@@ -75,7 +76,7 @@ fn frontend(change: &FrontendEvent, initial: bool, palette: Palette) -> String {
             let tone = if change.panic_pool.is_empty() { Tone::Good } else { Tone::Bad };
             palette.paint(tone, &words).into_owned()
         }
-        Some(Changed::Removed(true)) => "gone from the configuration".to_owned(),
+        Some(Changed::Removed(true)) => "removed from the configuration".to_owned(),
         _ => {
             let panic = match change.panic_pool.as_str() {
                 "" => String::new(),

@@ -12,10 +12,10 @@ use crate::moment::{Moment, span};
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
 
-/// Problems that stand above the list.
+/// Maximum number of problems above the list.
 const PROBLEMS: usize = 5;
 
-/// What is wrong, then a line for each, the worst first.
+/// Problems, then a line for each frontend, the worst first.
 pub(super) fn list(list: &ListFrontendsResponse, now: Moment, palette: Palette) -> String {
     let (shown, more) = list.problems.split_at(list.problems.len().min(PROBLEMS));
     let problems = problems::list(shown, more.len() as u64, now, palette);
@@ -23,7 +23,7 @@ pub(super) fn list(list: &ListFrontendsResponse, now: Moment, palette: Palette) 
         return problems + "No frontends.\n";
     }
     let mut frontends: Vec<_> = list.frontends.iter().collect();
-    // Stable: by name where they are alike.
+    // Stable: equally bad ones stay sorted by name.
     frontends.sort_by_key(|frontend| badness(frontend));
     problems + &table(frontends).render(palette)
 }
@@ -41,7 +41,7 @@ fn badness(frontend: &Frontend) -> usize {
     }
 }
 
-/// `up` only if VPP has it; `healthy` is what could be, were VPP told.
+/// `up` only if programmed in VPP; otherwise `healthy`.
 fn in_force(frontend: &Frontend) -> Cell {
     match (frontend.state(), frontend.sync()) {
         (FrontendState::Up, SyncState::Synced) => state::<FrontendState>(frontend.state),
@@ -52,7 +52,7 @@ fn in_force(frontend: &Frontend) -> Cell {
 
 fn in_vpp(frontend: &Frontend) -> Cell {
     let word = match frontend.sync() {
-        // Green belongs to what serves.
+        // Green is only for what serves.
         SyncState::Synced if frontend.state() == FrontendState::Down => return Cell::new("yes"),
         SyncState::Synced => "yes",
         SyncState::Failed | SyncState::Disconnected => "no",
@@ -94,7 +94,8 @@ fn serving_pool(frontend: &Frontend) -> Cell {
     }
 }
 
-/// Backends that are up, of all of the pool that serves, or of the first one if none does: spares are no measure of it.
+/// Healthy backends out of all in the active pool, or in the first one if none is active. Standby pools do
+/// not count.
 fn pool_up(frontend: &Frontend) -> Cell {
     let serving = frontend.pools.iter().find(|pool| pool.name == frontend.active_pool);
     let rows = serving.or(frontend.pools.first()).map_or(&[][..], |pool| &pool.backends);
@@ -103,7 +104,7 @@ fn pool_up(frontend: &Frontend) -> Cell {
     Cell::toned(format!("{up}/{}", rows.len()), if up == 0 { Tone::Bad } else { tone })
 }
 
-/// All about one.
+/// Details of one frontend.
 pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
     let mut properties = Properties::default();
     properties.put("Frontend", Cell::new(&frontend.name));
@@ -154,7 +155,7 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
     text
 }
 
-/// With the reason if it has not, or not all.
+/// Adds the reason, if there is one.
 fn reason_beside(cell: Cell, reason: &str) -> Cell {
     if reason.is_empty() { cell } else { Cell::toned(format!("no: {reason}"), cell.tone()) }
 }
@@ -167,7 +168,7 @@ fn table_length(frontend: &Frontend) -> String {
     }
 }
 
-/// What the table makes of the weights, if not what they say, and what would help.
+/// The error of the table's shares, if any, and what would help.
 fn shares(frontend: &Frontend) -> String {
     let error = format!("up to {:.2}% off the weights", frontend.worst_share_error_percent);
     let (name, wanted) = (&frontend.name, frontend.new_flows_table_length);
@@ -180,13 +181,13 @@ fn shares(frontend: &Frontend) -> String {
     }
 }
 
-/// All of the table, whichever pool they belong to.
+/// Buckets of the whole table, over all pools.
 fn buckets(frontend: &Frontend) -> u64 {
     let rows = frontend.pools.iter().flat_map(|pool| &pool.backends);
     rows.filter_map(|row| row.buckets).map(u64::from).sum()
 }
 
-/// Why buckets and flows are dashes.
+/// Why buckets and flows are shown as dashes.
 fn unknown_figures(frontend: &Frontend, palette: Palette) -> Option<String> {
     let reason = match (frontend.vpp_figures_error.as_str(), frontend.vpp_figures_age_ms) {
         ("", Some(_)) => return None,
@@ -241,7 +242,7 @@ fn pool_rows(pool: &Pool, frontend: &Frontend, palette: Palette) -> String {
     format!("{heading}\n{}{note}", Table::new(columns).indented(2).with_rows(rows).render(palette))
 }
 
-/// The weights of a backend in a pool.
+/// Weights of a backend in a pool.
 pub(super) const WEIGHTS: [Column; 4] = [
     Column::right("Configured").short("Conf"),
     Column::right("Override").short("Over"),
@@ -265,7 +266,7 @@ pub(super) fn weights(row: &PoolBackend, synced: bool) -> [Cell; 4] {
     ]
 }
 
-/// What VPP has acknowledged, or had when it was read last.
+/// The weight that VPP acknowledged, or had when last read.
 fn weight_in_vpp(row: &PoolBackend, synced: bool) -> Option<u32> {
     if synced { Some(row.programmed_weight) } else { row.vpp_weight }
 }

@@ -46,7 +46,7 @@ pub(super) fn table<'a>(checks: impl IntoIterator<Item = &'a HealthCheck>) -> Ta
     Table::new(columns).with_rows(rows)
 }
 
-/// All about one.
+/// Details of one health check.
 pub(super) fn one(check: &HealthCheck, palette: Palette) -> String {
     let mut properties = Properties::default();
     properties.put("Health check", Cell::new(&check.name)).put("Type", Cell::new(&check.r#type));

@@ -1,4 +1,4 @@
-//! What is not as it should be, before all else.
+//! Problems, shown before anything else.
 
 use maglev_proto::{Problem, Severity};
 
@@ -7,7 +7,7 @@ use crate::moment::Moment;
 use crate::style::{Palette, Tone, printable};
 use crate::table::wrapped;
 
-/// A problem each: what, since when, and below it what to do. `more` are not among these.
+/// One problem each: what, since when, and below it the remedy. `more` counts further ones.
 pub(super) fn list(problems: &[Problem], more: u64, now: Moment, palette: Palette) -> String {
     let mut text: String = problems.iter().map(|problem| lines(problem, now, palette)).collect();
     if more > 0 {

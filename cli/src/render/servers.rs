@@ -1,4 +1,4 @@
-//! Answers of several servers: lists as one table, all else one after the other.
+//! Answers of several servers: lists as one table, everything else one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use crate::servers::{FieldPath, Reply, differences, steady};
 use crate::style::{Palette, Tone};
 use crate::table::{Beside, Cell, Column, Table};
 
-/// Differing things that are named; the others are counted.
+/// Maximum number of differing items named.
 const NAMED: usize = 3;
 
-/// Lines, the last one ended.
+/// Lines, each ended.
 pub(crate) fn text(replies: &[Reply], now: Moment, palette: Palette) -> Result<String, Error> {
     let answers: Vec<_> = replies
         .iter()
@@ -102,11 +102,11 @@ fn counters_of(answer: &Answer) -> &[VipCounters] {
     if let Answer::VppLbCounters(list) = answer { &list.vips } else { &[] }
 }
 
-/// How often a row stands that is the same on several servers.
+/// How to show a row that is the same on several servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Same {
     Once,
-    /// Its figures are what is asked for, and they are each server's own.
+    /// Once for each server, since its counters are the point.
     Each,
 }
 
@@ -117,7 +117,7 @@ struct Row<'a, T> {
     differs: String,
 }
 
-/// Servers that say the same of a thing, in what does not differ by nature.
+/// Servers that agree about an item, apart from volatile fields.
 struct Group<'a, T> {
     servers: Vec<&'a str>,
     item: &'a T,
@@ -156,7 +156,7 @@ fn rows<'a, T: Serialize, K: Ord>(
     Ok(rows)
 }
 
-/// Each thing with the first of its fields that differ, and how many more: `web1 effective_weight +1`.
+/// Each item with the first differing field, and the number of others: `web1 effective_weight +1`.
 fn named(fields: BTreeSet<FieldPath>) -> Vec<String> {
     let mut things: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for path in &fields {

@@ -8,7 +8,7 @@ use crate::moment::{Moment, span};
 use crate::style::{Palette, Tone};
 use crate::table::{Cell, Properties};
 
-/// All of it on one page.
+/// The whole status page.
 pub(super) fn status(status: &BrainStatus, now: Moment, palette: Palette) -> String {
     let agent = status.agent.clone().unwrap_or_default();
     let agent_state = if agent.connected { "connected" } else { "not connected" };
@@ -53,7 +53,7 @@ fn warmup(status: &BrainStatus) -> Cell {
         }
         WarmupPhase::Over => Cell::toned("over", Tone::Good),
         WarmupPhase::Waiting => Cell::toned(
-            format!("waiting, {left} left: a VPP that has something is not touched"),
+            format!("waiting, {left} left: VPP is not written to unless it is empty"),
             Tone::Warning,
         ),
         WarmupPhase::Releasing => Cell::toned(
@@ -97,9 +97,7 @@ fn overrides(status: &BrainStatus) -> Cell {
     match (status.overrides, status.overrides_unmatched) {
         (0, _) => Cell::new("none"),
         (all, 0) => Cell::toned(all.to_string(), Tone::Warning),
-        (all, unmatched) => {
-            Cell::toned(format!("{all}, {unmatched} for what is not configured"), Tone::Warning)
-        }
+        (all, unmatched) => Cell::toned(format!("{all}, {unmatched} without a target"), Tone::Warning),
     }
 }
 

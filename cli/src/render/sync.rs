@@ -5,11 +5,11 @@ use maglev_proto::{SyncVpplbStateResponse, VipSync};
 use super::counted;
 use crate::style::{Palette, Tone, printable};
 
-/// What was written and refused of each VIP, what else was found, then a line that sums it up.
+/// Writes and refusals of each VIP, other findings, then a summary.
 pub(super) fn synced(sync: &SyncVpplbStateResponse, palette: Palette) -> String {
     let mut text: String = sync.vips.iter().map(|vip| vip_lines(vip, palette)).collect();
     let lists = [
-        ("Somebody else writes to VPP; it had other than the agent remembered:", &sync.drift),
+        ("Somebody else changed VPP; drift from what was programmed:", &sync.drift),
         ("Left as they are, since the warm-up does not release them yet:", &sync.held_back),
         ("Left as they are, since they are outside the agent's policy:", &sync.foreign),
     ];

@@ -70,7 +70,7 @@ fn documentation_shows_what_is_really_printed() {
     assert!(missing.is_empty(), "docs/maglevc.md lacks:\n{}", missing.join("---\n"));
 }
 
-/// But for lines of files, which are shown as they are, and the one sentence about a change.
+/// Except for quoted lines of files, and the sentence about a change.
 #[test]
 fn every_answer_fits_80_columns() {
     for answer in answers() {

@@ -7,7 +7,7 @@ use crate::moment::{Moment, exact};
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
 
-/// Who is connected, and what VPP is.
+/// The connections, and VPP's details.
 pub(super) fn info(info: &VppInfo, now: Moment, palette: Palette) -> String {
     let mut properties = Properties::default();
     let agent = info.agent.clone().unwrap_or_default();
@@ -31,7 +31,7 @@ pub(super) fn info(info: &VppInfo, now: Moment, palette: Palette) -> String {
     properties.render(palette)
 }
 
-/// That VPP has other lb settings than those of the configuration.
+/// Notes that VPP has other lb settings than configured.
 pub(super) fn put_refused(properties: &mut Properties, reason: &str) {
     if !reason.is_empty() {
         properties.put("LB settings", Cell::toned(format!("refused: {}", printable(reason)), Tone::Bad));
@@ -54,7 +54,7 @@ pub(super) fn state_with_reason(state: &str, reason: &str) -> Cell {
     Cell::toned(format!("{state}{reason}"), tone)
 }
 
-/// The plugin's configuration, then each VIP with its servers.
+/// The plugin's settings, then each VIP with its servers.
 pub(super) fn lb_state(state: &VpplbState, palette: Palette) -> String {
     let mut parts = Vec::new();
     if let Some(conf) = &state.conf {
@@ -119,14 +119,14 @@ fn servers(servers: &[VppApplicationServer], palette: Palette) -> String {
     Table::new(columns).indented(2).with_rows(rows).render(palette)
 }
 
-/// Percent of the new flows. One bucket of 65536 is 0.0015 %, which must not look like none, nor all but one
+/// Percentage of new flows. One bucket of 65536 is 0.0015 %, which must not look like none, nor all but one
 /// like all.
 pub(super) fn share(buckets: u32, total: u64) -> String {
     let buckets = u64::from(buckets);
     if buckets == 0 || total == 0 {
         return "0.00%".to_owned();
     }
-    // Hundredths of a percent, rounded half up; a u32 times 10,000 is far from overflowing.
+    // Hundredths of a percent, rounded half up; a u32 times 10,000 cannot overflow.
     match (buckets * 10_000 + total / 2) / total {
         0 => "<0.01%".to_owned(),
         10_000.. if buckets < total => ">99.99%".to_owned(),

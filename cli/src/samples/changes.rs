@@ -1,4 +1,4 @@
-//! What operators did, and what came of it.
+//! Sample commands of operators, and their results.
 
 use maglev_proto::{
     Backend, BackendOverride, BackendState, ChangeBackendResponse, CheckConfigResponse,
@@ -9,7 +9,7 @@ use maglev_proto::{
 
 use super::{DAY, MINUTE, NOW, SECOND, shop, web1, web3};
 
-/// A backend, a weight, and one that the configuration has no more.
+/// A backend, a weight, and one without a target in the configuration.
 pub(crate) fn overrides() -> ListOverridesResponse {
     let gone = Override {
         backend: "web0".into(),
@@ -42,7 +42,7 @@ fn weight_of_web3() -> Override {
     }
 }
 
-/// The same in all of these frontends.
+/// The same progress in all of these frontends.
 pub(crate) fn outcome(in_vpp: InVpp, frontends: &[&str]) -> Option<Outcome> {
     let of = |frontend: &&str| FrontendOutcome {
         frontend: (*frontend).to_owned(),
@@ -64,7 +64,7 @@ pub(crate) fn paused() -> ChangeBackendResponse {
     ChangeBackendResponse { backend: Some(backend), outcome: outcome(InVpp::Acknowledged, &["api", "shop"]) }
 }
 
-/// Another weight, which VPP has.
+/// A weight overridden and programmed in VPP.
 pub(crate) fn weight_set() -> SetFrontendPoolBackendWeightResponse {
     SetFrontendPoolBackendWeightResponse {
         backend: Some(web3()),
@@ -74,7 +74,7 @@ pub(crate) fn weight_set() -> SetFrontendPoolBackendWeightResponse {
     }
 }
 
-/// That weight taken back, while VPP is away.
+/// That override removed, while VPP is disconnected.
 pub(crate) fn cleared() -> ClearOverrideResponse {
     ClearOverrideResponse {
         cleared: Some(weight_of_web3()),
@@ -83,7 +83,7 @@ pub(crate) fn cleared() -> ClearOverrideResponse {
     }
 }
 
-/// Made anew with the table that was wanted.
+/// Re-created with the desired table length.
 pub(crate) fn recreated() -> RecreateVipResponse {
     let frontend = Frontend { kept_table_length: 0, ..shop() };
     RecreateVipResponse {
@@ -100,7 +100,7 @@ const WARNING: &str = "\
    |     ^^^^
    = help: it is probed, and gets no traffic: put it in a pool, or remove it";
 
-/// With a warning.
+/// Valid, with a warning.
 pub(crate) fn checked() -> CheckConfigResponse {
     CheckConfigResponse {
         file: "/etc/maglev/maglev.yaml".into(),
@@ -113,7 +113,7 @@ pub(crate) fn checked() -> CheckConfigResponse {
     }
 }
 
-/// What that would do.
+/// The preview of that.
 fn notice() -> PreviewChangeResponse {
     let frontend = FrontendPreview {
         frontend: "shop".into(),
@@ -129,7 +129,7 @@ fn notice() -> PreviewChangeResponse {
     }
 }
 
-/// The same, taken.
+/// The same, reloaded.
 pub(crate) fn reloaded() -> ReloadConfigResponse {
     let CheckConfigResponse { file, findings, changes, .. } = checked();
     let unmatched = overrides().overrides.drain(..1).collect();
@@ -142,7 +142,7 @@ pub(crate) fn reloaded() -> ReloadConfigResponse {
     }
 }
 
-/// What disabling the last backend that is up would do.
+/// Preview of disabling the last healthy backend.
 pub(crate) fn danger() -> PreviewChangeResponse {
     let frontend = FrontendPreview {
         frontend: "shop".into(),

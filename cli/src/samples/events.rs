@@ -1,4 +1,4 @@
-//! What happens.
+//! Sample events.
 
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
@@ -9,7 +9,7 @@ use maglev_proto::{
 
 use super::{HOUR, NOW, SECOND};
 
-/// As somebody sees them who watches everything, and then is too slow.
+/// Events for a watcher of everything who then falls behind.
 pub(crate) fn events() -> Vec<Event> {
     let at = |ago: u64, initial, what| Event { at_unix_ms: NOW - ago, initial, what: Some(what) };
     let backend = |name: &str, from: BackendState, to: BackendState, cause: &str| {

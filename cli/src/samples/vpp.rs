@@ -1,4 +1,4 @@
-//! The agent and VPP, as far as they go.
+//! Sample states of the agent and VPP.
 
 use maglev_proto::{
     AgentInfo, SyncVpplbStateResponse, VipCounters, VipSync, VppApplicationServer, VppInfo, VpplbConf,
@@ -7,7 +7,7 @@ use maglev_proto::{
 
 use super::{DAY, HOUR, MINUTE, NOW, SECOND};
 
-/// All well.
+/// Everything in order.
 pub(crate) fn vpp_info() -> VppInfo {
     VppInfo {
         agent: Some(AgentInfo {
@@ -31,7 +31,7 @@ fn server(address: &str, backend: &str, weight: u32, buckets: u32, flows: u64) -
     VppApplicationServer { address: address.into(), backend: backend.into(), weight, buckets, flows }
 }
 
-/// A VIP with a drained server, one over IPv6 that nobody serves, and one that no frontend wants.
+/// A VIP with a drained server, an IPv6 one without servers in service, and one that belongs to no frontend.
 pub(crate) fn vpp_lb_state() -> VpplbState {
     let vip = |frontend: &str, prefix: &str, port, index, servers| Vppvip {
         frontend: frontend.into(),
@@ -79,7 +79,7 @@ pub(crate) fn vpp_lb_state() -> VpplbState {
     }
 }
 
-/// Connected, the second time, and with a VIP that is not its business.
+/// Connected for the second time, with a VIP outside its policy.
 pub(crate) fn agent() -> AgentInfo {
     AgentInfo {
         protocol: 7,
@@ -92,12 +92,12 @@ pub(crate) fn agent() -> AgentInfo {
     }
 }
 
-/// All well, and all that is known of the agent.
+/// Everything in order, with the agent's details.
 pub(crate) fn vpp_info_with_agent() -> VppInfo {
     VppInfo { agent: Some(agent()), ..vpp_info() }
 }
 
-/// Two VIPs that share a prefix, one that lost packets, and one that no frontend wants.
+/// Two VIPs that share a prefix, one that lost packets, and one that belongs to no frontend.
 pub(crate) fn vpp_lb_counters() -> VpplbCounters {
     let vip = |frontend: &str, prefix: &str, port, counts: [u64; 4]| {
         let [existing_sessions, first_session, untracked, no_server] = counts;
@@ -127,7 +127,7 @@ pub(crate) fn vpp_lb_counters() -> VpplbCounters {
     }
 }
 
-/// Something of everything.
+/// Includes every kind of line.
 pub(crate) fn synced() -> SyncVpplbStateResponse {
     let vip = |frontend: &str, vip: &str| VipSync {
         frontend: frontend.into(),
@@ -137,7 +137,7 @@ pub(crate) fn synced() -> SyncVpplbStateResponse {
     SyncVpplbStateResponse {
         vips: vec![
             VipSync {
-                errors: vec!["VPP refused to make the VIP: another encap (INVALID_ARGUMENT, -73)".into()],
+                errors: vec!["VPP refused to add the VIP: another encap (INVALID_ARGUMENT, -73)".into()],
                 ..vip("legacy", "203.0.113.20 any")
             },
             VipSync {

@@ -1,4 +1,4 @@
-//! Where messages of several servers differ, by their fields. Pure.
+//! Finds the fields in which several servers' messages differ. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::render::host;
 
-/// Fields that differ by nature: ages, times and durations, what is counted, and what numbers a process.
+/// Fields that always differ: ages, times and durations, counters, and process ids.
 const VOLATILE: [&str; 28] = [
     "age_ms",
     "at_unix_ms",
@@ -40,7 +40,7 @@ const VOLATILE: [&str; 28] = [
     "vpp_weight",
 ];
 
-/// The same without the figures that differ by nature.
+/// The message without those fields.
 pub(crate) fn steady(message: &impl Serialize) -> Result<Value, Error> {
     serde_json::to_value(message).map(without_volatile).map_err(Error::Json)
 }
@@ -57,10 +57,10 @@ fn without_volatile(value: Value) -> Value {
     }
 }
 
-/// The way to a field: `pools`, `primary`, `backends`, `web1`, `state`.
+/// Path to a field: `pools`, `primary`, `backends`, `web1`, `state`.
 pub(crate) type FieldPath = Vec<String>;
 
-/// Paths of the fields in which not all of these are the same, sorted.
+/// Paths of the differing fields, sorted.
 pub(crate) fn differences<'v>(values: impl IntoIterator<Item = &'v Value>) -> BTreeSet<FieldPath> {
     let mut found = BTreeSet::new();
     let mut values = values.into_iter();
@@ -107,7 +107,7 @@ fn members(fields: &Map<String, Value>) -> Keyed<'_> {
     fields.iter().map(|(name, value)| (name.clone(), value)).collect()
 }
 
-/// Elements by what names them. Nothing if one has no name, or two have the same.
+/// Elements by name. `None` if one has no name, or two have the same.
 fn by_name(values: &[Value]) -> Option<Keyed<'_>> {
     let named: Keyed<'_> =
         values.iter().map(|value| name(value).map(|name| (name, value))).collect::<Option<_>>()?;

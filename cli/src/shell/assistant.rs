@@ -1,4 +1,4 @@
-//! Completion and help from the tree and the live names.
+//! Completion and help from the command tree and live names.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ impl Assistant {
         Self { tree, live }
     }
 
-    /// Asks maglev-brain only if names can stand there.
+    /// Asks maglev-brain only if a name can follow.
     fn names(&self, text: &str) -> Arc<Names> {
         follow::wanted(&self.tree, text).map(|list| self.live.names(list)).unwrap_or_default()
     }
 
-    /// What Tab makes of a line, with the cursor here, in bytes.
+    /// Effect of Tab on a line with this cursor position, in bytes.
     pub(crate) fn complete(&self, line: &str, cursor: usize) -> Completed {
         let (Some(text), Some(rest)) = (line.get(..cursor), line.get(cursor..)) else {
             return Completed::Nothing;
@@ -33,32 +33,32 @@ impl Assistant {
         completed(start, &words, text.get(start..).unwrap_or_default(), rest)
     }
 
-    /// What the last word of a line can become.
+    /// Completions of the last word of a line.
     pub(crate) fn words(&self, line: &str) -> Vec<String> {
         follow::complete(&self.tree, line, line.len(), &self.names(line)).words
     }
 
-    /// What can follow behind this text.
+    /// What can follow this text.
     pub(crate) fn follow(&self, text: &str) -> Result<Following, Misstep> {
         follow::follow(&self.tree, text, &self.names(text))
     }
 }
 
-/// What becomes of the word at the cursor.
+/// Completion of the word at the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Completed {
-    /// From `start` on, in bytes, it becomes this.
+    /// Replaces the word, which begins at `start`, in bytes.
     Word { start: usize, text: String },
-    /// It can become several words, which have no more in common than was typed.
+    /// Several completions, with no longer common prefix than was typed.
     Several,
-    /// Nothing is known that it can become.
+    /// No completion is known.
     Nothing,
 }
 
 fn completed(start: usize, words: &[String], typed: &str, rest: &str) -> Completed {
     match words {
         [] => Completed::Nothing,
-        // Only what stays alone is complete, and ends with a space: a common beginning has none.
+        // Only a unique completion is final and ends with a space; a common prefix does not.
         [word] => {
             let end = if rest.starts_with(char::is_whitespace) { "" } else { " " };
             Completed::Word { start, text: format!("{word}{end}") }

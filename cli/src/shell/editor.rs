@@ -21,13 +21,13 @@ use crate::shell::assistant::{Assistant, Completed};
 use crate::shell::history;
 use crate::shell::words::{Tail, split};
 
-/// What was typed.
+/// Input from the terminal.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Typed {
     Line(String),
-    /// `?`, or Tab where several words can follow, with the cursor here, in bytes.
+    /// `?`, or Tab with several completions, and the cursor position, in bytes.
     Question(String, usize),
-    /// Ctrl-C: the line is to be forgotten.
+    /// Ctrl-C: discard the line.
     Interrupt,
     /// Ctrl-D, or the terminal is gone.
     End,
@@ -59,13 +59,13 @@ impl LineEditor {
         let ask = Ask(Arc::clone(&question));
         editor.bind_sequence(KeyEvent::from('?'), EventHandler::Conditional(Box::new(ask)));
         if let Some(path) = &history {
-            // Without an old one, a new one begins.
+            // Without an old history, a new one begins.
             drop(editor.load_history(path));
         }
         Ok(Self { editor, question, history, prompt })
     }
 
-    /// Waits for a line. `initial` stands there already, left and right of the cursor.
+    /// Reads a line. `initial` is preset, left and right of the cursor.
     pub(crate) fn read(&mut self, initial: (&str, &str)) -> Result<Typed, ReadlineError> {
         let read = self.editor.readline_with_initial(self.prompt.as_str(), initial);
         let question = self.question.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -80,7 +80,7 @@ impl LineEditor {
         }
     }
 
-    /// Keeps a line; a file that cannot be written is no reason to say anything.
+    /// Adds a line to the history. Failures are ignored.
     pub(crate) fn keep(&mut self, line: &str) {
         let is_new = self.editor.add_history_entry(line).unwrap_or(false);
         if let (true, Some(path)) = (is_new, &self.history) {
@@ -92,7 +92,7 @@ impl LineEditor {
 /// The line and the cursor when `?` or Tab ended the reading.
 type Asked = Arc<Mutex<Option<(String, usize)>>>;
 
-/// Ends the reading, so that the help is printed like any other answer, and the line read on.
+/// Ends the reading, so that help is printed like any other answer, and the line is then continued.
 struct Ask(Asked);
 
 impl ConditionalEventHandler for Ask {
@@ -106,7 +106,7 @@ impl ConditionalEventHandler for Ask {
     }
 }
 
-/// The words that can follow are not listed by the library: it loses them where prompt and line wrap.
+/// Completions are not listed by the library, which garbles them if prompt and line wrap.
 struct Tab(Rc<Assistant>, Asked);
 
 impl Completer for Tab {

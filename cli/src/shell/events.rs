@@ -1,22 +1,22 @@
-//! What can follow in `watch events`, whose words are not in the tree: they come in any order.
+//! Completion of `watch events`, whose words may be in any order and therefore are not in the command tree.
 
 use crate::args::watch::{LEVELS, PARTS};
 use crate::args::words::only_one;
 use crate::tree::Kind;
 
-/// What the next word can be.
+/// Possible next words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
-    /// With their help.
+    /// Fixed words with their help.
     pub(crate) words: Vec<(&'static str, &'static str)>,
     pub(crate) names: Option<Kind>,
-    /// What stands for a word that is neither.
+    /// Placeholder for other words.
     pub(crate) placeholder: Option<(&'static str, &'static str)>,
-    /// The line may end instead.
+    /// Whether the line may end here.
     pub(crate) may_end: bool,
 }
 
-/// Behind these words of the filter.
+/// The possibilities after these words of the filter.
 pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>) -> Expected {
     let mut behind = Behind::Part;
     for word in given {
@@ -47,8 +47,8 @@ const LEVEL: &str = "level";
 
 fn help(part: &str) -> &'static str {
     match part {
-        "num" => "end after so many events",
-        "log" => "the log of maglev-brain, too",
+        "num" => "end after this many events",
+        "log" => "include maglev-brain's log",
         "backend" => "backends, or one of them",
         "frontend" => "frontends, or one of them",
         "connections" => "the connections to the agent and to VPP",
@@ -57,7 +57,7 @@ fn help(part: &str) -> &'static str {
     }
 }
 
-/// The word that decides what can follow.
+/// The word that determines what can follow.
 #[derive(Debug, Clone, Copy)]
 enum Behind {
     Part,

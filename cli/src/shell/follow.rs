@@ -1,4 +1,4 @@
-//! What can follow in a line: for Tab, and for `?`.
+//! What can follow in a line, for Tab and `?`.
 
 use clap::{Arg, Command};
 
@@ -8,15 +8,15 @@ use crate::shell::walk::{Misstep, Next, Walk, is_about_itself, walk};
 use crate::shell::words::{Line, Tail, split};
 use crate::tree::{self, Kind};
 
-/// Names that are listed at most.
+/// Maximum number of names listed.
 pub(crate) const LISTED: usize = 100;
 
-/// What Tab makes of the word at the cursor.
+/// Completions of the word at the cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Completion {
-    /// Where the word begins, in bytes.
+    /// Start of the word, in bytes.
     pub(crate) start: usize,
-    /// All words that it can become.
+    /// All completions of the word.
     pub(crate) words: Vec<String>,
 }
 
@@ -25,19 +25,19 @@ pub(crate) struct Completion {
 pub(crate) struct Following {
     /// Words and placeholders, each with its help.
     pub(crate) words: Vec<(String, String)>,
-    /// Names for the placeholder, sorted; LISTED of them at most.
+    /// Names for the placeholder, sorted; at most [`LISTED`].
     pub(crate) names: Vec<String>,
-    /// Names left out.
+    /// Number of names omitted.
     pub(crate) more_names: usize,
 }
 
-/// The list that has the names which can stand at the end of this text.
+/// The list of names that can occur at the end of this text.
 pub(crate) fn wanted(root: &Command, text: &str) -> Option<List> {
     let place = Place::at_end_of(root, text).ok()??;
     names::list(place.kind()?)
 }
 
-/// What the word at the cursor can become. `cursor` is in bytes.
+/// Completions of the word at the cursor. `cursor` is in bytes.
 pub(crate) fn complete(root: &Command, line: &str, cursor: usize, names: &Names) -> Completion {
     let text = line.get(..cursor).unwrap_or(line);
     let Ok(Some(place)) = Place::at_end_of(root, text) else { return Completion::default() };
@@ -46,7 +46,7 @@ pub(crate) fn complete(root: &Command, line: &str, cursor: usize, names: &Names)
     Completion { start: place.start, words }
 }
 
-/// What can follow behind this text, or end the word in which it ends.
+/// What can follow this text, or complete its last word.
 pub(crate) fn follow(root: &Command, text: &str, names: &Names) -> Result<Following, Misstep> {
     let Some(place) = Place::at_end_of(root, text)? else { return Ok(Following::default()) };
     let mut words = place.words();
@@ -62,16 +62,16 @@ pub(crate) fn follow(root: &Command, text: &str, names: &Names) -> Result<Follow
     Ok(Following { words, names, more_names })
 }
 
-/// Where the next word goes.
+/// Position of the next word.
 struct Place<'t> {
     walk: Walk<'t>,
-    /// What stands of the word already.
+    /// The part of the word already typed.
     typed: String,
     start: usize,
 }
 
 impl<'t> Place<'t> {
-    /// None in a comment.
+    /// `None` in a comment.
     fn at_end_of(root: &'t Command, text: &str) -> Result<Option<Self>, Misstep> {
         let Line { mut words, tail } = split(text);
         let begun = match tail {
@@ -100,7 +100,7 @@ impl<'t> Place<'t> {
         }
     }
 
-    /// What is expected in `watch events`; None elsewhere.
+    /// What is expected in `watch events`; `None` elsewhere.
     fn event(&self) -> Option<Expected> {
         let Next::Argument(arg) = self.walk.next else { return None };
         let given = self.walk.given.iter().map(|(_, text)| text.as_str());
@@ -111,7 +111,7 @@ impl<'t> Place<'t> {
         self.walk.is_complete() && self.event().is_none_or(|event| event.may_end)
     }
 
-    /// Words and options that begin with what is typed, and their help.
+    /// Words and options with the typed beginning, and their help.
     fn words(&self) -> Vec<(String, String)> {
         let mut found: Vec<(String, String)> = match self.walk.next {
             Next::Word => tree::words(self.walk.command).map(named).collect(),
@@ -119,7 +119,7 @@ impl<'t> Place<'t> {
             Next::Nothing => Vec::new(),
         };
         if !self.walk.only_arguments && !matches!(self.walk.next, Next::Value(_)) {
-            // Those that may stand in every line only where an option is begun.
+            // Options valid in every line are offered only once an option is begun.
             let options = self.walk.options().filter(|option| {
                 self.typed.starts_with('-') || !option.is_global_set() && !is_about_itself(option)
             });
@@ -146,7 +146,7 @@ impl<'t> Place<'t> {
         values.into_iter().map(line).collect()
     }
 
-    /// A word that only leads to an argument has that one's help.
+    /// A word that only introduces an argument shows that argument's help.
     fn help_of(&self, arg: &Arg) -> String {
         if !arg.is_hide_set() {
             return help(arg);
@@ -156,7 +156,7 @@ impl<'t> Place<'t> {
         later.find(|other| !other.is_hide_set()).map(help).unwrap_or_default()
     }
 
-    /// `<NAME>`, and what it is.
+    /// `<NAME>`, and its description.
     fn placeholder(&self) -> Option<(String, String)> {
         if let Some(event) = self.event() {
             return event.placeholder.map(|(word, help)| (word.to_owned(), help.to_owned()));

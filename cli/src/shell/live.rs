@@ -1,7 +1,7 @@
-//! Names from maglev-brain, for completion: asked for in the background, and kept for a moment.
+//! Live names from maglev-brain for completion: fetched in the background, and cached briefly.
 //!
-//! One task at most for each list; it ends when maglev-brain has answered or the time is over, and may be
-//! aborted at any point, since it only reads.
+//! At most one task for each list; it ends with maglev-brain's answer or at its timeout, and may be aborted
+//! at any point, since it only reads.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,24 +19,23 @@ use crate::error::Error;
 use crate::shell::names::{List, Names};
 use maglev_proto::client::{ServerAddress, TlsFiles};
 
-/// How long typing may be held up.
+/// How long completion may delay typing.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Names that are no older are not asked for again.
+/// Maximum age of cached names that are used without a new request.
 const FRESH: Duration = Duration::from_millis(1500);
 
-/// Names that are no older still serve if newer ones do not come in time, as from a site that takes longer than
-/// PATIENCE to list.
+/// Maximum age of cached names that are used if newer ones do not arrive in time, as from a large site.
 const USABLE: Duration = Duration::from_secs(30);
 
-/// How long a list may take at most, however long commands may: a connection that hangs must not keep names
-/// away for long.
+/// Maximum time for fetching a list, however long other commands may take: a hanging connection must not
+/// block names for long.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// What is known of each list.
+/// Cached lists.
 pub(crate) struct Live {
     runtime: Handle,
-    /// The first one that the shell was started for.
+    /// The first server that the shell was started for.
     server: Option<ServerAddress>,
     tls: TlsFiles,
     timeout: Duration,
@@ -45,7 +44,7 @@ pub(crate) struct Live {
 
 struct Slot {
     known: watch::Receiver<Known>,
-    /// Tells `known` of what it found, or that it found nothing.
+    /// Sets `known` to its result, or to none.
     task: JoinHandle<()>,
 }
 
@@ -58,7 +57,7 @@ impl Live {
         Self { runtime, server, tls, timeout, slots: RefCell::default() }
     }
 
-    /// Waits no longer than PATIENCE; then without names. Not for use inside the runtime.
+    /// Waits at most PATIENCE, then returns without names. Must not be called inside the runtime.
     pub(crate) fn names(&self, list: List) -> Arc<Names> {
         let mut slots = self.slots.borrow_mut();
         let before = slots.remove(&list);
@@ -67,7 +66,7 @@ impl Live {
             before => self.ask(list, before.map(|slot| slot.known.borrow().clone()).unwrap_or_default()),
         };
         if newest(&slot.known, FRESH).is_none() {
-            // What happens in it shows in `known`.
+            // The result is in `known`.
             drop(self.runtime.block_on(async { time::timeout(PATIENCE, slot.known.changed()).await }));
         }
         let names = newest(&slot.known, USABLE).unwrap_or_default();

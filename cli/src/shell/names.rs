@@ -1,11 +1,11 @@
-//! The names that maglev-brain knows, and which of them an argument can take.
+//! Names known to maglev-brain, and which of them an argument accepts.
 
 use maglev_proto::{Frontend, Override};
 
 use crate::shell::walk::Walk;
 use crate::tree::Kind;
 
-/// Names, as far as they were asked for.
+/// Names, as far as fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) frontends: Vec<FrontendNames>,
@@ -14,14 +14,14 @@ pub(crate) struct Names {
     pub(crate) overrides: Vec<OverrideNames>,
 }
 
-/// A frontend with its pools, and their backends.
+/// A frontend with its pools and their backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FrontendNames {
     pub(crate) name: String,
     pub(crate) pools: Vec<(String, Vec<String>)>,
 }
 
-/// What an operator set: the state of a backend, or, with a place, its weight there.
+/// An override: of a backend's state or, with a place, of its weight there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OverrideNames {
     pub(crate) backend: String,
@@ -29,7 +29,7 @@ pub(crate) struct OverrideNames {
     pub(crate) place: Option<(String, String)>,
 }
 
-/// One of the lists that maglev-brain gives.
+/// A list of names that maglev-brain provides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum List {
     Frontends,
@@ -55,7 +55,7 @@ impl From<Override> for OverrideNames {
     }
 }
 
-/// The list that has the names of this kind; None: it has no names.
+/// The list with names of this kind; `None` if there are no names.
 pub(crate) fn list(kind: Kind) -> Option<List> {
     match kind {
         Kind::Word | Kind::Number | Kind::EventWord => None,
@@ -67,7 +67,7 @@ pub(crate) fn list(kind: Kind) -> Option<List> {
 }
 
 impl Names {
-    /// Names of this kind that fit what was given before them; sorted, each one once.
+    /// Names of this kind that fit the preceding arguments; sorted and distinct.
     pub(crate) fn of(&self, kind: Kind, walk: &Walk<'_>) -> Vec<&str> {
         let given = |id| walk.given(id).unwrap_or_default();
         let mut names: Vec<&str> = match kind {
@@ -115,8 +115,7 @@ impl Names {
     }
 }
 
-/// Every name that maglev-brain takes can. Another, which only a stranger's server could tell, must not reach
-/// the terminal.
+/// Any valid name can be typed. An invalid one, from a malicious server, must not reach the terminal.
 fn can_be_typed(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '\'' | '"' | '\\');
     !name.is_empty() && !name.starts_with(['-', '#']) && name.chars().all(is_plain)

@@ -1,20 +1,20 @@
-//! Commands from a pipe or a file: line by line, all of them, as birdc does.
+//! Commands from a pipe or a file: line by line, all of them, like birdc.
 
 use std::io::{self, BufRead, Read};
 
 use crate::shell::session::{self, Done, Session};
 
-/// Bytes of a line at most; a longer one ends the reading.
+/// Maximum length of a line, in bytes; a longer one ends the session.
 const LONGEST_LINE: u64 = 64 << 10;
 
 enum Input {
     Line(String),
-    /// This one is left out.
+    /// This line is skipped.
     NotText,
     End,
 }
 
-/// Gives the exit code of the last command that failed; 0 if none did.
+/// Returns the exit code of the last command that failed; 0 if none did.
 pub(crate) fn run(mut session: Session) -> u8 {
     let mut code = 0;
     loop {
@@ -25,7 +25,7 @@ pub(crate) fn run(mut session: Session) -> u8 {
                 Done::Code(failed) => code = failed,
             },
             Ok(Input::NotText) => {
-                session::tell("maglevc: a line is not UTF-8, and left out\n");
+                session::tell("maglevc: skipped a line that is not UTF-8\n");
                 code = session::USAGE;
             }
             Ok(Input::End) => return code,
@@ -39,7 +39,7 @@ pub(crate) fn run(mut session: Session) -> u8 {
 
 fn read() -> io::Result<Input> {
     let mut line = Vec::new();
-    // Locked for one line only: a command may ask something.
+    // Locked for one line only, since a command may ask a question.
     let read = io::stdin().lock().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
     if read == 0 {
         return Ok(Input::End);

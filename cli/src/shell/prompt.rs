@@ -15,16 +15,16 @@ use crate::shell::{history, text};
 use crate::style::printable;
 use maglev_proto::client::ServerAddress;
 
-/// How long the greeting waits for the connection to maglev-brain, and then for its version.
+/// Timeout of the greeting, for connecting to maglev-brain and then for its version.
 const GREETING: Duration = Duration::from_secs(2);
 
-/// Where maglev-brain listens unless told otherwise.
+/// Default port of maglev-brain.
 const DEFAULT_PORT: u16 = 17090;
 
 /// Exit code if the terminal cannot be read any more.
 const NO_TERMINAL: u8 = 1;
 
-/// Gives the exit code: what went wrong with commands is told, and none of the shell's.
+/// Returns the shell's own exit code; failures of commands are shown, but do not count.
 pub(crate) fn run(options: &Options, mut session: Session, assistant: Rc<Assistant>) -> Result<u8, Error> {
     session.listen_for_ctrl_c().map_err(Error::Runtime)?;
     greet(options, &session);
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options, mut session: Session, assistant: Rc<Assista
     }
 }
 
-/// An answer that is not there is no reason not to start.
+/// The shell starts even if the server does not answer.
 fn greet(options: &Options, session: &Session) {
     let within = options.timeout.min(GREETING);
     for server in options.servers() {
@@ -76,12 +76,12 @@ fn greet(options: &Options, session: &Session) {
     }
 }
 
-/// What the prompt calls the servers.
+/// The servers' part of the prompt.
 fn names(servers: &[ServerAddress], host: &str) -> String {
     servers.iter().map(|server| place(server, host)).collect::<Vec<_>>().join(",")
 }
 
-/// What the prompt calls a server: this host, or the address of another one.
+/// A server's part of the prompt: this host's name, or the address of another one.
 fn place(server: &ServerAddress, host: &str) -> String {
     let is_here = match server {
         ServerAddress::Unix(_) => true,

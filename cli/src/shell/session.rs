@@ -1,4 +1,4 @@
-//! From a line to what is done.
+//! Executes the shell's lines.
 
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
@@ -22,22 +22,22 @@ use crate::shell::walk::{Walk, walk};
 use crate::shell::words::{Line, Tail, Word, split};
 use crate::tree;
 
-/// Exit code of a line that is not understood.
+/// Exit code of a line that cannot be parsed.
 pub(crate) const USAGE: u8 = 2;
 
-/// Exit code of a command that was ended by Ctrl-C, as shells have it: 128 and the signal.
+/// Exit code of a command interrupted by Ctrl-C, by the convention of shells: 128 plus the signal.
 const INTERRUPTED: u8 = 130;
 
-/// Time in which a command may end by itself after Ctrl-C.
+/// How long a command may take to end by itself after Ctrl-C.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
-/// Words whose commands change nothing.
+/// First words of read-only commands.
 const ONLY_READING: [&str; 2] = ["show", "watch"];
 
-/// What became of a line.
+/// Result of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// As the program would exit with.
+    /// The program's exit code for it.
     Code(u8),
     Leave,
 }
@@ -46,9 +46,9 @@ pub(crate) enum Done {
 pub(crate) struct Session {
     runtime: Handle,
     assistant: Rc<Assistant>,
-    /// Options from the start of the program.
+    /// Options given to the program.
     given: Vec<OsString>,
-    /// None: it ends the program, as always.
+    /// `None`: Ctrl-C ends the program, as by default.
     ctrl_c: Option<Signal>,
 }
 
@@ -57,7 +57,7 @@ impl Session {
         Self { runtime, assistant, given, ctrl_c: None }
     }
 
-    /// From now on, Ctrl-C ends a command and not the program.
+    /// From now on, Ctrl-C ends a command instead of the program.
     pub(crate) fn listen_for_ctrl_c(&mut self) -> io::Result<()> {
         let _runtime = self.runtime.enter();
         self.ctrl_c = Some(signal(SignalKind::interrupt())?);
@@ -68,7 +68,7 @@ impl Session {
         self.runtime.block_on(future)
     }
 
-    /// Does what a line says; what is wrong with it goes to standard error.
+    /// Executes a line; errors go to standard error.
     pub(crate) fn run(&mut self, line: &str) -> Done {
         if let Some(asked) = without_question(line) {
             self.answer_question(asked);
@@ -90,7 +90,7 @@ impl Session {
         }
     }
 
-    /// Tells what can follow behind this text.
+    /// Shows what can follow this text.
     pub(crate) fn answer_question(&self, text: &str) {
         match self.assistant.follow(text) {
             Ok(following) => say(&text::following(&following)),
@@ -102,7 +102,7 @@ impl Session {
         if walk.path.first().is_some_and(|word| tree::LEAVE.contains(word)) && !walk.asks_help {
             return Done::Leave;
         }
-        // Ended by a space, so that it tells what is behind the last word. A comment ends nothing that matters.
+        // The added space asks for what follows the last word. In a comment it changes nothing.
         let following = || self.assistant.follow(&format!("{} ", line.trim_end())).unwrap_or_default();
         if walk.asks_help {
             say(&text::help(walk.command, &walk.path, &following()));
@@ -135,20 +135,20 @@ impl Session {
 
     fn perform(&mut self, cli: &Cli, first: &str) -> Done {
         let Some(Entry::Ask(command)) = &cli.command else {
-            tell("maglevc: that is for the command line, not for the shell\n");
+            tell("maglevc: only available on the command line, not in the shell\n");
             return Done::Code(USAGE);
         };
         let work = crate::once::run(command, &cli.options);
         let outcome = match &mut self.ctrl_c {
             None => Some(self.runtime.block_on(work)),
             Some(ctrl_c) => {
-                // One from before the command is not meant for it.
+                // Discards a Ctrl-C from before the command.
                 while ctrl_c.recv().now_or_never().flatten().is_some() {}
                 self.runtime.block_on(async {
                     tokio::pin!(work);
                     tokio::select! {
                         outcome = &mut work => Some(outcome),
-                        // The command may have a word of its own for it, and hear of it a little later.
+                        // The command may handle Ctrl-C itself, and notice it slightly later.
                         _ = ctrl_c.recv() => timeout(LAST_WORD, &mut work).await.ok(),
                     }
                 })
@@ -161,7 +161,7 @@ impl Session {
                 Done::Code(error.exit_code())
             }
             None => {
-                let begun = "maglevc: no longer waiting; the change may be made or not\n";
+                let begun = "maglevc: no longer waiting; the change may or may not have been made\n";
                 tell(&format!("\n{}", if ONLY_READING.contains(&first) { "" } else { begun }));
                 Done::Code(INTERRUPTED)
             }
@@ -169,12 +169,12 @@ impl Session {
     }
 }
 
-/// Whether it is `--server`, alone or with its value.
+/// Whether it is `--server`, with or without its value.
 fn is_server(word: &OsStr) -> bool {
     word == "--server" || word.as_encoded_bytes().starts_with(b"--server=")
 }
 
-/// The option adds up where it stands twice. A line that names servers means those, and not the shell's as well.
+/// Options accumulate if given twice, but a line's own servers replace the shell's.
 fn without_servers(given: &[OsString]) -> Vec<OsString> {
     let mut kept = Vec::new();
     let mut words = given.iter();
@@ -188,13 +188,13 @@ fn without_servers(given: &[OsString]) -> Vec<OsString> {
     kept
 }
 
-/// What stands before a `?` at the end.
+/// The text before a final `?`.
 fn without_question(line: &str) -> Option<&str> {
     let asked = line.trim_end().strip_suffix('?')?;
     (!matches!(split(asked).tail, Tail::Open(_) | Tail::Comment)).then_some(asked)
 }
 
-/// Where the word stands of which clap complains.
+/// Position of the word that clap complains about.
 pub(super) fn place(error: &clap::Error, words: &[Word]) -> Option<Range<usize>> {
     let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
     let named = kinds.iter().find_map(|kind| match error.get(*kind)? {
@@ -204,12 +204,12 @@ pub(super) fn place(error: &clap::Error, words: &[Word]) -> Option<Range<usize>>
     named.map(|word| word.start..word.end)
 }
 
-/// To standard output. If that is gone, the next command's answer says so.
+/// Writes to standard output. If that is closed, the next command's answer reports it.
 pub(crate) fn say(text: &str) {
     drop(crate::once::print(text.as_bytes()));
 }
 
-/// To standard error.
+/// Writes to standard error.
 pub(crate) fn tell(text: &str) {
     drop(io::stderr().write_all(text.as_bytes()));
 }

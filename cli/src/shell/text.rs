@@ -1,4 +1,4 @@
-//! What the shell says by itself. Pure.
+//! The shell's own texts. Pure.
 
 use std::ops::Range;
 
@@ -10,20 +10,20 @@ use crate::style::printable;
 use crate::table::wrapped;
 use crate::tree;
 
-/// Columns in which names are listed in.
+/// Width of lists of names, in columns.
 const WIDTH: usize = 78;
 
-/// Longer lines are not shown again under an error.
+/// Longer lines are not repeated below an error, in characters.
 const LONGEST_LINE: usize = 200;
 
 const KEYS: &str = "
   Words may be shortened as long as they stay unique: `sh fr`.
   ?       lists what can follow; Tab completes words and names
-  Ctrl-C  forgets the line, or ends what runs
+  Ctrl-C  discards the line, or ends the running command
   Ctrl-D  leaves
 ";
 
-/// What can follow, a line each; names in lines of their own.
+/// What can follow, one line each; names in lines of their own.
 pub(crate) fn following(following: &Following) -> String {
     let width = following.words.iter().map(|(word, _)| word.chars().count()).max().unwrap_or_default();
     let words = following.words.iter().map(|(word, help)| format!("  {word:width$}  {help}"));
@@ -34,7 +34,7 @@ pub(crate) fn following(following: &Following) -> String {
     if lines.is_empty() { "  nothing can follow\n".to_owned() } else { lines.concat() }
 }
 
-/// As many names in a line as fit.
+/// As many names per line as fit.
 fn flowed(names: &[String]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for name in names {
@@ -49,7 +49,7 @@ fn flowed(names: &[String]) -> Vec<String> {
     lines
 }
 
-/// About one command, or, at the root, about the shell.
+/// Help about one command or, at the root, about the shell.
 pub(crate) fn help(command: &Command, path: &[&str], next: &Following) -> String {
     if path.is_empty() {
         return format!("{}{KEYS}", following(next));
@@ -60,7 +60,7 @@ pub(crate) fn help(command: &Command, path: &[&str], next: &Following) -> String
     format!("{about}\n\n{usage}\n\n{}", following(next))
 }
 
-/// A word that leads nowhere, with its place.
+/// An unknown word, with its position.
 pub(crate) fn misstep(line: &str, misstep: &Misstep) -> String {
     let Misstep { wrong, at, right, meant } = misstep;
     let right = match right.as_slice() {
@@ -76,12 +76,12 @@ pub(crate) fn misstep(line: &str, misstep: &Misstep) -> String {
     format!("maglevc: {wrong}\n{}{meant}{right}", marked(line, at))
 }
 
-/// A line that ends too early.
+/// An incomplete line.
 pub(crate) fn incomplete(line: &str, next: &Following) -> String {
     format!("maglevc: `{}` is not complete; what can follow:\n{}", printable(line.trim()), following(next))
 }
 
-/// What clap has to say of a value, without the usage, which `?` tells.
+/// clap's message about a value, without the usage, which `?` shows.
 pub(crate) fn refused(line: &str, at: Option<Range<usize>>, error: &clap::Error) -> String {
     let whole = error.to_string();
     let first = whole.split("\n\n").next().unwrap_or_default();
@@ -90,7 +90,7 @@ pub(crate) fn refused(line: &str, at: Option<Range<usize>>, error: &clap::Error)
     format!("maglevc: {}\n{place}", crate::style::printable_lines(words.trim_end()))
 }
 
-/// The line with a mark below a part of it; nothing if it is too long to be of help.
+/// The line with a part underlined; empty if it is too long to be helpful.
 fn marked(line: &str, at: &Range<usize>) -> String {
     let (Some(before), Some(part)) = (line.get(..at.start), line.get(at.clone())) else {
         return String::new();
@@ -109,7 +109,7 @@ fn marked(line: &str, at: &Range<usize>) -> String {
     )
 }
 
-/// The first lines of a shell.
+/// The greeting of a shell.
 pub(crate) fn greeting(server: &str, brain: Option<&str>) -> String {
     let brain = brain.map(|version| format!(", maglev-brain {}", printable(version))).unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION");

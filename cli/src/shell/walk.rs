@@ -1,4 +1,4 @@
-//! How far the words of a line lead into the tree.
+//! Follows the words of a line through the command tree.
 
 use std::ops::Range;
 
@@ -7,30 +7,30 @@ use clap::{Arg, ArgAction, Command};
 use crate::shell::words::Word;
 use crate::tree::{self, Kind};
 
-/// Where the words lead to.
+/// How far the words of a line lead.
 #[derive(Debug, Clone)]
 pub(crate) struct Walk<'t> {
-    /// The last word's node.
+    /// The command reached.
     pub(crate) command: &'t Command,
-    /// The words on the way there, in full.
+    /// The words on the way there, unabbreviated.
     pub(crate) path: Vec<&'t str>,
-    /// Arguments of `command`, with what was given for them.
+    /// Arguments of `command`, with their values.
     pub(crate) given: Vec<(&'t Arg, String)>,
     /// What the next word is.
     pub(crate) next: Next<'t>,
-    /// The line asks for help about what it leads to.
+    /// The line asks for help on `command`.
     pub(crate) asks_help: bool,
-    /// It has --help or --version.
+    /// It contains --help or --version.
     is_about_itself: bool,
-    /// The line for clap, with the words in full.
+    /// The line for clap, with unabbreviated words.
     pub(crate) line: Vec<String>,
-    /// Behind `--`, nothing is an option.
+    /// After `--`, nothing is an option.
     pub(crate) only_arguments: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Next<'t> {
-    /// A word below `command`.
+    /// A subcommand of `command`.
     Word,
     Argument(&'t Arg),
     /// The value of an option.
@@ -38,16 +38,16 @@ pub(crate) enum Next<'t> {
     Nothing,
 }
 
-/// A word that leads nowhere.
+/// A word that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{wrong}")]
 pub(crate) struct Misstep {
     pub(crate) wrong: Wrong,
-    /// Where it stands in the line, in bytes.
+    /// Its position in the line, in bytes.
     pub(crate) at: Range<usize>,
-    /// What would be right there; empty if nothing is.
+    /// The words expected there; empty if there are none.
     pub(crate) right: Vec<String>,
-    /// What was probably meant.
+    /// The word that was probably meant.
     pub(crate) meant: Option<String>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn walk<'t>(root: &'t Command, words: &[Word]) -> Result<Walk<'t>, Mi
     Ok(walk)
 }
 
-/// Why a word was not taken.
+/// Why a word was not accepted.
 #[derive(Debug, Clone, Copy)]
 enum Refused {
     Unknown,
@@ -170,17 +170,17 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
-    /// Options that may stand here.
+    /// Options allowed here.
     pub(crate) fn options(&self) -> impl Iterator<Item = &'t Arg> + use<'t> {
         self.command.get_arguments().filter(|arg| !arg.is_positional() && !arg.is_hide_set())
     }
 
-    /// What comes once all that was begun is complete.
+    /// What follows once everything begun is complete.
     fn after(&self) -> Next<'t> {
         if tree::words(self.command).next().is_some() {
             return Next::Word;
         }
-        // The last one may take several values.
+        // The last argument may take several values.
         let last = self.given.last().map(|(arg, _)| *arg);
         if let Some(arg) = last.filter(|arg| takes_several(arg)) {
             return Next::Argument(arg);
@@ -201,7 +201,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// What was given for the argument of this name.
+    /// The value of the argument with this name.
     pub(crate) fn given(&self, id: &str) -> Option<&str> {
         let (_, text) = self.given.iter().rev().find(|(arg, _)| arg.get_id() == id)?;
         Some(text)
@@ -226,7 +226,7 @@ fn spellings(option: &Arg) -> impl Iterator<Item = String> {
     long.into_iter().chain(option.get_short().map(|name| format!("-{name}")))
 }
 
-/// The only one whose name is or begins with what was typed.
+/// The unique name that equals the typed text or begins with it.
 fn meant<'n, T>(known: impl Iterator<Item = (&'n str, T)>, typed: &str) -> Result<T, (Refused, Vec<String>)> {
     let (mut begun, mut all) = (Vec::new(), Vec::new());
     for (name, item) in known {

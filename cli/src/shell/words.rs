@@ -1,47 +1,47 @@
-//! A line cut into words, as a POSIX shell cuts it: quotes, backslashes, and `#` for a comment.
+//! Splits a line into words like a POSIX shell: quotes, backslashes, and `#` for comments.
 
-/// A word, and where it stands in the line, in bytes.
+/// A word and its position in the line, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
-    /// Without quotes.
+    /// The word without quotes.
     pub(crate) text: String,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-/// A line as far as it goes.
+/// A split line, possibly incomplete.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) words: Vec<Word>,
-    /// What the line ends in.
+    /// How the line ends.
     pub(crate) tail: Tail,
 }
 
-/// What the end of a line belongs to.
+/// State at the end of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Tail {
-    /// Space: what is typed next begins a word.
+    /// In a space: the next character begins a word.
     #[default]
     Space,
-    /// The last word, which goes on with what is typed next.
+    /// In the last word, which the next character continues.
     Word,
-    /// The last word, which lacks its end.
+    /// In a quoted part of the last word, which is incomplete.
     Open(Mark),
     Comment,
 }
 
-/// Takes away the meaning of what follows it.
+/// A quoting character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     Single,
     Double,
     Backslash,
-    /// Between double quotes, where it only takes that of a double quote and a backslash.
+    /// Inside double quotes, where it only escapes a double quote or a backslash.
     BackslashInDouble,
 }
 
 impl Mark {
-    /// What is missing where a line ends behind this mark.
+    /// What is missing at the end of an incomplete line.
     pub(crate) fn lack(self) -> &'static str {
         match self {
             Self::Single => "the closing '",

@@ -19,7 +19,7 @@ größer  1234  x
     assert_eq!(table.render(PLAIN), expected);
 }
 
-/// Chinese characters are two columns wide, and an accent of its own none.
+/// Chinese characters are two columns wide, combining accents none.
 #[test]
 fn width_is_that_of_the_terminal() {
     let table = Table::new([Column::left("Name"), Column::right("N")]).with_rows([
@@ -53,7 +53,7 @@ fn empty_cell_in_the_middle_keeps_its_place() {
     assert_eq!(table.render(PLAIN), "  A  B  C\n  1     3\n");
 }
 
-/// First columns, then words of headings, then prose.
+/// First columns are dropped, then headings shortened, then prose truncated.
 #[test]
 fn narrow_page_leaves_out_columns_shortens_headings_and_cuts_prose() {
     let columns = [
@@ -106,7 +106,7 @@ fn cell() -> impl Strategy<Value = (String, Tone)> {
 }
 
 proptest! {
-    /// Whatever is in the first two columns, the third starts at one place in every line.
+    /// Whatever the first two columns contain, the third is aligned.
     #[test]
     fn later_columns_start_at_one_place(rows in prop::collection::vec((cell(), cell()), 0..8)) {
         let rows = rows.iter().map(|((a, a_tone), (b, b_tone))| {

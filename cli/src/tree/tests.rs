@@ -26,7 +26,7 @@ fn every_argument_has_a_known_kind() {
     assert!(count >= 20, "{count}");
 }
 
-/// Else a word could be meant for an argument.
+/// Otherwise a word could be mistaken for an argument.
 #[test]
 fn a_command_has_words_or_arguments() {
     each(&of_shell(), &mut Vec::new(), &mut |path, command| {

@@ -1,4 +1,4 @@
-//! What takes traffic away is asked for first.
+//! Changes that take traffic away ask for consent first.
 
 use std::process::Stdio;
 
@@ -56,7 +56,7 @@ async fn notice_is_told_and_the_change_is_made() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// With a terminal that `script` makes. The fake brain refuses a change that carries another state than its preview.
+/// On a terminal created by `script`. The fake brain refuses a change with another state than its preview's.
 #[tokio::test]
 async fn on_a_terminal_it_asks() {
     let server = fake_brain::that_previews(samples::danger()).await.to_string();
@@ -90,7 +90,7 @@ async fn on_a_terminal_it_asks() {
         let output = child.wait_with_output().await.unwrap();
         drop(stdin);
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains(&format!("{LOSS}\r\nGo on? [y/N] ")), "{text}");
+        assert!(text.contains(&format!("{LOSS}\r\nContinue? [y/N] ")), "{text}");
         assert!(text.ends_with(end), "{text}");
         assert_eq!(output.status.code(), Some(code), "{text}");
     }

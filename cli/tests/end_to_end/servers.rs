@@ -9,7 +9,7 @@ use crate::fake_brain::{self, Vpp};
 use crate::program::{answer, refusal, run};
 use crate::samples;
 
-/// Sees one backend otherwise than the first.
+/// Two servers that differ in one backend.
 async fn two() -> (SocketAddr, SocketAddr, String) {
     let one = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await;
     let mut backends = samples::backends();
@@ -64,13 +64,13 @@ async fn json_has_an_element_for_each() {
 #[tokio::test]
 async fn changes_go_to_one() {
     for (words, what) in [
-        (&["set", "backend", "web1", "pause"][..], "a change goes to one"),
-        (&["sync", "vpp", "lb", "state"], "a change goes to one"),
+        (&["set", "backend", "web1", "pause"][..], "a change is made on one only"),
+        (&["sync", "vpp", "lb", "state"], "a change is made on one only"),
         (&["config", "check"], "each has its own configuration"),
-        (&["watch", "events"], "events are watched of one"),
+        (&["watch", "events"], "only one can be watched"),
     ] {
         let expected =
-            format!("maglevc: 2 servers are named, and {what}\n  name the one that is meant with --server\n");
+            format!("maglevc: 2 servers are named, but {what}\n  name the one that is meant with --server\n");
         assert_eq!(refusal("unix:/nowhere,unix:/elsewhere", words).await, (2, expected), "{words:?}");
     }
 }

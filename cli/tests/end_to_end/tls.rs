@@ -1,4 +1,4 @@
-//! TLS, and what is said where the two sides do not trust each other.
+//! TLS, and the errors if the two sides do not trust each other.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ impl Authority {
     }
 }
 
-/// Files of an operator, and a server that wants a certificate of `authority`.
+/// An operator's files, and a server that requires a client certificate of `authority`.
 struct Site {
     directory: TempDir,
     authority: Authority,
@@ -67,7 +67,7 @@ impl Site {
         self.directory.path().join(name)
     }
 
-    /// The operator's certificate is of this authority.
+    /// Issues the operator's certificate with this authority.
     fn client(&self, authority: &Authority) {
         let (certificate, key) = authority.issue(&["operator"], ExtendedKeyUsagePurpose::ClientAuth);
         self.put("me.pem", &certificate);
@@ -118,7 +118,7 @@ async fn distrust_of_the_server_is_told() {
 async fn distrust_of_the_client_is_told() {
     let site = site(&["127.0.0.1"]).await;
     let expected = format!(
-        "maglevc: no TLS with {}: it wants a client certificate, and none was shown\n  \
+        "maglevc: no TLS with {}: it requires a client certificate, and none was presented\n  \
          show one with --tls-cert and --tls-key\n",
         site.server
     );

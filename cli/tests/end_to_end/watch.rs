@@ -39,7 +39,7 @@ async fn json_is_one_document_a_line() {
 #[tokio::test]
 async fn it_ends_when_its_reader_has_gone_without_another_event() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Hanging).await.to_string();
-    // Events of backends come at once, and then no more.
+    // The backends' events arrive at once, then no more.
     let mut child = maglevc(&server, &watch("backend")).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next_line().await.unwrap().is_some());
@@ -74,7 +74,7 @@ async fn names_that_are_not_known_are_the_servers_word() {
     assert!(stderr.starts_with("maglevc: `num` takes the number of events"), "{stderr}");
 }
 
-/// Until its first line is there.
+/// Starts a watch and waits for its first line.
 async fn started(server: &str, words: &str) -> (Child, BufReader<tokio::process::ChildStdout>) {
     let mut child = maglevc(server, &watch(words)).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());

@@ -29,7 +29,7 @@ use tonic::{Request, Response, Status};
 
 use crate::samples;
 
-/// What it says about VPP's load balancer.
+/// State of its VPP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Vpp {
     Connected,
@@ -40,7 +40,7 @@ pub(crate) enum Vpp {
 
 struct FakeBrain {
     vpp: Vpp,
-    /// What every change would do; nothing if absent. A change that carries a state must carry this one's.
+    /// The preview of every change; empty if absent. A change with a state must have this one's.
     preview: Option<PreviewChangeResponse>,
     frontends: Vec<Frontend>,
     backends: Vec<Backend>,
@@ -125,7 +125,7 @@ impl Maglev for FakeBrain {
         changed(request, BackendState::Disabled, BackendOverride::Disabled)
     }
 
-    /// Says what it was asked for; VPP is told with `flush` only.
+    /// Echoes its request; VPP is only involved with `flush`.
     async fn set_frontend_pool_backend_weight(
         &self,
         request: Request<SetFrontendPoolBackendWeightRequest>,
@@ -157,7 +157,7 @@ impl Maglev for FakeBrain {
         let mut set = samples::overrides().overrides.into_iter();
         let cleared =
             set.find(|set| (&set.backend, &set.frontend, &set.pool) == (&backend, &frontend, &pool));
-        let nothing = || Status::not_found(format!("no operator has set anything for backend {backend:?}"));
+        let nothing = || Status::not_found(format!("there is no override for backend {backend:?}"));
         let backend = self.backends.iter().find(|found| found.name == backend).cloned();
         let cleared = Some(cleared.ok_or_else(nothing)?);
         Ok(Response::new(ClearOverrideResponse { cleared, backend, ..samples::cleared() }))
@@ -169,7 +169,7 @@ impl Maglev for FakeBrain {
     ) -> Result<Response<RecreateVipResponse>, Status> {
         match (self.vpp, request.into_inner().frontend.as_str()) {
             (Vpp::Connected, "shop") => Ok(Response::new(samples::recreated())),
-            (_, name) => Err(Status::unavailable(format!("the VIP of frontend {name:?} was not made anew"))),
+            (_, name) => Err(Status::unavailable(format!("the VIP of frontend {name:?} was not re-created"))),
         }
     }
 
@@ -181,7 +181,7 @@ impl Maglev for FakeBrain {
         Ok(Response::new(self.preview.clone().unwrap_or(nothing)))
     }
 
-    /// Fine unless VPP is away.
+    /// Valid unless VPP is disconnected.
     async fn check_config(
         &self,
         _: Request<CheckConfigRequest>,
@@ -194,7 +194,7 @@ impl Maglev for FakeBrain {
         Ok(Response::new(checked))
     }
 
-    /// Taken unless VPP is away.
+    /// Accepted unless VPP is disconnected.
     async fn reload_config(
         &self,
         _: Request<ReloadConfigRequest>,
@@ -251,7 +251,7 @@ impl Maglev for FakeBrain {
 
     type WatchEventsStream = Events;
 
-    /// What is asked for of the sample; then the stream ends, or hangs, as VPP does.
+    /// The matching sample events; then the stream ends, or hangs if VPP does.
     async fn watch_events(
         &self,
         request: Request<WatchEventsRequest>,
@@ -290,7 +290,7 @@ impl FakeBrain {
         match (state, &self.preview) {
             (Some(state), Some(preview)) if state == preview.state => Ok(()),
             (None, _) => Ok(()),
-            (Some(_), _) => Err(Status::aborted("the state has changed since the preview: look again")),
+            (Some(_), _) => Err(Status::aborted("the state has changed since the preview: preview again")),
         }
     }
 }
@@ -324,12 +324,12 @@ pub(crate) async fn on_tcp(address: &str, vpp: Vpp) -> SocketAddr {
     serve_tcp(address, site(vpp)).await
 }
 
-/// Another site, as another maglev-brain may see it.
+/// Another site, as another maglev-brain might report it.
 pub(crate) async fn with(frontends: Vec<Frontend>, backends: Vec<Backend>) -> SocketAddr {
     serve_tcp("127.0.0.1:0", FakeBrain { vpp: Vpp::Connected, preview: None, frontends, backends }).await
 }
 
-/// The site, where every change would do this.
+/// The site, with this preview for every change.
 pub(crate) async fn that_previews(preview: PreviewChangeResponse) -> SocketAddr {
     serve_tcp("127.0.0.1:0", FakeBrain { preview: Some(preview), ..site(Vpp::Connected) }).await
 }
@@ -344,8 +344,8 @@ pub(crate) async fn on_tls(tls: ServerTlsConfig) -> SocketAddr {
     address
 }
 
-/// A site with so many backends that a listing of them fills any pipe, and is larger than the 4 MiB to which
-/// gRPC libraries limit messages unless told otherwise.
+/// A site with so many backends that their list fills any pipe, and exceeds gRPC libraries' default limit of
+/// 4 MiB.
 pub(crate) async fn large(count: usize) -> SocketAddr {
     let backend = |number| Backend { name: format!("backend-{number:06}"), ..samples::web2() };
     let backends = (0..count).map(backend).collect();

@@ -24,14 +24,14 @@ pub(crate) async fn answer(server: &str, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Exit code and standard error; nothing may be on standard output.
+/// Exit code and standard error; standard output must be empty.
 pub(crate) async fn refusal(server: &str, words: &[&str]) -> (i32, String) {
     let output = run(server, words).await;
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{words:?}");
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Not by a macro, whose output the harness shows of failed tests only.
+/// Not with a macro, whose output the test harness shows only for failed tests.
 pub(crate) fn skipped(what: &str) {
     writeln!(std::io::stderr(), "skipped: {what}").ok();
 }

@@ -1,4 +1,4 @@
-//! A pseudo-terminal with the program on it, which sees text and types keys.
+//! A pseudo-terminal with the program on it, for typing keys and waiting for text.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time;
 
-/// Far beyond what any answer takes, also on a busy machine: only a test that fails waits so long.
+/// Only reached by a failing test, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Columns in which nothing wraps.
@@ -21,7 +21,7 @@ pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: mpsc::UnboundedReceiver<Vec<u8>>,
-    /// What came and was not looked for yet.
+    /// Output received and not matched yet.
     raw: Vec<u8>,
     /// Where the program keeps its history.
     pub(crate) state: TempDir,
@@ -32,7 +32,7 @@ impl Terminal {
         Self::start_in(tempfile::tempdir().unwrap(), server, words, WIDE)
     }
 
-    /// Another one with the same history.
+    /// Starts another one with the same history.
     pub(crate) fn again(self, server: &str) -> Self {
         Self::start_in(self.state, server, &[], WIDE)
     }
@@ -46,7 +46,7 @@ impl Terminal {
         let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
         let end = || Stdio::from(pty.slave.try_clone().unwrap());
-        // It makes the pseudo-terminal the controlling one, whose Ctrl-C is a signal.
+        // It makes the pseudo-terminal the controlling one, so that Ctrl-C sends a signal.
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(env!("CARGO_BIN_EXE_maglevc")).args(words);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
@@ -56,7 +56,7 @@ impl Terminal {
         let keyboard = File::from(pty.master);
         let mut glass = keyboard.try_clone().unwrap();
         let (show, screen) = mpsc::unbounded_channel();
-        // Ends with the program, when nobody holds the other end any more.
+        // Ends with the program, when the other end is closed.
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(read @ 1..) = glass.read(&mut bytes) {
@@ -72,14 +72,14 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits for this text behind all that was seen before.
+    /// Waits for this text after everything matched so far.
     pub(crate) async fn sees(&mut self, text: &str) {
         if !self.sees_within(PATIENCE, text).await {
             panic!("{text:?} did not come:\n{}", plain(&self.raw));
         }
     }
 
-    /// Types until this text comes: on a busy machine, the first names may come too late to be waited for.
+    /// Types until this text appears: on a busy machine, the first names may arrive too late.
     pub(crate) async fn types_until(&mut self, keys: &str, text: &str) {
         for _ in 0..PATIENCE.as_secs() {
             self.types(keys);
@@ -112,7 +112,7 @@ impl Terminal {
         }
     }
 
-    /// By Ctrl-D at the next prompt. Typed before it, the terminal itself would take the key.
+    /// Leaves with Ctrl-D at the next prompt. If typed earlier, the terminal itself would handle it.
     pub(crate) async fn leaves(&mut self) {
         self.sees("> ").await;
         self.types("\x04");
@@ -125,8 +125,7 @@ impl Terminal {
     }
 }
 
-/// Without the sequences that move the cursor, and with plain ends of lines. A sequence that has not come to
-/// its end stays.
+/// Removes cursor sequences and normalizes line ends. Keeps an incomplete sequence.
 fn plain(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw);
     let mut parts = text.split("\x1b[");

@@ -60,7 +60,7 @@ fn mistakes_are_told() {
 }
 
 proptest! {
-    /// Whatever is written, names that were taken stand on the line.
+    /// Whatever the line is, names in the filter occur on the line.
     #[test]
     fn nothing_is_made_up(line in "((num|n|log|level|backend|b|frontend|f|connections|web1|5|info) ?){0,8}") {
         if let Ok(EventFilter { wanted, .. }) = filter(&line) {

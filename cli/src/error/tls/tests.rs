@@ -4,7 +4,7 @@ use rustls::Error as Tls;
 
 use super::*;
 
-/// As the connection wraps it.
+/// Wraps an error like the connection.
 fn problem(error: Tls) -> Option<TlsProblem> {
     TlsProblem::of(&io::Error::new(io::ErrorKind::InvalidData, error))
 }

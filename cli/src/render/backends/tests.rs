@@ -28,7 +28,7 @@ fn list_is_colored_by_state_and_result() {
     );
 }
 
-/// The check of a backend that is out of service says nothing of now.
+/// The last check of a backend that is out of service is outdated.
 #[test]
 fn stale_check_is_dimmed_and_dated() {
     let paused = samples::paused().backend.unwrap();
@@ -48,7 +48,7 @@ fn flows_say_whether_it_may_be_switched_off() {
     assert_eq!(line(&web2), "17 left, and no new ones (all frontends; 1s old)");
     web2.flows = Some(0);
     assert_eq!(line(&web2), "none, and no new ones: it can be switched off (all frontends; 1s old)");
-    // Whoever still has buckets in VPP gets new flows, whatever was decided.
+    // A server that still has buckets in VPP gets new flows, whatever was decided.
     web2.uses[1].row.as_mut().unwrap().buckets = Some(1);
     assert!(
         line(&web2).starts_with("none, and no new ones"),
@@ -135,7 +135,7 @@ fn one_that_an_operator_paused_says_since_when() {
     assert!(text.contains(expected), "{text}");
 }
 
-/// A probe's detail may hold what a backend sent.
+/// A probe's detail may contain text that a backend sent.
 #[test]
 fn hostile_detail_cannot_drive_the_terminal() {
     let mut web2 = samples::web2();

@@ -25,7 +25,7 @@ fn backend_is_told_with_its_state_and_whether_it_is_kept() {
     let expected = "backend web1: unknown until it is probed; not known whether VPP has it; a restart would undo it: the disk\\nis full\n";
     assert_eq!(backend(&change, PLAIN), expected);
     change.backend = None;
-    assert_eq!(backend(&change, PLAIN), "done; the configuration has lost the backend meanwhile\n");
+    assert_eq!(backend(&change, PLAIN), "done; meanwhile the backend was removed from the configuration\n");
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn what_was_taken_back_is_told_with_what_it_was() {
         "backend web1: up (was paused); VPP cannot be programmed now, will be when it can; no override\n"
     );
     change.cleared = Some(overrides.remove(0));
-    let expected = "backend web0 (disabled) is forgotten; the configuration does not have it\n";
+    let expected = "backend web0 (disabled): override removed; the configuration does not have it\n";
     assert_eq!(cleared(&change, PLAIN), expected);
     change.outcome = Some(Outcome { not_kept: "the disk is full".into(), ..Outcome::default() });
-    let expected = "backend web0 (disabled) is forgotten; a restart would undo it: the disk is full\n";
+    let expected = "backend web0 (disabled): override removed; a restart would undo it: the disk is full\n";
     assert_eq!(cleared(&change, PLAIN), expected);
 }
 

@@ -14,7 +14,7 @@ const WARNING: &str = "\
 fn check_ends_with_what_a_reload_would_do() {
     let mut checked = samples::checked();
     let fine = "frontend shop: 204 of 1024 buckets move to other servers\n\
-                /etc/maglev/maglev.yaml: fine (1 warning); a reload: 1 backend added (web4), 1 removed (web0)\n";
+                /etc/maglev/maglev.yaml: OK, 1 warning; a reload would change: 1 backend added (web4), 1 removed (web0)\n";
     assert_eq!(check(&checked, PLAIN), format!("{WARNING}\n{fine}"));
     checked.set_verdict(ConfigVerdict::NotParseable);
     checked.preview = None;
@@ -29,7 +29,7 @@ fn check_ends_with_what_a_reload_would_do() {
 fn reload_tells_warnings_and_what_operators_have_set_in_vain() {
     let mut reloaded = samples::reloaded();
     let rest = "\
-Set by operators for what the configuration does not have; kept for its return:
+Overrides without a target in the configuration, kept in case it returns:
 Backend  Frontend  Pool       Set  Configured  Since                      Age  Set by
 web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h  -
 

@@ -23,7 +23,7 @@ fn every_kind_has_its_line() {
 2026-11-21T04:11:55.250Z  frontend       shop  up -> down
 2026-11-21T04:11:56.250Z  vpp            disconnected: connection reset by peer
 2026-11-21T04:11:57.250Z  configuration  1 backend added (web4)  by anna (uid 1000)
-2026-11-21T04:11:58.250Z  missed         12 events left out, since they were read too slowly; what is now follows
+2026-11-21T04:11:58.250Z  missed         12 events missed, since they were read too slowly; the current state follows
 ");
     assert!(DOCUMENTATION.contains(&text), "docs/maglevc.md lacks:\n{text}");
 }
@@ -36,7 +36,7 @@ fn states_are_colored() {
     }
 }
 
-/// What a backend or a log line says must neither drive the terminal nor make a second line.
+/// Text of a backend or a log line must neither control the terminal nor start another line.
 #[test]
 fn an_event_is_one_line_whatever_it_says() {
     let mut hostile = samples::events();
@@ -70,6 +70,6 @@ fn events_of_a_newer_brain_are_told_as_such() {
         ..FrontendEvent::default()
     };
     let line = |change| event(&Event { what: Some(What::Frontend(change)), ..Event::default() }, PLAIN);
-    assert!(line(removed).ends_with("shop  gone from the configuration\n"));
+    assert!(line(removed).ends_with("shop  removed from the configuration\n"));
     assert!(line(panic).ends_with("shop  panic none -> primary\n"));
 }

@@ -130,7 +130,7 @@ Buckets and flows are not known
 fn one_that_failed_says_why() {
     let text = one(&samples::frontends()[1], COLORED);
     assert!(text.contains("State\x1b[0m          \x1b[31mhealthy\x1b[0m\n"), "{text:?}");
-    let reason = "In VPP\x1b[0m         \x1b[31mno: VPP refused to make the VIP: another port of this prefix";
+    let reason = "In VPP\x1b[0m         \x1b[31mno: VPP refused to add the VIP: another port of this prefix";
     assert!(text.contains(reason), "{text:?}");
     let unknown = "\n\n\x1b[33mBuckets and flows are not known: VPP does not have this VIP\x1b[0m\n";
     assert!(text.ends_with(unknown), "{text:?}");

@@ -6,9 +6,9 @@ use crate::samples::{self, NOW};
 fn each_says_what_since_when_and_what_to_do() {
     let expected = "\
 frontend mail (45s): down: no backend takes new flows (mx1 down)
-  mend a backend, see `show frontends mail`
+  fix a backend, see `show frontends mail`
 backend web2 (45s): down: L4CON: connection refused
-  mend it; its frontends are served by their other backends
+  fix it; its frontends are served by their other backends
 3 problems more: `show status` has them
 
 ";

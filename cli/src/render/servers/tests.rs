@@ -22,7 +22,7 @@ fn shown(replies: &[Reply]) -> String {
     text(replies, Moment(NOW), PLAIN).unwrap()
 }
 
-/// The second sees one backend otherwise and lacks another; all ages differ.
+/// The second server reports one backend differently and lacks another; all ages differ.
 fn other_backends() -> Vec<Backend> {
     let mut backends = samples::backends();
     backends.pop();

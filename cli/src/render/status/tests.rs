@@ -11,12 +11,12 @@ fn line(of: &BrainStatus, label: &str) -> String {
 #[test]
 fn all_is_on_one_page() {
     let expected = "\
-frontend legacy (45s): not programmed as desired: VPP refused to make the VIP: another port of this prefix has another encap (INVALID_ARGUMENT, -73)
+frontend legacy (45s): not programmed as desired: VPP refused to add the VIP: another port of this prefix has another encap (INVALID_ARGUMENT, -73)
 frontend mail (45s): down: no backend takes new flows (mx1 down)
-  mend a backend, see `show frontends mail`
+  fix a backend, see `show frontends mail`
 frontend dns-anycast-resolver-v6 (45s): held back by the warm-up until these backends are known: res1
 backend web2 (45s): down: L4CON: connection refused
-  mend it; its frontends are served by their other backends
+  fix it; its frontends are served by their other backends
 
 Health         4 problems
 maglev-brain   0.2.0, up 12s
@@ -25,7 +25,7 @@ Last reload    refused 1m0s ago: /etc/maglev/maglev.yaml:9:7: error: unknown key
 Warm-up        releasing, 17s left: each frontend waits for its backends to be known
 Frontends      1 of 4 up, 1 held back, 1 not programmed
 Backends       2 of 5 up
-Overrides      3, 1 for what is not configured
+Overrides      3, 1 without a target
 Agent          connected
 VPP            connected
 ";
@@ -36,7 +36,7 @@ VPP            connected
 fn every_phase_of_the_warm_up_has_its_words() {
     let mut brain = samples::status();
     brain.set_warmup(WarmupPhase::Waiting);
-    assert_eq!(line(&brain, "Warm-up"), "waiting, 17s left: a VPP that has something is not touched");
+    assert_eq!(line(&brain, "Warm-up"), "waiting, 17s left: VPP is not written to unless it is empty");
     brain.set_warmup(WarmupPhase::Over);
     assert_eq!(line(&brain, "Warm-up"), "over");
 }

@@ -8,12 +8,12 @@ fn everything_that_was_found_and_done() {
         synced(&samples::synced(), PLAIN),
         "\
 legacy  203.0.113.20 any
-  refused: VPP refused to make the VIP: another encap (INVALID_ARGUMENT, -73)
+  refused: VPP refused to add the VIP: another encap (INVALID_ARGUMENT, -73)
 shop  203.0.113.10 tcp/443
   10.0.0.3: weight 2 -> 1
 (no frontend)  203.0.113.99 any
   removed
-Somebody else writes to VPP; it had other than the agent remembered:
+Somebody else changed VPP; drift from what was programmed:
   203.0.113.10 tcp/443: 10.0.0.3 has weight 2, not 1
 Left as they are, since the warm-up does not release them yet:
   dns-anycast-resolver-v6

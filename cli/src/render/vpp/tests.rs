@@ -55,13 +55,13 @@ fn info_without_the_agent_says_why() {
             ..maglev_proto::AgentInfo::default()
         }),
         state: "unknown".into(),
-        reason: "the agent is away".into(),
+        reason: "the agent is disconnected".into(),
         ..VppInfo::default()
     };
     let expected = "\
 Agent         not connected: no such file or directory
 Agent socket  /run/maglev/dpagent.sock
-VPP           unknown: the agent is away
+VPP           unknown: the agent is disconnected
 ";
     assert_eq!(info(&away, PRESENT, PLAIN), expected);
 }

@@ -54,8 +54,8 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// The same has no difference, in either order there are as many, and what is not the same has one unless only the
-    /// order of named elements differs.
+    /// Equal values have no differences, both orders give the same number, and unequal values have some
+    /// unless only the order of named elements differs.
     #[test]
     fn difference_is_symmetric(one in value(), other in value()) {
         prop_assert!(paths(&one, &one).is_empty());

@@ -20,7 +20,7 @@ fn each_word_says_what_can_follow() {
     assert_eq!(after("log frontend").names, Some(Kind::Frontend));
 }
 
-/// As the parser has it: whatever may end is taken, whatever may not is not.
+/// Agrees with the parser about where a line may end.
 #[test]
 fn end_is_where_the_parser_takes_it() {
     let words = ["num", "3", "log", "level", "warn", "backend", "web1", "frontend", "connections"];

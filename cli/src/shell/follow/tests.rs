@@ -108,7 +108,7 @@ fn followed(line: &str) -> Vec<String> {
 
 #[test]
 fn question_lists_words_with_their_help() {
-    assert_eq!(followed("sh vp"), ["vpp: VPP: the connection to it, and what it forwards"]);
+    assert_eq!(followed("sh vp"), ["vpp: VPP: its connection, VIPs and counters"]);
     assert_eq!(
         followed("sh fr "),
         [
@@ -122,18 +122,15 @@ fn question_lists_words_with_their_help() {
         followed("sh fr m"),
         ["<NAME>: Name of one frontend; or part of names, or a state: up, down, unknown", "mail"]
     );
-    assert_eq!(followed("set backend web1 r"), ["resume: Take back a pause"]);
+    assert_eq!(followed("set backend web1 r"), ["resume: End a pause"]);
     assert_eq!(followed("set frontend shop "), ["pool: Name of the pool"]);
     assert_eq!(
         followed("set frontend f p p b b w "),
         ["<WEIGHT>: 0 to 100: its share of the pool's new flows; 0: none"]
     );
     let end = followed("set frontend f p p b b w 1 ");
-    assert_eq!(
-        end,
-        ["flush: The word `flush`: the flows that it has go elsewhere at once", "<Enter>: do it"]
-    );
-    let check = "--check: Exit with 0 only if all is well, else with 1: for monitoring";
+    assert_eq!(end, ["flush: The word `flush`: its existing flows move elsewhere at once", "<Enter>: do it"]);
+    let check = "--check: Exit with 0 if there is no problem, otherwise with 1: for monitoring";
     assert_eq!(followed("show status "), [check, "<Enter>: do it"]);
     assert!(followed("show status --ti")[0].starts_with("--timeout: How long to wait"));
     assert!(followed("").iter().any(|line| line.starts_with("exit: ")));
@@ -153,8 +150,8 @@ fn long_lists_of_names_are_cut() {
     assert_eq!((following.names.len(), following.more_names), (LISTED, 7));
 }
 
-/// Every way through the tree, from the root to where nothing can follow, with a name for each argument; of the words
-/// of `watch events`, which may go on for ever, three.
+/// Every path through the tree, with a name for each argument; of the words after `watch events`, which are
+/// unlimited, three.
 fn ways(tree: &Command) -> Vec<Vec<String>> {
     let (mut open, mut done) = (vec![Vec::<String>::new()], Vec::new());
     while let Some(way) = open.pop() {
@@ -180,7 +177,7 @@ fn is_of_events(way: &[String]) -> bool {
     way.starts_with(&["watch".to_owned(), "events".to_owned()])
 }
 
-/// The program has no words for the shell.
+/// Words that only the shell has.
 fn is_of_the_shell(way: &[String]) -> bool {
     way.first().is_some_and(|word| tree::LEAVE.contains(&word.as_str()))
 }
@@ -194,11 +191,11 @@ fn every_way_through_the_tree_is_a_command_also_in_prefixes() {
         let parsed = Cli::command().try_get_matches_from(["maglevc".to_owned()].iter().chain(way));
         assert!(parsed.is_ok(), "{way:?}: {parsed:?}");
         for (index, word) in way.iter().enumerate().filter(|(_, word)| *word != "7") {
-            // The words of its filter reach clap as they are.
+            // The words of its filter reach clap unchanged.
             if index >= 2 && is_of_events(way) {
                 continue;
             }
-            // The shortest prefix that is still the only one leads to the same place.
+            // The shortest unambiguous prefix leads to the same place.
             let before: String = way.iter().take(index).map(|word| format!("{word} ")).collect();
             let unique = (1..=word.len()).find(|length| {
                 let line = format!("{before}{}", &word[..*length]);
@@ -219,7 +216,7 @@ fn behind_two_dashes_nothing_is_an_option() {
     }
 }
 
-/// Lines that go some way into the tree before they go astray.
+/// Lines that follow the tree for a while and then leave it.
 fn line() -> impl Strategy<Value = String> {
     let words = vec![
         "show", "sh", "set", "frontend", "backends", "fr", "pool", "shop", "p", "backend", "weight",

@@ -53,7 +53,7 @@ fn missteps_have_a_place_and_what_would_be_right() {
     }
 }
 
-/// Words of other programs, words in the wrong place, and slips of the finger lead to what there is.
+/// Other programs' words, misplaced words and typos are recognized.
 #[test]
 fn unknown_words_lead_to_what_was_meant() {
     for (line, meant) in [
