@@ -1,4 +1,4 @@
-//! Addresses and prefixes in the form in which VPP's lb plugin keeps both families.
+//! Addresses and prefixes in the 16-byte form of VPP's lb plugin, which covers both families.
 
 #[cfg(test)]
 mod tests;
@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Bits that precede an IPv4 address in its 16-byte form.
 const IPV4_OFFSET: u8 = 96;
 
-/// An address of either family in 16 bytes: IPv4 stands in the last four, behind zeros.
+/// An address of either family in 16 bytes: IPv4 uses the last four, after zeros.
 ///
-/// As in VPP, an IPv6 address below `::1:0:0` is the same as an IPv4 one.
+/// As in VPP, an IPv6 address below `::1:0:0` equals an IPv4 one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ip46([u8; 16]);
 
@@ -21,7 +21,7 @@ impl Ip46 {
         self.0
     }
 
-    /// Whether VPP takes this for an IPv4 address: the first 12 bytes are 0.
+    /// Whether VPP treats this as an IPv4 address: the first 12 bytes are 0.
     pub fn is_ipv4(self) -> bool {
         let [head @ .., _, _, _, _] = self.0;
         head == [0; 12]
@@ -52,7 +52,7 @@ impl From<Ip46> for IpAddr {
     }
 }
 
-/// As VPP prints addresses. Unlike Rust's form, an IPv4-mapped address is hexadecimal throughout.
+/// VPP's notation. Unlike Rust's, it prints an IPv4-mapped address entirely in hexadecimal.
 impl fmt::Display for Ip46 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match IpAddr::from(*self) {
@@ -81,13 +81,13 @@ pub fn ipv6_text(address: Ipv6Addr) -> String {
 /// A prefix whose length counts all 128 bits: an IPv4 /32 has 128.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ip46Prefix {
-    /// The address, with every bit behind the prefix 0.
+    /// The address, with all host bits 0.
     pub address: Ip46,
-    /// Leading bits that count, 0 to 128.
+    /// Number of leading bits that count, 0 to 128.
     pub length: u8,
 }
 
-/// A prefix length that the address has not.
+/// A prefix length beyond the address family's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("prefix length {length} found for {address}, at most {most} is possible")]
 pub struct BadLength {
@@ -97,10 +97,10 @@ pub struct BadLength {
 }
 
 impl Ip46Prefix {
-    /// The prefix, with the bits behind it cleared as VPP does.
+    /// The prefix, with host bits cleared as VPP does.
     ///
     /// # Errors
-    /// When the length exceeds the family's. VPP does not check it, and what it then does is not defined.
+    /// When the length exceeds the family's. VPP does not check it, and its behaviour is then undefined.
     pub fn new(address: IpAddr, length: u8) -> Result<Self, BadLength> {
         let (offset, most) = if address.is_ipv4() { (IPV4_OFFSET, 32) } else { (0, 128) };
         if length > most {
@@ -115,12 +115,12 @@ impl Ip46Prefix {
         Self { address, length: 128 }
     }
 
-    /// Whether VPP takes this for an IPv4 prefix.
+    /// Whether VPP treats this as an IPv4 prefix.
     pub fn is_ipv4(self) -> bool {
         self.length >= IPV4_OFFSET && self.address.is_ipv4()
     }
 
-    /// The length as the API has it: at most 32 for IPv4.
+    /// The length in the API: at most 32 for IPv4.
     pub fn api_length(self) -> u8 {
         if self.is_ipv4() { self.length - IPV4_OFFSET } else { self.length }
     }

@@ -1,8 +1,8 @@
-//! VPP's binary API over the model: a request's body in, the bodies of its answers out. No I/O, no clock.
+//! VPP's binary API on top of the model: a request's body in, the bodies of its answers out. No I/O, no
+//! clock.
 //!
-//! As measured on VPP 26.10: a request with a client index that is not its connection's own is carried out but not
-//! answered; an unknown message and one that is too short are dropped without an answer; bytes behind a message do
-//! not matter.
+//! As measured on VPP 26.10: a request with a client index other than its connection's is carried out but not
+//! answered; an unknown or too short message is dropped without an answer; bytes after a message are ignored.
 
 mod control;
 mod decode;
@@ -36,16 +36,16 @@ pub use ids::{MessageIds, MessageIdsError, Release, ReleaseError, request_names}
 /// Bit that VPP sets in the index of every client of its socket.
 const SOCKET_CLIENT: u32 = 1 << 31;
 
-/// What the simulated VPP says that it is.
+/// Identity of the simulated VPP.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Process id.
     pub pid: u32,
-    /// At most 31 bytes; more is cut.
+    /// At most 31 bytes; longer ones are truncated.
     pub version: String,
-    /// At most 31 bytes; more is cut.
+    /// At most 31 bytes; longer ones are truncated.
     pub build_date: String,
-    /// At most 255 bytes; more is cut.
+    /// At most 255 bytes; longer ones are truncated.
     pub build_directory: String,
 }
 
@@ -60,7 +60,7 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientId {
     slot: u32,
-    /// How often VPP had been restarted when it connected. It is unknown to any later VPP.
+    /// Number of VPP's restarts before it connected. A later VPP does not know it.
     life: u64,
 }
 
@@ -71,16 +71,16 @@ impl ClientId {
     }
 }
 
-/// What one request leads to.
+/// Effects of one request.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Bodies to send to the client, in order.
     pub answers: Vec<Bytes>,
     /// The request and its answers, if they are traced.
     pub trace: Vec<Entry>,
-    /// The connection is over once the answers are sent.
+    /// Whether to close the connection once the answers are sent.
     pub close: bool,
-    /// A real VPP would now be dead; the reason.
+    /// Why a real VPP would have died, if so.
     pub deadly: Option<String>,
 }
 
@@ -96,13 +96,13 @@ pub struct Simulator {
     tracing: bool,
 }
 
-/// A request whose message is known, on its way.
+/// A decoded request in progress.
 struct Call<'a> {
     client: ClientId,
     name: &'static str,
     body: &'a [u8],
     now: Uptime,
-    /// The return value with which it fails, if it is not to be carried out.
+    /// The return value to answer with instead of carrying it out.
     refusal: Option<i32>,
 }
 
@@ -113,8 +113,8 @@ impl Simulator {
         Self { lb: Lb::default(), identity, ids, clients: Pool::starting_at(1), life: 0, tracing: false }
     }
 
-    /// VPP starts anew: with the next pid, without clients, and with nothing configured. With another message table it
-    /// also says that it is of that release.
+    /// Restarts VPP: with the next pid, without clients and configuration. With another message table it also
+    /// reports that release.
     pub fn restart(&mut self, ids: Option<MessageIds>) {
         self.life += 1;
         self.identity.pid = self.identity.pid.wrapping_add(1);
@@ -138,7 +138,7 @@ impl Simulator {
         &self.ids
     }
 
-    /// Whether outcomes tell what was received and sent.
+    /// Whether outcomes include a trace.
     pub fn set_tracing(&mut self, tracing: bool) {
         self.tracing = tracing;
     }
@@ -148,12 +148,12 @@ impl Simulator {
         &self.lb
     }
 
-    /// The plugin, for what is not done through the API: packets and the passing of time.
+    /// The plugin, for packets and the passing of time.
     pub fn lb_mut(&mut self) -> &mut Lb {
         &mut self.lb
     }
 
-    /// What a data path has to do since the last call.
+    /// What the data path has to do since the last call.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         self.lb.take_effects()
     }
@@ -180,7 +180,7 @@ impl Simulator {
         self.answer_request(client, body, now, None)
     }
 
-    /// Answers a request with this return value instead of carrying it out. What has no return value to answer with
+    /// Answers a request with this return value instead of carrying it out. A message without a return value
     /// (a dump, the handshake) is carried out.
     pub fn refuse(&mut self, client: ClientId, body: &[u8], retval: i32, now: Uptime) -> Outcome {
         self.answer_request(client, body, now, Some(retval))
@@ -238,7 +238,7 @@ impl Simulator {
             LbFlushVip::NAME_CRC => self.request(call, outcome, Self::lb_flush_vip),
             LbVipDump::NAME_CRC => self.dump(call, outcome, Self::lb_vip_dump),
             LbAsV2Dump::NAME_CRC => self.dump(call, outcome, Self::lb_as_dump),
-            // Also what VPP does: it listens to no reply, and never answers memclnt_keepalive on a socket.
+            // VPP does the same: it ignores replies, and never answers memclnt_keepalive on a socket.
             _ => {
                 debug!(
                     client = call.client.index(),

@@ -1,8 +1,8 @@
-//! The control socket, by which faults are set while the simulator runs: a command a line, and a line in answer to
-//! each, which begins with `ok` or `error`.
+//! The control socket, through which faults are set at run time: one command a line, and one line in answer
+//! to each, which begins with `ok` or `error`.
 //!
-//! A task accepts, and a task per connection answers until the other side leaves or the accepting task ends. Both may
-//! be aborted.
+//! One task accepts, and a task per connection answers until the client disconnects or the accepting task
+//! ends. Both may be aborted.
 
 #[cfg(test)]
 mod tests;
@@ -28,22 +28,22 @@ use crate::faults::grammar::{Command, FORMS, Form};
 use crate::host::Host;
 use crate::lb::Lb;
 
-/// Longest line; every command is far shorter.
+/// Maximum length of a line, in bytes; every command is far shorter.
 const MAX_LINE: usize = 4096;
 
-/// Connections that are served at once. Further ones wait to be accepted.
+/// Maximum number of connections served at once. Further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 16;
 
-/// Connections that may wait to be accepted; further ones wait in connect.
+/// Maximum number of connections waiting to be accepted; further ones wait in connect.
 const BACKLOG: i32 = 16;
 
-/// After so much silence a connection is closed, and an answer that is not read for so long is given up.
+/// An idle connection is closed after this time, as is one that does not read its answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How long `wait` waits.
+/// Maximum duration of `wait`.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// After an error of accept that may last, as too many open files.
+/// Pause after a possibly lasting error of accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens at a path where nothing is. Nobody but this user can connect.
@@ -106,7 +106,7 @@ async fn serve_client(
     Ok(())
 }
 
-/// Does what a line says, and tells how that went in one line.
+/// Executes a line; returns the result as one line.
 pub async fn answer(host: &Arc<Host>, line: &str) -> String {
     let command = match line.parse::<Command>() {
         Ok(command) => command,

@@ -1,11 +1,12 @@
 //! The data path in user space: TCP connections and UDP packets to VIPs on loopback addresses are relayed to
 //! application servers.
 //!
-//! Stands for the forwarding of VPP: a TCP connection is a flow, and so are all UDP packets of one client's address and
-//! port. Which server a flow meets, and what ends it, the model decides; here are sockets. A task per VIP accepts
-//! connections or receives packets until the VIP is removed. A task per connection relays until an end closes, the
-//! model ends the flow, or the process ends; one per UDP flow relays answers until the flow is over or silent for long.
-//! None has anything to give back that the system would not take back by itself, so all may be aborted.
+//! Stands for VPP's forwarding: a TCP connection is a flow, and so are all UDP packets of one client's
+//! address and port. The model decides which server a flow reaches, and what ends it; this module has the
+//! sockets. A task per VIP accepts connections or receives packets until the VIP is removed. A task per
+//! connection relays until one side closes, the model ends the flow, or the process ends; one per UDP flow
+//! relays answers until the flow ends or times out. All may be aborted, since the system reclaims what they
+//! hold.
 
 mod datagrams;
 mod listener;
@@ -51,12 +52,11 @@ impl Transport {
     }
 }
 
-/// The listeners of VIPs and the ends of flows.
+/// The VIPs' listeners, and the tokens that end flows.
 #[derive(Debug)]
 pub struct Datapath {
     enabled: bool,
-    /// One permit a connection or UDP flow. A connection that finds none is reset; a packet of a flow that finds none
-    /// is dropped.
+    /// One permit per connection or UDP flow. Without one, a connection is reset and a packet is dropped.
     permits: Arc<Semaphore>,
     /// Number of connections so far, which stands for the port of each one's client.
     connections: Arc<AtomicU16>,
@@ -131,7 +131,7 @@ impl Datapath {
         }
     }
 
-    /// VPP binds no address, so that a VIP is good even where this fails.
+    /// A failure to bind does not affect the VIP, since VPP binds no address.
     fn listen(&mut self, index: u32, vip: &Vip, host: &Arc<Host>) {
         let Some((transport, address)) = listening_address(vip).filter(|_| self.enabled) else { return };
         let removed = CancellationToken::new();
@@ -189,7 +189,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// The address can be bound again when this returns, though the task may still have the socket.
+    /// On return the address can be bound again, though the task may still hold the socket.
     fn stop_listening(&mut self, index: u32) {
         let Some(Listening { transport, address, listener, removed }) = self.listeners.remove(&index) else {
             return;
@@ -204,15 +204,15 @@ impl Datapath {
     }
 }
 
-/// Where a VIP listens: TCP or UDP, one port, one address, and that of this machine alone. No socket can be bound to
-/// all ports of an address.
+/// The address that a VIP listens on: TCP or UDP, a single port, and a single loopback address. No socket can
+/// be bound to all ports of an address.
 fn listening_address(vip: &Vip) -> Option<(Transport, SocketAddr)> {
     let address = vip.key.prefix.single().map(real_address).filter(IpAddr::is_loopback)?;
     let transport = Transport::of(vip.key.protocol).filter(|_| vip.key.port != 0)?;
     Some((transport, SocketAddr::new(address, vip.key.port)))
 }
 
-/// VPP cannot tell `::1` from `0.0.0.1` and shows it as that, which is nobody's address.
+/// VPP confuses `::1` with `0.0.0.1`, and shows the latter, which is nobody's address.
 fn real_address(address: IpAddr) -> IpAddr {
     const SHOWN_LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(0, 0, 0, 1));
     if address == SHOWN_LOOPBACK { Ipv6Addr::LOCALHOST.into() } else { address }

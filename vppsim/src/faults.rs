@@ -1,8 +1,8 @@
-//! Faults on demand: what befalls which requests, and how often.
+//! Faults on demand: which action hits which requests, and how often.
 //!
-//! A [`Fault`] is an [`Action`], the requests that it is meant for ([`Filter`]), and which of these it befalls
-//! ([`Window`]). [`FaultSet`] holds those that are set and judges each request; [`grammar`] is the text in which
-//! people and tests write them. No I/O, no clock.
+//! A [`Fault`] is an [`Action`], the requests that it applies to ([`Filter`]), and which of these it hits
+//! ([`Window`]). [`FaultSet`] contains the current faults and judges each request; [`grammar`] is their text
+//! form for people and tests. No I/O, no clock.
 
 pub mod grammar;
 
@@ -15,13 +15,13 @@ use std::time::Duration;
 use crate::api::Release;
 use crate::stats::Damage;
 
-/// Faults that may be set at once. One more is refused, unless a spent one can make room.
+/// Maximum number of faults set at once. A further one is refused, unless it can replace a spent one.
 pub const MOST_FAULTS: usize = 256;
 
-/// What befalls a request.
+/// What happens to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Carried out at once, answered so much later. The client's next requests wait meanwhile.
+    /// Carried out at once, answered later by this time. The client's next requests wait meanwhile.
     Delay(Duration),
     /// Neither carried out nor answered.
     Lose,
@@ -33,13 +33,13 @@ pub enum Action {
     Close,
     /// Carried out, then the client's connection is closed without an answer.
     Cut,
-    /// VPP hangs before it is carried out, until it is told to resume.
+    /// VPP hangs before it is carried out, until resumed.
     Hang,
-    /// Not carried out: VPP dies and starts anew.
+    /// Not carried out: VPP dies and restarts.
     Restart(Restart),
 }
 
-/// How VPP starts anew.
+/// Parameters of VPP's restart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Restart {
     /// How long it is gone.
@@ -52,7 +52,7 @@ pub struct Restart {
     pub workers: Option<u32>,
 }
 
-/// What makes the stats segment hard to read.
+/// A fault of the stats segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatsFault {
     /// A change of it seems to be in progress for ever, or no longer.
@@ -65,7 +65,7 @@ pub enum StatsFault {
     Break(Option<Damage>),
 }
 
-/// The requests that a fault is meant for. What is not given is not asked for.
+/// The requests that a fault applies to. Absent fields match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// The message's name, without the CRC.
@@ -180,10 +180,10 @@ impl SetFault {
     }
 }
 
-/// What is to be done with a request.
+/// How to treat a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// How much later it is answered: the sum of all delays.
+    /// The answer is delayed by this much: the sum of all delays.
     pub delay: Duration,
     /// What else befalls it. If several faults would, the one that was set first does.
     pub action: Option<Action>,
@@ -251,7 +251,7 @@ impl FaultSet {
         self.faults.is_empty()
     }
 
-    /// What befalls a request. Every fault that is meant for it counts it, also one that another gets ahead of.
+    /// Judges a request. Every matching fault counts it, even if another takes precedence.
     pub fn judge(&mut self, subject: &Subject<'_>) -> Verdict {
         let mut verdict = Verdict::default();
         for set in &mut self.faults {

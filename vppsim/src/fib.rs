@@ -1,7 +1,8 @@
-//! The routes that the lb plugin makes: who has which index, and how many packets and bytes it carried.
+//! The routes that the lb plugin adds: their indexes, and their packet and byte counters.
 //!
-//! VPP numbers the forwarding objects of routes from one pool. The number is a route's `stats_index` in the API and
-//! in `/net/route/to`, and the `dpo` of an application server in the CLI text. Servers with one address share a route.
+//! VPP numbers the forwarding objects of routes from one pool. The number is a route's `stats_index` in the
+//! API and in `/net/route/to`, and the `dpo` of an application server in the CLI text. Servers with one
+//! address share a route.
 
 #[cfg(test)]
 mod tests;

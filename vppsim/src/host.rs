@@ -1,6 +1,6 @@
-//! The simulator at work: the model behind one lock, with the clock, the stats segment and the data path around it.
+//! The running simulator: the model behind one lock, with clock, stats segment and data path around it.
 //!
-//! VPP does everything in one thread; the lock stands for that. Nothing waits while holding it.
+//! VPP does everything in one thread, which the lock stands for. Nothing waits while holding it.
 
 mod faulty;
 mod restart;
@@ -41,11 +41,11 @@ pub struct Host {
     life: watch::Sender<Life>,
     sockets: watch::Sender<Sockets>,
     hung: watch::Sender<bool>,
-    /// How often the stats segment is churned.
+    /// Interval of the stats segment's churn.
     churn: watch::Sender<Option<Duration>>,
-    /// Told of every request that a fault befell.
+    /// Notified of every request that a fault hits.
     hits: watch::Sender<()>,
-    /// Why a packet would have killed VPP, if one has.
+    /// Why a packet would have killed a real VPP, if one has.
     death: watch::Sender<Option<String>>,
 }
 
@@ -54,7 +54,7 @@ struct State {
     started: Instant,
     simulator: Simulator,
     faults: FaultSet,
-    /// None after an error, which was logged.
+    /// `None` after an error, which was logged.
     segment: Option<Segment<Memory>>,
     /// What the stats socket hands out.
     memory: Memory,
@@ -94,7 +94,7 @@ impl Host {
             last_update: Duration::ZERO,
             changed: true,
         };
-        // Whoever gets the segment first finds the heap's size in it, as with VPP.
+        // As with VPP, the first reader of the segment already finds the heap's size in it.
         state.publish();
         let life = Life { pid: state.simulator.identity().pid, ..Life::default() };
         Arc::new(Self {
@@ -123,13 +123,13 @@ impl Host {
         self.lock().simulator.client_name(client).to_owned()
     }
 
-    /// Carries out a request, whatever faults are set. What it changes holds for packets and in the stats segment
-    /// before it is answered.
+    /// Carries out a request, whatever faults are set. Its changes apply to packets and show in the stats
+    /// segment before it is answered.
     pub fn handle(self: &Arc<Self>, client: ClientId, body: &[u8]) -> Outcome {
         self.lock().handle(self, client, body)
     }
 
-    /// The first packet of a flow to the VIP with this index.
+    /// Routes the first packet of a flow to the VIP with this index.
     ///
     /// # Errors
     /// [`NoServer`].
@@ -149,11 +149,11 @@ impl Host {
         Ok(AdmittedFlow { id: opened.id, server: opened.server, ended })
     }
 
-    /// A packet without a connection, to the VIP with this index; `known` is the flow of the one before it from this
-    /// client. Tells the flow that it belongs to, if that is another.
+    /// Routes a packet without a connection to the VIP with this index; `known` is the flow of this client's
+    /// previous packet. Returns the packet's flow if that is another one.
     ///
     /// # Errors
-    /// [`NoServer`]; the known flow is over then.
+    /// [`NoServer`]; the known flow has ended then.
     pub fn datagram(
         self: &Arc<Self>,
         known: Option<FlowId>,
@@ -179,7 +179,7 @@ impl Host {
         Ok(Some(AdmittedFlow { id: flow.id, server: flow.server, ended }))
     }
 
-    /// A further packet of a flow. Tells whether it reaches the flow's server.
+    /// Routes a further packet of a flow. Returns whether it reaches the flow's server.
     pub fn flow_packet(self: &Arc<Self>, flow: FlowId, bytes: u64) -> bool {
         let mut state = self.lock();
         let now = state.started.elapsed();
@@ -208,13 +208,13 @@ impl Host {
     /// Waits for a packet that would have killed a real VPP, and returns the reason.
     pub async fn died(&self) -> String {
         let mut deaths = self.death.subscribe();
-        // The sender is a part of this host, so that it is there: no error can occur.
+        // This host holds the sender, so it cannot be gone.
         let death = deaths.wait_for(Option::is_some).await.ok();
         death.and_then(|reason| reason.clone()).unwrap_or_default()
     }
 
-    /// What VPP does by itself, except while it hangs: collects garbage, keeps the stats segment up to date. Runs for
-    /// ever, and may be dropped at any time.
+    /// Does what VPP does periodically unless it hangs: collects garbage, and updates the stats segment. Runs
+    /// forever; cancel-safe.
     pub async fn tend(self: Arc<Self>) {
         self.while_not_hung(async {
             tokio::join!(self.tend_to_all(), self.churn_stats());
@@ -246,7 +246,8 @@ impl Host {
         state.carry_out_effects(self);
     }
 
-    /// A task that panicked left the model whole: it does no I/O and no change of it is split by an await.
+    /// A panic leaves the model consistent, so poisoning is ignored: it does no I/O, and no change of it
+    /// spans an await.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

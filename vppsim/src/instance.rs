@@ -1,7 +1,7 @@
-//! A whole VPP in this process: the host with its sockets, which go and come with it when it is restarted.
+//! A whole VPP in this process: the host with its sockets, which are removed and created again at a restart.
 //!
-//! One task tends the host, one serves the control socket, one makes the other two sockets and serves them for a life of
-//! VPP after the other. All end when the instance is dropped, which also removes the sockets.
+//! One task tends the host, one serves the control socket, one creates and serves the other two sockets for
+//! one run of VPP after the other. All end when the instance is dropped, which also removes the sockets.
 
 #[cfg(test)]
 mod tests;
@@ -116,7 +116,7 @@ impl Instance {
             control::bind(run_dir.control()).map_err(|error| not_listening(run_dir.control(), error))?;
         let sockets = bind(run_dir.paths())?;
         host.note_sockets(Sockets::There(host.life().number));
-        // Room for one: what follows the first is of no interest.
+        // Room for one: only the first reason matters.
         let (deadly, deaths) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&host).tend());

@@ -1,7 +1,7 @@
-//! VPP's lb plugin as a model: what each request changes and returns, without sockets or a clock.
+//! A model of VPP's lb plugin: effect and return value of each request, without sockets or a clock.
 //!
-//! Facts were measured on VPP 26.10; those only read in its source are marked so where they stand. Times are given as
-//! the [`Uptime`] of the VPP that is simulated.
+//! Facts were measured on VPP 26.10; those only read in its source say so. Times are the [`Uptime`] of the
+//! simulated VPP.
 
 mod collect;
 mod flows;
@@ -35,10 +35,10 @@ pub use vips::{NewVip, Vip, VipKind};
 /// How long VPP has been running.
 pub type Uptime = Duration;
 
-/// Longest table that is simulated: above it, two copies of 4 bytes a bucket no longer fit VPP's heap of 1 GiB.
+/// Maximum length of a simulated table: above it, two copies of 4 bytes a bucket exceed VPP's heap of 1 GiB.
 pub const MAX_TABLE_LENGTH: u32 = 1 << 26;
 
-/// What tells one VIP from another. Without a port, the protocol is 255.
+/// Identity of a VIP. Without a port, the protocol is 255.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VipKey {
     /// Destination addresses.
@@ -79,7 +79,7 @@ pub struct Conf {
     pub flow_timeout: u32,
 }
 
-/// What a VPP has that nobody configured (measured on VPP 26.10).
+/// VPP's configuration unless changed (measured on VPP 26.10).
 impl Default for Conf {
     fn default() -> Self {
         let (ip4_source, ip6_source) = (Ipv4Addr::BROADCAST, Ipv6Addr::from(u128::MAX));
@@ -111,7 +111,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The code by which VPP says so. None if it would not be there to say it.
+    /// VPP's return value for it. `None` if VPP would be dead.
     pub fn retval(&self) -> Option<Retval> {
         match self {
             Refusal::NoSuchEntry => Some(Retval::NO_SUCH_ENTRY),
@@ -124,7 +124,7 @@ impl Refusal {
     }
 }
 
-/// What a data path has to do because of a change.
+/// What the data path must do because of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// A VIP with this index takes packets from now on.
@@ -209,8 +209,8 @@ impl Default for Lb {
 }
 
 impl Lb {
-    /// Forgets everything, as a VPP that starts anew. Effects that are not taken yet are gone too; the ids of flows
-    /// are not used again.
+    /// Forgets everything, like a restarted VPP. Pending effects are dropped, too; ids of flows are not
+    /// reused.
     pub fn restart(&mut self) {
         let Self { next_flow, startup, .. } = *self;
         *self = Self { next_flow, startup, threads: heap::threads(startup), ..Self::default() };

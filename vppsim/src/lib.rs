@@ -1,9 +1,9 @@
-//! A VPP to develop, test and try against: its API and stats sockets, its lb plugin with the real bucket table, and a
-//! data path in user space.
+//! A simulated VPP for development and tests: its API and stats sockets, its lb plugin with the real bucket
+//! table, and a data path in user space.
 //!
-//! [`lb`], [`text`], [`api`] and [`faults`] are pure: no I/O, no clock. [`api::Simulator`] alone is a whole VPP for a
-//! deterministic simulation: requests in, answers out, packets in, servers out. [`host`] puts clock and data
-//! path around it, and [`instance`] the sockets, as the program `vppsim` runs it.
+//! [`lb`], [`text`], [`api`] and [`faults`] are pure: no I/O, no clock. [`api::Simulator`] alone is a whole
+//! VPP for deterministic simulations: requests in, answers out; packets in, servers out. [`host`] adds clock
+//! and data path, and [`instance`] the sockets, as in the program `vppsim`.
 
 pub mod address;
 pub mod api;

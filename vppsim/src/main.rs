@@ -30,7 +30,7 @@ use vppsim::lb::Startup;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Folder for the sockets; made if it is not there
+    /// Directory for the sockets; created if missing
     #[arg(long, env = "MAGLEV_VPPSIM_RUN_DIR", value_name = "DIR")]
     run_dir: PathBuf,
 
@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_VPPSIM_NO_DATAPATH", value_parser = FalseyValueParser::new())]
     no_datapath: bool,
 
-    /// Most connections and UDP flows that are relayed at once; further connections are reset, further flows dropped
+    /// Maximum number of connections and UDP flows relayed at once; further connections are reset, further flows dropped
     #[arg(long, env = "MAGLEV_VPPSIM_MAX_CONNECTIONS", value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS)]
     max_connections: usize,
 
@@ -50,7 +50,7 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_VPPSIM_MESSAGE_IDS", value_name = "IDS", default_value = "recorded")]
     message_ids: MessageIds,
 
-    /// The release whose message table is told: 26.10 or 26.06, which lacks most of the lb plugin's messages
+    /// Release of the message table: 26.10 or 26.06, which lacks most of the lb plugin's messages
     #[arg(long, env = "MAGLEV_VPPSIM_MESSAGES", value_name = "RELEASE", default_value = "26.10")]
     messages: Release,
 

@@ -1,8 +1,8 @@
 //! The API socket: connections, frames, and the trace.
 //!
-//! A task accepts, and a task per connection reads requests, carries them out and writes the answers, until the
-//! client leaves, VPP is restarted, or the accepting task ends. All may be aborted: what a request changed is changed
-//! when it is carried out. While VPP hangs, all stand still.
+//! One task accepts, and a task per connection reads requests, carries them out and writes the answers, until
+//! the client disconnects, VPP is restarted, or the accepting task ends. All may be aborted, since a request
+//! is carried out at once. While VPP hangs, all of them are paused.
 
 mod trace_file;
 
@@ -26,11 +26,11 @@ use crate::host::{Host, Reception};
 
 pub use trace_file::TraceFile;
 
-/// Longest request. VPP has no limit; the longest of its requests known here is a command line.
+/// Maximum length of a request, in bytes. VPP has no limit; the longest request known here is a CLI command.
 const MAX_REQUEST: usize = 1 << 20;
 
-/// Answers that are put together before they are written. A client that sends a burst gets its answers in few writes,
-/// and one that does not read is no longer read from: then its requests wait in the socket.
+/// Answers are collected up to this size before they are written, in bytes. A burst gets its answers in few
+/// writes, and a client that does not read its answers is not read from either.
 const WRITE_CHUNK: usize = 64 << 10;
 
 /// How long a client may leave its answers unread.
@@ -46,11 +46,11 @@ pub struct Server {
     pub host: Arc<Host>,
     /// Where messages are traced to.
     pub trace: Option<TraceFile>,
-    /// Told when a real VPP would have died, and of what. One message is enough.
+    /// Receives the reason when a real VPP would have died. The first message is enough.
     pub deadly: mpsc::Sender<String>,
 }
 
-/// Why a connection ended otherwise than by the client's leaving.
+/// Why a connection ended, other than by the client.
 #[derive(Debug, thiserror::Error)]
 enum ConnectionError {
     #[error(transparent)]

@@ -1,6 +1,6 @@
-//! VPP's stats segment: memory with all counters, which clients map and read without asking.
+//! VPP's stats segment: memory with all counters, which clients map and read without asking VPP.
 //!
-//! [`Segment`] lays it out as VPP 26.10 does and keeps it up to date through a [`Target`]; [`memory`] is the memory
+//! [`Segment`] lays it out as VPP 26.10 does and updates it through a [`Target`]; [`memory`] is the memory
 //! itself, and [`socket`] hands it out.
 
 pub mod memory;
@@ -42,10 +42,10 @@ pub enum StatsError {
         /// Bytes that were free.
         left: usize,
     },
-    /// No entry more is taken.
+    /// No further entry is accepted.
     #[error("the stats directory has {} entries, which is the most", writer::MOST_ENTRIES)]
     DirectoryFull,
-    /// It was given up.
+    /// It was abandoned after an earlier error.
     #[error("the stats segment could not be written before, and stays as it is; restart makes a new one")]
     GivenUp,
     /// The memory failed.
@@ -66,7 +66,7 @@ pub enum Damage {
     Lengths,
 }
 
-/// What the segment shall show.
+/// Current values for the segment.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures<'a> {
     /// The lb plugin's counters by VIP index, the first of which is VPP's own default VIP.

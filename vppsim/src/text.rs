@@ -1,7 +1,7 @@
-//! What VPP's command line prints of the lb plugin, to the byte.
+//! Output of VPP's CLI about the lb plugin, byte for byte.
 //!
-//! The verbose list of VIPs and the answer to an unknown command are as recorded from VPP 26.10, the other texts as
-//! read in its source.
+//! The verbose list of VIPs and the answer to an unknown command are as recorded from VPP 26.10, the others
+//! as read in its source.
 
 mod command;
 

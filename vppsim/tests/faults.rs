@@ -1,4 +1,4 @@
-//! Faults, as a client of VPP meets them.
+//! Faults from a VPP client's point of view.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -31,7 +31,7 @@ async fn start(arguments: &[&str]) -> (TempDir, Vppsim) {
     (folder, vppsim)
 }
 
-/// A client that soon gives up, and a VIP with servers 1 to 3 of weight 100.
+/// A client with short timeouts, and a VIP with servers 1 to 3 of weight 100.
 async fn configured(vppsim: &Vppsim) -> Client {
     let options = ConnectOptions { request_timeout: SHORT, ..ConnectOptions::default() };
     let client = Client::connect(vppsim.api(), options).await.unwrap();
@@ -115,7 +115,7 @@ async fn the_socket_is_closed_at_the_nth_message() {
     soon(client.closed()).await;
     bystander.ping().await.unwrap();
     assert_eq!(weights(&vppsim).await, [11, 12, 100]);
-    // The other way: what is cut off is carried out.
+    // The opposite: a request that is cut off is carried out.
     let client = vppsim.client().await;
     vppsim.told("cut lb_as_set_weight nth 2").await;
     client.call(weight(2, 22)).await.unwrap();

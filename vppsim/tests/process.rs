@@ -1,4 +1,4 @@
-//! The program as a whole: starting, ending, and what a client of VPP finds.
+//! The whole program: start, end, and behaviour towards a VPP client.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -47,7 +47,7 @@ async fn a_restarted_vpp_is_another_one_and_has_nothing() {
     assert_eq!(boot_time(&before).await, began, "who has mapped the old segment keeps it");
     assert_eq!(vips(&second).await, 0);
     second.call(add_vip(VIP)).await.unwrap();
-    // Once more, while it hangs: a new process does not.
+    // Once more while it hangs: the new process does not.
     vppsim.told("hang").await;
     vppsim.told("restart").await;
     assert_eq!(vppsim.told("list").await, "no faults");
@@ -65,7 +65,7 @@ async fn it_is_gone_for_the_pause() {
     assert!(!vppsim.api().exists());
     assert!(!vppsim.stats().exists());
     soon(client.closed()).await;
-    // The socket is there a moment before anybody listens to it.
+    // The socket exists slightly before anybody listens on it.
     soon(async {
         while Client::connect(vppsim.api(), ConnectOptions::default()).await.is_err() {
             tokio::task::yield_now().await;
@@ -85,7 +85,7 @@ async fn it_dies_of_the_nth_message() {
     let lost = results.iter().map(|result| matches!(result, Err(ClientError::Disconnected { .. })));
     assert_eq!(lost.collect::<Vec<_>>(), [false, false, true, true]);
     soon(client.closed()).await;
-    // The old socket may be there for a moment; whoever gets hold of it is sent away.
+    // The old socket may still exist for a moment; its clients are disconnected.
     let again = soon(async {
         loop {
             if let Ok(client) = Client::connect(vppsim.api(), Default::default()).await {

@@ -1,4 +1,4 @@
-//! The stats segment while it is hard to read, as a client reads it.
+//! Reading the stats segment under its faults.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! The API socket under clients that do not behave.
+//! The API socket with misbehaving clients.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -33,7 +33,7 @@ async fn read_body(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
     body
 }
 
-/// A connection that has shaken hands; its index, and the id of a ping.
+/// A connection past the handshake; its index, and the id of a ping.
 async fn connect(vppsim: &Vppsim) -> (UnixStream, u32, u16) {
     let mut stream = UnixStream::connect(vppsim.api()).await.unwrap();
     let create = SockclntCreate { context: 3, name: FixedString::new("raw").unwrap() };

@@ -1,11 +1,11 @@
-//! Reads requests as tolerantly as VPP does.
+//! Decodes requests as leniently as VPP.
 
 use std::borrow::Cow;
 
 use vppapi::messages::{Message, Reply, RequestHead};
 use vppapi::wire::{DecodeError, DecodeErrorKind, Reader, Wire};
 
-/// VPP takes every family but 0 for IPv6 (measured on VPP 26.10).
+/// VPP treats every family but 0 as IPv6 (measured on VPP 26.10).
 const FAMILY_IPV6: u8 = 1;
 
 /// Bytes in which every reply has room that has no list or text in it.

@@ -1,4 +1,4 @@
-//! Clients' coming and going.
+//! Connecting and disconnecting of clients.
 
 use tracing::{debug, info};
 use vppapi::messages::{

@@ -1,4 +1,4 @@
-//! Which message has which id.
+//! Message ids.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -48,10 +48,10 @@ const RECORDED: &[(&str, u16)] = &[
 /// The message table of VPP 26.06 as its handshake was recorded: an id and a name with its CRC in each line.
 const TABLE_26_06: &str = include_str!("messages-26.06.txt");
 
-/// The ids of the handshake, and the others that every VPP has had below this one.
+/// The ids below this one are the same in every build, including the handshake's.
 const FIRST_SHUFFLED: u16 = 19;
 
-/// Between the shuffled ids of one seed and those of the next.
+/// Maximum shift between the ids of one seed and those of the next.
 const MOST_SHIFT: u64 = 1000;
 
 /// The names of the requests known here, without their CRCs.
@@ -71,8 +71,8 @@ pub enum Release {
     /// The one that is simulated. The table has the messages known here.
     #[default]
     V26_10,
-    /// The one before the lb plugin had weights. The table has all its messages; those of them that are unknown
-    /// here get no answer, and those that are known behave as in 26.10.
+    /// The release before the lb plugin had weights. Its table is complete; messages unknown here get no
+    /// answer, known ones behave as in 26.10.
     V26_06,
 }
 
@@ -114,7 +114,7 @@ impl FromStr for Release {
 #[derive(Debug, Clone)]
 pub struct MessageIds {
     release: Release,
-    /// None for the ids that were recorded.
+    /// `None` for the recorded ids.
     seed: Option<u64>,
     name: String,
     by_id: HashMap<u16, &'static str>,
@@ -133,8 +133,8 @@ impl MessageIds {
         Self::new(Release::default(), None)
     }
 
-    /// Other ids than those of the recorded VPP, in another order, as another build would have them: a client that
-    /// took an id for granted fails with them. The ids of the handshake never change.
+    /// Other ids in another order, as in another build of VPP: they reveal a client with hard-coded ids. The
+    /// handshake's ids never change.
     pub fn shuffled(seed: u64) -> Self {
         Self::new(Release::default(), Some(seed))
     }

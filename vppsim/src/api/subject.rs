@@ -1,4 +1,4 @@
-//! What a request is about, as far as faults can be limited to it.
+//! The fields of a request that faults can be filtered by.
 
 use vppapi::messages::{
     LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump, LbFlushVip, Message, SOCKCLNT_CREATE_ID,
@@ -11,7 +11,7 @@ use super::{ClientId, Simulator, decode};
 use crate::faults::Subject;
 
 impl Simulator {
-    /// What a request is about.
+    /// The fields of a request that faults can be filtered by.
     pub fn subject(&self, client: ClientId, body: &[u8]) -> Subject<'_> {
         let name_crc = match message_id(body) {
             Some(SOCKCLNT_CREATE_ID) => Some(SockclntCreate::NAME_CRC),

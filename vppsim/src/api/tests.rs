@@ -26,7 +26,7 @@ pub(super) fn identity() -> Identity {
     }
 }
 
-/// A simulator with one client that has shaken hands.
+/// A simulator with one client past the handshake.
 pub(super) fn connected(ids: MessageIds) -> (Simulator, ClientId) {
     let mut simulator = Simulator::new(identity(), ids);
     let client = simulator.connect();

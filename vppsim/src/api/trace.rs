@@ -1,4 +1,4 @@
-//! What was received and sent, in a form for people and scripts.
+//! Trace of received and sent messages, for people and scripts.
 
 use serde::Serialize;
 use serde_json::{Value, json};

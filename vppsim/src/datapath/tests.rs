@@ -24,7 +24,7 @@ use crate::lb::Lb;
 use crate::stats::Segment;
 use crate::stats::memory::Memory;
 
-/// Only a test that would otherwise hang ever waits so long.
+/// Only reached by a test that would otherwise hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -65,7 +65,7 @@ impl Lab {
         let client = host.connect();
         let create = SockclntCreate { context: 0, name: FixedString::default() };
         host.handle(client, &encode_bare(SOCKCLNT_CREATE_ID, &create));
-        // Nobody else asks for a port in this network, so that it is free at its other addresses too.
+        // Nobody else uses ports in this network, so this one is free at its other addresses too.
         let probe = TcpListener::bind((IpAddr::from([127, network, 0, 1]), 0)).await.unwrap();
         let port = probe.local_addr().unwrap().port();
         Self { host, client, network, protocol: 6, port }
@@ -157,7 +157,7 @@ impl Lab {
         lab
     }
 
-    /// Connects to the VIP; tells the server's number, or how it failed.
+    /// Connects to the VIP; returns the server's number, or the error.
     pub(super) async fn connect(&self) -> std::io::Result<(TcpStream, u8)> {
         soon(async {
             let mut connection = TcpStream::connect(self.vip_address()).await?;

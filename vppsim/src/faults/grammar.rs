@@ -1,8 +1,8 @@
-//! The text in which faults are written: one command a line, words between blanks.
+//! Text form of faults: one command a line, words separated by spaces.
 //!
-//! `ACTION [MESSAGE] [client NAME] [vip ADDRESS] [port PORT] [as ADDRESS] [nth N | from N | count N | always]`, where
-//! the parts after the action may stand in any order, each at most once. What was parsed prints itself so that
-//! it parses to the same again.
+//! `ACTION [MESSAGE] [client NAME] [vip ADDRESS] [port PORT] [as ADDRESS] [nth N | from N | count N |
+//! always]`, where the parts after the action may be in any order, each at most once. A parsed command is
+//! printed in a form that parses to the same command.
 
 mod forms;
 mod print;
@@ -18,7 +18,7 @@ use super::{Action, Fault, FaultNumber, Filter, Restart, StatsFault, Window, can
 use crate::api::request_names;
 use crate::stats::Damage;
 
-/// Longest delay or pause. Longer ones are meant as a hang.
+/// Maximum delay or pause. A longer one is probably meant as a hang.
 pub const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Maximum number of worker threads.
@@ -28,7 +28,7 @@ pub const MOST_WORKERS: u32 = 255;
 const HEAP_SIZES: RangeInclusive<u64> = 64 << 20..=1 << 40;
 const SIZE: &str = "a size such as 512M, from 64M to 1024G";
 
-/// Something to be done.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Set a fault.
@@ -85,7 +85,7 @@ const DAMAGES: &[(&str, Option<Damage>)] = &[
 ];
 
 impl Command {
-    /// Whether it sets a fault, rather than end or tell some.
+    /// Whether it sets a fault, rather than ending or listing some.
     pub fn sets_fault(&self) -> bool {
         matches!(self, Self::Set(_) | Self::Hang | Self::Stats(_))
     }

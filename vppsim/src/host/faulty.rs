@@ -1,4 +1,4 @@
-//! Faults of a running simulator: set, judged for each request, and ended.
+//! Faults of a running simulator: setting, judging and ending them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::api::trace::Direction;
 use crate::api::{ClientId, Outcome};
 use crate::faults::{Action, Fault, FaultNumber, SetFault, TooMany};
 
-/// What becomes of a request.
+/// How a request was treated.
 #[derive(Debug)]
 pub enum Reception {
-    /// It was judged and treated accordingly. The answers are due so much later.
+    /// Judged and treated accordingly. The answers are due after this delay.
     Done(Outcome, Duration),
-    /// VPP hangs: it is to be received again when that is over.
+    /// VPP hangs: the request must be received again afterwards.
     Hung,
-    /// VPP hangs because of it: it is to be handled when that is over.
+    /// VPP hangs because of this request, which must be handled afterwards.
     Held,
 }
 
@@ -125,7 +125,7 @@ impl Host {
 
     /// Waits until VPP does not hang.
     pub async fn resumed(&self) {
-        // The sender is a part of this host, so that it is there: no error can occur.
+        // This host holds the sender, so it cannot be gone.
         self.hung.subscribe().wait_for(|hung| !hung).await.ok();
     }
 
@@ -142,14 +142,14 @@ impl Host {
                     Some(0) => {}
                     Some(_) => return Ok(()),
                 }
-                // The sender is a part of this host, so that it is there.
+                // This host holds the sender, so it cannot be gone.
                 hits.changed().await.ok();
             }
         };
         timeout(longest, hit).await.unwrap_or(Err(WaitError::TimedOut { number, waited: longest }))
     }
 
-    /// Does something as VPP's main thread would: while VPP hangs, it stands still.
+    /// Does some work like VPP's main thread: paused while VPP hangs.
     pub async fn while_not_hung<T>(&self, work: impl Future<Output = T>) -> T {
         let mut hung = self.hung.subscribe();
         let mut work = pin!(work);

@@ -1,4 +1,4 @@
-//! VPP's death and its coming back with nothing configured.
+//! VPP's death and restart without configuration.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,10 +12,10 @@ use crate::lb::Startup;
 use crate::stats::memory::Memory;
 use crate::stats::{Segment, StatsError};
 
-/// How long it may take until the sockets are there again.
+/// Time limit for the sockets to return.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time from one start to the next death.
+/// One run of VPP, from start to death.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Life {
     /// How many there were before.
@@ -31,7 +31,7 @@ pub struct Life {
 pub enum Sockets {
     /// Nothing: whoever made them left them in place.
     Unknown,
-    /// Those of the lives before the one with this number are gone.
+    /// The sockets of the lives before this number have been removed.
     Gone(u64),
     /// Those of the life with this number are there.
     There(u64),
@@ -46,14 +46,14 @@ pub enum RestartError {
     /// Memory that cannot be used.
     #[error("cannot lay out another stats segment: {0}")]
     Segment(#[from] StatsError),
-    /// The sockets were not made again.
+    /// The sockets were not created again.
     #[error("VPP was restarted, but its sockets are not there after {} seconds", SOCKETS_TIMEOUT.as_secs())]
     NoSockets,
 }
 
 impl Host {
-    /// VPP dies and starts anew: without configuration, clients and flows, with another pid, boot time and stats
-    /// segment. A hang is over; the faults that are set remain. For the pause no client is served.
+    /// Kills VPP and restarts it: without configuration, clients and flows, with another pid, boot time and
+    /// stats segment. A hang ends; the faults that are set remain. No client is served during the pause.
     ///
     /// # Errors
     /// When there is no memory for another stats segment.
@@ -61,11 +61,11 @@ impl Host {
         self.lock().restart(self, restart)
     }
 
-    /// Restarts, and waits until the old sockets are gone and, unless there is a pause, the new ones are there. Sockets
-    /// that stay in place are not waited for.
+    /// Restarts, and waits until the old sockets are gone and, unless there is a pause, the new ones exist.
+    /// Does not wait for sockets that stay in place.
     ///
     /// # Errors
-    /// As [`Host::restart`], and when the sockets do not come.
+    /// Like [`Host::restart`], and when the sockets do not return.
     pub async fn restart_fully(&self, restart: Restart) -> Result<Life, RestartError> {
         let life = self.restart(restart)?;
         let settled = |sockets: &Sockets| match sockets {
@@ -88,12 +88,12 @@ impl Host {
     /// Waits until a life is over, and tells the next one.
     pub async fn life_after(&self, life: Life) -> Life {
         let mut lives = self.life.subscribe();
-        // The sender is a part of this host, so that it is there: no error can occur.
+        // This host holds the sender, so it cannot be gone.
         lives.wait_for(|next| next.number > life.number).await.ok();
         self.life()
     }
 
-    /// Whoever makes and removes the sockets tells here what became of them.
+    /// Reports what happened to the sockets; called by whoever creates and removes them.
     pub fn note_sockets(&self, sockets: Sockets) {
         self.sockets.send_replace(sockets);
     }
@@ -108,7 +108,7 @@ impl Host {
 impl State {
     pub(super) fn restart(&mut self, host: &Host, restart: Restart) -> Result<Life, RestartError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Whole seconds may not tell two lives apart.
+        // Whole seconds may not distinguish two runs.
         let boot_time = (now + restart.empty_for).as_secs().max(self.boot_time + 1);
         let memory = Memory::new()?;
         let segment = Segment::new(memory.clone(), boot_time)?;
@@ -131,7 +131,7 @@ impl State {
         self.memory.replace_by(&memory);
         let pid = self.simulator.identity().pid;
         let life = Life { number: host.life().number + 1, pid, empty_for: restart.empty_for };
-        info!(pid, boot_time, pause = ?restart.empty_for, "VPP starts anew");
+        info!(pid, boot_time, pause = ?restart.empty_for, "VPP restarts");
         host.life.send_replace(life);
         host.resume();
         Ok(life)

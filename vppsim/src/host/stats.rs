@@ -1,4 +1,4 @@
-//! What makes the stats segment of a running simulator hard to read.
+//! Faults of a running simulator's stats segment.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::faults::StatsFault;
 use crate::stats::StatsError;
 
 impl Host {
-    /// Does something to the stats segment. It lasts until it is taken back, all faults are cleared, or VPP is restarted;
-    /// the churn outlasts a restart, and only a restart takes entries away.
+    /// Sets a fault of the stats segment. It lasts until it is ended, all faults are cleared, or VPP is
+    /// restarted; churn survives a restart, and only a restart removes entries.
     ///
     /// # Errors
-    /// When the segment has no room for that.
+    /// When the segment has no room for it.
     pub fn set_stats_fault(&self, fault: StatsFault) -> Result<(), StatsError> {
         if let StatsFault::Churn(period) = fault {
             self.churn.send_replace(period);

@@ -56,7 +56,7 @@ async fn a_restart_of_the_host_brings_new_sockets() {
     }
 }
 
-/// Without sockets, on a clock that stands still: a minute passes at once.
+/// Without sockets, on a paused clock: a minute passes at once.
 #[tokio::test(start_paused = true)]
 async fn a_client_over_any_stream_meets_the_faults_in_no_time() {
     let folder = tempdir().unwrap();

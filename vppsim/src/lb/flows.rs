@@ -13,7 +13,7 @@ use super::sticky::clock;
 use super::{Counter, Effect, Lb, Uptime, Vip};
 use maglev_table::buckets::NO_SERVER;
 
-/// Names a flow for as long as the process lives.
+/// Identifies a flow for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(u64);
 
@@ -47,7 +47,7 @@ pub(super) struct Flow {
     pub(super) place: Place,
 }
 
-/// Where the packets of a flow are looked up in the sticky tables.
+/// Position of a flow in the sticky tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) thread: usize,
@@ -55,8 +55,8 @@ pub(super) struct Place {
 }
 
 impl Lb {
-    /// Routes a packet to the VIP with this index. Returns none if the plugin does not get the packet, because the VIP was
-    /// removed or VPP is dead.
+    /// Routes a packet to the VIP with this index. `None` if the plugin does not receive the packet, because
+    /// the VIP was removed or VPP is dead.
     pub fn packet(
         &mut self,
         vip_index: u32,
@@ -70,10 +70,10 @@ impl Lb {
         Some(Routed { counter, server: self.servers.get(server).map(|server| server.address.into()) })
     }
 
-    /// The first packet of a flow to a VIP.
+    /// Routes the first packet of a flow to a VIP.
     ///
     /// # Errors
-    /// [`NoServer`], which is counted if the VIP is there.
+    /// [`NoServer`], which is counted if the VIP exists.
     pub fn open_flow(
         &mut self,
         vip_index: u32,
@@ -87,8 +87,8 @@ impl Lb {
         self.insert_flow(vip_index, place, server)
     }
 
-    /// A further packet from the client. Tells whether it reaches the same server as before; if not, the flow has
-    /// ended.
+    /// Routes a further packet from the client. Returns whether it reaches the same server as before; if not,
+    /// the flow has ended.
     pub fn flow_packet(&mut self, id: FlowId, bytes: u64, now: Uptime) -> bool {
         let Some(&Flow { vip, server, place }) = self.flows.get(&id) else {
             return false;
@@ -100,11 +100,11 @@ impl Lb {
         stays
     }
 
-    /// A packet without a connection, as of UDP: it goes where the VIP's table and pins send it. `known` is the flow
-    /// that its forerunner belonged to; if this one goes to another server, that flow is over and another is opened.
+    /// Routes a packet without a connection, such as UDP, by the VIP's table and pins. `known` is the flow of
+    /// the previous packet; if this one goes to another server, that flow ends and another is opened.
     ///
     /// # Errors
-    /// [`NoServer`], which is counted if the VIP is there. The known flow is over then.
+    /// [`NoServer`], which is counted if the VIP exists. The known flow has ended then.
     pub fn datagram(
         &mut self,
         known: Option<FlowId>,

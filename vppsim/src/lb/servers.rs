@@ -102,8 +102,8 @@ impl Lb {
         Ok(())
     }
 
-    /// Forgets the pinned flows of a VIP. For a VIP that is not there VPP does not report an error, and what it
-    /// flushes instead is not defined (read in its source); here it is nothing.
+    /// Flushes a VIP. For a VIP that does not exist VPP reports no error and flushes something undefined
+    /// (read in its source); here, nothing.
     pub fn flush_vip(&mut self, key: &VipKey) {
         if let Some(index) = self.find(key) {
             self.flush(index, None);

@@ -54,7 +54,7 @@ pub(super) fn lb_with(servers: &[(&str, u8)]) -> Lb {
     lb
 }
 
-/// Address, weight, whether in use, and buckets of the servers of a VIP.
+/// For each server of a VIP: address, weight, whether in use, and buckets.
 fn servers(lb: &Lb, vip: u32) -> Vec<(String, u8, bool, u32)> {
     let vip = lb.vip(vip).unwrap();
     let counts = Lb::bucket_counts(vip);

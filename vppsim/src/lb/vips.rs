@@ -26,8 +26,8 @@ pub enum VipKind {
 }
 
 impl VipKind {
-    /// What VPP makes of a request. An encap that the family has not becomes [`VipKind::Ip6Gre6`], which then is
-    /// refused for an IPv4 VIP and taken for an IPv6 one (read in VPP's source).
+    /// VPP's interpretation of a request. An encap that the family lacks becomes [`VipKind::Ip6Gre6`], which
+    /// is then refused for an IPv4 VIP and accepted for an IPv6 one (read in VPP's source).
     pub fn of(vip_is_ipv4: bool, encap: Encap) -> Self {
         match (vip_is_ipv4, encap) {
             (true, Encap::Gre4) => Self::Ip4Gre4,
@@ -123,7 +123,7 @@ impl Vip {
         u32::try_from(self.table.len()).unwrap_or(u32::MAX)
     }
 
-    /// VPP takes such a VIP, but not its servers (measured on VPP 26.10).
+    /// VPP accepts such a VIP, but not its servers (measured on VPP 26.10).
     pub(super) fn is_nat_of_all_ports(&self) -> bool {
         self.key.port == 0 && matches!(self.kind, VipKind::Ip4Nat4 | VipKind::Ip6Nat6)
     }
@@ -221,7 +221,7 @@ impl Lb {
         Ok(())
     }
 
-    /// VPP's checks, in VPP's order: it decides which code a request gets that is wrong in two ways.
+    /// VPP's checks in VPP's order, which decides the code for a request with two mistakes.
     fn check_new(&self, new: &NewVip, kind: VipKind) -> Result<(), Refusal> {
         let same_prefix = || {
             self.vips.iter().map(|(_, vip)| vip).filter(|vip| vip.used && vip.key.prefix == new.key.prefix)

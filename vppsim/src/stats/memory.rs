@@ -10,15 +10,15 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::{SEGMENT_SIZE, Target};
 
-/// A handle of the memory. Clones are of the same memory.
+/// A handle to the memory. Clones share it.
 ///
-/// It is written by system calls rather than mapped, so that no unsafe code is needed; words are aligned, and the
+/// It is written with system calls rather than mapped, which avoids unsafe code; words are aligned, and the
 /// kernel copies them whole.
 #[derive(Debug, Clone)]
 pub struct Memory(Arc<Mutex<Arc<File>>>);
 
 impl Memory {
-    /// New memory, all zeros. What is not written takes no room.
+    /// Allocates zeroed memory. Parts never written take no space.
     ///
     /// # Errors
     /// Those of the system.
@@ -26,7 +26,8 @@ impl Memory {
         Ok(Self(Arc::new(Mutex::new(Arc::new(make()?)))))
     }
 
-    /// From now on this handle and its clones are of the other's memory. Who has mapped the old one keeps it as it is.
+    /// Makes this handle and its clones refer to the other memory. Existing mappings of the old one stay as
+    /// they are.
     pub fn replace_by(&self, other: &Self) {
         let file = other.file();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;

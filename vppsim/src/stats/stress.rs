@@ -1,10 +1,10 @@
-//! Makes the segment hard to read: busy, moving, growing, damaged.
+//! Faults of the segment that make it hard to read: busy, moving, growing, damaged.
 
 use super::segment::Segment;
 use super::writer::{Kind, Values};
 use super::{Damage, StatsError, Target};
 
-/// Interfaces that come one with each step of the churn; then all but one go at once.
+/// Number of interfaces that churn adds, one per step, before it removes all but one at once.
 const MOST_INTERFACES: usize = 200;
 
 /// What is done to the segment.
@@ -18,7 +18,7 @@ pub(super) struct Stress {
 }
 
 impl<T: Target> Segment<T> {
-    /// Whether a change seems to be in progress for ever.
+    /// Sets whether a change seems to be in progress forever.
     ///
     /// # Errors
     /// When the target cannot be written.
@@ -32,7 +32,7 @@ impl<T: Target> Segment<T> {
         self.writer.is_busy()
     }
 
-    /// Writes garbage where readers look, until there is no damage any more.
+    /// Writes garbage where readers look, or repairs it.
     ///
     /// # Errors
     /// When the target cannot be written.
@@ -74,10 +74,11 @@ impl<T: Target> Segment<T> {
         Ok(())
     }
 
-    /// So many more entries come into the directory: gauges whose value is their number.
+    /// Adds this many entries to the directory: gauges whose value is their number.
     ///
     /// # Errors
-    /// When the directory or the segment is full, or the target cannot be written. The entries that found room stay.
+    /// When the directory or the segment is full, or the target cannot be written. Entries already added
+    /// stay.
     pub fn add_fillers(&mut self, count: usize) -> Result<(), StatsError> {
         self.change(|segment| {
             for _ in 0..count {

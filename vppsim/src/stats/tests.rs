@@ -10,7 +10,7 @@ use super::{Damage, Figures, SEGMENT_SIZE, Segment, StatsError, Target};
 use crate::fib::Traffic;
 use crate::lb::{Counters, Heap};
 
-/// Memory that checks each write as a reader would: what moves, moves only while a change is in progress.
+/// Memory that checks each write like a reader: vectors move only while a change is in progress.
 #[derive(Debug, Clone, Default)]
 struct Shared(Rc<RefCell<Image>>);
 

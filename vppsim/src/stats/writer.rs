@@ -1,7 +1,7 @@
-//! Header, directory and vectors of the segment: where each stands and how it is written.
+//! Writes header, directory and vectors of the segment.
 //!
-//! A header, then vectors: the directory, and for each kind of counter a vector of one pointer (there is one thread)
-//! to the vector of its values. A vector's length stands 8 bytes in front of it.
+//! After the header come vectors: the directory, and for each counter a vector with one pointer (there is one
+//! thread) to the vector of its values. A vector's length is 8 bytes before it.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{Damage, SEGMENT_SIZE, StatsError, Target};
 /// The version of the layout.
 const VERSION: u64 = 2;
 
-/// What VPP's addresses in the segment begin at. Any value would do; this one no reader can take for an offset.
+/// Base of VPP's addresses in the segment. Arbitrary, but impossible to mistake for an offset.
 const BASE: u64 = 0x1000_0000_0000;
 
 /// An address outside the segment, and not that of a word.
@@ -41,8 +41,8 @@ const FIRST_ENTRIES: usize = 64;
 /// Most entries. The VPP 26.10 that was recorded has 3157.
 pub(crate) const MOST_ENTRIES: usize = 20_000;
 
-/// Values for which a new vector has room; then twice as many each time. What is outgrown is given out again to the
-/// next vector of that size.
+/// Initial capacity of a new vector; then doubled each time. An outgrown vector's space is reused for the
+/// next one of that size.
 const FIRST_ROOM: usize = 64;
 
 /// Kind of a directory entry, with VPP's number.
@@ -128,12 +128,12 @@ impl<T: Target> Writer<T> {
         &self.target
     }
 
-    /// Tells readers that vectors move.
+    /// Marks the start of a change: vectors may move.
     pub(super) fn begin(&mut self) -> Result<(), StatsError> {
         self.write_word(IN_PROGRESS, 1)
     }
 
-    /// Tells readers that what they read before is no longer good.
+    /// Marks the end of a change: earlier reads are invalid.
     pub(super) fn end(&mut self) -> Result<(), StatsError> {
         self.epoch += 1;
         self.write_word(EPOCH, self.epoch)?;
@@ -267,7 +267,7 @@ impl<T: Target> Writer<T> {
         self.write_word(self.directory + entry.0 * ENTRY_SIZE + VALUE_IN_ENTRY, value)
     }
 
-    /// Writes garbage where readers look, or what belongs there. Within a change.
+    /// Writes garbage where readers look, or the correct contents. Within a change.
     pub(super) fn damage<'a>(
         &mut self,
         damage: Option<Damage>,
@@ -301,7 +301,8 @@ impl<T: Target> Writer<T> {
             return Ok(vector);
         }
         let vector = (self.free + VECTOR_HEADER).next_multiple_of(ALIGNMENT);
-        // One byte is left over: the official client takes a vector that ends with the segment for an overrun.
+        // One byte is left over: the official client treats a vector that ends with the segment as an
+        // overrun.
         if vector + bytes >= SEGMENT_SIZE {
             return Err(StatsError::Full { wanted: bytes, left: SEGMENT_SIZE - self.free });
         }
@@ -311,7 +312,7 @@ impl<T: Target> Writer<T> {
         Ok(vector)
     }
 
-    /// Takes room back that [`Writer::allocate`] gave. Offset 0 is no vector.
+    /// Frees space from [`Writer::allocate`]. Offset 0 is no vector.
     fn give_back(&mut self, vector: usize, bytes: usize) {
         if vector != 0 {
             self.outgrown.entry(bytes).or_default().push(vector);

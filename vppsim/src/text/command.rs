@@ -1,8 +1,8 @@
-//! The few commands of VPP's command line that are known here.
+//! The simulated subset of VPP's CLI commands.
 
 use crate::lb::{Lb, Uptime};
 
-/// Most of an unknown input that VPP repeats, in bytes.
+/// Maximum length of an unknown input that VPP repeats, in bytes.
 const REPEATED_INPUT: usize = 30;
 
 /// What running a line printed.
@@ -16,7 +16,7 @@ pub struct Output {
 
 /// Runs an input as VPP does: one command after the other until the input ends or is not a command.
 ///
-/// Words must be written out; VPP takes any beginning of them that is unique among its 1,000 commands.
+/// Words must be written in full; VPP accepts any beginning that is unique among its 1,000 commands.
 pub fn run(lb: &Lb, version: &str, input: &str, now: Uptime) -> Output {
     let (mut rest, mut text) = (input, String::new());
     loop {

@@ -1,4 +1,4 @@
-//! The recorded conversation with VPP 26.10, held with the simulator instead.
+//! Replays the recorded conversation with VPP 26.10 against the simulator.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,7 +24,7 @@ impl Frame {
         digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 
-    /// A request has its client index before the context, an answer has not.
+    /// A request has its client index before the context, an answer does not.
     fn context(&self) -> u32 {
         let body = self.bytes();
         let at = match (self.dir.as_str(), message_id(&body)) {
@@ -44,7 +44,7 @@ fn frames() -> Vec<Frame> {
 #[test]
 fn every_answer_is_that_of_vpp() {
     let (requests, answers): (Vec<_>, Vec<_>) = frames().into_iter().partition(|frame| frame.dir == "client");
-    // The recording has some requests behind their answers: they belong together by context, in order.
+    // Some requests are recorded after their answers: they belong together by context, in order.
     let mut expected: BTreeMap<u32, VecDeque<Frame>> = BTreeMap::new();
     for answer in answers {
         expected.entry(answer.context()).or_default().push_back(answer);

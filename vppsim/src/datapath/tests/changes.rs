@@ -1,4 +1,4 @@
-//! What changes of the table do to connections that exist.
+//! Effect of table changes on existing connections.
 
 use std::io::ErrorKind;
 
@@ -30,7 +30,7 @@ async fn a_connection_from_a_reused_port_is_another_flow() {
         socket.set_reuseaddr(true).unwrap();
         socket.bind((lab.address(200), lab.port).into()).unwrap();
         let mut connection = socket.connect(lab.vip_address()).await.unwrap();
-        // What is reset does not keep the port.
+        // A reset connection does not occupy the port.
         super::super::relay::reset(&connection);
         connection.read_u8().await.unwrap()
     };

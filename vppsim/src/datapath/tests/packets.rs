@@ -44,7 +44,7 @@ async fn client(lab: &Lab) -> UdpSocket {
     socket
 }
 
-/// Sends a packet and tells the number of the server that answers.
+/// Sends a packet; returns the number of the answering server.
 async fn ask(client: &UdpSocket) -> u8 {
     let mut answer = [0; 2];
     soon(async {
@@ -59,7 +59,7 @@ async fn ask(client: &UdpSocket) -> u8 {
 async fn a_flow_stays_with_its_server_and_each_packet_counts() {
     let lab = with_servers(60, &[1, 2, 3]).await;
     let mut met = [0_u64; 4];
-    // All are kept: a port that is free again may be given to the next one, which would then be of the same flow.
+    // All are kept: a freed port might be reused by the next one, which would then belong to the same flow.
     let mut clients = Vec::new();
     for _ in 0..40 {
         clients.push(client(&lab).await);
@@ -170,7 +170,7 @@ async fn one_flow_too_many_is_dropped_and_the_others_go_on() {
     ask(&first).await;
     ask(&second).await;
     third.send(b"ping").await.unwrap();
-    // The VIP's packets are taken in order: with this answer, the third client's has been dropped.
+    // The VIP's packets are handled in order: after this answer, the third client's has been dropped.
     ask(&first).await;
     assert_eq!(third.try_recv(&mut [0; 2]).unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!((lab.counters(), lab.flows()), ([1, 2, 0, 0], 2));

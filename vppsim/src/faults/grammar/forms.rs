@@ -1,4 +1,4 @@
-//! What each command looks like, for people.
+//! Syntax of each command, for people.
 
 /// A command's name and form.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use super::{CLOCK_START, SLOTS, Slot, StickyTable};
 use crate::lb::Counter;
 use maglev_table::buckets::NO_SERVER;
 
-/// A time, what happens then, what comes of it, and the slots of the only bucket afterwards.
+/// Time, event, result, and the slots of the only bucket afterwards.
 ///
 /// `f A` is a packet of flow f while the VIP's own table gives server A, `f 0` while it gives none; `f/2` is that flow's
 /// hash to VIP 2 instead of 1. `f=A@40` is a slot that pins f to A until second 40, `f=0@40` one that pins it to no
@@ -160,7 +160,7 @@ fn flow(text: &str) -> (u32, u32) {
     (u32::from(hash.as_bytes()[0]), vip.parse().unwrap())
 }
 
-/// Does what a row says and tells what came of it.
+/// Applies a row's event; returns its result.
 fn happen(table: &mut StickyTable, at: u32, event: &str) -> String {
     match event.split(' ').collect::<Vec<_>>()[..] {
         ["flush"] => table.flush(1, None),

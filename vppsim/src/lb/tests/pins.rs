@@ -1,4 +1,4 @@
-//! What is pinned, over changes of VIPs and servers.
+//! Pinned flows across changes of VIPs and servers.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ fn packet(lb: &mut Lb, flow: u16, seconds: u64) -> Routed {
     lb.packet(vip, client, "203.0.113.10:80".parse().unwrap(), 40, at(seconds)).unwrap()
 }
 
-/// As what it counted, and the last number of its server's address.
+/// The counter that counted the packet, and the last byte of its server's address.
 fn sent(lb: &mut Lb, flow: u16, seconds: u64) -> (Counter, u8) {
     let Routed { counter, server } = packet(lb, flow, seconds);
     let last = server.map_or(0, |server| ip46(&server.to_string()).octets()[15]);
@@ -107,7 +107,7 @@ fn a_removed_vip_is_not_flushed_and_one_made_again_does_not_see_its_flows() {
     assert_eq!((pinned(&lb, 1), pinned(&lb, 2)), (vec![1], vec![1]));
 }
 
-/// A VIP without servers is freed at once, and its index given out again: its slots are those of the new VIP.
+/// A VIP without servers is freed at once, and its index reused: its slots then belong to the new VIP.
 #[test]
 fn a_vip_at_a_freed_index_has_the_flows_that_had_no_server() {
     let mut lb = lb_with(&[]);

@@ -1,4 +1,4 @@
-//! Random requests, after each of which what must always hold is checked.
+//! Random requests, with invariants checked after each.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
