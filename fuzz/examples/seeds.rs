@@ -1,5 +1,6 @@
-//! Writes what the fuzzer starts from into `corpus/TARGET/`: pieces of the recorded conversation with VPP, its stats
-//! segment with a few entries, and a frame of every call. `cargo run --example seeds`, then `cargo fuzz cmin TARGET`.
+//! Writes the fuzzer's initial inputs to `corpus/TARGET/`: pieces of the recorded conversation with VPP, its
+//! stats segment with a few entries, and a frame of every call. `cargo run --example seeds`, then `cargo fuzz
+//! cmin TARGET`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -59,7 +60,7 @@ fn recorded_frames() -> Result<Vec<(String, Vec<u8>)>, Failure> {
     Ok(frames)
 }
 
-/// One frame of every name, each in pieces of another length, and both dumps in one stream.
+/// One frame of each name, each in pieces of another size, and both dumps in one stream.
 fn api_frames(frames: &[(String, Vec<u8>)]) -> Result<Vec<Vec<u8>>, Failure> {
     let by_name: BTreeMap<_, _> = frames.iter().map(|(name, body)| (name.as_str(), body)).collect();
     let stream = |piece: u8, bodies: &[&Vec<u8>]| {
@@ -78,7 +79,7 @@ fn api_frames(frames: &[(String, Vec<u8>)]) -> Result<Vec<Vec<u8>>, Failure> {
     Ok(seeds)
 }
 
-/// The reply to the handshake, with a table of only those messages that are known.
+/// The handshake's reply, with a table of only the known messages.
 fn known_table(body: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut reply: SockclntCreateReply = decode_bare(body)?;
     reply.table.retain(|entry| name_crcs().any(|known| known == entry.name_crc.as_str()));
@@ -87,12 +88,12 @@ fn known_table(body: &[u8]) -> Result<Vec<u8>, Failure> {
 
 fn cli_text(frames: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
     let replies = frames.iter().filter(|(name, _)| name.starts_with("cli_inband_reply"));
-    // Behind id, context, return value and length.
+    // The text follows id, context, return value and length.
     replies.filter_map(|(_, body)| body.get(14..)).map(<[u8]>::to_vec).collect()
 }
 
-/// The recorded segment with a few of its 3,157 entries, and the vectors that they lead to. What the one recorded
-/// thread counted, so many threads have counted each.
+/// The recorded segment with a few of its 3,157 entries and their vectors. Each thread has the counters of
+/// the single recorded one.
 fn stats_segment(threads: usize) -> Result<Vec<u8>, Failure> {
     const KEPT: [&str; 6] = [
         "/sys/boottime",
@@ -220,7 +221,8 @@ fn calls() -> Result<Vec<Vec<u8>>, Failure> {
     ];
     let mut client: ClientCodec<AgentRequest, AgentResponse> = ClientCodec::default();
     let mut frame = |message| serialized(Pin::new(&mut client).serialize(&message));
-    // Without a trace, and with a deadline that has passed when it is written, the bytes are the same each time.
+    // Without a trace, and with a deadline already past when encoded, so that the bytes are the same each
+    // time.
     let mut context = tarpc::context::current();
     context.trace_context = tarpc::trace::Context::default();
     context.deadline -= Duration::from_secs(60);
@@ -233,8 +235,8 @@ fn calls() -> Result<Vec<Vec<u8>>, Failure> {
     Ok(frames)
 }
 
-/// Each call alone, with and without a hello before it, and all together. A deadline of five seconds takes the place of
-/// one that has passed.
+/// Each call alone, with and without a preceding hello, and all together. A deadline of five seconds replaces
+/// the past one.
 fn agent_calls() -> Result<Vec<Vec<u8>>, Failure> {
     let mut calls = calls()?;
     for call in calls.iter_mut().skip(1) {
@@ -250,7 +252,7 @@ fn agent_calls() -> Result<Vec<Vec<u8>>, Failure> {
     Ok(seeds)
 }
 
-/// Every call, and every answer of the calls that say the most.
+/// Every call, and every answer of the calls with the largest answers.
 fn rpc_frames() -> Result<Vec<Vec<u8>>, Failure> {
     let mut frames = calls()?;
     let report = VipReport {
@@ -322,7 +324,7 @@ fn serialized(frame: std::io::Result<Bytes>) -> Result<Vec<u8>, Failure> {
     Ok(frame?.to_vec())
 }
 
-/// Requests of both families, what answers them, and what quotes them. The target mends checksums itself.
+/// Requests of both families, their replies, and errors that quote them. The target fixes checksums itself.
 fn icmp_packets() -> Vec<Vec<u8>> {
     const TOKEN: packet::Token = *b"sixteen bytes...";
     let id = packet::EchoId { identifier: 0x1234, sequence: 7 };
@@ -351,7 +353,7 @@ fn icmp_packets() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Lines without their checksums, which the target adds, behind the place and the kind of a further damage.
+/// Lines without checksums, which the target adds, preceded by position and kind of some further damage.
 fn overrides() -> Vec<Vec<u8>> {
     const FILES: [&str; 5] = [
         "maglev-overrides 1 lines=2\nbackend web1 paused 2026-11-21T13:05:05Z\n\

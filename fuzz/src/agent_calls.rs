@@ -1,4 +1,5 @@
-//! What a peer sends to the agent's socket: taken by the agent itself, which has no VPP, in a thread of this process.
+//! Target: bytes that a peer sends to the agent's socket. A real agent without VPP, in a thread of this
+//! process, receives them.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -31,9 +32,9 @@ limits: { requests-per-second: 1000000 }
 ";
 /// The agent's thread.
 const NAME: &str = "the agent that is fuzzed";
-/// Id of the request that comes last.
+/// Id of the last request.
 const LAST: u64 = u64::MAX;
-/// Only an agent that hangs takes so long.
+/// Only reached if the agent hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 static PANICKED: AtomicBool = AtomicBool::new(false);
@@ -42,7 +43,7 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 fn agent() -> &'static Path {
     static AGENT: OnceLock<PathBuf> = OnceLock::new();
     AGENT.get_or_init(|| {
-        // tokio keeps a panic of a task to itself.
+        // tokio catches panics of tasks, so a hook reports them.
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             PANICKED.fetch_or(std::thread::current().name() == Some(NAME), Ordering::Relaxed);
@@ -68,7 +69,8 @@ fn agent() -> &'static Path {
 fn run(socket: &Path, ready: &mpsc::Sender<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("there is no runtime for the agent").block_on(async {
-        // A fuzzer's main function is not Rust's, which ignores this signal: peers hang up on answers all the time.
+        // A fuzzer's main function is not Rust's, which ignores this signal: peers disconnect before their
+        // answers all the time.
         let _caught = signal(SignalKind::pipe()).expect("SIGPIPE cannot be caught");
         let policy = SharedPolicy::new(parse(POLICY, "policy.yaml").expect("the policy is valid"));
         let options = vpp::Options {
@@ -87,8 +89,8 @@ fn run(socket: &Path, ready: &mpsc::Sender<()>) {
     });
 }
 
-/// The first bit says whether hello comes first; then come frames, each behind its length in two bytes. What is left over
-/// is the beginning of another one.
+/// The first bit says whether hello comes first; then come frames, each preceded by its length in two bytes.
+/// The rest is the start of another one.
 pub fn check(data: &[u8]) {
     let Some((flags, mut rest)) = data.split_first() else { return };
     let greets = flags & 1 != 0;
@@ -110,7 +112,7 @@ pub fn check(data: &[u8]) {
     }
     let mut stream = connect();
     stream.set_read_timeout(Some(PATIENCE)).expect("a time limit is taken");
-    // It may hang up before all is written.
+    // The agent may disconnect before everything is written.
     if stream.write_all(&sent).is_ok() && is_whole {
         while let Some(answer) = receive(&mut stream) {
             if answer.request_id == LAST {
@@ -124,7 +126,7 @@ pub fn check(data: &[u8]) {
     assert!(!PANICKED.load(Ordering::Relaxed), "the agent panicked");
 }
 
-/// The fuzzer's own timer interrupts calls of the system.
+/// Retried, since the fuzzer's own timer interrupts system calls.
 fn connect() -> UnixStream {
     loop {
         match UnixStream::connect(agent()) {
@@ -134,7 +136,7 @@ fn connect() -> UnixStream {
     }
 }
 
-/// There is no VPP, and so nothing succeeds that needs one.
+/// There is no VPP, so nothing that needs one may succeed.
 fn check_answer(answer: AgentResponse, greets: bool) {
     let error = match answer {
         AgentResponse::Hello(Ok(hello)) => {

@@ -1,4 +1,4 @@
-//! The stream that VPP sends: cut into frames, and each frame taken for every message that there is.
+//! Target: the stream that VPP sends, split into frames, each of which is decoded as every known message.
 
 use std::fmt::Debug;
 
@@ -10,7 +10,7 @@ use vppapi::retval::Retval;
 use vppapi::table::{Lookup, MessageTable};
 use vppapi::wire::DecodeError;
 
-/// Most that a reader may hold beyond what it has received.
+/// Maximum memory that a reader may reserve beyond what it has received.
 const MOST_RESERVED: usize = 1 << 20;
 
 /// The first byte is the length of the pieces in which the rest, the stream, arrives.
@@ -81,8 +81,8 @@ fn check_reply<M: Reply + Debug + PartialEq>(body: &[u8]) {
     }
 }
 
-/// What was decoded must be written with the same length, and read as the same again. The bytes may differ: behind an
-/// IPv4 address stands anything, and many bytes mean true.
+/// A decoded message must encode to the same length, and decode to the same value again. The bytes may
+/// differ: those after an IPv4 address are arbitrary, and many bytes mean true.
 fn check_message<T: Debug + PartialEq>(
     body: &[u8],
     decode: impl Fn(&[u8]) -> Result<T, DecodeError>,

@@ -1,4 +1,4 @@
-//! The text of `show lb vips verbose`.
+//! Target: the text of `show lb vips verbose`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

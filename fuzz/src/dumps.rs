@@ -1,4 +1,4 @@
-//! What reading VPP brings: both dumps and the text, from the bytes of their messages to a plan against them.
+//! Target: a full read of VPP, from the bytes of both dumps and the CLI text to a plan based on them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ use maglev_protocol::{Encap, LbConf, Prefix, ServerSpec, VipKey, VipSpec};
 use vppapi::messages::{LbAsV2Details, LbVipDetails, Message, decode_reply, encode_reply};
 use vppapi::types::{self, VipId};
 
-/// A VIP, with what each part of the read tells of it. Keys are of few values, so that they meet.
+/// A VIP as each part of the read reports it. Keys have few values, so that they collide.
 #[derive(Arbitrary, Debug)]
 struct Vip {
     key: u8,
@@ -34,20 +34,20 @@ struct Server {
     address: u8,
     removed: bool,
     weight: u8,
-    /// The text may tell another weight.
+    /// The text may report another weight.
     printed_weight: Option<u8>,
     buckets: u16,
     flows: u32,
 }
 
-/// One read: its VIPs, and bytes that are changed in the text.
+/// One read: its VIPs, and the bytes to change in the text.
 #[derive(Arbitrary, Debug)]
 struct Read {
     vips: Vec<Vip>,
     damage: Vec<(u16, u8)>,
 }
 
-/// The bytes make two reads, one after the other.
+/// The bytes describe two consecutive reads.
 pub fn check(data: &[u8]) {
     let Ok((before, now)) = Unstructured::new(data).arbitrary::<(Read, Read)>() else { return };
     let remembered = check_read(&before, &Mirror::default());
@@ -59,7 +59,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// That flows come to an end is no drift.
+/// Flows that end are not drift.
 fn without_flows(mirror: &Mirror) -> Mirror {
     let mut vips = mirror.vips().clone();
     vips.values_mut().for_each(|vip| vip.drained.clear());
@@ -126,7 +126,7 @@ fn check_state(dumps: &Dumps, text: &Text, mirror: &Mirror) {
         assert_eq!((Some(vip.index), vip.encap), (mirrored.index, mirrored.encap));
         let servers = vip.servers.iter().map(|server| (server.address, server.weight));
         let mut mirrored = mirrored.servers.iter().map(|(address, weight)| (*address, *weight));
-        // Of a read that was torn, what dumps and text agree about.
+        // In an inconsistent read, the parts on which dumps and text agree.
         assert!(
             torn.is_empty() && mirrored.clone().eq(servers.clone())
                 || !torn.is_empty() && servers.clone().all(|server| mirrored.any(|other| other == server))
@@ -134,7 +134,8 @@ fn check_state(dumps: &Dumps, text: &Text, mirror: &Mirror) {
     }
 }
 
-/// A plan from one mirror to what can be wanted of another one must be taken step by step, and get there.
+/// A plan from one mirror to a desired state derived from another must be accepted step by step, and reach
+/// it.
 fn check_plan(mut mirror: Mirror, goal: &Mirror) {
     let spec = |(key, vip): (&VipKey, &MirrorVip)| {
         let reachable = vip.servers.iter().filter(|(address, _)| vip.encap == Encap::gre_to(**address));

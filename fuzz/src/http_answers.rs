@@ -1,4 +1,4 @@
-//! What a web server answers to a health check: it may be anybody's, or taken over.
+//! Target: a web server's response to a health check. The server may be malicious.
 
 use maglev_engine::config::{HttpCheck, HttpMethod, StatusCodes};
 use maglev_engine::outcome::ProbeCode;
@@ -7,7 +7,7 @@ use maglev_probe::Answer;
 /// Longest detail that is shown to an operator, in bytes.
 const LONGEST_DETAIL: usize = 400;
 
-/// The first byte says what is checked, the second how the rest, the answer, is cut into pieces.
+/// The first byte selects the check, the second how the response, which is the rest, is split.
 pub fn check(data: &[u8]) {
     let Some(([wish, cut], answer)) = data.split_first_chunk() else { return };
     let check = HttpCheck {
@@ -21,7 +21,7 @@ pub fn check(data: &[u8]) {
     let whole = judge(&check, answer, answer.len().max(1));
     let pieces = judge(&check, answer, usize::from(*cut).max(1));
     assert_eq!(pieces.0, whole.0, "in pieces of {cut}: {} and {}", pieces.1, whole.1);
-    // What is no HTTP is quoted as far as it had come.
+    // Anything but HTTP is quoted as far as it had arrived.
     assert!(pieces.1 == whole.1 || whole.0 == ProbeCode::L7Rsp, "{} and {}", pieces.1, whole.1);
 
     let (code, detail) = whole;

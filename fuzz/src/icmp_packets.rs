@@ -1,4 +1,4 @@
-//! What raw ICMP sockets deliver: anybody on the network may write it.
+//! Target: packets from raw ICMP sockets, which anybody on the network may send.
 
 use maglev_dpagent::icmp::packet::{
     Echo, EchoId, Malformed, Message, decode_v4, decode_v6, is_payload, write_request,
@@ -7,7 +7,7 @@ use maglev_dpagent::icmp::packet::{
 /// Bytes of ICMP's own header.
 const HEADER: usize = 8;
 
-/// The whole is what either socket delivered; its first bytes also say which request to send.
+/// The bytes are the received packet; the first ones also select the request to send.
 pub fn check(data: &[u8]) {
     check_message(data, decode_v4(data), 20 + HEADER);
     check_message(data, decode_v6(data), HEADER);
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     check_request(data);
 }
 
-/// What precedes the payload of a reply has so many bytes at least; an error has its own message around it.
+/// A reply has at least this many bytes before its payload; an error has further headers around it.
 fn check_message(datagram: &[u8], decoded: Result<Message<'_>, Malformed>, before: usize) {
     match decoded {
         Ok(Message::Reply(Echo { payload, .. })) => {
@@ -35,7 +35,7 @@ fn check_message(datagram: &[u8], decoded: Result<Message<'_>, Malformed>, befor
     }
 }
 
-/// The IPv4 datagram with the right ICMP checksum, which chance seldom finds.
+/// The IPv4 packet with a correct ICMP checksum, which random bytes rarely have.
 fn mended(datagram: &[u8]) -> Option<Vec<u8>> {
     let start = usize::from(datagram.first()? & 0xf) * 4;
     let mut mended = datagram.to_vec();
@@ -51,7 +51,7 @@ fn mended(datagram: &[u8]) -> Option<Vec<u8>> {
     Some(mended)
 }
 
-/// A request that is sent back as a reply, and quoted in an error, is known again.
+/// A request that is returned as a reply, or quoted in an error, must be recognized.
 fn check_request(data: &[u8]) {
     let Some(([i0, i1, s0, s1, z0, z1], rest)) = data.split_first_chunk() else { return };
     let Some(token) = rest.first_chunk() else { return };

@@ -1,7 +1,7 @@
-//! What every fuzz target checks: a function each, which takes any bytes and panics if a decoder breaks its word.
+//! The fuzz targets: one function each, which accepts any bytes and panics if a decoder breaks a guarantee.
 //!
-//! The tests `fuzzed` of the crates compile the same files, replay the kept corpora and feed damaged copies of them,
-//! so that nobody needs a fuzzer to find an old fault again.
+//! The crates' `fuzzed` tests compile the same files, and replay the kept corpora and damaged copies of them,
+//! so that old bugs are found again without a fuzzer.
 
 pub mod agent_calls;
 pub mod api_frames;

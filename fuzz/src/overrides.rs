@@ -1,4 +1,4 @@
-//! The file of what operators have set: a disk may have damaged it, and anybody may have edited it.
+//! Target: the overrides file, which a disk may have damaged or a person edited.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use maglev_engine::overrides::{Override, Overrides, Parsed, parse, render};
 const MOST_LISTED: usize = 100;
 const MOST_SHOWN: usize = 256;
 
-/// The first three bytes say where the file is damaged once more, and how; the rest is the file. It is read as it
-/// is, and with the checksums that its lines would need in version 1, which no fuzzer guesses.
+/// The first three bytes select a further damage; the rest is the file. It is parsed as it is, and with the
+/// checksums that version 1 requires, which a fuzzer cannot guess.
 pub fn check(data: &[u8]) {
     let Some(([at, to, mask], file)) = data.split_first_chunk() else { return };
     judge(file);
@@ -61,7 +61,7 @@ fn judge(file: &[u8]) -> Option<Parsed> {
     Some(parsed)
 }
 
-/// At most so many entries are lost, none without a word, and none is another than before.
+/// Asserts that at most `most` entries are lost, that each loss is reported, and that none is altered.
 fn lost(before: &Overrides, after: &Parsed, most: usize) {
     let entries: Vec<Override> = before.iter().collect();
     assert!(after.overrides.iter().all(|entry| entries.contains(&entry)), "{after:?} of {entries:?}");
@@ -74,7 +74,7 @@ fn lost(before: &Overrides, after: &Parsed, most: usize) {
 fn mended(file: &[u8]) -> Vec<u8> {
     let mut mended = Vec::new();
     for (number, line) in file.split(|byte| *byte == b'\n').enumerate() {
-        // What the checksum of a line covers besides the line, and that of the header does not.
+        // A line's checksum also covers the version, but the header's does not.
         let before: &[u8] = if number == 0 { b"" } else { b"1 " };
         let sum = crc32fast::hash(&[before, line].concat());
         mended.extend_from_slice(line);

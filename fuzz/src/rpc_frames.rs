@@ -1,4 +1,5 @@
-//! A frame on the socket between brain and agent, taken for a call by the agent, and for an answer by the brain.
+//! Target: a frame on the socket between brain and agent, decoded as a call by the agent, and as an answer by
+//! the brain.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -61,7 +62,7 @@ fn check_request(request: AgentRequest) {
     }
 }
 
-/// Demands change nothing for a VIP that is to be made, and are refused one by one where they make no sense.
+/// Demands change nothing for a VIP that does not exist yet, and are refused one by one if invalid.
 fn check_demands(wanted: &VipSpec, demands: &Demands) {
     let strangers = demands.flush.iter().filter(|server| !wanted.servers.contains_key(server)).count();
     let nothing = Demands { flush: BTreeSet::new(), recreate: demands.recreate };
@@ -86,7 +87,7 @@ fn check_demands(wanted: &VipSpec, demands: &Demands) {
     assert_eq!(plan.errors.len(), strangers);
 }
 
-/// What the agent lets pass must be what VPP can have.
+/// Any set that the agent accepts must be possible in VPP.
 fn check_set(specs: Vec<VipSpec>, keep: Vec<VipKey>) {
     let count = specs.len();
     let valid = specs.iter().all(|spec| spec.validate().is_ok());
@@ -110,7 +111,7 @@ fn check_set(specs: Vec<VipSpec>, keep: Vec<VipKey>) {
     assert!(planned.plans.iter().all(VipPlan::is_empty), "without a policy, nothing is allowed");
 }
 
-/// Whatever comes is counted, logged and shown.
+/// Any answer is counted, logged and shown.
 fn check_answer(response: &Response<AgentResponse>) {
     match &response.message {
         Ok(AgentResponse::SyncVip(Ok(report)) | AgentResponse::SyncAll(Ok(report))) => {
@@ -143,6 +144,6 @@ fn encode_answer(response: &Response<AgentResponse>) -> Bytes {
 
 #[allow(clippy::disallowed_methods)]
 fn now() -> std::time::Instant {
-    // tarpc's deadlines are instants of the real clock.
+    // tarpc's deadlines use the real clock.
     std::time::Instant::now()
 }

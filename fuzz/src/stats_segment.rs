@@ -1,4 +1,4 @@
-//! A stats segment, read in every way there is.
+//! Target: a stats segment, read in every way.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! A real browser, as people have it: Debian's Chromium without a window, by way of its driver.
+//! A real browser: Debian's Chromium in headless mode, through its driver.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::stack::free_port;
 use crate::wait;
 
-/// How often a page is looked at.
+/// How often a page is checked.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A browser with one window. Dropping it ends all its processes.
@@ -40,7 +40,7 @@ fn driver() -> Option<PathBuf> {
 }
 
 impl Browser {
-    /// Starts one; nothing if this machine has none.
+    /// Starts a browser; `None` if this machine has none.
     pub async fn start() -> anyhow::Result<Option<Self>> {
         let Some(program) = driver() else { return Ok(None) };
         let (port, profile) = (free_port()?, tempfile::tempdir()?);
@@ -109,13 +109,13 @@ impl Browser {
         wait::until_every(LOOK, expression, look).await
     }
 
-    /// All that the page says.
+    /// All text on the page.
     pub async fn text(&self) -> anyhow::Result<String> {
         let text = self.value("document.body.innerText").await?;
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
-    /// What the pages complained about: errors of scripts, and what the policy or the server refused.
+    /// Errors on the pages: of scripts, and what the policy or the server refused.
     pub async fn complaints(&self) -> anyhow::Result<Vec<String>> {
         let session = self.client.session_id().await?.context("no session")?;
         let url = format!("http://127.0.0.1:{}/session/{session}/se/log", self.port);

@@ -1,4 +1,4 @@
-//! Certificates for servers that health checks meet, for the brain, and for operators.
+//! Certificates for checked servers, for the brain, and for operators.
 
 use anyhow::Context;
 use rcgen::{
@@ -6,17 +6,17 @@ use rcgen::{
     date_time_ymd,
 };
 
-/// The first years in which a certificate is valid and in which it is not any more.
+/// The first valid year, and the first year that is not valid any more.
 pub type Years = std::ops::Range<i32>;
 
-/// Valid now, and for as long as anybody runs this.
+/// Valid for as long as anybody runs these tests.
 pub const NOW: Years = 2020..2120;
 
 /// A certificate authority.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What a server is given: its certificate with those that lead to the authority, and its key; both PEM.
+/// A server's certificate with its intermediates, and its key; both PEM.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The server's own certificate first.

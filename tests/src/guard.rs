@@ -1,8 +1,8 @@
-//! Leaves nothing behind, whichever way the demo or a test ends.
+//! Cleans up, whichever way the demo or a test ends.
 //!
-//! A small process of its own is told, through a pipe, what was made. When the pipe closes — at the end, on a
-//! panic, or because somebody killed the process that held it — it ends the processes, takes the VIPs back
-//! out of a VPP that is not ours, and removes the directory.
+//! A small separate process is told through a pipe what was created. When the pipe closes - at the end, on a
+//! panic, or because the process was killed - it ends the processes, removes the VIPs from a VPP that is not
+//! ours, and deletes the directory.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
@@ -25,10 +25,10 @@ use crate::{binaries, wait};
 
 /// Hidden subcommand of the demo that is the guard.
 pub const SUBCOMMAND: &str = "guard";
-/// Time that a process has to end by itself.
+/// Time that a process gets to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Handle of a guard process. Dropping it cleans up, and waits until that is done.
+/// Handle to a guard process. Dropping it cleans up, and waits until that is done.
 #[derive(Debug)]
 pub struct Guard {
     process: Child,
@@ -39,7 +39,7 @@ impl Guard {
     pub fn start(directory: &Path) -> anyhow::Result<Self> {
         let process = Command::new(binaries::program("demo")?)
             .arg(SUBCOMMAND)
-            // What is there now will do: the end is no time to build.
+            // No build at the end: existing programs will do.
             .env_remove("CARGO")
             .stdin(Stdio::piped())
             // Ctrl-C goes to a terminal's whole group; the guard must outlive it.
@@ -51,17 +51,17 @@ impl Guard {
         Ok(guard)
     }
 
-    /// A process to end.
+    /// Registers a process to end.
     pub fn process(&mut self, pid: u32) -> anyhow::Result<()> {
         self.tell(&format!("process {pid}"))
     }
 
-    /// A process that ended already.
+    /// Unregisters a process that has ended.
     pub fn forget(&mut self, pid: u32) -> anyhow::Result<()> {
         self.tell(&format!("forget {pid}"))
     }
 
-    /// The VPP whose sockets are in this directory is not ours: its VIPs are to be removed.
+    /// Registers a VPP that is not ours: its VIPs must be removed.
     pub fn clean(&mut self, vpp_run_dir: &Path) -> anyhow::Result<()> {
         self.tell(&format!("clean {}", vpp_run_dir.display()))
     }
@@ -125,7 +125,7 @@ async fn clean_up(made: Made) {
 async fn end(processes: &BTreeSet<i32>) {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         for &pid in processes.iter().filter(|&&pid| runs(pid)) {
-            // It may end between the look and the signal, which is what is wanted.
+            // It may end between the check and the signal, which is fine.
             kill(Pid::from_raw(pid), signal).ok();
         }
         let ended = async {

@@ -1,6 +1,6 @@
-//! Servers that mean harm, or are broken.
+//! Malicious and broken servers.
 //!
-//! One task for each listener, and one for each connection, which belongs to the listener's. Dropping a [`Server`]
+//! One task for each listener, and one for each connection, owned by the listener's. Dropping a [`Server`]
 //! aborts them all, which closes every socket.
 
 use std::net::SocketAddr;
@@ -23,30 +23,30 @@ use crate::certificates::Identity;
 /// Connections that wait to be accepted. More than any test opens at once.
 const BACKLOG: u32 = 1024;
 
-/// What a server does with each connection, in this order.
+/// A server's actions on each connection, in this order.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
-    /// Shakes hands, as a TLS server does; all that follows goes through TLS.
+    /// Whether to make a TLS handshake; everything else then goes through TLS.
     pub tls: bool,
     /// Sent once the client has sent something.
     pub first: Vec<u8>,
-    /// Sent again and again until the client is gone, unless it is empty.
+    /// Sent over and over until the client disconnects, unless empty.
     pub again: Vec<u8>,
-    /// Time between two of those.
+    /// Pause in between.
     pub pause: Duration,
-    /// How the connection ends if it is not for the client to end it.
+    /// How the connection ends, unless the client ends it.
     pub end: End,
 }
 
 /// How a server ends a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum End {
-    /// Not at all: it says no more, and waits for the client to leave.
+    /// Sends nothing more, and waits for the client to disconnect.
     #[default]
     Hold,
-    /// In order.
+    /// Closes it normally.
     Close,
-    /// With a reset. Not through TLS.
+    /// Resets it. Not through TLS.
     Reset,
 }
 
@@ -82,7 +82,7 @@ impl Server {
     }
 }
 
-/// Any certificate: who meets these servers does not look at it.
+/// Any certificate: clients of these servers do not verify it.
 fn acceptor() -> anyhow::Result<TlsAcceptor> {
     let identity = Identity::self_signed(&["hostile.example"])?;
     let chain = vec![CertificateDer::from_pem_slice(identity.chain.as_bytes())?];
@@ -97,7 +97,7 @@ fn acceptor() -> anyhow::Result<TlsAcceptor> {
 async fn serve(mut stream: TcpStream, script: Arc<Script>, tls: Option<TlsAcceptor>) {
     // A flood shall not wait for acknowledgements.
     drop(stream.set_nodelay(true));
-    // That the client leaves is how most of these connections end.
+    // Most of these connections end because the client disconnects.
     let left = match tls {
         Some(tls) => match tls.accept(stream).await {
             Ok(mut stream) => play(&mut stream, &script).await,
@@ -136,11 +136,11 @@ async fn play(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), script: &Scrip
     Ok(())
 }
 
-/// Listens, and answers no attempt to connect: its queue of connections is full, and nobody takes any out.
+/// Listens, but answers no attempt to connect: its backlog is full and never emptied.
 #[derive(Debug)]
 pub struct Deaf {
     listener: TcpListener,
-    // The only place in the queue.
+    // Occupies the only place in the backlog.
     _first: TcpStream,
 }
 

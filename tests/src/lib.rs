@@ -1,5 +1,5 @@
-//! What the demo and the scenario tests share: real processes in a temporary directory, a client that asks
-//! the VIP, and a guard that leaves nothing behind.
+//! Shared by the demo and the scenario tests: real processes in a temporary directory, a client of the VIP,
+//! and a guard that cleans up.
 
 pub mod binaries;
 pub mod browser;
@@ -14,10 +14,9 @@ pub mod switched;
 pub mod traffic;
 pub mod wait;
 
-/// Says on the terminal what a test left out. The test harness shows nothing that a passed test prints by the
-/// usual macros.
+/// Reports on the terminal what a test skipped. The test harness hides the output of passed tests.
 pub fn skipped(what: &str) {
     use std::io::Write;
-    // Without a terminal nobody reads it.
+    // Without a terminal nobody would read it.
     writeln!(std::io::stderr(), "skipped: {what}").ok();
 }

@@ -1,4 +1,4 @@
-//! Asks the brain as an operator does.
+//! Runs maglevc, as an operator would.
 
 use std::path::Path;
 use std::process::Stdio;

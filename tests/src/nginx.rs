@@ -1,4 +1,4 @@
-//! Debian's nginx as a child, without privileges and without a file outside its directory.
+//! Debian's nginx as a child process, without privileges and without files outside its directory.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::stack::Stack;
 /// Its name among the processes of a [`Stack`].
 const NAME: &str = "nginx";
 
-/// What stands around the servers. It offers all that a probe must not take: kept connections, compression,
+/// Configuration around the servers. Offers everything that a probe must not use: keep-alive, compression,
 /// resumed sessions.
 const FRAME: &str = r#"
 daemon off;

@@ -1,4 +1,4 @@
-//! The whole of it as real processes: VPP or its simulator, agent, brain and web servers, in a temporary
+//! The complete system as real processes: VPP or its simulator, agent, brain and web servers, in a temporary
 //! directory.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::guard::{self, Guard};
 use crate::traffic::Asker;
 use crate::{binaries, maglevc, wait};
 
-/// Names a directory with the sockets of a VPP that runs already, to be used instead of the simulator.
+/// Names the directory of a running VPP's sockets, to use it instead of the simulator.
 pub const VPP_RUN_DIR: &str = "MAGLEV_VPP_RUN_DIR";
 
 /// What the agents of tests and demo may program. 198.51.100.0/24 is for documentation (RFC 5737): nobody
@@ -88,12 +88,12 @@ impl Stack {
         Self::prepare(vpp_run_dir)
     }
 
-    /// Has the brain log in another way than by default, the next time that it starts.
+    /// Sets the brain's log filter for its next start.
     pub fn set_brain_log(&mut self, filter: &str) {
         self.brain_log = Some(filter.to_owned());
     }
 
-    /// Writes the configuration with which the brain starts the next time.
+    /// Writes the configuration for the brain's next start.
     pub fn configure(&self, configuration: &str) -> anyhow::Result<()> {
         std::fs::write(self.config(), configuration).context("cannot write the configuration")
     }
@@ -153,7 +153,7 @@ impl Stack {
         self.directory.join("brain.sock")
     }
 
-    /// What the simulator was sent, as it was told to write it down.
+    /// The trace of messages that the simulator received.
     pub fn api_trace(&self) -> PathBuf {
         self.directory.join("api-trace.jsonl")
     }
@@ -197,7 +197,7 @@ impl Stack {
         command.arg("--api-socket").arg(self.vpp_run_dir.join("api.sock"));
         command.arg("--stats-socket").arg(self.vpp_run_dir.join("stats.sock"));
         command.arg("--listen").arg(self.agent_socket()).arg("--policy").arg(self.policy());
-        // Figures of a second ago, for whoever watches.
+        // Counters at most a second old, for tests that watch them.
         command.args(["--servers-age", "1"]);
         std::fs::write(self.policy(), POLICY).context("cannot write the agent's policy")?;
         self.spawn("dpagent", command)
@@ -235,20 +235,20 @@ impl Stack {
         self.spawn(name, command)
     }
 
-    /// Ends a process as a crash would: at once, without a chance to say good-bye.
+    /// Kills a process, as in a crash.
     pub fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         let mut process = self.processes.remove(name).with_context(|| format!("{name} does not run"))?;
         process.kill().and_then(|()| process.wait()).with_context(|| format!("cannot kill {name}"))?;
         self.guard.forget(process.id())
     }
 
-    /// The brain's and VPP's view, as an operator gets it.
+    /// The JSON output of a `show` command.
     pub async fn show(&self, words: &[&str]) -> anyhow::Result<Value> {
         let words: Vec<_> = ["show"].iter().chain(words).copied().collect();
         self.operate(&words).await
     }
 
-    /// Has an operator's command carried out; its answer.
+    /// Runs an operator's command; returns its JSON output.
     pub async fn operate(&self, words: &[&str]) -> anyhow::Result<Value> {
         maglevc::json(&self.brain_socket(), words).await
     }
@@ -285,7 +285,7 @@ impl Stack {
         Ok(backends.filter_map(|backend| backend["flows"].as_u64()).sum())
     }
 
-    /// Waits until VPP sends new flows to these backends and no others; the buckets that they have.
+    /// Waits until VPP sends new flows to exactly these backends; returns their buckets.
     pub async fn wait_serving(&self, backends: &[&str]) -> anyhow::Result<BTreeMap<String, u64>> {
         let wanted: Vec<_> = {
             let mut names = backends.to_vec();
@@ -301,7 +301,7 @@ impl Stack {
         wait::until(&what, look).await.map_err(|error| self.explain(&error))
     }
 
-    /// Waits until the brain says that VPP has what it wants.
+    /// Waits until the brain reports that VPP has the desired state.
     pub async fn wait_synced(&self) -> anyhow::Result<()> {
         let look = || async {
             let frontend = self.show(&["frontends", "www"]).await?;
@@ -311,7 +311,7 @@ impl Stack {
         wait::until("frontend www to be synced", look).await.map_err(|error| self.explain(&error))
     }
 
-    /// How many writes VPP has acknowledged, by the agent's log, which has one line for each.
+    /// Number of writes that VPP has acknowledged, from the agent's log, which has one line for each.
     pub fn writes(&self) -> anyhow::Result<usize> {
         let log = std::fs::read_to_string(self.log("dpagent"))?;
         let write = |line: &&str| line.contains("VPP changed") || line.contains("lb settings changed");
@@ -334,7 +334,7 @@ impl Stack {
         anyhow::anyhow!("{error:#}{logs}")
     }
 
-    /// A VPP that somebody else uses is left alone: a sync would remove what they made.
+    /// Refuses a VPP that somebody else uses: a sync would remove their VIPs.
     async fn refuse_a_vpp_in_use(&mut self) -> anyhow::Result<()> {
         let socket = self.agent_socket();
         let connect =
@@ -357,7 +357,7 @@ impl Stack {
         Ok(())
     }
 
-    /// One of the programs, with nothing of the environment.
+    /// A command for one of the programs, with an empty environment.
     pub fn command(&self, program: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(binaries::program(program)?);
         // Only what is given here counts, not what the environment happens to hold.
@@ -382,8 +382,8 @@ impl Stack {
     }
 }
 
-/// Waits for the right to use a VPP that is not ours: one stack at a time. What is locked is the directory, so
-/// that no lock file stays behind.
+/// Locks a VPP that is not ours for one stack at a time. Locks the directory itself, so that no lock file is
+/// left behind.
 fn lock_vpp(run_dir: &Path) -> anyhow::Result<File> {
     let directory = File::open(run_dir).with_context(|| format!("cannot open {}", run_dir.display()))?;
     directory.lock().with_context(|| format!("cannot lock {}", run_dir.display()))?;
@@ -392,7 +392,7 @@ fn lock_vpp(run_dir: &Path) -> anyhow::Result<File> {
 
 /// A port that is free on every IPv4 address of this machine.
 pub fn free_port() -> anyhow::Result<u16> {
-    // Below the range from which the system takes ports for clients, which would come in between.
+    // Below the range of ephemeral ports, which other connections might take meanwhile.
     for _ in 0..1000 {
         let port = fastrand::u16(15_000..30_000);
         if std::net::TcpListener::bind(("0.0.0.0", port)).is_ok() {

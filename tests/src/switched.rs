@@ -1,4 +1,4 @@
-//! Servers whose health can be switched without a connection being lost.
+//! Servers whose health can be switched without breaking connections.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A server that says who it is and then echoes, on one port, and is healthy while another port is open. Both ends
-/// with this.
+/// A server that sends its address and then echoes, on one port, and counts as healthy while another port is
+/// open. Dropping it closes both.
 #[derive(Debug)]
 pub struct Server {
     address: Ipv4Addr,
@@ -66,12 +66,12 @@ impl Server {
         }
     }
 
-    /// Whether it was down at any time since it was asked to forget that.
+    /// Whether it was down at any time since the last reset.
     pub fn has_failed(&self) -> bool {
         self.failed
     }
 
-    /// Forgets it, unless it is down now.
+    /// Resets that, unless it is down now.
     pub fn forget_failures(&mut self) {
         self.failed = !self.is_healthy();
     }

@@ -1,5 +1,4 @@
-//! A client that asks the VIP again and again, each time over a connection of its own, and remembers who
-//! answered.
+//! A client that sends requests to the VIP, each on its own connection, and records who answered.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,12 +12,12 @@ use tokio::time::{MissedTickBehavior, interval};
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What came of some requests.
+/// Results of some requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Answers by who gave them.
+    /// Number of answers by server.
     pub answers: BTreeMap<String, u32>,
-    /// Failures by their kind.
+    /// Number of failures by kind.
     pub failures: BTreeMap<String, u32>,
 }
 
@@ -38,7 +37,7 @@ impl Tally {
         self.failures.values().sum()
     }
 
-    /// Who answered.
+    /// The servers that answered.
     pub fn who(&self) -> Vec<&str> {
         self.answers.keys().map(String::as_str).collect()
     }
@@ -87,7 +86,7 @@ impl Asker {
         Ok(Self { client, ..self })
     }
 
-    /// One request; the name of who answered, or the kind of failure.
+    /// Sends one request; returns the server's name, or the kind of failure.
     pub async fn ask(&self) -> Result<String, String> {
         let answer = async { self.client.get(&self.url).send().await?.error_for_status()?.text().await };
         match answer.await {
@@ -133,12 +132,12 @@ impl Traffic {
         Self { tally, task }
     }
 
-    /// What came of the requests since the last call. One that is under way counts for the next.
+    /// Takes the results since the last call. A request in progress counts for the next call.
     pub fn take(&self) -> Tally {
         std::mem::take(&mut *locked(&self.tally))
     }
 
-    /// What came of the requests since the last [`take`](Self::take).
+    /// The results since the last [`take`](Self::take).
     pub fn look(&self) -> Tally {
         locked(&self.tally).clone()
     }

@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// How often other processes are looked at.
+/// How often other processes are checked.
 const PERIOD: Duration = Duration::from_millis(25);
-/// Longest wait for anything. A machine under load is slow; a thing that never comes is an error.
+/// Maximum wait. A loaded machine is slow, but something that never happens is an error.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Looks until `look` finds something, and says what was waited for if it never does. The error of the last
-/// look is told as well.
+/// Repeats `look` until it finds something; otherwise fails with `what` and the last error.
 pub async fn until<T, F>(what: &str, look: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,

@@ -1,6 +1,6 @@
-//! The programs as somebody types them.
+//! The programs' command lines.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::path::Path;
@@ -43,7 +43,7 @@ fn check_tells_fine_from_unparseable_from_invalid() {
     let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example.yaml"));
     let (code, text) = check(&example.unwrap());
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("FILE: fine ("), "{text}");
+    assert!(text.contains("FILE: OK ("), "{text}");
     assert!(
         text.contains("65536 sticky buckets take 4 MiB of VPP's main heap for each VPP thread"),
         "{text}"
@@ -104,7 +104,7 @@ fn policy_is_checked_whole_and_by_exit_code() {
     assert_eq!(run("maglev-dpagent", &["--policy", "/nonexistent", "--check"]).status.code(), Some(1));
 }
 
-/// A blank variable is how a unit's `EnvironmentFile=` leaves one out.
+/// `EnvironmentFile=` in a unit sets a variable to blank in order to omit it.
 #[test]
 fn blank_variables_are_not_set_and_wrong_levels_are_refused() {
     let run = |program: &str, name: &str, value: &str| {
@@ -163,7 +163,8 @@ fn text_that_cannot_be_written_is_one_line_and_exit_code_1() {
     }
 }
 
-/// A daemon whose log nobody takes any more goes on, whether a pipe's reader has gone or the disk is full.
+/// A daemon keeps running if its log cannot be written, whether the pipe's reader is gone or the disk is
+/// full.
 #[tokio::test]
 async fn daemons_go_on_where_their_log_cannot_be_written() {
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();

@@ -1,6 +1,6 @@
-//! ICMP checks: a real brain asks a real agent, which sends real echo requests.
+//! ICMP checks: a real brain uses a real agent, which sends real echo requests.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ const PROBES: usize = 3;
 /// What is to be found of a backend: its state, the codes of its probes, and how their words begin.
 type Expected<'a> = (&'a str, &'a str, &'a [&'a str], &'a str);
 
-/// With an agent. Nobody answers on behalf of `far`, or some router says so; where this machine has no route to it, its
+/// With an agent. Nobody answers for `far`, or a router reports it unreachable; without a route to it, the
 /// kernel does.
 const ANSWERED: [Expected<'_>; 4] = [
     ("near1", "up", &["L4OK"], "echo reply after "),
@@ -28,8 +28,8 @@ const ANSWERED: [Expected<'_>; 4] = [
     ("far", "down", &["L4TOUT", "L4CON"], ""),
     ("forbidden", "unknown", &["SOCKERR"], "not probed: "),
 ];
-/// Without: all keep their states.
-const AWAY: &str = "not probed: the agent is away";
+/// Without an agent: all keep their states.
+const AWAY: &str = "not probed: the agent is disconnected";
 const UNANSWERED: [Expected<'_>; 4] = [
     ("near1", "up", &["SOCKERR"], AWAY),
     ("near2", "up", &["SOCKERR"], AWAY),
@@ -95,8 +95,8 @@ async fn wait_for(stack: &Stack, what: &str, expected: &[Expected<'_>], probes: 
     wait::until(what, look).await.map_err(|error| stack.explain(&error)).unwrap();
 }
 
-/// No backend ever went from up to down or back. A simulator that a loaded machine keeps from answering for 200 ms is
-/// silent, and what went down meanwhile is rightly taken back until a probe says it again.
+/// Asserts that no backend's state flapped. A simulator that a loaded machine keeps from answering for 200 ms
+/// counts as silent, and a backend that went down meanwhile is rightly restored until a further probe fails.
 async fn assert_steady(stack: &Stack) {
     let backends = stack.backends().await.unwrap();
     for (name, state, ..) in ANSWERED {

@@ -1,7 +1,7 @@
-//! What Prometheus gets of running processes, judged by Prometheus' own tools. Without them (Debian's package
-//! `prometheus`), the tests say that they were skipped.
+//! Metrics of running processes, checked with Prometheus' own tools. Without them (Debian's package
+//! `prometheus`), the tests report that they were skipped.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -128,7 +128,7 @@ async fn promtool_finds_nothing_to_complain_about_in_a_scrape() {
     assert!(text.contains("maglev_override_set_timestamp_seconds{kind=\"paused\""), "{text}");
     let checked = run(Command::new(&promtool).args(["check", "metrics"]), &text);
     assert!(checked.status.success() && said(&checked).trim().is_empty(), "{}", said(&checked));
-    // It does complain of what is wrong.
+    // It does reject invalid metrics.
     let wrong =
         run(Command::new(&promtool).args(["check", "metrics"]), "# TYPE maglev_x counter\nmaglev_x 1\n");
     assert!(said(&wrong).contains("_total"), "{}", said(&wrong));

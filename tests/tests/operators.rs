@@ -1,7 +1,7 @@
-//! What operators do to a running brain, and what of it is left when the brain has been killed. They use the VPP that
-//! `MAGLEV_VPP_RUN_DIR` names, or the simulator.
+//! Operators' changes to a running brain, and what remains of them after the brain is killed. Uses the VPP
+//! that `MAGLEV_VPP_RUN_DIR` names, or the simulator.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use maglev_tests::stack::Stack;
@@ -73,7 +73,7 @@ async fn reload_brings_what_differs_and_refuses_what_is_wrong() {
     let writes = stack.writes().unwrap();
     stack.configure(&without.replace("rise: 2", "rise: two")).unwrap();
     hang_up(&stack);
-    wait_for_log(&stack, "the one in force stays").await;
+    wait_for_log(&stack, "the current one stays in use").await;
     let refused = stack.operate(&["config", "reload"]).await.unwrap_err().to_string();
     assert!(refused.contains("rise") && refused.contains("two"), "{refused}");
     assert_eq!(stack.writes().unwrap(), writes);

@@ -1,6 +1,7 @@
-//! What the Debian packages bring, as far as it can be seen without building them; `packaging/try.sh` installs them.
+//! The Debian packages' contents, as far as they can be checked without building them; `packaging/try.sh`
+//! installs them.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! Scenarios of whole processes. They use the VPP that `MAGLEV_VPP_RUN_DIR` names, or the simulator.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The units, judged by systemd itself.
+//! The units, checked with systemd itself.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
@@ -10,11 +10,11 @@ use std::process::{Command, Output};
 
 use maglev_tests::skipped;
 
-/// The services, and how much the exposure of each may be at most. What it consists of stands in `docs/security.md`.
+/// The services, with the maximum exposure of each. `docs/security.md` explains what it consists of.
 const MOST: [(&str, f64); 3] =
     [("maglev-brain.service", 1.1), ("maglev-dashboard.service", 1.5), ("maglev-dpagent.service", 1.4)];
 
-/// Keys that systemd 252 does not know yet. Others that it does not know are misspelt.
+/// Keys newer than systemd 252. Any other unknown key is misspelt.
 const NEWER: [&str; 2] = ["'RestartSteps'", "'RestartMaxDelaySec'"];
 
 fn folder() -> PathBuf {
@@ -42,7 +42,7 @@ fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     text.lines().filter_map(after).flat_map(str::split_whitespace).collect()
 }
 
-/// What systemd-analyze says. None where there is no such program, or one older than 250, which cannot judge files.
+/// The output of systemd-analyze. `None` if it is missing or older than 250, which cannot check files.
 fn analyze(arguments: &[&str], files: &[PathBuf]) -> Option<Output> {
     let mut command = Command::new("systemd-analyze");
     let output = match command.args(arguments).args(files).env("LC_ALL", "C.UTF-8").output() {
@@ -81,7 +81,7 @@ fn the_services_expose_little() {
     }
 }
 
-/// Copies of the units with programs that exist on every machine.
+/// Uses copies of the units, with programs that exist on every machine.
 #[test]
 fn systemd_finds_no_mistake() {
     let directory = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ fn systemd_finds_no_mistake() {
     assert!(output.status.success(), "{errors}");
 }
 
-/// Lines about changes must not be missing because others were many.
+/// No line about a change may be dropped because there are many.
 #[test]
 fn journald_leaves_no_line_out() {
     for (unit, _) in MOST {
@@ -135,7 +135,7 @@ fn neither_daemon_is_bound_to_the_other() {
     assert!(values(&text("maglev-dpagent.service"), "After").iter().all(|name| !name.contains("brain")));
 }
 
-/// What a socket unit listens on is what the brain would listen on by itself, started by hand with the unit's flags.
+/// A socket unit listens on the same addresses as a brain started by hand with the unit's flags.
 #[test]
 fn sockets_and_flags_name_the_same_addresses() {
     let service = text("maglev-brain.service");
@@ -152,11 +152,11 @@ fn sockets_and_flags_name_the_same_addresses() {
         assert_eq!(values(&text, "Service"), ["maglev-brain.service"], "{unit}");
         assert!(values(&service, "Sockets").contains(&unit.as_str()), "{unit}");
     }
-    // systemd would remove it, and the socket in it, whenever the service stops.
+    // Otherwise systemd would remove it, with the socket, whenever the service stops.
     assert!(values(&service, "RuntimeDirectory").is_empty());
 }
 
-/// Link-local addresses are where clouds keep machines' secrets.
+/// Clouds serve machines' secrets on link-local addresses.
 #[test]
 fn the_brain_reaches_every_host_but_those_on_its_link() {
     let service = text("maglev-brain.service");

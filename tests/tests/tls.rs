@@ -1,6 +1,6 @@
-//! Operators from other machines: maglevc and the brain over TLS, each with its certificate.
+//! Operators on other machines: maglevc and the brain over TLS, each with a certificate.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ struct Brain {
 }
 
 impl Brain {
-    /// A brain without an agent, and the certificates of all who take part.
+    /// A brain without an agent, and everybody's certificates.
     async fn start() -> Self {
         let brain = Self {
             stack: Stack::empty().unwrap(),
@@ -69,7 +69,7 @@ impl Brain {
         found.map_err(|error| self.stack.explain(&error)).unwrap();
     }
 
-    /// What maglevc answers to an operator, who has a certificate or none.
+    /// maglevc's output for an operator, with or without a certificate.
     fn maglevc(&self, operator: Option<&str>, words: &[&str]) -> Output {
         let mut command = Command::new(binaries::program("maglevc").unwrap());
         command.env_clear().stdin(Stdio::null());
@@ -112,7 +112,7 @@ async fn operators_without_a_valid_certificate_are_told_so() {
     let other = Authority::root("operators").unwrap();
     brain.write("stranger", &other.issue_client("alice", NOW).unwrap());
     for (operator, reason) in [
-        (None, "it wants a client certificate, and none was shown"),
+        (None, "it requires a client certificate, and none was presented"),
         (Some("former"), "it refused the client certificate: CertificateExpired"),
         (Some("stranger"), "it refused the client certificate: "),
     ] {
@@ -136,14 +136,14 @@ async fn brain_takes_renewed_certificates_when_it_is_told_to() {
     let successor = Authority::root("operators, next year").unwrap();
     std::fs::write(brain.path("ca.pem"), "nothing").unwrap();
     hang_up();
-    brain.wait_for_log("certificates of gRPC refused; those in force stay").await;
+    brain.wait_for_log("gRPC certificates refused; the current ones stay in use").await;
     std::fs::write(brain.path("ca.pem"), brain.authority.pem()).unwrap();
     assert_eq!(show().0, Some(0));
 
     // The brain's own certificate stays; maglevc has to trust both authorities.
     std::fs::write(brain.path("ca.pem"), successor.pem()).unwrap();
     hang_up();
-    brain.wait_for_log("certificates of gRPC read").await;
+    brain.wait_for_log("gRPC certificates read").await;
     std::fs::write(brain.path("ca.pem"), brain.authority.pem() + &successor.pem()).unwrap();
     let (code, text) = show();
     assert_eq!(code, Some(NO_CONNECTION), "{text}");

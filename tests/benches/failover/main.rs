@@ -1,6 +1,6 @@
-//! How long it takes from the end of a probe that changes a backend's state to VPP's acknowledgement, through the
-//! real processes: `cargo bench -p maglev-tests --bench failover`. VPP is the simulator, or the one whose sockets are
-//! in `MAGLEV_VPP_RUN_DIR`.
+//! Time from the end of a probe that changes a backend's state to VPP's acknowledgement, through the real
+//! processes: `cargo bench -p maglev-tests --bench failover`. VPP is the simulator, or the one whose sockets
+//! are in `MAGLEV_VPP_RUN_DIR`.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
@@ -34,7 +34,7 @@ struct Arguments {
 
 /// Goals on an idle machine, in microseconds: median, and 99th percentile.
 const GOALS: (u64, u64) = (500, 2000);
-/// Least time between two changes: the next probe, which finds the change, is due within it.
+/// Minimum time between two changes: the next probe, which finds the change, is due within it.
 const BETWEEN: Duration = Duration::from_millis(80);
 
 fn configuration(arguments: &Arguments, data: u16, health: u16) -> String {
@@ -104,7 +104,7 @@ async fn main() {
         let server = servers.get_mut(chosen).unwrap();
         let healthy = !server.is_healthy();
         server.set_healthy(healthy);
-        // Nobody looks meanwhile: whoever looks takes the caches from those that are measured.
+        // Nothing queries the processes meanwhile, which would evict their caches.
         sleep(BETWEEN.mul_f64(1.0 + random.f64())).await;
     }
     let expected = before + arguments.changes * vips;

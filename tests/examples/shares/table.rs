@@ -1,10 +1,10 @@
-//! One VIP's table, and what there is to say of it.
+//! One VIP's table, and its deviations.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use maglev_table::buckets::{self, Candidate};
 
-/// Most backends that are tried as the one that goes.
+/// Maximum number of backends tried as the one that is removed.
 const TRIED: usize = 10;
 /// The network for benchmarks (RFC 2544), of which VIPs take the first half and servers the second.
 const VIPS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
@@ -21,17 +21,17 @@ pub(crate) struct Table {
     weights: Vec<u8>,
 }
 
-/// What there is to say of a table.
+/// Deviations of a table.
 pub(crate) struct Figures {
-    /// Worst relative error of a share.
+    /// Maximum relative error of a share.
     pub(crate) off: f64,
-    /// Worst error in buckets.
+    /// Maximum error in buckets.
     pub(crate) buckets: f64,
-    /// Shares that are off by more than 1 % and by more than one bucket.
+    /// Number of shares off by more than 1 % and by more than one bucket.
     pub(crate) outside: u32,
-    /// Of so many.
+    /// Number of shares.
     pub(crate) shares: u32,
-    /// Part of the buckets that move needlessly when one backend goes to 0, in percent.
+    /// Percentage of buckets that move needlessly when one backend goes to 0.
     pub(crate) moved: f64,
 }
 
@@ -75,7 +75,7 @@ impl Table {
         (1..).zip(&self.weights).map(|(id, _)| buckets::count(&layout, id)).collect()
     }
 
-    /// Who goes, of all or of an even choice.
+    /// The backends to remove: all, or an evenly spaced selection.
     pub(crate) fn leavers(&self) -> impl Iterator<Item = usize> + use<> {
         let all = self.weights.len();
         let tried = all.min(TRIED);
@@ -112,7 +112,7 @@ impl Figures {
             let error = (f64::from(buckets::count(layout, id)) - right).abs();
             self.off = self.off.max(error / right);
             self.buckets = self.buckets.max(error);
-            // What is exactly one bucket or 1 % must not fail for the rounding of binary fractions.
+            // Tolerates rounding of exactly one bucket or 1 %.
             self.outside += u32::from(error > (right * 0.01).max(1.0) + 1e-9);
             self.shares += 1;
         }

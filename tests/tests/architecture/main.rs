@@ -1,6 +1,6 @@
-//! The rules about who may depend on whom: among crates, and among the modules of one.
+//! Rules on dependencies: among crates, and among the modules of a crate.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod modules;
@@ -31,7 +31,7 @@ fn own_dependencies() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn packages_depend_only_on_what_they_may() {
     let allowed: BTreeMap<&str, &[&str]> = [
-        // What stands alone.
+        // Usable on its own.
         ("vppapi", [].as_slice()),
         ("maglev-protocol", &[]),
         ("maglev-proto", &[]),

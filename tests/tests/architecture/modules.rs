@@ -1,5 +1,5 @@
-//! Which modules of a crate use which, read from its text: `use` declarations, lists in them included, and paths in the
-//! code. Tests are left out. What a module re-exports counts as a use of where it is defined.
+//! Finds which modules of a crate use which, from the source text: `use` declarations, including lists, and
+//! paths in the code. Tests are left out. Using a re-export counts as using the defining module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -70,8 +70,8 @@ impl Modules {
         uses
     }
 
-    /// Uses that are part of a circle among siblings, each as words. A module and the modules within it count as one for
-    /// others, and among themselves the inner may use what the outer defines.
+    /// Circular uses among sibling modules, as text. For others, a module and its children count as one;
+    /// among themselves, the children may use what the parent defines.
     pub(crate) fn circles(&self) -> Vec<String> {
         let mut siblings: BTreeMap<(Module, Module), BTreeSet<Module>> = BTreeMap::new();
         for (user, used) in self.uses() {

@@ -1,6 +1,6 @@
 //! The dashboard in a real browser, over real processes.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod changes;

@@ -1,4 +1,4 @@
-//! What nginx is configured to be, and what a check of it is to find.
+//! Configurations of nginx, and the expected result of a check of each.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -1,6 +1,6 @@
-//! Health checks of real servers, by a real brain: Debian's nginx, well and badly configured, up and down.
+//! Health checks of real servers by a real brain: Debian's nginx, well and badly configured, up and down.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod cases;

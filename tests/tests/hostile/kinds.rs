@@ -1,10 +1,10 @@
-//! How backends misbehave, and what a check of each is to find.
+//! Misbehaving backends, and the expected result of a check of each.
 
 use std::time::Duration;
 
 use maglev_tests::hostile::{End, Script};
 
-/// What a check sends, and what it wants.
+/// A check's request and expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
     Http,

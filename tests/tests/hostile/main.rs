@@ -1,7 +1,7 @@
-//! A thousand backends, most of which mean harm, probed by a real brain: each is judged rightly, the good ones
-//! among them do not suffer, and memory and descriptors stay within bounds.
+//! A thousand backends, most of them malicious, probed by a real brain: each gets the right verdict, the good
+//! ones are not affected, and memory and descriptors stay within limits.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod kinds;
@@ -27,9 +27,9 @@ const HEALTHY: usize = 66;
 const LOOK: Duration = Duration::from_millis(500);
 /// Probes of each backend that are seen.
 const PROBES: usize = 4;
-/// Most resident memory for each backend on average, on top of what it takes when all refuse connections. Eighty of the
-/// thousand stall with 32 to 100 KiB taken, the others hold next to nothing, and 7 KiB were measured; one that took all that
-/// it is given would take megabytes.
+/// Maximum resident memory for each backend on average, in bytes, beyond what it takes when all refuse
+/// connections. Eighty of the thousand stall with 32 to 100 KiB allocated, the others use next to nothing,
+/// and 7 KiB were measured; one that used everything it is sent would take megabytes.
 const MOST_MEMORY: u64 = 32 << 10;
 /// Most descriptors that are in use besides those of a brain at rest: probes that are just under way.
 const MOST_DESCRIPTORS: usize = 10;

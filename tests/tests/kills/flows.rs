@@ -1,4 +1,4 @@
-//! Connections that are held through a VIP, and used all the time.
+//! Long-lived connections through a VIP, in constant use.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,9 +1,10 @@
-//! The brain is killed again and again, at random moments, half of the time within a failover, while connections are
-//! held through VIPs.
+//! Kills the brain repeatedly at random moments, half of the time during a failover, while connections
+//! through VIPs stay open.
 //!
-//! `MAGLEV_KILLS` says how often; `MAGLEV_KILLS_SEED` repeats a run as far as processes let it be repeated.
+//! `MAGLEV_KILLS` sets the number; `MAGLEV_KILLS_SEED` repeats a run, as far as that is possible with real
+//! processes.
 
-// Clippy knows tests by their attribute, and not what they call.
+// Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod flows;
@@ -98,7 +99,7 @@ impl Bench {
         SocketAddr::new(address, self.servers[0].data().port())
     }
 
-    /// Who is to take new flows: the healthy ones of the first pool that has any.
+    /// The backends that should take new flows: the healthy ones of the first pool that has any.
     fn expected(&self) -> BTreeSet<IpAddr> {
         let healthy = |pool: &[Server]| -> BTreeSet<IpAddr> {
             pool.iter().filter(|server| server.is_healthy()).map(Server::address).collect()
@@ -144,7 +145,7 @@ impl Bench {
     }
 
     async fn pause(&mut self, most: Duration) {
-        // The real clock: real processes are met at whatever they are doing.
+        // The real clock: the processes are hit at arbitrary moments.
         sleep(most.mul_f64(self.random.f64())).await;
     }
 }

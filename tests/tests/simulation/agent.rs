@@ -28,12 +28,12 @@ use crate::vpp::Life;
 use crate::wire::{Reply, Request, Wire};
 use crate::world::{Event, World};
 
-/// Calls that the agent's queue and the senders that wait for room in it may come to.
+/// Upper bound on the agent's queue and the senders that wait for it.
 const MOST_CALLS: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Agent {
-    /// Another one after each restart.
+    /// Changes at each restart.
     pub(crate) id: u64,
     pub(crate) alive: bool,
     generation: u64,
@@ -145,7 +145,7 @@ impl Agent {
     fn refusal(&self) -> AgentError {
         match &self.state {
             VppState::Disconnected { reason, .. } => AgentError::NoVpp { reason: reason.clone() },
-            _ => AgentError::NoVpp { reason: "the connection is being made anew".to_owned() },
+            _ => AgentError::NoVpp { reason: "reconnecting".to_owned() },
         }
     }
 }

@@ -27,7 +27,7 @@ const FULL: Duration = Duration::from_secs(30);
 const MOST_EVENTS: usize = 64;
 
 pub(crate) struct Brain {
-    /// Another one after each restart.
+    /// Changes at each restart.
     pub(crate) id: u64,
     pub(crate) core: Core,
     pub(crate) started: Duration,
@@ -35,11 +35,11 @@ pub(crate) struct Brain {
     pub(crate) max_delay: Duration,
     pub(crate) conn: Option<Conn>,
     pub(crate) published: Arc<Wanted>,
-    /// Operators who wait for VPP, each with the last call that had been sent when it began to wait.
+    /// Operators waiting for VPP, each with the last call sent when they began to wait.
     pub(crate) waiting: BTreeMap<Demand, u64>,
-    /// The last call that was answered with what VPP had as a whole.
+    /// The last call answered with VPP's whole state.
     last_full_read: u64,
-    /// What the simulation follows of it for its own judgement.
+    /// State that only the simulation's checks use.
     pub(crate) watched: Watched,
     last_view: ViewId,
     failures: u32,
@@ -56,12 +56,12 @@ pub(crate) struct Conn {
     pub(crate) full_syncs: u64,
     agent: u64,
     syncs: Syncs,
-    /// What the client knows to be wanted.
+    /// The desired state as known to the client.
     wanted: Arc<Wanted>,
     seen: u64,
     noticed: bool,
     due: Option<Duration>,
-    /// When the last call will have arrived: they keep their order.
+    /// Arrival of the last call, since calls keep their order.
     arrives: Duration,
 }
 
@@ -123,7 +123,7 @@ impl World {
         self.at(self.now, Event::BrainConnects { brain: id });
     }
 
-    /// The process ends, without a word.
+    /// The process dies without notice.
     pub(crate) fn brain_dies(&mut self) {
         let Some(mut brain) = self.brain.take() else { return };
         if let Some(conn) = brain.conn.take() {
@@ -195,7 +195,7 @@ impl World {
         self.pump();
     }
 
-    /// The client finds that the agent is away, and connects anew after a while.
+    /// The client finds that the agent is disconnected, and connects anew after a while.
     fn session_ended(&mut self, reason: &str) {
         let Some(brain) = &mut self.brain else { return };
         if let Some(conn) = brain.conn.take() {

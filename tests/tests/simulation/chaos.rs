@@ -1,4 +1,4 @@
-//! What goes wrong, and what people do: chosen at random, at random times.
+//! Faults and operators' actions: chosen at random, at random times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::preview;
 use crate::vpp::Life;
 use crate::world::{Event, World, parsed};
 
-/// How bad it is, chosen once for each history.
+/// How bad the conditions are, chosen once for each history.
 #[derive(Debug, Clone)]
 pub(crate) struct Weather {
     /// Parts of all answers to the brain that are lost.
@@ -61,12 +61,12 @@ impl Weather {
         }
     }
 
-    /// Nothing that only a full sync can find or try again.
+    /// Avoids everything that only a full sync can repair.
     pub(crate) fn leave_no_drift(&mut self) {
         (self.strangers, self.refusals) = (0, 0.0);
     }
 
-    /// No faults, but for answers that are lost while there still are changes.
+    /// No more faults, except lost answers while there still are changes.
     pub(crate) fn calm(&mut self) {
         (self.slow, self.failing_probers, self.refusals) = (0.0, 0.0, 0.0);
     }

@@ -1,4 +1,4 @@
-//! Random configurations, as texts, and changes of them.
+//! Random configurations as texts, and random changes of them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,11 +1,11 @@
-//! A VPP that hangs for a while, and what the agent tells of it.
+//! A VPP that hangs for a while, and the agent's reports about it.
 
 use std::time::Duration;
 
 use crate::vpp::Life;
 use crate::world::{Event, World};
 
-/// Silence from which on the agent tells of it.
+/// Silence after which the agent reports it.
 const TOLD: Duration = Duration::from_millis(200);
 
 impl World {

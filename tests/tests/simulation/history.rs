@@ -1,4 +1,4 @@
-//! One history: storm, calm, rest, and what must be the same after another start.
+//! One history: storm, calm, rest, and the invariants after another start.
 
 use std::collections::BTreeMap;
 use std::io::Write;

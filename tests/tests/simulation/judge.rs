@@ -8,22 +8,22 @@ use maglev_protocol::{Demands, VipKey, VipSpec};
 
 use crate::vpp::Actual;
 
-/// What the call that is carried out may do.
+/// What the current call may do.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
     pub(crate) specs: BTreeMap<VipKey, VipSpec>,
-    /// For a full sync, the VIPs that it must leave alone; it removes all others that are not wanted.
+    /// For a full sync, the VIPs that it must leave alone; it removes all others that are not desired.
     pub(crate) keep: Option<BTreeSet<VipKey>>,
     pub(crate) demands: Demands,
-    /// Servers that fail no check of their own, and have not for long.
+    /// Servers that have failed no check of their own for some time.
     pub(crate) well: BTreeSet<IpAddr>,
-    /// Servers whose backend is down for the brain, and that no panic gives a weight nevertheless.
+    /// Servers whose backend the brain considers down, and that no panic gives a weight.
     pub(crate) down: BTreeSet<(VipKey, IpAddr)>,
-    /// Servers of whose backend the brain has never known anything, with the weight that is theirs at most.
+    /// Servers of backends that the brain has never known, with their maximum weight.
     pub(crate) never_known: BTreeMap<(VipKey, IpAddr), u8>,
 }
 
-/// A message, and what it did to its VIP.
+/// A message and its effect on its VIP.
 pub(crate) struct Judged<'a> {
     pub(crate) write: &'a Write,
     pub(crate) before: Option<&'a Actual>,
@@ -32,14 +32,15 @@ pub(crate) struct Judged<'a> {
     /// Servers of weight 0 that were flushed since they had another one.
     pub(crate) flushed: &'a BTreeSet<IpAddr>,
     pub(crate) after: Option<&'a Actual>,
-    /// Somebody else has changed the VIP, and the agent cannot know it yet.
+    /// Somebody else has changed the VIP, which the agent cannot know yet.
     pub(crate) tainted: bool,
     /// Somebody else has changed the VIP at some time.
     pub(crate) handmade: bool,
     pub(crate) accepted: bool,
-    /// VPP has refused something of this VIP for no reason since the agent last read, and what follows from it.
+    /// VPP has refused a step of this VIP for no reason since the agent's last read, or is bound to refuse
+    /// one because of that.
     pub(crate) balks: bool,
-    /// Another VIP of its prefix cannot stand beside it.
+    /// Another VIP of its prefix prevents it.
     pub(crate) hindered: bool,
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
         }
         return match write.step {
             Step::RemoveVip { anew: None } | Step::FlushVip => Ok(()),
-            // It proves that the VIP is there.
+            // This step proves that the VIP exists.
             Step::Reweight { server, to, flush: false, .. }
                 if before.is_none_or(|vip| vip.weights.get(&server) == Some(&to)) =>
             {
@@ -80,7 +81,8 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
         return Ok(());
     }
     if !judged.accepted {
-        // Beside a VIP that is to change too, it waits for the next full sync. Its servers are sent all the same.
+        // Next to a VIP that must change as well, it waits for the next full sync. Its servers are synced all
+        // the same.
         let expected = judged.balks
             || before.is_none() && (judged.hindered || !matches!(write.step, Step::AddVip { .. }));
         return if expected { Ok(()) } else { broken("VPP refused, though nobody else has written") };
@@ -104,7 +106,7 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
             let demanded = scope.demands.flush.contains(server);
             wanted(server) == Some(*weight) && (demanded || owed && !judged.flushed.contains(server))
         }
-        // Nothing may be lost by it: the flows of servers in service stay where the table has them anyway.
+        // Nothing is lost by it: the flows of servers in service stay where the table has them.
         Step::FlushVip => {
             let lost = |vip: &Actual| {
                 vip.weights.iter().any(|(server, weight)| *weight == 0 && judged.pinned.contains(server))

@@ -28,13 +28,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use history::{Told, history, replay};
 
-/// Names the one seed to run again, with all that happens.
+/// Replays a single seed with a full trace.
 const SEED: &str = "MAGLEV_SIMULATION_SEED";
-/// Names how many seeds to run, instead of [`SEEDS`].
+/// Number of seeds to run, instead of [`SEEDS`].
 const COUNT: &str = "MAGLEV_SIMULATION_SEEDS";
-/// Names the first of them.
+/// The first seed to run.
 const FIRST: &str = "MAGLEV_SIMULATION_FIRST";
-/// Histories that every run of the tests goes through.
+/// Number of histories in a normal test run.
 const SEEDS: u64 = 1500;
 
 fn number(name: &str) -> Option<u64> {
@@ -74,7 +74,7 @@ fn the_rules_hold_in_every_history() {
     assert!(writes > 0, "nothing was written to VPP");
 }
 
-/// Takes one seed after the other, until there are no more or one fails.
+/// Runs one seed after the other, until all are done or one fails.
 fn some_of(seeds: &Range<u64>, next: &AtomicU64) -> Result<Told, (u64, String)> {
     let mut total = Told::default();
     loop {
@@ -85,7 +85,7 @@ fn some_of(seeds: &Range<u64>, next: &AtomicU64) -> Result<Told, (u64, String)> 
         match history(seed, false) {
             Ok(told) => total.add(told),
             Err(violation) => {
-                // The others need not go on.
+                // Stops the other threads.
                 next.store(seeds.end, Ordering::Relaxed);
                 return Err((seed, violation));
             }

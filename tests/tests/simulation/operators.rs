@@ -1,4 +1,4 @@
-//! What operators have set, as the simulation remembers it: apart from the brain, and much simpler.
+//! The simulation's own record of overrides: independent of the brain, and much simpler.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Operators {
 }
 
 impl Operators {
-    /// A command was carried out.
+    /// Records a command that was executed.
     pub(crate) fn commanded(&mut self, command: &Command, config: &Config) {
         match command {
             Command::Backend { backend, wish } => {
@@ -41,12 +41,12 @@ impl Operators {
         }
     }
 
-    /// A weight that the configuration has is no longer one of the operators'.
+    /// Drops weight overrides that the configuration now equals.
     pub(crate) fn reloaded(&mut self, config: &Config) {
         self.weights.retain(|member, weight| member.configured_weight(config) != Some(*weight));
     }
 
-    /// Whether the brain has the same.
+    /// Whether the brain has the same overrides.
     pub(crate) fn agrees(&self, overrides: &Overrides) -> bool {
         let backends = overrides.backends.iter().map(|(name, dated)| (name, dated.value));
         let weights = overrides.weights.iter().map(|(member, dated)| (member, dated.value));

@@ -1,4 +1,4 @@
-//! Every preview is compared with what then happens.
+//! Compares every preview with what happens then.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use maglev_protocol::VipKey;
 /// Weights of all VIPs, by server.
 type Weights = BTreeMap<VipKey, BTreeMap<IpAddr, u8>>;
 
-/// What was told before a command.
+/// The preview of a command.
 pub(crate) struct Told {
     before: Weights,
     preview: Result<Preview, CommandError>,
@@ -23,13 +23,13 @@ fn weights(core: &Core) -> Weights {
     core.frontends().map(|(_, view)| (view.spec.key, servers(&view.spec.servers))).collect()
 }
 
-/// Asks what a command would do.
+/// Requests the preview of a command.
 pub(crate) fn ask(core: &Core, command: &Command, now: Now) -> Told {
     Told { before: weights(core), preview: preview(core, command.clone(), &|_, _| None, now) }
 }
 
 impl Told {
-    /// Whether that has happened.
+    /// Checks that it came true.
     pub(crate) fn check(self, after: &Core, refused: Option<&CommandError>) -> Result<(), String> {
         let told = match (self.preview, refused) {
             (Ok(told), None) => told,

@@ -20,7 +20,7 @@ pub(crate) struct Prober {
     pace: Pace,
     first: Duration,
     last_start: Option<Duration>,
-    /// Another one for each thing that it waits for.
+    /// Changes with each thing that it waits for.
     token: u64,
     probing: bool,
 }
@@ -122,7 +122,7 @@ impl World {
             && self.vpp.forwards_from <= started;
         let Some(found) = self.prober(id, &backend, prober, token) else { return };
         let deadline = started + found.timeout;
-        // Nobody answers through a VPP that is away.
+        // Nothing answers through a disconnected VPP.
         if !reachable && now < deadline {
             let event = Event::ProbeEnds { brain: id, backend, prober, token, started, passes };
             return self.at(deadline, event);
@@ -147,7 +147,7 @@ impl World {
         self.at(at, Event::Reported { brain: id, report: Box::new(report) });
     }
 
-    /// Servers that have failed no check of their own for long.
+    /// Servers that have failed no check of their own for some time.
     pub(crate) fn well(&self) -> BTreeSet<IpAddr> {
         let Some(brain) = &self.brain else { return BTreeSet::new() };
         let addresses = brain.core.config().backends.values().map(|backend| backend.address);

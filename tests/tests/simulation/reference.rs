@@ -1,4 +1,5 @@
-//! What must hold: the brain's decisions after every step, and VPP's state at rest, by a second and simpler account.
+//! The invariants: the brain's decisions after every step, and VPP's state at rest, computed by a second and
+//! simpler implementation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ use crate::vpp::{Actual, Life};
 use crate::world::World;
 
 impl World {
-    /// The rules for what the brain has decided.
+    /// Checks the brain's decisions.
     pub(crate) fn check_brain(&mut self) {
         let now = self.instant(self.now);
         let since = self.now;
@@ -46,7 +47,7 @@ impl World {
         }
     }
 
-    /// Why there is no rest yet; `None` if there is.
+    /// Why the system is not at rest yet; `None` if it is.
     pub(crate) fn unrest(&self) -> Option<String> {
         let Some(brain) = self.brain.as_ref() else { return Some("there is no brain".to_owned()) };
         if !brain.is_idle()
@@ -82,7 +83,7 @@ impl World {
         (!demands.is_empty() || full.is_some()).then(|| format!("demands: {demands:?}, full sync {full:?}"))
     }
 
-    /// The state that a backend comes to, if nothing changes any more.
+    /// The final state of a backend if nothing changes any more.
     fn right_state(&self, config: &Config, name: &str) -> State {
         let Some(Backend { address, healthcheck, enabled }) = config.backends.get(name) else {
             return State::Removed;
@@ -96,7 +97,7 @@ impl World {
         }
     }
 
-    /// Whether VPP is what configuration, operators and health say.
+    /// Checks that VPP's state follows from configuration, overrides and health.
     pub(crate) fn check_rest(&self) -> Result<(), String> {
         let Some(brain) = self.brain.as_ref() else { return Err("there is no brain".to_owned()) };
         let config = brain.core.config();
@@ -189,7 +190,7 @@ impl Brain {
         let snapshot = self.core.snapshot(now.mono);
         let (config, wanted) = (&snapshot.config, &self.published);
         let ticks = self.core.next_tick().is_none_or(|next| next > now.mono);
-        // Between the time of a phase and its tick anything may still be as before.
+        // Between the start of a phase and its tick, everything may be as before.
         let behind = snapshot.warmup.phase() < phase;
         if snapshot.warmup.phase() > phase {
             return Err(format!(
@@ -249,7 +250,7 @@ impl Brain {
                 }
                 self.watched.scales.insert(key, (Arc::clone(&view.frontend), view.table_length));
             }
-            // A step of a slow start that is due changes the weights.
+            // A due step of a slow start changes the weights.
             if !ticks {
                 continue;
             }
@@ -294,7 +295,7 @@ fn known(snapshot: &Snapshot, frontend: &Frontend) -> bool {
     })
 }
 
-/// A frontend with the weights that operators have set.
+/// A frontend with the overridden weights.
 fn in_force(operators: &Operators, name: &str, configured: &Frontend) -> Frontend {
     let mut frontend = configured.clone();
     for (member, weight) in operators.weights.iter().filter(|(member, _)| member.frontend == name) {

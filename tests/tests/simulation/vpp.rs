@@ -16,11 +16,11 @@ use vppsim::lb::{self, Conf, Lb, NewVip, Refusal, Vip};
 
 use crate::judge::{self, Judged, Scope};
 
-/// How it is.
+/// State of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
     Running,
-    /// It takes requests and does nothing.
+    /// It accepts requests but does nothing.
     Hung,
     Dead,
 }
@@ -31,24 +31,24 @@ pub(crate) struct Vpp {
     pub(crate) life: Life,
     pub(crate) pid: u32,
     pub(crate) started: Duration,
-    /// Since when it has been running without a pause.
+    /// Start of its current uninterrupted run.
     pub(crate) running_since: Duration,
-    /// When it hung last.
+    /// When it last hung.
     pub(crate) hung_at: Duration,
-    /// From when on it forwards: a VPP that was started opens its API before its interfaces are up.
+    /// When it starts forwarding: a restarted VPP opens its API before its interfaces are up.
     pub(crate) forwards_from: Duration,
     clients: u16,
     /// Servers of weight 0 that were flushed since they had another one, by VIP.
     flushed: BTreeMap<VipKey, BTreeSet<IpAddr>>,
     /// Requests of connections that were closed before it read them.
     pub(crate) backlog: VecDeque<(Option<Rc<Scope>>, Write)>,
-    /// VIPs that somebody else has written to since the agent last read.
+    /// VIPs with foreign writes since the agent's last read.
     pub(crate) tainted: BTreeSet<VipKey>,
-    /// VIPs that somebody else has ever written to in its life.
+    /// VIPs with foreign writes at any time in this run.
     pub(crate) handmade: BTreeSet<VipKey>,
-    /// VIPs of which it has refused something for no reason since the agent last read.
+    /// VIPs with a refusal for no reason since the agent's last read.
     pub(crate) balked: BTreeSet<VipKey>,
-    /// Messages that changed something or were meant to.
+    /// Number of writes.
     pub(crate) writes: u64,
     pub(crate) settings: u64,
     pub(crate) violation: Option<String>,
@@ -98,14 +98,14 @@ impl Vpp {
         self.balked.clear();
     }
 
-    /// Works off what closed connections left.
+    /// Processes requests left over from closed connections.
     pub(crate) fn work_off(&mut self, now: Duration) {
         while let Some((scope, write)) = self.backlog.pop_front() {
             self.write(scope.as_deref(), &write, now);
         }
     }
 
-    /// Carries out a request of the agent, and judges it.
+    /// Carries out a request of the agent, and checks it.
     pub(crate) fn write(&mut self, scope: Option<&Scope>, write: &Write, now: Duration) -> Answer {
         self.writes += 1;
         let before = self.actual(&write.vip);
@@ -156,11 +156,11 @@ impl Vpp {
         Answer::Refused { code: -1, meaning: "no reason".to_owned(), about_state }
     }
 
-    /// Somebody else's request.
+    /// A foreign write.
     pub(crate) fn foreign(&mut self, write: &Write, now: Duration) {
         self.tainted.insert(write.vip);
         self.handmade.insert(write.vip);
-        // Whether it works does not matter.
+        // It need not succeed.
         self.carry_out(write, now).ok();
         self.flushed.remove(&write.vip);
         self.traffic(&write.vip, now);
@@ -176,7 +176,7 @@ impl Vpp {
         flushed.retain(|server| weights.get(server) == Some(&0));
     }
 
-    /// New clients come, and stay.
+    /// New clients open flows and keep them.
     fn traffic(&mut self, vip: &VipKey, now: Duration) {
         let uptime = now - self.started;
         for _ in 0..4 {
@@ -263,7 +263,7 @@ impl Vpp {
         }
     }
 
-    /// The first of the two dumps. From here on the agent knows what others have done.
+    /// The first of the two dumps. From here on the agent knows the foreign writes.
     pub(crate) fn dump_vips(&mut self) -> Vec<VipRow> {
         self.tainted.clear();
         self.balked.clear();
@@ -272,7 +272,7 @@ impl Vpp {
         used.map(row).collect()
     }
 
-    /// The second one.
+    /// The second dump.
     pub(crate) fn dump_servers(&self) -> Vec<ServerRow> {
         let mut rows = Vec::new();
         for (_, vip) in self.lb.vips() {
@@ -282,7 +282,7 @@ impl Vpp {
                 address: server.address.into(),
                 used: server.used,
                 weight: server.weight,
-                // Nothing that is simulated looks at them.
+                // Not used by the simulation.
                 buckets: 0,
             }));
         }
@@ -309,7 +309,7 @@ impl Vpp {
         used.map(|vip| (key(vip), self.actual_of(vip))).collect()
     }
 
-    /// Whose each bucket is.
+    /// The owner of each bucket.
     pub(crate) fn buckets(&self, vip: &VipKey) -> Vec<Option<IpAddr>> {
         let Some(vip) = self.lb.find(&vpp_key(vip)).and_then(|index| self.lb.vip(index)) else {
             return Vec::new();

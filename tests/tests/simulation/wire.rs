@@ -1,5 +1,5 @@
-//! What lies between the agent's reconciler and VPP: every request waits here until the scheduler has it carried out
-//! and answered.
+//! The connection between the agent's reconciler and VPP: every request waits here until the scheduler has it
+//! carried out and answered.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -42,9 +42,9 @@ pub(crate) struct Op {
     pub(crate) request: Request,
     /// Of writes, what those have led to that are carried out.
     pub(crate) answers: Vec<Answer>,
-    /// What VPP has answered, on its way to the agent.
+    /// VPP's answer on its way to the agent.
     pub(crate) reply: Option<Reply>,
-    /// The same, once it is there.
+    /// The answer once received.
     delivered: Option<Reply>,
     waker: Option<Waker>,
 }
@@ -58,13 +58,13 @@ impl Op {
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     pub(crate) ops: BTreeMap<u64, Op>,
-    /// The time, as of the last event.
+    /// Time of the last event.
     pub(crate) now: Duration,
     last: u64,
 }
 
 impl Pipe {
-    /// Hands what VPP has answered to the agent.
+    /// Delivers VPP's answer to the agent.
     pub(crate) fn deliver(&mut self, op: u64) {
         if let Some(op) = self.ops.get_mut(&op)
             && let Some(reply) = op.reply.take()
@@ -73,7 +73,7 @@ impl Pipe {
         }
     }
 
-    /// Nothing will be answered any more. Of each burst of writes, `received` says how many answers came before.
+    /// Closes the connection. `received` says how many answers of each burst of writes arrived before.
     pub(crate) fn close(&mut self, lost: &Lost, mut received: impl FnMut(usize) -> usize) {
         for op in self.ops.values_mut().filter(|op| op.delivered.is_none()) {
             let reply = match &op.request {
@@ -102,7 +102,7 @@ impl Op {
     }
 }
 
-/// The agent's end.
+/// The agent's side.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wire(Arc<Mutex<Pipe>>);
 

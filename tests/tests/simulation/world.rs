@@ -1,4 +1,4 @@
-//! The scheduler: simulated time, and every event in it, in an order that one number decides.
+//! The scheduler: simulated time and all events, in an order determined by the seed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -21,7 +21,7 @@ use crate::generate::Draft;
 use crate::operators::Operators;
 use crate::vpp::Vpp;
 
-/// Everything that happens. What names a process or a connection that is gone does nothing.
+/// All events. Those about a process or connection that is gone do nothing.
 #[derive(Debug)]
 pub(crate) enum Event {
     Chaos,
@@ -62,7 +62,7 @@ pub(crate) struct World {
     pub(crate) base: Now,
     pub(crate) steps: u64,
     pub(crate) weather: Weather,
-    /// Whether no periodic sync comes to heal what was forgotten.
+    /// Whether there are no periodic syncs to repair missed changes.
     pub(crate) rare_syncs: bool,
     /// Whether faults happen, operators work and backends flap.
     pub(crate) stormy: bool,
@@ -71,21 +71,21 @@ pub(crate) struct World {
     pub(crate) brain: Option<Brain>,
     /// Connections between brain and agent.
     pub(crate) open_conns: BTreeSet<u64>,
-    /// Calls whose caller waits no more.
+    /// Calls whose caller no longer waits.
     pub(crate) timed_out: BTreeSet<u64>,
     /// The configuration file, and what it was made from.
     pub(crate) file: Arc<Config>,
     pub(crate) draft: Draft,
-    /// The state directory, and the same as the simulation remembers it.
+    /// The state directory, and the simulation's own record of it.
     pub(crate) disk: Overrides,
     pub(crate) operators_on_disk: Operators,
     pub(crate) operators: Operators,
     pub(crate) saved_until: Duration,
     /// Backends that fail their checks.
     pub(crate) sick: BTreeSet<IpAddr>,
-    /// When each became well that was sick.
+    /// When each recovered backend recovered.
     pub(crate) recovered: BTreeMap<IpAddr, Duration>,
-    /// Something of the brain may have changed since it was last checked.
+    /// Whether the brain may have changed since the last check.
     pub(crate) dirty: bool,
     pub(crate) counts: BTreeMap<&'static str, u64>,
     pub(crate) trace: bool,
@@ -117,7 +117,7 @@ impl World {
         let mut world = Self {
             rng,
             now: Duration::ZERO,
-            // VPP's silence is counted back from now, so that there must be a time before the start.
+            // VPP's silence is measured backwards, so there must be a time before the start.
             base: Now { wall, mono: tokio::time::Instant::now().into_std() + Duration::from_secs(3600) },
             steps: 0,
             weather,
@@ -155,14 +155,14 @@ impl World {
         world
     }
 
-    /// Lets something happen at a time. What happens at one time happens in random order.
+    /// Schedules an event. Simultaneous events happen in random order.
     pub(crate) fn at(&mut self, when: Duration, event: Event) {
         self.last_event += 1;
         self.heap.push(Reverse((when.max(self.now), self.rng.u32(..), self.last_event)));
         self.events.insert(self.last_event, event);
     }
 
-    /// From one process to another.
+    /// Latency of a message between processes.
     pub(crate) fn latency(&mut self) -> Duration {
         let slow = self.rng.f64() < self.weather.slow;
         let most = if slow { 2_000_000 } else { 400 };
@@ -197,7 +197,7 @@ impl World {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// One event, and the rules after it.
+    /// Processes one event, then checks the rules.
     pub(crate) fn step(&mut self) -> Result<(), String> {
         let Some(Reverse((when, _, id))) = self.heap.pop() else {
             return Err("nothing happens any more".to_owned());
