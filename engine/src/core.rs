@@ -4,6 +4,7 @@ mod absence;
 mod backends;
 mod command;
 mod event;
+mod expiry;
 mod frontends;
 mod known;
 mod orders;
@@ -34,6 +35,7 @@ use crate::tally::{BrainTally, CheckTallies, VppLives};
 use crate::warmup::Warmup;
 use absence::Absence;
 use backends::Backends;
+use expiry::Expiry;
 use frontends::Frontends;
 use known::Known;
 use orders::Orders;
@@ -123,6 +125,7 @@ pub struct Core {
     tally: Arc<BrainTally>,
     checks: Arc<CheckTallies>,
     vpp_lives: VppLives,
+    expiry: Expiry,
 }
 
 /// A backend's check.
@@ -157,8 +160,10 @@ impl Core {
             tally: Arc::default(),
             checks: Arc::default(),
             vpp_lives: VppLives::default(),
+            expiry: Expiry::default(),
         };
         core.start(now);
+        core.plan_expiry(now);
         core.tally.take_config(now.wall);
         core
     }
@@ -228,7 +233,8 @@ impl Core {
 
     /// When the next [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Option<Instant> {
-        self.warmup.next_phase_at().into_iter().chain(self.frontends.next_step()).min()
+        let others = self.frontends.next_step().into_iter().chain(self.expiry.next());
+        self.warmup.next_phase_at().into_iter().chain(others).min()
     }
 
     /// Number of changes of state since the start.
@@ -262,6 +268,7 @@ impl Core {
             self.reweigh(&frontend, now, &mut effects);
             effects.state = true;
         }
+        self.expire(now, &mut effects);
         effects
     }
 }

@@ -4,11 +4,14 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::Config;
 
-pub use text::{Damage, LARGEST_FILE, OtherVersion, Parsed, Unwritable, parse, render};
+pub use text::{
+    Damage, LARGEST_FILE, LONGEST_REASON, LONGEST_WHO, OtherVersion, Parsed, Unwritable, parse, render,
+};
 
 /// An override of a backend's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,22 +55,54 @@ impl PoolMember {
     }
 }
 
-/// A value and when it was set. Files keep the time in whole seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dated<T> {
-    /// The value.
-    pub value: T,
+/// Origin of a command, and how long its override is to last. An override's file keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remark {
+    /// Who gave the command, if known.
+    pub who: Option<Arc<str>>,
+    /// Why: free text of at most [`LONGEST_REASON`] characters. Empty: no reason was given.
+    pub reason: String,
+    /// When the override is cleared by itself.
+    pub until: Option<SystemTime>,
+}
+
+/// When an override was set, by whom, why and until when. Its file keeps times in whole seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
     /// When it was set.
     pub since: SystemTime,
+    /// Who set it, why and until when.
+    pub remark: Remark,
+}
+
+impl Stamp {
+    /// The stamp of an override that is set now.
+    pub fn new(since: SystemTime, remark: Remark) -> Self {
+        Self { since, remark }
+    }
+
+    /// The stamp of an override about which no more is known.
+    pub fn at(since: SystemTime) -> Self {
+        Self::new(since, Remark::default())
+    }
+}
+
+/// A value that an operator has set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamped<T> {
+    /// The value.
+    pub value: T,
+    /// When it was set, by whom, why and until when.
+    pub stamp: Stamp,
 }
 
 /// All overrides, including those that the configuration has no target for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// By backend name.
-    pub backends: BTreeMap<String, Dated<BackendOverride>>,
+    pub backends: BTreeMap<String, Stamped<BackendOverride>>,
     /// Weights, 0 to 100.
-    pub weights: BTreeMap<PoolMember, Dated<u8>>,
+    pub weights: BTreeMap<PoolMember, Stamped<u8>>,
 }
 
 impl Overrides {
@@ -83,19 +118,19 @@ impl Overrides {
 
     /// All entries: backends first, each kind in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = Override> {
-        let backends = self.backends.iter().map(|(name, dated)| Override::backend(name, *dated));
-        backends.chain(self.weights.iter().map(|(member, dated)| Override::weight(member, *dated)))
+        let backends = self.backends.iter().map(|(name, dated)| Override::backend(name, dated.clone()));
+        backends.chain(self.weights.iter().map(|(member, dated)| Override::weight(member, dated.clone())))
     }
 
     /// Adds an entry; returns the one that it replaces.
     pub fn insert(&mut self, entry: Override) -> Option<Override> {
         match entry {
-            Override::Backend { name, state, since } => {
-                let before = self.backends.insert(name.clone(), Dated { value: state, since })?;
+            Override::Backend { name, state, stamp } => {
+                let before = self.backends.insert(name.clone(), Stamped { value: state, stamp })?;
                 Some(Override::backend(&name, before))
             }
-            Override::Weight { member, weight, since } => {
-                let before = self.weights.insert(member.clone(), Dated { value: weight, since })?;
+            Override::Weight { member, weight, stamp } => {
+                let before = self.weights.insert(member.clone(), Stamped { value: weight, stamp })?;
                 Some(Override::weight(&member, before))
             }
         }
@@ -134,8 +169,8 @@ pub enum Override {
         name: String,
         /// The override.
         state: BackendOverride,
-        /// When it was set.
-        since: SystemTime,
+        /// When it was set, by whom, why and until when.
+        stamp: Stamp,
     },
     /// The weight of a member of a pool.
     Weight {
@@ -143,25 +178,36 @@ pub enum Override {
         member: PoolMember,
         /// 0 to 100.
         weight: u8,
-        /// When it was set.
-        since: SystemTime,
+        /// When it was set, by whom, why and until when.
+        stamp: Stamp,
     },
 }
 
 impl Override {
-    fn backend(name: &str, Dated { value, since }: Dated<BackendOverride>) -> Override {
-        Self::Backend { name: name.to_owned(), state: value, since }
+    fn backend(name: &str, Stamped { value, stamp }: Stamped<BackendOverride>) -> Override {
+        Self::Backend { name: name.to_owned(), state: value, stamp }
     }
 
-    fn weight(member: &PoolMember, Dated { value, since }: Dated<u8>) -> Override {
-        Self::Weight { member: member.clone(), weight: value, since }
+    fn weight(member: &PoolMember, Stamped { value, stamp }: Stamped<u8>) -> Override {
+        Self::Weight { member: member.clone(), weight: value, stamp }
+    }
+
+    /// When it was set, by whom, why and until when.
+    pub fn stamp(&self) -> &Stamp {
+        match self {
+            Self::Backend { stamp, .. } | Self::Weight { stamp, .. } => stamp,
+        }
+    }
+
+    fn stamp_mut(&mut self) -> &mut Stamp {
+        match self {
+            Self::Backend { stamp, .. } | Self::Weight { stamp, .. } => stamp,
+        }
     }
 
     /// When it was set.
     pub fn since(&self) -> SystemTime {
-        match self {
-            Self::Backend { since, .. } | Self::Weight { since, .. } => *since,
-        }
+        self.stamp().since
     }
 
     /// Whether the configuration has its target.

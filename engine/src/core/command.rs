@@ -11,7 +11,7 @@ use super::{Core, Effects, Event, Now};
 use crate::config::{Changes, Config, is_name};
 use crate::desired::Demand;
 use crate::health::{self, Refused};
-use crate::overrides::{BackendOverride, Dated, PoolMember};
+use crate::overrides::{BackendOverride, LONGEST_REASON, LONGEST_WHO, PoolMember, Remark, Stamp, Stamped};
 use crate::snapshot::SyncStatus;
 
 /// An operator's command on a backend.
@@ -183,6 +183,22 @@ pub enum CommandError {
     /// The state has changed since the command was previewed.
     #[error("the state has changed since the preview: preview again")]
     Moved,
+    /// The time at which the override would be cleared is over.
+    #[error("the time until which it is to last is over")]
+    Over,
+    /// No override is left that could be cleared later.
+    #[error("it leaves no override that could end: without an override, the configuration applies for good")]
+    NothingEnds,
+    /// A text for the overrides' file is too long.
+    #[error("the {what} has {length} characters, at most {most} are possible")]
+    TooLong {
+        /// Which text.
+        what: &'static str,
+        /// Its length, in characters.
+        length: usize,
+        /// Maximum length.
+        most: usize,
+    },
     /// The process is shutting down.
     #[error("maglev-brain is shutting down")]
     Ending,
@@ -255,6 +271,28 @@ impl Done {
     }
 }
 
+/// Whether it says more than who, so that it replaces the remark of an override that is set already.
+fn is_news(remark: &Remark) -> bool {
+    !remark.reason.is_empty() || remark.until.is_some()
+}
+
+fn check(remark: Remark, now: Now) -> Result<Remark, CommandError> {
+    let Remark { who, reason, until } = &remark;
+    for (what, text, most) in [
+        ("name of the operator", who.as_deref().unwrap_or_default(), LONGEST_WHO),
+        ("reason", reason.as_str(), LONGEST_REASON),
+    ] {
+        let length = text.chars().count();
+        if length > most {
+            return Err(CommandError::TooLong { what, length, most });
+        }
+    }
+    match until {
+        Some(until) if *until <= now.wall => Err(CommandError::Over),
+        _ => Ok(remark),
+    }
+}
+
 impl Core {
     /// Executes an operator's command, if the state still has this number; see [`Core::events`].
     ///
@@ -264,43 +302,64 @@ impl Core {
         &mut self,
         state: Option<u64>,
         command: Command,
+        remark: Remark,
         now: Now,
     ) -> Result<(Effects, Done), CommandError> {
         match state {
             Some(state) if state != self.events => Err(CommandError::Moved),
-            _ => self.command(command, now),
+            _ => self.command_of(command, remark, now),
         }
     }
 
-    /// Executes an operator's command.
+    /// Executes a command of which nobody says by whom it is.
     ///
     /// # Errors
     /// If nothing was changed.
     pub fn command(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
+        self.command_of(command, Remark::default(), now)
+    }
+
+    fn command_of(
+        &mut self,
+        command: Command,
+        remark: Remark,
+        now: Now,
+    ) -> Result<(Effects, Done), CommandError> {
         let words = command.to_string();
         let word = command.word();
-        let carried_out = self.carry_out(command, now);
+        let reason = remark.reason.clone();
+        let carried_out = check(remark, now).and_then(|remark| self.carry_out(command, remark, now));
         if let Some(word) = word {
             self.tally.count_command(word, carried_out.is_ok());
         }
         let (mut effects, done) = carried_out?;
-        // The override was already set.
+        // Otherwise the override was already set.
         if effects.overrides && done.changes.is_none() {
-            effects.events.insert(0, Event::Operator { command: words });
+            effects.events.insert(0, Event::Operator { command: words, reason });
+        }
+        if effects.overrides {
+            self.plan_expiry(now);
         }
         Ok((self.counted(effects), done))
     }
 
-    fn carry_out(&mut self, command: Command, now: Now) -> Result<(Effects, Done), CommandError> {
+    pub(super) fn carry_out(
+        &mut self,
+        command: Command,
+        remark: Remark,
+        now: Now,
+    ) -> Result<(Effects, Done), CommandError> {
         match command {
             Command::Backend { backend, wish } => {
-                let mut effects = self.wish(&backend, wish, now)?;
+                let mut effects = self.wish(&backend, wish, remark, now)?;
                 let frontends = self.backends.frontends_of(&backend);
                 let ask = |name: &Arc<str>| self.demand(name, Demands::default(), &mut effects);
                 let asked = frontends.iter().filter_map(ask).collect();
                 Ok((effects, Done { asked, ..Done::default() }))
             }
-            Command::SetWeight { member, weight, flush } => self.set_weight(member, weight, flush, now),
+            Command::SetWeight { member, weight, flush } => {
+                self.set_weight(member, weight, flush, remark, now)
+            }
             Command::ClearWeight { member } => {
                 if !self.overrides.weights.contains_key(&member) {
                     return Err(CommandError::NothingSet(format!(
@@ -309,7 +368,7 @@ impl Core {
                     )));
                 }
                 match member.configured_weight(&self.config) {
-                    Some(configured) => self.set_weight(member, configured, false, now),
+                    Some(configured) => self.set_weight(member, configured, false, remark, now),
                     None => {
                         Arc::make_mut(&mut self.overrides).weights.remove(&member);
                         let effects = Effects { overrides: true, state: true, ..Effects::default() };
@@ -328,12 +387,18 @@ impl Core {
         }
     }
 
-    fn wish(&mut self, backend: &str, wish: BackendWish, now: Now) -> Result<Effects, CommandError> {
+    fn wish(
+        &mut self,
+        backend: &str,
+        wish: BackendWish,
+        remark: Remark,
+        now: Now,
+    ) -> Result<Effects, CommandError> {
         let set = self.overrides.backends.get(backend).map(|set| set.value);
         let Some(name) = self.backends.name(backend) else {
             // An override for a backend that a reload removed can still be cleared.
             if wish == BackendWish::Clear && set.is_some() {
-                return Ok(self.override_backend(backend, None, now));
+                return Ok(self.override_backend(backend, None, remark, now));
             }
             return Err(CommandError::NoSuchBackend(backend.to_owned()));
         };
@@ -353,6 +418,9 @@ impl Core {
             }
             BackendWish::Clear => (None, None),
         };
+        if next.is_none() && remark.until.is_some() {
+            return Err(CommandError::NothingEnds);
+        }
         let mut effects = Effects::default();
         if let Some(input) = input {
             let refused = |refused| CommandError::Refused { backend: backend.to_owned(), refused };
@@ -360,8 +428,8 @@ impl Core {
                 self.follow(&name, transition, now, &mut effects);
             }
         }
-        if set != next {
-            effects.merge(self.override_backend(backend, next, now));
+        if set != next || (next.is_some() && is_news(&remark)) {
+            effects.merge(self.override_backend(backend, next, remark, now));
         }
         while let Some(transition) = self.settle(&name, now) {
             self.follow(&name, transition, now, &mut effects);
@@ -369,10 +437,17 @@ impl Core {
         Ok(effects)
     }
 
-    fn override_backend(&mut self, backend: &str, next: Option<BackendOverride>, now: Now) -> Effects {
+    fn override_backend(
+        &mut self,
+        backend: &str,
+        next: Option<BackendOverride>,
+        remark: Remark,
+        now: Now,
+    ) -> Effects {
+        let stamp = Stamp::new(now.wall, remark);
         let backends = &mut Arc::make_mut(&mut self.overrides).backends;
         match next {
-            Some(value) => drop(backends.insert(backend.to_owned(), Dated { value, since: now.wall })),
+            Some(value) => drop(backends.insert(backend.to_owned(), Stamped { value, stamp })),
             None => drop(backends.remove(backend)),
         }
         Effects { overrides: true, state: true, ..Effects::default() }
@@ -383,6 +458,7 @@ impl Core {
         member: PoolMember,
         weight: u8,
         flush: bool,
+        remark: Remark,
         now: Now,
     ) -> Result<(Effects, Done), CommandError> {
         let configured = self.check_member(&member)?;
@@ -394,14 +470,20 @@ impl Core {
         let mut effects = Effects { state: true, ..Effects::default() };
         let set = self.overrides.weights.get(&member).map(|set| set.value);
         let next = (weight != configured).then_some(weight);
-        if set != next {
+        if next.is_none() && remark.until.is_some() {
+            return Err(CommandError::NothingEnds);
+        }
+        if set != next || (next.is_some() && is_news(&remark)) {
             let weights = &mut Arc::make_mut(&mut self.overrides).weights;
             info!(
                 frontend = %name, pool = member.pool, backend = member.backend,
                 from = set.unwrap_or(configured), to = weight, configured, "weight set"
             );
             match next {
-                Some(value) => drop(weights.insert(member, Dated { value, since: now.wall })),
+                Some(value) => {
+                    let stamp = Stamp::new(now.wall, remark);
+                    drop(weights.insert(member, Stamped { value, stamp }));
+                }
                 None => drop(weights.remove(&member)),
             }
             effects.overrides = true;

@@ -1,12 +1,13 @@
 //! Changes of state as data, for the log and for watchers.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tracing::{debug, info, warn};
 
 use super::{Core, Effects};
 use crate::health::Transition;
+use crate::overrides::Override;
 use crate::snapshot::{AgentStatus, FrontendView, SyncStatus};
 use crate::weights::FrontendState;
 
@@ -58,6 +59,20 @@ pub enum Event {
     Operator {
         /// The command, as an operator would type it.
         command: String,
+        /// Why; empty if no reason was given.
+        reason: String,
+    },
+    /// An override will end soon.
+    Expires {
+        /// The override.
+        entry: Override,
+        /// Time until then.
+        left: Duration,
+    },
+    /// The time of an override was over, so it was cleared.
+    Expired {
+        /// The override.
+        entry: Override,
     },
 }
 
@@ -126,8 +141,17 @@ impl Event {
             | Self::Vpp { .. }
             | Self::Reloaded { .. }
             | Self::Operator { .. } => {}
+            Self::Expires { entry, left } => {
+                warn!(%entry, left = %humantime::format_duration(seconds(*left)), "override ends soon");
+            }
+            Self::Expired { entry } => warn!(%entry, "override cleared: its time is over"),
         }
     }
+}
+
+/// In whole seconds, rounded up.
+fn seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
 impl FrontendChange {

@@ -19,6 +19,7 @@ use crate::weights::FrontendState;
 mod backends;
 mod commands;
 mod events;
+mod expiry;
 mod reloads;
 mod syncs;
 mod warmup;

@@ -30,12 +30,12 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 fn backend(name: &str, state: BackendOverride) -> Override {
-    Override::Backend { name: name.to_owned(), state, since: at(1) }
+    Override::Backend { name: name.to_owned(), state, stamp: Stamp::at(at(1)) }
 }
 
 fn weight(frontend: &str, pool: &str, backend: &str, weight: u8) -> Override {
     let [frontend, pool, backend] = [frontend, pool, backend].map(str::to_owned);
-    Override::Weight { member: PoolMember { frontend, pool, backend }, weight, since: at(2) }
+    Override::Weight { member: PoolMember { frontend, pool, backend }, weight, stamp: Stamp::at(at(2)) }
 }
 
 fn overrides(entries: &[Override]) -> Overrides {
@@ -72,7 +72,11 @@ fn entries_are_set_replaced_and_listed_in_order() {
     assert_eq!(overrides.iter().collect::<Vec<_>>(), [web1, web2, a, b.clone()]);
     assert_eq!((overrides.len(), overrides.is_empty()), (4, false));
 
-    let later = Override::Backend { name: "web2".to_owned(), state: BackendOverride::Disabled, since: at(9) };
+    let later = Override::Backend {
+        name: "web2".to_owned(),
+        state: BackendOverride::Disabled,
+        stamp: Stamp::at(at(9)),
+    };
     assert_eq!(overrides.insert(later.clone()), Some(paused));
     assert_eq!(overrides.insert(weight("www", "b", "web1", 7)), Some(b));
     assert_eq!(overrides.len(), 4);

@@ -1,3 +1,4 @@
+use crate::overrides::Remark;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -184,10 +185,11 @@ fn command_decided_on_another_state_is_refused() {
     let mut bench = Bench::all(&[true; 6], configuration(&[100; 6], ""));
     let state = bench.preview(wish("a", BackendWish::Pause)).events;
     bench.probe("b", false);
-    let refused = bench.core.command_on(Some(state), wish("a", BackendWish::Pause), bench.now);
+    let refused =
+        bench.core.command_on(Some(state), wish("a", BackendWish::Pause), Remark::default(), bench.now);
     assert_eq!(refused.unwrap_err(), CommandError::Moved);
     let state = bench.preview(wish("a", BackendWish::Pause)).events;
-    bench.core.command_on(Some(state), wish("a", BackendWish::Pause), bench.now).unwrap();
+    bench.core.command_on(Some(state), wish("a", BackendWish::Pause), Remark::default(), bench.now).unwrap();
 }
 
 fn any_command() -> impl Strategy<Value = Command> {

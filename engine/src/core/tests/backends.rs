@@ -80,7 +80,7 @@ fn changes_of_backends_and_frontends_are_events_in_order() {
             Event::Frontend { frontend, change: FrontendChange::State(from), now } => {
                 format!("{frontend} {} {}", from.word(), now.state.word())
             }
-            Event::Operator { command } => command.clone(),
+            Event::Operator { command, .. } => command.clone(),
             other => format!("{other:?}"),
         });
         words.collect::<Vec<_>>()

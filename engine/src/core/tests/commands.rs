@@ -1,5 +1,5 @@
 use super::*;
-use crate::overrides::{BackendOverride, Dated};
+use crate::overrides::{BackendOverride, Stamp, Stamped};
 
 fn set(bench: &Bench, backend: &str) -> Option<BackendOverride> {
     bench.core.overrides().backends.get(backend).map(|set| set.value)
@@ -176,7 +176,11 @@ fn what_was_set_for_something_that_went_waits_for_its_return() {
 #[test]
 fn paused_backend_that_the_configuration_disables_stays_paused() {
     let kept = Overrides {
-        backends: [("off".to_owned(), Dated { value: BackendOverride::Paused, since: UNIX_EPOCH })].into(),
+        backends: [(
+            "off".to_owned(),
+            Stamped { value: BackendOverride::Paused, stamp: Stamp::at(UNIX_EPOCH) },
+        )]
+        .into(),
         ..Overrides::default()
     };
     let bench = Bench::with(configuration(AT_ONCE, BACKENDS, FRONTENDS), kept);

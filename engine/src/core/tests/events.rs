@@ -46,7 +46,10 @@ impl Known {
             Event::Frontend { frontend, change, now } => self.take_frontend(frontend, change, now),
             Event::Agent { status } => self.connection = status.connection.clone(),
             Event::Vpp { status } => self.vpp = status,
-            Event::Reloaded { .. } | Event::Operator { .. } => {}
+            Event::Reloaded { .. }
+            | Event::Operator { .. }
+            | Event::Expires { .. }
+            | Event::Expired { .. } => {}
         }
     }
 
@@ -188,7 +191,7 @@ proptest! {
 
 fn operators(effects: &Effects) -> Vec<&str> {
     let told = effects.events.iter().filter_map(|event| match event {
-        Event::Operator { command } => Some(command.as_str()),
+        Event::Operator { command, .. } => Some(command.as_str()),
         _ => None,
     });
     told.collect()

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::overrides::Dated;
+use crate::overrides::Stamped;
 
 /// 2026-11-21T13:05:05Z
 const NOW: u64 = 1_795_266_305;
@@ -13,12 +13,16 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 fn backend(name: &str, state: BackendOverride) -> Override {
-    Override::Backend { name: name.to_owned(), state, since: at(NOW) }
+    Override::Backend { name: name.to_owned(), state, stamp: Stamp::at(at(NOW)) }
 }
 
 fn weight(weight: u8) -> Override {
     let [frontend, pool, backend] = ["www", "primary", "web1"].map(str::to_owned);
-    Override::Weight { member: PoolMember { frontend, pool, backend }, weight, since: at(NOW + 156) }
+    Override::Weight {
+        member: PoolMember { frontend, pool, backend },
+        weight,
+        stamp: Stamp::at(at(NOW + 156)),
+    }
 }
 
 fn overrides(entries: impl IntoIterator<Item = Override>) -> Overrides {
@@ -48,10 +52,24 @@ fn old(overrides: &Overrides) -> String {
     file(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// A file of these lines.
+/// A file of version 2 with these lines.
 fn plain(lines: &[&str]) -> String {
     let lines = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    render(&Overrides::default()).unwrap().replace("end\n", &(lines + "end\n"))
+    format!("{HEADER_2};\n# A hint.\n{lines}end\n")
+}
+
+/// What an older version knew of them.
+fn bare(overrides: &Overrides) -> Overrides {
+    let stripped = overrides.iter().map(|mut entry| {
+        entry.stamp_mut().remark = Remark::default();
+        entry
+    });
+    self::overrides(stripped)
+}
+
+fn with_remark(mut entry: Override, remark: Remark) -> Override {
+    entry.stamp_mut().remark = remark;
+    entry
 }
 
 fn whole(overrides: Overrides) -> Result<Parsed, OtherVersion> {
@@ -85,16 +103,24 @@ fn refusal(line: &str) -> &'static str {
 #[test]
 fn the_form_is_this() {
     // Checksums computed by zlib.
-    let both = overrides([backend("web1", BackendOverride::Paused), weight(30)]);
+    let remark = Remark {
+        who: Some("user anna (uid 1000)".into()),
+        reason: "RAM \"swap\"; é".to_owned(),
+        until: Some(at(NOW + 7200)),
+    };
+    let both = overrides([with_remark(backend("web1", BackendOverride::Paused), remark), weight(30)]);
+    let text = render(&both).unwrap();
     assert_eq!(
-        render(&both).unwrap(),
-        "maglev-overrides 2 2fe27a65;\n\
-         # Edit only while maglev-brain is stopped. Every line ends in the time since which it holds; the last line is \
-         `end`.\n\
-         backend web1 paused 2026-11-21T13:05:05Z\n\
-         weight www primary web1 30 2026-11-21T13:07:41Z\n\
+        text,
+        "maglev-overrides 3 58e54af3;\n\
+         # Edit only while maglev-brain is stopped. Every line has the time since which it holds, who set it, why, and \
+         when it is cleared; the last line is `end`.\n\
+         backend web1 paused 2026-11-21T13:05:05Z by=\"user anna (uid 1000)\" \
+         reason=\"RAM \\u0022swap\\u0022\\u003b \\u00e9\" until=2026-11-21T15:05:05Z\n\
+         weight www primary web1 30 2026-11-21T13:07:41Z by=\"\" reason=\"\" until=cleared\n\
          end\n"
     );
+    assert_eq!(parse(text.as_bytes()), whole(both));
     let none = render(&Overrides::default()).unwrap();
     assert_eq!(parse(none.as_bytes()), whole(Overrides::default()), "{none}");
     assert_eq!(HEADER, format!("{MAGIC} {VERSION} {}", checksum(&[&format!("{MAGIC} {VERSION}")])));
@@ -121,8 +147,8 @@ fn file_may_be_edited() {
         |text| text.replace("end\n", "# maintenance; ticket 4711\nend"),
         // Appended by a shell.
         |text| {
-            text.replacen("backend web2 disabled 2026-11-21T13:05:05Z\n", "", 1)
-                + "backend web2 disabled 2026-11-21T13:05:05Z\n"
+            let line = "backend web2 disabled 2026-11-21T13:05:05Z by=\"\" reason=\"\" until=cleared\n";
+            text.replacen(line, "", 1) + line
         },
         // In an old file.
         |_| old(&some()) + "# a note\n",
@@ -131,7 +157,8 @@ fn file_may_be_edited() {
         let edited = edit(&text);
         assert_eq!(parse(edited.as_bytes()), whole(some()), "{edited}");
     }
-    let fewer = text.replace("weight www primary web1 30 2026-11-21T13:07:41Z\n", "");
+    let line = "weight www primary web1 30 2026-11-21T13:07:41Z by=\"\" reason=\"\" until=cleared\n";
+    let fewer = text.replace(line, "");
     let fewer = parse(fewer.as_bytes()).unwrap();
     assert_eq!((fewer.overrides.len(), fewer.damaged), (3, Vec::new()));
 }
@@ -240,7 +267,7 @@ fn what_is_written_otherwise_is_refused_with_the_reason() {
     }
     assert_eq!(refusal(&format!("backend {} paused {time}", "a".repeat(65))), BAD_NAME);
     assert_eq!(refusal("backend é"), "has bytes that are not ASCII");
-    let long = format!("backend {} paused {time}", "a".repeat(300));
+    let long = format!("backend {} paused {time}", "a".repeat(LONGEST_LINE));
     let damaged = parse(file(&[&long]).as_bytes()).unwrap().damaged;
     assert_eq!((damaged[0].what, damaged[0].text.len()), ("is too long", 256));
 }
@@ -256,13 +283,13 @@ fn what_is_set_twice_stays_as_it_was_set_first() {
 
 #[test]
 fn another_version_is_refused_as_a_whole() {
-    for version in [0, 3, 4_000_000_000_u32] {
+    for version in [0, 4, 4_000_000_000_u32] {
         let header = format!("maglev-overrides {version} in a form of its own");
         let sum = crc32fast::hash(header.as_bytes());
         let lines = file(&["backend a paused 2026-11-21T13:05:05Z"]).split_off(38);
         let refusal = parse(format!("{header} {sum:08x};\n{lines}").as_bytes()).unwrap_err();
         assert_eq!(refusal, OtherVersion { version });
-        let expected = format!("it has version {version} of the format, and this program knows version 2");
+        let expected = format!("it has version {version} of the format, and this program knows version 3");
         assert_eq!(refusal.to_string(), expected);
     }
 }
@@ -304,14 +331,24 @@ fn what_no_configuration_can_have_is_not_written() {
 fn the_longest_line_fits_and_its_names_are_those_of_a_configuration() {
     let name = "a".repeat(64);
     let member = PoolMember { frontend: name.clone(), pool: name.clone(), backend: name };
-    let longest = overrides([Override::Weight { member, weight: 100, since: at(NOW) }]);
+    let longest = overrides([Override::Weight { member, weight: 100, stamp: Stamp::at(at(NOW)) }]);
     let text = render(&longest).unwrap();
-    assert_eq!(text.lines().map(str::len).max(), Some(226));
+    assert_eq!(text.lines().map(str::len).max(), Some(256));
     let old = old(&longest);
     assert_eq!(old.lines().map(str::len).max(), Some(235 + ";".len()));
     for text in [text, old] {
         assert_eq!(parse(text.as_bytes()), whole(longest.clone()));
     }
+    let texts = [LONGEST_WHO, LONGEST_REASON].map(|length| "𝄞".repeat(length));
+    let remark =
+        Remark { who: Some(texts[0].as_str().into()), reason: texts[1].clone(), until: Some(at(NOW)) };
+    let longest = overrides(longest.iter().map(|entry| with_remark(entry, remark.clone())));
+    let text = render(&longest).unwrap();
+    assert_eq!(text.lines().map(str::len).max(), Some(LONGEST_LINE - 1));
+    assert_eq!(parse(text.as_bytes()), whole(longest.clone()));
+    let long = Remark { reason: texts[1].clone() + "x", ..Remark::default() };
+    let long = overrides(longest.iter().map(|entry| with_remark(entry, long.clone())));
+    assert_eq!(render(&long).unwrap_err().what, BAD_REMARK);
 
     let configured = |name: &str| {
         let backends = serde_json::json!({name: {"address": "10.0.0.1"}});
@@ -328,7 +365,11 @@ fn the_longest_line_fits_and_its_names_are_those_of_a_configuration() {
 #[test]
 fn times_that_do_not_fit_are_the_nearest_that_do() {
     let read_back = |since| {
-        let entry = Override::Backend { name: "a".to_owned(), state: BackendOverride::Paused, since };
+        let entry = Override::Backend {
+            name: "a".to_owned(),
+            state: BackendOverride::Paused,
+            stamp: Stamp::at(since),
+        };
         let text = render(&overrides([entry])).unwrap();
         parse(text.as_bytes()).unwrap().overrides.iter().next().map(|entry| entry.since())
     };
@@ -345,9 +386,19 @@ fn any_overrides() -> impl Strategy<Value = Overrides> {
     let since = || (0..=253_402_300_799_u64).prop_map(at);
     let member = (name(), name(), name());
     let member = member.prop_map(|(frontend, pool, backend)| PoolMember { frontend, pool, backend });
-    let dated = |(value, since)| Dated { value, since };
-    let backends = prop::collection::btree_map(name(), (state, since()).prop_map(dated), 0..8);
-    let weighed = (0..=100_u8, since()).prop_map(|(value, since)| Dated { value, since });
+    let text = |longest| proptest::string::string_regex(&format!(".{{0,{longest}}}")).unwrap();
+    let remark = move || {
+        let (who, until) = (prop::option::of(text(LONGEST_WHO)), prop::option::of(since()));
+        (who, text(LONGEST_REASON), until).prop_map(|(who, reason, until)| Remark {
+            who: who.filter(|who| !who.is_empty()).map(Into::into),
+            reason,
+            until,
+        })
+    };
+    let stamp = move || (since(), remark()).prop_map(|(since, remark)| Stamp { since, remark });
+    let stamped = |(value, stamp)| Stamped { value, stamp };
+    let backends = prop::collection::btree_map(name(), (state, stamp()).prop_map(stamped), 0..8);
+    let weighed = (0..=100_u8, stamp()).prop_map(|(value, stamp)| Stamped { value, stamp });
     let weights = prop::collection::btree_map(member, weighed, 0..8);
     (backends, weights).prop_map(|(backends, weights): (BTreeMap<_, _>, _)| Overrides { backends, weights })
 }
@@ -355,7 +406,7 @@ fn any_overrides() -> impl Strategy<Value = Overrides> {
 proptest! {
     #[test]
     fn what_is_written_is_read(overrides in any_overrides()) {
-        for text in [render(&overrides).unwrap(), old(&overrides)] {
+        for (text, overrides) in [(render(&overrides).unwrap(), &overrides), (old(&overrides), &bare(&overrides))] {
             prop_assert_eq!(parse(text.as_bytes()), whole(overrides.clone()));
         }
     }
@@ -366,6 +417,7 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         end in any::<prop::sample::Index>(),
     ) {
+        let overrides = bare(&overrides);
         let mut bytes = old(&overrides).into_bytes();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
