@@ -244,10 +244,11 @@ impl Publishers {
             // To VPP first, then to the log.
             agent::send_wanted().await;
         }
-        let at = SystemTime::now();
         let before = core.events() - effects.events.len() as u64;
         for (place, (number, event)) in (before + 1..).zip(effects.events).enumerate() {
             event.log();
+            // After the line, so that whoever reads both has the line first.
+            let at = SystemTime::now();
             let who = makers.iter().find(|(range, _)| range.contains(&place)).map(|(_, who)| Arc::clone(who));
             // Fails only if nobody listens.
             drop(self.events.send(Numbered { number, at, event, who }));

@@ -71,18 +71,15 @@ impl Service {
         let going = Going::of(&request, activity, &self.snapshots);
         let asked = Filter::of(request, &self.snapshot())?;
         let hub = hub.get_or_init(|| Hub::start(self.operator.clone(), logs, self.ending.clone()));
-        let changes = hub.changes().ok_or_else(over)?;
-        let lines = match asked.log() {
-            Some(level) => Some(Lines { told: hub.lines().ok_or_else(over)?, _asked: logs.ask(level) }),
-            None => None,
-        };
+        let log = asked.log().map(|level| logs.ask(level));
+        let told = if log.is_some() { hub.all() } else { hub.changes() }.ok_or_else(over)?;
         let (snapshots, file) = (self.snapshots.clone(), self.reloader.path().display().to_string());
         let mut watcher = Watcher {
             snapshots,
             file,
             asked,
-            changes,
-            lines,
+            told,
+            _log: log,
             going,
             seen: 0,
             telling: Telling::Changes,
@@ -103,8 +100,10 @@ struct Watcher {
     /// The configuration's.
     file: String,
     asked: Filter,
-    changes: Receiver<Told>,
-    lines: Option<Lines>,
+    /// Changes, with lines of the log among them if they are asked for.
+    told: Receiver<Told>,
+    /// Keeps the lines coming.
+    _log: Option<logs::LevelRequest>,
     going: Option<Going>,
     /// The number of the last change included in the state that was sent.
     seen: u64,
@@ -112,13 +111,7 @@ struct Watcher {
     _place: Place,
 }
 
-struct Lines {
-    told: Receiver<Told>,
-    /// Keeps the log lines coming.
-    _asked: logs::LevelRequest,
-}
-
-/// What a watcher is sent next.
+/// What a watcher is told next.
 enum Telling {
     /// The rest of the current state.
     State(Box<dyn Iterator<Item = Event> + Send>),
@@ -155,12 +148,6 @@ impl Watcher {
 
     /// The next change, unless it is filtered out or already known.
     async fn change(&mut self) -> Option<Result<Event, Status>> {
-        let line = async {
-            match &mut self.lines {
-                Some(lines) => lines.told.recv().await,
-                None => pending().await,
-            }
-        };
         let going = async {
             match &mut self.going {
                 Some(going) => going.next().await,
@@ -168,8 +155,7 @@ impl Watcher {
             }
         };
         let told = tokio::select! {
-            told = self.changes.recv() => told,
-            told = line => told,
+            told = self.told.recv() => told,
             event = going => return event.filter(|event| self.asked.has(event)).map(Ok),
         };
         match told {

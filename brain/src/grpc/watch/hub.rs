@@ -6,7 +6,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use maglev_daemon::vital::vital;
 use maglev_engine::core::Numbered;
@@ -41,14 +41,14 @@ pub(super) enum Told {
 #[derive(Debug)]
 pub(super) struct Hub {
     changes: WeakSender<Told>,
-    lines: WeakSender<Told>,
+    all: WeakSender<Told>,
 }
 
 impl Hub {
     /// Starts the task on the current runtime.
     pub(super) fn start(operator: Operator, logs: &LogTap, ending: CancellationToken) -> Self {
-        let ((changes, _), (lines, _)) = (channel(WAITING), channel(WAITING));
-        let hub = Self { changes: changes.downgrade(), lines: lines.downgrade() };
+        let ((changes, _), (all, _)) = (channel(WAITING), channel(WAITING));
+        let hub = Self { changes: changes.downgrade(), all: all.downgrade() };
         let heard = Heard { changes: operator.events(), lines: Some(logs.lines()) };
         tokio::spawn(vital("event hub", async move {
             let over = async {
@@ -57,7 +57,7 @@ impl Hub {
                     () = ending.cancelled() => {}
                 }
             };
-            run(heard, Passed { changes, lines }, over).await;
+            run(heard, Passed { changes, all }, over).await;
         }));
         hub
     }
@@ -67,9 +67,9 @@ impl Hub {
         self.changes.upgrade().map(|changes| changes.subscribe())
     }
 
-    /// Log lines from now on; `None` if the hub has ended.
-    pub(super) fn lines(&self) -> Option<Receiver<Told>> {
-        self.lines.upgrade().map(|lines| lines.subscribe())
+    /// Changes and lines of the log in the order of their times, from now on, unless it is over.
+    pub(super) fn all(&self) -> Option<Receiver<Told>> {
+        self.all.upgrade().map(|all| all.subscribe())
     }
 }
 
@@ -81,26 +81,39 @@ struct Heard {
 
 struct Passed {
     changes: Sender<Told>,
-    lines: Sender<Told>,
+    all: Sender<Told>,
+}
+
+/// What is passed on together.
+#[derive(Default)]
+struct Burst {
+    changes: Vec<Result<Numbered, u64>>,
+    lines: Vec<Result<Arc<Line>, u64>>,
 }
 
 async fn run(mut heard: Heard, passed: Passed, over: impl Future<Output = ()>) {
     tokio::pin!(over);
     loop {
+        let mut burst = Burst::default();
         tokio::select! {
             () = &mut over => return,
             change = heard.changes.recv() => match change {
-                Ok(change) => passed.change(&change),
-                Err(RecvError::Lagged(missed)) => send(&passed.changes, Told::Missed(missed)),
+                Ok(change) => burst.changes.push(Ok(change)),
+                Err(RecvError::Lagged(missed)) => burst.changes.push(Err(missed)),
                 Err(RecvError::Closed) => return,
             },
             line = next_line(&mut heard.lines) => match line {
-                Ok(line) => passed.line(&line),
-                Err(RecvError::Lagged(missed)) => send(&passed.lines, Told::Missed(missed)),
+                Ok(line) => burst.lines.push(Ok(line)),
+                Err(RecvError::Lagged(missed)) => burst.lines.push(Err(missed)),
                 Err(RecvError::Closed) => heard.lines = None,
             },
         }
-        heard.pass_all(&passed);
+        // Lines last: those that were written before one of the changes are then among them.
+        take_all(&mut heard.changes, &mut burst.changes);
+        if let Some(lines) = &mut heard.lines {
+            take_all(lines, &mut burst.lines);
+        }
+        passed.pass(burst);
         tokio::select! {
             () = &mut over => return,
             () = sleep(PACE) => {}
@@ -115,37 +128,51 @@ async fn next_line(lines: &mut Option<Receiver<Arc<Line>>>) -> Result<Arc<Line>,
     }
 }
 
-impl Heard {
-    /// Passes on everything already received.
-    fn pass_all(&mut self, passed: &Passed) {
-        for _ in 0..self.changes.len() {
-            match self.changes.try_recv() {
-                Ok(change) => passed.change(&change),
-                Err(TryRecvError::Lagged(missed)) => send(&passed.changes, Told::Missed(missed)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
-        let Some(lines) = &mut self.lines else { return };
-        for _ in 0..lines.len() {
-            match lines.try_recv() {
-                Ok(line) => passed.line(&line),
-                Err(TryRecvError::Lagged(missed)) => send(&passed.lines, Told::Missed(missed)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
+/// Takes what is there already; of what was lost, the number.
+fn take_all<T: Clone>(from: &mut Receiver<T>, into: &mut Vec<Result<T, u64>>) {
+    for _ in 0..from.len() {
+        match from.try_recv() {
+            Ok(one) => into.push(Ok(one)),
+            Err(TryRecvError::Lagged(missed)) => into.push(Err(missed)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return,
         }
     }
 }
 
 impl Passed {
-    fn change(&self, Numbered { number, at, event, who }: &Numbered) {
-        if self.changes.receiver_count() > 0 {
-            send(&self.changes, Told::Change(*number, Arc::new(events::change(*at, event, who.as_deref()))));
+    /// Each kind stays in its own order, whatever the clock does; between the two, the earlier goes first, and a line
+    /// before the change that it is about.
+    fn pass(&self, burst: Burst) {
+        let mut lines = burst.lines.into_iter().peekable();
+        for change in burst.changes {
+            let at = change.as_ref().map_or(SystemTime::UNIX_EPOCH, |change| change.at);
+            while let Some(line) = lines.next_if(|line| line.as_ref().is_ok_and(|line| line.at <= at)) {
+                self.line(line);
+            }
+            self.change(change);
+        }
+        lines.for_each(|line| self.line(line));
+    }
+
+    fn change(&self, change: Result<Numbered, u64>) {
+        if self.changes.receiver_count() == 0 && self.all.receiver_count() == 0 {
+            return;
+        }
+        let told = match change {
+            Ok(Numbered { number, at, event, who }) => {
+                Told::Change(number, Arc::new(events::change(at, &event, who.as_deref())))
+            }
+            Err(missed) => Told::Missed(missed),
+        };
+        for to in [&self.changes, &self.all] {
+            send(to, told.clone());
         }
     }
 
-    fn line(&self, line: &Line) {
-        if self.lines.receiver_count() > 0 {
-            send(&self.lines, Told::Line(Arc::new(events::line(line))));
+    fn line(&self, line: Result<Arc<Line>, u64>) {
+        if self.all.receiver_count() > 0 {
+            let line = line.map(|line| Told::Line(Arc::new(events::line(&line))));
+            send(&self.all, line.unwrap_or_else(Told::Missed));
         }
     }
 }

@@ -60,6 +60,40 @@ async fn each_watcher_gets_lines_of_its_level() {
 }
 
 #[tokio::test]
+async fn lines_come_in_the_order_of_what_they_are_about() {
+    let _alone = ALONE.lock().await;
+    let tap = LogTap::default();
+    let _guard = set_default(registry().with(tap.layer()));
+    let brain = Brain::start(CONFIG);
+    let service = brain.service.clone().with_logs(tap.clone());
+    let mut events = watch(&service, lines_from(LogLevel::Info));
+    state(&mut events).await;
+    let command = |wish| Command::Backend { backend: "spare".into(), wish };
+    for wish in [BackendWish::Enable, BackendWish::Disable].into_iter().cycle().take(20) {
+        info!("before");
+        service.operator.command(Terms::default(), command(wish)).await.unwrap();
+        info!("after");
+    }
+    // Each change is behind the line that says it, and both are between the lines of whoever asked for them.
+    for round in 0..20 {
+        let mut told = Vec::new();
+        while told.last() != Some(&"after".to_owned()) {
+            match change(&mut events).await {
+                What::Log(line) if line.target == module_path!() || line.message == "backend changed" => {
+                    told.push(line.message);
+                }
+                What::Backend(change) => told.push(change.backend),
+                _ => {}
+            }
+        }
+        let (first, between) = (told.remove(0), &told[..told.len() - 1]);
+        assert_eq!(first, "before", "round {round}");
+        let is_pair = |pair: &[String]| pair == ["backend changed", "spare"];
+        assert!(!between.is_empty() && between.chunks(2).all(is_pair), "round {round}: {between:?}");
+    }
+}
+
+#[tokio::test]
 async fn lines_are_taken_only_while_somebody_watches() {
     let _alone = ALONE.lock().await;
     let tap = LogTap::default();
