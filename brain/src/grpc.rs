@@ -49,7 +49,7 @@ pub use arguments::{Arguments, Missing, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 pub use tls::{Tls, TlsError, TlsFiles, TlsSource};
 
-use authors::Authors;
+use authors::{Author, Authors};
 
 use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
@@ -214,8 +214,8 @@ impl Service {
         view::status::status(snapshot, file, &beside, now)
     }
 
-    /// The operator who overrode the state of a backend.
-    fn author(&self, snapshot: &Snapshot, backend: &str) -> String {
+    /// Who set the state of a backend, and why.
+    fn author(&self, snapshot: &Snapshot, backend: &str) -> Author {
         let set = snapshot.overrides.backends.get(backend).map(|set| Override::Backend {
             name: backend.to_owned(),
             state: set.value,
@@ -267,7 +267,8 @@ impl Maglev for Service {
         let figures = figures.as_deref().map_err(String::as_str);
         let backends = snapshot.backends.keys().filter_map(|name| {
             let mut backend = view::backend(&snapshot, name)?;
-            backend.operator_set_by = self.author(&snapshot, name);
+            let Author { who, reason } = self.author(&snapshot, name);
+            (backend.operator_set_by, backend.operator_reason) = (who, reason);
             view::figures::fill_backend(&mut backend, &snapshot, figures, now);
             Some(backend)
         });
@@ -286,7 +287,8 @@ impl Maglev for Service {
         let figures = figures.as_deref().map_err(String::as_str);
         let mut backend = view::backend(&snapshot, &name).ok_or_else(|| no_such(&snapshot))?;
         view::figures::fill_backend(&mut backend, &snapshot, figures, now);
-        backend.operator_set_by = self.author(&snapshot, &name);
+        let Author { who, reason } = self.author(&snapshot, &name);
+        (backend.operator_set_by, backend.operator_reason) = (who, reason);
         backend.uses = view::uses(&snapshot, &name, figures, now);
         Ok(Response::new(backend))
     }
@@ -334,11 +336,7 @@ impl Maglev for Service {
     async fn list_overrides(&self, _: Request<ListOverridesRequest>) -> Answer<ListOverridesResponse> {
         let snapshot = self.snapshot();
         let overrides = snapshot.overrides.iter();
-        let overrides = overrides.map(|entry| maglev_proto::Override {
-            set_by: self.authors.of(&entry),
-            ..view::overrides::entry(&snapshot.config, &entry)
-        });
-        let overrides = overrides.collect();
+        let overrides = overrides.map(|entry| self.authored(&snapshot, &entry)).collect();
         Ok(Response::new(ListOverridesResponse { overrides }))
     }
 

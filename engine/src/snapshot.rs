@@ -141,6 +141,27 @@ pub struct LastProbe {
     pub late: Duration,
 }
 
+/// Differences of one sync that are remembered.
+const DRIFT_LINES: usize = 20;
+
+/// Differences between VPP and what the agent remembered, since the brain's start. The syncs that found them corrected
+/// them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// How many.
+    pub total: u64,
+    /// When the newest were found, and the first 20 of them in words.
+    pub newest: Option<(SystemTime, Vec<String>)>,
+}
+
+impl Drift {
+    /// Adds what a sync found.
+    pub(crate) fn add(&mut self, at: SystemTime, lines: &[String]) {
+        self.total = self.total.saturating_add(lines.len() as u64);
+        self.newest = Some((at, lines.iter().take(DRIFT_LINES).cloned().collect()));
+    }
+}
+
 /// The agent, and VPP as the agent sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentStatus {
@@ -156,7 +177,9 @@ pub struct AgentStatus {
     pub connections: u64,
     /// VIPs that VPP has outside the agent's policy, as of the last full sync.
     pub foreign: Vec<VipKey>,
-    /// Why the configured lb settings were refused, if they were.
+    /// What full syncs found.
+    pub drift: Drift,
+    /// Why VPP keeps other lb settings than those of the configuration, if they were refused.
     pub settings_refused: Option<String>,
     /// VPP's state and when it began, while the agent is connected.
     pub vpp: Option<(VppInfo, SystemTime)>,
@@ -190,6 +213,7 @@ impl AgentStatus {
             process: None,
             connections: 0,
             foreign: Vec::new(),
+            drift: Drift::default(),
             settings_refused: None,
             vpp: None,
         }

@@ -1,5 +1,4 @@
-//! The operators behind the current overrides, as far as this process has seen them: the overrides file does
-//! not say.
+//! Who set the overrides that are in force, and why, as far as this process has seen it: the file of overrides does not say.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,27 +10,33 @@ use maglev_engine::overrides::{Override, Overrides, PoolMember};
 /// Backend, frontend and pool; the last two are empty for the state of a backend.
 type Place = (String, String, String);
 
-/// Clones share it. Has at most as many entries as there are overrides.
+/// Who set an override, and the reason that was given. Empty where that is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Author {
+    pub(super) who: String,
+    pub(super) reason: String,
+}
+
+/// Clones share it. It knows no more than there are overrides.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Authors(Arc<Mutex<BTreeMap<Place, (SystemTime, String)>>>);
+pub(super) struct Authors(Arc<Mutex<BTreeMap<Place, (SystemTime, Author)>>>);
 
 impl Authors {
-    /// Records who executed this command.
-    pub(super) fn note(&self, overrides: &Overrides, set: &Place, who: &str) {
+    /// Someone has set what this command says.
+    pub(super) fn note(&self, overrides: &Overrides, set: &Place, author: Author) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let in_force: BTreeMap<Place, SystemTime> =
             overrides.iter().map(|entry| (place(&entry), entry.since())).collect();
         if let Some(since) = in_force.get(set) {
-            known.insert(set.clone(), (*since, who.to_owned()));
+            known.insert(set.clone(), (*since, author));
         }
         known.retain(|place, (since, _)| in_force.get(place) == Some(since));
     }
 
-    /// The operator; empty if unknown.
-    pub(super) fn of(&self, entry: &Override) -> String {
+    pub(super) fn of(&self, entry: &Override) -> Author {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let author = known.get(&place(entry)).filter(|(since, _)| *since == entry.since());
-        author.map_or_else(String::new, |(_, who)| who.clone())
+        author.map(|(_, author)| author.clone()).unwrap_or_default()
     }
 }
 

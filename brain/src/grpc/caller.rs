@@ -16,6 +16,8 @@ pub(super) struct Caller {
     found: Arc<Found>,
     /// The person on whose behalf a program calls, as stated by the program.
     person: Option<Arc<str>>,
+    /// Why that person wants it.
+    reason: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub(super) enum Rights {
 
 impl Caller {
     pub(super) fn new(who: Who, rights: Rights) -> Self {
-        Self { found: Arc::new(Found { who, rights }), person: None }
+        Self { found: Arc::new(Found { who, rights }), person: None, reason: None }
     }
 
     pub(super) fn of(connection: &Extensions) -> Self {
@@ -61,13 +63,19 @@ impl Caller {
         &self.found.who
     }
 
-    /// The same with the person named in a request.
+    /// The same, with the person that a request names, and the reason.
     pub(super) fn with_person(mut self, headers: &HeaderMap) -> Self {
         self.person = person::named(headers);
+        self.reason = person::reason(headers);
         self
     }
 
-    /// Who to contact about a change: the person, and the program acting for that person.
+    /// Why it is asked for; empty if that was not said.
+    pub(super) fn reason(&self) -> Arc<str> {
+        self.reason.clone().unwrap_or_default()
+    }
+
+    /// Who is to be asked about a change: the person, and the program that speaks for that person.
     pub(super) fn responsible(&self) -> Arc<str> {
         match &self.person {
             Some(person) => format!("{person}, by {}", self.who()).into(),

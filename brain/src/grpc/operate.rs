@@ -15,6 +15,7 @@ use maglev_protocol::Change;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
+use super::authors::Author;
 use super::caller::Caller;
 use super::{Answer, Service, authors, configuration, refusal, view};
 use crate::controller::Terms;
@@ -72,12 +73,15 @@ impl Service {
             (Override::Backend { name, .. }, Command::Backend { .. }) => *name == backend,
             _ => false,
         });
-        let set_by = set.as_ref().map(|set| self.authors.of(set)).unwrap_or_default();
+        let Author { who: set_by, reason } = set.as_ref().map(|set| self.authors.of(set)).unwrap_or_default();
         let done = self.carry_out(who, terms, command).await?;
         let now = self.snapshot();
         Ok(Response::new(ClearOverrideResponse {
-            cleared: set
-                .map(|set| maglev_proto::Override { set_by, ..view::overrides::entry(&now.config, &set) }),
+            cleared: set.map(|set| maglev_proto::Override {
+                set_by,
+                reason,
+                ..view::overrides::entry(&now.config, &set)
+            }),
             backend: view::backend(&now, &backend),
             outcome: outcome(&now, done),
         }))
@@ -143,22 +147,23 @@ impl Service {
             file: self.reloader.path().display().to_string(),
             changes,
             warnings: configuration::texts(&warnings),
-            unmatched: unmatched
-                .iter()
-                .map(|entry| maglev_proto::Override {
-                    set_by: self.authors.of(entry),
-                    ..view::overrides::entry(&snapshot.config, entry)
-                })
-                .collect(),
+            unmatched: unmatched.iter().map(|entry| self.authored(&snapshot, entry)).collect(),
             outcome: outcome(&snapshot, done),
         }))
     }
 
+    /// An override, and who set it, and why.
+    pub(super) fn authored(&self, snapshot: &Snapshot, entry: &Override) -> maglev_proto::Override {
+        let Author { who: set_by, reason } = self.authors.of(entry);
+        maglev_proto::Override { set_by, reason, ..view::overrides::entry(&snapshot.config, entry) }
+    }
+
     async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Done, Status> {
-        let (what, from, who) = (command.to_string(), who.from(), who.responsible());
+        let (what, from, reason, who) = (command.to_string(), who.from(), who.reason(), who.responsible());
         let terms = Terms { who: Some(Arc::clone(&who)), ..terms };
-        // Logged first: if the client hangs up, this future is dropped, but the command still runs.
-        info!(%who, %from, %what, "operator command");
+        // Before it, since a client that hangs up ends this, but not what it asked for.
+        let why = Some(&*reason).filter(|reason| !reason.is_empty());
+        info!(%who, %from, %what, reason = why, "operator command");
         let refused = |error: CommandError| {
             info!(%who, %from, %what, %error, "operator command was refused");
             refusal::command(&self.snapshot(), &error)
@@ -166,7 +171,8 @@ impl Service {
         let set = authors::set_by(&command);
         let done = self.operator.command(terms, command).await.map_err(refused);
         if let (Some(set), Ok(_)) = (set, &done) {
-            self.authors.note(&self.snapshot().overrides, &set, who.as_ref());
+            let author = Author { who: who.to_string(), reason: reason.to_string() };
+            self.authors.note(&self.snapshot().overrides, &set, author);
         }
         done
     }

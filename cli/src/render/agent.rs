@@ -31,6 +31,11 @@ pub(super) fn info(agent: &AgentInfo, now: Moment, palette: Palette) -> String {
         properties.put("Echo requests", Cell::toned(words, Tone::Warning));
     }
     put_refused(&mut properties, &agent.settings_refused);
+    if let Some(newest) = agent.drift.first() {
+        let at = Moment(agent.drift_at_unix_ms).iso_with_age(now);
+        let words = format!("{}, corrected; last {at}: {}", agent.drift_total, printable(newest));
+        properties.put("Drift", Cell::toned(words, Tone::Warning));
+    }
     if !agent.foreign.is_empty() {
         let words = format!("{} (outside the agent's policy; left as they are)", agent.foreign.join(", "));
         properties.put("Foreign VIPs", Cell::toned(words, Tone::Warning));

@@ -146,6 +146,9 @@ impl Core {
         if report.read.is_some() && self.agent.foreign != report.foreign {
             Arc::make_mut(&mut self.agent).foreign.clone_from(&report.foreign);
         }
+        if !report.drift.is_empty() {
+            Arc::make_mut(&mut self.agent).drift.add(now.wall, &report.drift);
+        }
         for spec in specs {
             let vip = report.vips.binary_search_by_key(&spec.key, |vip| vip.key).ok();
             let vip = vip.and_then(|index| report.vips.get(index));

@@ -23,7 +23,7 @@ pub(in crate::grpc) fn agent(agent: &AgentStatus) -> AgentInfo {
         Ok(version) => (true, String::new(), version.clone()),
         Err(reason) => (false, reason.clone(), String::new()),
     };
-    let process = agent.process.as_ref();
+    let (process, drift) = (agent.process.as_ref(), agent.drift.newest.as_ref());
     AgentInfo {
         connected,
         reason,
@@ -36,6 +36,9 @@ pub(in crate::grpc) fn agent(agent: &AgentStatus) -> AgentInfo {
         connections: agent.connections,
         foreign: agent.foreign.iter().map(VipKey::to_string).collect(),
         settings_refused: agent.settings_refused.clone().unwrap_or_default(),
+        drift_total: agent.drift.total,
+        drift: drift.map(|(_, lines)| lines.clone()).unwrap_or_default(),
+        drift_at_unix_ms: drift.map_or(0, |(at, _)| unix_ms(*at)),
         no_echo: process.and_then(|process| process.no_echo.clone()).unwrap_or_default(),
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::snapshot::Drift;
 
 fn synced(bench: &mut Bench, frontend: &str, errors: Vec<StepError>, table_length: Option<TableLengthKept>) {
     let spec = Arc::clone(&bench.core.frontends.views()[frontend].spec);
@@ -272,6 +273,32 @@ fn agent_is_shown_with_its_process_and_what_it_leaves_alone() {
     assert_eq!(agent(&bench).connections, 2);
     bench.agent(synced(Some(FullRead { vips: 0, servers: 0 }), vec![]));
     assert_eq!(agent(&bench).foreign, []);
+}
+
+#[test]
+fn drift_is_remembered_with_its_time_and_counted() {
+    let mut bench = Bench::connected();
+    let drift = |bench: &Bench| bench.core.snapshot(bench.now.mono).agent.drift.clone();
+    let synced = |lines: usize| AgentEvent::Synced {
+        specs: vec![],
+        demanded: None,
+        result: Ok(Arc::new(SyncReport {
+            read: Some(FullRead { vips: 1, servers: 0 }),
+            drift: (0..lines).map(|line| format!("line {line}")).collect(),
+            ..SyncReport::default()
+        })),
+    };
+    bench.agent(synced(0));
+    assert_eq!(drift(&bench), Drift::default());
+    bench.seconds(3);
+    bench.agent(synced(30));
+    bench.seconds(3);
+    bench.agent(synced(0));
+    let Drift { total, newest } = drift(&bench);
+    let (at, lines) = newest.unwrap();
+    assert_eq!((total, at, lines.len()), (30, UNIX_EPOCH + Duration::from_secs(3), 20));
+    bench.agent(synced(1));
+    assert_eq!((drift(&bench).total, drift(&bench).newest.unwrap().1), (31, vec!["line 0".to_owned()]));
 }
 
 #[test]
