@@ -3,7 +3,7 @@
 mod limiter;
 mod origin;
 mod sessions;
-pub mod users;
+pub(crate) mod users;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,14 +22,13 @@ use users::{Role, Users, UsersError};
 
 /// Passwords that are looked at together: each takes 19 MiB and a core for a moment.
 const HASHING: usize = 2;
-/// Name of the cookie.
 const COOKIE_NAME: &str = "maglev_session";
 /// Longest name of a person.
 const NAME: usize = 64;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
+pub(crate) enum Peer {
     /// Whoever may open the unix socket.
     Unix,
     /// Somebody on this machine.
@@ -40,52 +39,42 @@ pub enum Peer {
 
 /// Somebody whose name is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// The name.
-    pub name: String,
-    /// What this person may do.
-    pub role: Role,
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) role: Role,
     /// What this login is known by; the same for all that a trusted proxy vouches for by this name.
-    pub login: String,
+    pub(crate) login: String,
 }
 
 /// What operators decide of who may do what.
 #[derive(Debug, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The file with names and hashes of passwords.
-    pub users: PathBuf,
+    pub(crate) users: PathBuf,
     /// Header in which a proxy, over the unix socket, says who asks.
-    pub proxy_header: Option<String>,
+    pub(crate) proxy_header: Option<String>,
     /// Names of this host under which loopback may be asked without a login.
-    pub hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
 }
 
-/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// A login is needed.
+pub(crate) enum Refusal {
     #[error("log in first")]
     Login,
-    /// The person only reads.
     #[error("{0} may only read: a login with the role admin is needed to change anything")]
     ReadOnly(String),
-    /// A page of somebody else sent it.
     #[error("refused: the request does not come from a page of this dashboard")]
     Foreign,
-    /// A name that is not this host's.
     #[error("refused: {0:?} is not a name of this host; use its address, or allow the name with --host")]
     Host(String),
-    /// Too many attempts.
     #[error("too many attempts: wait {0} s")]
     TooMany(u64),
-    /// Name or password.
     #[error("wrong name or password")]
     Wrong,
 }
 
-/// Decides who may do what.
 #[derive(Debug)]
-pub struct Access {
+pub(crate) struct Access {
     settings: Settings,
     users: RwLock<Arc<Users>>,
     sessions: Mutex<Sessions>,
@@ -95,10 +84,7 @@ pub struct Access {
 
 impl Access {
     /// Reads the users file, which need not be there.
-    ///
-    /// # Errors
-    /// If it is there and cannot be used.
-    pub fn new(settings: Settings) -> Result<Self, UsersError> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, UsersError> {
         let users = Users::read(&settings.users)?;
         Ok(Self {
             settings,
@@ -110,10 +96,8 @@ impl Access {
     }
 
     /// Reads the users file again. Persons who are gone, or have another password, are logged out.
-    ///
-    /// # Errors
-    /// If it cannot be used; then the one that was read before holds.
-    pub fn reload(&self) -> Result<(), UsersError> {
+    /// On an error, the one that was read before holds.
+    pub(crate) fn reload(&self) -> Result<(), UsersError> {
         let users = Arc::new(Users::read(&self.settings.users)?);
         let before = std::mem::replace(
             &mut *self.users.write().unwrap_or_else(PoisonError::into_inner),
@@ -131,13 +115,12 @@ impl Access {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anybody can log in.
-    pub fn has_users(&self) -> bool {
+    pub(crate) fn has_users(&self) -> bool {
         !self.users().is_empty()
     }
 
     /// Who asks, if that is known.
-    pub fn person(&self, peer: Peer, headers: &HeaderMap, now: Instant) -> Option<Person> {
+    pub(crate) fn person(&self, peer: Peer, headers: &HeaderMap, now: Instant) -> Option<Person> {
         if let (Peer::Unix, Some(header)) = (peer, &self.settings.proxy_header)
             && let Some(name) =
                 headers.get(header).and_then(|name| name.to_str().ok()).filter(|name| is_name(name))
@@ -152,10 +135,12 @@ impl Access {
     }
 
     /// Whether what there is may be seen, and by whom.
-    ///
-    /// # Errors
-    /// If a login is needed.
-    pub fn reader(&self, peer: Peer, headers: &HeaderMap, now: Instant) -> Result<Option<Person>, Refusal> {
+    pub(crate) fn reader(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Result<Option<Person>, Refusal> {
         match (self.person(peer, headers, now), peer) {
             (Some(person), _) => Ok(Some(person)),
             (None, Peer::Tls(_)) => Err(Refusal::Login),
@@ -169,11 +154,7 @@ impl Access {
         }
     }
 
-    /// Who changes something.
-    ///
-    /// # Errors
-    /// If it is not one who may, or the request comes from somebody else's page.
-    pub fn admin(&self, peer: Peer, headers: &HeaderMap, now: Instant) -> Result<Person, Refusal> {
+    pub(crate) fn admin(&self, peer: Peer, headers: &HeaderMap, now: Instant) -> Result<Person, Refusal> {
         origin::check(headers)?;
         let person = self.person(peer, headers, now).ok_or(Refusal::Login)?;
         match person.role {
@@ -183,10 +164,7 @@ impl Access {
     }
 
     /// A new session, as the value of a `Set-Cookie` header.
-    ///
-    /// # Errors
-    /// If name or password are wrong, too many were, or the request comes from somebody else's page.
-    pub async fn log_in(
+    pub(crate) async fn log_in(
         &self,
         peer: Peer,
         headers: &HeaderMap,
@@ -209,10 +187,7 @@ impl Access {
     }
 
     /// Ends a session; the value of a `Set-Cookie` header that has the browser forget it.
-    ///
-    /// # Errors
-    /// If the request comes from somebody else's page.
-    pub fn log_out(&self, peer: Peer, headers: &HeaderMap) -> Result<String, Refusal> {
+    pub(crate) fn log_out(&self, peer: Peer, headers: &HeaderMap) -> Result<String, Refusal> {
         origin::check(headers)?;
         if let Some(token) = session_cookie(headers) {
             self.sessions().end(token);

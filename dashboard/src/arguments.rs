@@ -17,23 +17,23 @@ const USERS: &str = "/etc/maglev/dashboard-users";
 /// It needs no privileges and keeps no state: it may be stopped and started at any time.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Without a subcommand.
     #[command(flatten)]
-    pub serve: Serve,
+    pub(crate) serve: Serve,
     /// What else it does.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 }
 
 /// What the pages are about, and where they are served.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     #[allow(rustdoc::broken_intra_doc_links, reason = "the help shows it as it is typed")]
     /// Brains, with commas between them: HOST:PORT, [IPV6]:PORT, tls:HOST:PORT or unix:PATH, each also as NAME=ADDR.
     /// Default: unix:/run/maglev-brain/brain.sock if it is there, else 127.0.0.1:17090
     #[arg(long = "server", env = "MAGLEV_SERVER", value_name = "ADDR", value_delimiter = ',')]
-    pub servers: Vec<Named>,
+    pub(crate) servers: Vec<Named>,
     #[allow(rustdoc::broken_intra_doc_links, reason = "the help shows it as it is typed")]
     /// Where to serve, with commas between them: loopback ADDRESS:PORT, tls:ADDRESS:PORT or unix:PATH
     #[arg(
@@ -43,36 +43,36 @@ pub struct Serve {
         value_delimiter = ',',
         default_value = "127.0.0.1:8080"
     )]
-    pub listen: Vec<ListenAddress>,
+    pub(crate) listen: Vec<ListenAddress>,
     /// Names, roles and hashes of passwords of those who log in; written by `maglev-dashboard user`
     #[arg(long, global = true, env = "MAGLEV_DASHBOARD_USERS", value_name = "FILE", default_value = USERS)]
-    pub users: PathBuf,
+    pub(crate) users: PathBuf,
     /// Certificate for tls: addresses, in PEM, with those between it and its authority
     #[arg(long, env = "MAGLEV_DASHBOARD_CERT", value_name = "FILE")]
-    pub https_cert: Option<PathBuf>,
+    pub(crate) https_cert: Option<PathBuf>,
     /// Its key, in PEM
     #[arg(long, env = "MAGLEV_DASHBOARD_KEY", value_name = "FILE")]
-    pub https_key: Option<PathBuf>,
+    pub(crate) https_key: Option<PathBuf>,
     /// Header in which a reverse proxy, connected over the unix socket, names who has logged in there
     #[arg(long, env = "MAGLEV_DASHBOARD_PROXY_HEADER", value_name = "NAME", value_parser = header)]
-    pub proxy_header: Option<String>,
+    pub(crate) proxy_header: Option<String>,
     /// Name under which loopback addresses may be asked without a login, besides localhost
     #[arg(long = "host", env = "MAGLEV_DASHBOARD_HOST", value_name = "NAME", value_delimiter = ',')]
-    pub hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter
     #[arg(long, env = "MAGLEV_LOG", value_name = "LEVEL", default_value = "info")]
-    pub log_level: String,
+    pub(crate) log_level: String,
     /// Form of the log's lines where they do not go to the journal
     #[arg(long, env = "MAGLEV_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "logfmt")]
-    pub log_format: Format,
+    pub(crate) log_format: Format,
     /// Of connections to brains.
     #[command(flatten)]
-    pub tls: TlsFiles,
+    pub(crate) tls: TlsFiles,
 }
 
 /// What else it does.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Change who may log in
     #[command(subcommand)]
     User(User),
@@ -80,7 +80,7 @@ pub enum Command {
 
 /// A change of the users file. A running dashboard takes it on SIGHUP.
 #[derive(Debug, Subcommand)]
-pub enum User {
+pub(crate) enum User {
     /// Add a user, or give one another password and role; the password is read from the terminal or standard input
     Add {
         /// Name
@@ -100,7 +100,7 @@ pub enum User {
 
 /// A brain, and the name under which it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub(crate) struct Named {
     name: Option<String>,
     address: ServerAddress,
 }
@@ -130,7 +130,7 @@ impl Serve {
     ///
     /// # Errors
     /// If two have one name.
-    pub fn brains(&self) -> Result<Vec<(String, ServerAddress)>, String> {
+    pub(crate) fn brains(&self) -> Result<Vec<(String, ServerAddress)>, String> {
         let local = [Named { name: None, address: ServerAddress::of_this_machine() }];
         let servers = if self.servers.is_empty() { &local[..] } else { &self.servers };
         let mut brains: Vec<(String, ServerAddress)> = Vec::new();

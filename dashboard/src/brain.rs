@@ -24,28 +24,25 @@ const MAX_ANSWER: usize = 256 << 20;
 /// For a connection, and for each answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A client of a brain.
-pub type Client = MaglevClient<Channel>;
+pub(crate) type Client = MaglevClient<Channel>;
 
 /// A load balancer by its name, and the way to its brain.
 #[derive(Debug)]
-pub struct Brain {
+pub(crate) struct Brain {
     /// As browsers show it.
-    pub name: Arc<str>,
-    /// Where it listens.
-    pub address: ServerAddress,
+    pub(crate) name: Arc<str>,
+    pub(crate) address: ServerAddress,
     tls: TlsFiles,
     client: Mutex<Option<(Client, bool)>>,
 }
 
 impl Brain {
-    /// One that is not connected yet.
-    pub fn new(name: &str, address: ServerAddress, tls: TlsFiles) -> Self {
+    pub(crate) fn new(name: &str, address: ServerAddress, tls: TlsFiles) -> Self {
         Self { name: name.into(), address, tls, client: Mutex::default() }
     }
 
     /// A client to ask, while it is connected, and whether it may change anything.
-    pub fn client(&self) -> Option<(Client, bool)> {
+    pub(crate) fn client(&self) -> Option<(Client, bool)> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -54,7 +51,7 @@ impl Brain {
     }
 
     /// Stays connected for ever, and has browsers told what the brain says.
-    pub async fn follow(&self, live: &Live) {
+    pub(crate) async fn follow(&self, live: &Live) {
         self.show(live, [("connected", false.into()), ("error", "connecting".into())]);
         let mut failures = 0;
         loop {
@@ -144,7 +141,7 @@ impl Brain {
 }
 
 /// The innermost cause, without the operating system's number.
-pub fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A row: names and values of its fields, of which none is null.
-pub type Document = BTreeMap<&'static str, Value>;
+pub(crate) type Document = BTreeMap<&'static str, Value>;
 
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Table {
+pub(crate) enum Table {
     /// A load balancer: its brain, its agent and its VPP.
     Brains,
     /// A frontend over all load balancers.
@@ -30,32 +30,31 @@ pub enum Table {
 }
 
 /// Tables with their rows by key.
-pub type Rows = BTreeMap<Table, BTreeMap<Arc<str>, Arc<Document>>>;
+pub(crate) type Rows = BTreeMap<Table, BTreeMap<Arc<str>, Arc<Document>>>;
 
 /// What changed in a table, by key: fields that are different now, null for those that are gone; null for a row that is.
-pub type Patch = BTreeMap<Table, BTreeMap<Arc<str>, Option<Document>>>;
+pub(crate) type Patch = BTreeMap<Table, BTreeMap<Arc<str>, Option<Document>>>;
 
 /// All documents, and what they were when browsers were last told.
 #[derive(Debug, Default)]
-pub struct Documents {
+pub(crate) struct Documents {
     rows: Rows,
     told: BTreeMap<(Table, Arc<str>), Option<Arc<Document>>>,
 }
 
 impl Documents {
-    /// One row.
-    pub fn get(&self, table: Table, key: &str) -> Option<&Arc<Document>> {
+    pub(crate) fn get(&self, table: Table, key: &str) -> Option<&Arc<Document>> {
         self.rows.get(&table)?.get(key)
     }
 
     /// Keys that begin so, in their order.
-    pub fn keys(&self, table: Table, prefix: &str) -> Vec<Arc<str>> {
+    fn keys(&self, table: Table, prefix: &str) -> Vec<Arc<str>> {
         let rows = self.rows.get(&table).into_iter().flat_map(BTreeMap::keys);
         rows.filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
     /// Replaces a row, or removes it.
-    pub fn put(&mut self, table: Table, key: &str, document: Option<Document>) {
+    pub(crate) fn put(&mut self, table: Table, key: &str, document: Option<Document>) {
         let rows = self.rows.entry(table).or_default();
         let document = document.map(|mut document| {
             document.retain(|_, value| !value.is_null());
@@ -75,8 +74,19 @@ impl Documents {
         self.told.entry((table, key)).or_insert(before);
     }
 
+    /// Replaces all rows whose keys begin so.
+    pub(crate) fn put_all(&mut self, table: Table, prefix: &str, mut rows: BTreeMap<String, Document>) {
+        for key in self.keys(table, prefix) {
+            let row = rows.remove(&*key);
+            self.put(table, &key, row);
+        }
+        for (key, row) in rows {
+            self.put(table, &key, Some(row));
+        }
+    }
+
     /// Changes some fields of a row that is there.
-    pub fn change(
+    pub(crate) fn change(
         &mut self,
         table: Table,
         key: &str,
@@ -90,7 +100,7 @@ impl Documents {
     }
 
     /// What changed since the last call.
-    pub fn take_patch(&mut self) -> Patch {
+    pub(crate) fn take_patch(&mut self) -> Patch {
         let mut patch = Patch::new();
         for ((table, key), before) in std::mem::take(&mut self.told) {
             let now = self.rows.get(&table).and_then(|rows| rows.get(&key));
@@ -112,7 +122,7 @@ impl Documents {
     }
 
     /// All rows, which are shared rather than copied.
-    pub fn rows(&self) -> Rows {
+    pub(crate) fn rows(&self) -> Rows {
         self.rows.clone()
     }
 }

@@ -9,7 +9,7 @@ use crate::documents::Document;
 const WORST: [&str; 7] = ["down", "failed", "panic", "failover", "degraded", "waiting", "override"];
 
 /// One row for the frontends of one name, each with the name of its load balancer.
-pub fn row<'a>(
+pub(crate) fn row<'a>(
     name: &str,
     of: &[(&'a str, &'a Frontend)],
     down: impl Fn(&str, &str) -> Option<BackendState>,

@@ -8,7 +8,7 @@ use crate::rows::{rounded, to_f64};
 use serde_json::{Value, json};
 
 /// Time between two samples of VPP's counters, in seconds.
-pub const PERIOD: u64 = 5;
+pub(crate) const PERIOD: u64 = 5;
 /// Fifteen minutes of samples.
 const SAMPLES: usize = 15 * 60 / 5;
 /// Probes of a backend that are remembered.
@@ -16,11 +16,9 @@ const PROBES: usize = 120;
 
 /// Packets and new flows of a frontend, each second.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
-    /// All packets to the VIP.
-    pub packets: f64,
-    /// First packets of flows.
-    pub new_flows: f64,
+pub(crate) struct Rate {
+    pub(crate) packets: f64,
+    pub(crate) new_flows: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +30,14 @@ struct Counted {
 
 /// The history of one frontend's traffic.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     last: Option<Counted>,
     rates: VecDeque<(u64, Rate)>,
 }
 
 impl Traffic {
     /// Takes VPP's counters of a moment; the rate since those before, if there is one.
-    pub fn count(&mut self, at_ms: u64, vip: &VipCounters) -> Option<Rate> {
+    pub(crate) fn count(&mut self, at_ms: u64, vip: &VipCounters) -> Option<Rate> {
         let packets = [vip.existing_sessions, vip.first_session, vip.untracked, vip.no_server]
             .iter()
             .fold(0, |sum: u64, next| sum.saturating_add(*next));
@@ -60,7 +58,7 @@ impl Traffic {
     }
 
     /// `[time, packets, new flows]` of each sample.
-    pub fn samples(&self) -> Value {
+    pub(crate) fn samples(&self) -> Value {
         self.rates
             .iter()
             .map(|(at, rate)| json!([at, rounded(rate.packets), rounded(rate.new_flows)]))
@@ -70,12 +68,12 @@ impl Traffic {
 
 /// The history of one backend's probes: when, how long, and the code of one that failed.
 #[derive(Debug, Default)]
-pub struct Probes(VecDeque<(u64, f32, bool)>);
+pub(crate) struct Probes(VecDeque<(u64, f32, bool)>);
 
 impl Probes {
     /// Remembers a probe, if it is a newer one.
     #[allow(clippy::cast_possible_truncation, reason = "a time to be drawn")]
-    pub fn add(&mut self, probe: &ProbeResult) {
+    pub(crate) fn add(&mut self, probe: &ProbeResult) {
         if self.0.back().is_some_and(|last| last.0 >= probe.at_unix_ms) {
             return;
         }
@@ -86,18 +84,15 @@ impl Probes {
     }
 
     /// `[time, milliseconds, whether it passed]` of each probe.
-    pub fn samples(&self) -> Value {
+    pub(crate) fn samples(&self) -> Value {
         self.0.iter().map(|(at, took, passed)| json!([at, rounded(f64::from(*took)), passed])).collect()
     }
 }
 
-/// What was, of one load balancer.
 #[derive(Debug, Default)]
-pub struct Histories {
-    /// By the frontend's name.
-    pub traffic: BTreeMap<String, Traffic>,
-    /// By the backend's name.
-    pub probes: BTreeMap<String, Probes>,
+pub(crate) struct Histories {
+    pub(crate) traffic: BTreeMap<String, Traffic>,
+    pub(crate) probes: BTreeMap<String, Probes>,
 }
 
 #[cfg(test)]

@@ -5,26 +5,25 @@ mod tls;
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use maglev_daemon::address::ListenAddress;
 use maglev_daemon::socket::{self, SocketError, SocketFile};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::access::Peer;
-pub use inherited::{Inherited, InheritedError, inherited};
-pub use tls::{Tls, TlsError};
+pub(crate) use inherited::inherited;
+pub(crate) use tls::Tls;
 
 /// Connections at once. One more waits to be accepted.
 const CONNECTIONS: usize = 4096;
@@ -37,104 +36,85 @@ const LAST: Duration = Duration::from_secs(3);
 /// Pause after the system had no resources for another connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// The operating system refused.
+pub(crate) enum ListenError {
     #[error("cannot listen on {address}: {error}")]
-    Refused {
-        /// Where.
-        address: ListenAddress,
-        /// Why not.
-        error: io::Error,
-    },
-    /// A unix socket.
+    Refused { address: ListenAddress, error: io::Error },
     #[error(transparent)]
     Unix(#[from] SocketError),
-    /// TLS without certificates.
     #[error("{0} needs a certificate: --https-cert FILE and --https-key FILE")]
     NoCertificate(ListenAddress),
 }
 
-/// A socket that is listened on.
+/// A socket, and what is spoken on it.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     address: ListenAddress,
-    door: Door,
+    socket: Socket,
+    tls: Option<Arc<Tls>>,
     _file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
-enum Door {
+pub(crate) enum Socket {
     Tcp(TcpListener),
-    Tls(TcpListener, Arc<Tls>),
     Unix(UnixListener),
 }
 
 impl Listener {
-    /// Listens there.
-    ///
-    /// # Errors
-    /// If the system refuses, or there is no certificate for an address with TLS.
-    pub async fn bind(address: &ListenAddress, tls: Option<&Arc<Tls>>) -> Result<Self, ListenError> {
-        let refused = |error| ListenError::Refused { address: address.clone(), error };
-        let mut file = None;
-        let door = match address {
-            ListenAddress::Tcp(at) => Door::Tcp(TcpListener::bind(at).await.map_err(refused)?),
-            ListenAddress::Tls(at) => {
-                let tls = tls.ok_or_else(|| ListenError::NoCertificate(address.clone()))?;
-                Door::Tls(TcpListener::bind(at).await.map_err(refused)?, Arc::clone(tls))
+    pub(crate) async fn bind(address: &ListenAddress, tls: Option<&Arc<Tls>>) -> Result<Self, ListenError> {
+        let (socket, file) = match address {
+            ListenAddress::Tcp(at) | ListenAddress::Tls(at) => {
+                let refused = |error| ListenError::Refused { address: address.clone(), error };
+                (Socket::Tcp(TcpListener::bind(at).await.map_err(refused)?), None)
             }
-            ListenAddress::Unix(path) => Door::Unix(Self::bind_unix(path, &mut file).await?),
-        };
-        Ok(Self { address: door.address(address), door, _file: file })
-    }
-
-    /// Owner and group may connect: a proxy is in the group.
-    async fn bind_unix(path: &Path, file: &mut Option<SocketFile>) -> Result<UnixListener, SocketError> {
-        let (listener, own) = socket::listen(path, 0o660, BACKLOG).await?;
-        *file = Some(own);
-        Ok(listener)
-    }
-
-    /// Takes a socket that the service manager has opened.
-    ///
-    /// # Errors
-    /// If it cannot be served.
-    pub fn inherit(given: Inherited, tls: Option<&Arc<Tls>>) -> Result<Self, ListenError> {
-        let (address, door) = match given {
-            Inherited::Unix(listener, address) => (address, UnixListener::from_std(listener).map(Door::Unix)),
-            Inherited::Tcp(listener, address) => (address, TcpListener::from_std(listener).map(Door::Tcp)),
-            Inherited::Tls(listener, address) => {
-                let tls = Arc::clone(tls.ok_or_else(|| ListenError::NoCertificate(address.clone()))?);
-                (address, TcpListener::from_std(listener).map(|listener| Door::Tls(listener, tls)))
+            // Owner and group may connect: a proxy is in the group.
+            ListenAddress::Unix(path) => {
+                let (listener, own) = socket::listen(path, 0o660, BACKLOG).await?;
+                (Socket::Unix(listener), Some(own))
             }
         };
-        let door = door.map_err(|error| ListenError::Refused { address: address.clone(), error })?;
-        Ok(Self { address, door, _file: None })
+        Ok(Self { _file: file, ..Self::of(socket, address.clone(), tls)? })
     }
 
-    /// Where it is.
-    pub fn address(&self) -> &ListenAddress {
-        &self.address
+    /// Of a socket that listens already.
+    pub(crate) fn of(
+        socket: Socket,
+        mut address: ListenAddress,
+        tls: Option<&Arc<Tls>>,
+    ) -> Result<Self, ListenError> {
+        let tls = match (&address, tls) {
+            (ListenAddress::Tls(_), None) => return Err(ListenError::NoCertificate(address)),
+            (ListenAddress::Tls(_), Some(tls)) => Some(Arc::clone(tls)),
+            (ListenAddress::Tcp(_) | ListenAddress::Unix(_), _) => None,
+        };
+        // With the port that the system chose, if it did.
+        if let (Socket::Tcp(listener), ListenAddress::Tcp(at) | ListenAddress::Tls(at)) =
+            (&socket, &mut address)
+        {
+            *at = listener.local_addr().unwrap_or(*at);
+        }
+        Ok(Self { address, socket, tls, _file: None })
     }
-}
 
-impl Door {
-    /// With the port that the system chose, if it did.
-    fn address(&self, asked: &ListenAddress) -> ListenAddress {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().map_or_else(|_| asked.clone(), ListenAddress::Tcp),
-            Self::Tls(listener, _) => {
-                listener.local_addr().map_or_else(|_| asked.clone(), ListenAddress::Tls)
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        match &self.socket {
+            Socket::Unix(listener) => Ok((Box::new(listener.accept().await?.0), Peer::Unix)),
+            Socket::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                let peer = if self.tls.is_some() { Peer::Tls(address) } else { Peer::Loopback(address) };
+                Ok((Box::new(stream), peer))
             }
-            Self::Unix(_) => asked.clone(),
         }
     }
 }
 
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// Serves until `shutdown` ends; requests that are under way then may finish within some seconds.
-pub async fn serve(listener: Listener, routes: Router, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(listener: Listener, routes: Router, shutdown: impl Future<Output = ()>) {
     info!(address = %listener.address, "serving");
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     tokio::pin!(shutdown);
@@ -142,9 +122,9 @@ pub async fn serve(listener: Listener, routes: Router, shutdown: impl Future<Out
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener.door) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let accepted = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, address = %listener.address, "cannot accept a connection");
@@ -152,10 +132,10 @@ pub async fn serve(listener: Listener, routes: Router, shutdown: impl Future<Out
                 continue;
             }
         };
-        let (routes, watcher) = (routes.clone(), graceful.watcher());
+        let (routes, tls, watcher) = (routes.clone(), listener.tls.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = accepted.answer(routes, watcher).await {
+            if let Err(error) = answer(stream, tls, peer, routes, watcher).await {
                 debug!(%error, "a connection broke off");
             }
         });
@@ -165,53 +145,17 @@ pub async fn serve(listener: Listener, routes: Router, shutdown: impl Future<Out
     }
 }
 
-enum Accepted {
-    Tcp(TcpStream, Peer),
-    Tls(TcpStream, Arc<Tls>, Peer),
-    Unix(tokio::net::UnixStream),
-}
-
-async fn accept(door: &Door) -> io::Result<Accepted> {
-    match door {
-        Door::Tcp(listener) => {
-            let (stream, address) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            Ok(Accepted::Tcp(stream, Peer::Loopback(address)))
-        }
-        Door::Tls(listener, tls) => {
-            let (stream, address) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            Ok(Accepted::Tls(stream, Arc::clone(tls), Peer::Tls(address)))
-        }
-        Door::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
-    }
-}
-
-type Failed = Box<dyn std::error::Error + Send + Sync>;
-
-impl Accepted {
-    async fn answer(
-        self,
-        routes: Router,
-        watcher: hyper_util::server::graceful::Watcher,
-    ) -> Result<(), Failed> {
-        match self {
-            Self::Tcp(stream, peer) => requests(stream, peer, routes, watcher).await,
-            Self::Unix(stream) => requests(stream, Peer::Unix, routes, watcher).await,
-            Self::Tls(stream, tls, peer) => {
-                let stream = timeout(PATIENCE, tls.acceptor().accept(stream)).await??;
-                requests(stream, peer, routes, watcher).await
-            }
-        }
-    }
-}
-
-async fn requests(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+async fn answer(
+    stream: Box<dyn Stream>,
+    tls: Option<Arc<Tls>>,
     peer: Peer,
     routes: Router,
-    watcher: hyper_util::server::graceful::Watcher,
-) -> Result<(), Failed> {
+    watcher: Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let stream: Box<dyn Stream> = match tls {
+        Some(tls) => Box::new(timeout(PATIENCE, tls.acceptor().accept(stream)).await??),
+        None => stream,
+    };
     let service = TowerToHyperService::new(routes.layer(Extension(peer)));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
@@ -220,8 +164,7 @@ async fn requests(
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(30))
         .max_concurrent_streams(64);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    watcher.watch(connection).await
+    watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
 }
 
 #[cfg(test)]

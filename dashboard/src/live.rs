@@ -11,21 +11,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::future::join;
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::ring::{Frame, Ring};
 use crate::state::{Beat, State};
-pub use viewer::{Wanted, watch};
+pub(crate) use viewer::{Wanted, watch};
 
 /// What belongs together comes within this time.
 const GATHER: Duration = Duration::from_millis(20);
 /// Shortest time between two frames: at most four a second.
 const PACE: Duration = Duration::from_millis(250);
+/// Beats of this time go together.
+const BEATS: Duration = Duration::from_millis(100);
 /// Frames that wait for a viewer. One who falls behind begins again with the whole state.
 const WAITING: usize = 64;
 /// How old a copy of the whole state may be: what came since is in the ring.
@@ -33,28 +36,27 @@ const SNAPSHOT_AGE: Duration = Duration::from_secs(2);
 
 /// The whole state at a moment, for a browser that begins.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     at: Instant,
-    /// JSON.
-    pub plain: Bytes,
-    /// The same, compressed.
-    pub gzip: Bytes,
+    pub(crate) plain: Bytes,
+    pub(crate) gzip: Bytes,
 }
 
 /// What all browsers are shown.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     inner: Mutex<Inner>,
     /// One at a time makes a copy of the whole state.
     copying: tokio::sync::Mutex<()>,
     frames: broadcast::Sender<Arc<Frame>>,
     beats: broadcast::Sender<Arc<Vec<Beat>>>,
     changed: Notify,
+    detailed: Notify,
+    beaten: Notify,
     /// Of this process, so that a number of another one is not taken for one of this.
     epoch: u64,
     ending: CancellationToken,
-    /// What is counted.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 #[derive(Debug, Default)]
@@ -68,8 +70,7 @@ struct Inner {
 }
 
 impl Live {
-    /// Nothing is known yet. Streams end when `ending` is cancelled.
-    pub fn new(epoch: u64, ending: CancellationToken) -> Self {
+    pub(crate) fn new(epoch: u64, ending: CancellationToken) -> Self {
         let ((frames, _), (beats, _)) = (broadcast::channel(WAITING), broadcast::channel(WAITING));
         Self {
             inner: Mutex::default(),
@@ -77,6 +78,8 @@ impl Live {
             frames,
             beats,
             changed: Notify::new(),
+            detailed: Notify::new(),
+            beaten: Notify::new(),
             epoch,
             ending,
             metrics: Metrics::default(),
@@ -88,57 +91,81 @@ impl Live {
     }
 
     /// Changes the state, and has browsers told.
-    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut self.lock().state);
         self.changed.notify_one();
         result
     }
 
-    /// Looks at the state.
-    pub fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    /// Changes what may be shown a moment later, so that a change that comes then is not held back by it: a probe fails
+    /// before a backend is down.
+    pub(crate) fn detail<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock().state);
+        self.detailed.notify_one();
+        result
+    }
+
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.lock().state)
     }
 
-    /// Passes on the beginning or end of a probe, in the next frame.
-    pub fn beat(&self, beat: Beat) {
+    /// Passes on the beginning or end of a probe soon.
+    pub(crate) fn beat(&self, beat: Beat) {
         let mut inner = self.lock();
         if self.beats.receiver_count() > 0 && inner.beats.len() < 4096 {
             inner.beats.push(beat);
             drop(inner);
-            self.changed.notify_one();
+            self.beaten.notify_one();
         }
     }
 
     /// Frontends that somebody looks at.
-    pub fn looked_at(&self) -> BTreeSet<String> {
+    pub(crate) fn looked_at(&self) -> BTreeSet<String> {
         self.lock().looked_at.keys().cloned().collect()
     }
 
-    /// Publishes for ever what changes.
-    pub async fn publish(&self) {
-        loop {
-            self.changed.notified().await;
-            sleep(GATHER).await;
-            self.publish_now(unix_ms(SystemTime::now()), Instant::now());
-            sleep(PACE - GATHER).await;
-        }
+    /// Publishes for ever what changes. Beats go on between frames, and do not hold the next one back.
+    pub(crate) async fn publish(&self) {
+        let frames = async {
+            loop {
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = self.detailed.notified() => {
+                        // It goes with the next change, or by itself.
+                        drop(timeout(PACE, self.changed.notified()).await);
+                    }
+                }
+                sleep(GATHER).await;
+                if self.publish_frame(unix_ms(SystemTime::now()), Instant::now()) {
+                    sleep(PACE - GATHER).await;
+                }
+            }
+        };
+        let beats = async {
+            loop {
+                self.beaten.notified().await;
+                sleep(BEATS).await;
+                self.publish_beats();
+            }
+        };
+        join(frames, beats).await;
     }
 
-    fn publish_now(&self, at_ms: u64, now: Instant) {
-        let mut inner = self.lock();
-        self.frame(&mut inner, at_ms, now);
-        let beats = std::mem::take(&mut inner.beats);
-        drop(inner);
-        if !beats.is_empty() {
-            // An error means that nobody looks.
-            drop(self.beats.send(Arc::new(beats)));
-        }
+    fn publish_beats(&self) {
+        let beats = std::mem::take(&mut self.lock().beats);
+        // An error means that nobody looks.
+        drop(self.beats.send(Arc::new(beats)));
     }
 
-    fn frame(&self, inner: &mut Inner, at_ms: u64, now: Instant) {
+    /// Whether there was anything to publish.
+    fn publish_frame(&self, at_ms: u64, now: Instant) -> bool {
+        self.frame(&mut self.lock(), at_ms, now)
+    }
+
+    fn frame(&self, inner: &mut Inner, at_ms: u64, now: Instant) -> bool {
         let (patch, (events, left_out)) = (inner.state.documents.take_patch(), inner.state.take_events());
         if patch.is_empty() && events.is_empty() {
-            return;
+            return false;
         }
         let frame = inner.ring.push(now, |number| {
             let id = self.id(number);
@@ -149,6 +176,7 @@ impl Live {
         self.metrics.frames.inc();
         // An error means that nobody looks.
         drop(self.frames.send(frame));
+        true
     }
 
     fn id(&self, number: u64) -> String {
@@ -163,7 +191,7 @@ impl Live {
     }
 
     /// The whole state, at most some seconds old. The stream goes on where it ends.
-    pub async fn snapshot(self: &Arc<Self>) -> Snapshot {
+    pub(crate) async fn snapshot(self: &Arc<Self>) -> Snapshot {
         let is_new = |snapshot: &Snapshot| snapshot.at.elapsed() < SNAPSHOT_AGE;
         let _one = self.copying.lock().await;
         if let Some(snapshot) = self.lock().snapshot.clone().filter(is_new) {
@@ -193,8 +221,7 @@ impl Live {
     }
 }
 
-/// Unix milliseconds.
-pub fn unix_ms(at: SystemTime) -> u64 {
+pub(crate) fn unix_ms(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,21 +1,36 @@
-//! The maglev-dashboard process: arguments, log, signals, and the order of starting and ending.
+//! `maglev-dashboard`: web pages over one or more load balancers, as a client of their brains.
+//!
+//! It decides nothing: what a change would do, it asks. From a brain to a browser:
+//!
+//! - [`brain`]: one task for each brain follows its events and asks for what they mean.
+//! - [`state`]: what is known of all of them, made into rows ([`rows`], [`fleet`]) and events; [`history`].
+//! - [`documents`]: the rows, and what changed in them since browsers were last told.
+//! - [`live`]: that, as one stream for all browsers; [`ring`] keeps its end for those who come back.
+//! - [`web`]: the pages, and what they ask for. [`access`]: who may see and change what. [`plan`]: changes, in two steps.
+//! - [`listen`]: sockets, TLS and connections.
 
-use std::io::{self, IsTerminal};
+mod access;
+mod arguments;
+mod brain;
+mod documents;
+mod fleet;
+mod history;
+mod listen;
+mod live;
+mod metrics;
+mod plan;
+mod ring;
+mod rows;
+mod state;
+mod user;
+mod web;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use maglev_daemon::notify::{Notifier, keep_alive};
 use maglev_daemon::{hangup, log, print};
-use maglev_dashboard::access::users::Users;
-use maglev_dashboard::access::{Access, Settings};
-use maglev_dashboard::arguments::{Arguments, Command, Serve, User};
-use maglev_dashboard::brain::Brain;
-use maglev_dashboard::listen::{Listener, Tls, inherited, serve};
-use maglev_dashboard::live::Live;
-use maglev_dashboard::plan::Planner;
-use maglev_dashboard::web::{Dashboard, routes};
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +38,14 @@ use tracing::{error, info};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::access::{Access, Settings};
+use crate::arguments::{Arguments, Command, Serve, User};
+use crate::brain::Brain;
+use crate::listen::{Listener, Tls, inherited, serve};
+use crate::live::Live;
+use crate::plan::Planner;
+use crate::web::{Dashboard, routes};
 
 const NAME: &str = "maglev-dashboard";
 
@@ -36,11 +59,11 @@ fn main() -> ExitCode {
         print::complain(&format!("{NAME}: cannot hold SIGHUP back: {error}\n"));
     }
     let result = match command {
-        Some(Command::User(User::List)) => match Users::read(&serve.users) {
-            Ok(users) => return print::answer(NAME, &listed(&users)),
-            Err(error) => Err(error.into()),
+        Some(Command::User(User::List)) => match user::list(&serve.users) {
+            Ok(list) => return print::answer(NAME, &list),
+            Err(error) => Err(error),
         },
-        Some(Command::User(change)) => change_users(&serve, &change),
+        Some(Command::User(change)) => user::change(&serve.users, &change),
         None => run(serve),
     };
     match result {
@@ -50,51 +73,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn listed(users: &Users) -> String {
-    users.list().map(|(name, role)| format!("{name} {role}\n")).collect()
-}
-
-fn change_users(serve: &Serve, change: &User) -> anyhow::Result<()> {
-    let mut users = Users::read(&serve.users)?;
-    match change {
-        User::Add { name, role } => users.set(name, *role, &password()?)?,
-        User::Remove { name } => users.remove(name)?,
-        User::List => {}
-    }
-    Ok(users.write(&serve.users)?)
-}
-
-/// Read from the terminal, which does not show it, or from standard input.
-fn password() -> anyhow::Result<String> {
-    let input = io::stdin();
-    if !input.is_terminal() {
-        return line();
-    }
-    let before = tcgetattr(&input)?;
-    let mut silent = before.clone();
-    silent.local_flags.remove(LocalFlags::ECHO);
-    tcsetattr(&input, SetArg::TCSAFLUSH, &silent)?;
-    let ask = |what: &str| {
-        print::complain(&format!("{what}: "));
-        let given = line();
-        print::complain("\n");
-        given
-    };
-    let given = ask("Password").and_then(|first| Ok((first, ask("Once more")?)));
-    tcsetattr(&input, SetArg::TCSAFLUSH, &before)?;
-    let (first, second) = given?;
-    if first != second {
-        bail!("the two passwords differ; nothing was changed");
-    }
-    Ok(first)
-}
-
-fn line() -> anyhow::Result<String> {
-    let mut line = String::new();
-    io::stdin().read_line(&mut line).context("cannot read the password")?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn run(serve: Serve) -> anyhow::Result<()> {
@@ -181,8 +159,8 @@ async fn listeners(serve: &Serve, tls: Option<&Arc<Tls>>) -> anyhow::Result<Vec<
             listeners.push(Listener::bind(address, tls).await?);
         }
     }
-    for socket in given {
-        listeners.push(Listener::inherit(socket, tls)?);
+    for (socket, address) in given {
+        listeners.push(Listener::of(socket, address, tls)?);
     }
     Ok(listeners)
 }

@@ -3,24 +3,18 @@
 use prometheus::core::Collector;
 use prometheus::{Encoder, IntCounter, IntGauge, Registry, TextEncoder};
 
-/// What is counted for Prometheus.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
-    /// Browsers that have a stream.
-    pub viewers: IntGauge,
-    /// Load balancers whose brain is connected.
-    pub brains: IntGauge,
+    pub(crate) viewers: IntGauge,
+    pub(crate) brains: IntGauge,
     /// Frames of the stream, each of which goes to every viewer.
-    pub frames: IntCounter,
-    /// Bytes of the streams, over all viewers.
-    pub sent: IntCounter,
+    pub(crate) frames: IntCounter,
+    pub(crate) sent: IntCounter,
     /// Viewers who read too slowly.
-    pub resyncs: IntCounter,
-    /// Logins that were refused.
-    pub refused_logins: IntCounter,
-    /// Changes that were confirmed.
-    pub changes: IntCounter,
+    pub(crate) resyncs: IntCounter,
+    pub(crate) refused_logins: IntCounter,
+    pub(crate) changes: IntCounter,
 }
 
 impl Default for Metrics {
@@ -59,8 +53,7 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: pr
 }
 
 impl Metrics {
-    /// In Prometheus' text format.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = Vec::new();
         // Writing to memory cannot fail, and the families are registered ones.
         drop(TextEncoder::new().encode(&self.registry.gather(), &mut text));

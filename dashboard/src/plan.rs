@@ -26,59 +26,39 @@ const WAITING: usize = 256;
 /// What somebody wants to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Change {
-    /// No probes and no new flows.
+pub(crate) enum Change {
     Pause {
-        /// The backend.
         backend: String,
     },
-    /// Takes back a pause.
     Resume {
-        /// The backend.
         backend: String,
     },
-    /// Back into service.
     Enable {
-        /// The backend.
         backend: String,
     },
-    /// Out of service.
     Disable {
-        /// The backend.
         backend: String,
     },
-    /// Another weight.
     Weight {
-        /// In this frontend.
         frontend: String,
-        /// In this pool.
         pool: String,
-        /// Of this backend.
         backend: String,
-        /// 0 to 100.
         weight: u32,
-        /// Whether existing flows move at once.
         flush: bool,
     },
-    /// Takes back what an operator set; frontend and pool are empty for the state of the backend.
+    /// Frontend and pool are empty for the state of the backend.
     Clear {
-        /// The backend.
         backend: String,
-        /// The frontend.
         #[serde(default)]
         frontend: String,
-        /// The pool.
         #[serde(default)]
         pool: String,
     },
-    /// Deletes a VIP and adds it again.
     Recreate {
-        /// The frontend.
         frontend: String,
     },
-    /// Has VPP compared with the desired state.
+    /// All frontends if it is empty.
     Sync {
-        /// The frontend; empty for all.
         #[serde(default)]
         frontend: String,
     },
@@ -86,16 +66,14 @@ pub enum Change {
 
 /// What is wanted, and of which load balancers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Request {
-    /// What.
-    pub change: Change,
-    /// Their names.
-    pub servers: Vec<String>,
+pub(crate) struct Request {
+    pub(crate) change: Change,
+    pub(crate) servers: Vec<String>,
 }
 
 /// What one of them says that it would do.
 #[derive(Debug, Serialize)]
-pub struct Part {
+pub(crate) struct Part {
     server: Arc<str>,
     /// Absent for a sync, which is not previewed, and if there is an error.
     preview: Option<PreviewChangeResponse>,
@@ -104,7 +82,7 @@ pub struct Part {
 
 /// What will happen if it is confirmed.
 #[derive(Debug, Serialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     change: Change,
     /// With this it is confirmed; absent if none of them would do anything.
     token: Option<String>,
@@ -113,9 +91,8 @@ pub struct Plan {
 
 /// What one of them did.
 #[derive(Debug, Serialize)]
-pub struct Done {
+pub(crate) struct Done {
     server: Arc<str>,
-    /// Its answer.
     answer: Option<Value>,
     error: Option<String>,
     /// Whether the state had moved on.
@@ -124,26 +101,21 @@ pub struct Done {
 
 /// What became of a confirmation.
 #[derive(Debug, Serialize)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     change: Change,
     results: Vec<Done>,
     /// A new plan for those whose state had moved on.
     again: Option<Plan>,
 }
 
-/// Why nothing is planned or confirmed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// A name that no load balancer has.
+pub(crate) enum PlanError {
     #[error("there is no load balancer {0:?}")]
     Unknown(String),
-    /// None is named.
     #[error("no load balancer is named")]
     Nobody,
-    /// Not there, not of this person, or too old.
     #[error("this plan is not valid any more: plan again")]
     Expired,
-    /// The system has no random numbers.
     #[error("the kernel gives no random numbers")]
     Random,
 }
@@ -159,24 +131,24 @@ struct Waiting {
 
 /// All load balancers, and the plans that wait to be confirmed.
 #[derive(Debug)]
-pub struct Planner {
+pub(crate) struct Planner {
     /// In the order in which they were named.
-    pub brains: Vec<Arc<Brain>>,
+    pub(crate) brains: Vec<Arc<Brain>>,
     waiting: Mutex<HashMap<String, Waiting>>,
     metrics: Metrics,
 }
 
 impl Planner {
-    /// One without plans.
-    pub fn new(brains: Vec<Arc<Brain>>, metrics: Metrics) -> Self {
+    pub(crate) fn new(brains: Vec<Arc<Brain>>, metrics: Metrics) -> Self {
         Self { brains, waiting: Mutex::default(), metrics }
     }
 
-    /// Asks what a change would do.
-    ///
-    /// # Errors
-    /// If it names no load balancer, or one that is not there.
-    pub async fn plan(&self, person: &Person, request: Request, now: Instant) -> Result<Plan, PlanError> {
+    pub(crate) async fn plan(
+        &self,
+        person: &Person,
+        request: Request,
+        now: Instant,
+    ) -> Result<Plan, PlanError> {
         let mut brains: Vec<Arc<Brain>> = Vec::new();
         for name in request.servers {
             let brain =
@@ -239,14 +211,18 @@ impl Planner {
     }
 
     /// Has a plan carried out, by each brain only if its state is still the one of the plan.
-    ///
-    /// # Errors
-    /// If the plan is not there any more, or is somebody else's.
-    pub async fn confirm(&self, person: &Person, token: &str, now: Instant) -> Result<Outcome, PlanError> {
+    pub(crate) async fn confirm(
+        &self,
+        person: &Person,
+        token: &str,
+        reason: &str,
+        now: Instant,
+    ) -> Result<Outcome, PlanError> {
         let Waiting { change, states, .. } = self.take(person, token, now)?;
         let servers: Vec<_> = states.iter().map(|(brain, _)| brain.name.to_string()).collect();
         info!(who = %person.name, change = ?change, servers = %servers.join(","), "change confirmed");
-        let calls = states.iter().map(|(brain, state)| call::carry_out(brain, &change, *state, &person.name));
+        let asking = call::Asking { person: &person.name, reason };
+        let calls = states.iter().map(|(brain, state)| call::carry_out(brain, &change, *state, asking));
         let answers = join_all(calls).await;
         let (mut results, mut moved) = (Vec::new(), Vec::new());
         for ((brain, _), answer) in states.into_iter().zip(answers) {

@@ -16,18 +16,16 @@ const BYTES: usize = 32 << 20;
 
 /// A part of the stream, as it goes over the wire.
 #[derive(Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// From 1, without a gap.
-    pub number: u64,
-    /// When it was made.
-    pub at: Instant,
-    /// What browsers get.
-    pub bytes: Bytes,
+    pub(crate) number: u64,
+    pub(crate) at: Instant,
+    pub(crate) bytes: Bytes,
 }
 
 /// The newest frames, oldest first.
 #[derive(Debug, Default)]
-pub struct Ring {
+pub(crate) struct Ring {
     frames: VecDeque<Arc<Frame>>,
     bytes: usize,
     last: u64,
@@ -35,12 +33,12 @@ pub struct Ring {
 
 impl Ring {
     /// The number of the newest frame; 0 before the first.
-    pub fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         self.last
     }
 
     /// Adds a frame, which `bytes` makes for its number.
-    pub fn push(&mut self, now: Instant, bytes: impl FnOnce(u64) -> Bytes) -> Arc<Frame> {
+    pub(crate) fn push(&mut self, now: Instant, bytes: impl FnOnce(u64) -> Bytes) -> Arc<Frame> {
         self.last += 1;
         let frame = Arc::new(Frame { number: self.last, at: now, bytes: bytes(self.last) });
         self.bytes += frame.bytes.len();
@@ -56,7 +54,7 @@ impl Ring {
     }
 
     /// All frames after this one; `None` if one of them is gone, or this one never was.
-    pub fn after(&self, number: u64) -> Option<Vec<Arc<Frame>>> {
+    pub(crate) fn after(&self, number: u64) -> Option<Vec<Arc<Frame>>> {
         let missing = usize::try_from(self.last.checked_sub(number)?).ok()?;
         let first = self.frames.len().checked_sub(missing)?;
         Some(self.frames.iter().skip(first).cloned().collect())

@@ -12,7 +12,7 @@ use crate::documents::Document;
 const SEPARATOR: char = '\u{1f}';
 
 /// The key of something of one load balancer.
-pub fn key(server: &str, parts: &[&str]) -> String {
+pub(crate) fn key(server: &str, parts: &[&str]) -> String {
     let mut key = server.to_owned();
     for part in parts {
         key.push(SEPARATOR);
@@ -22,7 +22,7 @@ pub fn key(server: &str, parts: &[&str]) -> String {
 }
 
 /// What the keys of everything below this one begin with.
-pub fn prefix(key: &str) -> String {
+pub(crate) fn prefix(key: &str) -> String {
     format!("{key}{SEPARATOR}")
 }
 
@@ -31,23 +31,20 @@ fn word<E: Word>(value: i32) -> Value {
     words::of::<E>(value).into()
 }
 
-/// A text, unless it is empty.
-pub fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { text.into() }
 }
 
-/// A number, unless it is 0.
-pub fn number(number: u64) -> Value {
+pub(crate) fn number(number: u64) -> Value {
     if number == 0 { Value::Null } else { number.into() }
 }
 
 /// Two digits behind the point.
-pub fn rounded(number: f64) -> Value {
+pub(crate) fn rounded(number: f64) -> Value {
     ((number * 100.0).round() / 100.0).into()
 }
 
-/// A frontend's own row.
-pub fn frontend(
+pub(crate) fn frontend(
     server: &str,
     frontend: &Frontend,
     of_backend: impl Fn(&str) -> Option<BackendState>,
@@ -107,7 +104,7 @@ fn vip(frontend: &Frontend) -> String {
 }
 
 /// The rows of a frontend's backends, with their keys.
-pub fn members(server: &str, frontend: &Frontend) -> Vec<(String, Document)> {
+pub(crate) fn members(server: &str, frontend: &Frontend) -> Vec<(String, Document)> {
     let (programmed, buckets) = (
         by_server(frontend, |row| u64::from(row.programmed_weight)),
         by_server(frontend, |row| row.buckets.map_or(0, u64::from)),
@@ -154,12 +151,11 @@ fn by_server(frontend: &Frontend, value: impl Fn(&maglev_proto::PoolBackend) -> 
 }
 
 /// Exact up to 2^32, and near enough above.
-pub fn to_f64(number: u64) -> f64 {
+pub(crate) fn to_f64(number: u64) -> f64 {
     u32::try_from(number).map_or_else(|_| f64::from(u32::MAX) * (number >> 32) as f64, f64::from)
 }
 
-/// A backend's row.
-pub fn backend(server: &str, backend: &Backend) -> Document {
+pub(crate) fn backend(server: &str, backend: &Backend) -> Document {
     let (newest, probe) = (backend.transitions.first(), backend.last_probe.as_ref());
     let counter = backend.counter.unwrap_or_default();
     let set = backend.operator_state();
@@ -173,6 +169,7 @@ pub fn backend(server: &str, backend: &Backend) -> Document {
         ("operator", if set == BackendOverride::None { Value::Null } else { set.word().into() }),
         ("operator_since", number(backend.operator_since_unix_ms)),
         ("operator_who", text(&backend.operator_set_by)),
+        ("operator_reason", text(&backend.operator_reason)),
         ("since", newest.map_or(Value::Null, |newest| number(newest.at_unix_ms))),
         ("cause", newest.map_or(Value::Null, |newest| text(&newest.cause))),
         ("code", probe.map_or(Value::Null, |probe| text(&probe.code))),
@@ -185,7 +182,7 @@ pub fn backend(server: &str, backend: &Backend) -> Document {
 }
 
 /// The row of what an operator has set, with its key.
-pub fn set_by_operator(server: &str, set: &Override) -> (String, Document) {
+pub(crate) fn set_by_operator(server: &str, set: &Override) -> (String, Document) {
     let document = Document::from([
         ("server", server.into()),
         ("backend", set.backend.clone().into()),
@@ -195,6 +192,7 @@ pub fn set_by_operator(server: &str, set: &Override) -> (String, Document) {
         ("weight", set.operator_weight.map_or(Value::Null, Value::from)),
         ("since", number(set.since_unix_ms)),
         ("who", text(&set.set_by)),
+        ("reason", text(&set.reason)),
         ("configured", set.configured.into()),
         ("configured_weight", set.configured_weight.map_or(Value::Null, Value::from)),
     ]);

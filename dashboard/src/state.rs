@@ -19,7 +19,7 @@ use crate::fleet;
 use crate::history::Histories;
 use crate::rows::{self, key, prefix, rounded};
 
-pub use need::Need;
+pub(crate) use need::Need;
 
 /// Events that a browser gets when it begins.
 const EVENTS: usize = 1_000;
@@ -29,17 +29,15 @@ const FRESH: usize = 500;
 const TRANSITIONS: usize = 5;
 
 /// Something that happened, as browsers show it.
-pub type Entry = Arc<Document>;
+pub(crate) type Entry = Arc<Document>;
 
 /// The beginning or the end of a probe.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Beat {
-    /// Whose.
-    pub server: Arc<str>,
-    /// Of which backend.
-    pub backend: String,
+pub(crate) struct Beat {
+    pub(crate) server: Arc<str>,
+    pub(crate) backend: String,
     /// The result's time, milliseconds and whether it passed; absent for a beginning.
-    pub ended: Option<(u64, f64, bool)>,
+    pub(crate) ended: Option<(u64, f64, bool)>,
 }
 
 /// What one brain has said.
@@ -50,11 +48,10 @@ struct Model {
     histories: Histories,
 }
 
-/// All that is known.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     /// What browsers have of it.
-    pub documents: Documents,
+    pub(crate) documents: Documents,
     models: BTreeMap<String, Model>,
     events: VecDeque<Entry>,
     fresh: Vec<Entry>,
@@ -63,15 +60,14 @@ pub struct State {
 
 impl State {
     /// Replaces the row of a load balancer itself.
-    pub fn set_brain(&mut self, server: &str, row: Document) {
+    pub(crate) fn set_brain(&mut self, server: &str, row: Document) {
         self.documents.put(Table::Brains, server, Some(row));
     }
 
     /// Takes all frontends there are, except those that have changed since they were asked for.
-    pub fn set_frontends(&mut self, server: &str, frontends: Vec<Frontend>, newer: &Need) {
+    pub(crate) fn set_frontends(&mut self, server: &str, frontends: Vec<Frontend>, newer: &Need) {
         let model = self.models.entry(server.to_owned()).or_default();
-        let names: BTreeSet<_> = frontends.iter().map(|frontend| frontend.name.clone()).collect();
-        let gone: Vec<_> = model.frontends.keys().filter(|name| !names.contains(*name)).cloned().collect();
+        let gone = gone(&model.frontends, frontends.iter().map(|frontend| &frontend.name));
         for name in gone {
             self.remove_frontend(server, &name);
         }
@@ -80,8 +76,7 @@ impl State {
         }
     }
 
-    /// The same with one.
-    pub fn set_frontend(&mut self, server: &str, frontend: Frontend, newer: &Need) {
+    pub(crate) fn set_frontend(&mut self, server: &str, frontend: Frontend, newer: &Need) {
         if newer.frontends.contains(&frontend.name) {
             return;
         }
@@ -91,10 +86,9 @@ impl State {
     }
 
     /// Takes all backends there are, except those that have changed since they were asked for.
-    pub fn set_backends(&mut self, server: &str, backends: Vec<Backend>, newer: &Need) {
+    pub(crate) fn set_backends(&mut self, server: &str, backends: Vec<Backend>, newer: &Need) {
         let model = self.models.entry(server.to_owned()).or_default();
-        let names: BTreeSet<_> = backends.iter().map(|backend| backend.name.clone()).collect();
-        let gone: Vec<_> = model.backends.keys().filter(|name| !names.contains(*name)).cloned().collect();
+        let gone = gone(&model.backends, backends.iter().map(|backend| &backend.name));
         for name in gone {
             self.remove_backend(server, &name);
         }
@@ -103,8 +97,7 @@ impl State {
         }
     }
 
-    /// The same with one.
-    pub fn set_backend(&mut self, server: &str, backend: Backend, newer: &Need) {
+    pub(crate) fn set_backend(&mut self, server: &str, backend: Backend, newer: &Need) {
         if newer.backends.contains(&backend.name) {
             return;
         }
@@ -118,20 +111,13 @@ impl State {
     }
 
     /// Takes all that operators have set.
-    pub fn set_overrides(&mut self, server: &str, overrides: &[Override]) {
-        let rows: BTreeMap<_, _> = overrides.iter().map(|set| rows::set_by_operator(server, set)).collect();
-        for gone in self.documents.keys(Table::Overrides, &prefix(server)) {
-            if !rows.contains_key(&*gone) {
-                self.documents.put(Table::Overrides, &gone, None);
-            }
-        }
-        for (key, row) in rows {
-            self.documents.put(Table::Overrides, &key, Some(row));
-        }
+    pub(crate) fn set_overrides(&mut self, server: &str, overrides: &[Override]) {
+        let rows = overrides.iter().map(|set| rows::set_by_operator(server, set)).collect();
+        self.documents.put_all(Table::Overrides, &prefix(server), rows);
     }
 
     /// Takes an event as it came, and tells what must be asked for to know all of what it means.
-    pub fn apply(&mut self, server: &str, event: Event) -> Need {
+    pub(crate) fn apply(&mut self, server: &str, event: Event) -> Need {
         if event.initial {
             return Need::default();
         }
@@ -152,7 +138,7 @@ impl State {
     }
 
     /// Takes a probe's beginning or end.
-    pub fn probe(&mut self, server: &Arc<str>, probe: ProbeEvent) -> Option<Beat> {
+    pub(crate) fn probe(&mut self, server: &Arc<str>, probe: ProbeEvent) -> Option<Beat> {
         let ended = match probe.what? {
             probe_event::What::Started(_) => None,
             probe_event::What::Result(result) => {
@@ -174,8 +160,7 @@ impl State {
         Some(Beat { server: Arc::clone(server), backend: probe.backend, ended })
     }
 
-    /// Takes VPP's counters.
-    pub fn count(&mut self, server: &str, now_ms: u64, counters: &VpplbCounters) {
+    pub(crate) fn count(&mut self, server: &str, now_ms: u64, counters: &VpplbCounters) {
         let Some(model) = self.models.get_mut(server) else { return };
         let at_ms = now_ms.saturating_sub(counters.age_ms);
         model.histories.traffic.retain(|name, _| model.frontends.contains_key(name));
@@ -192,15 +177,14 @@ impl State {
         }
     }
 
-    /// Adds an event.
-    pub fn happened(&mut self, mut entry: Document) {
+    pub(crate) fn happened(&mut self, mut entry: Document) {
         entry.retain(|_, value| !value.is_null());
         if self.fresh.len() < FRESH { self.fresh.push(Arc::new(entry)) } else { self.left_out += 1 }
     }
 
     /// Events since the last call in the order of their times, which is not the one in which brains tell of different
     /// kinds; and how many more there were.
-    pub fn take_events(&mut self) -> (Vec<Entry>, u64) {
+    pub(crate) fn take_events(&mut self) -> (Vec<Entry>, u64) {
         let mut fresh = std::mem::take(&mut self.fresh);
         fresh.sort_by_key(|entry| entry.get("at").and_then(Value::as_u64));
         self.events.extend(fresh.iter().cloned());
@@ -210,12 +194,12 @@ impl State {
     }
 
     /// The newest events, oldest first.
-    pub fn events(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Entry> {
         self.events.iter()
     }
 
     /// Rates of a frontend, and the probes of its backends by name.
-    pub fn history(&self, server: &str, frontend: &str) -> Option<Value> {
+    pub(crate) fn history(&self, server: &str, frontend: &str) -> Option<Value> {
         let model = self.models.get(server)?;
         let rows = model.frontends.get(frontend)?.pools.iter().flat_map(|pool| &pool.backends);
         let probes =
@@ -227,7 +211,7 @@ impl State {
     }
 
     /// Backends of frontends, each with the name of its load balancer.
-    pub fn backends_of(&self, frontends: &[String]) -> BTreeSet<(String, String)> {
+    pub(crate) fn backends_of(&self, frontends: &[String]) -> BTreeSet<(String, String)> {
         let of = |(server, model): (&String, &Model)| {
             let rows = frontends.iter().filter_map(|name| model.frontends.get(name));
             let rows = rows.flat_map(|frontend| &frontend.pools).flat_map(|pool| &pool.backends);
@@ -291,9 +275,7 @@ impl State {
         }
         let own = key(server, &[name]);
         self.documents.put(Table::Frontends, &own, None);
-        for member in self.documents.keys(Table::Members, &prefix(&own)) {
-            self.documents.put(Table::Members, &member, None);
-        }
+        self.documents.put_all(Table::Members, &prefix(&own), BTreeMap::new());
         self.show_fleet(name);
     }
 
@@ -330,15 +312,7 @@ impl State {
             row.extend(kept.into_iter().filter_map(|field| Some((field, before.get(field)?.clone()))));
         }
         self.documents.put(Table::Frontends, &own, Some(row));
-        let keys: BTreeSet<_> = members.iter().map(|(key, _)| key.as_str()).collect();
-        for gone in self.documents.keys(Table::Members, &prefix(&own)) {
-            if !keys.contains(&*gone) {
-                self.documents.put(Table::Members, &gone, None);
-            }
-        }
-        for (key, row) in members {
-            self.documents.put(Table::Members, &key, Some(row));
-        }
+        self.documents.put_all(Table::Members, &prefix(&own), members.into_iter().collect());
         self.show_fleet(name);
     }
 
@@ -353,6 +327,12 @@ impl State {
         let row = fleet::row(name, &of, state);
         self.documents.put(Table::Fleet, name, row);
     }
+}
+
+/// Names that are known and are not among those there are now.
+fn gone<'a, T>(known: &BTreeMap<String, T>, now: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let now: BTreeSet<_> = now.collect();
+    known.keys().filter(|name| !now.contains(name)).cloned().collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The pages and what they ask for, over HTTP.
 
 mod admin;
+mod asking;
 mod assets;
 mod read;
 
@@ -37,19 +38,14 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
 ];
 
-/// What all handlers share.
 #[derive(Debug)]
-pub struct Dashboard {
-    /// What is shown.
-    pub live: Arc<Live>,
-    /// Who may do what.
-    pub access: Access,
-    /// Changes.
-    pub planner: Planner,
+pub(crate) struct Dashboard {
+    pub(crate) live: Arc<Live>,
+    pub(crate) access: Access,
+    pub(crate) planner: Planner,
 }
 
-/// All that is served.
-pub fn routes(dashboard: Arc<Dashboard>) -> Router {
+pub(crate) fn routes(dashboard: Arc<Dashboard>) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::to("/view/") }))
         .route("/view", get(|| async { Redirect::to("/view/") }))
@@ -85,7 +81,6 @@ async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// An error, as the pages show it.
 #[derive(Debug)]
 pub(crate) struct Failure(StatusCode, String);
 

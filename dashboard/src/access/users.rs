@@ -18,7 +18,7 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
 
 /// What a person may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Role {
+pub(crate) enum Role {
     /// See and change
     Admin,
     /// See
@@ -36,54 +36,29 @@ impl Role {
 
 /// What is wrong with the users file or with what shall stand in it.
 #[derive(Debug, thiserror::Error)]
-pub enum UsersError {
-    /// The operating system refused.
+pub(crate) enum UsersError {
     #[error("cannot {action} {}: {error}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// A line is not of the form that it must have.
+    File { action: &'static str, path: PathBuf, error: io::Error },
     #[error("{}:{line}: {what}; a line has a name, admin or reader, and a hash as `maglev-dashboard user add` writes it", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// What was found.
-        what: String,
-    },
-    /// Others may read it.
+    Line { path: PathBuf, line: usize, what: String },
     #[error("{} may be read by everybody: chmod o-rwx it", .0.display())]
     Open(PathBuf),
-    /// A name that cannot stand in the file.
     #[error("{0:?} cannot be a name: it must have 1 to 64 letters, digits or any of ._@-")]
     Name(String),
-    /// A password that is too easily guessed.
     #[error("the password has {0} characters: it must have {SHORTEST} at least")]
     Short(usize),
-    /// No such person.
     #[error("there is no user {0:?}")]
     Unknown(String),
-    /// The library refused.
     #[error("cannot hash the password: {0}")]
     Hash(String),
 }
 
-/// Persons by name.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Users(BTreeMap<String, (Role, String)>);
+pub(crate) struct Users(BTreeMap<String, (Role, String)>);
 
 impl Users {
     /// Reads the file. One that is not there has nobody in it.
-    ///
-    /// # Errors
-    /// If it cannot be read, a line is wrong, or everybody may read it.
-    pub fn read(path: &Path) -> Result<Self, UsersError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, UsersError> {
         let failed = |action| move |error| UsersError::File { action, path: path.to_owned(), error };
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -129,10 +104,8 @@ impl Users {
     }
 
     /// Writes the file anew, in one step.
-    ///
-    /// # Errors
-    /// If that fails; the file is as before then.
-    pub fn write(&self, path: &Path) -> Result<(), UsersError> {
+    /// On an error, the file is as before then.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), UsersError> {
         let failed = |error| UsersError::File { action: "write", path: path.to_owned(), error };
         let mut text =
             "# Users of maglev-dashboard: name, role, hash. Written by `maglev-dashboard user`.\n".to_owned();
@@ -154,10 +127,7 @@ impl Users {
     }
 
     /// Adds a person, or gives one another password and role.
-    ///
-    /// # Errors
-    /// If name or password will not do.
-    pub fn set(&mut self, name: &str, role: Role, password: &str) -> Result<(), UsersError> {
+    pub(crate) fn set(&mut self, name: &str, role: Role, password: &str) -> Result<(), UsersError> {
         if !is_name(name) {
             return Err(UsersError::Name(name.to_owned()));
         }
@@ -171,26 +141,19 @@ impl Users {
         Ok(())
     }
 
-    /// Takes a person away.
-    ///
-    /// # Errors
-    /// If there is none of that name.
-    pub fn remove(&mut self, name: &str) -> Result<(), UsersError> {
+    pub(crate) fn remove(&mut self, name: &str) -> Result<(), UsersError> {
         self.0.remove(name).map(drop).ok_or_else(|| UsersError::Unknown(name.to_owned()))
     }
 
-    /// Whether there is nobody.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Names and roles.
-    pub fn list(&self) -> impl Iterator<Item = (&str, &'static str)> {
+    pub(crate) fn list(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.0.iter().map(|(name, (role, _))| (name.as_str(), role.word()))
     }
 
-    /// What somebody may do.
-    pub fn role(&self, name: &str) -> Option<Role> {
+    pub(crate) fn role(&self, name: &str) -> Option<Role> {
         self.0.get(name).map(|(role, _)| *role)
     }
 
@@ -200,7 +163,7 @@ impl Users {
     }
 
     /// Whether this is the password. Takes long.
-    pub fn verify(&self, name: &str, password: &str) -> bool {
+    pub(crate) fn verify(&self, name: &str, password: &str) -> bool {
         let known = self.0.get(name);
         let hash = known.map_or(NOBODY, |(_, hash)| hash);
         Argon2::default().verify_password(password.as_bytes(), hash).is_ok() && known.is_some()

@@ -109,7 +109,7 @@ async fn follow(brain: &Brain, client: Client, live: &Live, told: &mut bool) -> 
 fn heard(brain: &Brain, live: &Live, event: Event) -> Need {
     match event.what {
         Some(What::Probe(probe)) => {
-            if let Some(beat) = live.change(|state| state.probe(&brain.name, probe)) {
+            if let Some(beat) = live.detail(|state| state.probe(&brain.name, probe)) {
                 live.beat(beat);
             }
             Need::default()
@@ -269,6 +269,9 @@ fn about_agent(agent: &AgentInfo) -> Value {
         "connections": agent.connections,
         "socket": text(&agent.socket),
         "foreign": agent.foreign,
+        "drift": agent.drift,
+        "drift_total": agent.drift_total,
+        "drift_at": number(agent.drift_at_unix_ms),
         "no_echo": text(&agent.no_echo),
         "settings_refused": text(&agent.settings_refused),
     })

@@ -1,4 +1,5 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -28,7 +29,7 @@ async fn requests_know_over_which_kind_of_socket_they_came() {
     let path = folder.path().join("d.sock");
     let unix = Listener::bind(&ListenAddress::Unix(path.clone()), None).await.unwrap();
     let tcp = Listener::bind(&"127.0.0.1:0".parse().unwrap(), None).await.unwrap();
-    let ListenAddress::Tcp(address) = *tcp.address() else { panic!("no TCP") };
+    let ListenAddress::Tcp(address) = tcp.address else { panic!("no TCP") };
     for listener in [unix, tcp] {
         tokio::spawn(serve(listener, routes(), std::future::pending()));
     }
@@ -71,7 +72,7 @@ async fn certificates_are_read_again_and_those_that_are_no_good_change_nothing()
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let tls = Arc::new(Tls::new(cert.clone(), key).unwrap());
     let listener = Listener::bind(&"tls:127.0.0.1:0".parse().unwrap(), Some(&tls)).await.unwrap();
-    let ListenAddress::Tls(address) = *listener.address() else { panic!("no TLS") };
+    let ListenAddress::Tls(address) = listener.address else { panic!("no TLS") };
     tokio::spawn(serve(listener, routes(), std::future::pending()));
     assert!(ask_trusting(address, &first).await.unwrap().ends_with("tls"));
     let second = certify(folder.path());

@@ -8,47 +8,31 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// One is missing, or is no PEM.
+pub(crate) enum TlsError {
     #[error("{flag} {}: {what}", path.display())]
-    File {
-        /// By which it was named.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// They do not fit each other.
+    File { flag: &'static str, path: PathBuf, what: String },
     #[error("the files of --https-cert and --https-key cannot be used together: {0}")]
     Pair(rustls::Error),
 }
 
 /// The certificate, as of when its files were read last.
 #[derive(Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
     config: RwLock<Arc<ServerConfig>>,
 }
 
 impl Tls {
-    /// Reads the files.
-    ///
-    /// # Errors
-    /// If they cannot be used.
-    pub fn new(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
+    pub(crate) fn new(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
         let config = RwLock::new(Arc::new(read(&certificate, &key)?));
         Ok(Self { certificate, key, config })
     }
 
     /// Reads the files again, for connections from now on.
-    ///
-    /// # Errors
-    /// If they cannot be used; then those that were read before hold.
-    pub fn reload(&self) -> Result<(), TlsError> {
+    /// On an error, those that were read before hold.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
         let config = Arc::new(read(&self.certificate, &self.key)?);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())

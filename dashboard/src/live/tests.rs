@@ -13,7 +13,7 @@ fn say(live: &Live, number: u64) {
     live.change(|state| {
         state.documents.put(Table::Fleet, "shop", Some(Document::from([("rank", number.into())])))
     });
-    live.publish_now(number, Instant::now());
+    live.publish_frame(number, Instant::now());
 }
 
 /// What is ready of a stream, as one text.
@@ -95,7 +95,7 @@ async fn only_who_looks_at_a_frontend_gets_its_beats() {
     let pools = vec![Pool { name: "p".into(), backends: vec![row] }];
     let shop = Frontend { name: "shop".into(), pools, ..Frontend::default() };
     live.change(|state| state.set_frontend("lb1", shop, &crate::state::Need::default()));
-    live.publish_now(1, Instant::now());
+    live.publish_frame(1, Instant::now());
     let looking = |names: &[&str]| Wanted {
         since: Some("ab-1".into()),
         frontends: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -105,7 +105,7 @@ async fn only_who_looks_at_a_frontend_gets_its_beats() {
         let mut looker = pin!(watch(&live, looking(&["shop"])));
         assert_eq!(live.looked_at(), ["shop".to_owned()].into());
         live.beat(Beat { server: "lb1".into(), backend: "web1".into(), ended: None });
-        live.publish_now(2, Instant::now());
+        live.publish_beats();
         assert!(ready(&mut looker).ends_with("event: beats\ndata: [[\"lb1\",\"web1\",null]]\n\n"));
         assert_eq!(ready(&mut other), "retry: 1000\n\n");
     }
@@ -131,6 +131,30 @@ async fn at_most_four_frames_a_second_and_a_ping_now_and_then() {
     assert!((7..=9).contains(&frames), "{frames} frames in 2 s");
     sleep(Duration::from_secs(16)).await;
     assert!(ready(&mut stream).contains(": ping\n"));
+    publishing.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_do_not_hold_back_what_changes() {
+    let live = live();
+    let publishing = tokio::spawn({
+        let live = Arc::clone(&live);
+        async move { live.publish().await }
+    });
+    let mut stream = pin!(watch(&live, since("ab-0")));
+    for number in 0..50_u64 {
+        let row = Document::from([("code", number.into())]);
+        live.detail(|state| state.documents.put(Table::Backends, "web1", Some(row)));
+        live.beat(Beat { server: "lb1".into(), backend: "web1".into(), ended: None });
+        sleep(Duration::from_millis(4)).await;
+    }
+    assert!(!ready(&mut stream).contains("event: patch"), "it waits for a change to go with");
+    live.change(|state| state.documents.put(Table::Fleet, "shop", Some(Document::new())));
+    sleep(GATHER + Duration::from_millis(1)).await;
+    assert!(ready(&mut stream).contains("\"shop\""));
+    live.detail(|state| state.documents.put(Table::Backends, "web1", None));
+    sleep(2 * PACE).await;
+    assert!(ready(&mut stream).contains("{\"backends\":{\"web1\":null}}"), "it does not wait for ever");
     publishing.abort();
 }
 

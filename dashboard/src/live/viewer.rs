@@ -25,11 +25,11 @@ const FOLLOWED: usize = 16;
 
 /// Where a browser begins, and what it looks at.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The last frame that it has.
-    pub since: Option<String>,
+    pub(crate) since: Option<String>,
     /// Names of frontends whose probes it follows.
-    pub frontends: Vec<String>,
+    pub(crate) frontends: Vec<String>,
 }
 
 struct Viewer {
@@ -45,7 +45,7 @@ struct Viewer {
 }
 
 /// All frames after the one that the browser has, then those to come; `resync` where there is a gap.
-pub fn watch(
+pub(crate) fn watch(
     live: &Arc<Live>,
     wanted: Wanted,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + use<> {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use maglev_proto::preview_change_request::Change as Previewed;
 use maglev_proto::{
     BackendAction, ChangeBackendRequest, ClearOverrideRequest, PreviewBackend, PreviewChangeRequest,
-    PreviewChangeResponse, RecreateVipRequest, SetFrontendPoolBackendWeightRequest, SyncVpplbStateRequest,
+    PreviewChangeResponse, RecreateVipRequest, SetFrontendPoolBackendWeightRequest as SetWeight,
+    SyncVpplbStateRequest,
 };
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use super::Change;
@@ -21,8 +23,9 @@ const PREVIEW: Duration = Duration::from_secs(10);
 /// A brain waits for VPP 10 s, and 30 s for a sync.
 const CHANGE: Duration = Duration::from_secs(15);
 const SYNC: Duration = Duration::from_secs(35);
-/// Who asks, for the brain's log and events.
+/// Who asks, and why, for the brain's log and events.
 const PERSON: &str = "maglev-person";
+const REASON: &str = "maglev-reason-bin";
 
 /// What a brain says that it would do. Nothing for a sync.
 pub(super) async fn preview(brain: &Brain, change: &Change) -> Result<Option<PreviewChangeResponse>, String> {
@@ -36,92 +39,89 @@ pub(super) async fn preview(brain: &Brain, change: &Change) -> Result<Option<Pre
     answer.map(Some).map_err(|status| in_words(&status))
 }
 
+/// Everything but a sync.
 fn previewed(change: &Change) -> Option<Previewed> {
     let of_backend = |name: &String, action: BackendAction| {
-        Some(Previewed::Backend(PreviewBackend { name: name.clone(), action: action.into() }))
+        Previewed::Backend(PreviewBackend { name: name.clone(), action: action.into() })
     };
-    match change {
-        Change::Pause { backend } => of_backend(backend, BackendAction::Pause),
-        Change::Resume { backend } => of_backend(backend, BackendAction::Resume),
-        Change::Enable { backend } => of_backend(backend, BackendAction::Enable),
-        Change::Disable { backend } => of_backend(backend, BackendAction::Disable),
-        Change::Weight { .. } => weight(change, None).map(Previewed::Weight),
+    Some(match change.clone() {
+        Change::Pause { backend } => of_backend(&backend, BackendAction::Pause),
+        Change::Resume { backend } => of_backend(&backend, BackendAction::Resume),
+        Change::Enable { backend } => of_backend(&backend, BackendAction::Enable),
+        Change::Disable { backend } => of_backend(&backend, BackendAction::Disable),
+        Change::Weight { frontend, pool, backend, weight, flush } => {
+            Previewed::Weight(SetWeight { frontend, pool, backend, weight, flush, ..Default::default() })
+        }
         Change::Clear { backend, frontend, pool } => {
-            let (backend, frontend, pool) = (backend.clone(), frontend.clone(), pool.clone());
-            Some(Previewed::Clear(ClearOverrideRequest { backend, frontend, pool, ..Default::default() }))
+            Previewed::Clear(ClearOverrideRequest { backend, frontend, pool, ..Default::default() })
         }
         Change::Recreate { frontend } => {
-            Some(Previewed::Recreate(RecreateVipRequest { frontend: frontend.clone(), ..Default::default() }))
+            Previewed::Recreate(RecreateVipRequest { frontend, ..Default::default() })
         }
-        Change::Sync { .. } => None,
-    }
-}
-
-fn weight(change: &Change, state: Option<u64>) -> Option<SetFrontendPoolBackendWeightRequest> {
-    let Change::Weight { frontend, pool, backend, weight, flush } = change.clone() else { return None };
-    Some(SetFrontendPoolBackendWeightRequest {
-        frontend,
-        pool,
-        backend,
-        weight,
-        flush,
-        state,
-        no_wait: false,
+        Change::Sync { .. } => return None,
     })
 }
 
-/// Has a brain do it.
+/// Has a brain do it, if its state is still this one.
 pub(super) async fn carry_out(
     brain: &Brain,
     change: &Change,
     state: Option<u64>,
-    person: &str,
+    asking: Asking<'_>,
 ) -> Result<Value, Status> {
     let (mut client, _) = brain.client().ok_or_else(|| Status::unavailable("its brain is disconnected"))?;
-    match change {
-        Change::Pause { backend } => {
-            done(CHANGE, client.pause_backend(of_backend(backend, state, person))).await
+    match previewed(change) {
+        Some(Previewed::Weight(weight)) => {
+            let request = asking.with(SetWeight { state, ..weight });
+            done(CHANGE, client.set_frontend_pool_backend_weight(request)).await
         }
-        Change::Resume { backend } => {
-            done(CHANGE, client.resume_backend(of_backend(backend, state, person))).await
+        Some(Previewed::Clear(clear)) => {
+            done(CHANGE, client.clear_override(asking.with(ClearOverrideRequest { state, ..clear }))).await
         }
-        Change::Enable { backend } => {
-            done(CHANGE, client.enable_backend(of_backend(backend, state, person))).await
+        Some(Previewed::Recreate(recreate)) => {
+            done(CHANGE, client.recreate_vip(asking.with(RecreateVipRequest { state, ..recreate }))).await
         }
-        Change::Disable { backend } => {
-            done(CHANGE, client.disable_backend(of_backend(backend, state, person))).await
+        Some(Previewed::Backend(PreviewBackend { name, action })) => {
+            let request = asking.with(ChangeBackendRequest { name, state, no_wait: false });
+            let call = async move {
+                match BackendAction::try_from(action) {
+                    Ok(BackendAction::Pause) => client.pause_backend(request).await,
+                    Ok(BackendAction::Resume) => client.resume_backend(request).await,
+                    Ok(BackendAction::Enable) => client.enable_backend(request).await,
+                    Ok(BackendAction::Disable) => client.disable_backend(request).await,
+                    Ok(BackendAction::Unspecified) | Err(_) => Err(Status::internal("no such action")),
+                }
+            };
+            done(CHANGE, call).await
         }
-        Change::Weight { .. } => {
-            let request = weight(change, state).unwrap_or_default();
-            done(CHANGE, client.set_frontend_pool_backend_weight(by(person, request))).await
-        }
-        Change::Clear { backend, frontend, pool } => {
-            let (backend, frontend, pool) = (backend.clone(), frontend.clone(), pool.clone());
-            let request = ClearOverrideRequest { backend, frontend, pool, state, no_wait: false };
-            done(CHANGE, client.clear_override(by(person, request))).await
-        }
-        Change::Recreate { frontend } => {
-            let request = RecreateVipRequest { frontend: frontend.clone(), state, no_wait: false };
-            done(CHANGE, client.recreate_vip(by(person, request))).await
-        }
-        Change::Sync { frontend } => {
-            let request = SyncVpplbStateRequest { frontend: frontend.clone() };
-            done(SYNC, client.sync_vpplb_state(by(person, request))).await
+        // Of the configuration file, which no change asks for, or nothing that is previewed: a sync.
+        Some(Previewed::Reload(_)) | None => {
+            let frontend = match change {
+                Change::Sync { frontend } => frontend.clone(),
+                _ => String::new(),
+            };
+            done(SYNC, client.sync_vpplb_state(asking.with(SyncVpplbStateRequest { frontend }))).await
         }
     }
 }
 
-fn of_backend(backend: &str, state: Option<u64>, person: &str) -> Request<ChangeBackendRequest> {
-    by(person, ChangeBackendRequest { name: backend.to_owned(), state, no_wait: false })
+/// On whose behalf, and why.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) person: &'a str,
+    pub(super) reason: &'a str,
 }
 
-fn by<T>(person: &str, request: T) -> Request<T> {
-    let mut request = Request::new(request);
-    // Names of persons are ASCII.
-    if let Ok(person) = person.parse() {
-        request.metadata_mut().insert(PERSON, person);
+impl Asking<'_> {
+    fn with<T>(self, request: T) -> Request<T> {
+        let mut request = Request::new(request);
+        // Names of persons are ASCII.
+        if let Ok(person) = self.person.parse() {
+            request.metadata_mut().insert(PERSON, person);
+        }
+        request.metadata_mut().insert_bin(REASON, MetadataValue::from_bytes(self.reason.as_bytes()));
+        request
     }
-    request
 }
 
 async fn done<T: Serialize>(

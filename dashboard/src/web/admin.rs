@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::asking::Admin;
 use super::{Dashboard, Failure};
 use crate::access::Peer;
 use crate::plan::{Outcome, Plan, Request};
@@ -50,33 +52,30 @@ pub(super) async fn logout(
 
 pub(super) async fn plan(
     State(dashboard): Shared,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
+    Admin(person): Admin,
     Json(request): Json<Request>,
 ) -> Result<Json<Plan>, Failure> {
-    let now = Instant::now();
-    let person = dashboard.access.admin(peer, &headers, now)?;
-    Ok(Json(dashboard.planner.plan(&person, request, now).await?))
+    Ok(Json(dashboard.planner.plan(&person, request, Instant::now()).await?))
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Confirmation {
     token: String,
+    #[serde(default)]
+    reason: String,
 }
 
 /// A browser that goes away does not stop half of it.
 pub(super) async fn confirm(
     State(dashboard): Shared,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    Json(confirmation): Json<Confirmation>,
+    Admin(person): Admin,
+    Json(Confirmation { token, reason }): Json<Confirmation>,
 ) -> Result<Json<Outcome>, Failure> {
-    let now = Instant::now();
-    let person = dashboard.access.admin(peer, &headers, now)?;
     let carried =
-        tokio::spawn(async move { dashboard.planner.confirm(&person, &confirmation.token, now).await });
-    let failed = |panic: tokio::task::JoinError| {
-        Failure(axum::http::StatusCode::INTERNAL_SERVER_ERROR, format!("the change failed: {panic}"))
-    };
+        tokio::spawn(
+            async move { dashboard.planner.confirm(&person, &token, &reason, Instant::now()).await },
+        );
+    let failed =
+        |panic: JoinError| Failure(StatusCode::INTERNAL_SERVER_ERROR, format!("the change failed: {panic}"));
     Ok(Json(carried.await.map_err(failed)??))
 }

@@ -1,10 +1,11 @@
 //! What is seen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Query, RawQuery, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
+use super::asking::Reader;
 use super::{Dashboard, Failure};
 use crate::access::Peer;
 use crate::access::users::Role;
@@ -21,37 +23,28 @@ use crate::live::{Wanted, watch};
 
 type Shared = State<Arc<Dashboard>>;
 
-/// Longest query that is looked at.
-const QUERY: usize = 4096;
 /// For an answer of a brain.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn state(
-    State(dashboard): Shared,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    dashboard.access.reader(peer, &headers, Instant::now())?;
+pub(super) async fn state(State(dashboard): Shared, _: Reader, headers: HeaderMap) -> Response {
     let snapshot = dashboard.live.snapshot().await;
     let json = (CONTENT_TYPE, "application/json");
     let accepted = headers.get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok());
     if accepted.is_some_and(|accepted| accepted.contains("gzip")) {
-        return Ok(([json, (CONTENT_ENCODING, "gzip")], snapshot.gzip).into_response());
+        return ([json, (CONTENT_ENCODING, "gzip")], snapshot.gzip).into_response();
     }
-    Ok(([json], snapshot.plain).into_response())
+    ([json], snapshot.plain).into_response()
 }
 
-/// `since` is the last frame that the browser has, `frontend` names one whose probes it follows.
+/// `since` is the last frame that the browser has, each `frontend` one whose probes it follows.
 pub(super) async fn events(
     State(dashboard): Shared,
-    Extension(peer): Extension<Peer>,
+    _: Reader,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Failure> {
-    dashboard.access.reader(peer, &headers, Instant::now())?;
-    let query = query.filter(|query| query.len() <= QUERY).unwrap_or_default();
+    Query(query): Query<Vec<(String, String)>>,
+) -> Response {
     let mut wanted = Wanted::default();
-    for (name, value) in form(&query) {
+    for (name, value) in query {
         match name.as_str() {
             "since" => wanted.since = Some(value),
             "frontend" => wanted.frontends.push(value),
@@ -67,12 +60,7 @@ pub(super) async fn events(
         (CACHE_CONTROL.as_str(), "no-store, no-transform"),
         ("x-accel-buffering", "no"),
     ];
-    Ok((headers, Body::from_stream(watch(&dashboard.live, wanted))).into_response())
-}
-
-fn form(query: &str) -> Vec<(String, String)> {
-    let uri = axum::http::Uri::builder().path_and_query(format!("/?{query}")).build().unwrap_or_default();
-    Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default()
+    (headers, Body::from_stream(watch(&dashboard.live, wanted))).into_response()
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,32 +72,25 @@ pub(super) struct Of {
 
 pub(super) async fn history(
     State(dashboard): Shared,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
+    _: Reader,
     Query(of): Query<Of>,
 ) -> Result<Json<Value>, Failure> {
-    dashboard.access.reader(peer, &headers, Instant::now())?;
     let history = dashboard.live.look(|state| state.history(&of.server, &of.frontend));
-    let missing = || {
-        Failure(StatusCode::NOT_FOUND, format!("there is no frontend {:?} on {:?}", of.frontend, of.server))
-    };
-    history.map(Json).ok_or_else(missing)
+    let missing = || format!("there is no frontend {:?} on {:?}", of.frontend, of.server);
+    history.map(Json).ok_or_else(|| Failure(StatusCode::NOT_FOUND, missing()))
 }
 
 /// What VPP has and counts, of one load balancer; read for whoever asks.
 pub(super) async fn vips(
     State(dashboard): Shared,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
+    _: Reader,
     Query(of): Query<Of>,
 ) -> Result<Json<Value>, Failure> {
-    dashboard.access.reader(peer, &headers, Instant::now())?;
     let brain = dashboard.planner.brains.iter().find(|brain| *brain.name == *of.server);
-    let brain = brain.ok_or_else(|| {
-        Failure(StatusCode::NOT_FOUND, format!("there is no load balancer {:?}", of.server))
-    })?;
+    let missing = || Failure(StatusCode::NOT_FOUND, format!("there is no load balancer {:?}", of.server));
     let unavailable = |words: String| Failure(StatusCode::SERVICE_UNAVAILABLE, words);
-    let (mut one, _) = brain.client().ok_or_else(|| unavailable("its brain is disconnected".to_owned()))?;
+    let client = brain.ok_or_else(missing)?.client();
+    let (mut one, _) = client.ok_or_else(|| unavailable("its brain is disconnected".to_owned()))?;
     let mut other = one.clone();
     let counters = async move { one.get_vpplb_counters(GetVpplbCountersRequest::default()).await };
     let state = async move { other.get_vpplb_state(GetVpplbStateRequest {}).await };
@@ -144,12 +125,7 @@ pub(super) async fn me(
     }))
 }
 
-pub(super) async fn version(
-    State(dashboard): Shared,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Failure> {
-    dashboard.access.reader(peer, &headers, Instant::now())?;
+pub(super) async fn version(State(dashboard): Shared, _: Reader) -> Json<Value> {
     let brains = dashboard.live.look(|state| {
         let rows = dashboard.planner.brains.iter().map(|brain| {
             let row = state.documents.get(Table::Brains, &brain.name);
@@ -157,7 +133,7 @@ pub(super) async fn version(
         });
         rows.collect::<serde_json::Map<_, _>>()
     });
-    Ok(Json(json!({ "version": env!("CARGO_PKG_VERSION"), "brains": brains })))
+    Json(json!({ "version": env!("CARGO_PKG_VERSION"), "brains": brains }))
 }
 
 /// The dashboard itself. Brains that are away are no fault of it, and are told.
