@@ -1,53 +1,72 @@
 // What happens, as it happens.
 
-import { clockTime, h, icon, put } from './dom.js';
+import { clockTime, h, icon, put, remember, remembered } from './dom.js';
 import { events } from './store.js';
 
 const SHOWN = 500;
-const KINDS = { backend: 'Backends', frontend: 'Frontends', write: 'VPP writes', command: 'Commands', reload: 'Reloads', connection: 'Connections', log: 'Log' };
-const memory = { filter: '', off: new Set() };
+const KINDS = {
+  backend: 'Backends', frontend: 'Frontends', write: 'VPP writes', command: 'Commands', reload: 'Reloads',
+  connection: 'Connections', log: 'Log',
+};
+/** @type {{ filter: string, off: string[] }} */
+const memory = remembered('events', { filter: '', off: [] });
 
-const kindOf = (/** @type {any} */ event) => ({ refused: 'write', agent: 'connection', vpp: 'connection', brain: 'connection', missed: 'log' }[event.kind] ?? event.kind);
+const ALSO = { refused: 'write', agent: 'connection', vpp: 'connection', brain: 'connection', missed: 'log' };
+const kindOf = ({ kind }) => ALSO[kind] ?? kind;
 
-/** How an event is to be read. @param {any} event @returns {[string, string]} its picture and its words */
-function read(event) {
-  const change = event.from ? `${event.from} → ${event.to}` : event.to ?? '';
-  const because = event.text ? `: ${event.text}` : '';
-  switch (event.kind) {
-    case 'backend': return [event.to, `backend ${event.name} ${change}${because}`];
-    case 'frontend': return [['down', 'up'].includes(event.to) ? event.to : 'warn', `frontend ${event.name} ${change}${because}`];
-    case 'agent': case 'vpp': case 'brain': return [event.to === 'connected' ? 'up' : 'down', `${event.kind === 'vpp' ? 'VPP' : event.kind} ${change}${because}`];
-    case 'command': return ['play', `${event.who ? `${event.who}: ` : ''}${event.text ?? ''}`];
-    case 'reload': return ['play', `configuration reloaded${event.who ? ` by ${event.who}` : ''}${because}`];
-    case 'write': return ['link', `VPP: ${event.name ?? ''} ${event.text ?? ''}`];
-    case 'refused': return ['warn', `VPP refused: ${event.name ?? ''} ${event.text ?? ''}: ${event.error}`];
-    case 'log': return ['warn', `${event.level}: ${event.text ?? ''}`];
-    default: return ['unknown', event.text ?? ''];
+/** How an event is to be read: its picture and its words. @param {any} event @returns {[string, string]} */
+function read({ kind, name = '', from, to = '', text = '', who, error, level }) {
+  const change = from ? `${from} → ${to}` : to, because = text && `: ${text}`;
+  switch (kind) {
+    case 'backend': return [to, `backend ${name} ${change}${because}`];
+    case 'frontend': return [['down', 'up'].includes(to) ? to : 'warn', `frontend ${name} ${change}${because}`];
+    case 'vpp': return [to === 'connected' ? 'up' : 'down', `VPP ${change}${because}`];
+    case 'agent': case 'brain': return [to === 'connected' ? 'up' : 'down', `${kind} ${change}${because}`];
+    case 'command': return ['play', `${who ? `${who}: ` : ''}${text}`];
+    case 'reload': return ['play', `configuration reloaded${who ? ` by ${who}` : ''}${because}`];
+    case 'write': return ['link', `VPP: ${name} ${text}`];
+    case 'refused': return ['warn', `VPP refused: ${name} ${text}: ${error}`];
+    case 'log': return ['warn', `${level}: ${text}`];
+    default: return ['unknown', text];
   }
+}
+
+/** @param {any} event */
+function item(event) {
+  const [shape, words] = read(event), at = new Date(event.at);
+  const time = `${clockTime(event.at)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
+  return h(`li.event.kind-${event.kind}`, h('time', { datetime: at.toISOString() }, time),
+    h('span.of.quiet', event.server ?? ''), icon(shape), h('span', words));
+}
+
+/** @param {any} event */
+function has(event) {
+  if (memory.off.includes(kindOf(event))) return false;
+  const text = `${event.server ?? ''} ${read(event)[1]}`.toLowerCase();
+  return memory.filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
 /** @param {HTMLElement} main */
 export function eventsPage(main) {
   let paused = false, waiting = 0;
-  const search = h('input', { type: 'search', placeholder: 'Filter  ( / )', 'aria-label': 'Filter events', value: memory.filter });
-  const pause = h('button', { onclick: () => { paused = !paused; if (!paused) draw(); told(); } });
+  const search = h('input', { type: 'search', placeholder: 'Filter  ( / )', 'aria-label': 'Filter events' });
+  const pause = h('button', { onclick: () => { paused = !paused; if (!paused) draw(); label(); } });
   const follow = h('input', { type: 'checkbox', id: 'follow', checked: true });
-  const kinds = Object.entries(KINDS).map(([kind, words]) => h('button', { class: 'plain', 'aria-pressed': !memory.off.has(kind), onclick: (/** @type {any} */ event) => {
-    if (memory.off.has(kind)) memory.off.delete(kind); else memory.off.add(kind);
-    event.currentTarget.setAttribute('aria-pressed', String(!memory.off.has(kind)));
-    draw();
-  } }, words));
-  const list = h('ol', { class: 'events', tabindex: 0, 'aria-label': 'Events, oldest first' });
-  const empty = h('p', { class: 'quiet' });
-  main.append(h('h1', { class: 'sr' }, 'Events'), h('div', { class: 'tools' }, search, pause, h('label', {}, follow, ' Follow'), h('div', { class: 'counts', role: 'group', 'aria-label': 'Kinds' }, ...kinds)), empty, list);
+  const kinds = Object.entries(KINDS).map(([kind, words]) => {
+    const toggle = () => {
+      memory.off = memory.off.includes(kind) ? memory.off.filter((off) => off !== kind) : [...memory.off, kind];
+      button.setAttribute('aria-pressed', String(!memory.off.includes(kind)));
+      chosen();
+    };
+    const button = h('button.plain', { 'aria-pressed': !memory.off.includes(kind), onclick: toggle }, words);
+    return button;
+  });
+  const list = h('ol.events', { tabindex: 0, 'aria-label': 'Events, oldest first' }), empty = h('p.quiet');
+  const counts = h('div.counts', { role: 'group', 'aria-label': 'Kinds' }, kinds);
+  main.append(h('h1.sr', 'Events'), h('div.tools', search, pause, h('label', follow, ' Follow'), counts), empty, list);
+  search.value = memory.filter;
 
-  const has = (/** @type {any} */ event) => !memory.off.has(kindOf(event)) && memory.filter.toLowerCase().split(/\s+/).every((word) => `${event.server ?? ''} ${read(event)[1]}`.toLowerCase().includes(word));
-  function item(/** @type {any} */ event) {
-    const [shape, words] = read(event);
-    return h('li', { class: `event kind-${event.kind}` }, h('time', { datetime: new Date(event.at).toISOString() }, `${clockTime(event.at)}.${String(event.at % 1000).padStart(3, '0')}`),
-      h('span', { class: 'of quiet' }, event.server ?? ''), icon(shape, shape), h('span', {}, words));
-  }
-  const told = () => put(pause, paused ? `Go on (${waiting} new)` : 'Pause  ( p )');
+  const label = () => put(pause, paused ? `Go on (${waiting} new)` : 'Pause  ( p )');
   const atEnd = () => { if (follow.checked) list.scrollTop = list.scrollHeight; };
   function draw() {
     waiting = 0;
@@ -56,23 +75,27 @@ export function eventsPage(main) {
     put(empty, shown.length ? '' : 'No events match.');
     atEnd();
   }
-  search.addEventListener('input', () => { memory.filter = search.value; draw(); });
-  list.addEventListener('scroll', () => { follow.checked = list.scrollTop + list.clientHeight > list.scrollHeight - 40; }, { passive: true });
-  told();
+  function chosen() {
+    remember('events', memory);
+    draw();
+  }
+  search.addEventListener('input', () => { memory.filter = search.value; chosen(); });
+  const isAtEnd = () => list.scrollTop + list.clientHeight > list.scrollHeight - 40;
+  list.addEventListener('scroll', () => { follow.checked = isAtEnd(); }, { passive: true });
+  label();
   draw();
   return {
     update(/** @type {any} */ _, /** @type {any[]} */ happened) {
       if (!happened.length) return;
-      if (paused) { waiting += happened.length; return void told(); }
+      if (paused) { waiting += happened.length; return void label(); }
       list.append(...happened.filter(has).map(item));
       while (list.childElementCount > SHOWN) list.firstChild?.remove();
       if (list.childElementCount) put(empty, '');
       atEnd();
     },
     key(/** @type {KeyboardEvent} */ event) {
-      if (event.key !== 'p') return false;
-      pause.click();
-      return true;
+      if (event.key === 'p') pause.click();
+      return event.key === 'p';
     },
   };
 }

@@ -7,11 +7,14 @@ import { merge, replace } from './store.js';
 const SILENCE = 40_000;
 /** A pause of the clock that only a sleep explains. */
 const SLEPT = 20_000;
+/** Time after which what could not be had is asked for again. */
+const AGAIN = 2000;
+/** Frames that the tab that reads keeps for the others. */
+const RECENT = 200;
 
 const channel = new BroadcastChannel('maglev-dashboard');
 const tab = crypto.randomUUID();
 
-/** @type {{ open: boolean, since: number, leads: boolean }} */
 export const status = { open: false, since: Date.now(), leads: false };
 /** @type {Set<(beats: any[]) => void>} */
 export const beatListeners = new Set();
@@ -25,13 +28,15 @@ let early = null;
 /** @type {EventSource|null} */
 let source = null;
 let heard = Date.now();
-/** Frontends that tabs look at: by tab, with the time at which it said so. @type {Map<string, { name: string, at: number }>} */
+/** Frontends that tabs look at, and when each said so. @type {Map<string, { name: string, at: number }>} */
 const looks = new Map();
-let followed = '';
-let looking = '';
+let followed = '', looking = '';
+/** @type {any[]} */
+const recent = [];
 
 const number = (/** @type {string} */ id) => Number(id.split('-')[1]);
 const epoch = (/** @type {string} */ id) => id.split('-')[0];
+const follows = (frame, id) => epoch(frame.id) === epoch(id) && number(frame.id) === number(id) + 1;
 
 function setOpen(/** @type {boolean} */ open) {
   if (status.open === open) return;
@@ -39,29 +44,25 @@ function setOpen(/** @type {boolean} */ open) {
   for (const listener of statusListeners) listener();
 }
 
-/** The newest frames, which the tab that reads keeps for the others. @type {any[]} */
-const recent = [];
-const RECENT = 200;
-
 /** A tab that does not read has the one that does pass on again what it lacks. */
 const catchUp = () => { if (!status.leads && last) channel.postMessage({ kind: 'lacks', data: last }); };
 
-function passAgain(/** @type {string} */ since) {
+function passAgain(/** @type {string} */ id) {
   if (!status.leads) return;
-  const first = recent.findIndex((frame) => epoch(frame.id) === epoch(since) && number(frame.id) === number(since) + 1);
+  const first = recent.findIndex((frame) => follows(frame, id));
   if (first >= 0) for (const frame of recent.slice(first)) channel.postMessage({ kind: 'patch', data: frame });
-  else if (epoch(since) !== epoch(last) || number(since) < number(last)) channel.postMessage({ kind: 'resync' });
+  else if (epoch(id) !== epoch(last) || number(id) < number(last)) channel.postMessage({ kind: 'resync' });
 }
 
 /** Takes a frame, if it is the next one; asks for everything if one is missing. @param {any} frame */
 function take(frame) {
   clock.offset = frame.at - Date.now();
   if (early) return void early.push(frame);
-  if (epoch(frame.id) !== epoch(last) || number(frame.id) > number(last) + 1) return void start();
-  if (number(frame.id) <= number(last)) return;
+  if (epoch(frame.id) === epoch(last) && number(frame.id) <= number(last)) return;
+  if (!follows(frame, last)) return void start();
   last = frame.id;
-  const missing = frame.left_out ? [{ kind: 'missed', at: frame.at, text: `${frame.left_out} events were left out` }] : [];
-  merge(frame.patch, [...frame.events, ...missing]);
+  const missed = { kind: 'missed', at: frame.at, text: `${frame.left_out} events were left out` };
+  merge(frame.patch, frame.left_out ? [...frame.events, missed] : frame.events);
 }
 
 let starting = false;
@@ -73,21 +74,21 @@ export async function start() {
   early = [];
   try {
     const answer = await fetch('/view/api/state');
-    if (answer.status === 401) { early = null; location.hash = '#/login'; return; }
+    if (answer.status === 401) { location.hash = '#/login'; return; }
     if (!answer.ok) throw new Error(answer.statusText);
     const state = await answer.json();
     last = state.id;
     clock.offset = state.at - Date.now();
     replace(state.tables, state.events);
-    const frames = /** @type {any[]} */ (early);
+    const frames = early;
     early = null;
-    for (const frame of frames) if (epoch(frame.id) === epoch(last) && number(frame.id) === number(last) + 1) take(frame);
+    for (const frame of frames) if (follows(frame, last)) take(frame);
     if (status.leads) open(); else catchUp();
   } catch {
-    early = null;
     setOpen(false);
-    setTimeout(start, 2000);
+    setTimeout(start, AGAIN);
   } finally {
+    early = null;
     starting = false;
   }
 }
@@ -113,28 +114,31 @@ function open() {
   followed = wanted();
   const query = new URLSearchParams({ since: last });
   for (const name of followed.split('\n')) if (name) query.append('frontend', name);
-  source = new EventSource(`/view/api/events?${query}`);
+  const opened = source = new EventSource(`/view/api/events?${query}`);
   heard = Date.now();
-  source.onopen = () => pass('open', true);
-  source.onerror = () => {
+  opened.onopen = () => pass('open', true);
+  opened.onerror = () => {
     pass('open', false);
     // A refusal is final for an EventSource.
-    if (source?.readyState === EventSource.CLOSED) setTimeout(start, 2000);
+    if (opened.readyState === EventSource.CLOSED) setTimeout(start, AGAIN);
   };
-  source.addEventListener('patch', (event) => pass('patch', JSON.parse(event.data)));
-  source.addEventListener('beats', (event) => pass('beats', JSON.parse(event.data)));
-  source.addEventListener('ping', () => { heard = Date.now(); });
-  source.addEventListener('resync', () => { source?.close(); pass('resync', null); });
+  for (const kind of ['patch', 'beats']) opened.addEventListener(kind, (event) => pass(kind, JSON.parse(event.data)));
+  opened.addEventListener('ping', () => { heard = Date.now(); });
+  opened.addEventListener('resync', () => { opened.close(); pass('resync', null); });
 }
 
-const wanted = () => [...new Set([...looks.values()].map((look) => look.name))].filter(Boolean).sort().slice(0, 16).join('\n');
+/** Names of frontends whose probes are followed, a line each. */
+function wanted() {
+  const names = new Set([...looks.values()].map((look) => look.name).filter(Boolean));
+  return [...names].sort().slice(0, 16).join('\n');
+}
 
 function looked(/** @type {string} */ from, /** @type {string} */ name) {
   looks.set(from, { name, at: Date.now() });
   if (status.leads && source && wanted() !== followed) open();
 }
 
-/** Has the probes of a frontend's backends told. @param {string} frontend Its name, or nothing. */
+/** Follows the probes of a frontend's backends. @param {string} frontend Its name, or nothing. */
 export function look(frontend) {
   looking = frontend;
   channel.postMessage({ kind: 'look', tab, data: frontend });
@@ -153,9 +157,9 @@ export async function begin() {
   const lead = () => {
     status.leads = true;
     if (last) open();
+    return new Promise(() => {});
   };
-  if (navigator.locks) navigator.locks.request('maglev-dashboard-stream', () => { lead(); return new Promise(() => {}); });
-  else lead();
+  if (navigator.locks) navigator.locks.request('maglev-dashboard-stream', lead); else lead();
   await start();
   channel.postMessage({ kind: 'asked' });
 }
@@ -164,9 +168,8 @@ let ticked = Date.now();
 setInterval(() => {
   const now = Date.now(), slept = now - ticked > SLEPT;
   ticked = now;
-  for (const [from, look] of looks) if (from !== tab && now - look.at > 30_000) looks.delete(from);
-  looked(tab, looking);
-  if (!status.leads) channel.postMessage({ kind: 'look', tab, data: looking });
+  for (const [from, { at }] of looks) if (from !== tab && now - at > 30_000) looks.delete(from);
+  look(looking);
   if (status.leads && last && (slept || now - heard > SILENCE)) open();
   else if (slept && !status.leads) start();
 }, 5000);
