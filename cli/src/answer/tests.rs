@@ -71,6 +71,7 @@ fn json_has_the_names_of_the_interface() {
         "healthcheck",
         "last_probe",
         "name",
+        "operator_reason",
         "operator_set_by",
         "operator_since_unix_ms",
         "operator_state",

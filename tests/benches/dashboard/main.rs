@@ -3,9 +3,12 @@
 //! `cargo bench -p maglev-tests --bench dashboard -- [--frontends 1000] [--backends 10] [--viewers 200] [--changes 100]`
 //!
 //! A change is a weight that an operator sets. Viewers read the stream as browsers do, and one of them notes how long
-//! after its time each event was there. What a browser needs to draw it is not in the figures.
+//! after its time each event was there. Then, with the viewers but without the changes, a browser notes when it had
+//! painted the death and the return of a backend.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
+
+mod screen;
 
 use std::fs;
 use std::sync::Arc;
@@ -37,6 +40,9 @@ struct Arguments {
     /// Length of each of the two phases
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// Deaths and returns of a backend that a browser shows
+    #[arg(long, default_value_t = 20)]
+    transitions: usize,
     /// What cargo tells every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -68,14 +74,13 @@ async fn main() {
     let (started, before) = (Instant::now(), cpu(pid));
     let with = change(&stack, &arguments, &mut number).await;
     let (seconds, used) = (started.elapsed().as_secs_f64(), cpu(pid) - before);
-    viewers.abort_all();
+    let each = bytes.load(Ordering::Relaxed) as f64 / arguments.viewers as f64 / seconds;
     println!(
         "probes late, with {} viewers: {with:.1} ms, {:.2} times as much",
         arguments.viewers,
         with / without
     );
     println!("dashboard: {:.0} % of a core, {} MiB", used * 100.0 / seconds, memory(pid) >> 10);
-    let each = bytes.load(Ordering::Relaxed) as f64 / arguments.viewers as f64 / seconds;
     println!("to each viewer: {:.1} KiB/s", each / 1024.0);
     noted.close();
     let mut times = Vec::new();
@@ -83,8 +88,20 @@ async fn main() {
         times.push(time);
     }
     times.sort_unstable();
+    println!("from event to viewer: {}", percentiles(&times));
+    match screen::times(&mut stack, &dashboard, arguments.transitions).await.unwrap() {
+        Some(times) => println!("from event to screen: {}", percentiles(&times)),
+        None => {
+            println!("from event to screen: NOT MEASURED, since chromium and chromedriver are not installed")
+        }
+    }
+    viewers.abort_all();
+}
+
+/// Of sorted milliseconds.
+fn percentiles(times: &[u64]) -> String {
     let at = |percent: usize| times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
-    println!("from event to viewer: p50 {} ms, p99 {} ms, of {} events", at(50), at(99), times.len());
+    format!("p50 {} ms, p99 {} ms, of {} events", at(50), at(99), times.len())
 }
 
 /// Sets weights at the pace that is asked for; how late the latest probe of each second was on average, in milliseconds.

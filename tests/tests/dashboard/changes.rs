@@ -42,14 +42,17 @@ async fn keys_alone_lead_from_the_fleet_to_a_change_and_the_brain_knows_who() {
         .unwrap();
     browser.press(&["Enter"]).await.unwrap();
     browser.until("document.querySelector('dialog .primary:not([disabled])')").await.unwrap();
+    tab_to(&browser, "dialog input[aria-label=Why]").await;
+    browser.press(&["d", "i", "s", "k"]).await.unwrap();
     tab_to(&browser, "dialog .primary").await;
     browser.press(&["Enter"]).await.unwrap();
     says(&browser, "done; ").await;
     browser.press(&["Enter"]).await.unwrap();
     browser.until("!document.querySelector('dialog')").await.unwrap();
     browser.until(&row_says("web2", "paused")).await.unwrap();
+    browser.until(&row_says("web2", ": disk")).await.unwrap();
     let backend = stack.show(&["backends", "web2"]).await.unwrap();
-    assert_eq!(backend["state"], "paused");
+    assert_eq!((&backend["state"], &backend["operator_reason"]), (&"paused".into(), &"disk".into()));
     let log = fs::read_to_string(stack.log("brain")).unwrap();
     let who = format!("{}, by user ", USER.0);
     assert!(log.lines().any(|line| line.contains("operator command") && line.contains(&who)), "{log}");

@@ -49,10 +49,31 @@ async fn says_no_more(browser: &Browser, words: &str) {
 /// What is wrong for those who see little, or use no mouse: contrast below 4.5 to 1, controls without a name, pictures
 /// without words, text that is cut off sideways.
 const AUDIT: &str = include_str!("audit.js");
+/// Where axe-core is, which finds far more; `.ci/run` downloads it.
+const AXE: &str = "MAGLEV_TEST_AXE";
+/// Rules of WCAG 2.2, levels A and AA, and those that are good practice.
+const RULES: &str = "{ resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', \
+                     'best-practice'] }";
 
 async fn assert_accessible(browser: &Browser, what: &str) {
     let found = browser.value(&format!("({AUDIT})()")).await.unwrap();
     assert_eq!(found, Value::Array(vec![]), "{what}");
+    let Some(axe) = std::env::var_os(AXE) else {
+        return skipped(
+            "NOT CHECKED: the pages with axe-core, since MAGLEV_TEST_AXE does not say where it is",
+        );
+    };
+    if browser.value("!window.axe").await.unwrap() == true {
+        browser.client.execute(&std::fs::read_to_string(axe).unwrap(), vec![]).await.unwrap();
+    }
+    let run = format!(
+        "const done = arguments[0];
+         axe.run(document, {RULES}).then((all) => done(all.violations.map((one) =>
+             `${{one.id}}: ${{one.help}}: ${{one.nodes.slice(0, 3).map((node) => node.html).join(' ')}}`)), \
+             (error) => done([String(error)]));"
+    );
+    let found = browser.client.execute_async(&run, vec![]).await.unwrap();
+    assert_eq!(found, Value::Array(vec![]), "{what}, by axe-core");
 }
 
 #[tokio::test]
@@ -81,16 +102,37 @@ async fn every_page_can_be_read_in_every_size_light_and_dark() {
     assert_eq!(browser.complaints().await.unwrap(), [""; 0]);
 }
 
+/// Counts the animation frames between the arrival of the state of a backend that is down and its being shown.
+const SHOWN_AT_ONCE: &str = "(async () => {
+    const { listen, tables, key } = await import('/view/assets/store.js');
+    const isShown = () => [...document.querySelectorAll('.members tr')].some((row) =>
+        row.innerText.includes('web1') && row.innerText.includes('down'));
+    const look = (frames) => {
+        if (isShown()) window.late = frames;
+        else if (frames < 100) requestAnimationFrame(() => look(frames + 1));
+    };
+    listen(() => {
+        // What draws was asked for before this, and so draws first.
+        if (window.late === undefined && tables.backends.get(key('demo', 'web1')).state === 'down') {
+            requestAnimationFrame(() => look(0));
+        }
+    });
+})()";
+
 #[tokio::test]
 async fn what_happens_is_seen_without_asking() {
     let Some((mut stack, _, browser)) = all(2).await else { return };
     browser.until("document.querySelector('.fleet').innerText.includes('5/5')").await.unwrap();
     go(&browser, "#/f/www", ".members tr.first").await;
     browser.until("document.querySelector('.heart.beats')").await.unwrap();
+    browser.value(SHOWN_AT_ONCE).await.unwrap();
     browser.until("document.querySelector('.strip')?.innerText.includes('web1')").await.unwrap();
     stack.kill("web1").unwrap();
     browser.until(&row_says("web1", "down")).await.unwrap();
     browser.until(&row_says("web1", "L4CON")).await.unwrap();
+    // In the frame that the event came with, and not in a later one.
+    browser.until("window.late !== undefined").await.unwrap();
+    assert_eq!(browser.value("window.late").await.unwrap(), 0, "animation frames until it was shown");
     // Its buckets went to the others, and that is seen in the table and in the strip.
     browser.until("document.querySelector('.strip').innerText.includes('+')").await.unwrap();
     browser.until("/web2\\s+\\d+\\s+\\+/.test(document.querySelector('.strip').innerText)").await.unwrap();

@@ -45,6 +45,17 @@ fn settings_that_were_refused_are_shown_with_the_reason() {
 }
 
 #[test]
+fn drift_is_counted_and_the_newest_is_shown() {
+    let drift = vec!["10.0.0.3 has weight 2, not 1".into()];
+    let agent =
+        AgentInfo { connected: true, drift_total: 3, drift, drift_at_unix_ms: 1, ..AgentInfo::default() };
+    let shown = info(&agent, PRESENT, PLAIN);
+    let line = shown.lines().last().unwrap();
+    assert!(line.starts_with("Drift        3, corrected; last 1970-01-01"), "{shown}");
+    assert!(line.ends_with(": 10.0.0.3 has weight 2, not 1"), "{shown}");
+}
+
+#[test]
 fn agent_that_is_away_says_why() {
     let away = AgentInfo { reason: "connection refused".into(), ..AgentInfo::default() };
     let expected = "\
