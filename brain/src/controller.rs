@@ -320,10 +320,11 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                         }
                         Arrival::Order(Order::Command { command, terms, answer }) => {
                             let sets = command.sets_overrides();
-                            let done = core.command_on(terms.state, command, now).map(|(more, done)| {
+                            let who = terms.remark.who.clone();
+                            let done = core.command_on(terms.state, command, terms.remark, now).map(|(more, done)| {
                                 let first = effects.events.len();
                                 effects.merge(more);
-                                makers.extend(terms.who.map(|who| (first..effects.events.len(), who)));
+                                makers.extend(who.map(|who| (first..effects.events.len(), who)));
                                 (done, sets)
                             });
                             carried.push((answer, done));

@@ -4,7 +4,6 @@
 
 mod access;
 mod arguments;
-mod authors;
 mod caller;
 mod configuration;
 mod listen;
@@ -49,8 +48,6 @@ pub use arguments::{Arguments, Missing, OpenError, Opened};
 pub use listen::{Gate, ListenAddress, ListenError, Listener, serve};
 pub use tls::{Tls, TlsError, TlsFiles, TlsSource};
 
-use authors::{Author, Authors};
-
 use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
@@ -61,7 +58,6 @@ use crate::service::Unserved;
 use caller::{Caller, Rights};
 use maglev_engine::core::{BackendWish, Now};
 use maglev_engine::desired::vip_key;
-use maglev_engine::overrides::Override;
 use maglev_engine::snapshot::Snapshot;
 use refusal::unknown;
 use shares::{Place, Places, Shares};
@@ -112,7 +108,6 @@ pub struct Service {
     operator: Operator,
     reloader: Reloader,
     checks: Checks,
-    authors: Authors,
     refusals: Paced,
     watching: Watching,
     unserved: Unserved,
@@ -130,7 +125,6 @@ impl Service {
             operator: controller.operator.clone(),
             reloader,
             checks: Checks::default(),
-            authors: Authors::default(),
             refusals: Paced::default(),
             watching: Watching::of(controller.activity.clone()),
             unserved: controller.unserved.clone(),
@@ -214,16 +208,6 @@ impl Service {
         view::status::status(snapshot, file, &beside, now)
     }
 
-    /// Who set the state of a backend, and why.
-    fn author(&self, snapshot: &Snapshot, backend: &str) -> Author {
-        let set = snapshot.overrides.backends.get(backend).map(|set| Override::Backend {
-            name: backend.to_owned(),
-            state: set.value,
-            since: set.since,
-        });
-        set.map(|entry| self.authors.of(&entry)).unwrap_or_default()
-    }
-
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
     }
@@ -267,8 +251,6 @@ impl Maglev for Service {
         let figures = figures.as_deref().map_err(String::as_str);
         let backends = snapshot.backends.keys().filter_map(|name| {
             let mut backend = view::backend(&snapshot, name)?;
-            let Author { who, reason } = self.author(&snapshot, name);
-            (backend.operator_set_by, backend.operator_reason) = (who, reason);
             view::figures::fill_backend(&mut backend, &snapshot, figures, now);
             Some(backend)
         });
@@ -287,8 +269,6 @@ impl Maglev for Service {
         let figures = figures.as_deref().map_err(String::as_str);
         let mut backend = view::backend(&snapshot, &name).ok_or_else(|| no_such(&snapshot))?;
         view::figures::fill_backend(&mut backend, &snapshot, figures, now);
-        let Author { who, reason } = self.author(&snapshot, &name);
-        (backend.operator_set_by, backend.operator_reason) = (who, reason);
         backend.uses = view::uses(&snapshot, &name, figures, now);
         Ok(Response::new(backend))
     }
@@ -336,7 +316,7 @@ impl Maglev for Service {
     async fn list_overrides(&self, _: Request<ListOverridesRequest>) -> Answer<ListOverridesResponse> {
         let snapshot = self.snapshot();
         let overrides = snapshot.overrides.iter();
-        let overrides = overrides.map(|entry| self.authored(&snapshot, &entry)).collect();
+        let overrides = overrides.map(|entry| view::overrides::entry(&snapshot.config, &entry)).collect();
         Ok(Response::new(ListOverridesResponse { overrides }))
     }
 

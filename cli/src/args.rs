@@ -3,6 +3,7 @@
 
 mod change;
 mod options;
+pub(crate) mod remark;
 mod show;
 pub(crate) mod watch;
 pub(crate) mod words;

@@ -18,8 +18,9 @@ use maglev_proto::{
     SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::time;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
-use tonic::{Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::args::Action;
 use crate::commands::Terms;
@@ -130,11 +131,11 @@ impl Client {
 
     pub(crate) async fn change_backend(
         &self,
-        name: &str,
+        request: ChangeBackendRequest,
         action: Action,
-        Terms { state, no_wait }: Terms,
+        reason: Option<&str>,
     ) -> Result<ChangeBackendResponse, Error> {
-        let request = ChangeBackendRequest { name: name.to_owned(), state, no_wait };
+        let request = with_reason(request, reason);
         let mut stub = self.stub.clone();
         let call = async move {
             match action {
@@ -150,7 +151,9 @@ impl Client {
     pub(crate) async fn set_weight(
         &self,
         request: SetFrontendPoolBackendWeightRequest,
+        reason: Option<&str>,
     ) -> Result<SetFrontendPoolBackendWeightResponse, Error> {
+        let request = with_reason(request, reason);
         self.changed(self.stub.clone().set_frontend_pool_backend_weight(request)).await
     }
 
@@ -209,4 +212,15 @@ impl Client {
             Err(_) => Err(Error::AnswerTimeout { server: self.server.clone(), timeout }),
         }
     }
+}
+
+/// The reason travels beside the request, for every kind of change alike.
+fn with_reason<T>(request: T, reason: Option<&str>) -> Request<T> {
+    let mut request = Request::new(request);
+    if let Some(reason) = reason {
+        request
+            .metadata_mut()
+            .insert_bin(maglev_proto::REASON_HEADER, MetadataValue::from_bytes(reason.as_bytes()));
+    }
+    request
 }

@@ -1,8 +1,11 @@
 //! Executes a parsed command.
 
+use std::time::SystemTime;
+
 use maglev_proto::words::Word;
 use maglev_proto::{
-    BackendState, ClearOverrideRequest, FrontendState, SetFrontendPoolBackendWeightRequest, SyncState,
+    BackendState, ChangeBackendRequest, ClearOverrideRequest, FrontendState,
+    SetFrontendPoolBackendWeightRequest, SyncState,
 };
 
 use crate::answer::{Answer, Versions};
@@ -45,14 +48,19 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
 
 async fn set_it(set: &Set, client: &Client, terms: Terms) -> Result<Answer, Error> {
     Ok(match set {
-        Set::Backend { name, action } => {
-            Answer::BackendChanged(client.change_backend(name, *action, terms).await?)
-        }
-        Set::Frontend { member, weight, flush, .. } => {
-            let request = weight_request(member, *weight, flush.is_some());
+        Set::Backend { name, action, remark } => {
             let Terms { state, no_wait } = terms;
-            let request = SetFrontendPoolBackendWeightRequest { state, no_wait, ..request };
-            Answer::WeightSet(client.set_weight(request).await?)
+            let until_unix_ms = remark.until_unix_ms(SystemTime::now());
+            let request = ChangeBackendRequest { name: name.clone(), state, no_wait, until_unix_ms };
+            let reason = remark.reason.as_deref();
+            Answer::BackendChanged(client.change_backend(request, *action, reason).await?)
+        }
+        Set::Frontend { member, weight, remark, .. } => {
+            let request = weight_request(member, *weight, remark.flush);
+            let Terms { state, no_wait } = terms;
+            let until_unix_ms = remark.until_unix_ms(SystemTime::now());
+            let request = SetFrontendPoolBackendWeightRequest { state, no_wait, until_unix_ms, ..request };
+            Answer::WeightSet(client.set_weight(request, remark.reason.as_deref()).await?)
         }
     })
 }

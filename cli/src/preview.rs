@@ -22,7 +22,7 @@ pub(crate) async fn preview(
     client: &Client,
 ) -> Result<Option<PreviewChangeResponse>, Error> {
     let change = match command {
-        Command::Set(Set::Backend { name, action }) => {
+        Command::Set(Set::Backend { name, action, .. }) => {
             let action = match action {
                 Action::Pause => BackendAction::Pause,
                 Action::Resume => BackendAction::Resume,
@@ -31,8 +31,8 @@ pub(crate) async fn preview(
             };
             Change::Backend(PreviewBackend { name: name.clone(), action: action.into() })
         }
-        Command::Set(Set::Frontend { member, weight, flush, .. }) => {
-            Change::Weight(weight_request(member, *weight, flush.is_some()))
+        Command::Set(Set::Frontend { member, weight, remark, .. }) => {
+            Change::Weight(weight_request(member, *weight, remark.flush))
         }
         Command::Clear(Clear::Override(what)) => Change::Clear(clear_request(what)),
         Command::Config(Config::Reload) => Change::Reload(ReloadConfigRequest::default()),

@@ -17,6 +17,7 @@ mod live;
 mod names;
 mod pipe;
 mod prompt;
+mod remarks;
 mod session;
 mod text;
 mod walk;

@@ -42,6 +42,10 @@ pub(crate) enum Kind {
     Number,
     /// A word after `watch events`, in any order.
     EventWord,
+    /// A word at the end of a change, in any order; of a weight, `flush` is one.
+    RemarkWord {
+        flush: bool,
+    },
     Frontend,
     Backend,
     /// A pool of the frontend named before.
@@ -58,7 +62,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 16] = [
+const KINDS: [(&str, &str, Kind); 18] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -75,6 +79,8 @@ const KINDS: [(&str, &str, Kind); 16] = [
     ("state", "frontend", Kind::Frontend),
     ("counters", "frontend", Kind::Frontend),
     ("events", "words", Kind::EventWord),
+    ("backend", "words", Kind::RemarkWord { flush: false }),
+    ("frontend", "words", Kind::RemarkWord { flush: true }),
 ];
 
 /// `path` has the words before the argument. `None` if the argument is missing in the table.

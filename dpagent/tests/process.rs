@@ -220,7 +220,7 @@ async fn without_a_policy_it_says_how_to_write_one_and_one_that_others_may_write
 
     for (text, mode, said) in [
         (POLICY, 0o666, "may be written by others (mode 0666)"),
-        ("vips: [300.0.0.0/8]\nservers: []\n", 0o644, ":1:8: error: `300.0.0.0/8` is no prefix"),
+        ("vips: [300.0.0.0/8]\nservers: []\n", 0o644, ":1:8: error: `300.0.0.0/8` is not a prefix"),
     ] {
         std::fs::write(&policy, text).unwrap();
         std::fs::set_permissions(&policy, std::fs::Permissions::from_mode(mode)).unwrap();

@@ -13,3 +13,10 @@ pub use generated::*;
 
 /// The interface itself, as an encoded `FileDescriptorSet`, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/maglev.bin"));
+
+/// Metadata in which a program names the person on whose behalf it calls: printable ASCII without blanks, at most 64
+/// characters. The interface takes it from admins only.
+pub const PERSON_HEADER: &str = "maglev-person";
+
+/// Metadata with the reason for a change: a line of UTF-8 of at most 200 characters.
+pub const REASON_HEADER: &str = "maglev-reason-bin";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use maglev_engine::core::{Command, CommandError, Core, Done, Ended, InVpp, Numbered};
 use maglev_engine::desired::Demand;
+use maglev_engine::overrides::Remark;
 use maglev_engine::tally::BrainTally;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
@@ -33,8 +34,8 @@ pub struct Terms {
     pub state: Option<u64>,
     /// Whether to answer without waiting for VPP.
     pub no_wait: bool,
-    /// The caller's name, for watchers.
-    pub who: Option<Arc<str>>,
+    /// The caller, for watchers and the override's file; the reason, and the time until which it is to last.
+    pub remark: Remark,
 }
 
 /// An order to the controller.

@@ -150,14 +150,14 @@ async fn operators_see_what_they_changed_and_paused_backends_get_no_packets() {
 #[tokio::test]
 async fn weight_that_the_configuration_has_at_the_start_is_forgotten_on_the_disk_as_well() {
     use crate::state::StateDirectory;
-    use maglev_engine::overrides::{Dated, PoolMember};
+    use maglev_engine::overrides::{PoolMember, Stamp, Stamped};
     let directory = tempfile::tempdir().unwrap();
     let mut state = StateDirectory::open(directory.path()).unwrap();
     state.load().unwrap();
     let member = PoolMember { frontend: "www".into(), pool: "primary".into(), backend: "live".into() };
     let mut overrides = Overrides::default();
     // The same weight as configured.
-    overrides.weights.insert(member, Dated { value: 100, since: SystemTime::UNIX_EPOCH });
+    overrides.weights.insert(member, Stamped { value: 100, stamp: Stamp::at(SystemTime::UNIX_EPOCH) });
     state.save(&overrides).unwrap();
     let file = state.file();
     let nobody = PathBuf::from("/nonexistent/agent.sock");

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use maglev_proto::CallerInfo;
-use tonic::Extensions;
 use tonic::codegen::http::HeaderMap;
+use tonic::{Extensions, Status};
 
 /// The peer of a connection, attached to every request on it.
 #[derive(Debug, Clone)]
@@ -16,8 +16,8 @@ pub(super) struct Caller {
     found: Arc<Found>,
     /// The person on whose behalf a program calls, as stated by the program.
     person: Option<Arc<str>>,
-    /// Why that person wants it.
-    reason: Option<Arc<str>>,
+    /// Why; or what is wrong with the reason.
+    reason: Result<String, &'static str>,
 }
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) enum Rights {
 
 impl Caller {
     pub(super) fn new(who: Who, rights: Rights) -> Self {
-        Self { found: Arc::new(Found { who, rights }), person: None, reason: None }
+        Self { found: Arc::new(Found { who, rights }), person: None, reason: Ok(String::new()) }
     }
 
     pub(super) fn of(connection: &Extensions) -> Self {
@@ -63,19 +63,22 @@ impl Caller {
         &self.found.who
     }
 
-    /// The same, with the person that a request names, and the reason.
+    /// The same with the person named in a request, and the reason.
     pub(super) fn with_person(mut self, headers: &HeaderMap) -> Self {
         self.person = person::named(headers);
         self.reason = person::reason(headers);
         self
     }
 
-    /// Why it is asked for; empty if that was not said.
-    pub(super) fn reason(&self) -> Arc<str> {
-        self.reason.clone().unwrap_or_default()
+    /// The reason for the request; empty if none was given.
+    ///
+    /// # Errors
+    /// If it is not a single line of text.
+    pub(super) fn reason(&self) -> Result<String, Status> {
+        self.reason.clone().map_err(Status::invalid_argument)
     }
 
-    /// Who is to be asked about a change: the person, and the program that speaks for that person.
+    /// Who to contact about a change: the person, and the program acting for that person.
     pub(super) fn responsible(&self) -> Arc<str> {
         match &self.person {
             Some(person) => format!("{person}, by {}", self.who()).into(),

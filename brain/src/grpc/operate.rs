@@ -1,9 +1,10 @@
 //! Operators' commands: converts requests for the controller, and its results to answers.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_engine::core::{BackendWish, Command, CommandError, Done};
-use maglev_engine::overrides::{Override, PoolMember};
+use maglev_engine::overrides::{Override, PoolMember, Remark};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
@@ -15,9 +16,8 @@ use maglev_protocol::Change;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use super::authors::Author;
 use super::caller::Caller;
-use super::{Answer, Service, authors, configuration, refusal, view};
+use super::{Answer, Service, configuration, refusal, view};
 use crate::controller::Terms;
 use crate::paced::Cause;
 use crate::reload::Reloaded;
@@ -29,10 +29,11 @@ impl Service {
         wish: BackendWish,
     ) -> Answer<ChangeBackendResponse> {
         let who = Caller::of(request.extensions());
-        let ChangeBackendRequest { name, state, no_wait } = request.into_inner();
+        let ChangeBackendRequest { name, state, no_wait, until_unix_ms } = request.into_inner();
         let name = refusal::name("backend", name)?;
         let command = Command::Backend { backend: name.clone(), wish };
-        let done = self.carry_out(who, Terms { state, no_wait, who: None }, command).await?;
+        let terms = Terms { state, no_wait, remark: until(until_unix_ms) };
+        let done = self.carry_out(who, terms, command).await?;
         let snapshot = self.snapshot();
         let backend = view::backend(&snapshot, &name);
         Ok(Response::new(ChangeBackendResponse { backend, outcome: outcome(&snapshot, done) }))
@@ -44,7 +45,8 @@ impl Service {
     ) -> Answer<SetFrontendPoolBackendWeightResponse> {
         let who = Caller::of(request.extensions());
         let request = request.into_inner();
-        let terms = Terms { state: request.state, no_wait: request.no_wait, who: None };
+        let remark = until(request.until_unix_ms);
+        let terms = Terms { state: request.state, no_wait: request.no_wait, remark };
         let (member, command) = set_weight(request)?;
         let done = self.carry_out(who, terms, command).await?;
         let snapshot = self.snapshot();
@@ -65,7 +67,7 @@ impl Service {
         let who = Caller::of(request.extensions());
         let request = request.into_inner();
         let backend = request.backend.clone();
-        let terms = Terms { state: request.state, no_wait: request.no_wait, who: None };
+        let terms = Terms { state: request.state, no_wait: request.no_wait, ..Terms::default() };
         let before = self.snapshot();
         let command = clear(request)?;
         let set = before.overrides.iter().find(|set| match (set, &command) {
@@ -73,15 +75,10 @@ impl Service {
             (Override::Backend { name, .. }, Command::Backend { .. }) => *name == backend,
             _ => false,
         });
-        let Author { who: set_by, reason } = set.as_ref().map(|set| self.authors.of(set)).unwrap_or_default();
         let done = self.carry_out(who, terms, command).await?;
         let now = self.snapshot();
         Ok(Response::new(ClearOverrideResponse {
-            cleared: set.map(|set| maglev_proto::Override {
-                set_by,
-                reason,
-                ..view::overrides::entry(&now.config, &set)
-            }),
+            cleared: set.map(|set| view::overrides::entry(&now.config, &set)),
             backend: view::backend(&now, &backend),
             outcome: outcome(&now, done),
         }))
@@ -92,7 +89,7 @@ impl Service {
         let RecreateVipRequest { frontend, state, no_wait } = request.into_inner();
         let name = refusal::name("frontend", frontend)?;
         let command = Command::Recreate { frontend: name.clone() };
-        let done = self.carry_out(who, Terms { state, no_wait, who: None }, command).await?;
+        let done = self.carry_out(who, Terms { state, no_wait, ..Terms::default() }, command).await?;
         let snapshot = self.snapshot();
         let frontend = view::frontend(&snapshot, &name);
         let mut changes = done.report.iter().flat_map(|report| &report.vips).flat_map(|vip| &vip.changes);
@@ -132,12 +129,12 @@ impl Service {
 
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
         let who = Caller::of(request.extensions());
-        let by = who.responsible();
+        let (by, reason) = (who.responsible(), who.reason()?);
         info!(who = %by, from = %who.from(), what = "config reload", "operator command");
         let ReloadConfigRequest { state, no_wait } = *request.get_ref();
         let Reloaded { done, warnings } = self
             .reloader
-            .reload_on(Terms { state, no_wait, who: Some(by) })
+            .reload_on(Terms { state, no_wait, remark: Remark { who: Some(by), reason, until: None } })
             .await
             .map_err(|error| refusal::reload(&error))?;
         let changes = done.changes.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -147,35 +144,33 @@ impl Service {
             file: self.reloader.path().display().to_string(),
             changes,
             warnings: configuration::texts(&warnings),
-            unmatched: unmatched.iter().map(|entry| self.authored(&snapshot, entry)).collect(),
+            unmatched: unmatched
+                .iter()
+                .map(|entry| view::overrides::entry(&snapshot.config, entry))
+                .collect(),
             outcome: outcome(&snapshot, done),
         }))
     }
 
-    /// An override, and who set it, and why.
-    pub(super) fn authored(&self, snapshot: &Snapshot, entry: &Override) -> maglev_proto::Override {
-        let Author { who: set_by, reason } = self.authors.of(entry);
-        maglev_proto::Override { set_by, reason, ..view::overrides::entry(&snapshot.config, entry) }
-    }
-
     async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Done, Status> {
-        let (what, from, reason, who) = (command.to_string(), who.from(), who.reason(), who.responsible());
-        let terms = Terms { who: Some(Arc::clone(&who)), ..terms };
-        // Before it, since a client that hangs up ends this, but not what it asked for.
-        let why = Some(&*reason).filter(|reason| !reason.is_empty());
+        let (what, from, reason, who) = (command.to_string(), who.from(), who.reason()?, who.responsible());
+        let remark = Remark { who: Some(Arc::clone(&who)), reason: reason.clone(), ..terms.remark };
+        let terms = Terms { remark, ..terms };
+        // Logged first: if the client hangs up, this future is dropped, but the command still runs.
+        let why = Some(reason).filter(|reason| !reason.is_empty());
         info!(%who, %from, %what, reason = why, "operator command");
         let refused = |error: CommandError| {
             info!(%who, %from, %what, %error, "operator command was refused");
             refusal::command(&self.snapshot(), &error)
         };
-        let set = authors::set_by(&command);
-        let done = self.operator.command(terms, command).await.map_err(refused);
-        if let (Some(set), Ok(_)) = (set, &done) {
-            let author = Author { who: who.to_string(), reason: reason.to_string() };
-            self.authors.note(&self.snapshot().overrides, &set, author);
-        }
-        done
+        self.operator.command(terms, command).await.map_err(refused)
     }
+}
+
+/// The time at which a request wants its override cleared.
+fn until(unix_ms: u64) -> Remark {
+    let until = (unix_ms > 0).then(|| UNIX_EPOCH + Duration::from_millis(unix_ms));
+    Remark { until, ..Remark::default() }
 }
 
 /// Progress of a change. If VPP did not answer in time, the snapshot may know why.
@@ -196,8 +191,16 @@ fn outcome(snapshot: &Snapshot, done: Done) -> Option<Outcome> {
 pub(super) fn set_weight(
     request: SetFrontendPoolBackendWeightRequest,
 ) -> Result<(PoolMember, Command), Status> {
-    let SetFrontendPoolBackendWeightRequest { frontend, pool, backend, weight, flush, state: _, no_wait: _ } =
-        request;
+    let SetFrontendPoolBackendWeightRequest {
+        frontend,
+        pool,
+        backend,
+        weight,
+        flush,
+        state: _,
+        no_wait: _,
+        until_unix_ms: _,
+    } = request;
     let member = member(frontend, pool, backend)?;
     // A number beyond a byte is refused like any other beyond 100, and quoted.
     let weight = u8::try_from(weight)

@@ -79,7 +79,10 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
             let what = format!("pool {pool:?} of frontend {frontend:?} has no backend {backend:?}");
             no_such(&what, backend, names, &format!("`show frontends {frontend}` shows its pools"))
         }
-        CommandError::Weight(_) => Status::invalid_argument(words()),
+        CommandError::Weight(_)
+        | CommandError::Over
+        | CommandError::NothingEnds
+        | CommandError::TooLong { .. } => Status::invalid_argument(words()),
         CommandError::NothingSet(_) => {
             Status::not_found(format!("{error}; `show overrides` lists what they have set"))
         }

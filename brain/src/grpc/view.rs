@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maglev_engine::config::Service;
 use maglev_engine::health::State;
-use maglev_engine::overrides::{Dated, PoolMember};
+use maglev_engine::overrides::{PoolMember, Stamped};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_engine::weights;
 use maglev_proto::{
@@ -53,7 +53,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
                 effective_weight: weight.map_or(0, |weight| weight.effective.into()),
                 programmed_weight: weight.map_or(0, |weight| weight.programmed.into()),
                 operator_weight: set.map(|set| set.value.into()),
-                operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.since)),
+                operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.stamp.since)),
                 ..PoolBackend::default()
             }
         });
@@ -98,6 +98,8 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         cause: transition.cause.to_string(),
     });
     let set = snapshot.overrides.backends.get(name);
+    let (operator_set_by, operator_reason, operator_until_unix_ms) =
+        set.map(|set| overrides::remark(&set.stamp)).unwrap_or_default();
     Some(Backend {
         name: name.to_owned(),
         address: configured.address.to_string(),
@@ -119,7 +121,10 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         transitions: transitions.collect(),
         frontends: view.frontends.iter().map(|frontend| frontend.to_string()).collect(),
         operator_state: overrides::operator_state(set.map(|set| set.value)).into(),
-        operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.since)),
+        operator_since_unix_ms: set.map_or(0, |set| unix_ms(set.stamp.since)),
+        operator_set_by,
+        operator_reason,
+        operator_until_unix_ms,
         ..Backend::default()
     })
 }
@@ -161,7 +166,7 @@ fn operator_weight<'a>(
     frontend: &str,
     pool: &str,
     backend: &str,
-) -> Option<&'a Dated<u8>> {
+) -> Option<&'a Stamped<u8>> {
     let weights = &snapshot.overrides.weights;
     // Usually there are none, but thousands of rows.
     if weights.is_empty() {

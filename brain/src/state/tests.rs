@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::UNIX_EPOCH;
 
 use maglev_engine::overrides as text;
-use maglev_engine::overrides::{BackendOverride, Dated};
+use maglev_engine::overrides::{BackendOverride, Stamp, Stamped};
 use nix::sys::stat::Mode;
 
 use super::*;
@@ -65,7 +65,7 @@ impl Place {
 fn paused(count: usize) -> Overrides {
     let mut overrides = Overrides::default();
     for number in 0..count {
-        let dated = Dated { value: BackendOverride::Paused, since: UNIX_EPOCH };
+        let dated = Stamped { value: BackendOverride::Paused, stamp: Stamp::at(UNIX_EPOCH) };
         overrides.backends.insert(format!("web{number}"), dated);
     }
     overrides
@@ -275,7 +275,7 @@ fn what_no_configuration_can_have_is_not_saved() {
     let place = Place::with(&text_of(&paused(1)));
     let mut directory = place.loaded();
     let mut overrides = paused(2);
-    let dated = Dated { value: BackendOverride::Paused, since: UNIX_EPOCH };
+    let dated = Stamped { value: BackendOverride::Paused, stamp: Stamp::at(UNIX_EPOCH) };
     overrides.backends.insert("a\nb".to_owned(), dated);
     let error = directory.save(&overrides).unwrap_err();
     assert!(matches!(error, StateError::Unwritable(_)), "{error}");

@@ -75,6 +75,7 @@ fn json_has_the_names_of_the_interface() {
         "operator_set_by",
         "operator_since_unix_ms",
         "operator_state",
+        "operator_until_unix_ms",
         "state",
         "transitions",
         "uses",

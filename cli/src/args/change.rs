@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use crate::args::remark::Remark;
 use crate::args::words::{Action, Keyword, keyword, one_of};
 
 #[derive(Debug, Subcommand)]
@@ -9,20 +10,27 @@ pub(crate) enum Set {
     /// Take a backend out of service, or back
     ///
     /// pause: no probes and no new flows; existing flows are left to finish (drain). resume: ends a pause. disable: out of service at once; its flows move to others. enable: back into service, even if
-    /// disabled in the configuration.
-    #[command(override_usage = "maglevc set backend <NAME> pause|resume|enable|disable")]
+    /// disabled in the configuration. `reason` is shown with the override; `for` and `until` (in UTC) end it by
+    /// themselves, five minutes after a warning.
+    #[command(
+        override_usage = "maglevc set backend <NAME> pause|resume|enable|disable [reason <TEXT>] [for <TIME> | until <TIME>]"
+    )]
     Backend {
         /// Name of the backend
         name: String,
         /// pause, resume, enable or disable
         #[arg(value_parser = one_of::<Action>())]
         action: Action,
+        /// Why, and when the override ends by itself
+        #[command(flatten)]
+        remark: Remark<false>,
     },
     /// Override the weight of a backend in a pool
     ///
     /// Waits until VPP is programmed. Setting the configured weight removes the override.
     #[command(
-        override_usage = "maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]"
+        override_usage = "maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush] \
+                          [reason <TEXT>] [for <TIME> | until <TIME>]"
     )]
     Frontend {
         #[command(flatten)]
@@ -32,9 +40,9 @@ pub(crate) enum Set {
         /// 0 to 100: its share of the pool's new flows; 0: none
         #[arg(value_parser = weight)]
         weight: u8,
-        /// The word `flush`: its existing flows move elsewhere at once
-        #[arg(value_parser = keyword("flush"))]
-        flush: Option<Keyword>,
+        /// Whether its existing flows move elsewhere at once, why, and when the override ends by itself
+        #[command(flatten)]
+        remark: Remark<true>,
     },
 }
 

@@ -4,6 +4,7 @@ use clap::error::ErrorKind;
 use std::time::Duration;
 
 use super::*;
+use crate::args::remark::Remark;
 use crate::style::Color;
 use maglev_proto::client::{ServerAddress, TlsFiles};
 
@@ -45,10 +46,22 @@ fn every_command_is_understood() {
         ("maglevc sync vpp lb state shop", "Sync(Vpp(Lb(State { frontend: Some(\"shop\") })))"),
         ("maglevc show vpp info", "Show(Vpp(Info))"),
         ("maglevc show vpp lb state", "Show(Vpp(Lb(State)))"),
-        ("maglevc set backend web1 pause", "Set(Backend { name: \"web1\", action: Pause })"),
-        ("maglevc set backend web1 resume", "Set(Backend { name: \"web1\", action: Resume })"),
-        ("maglevc set backend web1 enable", "Set(Backend { name: \"web1\", action: Enable })"),
-        ("maglevc set backend web1 disable", "Set(Backend { name: \"web1\", action: Disable })"),
+        (
+            "maglevc set backend web1 pause",
+            "Set(Backend { name: \"web1\", action: Pause, remark: Remark { reason: None, end: None, flush: false } })",
+        ),
+        (
+            "maglevc set backend web1 resume",
+            "Set(Backend { name: \"web1\", action: Resume, remark: Remark { reason: None, end: None, flush: false } })",
+        ),
+        (
+            "maglevc set backend web1 enable",
+            "Set(Backend { name: \"web1\", action: Enable, remark: Remark { reason: None, end: None, flush: false } })",
+        ),
+        (
+            "maglevc set backend web1 disable",
+            "Set(Backend { name: \"web1\", action: Disable, remark: Remark { reason: None, end: None, flush: false } })",
+        ),
         ("maglevc config check", "Config(Check)"),
         ("maglevc config reload", "Config(Reload)"),
         ("maglevc clear override backend web1", "Clear(Override(Backend { name: \"web1\" }))"),
@@ -73,7 +86,8 @@ fn prefixes_of_words_suffice() {
         ("maglevc w e b web1 n 3 l l w", "maglevc watch events num 3 backend web1 log level warn"),
         ("maglevc sh st", "maglevc show status"),
         ("maglevc se b web1 p", "maglevc set backend web1 pause"),
-        ("maglevc se f f p p b b w 1 f", "maglevc set frontend f pool p backend b weight 1 flush"),
+        ("maglevc se f f p p b b w 1 fl", "maglevc set frontend f pool p backend b weight 1 flush"),
+        ("maglevc se b web1 p r x fo 1h", "maglevc set backend web1 pause for 1h reason x"),
         ("maglevc cl o f f p p b b", "maglevc clear override frontend f pool p backend b"),
         ("maglevc co r", "maglevc config reload"),
         ("maglevc r f f f", "maglevc recreate frontend f force"),
@@ -152,18 +166,21 @@ fn wrong_lines_are_refused() {
 #[test]
 fn names_may_be_words_of_the_command() {
     let line = "maglevc set frontend pool pool backend backend weight weight 7";
-    let Command::Set(Set::Frontend { member, weight, flush, .. }) = parse(line).unwrap().command else {
+    let Command::Set(Set::Frontend { member, weight, remark, .. }) = parse(line).unwrap().command else {
         panic!("{line}");
     };
     let names = [member.frontend, member.pool, member.backend];
-    assert_eq!((names, weight, flush), (["pool", "backend", "weight"].map(String::from), 7, None));
+    assert_eq!(
+        (names, weight, remark),
+        (["pool", "backend", "weight"].map(String::from), 7, Remark::default())
+    );
 }
 
 #[test]
 fn usage_names_the_words_between_names() {
     let error = parse("maglevc set frontend shop pool").unwrap_err().to_string();
-    let usage =
-        "Usage: maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]";
+    let usage = "Usage: maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush] \
+         [reason <TEXT>] [for <TIME> | until <TIME>]";
     assert!(error.contains(usage), "{error}");
     let error = parse("maglevc set backend web1 stop").unwrap_err().to_string();
     assert!(error.contains("expected one of: pause, resume, enable, disable"), "{error}");

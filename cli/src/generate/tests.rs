@@ -38,7 +38,8 @@ fn main_page_has_exit_codes_environment_and_examples() {
 fn synopsis_has_the_words_between_the_names() {
     let page = named(&pages().unwrap(), "maglevc-set-frontend.1");
     let synopsis = ".SH SYNOPSIS\n\
-        maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush]\n";
+        maglevc set frontend <FRONTEND> pool <POOL> backend <BACKEND> weight <WEIGHT> [flush] \
+        [reason <TEXT>] [for <TIME> | until <TIME>]\n";
     assert!(page.contains(synopsis), "{page}");
     assert!(page.contains(".SH \"SEE ALSO\"\n.BR maglevc (1)\n"), "{page}");
 }

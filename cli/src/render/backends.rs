@@ -99,11 +99,25 @@ fn counter(backend: &Backend) -> Option<String> {
     Some(format!("{}/{largest}", counter.value))
 }
 
+/// The reason for an override, and when it ends.
+fn why(backend: &Backend) -> String {
+    let reason = match backend.operator_reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    let until = match backend.operator_until_unix_ms {
+        0 => String::new(),
+        at => format!(", until {}", Moment(at).iso()),
+    };
+    reason + &until
+}
+
 fn last_probe(backend: &Backend, now: Moment) -> [Cell; 3] {
     let none = || Cell::or_dash("");
     if is_out(backend) && !backend.operator_set_by.is_empty() {
         let at = Moment(backend.operator_since_unix_ms).age(now);
-        let by = Cell::toned(format!("by {}, {at} ago", backend.operator_set_by), Tone::Warning);
+        let by = format!("by {}, {at} ago{}", backend.operator_set_by, why(backend));
+        let by = Cell::toned(by, Tone::Warning);
         let [code, took] = match &backend.last_probe {
             Some(probe) => [&probe.code, &took(probe.duration_ms)].map(|text| Cell::toned(text, Tone::Faint)),
             None => [none(), none()],
@@ -151,7 +165,8 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
             "" => String::new(),
             who => format!(" by {who}"),
         };
-        properties.put("By operator", Cell::toned(format!("{word}{by}, {at}"), Tone::Warning));
+        properties
+            .put("By operator", Cell::toned(format!("{word}{by}, {at}{}", why(backend)), Tone::Warning));
     }
     properties.put("Enabled", yes_or_no(backend.enabled)).put("Health check", Cell::new(health_check));
     if let (Some(value), Some(parts)) = (counter(backend), backend.counter) {

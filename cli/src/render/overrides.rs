@@ -15,16 +15,18 @@ pub(super) fn list(overrides: &[Override], now: Moment, palette: Palette) -> Str
     table(overrides, now).render(palette)
 }
 
-pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: Moment) -> Table<8> {
+pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: Moment) -> Table<10> {
     let columns = [
         Column::left("Backend"),
         Column::left("Frontend"),
-        Column::left("Pool"),
+        Column::left("Pool").optional(3),
         Column::right("Set"),
-        Column::right("Configured"),
+        Column::right("Configured").optional(2),
         Column::left("Since").optional(1),
         Column::right("Age"),
-        Column::left("Set by").prose(),
+        Column::right("Ends in"),
+        Column::left("Set by"),
+        Column::left("Reason").prose(),
     ];
     let rows = overrides.into_iter().map(|set| {
         let at = Moment(set.since_unix_ms);
@@ -36,10 +38,17 @@ pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: 
             configured(set),
             Cell::new(at.iso()),
             Cell::new(at.age(now)),
+            Cell::or_dash(left(set.until_unix_ms, now)),
             Cell::or_dash(&set.set_by),
+            Cell::or_dash(&set.reason),
         ]
     });
     Table::new(columns).with_rows(rows)
+}
+
+/// Time until an override ends by itself.
+fn left(until_unix_ms: u64, now: Moment) -> String {
+    if until_unix_ms == 0 { String::new() } else { now.age(Moment(until_unix_ms)) }
 }
 
 fn value(set: &Override) -> String {

@@ -24,6 +24,8 @@ pub(crate) fn overrides() -> ListOverridesResponse {
         configured: true,
         configured_enabled: Some(true),
         set_by: "user alice (uid 1000)".into(),
+        reason: "RAM swap".into(),
+        until_unix_ms: NOW + 2 * 3_600_000,
         ..Override::default()
     };
     ListOverridesResponse { overrides: vec![gone, paused, weight_of_web3()] }

@@ -4,6 +4,7 @@ use clap::{Arg, Command};
 
 use crate::shell::events::{self, Expected};
 use crate::shell::names::{self, List, Names};
+use crate::shell::remarks;
 use crate::shell::walk::{Misstep, Next, Walk, is_about_itself, walk};
 use crate::shell::words::{Line, Tail, split};
 use crate::tree::{self, Kind};
@@ -100,11 +101,17 @@ impl<'t> Place<'t> {
         }
     }
 
-    /// What is expected in `watch events`; `None` elsewhere.
+    /// What is expected where words come in any order; `None` elsewhere.
     fn event(&self) -> Option<Expected> {
         let Next::Argument(arg) = self.walk.next else { return None };
-        let given = self.walk.given.iter().map(|(_, text)| text.as_str());
-        (tree::kind(&self.walk.path, arg) == Some(Kind::EventWord)).then(|| events::expected(given))
+        // Those of this argument, which takes all words from here on.
+        let given = self.walk.given.iter().filter(|(of, _)| of.get_id() == arg.get_id());
+        let given = given.map(|(_, text)| text.as_str());
+        match tree::kind(&self.walk.path, arg)? {
+            Kind::EventWord => Some(events::expected(given)),
+            Kind::RemarkWord { flush } => Some(remarks::expected(given, flush)),
+            _ => None,
+        }
     }
 
     fn may_end(&self) -> bool {

@@ -23,9 +23,6 @@ const PREVIEW: Duration = Duration::from_secs(10);
 /// A brain waits for VPP 10 s, and 30 s for a sync.
 const CHANGE: Duration = Duration::from_secs(15);
 const SYNC: Duration = Duration::from_secs(35);
-/// Who asks, and why, for the brain's log and events.
-const PERSON: &str = "maglev-person";
-const REASON: &str = "maglev-reason-bin";
 
 /// What a brain says that it would do. Nothing for a sync.
 pub(super) async fn preview(brain: &Brain, change: &Change) -> Result<Option<PreviewChangeResponse>, String> {
@@ -82,7 +79,8 @@ pub(super) async fn carry_out(
             done(CHANGE, client.recreate_vip(asking.with(RecreateVipRequest { state, ..recreate }))).await
         }
         Some(Previewed::Backend(PreviewBackend { name, action })) => {
-            let request = asking.with(ChangeBackendRequest { name, state, no_wait: false });
+            let request =
+                asking.with(ChangeBackendRequest { name, state, ..ChangeBackendRequest::default() });
             let call = async move {
                 match BackendAction::try_from(action) {
                     Ok(BackendAction::Pause) => client.pause_backend(request).await,
@@ -117,9 +115,11 @@ impl Asking<'_> {
         let mut request = Request::new(request);
         // Names of persons are ASCII.
         if let Ok(person) = self.person.parse() {
-            request.metadata_mut().insert(PERSON, person);
+            request.metadata_mut().insert(maglev_proto::PERSON_HEADER, person);
         }
-        request.metadata_mut().insert_bin(REASON, MetadataValue::from_bytes(self.reason.as_bytes()));
+        request
+            .metadata_mut()
+            .insert_bin(maglev_proto::REASON_HEADER, MetadataValue::from_bytes(self.reason.as_bytes()));
         request
     }
 }

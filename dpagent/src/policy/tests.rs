@@ -125,9 +125,9 @@ fn mistakes_of_every_kind_are_told_together() {
         "p.yaml:1:7: error: `vips` must be a list of prefixes, not the text `10.0.0.0/8`",
         "p.yaml:2:1: error: unknown key `server` in the policy; expected one of `vips`, `servers`, `ping`, `limits`, \
          `lb-settings`",
-        "p.yaml:3:8: error: the number 7 is no prefix",
-        "p.yaml:3:11: error: a list is no prefix",
-        "p.yaml:3:15: error: `` is no prefix",
+        "p.yaml:3:8: error: the number 7 is not a prefix",
+        "p.yaml:3:11: error: a list is not a prefix",
+        "p.yaml:3:15: error: `` is not a prefix",
         "p.yaml:4:17: error: `vips` must be a whole number, not the text `many`",
         "p.yaml:4:23: error: unknown key `reads` in `limits`; expected one of `vips`, `servers-per-vip`",
         "p.yaml:5:30: error: `flow-timeout` must be a list of two numbers, not the number 7",

@@ -1,6 +1,6 @@
 use std::fs;
 
-use maglev_engine::overrides::{BackendOverride, Override};
+use maglev_engine::overrides::{BackendOverride, Override, Stamp};
 use tempfile::TempDir;
 
 use super::*;
@@ -45,7 +45,7 @@ impl Bench {
 fn paused(backend: &str) -> Overrides {
     let mut overrides = Overrides::default();
     let (name, since) = (backend.to_owned(), std::time::SystemTime::UNIX_EPOCH);
-    overrides.insert(Override::Backend { name, state: BackendOverride::Paused, since });
+    overrides.insert(Override::Backend { name, state: BackendOverride::Paused, stamp: Stamp::at(since) });
     overrides
 }
 

@@ -1,13 +1,12 @@
-//! The person on whose behalf a program asks, and the reason. An admin's word for it is taken, for the log, the events
+//! The person on whose behalf a program calls, and the reason. Admins are trusted to name one, for the log, the events
 //! and the overrides.
 
 use std::sync::Arc;
 
+use maglev_proto::{PERSON_HEADER as PERSON, REASON_HEADER as REASON};
 use tonic::codegen::http::HeaderMap;
 use tonic::metadata::MetadataMap;
 
-/// Header in which programs name the person.
-const PERSON: &str = "maglev-person";
 /// Maximum length of the name.
 const LONGEST: usize = 64;
 
@@ -18,18 +17,21 @@ pub(super) fn named(headers: &HeaderMap) -> Option<Arc<str>> {
     is_name.then(|| name.into())
 }
 
-/// Where programs give the person's reason, in UTF-8.
-const REASON: &str = "maglev-reason-bin";
-/// Longest reason, in characters.
-const LONGEST_REASON: usize = 200;
-
-/// The reason that a request gives, if it gives one, on one line.
-pub(super) fn reason(headers: &HeaderMap) -> Option<Arc<str>> {
-    headers.get(REASON)?;
-    let bytes = MetadataMap::from_headers(headers.clone()).get_bin(REASON)?.to_bytes().ok()?;
-    let reason = String::from_utf8(bytes.to_vec()).ok()?;
-    let is_line = reason.chars().count() <= LONGEST_REASON && !reason.chars().any(char::is_control);
-    Some(reason.trim()).filter(|reason| is_line && !reason.is_empty()).map(Into::into)
+/// The reason that a request gives; empty without one.
+///
+/// # Errors
+/// If it is not a single line of text.
+pub(super) fn reason(headers: &HeaderMap) -> Result<String, &'static str> {
+    let Some(value) = headers.get(REASON) else { return Ok(String::new()) };
+    let mut metadata = MetadataMap::new();
+    metadata.as_mut().insert(REASON, value.clone());
+    let bytes = metadata.get_bin(REASON).and_then(|value| value.to_bytes().ok());
+    let reason = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+    let reason = reason.ok_or("the reason must be UTF-8, in base64 (maglev-reason-bin)")?;
+    if reason.chars().any(char::is_control) {
+        return Err("the reason must be one line, without control characters");
+    }
+    Ok(reason.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -45,11 +47,10 @@ mod tests {
             metadata.insert_bin(REASON, MetadataValue::from_bytes(text));
             reason(&metadata.into_headers())
         };
-        assert_eq!(of("größere Platte ".as_bytes()).as_deref(), Some("größere Platte"));
-        for wrong in [&b""[..], b" ", b"two\nlines", b"\xff", "ü".repeat(201).as_bytes()] {
-            assert_eq!(of(wrong), None, "{wrong:?}");
-        }
-        assert_eq!(reason(&HeaderMap::new()), None);
+        assert_eq!(of("größere Platte ".as_bytes()).as_deref(), Ok("größere Platte"));
+        assert_eq!(of(b" ").as_deref(), Ok(""));
+        assert!(of(b"two\nlines").is_err() && of(b"\xff").is_err());
+        assert_eq!(reason(&HeaderMap::new()).as_deref(), Ok(""));
     }
 
     #[test]

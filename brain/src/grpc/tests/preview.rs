@@ -39,8 +39,9 @@ async fn operator_learns_what_a_change_would_do_before_it_is_made() {
 async fn change_is_refused_when_the_state_has_moved_on() {
     let brain = Brain::start(CONFIG);
     let state = Some(preview(&brain, backend("b1", BackendAction::Pause)).await.unwrap().state);
-    let pause =
-        |name: &str, state| by_admin(ChangeBackendRequest { name: name.into(), state, no_wait: false });
+    let pause = |name: &str, state| {
+        by_admin(ChangeBackendRequest { name: name.into(), state, ..ChangeBackendRequest::default() })
+    };
     brain.service.pause_backend(pause("b2", None)).await.unwrap();
     let refused = brain.service.pause_backend(pause("b1", state)).await.unwrap_err();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Messages to watchers: the current state, and changes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use maglev_engine::core::{self, FrontendChange, FrontendNow};
 use maglev_engine::health::State;
@@ -68,7 +68,17 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
         core::Event::Agent { status } => agent_event(status),
         core::Event::Vpp { status } => vpp_event(status),
         core::Event::Reloaded { changes } => configuration(changes, false, who),
-        core::Event::Operator { command } => configuration(command, true, who),
+        core::Event::Operator { command, reason } => {
+            let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+            configuration(&format!("{command}{why}"), true, who)
+        }
+        core::Event::Expires { entry, left } => {
+            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+            configuration(&format!("override ends in {left}: {entry}"), true, who)
+        }
+        core::Event::Expired { entry } => {
+            configuration(&format!("override cleared, its time is over: {entry}"), true, who)
+        }
     };
     event(at, what)
 }

@@ -2,18 +2,22 @@
 
 use maglev_engine::config::Config;
 use maglev_engine::core::{self, Done};
-use maglev_engine::overrides::{self, BackendOverride};
+use maglev_engine::overrides::{self, BackendOverride, Remark, Stamp};
 use maglev_proto::{FrontendOutcome, InVpp, Outcome, Override};
 
 use super::unix_ms;
 
 pub(in crate::grpc) fn entry(config: &Config, entry: &overrides::Override) -> Override {
     let (since_unix_ms, configured) = (unix_ms(entry.since()), entry.matches(config));
+    let (set_by, reason, until_unix_ms) = remark(entry.stamp());
     match entry {
         overrides::Override::Backend { name, state, .. } => Override {
             backend: name.clone(),
             operator_state: operator_state(Some(*state)).into(),
             since_unix_ms,
+            set_by,
+            reason,
+            until_unix_ms,
             configured,
             configured_enabled: config.backends.get(name).map(|backend| backend.enabled),
             ..Override::default()
@@ -24,11 +28,20 @@ pub(in crate::grpc) fn entry(config: &Config, entry: &overrides::Override) -> Ov
             pool: member.pool.clone(),
             operator_weight: Some((*weight).into()),
             since_unix_ms,
+            set_by,
+            reason,
+            until_unix_ms,
             configured,
             configured_weight: member.configured_weight(config).map(u32::from),
             ..Override::default()
         },
     }
+}
+
+/// Who set an override, why, and until when; empty and 0 where that is not known.
+pub(super) fn remark(stamp: &Stamp) -> (String, String, u64) {
+    let Remark { who, reason, until } = &stamp.remark;
+    (who.as_deref().unwrap_or_default().to_owned(), reason.clone(), until.map_or(0, unix_ms))
 }
 
 pub(super) fn operator_state(set: Option<BackendOverride>) -> maglev_proto::BackendOverride {

@@ -30,8 +30,8 @@ fn reload_tells_warnings_and_what_operators_have_set_in_vain() {
     let mut reloaded = samples::reloaded();
     let rest = "\
 Overrides without a target in the configuration, kept in case it returns:
-Backend  Frontend  Pool       Set  Configured  Since                      Age  Set by
-web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h  -
+Backend  Frontend  Pool       Set  Configured  Since                      Age  Ends in  Set by  Reason
+web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h        -  -       -
 
 /etc/maglev/maglev.yaml: reloaded; 1 backend added (web4), 1 removed (web0); programmed in VPP
 ";

@@ -31,7 +31,7 @@ fn every_kind_has_its_line() {
 #[test]
 fn states_are_colored() {
     let text = text(COLORED);
-    for part in ["up -> \x1b[31mdown\x1b[0m", "\x1b[33mwarn\x1b[0m", "\x1b[31m12 events left out"] {
+    for part in ["up -> \x1b[31mdown\x1b[0m", "\x1b[33mwarn\x1b[0m", "\x1b[31m12 events missed"] {
         assert!(text.contains(part), "{part:?}: {text}");
     }
 }

@@ -39,22 +39,22 @@ fn other_backends() -> Vec<Backend> {
 fn list_is_one_table_with_what_differs() {
     let backends = |backends| Answer::Backends(ListBackendsResponse { backends });
     let replies = [
-        reply("lb1:9090", backends(samples::backends())),
-        reply("lb2:9090", backends(other_backends())),
-        away("lb3:9090"),
+        reply("lb1:17090", backends(samples::backends())),
+        reply("lb2:17090", backends(other_backends())),
+        away("lb3:17090"),
     ];
     let text = super::text(&replies, Moment(NOW), PLAIN.within(Some(80))).unwrap();
     assert_eq!(
         text,
         "\
-Server    Name   State     Since  Flows  Check   Detail        Differs
-all       res1   unknown       -      0  -       not probed
-all       sorry  up         5d3h      0  static  -
-all       web1   up        2h14m   1204  L7OK    HTTP 200
-lb1:9090  web2   down        45s     17  L4CON   connectio...  state
-lb2:9090  web2   up        1m45s     17  L4CON   connectio...  state
-lb1:9090  web4   disabled      -      0  -       not probed    missing on lb2...
-lb3:9090: no connection to lb3:9090 within 5s
+Server     Name   State     Since  Flows  Check   Detail        Differs
+all        res1   unknown       -      0  -       not probed
+all        sorry  up         5d3h      0  static  -
+all        web1   up        2h14m   1204  L7OK    HTTP 200
+lb1:17090  web2   down        45s     17  L4CON   connectio...  state
+lb2:17090  web2   up        1m45s     17  L4CON   connectio...  state
+lb1:17090  web4   disabled      -      0  -       not probed    missing on lb...
+lb3:17090: no connection to lb3:17090 within 5s
 "
     );
     assert!(DOCUMENTATION.contains(&text), "docs/maglevc.md lacks:\n{text}");
@@ -69,14 +69,14 @@ fn those_that_say_the_same_share_a_line() {
     other.drain(..3);
     other[0].active_pool = "fallback".into();
     let replies = [
-        reply("lb1:9090", frontends(samples::frontends().split_off(3))),
-        reply("lb2:9090", frontends(other)),
-        reply("lb3:9090", frontends(samples::frontends().split_off(3))),
+        reply("lb1:17090", frontends(samples::frontends().split_off(3))),
+        reply("lb2:17090", frontends(other)),
+        reply("lb3:17090", frontends(samples::frontends().split_off(3))),
     ];
     let expected = "\
-Server              Name  State  In VPP  VIP           Service  Active pool  Pool up  Differs
-lb1:9090, lb3:9090  shop  up     yes     203.0.113.10  tcp/443  primary          2/3  active_pool
-lb2:9090            shop  up     yes     203.0.113.10  tcp/443  fallback         1/1  active_pool
+Server                Name  State  In VPP  VIP           Service  Active pool  Pool up  Differs
+lb1:17090, lb3:17090  shop  up     yes     203.0.113.10  tcp/443  primary          2/3  active_pool
+lb2:17090             shop  up     yes     203.0.113.10  tcp/443  fallback         1/1  active_pool
 ";
     assert_eq!(shown(&replies), expected);
 }
@@ -100,12 +100,12 @@ fn counters_are_each_servers_own() {
     let mut one = samples::vpp_lb_counters();
     one.vips.truncate(2);
     let replies =
-        [reply("lb1:9090", Answer::VppLbCounters(one)), reply("lb2:9090", Answer::VppLbCounters(other))];
+        [reply("lb1:17090", Answer::VppLbCounters(one)), reply("lb2:17090", Answer::VppLbCounters(other))];
     let expected = "\
-Server    Frontend  VIP           Service  Known packets  First packets  Untracked  Dropped  Route packets  Route bytes  Differs
-lb1:9090  mail      203.0.113.30  tcp/25               0              0          0      512        1000000   1400000000
-lb2:9090  mail      203.0.113.30  tcp/25               0              0          0        0        1000000   1400000000
-lb1:9090  shop      203.0.113.10  tcp/443         987654          12345          1        0        1000000   1400000000  missing on lb2:9090
+Server     Frontend  VIP           Service  Known packets  First packets  Untracked  Dropped  Route packets  Route bytes  Differs
+lb1:17090  mail      203.0.113.30  tcp/25               0              0          0      512        1000000   1400000000
+lb2:17090  mail      203.0.113.30  tcp/25               0              0          0        0        1000000   1400000000
+lb1:17090  shop      203.0.113.10  tcp/443         987654          12345          1        0        1000000   1400000000  missing on lb2:17090
 ";
     assert_eq!(shown(&replies), expected);
 }
@@ -115,9 +115,9 @@ fn one_thing_of_several_servers_comes_one_after_the_other() {
     let mut other = samples::status();
     (other.uptime_ms, other.frontends_up, other.version) = (9_000_000, 3, "0.1.1".into());
     let mut replies =
-        vec![reply("lb1:9090", Answer::Status(samples::status())), reply("lb2:9090", Answer::Status(other))];
+        vec![reply("lb1:17090", Answer::Status(samples::status())), reply("lb2:17090", Answer::Status(other))];
     let text = shown(&replies);
-    assert!(text.starts_with("--- lb1:9090\nfrontend legacy (45s): not programmed"), "{text}");
+    assert!(text.starts_with("--- lb1:17090\nfrontend legacy (45s): not programmed"), "{text}");
     assert!(text.contains("\nmaglev-brain   0.1.1, up 2h30m\n"), "{text}");
     assert!(text.ends_with("\n\nDiffers: frontends_up, version\n"), "{text}");
     replies.pop();
@@ -138,7 +138,7 @@ fn differing_fields_are_named_by_what_they_belong_to() {
     other.pools[0].backends[1].flows = None;
     other.pools.truncate(1);
     let replies =
-        [reply("lb1:9090", Answer::Frontend(samples::shop())), reply("lb2:9090", Answer::Frontend(other))];
+        [reply("lb1:17090", Answer::Frontend(samples::shop())), reply("lb2:17090", Answer::Frontend(other))];
     let text = shown(&replies);
     assert!(text.ends_with("\nDiffers: pools fallback, web2 state\n"), "{text}");
 }
@@ -163,7 +163,7 @@ fn many_differing_fields_are_counted() {
 
 #[test]
 fn differences_and_errors_stand_out() {
-    let mut replies = vec![away("lb3:9090")];
+    let mut replies = vec![away("lb3:17090")];
     for (server, frontends) in [("lb1:1", samples::frontends()), ("lb2:1", Vec::new())] {
         replies.push(reply(
             server,
@@ -172,5 +172,5 @@ fn differences_and_errors_stand_out() {
     }
     let text = text(&replies, Moment(NOW), COLORED).unwrap();
     assert!(text.contains("\x1b[33mmissing on lb2:1\x1b[0m\n"), "{text}");
-    assert!(text.ends_with("\x1b[31mlb3:9090: no connection to lb3:9090 within 5s\x1b[0m\n"), "{text}");
+    assert!(text.ends_with("\x1b[31mlb3:17090: no connection to lb3:17090 within 5s\x1b[0m\n"), "{text}");
 }

@@ -14,7 +14,7 @@ fn prefixes_lead_to_words_in_full() {
         ("sh vp l st", "show vpp lb state"),
         ("co c", "config check"),
         ("se b pause p", "set backend pause pause"),
-        ("se f f p p b b w 1 f", "set frontend f pool p backend b weight 1 flush"),
+        ("se f f p p b b w 1 fl", "set frontend f pool p backend b weight 1 fl"),
         ("--js sh st", ""),
         ("--json sh st", "--json show status"),
         ("sh st --timeout 5s", "show status --timeout 5s"),

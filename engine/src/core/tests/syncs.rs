@@ -225,7 +225,7 @@ fn nothing_is_compared_for_a_name_that_is_unknown_or_before_it_may_be_written() 
     bench.sleep(Duration::from_millis(1500));
     let early = bench.command(sync(None)).unwrap_err();
     assert_eq!(early, CommandError::WarmingUp("4s".to_owned()));
-    assert!(early.to_string().ends_with("which will be in 4s"), "{early}");
+    assert!(early.to_string().ends_with("try again in 4s"), "{early}");
     bench.seconds(4);
     assert_eq!(bench.command(sync(Some("one"))), Err(CommandError::HeldBack("one".to_owned())));
     assert!(bench.core.wanted().full.is_none());

@@ -1,6 +1,7 @@
 //! Live activity: weights, probes, VPP's answers; and the author of a change.
 
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
+use maglev_engine::overrides::Remark;
 use maglev_proto::probe_event;
 use maglev_protocol::StepError;
 
@@ -19,7 +20,8 @@ async fn weights_are_told_to_those_who_ask_and_commands_with_who_gave_them() {
     let mut events = watch(service, asked);
     state(&mut events).await;
     let pause = Command::Backend { backend: "web1".into(), wish: BackendWish::Pause };
-    let terms = Terms { who: Some("alice".into()), ..Terms::default() };
+    let terms =
+        Terms { remark: Remark { who: Some("alice".into()), ..Remark::default() }, ..Terms::default() };
     service.operator.command(terms, pause).await.unwrap();
     let (mut weights, mut commands) = (Vec::new(), Vec::new());
     while weights.len() < 2 || commands.is_empty() {
