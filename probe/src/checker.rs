@@ -6,10 +6,12 @@ use maglev_engine::config::{CheckKind, HealthCheck, HttpCheck};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
 
 use super::connect::{First, acknowledge, connect};
-use super::http::{self, NotSent};
+use super::http::{self, Answer, NotSent};
 use super::icmp::{self, Echo};
+use super::inquiry::{Details, Inquiry, Kept};
 use super::tls::Client;
 
 /// Result of a probe, and its description.
@@ -57,13 +59,88 @@ impl<E: Echo> Checker<E> {
         ProbeOutcome { code, detail, duration: started.elapsed() }
     }
 
+    /// Makes one request as a client does, over `kept` if that has a connection, which then has the one for the next
+    /// request, if there is to be one. `source` goes before the check's; its port may be 0. An ICMP check is a probe.
+    pub async fn ask(
+        &self,
+        target: IpAddr,
+        source: Option<SocketAddr>,
+        inquiry: &Inquiry,
+        kept: &mut Option<Kept>,
+    ) -> (ProbeOutcome, Details) {
+        let started = Instant::now();
+        let deadline = started + self.check.timeout;
+        let (port, http) = match &self.check.kind {
+            CheckKind::Tcp { port, .. } => (*port, None),
+            CheckKind::Http { port, http, .. } => (*port, Some(http)),
+            CheckKind::Icmp => return (self.probe(target).await, Details::default()),
+        };
+        let target = SocketAddr::new(target, port);
+        let source = source.or_else(|| self.source(target.ip()));
+        let opened = match kept.take() {
+            Some(stream) => Ok(stream),
+            None => self.open(target, source, deadline).await,
+        };
+        let mut details = Details::default();
+        let found = match (opened, http) {
+            (Err(failure), _) => failure,
+            (Ok(stream), None) => {
+                *kept = Some(stream).filter(|_| inquiry.keep);
+                let is_tls = self.tls.is_some();
+                if is_tls { handshake_complete() } else { connected() }
+            }
+            (Ok(mut stream), Some(http)) => {
+                let mut answer = Answer::to(http, inquiry);
+                let exchanged = match &mut stream {
+                    Kept::Plain(tcp) => {
+                        http::exchange(tcp, target, false, &mut answer, deadline, acknowledge).await
+                    }
+                    Kept::Tls(tls) => {
+                        let below = |tls: &TlsStream<TcpStream>| acknowledge(tls.get_ref().0);
+                        http::exchange(tls.as_mut(), target, true, &mut answer, deadline, below).await
+                    }
+                };
+                details = answer.details();
+                *kept =
+                    Some(stream).filter(|_| inquiry.keep && exchanged.is_ok() && answer.leaves_connection());
+                exchanged.unwrap_or_else(NotSent::after_connecting)
+            }
+        };
+        let (code, detail) = found;
+        (ProbeOutcome { code, detail, duration: started.elapsed() }, details)
+    }
+
+    /// A new connection for a request.
+    async fn open(
+        &self,
+        target: SocketAddr,
+        source: Option<SocketAddr>,
+        deadline: Instant,
+    ) -> Result<Kept, Finding> {
+        let first = match (&self.check.kind, &self.tls) {
+            (CheckKind::Http { .. }, None) => First::Probe,
+            _ => First::Nobody,
+        };
+        let stream = connect(target, source, first, deadline).await?;
+        match &self.tls {
+            None => Ok(Kept::Plain(stream)),
+            Some(tls) => {
+                Ok(Kept::Tls(Box::new(Box::pin(tls.handshake(stream, target.ip(), deadline)).await?)))
+            }
+        }
+    }
+
+    fn source(&self, target: IpAddr) -> Option<SocketAddr> {
+        self.check.source_for(target).map(|source| SocketAddr::new(source, 0))
+    }
+
     async fn tcp(&self, target: SocketAddr, deadline: Instant) -> Result<Finding, Finding> {
-        let stream = connect(target, self.check.source_for(target.ip()), First::Nobody, deadline).await?;
+        let stream = connect(target, self.source(target.ip()), First::Nobody, deadline).await?;
         let Some(tls) = &self.tls else {
-            return Ok((ProbeCode::L4Ok, "connected".to_owned()));
+            return Ok(connected());
         };
         Box::pin(tls.handshake(stream, target.ip(), deadline)).await?;
-        Ok((ProbeCode::L6Ok, "TLS handshake complete".to_owned()))
+        Ok(handshake_complete())
     }
 
     async fn http(
@@ -72,7 +149,7 @@ impl<E: Echo> Checker<E> {
         check: &HttpCheck,
         deadline: Instant,
     ) -> Result<Finding, Finding> {
-        let source = self.check.source_for(target.ip());
+        let source = self.source(target.ip());
         if let Some(tls) = &self.tls {
             // Saving a packet gains nothing in a handshake of several round trips.
             let stream = connect(target, source, First::Nobody, deadline).await?;
@@ -84,7 +161,15 @@ impl<E: Echo> Checker<E> {
     }
 }
 
-/// In a boxed future of its own: TLS needs several kilobytes, which other probes should not allocate.
+fn connected() -> Finding {
+    (ProbeCode::L4Ok, "connected".to_owned())
+}
+
+fn handshake_complete() -> Finding {
+    (ProbeCode::L6Ok, "TLS handshake complete".to_owned())
+}
+
+/// Apart, and in memory of its own: TLS needs several kilobytes, which probes without it shall not take.
 async fn https(
     tls: &Client,
     stream: TcpStream,

@@ -1,7 +1,7 @@
 //! Opens the connection of a probe.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use maglev_engine::outcome::ProbeCode;
 use maglev_protocol::is_local;
@@ -21,11 +21,11 @@ pub(super) enum First {
     Probe,
 }
 
-/// Connects, from `source` if given. Dropping the stream resets the connection: otherwise thousands of probes
-/// a second would leave too many sockets in TIME_WAIT.
+/// Connects, from `source` if given; port 0 means any. Dropping the stream resets the connection: neither side keeps it in
+/// TIME_WAIT, of which thousands of probes a second would leave too many.
 pub(super) async fn connect(
     target: SocketAddr,
-    source: Option<IpAddr>,
+    source: Option<SocketAddr>,
     first: First,
     deadline: Instant,
 ) -> Result<TcpStream, (ProbeCode, String)> {
@@ -37,16 +37,25 @@ pub(super) async fn connect(
     }
 }
 
-fn open(target: SocketAddr, source: Option<IpAddr>, first: First) -> Result<TcpSocket, (ProbeCode, String)> {
+fn open(
+    target: SocketAddr,
+    source: Option<SocketAddr>,
+    first: First,
+) -> Result<TcpSocket, (ProbeCode, String)> {
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
         .map_err(|error| (ProbeCode::SockErr, format!("no socket for the probe: {}", in_words(&error))))?;
     if let Some(source) = source {
-        // Delays the choice of the port until the target is known, so that targets can share ports; otherwise
-        // a source address could serve only as many probes as there are ephemeral ports. If unsupported, that
-        // limit applies.
-        setsockopt(&socket, IpBindAddressNoPort, &true).ok();
-        socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
-            (ProbeCode::SockErr, format!("cannot probe from {source}: {}", in_words(&error)))
+        if source.port() == 0 {
+            // The port is chosen when the target is known, and may be shared by targets; else one source would do for
+            // as many probes as there are ephemeral ports. Without it, it does for those.
+            setsockopt(&socket, IpBindAddressNoPort, &true).ok();
+        } else {
+            // Without it, a port that another target's connection has left in TIME_WAIT is refused.
+            socket.set_reuseaddr(true).ok();
+        }
+        socket.bind(source).map_err(|error| {
+            let from = if source.port() == 0 { source.ip().to_string() } else { source.to_string() };
+            (ProbeCode::SockErr, format!("cannot probe from {from}: {}", in_words(&error)))
         })?;
     }
     // If it fails, connections are closed normally, which does no harm.

@@ -67,8 +67,7 @@ fn in_words(error: &io::Error) -> String {
     tls::fault(error).unwrap_or_else(|| connect::in_words(error))
 }
 
-/// Sends the request and judges the response. `tls` determines the scheme's default port. `acknowledge` is
-/// called when the response arrives in pieces, since the peer may wait for that. The connection stays open.
+/// Asks, and judges the answer, as [`exchange`] does.
 pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     target: SocketAddr,
@@ -77,20 +76,32 @@ pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     deadline: Instant,
     acknowledge: impl Fn(&S),
 ) -> Result<(ProbeCode, String), NotSent> {
-    let mut answer = Answer::new(check);
+    exchange(stream, target, tls, &mut Answer::new(check), deadline, acknowledge).await
+}
+
+/// Asks, and judges the answer. `tls` says which port is the scheme's own. `acknowledge` is called when the answer
+/// comes in pieces, since its next may wait for that. The connection stays open.
+pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    target: SocketAddr,
+    tls: bool,
+    answer: &mut Answer<'_>,
+    deadline: Instant,
+    acknowledge: impl Fn(&S),
+) -> Result<(ProbeCode, String), NotSent> {
     let mut sent = false;
     let exchange = async {
         let sending = async {
-            let rest = poll_fn(|cx| poll_send(stream, cx, target, tls, check)).await?;
+            let rest = poll_fn(|cx| poll_send(stream, cx, target, tls, answer)).await?;
             sent = true;
             finish_sending(stream, &rest).await
         };
         let Err(error) = sending.await else {
-            return Ok(poll_fn(|cx| poll_answer(stream, cx, &mut answer, &acknowledge)).await);
+            return Ok(poll_fn(|cx| poll_answer(stream, cx, answer, &acknowledge)).await);
         };
         let came = match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                read_what_came(stream, &mut answer).await
+                read_what_came(stream, answer).await
             }
             _ => None,
         };
@@ -113,11 +124,11 @@ fn poll_send<S: AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
     target: SocketAddr,
     tls: bool,
-    check: &HttpCheck,
+    answer: &Answer<'_>,
 ) -> Poll<io::Result<Vec<u8>>> {
     let mut scratch = SCRATCH.take();
     scratch.clear();
-    request::put(&mut scratch, target, tls, check);
+    request::put(&mut scratch, target, tls, answer.keeps(), answer.check());
     let written = Pin::new(stream).poll_write(cx, &scratch);
     let result = written.map(|written| match written? {
         0 => Err(io::ErrorKind::WriteZero.into()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use maglev_engine::config::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Verdict};
 use maglev_protocol::{EchoOutcome, EchoRequest};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -101,5 +101,95 @@ fn every_code_is_in_the_guide() {
         };
         let row = format!("| {code} | {verdict} | ");
         assert!(guide.contains(&row), "{row}");
+    }
+}
+
+/// Answers every request on each connection with the connection's number and the client's port.
+async fn numbered_server() -> u16 {
+    let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        for number in 1.. {
+            let (mut stream, peer) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut asked = [0; 1024];
+                while let Ok(length @ 1..) = stream.read(&mut asked).await {
+                    let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+                    let close = if asked.contains("/last") { "Connection: close\r\n" } else { "" };
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\nX-Server:  web{number}\r\n{close}Content-Length: 12\r\n\r\n{:<11}\n",
+                        peer.port()
+                    );
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    port
+}
+
+fn client(port: u16, path: &str) -> Checker<NoEcho> {
+    let http = HttpCheck { path: path.into(), ..get(None) };
+    Checker::new(check(CheckKind::Http { port, http, tls: None }), NoEcho)
+}
+
+#[tokio::test]
+async fn client_is_told_who_answered_and_keeps_its_connection_if_it_wants() {
+    let port = numbered_server().await;
+    let inquiry = Inquiry { headers: vec!["x-server".into(), "x-lb".into()], first_line: true, keep: true };
+    let (asking, mut kept) = (client(port, "/"), None);
+    let mut lines = Vec::new();
+    for _ in 0..3 {
+        let (outcome, details) = asking.ask(LOCAL, None, &inquiry, &mut kept).await;
+        assert_eq!((outcome.code, outcome.detail.as_str()), (ProbeCode::L7Ok, "HTTP 200"));
+        assert_eq!(details.headers, [Some("web1".to_owned()), None]);
+        lines.push(details.first_line.unwrap());
+        assert_eq!(lines[0], kept.as_ref().unwrap().tcp().local_addr().unwrap().port().to_string());
+    }
+    assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
+    client(port, "/last").ask(LOCAL, None, &inquiry, &mut kept).await;
+    assert!(kept.is_none(), "the server closes it");
+    let once = Inquiry { keep: false, ..inquiry };
+    let (_, details) = asking.ask(LOCAL, None, &once, &mut kept).await;
+    assert!(kept.is_none() && details.headers[0].as_deref() == Some("web2"), "{details:?}");
+}
+
+#[tokio::test]
+async fn client_chooses_its_port_and_may_use_it_again() {
+    let port = numbered_server().await;
+    let inquiry = Inquiry { first_line: true, ..Inquiry::default() };
+    let own = TcpListener::bind((LOCAL, 0)).await.unwrap().local_addr().unwrap();
+    for _ in 0..3 {
+        let (outcome, details) = client(port, "/").ask(LOCAL, Some(own), &inquiry, &mut None).await;
+        assert_eq!(outcome.code, ProbeCode::L7Ok, "{outcome}");
+        assert_eq!(details.first_line, Some(own.port().to_string()));
+    }
+    let _taken = TcpListener::bind(own).await.unwrap();
+    let (outcome, _) = client(port, "/").ask(LOCAL, Some(own), &inquiry, &mut None).await;
+    assert_eq!(outcome.code, ProbeCode::SockErr);
+    assert!(outcome.detail.contains(&format!("cannot probe from {own}")), "{outcome}");
+}
+
+/// A client waits for the line that it asks for: an answer that breaks off before it is a failed one.
+#[tokio::test]
+async fn answer_without_the_line_that_was_asked_for_is_judged_by_its_end() {
+    for (answer, code, line) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nweb1", ProbeCode::L7Ok, Some("web1")),
+        ("HTTP/1.1 200 OK\r\n\r\nweb1", ProbeCode::L7Ok, Some("web1")),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nweb1", ProbeCode::L7Rsp, Some("web1")),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ProbeCode::L7Ok, None),
+        ("HTTP/1.1 204 No Content\r\n\r\n", ProbeCode::L7Ok, None),
+        ("HTTP/1.1 503 Away\r\nX-Server: web1\r\n\r\nno\n", ProbeCode::L7Sts, None),
+    ] {
+        let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let inquiry = Inquiry { headers: vec!["X-Server".into()], first_line: true, keep: true };
+        let (outcome, details) = client(port, "/").ask(LOCAL, None, &inquiry, &mut None).await;
+        assert_eq!((outcome.code, details.first_line.as_deref()), (code, line), "{answer}: {outcome}");
     }
 }

@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use super::*;
 #[tokio::test]
 async fn bound_sockets_reserve_no_port() {
     for source in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
-        let Ok(socket) = open(SocketAddr::new(source, 80), Some(source), First::Nobody) else {
+        let Ok(socket) = open(SocketAddr::new(source, 80), Some(SocketAddr::new(source, 0)), First::Nobody)
+        else {
             assert!(source.is_ipv6(), "a machine without IPv6 has no such source");
             continue;
         };

@@ -12,6 +12,7 @@ use super::in_words;
 use super::limits::{BODY_LIMIT, CHUNK_LINE_LIMIT, HEADER_LIMIT, INTERIM_LIMIT};
 use super::malformed::{Malformed, Quote};
 use crate::connect;
+use crate::inquiry::{Details, Inquiry};
 
 /// Maximum number of bytes searched before the body is complete, over all searches. Otherwise a body in many
 /// small pieces would cost its length squared; the rest is searched at the end.
@@ -37,12 +38,19 @@ pub struct Answer<'a> {
     /// Set once the head is complete and the body is needed.
     searched: Option<Searched<'a>>,
     received: u64,
+    inquiry: Option<&'a Inquiry>,
+    headers: Vec<Option<String>>,
+    closes: bool,
 }
 
-/// A body to be searched.
+/// A body of which something is wanted.
 #[derive(Debug)]
 struct Searched<'a> {
-    pattern: &'a Pattern,
+    pattern: Option<&'a Pattern>,
+    /// Whether its first line is waited for.
+    line: bool,
+    /// Whether its end is waited for.
+    whole: bool,
     status: u16,
     encoding: Option<Quote>,
     body: Body,
@@ -64,10 +72,39 @@ impl<'a> Answer<'a> {
             interim_bytes: 0,
             searched: None,
             received: 0,
+            inquiry: None,
+            headers: Vec::new(),
+            closes: true,
         }
     }
 
-    /// Processes the next bytes; returns the verdict once decided, after which no more may follow.
+    /// The same for a client that asks for more than the verdict, which then waits for as much of the body as it takes.
+    pub(crate) fn to(check: &'a HttpCheck, inquiry: &'a Inquiry) -> Self {
+        Self { inquiry: Some(inquiry), ..Self::new(check) }
+    }
+
+    /// What was asked for, as far as it came.
+    pub(crate) fn details(&self) -> Details {
+        let body =
+            self.searched.as_ref().filter(|searched| searched.line).map(|searched| searched.body.data());
+        let line = body.and_then(|body| body.split(|byte| *byte == b'\n').next()).map(text);
+        Details { headers: self.headers.clone(), first_line: line.filter(|line| !line.is_empty()) }
+    }
+
+    /// Whether the connection may carry another request, after a verdict.
+    pub(crate) fn leaves_connection(&self) -> bool {
+        !self.closes && self.searched.as_ref().is_some_and(|searched| searched.body.is_used_up())
+    }
+
+    pub(super) fn check(&self) -> &'a HttpCheck {
+        self.check
+    }
+
+    pub(super) fn keeps(&self) -> bool {
+        self.inquiry.is_some_and(|inquiry| inquiry.keep)
+    }
+
+    /// Takes the next bytes; returns the verdict if they decide it, after which no more are to come.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<(ProbeCode, String)> {
         self.received = self.received.saturating_add(bytes.len() as u64);
         self.advance(bytes).unwrap_or_else(|malformed| Some(bad(&malformed)))
@@ -182,6 +219,7 @@ impl<'a> Answer<'a> {
             };
             used += head.length;
             if !head.is_interim() {
+                self.note_headers(rest.get(..head.length).unwrap_or(rest));
                 return Ok((used, Some(head)));
             }
             if self.interim_answers >= INTERIM_LIMIT {
@@ -192,7 +230,14 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Judges the head. `rest` and `more`, in this order, are the bytes after it.
+    fn note_headers(&mut self, head: &[u8]) {
+        let Some(inquiry) = self.inquiry else { return };
+        self.headers = inquiry.headers.iter().map(|name| head::header(head, name).map(text)).collect();
+        let closes = |value: &[u8]| value.to_ascii_lowercase().windows(5).any(|part| part == b"close");
+        self.closes = !head.starts_with(b"HTTP/1.1") || head::header(head, "connection").is_some_and(closes);
+    }
+
+    /// Judges the head. `rest` and `more`, in this order, are what came behind it.
     fn judge(&mut self, head: Head, rest: &[u8], more: &[u8]) -> Result<Option<Finding>, Malformed> {
         let status = head.status;
         let framing = match self.check.method {
@@ -202,10 +247,14 @@ impl<'a> Answer<'a> {
         if !self.check.response_codes.contains(status) {
             return Ok(Some((ProbeCode::L7Sts, format!("HTTP {status}"))));
         }
-        let Some(pattern) = &self.check.response_regexp else { return Ok(Some(passed(status))) };
-        let body = Body::new(framing);
+        let pattern = self.check.response_regexp.as_ref();
+        let (line, whole) = self.inquiry.map_or((false, false), |inquiry| (inquiry.first_line, inquiry.keep));
+        if pattern.is_none() && !line && !whole {
+            return Ok(Some(passed(status)));
+        }
+        let (encoding, body) = (head.encoding, Body::new(framing));
         let searched =
-            self.searched.insert(Searched { pattern, status, encoding: head.encoding, body, early: 0 });
+            self.searched.insert(Searched { pattern, line, whole, status, encoding, body, early: 0 });
         match searched.feed(rest)? {
             Some(finding) => Ok(Some(finding)),
             None => searched.feed(more),
@@ -230,9 +279,9 @@ impl Searched<'_> {
     /// The verdict on the whole body.
     fn verdict(&self) -> Finding {
         let Self { pattern, status, body, .. } = self;
-        if pattern.is_match(body.data()) {
+        let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(body.data())) else {
             return passed(*status);
-        }
+        };
         let data = body.data();
         let (length, beginning) = (data.len(), Quote::beginning(data, Quote::LONGEST));
         let first = if length >= BODY_LIMIT { "its first " } else { "" };
@@ -247,8 +296,17 @@ impl Searched<'_> {
 
     /// The verdict, if the received part of the body decides it whatever follows.
     fn early_verdict(&self) -> Option<Finding> {
-        self.pattern.is_match_for_good(self.body.data()).then(|| passed(self.status))
+        let data = self.body.data();
+        let is_matched = || self.pattern.is_none_or(|pattern| pattern.is_match_for_good(data));
+        let has_line = || !self.line || data.contains(&b'\n') || data.len() >= Inquiry::LONGEST_LINE;
+        (!self.whole && has_line() && is_matched()).then(|| passed(self.status))
     }
+}
+
+/// The beginning of a value, which may be anything.
+fn text(value: &[u8]) -> String {
+    let value = value.get(..Inquiry::LONGEST_LINE).unwrap_or(value).trim_ascii();
+    String::from_utf8_lossy(value).into_owned()
 }
 
 fn passed(status: u16) -> Finding {

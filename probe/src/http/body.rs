@@ -98,7 +98,16 @@ impl Body {
             }
     }
 
-    /// Whether the connection's end is a valid end of the body.
+    /// Whether the connection is at the end of the body, and may carry another answer.
+    pub(super) fn is_used_up(&self) -> bool {
+        match self.framing {
+            Framing::Empty => true,
+            Framing::Length(length) => self.data.len() as u64 == length,
+            Framing::Chunked | Framing::UntilClose => false,
+        }
+    }
+
+    /// Whether the connection's end is also the body's.
     pub(super) fn end(&self) -> Result<(), Malformed> {
         match self.framing {
             _ if self.is_complete() => Ok(()),

@@ -120,7 +120,15 @@ fn framing(headers: &[Header<'_>]) -> Result<Framing, Malformed> {
     }
 }
 
-/// Encoding of a body apart from chunking.
+/// The first value of a header in a complete head, by its name. A value that continues on the next line is cut there.
+pub(super) fn header<'h>(head: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    let pairs = lines.filter_map(|line| line.split_at_checked(line.iter().position(|byte| *byte == b':')?));
+    let mut values = pairs.filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+    values.next().map(|(_, value)| value.get(1..).unwrap_or_default().trim_ascii())
+}
+
+/// What the bytes of a body are encoded as beside being cut into chunks.
 fn encoding(headers: &[Header<'_>]) -> Option<Quote> {
     let content = elements(headers, "content-encoding");
     let transfer = elements(headers, "transfer-encoding");

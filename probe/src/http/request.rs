@@ -8,8 +8,8 @@ use maglev_engine::config::{HttpCheck, HttpMethod};
 /// The User-Agent header of HTTP probes.
 const USER_AGENT: &str = concat!("maglev-brain/", env!("CARGO_PKG_VERSION"));
 
-/// Appends the whole request. The configuration allows only values that can be sent as they are.
-pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, check: &HttpCheck) {
+/// Adds the whole request; `keep` leaves the connection open for another one. The configuration holds only what can stand in one as it is.
+pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, keep: bool, check: &HttpCheck) {
     let mut put = |part: &str| out.extend_from_slice(part.as_bytes());
     put(match check.method {
         HttpMethod::Get => "GET ",
@@ -22,7 +22,7 @@ pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, check: &Http
         None => put_address(out, target, tls),
     }
     let mut put = |part: &str| out.extend_from_slice(part.as_bytes());
-    put("\r\nConnection: close\r\n");
+    put(if keep { "\r\n" } else { "\r\nConnection: close\r\n" });
     if !check.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
         put("User-Agent: ");
         put(USER_AGENT);

@@ -3,7 +3,7 @@ use crate::tests::get;
 
 fn written(target: &str, tls: bool, check: &HttpCheck) -> String {
     let mut out = Vec::new();
-    put(&mut out, target.parse().unwrap(), tls, check);
+    put(&mut out, target.parse().unwrap(), tls, false, check);
     String::from_utf8(out).unwrap()
 }
 
@@ -47,6 +47,6 @@ fn only_the_schemes_own_port_is_left_out_of_the_host() {
 #[test]
 fn what_stands_in_the_buffer_stays() {
     let mut out = b"before".to_vec();
-    put(&mut out, ([192, 0, 2, 1], 80).into(), false, &get(None));
+    put(&mut out, ([192, 0, 2, 1], 80).into(), false, false, &get(None));
     assert!(out.starts_with(b"beforeGET / HTTP/1.1\r\n"));
 }

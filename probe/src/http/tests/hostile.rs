@@ -196,7 +196,7 @@ async fn requests_that_do_not_fit_into_one_write_arrive_whole() {
     });
     assert_eq!(ask(&mut ours, &check).await.unwrap(), (ProbeCode::L7Ok, "HTTP 200".to_owned()));
     let mut whole = Vec::new();
-    request::put(&mut whole, TARGET, false, &check);
+    request::put(&mut whole, TARGET, false, false, &check);
     assert_eq!(server.await.unwrap(), whole);
 }
 
