@@ -6,7 +6,8 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
+use clap_mangen::roff::{Roff, roman};
+use maglev_proto::client::manual;
 
 use crate::args::{Cli, ScriptFor};
 use crate::error::Error;
@@ -81,7 +82,7 @@ fn page(mut command: Command) -> io::Result<(String, Vec<u8>)> {
     let usage = command.render_usage().to_string();
     let more = command.get_after_help().map(ToString::to_string);
     let has_words = command.get_subcommands().any(|word| !word.is_hide_set());
-    let environment = environment(&command);
+    let environment = manual::environment(&command, &ENVIRONMENT);
     let man = Man::new(command).manual(MANUAL).source(concat!("maglevc ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     man.render_title(&mut text)?;
@@ -95,7 +96,7 @@ fn page(mut command: Command) -> io::Result<(String, Vec<u8>)> {
     match more {
         Some(more) => {
             environment.to_writer(&mut text)?;
-            sections(&more).to_writer(&mut text)?;
+            manual::sections(&more).to_writer(&mut text)?;
         }
         None => see_also().to_writer(&mut text)?,
     }
@@ -110,54 +111,14 @@ fn synopsis(usage: &str) -> Roff {
     roff
 }
 
-fn environment(command: &Command) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", ["ENVIRONMENT"]);
-    let mut entry = |name: &str, meaning: &str| {
-        roff.control("TP", []);
-        roff.text([bold(name)]);
-        roff.text([roman(meaning)]);
-    };
-    for arg in command.get_arguments() {
-        if let (Some(name), Some(long)) = (arg.get_env(), arg.get_long()) {
-            entry(&name.to_string_lossy(), &format!("Same as --{long}; the option takes precedence."));
-        }
-    }
-    entry("NO_COLOR", "If it is set and not empty, nothing is coloured unless --color asks for it.");
-    entry(
+/// What the environment says besides the options.
+const ENVIRONMENT: [(&str, &str); 2] = [
+    ("NO_COLOR", "If it is set and not empty, nothing is coloured unless --color asks for it."),
+    (
         "XDG_STATE_HOME",
         "Where the shell keeps its history: in maglevc/history there. Unless it is set: ~/.local/state.",
-    );
-    roff
-}
-
-/// Each paragraph that begins with a title of one or two words and a colon becomes a section; indented lines
-/// are kept.
-fn sections(help: &str) -> Roff {
-    let mut roff = Roff::new();
-    for paragraph in help.split("\n\n") {
-        let (title, body) = paragraph.split_once(':').unwrap_or(("", paragraph));
-        let is_title = matches!(title.split(' ').count(), 1 | 2) && !title.is_empty();
-        let body = if is_title {
-            roff.control("SH", [title.to_uppercase().as_str()]);
-            body.trim_start_matches(['\n', ' '])
-        } else {
-            roff.control("PP", []);
-            paragraph
-        };
-        let keeps_lines = body.contains("\n  ");
-        if keeps_lines {
-            roff.control("nf", []);
-        }
-        for line in body.lines() {
-            roff.text([roman(line.trim_start())]);
-        }
-        if keeps_lines {
-            roff.control("fi", []);
-        }
-    }
-    roff
-}
+    ),
+];
 
 /// Exit codes, environment and examples are on one page only.
 fn see_also() -> Roff {

@@ -1,9 +1,11 @@
-//! Colours, and sanitizing text for a terminal.
+//! Colours.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 
-/// When to use colour.
+pub(crate) use maglev_proto::client::{printable, printable_json, printable_lines};
+
+/// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
     Auto,
@@ -76,48 +78,6 @@ impl Palette {
             Cow::Borrowed(text)
         }
     }
-}
-
-/// Escapes control characters. Details of a check may contain what a backend sent, which must not control the
-/// operator's terminal, break a table's line, or reverse its text.
-pub(crate) fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hostile(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
-/// Escapes unsafe characters in a JSON document's strings. JSON allows some of them unescaped; its meaning
-/// does not change.
-pub(crate) fn printable_json(document: &str) -> String {
-    let mut safe = String::with_capacity(document.len());
-    for c in document.chars() {
-        if is_hostile(c) && c != '\n' {
-            // All of these characters have a single UTF-16 unit.
-            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
-/// Control characters, line and paragraph separators, and the explicit directional characters of Unicode's bidirectional
-/// algorithm (UAX 9, table 4).
-fn is_hostile(c: char) -> bool {
-    let turns_words_around =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || turns_words_around || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// The same for a text of several lines, keeping its line breaks.
-pub(crate) fn printable_lines(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use maglev_daemon::retry::backoff;
-use maglev_proto::client::{ServerAddress, TlsFiles, connect, endpoint};
+use maglev_proto::client::{ServerAddress, TlsFiles, connect, endpoint, innermost};
 use maglev_proto::maglev_client::MaglevClient;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -81,10 +81,10 @@ impl Brain {
     }
 
     async fn connect(&self) -> Result<Client, String> {
-        let endpoint = endpoint(&self.address, &self.tls, PATIENCE).map_err(|error| in_words(&error))?;
+        let endpoint = endpoint(&self.address, &self.tls, PATIENCE).map_err(|error| innermost(&error))?;
         match timeout(PATIENCE, connect(endpoint, &self.address)).await {
             Ok(Ok(channel)) => Ok(MaglevClient::new(channel).max_decoding_message_size(MAX_ANSWER)),
-            Ok(Err(error)) => Err(format!("cannot connect: {}", in_words(&error))),
+            Ok(Err(error)) => Err(format!("cannot connect: {}", innermost(&error))),
             Err(_) => Err(format!("no connection within {} s", PATIENCE.as_secs())),
         }
     }
@@ -138,14 +138,4 @@ impl Brain {
             state.set_brain(&self.name, std::mem::take(row));
         });
     }
-}
-
-/// The innermost cause, without the operating system's number.
-pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    let text = innermost.to_string();
-    text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()
 }

@@ -4,6 +4,7 @@ use std::future::{Future, pending};
 use std::time::{Duration, SystemTime};
 
 use futures::future::{BoxFuture, try_join_all};
+use maglev_proto::client::innermost;
 use maglev_proto::event::What;
 use maglev_proto::words::Word;
 use maglev_proto::{
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tonic::{Code, Response, Status};
 
-use super::{Brain, Client, PATIENCE, in_words};
+use super::{Brain, Client, PATIENCE};
 use crate::history::PERIOD;
 use crate::live::{Live, unix_ms};
 use crate::rows::{number, text};
@@ -43,7 +44,7 @@ pub(super) async fn run(brain: &Brain, client: Client, live: &Live, told: &mut b
     match follow(brain, client, live, told).await {
         Ok(()) => "the event stream ended".to_owned(),
         Err(status) => match std::error::Error::source(&status) {
-            Some(cause) => in_words(cause),
+            Some(cause) => innermost(cause),
             None if status.message().is_empty() => status.code().description().to_owned(),
             None => status.message().to_owned(),
         },

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use maglev_proto::client::innermost;
 use maglev_proto::preview_change_request::Change as Previewed;
 use maglev_proto::{
     BackendAction, ChangeBackendRequest, ClearOverrideRequest, PreviewBackend, PreviewChangeRequest,
@@ -16,7 +17,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use super::Change;
-use crate::brain::{self, Brain};
+use crate::brain::Brain;
 
 /// A brain computes that long at most.
 const PREVIEW: Duration = Duration::from_secs(10);
@@ -148,7 +149,7 @@ async fn within<T>(
 /// The brain's words, or what became of the connection.
 pub(super) fn in_words(status: &Status) -> String {
     match std::error::Error::source(status) {
-        Some(cause) => brain::in_words(cause),
+        Some(cause) => innermost(cause),
         None if status.message().is_empty() => status.code().description().to_owned(),
         None => status.message().to_owned(),
     }
