@@ -18,7 +18,7 @@ unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
-cargo build --release --locked -p maglev-brain -p maglev-dpagent -p maglev-dashboard -p maglevc
+cargo build --release --locked -p maglev-brain -p maglev-dpagent -p maglev-dashboard -p maglevc -p maglev-tester
 
 # What is not in the repository as it is in the packages. cargo deb takes what lies in target/ for programs.
 staged=packaging/staged
@@ -38,6 +38,11 @@ maglevc=target/release/maglevc
 "$maglevc" completions bash >"$staged/completions/maglevc"
 "$maglevc" completions zsh >"$staged/completions/_maglevc"
 "$maglevc" completions fish >"$staged/completions/maglevc.fish"
+maglevt=target/release/maglevt
+"$maglevt" --man >"$staged/man/maglevt.1"
+"$maglevt" --completions bash >"$staged/completions/maglevt"
+"$maglevt" --completions zsh >"$staged/completions/_maglevt"
+"$maglevt" --completions fish >"$staged/completions/maglevt.fish"
 
 for crate in maglev-brain maglev-dashboard maglevc; do
     cargo deb --no-build --locked -p "$crate" "$@"

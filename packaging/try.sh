@@ -113,6 +113,7 @@ check "it reaches no link-local address, which answers others" inside sh -c \
     'maglevc --server unix:/run/maglev-brain/brain.sock show backends local | grep -q "^State *down" &&
      python3 -c "import socket; socket.create_connection((\"169.254.169.254\", 8080))"'
 check "over TCP it is the same brain" inside maglevc --server 127.0.0.1:17090 show frontends
+check "the tester of VIPs is there" inside maglevt --version
 inside systemctl show -p Type,WatchdogUSec,NRestarts,Result,MainPID maglev-brain maglev-dpagent | sed 's/^/    /'
 
 echo "== restart, kill and reload the brain"
