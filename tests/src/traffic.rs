@@ -1,155 +1,127 @@
-//! A client that sends requests to the VIP, each on its own connection, and records who answered.
+//! A client that asks the VIP again and again, each time over a connection of its own, and remembers who
+//! answered: the tester of VIPs, as a library.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use maglev_tester::class::Class;
+use maglev_tester::client::{Client, Naming};
+use maglev_tester::run::{Options, Tester};
+use maglev_tester::target::{Shape, Target, from_text};
+
+pub use maglev_tester::stats::Tally;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Results of some requests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Number of answers by server.
-    pub answers: BTreeMap<String, u32>,
-    /// Number of failures by kind.
-    pub failures: BTreeMap<String, u32>,
-}
-
-impl Tally {
-    /// Requests in all.
-    pub fn sent(&self) -> u32 {
-        self.answered() + self.failed()
-    }
-
-    /// Requests that were answered.
-    pub fn answered(&self) -> u32 {
-        self.answers.values().sum()
-    }
-
-    /// Requests that were not.
-    pub fn failed(&self) -> u32 {
-        self.failures.values().sum()
-    }
-
-    /// The servers that answered.
-    pub fn who(&self) -> Vec<&str> {
-        self.answers.keys().map(String::as_str).collect()
-    }
-
-    /// Adds another tally.
-    pub fn add(&mut self, other: &Self) {
-        for (name, count) in &other.answers {
-            *self.answers.entry(name.clone()).or_default() += count;
-        }
-        for (kind, count) in &other.failures {
-            *self.failures.entry(kind.clone()).or_default() += count;
-        }
-    }
-
-    fn count(&mut self, result: Result<String, String>) {
-        match result {
-            Ok(name) => *self.answers.entry(name).or_default() += 1,
-            Err(kind) => *self.failures.entry(kind).or_default() += 1,
-        }
-    }
-}
+/// More requests a second than anybody asks for here.
+const UNLIMITED: u32 = 1_000_000;
 
 /// Asks an address over HTTP.
 #[derive(Debug, Clone)]
 pub struct Asker {
-    client: reqwest::Client,
-    url: String,
+    target: Target,
 }
 
+/// The same over a connection that is kept open between requests.
+#[derive(Debug)]
+pub struct Connection(Client);
+
 impl Asker {
-    /// Asks this VIP. No connection is used twice, and no proxy.
+    /// Asks this VIP. No connection is used twice.
     pub fn new(vip: SocketAddr) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .timeout(TIMEOUT)
-            .build()
-            .context("no HTTP client")?;
-        Ok(Self { client, url: format!("http://{vip}/") })
+        Ok(Self { target: from_text(&format!("http://{vip}/"))? })
     }
 
-    /// The same target, with one connection that is kept open between requests.
-    pub fn keeping_its_connection(self) -> anyhow::Result<Self> {
-        let client =
-            reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().context("no HTTP client")?;
-        Ok(Self { client, ..self })
+    /// The same target, over one connection.
+    pub fn keeping_its_connection(&self) -> Connection {
+        Connection(self.client(true))
     }
 
-    /// Sends one request; returns the server's name, or the kind of failure.
-    pub async fn ask(&self) -> Result<String, String> {
-        let answer = async { self.client.get(&self.url).send().await?.error_for_status()?.text().await };
-        match answer.await {
-            Ok(text) => Ok(text.trim().to_owned()),
-            Err(error) if error.is_timeout() => Err("timeout".to_owned()),
-            Err(error) if error.is_connect() => Err("refused".to_owned()),
-            Err(error) if error.is_status() => Err("bad status".to_owned()),
-            Err(_) => Err("broken off".to_owned()),
-        }
+    /// One request; the name of who answered, or the class of the failure.
+    pub async fn ask(&self) -> Result<String, Class> {
+        ask(&mut self.client(false)).await
     }
 
     /// So many requests, one after the other.
     pub async fn ask_times(&self, times: u32) -> Tally {
         let mut tally = Tally::default();
         for _ in 0..times {
-            tally.count(self.ask().await);
+            match self.ask().await {
+                Ok(name) => *tally.answers.entry(name).or_default() += 1,
+                Err(class) => *tally.failures.entry(class).or_default() += 1,
+            }
         }
         tally
     }
+
+    fn client(&self, keep: bool) -> Client {
+        Client::new(&self.target, &shape(), &Naming::default(), keep)
+    }
+}
+
+impl Connection {
+    /// One request; the name of who answered, or the class of the failure.
+    pub async fn ask(&mut self) -> Result<String, Class> {
+        ask(&mut self.0).await
+    }
+}
+
+async fn ask(client: &mut Client) -> Result<String, Class> {
+    let exchange = client.ask().await;
+    match Class::of(&exchange.outcome) {
+        None => Ok(exchange.server.unwrap_or_default()),
+        Some(class) => Err(class),
+    }
+}
+
+fn shape() -> Shape {
+    Shape { timeout: TIMEOUT, ..Shape::default() }
 }
 
 /// Requests that go on in the background until this is dropped.
 #[derive(Debug)]
 pub struct Traffic {
-    tally: Arc<Mutex<Tally>>,
-    task: JoinHandle<()>,
+    tester: Tester,
+    taken: Mutex<Tally>,
 }
 
 impl Traffic {
     /// Starts to ask, once a period; a slow answer delays the next request.
     pub fn start(asker: Asker, period: Duration) -> Self {
-        let tally = Arc::new(Mutex::new(Tally::default()));
-        let counted = Arc::clone(&tally);
-        let task = tokio::spawn(async move {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                let result = asker.ask().await;
-                locked(&counted).count(result);
-            }
-        });
-        Self { tally, task }
+        let options = Options {
+            interval: period,
+            vip_rate: UNLIMITED,
+            rate: UNLIMITED,
+            keepalive: false,
+            flows: 0,
+            probes: true,
+            shape: shape(),
+            naming: Naming::default(),
+        };
+        Self { tester: Tester::start(vec![asker.target], &options), taken: Mutex::default() }
     }
 
     /// Takes the results since the last call. A request in progress counts for the next call.
     pub fn take(&self) -> Tally {
-        std::mem::take(&mut *locked(&self.tally))
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all();
+        let since = all.since(&taken);
+        *taken = all;
+        since
     }
 
     /// The results since the last [`take`](Self::take).
     pub fn look(&self) -> Tally {
-        locked(&self.tally).clone()
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.all().since(&taken)
     }
-}
 
-impl Drop for Traffic {
-    fn drop(&mut self) {
-        self.task.abort();
+    fn all(&self) -> Tally {
+        let mut all = Tally::default();
+        for vip in self.tester.vips() {
+            all.add(&vip.stats.lock().unwrap_or_else(PoisonError::into_inner).tally());
+        }
+        all
     }
-}
-
-fn locked(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
-    // Counting cannot panic while it holds the lock.
-    tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -18,7 +18,8 @@ fn run(program: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn every_program_has_help_and_a_version() {
-    for program in ["vppsim", "maglev-dpagent", "maglev-brain", "maglevc", "demo", "demo-backend"] {
+    for program in ["vppsim", "maglev-dpagent", "maglev-brain", "maglevc", "maglevt", "demo", "demo-backend"]
+    {
         let help = run(program, &["--help"]);
         let text = String::from_utf8(help.stdout).unwrap();
         assert!(help.status.success() && text.contains("Usage:") && text.len() > 300, "{program}: {text}");
@@ -65,7 +66,7 @@ fn check_tells_fine_from_unparseable_from_invalid() {
 }
 
 /// The programs' own commands, and their documented exit codes.
-const COMMANDS: [(&str, &[&str], i32); 9] = [
+const COMMANDS: [(&str, &[&str], i32); 11] = [
     ("maglev-brain", &["--config", "../docs/example.yaml", "--check"], 0),
     ("maglev-brain", &["--config", "/nonexistent/maglev.yaml", "--check"], 1),
     ("maglev-brain", &["--print-schema"], 0),
@@ -75,6 +76,8 @@ const COMMANDS: [(&str, &[&str], i32); 9] = [
     ("maglev-dpagent", &["--version"], 0),
     ("maglevc", &["completions", "bash"], 0),
     ("maglevc", &["--no-such-flag"], 2),
+    ("maglevt", &["--completions", "bash"], 0),
+    ("maglevt", &["--no-such-flag"], 2),
 ];
 
 fn exit_code(program: &str, arguments: &[&str], stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> i32 {

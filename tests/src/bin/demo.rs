@@ -11,7 +11,7 @@ use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_tests::dashboard::{Dashboard, USER};
 use maglev_tests::stack::{Stack, VPP_RUN_DIR};
-use maglev_tests::traffic::{Asker, Tally, Traffic};
+use maglev_tests::traffic::{Connection, Tally, Traffic};
 use maglev_tests::{guard, maglevc, wait};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -132,7 +132,7 @@ impl Story {
         let open = self.connection_to("web2").await?;
         self.command(&["set", "backend", "web2", "pause"]).await?;
         self.switch(&["web1", "web3"]).await?;
-        if let Some(open) = open {
+        if let Some(mut open) = open {
             ensure!(
                 open.ask().await.as_deref() == Ok("web2"),
                 "an open connection left web2 while it drained"
@@ -191,12 +191,12 @@ impl Story {
     }
 
     /// A client whose one connection is served by this backend.
-    async fn connection_to(&self, backend: &str) -> anyhow::Result<Option<Asker>> {
+    async fn connection_to(&self, backend: &str) -> anyhow::Result<Option<Connection>> {
         if self.traffic.is_none() {
             return Ok(None);
         }
         for _ in 0..200 {
-            let client = self.stack.asker()?.keeping_its_connection()?;
+            let mut client = self.stack.asker()?.keeping_its_connection();
             if client.ask().await.as_deref() == Ok(backend) {
                 return Ok(Some(client));
             }
@@ -342,12 +342,12 @@ fn heading(text: &str) {
     }
 }
 
-fn print_tally(tally: &Tally, sent: Option<u32>) {
+fn print_tally(tally: &Tally, sent: Option<u64>) {
     if let Some(sent) = sent {
         println!("  {sent} requests sent, {} answered, {} failed.", tally.answered(), tally.failed());
     }
     for (name, count) in &tally.answers {
-        let share = f64::from(*count) * 100.0 / f64::from(tally.sent().max(1));
+        let share = *count as f64 * 100.0 / tally.sent().max(1) as f64;
         println!("  {name:<8} {count:>6}  {share:>5.1} %");
     }
     for (kind, count) in &tally.failures {
