@@ -35,7 +35,7 @@ const WATCH: &str = r"(async () => {
 })()";
 
 /// Milliseconds from each of so many changes to the screen; nothing without a browser.
-pub async fn times(
+pub(crate) async fn times(
     stack: &mut Stack,
     dashboard: &Dashboard,
     changes: usize,
