@@ -147,7 +147,10 @@ async fn settings_stay_while_vpp_has_vips_of_others_unless_the_policy_lets_them_
         soon(hand.call(LbAddDelVipV2::gre(vip, types::Encap::Gre6, 1024))).await.unwrap();
         let refused = set(&bench.client, buckets(65_536)).await.unwrap_err();
         assert!(matches!(refused, AgentError::NotAllowed { .. }));
-        assert!(refused.to_string().contains(&format!("VIP {words}, which is outside the policy")), "{refused}");
+        assert!(
+            refused.to_string().contains(&format!("VIP {words}, which is outside the policy")),
+            "{refused}"
+        );
         assert!(!set(&bench.client, buckets(1024)).await.unwrap().changed, "nothing to change");
         let report =
             soon(bench.client.sync_all(context(), vec![spec(80, &[1])], vec![])).await.unwrap().unwrap();

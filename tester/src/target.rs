@@ -97,6 +97,11 @@ fn get(path: &str) -> HttpCheck {
     }
 }
 
+/// Why the VIP of a frontend is not tested.
+fn all_ports(frontend: &str) -> String {
+    format!("{frontend}: a VIP of all ports: name one on the command line")
+}
+
 fn verified() -> TlsCheck {
     TlsCheck { verify: true, sni: None, ca_file: None }
 }

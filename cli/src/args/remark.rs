@@ -63,7 +63,10 @@ impl<const FLUSH: bool> Remark<FLUSH> {
                     remark.flush = true;
                 }
                 None => {
-                    return Err(format!("unexpected `{word}`; expected one of: {}", Self::parts().join(", ")));
+                    return Err(format!(
+                        "unexpected `{word}`; expected one of: {}",
+                        Self::parts().join(", ")
+                    ));
                 }
             }
         }

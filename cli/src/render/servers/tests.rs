@@ -114,8 +114,10 @@ lb1:17090  shop      203.0.113.10  tcp/443         987654          12345        
 fn one_thing_of_several_servers_comes_one_after_the_other() {
     let mut other = samples::status();
     (other.uptime_ms, other.frontends_up, other.version) = (9_000_000, 3, "0.1.1".into());
-    let mut replies =
-        vec![reply("lb1:17090", Answer::Status(samples::status())), reply("lb2:17090", Answer::Status(other))];
+    let mut replies = vec![
+        reply("lb1:17090", Answer::Status(samples::status())),
+        reply("lb2:17090", Answer::Status(other)),
+    ];
     let text = shown(&replies);
     assert!(text.starts_with("--- lb1:17090\nfrontend legacy (45s): not programmed"), "{text}");
     assert!(text.contains("\nmaglev-brain   0.1.1, up 2h30m\n"), "{text}");
