@@ -140,7 +140,7 @@ fn blank_variables_are_not_set_and_wrong_levels_are_refused() {
         }
     }
     let (code, said) = run("maglev-dpagent", "MAGLEV_LOG", "inf");
-    assert!(code == Some(2) && said.contains("`inf` is no level"), "{said}");
+    assert!(code == Some(2) && said.contains("`inf` is not a level"), "{said}");
 }
 
 #[test]
