@@ -213,14 +213,14 @@ fn a_damaged_file_that_cannot_be_kept_aside_is_not_replaced() {
 #[test]
 fn a_file_that_was_not_read_is_not_replaced() {
     let place = Place::with(b"");
-    let header = "maglev-overrides 3 of a later form";
+    let header = "maglev-overrides 4 of a later form";
     let later = format!("{header} {:08x};\n", crc32fast::hash(header.as_bytes()));
     place.write(FILE, later.as_bytes());
     let mut directory = place.open();
     let error = directory.load().unwrap_err();
     assert_eq!(
         place.say(&error),
-        "cannot read DIR/overrides: it has version 3 of the format, and this program knows version 2; use the \
+        "cannot read DIR/overrides: it has version 4 of the format, and this program knows version 3; use the \
          program that wrote it, or move the file away, which clears all overrides"
     );
     let error = directory.save(&paused(1)).unwrap_err();

@@ -124,8 +124,9 @@ impl Modules {
             let mut inner = module.clone();
             inner.push(name.clone());
             if !self.texts.contains_key(&inner) {
-                let mut known =
-                    self.imports[&module].iter().filter(|(_, known)| known == name && depth < DEEPEST);
+                // A program without a library has no root here.
+                let imports = self.imports.get(&module).into_iter().flatten();
+                let mut known = imports.filter(|(_, known)| known == name && depth < DEEPEST);
                 let elsewhere = known.find_map(|(path, _)| self.resolve(&module, path, depth + 1));
                 return Some(elsewhere.unwrap_or(module));
             }
