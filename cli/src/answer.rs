@@ -3,12 +3,15 @@
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse,
     ConfigVerdict, Frontend, HealthCheck, InVpp, ListBackendsResponse, ListFrontendsResponse,
-    ListHealthChecksResponse, ListOverridesResponse, Outcome, RecreateVipResponse, ReloadConfigResponse,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState,
+    ListHealthChecksResponse, ListOverridesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo,
+    VpplbCounters, VpplbState,
 };
 use serde::Serialize;
 
+use crate::drain::Drained;
 use crate::error::Error;
+use crate::flow::FlowChoice;
 use crate::style::printable_json;
 
 /// The server's answer. As JSON, the message itself with the interface's field names.
@@ -35,6 +38,9 @@ pub(crate) enum Answer {
     Synced(SyncVpplbStateResponse),
     Checked(CheckConfigResponse),
     Reloaded(ReloadConfigResponse),
+    Previewed(PreviewChangeResponse),
+    Flow(FlowChoice),
+    Drained(Drained),
 }
 
 /// Versions of maglevc, maglev-brain, its agent and VPP.
@@ -128,7 +134,13 @@ impl Answer {
             | Self::Agent(_)
             | Self::VppInfo(_)
             | Self::VppLbState(_)
-            | Self::VppLbCounters(_) => 0,
+            | Self::VppLbCounters(_)
+            | Self::Previewed(_)
+            | Self::Flow(_) => 0,
+            Self::Drained(drained) => match change_exit_code(drained.change.outcome.as_ref()) {
+                0 if !drained.is_done() => 6,
+                code => code,
+            },
             Self::Reloaded(answer) => change_exit_code(answer.outcome.as_ref()),
         }
     }

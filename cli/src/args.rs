@@ -2,6 +2,7 @@
 //! derived from it.
 
 mod change;
+pub(crate) mod drain;
 mod options;
 pub(crate) mod remark;
 mod show;
@@ -15,7 +16,8 @@ use clap::{Parser, Subcommand};
 use crate::args::words::one_of;
 
 pub(crate) use crate::args::change::{
-    Clear, ClearOverride, Config, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb,
+    Clear, ClearOverride, Config, DrainWhat, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb, Undrain,
+    Whatif, WhatifConfig,
 };
 pub(crate) use crate::args::options::Options;
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
@@ -31,8 +33,10 @@ Examples:
   maglevc show vpp lb state              VPP's state: buckets, shares, flows
   maglevc --server lb1:17090,lb2:17090 show backends   where the two differ
   maglevc watch events backend web1 log level warn
-  maglevc set backend web1 pause         drain: existing flows finish
-  maglevc set backend web1 resume        back in service once healthy
+  maglevc whatif set backend web1 disable   its effect, without doing it
+  maglevc drain backend web1 wait 10m    no new flows; wait for the others
+  maglevc undrain backend web1           back in service once healthy
+  maglevc set backend web1 pause reason NOC-123 for 2h
   maglevc set frontend shop pool primary backend web1 weight 10
   maglevc show overrides                 all overrides
   maglevc config check                   validate; show what would change
@@ -45,6 +49,7 @@ or `show status --check` found problems; 2 wrong usage, or a change that needs
 --yes; 3 no answer from maglev-brain (cannot connect, connection lost,
 timeout); 4 the change is made, but is not programmed in VPP yet, or a restart
 would undo it: the line says which; 5 some of several servers gave no answer;
+6 flows were left when the time of `drain ... wait` was over;
 130 Ctrl-C before `watch events num` was complete.";
 
 /// Options come last: there are more of them than of anything else.
@@ -107,6 +112,15 @@ pub(crate) enum Command {
     /// Take a backend out of service or back, or override its weight
     #[command(subcommand)]
     Set(Set),
+    /// Take a backend out of service for new flows, and wait until its flows have ended
+    #[command(subcommand)]
+    Drain(DrainWhat),
+    /// Take a drained backend back
+    #[command(subcommand)]
+    Undrain(Undrain),
+    /// Show what a change would do, without making it
+    #[command(subcommand)]
+    Whatif(Whatif),
     /// Remove an override
     #[command(subcommand)]
     Clear(Clear),

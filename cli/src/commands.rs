@@ -9,12 +9,15 @@ use maglev_proto::{
 };
 
 use crate::answer::{Answer, Versions};
+use crate::args::remark::Remark;
+use crate::args::words::Protocol;
 use crate::args::{
-    Clear, ClearOverride, Command, Config, Member, Recreate, Set, Show, ShowVpp, ShowVppLb, Sync, SyncVpp,
-    SyncVppLb,
+    Action, Clear, ClearOverride, Command, Config, DrainWhat, Member, Recreate, Set, Show, ShowVpp,
+    ShowVppLb, Sync, SyncVpp, SyncVppLb, Undrain,
 };
 use crate::client::Client;
 use crate::error::Error;
+use crate::{flow, preview};
 
 /// Conditions of a change.
 #[derive(Debug, Clone, Copy)]
@@ -42,19 +45,20 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
         Command::Sync(Sync::Vpp(SyncVpp::Lb(SyncVppLb::State { frontend }))) => {
             Answer::Synced(client.sync_vpp_lb_state(frontend.as_deref().unwrap_or_default()).await?)
         }
+        Command::Drain(DrainWhat::Backend { name, drain }) => {
+            change_backend(client, name, Action::Pause, &drain.remark, terms).await?
+        }
+        Command::Undrain(Undrain::Backend { name }) => {
+            change_backend(client, name, Action::Resume, &Remark::default(), terms).await?
+        }
+        Command::Whatif(whatif) => Answer::Previewed(client.preview(preview::of_whatif(whatif)).await?),
         Command::Watch(_) => return Err(Error::NoSingleAnswer),
     })
 }
 
 async fn set_it(set: &Set, client: &Client, terms: Terms) -> Result<Answer, Error> {
     Ok(match set {
-        Set::Backend { name, action, remark } => {
-            let Terms { state, no_wait } = terms;
-            let until_unix_ms = remark.until_unix_ms(SystemTime::now());
-            let request = ChangeBackendRequest { name: name.clone(), state, no_wait, until_unix_ms };
-            let reason = remark.reason.as_deref();
-            Answer::BackendChanged(client.change_backend(request, *action, reason).await?)
-        }
+        Set::Backend { name, action, remark } => change_backend(client, name, *action, remark, terms).await?,
         Set::Frontend { member, weight, remark, .. } => {
             let request = weight_request(member, *weight, remark.flush);
             let Terms { state, no_wait } = terms;
@@ -63,6 +67,18 @@ async fn set_it(set: &Set, client: &Client, terms: Terms) -> Result<Answer, Erro
             Answer::WeightSet(client.set_weight(request, remark.reason.as_deref()).await?)
         }
     })
+}
+
+async fn change_backend(
+    client: &Client,
+    name: &str,
+    action: Action,
+    remark: &Remark<false>,
+    Terms { state, no_wait }: Terms,
+) -> Result<Answer, Error> {
+    let until_unix_ms = remark.until_unix_ms(SystemTime::now());
+    let request = ChangeBackendRequest { name: name.to_owned(), state, no_wait, until_unix_ms };
+    Ok(Answer::BackendChanged(client.change_backend(request, action, remark.reason.as_deref()).await?))
 }
 
 pub(crate) fn weight_request(
@@ -109,6 +125,12 @@ pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Erro
     Ok(match show {
         Show::Version => Answer::Versions(Versions::of(&client.status().await?, &client.vpp_info().await?)),
         Show::Status { .. } => Answer::Status(client.status().await?),
+        Show::Flow { client: from, vip, protocol } => {
+            let is_udp = *protocol == Some(Protocol::Udp);
+            Answer::Flow(
+                flow::choose(&client.vpp_lb_state().await?, *from, *vip, is_udp).map_err(Error::Usage)?,
+            )
+        }
         Show::Overrides => Answer::Overrides(client.overrides().await?),
         Show::Frontends { name: None } => Answer::Frontends(client.frontends().await?),
         Show::Frontends { name: Some(name) } => match client.frontend(name).await {

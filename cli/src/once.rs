@@ -11,9 +11,11 @@ use terminal_size::{Width, terminal_size_of};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::answer::{Answer, Versions};
-use crate::args::{Command, EventFilter, Options, Show, Watch};
+use crate::args::drain::Drain;
+use crate::args::{Command, DrainWhat, EventFilter, Options, Show, Watch};
 use crate::client::Client;
 use crate::commands::{self, Terms};
+use crate::drain;
 use crate::error::Error;
 use crate::moment::Moment;
 use crate::preview::{self, needs_consent};
@@ -46,6 +48,19 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
             let client = Client::connect(&server, &options.tls, options.timeout).await?;
             return follow(filter, &client, options).await;
         }
+        Command::Drain(DrainWhat::Backend { name, drain: Drain { wait: Some(limit), floor, .. } }) => {
+            let client = Client::connect(&server, &options.tls, options.timeout).await?;
+            let Answer::BackendChanged(change) = change(&client, command, options).await? else {
+                return Err(Error::NoSingleAnswer);
+            };
+            let to_do = (*floor, *limit);
+            let waited =
+                drain::wait(&client, change, name, to_do, ctrl_c(), |left| progress(name, left)).await?;
+            match waited {
+                Some(drained) => Ok(Answer::Drained(drained)),
+                None => return Ok(INTERRUPTED),
+            }
+        }
         _ => ask_one(&server, command, options).await,
     };
     match (answer, command) {
@@ -62,9 +77,14 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
 
 async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -> Result<Answer, Error> {
     let client = Client::connect(server, &options.tls, options.timeout).await?;
+    change(&client, command, options).await
+}
+
+/// Executes a command, after its preview and the consent that it needs.
+async fn change(client: &Client, command: &Command, options: &Options) -> Result<Answer, Error> {
     let mut state = None;
     if !options.yes
-        && let Some(preview) = preview::preview(command, &client).await?
+        && let Some(preview) = preview::preview(command, client).await?
     {
         let text = preview::text(&preview);
         if needs_consent(&preview) {
@@ -75,7 +95,7 @@ async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -
             tell(&text)?;
         }
     }
-    commands::run(command, &client, Terms { state, no_wait: options.no_wait }).await
+    commands::run(command, client, Terms { state, no_wait: options.no_wait }).await
 }
 
 async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> {
@@ -96,9 +116,13 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
         }
         Command::Config(_) => "each has its own configuration",
         Command::Watch(_) => "only one can be watched",
-        Command::Set(_) | Command::Clear(_) | Command::Recreate(_) | Command::Sync(_) => {
-            "a change is made on one only"
-        }
+        Command::Set(_)
+        | Command::Clear(_)
+        | Command::Recreate(_)
+        | Command::Drain(_)
+        | Command::Undrain(_)
+        | Command::Whatif(_)
+        | Command::Sync(_) => "a change is made on one only",
     };
     Err(Error::OneServer { servers: servers.len(), what })
 }
@@ -111,12 +135,7 @@ fn print_answer(answer: &Answer, options: &Options) -> Result<u8, Error> {
 
 async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Result<u8, Error> {
     let palette = palette(options);
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // The signal then ends the process by default.
-            std::future::pending().await
-        }
-    };
+    let interrupt = ctrl_c();
     let show = |event: &Event| {
         let line = if options.json {
             let mut line = printable_json(&serde_json::to_string(event).map_err(Error::Json)?);
@@ -133,6 +152,19 @@ async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Res
     };
     // Ctrl-C is the normal end of an endless watch.
     Ok(if ending == Ending::Interrupted && filter.num > 0 { INTERRUPTED } else { 0 })
+}
+
+async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // The signal then ends the process by default.
+        std::future::pending().await
+    }
+}
+
+/// How far a drain is, on standard error: the answer comes at its end.
+fn progress(backend: &str, left: &str) {
+    // Nobody is left to tell if that fails.
+    drop(tell(&format!("backend {backend}: {left}\n")));
 }
 
 /// Returns when standard output is closed at the other end of a pipe or socket. Files have none.

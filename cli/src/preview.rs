@@ -6,7 +6,7 @@ use maglev_proto::{
     BackendAction, FrontendPreview, PreviewBackend, PreviewChangeResponse, ReloadConfigRequest, Severity,
 };
 
-use crate::args::{Action, Clear, Command, Config, Set};
+use crate::args::{Action, Clear, Command, Config, DrainWhat, Set, Undrain, Whatif, WhatifConfig};
 use crate::client::Client;
 use crate::commands::{clear_request, weight_request};
 use crate::error::Error;
@@ -22,30 +22,50 @@ pub(crate) async fn preview(
     client: &Client,
 ) -> Result<Option<PreviewChangeResponse>, Error> {
     let change = match command {
-        Command::Set(Set::Backend { name, action, .. }) => {
-            let action = match action {
-                Action::Pause => BackendAction::Pause,
-                Action::Resume => BackendAction::Resume,
-                Action::Enable => BackendAction::Enable,
-                Action::Disable => BackendAction::Disable,
-            };
-            Change::Backend(PreviewBackend { name: name.clone(), action: action.into() })
-        }
-        Command::Set(Set::Frontend { member, weight, remark, .. }) => {
-            Change::Weight(weight_request(member, *weight, remark.flush))
-        }
+        Command::Set(set) => of_set(set),
         Command::Clear(Clear::Override(what)) => Change::Clear(clear_request(what)),
         Command::Config(Config::Reload) => Change::Reload(ReloadConfigRequest::default()),
+        Command::Drain(DrainWhat::Backend { name, .. }) => of_backend(name, Action::Pause),
+        Command::Undrain(Undrain::Backend { name }) => of_backend(name, Action::Resume),
         Command::Show(_)
         | Command::Config(Config::Check)
         | Command::Recreate(_)
         | Command::Sync(_)
+        | Command::Whatif(_)
         | Command::Watch(_) => return Ok(None),
     };
     match client.preview(change).await {
         Err(Error::Refused { .. }) => Ok(None),
         previewed => previewed.map(Some),
     }
+}
+
+/// The change of which a `whatif` asks for the effect.
+pub(crate) fn of_whatif(whatif: &Whatif) -> Change {
+    match whatif {
+        Whatif::Set(set) => of_set(set),
+        Whatif::Clear(Clear::Override(what)) => Change::Clear(clear_request(what)),
+        Whatif::Config(WhatifConfig::Reload) => Change::Reload(ReloadConfigRequest::default()),
+    }
+}
+
+fn of_set(set: &Set) -> Change {
+    match set {
+        Set::Backend { name, action, .. } => of_backend(name, *action),
+        Set::Frontend { member, weight, remark, .. } => {
+            Change::Weight(weight_request(member, *weight, remark.flush))
+        }
+    }
+}
+
+fn of_backend(name: &str, action: Action) -> Change {
+    let action = match action {
+        Action::Pause => BackendAction::Pause,
+        Action::Resume => BackendAction::Resume,
+        Action::Enable => BackendAction::Enable,
+        Action::Disable => BackendAction::Disable,
+    };
+    Change::Backend(PreviewBackend { name: name.to_owned(), action: action.into() })
 }
 
 /// Whether the change needs consent, by a question or `--yes`.

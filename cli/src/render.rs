@@ -47,6 +47,9 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::Synced(sync) => sync::synced(sync, palette),
         Answer::Checked(check) => configuration::check(check, palette),
         Answer::Reloaded(reload) => configuration::reload(reload, now, palette),
+        Answer::Previewed(preview) => changes::previewed(preview),
+        Answer::Flow(choice) => changes::flow(choice, palette),
+        Answer::Drained(drained) => changes::drained(drained, palette),
     }
 }
 

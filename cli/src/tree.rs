@@ -6,6 +6,8 @@ use clap::{Arg, Command, CommandFactory};
 use maglev_daemon::print::without_blank_variables;
 
 use crate::args::Cli;
+use crate::args::drain::OF_DRAIN;
+use crate::args::remark::{OF_BACKEND, OF_WEIGHT};
 
 /// Commands of the shell itself.
 pub(crate) const HELP: &str = "help";
@@ -15,19 +17,20 @@ pub(crate) const LEAVE: [&str; 2] = ["exit", "quit"];
 const ONE_SHOT_ONLY: [&str; 2] = ["completions", "man"];
 
 /// Names of commands in other programs.
-const SYNONYMS: [(&str, &str); 13] = [
+const SYNONYMS: [(&str, &str); 14] = [
     ("config", "config check"),
     ("configuration", "config check"),
     ("counters", "show vpp lb counters"),
     ("diff", "config check"),
-    ("drain", "set backend NAME pause"),
+    ("drain", "drain backend NAME"),
     ("flows", "show backends"),
     ("log", "watch events log"),
     ("logs", "watch events log"),
     ("maint", "set backend NAME disable"),
     ("ready", "set backend NAME resume"),
+    ("reload", "config reload"),
     ("stats", "show vpp lb counters"),
-    ("undrain", "set backend NAME resume"),
+    ("undrain", "undrain backend NAME"),
     ("weight", "set frontend NAME pool POOL backend NAME weight N"),
 ];
 
@@ -42,10 +45,8 @@ pub(crate) enum Kind {
     Number,
     /// A word after `watch events`, in any order.
     EventWord,
-    /// A word at the end of a change, in any order; of a weight, `flush` is one.
-    RemarkWord {
-        flush: bool,
-    },
+    /// A word at the end of a change, in any order: one of these, or the value of one.
+    RemarkWord(&'static [&'static str]),
     Frontend,
     Backend,
     /// A pool of the frontend named before.
@@ -62,7 +63,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 18] = [
+const KINDS: [(&str, &str, Kind); 21] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -79,8 +80,11 @@ const KINDS: [(&str, &str, Kind); 18] = [
     ("state", "frontend", Kind::Frontend),
     ("counters", "frontend", Kind::Frontend),
     ("events", "words", Kind::EventWord),
-    ("backend", "words", Kind::RemarkWord { flush: false }),
-    ("frontend", "words", Kind::RemarkWord { flush: true }),
+    ("drain", "words", Kind::RemarkWord(OF_DRAIN)),
+    ("backend", "words", Kind::RemarkWord(OF_BACKEND)),
+    ("frontend", "words", Kind::RemarkWord(OF_WEIGHT)),
+    ("flow", "client", Kind::Number),
+    ("flow", "vip", Kind::Number),
 ];
 
 /// `path` has the words before the argument. `None` if the argument is missing in the table.

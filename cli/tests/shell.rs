@@ -327,7 +327,7 @@ async fn pipe_has_help_too_and_bounds() {
     let output = piped("unix:/nowhere", &[], b"sh vpp ?\nhelp se b\n").await;
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(out.starts_with("  info  Connections of the agent"), "{out}");
-    assert!(out.contains("Usage: set backend <NAME> pause|resume|enable|disable\n"), "{out}");
+    assert!(out.contains("Usage: set backend <NAME> pause|resume|enable|disable [reason <TEXT>]"), "{out}");
     assert_eq!(output.status.code(), Some(0));
     let output = piped("unix:/nowhere", &[], b"show \xff\n").await;
     assert_eq!(

@@ -83,3 +83,51 @@ async fn reload_brings_what_differs_and_refuses_what_is_wrong() {
     stack.operate(&["config", "reload"]).await.unwrap();
     stack.wait_serving(&PRIMARY).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn override_says_who_why_and_until_when_and_ends_although_the_brain_was_killed() {
+    let mut stack = Stack::start().await.unwrap();
+    stack.wait_serving(&PRIMARY).await.unwrap();
+    stack.operate(&["set", "backend", "web1", "pause", "reason", "RAM swap", "for", "2h"]).await.unwrap();
+    stack.wait_serving(&["web2", "web3"]).await.unwrap();
+    stack.kill("brain").unwrap();
+    stack.start_brain().unwrap();
+    stack.wait_synced().await.unwrap();
+    let set = &stack.show(&["overrides"]).await.unwrap()["overrides"][0];
+    assert_eq!((&set["backend"], &set["reason"]), (&"web1".into(), &"RAM swap".into()), "{set}");
+    assert!(set["set_by"].as_str().unwrap().contains("uid"), "{set}");
+    let [since, until] = ["since_unix_ms", "until_unix_ms"].map(|key| set[key].as_u64().unwrap());
+    assert!((7_199_000..=7_201_000).contains(&(until - since)), "{set}");
+
+    // As if two hours had passed while it was away.
+    stack.kill("brain").unwrap();
+    let file = stack.directory().join("state/overrides");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, _) = text.split_once("until=").unwrap();
+    std::fs::write(&file, format!("{before}until=2020-01-01T00:00:00Z\nend\n")).unwrap();
+    stack.start_brain().unwrap();
+    stack.wait_serving(&PRIMARY).await.unwrap();
+    wait_for_log(&stack, "override cleared: its time is over").await;
+    assert!(stack.show(&["overrides"]).await.unwrap()["overrides"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drain_waits_for_flows_and_whatif_changes_nothing() {
+    let stack = Stack::start().await.unwrap();
+    stack.wait_serving(&PRIMARY).await.unwrap();
+    let writes = stack.writes().unwrap();
+    let preview = stack.operate(&["whatif", "set", "backend", "web1", "disable"]).await.unwrap();
+    assert!(!preview["frontends"].as_array().unwrap().is_empty(), "{preview}");
+    assert_eq!(stack.writes().unwrap(), writes, "nothing is done");
+
+    let drained = stack.operate(&["drain", "backend", "web1", "wait", "30s"]).await.unwrap();
+    assert_eq!((&drained["flows"], &drained["error"]), (&0.into(), &serde_json::Value::Null), "{drained}");
+    assert_eq!(stack.show(&["backends", "web1"]).await.unwrap()["state"], "paused");
+    stack.operate(&["undrain", "backend", "web1"]).await.unwrap();
+    stack.wait_serving(&PRIMARY).await.unwrap();
+
+    let client = "127.0.0.1:40000".to_owned();
+    let flow = stack.show(&["flow", &client, &stack.vip().to_string()]).await.unwrap();
+    assert!(PRIMARY.contains(&flow["backend"].as_str().unwrap()), "{flow}");
+    assert!(flow["bucket"].as_u64().unwrap() < flow["table_length"].as_u64().unwrap(), "{flow}");
+}

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use crate::args::drain::Drain;
 use crate::args::remark::Remark;
 use crate::args::words::{Action, Keyword, keyword, one_of};
 
@@ -44,6 +45,54 @@ pub(crate) enum Set {
         #[command(flatten)]
         remark: Remark<true>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DrainWhat {
+    /// Take a backend out of service for new flows; existing ones are left to finish
+    ///
+    /// The same as `set backend NAME pause`. With `wait`, it then waits until VPP has no flow of the backend any more in
+    /// any frontend, or `floor` at most, and shows how many are left: 10 minutes, or the time given. Exit code 6: the
+    /// time was over before. The backend stays paused either way, until `undrain`. VPP counts a flow for 40 s after its
+    /// last packet, or the flow timeout that is configured.
+    #[command(
+        override_usage = "maglevc drain backend <NAME> [wait [TIME]] [floor <N>] [reason <TEXT>] [for <TIME> | until <TIME>]"
+    )]
+    Backend {
+        /// Name of the backend
+        name: String,
+        /// Whether to wait for its flows, why, and when the override ends by itself
+        #[command(flatten)]
+        drain: Drain,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Undrain {
+    /// Take a paused backend back into service, once it is healthy; same as `set backend NAME resume`
+    Backend {
+        /// Name of the backend
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Whatif {
+    /// Take a backend out of service or back, or override its weight
+    #[command(subcommand)]
+    Set(Set),
+    /// Remove an override
+    #[command(subcommand)]
+    Clear(Clear),
+    /// The configuration file that maglev-brain was started with
+    #[command(subcommand)]
+    Config(WhatifConfig),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WhatifConfig {
+    /// Reload it as it is now
+    Reload,
 }
 
 fn weight(text: &str) -> Result<u8, String> {

@@ -8,8 +8,10 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::args::words::only_one;
 
-/// The words that begin a part.
-pub(crate) const PARTS: [&str; 4] = ["reason", "for", "until", "flush"];
+/// The words that begin a part of a backend's change.
+pub(crate) const OF_BACKEND: &[&str] = &["reason", "for", "until"];
+/// The same of a weight.
+pub(crate) const OF_WEIGHT: &[&str] = &["reason", "for", "until", "flush"];
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -33,7 +35,7 @@ pub(crate) struct Remark<const FLUSH: bool> {
 impl<const FLUSH: bool> Remark<FLUSH> {
     /// The words that may begin a part here.
     pub(crate) fn parts() -> &'static [&'static str] {
-        if FLUSH { &PARTS } else { &PARTS[..3] }
+        if FLUSH { OF_WEIGHT } else { OF_BACKEND }
     }
 
     /// Parses the words.

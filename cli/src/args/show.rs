@@ -1,6 +1,10 @@
 //! Commands that show something.
 
+use std::net::SocketAddr;
+
 use clap::Subcommand;
+
+use crate::args::words::{Protocol, one_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Show {
@@ -26,6 +30,20 @@ pub(crate) enum Show {
     Healthchecks {
         /// Name of one health check
         name: Option<String>,
+    },
+    /// Which backend VPP gives a new flow to
+    ///
+    /// Computed from the weights that VPP has, with VPP's own hash and table. A flow that VPP knows already stays where
+    /// it is. It reads VPP, as `show vpp lb state` does.
+    #[command(override_usage = "maglevc show flow <CLIENT> <VIP> [tcp|udp]")]
+    Flow {
+        /// The client's ADDRESS:PORT or [IPV6]:PORT
+        client: SocketAddr,
+        /// The same of the VIP
+        vip: SocketAddr,
+        /// tcp or udp; default: tcp
+        #[arg(value_parser = one_of::<Protocol>())]
+        protocol: Option<Protocol>,
     },
     /// Overrides set by operators
     Overrides,

@@ -83,10 +83,14 @@ fn prefixes_of_words_suffice() {
         ("maglevc sh h", "maglevc show healthchecks"),
         ("maglevc sh a", "maglevc show agent"),
         ("maglevc sy v l s", "maglevc sync vpp lb state"),
-        ("maglevc w e b web1 n 3 l l w", "maglevc watch events num 3 backend web1 log level warn"),
+        ("maglevc wa e b web1 n 3 l l w", "maglevc watch events num 3 backend web1 log level warn"),
         ("maglevc sh st", "maglevc show status"),
         ("maglevc se b web1 p", "maglevc set backend web1 pause"),
         ("maglevc se f f p p b b w 1 fl", "maglevc set frontend f pool p backend b weight 1 flush"),
+        ("maglevc dr b web1 w 90s fl 3", "maglevc drain backend web1 floor 3 wait 90s"),
+        ("maglevc u b web1", "maglevc undrain backend web1"),
+        ("maglevc wh s b web1 d", "maglevc whatif set backend web1 disable"),
+        ("maglevc sh fl 192.0.2.7:4 198.51.100.1:80 u", "maglevc show flow 192.0.2.7:4 198.51.100.1:80 udp"),
         ("maglevc se b web1 p r x fo 1h", "maglevc set backend web1 pause for 1h reason x"),
         ("maglevc cl o f f p p b b", "maglevc clear override frontend f pool p backend b"),
         ("maglevc co r", "maglevc config reload"),
@@ -198,7 +202,7 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 13);
+    assert_eq!(count, 15);
 }
 
 #[test]

@@ -18,6 +18,13 @@ pub(crate) enum Action {
     Disable,
 }
 
+/// Protocol of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
 /// A shell for which there is a completion script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScriptFor {

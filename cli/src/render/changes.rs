@@ -3,11 +3,15 @@
 use maglev_proto::words::{self, Word};
 use maglev_proto::{
     Backend, BackendOverride, BackendState, ChangeBackendResponse, ClearOverrideResponse, InVpp, Outcome,
-    Override, RecreateVipResponse, SetFrontendPoolBackendWeightResponse,
+    Override, PreviewChangeResponse, RecreateVipResponse, SetFrontendPoolBackendWeightResponse,
 };
 
 use super::Toned;
+use crate::drain::Drained;
+use crate::flow::FlowChoice;
+use crate::moment::span;
 use crate::style::{Palette, Tone, printable};
+use crate::table::{Cell, Properties};
 
 /// Maximum number of frontends named where VPP lags behind.
 const MOST_NAMED: usize = 3;
@@ -21,6 +25,46 @@ pub(super) fn backend(change: &ChangeBackendResponse, palette: Palette) -> Strin
     let kept = kept(&outcome, backend.operator_state() != BackendOverride::None, palette);
     let vpp = in_vpp(&outcome, palette);
     format!("backend {}: {}; {vpp}; {kept}\n", printable(&backend.name), state(backend, palette))
+}
+
+/// What a change would do.
+pub(super) fn previewed(preview: &PreviewChangeResponse) -> String {
+    match crate::preview::text(preview) {
+        text if text.is_empty() => "no effect on traffic\n".to_owned(),
+        text => text,
+    }
+}
+
+/// Where a new flow goes.
+pub(super) fn flow(choice: &FlowChoice, palette: Palette) -> String {
+    let FlowChoice { client, vip, protocol, frontend, bucket, table_length, address, backend } = choice;
+    let server = match address {
+        None => Cell::toned("none: no server takes new flows", Tone::Bad),
+        Some(address) if backend.is_empty() => Cell::new(address),
+        Some(address) => Cell::new(format!("{backend} ({address})")),
+    };
+    let mut properties = Properties::default();
+    properties
+        .put("Flow", Cell::new(format!("{client} to {vip} ({protocol})")))
+        .put("Frontend", Cell::or_dash(frontend))
+        .put("Bucket", Cell::new(format!("{bucket} of {table_length}")))
+        .put("Server", server);
+    properties.render(palette)
+}
+
+/// A backend that was paused, and waited for.
+pub(super) fn drained(drained: &Drained, palette: Palette) -> String {
+    let Drained { change, backend: name, flows, waited_ms, error, .. } = drained;
+    let waited = span(*waited_ms);
+    let (words, tone) = match error {
+        Some(error) => (format!("{flows} flows left when it was last known: {error}"), Tone::Bad),
+        None if drained.is_done() && *flows == 0 => {
+            (format!("drained after {waited}: no flows left"), Tone::Good)
+        }
+        None if drained.is_done() => (format!("drained after {waited}: {flows} flows left"), Tone::Good),
+        None => (format!("not drained: {flows} flows left after {waited}"), Tone::Bad),
+    };
+    format!("{}backend {}: {}\n", backend(change, palette), printable(name), palette.paint(tone, &words))
 }
 
 fn state(backend: &Backend, palette: Palette) -> String {

@@ -109,7 +109,7 @@ impl<'t> Place<'t> {
         let given = given.map(|(_, text)| text.as_str());
         match tree::kind(&self.walk.path, arg)? {
             Kind::EventWord => Some(events::expected(given)),
-            Kind::RemarkWord { flush } => Some(remarks::expected(given, flush)),
+            Kind::RemarkWord(parts) => Some(remarks::expected(given, parts)),
             _ => None,
         }
     }

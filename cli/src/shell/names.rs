@@ -58,7 +58,7 @@ impl From<Override> for OverrideNames {
 /// The list with names of this kind; `None` if there are no names.
 pub(crate) fn list(kind: Kind) -> Option<List> {
     match kind {
-        Kind::Word | Kind::Number | Kind::EventWord | Kind::RemarkWord { .. } => None,
+        Kind::Word | Kind::Number | Kind::EventWord | Kind::RemarkWord(_) => None,
         Kind::Frontend | Kind::Pool | Kind::Member => Some(List::Frontends),
         Kind::Backend => Some(List::Backends),
         Kind::HealthCheck => Some(List::HealthChecks),
@@ -71,7 +71,7 @@ impl Names {
     pub(crate) fn of(&self, kind: Kind, walk: &Walk<'_>) -> Vec<&str> {
         let given = |id| walk.given(id).unwrap_or_default();
         let mut names: Vec<&str> = match kind {
-            Kind::Word | Kind::Number | Kind::EventWord | Kind::RemarkWord { .. } => Vec::new(),
+            Kind::Word | Kind::Number | Kind::EventWord | Kind::RemarkWord(_) => Vec::new(),
             Kind::Frontend => self.frontends.iter().map(|frontend| frontend.name.as_str()).collect(),
             Kind::Pool => self.pools(given("frontend")).map(|(pool, _)| pool.as_str()).collect(),
             Kind::Member => {

@@ -1,20 +1,25 @@
 //! Completion of the words at the end of a change, which may be in any order.
 
-use crate::args::remark::PARTS;
 use crate::args::words::only_one;
 use crate::shell::events::Expected;
 
 /// The possibilities after these words.
-pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>, flush: bool) -> Expected {
-    let (mut given, mut left) = (given.into_iter(), PARTS.to_vec());
-    left.retain(|part| flush || *part != "flush");
+pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>, parts: &[&'static str]) -> Expected {
+    let (mut given, mut left) = (given.into_iter().peekable(), parts.to_vec());
     while let Some(word) = given.next() {
         let Some(part) = only_one(word, &left) else { return Expected::default() };
         left.retain(|other| *other != part && !(is_end(part) && is_end(other)));
-        if part != "flush" && given.next().is_none() {
+        let has_value = match part {
+            "flush" => false,
+            // Its time may be left out.
+            "wait" => given.peek().is_some_and(|next| next.starts_with(|first: char| first.is_ascii_digit())),
+            _ => true,
+        };
+        if has_value && given.next().is_none() {
             let placeholder = Some(match part {
                 "reason" => ("<TEXT>", "why, in quotes: shown with the override"),
                 "for" => ("<TIME>", "such as 30m, 2h or 3days"),
+                "floor" => ("<N>", "flows that may be left"),
                 _ => ("<TIME>", "in UTC: 18:00 or 2026-11-30T18:00:00Z"),
             });
             return Expected { placeholder, ..Expected::default() };
@@ -34,6 +39,8 @@ fn help(part: &str) -> &'static str {
         "for" => "clear the override after this time",
         "until" => "clear the override at this time",
         "flush" => "move its existing flows elsewhere at once",
+        "wait" => "wait until its flows have ended: 10m, or this time",
+        "floor" => "so many flows may be left",
         _ => "",
     }
 }
@@ -41,11 +48,12 @@ fn help(part: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::remark::{OF_BACKEND, OF_WEIGHT};
 
     #[test]
     fn what_was_said_is_not_offered_again() {
         let words = |given: &[&str], flush| {
-            let expected = expected(given.iter().copied(), flush);
+            let expected = expected(given.iter().copied(), if flush { OF_WEIGHT } else { OF_BACKEND });
             let words: Vec<_> = expected.words.iter().map(|(word, _)| *word).collect();
             (words, expected.placeholder.map(|(name, _)| name), expected.may_end)
         };

@@ -55,7 +55,7 @@ fn packages_depend_only_on_what_they_may() {
                 "maglev-tls",
             ],
         ),
-        ("maglevc", &["maglev-daemon", "maglev-proto"]),
+        ("maglevc", &["maglev-daemon", "maglev-proto", "maglev-table"]),
         ("maglev-dashboard", &["maglev-daemon", "maglev-proto"]),
         (
             "maglev-tester",

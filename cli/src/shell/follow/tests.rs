@@ -173,6 +173,7 @@ fn ways(tree: &Command) -> Vec<Vec<String>> {
             let value = match way.last().map(String::as_str) {
                 Some("for") => "7m",
                 Some("until") => "07:00",
+                Some("flow" | "192.0.2.1:7") => "192.0.2.1:7",
                 _ => "7",
             };
             next.push(value.to_owned());
@@ -203,10 +204,12 @@ fn every_way_through_the_tree_is_a_command_also_in_prefixes() {
     for way in ways.iter().filter(|way| !is_of_the_shell(way)) {
         let parsed = Cli::command().try_get_matches_from(["maglevc".to_owned()].iter().chain(way));
         assert!(parsed.is_ok(), "{way:?}: {parsed:?}");
-        for (index, word) in way.iter().enumerate().filter(|(_, word)| *word != "7") {
+        for (index, word) in way.iter().enumerate().filter(|(_, word)| !word.contains('7')) {
             // Words in any order reach clap unchanged.
             let is_free = match (way[0].as_str(), way.get(1).map_or("", String::as_str)) {
                 ("watch", _) => index >= 2,
+                ("drain", _) => index >= 3,
+                ("whatif", _) => index >= 5,
                 ("set", "backend") => index >= 4,
                 ("set", _) => index >= 9,
                 _ => false,

@@ -57,9 +57,8 @@ fn missteps_have_a_place_and_what_would_be_right() {
 #[test]
 fn unknown_words_lead_to_what_was_meant() {
     for (line, meant) in [
-        ("drain web1", Some("set backend NAME pause")),
         ("ready web1", Some("set backend NAME resume")),
-        ("set backend web1 drain", Some("set backend NAME pause")),
+        ("set backend web1 drain", Some("drain backend NAME")),
         ("show config", Some("config check")),
         ("show configuration", Some("config check")),
         ("show log", Some("watch events log")),
