@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::render::counted;
 
 /// Time between two looks. Each reads VPP, at a rate that the agent's policy limits (`reads-per-second`).
 const PERIOD: Duration = Duration::from_secs(2);
@@ -65,7 +66,7 @@ pub(crate) async fn wait(
             Ok(state) => {
                 let (flows, vips) = flows_of(&state, backend);
                 (drained.flows, drained.error) = (flows, None);
-                show(&format!("{flows} flows left, in {vips} VIPs"));
+                show(&format!("{} left, in {}", counted(flows, "flow"), counted(vips as u64, "VIP")));
             }
             Err(error) if drained.flows == u64::MAX => return Err(error),
             Err(error) => {

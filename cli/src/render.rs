@@ -121,7 +121,7 @@ pub(crate) fn host(prefix: &str) -> &str {
     prefix.strip_suffix(length).unwrap_or(prefix)
 }
 
-fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

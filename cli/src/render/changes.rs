@@ -6,7 +6,7 @@ use maglev_proto::{
     Override, PreviewChangeResponse, RecreateVipResponse, SetFrontendPoolBackendWeightResponse,
 };
 
-use super::Toned;
+use super::{Toned, counted};
 use crate::drain::Drained;
 use crate::flow::FlowChoice;
 use crate::moment::span;
@@ -55,14 +55,14 @@ pub(super) fn flow(choice: &FlowChoice, palette: Palette) -> String {
 /// A backend that was paused, and waited for.
 pub(super) fn drained(drained: &Drained, palette: Palette) -> String {
     let Drained { change, backend: name, flows, waited_ms, error, .. } = drained;
-    let waited = span(*waited_ms);
+    let (waited, flows_left) = (span(*waited_ms), counted(*flows, "flow"));
     let (words, tone) = match error {
-        Some(error) => (format!("{flows} flows left when it was last known: {error}"), Tone::Bad),
+        Some(error) => (format!("{flows_left} left when it was last known: {error}"), Tone::Bad),
         None if drained.is_done() && *flows == 0 => {
             (format!("drained after {waited}: no flows left"), Tone::Good)
         }
-        None if drained.is_done() => (format!("drained after {waited}: {flows} flows left"), Tone::Good),
-        None => (format!("not drained: {flows} flows left after {waited}"), Tone::Bad),
+        None if drained.is_done() => (format!("drained after {waited}: {flows_left} left"), Tone::Good),
+        None => (format!("not drained: {flows_left} left after {waited}"), Tone::Bad),
     };
     format!("{}backend {}: {}\n", backend(change, palette), printable(name), palette.paint(tone, &words))
 }

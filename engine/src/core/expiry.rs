@@ -1,5 +1,6 @@
 //! Overrides that end by themselves: a warning before, and at their time the same change as by a command.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{BackendWish, Command, Core, Effects, Event, Now};
@@ -44,7 +45,7 @@ impl Core {
         if self.expiry.next.is_none_or(|next| next > now.mono) {
             return;
         }
-        for entry in self.overrides.clone().iter() {
+        for entry in Arc::clone(&self.overrides).iter() {
             let Some(until) = entry.stamp().remark.until else { continue };
             let left = until.duration_since(now.wall).unwrap_or_default();
             if left.is_zero() {

@@ -127,7 +127,12 @@ fn of_frontend(snapshot: &Snapshot, name: &str, view: &FrontendView, now: Now) -
         (_, SyncStatus::HeldBack) => {
             let unknown = names.iter().filter(|backend| state_of(snapshot, backend) == State::Unknown.word());
             let words: Vec<_> = unknown.map(|backend| (*backend).to_owned()).collect();
-            let what = format!("held back by the warm-up until these backends are known: {}", listed(&words));
+            let what = match words.is_empty() {
+                true => "held back by the warm-up, whose minimum time is not over yet".to_owned(),
+                false => {
+                    format!("held back by the warm-up until these backends are known: {}", listed(&words))
+                }
+            };
             (Severity::Notice, what, String::new())
         }
         (_, SyncStatus::Pending) if snapshot.agent.can_program() && is_overdue(view, now) => {
