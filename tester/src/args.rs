@@ -38,13 +38,13 @@ answer from maglev-brain, no VIP, or no request could be made.";
 #[derive(Debug, Parser)]
 #[command(name = "maglevt", version, after_help = MORE, max_term_width = 80)]
 pub(crate) struct Arguments {
-    /// VIPs to test: ADDRESS:PORT or [IPV6]:PORT, with tcp://, udp://, http:// or https:// before it
+    /// VIPs to test: ADDRESS:PORT, IPv6 in brackets, with tcp://, udp://, http:// or https:// before it
     #[arg(value_name = "VIP", value_parser = from_text)]
     vips: Vec<Target>,
     /// Test the frontends of this maglev.yaml; may be repeated
     #[arg(long = "config", value_name = "FILE")]
     pub(crate) configs: Vec<PathBuf>,
-    /// The brain to compare with, whose VIPs are tested if no others are named: HOST:PORT, [IPV6]:PORT, tls:HOST:PORT
+    /// The brain to compare with, whose VIPs are tested if no others are named: HOST:PORT, tls:HOST:PORT
     /// or unix:PATH. Without VIPs and --config: that of this machine
     #[arg(long, env = "MAGLEV_SERVER", value_name = "ADDR")]
     server: Option<ServerAddress>,

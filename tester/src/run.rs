@@ -1,6 +1,6 @@
 //! A running test: a task for each VIP, and for each flow.
 //!
-//! Tasks: [`probe`] of each VIP, `flows::hold` of each flow. They end with the [`Tester`], and may be aborted at any
+//! Tasks: `probe` of each VIP, `flows::hold` of each flow. They end with the [`Tester`], and may be aborted at any
 //! point: a request under way is then not counted.
 
 use std::net::SocketAddr;

@@ -37,7 +37,7 @@ pub(crate) enum Show {
     /// it is. It reads VPP, as `show vpp lb state` does.
     #[command(override_usage = "maglevc show flow <CLIENT> <VIP> [tcp|udp]")]
     Flow {
-        /// The client's ADDRESS:PORT or [IPV6]:PORT
+        /// The client's ADDRESS:PORT, IPv6 in brackets
         client: SocketAddr,
         /// The same of the VIP
         vip: SocketAddr,

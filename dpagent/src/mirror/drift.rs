@@ -9,7 +9,7 @@ const MOST_LINES: usize = 200;
 
 impl Mirror {
     /// Differences between this mirror and `found`, in the VIPs for which `ours` is true; one a line, at most
-    /// [`MOST_LINES`].
+    /// `MOST_LINES`.
     pub fn drift(&self, found: &Self, ours: impl Fn(&VipKey) -> bool) -> Vec<String> {
         let mut lines = Vec::new();
         for (key, was) in self.vips.iter().filter(|(key, _)| ours(key)) {
