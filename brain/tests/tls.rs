@@ -382,9 +382,14 @@ async fn missing_certificates_keep_no_backend_unchecked_and_are_read_once_they_a
     std::fs::remove_file(&path).unwrap();
     let command = brain.with_files();
     let address = brain.start(command).await;
-    brain.told("NOT LISTENING on tls:127.0.0.1:").await;
     let reason = format!("--grpc-client-ca {}: it cannot be read: No such file or directory", path.display());
-    assert!(brain.log().contains(&reason), "{}", brain.log());
+    // Systemd may have been told before it was told that the brain is ready.
+    let said = async {
+        while !brain.log().contains(&reason) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, said).await.unwrap_or_else(|_| panic!("{}", brain.log()));
     std::fs::write(&path, authorities).unwrap();
     let client = brain.authority.issue(&[], Some("alice"));
     connect(address, &brain.authority, client).await.unwrap();
