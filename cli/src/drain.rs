@@ -8,7 +8,6 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
-use crate::error::Error;
 use crate::render::counted;
 
 /// Time between two looks. Each reads VPP, at a rate that the agent's policy limits (`reads-per-second`).
@@ -19,8 +18,8 @@ const PERIOD: Duration = Duration::from_secs(2);
 pub(crate) struct Drained {
     pub(crate) change: ChangeBackendResponse,
     pub(crate) backend: String,
-    /// Flows that are left, in all frontends.
-    pub(crate) flows: u64,
+    /// Flows that are left, in all frontends; absent if VPP could not be read.
+    pub(crate) flows: Option<u64>,
     /// Flows that may be left.
     pub(crate) floor: u64,
     pub(crate) waited_ms: u64,
@@ -30,7 +29,7 @@ pub(crate) struct Drained {
 
 impl Drained {
     pub(crate) fn is_done(&self) -> bool {
-        self.flows <= self.floor && self.error.is_none()
+        self.error.is_none() && self.flows.is_some_and(|flows| flows <= self.floor)
     }
 }
 
@@ -44,7 +43,7 @@ pub(crate) fn flows_of(state: &VpplbState, backend: &str) -> (u64, usize) {
 }
 
 /// Looks until at most `floor` flows are left, the time is over, or `interrupt`; `None` after an interrupt. `show` gets
-/// each look's result. A look that fails is repeated, unless it is the first.
+/// each look's result. A look that fails is repeated: the backend is paused already.
 pub(crate) async fn wait(
     client: &Client,
     change: ChangeBackendResponse,
@@ -52,23 +51,22 @@ pub(crate) async fn wait(
     (floor, limit): (u64, Duration),
     interrupt: impl Future<Output = ()>,
     mut show: impl FnMut(&str),
-) -> Result<Option<Drained>, Error> {
+) -> Option<Drained> {
     let began = Instant::now();
     let mut interrupt = std::pin::pin!(interrupt);
     let mut drained =
-        Drained { change, backend: backend.to_owned(), flows: u64::MAX, floor, waited_ms: 0, error: None };
+        Drained { change, backend: backend.to_owned(), flows: None, floor, waited_ms: 0, error: None };
     loop {
         let look = tokio::select! {
-            () = &mut interrupt => return Ok(None),
+            () = &mut interrupt => return None,
             look = client.vpp_lb_state() => look,
         };
         match look {
             Ok(state) => {
                 let (flows, vips) = flows_of(&state, backend);
-                (drained.flows, drained.error) = (flows, None);
+                (drained.flows, drained.error) = (Some(flows), None);
                 show(&format!("{} left, in {}", counted(flows, "flow"), counted(vips as u64, "VIP")));
             }
-            Err(error) if drained.flows == u64::MAX => return Err(error),
             Err(error) => {
                 show(&format!("{error}; retrying"));
                 drained.error = Some(error.to_string());
@@ -76,11 +74,11 @@ pub(crate) async fn wait(
         }
         drained.waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if drained.is_done() || began.elapsed() >= limit {
-            return Ok(Some(drained));
+            return Some(drained);
         }
         let left = limit.saturating_sub(began.elapsed());
         tokio::select! {
-            () = &mut interrupt => return Ok(None),
+            () = &mut interrupt => return None,
             () = sleep(PERIOD.min(left)) => {}
         }
     }

@@ -55,10 +55,13 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
             };
             let to_do = (*floor, *limit);
             let waited =
-                drain::wait(&client, change, name, to_do, ctrl_c(), |left| progress(name, left)).await?;
+                drain::wait(&client, change, name, to_do, ctrl_c(), |left| progress(name, left)).await;
             match waited {
                 Some(drained) => Ok(Answer::Drained(drained)),
-                None => return Ok(INTERRUPTED),
+                None => {
+                    progress(name, "no longer waiting; it stays paused");
+                    return Ok(INTERRUPTED);
+                }
             }
         }
         _ => ask_one(&server, command, options).await,

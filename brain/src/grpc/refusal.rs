@@ -82,7 +82,7 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
         CommandError::Weight(_)
         | CommandError::Over
         | CommandError::NothingEnds
-        | CommandError::TooLong { .. } => Status::invalid_argument(words()),
+        | CommandError::ReasonTooLong { .. } => Status::invalid_argument(words()),
         CommandError::NothingSet(_) => {
             Status::not_found(format!("{error}; `show overrides` lists what they have set"))
         }

@@ -55,14 +55,17 @@ pub(super) fn flow(choice: &FlowChoice, palette: Palette) -> String {
 /// A backend that was paused, and waited for.
 pub(super) fn drained(drained: &Drained, palette: Palette) -> String {
     let Drained { change, backend: name, flows, waited_ms, error, .. } = drained;
-    let (waited, flows_left) = (span(*waited_ms), counted(*flows, "flow"));
-    let (words, tone) = match error {
-        Some(error) => (format!("{flows_left} left when it was last known: {error}"), Tone::Bad),
-        None if drained.is_done() && *flows == 0 => {
-            (format!("drained after {waited}: no flows left"), Tone::Good)
+    let (waited, left) = (span(*waited_ms), flows.map(|flows| counted(flows, "flow")));
+    let (words, tone) = match (error, left) {
+        (Some(error), None) => (format!("flows unknown after {waited}: {error}"), Tone::Bad),
+        (Some(error), Some(left)) => (format!("{left} left when last known: {error}"), Tone::Bad),
+        (None, left) => {
+            let (is_done, left) = (drained.is_done(), left.unwrap_or_default());
+            match is_done {
+                true => (format!("drained after {waited}: {left} left"), Tone::Good),
+                false => (format!("not drained: {left} left after {waited}"), Tone::Bad),
+            }
         }
-        None if drained.is_done() => (format!("drained after {waited}: {flows_left} left"), Tone::Good),
-        None => (format!("not drained: {flows_left} left after {waited}"), Tone::Bad),
     };
     format!("{}backend {}: {}\n", backend(change, palette), printable(name), palette.paint(tone, &words))
 }

@@ -189,11 +189,9 @@ pub enum CommandError {
     /// No override is left that could be cleared later.
     #[error("it leaves no override that could end: without an override, the configuration applies for good")]
     NothingEnds,
-    /// A text for the overrides' file is too long.
-    #[error("the {what} has {length} characters, at most {most} are possible")]
-    TooLong {
-        /// Which text.
-        what: &'static str,
+    /// The reason does not fit the overrides' file.
+    #[error("the reason has {length} characters, at most {most} are possible")]
+    ReasonTooLong {
         /// Its length, in characters.
         length: usize,
         /// Maximum length.
@@ -277,20 +275,19 @@ fn is_news(remark: &Remark) -> bool {
 }
 
 fn check(remark: Remark, now: Now) -> Result<Remark, CommandError> {
-    let Remark { who, reason, until } = &remark;
-    for (what, text, most) in [
-        ("name of the operator", who.as_deref().unwrap_or_default(), LONGEST_WHO),
-        ("reason", reason.as_str(), LONGEST_REASON),
-    ] {
-        let length = text.chars().count();
-        if length > most {
-            return Err(CommandError::TooLong { what, length, most });
-        }
+    let length = remark.reason.chars().count();
+    if length > LONGEST_REASON {
+        return Err(CommandError::ReasonTooLong { length, most: LONGEST_REASON });
     }
-    match until {
-        Some(until) if *until <= now.wall => Err(CommandError::Over),
-        _ => Ok(remark),
+    if remark.until.is_some_and(|until| until <= now.wall) {
+        return Err(CommandError::Over);
     }
+    // Nobody can choose their own name shorter, so that it must not keep them from a change.
+    let cut = |who: Arc<str>| match who.char_indices().nth(LONGEST_WHO) {
+        Some((end, _)) => who.get(..end).unwrap_or_default().into(),
+        None => who,
+    };
+    Ok(Remark { who: remark.who.map(cut), ..remark })
 }
 
 impl Core {

@@ -81,6 +81,17 @@ fn what_cannot_end_or_is_too_long_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn long_name_of_an_operator_is_cut_and_keeps_nobody_from_a_change() {
+    let mut bench = Bench::connected();
+    let who = format!("anna@example.net, by cert {}", "é".repeat(300));
+    let remark = Remark { who: Some(who.as_str().into()), ..Remark::default() };
+    bench.core.command_on(None, pause("a"), remark, bench.now).unwrap();
+    let kept = bench.core.overrides().backends["a"].stamp.remark.who.clone().unwrap();
+    assert!(who.starts_with(&*kept) && kept.chars().count() == 128, "{kept}");
+    crate::overrides::render(bench.core.overrides()).unwrap();
+}
+
+#[test]
 fn override_that_ended_while_the_brain_was_away_ends_at_the_start() {
     let end = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
     let stamp = |until| Stamp { since: UNIX_EPOCH, remark: Remark { until, ..Remark::default() } };
