@@ -1,6 +1,7 @@
 //! The command tree and its options. Help, abbreviations, completion, the shell and the manual pages are
 //! derived from it.
 
+pub(crate) mod any_order;
 mod change;
 pub(crate) mod drain;
 mod options;

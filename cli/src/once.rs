@@ -11,7 +11,6 @@ use terminal_size::{Width, terminal_size_of};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::answer::{Answer, Versions};
-use crate::args::drain::Drain;
 use crate::args::{Command, DrainWhat, EventFilter, Options, Show, Watch};
 use crate::client::Client;
 use crate::commands::{self, Terms};
@@ -48,12 +47,12 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
             let client = Client::connect(&server, &options.tls, options.timeout).await?;
             return follow(filter, &client, options).await;
         }
-        Command::Drain(DrainWhat::Backend { name, drain: Drain { wait: Some(limit), floor, .. } }) => {
+        Command::Drain(DrainWhat::Backend { name, drain }) if drain.wait.is_some() => {
             let client = Client::connect(&server, &options.tls, options.timeout).await?;
             let Answer::BackendChanged(change) = change(&client, command, options).await? else {
                 return Err(Error::NoSingleAnswer);
             };
-            let to_do = (*floor, *limit);
+            let to_do = (drain.floor, drain.wait.unwrap_or_default());
             let waited =
                 drain::wait(&client, change, name, to_do, ctrl_c(), |left| progress(name, left)).await;
             match waited {

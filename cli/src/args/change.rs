@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use crate::args::any_order::AnyOrder;
 use crate::args::drain::Drain;
 use crate::args::remark::Remark;
 use crate::args::words::{Action, Keyword, keyword, one_of};
@@ -24,7 +25,7 @@ pub(crate) enum Set {
         action: Action,
         /// Why, and when the override ends by itself
         #[command(flatten)]
-        remark: Remark<false>,
+        remark: AnyOrder<Remark<false>>,
     },
     /// Override the weight of a backend in a pool
     ///
@@ -43,7 +44,7 @@ pub(crate) enum Set {
         weight: u8,
         /// Whether its existing flows move elsewhere at once, why, and when the override ends by itself
         #[command(flatten)]
-        remark: Remark<true>,
+        remark: AnyOrder<Remark<true>>,
     },
 }
 
@@ -63,7 +64,7 @@ pub(crate) enum DrainWhat {
         name: String,
         /// Whether to wait for its flows, why, and when the override ends by itself
         #[command(flatten)]
-        drain: Drain,
+        drain: AnyOrder<Drain>,
     },
 }
 

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use clap::builder::ValueRange;
-use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-
+use crate::args::any_order::Parts;
 use crate::args::remark::Remark;
 use crate::args::words::only_one;
 
@@ -25,7 +22,11 @@ pub(crate) struct Drain {
     pub(crate) remark: Remark<false>,
 }
 
-impl Drain {
+impl Parts for Drain {
+    fn parts() -> &'static [&'static str] {
+        OF_DRAIN
+    }
+
     fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
         let (mut drain, mut floor, mut others) = (Self::default(), None, Vec::new());
         let mut words = words.into_iter().peekable();
@@ -55,30 +56,6 @@ impl Drain {
             return Err("`floor` says when `wait` is over, which is missing".to_owned());
         }
         Ok(Self { floor: floor.unwrap_or_default(), remark: Remark::of(others)?, ..drain })
-    }
-}
-
-impl Args for Drain {
-    fn augment_args(command: Command) -> Command {
-        let help = format!("{}, in any order", OF_DRAIN.join(", "));
-        command.arg(Arg::new("words").num_args(ValueRange::from(0..)).value_name("WORDS").help(help))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for Drain {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let words = matches.get_many::<String>("words").unwrap_or_default();
-        Self::of(words.map(String::as_str))
-            .map_err(|mistake| clap::Error::raw(ErrorKind::ValueValidation, mistake))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::builder::ValueRange;
-use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-
+use crate::args::any_order::Parts;
 use crate::args::words::only_one;
 
 /// The words that begin a part of a backend's change.
@@ -32,14 +29,12 @@ pub(crate) struct Remark<const FLUSH: bool> {
     pub(crate) flush: bool,
 }
 
-impl<const FLUSH: bool> Remark<FLUSH> {
-    /// The words that may begin a part here.
-    pub(crate) fn parts() -> &'static [&'static str] {
+impl<const FLUSH: bool> Parts for Remark<FLUSH> {
+    fn parts() -> &'static [&'static str] {
         if FLUSH { OF_WEIGHT } else { OF_BACKEND }
     }
 
-    /// Parses the words.
-    pub(crate) fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
+    fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
         let mut remark = Self::default();
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
@@ -74,7 +69,9 @@ impl<const FLUSH: bool> Remark<FLUSH> {
         }
         Ok(remark)
     }
+}
 
+impl<const FLUSH: bool> Remark<FLUSH> {
     /// When the override ends by itself, in Unix milliseconds; 0: never.
     pub(crate) fn until_unix_ms(&self, now: SystemTime) -> u64 {
         let until = match self.end {
@@ -112,31 +109,6 @@ fn at(text: &str) -> Result<End, String> {
             Ok(End::Next(two(hours, 24)? * 3600 + two(minutes, 60)? * 60))
         }
         _ => humantime::parse_rfc3339_weak(text).map(End::At).map_err(|_| wrong()),
-    }
-}
-
-impl<const FLUSH: bool> Args for Remark<FLUSH> {
-    fn augment_args(command: Command) -> Command {
-        let help = format!("{}, in any order", Self::parts().join(", "));
-        let words = Arg::new("words").num_args(ValueRange::from(0..)).value_name("WORDS").help(help);
-        command.arg(words)
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl<const FLUSH: bool> FromArgMatches for Remark<FLUSH> {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let words = matches.get_many::<String>("words").unwrap_or_default();
-        Self::of(words.map(String::as_str))
-            .map_err(|mistake| clap::Error::raw(ErrorKind::ValueValidation, mistake))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
     }
 }
 

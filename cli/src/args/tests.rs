@@ -4,6 +4,7 @@ use clap::error::ErrorKind;
 use std::time::Duration;
 
 use super::*;
+use crate::args::any_order::AnyOrder;
 use crate::args::remark::Remark;
 use crate::style::Color;
 use maglev_proto::client::{ServerAddress, TlsFiles};
@@ -48,19 +49,19 @@ fn every_command_is_understood() {
         ("maglevc show vpp lb state", "Show(Vpp(Lb(State)))"),
         (
             "maglevc set backend web1 pause",
-            "Set(Backend { name: \"web1\", action: Pause, remark: Remark { reason: None, end: None, flush: false } })",
+            "Set(Backend { name: \"web1\", action: Pause, remark: AnyOrder(Remark { reason: None, end: None, flush: false }) })",
         ),
         (
             "maglevc set backend web1 resume",
-            "Set(Backend { name: \"web1\", action: Resume, remark: Remark { reason: None, end: None, flush: false } })",
+            "Set(Backend { name: \"web1\", action: Resume, remark: AnyOrder(Remark { reason: None, end: None, flush: false }) })",
         ),
         (
             "maglevc set backend web1 enable",
-            "Set(Backend { name: \"web1\", action: Enable, remark: Remark { reason: None, end: None, flush: false } })",
+            "Set(Backend { name: \"web1\", action: Enable, remark: AnyOrder(Remark { reason: None, end: None, flush: false }) })",
         ),
         (
             "maglevc set backend web1 disable",
-            "Set(Backend { name: \"web1\", action: Disable, remark: Remark { reason: None, end: None, flush: false } })",
+            "Set(Backend { name: \"web1\", action: Disable, remark: AnyOrder(Remark { reason: None, end: None, flush: false }) })",
         ),
         ("maglevc config check", "Config(Check)"),
         ("maglevc config reload", "Config(Reload)"),
@@ -176,7 +177,7 @@ fn names_may_be_words_of_the_command() {
     let names = [member.frontend, member.pool, member.backend];
     assert_eq!(
         (names, weight, remark),
-        (["pool", "backend", "weight"].map(String::from), 7, Remark::default())
+        (["pool", "backend", "weight"].map(String::from), 7, AnyOrder(Remark::default()))
     );
 }
 

@@ -1,10 +1,9 @@
 //! `watch events`, whose words may be in any order.
 
-use clap::builder::ValueRange;
-use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::Subcommand;
 use maglev_proto::{LogLevel, WatchEventsRequest};
 
+use crate::args::any_order::{AnyOrder, Parts};
 use crate::args::words::only_one;
 
 #[derive(Debug, Subcommand)]
@@ -18,7 +17,7 @@ pub(crate) enum Watch {
         override_usage = "maglevc watch events [num <N>] [log [level <LEVEL>]] [backend [NAME]] [frontend [NAME]] \
                           [connections] [configuration]"
     )]
-    Events(EventFilter),
+    Events(AnyOrder<EventFilter>),
 }
 
 /// Filter of events.
@@ -41,9 +40,12 @@ pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
     ("trace", LogLevel::Trace),
 ];
 
-impl EventFilter {
-    /// Parses the words after `watch events`.
-    pub(crate) fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
+impl Parts for EventFilter {
+    fn parts() -> &'static [&'static str] {
+        &PARTS
+    }
+
+    fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
         let mut filter = Self::default();
         let mut words = words.into_iter().peekable();
         while let Some(word) = words.next() {
@@ -88,33 +90,6 @@ fn level(word: Option<&str>) -> Result<LogLevel, String> {
     let named = word.and_then(|word| only_one(word, &names));
     let level = LEVELS.iter().find(|(name, _)| Some(*name) == named).map(|(_, level)| *level);
     level.ok_or_else(|| format!("`level` takes one of: {}", names.join(", ")))
-}
-
-impl Args for EventFilter {
-    fn augment_args(command: Command) -> Command {
-        let words = Arg::new("words")
-            .num_args(ValueRange::from(0..))
-            .value_name("WORDS")
-            .help("num, log, backend, frontend, connections, configuration, in any order");
-        command.arg(words)
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for EventFilter {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let words = matches.get_many::<String>("words").unwrap_or_default();
-        Self::of(words.map(String::as_str))
-            .map_err(|mistake| clap::Error::raw(ErrorKind::ValueValidation, mistake))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

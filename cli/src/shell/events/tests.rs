@@ -1,5 +1,6 @@
 use super::*;
 use crate::args::EventFilter;
+use crate::args::any_order::Parts;
 
 fn after(line: &str) -> Expected {
     expected(line.split_whitespace())
