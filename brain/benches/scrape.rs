@@ -20,7 +20,7 @@ use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_engine::overrides::Overrides;
 use maglev_engine::snapshot::Snapshot;
 use maglev_protocol::{
-    AgentInfo, AgentPolicy, Counters, RouteCounters, ServerFigure, ServerFigures, VipCounters,
+    AgentInfo, AgentPolicy, Counters, RouteCounters, ServerFigure, ServerFigures, ServerTraffic, VipCounters,
 };
 use tokio::time::Instant;
 
@@ -170,5 +170,22 @@ fn counters(snapshot: &Snapshot) -> Counters {
         .flat_map(|view| view.spec.servers.keys().map(|address| figure(view.spec.key, address)))
         .collect();
     servers.sort_by_key(|server| (server.vip, server.address));
-    Counters { age: Duration::ZERO, vips, servers: Some(ServerFigures { age: Duration::ZERO, servers }) }
+    let mut sent: Vec<_> = snapshot
+        .config
+        .backends
+        .values()
+        .map(|backend| ServerTraffic {
+            address: backend.address,
+            packets: fastrand::u64(..1 << 40),
+            bytes: fastrand::u64(..1 << 50),
+            idle: Duration::ZERO,
+        })
+        .collect();
+    sent.sort_by_key(|server| server.address);
+    Counters {
+        age: Duration::ZERO,
+        vips,
+        sent,
+        servers: Some(ServerFigures { age: Duration::ZERO, servers }),
+    }
 }

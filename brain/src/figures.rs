@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use maglev_protocol::{Counters, LbState, ServerFigure, ServerFigures, VipKey};
+use maglev_protocol::{Counters, LbState, ServerFigure, ServerFigures, ServerTraffic, VipKey};
 use tokio::time::Instant;
 
 use crate::agent::AgentReader;
@@ -58,6 +58,12 @@ impl Timed<Counters> {
         let ServerFigures { servers, .. } = self.value.servers.as_ref()?;
         let found = servers.binary_search_by_key(&(*vip, address), |server| (server.vip, server.address));
         found.ok().and_then(|index| servers.get(index))
+    }
+
+    /// Traffic to one server, over all VIPs, if VPP has it.
+    pub fn sent(&self, address: IpAddr) -> Option<&ServerTraffic> {
+        let sent = &self.value.sent;
+        sent.binary_search_by_key(&address, |server| server.address).ok().and_then(|index| sent.get(index))
     }
 }
 

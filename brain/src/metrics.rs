@@ -69,7 +69,7 @@ pub fn render(scene: &Scene<'_>) -> Result<Text, prometheus::Error> {
     status::write(scene, &mut out)?;
     vpp::write(scene.snapshot, scene.counters, &mut out)?;
     frontends::write(scene.snapshot, scene.counters, &mut out)?;
-    backends::write(scene.snapshot, &mut out)?;
+    backends::write(scene.snapshot, scene.counters, &mut out)?;
     Ok(out.finish())
 }
 

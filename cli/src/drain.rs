@@ -1,16 +1,17 @@
-//! `drain ... wait`: waits until VPP has no flow of a backend any more.
+//! `drain ... wait`: waits until VPP sends a backend no more packets.
 
 use std::future::Future;
 use std::time::Duration;
 
-use maglev_proto::{ChangeBackendResponse, VpplbState};
+use maglev_proto::{Backend, ChangeBackendResponse, SyncState};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
+use crate::moment::span;
 use crate::render::counted;
 
-/// Time between two looks. Each reads VPP, at a rate that the agent's policy limits (`reads-per-second`).
+/// Time between two looks, at figures that are shared with everyone who looks at the backend.
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// How a drain ended.
@@ -33,13 +34,37 @@ impl Drained {
     }
 }
 
-/// Flows of a backend in all of VPP's VIPs, and the number of VIPs that have some.
-pub(crate) fn flows_of(state: &VpplbState, backend: &str) -> (u64, usize) {
-    let of_vips = state.vips.iter().map(|vip| {
-        let servers = vip.application_servers.iter().filter(|server| server.backend == backend);
-        servers.map(|server| server.flows).sum::<u64>()
-    });
-    of_vips.filter(|flows| *flows > 0).fold((0, 0), |(sum, count), flows| (sum + flows, count + 1))
+/// Whether VPP gives the backend new flows, as far as is known.
+pub(crate) fn takes_new(backend: &Backend) -> bool {
+    let rows = backend.uses.iter().filter_map(|used| Some((used.sync(), used.row.as_ref()?)));
+    // Until VPP acknowledges a weight, it may still have the previous one.
+    rows.into_iter().any(|(sync, row)| {
+        let had = row.vpp_weight > Some(0) || row.buckets > Some(0);
+        row.programmed_weight > 0 || sync != SyncState::Synced && had
+    })
+}
+
+/// Number of flows that a backend has left; an error while that is not known.
+fn flows_left(backend: &Backend) -> Result<u64, String> {
+    match backend.flows {
+        None => Err(backend.vpp_figures_error.clone()),
+        Some(_) if takes_new(backend) => Err("VPP still gives it new flows".to_owned()),
+        // A flow may have begun since.
+        Some(_) if backend.uses.iter().flat_map(|used| &used.row).any(|row| row.vpp_weight > Some(0)) => {
+            Err("VPP has not been read since it was paused".to_owned())
+        }
+        Some(flows) => Ok(flows),
+    }
+}
+
+/// How many flows are left, and since when none of them sent a packet.
+fn progress(backend: &Backend, flows: u64) -> String {
+    let left = format!("at most {} left", counted(flows, "flow"));
+    match (flows, backend.idle_ms.unwrap_or_default()) {
+        (0, _) => "no flows left".to_owned(),
+        (_, 0..1_000) => left,
+        (_, idle) => format!("{left}, no packet for {}", span(idle)),
+    }
 }
 
 /// Looks until at most `floor` flows are left, the time is over, or `interrupt`; `None` after an interrupt. `show` gets
@@ -47,7 +72,7 @@ pub(crate) fn flows_of(state: &VpplbState, backend: &str) -> (u64, usize) {
 pub(crate) async fn wait(
     client: &Client,
     change: ChangeBackendResponse,
-    backend: &str,
+    name: &str,
     (floor, limit): (u64, Duration),
     interrupt: impl Future<Output = ()>,
     mut show: impl FnMut(&str),
@@ -55,21 +80,21 @@ pub(crate) async fn wait(
     let began = Instant::now();
     let mut interrupt = std::pin::pin!(interrupt);
     let mut drained =
-        Drained { change, backend: backend.to_owned(), flows: None, floor, waited_ms: 0, error: None };
+        Drained { change, backend: name.to_owned(), flows: None, floor, waited_ms: 0, error: None };
     loop {
         let look = tokio::select! {
             () = &mut interrupt => return None,
-            look = client.vpp_lb_state() => look,
+            look = client.backend(name) => look,
         };
-        match look {
-            Ok(state) => {
-                let (flows, vips) = flows_of(&state, backend);
+        let look = look.map_err(|error| error.to_string());
+        match look.and_then(|backend| Ok((flows_left(&backend)?, backend))) {
+            Ok((flows, backend)) => {
                 (drained.flows, drained.error) = (Some(flows), None);
-                show(&format!("{} left, in {}", counted(flows, "flow"), counted(vips as u64, "VIP")));
+                show(&progress(&backend, flows));
             }
             Err(error) => {
                 show(&format!("{error}; retrying"));
-                drained.error = Some(error.to_string());
+                drained.error = Some(error);
             }
         }
         drained.waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -86,25 +111,44 @@ pub(crate) async fn wait(
 
 #[cfg(test)]
 mod tests {
-    use maglev_proto::{VppApplicationServer, Vppvip};
+    use maglev_proto::{BackendUse, PoolBackend};
 
     use super::*;
 
     #[test]
-    fn flows_are_those_of_all_frontends() {
-        let server = |backend: &str, flows| VppApplicationServer {
-            backend: backend.into(),
-            flows,
-            ..VppApplicationServer::default()
+    fn flows_are_left_until_vpp_gives_none_and_has_none() {
+        let used = |programmed_weight, vpp_weight, sync: SyncState| BackendUse {
+            row: Some(PoolBackend { programmed_weight, vpp_weight, ..PoolBackend::default() }),
+            sync: sync.into(),
+            ..BackendUse::default()
         };
-        let vip = |application_servers| Vppvip { application_servers, ..Vppvip::default() };
-        let vips = vec![
-            vip(vec![server("web1", 3), server("web2", 9)]),
-            vip(vec![server("web1", 0)]),
-            vip(vec![server("web1", 4)]),
-        ];
-        let state = VpplbState { vips, ..VpplbState::default() };
-        assert_eq!(flows_of(&state, "web1"), (7, 2));
-        assert_eq!(flows_of(&state, "web3"), (0, 0));
+        let backend = |flows, uses: &[BackendUse]| Backend {
+            flows,
+            uses: uses.to_vec(),
+            vpp_figures_error: "VPP is not connected".into(),
+            ..Backend::default()
+        };
+        let drained = used(0, Some(0), SyncState::Synced);
+        let left = |flows, uses: &[BackendUse]| flows_left(&backend(flows, uses));
+        assert_eq!(left(Some(3), std::slice::from_ref(&drained)), Ok(3));
+        assert_eq!(left(Some(0), &[]), Ok(0));
+        assert_eq!(left(None, std::slice::from_ref(&drained)), Err("VPP is not connected".to_owned()));
+        for pending in [used(0, Some(5), SyncState::Pending), used(5, Some(0), SyncState::Synced)] {
+            let uses = [drained.clone(), pending];
+            let error = left(Some(0), &uses).unwrap_err();
+            assert_eq!(error, "VPP still gives it new flows");
+        }
+        let unread = used(0, Some(5), SyncState::Synced);
+        let error = left(Some(0), std::slice::from_ref(&unread)).unwrap_err();
+        assert_eq!(error, "VPP has not been read since it was paused");
+    }
+
+    #[test]
+    fn progress_says_how_long_no_packet_came() {
+        let backend = |idle_ms| Backend { idle_ms, ..Backend::default() };
+        assert_eq!(progress(&backend(None), 1), "at most 1 flow left");
+        assert_eq!(progress(&backend(Some(999)), 2), "at most 2 flows left");
+        assert_eq!(progress(&backend(Some(14_200)), 2), "at most 2 flows left, no packet for 14s");
+        assert_eq!(progress(&backend(Some(14_200)), 0), "no flows left");
     }
 }

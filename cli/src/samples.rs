@@ -232,6 +232,7 @@ pub(crate) fn web2() -> Backend {
     let mut web2 = probed("web2", "10.0.0.2", BackendState::Down, 0, probe);
     web2.frontends.push("shop-v6".into());
     web2.flows = Some(17);
+    (web2.sent_packets, web2.sent_bytes, web2.idle_ms) = (Some(48_112), Some(31_004_840), Some(3_100));
     let down = row("web2", "10.0.0.2", BackendState::Down, [100, 0, 0]);
     let used = |frontend: &str, flows| BackendUse {
         frontend: frontend.into(),

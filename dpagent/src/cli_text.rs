@@ -1,4 +1,5 @@
-//! Parser for `show lb vips verbose`, the only source of a VIP's index, its sticky flag, and live flows.
+//! Parser for `show lb vips verbose`, the only source of a VIP's index, its sticky flag, pinned flows, and the
+//! routes of its servers.
 //!
 //! Only lines that begin a VIP or a server, and the line with protocol and port, are parsed. All others are
 //! skipped, since VPP adds lines for other encapsulations and in other versions. Format as measured on VPP
@@ -37,8 +38,10 @@ pub struct TextServer {
     pub weight: u8,
     /// Number of buckets in the new-flow table.
     pub buckets: u32,
-    /// Live flows pinned to it.
+    /// Flows pinned to it, with those that have ended and whose entry VPP has not reused.
     pub flows: u64,
+    /// Index of the route to its address in the stats segment, if the line has one.
+    pub route: Option<u32>,
     /// Whether the server was removed and VPP has not reclaimed it yet.
     pub removed: bool,
 }
@@ -163,6 +166,7 @@ fn server(line: &str) -> Option<TextServer> {
         weight: number(value("weight:"))?,
         buckets: number(value("buckets:"))?,
         flows: number(value("flows:"))?,
+        route: number(value("dpo:")),
         removed: match line.split_whitespace().next_back()? {
             "used" => false,
             "removed" => true,

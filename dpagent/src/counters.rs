@@ -1,11 +1,13 @@
 //! VPP's counters: of VIPs from the stats segment, which costs VPP nothing; of application servers from its
-//! CLI text, which holds up forwarding and is therefore read no more often than configured.
+//! CLI text, which holds up forwarding and is therefore read no more often than configured. Traffic to servers comes from
+//! the segment, too; the CLI text has the indexes of their routes.
 //!
 //! A VIP's counters are found by VPP's index of the VIP, its route's by the route's index. VPP is asked for
 //! both indexes once, after the VIP was added.
 
 mod epochs;
 mod places;
+mod sent;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,13 +16,14 @@ use maglev_protocol::{Counters, RouteCounters, ServerFigure, ServerFigures, VipC
 use tokio::time::Instant;
 use vppapi::stats::{StatsError, StatsSegment, View};
 
-use crate::apply::Plugin;
 use crate::cli_text::TextVip;
+use crate::execute::{Failed, Settings};
 use crate::mirror::Mirror;
 use crate::sync::{SyncError, Syncer};
 use epochs::{Epochs, Kind};
 pub use places::Place;
 use places::Places;
+use sent::Sent;
 
 /// Maximum age of a VIP's counters in an answer.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -33,6 +36,9 @@ const NAMES: [&str; 4] =
     ["packet from existing sessions", "first session packet", "untracked packet", "no server configured"];
 /// Name of the counter of packets and bytes sent to a prefix.
 const ROUTES: &str = "/net/route/to";
+/// Name of the counter of packets and bytes that other forwarding objects, such as the lb plugin, hand to a
+/// route. Packets that VPP looks up are not counted in it.
+const VIA_ROUTES: &str = "/net/route/via";
 
 /// Counters read over one connection to VPP.
 #[derive(Debug)]
@@ -42,6 +48,9 @@ pub struct Counting {
     epochs: Epochs,
     vips: Option<(Instant, Vec<VipCounters>)>,
     servers: Option<(Instant, Vec<ServerFigure>)>,
+    sent: Sent,
+    /// After this time VPP forgets an idle flow, if VPP says so.
+    flow_timeout: Option<Duration>,
     /// [`Syncer::changes`] when the servers' counters were read.
     changes: u64,
 }
@@ -66,6 +75,8 @@ impl Counting {
             epochs: Epochs::new(pid, boot_time),
             vips: None,
             servers: None,
+            sent: Sent::default(),
+            flow_timeout: None,
             changes: 0,
         }
     }
@@ -76,7 +87,7 @@ impl Counting {
     ///
     /// # Errors
     /// When VPP cannot be asked, or the segment cannot be read.
-    pub async fn counters<P: Plugin>(
+    pub async fn counters<P: Settings>(
         &mut self,
         syncer: &mut Syncer<P>,
         segment: &StatsSegment,
@@ -89,8 +100,16 @@ impl Counting {
         let served = self.servers.as_ref().is_some_and(|(read, _)| serves(read));
         if with_servers && !served && may_read() {
             self.changes = syncer.changes();
-            let figures = figures(&syncer.learn().await?.vips);
-            self.servers = Some((Instant::now(), figures));
+            let text = syncer.learn().await?.vips;
+            self.servers = Some((Instant::now(), figures(&text)));
+            self.sent.keep(&text);
+            self.flow_timeout = match syncer.plugin().conf().await {
+                Ok(conf) => Some(Duration::from_secs(conf.flow_timeout.into())),
+                Err(Failed::Refused(_)) => None,
+                Err(Failed::Lost(lost)) => return Err(SyncError::from(lost).into()),
+            };
+            // A drained server is empty only if this was read after the change that drained it.
+            self.vips = None;
         }
         if self.vips.as_ref().is_none_or(|(read, _)| read.elapsed() >= FRESH) {
             if syncer.must_learn() && may_read() {
@@ -102,7 +121,10 @@ impl Counting {
                 self.places.learn(syncer.mirror(), missing.into_iter().zip(found));
             }
             let places = self.places.of(syncer.mirror());
-            let read = segment.read(|view| read(view, &places)).await?;
+            let routes = self.sent.routes();
+            let (read, sent) =
+                segment.read(|view| Ok((read(view, &places)?, sums_of(view, VIA_ROUTES, &routes)?))).await?;
+            self.sent.count(sent, Instant::now());
             let vips = places.iter().zip(read).map(|(place, sums)| self.counted(place, sums)).collect();
             self.epochs.keep(places.iter().flat_map(|place| {
                 [Some((Kind::Vip, place.index)), place.route.map(|route| (Kind::Route, route))]
@@ -110,8 +132,18 @@ impl Counting {
             self.vips = Some((Instant::now(), vips));
         }
         let (age, vips) = aged(self.vips.as_ref()).unwrap_or_default();
-        let servers = with_servers.then(|| aged(self.servers.as_ref())).flatten();
-        Ok(Counters { age, vips, servers: servers.map(|(age, servers)| ServerFigures { age, servers }) })
+        let servers =
+            with_servers.then(|| aged(self.servers.as_ref())).flatten().map(|(age, mut servers)| {
+                let timeout = self.flow_timeout;
+                for server in &mut servers {
+                    if timeout.is_some_and(|timeout| self.sent.is_idle(server.address, timeout)) {
+                        server.flows = 0;
+                    }
+                }
+                ServerFigures { age, servers }
+            });
+        let sent = self.sent.traffic();
+        Ok(Counters { age, vips, sent, servers })
     }
 
     fn counted(&mut self, place: &Place, sums: Sums) -> VipCounters {
@@ -160,14 +192,16 @@ fn read(view: &View<'_>, places: &[Place]) -> Result<Vec<Sums>, StatsError> {
         }
     }
     let routes: Vec<_> = places.iter().filter_map(|place| place.route).collect();
-    let mut counts = match view.find(ROUTES) {
-        Some(_) => view.combined_sums(ROUTES, &routes)?.into_iter(),
-        None => Vec::new().into_iter(),
-    };
+    let mut counts = sums_of(view, ROUTES, &routes)?.into_iter();
     for (sums, _) in sums.iter_mut().zip(places).filter(|(_, place)| place.route.is_some()) {
         sums.route = counts.next().flatten();
     }
     Ok(sums)
+}
+
+/// Packets and bytes of these routes; empty if VPP does not have the counter.
+fn sums_of(view: &View<'_>, name: &str, routes: &[u32]) -> Result<Vec<Option<(u64, u64)>>, StatsError> {
+    view.find(name).map_or_else(|| Ok(Vec::new()), |_| view.combined_sums(name, routes))
 }
 
 /// The servers of the VIPs in use, in order.

@@ -68,7 +68,7 @@ struct Arguments {
     #[arg(long, value_name = "USER", env = "MAGLEV_BRAIN_USER")]
     brain_user: Option<String>,
 
-    /// Maximum age of the servers' weights, buckets and live flows, in seconds. Reading them holds up VPP's
+    /// Maximum age of the servers' weights, buckets and flows, in seconds. Reading them holds up VPP's
     /// forwarding for about 1 us a server
     #[arg(long, value_name = "SECONDS", env = "MAGLEV_SERVERS_AGE", default_value_t = SERVERS_AGE.as_secs())]
     servers_age: u64,

@@ -131,6 +131,37 @@ async fn servers_figures_are_read_on_demand_and_kept_for_their_age() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn flows_end_with_the_flow_timeout_after_the_last_packet() {
+    let bench = Bench::start().await;
+    bench.sync(spec(80, &[1, 1])).await;
+    bench.sync(spec(443, &[1])).await;
+    bench.send(80, 60);
+    bench.send(443, 4);
+    let counted = async || {
+        let counters = bench.try_counters(true).await.unwrap();
+        let flows = counters.servers.unwrap().servers.iter().map(|server| server.flows).sum::<u64>();
+        (counters.sent, flows)
+    };
+    let (sent, flows) = counted().await;
+    assert_eq!((sent.len(), flows), (2, 64), "VIPs share a server: {sent:?}");
+    assert_eq!(sent.iter().map(|server| server.packets).sum::<u64>(), 2 * 64);
+    assert_eq!(sent.iter().map(|server| server.bytes).sum::<u64>(), 64 * (100 + 50 + 2 * 24));
+    assert!(sent.iter().all(|server| server.idle == Duration::ZERO), "nothing is known of before");
+
+    sleep(Duration::from_secs(37)).await;
+    let (sent, flows) = counted().await;
+    assert_eq!((sent[0].idle.as_secs(), flows), (38, 64), "{sent:?}");
+    sleep(Duration::from_secs(2)).await;
+    let (sent, flows) = counted().await;
+    assert_eq!((sent[1].idle.as_secs(), flows), (41, 0), "VPP itself still counts them: {sent:?}");
+
+    bench.send(443, 1);
+    let (sent, flows) = counted().await;
+    assert_eq!(sent.iter().filter(|server| server.idle == Duration::ZERO).count(), 1, "{sent:?}");
+    assert!((5..64).contains(&flows), "of one server's flows it is not known which have ended: {flows}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn servers_figures_from_before_a_change_are_read_again() {
     let bench = Bench::start().await;
     bench.sync(spec(80, &[1, 3])).await;

@@ -266,6 +266,7 @@ fn text(read: &Read) -> Text {
         weight: server.printed_weight.unwrap_or(server.weight),
         buckets: server.buckets.into(),
         flows: server.flows.into(),
+        route: Some(7),
         removed: server.removed,
     };
     let printed = read.vips.iter().filter(|vip| vip.printed).map(|vip| TextVip {

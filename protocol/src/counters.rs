@@ -14,6 +14,9 @@ pub struct Counters {
     pub age: Duration,
     /// VIPs in the order of their keys.
     pub vips: Vec<VipCounters>,
+    /// Traffic to application servers, in the order of their addresses; read together with `vips`. Only of
+    /// servers that VPP had at the last read of `servers`.
+    pub sent: Vec<ServerTraffic>,
     /// The servers' counters, if requested.
     pub servers: Option<ServerFigures>,
 }
@@ -51,6 +54,21 @@ pub struct RouteCounters {
     pub bytes: u64,
 }
 
+/// Traffic that VPP's lb plugin sent to one application server, over all its VIPs. Packets that reach the
+/// server on any other way, health checks for one, are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerTraffic {
+    /// Address.
+    pub address: IpAddr,
+    /// Packets, since VPP has the server.
+    pub packets: u64,
+    /// Bytes, with the tunnel's headers.
+    pub bytes: u64,
+    /// How long the counter had not changed when it was read: no packet was sent in that time. 0 at the
+    /// agent's first read.
+    pub idle: Duration,
+}
+
 /// State of the application servers. VPP reports it only in dumps, which hold up its forwarding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerFigures {
@@ -71,6 +89,7 @@ pub struct ServerFigure {
     pub weight: u8,
     /// The server's buckets in the new-flow table.
     pub buckets: u32,
-    /// Live flows pinned to the server.
+    /// Flows pinned to the server, at most: VPP counts a flow that has ended until it reuses or flushes its entry.
+    /// 0 once VPP has sent the server no packet for its flow-timeout, when none can be live.
     pub flows: u64,
 }

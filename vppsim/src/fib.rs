@@ -1,7 +1,7 @@
 //! The routes that the lb plugin adds: their indexes, and their packet and byte counters.
 //!
 //! VPP numbers the forwarding objects of routes from one pool. The number is a route's `stats_index` in the
-//! API and in `/net/route/to`, and the `dpo` of an application server in the CLI text. Servers with one
+//! API, in `/net/route/to` and in `/net/route/via`, and the `dpo` of an application server in the CLI text. Servers with one
 //! address share a route.
 
 #[cfg(test)]
@@ -31,6 +31,10 @@ pub struct Traffic {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Packets that the lb plugin handed to the route in a tunnel; they are not in `packets` (measured on VPP 26.10).
+    pub via_packets: u64,
+    /// Their bytes, with the tunnel's headers.
+    pub via_bytes: u64,
 }
 
 /// Why a route exists.
@@ -165,6 +169,14 @@ impl Fib {
         if let Some(traffic) = self.traffic.get_mut(route.index as usize) {
             traffic.packets += 1;
             traffic.bytes += bytes;
+        }
+    }
+
+    /// Counts a packet that the lb plugin hands to the route of this index.
+    pub fn count_via(&mut self, route: u32, bytes: u64) {
+        if let Some(traffic) = self.traffic.get_mut(route as usize) {
+            traffic.via_packets += 1;
+            traffic.via_bytes += bytes;
         }
     }
 

@@ -2,7 +2,7 @@ use super::*;
 
 fn counters(servers: Vec<ServerFigure>) -> Counters {
     let servers = Some(ServerFigures { age: Duration::from_millis(700), servers });
-    Counters { age: Duration::from_millis(200), vips: vec![], servers }
+    Counters { age: Duration::from_millis(200), vips: vec![], sent: vec![], servers }
 }
 
 #[tokio::test(start_paused = true)]

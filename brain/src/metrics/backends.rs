@@ -6,15 +6,20 @@ use maglev_engine::config::{Backend, CheckKind};
 use maglev_engine::health::State;
 use maglev_engine::outcome::ProbeCode;
 use maglev_engine::snapshot::{BackendView, Snapshot};
+use maglev_protocol::{Counters, ServerTraffic};
 use prometheus::Error;
 
 use super::catalogue as metrics;
-use super::exposition::{Exposition, flag};
+use super::exposition::{Exposition, flag, number};
 
 /// States of existing backends.
 const STATES: [State; 5] = [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled];
 
-pub(super) fn write(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+pub(super) fn write(
+    snapshot: &Snapshot,
+    counters: Option<&Counters>,
+    out: &mut Exposition,
+) -> Result<(), Error> {
     let rows: Vec<Row<'_>> = rows(snapshot).collect();
     out.family(metrics::BACKEND_INFO, |family| {
         for row in &rows {
@@ -52,6 +57,23 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Err
             }
         }
     })?;
+    let sent = counters.map_or(&[][..], |counters| &counters.sent);
+    let traffic = |row: &Row<'_>| {
+        let found = sent.binary_search_by_key(&row.configured.address, |server| server.address);
+        found.ok().and_then(|index| sent.get(index))
+    };
+    for (metric, count) in [
+        (metrics::BACKEND_PACKETS, (|sent| sent.packets) as fn(&ServerTraffic) -> u64),
+        (metrics::BACKEND_BYTES, |sent| sent.bytes),
+    ] {
+        out.family(metric, |family| {
+            for row in &rows {
+                if let Some(sent) = traffic(row) {
+                    family.add(&[("backend", row.name)], number(count(sent)));
+                }
+            }
+        })?;
+    }
     out.family(metrics::BACKEND_PROBES, |family| {
         for row in &rows {
             let usual = row.check.map_or(&[][..], codes);

@@ -105,7 +105,8 @@ catalogue! {
         "Weight now, on the scale of VPP's table.";
     BACKEND_BUCKETS = Gauge "maglev_frontend_backend_buckets"
         "Buckets of the table for new flows that VPP gives the backend.";
-    BACKEND_FLOWS = Gauge "maglev_frontend_backend_flows" "Live flows that VPP has pinned to the backend.";
+    BACKEND_FLOWS = Gauge "maglev_frontend_backend_flows"
+        "Flows pinned to the backend, at most; 0 once it was sent no packet for the flow-timeout.";
     VIP_PACKETS = Counter "maglev_vip_packets_total" "Packets to the frontend's VIP, by outcome.";
     ROUTE_PACKETS = Counter "maglev_vip_route_packets_total" "Packets to the prefix of one or more VIPs.";
     ROUTE_BYTES = Counter "maglev_vip_route_bytes_total" "Bytes to the prefix of one or more VIPs.";
@@ -117,6 +118,10 @@ catalogue! {
         "From 0 to rise + fall - 1 of its health check; the backend is up from rise on.";
     BACKEND_ENABLED = Gauge "maglev_backend_enabled" "Whether the configuration enables the backend.";
     BACKEND_TRANSITIONS = Counter "maglev_backend_transitions_total" "Changes of the backend to a state.";
+    BACKEND_PACKETS = Counter "maglev_backend_packets_total"
+        "Packets that VPP sent to the backend's address, over all frontends.";
+    BACKEND_BYTES = Counter "maglev_backend_bytes_total"
+        "Bytes that VPP sent to the backend's address, over all frontends, with the tunnel's headers.";
     BACKEND_PROBES = Counter "maglev_backend_probes_total" "Probes by HAProxy's code of their result.";
     BACKEND_PROBE_DURATION = Gauge "maglev_backend_probe_duration_seconds" "Duration of the latest probe.";
     PROBE_DURATION = Histogram "maglev_probe_duration_seconds"

@@ -10,8 +10,8 @@ use maglev_engine::core::{BackendWish, Command, Core, Input, Now};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_engine::overrides::{Overrides, PoolMember};
 use maglev_protocol::{
-    AgentInfo, AgentPolicy, Change, FullRead, RouteCounters, ServerFigure, ServerFigures, SyncReport,
-    VipCounters, VipKey, VipReport, VppInfo, VppState,
+    AgentInfo, AgentPolicy, Change, FullRead, RouteCounters, ServerFigure, ServerFigures, ServerTraffic,
+    SyncReport, VipCounters, VipKey, VipReport, VppInfo, VppState,
 };
 use tokio::time::Instant;
 
@@ -187,8 +187,15 @@ fn counters() -> Counters {
         flows,
     };
     let servers = vec![server(1, 11), server(2, 22), server(9, 99)];
+    let sent = |last, packets| ServerTraffic {
+        address: [10, 0, 0, last].into(),
+        packets,
+        bytes: 100 * packets,
+        idle: Duration::ZERO,
+    };
+    let sent = vec![sent(1, 1111), sent(9, 9999)];
     let servers = Some(ServerFigures { age: Duration::from_secs(30), servers });
-    Counters { age: Duration::from_millis(500), vips, servers }
+    Counters { age: Duration::from_millis(500), vips, sent, servers }
 }
 
 #[test]

@@ -52,10 +52,10 @@ pub(crate) enum Set {
 pub(crate) enum DrainWhat {
     /// Take a backend out of service for new flows; existing ones are left to finish
     ///
-    /// The same as `set backend NAME pause`. With `wait`, it then waits until VPP has no flow of the backend any more in
-    /// any frontend, or `floor` at most, and shows how many are left: 10 minutes, or the time given. Exit code 6: the
-    /// time was over before. The backend stays paused either way, until `undrain`. VPP counts a flow for 40 s after its
-    /// last packet, or the flow timeout that is configured.
+    /// The same as `set backend NAME pause`. With `wait`, it then waits until the backend has no flow left in any frontend, or
+    /// `floor` at most, and shows how many are left: 10 minutes, or the time given. Exit code 6: the time was over
+    /// before. The backend stays paused either way, until `undrain`. No flow is left once VPP has sent the backend no
+    /// packet for the flow timeout (`flow-timeout`, 40 s).
     #[command(
         override_usage = "maglevc drain backend <NAME> [wait [TIME]] [floor <N>] [reason <TEXT>] [for <TIME> | until <TIME>]"
     )]

@@ -5,6 +5,7 @@ use maglev_proto::{Backend, BackendOverride, BackendState, BackendUse, ProbeResu
 
 use super::frontends::{WEIGHTS, buckets_of, weights};
 use super::{dash_or, state, yes_or_no};
+use crate::drain::takes_new;
 use crate::moment::{Moment, span, took};
 use crate::style::{Palette, Tone, printable};
 use crate::table::{Cell, Column, Properties, Table};
@@ -179,7 +180,11 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
         let stale = is_out(backend);
         properties.put("Last check", if stale { check.in_tone(Tone::Faint) } else { check });
     }
-    properties.put("Flows", flows(backend)).put("Frontends", frontends);
+    properties.put("Flows", flows(backend));
+    if let Some(sent) = sent(backend) {
+        properties.put("Sent", sent);
+    }
+    properties.put("Frontends", frontends);
     let mut text = properties.render(palette);
     if !backend.uses.is_empty() {
         text.push('\n');
@@ -192,24 +197,28 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
 
 /// Its flows: at 0 the server may be switched off.
 fn flows(backend: &Backend) -> Cell {
-    // Until VPP acknowledges a weight, it may still have the previous one.
-    let takes_new =
-        backend.uses.iter().filter_map(|used| Some((used.sync(), used.row.as_ref()?))).any(|(sync, row)| {
-            let had = row.vpp_weight > Some(0) || row.buckets > Some(0);
-            row.programmed_weight > 0 || sync != SyncState::Synced && had
-        });
     match (backend.flows, backend.vpp_figures_age_ms) {
         (Some(flows), Some(age)) => {
-            let (words, tone) = match (flows, takes_new) {
+            let (words, tone) = match (flows, takes_new(backend)) {
                 (0, false) => ("none, and no new ones: it can be switched off".to_owned(), Tone::Good),
                 (0, true) => ("none now, but it takes new ones".to_owned(), Tone::Plain),
-                (flows, false) => (format!("{flows} left, and no new ones"), Tone::Plain),
+                (flows, false) => (format!("at most {flows} left, and no new ones"), Tone::Plain),
                 (flows, true) => (format!("{flows}, and it takes new ones"), Tone::Plain),
             };
             Cell::toned(format!("{words} (all frontends; {} old)", span(age)), tone)
         }
         _ => Cell::toned(format!("not known: {}", backend.vpp_figures_error), Tone::Warning),
     }
+}
+
+/// Packets and bytes that VPP sent it, and for how long none.
+fn sent(backend: &Backend) -> Option<Cell> {
+    let (packets, bytes, idle) = (backend.sent_packets?, backend.sent_bytes?, backend.idle_ms?);
+    let last = match idle {
+        0..1_000 => String::new(),
+        idle => format!("; none for {}", span(idle)),
+    };
+    Some(Cell::new(format!("{packets} packets, {bytes} bytes (all frontends{last})")))
 }
 
 /// Its rows in all pools.

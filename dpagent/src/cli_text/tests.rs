@@ -28,8 +28,9 @@ fn read(text: &str) -> Vec<TextVip> {
     vips
 }
 
-fn server(address: &str, weight: u8, buckets: u32, removed: bool) -> TextServer {
-    TextServer { address: address.parse().unwrap(), weight, buckets, flows: 0, removed }
+fn server(address: &str, weight: u8, buckets: u32, route: u32) -> TextServer {
+    let address = address.parse().unwrap();
+    TextServer { address, weight, buckets, flows: 0, route: Some(route), removed: false }
 }
 
 #[test]
@@ -48,14 +49,10 @@ fn the_recorded_text_is_read() {
     assert!(vips.iter().all(|vip| !vip.removed));
     assert_eq!(
         vips[0].servers,
-        [
-            server("10.0.0.1", 0, 0, false),
-            server("10.0.0.2", 50, 350, false),
-            server("10.0.0.3", 100, 674, false),
-        ]
+        [server("10.0.0.1", 0, 0, 13), server("10.0.0.2", 50, 350, 14), server("10.0.0.3", 100, 674, 15),]
     );
     assert!(vips[1].servers.is_empty());
-    assert_eq!(vips[5].servers, [server("2001:db8:ffff::3", 100, 1024, false)]);
+    assert_eq!(vips[5].servers, [server("2001:db8:ffff::3", 100, 1024, 19)]);
     assert_eq!(vips[5].key.protocol, ALL_PORTS_PROTOCOL);
 }
 
@@ -66,7 +63,7 @@ fn removed_vips_and_servers_are_told_apart_from_live_ones() {
     assert!(vips[0].servers.iter().all(|server| server.removed));
     let anew = &vips[6];
     assert_eq!((anew.key, anew.index, anew.src_ip_sticky, anew.removed), (vips[0].key, 7, true, false));
-    assert_eq!(anew.servers, [server("10.0.0.2", 30, 1024, false)]);
+    assert_eq!(anew.servers, [server("10.0.0.2", 30, 1024, 14)]);
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn figures_are_of_vips_and_servers_in_use_and_in_order() {
         weight: last,
         buckets: 7,
         flows: 3,
+        route: Some(last.into()),
         removed,
     };
     let vip = |key, removed, servers: &[TextServer]| TextVip {

@@ -21,7 +21,8 @@ fn dumps(ports: &[u16]) -> Dumps {
 }
 
 fn text(ports: &[u16]) -> Text {
-    let server = TextServer { address: SERVER, weight: 3, buckets: 1024, flows: 5, removed: false };
+    let server =
+        TextServer { address: SERVER, weight: 3, buckets: 1024, flows: 5, route: None, removed: false };
     let vip = |port: &u16| TextVip {
         key: key(*port),
         index: u32::from(*port) + 1000,

@@ -86,7 +86,7 @@ fn traffic_starts_anew_with_a_route() {
     fib.add_vip(vip);
     fib.count(vip, 40);
     fib.count(vip, 60);
-    assert_eq!(fib.traffic().get(8), Some(&Traffic { packets: 2, bytes: 100 }));
+    assert_eq!(fib.traffic().get(8), Some(&Traffic { packets: 2, bytes: 100, ..Traffic::default() }));
     fib.remove_vip(vip);
     fib.add_vip(vip);
     assert_eq!(fib.traffic().get(8), Some(&Traffic::default()));

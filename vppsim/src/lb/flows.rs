@@ -147,10 +147,13 @@ impl Lb {
     /// Routes and counts one packet. Returns its server, which may be [`NO_SERVER`], and its counter.
     fn route(&mut self, vip_index: u32, place: Place, bytes: u64, now: Uptime) -> Option<(u32, Counter)> {
         let vip = self.vips.get(vip_index).filter(|vip| vip.used)?;
-        let (prefix, by_table) = (vip.key.prefix, bucket(vip, place.hash));
+        let (prefix, by_table, tunnel) = (vip.key.prefix, bucket(vip, place.hash), vip.kind.header_length());
         let table = self.sticky_table(place.thread)?;
         let (server, counter) = table.route(place.hash, vip_index, by_table, clock(now));
         self.fib.count(prefix, bytes);
+        if let Some(server) = self.servers.get(server) {
+            self.fib.count_via(server.route, bytes + tunnel);
+        }
         self.count(vip_index, counter);
         Some((server, counter))
     }

@@ -40,6 +40,15 @@ impl VipKind {
         }
     }
 
+    /// Bytes that the tunnel adds to a packet: an IP header and one of GRE.
+    pub fn header_length(self) -> u64 {
+        match self {
+            Self::Ip6Gre6 | Self::Ip4Gre6 => 44,
+            Self::Ip6Gre4 | Self::Ip4Gre4 => 24,
+            Self::Ip4L3dsr | Self::Ip4Nat4 | Self::Ip6Nat6 => 0,
+        }
+    }
+
     /// The name in the CLI text.
     pub fn name(self) -> &'static str {
         match self {

@@ -88,6 +88,8 @@ impl<T: Target> Segment<T> {
         self.writer.update(&mut self.heap, heap_words(figures.heap).into_iter())?;
         let routes = figures.routes.iter().flat_map(|traffic| [traffic.packets, traffic.bytes]);
         self.writer.update(&mut self.routes_to, routes)?;
+        let via = figures.routes.iter().flat_map(|traffic| [traffic.via_packets, traffic.via_bytes]);
+        self.writer.update(&mut self.routes_via, via)?;
         for (counter, values) in self.vips.iter_mut().enumerate() {
             let words = figures.vips.iter().map(|counters| counters.get(counter).copied().unwrap_or(0));
             self.writer.update(values, words)?;

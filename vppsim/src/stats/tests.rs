@@ -111,9 +111,10 @@ fn a_fresh_segment_has_what_every_vpp_has() {
 #[test]
 fn counters_appear_with_the_first_vip_and_change_in_place() {
     let (mut segment, memory) = segment();
-    let routes = [Traffic::default(), Traffic { packets: 3, bytes: 120 }];
+    let routes = [Traffic::default(), Traffic { packets: 3, bytes: 120, via_packets: 2, via_bytes: 128 }];
     segment.publish(&figures(&[[0; 4]], &routes)).unwrap();
     assert_eq!(words(&memory.0.borrow().read(), "/net/route/to"), [0, 0, 3, 120]);
+    assert_eq!(words(&memory.0.borrow().read(), "/net/route/via"), [0, 0, 2, 128]);
     assert!(!memory.0.borrow().read().contains_key("first session packet"));
     segment.publish(&figures(&[[0; 4], [11, 12, 13, 14]], &routes)).unwrap();
     let entries = memory.0.borrow().read();
@@ -155,7 +156,7 @@ fn heap_and_workers_have_the_layout_of_the_recording() {
 #[test]
 fn nothing_is_written_when_nothing_changed() {
     let (mut segment, memory) = segment();
-    let routes = [Traffic { packets: 1, bytes: 2 }];
+    let routes = [Traffic { packets: 1, bytes: 2, ..Traffic::default() }];
     segment.publish(&figures(&[[0; 4], [1; 4]], &routes)).unwrap();
     let writes = memory.0.borrow().writes;
     segment.publish(&figures(&[[0; 4], [1; 4]], &routes)).unwrap();
@@ -182,7 +183,7 @@ fn thousands_of_vips_fit() {
     let mut vips = vec![[0; 4]];
     for index in 1..=2000 {
         vips.push([index; 4]);
-        let routes = vec![Traffic { packets: 1, bytes: 40 }; vips.len() * 5];
+        let routes = vec![Traffic { packets: 1, bytes: 40, ..Traffic::default() }; vips.len() * 5];
         segment.publish(&figures(&vips, &routes)).unwrap();
     }
     let entries = memory.0.borrow().read();
@@ -229,7 +230,7 @@ impl Target for Watched {
 fn churn_moves_everything_changes_nothing_and_needs_no_more_room() {
     let (mut segment, memory) = segment();
     let vips: Vec<_> = (0..100).map(|vip| [vip; 4]).collect();
-    let routes = [Traffic { packets: 3, bytes: 120 }; 9];
+    let routes = [Traffic { packets: 3, bytes: 120, via_packets: 2, via_bytes: 128 }; 9];
     segment.publish(&figures(&vips, &routes)).unwrap();
     let before = memory.0.borrow().read();
     for step in 1..=450_u64 {
@@ -276,7 +277,7 @@ fn the_directory_grows_up_to_its_limit() {
 #[test]
 fn damage_shows_to_a_reader_and_is_repaired() {
     let (mut segment, memory) = segment();
-    let routes = [Traffic { packets: 3, bytes: 120 }];
+    let routes = [Traffic { packets: 3, bytes: 120, via_packets: 2, via_bytes: 128 }];
     segment.publish(&figures(&[[0; 4], [7; 4]], &routes)).unwrap();
     let read = || {
         let image = Snapshot::from_bytes(&memory.0.borrow().bytes);
@@ -301,7 +302,7 @@ proptest! {
         let mut segment = Segment::new(target.clone(), 0).unwrap();
         for (step, (vips, routes, churns, fillers)) in (1_u64..).zip(steps) {
             let vips = vec![[step; 4]; vips];
-            let routes = vec![Traffic { packets: step, bytes: 2 * step }; routes];
+            let routes = vec![Traffic { packets: step, bytes: 2 * step, ..Traffic::default() }; routes];
             segment.publish(&figures(&vips, &routes)).unwrap();
             for _ in 0..churns {
                 segment.churn().unwrap();

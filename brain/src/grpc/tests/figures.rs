@@ -1,7 +1,7 @@
 //! VPP's counters, from an agent played by the test.
 
 use maglev_engine::agent::CallError;
-use maglev_protocol::{AgentError, RouteCounters, ServerFigure, ServerFigures, VipCounters};
+use maglev_protocol::{AgentError, RouteCounters, ServerFigure, ServerFigures, ServerTraffic, VipCounters};
 use tonic::Code;
 
 use super::changes::{Brain, CONFIG};
@@ -31,10 +31,17 @@ fn counters() -> Counters {
         route,
     };
     let route = RouteCounters { epoch: 1, packets: 50, bytes: 5000 };
+    let sent = |last, idle| ServerTraffic {
+        address: [10, 0, 0, last].into(),
+        packets: 100,
+        bytes: 12_400,
+        idle: Duration::from_millis(idle),
+    };
     let servers = vec![server(1, 700, 9), server(2, 324, 0), server(7, 0, 4)];
     Counters {
         age: Duration::from_millis(300),
         vips: vec![vip(foreign(), 3, None), vip(shop(), 7, Some(route))],
+        sent: vec![sent(1, 600), sent(2, 41_000)],
         servers: Some(ServerFigures { age: Duration::from_millis(800), servers }),
     }
 }
@@ -94,6 +101,7 @@ async fn backends_show_the_flows_of_all_their_frontends() {
     let get = |name: &str| service.get_backend(Request::new(GetBackendRequest { name: name.into() }));
     let b1 = get("b1").await.unwrap().into_inner();
     assert_eq!((b1.flows, b1.vpp_figures_age_ms), (Some(14), Some(800)));
+    assert_eq!((b1.sent_packets, b1.sent_bytes, b1.idle_ms), (Some(100), Some(12_400), Some(600)));
     let uses: Vec<_> = b1
         .uses
         .iter()

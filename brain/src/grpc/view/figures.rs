@@ -71,6 +71,11 @@ pub(in crate::grpc) fn fill_backend(
     let servers = frontends.filter_map(|frontend| figures.server(&vip_key(frontend), address));
     // A server that VPP does not have has no flows.
     backend.flows = Some(servers.map(|figure| figure.flows).sum());
+    if let Some(sent) = figures.sent(address) {
+        backend.sent_packets = Some(sent.packets);
+        backend.sent_bytes = Some(sent.bytes);
+        backend.idle_ms = Some(milliseconds(sent.idle));
+    }
 }
 
 /// VPP's counters of all VIPs, or of this one.

@@ -45,7 +45,7 @@ fn flows_say_whether_it_may_be_switched_off() {
         let text = one(web2, PRESENT, PLAIN);
         text.lines().find_map(|line| line.strip_prefix("Flows         ")).unwrap().to_owned()
     };
-    assert_eq!(line(&web2), "17 left, and no new ones (all frontends; 1s old)");
+    assert_eq!(line(&web2), "at most 17 left, and no new ones (all frontends; 1s old)");
     web2.flows = Some(0);
     assert_eq!(line(&web2), "none, and no new ones: it can be switched off (all frontends; 1s old)");
     // A server that still has buckets in VPP gets new flows, whatever was decided.
@@ -76,7 +76,8 @@ Enabled       yes
 Health check  http-alive
 Counter       0/4 (up at 2 and above; rise 2, fall 3)
 Last check    L4CON: connection refused; took 0.18ms, 2026-11-21T04:12:01.250Z (2s ago)
-Flows         17 left, and no new ones (all frontends; 1s old)
+Flows         at most 17 left, and no new ones (all frontends; 1s old)
+Sent          48112 packets, 31004840 bytes (all frontends; none for 3s)
 Frontends     shop, shop-v6
 
   Frontend  Pool     Configured  Override  Effective  In VPP  Buckets  Flows

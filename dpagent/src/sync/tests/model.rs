@@ -387,6 +387,7 @@ impl Plugin for Model {
                     weight: server.weight,
                     buckets: 0,
                     flows: u64::from(server.flows),
+                    route: None,
                     removed: !server.used,
                 })
                 .collect(),
