@@ -92,7 +92,7 @@ fn snapshot(arguments: &Arguments) -> Snapshot {
     for name in config.backends.keys() {
         let outcome = ProbeOutcome {
             code: ProbeCode::L7Ok,
-            detail: "HTTP 200".to_owned(),
+            detail: "HTTP 200".into(),
             duration: Duration::from_nanos(fastrand::u64(200_000..3_000_000)),
         };
         let report = Report {

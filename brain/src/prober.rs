@@ -1,185 +1,272 @@
-//! The task that probes one backend.
+//! Probing of all backends: one timer for all of them, and a task for each probe in progress.
 //!
-//! There is one for each backend with a check, which runs until its [`Prober`] is dropped. It may be aborted
-//! at any point: it owns nothing but a socket. While waiting it holds no buffers, so that ten thousand of
-//! them cost little; those of a probe live as long as the probe.
+//! A backend that waits for its next probe costs an entry in a heap, and no task, timer or buffer. A probe in
+//! progress may be cancelled at any point: it owns nothing but a socket.
 
-use std::future::poll_fn;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::task::AtomicWaker;
 use maglev_daemon::vital::vital;
 use maglev_engine::outcome::{ProbeOutcome, Report};
 use maglev_engine::schedule::{self, Intervals, Pace};
 use maglev_probe::Checker;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, Sleep, sleep_until};
+use slab::Slab;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
 
 use crate::activity::Activity;
 use crate::agent::EchoSender;
 
 /// A repeatable probe.
-pub trait Probe: Send + 'static {
-    /// Runs one probe, which ends within its timeout.
-    fn probe(&self) -> BoxFuture<'static, ProbeOutcome>;
+pub trait Probe: Send + Sync + 'static {
+    /// One probe, which begins when it is first polled, and ends within its timeout.
+    fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static;
 }
 
-/// A backend with its check.
+/// A check of one address.
 #[derive(Debug)]
 pub struct Checked {
-    /// Its name.
-    pub backend: Arc<str>,
     /// The check.
     pub checker: Arc<Checker<EchoSender>>,
     /// The backend's address.
     pub target: IpAddr,
-    /// Where watchers see probes.
-    pub activity: Activity,
 }
 
 impl Probe for Checked {
-    fn probe(&self) -> BoxFuture<'static, ProbeOutcome> {
-        self.activity.probe_started(&self.backend);
+    fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static {
         let (checker, target) = (Arc::clone(&self.checker), self.target);
-        Box::pin(async move { checker.probe(target).await })
+        async move { checker.probe(target).await }
     }
 }
 
-/// Handle of a probing task. Dropping it ends the task.
+/// Starts the probes of all backends when they are due. Probing ends when this is dropped.
 #[derive(Debug)]
-pub struct Prober {
-    wish: Arc<Wish>,
-    task: JoinHandle<()>,
+pub struct Scheduler<P> {
+    shared: Arc<Shared<P>>,
+    task: AbortHandle,
 }
 
-/// The interval that the controller wants. A watch channel would need ten times the memory.
+/// Handle of one backend's probing. Dropping it ends the probing.
 #[derive(Debug)]
-struct Wish {
-    pace: AtomicU8,
-    prober: AtomicWaker,
+pub struct Prober<P> {
+    shared: Arc<Shared<P>>,
+    index: usize,
 }
 
-impl Wish {
-    fn pace(&self) -> Pace {
-        let known = [Pace::Normal, Pace::Fast, Pace::Down];
-        let pace = self.pace.load(Ordering::Acquire);
-        known.into_iter().find(|known| *known as u8 == pace).unwrap_or(Pace::Stopped)
-    }
-
-    /// Ready with the pace once `fits` accepts it. It may have changed several times meanwhile.
-    fn poll_until(&self, cx: &mut Context<'_>, fits: impl Fn(Pace) -> bool) -> Poll<Pace> {
-        // Registered first, so that a change right after the check wakes the task.
-        self.prober.register(cx.waker());
-        let pace = self.pace();
-        if fits(pace) { Poll::Ready(pace) } else { Poll::Pending }
-    }
-
-    async fn until(&self, fits: impl Fn(Pace) -> bool) -> Pace {
-        poll_fn(|cx| self.poll_until(cx, &fits)).await
-    }
+#[derive(Debug)]
+struct Shared<P> {
+    timetable: Mutex<Timetable<P>>,
+    /// Notified when a probe is due before the scheduler wakes up.
+    earlier: Notify,
+    reports: mpsc::Sender<Report>,
+    activity: Activity,
 }
 
-impl Prober {
-    /// Starts probing at this pace, the first time after `first_delay`. The queue of reports is bounded: when
-    /// the controller falls behind, probes wait for it, and none is lost.
-    pub fn start(
-        backend: Arc<str>,
-        probe: impl Probe,
+#[derive(Debug)]
+struct Timetable<P> {
+    backends: Slab<Backend<P>>,
+    /// Due times. An entry counts only if its turn is the backend's.
+    due: BinaryHeap<Reverse<Entry>>,
+    /// Number of turns so far.
+    turns: u64,
+    /// When the scheduler wakes up; `None`: when it is notified.
+    wakes_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    due: Instant,
+    turn: u64,
+    index: usize,
+}
+
+#[derive(Debug)]
+struct Backend<P> {
+    name: Arc<str>,
+    probe: P,
+    intervals: Intervals,
+    pace: Pace,
+    /// When its first probe is due.
+    first: Instant,
+    last_start: Option<Instant>,
+    /// Its latest entry in the timetable, or probe.
+    turn: u64,
+    /// The probe in progress.
+    running: Option<AbortHandle>,
+}
+
+impl<P: Probe> Scheduler<P> {
+    /// Starts without backends. The queue of reports is bounded: when its reader falls behind, probes wait for it, and
+    /// none is lost.
+    pub fn start(reports: mpsc::Sender<Report>, activity: Activity) -> Self {
+        let timetable = Timetable { backends: Slab::new(), due: BinaryHeap::new(), turns: 0, wakes_at: None };
+        let shared =
+            Arc::new(Shared { timetable: Mutex::new(timetable), earlier: Notify::new(), reports, activity });
+        let task = tokio::spawn(vital("the probe scheduler", run(Arc::clone(&shared)))).abort_handle();
+        Self { shared, task }
+    }
+
+    /// Adds a backend, which is first probed after `first_delay`.
+    pub fn add(
+        &self,
+        name: Arc<str>,
+        probe: P,
         intervals: Intervals,
         pace: Pace,
         first_delay: Duration,
-        reports: mpsc::Sender<Report>,
-    ) -> Self {
-        let wish = Arc::new(Wish { pace: AtomicU8::new(pace as u8), prober: AtomicWaker::new() });
+    ) -> Prober<P> {
         let first = Instant::now() + first_delay;
-        let task = tokio::spawn(vital(
-            "a prober",
-            run(backend, probe, intervals, first, reports, Arc::clone(&wish)),
-        ));
-        Self { wish, task }
-    }
-
-    /// Sets the probing interval. [`Pace::Stopped`] cancels a probe in progress, without a report.
-    pub fn set_pace(&self, pace: Pace) {
-        if self.wish.pace.swap(pace as u8, Ordering::AcqRel) != pace as u8 {
-            self.wish.prober.wake();
-        }
+        let backend =
+            Backend { name, probe, intervals, pace, first, last_start: None, turn: 0, running: None };
+        let mut timetable = self.shared.timetable();
+        let index = timetable.backends.insert(backend);
+        self.shared.plan(timetable, index);
+        Prober { shared: Arc::clone(&self.shared), index }
     }
 }
 
-impl Drop for Prober {
+impl<P> Drop for Scheduler<P> {
     fn drop(&mut self) {
         self.task.abort();
+        let timetable = self.shared.timetable();
+        timetable
+            .backends
+            .iter()
+            .filter_map(|(_, backend)| backend.running.as_ref())
+            .for_each(AbortHandle::abort);
     }
 }
 
-async fn run(
-    backend: Arc<str>,
-    probe: impl Probe,
-    intervals: Intervals,
-    first: Instant,
-    reports: mpsc::Sender<Report>,
-    wish: Arc<Wish>,
-) {
-    let mut last_start = None;
-    let timer = sleep_until(first);
+impl<P: Probe> Prober<P> {
+    /// Sets the probing interval, which counts from the last start. [`Pace::Stopped`] cancels a probe in progress, without
+    /// a report.
+    pub fn set_pace(&self, pace: Pace) {
+        let mut timetable = self.shared.timetable();
+        let Some(backend) = timetable.backends.get_mut(self.index).filter(|backend| backend.pace != pace)
+        else {
+            return;
+        };
+        backend.pace = pace;
+        match (pace, &backend.running) {
+            // It is planned anew when the probe ends.
+            (Pace::Normal | Pace::Fast | Pace::Down, Some(_)) => return,
+            (Pace::Stopped, Some(running)) => running.abort(),
+            (_, None) => {}
+        }
+        backend.running = None;
+        self.shared.plan(timetable, self.index);
+    }
+}
+
+impl<P> Drop for Prober<P> {
+    fn drop(&mut self) {
+        let removed = self.shared.timetable().backends.try_remove(self.index);
+        if let Some(running) = removed.and_then(|backend| backend.running) {
+            running.abort();
+        }
+    }
+}
+
+impl<P> Shared<P> {
+    fn timetable(&self) -> MutexGuard<'_, Timetable<P>> {
+        self.timetable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a backend's next probe, if there is to be one.
+    fn plan(&self, mut timetable: MutexGuard<'_, Timetable<P>>, index: usize) {
+        let (now, turn) = (Instant::now().into_std(), timetable.next_turn());
+        let Timetable { backends, due: heap, wakes_at, .. } = &mut *timetable;
+        let Some(backend) = backends.get_mut(index) else { return };
+        backend.turn = turn;
+        let Some(interval) = backend.intervals.at(backend.pace) else { return };
+        let due = match backend.last_start {
+            Some(last) => schedule::next_start(last.into_std(), now, interval, fastrand::f64()).into(),
+            None => backend.first,
+        };
+        heap.push(Reverse(Entry { due, turn, index }));
+        // Intervals that change often must not fill it with entries that no longer count.
+        if heap.len() > 2 * backends.len() + 64 {
+            let counts = |entry: &Entry| backends.get(entry.index).is_some_and(|it| it.turn == entry.turn);
+            heap.retain(|Reverse(entry)| counts(entry));
+        }
+        if wakes_at.is_none_or(|at| due < at) {
+            *wakes_at = Some(due);
+            drop(timetable);
+            self.earlier.notify_one();
+        }
+    }
+}
+
+impl<P> Timetable<P> {
+    fn next_turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+
+    /// Takes out an entry that is due.
+    fn take_due(&mut self, now: Instant) -> Option<Entry> {
+        self.due.peek().filter(|Reverse(entry)| entry.due <= now)?;
+        self.due.pop().map(|Reverse(entry)| entry)
+    }
+}
+
+async fn run<P: Probe>(shared: Arc<Shared<P>>) {
+    let timer = sleep_until(Instant::now());
     tokio::pin!(timer);
     loop {
-        let due = wait(&mut timer, first, last_start, &intervals, &wish).await;
-        let started = Instant::now();
-        last_start = Some(started);
-        let outcome = tokio::select! {
-            // In this order, so that no packet is sent once probing has stopped.
-            biased;
-            _ = wish.until(|pace| pace == Pace::Stopped) => None,
-            outcome = probe.probe() => Some(outcome),
-        };
-        if let Some(outcome) = outcome {
-            let late = started.saturating_duration_since(due);
-            let report =
-                Report { backend: Arc::clone(&backend), outcome, late, ended: Instant::now().into_std() };
-            if reports.send(report).await.is_err() {
-                return;
-            }
+        let next = start_due(&shared);
+        if let Some(next) = next {
+            timer.as_mut().reset(next);
+        }
+        tokio::select! {
+            () = timer.as_mut(), if next.is_some() => {}
+            () = shared.earlier.notified() => {}
         }
     }
 }
 
-/// Waits until the next probe is due; returns the due time. The controller may change the interval at any
-/// moment, usually in response to the last report.
-async fn wait(
-    timer: &mut std::pin::Pin<&mut Sleep>,
-    first: Instant,
-    last_start: Option<Instant>,
-    intervals: &Intervals,
-    wish: &Wish,
-) -> Instant {
-    let random = fastrand::f64();
-    let mut pace = wish.pace();
-    loop {
-        let due = intervals.at(pace).map(|interval| match last_start {
-            Some(last) => {
-                let now = Instant::now().into_std();
-                schedule::next_start(last.into_std(), now, interval, random).into()
-            }
-            None => first,
-        });
-        let Some(due) = due else {
-            pace = wish.until(|now| now != Pace::Stopped).await;
+/// Starts the probes that are due; returns when the next one is.
+fn start_due<P: Probe>(shared: &Arc<Shared<P>>) -> Option<Instant> {
+    let now = Instant::now();
+    let mut timetable = shared.timetable();
+    while let Some(entry) = timetable.take_due(now) {
+        let turn = timetable.next_turn();
+        let Some(backend) =
+            timetable.backends.get_mut(entry.index).filter(|backend| backend.turn == entry.turn)
+        else {
             continue;
         };
-        timer.as_mut().reset(due);
-        tokio::select! {
-            biased;
-            next = wish.until(|now| now != pace) => pace = next,
-            () = timer.as_mut() => return due,
-        }
+        (backend.turn, backend.last_start) = (turn, Some(now));
+        let entry = Entry { turn, ..entry };
+        let probe = probe(Arc::clone(shared), entry, Arc::clone(&backend.name), backend.probe.probe());
+        backend.running = Some(tokio::spawn(vital("a probe", probe)).abort_handle());
+    }
+    timetable.wakes_at = timetable.due.peek().map(|Reverse(entry)| entry.due);
+    timetable.wakes_at
+}
+
+/// One probe, its report, and the plan for the next.
+async fn probe<P>(
+    shared: Arc<Shared<P>>,
+    Entry { due, turn, index }: Entry,
+    backend: Arc<str>,
+    probe: impl Future<Output = ProbeOutcome>,
+) {
+    shared.activity.probe_started(&backend);
+    let late = Instant::now().saturating_duration_since(due);
+    let outcome = probe.await;
+    let report = Report { backend, outcome, late, ended: Instant::now().into_std() };
+    if shared.reports.send(report).await.is_err() {
+        return;
+    }
+    let mut timetable = shared.timetable();
+    if let Some(backend) = timetable.backends.get_mut(index).filter(|backend| backend.turn == turn) {
+        backend.running = None;
+        shared.plan(timetable, index);
     }
 }
 

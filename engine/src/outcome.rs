@@ -2,7 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use compact_str::CompactString;
+
+/// Result of a probe, and its description. Short ones, such as those of passes, need no memory of their own.
+pub type Finding = (ProbeCode, CompactString);
 
 /// Result of one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +15,7 @@ pub struct ProbeOutcome {
     /// Layer and kind of the result. Determines whether the probe passed.
     pub code: ProbeCode,
     /// Description: `HTTP 503`, `connection refused`.
-    pub detail: String,
+    pub detail: CompactString,
     /// Time from the probe's start to its result.
     pub duration: Duration,
 }
@@ -44,6 +49,19 @@ pub struct Report {
     pub late: Duration,
     /// Time of its end.
     pub ended: Instant,
+}
+
+/// A probe and its time.
+#[derive(Debug, Clone)]
+pub struct LastProbe {
+    /// Its result.
+    pub outcome: ProbeOutcome,
+    /// Time of its end.
+    pub at: SystemTime,
+    /// The same on the monotonic clock.
+    pub ended: Instant,
+    /// Delay of its start after its due time.
+    pub late: Duration,
 }
 
 impl fmt::Display for ProbeOutcome {

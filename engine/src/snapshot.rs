@@ -2,22 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use imbl::OrdMap;
 use maglev_protocol::{AgentError, AgentPolicy, VipKey, VipSpec, VppInfo, VppState};
 
 use crate::config::{Config, Frontend};
 use crate::health::Health;
-use crate::outcome::ProbeOutcome;
 use crate::overrides::Overrides;
 use crate::tally::{BackendTally, BrainTally, CheckTallies, CheckTally};
 use crate::warmup::{Phase, Warmup};
 use crate::weights::{EffectiveWeights, Inexact, Scale};
 
-/// The brain's state at one moment. A change of state is in the next snapshot at once; details of probes may
-/// be up to 250 ms old. Snapshots share everything that is equal, so the cost of making one does not grow
-/// with the number of backends.
+/// The brain's state at one moment. A change of state is in the next snapshot at once, a health counter within
+/// 250 ms; latest probes and Prometheus counters are those of the moment when they are read. Snapshots share
+/// everything that is equal, so the cost of making one does not grow with the number of backends.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Time of the snapshot.
@@ -110,8 +109,6 @@ pub enum SyncStatus {
 pub struct BackendView {
     /// Its health.
     pub health: Health,
-    /// Its latest probe.
-    pub last_probe: Option<LastProbe>,
     /// Names of the frontends that use it.
     pub frontends: Arc<[Arc<str>]>,
     /// When it was added or got another check: earlier results are invalid.
@@ -122,23 +119,10 @@ pub struct BackendView {
     pub up_since: Option<Instant>,
     /// Whether it was out of service at some time since the start, or was added later.
     pub cold: bool,
-    /// Its counters.
+    /// Its counters and its latest probe. Unlike all else here, they go on.
     pub tally: Arc<BackendTally>,
     /// Counters of its health check, if it has one.
     pub check: Option<Arc<CheckTally>>,
-}
-
-/// A probe and its time.
-#[derive(Debug, Clone)]
-pub struct LastProbe {
-    /// Its result.
-    pub outcome: ProbeOutcome,
-    /// Time of its end.
-    pub at: SystemTime,
-    /// The same on the monotonic clock.
-    pub ended: Instant,
-    /// Delay of its start after its due time.
-    pub late: Duration,
 }
 
 /// Differences of one sync that are remembered.

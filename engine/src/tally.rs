@@ -7,8 +7,9 @@ mod histogram;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maglev_protocol::{Change, SyncReport};
@@ -16,7 +17,7 @@ use maglev_protocol::{Change, SyncReport};
 pub use histogram::{Histogram, Reading};
 
 use crate::health::State;
-use crate::outcome::ProbeCode;
+use crate::outcome::{LastProbe, ProbeCode};
 
 /// A counter.
 #[derive(Debug, Default)]
@@ -34,15 +35,32 @@ impl Count {
     }
 }
 
-/// Counters of one backend, for as long as it is the same server. There are tens of thousands of these, so
-/// they have 32 bits: enough for ten probes a second for 13 years, and a counter may wrap.
+/// Counters and latest probe of one backend, for as long as it is the same server. There are tens of thousands of
+/// these, so counters have 32 bits: enough for ten probes a second for 13 years, and a counter may wrap.
+///
+/// Nearly all probes change nothing but these, so they are not part of what a snapshot has copies of.
 #[derive(Default)]
 pub struct BackendTally {
+    last_probe: Mutex<Option<LastProbe>>,
     probes: [AtomicU32; ProbeCode::ALL.len()],
     transitions: [AtomicU32; State::Removed as usize + 1],
 }
 
 impl BackendTally {
+    /// The latest probe, if there was one by the current check.
+    pub fn last_probe(&self) -> Option<LastProbe> {
+        self.last().clone()
+    }
+
+    /// Replaces the latest probe, and returns the one before.
+    pub fn set_last_probe(&self, last: Option<LastProbe>) -> Option<LastProbe> {
+        mem::replace(&mut self.last(), last)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<LastProbe>> {
+        self.last_probe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a finished probe.
     pub fn count_probe(&self, code: ProbeCode) {
         if let Some(count) = self.probes.get(code as usize) {

@@ -38,7 +38,8 @@ pub fn print(vips: &[TextVip]) -> String {
             let state = if server.removed { "removed" } else { "used" };
             let (address, weight) = (server.address, server.weight);
             let (buckets, flows) = (server.buckets, server.flows);
-            writeln!(text, "    {address} weight:{weight} buckets:{buckets} flows:{flows} dpo:7 {state}")
+            let route = server.route.map_or_else(String::new, |route| format!(" dpo:{route}"));
+            writeln!(text, "    {address} weight:{weight} buckets:{buckets} flows:{flows}{route} {state}")
                 .expect("a string takes all");
         }
     }

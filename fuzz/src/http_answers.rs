@@ -1,7 +1,7 @@
 //! Target: a web server's response to a health check. The server may be malicious.
 
 use maglev_engine::config::{HttpCheck, HttpMethod, StatusCodes};
-use maglev_engine::outcome::ProbeCode;
+use maglev_engine::outcome::{Finding, ProbeCode};
 use maglev_probe::Answer;
 
 /// Longest detail that is shown to an operator, in bytes.
@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
 }
 
 /// The verdict on an answer that comes in pieces of this size, after which the peer hangs up.
-fn judge(check: &HttpCheck, answer: &[u8], size: usize) -> (ProbeCode, String) {
+fn judge(check: &HttpCheck, answer: &[u8], size: usize) -> Finding {
     let mut judged = Answer::new(check);
     for piece in answer.chunks(size) {
         if let Some(finding) = judged.feed(piece) {

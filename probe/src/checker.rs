@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use compact_str::CompactString;
 use maglev_engine::config::{CheckKind, HealthCheck, HttpCheck};
-use maglev_engine::outcome::{ProbeCode, ProbeOutcome};
+use maglev_engine::outcome::{Finding, ProbeCode, ProbeOutcome};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
@@ -13,9 +14,6 @@ use super::http::{self, Answer, NotSent};
 use super::icmp::{self, Echo};
 use super::inquiry::{Details, Inquiry, Kept};
 use super::tls::Client;
-
-/// Result of a probe, and its description.
-type Finding = (ProbeCode, String);
 
 /// Probes backends by one health check.
 #[derive(Debug)]
@@ -162,11 +160,11 @@ impl<E: Echo> Checker<E> {
 }
 
 fn connected() -> Finding {
-    (ProbeCode::L4Ok, "connected".to_owned())
+    (ProbeCode::L4Ok, CompactString::const_new("connected"))
 }
 
 fn handshake_complete() -> Finding {
-    (ProbeCode::L6Ok, "TLS handshake complete".to_owned())
+    (ProbeCode::L6Ok, CompactString::const_new("TLS handshake complete"))
 }
 
 /// Apart, and in memory of its own: TLS needs several kilobytes, which probes without it shall not take.

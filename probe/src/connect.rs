@@ -3,7 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use maglev_engine::outcome::ProbeCode;
+use compact_str::{CompactString, format_compact};
+use maglev_engine::outcome::{Finding, ProbeCode};
 use maglev_protocol::is_local;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
@@ -28,22 +29,20 @@ pub(super) async fn connect(
     source: Option<SocketAddr>,
     first: First,
     deadline: Instant,
-) -> Result<TcpStream, (ProbeCode, String)> {
+) -> Result<TcpStream, Finding> {
     let socket = open(target, source, first)?;
     match timeout_at(deadline, socket.connect(target)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err((judge(&error, ProbeCode::L4Con), refusal(&error))),
-        Err(_) => Err((ProbeCode::L4Tout, "no answer to the connection attempt".to_owned())),
+        Err(_) => Err((ProbeCode::L4Tout, CompactString::const_new("no answer to the connection attempt"))),
     }
 }
 
-fn open(
-    target: SocketAddr,
-    source: Option<SocketAddr>,
-    first: First,
-) -> Result<TcpSocket, (ProbeCode, String)> {
-    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
-        .map_err(|error| (ProbeCode::SockErr, format!("no socket for the probe: {}", in_words(&error))))?;
+fn open(target: SocketAddr, source: Option<SocketAddr>, first: First) -> Result<TcpSocket, Finding> {
+    let socket =
+        if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(|error| {
+            (ProbeCode::SockErr, format_compact!("no socket for the probe: {}", in_words(&error)))
+        })?;
     if let Some(source) = source {
         if source.port() == 0 {
             // The port is chosen when the target is known, and may be shared by targets; else one source would do for
@@ -55,7 +54,7 @@ fn open(
         }
         socket.bind(source).map_err(|error| {
             let from = if source.port() == 0 { source.ip().to_string() } else { source.to_string() };
-            (ProbeCode::SockErr, format!("cannot probe from {from}: {}", in_words(&error)))
+            (ProbeCode::SockErr, format_compact!("cannot probe from {from}: {}", in_words(&error)))
         })?;
     }
     // If it fails, connections are closed normally, which does no harm.
@@ -87,13 +86,13 @@ pub(super) fn judge(error: &io::Error, failed: ProbeCode) -> ProbeCode {
 }
 
 /// Describes a failed attempt to connect. Two of the system's own texts do not say what to look for.
-fn refusal(error: &io::Error) -> String {
+fn refusal(error: &io::Error) -> CompactString {
     let hint = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES) => ": a firewall or a route on the way prohibits it",
         Some(Errno::EINVAL) => ": its route is a blackhole",
         _ => "",
     };
-    format!("{}{hint}", in_words(error))
+    format_compact!("{}{hint}", in_words(error))
 }
 
 /// An operating system's error without its number.

@@ -19,8 +19,9 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
+use compact_str::{CompactString, format_compact};
 use maglev_engine::config::HttpCheck;
-use maglev_engine::outcome::ProbeCode;
+use maglev_engine::outcome::{Finding, ProbeCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -49,15 +50,16 @@ pub(super) enum NotSent {
 impl NotSent {
     /// The verdict if the connection had been established. HAProxy reports `SOCKERR` here; but since the peer
     /// broke the connection, it counts as a bad response.
-    pub(super) fn after_connecting(self) -> (ProbeCode, String) {
+    pub(super) fn after_connecting(self) -> Finding {
         match self {
             Self::Failed(error) => {
                 let code = connect::judge(&error, ProbeCode::L7Rsp);
-                (code, format!("{} before the request", in_words(&error)))
+                (code, format_compact!("{} before the request", in_words(&error)))
             }
-            Self::Late => {
-                (ProbeCode::L7Tout, "connected, but the request could not be sent in time".to_owned())
-            }
+            Self::Late => (
+                ProbeCode::L7Tout,
+                CompactString::const_new("connected, but the request could not be sent in time"),
+            ),
         }
     }
 }
@@ -75,7 +77,7 @@ pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     check: &HttpCheck,
     deadline: Instant,
     acknowledge: impl Fn(&S),
-) -> Result<(ProbeCode, String), NotSent> {
+) -> Result<Finding, NotSent> {
     exchange(stream, target, tls, &mut Answer::new(check), deadline, acknowledge).await
 }
 
@@ -88,7 +90,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     answer: &mut Answer<'_>,
     deadline: Instant,
     acknowledge: impl Fn(&S),
-) -> Result<(ProbeCode, String), NotSent> {
+) -> Result<Finding, NotSent> {
     let mut sent = false;
     let exchange = async {
         let sending = async {
@@ -145,10 +147,7 @@ async fn finish_sending<S: AsyncWrite + Unpin>(stream: &mut S, rest: &[u8]) -> i
 
 /// Judges a response that arrived before the connection broke: scripts behind inetd respond without reading
 /// the request.
-async fn read_what_came<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    answer: &mut Answer<'_>,
-) -> Option<(ProbeCode, String)> {
+async fn read_what_came<S: AsyncRead + Unpin>(stream: &mut S, answer: &mut Answer<'_>) -> Option<Finding> {
     let mut bytes = Vec::with_capacity(READ_SIZE);
     while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
         let finding = answer.feed(&bytes);
@@ -166,7 +165,7 @@ fn poll_answer<S: AsyncRead + Unpin>(
     cx: &mut Context<'_>,
     answer: &mut Answer<'_>,
     acknowledge: &impl Fn(&S),
-) -> Poll<(ProbeCode, String)> {
+) -> Poll<Finding> {
     let mut scratch = SCRATCH.take();
     let result = read_on(stream, cx, answer, &mut scratch, acknowledge);
     SCRATCH.set(scratch);
@@ -179,7 +178,7 @@ fn read_on<S: AsyncRead + Unpin>(
     answer: &mut Answer<'_>,
     scratch: &mut Vec<u8>,
     acknowledge: &impl Fn(&S),
-) -> Poll<(ProbeCode, String)> {
+) -> Poll<Finding> {
     loop {
         scratch.clear();
         scratch.reserve_exact(READ_SIZE);

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use compact_str::{CompactString, format_compact};
 use maglev_engine::outcome::ProbeCode;
 use maglev_protocol::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
 use tokio::time::Instant;
@@ -55,21 +56,25 @@ pub(super) async fn echo(
     target: IpAddr,
     source: Option<IpAddr>,
     deadline: Instant,
-) -> (ProbeCode, String, Option<Duration>) {
+) -> (ProbeCode, CompactString, Option<Duration>) {
     let timeout = wait(deadline.saturating_duration_since(Instant::now()));
     let request = EchoRequest { target, source, timeout, size: SIZE };
     match echoes.echo(request, deadline).await {
         Ok(EchoOutcome::Reply { round_trip }) => {
-            let detail = format!("echo reply after {:.2} ms", round_trip.as_secs_f64() * 1e3);
+            let detail = format_compact!("echo reply after {:.2} ms", round_trip.as_secs_f64() * 1e3);
             (ProbeCode::L4Ok, detail, Some(round_trip))
         }
-        Ok(EchoOutcome::TimedOut) => (ProbeCode::L4Tout, "no echo reply in time".to_owned(), None),
-        Ok(EchoOutcome::Unreachable { from, meaning, .. }) => {
-            (ProbeCode::L4Con, format!("{meaning}, says {from}"), None)
+        Ok(EchoOutcome::TimedOut) => {
+            (ProbeCode::L4Tout, CompactString::const_new("no echo reply in time"), None)
         }
-        Ok(EchoOutcome::NoRoute { reason }) => (ProbeCode::L4Con, reason, None),
-        Ok(EchoOutcome::NotSent { reason }) => (ProbeCode::SockErr, format!("not probed: {reason}"), None),
-        Err(failure) => (ProbeCode::SockErr, format!("not probed: {failure}"), None),
+        Ok(EchoOutcome::Unreachable { from, meaning, .. }) => {
+            (ProbeCode::L4Con, format_compact!("{meaning}, says {from}"), None)
+        }
+        Ok(EchoOutcome::NoRoute { reason }) => (ProbeCode::L4Con, reason.into(), None),
+        Ok(EchoOutcome::NotSent { reason }) => {
+            (ProbeCode::SockErr, format_compact!("not probed: {reason}"), None)
+        }
+        Err(failure) => (ProbeCode::SockErr, format_compact!("not probed: {failure}"), None),
     }
 }
 

@@ -16,6 +16,7 @@ mod words;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -25,7 +26,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use maglev_engine::config::TlsCheck;
-use maglev_engine::outcome::ProbeCode;
+use maglev_engine::outcome::{Finding, ProbeCode};
 use maglev_tls::provider;
 pub use trust::trust_system;
 use trust::{System, Trust};
@@ -77,17 +78,22 @@ impl Client {
         stream: S,
         target: IpAddr,
         deadline: Instant,
-    ) -> Result<TlsStream<S>, (ProbeCode, String)> {
-        let ready = self.ready.as_ref().map_err(|why| (ProbeCode::SockErr, why.to_string()))?;
+    ) -> Result<TlsStream<S>, Finding> {
+        let ready = self.ready.as_ref().map_err(|why| (ProbeCode::SockErr, CompactString::from(&**why)))?;
         if !ready.trust.is_possible() {
-            return Err((ProbeCode::SockErr, NO_AUTHORITIES.to_owned()));
+            return Err((ProbeCode::SockErr, CompactString::const_new(NO_AUTHORITIES)));
         }
         let name = ready.name.clone().unwrap_or_else(|| ServerName::IpAddress(target.into()));
         let connecting = TlsConnector::from(Arc::clone(&ready.config)).connect(name, stream);
         match timeout_at(deadline, connecting).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err((connect::judge(&error, ProbeCode::L6Rsp), words::handshake(&error))),
-            Err(_) => Err((ProbeCode::L6Tout, "connected, but no complete TLS handshake in time".to_owned())),
+            Ok(Err(error)) => {
+                Err((connect::judge(&error, ProbeCode::L6Rsp), words::handshake(&error).into()))
+            }
+            Err(_) => Err((
+                ProbeCode::L6Tout,
+                CompactString::const_new("connected, but no complete TLS handshake in time"),
+            )),
         }
     }
 }

@@ -28,7 +28,11 @@ impl Asking {
             Ok(socket) => self.exchange(&socket, started).await,
             Err(error) => {
                 let detail = format!("cannot open a UDP socket: {}", maglev_proto::client::innermost(&error));
-                let outcome = ProbeOutcome { code: ProbeCode::SockErr, detail, duration: started.elapsed() };
+                let outcome = ProbeOutcome {
+                    code: ProbeCode::SockErr,
+                    detail: detail.into(),
+                    duration: started.elapsed(),
+                };
                 Exchange { outcome, server: None, balancer: None }
             }
         }
@@ -53,7 +57,7 @@ impl Asking {
             Ok(Err(error)) => (ProbeCode::L4Con, maglev_proto::client::innermost(&error), None),
             Err(_) => (ProbeCode::L4Tout, "no reply in time".to_owned(), None),
         };
-        let outcome = ProbeOutcome { code, detail, duration: started.elapsed() };
+        let outcome = ProbeOutcome { code, detail: detail.into(), duration: started.elapsed() };
         Exchange { outcome, server, balancer: None }
     }
 }

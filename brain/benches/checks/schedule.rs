@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures::future::BoxFuture;
-use maglev_brain::prober::{Probe, Prober};
+use maglev_brain::activity::Activity;
+use maglev_brain::prober::{Probe, Prober, Scheduler};
 use maglev_engine::config;
 use maglev_engine::core::{Core, Input, Now};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome};
@@ -30,10 +30,10 @@ const CHECKS: u32 = 500_000;
 struct Instantly;
 
 impl Probe for Instantly {
-    fn probe(&self) -> BoxFuture<'static, ProbeOutcome> {
+    fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static {
         let outcome =
-            ProbeOutcome { code: ProbeCode::L7Ok, detail: "HTTP 200".to_owned(), duration: Duration::ZERO };
-        Box::pin(std::future::ready(outcome))
+            ProbeOutcome { code: ProbeCode::L7Ok, detail: "HTTP 200".into(), duration: Duration::ZERO };
+        std::future::ready(outcome)
     }
 }
 
@@ -54,12 +54,13 @@ async fn row(backends: u32) {
     let mut core = Core::new(config.into(), Overrides::default(), "nobody.sock".into(), now());
     let (reports, mut inbox) = mpsc::channel(1024);
     let count = backends as usize;
-    let probers: Vec<Prober> = core
+    let scheduler = Scheduler::start(reports, Activity::default());
+    let probers: Vec<Prober<Instantly>> = core
         .checked_backends()
         .enumerate()
         .map(|(rank, (name, checked))| {
             let first = intervals.first_delay(intervals.normal, rank, count, 0.5);
-            Prober::start(Arc::clone(name), Instantly, intervals, checked.pace, first, reports.clone())
+            scheduler.add(Arc::clone(name), Instantly, intervals, checked.pace, first)
         })
         .collect();
     let mut snapshot = core.snapshot(Instant::now().into_std());

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::activity::Activity;
 use crate::agent::EchoSender;
-use crate::prober::{Checked, Prober};
+use crate::prober::{Checked, Prober, Scheduler};
 
 #[derive(Debug)]
 struct Check {
@@ -26,16 +26,16 @@ struct Check {
 #[derive(Debug)]
 pub(super) struct Probers {
     echoes: EchoSender,
-    reports: mpsc::Sender<Report>,
-    activity: Activity,
+    scheduler: Scheduler<Checked>,
     /// By the names of the checks, which backends share.
     checks: BTreeMap<String, Check>,
-    probers: BTreeMap<Arc<str>, Prober>,
+    probers: BTreeMap<Arc<str>, Prober<Checked>>,
 }
 
 impl Probers {
     pub(super) fn new(echoes: EchoSender, reports: mpsc::Sender<Report>, activity: Activity) -> Self {
-        Self { echoes, reports, activity, checks: BTreeMap::new(), probers: BTreeMap::new() }
+        let scheduler = Scheduler::start(reports, activity);
+        Self { echoes, scheduler, checks: BTreeMap::new(), probers: BTreeMap::new() }
     }
 
     /// Starts, restarts or stops the probers of these backends, by the core's state. First probes are spread
@@ -71,15 +71,9 @@ impl Probers {
             checker: Arc::new(Checker::new(check.clone(), self.echoes.clone())),
             intervals: Intervals::of(check),
         });
-        let probe = Checked {
-            backend: Arc::clone(name),
-            checker: Arc::clone(&known.checker),
-            target: wish.target,
-            activity: self.activity.clone(),
-        };
+        let probe = Checked { checker: Arc::clone(&known.checker), target: wish.target };
         let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
-        let prober =
-            Prober::start(Arc::clone(name), probe, known.intervals, wish.pace, delay, self.reports.clone());
+        let prober = self.scheduler.add(Arc::clone(name), probe, known.intervals, wish.pace, delay);
         self.probers.insert(Arc::clone(name), prober);
     }
 

@@ -111,10 +111,10 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
             rise: view.health.rise(),
             fall: view.health.fall(),
         }),
-        last_probe: view.last_probe.as_ref().map(|last| ProbeResult {
+        last_probe: view.tally.last_probe().map(|last| ProbeResult {
             passed: last.outcome.passed(),
             code: last.outcome.code.to_string(),
-            detail: last.outcome.detail.clone(),
+            detail: last.outcome.detail.into(),
             at_unix_ms: unix_ms(last.at),
             duration_ms: last.outcome.duration.as_secs_f64() * 1e3,
         }),

@@ -88,12 +88,12 @@ pub(super) fn write(
     })?;
     out.family(metrics::BACKEND_PROBE_DURATION, |family| {
         for row in &rows {
-            if let Some(last) = &row.view.last_probe {
+            if let Some(last) = row.view.tally.last_probe() {
                 family.add(&[("backend", row.name)], last.outcome.duration.as_secs_f64());
             }
         }
     })?;
-    let late = rows.iter().filter_map(|row| row.view.last_probe.as_ref()).map(|last| last.late).max();
+    let late = rows.iter().filter_map(|row| row.view.tally.last_probe()).map(|last| last.late).max();
     out.single(metrics::PROBE_LATENESS, late.unwrap_or(Duration::ZERO).as_secs_f64())?;
     write_checks(snapshot, out)
 }

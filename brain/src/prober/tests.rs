@@ -28,14 +28,15 @@ impl Fake {
 }
 
 impl Probe for Fake {
-    fn probe(&self) -> BoxFuture<'static, ProbeOutcome> {
-        self.starts.lock().unwrap().push(Instant::now());
-        let (took, guard) = (*self.took.lock().unwrap(), Arc::clone(&self.under_way));
-        Box::pin(async move {
+    fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static {
+        let (fake, guard) = (self.clone(), Arc::clone(&self.under_way));
+        async move {
+            fake.starts.lock().unwrap().push(Instant::now());
+            let took = *fake.took.lock().unwrap();
             sleep(took).await;
             drop(guard);
             ProbeOutcome { code: ProbeCode::L4Ok, detail: "connected".into(), duration: took }
-        })
+        }
     }
 }
 
@@ -43,11 +44,24 @@ const SECOND: Duration = Duration::from_secs(1);
 const INTERVALS: Intervals =
     Intervals { normal: Duration::from_secs(10), fast: SECOND, down: Duration::from_secs(60) };
 
-fn start(pace: Pace, first_delay: Duration) -> (Fake, Prober, mpsc::Receiver<Report>) {
+/// A prober with its scheduler.
+struct Started {
+    prober: Prober<Fake>,
+    _scheduler: Scheduler<Fake>,
+}
+
+impl Started {
+    fn set_pace(&self, pace: Pace) {
+        self.prober.set_pace(pace);
+    }
+}
+
+fn start(pace: Pace, first_delay: Duration) -> (Fake, Started, mpsc::Receiver<Report>) {
     let (reports, inbox) = mpsc::channel(10);
     let fake = Fake::default();
-    let prober = Prober::start("b".into(), fake.clone(), INTERVALS, pace, first_delay, reports);
-    (fake, prober, inbox)
+    let scheduler = Scheduler::start(reports, Activity::default());
+    let prober = scheduler.add("b".into(), fake.clone(), INTERVALS, pace, first_delay);
+    (fake, Started { prober, _scheduler: scheduler }, inbox)
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +156,8 @@ async fn dropping_the_handle_ends_the_task() {
 async fn probers_wait_for_a_controller_that_falls_behind() {
     let (reports, mut inbox) = mpsc::channel(1);
     let fake = Fake::default();
-    let _prober = Prober::start("b".into(), fake.clone(), INTERVALS, Pace::Fast, Duration::ZERO, reports);
+    let scheduler = Scheduler::start(reports, Activity::default());
+    let _prober = scheduler.add("b".into(), fake.clone(), INTERVALS, Pace::Fast, Duration::ZERO);
     sleep(SECOND * 20).await;
     assert_eq!(fake.count(), 2, "one report in the queue, one in hand");
     for _ in 0..5 {

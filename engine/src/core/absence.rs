@@ -63,7 +63,7 @@ impl Absence {
             Self::Since { .. } => true,
             Self::Until { back, settled } | Self::Unwatched { known: Some((back, settled)), .. } => {
                 let Some(start) = report.ended.checked_sub(report.outcome.duration) else { return true };
-                let failed_before = || view.last_probe.as_ref().is_some_and(|last| last.ended >= back);
+                let failed_before = || view.tally.last_probe().is_some_and(|last| last.ended >= back);
                 let known = view.health.state() != State::Unknown;
                 let too_soon = || start < back + INTERFACES || !failed_before();
                 start < back || start < settled && (known || too_soon())
@@ -75,8 +75,8 @@ impl Absence {
 impl Core {
     /// Whether a probe's failure counts.
     pub(super) fn believes(&self, report: &Report) -> bool {
-        let view = self.backends.get(&report.backend);
-        report.outcome.passed() || !view.is_some_and(|view| self.absence.spoils(report, view))
+        let spoils = |view| self.absence.spoils(report, view);
+        report.outcome.passed() || !self.backends.get(&report.backend).is_some_and(spoils)
     }
 
     /// The agent found VPP disconnected or silent, without an answer for `silent`.

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use compact_str::CompactString;
 use imbl::OrdMap;
 use tracing::{debug, info, warn};
 
 use super::{Core, Effects, Event, Now};
 use crate::config::{Config, Rename};
 use crate::health::{Health, Input, Refused, State, Transition};
-use crate::outcome::{ProbeCode, ProbeOutcome, Report, Verdict};
+use crate::outcome::{LastProbe, ProbeCode, ProbeOutcome, Report, Verdict};
 use crate::overrides::BackendOverride;
 use crate::schedule::Pace;
-use crate::snapshot::{BackendView, LastProbe};
+use crate::snapshot::BackendView;
 use crate::tally::CheckTally;
 
 /// All backends, and the number of those that cannot be probed.
@@ -99,7 +100,7 @@ impl Backends {
         }
         view.cold &= !served;
         view.new_since = now.mono;
-        view.last_probe = None;
+        view.tally.set_last_probe(None);
         transition
     }
 
@@ -140,23 +141,28 @@ impl Backends {
     pub(super) fn take_probe(&mut self, report: Report, believed: bool, wall: SystemTime) -> Option<Probed> {
         let Report { backend, outcome, late, ended } = report;
         let began = ended.checked_sub(outcome.duration).unwrap_or(ended);
-        let view = self.views.get_mut(&backend).filter(|view| began >= view.new_since)?;
-        let view = Arc::make_mut(view);
-        let before = view.last_probe.as_ref().map(|last| last.outcome.code.verdict());
-        let pace = view.health.pace();
+        let view = self.views.get(&backend).filter(|view| began >= view.new_since)?;
         view.tally.count_probe(outcome.code);
         if let Some(check) = view.check.as_ref().filter(|_| outcome.code.verdict() != Verdict::NotKnown) {
             check.durations.observe(outcome.duration);
         }
-        view.last_probe = Some(LastProbe { outcome: outcome.clone(), at: wall, ended, late });
+        let last = LastProbe { outcome: outcome.clone(), at: wall, ended, late };
+        let before = view.tally.set_last_probe(Some(last)).map(|last| last.outcome.code.verdict());
+        let (mut health, pace) = (view.health.clone(), view.health.pace());
         let handled = match believed {
-            true => view.health.handle(Input::Probe(outcome.clone()), wall),
+            true => health.handle(Input::Probe(outcome.clone()), wall),
             false => Ok(None),
         };
-        if let Ok(Some(transition)) = &handled {
-            view.note(transition, ended);
+        let next = health.pace();
+        // Readers hold copies of what is changed here, so it is only if it must be.
+        if health != view.health
+            && let Some(view) = self.views.get_mut(&backend).map(Arc::make_mut)
+        {
+            view.health = health;
+            if let Ok(Some(transition)) = &handled {
+                view.note(transition, ended);
+            }
         }
-        let next = view.health.pace();
         if before != Some(outcome.code.verdict()) {
             self.note_verdict(&backend, before, &outcome);
         }
@@ -220,7 +226,7 @@ impl Backends {
 
     /// Whether its latest probe could not be made.
     fn is_unprobed(&self, name: &str) -> bool {
-        let last = self.get(name).and_then(|view| view.last_probe.as_ref());
+        let last = self.get(name).and_then(|view| view.tally.last_probe());
         last.is_some_and(|last| last.outcome.code.verdict() == Verdict::NotKnown)
     }
 }
@@ -337,7 +343,6 @@ pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> Bac
     let health = Health::new(rise, fall, config.healthchecker.transition_history);
     BackendView {
         health,
-        last_probe: None,
         frontends: Arc::default(),
         new_since: now.mono,
         changed: None,
@@ -359,7 +364,7 @@ pub(super) fn rise_and_fall(config: &Config, name: &str) -> (u32, u32) {
 fn static_pass() -> Input {
     Input::Probe(ProbeOutcome {
         code: ProbeCode::Static,
-        detail: "no health check: always up".to_owned(),
+        detail: CompactString::const_new("no health check: always up"),
         duration: Duration::ZERO,
     })
 }

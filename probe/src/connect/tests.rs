@@ -105,7 +105,7 @@ fn routes_that_refuse_make_the_backend_fail() {
             (4, "network is unreachable"),
             (5, "network is unreachable"),
         ] {
-            let expected = (ProbeCode::L4Con, words.to_owned());
+            let expected = (ProbeCode::L4Con, words.into());
             assert_eq!(failure(format!("198.18.{number}.1:80")), expected);
             assert_eq!(failure(format!("[2001:db8:0:{number}::1]:80")), expected);
         }

@@ -3,8 +3,9 @@
 use std::io;
 use std::mem;
 
+use compact_str::{ToCompactString, format_compact};
 use maglev_engine::config::{HttpCheck, HttpMethod, Pattern};
-use maglev_engine::outcome::ProbeCode;
+use maglev_engine::outcome::{Finding, ProbeCode};
 
 use super::body::{Body, Framing, keep};
 use super::head::{self, Head};
@@ -17,9 +18,6 @@ use crate::inquiry::{Details, Inquiry};
 /// Maximum number of bytes searched before the body is complete, over all searches. Otherwise a body in many
 /// small pieces would cost its length squared; the rest is searched at the end.
 const MOST_SEARCHED_EARLY: usize = 16 * BODY_LIMIT;
-
-/// Result of a probe, and its description.
-type Finding = (ProbeCode, String);
 
 /// Judges one response against a check, from its bytes in pieces of any size.
 ///
@@ -105,13 +103,13 @@ impl<'a> Answer<'a> {
     }
 
     /// Takes the next bytes; returns the verdict if they decide it, after which no more are to come.
-    pub fn feed(&mut self, bytes: &[u8]) -> Option<(ProbeCode, String)> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<Finding> {
         self.received = self.received.saturating_add(bytes.len() as u64);
         self.advance(bytes).unwrap_or_else(|malformed| Some(bad(&malformed)))
     }
 
     /// The verdict if the peer closes the connection now.
-    pub fn end(&mut self) -> (ProbeCode, String) {
+    pub fn end(&mut self) -> Finding {
         let cut = match &self.searched {
             Some(searched) => match searched.body.end() {
                 Ok(()) => return searched.verdict(),
@@ -125,7 +123,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The verdict if the connection breaks now.
-    pub(super) fn broken(&self, error: &io::Error) -> (ProbeCode, String) {
+    pub(super) fn broken(&self, error: &io::Error) -> Finding {
         if let Some(passed) = self.searched.as_ref().and_then(Searched::early_verdict) {
             return passed;
         }
@@ -133,11 +131,11 @@ impl<'a> Answer<'a> {
             0 => "before an answer".to_owned(),
             bytes => format!("after {bytes} bytes of the answer"),
         };
-        (connect::judge(error, ProbeCode::L7Rsp), format!("{} {after}", in_words(error)))
+        (connect::judge(error, ProbeCode::L7Rsp), format_compact!("{} {after}", in_words(error)))
     }
 
     /// The verdict if the probe times out now.
-    pub(super) fn late(&self) -> (ProbeCode, String) {
+    pub(super) fn late(&self) -> Finding {
         if let Some(passed) = self.searched.as_ref().and_then(Searched::early_verdict) {
             return passed;
         }
@@ -145,7 +143,7 @@ impl<'a> Answer<'a> {
             0 => "connected, but no answer in time".to_owned(),
             bytes => format!("connected, but no complete answer in time: {bytes} bytes came"),
         };
-        (ProbeCode::L7Tout, detail)
+        (ProbeCode::L7Tout, detail.into())
     }
 
     /// Memory in use, in bytes.
@@ -245,7 +243,7 @@ impl<'a> Answer<'a> {
             HttpMethod::Head => Framing::Empty,
         };
         if !self.check.response_codes.contains(status) {
-            return Ok(Some((ProbeCode::L7Sts, format!("HTTP {status}"))));
+            return Ok(Some((ProbeCode::L7Sts, format_compact!("HTTP {status}"))));
         }
         let pattern = self.check.response_regexp.as_ref();
         let (line, whole) = self.inquiry.map_or((false, false), |inquiry| (inquiry.first_line, inquiry.keep));
@@ -291,7 +289,7 @@ impl Searched<'_> {
             0 => "it is empty".to_owned(),
             _ => format!("{first}{length} bytes{encoding}, {beginning}"),
         };
-        (ProbeCode::L7Sts, format!("HTTP {status}, body does not match {pattern}: {found}"))
+        (ProbeCode::L7Sts, format_compact!("HTTP {status}, body does not match {pattern}: {found}"))
     }
 
     /// The verdict, if the received part of the body decides it whatever follows.
@@ -310,11 +308,11 @@ fn text(value: &[u8]) -> String {
 }
 
 fn passed(status: u16) -> Finding {
-    (ProbeCode::L7Ok, format!("HTTP {status}"))
+    (ProbeCode::L7Ok, format_compact!("HTTP {status}"))
 }
 
 fn bad(malformed: &Malformed) -> Finding {
-    (ProbeCode::L7Rsp, malformed.to_string())
+    (ProbeCode::L7Rsp, malformed.to_compact_string())
 }
 
 #[cfg(test)]

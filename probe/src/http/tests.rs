@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use compact_str::format_compact;
 use maglev_engine::config::{CheckKind, HealthCheck, HttpMethod, StatusCodes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -79,7 +80,7 @@ async fn http_judges_the_status() {
         let (port, _) = server(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")).await;
         let check = with(http(port), |http| http.response_codes = StatusCodes(codes));
         let outcome = probe(LOCAL, &check).await;
-        assert_eq!((outcome.code, outcome.detail), (code, format!("HTTP {status}")));
+        assert_eq!((outcome.code, outcome.detail), (code, format_compact!("HTTP {status}")));
     }
 }
 

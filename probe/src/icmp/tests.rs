@@ -28,7 +28,7 @@ async fn answered(
     source: Option<IpAddr>,
     after: Duration,
     answer: Answer,
-) -> ((ProbeCode, String, Option<Duration>), EchoRequest) {
+) -> ((ProbeCode, CompactString, Option<Duration>), EchoRequest) {
     let fake = Fake { after, answer, asked: Mutex::default() };
     let found = echo(&fake, TARGET, source, Instant::now() + SECOND).await;
     (found, fake.asked.into_inner().unwrap().unwrap())
@@ -63,7 +63,7 @@ async fn outcomes_are_judged() {
         (None, not_sent(full), ProbeCode::SockErr, not_probed(full)),
     ] {
         let ((found, words, round_trip), request) = answered(source, Duration::ZERO, answer).await;
-        assert_eq!((found, words), (code, detail));
+        assert_eq!((found, words), (code, detail.into()));
         assert_eq!(round_trip.is_some(), code == ProbeCode::L4Ok);
         assert_eq!((request.target, request.source, request.size), (TARGET, source, 56));
     }
@@ -84,7 +84,7 @@ async fn failures_of_the_agent_say_nothing_of_the_backend() {
         (EchoFailure::Refused("no CAP_NET_RAW".into()), "not probed: no CAP_NET_RAW"),
     ] {
         let (found, _) = answered(None, Duration::ZERO, Err(failure)).await;
-        assert_eq!(found, (ProbeCode::SockErr, detail.to_owned(), None));
+        assert_eq!(found, (ProbeCode::SockErr, detail.into(), None));
     }
 }
 

@@ -27,7 +27,7 @@ fn deadline() -> Instant {
 }
 
 /// One handshake with a server that does as it is told.
-async fn meet(client: &Client, server: &Server) -> Result<TlsStream<DuplexStream>, (ProbeCode, String)> {
+async fn meet(client: &Client, server: &Server) -> Result<TlsStream<DuplexStream>, Finding> {
     let (near, far) = duplex(PIPE);
     let serving = tokio::spawn(server.clone().serve(far));
     let result = client.handshake(near, BACKEND, deadline()).await;
@@ -38,12 +38,12 @@ async fn meet(client: &Client, server: &Server) -> Result<TlsStream<DuplexStream
 }
 
 /// Why a handshake fails.
-async fn failure(client: &Client, server: &Server) -> (ProbeCode, String) {
+async fn failure(client: &Client, server: &Server) -> Finding {
     meet(client, server).await.expect_err("the handshake must fail")
 }
 
 /// One handshake with a server that writes these bytes when it has read something, and closes.
-async fn failure_with(answer: Vec<u8>) -> (ProbeCode, String) {
+async fn failure_with(answer: Vec<u8>) -> Finding {
     let (near, mut far) = duplex(PIPE);
     tokio::spawn(async move {
         far.read_u8().await.unwrap();

@@ -134,7 +134,7 @@ impl World {
             () if passes => ProbeCode::L4Ok,
             () => ProbeCode::L4Con,
         };
-        let outcome = ProbeOutcome { code, detail: String::new(), duration: now - started };
+        let outcome = ProbeOutcome { code, detail: "".into(), duration: now - started };
         let report = Report {
             backend: Arc::clone(&backend),
             outcome,

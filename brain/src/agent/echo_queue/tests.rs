@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use maglev_engine::config::{HealthCheck, parse};
-use maglev_engine::outcome::{ProbeCode, ProbeOutcome};
+use maglev_engine::outcome::{Finding, ProbeCode, ProbeOutcome};
 use maglev_probe::Checker;
 
 use super::*;
@@ -16,7 +16,7 @@ fn check() -> HealthCheck {
     parse("test.yaml", text).unwrap().config.healthchecks["ping"].clone()
 }
 
-async fn probe(echoes: &EchoSender) -> (ProbeCode, String) {
+async fn probe(echoes: &EchoSender) -> Finding {
     let ProbeOutcome { code, detail, .. } = Checker::new(check(), echoes.clone()).probe(TARGET).await;
     (code, detail)
 }
@@ -78,5 +78,5 @@ async fn answers_reach_the_probe_that_asked() {
         drop(ask.answer.send(Ok(EchoOutcome::Reply { round_trip: Duration::from_micros(312) })));
     };
     let (found, ()) = tokio::join!(probe(&echoes), agent);
-    assert_eq!(found, (ProbeCode::L4Ok, "echo reply after 0.31 ms".to_owned()));
+    assert_eq!(found, (ProbeCode::L4Ok, "echo reply after 0.31 ms".into()));
 }

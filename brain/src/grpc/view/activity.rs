@@ -21,7 +21,7 @@ pub(in crate::grpc) fn probed(backend: &Arc<str>, outcome: &ProbeOutcome, at: Sy
     let result = ProbeResult {
         passed: outcome.passed(),
         code: outcome.code.to_string(),
-        detail: outcome.detail.clone(),
+        detail: outcome.detail.to_string(),
         at_unix_ms: unix_ms(at),
         duration_ms: outcome.duration.as_secs_f64() * 1e3,
     };

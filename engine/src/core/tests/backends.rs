@@ -56,12 +56,13 @@ fn probe_that_could_not_be_made_changes_nothing() {
     bench.all_up();
     for _ in 0..10 {
         let detail = "too many open files".to_owned();
-        let outcome = ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO };
+        let outcome =
+            ProbeOutcome { code: ProbeCode::SockErr, detail: detail.into(), duration: Duration::ZERO };
         assert_eq!(bench.report("a", outcome), Effects::default());
     }
     let view = &bench.core.backends.views()["a"];
     assert_eq!((view.health.state(), view.health.counter()), (State::Up, 2));
-    assert_eq!(view.last_probe.as_ref().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
+    assert_eq!(view.tally.last_probe().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
     assert_eq!(bench.core.backends.unprobed(), 1, "once, however often");
     bench.probe("a", true);
     assert_eq!(bench.core.backends.unprobed(), 0);
@@ -123,7 +124,7 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
         bench.probe("c", false);
     }
     assert_eq!(bench.state("c"), State::Up);
-    let failed = bench.core.backends.views()["c"].last_probe.as_ref().unwrap().outcome.code;
+    let failed = bench.core.backends.views()["c"].tally.last_probe().unwrap().outcome.code;
     assert_eq!(failed, ProbeCode::L4Con, "but it is shown");
 
     bench.seconds(20);

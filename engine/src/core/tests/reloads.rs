@@ -271,11 +271,14 @@ fn weight_that_is_kept_stays_with_the_vip_under_another_name() {
 fn backend_that_could_not_be_probed_is_not_missed_when_its_check_goes() {
     let mut bench = Bench::connected();
     let detail = "no socket".to_owned();
-    bench.report("a", ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO });
+    bench.report(
+        "a",
+        ProbeOutcome { code: ProbeCode::SockErr, detail: detail.into(), duration: Duration::ZERO },
+    );
     assert_eq!(bench.core.backends.unprobed(), 1);
     reload(&mut bench, &BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1"), FRONTENDS);
     assert_eq!(bench.core.backends.unprobed(), 0);
-    assert!(bench.core.backends.views()["a"].last_probe.is_none(), "that was the old check's");
+    assert!(bench.core.backends.views()["a"].tally.last_probe().is_none(), "that was the old check's");
 }
 
 /// The prober was stopped, but its result may already be in the inbox.
@@ -292,7 +295,7 @@ fn probe_under_way_at_a_reload_says_nothing_of_the_new_check() {
         let before = bench.state("a");
         bench.sleep(Duration::from_millis(1));
         let duration = Duration::from_millis(5);
-        bench.report("a", ProbeOutcome { code: ProbeCode::L4Con, detail: String::new(), duration });
+        bench.report("a", ProbeOutcome { code: ProbeCode::L4Con, detail: "".into(), duration });
         assert_eq!(bench.state("a"), before, "{backends}");
     }
 }

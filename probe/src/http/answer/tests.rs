@@ -16,12 +16,12 @@ fn judged<'a>(check: &HttpCheck, pieces: impl IntoIterator<Item = &'a [u8]>) -> 
     answer.end()
 }
 
-fn whole(check: &HttpCheck, bytes: impl AsRef<[u8]>) -> (ProbeCode, String) {
+fn whole(check: &HttpCheck, bytes: impl AsRef<[u8]>) -> Finding {
     judged(check, [bytes.as_ref()])
 }
 
 fn found(code: ProbeCode, words: &str) -> Finding {
-    (code, words.to_owned())
+    (code, words.into())
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn answers_closed_after_any_byte_pass_only_with_the_whole_of_what_counts() {
 
 /// Without the quoted part, which depends on what had arrived.
 fn unquoted((code, words): Finding) -> Finding {
-    (code, words.split('"').next().unwrap().to_owned())
+    (code, words.split('"').next().unwrap().into())
 }
 
 fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {

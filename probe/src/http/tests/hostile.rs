@@ -18,7 +18,7 @@ const PIPE: usize = 1 << 16;
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     check: &HttpCheck,
-) -> Result<(ProbeCode, String), NotSent> {
+) -> Result<Finding, NotSent> {
     let started = Instant::now();
     let result = request(stream, TARGET, false, check, started + TIMEOUT, |_| {}).await;
     assert!(started.elapsed() <= TIMEOUT + Duration::from_millis(1), "took {:?}", started.elapsed());
@@ -29,7 +29,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
 async fn asked<F: Future<Output = io::Result<()>> + Send + 'static>(
     check: &HttpCheck,
     server: impl FnOnce(DuplexStream) -> F,
-) -> (ProbeCode, String) {
+) -> Finding {
     let (mut ours, theirs) = duplex(PIPE);
     let server = tokio::spawn(server(theirs));
     let finding = ask(&mut ours, check).await.unwrap();
@@ -43,7 +43,7 @@ async fn endless(
     first: &'static str,
     again: &[u8],
     (piece, pause): (usize, Duration),
-) -> (ProbeCode, String) {
+) -> Finding {
     let again = again.to_vec();
     asked(check, async move |mut stream| {
         stream.write_all(first.as_bytes()).await?;
@@ -113,7 +113,7 @@ async fn one_byte_a_second_ends_at_the_timeout() {
     .await;
     assert_eq!(
         finding,
-        (ProbeCode::L7Tout, "connected, but no complete answer in time: 1 bytes came".to_owned())
+        (ProbeCode::L7Tout, "connected, but no complete answer in time: 1 bytes came".into())
     );
 }
 
@@ -124,7 +124,7 @@ async fn silence_ends_at_the_timeout() {
         std::future::pending().await
     })
     .await;
-    assert_eq!(finding, (ProbeCode::L7Tout, "connected, but no answer in time".to_owned()));
+    assert_eq!(finding, (ProbeCode::L7Tout, "connected, but no answer in time".into()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,7 +194,7 @@ async fn requests_that_do_not_fit_into_one_write_arrive_whole() {
         theirs.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         request
     });
-    assert_eq!(ask(&mut ours, &check).await.unwrap(), (ProbeCode::L7Ok, "HTTP 200".to_owned()));
+    assert_eq!(ask(&mut ours, &check).await.unwrap(), (ProbeCode::L7Ok, "HTTP 200".into()));
     let mut whole = Vec::new();
     request::put(&mut whole, TARGET, false, false, &check);
     assert_eq!(server.await.unwrap(), whole);
@@ -212,7 +212,7 @@ async fn what_hinders_the_first_write_is_told_apart() {
     drop(theirs);
     let failed = ask(&mut ours, &get(None)).await.unwrap_err();
     assert!(matches!(&failed, NotSent::Failed(error) if error.kind() == io::ErrorKind::BrokenPipe));
-    assert_eq!(failed.after_connecting(), (ProbeCode::L7Rsp, "broken pipe before the request".to_owned()));
+    assert_eq!(failed.after_connecting(), (ProbeCode::L7Rsp, "broken pipe before the request".into()));
 
     // A peer that accepts a single byte has been reached.
     let (mut ours, _theirs) = duplex(1);
@@ -259,7 +259,7 @@ async fn an_answer_that_came_before_the_connection_broke_counts() {
         assert_eq!(found.0, expected, "{}", found.1);
     }
     let nothing = ask(&mut Reset(b""), &get(None)).await.unwrap_err().after_connecting();
-    assert_eq!(nothing, (ProbeCode::L7Rsp, "connection reset before the request".to_owned()));
+    assert_eq!(nothing, (ProbeCode::L7Rsp, "connection reset before the request".into()));
 }
 
 #[tokio::test(start_paused = true)]

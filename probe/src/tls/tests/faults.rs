@@ -52,7 +52,7 @@ async fn certificates_are_told_apart() {
         let client = parties::client(&[root.der()], Some("a.example"));
         for version in [&TLS12, &TLS13] {
             let found = failure(&client, &Server::speaking(&leaf, &[version])).await;
-            assert_eq!(found, (L6RSP, expected.to_owned()), "{version:?}");
+            assert_eq!(found, (L6RSP, expected.into()), "{version:?}");
         }
     }
 }
@@ -62,7 +62,7 @@ async fn a_certificate_must_be_for_the_address_if_there_is_no_name() {
     let root = Authority::new("root");
     let client = parties::client(&[root.der()], None);
     let found = failure(&client, &Server::new(&root.issue(&["192.0.2.2"]))).await;
-    assert_eq!(found, (L6RSP, "certificate is for 192.0.2.2, not for 192.0.2.1".to_owned()));
+    assert_eq!(found, (L6RSP, "certificate is for 192.0.2.2, not for 192.0.2.1".into()));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn alerts_are_told() {
         assert!(found.1.starts_with(&format!("the server sent an alert: {name}")), "{}", found.1);
     }
     let found = failure_with(vec![21, 3, 3, 0, 2, 2, 200]).await;
-    assert_eq!(found, (L6RSP, "the server sent an alert: number 200".to_owned()));
+    assert_eq!(found, (L6RSP, "the server sent an alert: number 200".into()));
 }
 
 const WANTS_CERTIFICATE: &str = "the server sent an alert: certificate required: \
@@ -128,7 +128,7 @@ async fn a_server_that_wants_a_client_certificate_is_told() {
     let client = parties::client(&[root.der()], Some("a.example"));
     let leaf = root.issue(&["a.example"]);
     let found = failure(&client, &Server::wanting(&leaf, &root, &[&TLS12])).await;
-    assert_eq!(found, (L6RSP, WANTS_CERTIFICATE.to_owned()));
+    assert_eq!(found, (L6RSP, WANTS_CERTIFICATE.into()));
 
     let server = Server::wanting(&leaf, &root, &[&TLS13]);
     let mut stream = meet(&client, &server).await.unwrap();

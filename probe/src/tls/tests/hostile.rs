@@ -21,11 +21,7 @@ async fn other_protocols_are_not_tls() {
         "\u{16}\u{7f}\u{7f}\0\u{1}x",
     ] {
         let found = failure_with(answer.into()).await;
-        assert_eq!(
-            found,
-            (L6RSP, "not TLS: the server answered in another protocol".to_owned()),
-            "{answer:?}"
-        );
+        assert_eq!(found, (L6RSP, "not TLS: the server answered in another protocol".into()), "{answer:?}");
     }
 }
 
@@ -70,7 +66,7 @@ async fn resets_are_told() {
     let stream = TcpStream::connect(address).await.unwrap();
     let client = Client::new(&check(false), None);
     let found = client.handshake(stream, address.ip(), deadline()).await.unwrap_err();
-    assert_eq!(found, (L6RSP, "connection reset during the TLS handshake".to_owned()));
+    assert_eq!(found, (L6RSP, "connection reset during the TLS handshake".into()));
 }
 
 /// Handshakes with a script, and gives how long that took.
@@ -78,7 +74,7 @@ async fn times_out(near: DuplexStream) {
     let client = Client::new(&check(false), None);
     let started = Instant::now();
     let found = client.handshake(near, BACKEND, deadline()).await.expect_err("no handshake");
-    assert_eq!(found, (ProbeCode::L6Tout, "connected, but no complete TLS handshake in time".to_owned()));
+    assert_eq!(found, (ProbeCode::L6Tout, "connected, but no complete TLS handshake in time".into()));
     assert_eq!(started.elapsed(), TIMEOUT);
 }
 

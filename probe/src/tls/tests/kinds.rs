@@ -174,7 +174,7 @@ async fn servers_with_an_unknown_kind_of_key_are_told() {
         let client = parties::client(&[authority], Some("a.example"));
         for version in [&TLS12, &TLS13] {
             let server = Server::speaking(&leaf, &[version]);
-            assert_eq!(failure(&client, &server).await, (ProbeCode::L6Rsp, expected.to_owned()));
+            assert_eq!(failure(&client, &server).await, (ProbeCode::L6Rsp, expected.into()));
             assert!(meet(&Client::new(&check(false), None), &server).await.is_ok());
         }
     }
