@@ -24,6 +24,7 @@ use maglev_daemon::vital::{died, vital};
 use maglev_daemon::{hangup, log, print};
 use maglev_engine::config::{self, Loaded};
 use maglev_engine::overrides::Overrides;
+use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -72,6 +73,11 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "logfmt")]
     log_format: log::Format,
 }
+
+/// The system's allocator keeps what a configuration took while it was read, between what lives on: with 10,000 backends,
+/// a third more memory.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const NAME: &str = "maglev-brain";
 

@@ -1,4 +1,4 @@
-//! The two programs compared, each a process with a configuration for the same backends.
+//! The programs compared, each a process with a configuration for the same backends.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -11,11 +11,13 @@ use crate::cores::Cores;
 /// Number per frontend of the brain, or per backend section of HAProxy.
 const SERVERS: u32 = 20;
 
-/// The program that checks.
+/// A program that checks.
 #[derive(Debug, Clone)]
 pub(crate) enum Program {
     HAProxy(PathBuf),
     Brain(PathBuf),
+    /// The bare loop.
+    Bare,
 }
 
 impl Program {
@@ -23,6 +25,7 @@ impl Program {
         match self {
             Self::HAProxy(_) => "haproxy",
             Self::Brain(_) => "brain",
+            Self::Bare => "bare",
         }
     }
 
@@ -51,6 +54,11 @@ impl Program {
                 command.arg("--config").arg(&config).arg("--agent").arg(directory.join("no-agent.sock"));
                 command.arg("--grpc").arg(format!("unix:{}", socket.display()));
                 command.arg("--state-dir").arg(directory.join("state"));
+                command
+            }
+            Self::Bare => {
+                let mut command = Command::new(std::env::current_exe().unwrap());
+                command.args(["--bare", &port.to_string(), "--backends", &backends.to_string()]);
                 command
             }
         };

@@ -7,6 +7,7 @@
 
 #![allow(clippy::cast_precision_loss, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod bare;
 mod checkers;
 mod cores;
 mod inside;
@@ -29,7 +30,7 @@ const SCALE: [u32; 4] = [100, 1_000, 10_000, 20_000];
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Of all but the rows that show how the cost grows
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     backends: u32,
 
     /// How long each row is measured, after a warm-up
@@ -52,6 +53,10 @@ struct Arguments {
     #[arg(long, hide = true)]
     serve: bool,
 
+    /// Is the bare loop, which checks backends with this port
+    #[arg(long, hide = true)]
+    bare: Option<u16>,
+
     /// Comes from cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -69,6 +74,8 @@ enum Part {
     Haproxy,
     /// The brain, not in turns with HAProxy
     Brain,
+    /// A bare loop of a check's system calls, not in turns with the others
+    Bare,
     /// The brain with more and more backends
     Scale,
     /// The brain's own part, in simulated time, with up to 50,000 backends
@@ -81,6 +88,9 @@ fn main() {
     let arguments = Arguments::parse();
     if arguments.serve {
         return server::serve();
+    }
+    if let Some(port) = arguments.bare {
+        return bare::check(port, arguments.backends);
     }
     cores::raise_open_files();
     let cores = Cores::find();
@@ -112,6 +122,9 @@ async fn side_by_side(arguments: &Arguments, bench: &mut Bench) {
     if arguments.wants(Part::Brain) {
         programs.push(Program::Brain(arguments.brain.clone()));
     }
+    if arguments.wants(Part::Bare) {
+        programs.push(Program::Bare);
+    }
     if programs.is_empty() {
         return;
     }
@@ -141,13 +154,13 @@ async fn side_by_side(arguments: &Arguments, bench: &mut Bench) {
         );
         per_backend.push(bytes);
     }
-    if let ([haproxy, brain], [of_haproxy, of_brain]) = (rows.as_slice(), per_backend.as_slice()) {
-        let ratios = brain
-            .iter()
-            .zip(haproxy)
-            .map(|(brain, haproxy)| brain.micros_per_check / haproxy.micros_per_check);
-        let cpu = geometric_mean(ratios);
-        println!("{:<10}{cpu:>18.2}{:>22.2}", "ratio", of_brain / of_haproxy);
+    let ratio = |brain: &[Row], other: &[Row]| {
+        let pairs = brain.iter().zip(other);
+        geometric_mean(pairs.map(|(brain, other)| brain.micros_per_check / other.micros_per_check))
+    };
+    if let ([haproxy, brain, bare], [of_haproxy, of_brain, _]) = (rows.as_slice(), per_backend.as_slice()) {
+        println!("brain to haproxy{:>12.2}{:>22.2}", ratio(brain, haproxy), of_brain / of_haproxy);
+        println!("brain to bare{:>15.2}", ratio(brain, bare));
     }
 }
 
