@@ -1,12 +1,12 @@
 // The load balancers themselves: brain, agent, VPP, what operators have set, what VPP counts.
 
-import { ask, clockTime, h, keyed, put, quiet, redraw, since, state, table, warning, whole } from './dom.js';
+import { ago, ask, clockTime, h, icon, keyed, put, quiet, redraw, since, state, table, warning, whole } from './dom.js';
 import { overrides, pageOf, servers, tables } from './store.js';
 import { change } from './change.js';
 import { isAdmin } from './login.js';
 
-/** Overrides and VIPs that are listed. */
-const OVERRIDES = 500, VIPS = 2000;
+/** Problems, overrides and VIPs that are listed. */
+const PROBLEMS = 10, OVERRIDES = 500, VIPS = 2000;
 const SET = ['What', 'Set to', 'Since', 'By', 'Why', ''];
 const VIP = ['Frontend', 'VIP', 'Encapsulation', '#Table', '#Servers', '#Flows', '#Known-flow packets', '#New flows',
   '#Unpinned packets', '#Dropped packets'];
@@ -34,16 +34,26 @@ const bad = (/** @type {string|undefined} */ words) => words && h('span.is-down'
 const source = (/** @type {string|undefined} */ address) =>
   !address || /^(ffff:){7}ffff$|^255(\.255){3}$/.test(address) ? 'none' : address;
 
+/** What the brain says is wrong, and what to do about it. @param {any} brain */
+function problems({ problems = [], problems_left_out: more = 0 }) {
+  const line = ({ severity, kind, name, what, remedy, since_unix_ms: at }) =>
+    h('li', { class: severity === 'danger' ? 'is-down' : 'is-warn' }, icon('warn', severity === 'danger' ? 'down' : 'warn'),
+      h('span', [kind, name].filter(Boolean).join(' '), `: ${what} `), remedy && quiet(remedy, ' '), at && since(at));
+  return [problems.slice(0, PROBLEMS).map(line),
+    more + problems.length > PROBLEMS && h('li.quiet', `and ${more + problems.length - PROBLEMS} more`)];
+}
+
 class Card {
   constructor(/** @type {string} */ server) {
     this.server = server;
+    this.problems = h('ul.problems');
     this.facts = h('div.facts');
     this.overrides = h('div');
     this.counters = h('div.tall');
     this.actions = h('span.actions');
     this.title = h('span.summary');
     this.element = h('section.balancer', { 'aria-label': server },
-      h('div.bar', h('h2', server), this.title, this.actions), this.facts,
+      h('div.bar', h('h2', server), this.title, this.actions), this.problems, this.facts,
       h('h3', 'Set by operators'), this.overrides, h('h3', 'VIPs in VPP'), this.counters);
     this.count();
   }
@@ -56,7 +66,8 @@ class Card {
     const offered = isAdmin() && may_change;
     redraw(this.actions, offered, () =>
       offered && h('button', { onclick: () => change({ server, actions: ['sync'] }) }, 'Sync everything now…'));
-    redraw(this.facts, brain, () => [this.brain(brain), this.agent(brain.agent ?? {}), this.vpp(brain)]);
+    redraw(this.facts, brain, () => [this.brain(brain), this.agent(brain.vpp?.agent ?? {}), this.vpp(brain)]);
+    redraw(this.problems, brain.problems, () => problems(brain));
     const list = overrides(server);
     redraw(this.overrides, [list, isAdmin()], () => list.length ? [
       table(SET, list.slice(0, OVERRIDES).map((set) => this.override(set))),
@@ -65,47 +76,56 @@ class Card {
   }
 
   /** @param {any} brain */
-  brain({ connected, since: at, error, version = '–', started, warmup = '–', held_back = 0, ...brain }) {
+  brain({ connected, since: at, error, version = '–', started, warmup = '–', may_change, not_kept, ...brain }) {
+    const { frontends_held_back: held_back, last_reload: reload } = brain;
     return facts('Brain', [
       [connected ? 'connected' : 'disconnected', since(at)], ['why', bad(error)], ['version', version],
-      ['started', since(started)], ['configuration', brain.config_file ?? '–'],
-      ['warm-up', warmup === 'over' ? warmup : `${warmup}, ${held_back} frontends held back`],
-      ['has', `${whole(brain.frontends)} frontends, ${whole(brain.backends)} backends`],
-      ['dashboard is', `${brain.who ?? '–'}: ${brain.may_change ? 'may make changes' : 'may only read'}`],
+      ['started', since(started)], ['configuration', [brain.config_file ?? '–', ' ', since(brain.config_since_unix_ms)]],
+      ['reload', reload && !reload.taken && bad(`refused ${ago(reload.at_unix_ms)} ago: ${reload.result}`)],
+      ['warm-up', warmup === 'over' ? warmup : `${warmup}, ${held_back ?? 0} frontends held back`],
+      ['frontends', `${whole(brain.frontends)}, ${whole(brain.frontends_up)} up and programmed, `
+        + `${whole(brain.frontends_failed)} refused in part`],
+      ['backends', `${whole(brain.backends)}, ${whole(brain.backends_up)} up`],
+      ['overrides', not_kept && bad(`would not survive a restart: ${not_kept}`)],
+      ['dashboard is', `${brain.who ?? '–'}: ${may_change ? 'may make changes' : 'may only read'}`],
       ['for more', brain.why_not && quiet(brain.why_not)]]);
   }
 
   /** @param {any} agent */
-  agent({ connected, reason, since: at, version = '–', protocol, foreign, ...agent }) {
+  agent({ connected, reason, version = '–', protocol, foreign = [], drift = [], drift_total: drifted, ...agent }) {
     const outside = quiet(' (outside the policy, left alone)');
     return facts('Agent', [
       ['is', [state(connected ? 'up' : 'down', connected ? 'connected' : 'disconnected'), ' ', bad(reason)]],
-      ['since', since(at)], ['version', [version, protocol && quiet(` protocol ${protocol}`)]],
-      ['process', agent.pid ?? '–'], ['connections', whole(agent.connections)], ['socket', agent.socket ?? '–'],
+      ['since', since(agent.connected_unix_ms)], ['started', since(agent.started_unix_ms)],
+      ['version', [version, protocol && quiet(` protocol ${protocol}`)]], ['process', agent.pid ?? '–'],
+      ['connections', whole(agent.connections)], ['socket', agent.socket ?? '–'],
       ['no ping', bad(agent.no_echo)], ['settings refused', bad(agent.settings_refused)],
-      ['foreign VIPs', foreign?.length ? [foreign.join(', '), outside] : 'none']]);
-  }
-
-  /** @param {any} brain */
-  vpp({ vpp = {}, agent = {} }) {
-    const { state: now = 'unknown', reason, connected, booted, version = '–', build_date, pid = '–' } = vpp;
-    const { drift = [], drift_total = 0, drift_at } = agent;
-    return facts('VPP', [
-      ['is', [state({ connected: 'up', unknown: 'unknown' }[now] ?? 'down', now), ' ', bad(reason)]],
-      ['since', since(connected)], ['booted', since(booted)],
-      ['version', [version, build_date && quiet(` built ${build_date}`)]], ['process', pid],
-      ['drift', drift_total ? [warning(`${whole(drift_total)} differences, corrected; last `), since(drift_at),
+      ['foreign VIPs', foreign.length ? [foreign.join(', '), outside] : 'none'],
+      ['drift', drifted ? [warning(`${whole(drifted)} differences, corrected; last `), since(agent.drift_at_unix_ms),
         h('ul', drift.map((/** @type {string} */ line) => h('li', line)))] : 'none']]);
   }
 
+  /** VPP, and what it answered since this dashboard has followed the brain. @param {any} brain */
+  vpp({ vpp = {}, activity = {} }) {
+    const { state: now = 'unknown', reason, version = '–', build_date, pid = '–' } = vpp;
+    const { writes = 0, flushes = 0, refused = 0, at_unix_ms: at, error, error_unix_ms: failed } = activity;
+    return facts('VPP', [
+      ['is', [state({ connected: 'up', unknown: 'unknown' }[now] ?? 'down', now), ' ', bad(reason)]],
+      ['since', since(vpp.connected_unix_ms)], ['booted', since(vpp.boot_time_unix_ms)],
+      ['version', [version, build_date && quiet(` built ${build_date}`)]], ['process', pid],
+      ['API writes', `${whole(writes)} done, ${whole(flushes)} of them with a flush`], ['last write', since(at)],
+      ['API errors', refused ? [bad(`${whole(refused)} refused; last: ${error} `), since(failed)] : 'none']]);
+  }
+
   /** @param {any} set */
-  override({ backend, frontend, pool, weight, state: to, configured, configured_weight, since: at, who, reason }) {
+  override({ backend, frontend, pool, configured, configured_weight: weight, until_unix_ms: until, ...set }) {
     const about = { server: this.server, frontend, pool, backend, actions: ['clear'], ofState: !frontend };
     return [
       frontend ? `${backend} in pool ${pool} of ${frontend}` : backend,
-      [frontend ? `weight ${weight}` : to, !configured ? warning(' (not in the configuration)')
-        : frontend && quiet(` (configured ${configured_weight ?? '–'})`)],
-      since(at), who ?? '–', reason ?? '', isAdmin() && h('button', { onclick: () => change(about) }, 'Clear…'),
+      [frontend ? `weight ${set.operator_weight}` : set.operator_state, until && ` until ${clockTime(until)}`,
+        !configured ? warning(' (not in the configuration)') : frontend && quiet(` (configured ${weight ?? '–'})`)],
+      since(set.since_unix_ms), set.set_by ?? '–', set.reason ?? '',
+      isAdmin() && h('button', { onclick: () => change(about) }, 'Clear…'),
     ];
   }
 

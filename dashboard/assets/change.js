@@ -35,8 +35,9 @@ const REST = 150;
 /** Actions that would do anything. @param {About} about @param {any} own @param {any} member */
 function offered({ actions, frontend }, own, member) {
   const is = {
-    pause: own.state !== 'paused', resume: own.operator === 'paused', enable: own.state === 'disabled',
-    disable: own.state !== 'disabled', clear: !frontend || member.override != null || own.operator != null,
+    pause: own.state !== 'paused', resume: own.operator_state === 'paused', enable: own.state === 'disabled',
+    disable: own.state !== 'disabled',
+    clear: !frontend || member.operator_weight != null || own.operator_state !== 'none',
   };
   return actions.filter((action) => is[action] ?? true);
 }
@@ -59,7 +60,7 @@ export function change(about) {
   const labels = boxes.map((box) => h('label', box, ` ${box.value}`));
   const where = h('fieldset', { hidden: others.length < 2 }, h('legend', 'On'), labels);
 
-  const value = member.override ?? member.configured ?? 100;
+  const { configured_weight: configured, operator_weight: override } = member, value = override ?? configured ?? 100;
   const range = (type) => h('input', { type, min: 0, max: 100, value, 'aria-label': 'Weight' });
   const [slider, number] = [range('range'), range('number')];
   const flush = h('input', { type: 'checkbox', onchange: () => ask_plan() });
@@ -71,7 +72,7 @@ export function change(about) {
       timer = setTimeout(ask_plan, REST);
     });
   }
-  const weight = h('div.weights', slider, number, quiet(`configured ${member.configured ?? '–'}`),
+  const weight = h('div.weights', slider, number, quiet(`configured ${configured ?? '–'}`),
     h('label', flush, ' Flush: existing flows move at once'));
   const reason = h('input', { type: 'text', maxlength: 200, placeholder: 'Why (optional)', 'aria-label': 'Why' });
   const radios = actions.map((value) => {
@@ -90,7 +91,7 @@ export function change(about) {
     const ofPool = { action, frontend, pool, backend };
     if (action === 'weight') return { ...ofPool, weight: Number(number.value), flush: flush.checked };
     if (action === 'recreate' || action === 'sync') return { action, frontend };
-    const isWeight = member.override != null || frontend && !about.ofState && own.operator == null;
+    const isWeight = override != null || frontend && !about.ofState && (own.operator_state ?? 'none') === 'none';
     return action === 'clear' && isWeight ? ofPool : { action, backend };
   }
 
@@ -118,7 +119,7 @@ export function change(about) {
     const isDanger = answer.parts.some((part) => part.preview?.severity === 'danger') || action === 'recreate';
     token = answer.token ?? '';
     confirm.textContent = ACTIONS[action][0] + (isDanger ? ' anyway' : '');
-    confirm.className = isDanger ? 'danger' : 'primary';
+    confirm.className = isDanger || action === 'disable' ? 'danger' : 'primary';
     confirm.disabled = !token;
     plan.replaceChildren(why && h('p.is-warn', { role: 'alert' }, icon('warn'), why), ...answer.parts.map(part));
   }

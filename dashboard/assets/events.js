@@ -11,38 +11,18 @@ const KINDS = {
 /** @type {{ filter: string, off: string[] }} */
 const memory = remembered('events', { filter: '', off: [] });
 
-const ALSO = { refused: 'write', agent: 'connection', vpp: 'connection', brain: 'connection', missed: 'log' };
-const kindOf = ({ kind }) => ALSO[kind] ?? kind;
-
-/** How an event is to be read: its picture and its words. @param {any} event @returns {[string, string]} */
-function read({ kind, name = '', from, to = '', text = '', who, error, level }) {
-  const change = from ? `${from} → ${to}` : to, because = text && `: ${text}`;
-  switch (kind) {
-    case 'backend': return [to, `backend ${name} ${change}${because}`];
-    case 'frontend': return [['down', 'up'].includes(to) ? to : 'warn', `frontend ${name} ${change}${because}`];
-    case 'vpp': return [to === 'connected' ? 'up' : 'down', `VPP ${change}${because}`];
-    case 'agent': case 'brain': return [to === 'connected' ? 'up' : 'down', `${kind} ${change}${because}`];
-    case 'command': return ['play', `${who ? `${who}: ` : ''}${text}`];
-    case 'reload': return ['play', `configuration reloaded${who ? ` by ${who}` : ''}${because}`];
-    case 'write': return ['link', `VPP: ${name} ${text}`];
-    case 'refused': return ['warn', `VPP refused: ${name} ${text}: ${error}`];
-    case 'log': return ['warn', `${level}: ${text}`];
-    default: return ['unknown', text];
-  }
-}
-
 /** @param {any} event */
 function item(event) {
-  const [shape, words] = read(event), at = new Date(event.at);
+  const at = new Date(event.at);
   const time = `${clockTime(event.at)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
   return h(`li.event.kind-${event.kind}`, h('time', { datetime: at.toISOString() }, time),
-    h('span.of.quiet', event.server ?? ''), icon(shape), h('span', words));
+    h('span.of.quiet', event.server ?? ''), icon(event.icon), h('span', event.text));
 }
 
 /** @param {any} event */
 function has(event) {
-  if (memory.off.includes(kindOf(event))) return false;
-  const text = `${event.server ?? ''} ${read(event)[1]}`.toLowerCase();
+  if (memory.off.includes(event.kind)) return false;
+  const text = `${event.server ?? ''} ${event.text}`.toLowerCase();
   return memory.filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 

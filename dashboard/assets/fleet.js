@@ -65,7 +65,7 @@ export function fleet(main) {
   /** Names that are shown, in their order. @type {string[]} */
   let names = [];
   const rows = keyed(body, line);
-  const height = () => matchMedia('(max-width: 700px)').matches ? 58 : 30;
+  const height = () => matchMedia('(max-width: 700px)').matches ? 36 + 22 * servers().length : 30;
 
   function arrange() {
     const words = memory.filter.toLowerCase().split(/\s+/);
@@ -111,6 +111,7 @@ export function fleet(main) {
       return [['What', 'Frontend', 'VIP', ...list].map(cell('')), ['Packets/s', 'New flows/s'].map(cell('.number'))];
     });
     const each = height(), first = Math.max(0, Math.floor(box.scrollTop / each) - SPARE);
+    box.style.setProperty('--height', `${each}px`);
     const visible = names.slice(first, first + Math.ceil(box.clientHeight / each) + 2 * SPARE);
     body.style.height = `${names.length * each}px`;
     rows.show(visible).forEach((row, place) => row.show(first + place, each));
@@ -171,7 +172,7 @@ export function fleet(main) {
 function line(name) {
   const cell = (/** @type {string} */ kind, ...inner) => h(`span.${kind}`, { role: 'cell' }, inner);
   const what = cell('what'), description = h('span.description'), vips = cell('vip');
-  const balancers = servers().map((server) => /** @type {[string, any]} */ ([server, cell('lb')]));
+  const balancers = servers().map((server) => /** @type {[string, any]} */ ([server, h('span.lb', { role: 'cell', data: { label: server } })]));
   const packets = cell('number.packets'), flows = cell('number.flows');
   const link = cell('name', h('a', { href: pageOf(name), tabindex: -1 }, name), description);
   const element = h('div.row', { role: 'row', tabindex: -1, data: { name } },
@@ -193,7 +194,7 @@ function line(name) {
     put(vips, vip ? `${vip} ${protocol}` : '');
     for (const [server, cell] of balancers) {
       cell.classList.toggle('old', !tables.brains.get(server)?.connected);
-      const { state: now, active, panic, up, total, sync } = frontendOf(server, name);
+      const { state: now, active_pool: active, panic_pool: panic, up, total, sync } = frontendOf(server, name);
       const marked = (words, ...of) => h(of.some((one) => differs.includes(one)) ? 'span.marked' : 'span', words);
       redraw(cell, [now, active, panic, up, total, sync, differs], () => !now ? quiet('–') : [
         marked(state(now), 'state'), ' ',

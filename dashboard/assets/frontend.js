@@ -1,6 +1,6 @@
 // One frontend on every load balancer that has it.
 
-import { ask, h, heading, keyed, percent, put, quiet, redraw, since, state, warning, whole } from './dom.js';
+import { ask, clockTime, h, heading, keyed, percent, put, quiet, redraw, since, state, warning, whole } from './dom.js';
 import { backendOf, frontendOf, having, key, members, tables } from './store.js';
 import { beatListeners, look } from './stream.js';
 import { heart, latency, share, strip, timeline, traffic } from './pictures.js';
@@ -67,7 +67,7 @@ function balancer(server, name) {
 
   function show() {
     const frontend = frontendOf(server, name), list = members(server, name), { packets, new_flows } = frontend;
-    const serving = new Set(list.filter((row) => row.effective).map((row) => row.pool));
+    const serving = new Set(list.filter((row) => row.effective_weight).map((row) => row.pool));
     element.classList.toggle('old', !tables.brains.get(server)?.connected);
     redraw(summary, frontend, () => summarise(frontend));
     const button = (action, words) =>
@@ -89,9 +89,9 @@ function balancer(server, name) {
     traffics.replaceChildren(traffic(history.traffic));
     buckets.replaceChildren(strip(list, moved));
     probes.replaceChildren(...[...new Set(list.map((row) => row.backend))].map((backend) => {
-      const { history: states = [], state = 'unknown', check } = backendOf(server, backend);
-      return h('div.probe', h('b', backend), timeline(states, state),
-        check ? latency(history.probes[backend] ?? []) : quiet('no check'));
+      const { transitions = [], state = 'unknown', healthcheck } = backendOf(server, backend);
+      return h('div.probe', h('b', backend), timeline(transitions, state),
+        healthcheck ? latency(history.probes[backend] ?? []) : quiet('no check'));
     }));
   }
 
@@ -108,20 +108,22 @@ function balancer(server, name) {
 }
 
 /** @param {any} frontend */
-function summarise({ state: now = 'unknown', vip, protocol, active, panic, sync, error, dropped, ...frontend }) {
-  const { share_error, unknown_figures, slow_start, panic_threshold } = frontend;
+function summarise({ state: now = 'unknown', vip, protocol, sync, dropped, panic_pool: panic, ...frontend }) {
+  const { worst_share_error_percent: off, vpp_figures_error: unknown, slow_start_ms: slow, panic_threshold } = frontend;
+  const why = frontend.not_in_vpp ? `: ${frontend.not_in_vpp}` : '';
   return [
-    state(now), h('span', `${vip} ${protocol}`), h('span', active ? `pool ${active}` : 'no pool serves'),
+    state(now), h('span', `${vip} ${protocol}`),
+    h('span', frontend.active_pool ? `pool ${frontend.active_pool}` : 'no pool serves'),
     h('span', `${frontend.up} of ${frontend.total} up`),
     sync === 'synced' ? h('span', 'synced with VPP')
-      : h(`span.is-${sync === 'failed' ? 'down' : 'warn'}`, `sync ${sync}${error ? `: ${error}` : ''}`),
+      : h(`span.is-${sync === 'failed' ? 'down' : 'warn'}`, `sync ${sync}${why}`),
     panic && h('span.is-down', `panic in pool ${panic}: all of it takes new flows`),
-    quiet(`table ${whole(frontend.table)}`),
-    share_error > 1 && warning(`shares off by up to ${percent(share_error)}`),
+    quiet(`table ${whole(frontend.kept_table_length ?? frontend.new_flows_table_length)}`),
+    off > 1 && warning(`shares off by up to ${percent(off)}`),
     dropped && warning(`${whole(dropped)} packets dropped without a server since the VIP was made`),
-    unknown_figures && warning(`buckets and flows not known: ${unknown_figures}`),
-    frontend.sticky && quiet('sticky by source'), frontend.flush && quiet('flushes on down'),
-    slow_start && quiet(`slow start ${slow_start / 1000} s`),
+    unknown && warning(`buckets and flows not known: ${unknown}`),
+    frontend.src_ip_sticky && quiet('sticky by source'), frontend.flush_on_down && quiet('flushes on down'),
+    slow && quiet(`slow start ${slow / 1000} s`),
     panic_threshold && quiet(`panic below ${panic_threshold}%`)];
 }
 
@@ -133,24 +135,25 @@ function member(server, name, id) {
   const [first, who, where, check, weight, programmed, buckets, shares, flows, action] = cells;
 
   /** @param {any} row @param {boolean} isFirst Of its pool. @param {boolean} rests Whether its pool does. */
-  function show({ address, configured, override, effective, expected, measured, ...row }, isFirst, rests) {
-    const own = backendOf(server, backend), { state: now = 'unknown', operator, operator_who, operator_reason } = own;
+  function show({ address, configured_weight, operator_weight, expected, measured, ...row }, isFirst, rests) {
+    const own = backendOf(server, backend), { state: now = 'unknown', transitions: [newest] = [] } = own;
     const by = tables.overrides.get(key(server, backend, name, pool));
+    const operator = tables.overrides.get(key(server, backend, '', ''));
     put(first, isFirst ? pool : '');
     element.classList.toggle('first', isFirst);
     element.classList.toggle('resting', rests);
-    pulse.rest(own.check ? now : 'disabled');
+    pulse.rest(own.healthcheck ? now : 'disabled');
     redraw(who, address, () => [pulse.element, h('b', backend), quiet(` ${address}`)]);
-    redraw(where, [now, own.since, operator, own.operator_since, operator_who, operator_reason, by], () => [
-      state(now), ' ', since(own.since),
-      operator && h('span.set', `${operator} `, operator !== now && since(own.operator_since),
-        said(operator_who, operator_reason)),
-      by && h('span.set', 'weight', said(by.who, by.reason))], true);
-    redraw(check, [own.check, now, own.code, own.detail, own.cause, own.passed, own.health], () => last(own), true);
-    redraw(weight, [configured, override, effective], () => [
-      override == null ? configured : [h('s.quiet', configured), h('b.set', ` ${override}`)],
-      quiet(' → '), h('b', { title: 'effective: after health and failover' }, effective)], true);
-    redraw(programmed, row.programmed, () => whole(row.programmed), true);
+    redraw(where, [now, newest, operator, by], () => [
+      state(now), ' ', since(newest?.at_unix_ms),
+      operator && h('span.set', `${operator.operator_state} `, operator.operator_state !== now && since(operator.since_unix_ms),
+        said(operator)),
+      by && h('span.set', 'weight', said(by))], true);
+    redraw(check, [own.healthcheck, now, own.last_probe, newest, own.counter], () => last(own), true);
+    redraw(weight, [configured_weight, operator_weight, row.effective_weight], () => [
+      operator_weight == null ? configured_weight : [h('s.quiet', configured_weight), h('b.set', ` ${operator_weight}`)],
+      quiet(' → '), h('b', { title: 'effective: after health and failover' }, row.effective_weight)], true);
+    redraw(programmed, row.programmed_weight, () => whole(row.programmed_weight), true);
     redraw(buckets, row.buckets, () => whole(row.buckets), true);
     put(flows, whole(row.flows));
     redraw(shares, [expected, measured], () => [share(expected, measured), percent(measured ?? expected)], true);
@@ -161,18 +164,20 @@ function member(server, name, id) {
   return { element, backend, beat: pulse.beat, show };
 }
 
-/** Who set an override, without the program in between, and why. @param {string} [who] @param {string} [reason] */
-function said(who = 'an operator', reason) {
-  const why = reason ? `: ${reason}` : '';
-  return h('span', { title: who + why }, ` by ${who.split(', by ')[0]}${why}`);
+/** Who set an override, without the program in between, and why. @param {any} set */
+function said({ set_by, reason, until_unix_ms: until }) {
+  const who = set_by ?? 'an operator', why = reason ? `: ${reason}` : '';
+  const end = until ? ` until ${clockTime(until)}` : '';
+  return h('span', { title: who + why + end }, ` by ${who.split(', by ')[0]}${why}${end}`);
 }
 
 /** The last check, and how far it is between up and down. @param {any} own */
-function last({ check, state: now, code = '', detail = '', cause = '', passed, health = [0, 0, 0] }) {
-  if (!check) return quiet('no check');
-  const isOver = ['paused', 'disabled'].includes(now), [value, rise, fall] = health, most = rise + fall - 1;
+function last({ healthcheck, state: now, last_probe, transitions: [newest] = [], counter }) {
+  if (!healthcheck) return quiet('no check');
+  const { code, detail, passed } = last_probe ?? {}, { value = 0, rise = 0, fall = 0 } = counter ?? {};
+  const isOver = ['paused', 'disabled'].includes(now), most = rise + fall - 1;
   const kind = isOver ? 'quiet' : passed === false ? 'is-down' : 'fine';
-  return [h(`span.${kind}`, { title: cause }, `${code} `, quiet(detail)),
+  return [h(`span.${kind}`, { title: newest?.cause }, `${code ?? ''} `, quiet(detail)),
     isOver && code && ' (before)',
     value > 0 && value < most && h('span.quiet', { title: 'counter of checks: up from rise on' }, ` ${value}/${most}`)];
 }

@@ -57,11 +57,11 @@ function showBrains() {
 }
 
 /** What is wrong with a load balancer, if anything is: how much, and in words. @param {any} brain @returns {any} */
-function trouble({ connected, last, error, agent, vpp, warmup, held_back }) {
+function trouble({ connected, last, error, vpp, warmup, frontends_held_back: held_back }) {
   if (!connected) return ['down', `brain disconnected${last ? `, state as of ${ago(last)} ago` : ''}: ${error}`];
-  if (!agent?.connected) return ['down', `agent disconnected: ${agent?.reason ?? ''}`];
-  if (vpp?.state !== 'connected') return ['down', `VPP ${vpp?.state}: ${vpp?.reason ?? ''}`];
-  return warmup !== 'over' && ['warn', `warming up (${warmup}): ${held_back ?? 0} frontends held back`];
+  if (!vpp?.agent.connected) return ['down', `agent disconnected: ${vpp?.agent.reason ?? ''}`];
+  if (vpp.state !== 'connected') return ['down', `VPP ${vpp.state}: ${vpp.reason ?? ''}`];
+  return warmup !== 'over' && ['warn', `warming up (${warmup}): ${held_back} frontends held back`];
 }
 
 function showTrouble() {

@@ -71,7 +71,7 @@ export function share(expected, measured) {
     rect('expected', 0, 1, expected ?? 0, 3.5), rect('measured', 0, 5.5, measured ?? 0, 3.5)));
 }
 
-/** States of the last hour. @param {any[][]} history `[time, from, to, cause]`, newest first @param {string} now */
+/** States of the last hour. @param {any[]} history Transitions, newest first. @param {string} now */
 export function timeline(history, now) {
   const end = clock.now(), begin = end - 60 * MINUTE, unit = 600 / (end - begin);
   const changes = [...history].reverse(), first = changes[0];
@@ -82,9 +82,10 @@ export function timeline(history, now) {
       `${state} from ${clockTime(from)}`);
   };
   // How long the state before the oldest change that is remembered had lasted, nobody knows.
-  const before = first ? part(0, first[0], 'unknown') : part(begin, end, now);
-  const after = changes.map(([at, , to], place) => part(at, changes[place + 1]?.[0] ?? end, to));
-  const words = history.slice(0, 3).map(([at, from, to, cause]) => `${clockTime(at)} ${from} to ${to}: ${cause}`);
+  const before = first ? part(0, first.at_unix_ms, 'unknown') : part(begin, end, now);
+  const after = changes.map(({ at_unix_ms: at, to }, place) => part(at, changes[place + 1]?.at_unix_ms ?? end, to));
+  const words = history.slice(0, 3).map((change) =>
+    `${clockTime(change.at_unix_ms)} ${change.from} to ${change.to}: ${change.cause}`);
   return h('div.timeline', svg(600, 16, `Last hour: ${words.join('; ') || `${now} all the time`}`, before, after));
 }
 

@@ -81,7 +81,7 @@ export function members(server, frontend) {
 
 /** What operators have set, the newest first. @param {string} server */
 export const overrides = (server) =>
-  [...tables.overrides.values()].filter((row) => row.server === server).sort((a, b) => b.since - a.since);
+  [...tables.overrides.values()].filter((row) => row.server === server).sort((a, b) => b.since_unix_ms - a.since_unix_ms);
 
 /** @param {string} server @param {string} name @returns {Row} */
 export const frontendOf = (server, name) => tables.frontends.get(key(server, name)) ?? {};

@@ -61,7 +61,7 @@ function take(frame) {
   if (epoch(frame.id) === epoch(last) && number(frame.id) <= number(last)) return;
   if (!follows(frame, last)) return void start();
   last = frame.id;
-  const missed = { kind: 'missed', at: frame.at, text: `${frame.left_out} events were left out` };
+  const missed = { kind: 'log', icon: 'unknown', at: frame.at, text: `${frame.left_out} events were left out` };
   merge(frame.patch, frame.left_out ? [...frame.events, missed] : frame.events);
 }
 

@@ -5,24 +5,28 @@
 
 mod session;
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use maglev_daemon::retry::backoff;
 use maglev_proto::client::{ServerAddress, TlsFiles, connect, endpoint, innermost};
 use maglev_proto::maglev_client::MaglevClient;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
+use tonic::{Response, Status};
 use tracing::{info, warn};
 
 use crate::documents::{Document, Table};
 use crate::live::{Live, unix_ms};
+use crate::rows::object;
+use crate::state::connection;
 
 /// Largest answer taken.
 const MAX_ANSWER: usize = 256 << 20;
 /// For a connection, and for each answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) type Client = MaglevClient<Channel>;
 
@@ -52,7 +56,7 @@ impl Brain {
 
     /// Stays connected for ever, and has browsers told what the brain says.
     pub(crate) async fn follow(&self, live: &Live) {
-        self.show(live, [("connected", false.into()), ("error", "connecting".into())]);
+        self.show(live, json!({ "connected": false, "error": "connecting" }));
         let mut failures = 0;
         loop {
             let reason = match self.connect().await {
@@ -93,49 +97,47 @@ impl Brain {
         info!(brain = %self.name, address = %self.address, "brain connected");
         live.metrics.brains.inc();
         let now = unix_ms(SystemTime::now());
-        live.change(|state| state.happened(self.entry(now, "connected", "")));
-        self.show(
-            live,
-            [
-                ("connected", true.into()),
-                ("since", now.into()),
-                ("error", Value::Null),
-                ("last", Value::Null),
-            ],
-        );
+        live.change(|state| state.happened(connection(&self.name, "brain", now, "connected", "")));
+        self.show(live, json!({ "connected": true, "since": now, "error": null, "last": null }));
     }
 
     fn away(&self, live: &Live, reason: &str, was_there: bool) {
         let now = unix_ms(SystemTime::now());
         if was_there {
-            live.change(|state| state.happened(self.entry(now, "disconnected", reason)));
-            self.show(live, [("since", now.into()), ("last", now.into())]);
+            live.change(|state| state.happened(connection(&self.name, "brain", now, "disconnected", reason)));
+            self.show(live, json!({ "since": now, "last": now }));
         }
-        self.show(
-            live,
-            [("connected", false.into()), ("error", reason.into()), ("may_change", false.into())],
-        );
+        self.show(live, json!({ "connected": false, "error": reason, "may_change": false }));
     }
 
-    fn entry(&self, at: u64, to: &str, reason: &str) -> Document {
-        let text = if reason.is_empty() { Value::Null } else { reason.into() };
-        Document::from([
-            ("kind", "brain".into()),
-            ("server", (*self.name).into()),
-            ("at", at.into()),
-            ("to", to.into()),
-            ("text", text),
-        ])
-    }
-
-    fn show(&self, live: &Live, fields: impl IntoIterator<Item = (&'static str, Value)>) {
+    /// Changes some fields of its row.
+    fn show(&self, live: &Live, fields: Value) {
         live.change(|state| {
-            let mut row = state.documents.get(Table::Brains, &self.name).map(|row| Document::clone(row));
-            let row = row.get_or_insert_with(|| {
-                Document::from([("name", (*self.name).into()), ("address", self.address.to_string().into())])
-            });
-            row.extend(fields);
-            state.set_brain(&self.name, std::mem::take(row));
+            let row = state.documents.get(Table::Brains, &self.name).map(|row| Document::clone(row));
+            let mut row = row.unwrap_or_default();
+            row.extend(object(json!({ "name": &*self.name, "address": self.address.to_string() })));
+            row.extend(object(fields));
+            state.set_brain(&self.name, row);
         });
+    }
+}
+
+/// The answer to a call, if it comes within this time.
+pub(crate) async fn answer<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Status> {
+    match timeout(limit, call).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+/// The brain's words, or what became of the connection.
+pub(crate) fn in_words(status: &Status) -> String {
+    match std::error::Error::source(status) {
+        Some(cause) => innermost(cause),
+        None if status.message().is_empty() => status.code().description().to_owned(),
+        None => status.message().to_owned(),
     }
 }

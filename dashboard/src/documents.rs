@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A row: names and values of its fields, of which none is null.
-pub(crate) type Document = BTreeMap<&'static str, Value>;
+pub(crate) type Document = serde_json::Map<String, Value>;
 
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -86,12 +86,7 @@ impl Documents {
     }
 
     /// Changes some fields of a row that is there.
-    pub(crate) fn change(
-        &mut self,
-        table: Table,
-        key: &str,
-        fields: impl IntoIterator<Item = (&'static str, Value)>,
-    ) {
+    pub(crate) fn change(&mut self, table: Table, key: &str, fields: Document) {
         if let Some(row) = self.get(table, key) {
             let mut row = Document::clone(row);
             row.extend(fields);
@@ -129,8 +124,8 @@ impl Documents {
 
 fn difference(before: &Document, now: &Document) -> Document {
     let changed = now.iter().filter(|(name, value)| before.get(*name) != Some(value));
-    let changed = changed.map(|(name, value)| (*name, value.clone()));
-    let gone = before.keys().filter(|name| !now.contains_key(*name)).map(|name| (*name, Value::Null));
+    let changed = changed.map(|(name, value)| (name.clone(), value.clone()));
+    let gone = before.keys().filter(|name| !now.contains_key(*name)).map(|name| (name.clone(), Value::Null));
     changed.chain(gone).collect()
 }
 

@@ -1,9 +1,10 @@
 //! A frontend over all load balancers: how bad it is, and where they differ.
 
 use maglev_proto::{BackendState, Frontend, FrontendState, SyncState};
-use serde_json::Value;
+use serde_json::json;
 
 use crate::documents::Document;
+use crate::rows::object;
 
 /// What is wrong with a frontend, the worst first. Its place in this list is its rank.
 const WORST: [&str; 7] = ["down", "failed", "panic", "failover", "degraded", "waiting", "override"];
@@ -40,12 +41,8 @@ pub(crate) fn row<'a>(
     if !differing.is_empty() {
         worst = worst.min(rank("degraded"));
     }
-    Some(Document::from([
-        ("name", name.into()),
-        ("rank", worst.into()),
-        ("faults", found.into()),
-        ("differs", if differing.is_empty() { Value::Null } else { differing.into() }),
-    ]))
+    let differs = (!differing.is_empty()).then_some(differing);
+    Some(object(json!({ "name": name, "rank": worst, "faults": found, "differs": differs })))
 }
 
 fn rank(fault: &str) -> usize {

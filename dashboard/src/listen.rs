@@ -1,40 +1,36 @@
-//! Sockets, and the connections that come over them.
+//! Sockets, and what is spoken on them. axum-server accepts and serves the connections.
 
 mod inherited;
 mod tls;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::SocketAddr as UnixAddress;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Address, Control, Handle, Server};
 use maglev_daemon::address::ListenAddress;
 use maglev_daemon::socket::{self, SocketError, SocketFile};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tower::{Service, service_fn};
 use tracing::{debug, info, warn};
 
 use crate::access::Peer;
 pub(crate) use inherited::inherited;
 pub(crate) use tls::Tls;
 
-/// Connections at once. One more waits to be accepted.
+/// Connections of a socket at once. One more waits to be served.
 const CONNECTIONS: usize = 4096;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 256;
 /// For a TLS handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Time for requests under way to finish when the process shall end.
-const LAST: Duration = Duration::from_secs(3);
-/// Pause after the system had no resources for another connection.
-const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
@@ -96,75 +92,56 @@ impl Listener {
         }
         Ok(Self { address, socket, tls, _file: None })
     }
+}
 
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
-        match &self.socket {
-            Socket::Unix(listener) => Ok((Box::new(listener.accept().await?.0), Peer::Unix)),
-            Socket::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                let peer = if self.tls.is_some() { Peer::Tls(address) } else { Peer::Loopback(address) };
-                Ok((Box::new(stream), peer))
-            }
+/// Serves until `control` ends it.
+pub(crate) async fn serve(listener: Listener, routes: Router, control: Control) -> io::Result<()> {
+    let Listener { address, socket, tls, _file } = listener;
+    info!(%address, "serving");
+    match (socket, tls) {
+        (Socket::Unix(socket), _) => {
+            server::<UnixAddress>(socket, control).serve(known(routes, |_| Peer::Unix)).await
+        }
+        (Socket::Tcp(socket), None) => {
+            server::<SocketAddr>(socket, control)
+                .acceptor(NoDelayAcceptor)
+                .serve(known(routes, Peer::Loopback))
+                .await
+        }
+        (Socket::Tcp(socket), Some(tls)) => {
+            let acceptor = RustlsAcceptor::new(tls.config.clone()).handshake_timeout(PATIENCE);
+            let server = server::<SocketAddr>(socket, control).acceptor(acceptor.acceptor(NoDelayAcceptor));
+            server.serve(known(routes, Peer::Tls)).await
         }
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-/// Serves until `shutdown` ends; requests that are under way then may finish within some seconds.
-pub(crate) async fn serve(listener: Listener, routes: Router, shutdown: impl Future<Output = ()>) {
-    info!(address = %listener.address, "serving");
-    let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
-    tokio::pin!(shutdown);
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, address = %listener.address, "cannot accept a connection");
-                sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let (routes, tls, watcher) = (routes.clone(), listener.tls.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = answer(stream, tls, peer, routes, watcher).await {
-                debug!(%error, "a connection broke off");
-            }
-        });
-    }
-    if timeout(LAST, graceful.shutdown()).await.is_err() {
-        warn!("some clients did not hang up; left them");
-    }
+fn server<A: Address>(socket: A::Listener, control: Control) -> Server<A> {
+    let server = Server::from_listener(socket).handle(Handle::with_control(control));
+    let mut server = server.first_request_timeout(PATIENCE).accept_error_handler(|peer, error| match peer {
+        Some(_) => debug!(%error, "a connection broke off"),
+        None => warn!(%error, "cannot accept a connection"),
+    });
+    let http = server.http_builder();
+    http.http1().header_read_timeout(PATIENCE);
+    http.http2().keep_alive_interval(Duration::from_secs(30)).max_concurrent_streams(64);
+    server
 }
 
-async fn answer(
-    stream: Box<dyn Stream>,
-    tls: Option<Arc<Tls>>,
-    peer: Peer,
+/// The routes for each connection, whose requests know its other end. It has one of the places for as long as it lasts.
+fn known<A>(
     routes: Router,
-    watcher: Watcher,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let stream: Box<dyn Stream> = match tls {
-        Some(tls) => Box::new(timeout(PATIENCE, tls.acceptor().accept(stream)).await??),
-        None => stream,
-    };
-    let service = TowerToHyperService::new(routes.layer(Extension(peer)));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(30))
-        .max_concurrent_streams(64);
-    watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
+    peer: impl Fn(A) -> Peer,
+) -> impl Service<A, Response = Router, Error = io::Error, Future = impl Future<Output = io::Result<Router>> + Send>
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    service_fn(move |address| {
+        let (routes, peer, places) = (routes.clone(), peer(address), Arc::clone(&places));
+        async move {
+            let place = Arc::new(places.acquire_owned().await.map_err(io::Error::other)?);
+            Ok(routes.layer(Extension(peer)).layer(Extension(place)))
+        }
+    })
 }
 
 #[cfg(test)]

@@ -27,8 +27,10 @@ mod web;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum_server::Control;
 use maglev_daemon::notify::{Notifier, keep_alive};
 use maglev_daemon::{hangup, log, print};
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,6 +50,8 @@ use crate::plan::Planner;
 use crate::web::{Dashboard, routes};
 
 const NAME: &str = "maglev-dashboard";
+/// Time for requests under way to finish when the process shall end.
+const LAST: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let Arguments { serve, command } = match print::arguments() {
@@ -103,7 +107,7 @@ async fn dashboard(serve_at: Serve) -> anyhow::Result<()> {
     let listeners = listeners(&serve_at, tls.as_ref()).await?;
     let Serve { users, proxy_header, hosts, .. } = serve_at;
     let access = Access::new(Settings { users, proxy_header, hosts })?;
-    let (streams, end) = (CancellationToken::new(), CancellationToken::new());
+    let (streams, control) = (CancellationToken::new(), Control::new());
     let epoch =
         getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel gives no random numbers: {error}"))?;
     let live = Arc::new(Live::new(epoch, streams.clone()));
@@ -118,8 +122,7 @@ async fn dashboard(serve_at: Serve) -> anyhow::Result<()> {
     tasks.spawn(async move { live.publish().await });
     let mut servers = JoinSet::new();
     for listener in listeners {
-        let until = end.clone();
-        servers.spawn(serve(listener, routes(Arc::clone(&shared)), async move { until.cancelled().await }));
+        servers.spawn(serve(listener, routes(Arc::clone(&shared)), control.clone()));
     }
     notifier.status(&format!("{} load balancers", shared.planner.brains.len()));
     let alive = keep_alive(&notifier);
@@ -136,16 +139,16 @@ async fn dashboard(serve_at: Serve) -> anyhow::Result<()> {
                 notifier.ready();
             }
             Some(ended) = tasks.join_next() => return ended.context("a task failed"),
-            Some(ended) = servers.join_next() => return ended.context("a server failed"),
+            Some(ended) = servers.join_next() => return ended?.context("a server failed"),
         }
     }
     info!("ending");
     notifier.stopping();
     // First, for they would not end by themselves.
     streams.cancel();
-    end.cancel();
+    control.graceful_shutdown(Some(LAST));
     while let Some(ended) = servers.join_next().await {
-        ended.context("a server failed")?;
+        ended?.context("a server failed")?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use tonic::Code;
 use tracing::info;
 
 use crate::access::{Person, token};
-use crate::brain::Brain;
+use crate::brain::{Brain, in_words};
 use crate::metrics::Metrics;
 
 /// How long a plan may be confirmed.
@@ -24,7 +24,7 @@ const VALID: Duration = Duration::from_secs(120);
 const WAITING: usize = 256;
 
 /// What somebody wants to change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Change {
     Pause {
@@ -83,7 +83,6 @@ pub(crate) struct Part {
 /// What will happen if it is confirmed.
 #[derive(Debug, Serialize)]
 pub(crate) struct Plan {
-    change: Change,
     /// With this it is confirmed; absent if none of them would do anything.
     token: Option<String>,
     parts: Vec<Part>,
@@ -102,7 +101,6 @@ pub(crate) struct Done {
 /// What became of a confirmation.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
-    change: Change,
     results: Vec<Done>,
     /// A new plan for those whose state had moved on.
     again: Option<Plan>,
@@ -184,10 +182,10 @@ impl Planner {
         }
         let token = if states.is_empty() { None } else { Some(token().ok_or(PlanError::Random)?) };
         if let Some(token) = &token {
-            let waiting = Waiting { login: person.login.clone(), change: change.clone(), states, at: now };
+            let waiting = Waiting { login: person.login.clone(), change, states, at: now };
             self.keep(token.clone(), waiting, now);
         }
-        Ok(Plan { change, token, parts })
+        Ok(Plan { token, parts })
     }
 
     fn keep(&self, token: String, plan: Waiting, now: Instant) {
@@ -235,16 +233,16 @@ impl Planner {
                     if was_moved {
                         moved.push(brain);
                     }
-                    let error = Some(call::in_words(&status));
+                    let error = Some(in_words(&status));
                     Done { server, answer: None, error, moved: was_moved }
                 }
             });
         }
         let again = match moved.is_empty() {
             true => None,
-            false => Some(self.plan_for(person, change.clone(), moved, now).await?),
+            false => Some(self.plan_for(person, change, moved, now).await?),
         };
-        Ok(Outcome { change, results, again })
+        Ok(Outcome { results, again })
     }
 }
 

@@ -10,15 +10,17 @@ use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
     Backend, BackendEvent, BackendState, Event, Frontend, FrontendEvent, FrontendState, Override, ProbeEvent,
-    Transition, VpplbCounters, WeightsEvent, probe_event,
+    Transition, VppWriteEvent, VpplbCounters, WeightsEvent, probe_event,
 };
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::documents::{Document, Documents, Table};
 use crate::fleet;
 use crate::history::Histories;
 use crate::rows::{self, key, prefix, rounded};
 
+pub(crate) use events::connection;
 pub(crate) use need::Need;
 
 /// Events that a browser gets when it begins.
@@ -46,6 +48,20 @@ struct Model {
     frontends: BTreeMap<String, Frontend>,
     backends: BTreeMap<String, Backend>,
     histories: Histories,
+    activity: Activity,
+}
+
+/// What VPP answered since the dashboard began to follow the brain.
+#[derive(Debug, Default, Serialize)]
+struct Activity {
+    writes: u64,
+    refused: u64,
+    flushes: u64,
+    /// When it answered last.
+    at_unix_ms: u64,
+    /// Its last refusal.
+    error: Option<String>,
+    error_unix_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +128,8 @@ impl State {
 
     /// Takes all that operators have set.
     pub(crate) fn set_overrides(&mut self, server: &str, overrides: &[Override]) {
-        let rows = overrides.iter().map(|set| rows::set_by_operator(server, set)).collect();
+        let own = |set: &Override| key(server, &[&set.backend, &set.frontend, &set.pool]);
+        let rows = overrides.iter().map(|set| (own(set), rows::of(server, set))).collect();
         self.documents.put_all(Table::Overrides, &prefix(server), rows);
     }
 
@@ -131,9 +148,8 @@ impl State {
             Some(What::Configuration(change)) if change.command => Need::overrides(),
             // Without an agent or VPP, no frontend is in VPP as it should be.
             Some(What::Agent(_) | What::Vpp(_) | What::Configuration(_) | What::Missed(_)) => Need::all(),
-            Some(What::Log(_) | What::InitialStateEnd(_) | What::Probe(_) | What::VppWrite(_)) | None => {
-                Need::default()
-            }
+            Some(What::VppWrite(write)) => self.written(server, event.at_unix_ms, write),
+            Some(What::Log(_) | What::InitialStateEnd(_) | What::Probe(_)) | None => Need::default(),
         }
     }
 
@@ -167,12 +183,10 @@ impl State {
         for vip in counters.vips.iter().filter(|vip| model.frontends.contains_key(&vip.frontend)) {
             let traffic = model.histories.traffic.entry(vip.frontend.clone()).or_default();
             if let Some(rate) = traffic.count(at_ms, vip) {
-                let fields = [
-                    ("packets", rounded(rate.packets)),
-                    ("new_flows", rounded(rate.new_flows)),
-                    ("dropped", rows::number(vip.no_server)),
-                ];
-                self.documents.change(Table::Frontends, &key(server, &[&vip.frontend]), fields);
+                let (packets, new_flows) = (rounded(rate.packets), rounded(rate.new_flows));
+                let dropped = (vip.no_server > 0).then_some(vip.no_server);
+                let fields = json!({ "packets": packets, "new_flows": new_flows, "dropped": dropped });
+                self.documents.change(Table::Frontends, &key(server, &[&vip.frontend]), rows::object(fields));
             }
         }
     }
@@ -207,7 +221,7 @@ impl State {
         let probes: BTreeMap<_, _> = probes.collect();
         let traffic = model.histories.traffic.get(frontend).map(|traffic| traffic.samples());
         let traffic = traffic.unwrap_or_else(|| Value::Array(Vec::new()));
-        Some(serde_json::json!({ "traffic": traffic, "probes": probes }))
+        Some(json!({ "traffic": traffic, "probes": probes }))
     }
 
     /// Backends of frontends, each with the name of its load balancer.
@@ -251,6 +265,20 @@ impl State {
         frontend.panic_pool.clone_from(&change.panic_pool);
         self.show_frontend(server, name);
         Need { frontends: [name.clone()].into(), ..Need::default() }
+    }
+
+    fn written(&mut self, server: &str, at_ms: u64, write: VppWriteEvent) -> Need {
+        let activity = &mut self.models.entry(server.to_owned()).or_default().activity;
+        activity.at_unix_ms = at_ms;
+        if write.error.is_empty() {
+            activity.writes += 1;
+            activity.flushes += u64::from(write.flush);
+        } else {
+            activity.refused += 1;
+            (activity.error, activity.error_unix_ms) = (Some(write.error), at_ms);
+        }
+        self.documents.change(Table::Brains, server, rows::object(json!({ "activity": activity })));
+        Need::default()
     }
 
     fn weights_changed(&mut self, server: &str, change: WeightsEvent) -> Need {
@@ -309,10 +337,12 @@ impl State {
         let own = key(server, &[name]);
         if let Some(before) = self.documents.get(Table::Frontends, &own) {
             let kept = ["packets", "new_flows", "dropped"];
-            row.extend(kept.into_iter().filter_map(|field| Some((field, before.get(field)?.clone()))));
+            row.extend(
+                kept.into_iter().filter_map(|field| Some((field.to_owned(), before.get(field)?.clone()))),
+            );
         }
         self.documents.put(Table::Frontends, &own, Some(row));
-        self.documents.put_all(Table::Members, &prefix(&own), members.into_iter().collect());
+        self.documents.put_all(Table::Members, &prefix(&own), members);
         self.show_fleet(name);
     }
 

@@ -4,8 +4,6 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use maglev_daemon::print;
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use crate::access::users::Users;
 use crate::arguments::User;
@@ -27,31 +25,14 @@ pub(crate) fn change(file: &Path, change: &User) -> anyhow::Result<()> {
 
 /// Read from the terminal, which does not show it, or from standard input.
 fn password() -> anyhow::Result<String> {
-    let input = io::stdin();
-    if !input.is_terminal() {
-        return line();
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).context("cannot read the password")?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
     }
-    let before = tcgetattr(&input)?;
-    let mut silent = before.clone();
-    silent.local_flags.remove(LocalFlags::ECHO);
-    tcsetattr(&input, SetArg::TCSAFLUSH, &silent)?;
-    let ask = |what: &str| {
-        print::complain(&format!("{what}: "));
-        let given = line();
-        print::complain("\n");
-        given
-    };
-    let given = ask("Password").and_then(|first| Ok((first, ask("Once more")?)));
-    tcsetattr(&input, SetArg::TCSAFLUSH, &before)?;
-    let (first, second) = given?;
-    if first != second {
+    let first = rpassword::prompt_password("Password: ")?;
+    if first != rpassword::prompt_password("Once more: ")? {
         bail!("the two passwords differ; nothing was changed");
     }
     Ok(first)
-}
-
-fn line() -> anyhow::Result<String> {
-    let mut line = String::new();
-    io::stdin().read_line(&mut line).context("cannot read the password")?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

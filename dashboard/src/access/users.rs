@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use clap::ValueEnum;
 
 /// Shortest password.
 const SHORTEST: usize = 8;
@@ -17,7 +18,7 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
                       2fF1S8VjFGkpLy9AUUkkkLr0cdD4zAnVvRIDJ6TfVPc";
 
 /// What a person may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
     /// See and change
     Admin,
@@ -91,11 +92,7 @@ impl Users {
         if !is_name(name) {
             return Err(format!("{name:?} cannot be a name"));
         }
-        let role = match role {
-            "admin" => Role::Admin,
-            "reader" => Role::Reader,
-            other => return Err(format!("unknown role {other:?}")),
-        };
+        let role = Role::from_str(role, false).map_err(|_| format!("unknown role {role:?}"))?;
         PasswordHash::new(hash).map_err(|error| format!("the hash of {name} cannot be read: {error}"))?;
         match self.0.insert(name.to_owned(), (role, hash.to_owned())) {
             None => Ok(()),

@@ -4,29 +4,35 @@ use std::future::{Future, pending};
 use std::time::{Duration, SystemTime};
 
 use futures::future::{BoxFuture, try_join_all};
-use maglev_proto::client::innermost;
 use maglev_proto::event::What;
-use maglev_proto::words::Word;
 use maglev_proto::{
-    AgentInfo, Backend, BrainStatus, CallerInfo, Event, Frontend, GetBackendRequest, GetCallerRequest,
+    Backend, BrainStatus, CallerInfo, Event, Frontend, GetBackendRequest, GetCallerRequest,
     GetFrontendRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, ListBackendsRequest,
     ListFrontendsRequest, ListOverridesRequest, LogLevel, Override, VppInfo, VpplbCounters,
     WatchEventsRequest,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tonic::{Code, Response, Status};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tonic::{Code, Status};
 
-use super::{Brain, Client, PATIENCE};
+use super::{Brain, Client, PATIENCE, answer, in_words};
 use crate::history::PERIOD;
 use crate::live::{Live, unix_ms};
-use crate::rows::{number, text};
+use crate::rows::object;
 use crate::state::Need;
 
 /// Everything is asked for again, in case that a change was missed.
 const REFRESH: Duration = Duration::from_secs(30);
 /// What changes together is asked for together.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// A call over a connection that other calls share.
+macro_rules! ask {
+    ($client:expr, $call:ident($request:expr)) => {{
+        let (mut client, request) = ($client.clone(), $request);
+        async move { answer(PATIENCE, client.$call(request)).await }
+    }};
+}
 
 /// What a brain answered.
 #[derive(Debug, Default)]
@@ -43,11 +49,7 @@ struct Answers {
 pub(super) async fn run(brain: &Brain, client: Client, live: &Live, told: &mut bool) -> String {
     match follow(brain, client, live, told).await {
         Ok(()) => "the event stream ended".to_owned(),
-        Err(status) => match std::error::Error::source(&status) {
-            Some(cause) => innermost(cause),
-            None if status.message().is_empty() => status.code().description().to_owned(),
-            None => status.message().to_owned(),
-        },
+        Err(status) => in_words(&status),
     }
 }
 
@@ -64,8 +66,7 @@ async fn follow(brain: &Brain, client: Client, live: &Live, told: &mut bool) -> 
         vpp_writes: true,
         ..WatchEventsRequest::default()
     };
-    let mut stub = client.clone();
-    let mut events = answer(async move { stub.watch_events(wanted).await }).await?;
+    let mut events = ask!(client, watch_events(wanted)).await?;
     let (mut need, mut due) = (Need::all(), Instant::now());
     let mut asking: Option<BoxFuture<'_, Result<Answers, Status>>> = None;
     let mut refresh = interval(REFRESH);
@@ -119,17 +120,9 @@ fn heard(brain: &Brain, live: &Live, event: Event) -> Need {
     }
 }
 
-async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
-    match timeout(PATIENCE, call).await {
-        Ok(answer) => Ok(answer?.into_inner()),
-        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", PATIENCE.as_secs()))),
-    }
-}
-
 /// A brain that does not say who may change what is one that only reads.
 async fn caller(client: &Client) -> Result<CallerInfo, Status> {
-    let mut stub = client.clone();
-    match answer(async move { stub.get_caller(GetCallerRequest {}).await }).await {
+    match ask!(client, get_caller(GetCallerRequest {})).await {
         Err(status) if status.code() == Code::Unimplemented => Ok(CallerInfo {
             why_not: "this brain is too old to say whether the dashboard may change anything".to_owned(),
             ..CallerInfo::default()
@@ -140,8 +133,7 @@ async fn caller(client: &Client) -> Result<CallerInfo, Status> {
 
 /// Nothing while VPP or the agent is away.
 async fn counters(client: &Client) -> Result<Option<VpplbCounters>, Status> {
-    let mut stub = client.clone();
-    match answer(async move { stub.get_vpplb_counters(GetVpplbCountersRequest::default()).await }).await {
+    match ask!(client, get_vpplb_counters(GetVpplbCountersRequest::default())).await {
         Ok(counters) => Ok(Some(counters)),
         Err(status) if std::error::Error::source(&status).is_none() => Ok(None),
         Err(status) => Err(status),
@@ -151,37 +143,27 @@ async fn counters(client: &Client) -> Result<Option<VpplbCounters>, Status> {
 async fn ask(client: Client, need: Need) -> Result<Answers, Status> {
     let mut answers = Answers::default();
     if need.all {
-        let (mut one, mut other) = (client.clone(), client.clone());
         let (frontends, backends) = tokio::try_join!(
-            answer(async move { one.list_frontends(ListFrontendsRequest {}).await }),
-            answer(async move { other.list_backends(ListBackendsRequest {}).await }),
+            ask!(client, list_frontends(ListFrontendsRequest {})),
+            ask!(client, list_backends(ListBackendsRequest {})),
         )?;
         answers.all = Some((frontends.frontends, backends.backends));
     } else {
-        let frontends = need.frontends.into_iter().map(|name| {
-            let mut stub = client.clone();
-            found(async move { answer(stub.get_frontend(GetFrontendRequest { name })).await })
-        });
-        let backends = need.backends.into_iter().map(|name| {
-            let mut stub = client.clone();
-            found(async move { answer(stub.get_backend(GetBackendRequest { name })).await })
-        });
+        let frontend = |name| found(ask!(client, get_frontend(GetFrontendRequest { name })));
+        let backend = |name| found(ask!(client, get_backend(GetBackendRequest { name })));
+        let (frontends, backends) = (need.frontends.into_iter(), need.backends.into_iter());
+        let (frontends, backends) = (frontends.map(frontend), backends.map(backend));
         let (frontends, backends) = tokio::try_join!(try_join_all(frontends), try_join_all(backends))?;
         answers.frontends = frontends.into_iter().flatten().collect();
         answers.backends = backends.into_iter().flatten().collect();
     }
     if need.info {
-        let (mut one, mut other) = (client.clone(), client.clone());
-        let info = tokio::try_join!(
-            answer(async move { one.get_status(GetStatusRequest {}).await }),
-            answer(async move { other.get_vpp_info(GetVppInfoRequest {}).await }),
-        )?;
-        answers.info = Some(info);
+        let (status, vpp) =
+            (ask!(client, get_status(GetStatusRequest {})), ask!(client, get_vpp_info(GetVppInfoRequest {})));
+        answers.info = Some(tokio::try_join!(status, vpp)?);
     }
     if need.overrides {
-        let mut stub = client.clone();
-        let listed = answer(async move { stub.list_overrides(ListOverridesRequest {}).await }).await?;
-        answers.overrides = Some(listed.overrides);
+        answers.overrides = Some(ask!(client, list_overrides(ListOverridesRequest {})).await?.overrides);
     }
     if need.counters {
         answers.counters = counters(&client).await?;
@@ -225,55 +207,14 @@ fn show(brain: &Brain, live: &Live, caller: &CallerInfo, answers: Answers, newer
     });
 }
 
-/// The load balancer's own row, as far as the brain says it.
-fn about(status: &BrainStatus, vpp: &VppInfo, caller: &CallerInfo, now: u64) -> [(&'static str, Value); 13] {
-    let agent = vpp.agent.clone().unwrap_or_default();
-    // To the second: it is computed anew each time, and is the same all the time.
-    let started = now.saturating_sub(status.uptime_ms) / 1000 * 1000;
-    [
-        ("version", text(&status.version)),
-        ("started", (started - started % 10_000).into()),
-        ("config_file", text(&status.config_file)),
-        ("warmup", status.warmup().word().into()),
-        ("held_back", number(status.frontends_held_back.into())),
-        ("unmatched", number(status.overrides_unmatched.into())),
-        ("who", text(&caller.who)),
-        ("may_change", caller.may_change.into()),
-        ("why_not", text(&caller.why_not)),
-        ("agent", about_agent(&agent)),
-        (
-            "vpp",
-            json!({
-                "state": vpp.state,
-                "reason": text(&vpp.reason),
-                "version": text(&vpp.version),
-                "build_date": text(&vpp.build_date),
-                "pid": number(vpp.pid.into()),
-                "booted": number(vpp.boot_time_unix_ms),
-                "connected": number(vpp.connected_unix_ms),
-            }),
-        ),
-        ("frontends", status.frontends.into()),
-        ("backends", status.backends.into()),
-    ]
-}
-
-fn about_agent(agent: &AgentInfo) -> Value {
-    json!({
-        "connected": agent.connected,
-        "reason": text(&agent.reason),
-        "version": text(&agent.version),
-        "protocol": agent.protocol,
-        "pid": number(agent.pid.into()),
-        "started": number(agent.started_unix_ms),
-        "since": number(agent.connected_unix_ms),
-        "connections": agent.connections,
-        "socket": text(&agent.socket),
-        "foreign": agent.foreign,
-        "drift": agent.drift,
-        "drift_total": agent.drift_total,
-        "drift_at": number(agent.drift_at_unix_ms),
-        "no_echo": text(&agent.no_echo),
-        "settings_refused": text(&agent.settings_refused),
-    })
+/// The load balancer's own row, as far as the brain says it, without what is another value each time.
+fn about(status: &BrainStatus, vpp: &VppInfo, caller: &CallerInfo, now: u64) -> Value {
+    let started = now.saturating_sub(status.uptime_ms) / 10_000 * 10_000;
+    let status = BrainStatus { uptime_ms: 0, next_phase_in_ms: 0, agent: None, ..status.clone() };
+    let mut row = json!({ "started": started, "vpp": vpp });
+    if let Value::Object(row) = &mut row {
+        row.extend(object(json!(status)));
+        row.extend(object(json!(caller)));
+    }
+    row
 }

@@ -36,7 +36,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let table = prop_oneof![Just(Table::Fleet), Just(Table::Members)];
     let value = prop_oneof![Just(Value::Null), (0..3_u8).prop_map(Value::from)];
-    let document = prop::collection::btree_map(prop_oneof![Just("a"), Just("b"), Just("c")], value, 0..3);
+    let fields = prop::collection::btree_map("[abc]", value, 0..3);
+    let document = fields.prop_map(|fields| fields.into_iter().collect::<Document>());
     prop_oneof![
         4 => (table, 0..3_u8, prop::option::of(document)).prop_map(|(t, k, d)| Step::Put(t, k, d)),
         1 => Just(Step::Tell),
@@ -65,7 +66,7 @@ proptest! {
 #[test]
 fn one_changed_field_is_all_that_is_told() {
     let mut documents = Documents::default();
-    let row = |weight: u8| Document::from([("name", "web1".into()), ("weight", weight.into())]);
+    let row = |weight: u8| crate::rows::object(serde_json::json!({ "name": "web1", "weight": weight }));
     documents.put(Table::Members, "k", Some(row(100)));
     documents.take_patch();
     documents.put(Table::Members, "k", Some(row(40)));

@@ -33,7 +33,7 @@ fn the_worst_comes_first() {
 
 #[test]
 fn equal_load_balancers_differ_in_nothing_and_others_in_what_is_named() {
-    assert_eq!(of(&[("a", &frontend(100)), ("b", &frontend(100))])["differs"], Value::Null);
+    assert_eq!(of(&[("a", &frontend(100)), ("b", &frontend(100))])["differs"], json!(null));
     assert_eq!(of(&[("a", &frontend(100)), ("b", &frontend(40))])["differs"], json!(["weights"]));
     let other = Frontend { new_flows_table_length: 4096, ..frontend(100) };
     assert_eq!(of(&[("a", &frontend(100)), ("b", &other)])["differs"], json!(["table"]));

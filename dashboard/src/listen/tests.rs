@@ -1,4 +1,4 @@
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
@@ -31,7 +31,7 @@ async fn requests_know_over_which_kind_of_socket_they_came() {
     let tcp = Listener::bind(&"127.0.0.1:0".parse().unwrap(), None).await.unwrap();
     let ListenAddress::Tcp(address) = tcp.address else { panic!("no TCP") };
     for listener in [unix, tcp] {
-        tokio::spawn(serve(listener, routes(), std::future::pending()));
+        tokio::spawn(serve(listener, routes(), Control::new()));
     }
     assert!(ask(tokio::net::UnixStream::connect(&path).await.unwrap()).await.ends_with("unix"));
     assert!(ask(TcpStream::connect(address).await.unwrap()).await.ends_with("loopback"));
@@ -73,7 +73,7 @@ async fn certificates_are_read_again_and_those_that_are_no_good_change_nothing()
     let tls = Arc::new(Tls::new(cert.clone(), key).unwrap());
     let listener = Listener::bind(&"tls:127.0.0.1:0".parse().unwrap(), Some(&tls)).await.unwrap();
     let ListenAddress::Tls(address) = listener.address else { panic!("no TLS") };
-    tokio::spawn(serve(listener, routes(), std::future::pending()));
+    tokio::spawn(serve(listener, routes(), Control::new()));
     assert!(ask_trusting(address, &first).await.unwrap().ends_with("tls"));
     let second = certify(folder.path());
     tls.reload().unwrap();

@@ -1,12 +1,12 @@
 //! TLS, with files that are read again on demand.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use axum_server::tls_rustls::RustlsConfig;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
@@ -21,25 +21,20 @@ pub(crate) enum TlsError {
 pub(crate) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
-    config: RwLock<Arc<ServerConfig>>,
+    pub(super) config: RustlsConfig,
 }
 
 impl Tls {
     pub(crate) fn new(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
-        let config = RwLock::new(Arc::new(read(&certificate, &key)?));
+        let config = RustlsConfig::from_config(Arc::new(read(&certificate, &key)?));
         Ok(Self { certificate, key, config })
     }
 
     /// Reads the files again, for connections from now on.
     /// On an error, those that were read before hold.
     pub(crate) fn reload(&self) -> Result<(), TlsError> {
-        let config = Arc::new(read(&self.certificate, &self.key)?);
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        self.config.reload_from_config(Arc::new(read(&self.certificate, &self.key)?));
         Ok(())
-    }
-
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)).into()
     }
 }
 

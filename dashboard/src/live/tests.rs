@@ -4,15 +4,18 @@ use futures::{FutureExt, Stream, StreamExt};
 
 use super::*;
 use crate::documents::{Document, Table};
+use crate::rows::object;
 
 fn live() -> Arc<Live> {
     Arc::new(Live::new(0xab, CancellationToken::new()))
 }
 
+fn say_soon(live: &Live, number: u64) {
+    live.change(|state| state.documents.put(Table::Fleet, "shop", Some(object(json!({ "rank": number })))));
+}
+
 fn say(live: &Live, number: u64) {
-    live.change(|state| {
-        state.documents.put(Table::Fleet, "shop", Some(Document::from([("rank", number.into())])))
-    });
+    say_soon(live, number);
     live.publish_frame(number, Instant::now());
 }
 
@@ -121,9 +124,7 @@ async fn at_most_four_frames_a_second_and_a_ping_now_and_then() {
     });
     let mut stream = pin!(watch(&live, since("ab-0")));
     for number in 0..100_u64 {
-        live.change(|state| {
-            state.documents.put(Table::Fleet, "shop", Some(Document::from([("rank", number.into())])))
-        });
+        say_soon(&live, number);
         sleep(Duration::from_millis(20)).await;
     }
     let text = ready(&mut stream);
@@ -143,7 +144,7 @@ async fn probes_do_not_hold_back_what_changes() {
     });
     let mut stream = pin!(watch(&live, since("ab-0")));
     for number in 0..50_u64 {
-        let row = Document::from([("code", number.into())]);
+        let row = object(json!({ "code": number }));
         live.detail(|state| state.documents.put(Table::Backends, "web1", Some(row)));
         live.beat(Beat { server: "lb1".into(), backend: "web1".into(), ended: None });
         sleep(Duration::from_millis(4)).await;

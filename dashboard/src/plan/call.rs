@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use maglev_proto::client::innermost;
 use maglev_proto::preview_change_request::Change as Previewed;
 use maglev_proto::{
     BackendAction, ChangeBackendRequest, ClearOverrideRequest, PreviewBackend, PreviewChangeRequest,
@@ -12,12 +11,11 @@ use maglev_proto::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::Change;
-use crate::brain::Brain;
+use crate::brain::{Brain, answer, in_words};
 
 /// A brain computes that long at most.
 const PREVIEW: Duration = Duration::from_secs(10);
@@ -33,8 +31,8 @@ pub(super) async fn preview(brain: &Brain, change: &Change) -> Result<Option<Pre
     }
     let Some(change) = previewed(change) else { return Ok(None) };
     let request = PreviewChangeRequest { change: Some(change) };
-    let answer = within(PREVIEW, client.preview_change(request)).await;
-    answer.map(Some).map_err(|status| in_words(&status))
+    let previewed = answer(PREVIEW, client.preview_change(request)).await;
+    previewed.map(Some).map_err(|status| in_words(&status))
 }
 
 /// Everything but a sync.
@@ -129,28 +127,12 @@ async fn done<T: Serialize>(
     limit: Duration,
     call: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<Value, Status> {
-    let answer = within(limit, call).await?;
+    let late = |status: Status| match status.code() {
+        Code::DeadlineExceeded => {
+            Status::deadline_exceeded(format!("{}: look whether it was done", status.message()))
+        }
+        _ => status,
+    };
+    let answer = answer(limit, call).await.map_err(late)?;
     serde_json::to_value(answer).map_err(|error| Status::internal(error.to_string()))
-}
-
-async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Status> {
-    match timeout(limit, call).await {
-        Ok(answer) => Ok(answer?.into_inner()),
-        Err(_) => Err(Status::deadline_exceeded(format!(
-            "no answer within {} s: look whether it was done",
-            limit.as_secs()
-        ))),
-    }
-}
-
-/// The brain's words, or what became of the connection.
-pub(super) fn in_words(status: &Status) -> String {
-    match std::error::Error::source(status) {
-        Some(cause) => innermost(cause),
-        None if status.message().is_empty() => status.code().description().to_owned(),
-        None => status.message().to_owned(),
-    }
 }

@@ -2,87 +2,89 @@
 
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
-use maglev_proto::words;
-use maglev_proto::{BackendState, Event, FrontendEvent, FrontendState, LogLevel, LogLine};
-use serde_json::Value;
+use maglev_proto::words::{self, Word};
+use maglev_proto::{BackendState, Event, FrontendEvent, FrontendState, LogLevel};
+use serde_json::json;
 
 use crate::documents::Document;
-use crate::rows::text;
+use crate::rows::object;
 
-/// What is shown; nothing for probes and what is no event.
+/// What is shown: a kind, by which people choose, a picture and words. Nothing for probes and what is no event.
 pub(super) fn entry(server: &str, event: &Event) -> Option<Document> {
-    let mut entry = match event.what.as_ref()? {
-        What::Backend(change) => Document::from([
-            ("kind", "backend".into()),
-            ("name", change.backend.clone().into()),
-            ("from", words::of::<BackendState>(change.from).into()),
-            ("to", words::of::<BackendState>(change.to).into()),
-            ("text", text(&change.cause)),
-        ]),
-        What::Frontend(change) => frontend(change)?,
-        What::Agent(agent) => Document::from([
-            ("kind", "agent".into()),
-            ("to", if agent.connected { "connected" } else { "disconnected" }.into()),
-            ("text", text(if agent.connected { &agent.version } else { &agent.reason })),
-        ]),
-        What::Vpp(vpp) => Document::from([
-            ("kind", "vpp".into()),
-            ("to", vpp.state.clone().into()),
-            ("text", text(if vpp.reason.is_empty() { &vpp.version } else { &vpp.reason })),
-        ]),
-        What::Configuration(change) => Document::from([
-            ("kind", if change.command { "command" } else { "reload" }.into()),
-            ("text", text(&change.changes)),
-            ("who", text(&change.who)),
-        ]),
-        What::VppWrite(write) => Document::from([
-            ("kind", if write.error.is_empty() { "write" } else { "refused" }.into()),
-            ("name", text(if write.frontend.is_empty() { &write.vip } else { &write.frontend })),
-            ("text", text(&write.text)),
-            ("error", text(&write.error)),
-        ]),
-        What::Log(line) => log(line),
-        What::Missed(missed) => Document::from([
-            ("kind", "missed".into()),
-            ("text", format!("{} events were left out", missed.events).into()),
-        ]),
+    let (kind, icon, text) = match event.what.as_ref()? {
+        What::Backend(change) => {
+            let (from, to) = (words::of::<BackendState>(change.from), words::of::<BackendState>(change.to));
+            ("backend", to, format!("backend {} {from} → {to}{}", change.backend, because(&change.cause)))
+        }
+        What::Frontend(change) => {
+            let (icon, words) = frontend(change);
+            ("frontend", icon, format!("frontend {} {words}", change.frontend))
+        }
+        What::Agent(agent) => {
+            let (to, why) = match agent.connected {
+                true => ("connected", &agent.version),
+                false => ("disconnected", &agent.reason),
+            };
+            return Some(connection(server, "agent", event.at_unix_ms, to, why));
+        }
+        What::Vpp(vpp) => {
+            let why = if vpp.reason.is_empty() { &vpp.version } else { &vpp.reason };
+            return Some(connection(server, "VPP", event.at_unix_ms, &vpp.state, why));
+        }
+        What::Configuration(change) if change.command => {
+            let who = if change.who.is_empty() { String::new() } else { format!("{}: ", change.who) };
+            ("command", "play", who + &change.changes)
+        }
+        What::Configuration(change) => {
+            let who = if change.who.is_empty() { String::new() } else { format!(" by {}", change.who) };
+            ("reload", "play", format!("configuration reloaded{who}{}", because(&change.changes)))
+        }
+        What::VppWrite(write) => {
+            let name = if write.frontend.is_empty() { &write.vip } else { &write.frontend };
+            match write.error.as_str() {
+                "" => ("write", "link", format!("VPP: {name} {}", write.text)),
+                error => ("write", "warn", format!("VPP refused: {name} {}: {error}", write.text)),
+            }
+        }
+        What::Log(line) => {
+            let fields: String =
+                line.fields.iter().map(|field| format!(" {}={:?}", field.name, field.value)).collect();
+            ("log", "warn", format!("{}: {}{fields}", words::of::<LogLevel>(line.level), line.message))
+        }
+        What::Missed(missed) => ("log", "unknown", format!("{} events were left out", missed.events)),
         What::Probe(_) | What::Weights(_) | What::InitialStateEnd(_) => return None,
     };
-    entry.insert("server", server.into());
-    entry.insert("at", event.at_unix_ms.into());
-    Some(entry)
+    Some(object(
+        json!({ "kind": kind, "server": server, "at": event.at_unix_ms, "icon": icon, "text": text }),
+    ))
 }
 
-fn frontend(change: &FrontendEvent) -> Option<Document> {
+/// A connection that came or went.
+pub(crate) fn connection(server: &str, of: &str, at_ms: u64, to: &str, why: &str) -> Document {
+    let (icon, text) = (if to == "connected" { "up" } else { "down" }, format!("{of} {to}{}", because(why)));
+    object(json!({ "kind": "connection", "server": server, "at": at_ms, "icon": icon, "text": text }))
+}
+
+fn because(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
+}
+
+fn frontend(change: &FrontendEvent) -> (&'static str, String) {
     let pool = |name: &str| if name.is_empty() { "no pool".to_owned() } else { format!("pool {name}") };
     let state = words::of::<FrontendState>(change.state);
-    let (from, to, words): (Value, Value, &str) = match change.changed.as_ref() {
-        Some(Changed::PreviousState(from)) => (words::of::<FrontendState>(*from).into(), state.into(), ""),
+    match change.changed.as_ref() {
+        Some(Changed::PreviousState(from)) => {
+            let icon = if change.state() == FrontendState::Unknown { "warn" } else { state };
+            (icon, format!("{} → {state}", words::of::<FrontendState>(*from)))
+        }
         Some(Changed::PreviousActivePool(from)) => {
-            (pool(from).into(), pool(&change.active_pool).into(), "active pool")
+            ("warn", format!("active {} → {}", pool(from), pool(&change.active_pool)))
         }
         Some(Changed::PreviousPanicPool(from)) => {
-            (pool(from).into(), pool(&change.panic_pool).into(), "in panic")
+            ("warn", format!("in panic: {} → {}", pool(from), pool(&change.panic_pool)))
         }
-        Some(Changed::Removed(_)) => (Value::Null, "removed".into(), "removed from the configuration"),
-        None if change.held_back => (Value::Null, "held back".into(), "VPP is not programmed yet"),
-        None => (Value::Null, state.into(), ""),
-    };
-    Some(Document::from([
-        ("kind", "frontend".into()),
-        ("name", change.frontend.clone().into()),
-        ("from", from),
-        ("to", to),
-        ("text", text(words)),
-    ]))
-}
-
-fn log(line: &LogLine) -> Document {
-    let fields: String =
-        line.fields.iter().map(|field| format!(" {}={:?}", field.name, field.value)).collect();
-    Document::from([
-        ("kind", "log".into()),
-        ("level", words::of::<LogLevel>(line.level).into()),
-        ("text", format!("{}{fields}", line.message).into()),
-    ])
+        Some(Changed::Removed(_)) => ("warn", "removed from the configuration".to_owned()),
+        None if change.held_back => ("warn", "held back: VPP is not programmed yet".to_owned()),
+        None => (change.state().word(), state.to_owned()),
+    }
 }

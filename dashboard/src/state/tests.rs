@@ -69,11 +69,11 @@ fn a_backend_that_falls_is_shown_before_anything_is_asked_for() {
     assert_eq!(need, expected);
     let patch = serde_json::to_value(state.documents.take_patch()).unwrap();
     let row = &patch["backends"]["lb1\u{1f}web1"];
-    assert_eq!((&row["state"], &row["since"]), (&"down".into(), &7.into()));
+    assert_eq!((&row["state"], &row["transitions"][0]["at_unix_ms"]), (&"down".into(), &7.into()));
     assert_eq!(patch["frontends"]["lb1\u{1f}shop"]["up"], 1);
     assert_eq!(patch["fleet"]["shop"]["faults"], serde_json::json!(["degraded"]));
     let (events, left_out) = state.take_events();
-    assert_eq!((events.len(), left_out, &events[0]["to"]), (1, 0, &"down".into()));
+    assert_eq!((events.len(), left_out, &events[0]["icon"]), (1, 0, &"down".into()));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn weights_come_with_their_event_and_only_they_are_told() {
     state.apply(SERVER, event(What::Weights(change)));
     let patch = serde_json::to_value(state.documents.take_patch()).unwrap();
     let expected = serde_json::json!({
-        "lb1\u{1f}shop\u{1f}primary\u{1f}web1": { "effective": 0, "expected": 0.0, "programmed": 0 },
+        "lb1\u{1f}shop\u{1f}primary\u{1f}web1": { "effective_weight": 0, "expected": 0.0, "programmed_weight": 0 },
         "lb1\u{1f}shop\u{1f}primary\u{1f}web22": { "expected": 100.0 },
     });
     assert_eq!(patch["members"], expected);
@@ -134,8 +134,23 @@ fn commands_and_reloads_are_told_apart_with_who() {
     assert_eq!(state.apply(SERVER, made(true)), Need::overrides());
     assert_eq!(state.apply(SERVER, made(false)), Need::all());
     let (events, _) = state.take_events();
-    let kinds: Vec<_> = events.iter().map(|event| (&event["kind"], &event["who"])).collect();
-    assert_eq!(kinds, [(&"command".into(), &"alice".into()), (&"reload".into(), &"alice".into())]);
+    let told: Vec<_> = events.iter().map(|event| (&event["kind"], &event["text"])).collect();
+    let (command, reload) = ("alice: x".into(), "configuration reloaded by alice: x".into());
+    assert_eq!(told, [(&"command".into(), &command), (&"reload".into(), &reload)]);
+}
+
+#[test]
+fn writes_and_refusals_of_vpp_are_counted() {
+    let mut state = state();
+    state.set_brain(SERVER, Document::new());
+    let write = |error: &str, flush| VppWriteEvent { error: error.into(), flush, ..VppWriteEvent::default() };
+    for write in [write("", true), write("", false), write("no memory", false)] {
+        state.apply(SERVER, event(What::VppWrite(write)));
+    }
+    let expected = json!({
+        "writes": 2, "flushes": 1, "refused": 1, "at_unix_ms": 7, "error": "no memory", "error_unix_ms": 7
+    });
+    assert_eq!(state.documents.get(Table::Brains, SERVER).unwrap()["activity"], expected);
 }
 
 #[test]
@@ -156,13 +171,13 @@ fn one_override_more_is_one_row_more() {
 fn events_are_in_the_order_of_their_times_and_bounded() {
     let mut state = state();
     for at in (0..FRESH as u64 + 3).rev() {
-        state.happened(Document::from([("at", at.into())]));
+        state.happened(rows::object(json!({ "at": at })));
     }
     let (fresh, left_out) = state.take_events();
     assert!(fresh.is_sorted_by_key(|event| event["at"].as_u64()));
     assert_eq!((fresh.len(), left_out), (FRESH, 3));
     for _ in 0..3 {
-        (0..FRESH as u64).for_each(|at| state.happened(Document::from([("at", at.into())])));
+        (0..FRESH as u64).for_each(|at| state.happened(rows::object(json!({ "at": at }))));
         state.take_events();
     }
     assert_eq!(state.events().count(), EVENTS);

@@ -1,7 +1,6 @@
 //! What is seen.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -12,19 +11,17 @@ use axum::response::{IntoResponse, Response};
 use maglev_proto::{GetVpplbCountersRequest, GetVpplbStateRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::asking::Reader;
 use super::{Dashboard, Failure};
 use crate::access::Peer;
 use crate::access::users::Role;
+use crate::brain::{PATIENCE, answer, in_words};
 use crate::documents::Table;
 use crate::live::{Wanted, watch};
 
 type Shared = State<Arc<Dashboard>>;
-
-/// For an answer of a brain.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn state(State(dashboard): Shared, _: Reader, headers: HeaderMap) -> Response {
     let snapshot = dashboard.live.snapshot().await;
@@ -92,14 +89,11 @@ pub(super) async fn vips(
     let client = brain.ok_or_else(missing)?.client();
     let (mut one, _) = client.ok_or_else(|| unavailable("its brain is disconnected".to_owned()))?;
     let mut other = one.clone();
-    let counters = async move { one.get_vpplb_counters(GetVpplbCountersRequest::default()).await };
-    let state = async move { other.get_vpplb_state(GetVpplbStateRequest {}).await };
-    match timeout(PATIENCE, async { tokio::try_join!(counters, state) }).await {
-        Ok(Ok((counters, state))) => {
-            Ok(Json(json!({ "counters": counters.into_inner(), "state": state.into_inner() })))
-        }
-        Ok(Err(status)) => Err(unavailable(status.message().to_owned())),
-        Err(_) => Err(unavailable(format!("no answer within {} s", PATIENCE.as_secs()))),
+    let counters = answer(PATIENCE, one.get_vpplb_counters(GetVpplbCountersRequest::default()));
+    let state = answer(PATIENCE, other.get_vpplb_state(GetVpplbStateRequest {}));
+    match tokio::try_join!(counters, state) {
+        Ok((counters, state)) => Ok(Json(json!({ "counters": counters, "state": state }))),
+        Err(status) => Err(unavailable(in_words(&status))),
     }
 }
 

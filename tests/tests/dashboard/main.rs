@@ -240,11 +240,11 @@ async fn hostile_names_are_shown_as_text() {
         "(async () => {{
             const {{ merge, key }} = await import('/view/assets/store.js');
             for (const name of ['<script>window.hit=1</script>', '<img src=x onerror=window.hit=1>', '{long}', 'a\\u202egnp.exe', 'a/../b']) {{
-                const row = {{ server: 'demo', name, description: name, vip: name, protocol: 'tcp', state: 'up', active: name, sync: 'synced', up: 1, total: 1, pools: [name], error: name }};
-                const member = {{ server: 'demo', frontend: name, pool: name, pool_at: 0, backend: name, address: name, configured: 1, effective: 1, programmed: 1, buckets: 5 }};
-                const backend = {{ server: 'demo', name, address: name, check: name, state: 'down', code: name, detail: name, cause: name, history: [[1, 'up', 'down', name]], frontends: [name], health: [0, 2, 2] }};
+                const row = {{ server: 'demo', name, description: name, vip: name, protocol: 'tcp', state: 'up', active_pool: name, sync: 'failed', up: 1, total: 1, pools: [name], not_in_vpp: name }};
+                const member = {{ server: 'demo', frontend: name, pool: name, pool_at: 0, backend: name, address: name, configured_weight: 1, effective_weight: 1, programmed_weight: 1, buckets: 5 }};
+                const backend = {{ server: 'demo', name, address: name, healthcheck: name, state: 'down', operator_state: 'none', last_probe: {{ code: name, detail: name, passed: false }}, transitions: [{{ at_unix_ms: 1, from: 'up', to: 'down', cause: name }}], frontends: [name], counter: {{ value: 0, rise: 2, fall: 2 }} }};
                 merge({{ fleet: {{ [name]: {{ name, rank: 0, faults: [name] }} }}, frontends: {{ [key('demo', name)]: row }}, members: {{ [key('demo', name, name, name)]: member }}, backends: {{ [key('demo', name)]: backend }} }},
-                    [{{ kind: 'log', level: name, text: name, at: 1, server: name }}]);
+                    [{{ kind: 'log', icon: name, text: name, at: 1, server: name }}]);
             }}
             window.merged = true;
         }})()"
