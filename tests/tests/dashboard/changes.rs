@@ -107,6 +107,19 @@ async fn what_was_planned_on_a_state_that_moved_on_is_planned_again() {
         .unwrap();
 }
 
+/// Whether each row of the fleet shows the states on both load balancers, each below the one before and not cut off.
+const STACKED: &str = "() => {
+    const rows = [...document.querySelectorAll('.fleet .rows .row')];
+    return rows.length > 0 && rows.every((row) => {
+        const cells = [...row.querySelectorAll('.lb')], boxes = cells.map((cell) => cell.getBoundingClientRect());
+        const isNamed = cells.every((cell) => getComputedStyle(cell, '::before').content.includes(cell.dataset.label));
+        return isNamed && cells.map((cell) => cell.dataset.label).join() === 'demo,other'
+            && boxes[1].top >= boxes[0].bottom
+            && cells.every((cell) => /up|down|unknown/.test(cell.innerText) && cell.scrollWidth <= cell.clientWidth)
+            && boxes.every((box) => box.right <= innerWidth) && row.scrollHeight <= row.clientHeight;
+    });
+}";
+
 #[tokio::test]
 async fn several_load_balancers_stand_side_by_side_and_each_answers_by_its_name() {
     let Some(browser) = Browser::start().await.unwrap() else {
@@ -121,6 +134,10 @@ async fn several_load_balancers_stand_side_by_side_and_each_answers_by_its_name(
     browser.until("document.querySelectorAll('.fleet .rows .lb .is-up').length >= 4").await.unwrap();
     other.operate(&["set", "backend", "web3", "pause"]).await.unwrap();
     browser.until("document.querySelector('.fleet .rows').innerText.includes('≠ weights')").await.unwrap();
+    // A narrow window has them below each other, all in view and each by its name.
+    browser.show_in(400, 800, false).await.unwrap();
+    browser.until(&format!("({STACKED})()")).await.unwrap();
+    browser.show_in(1280, 900, false).await.unwrap();
     go(&browser, "#/f/www", ".members .do button").await;
     browser.until("document.querySelectorAll('.balancer').length === 2").await.unwrap();
     browser.value("document.querySelector('.members .do button').click()").await.unwrap();
