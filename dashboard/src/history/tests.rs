@@ -10,6 +10,7 @@ fn rates_are_differences_over_the_time_between() {
     assert_eq!(traffic.count(1_000, &vip(100, 10)), None);
     assert_eq!(traffic.count(6_000, &vip(580, 30)), Some(Rate { packets: 100.0, new_flows: 4.0 }));
     assert_eq!(traffic.count(6_000, &vip(580, 30)), None, "the same figures once more");
+    assert_eq!(traffic.count(6_040, &vip(580, 30)), None, "the same reading, by clocks that differ a little");
     assert_eq!(traffic.count(11_000, &vip(3, 1)), None, "the VIP was re-created");
     assert_eq!(traffic.samples(), json!([[6_000, 100.0, 4.0]]));
 }
