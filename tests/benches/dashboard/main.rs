@@ -109,7 +109,7 @@ async fn change(stack: &Stack, arguments: &Arguments, number: &mut usize) -> f64
     let address = ServerAddress::Unix(stack.brain_socket());
     let endpoint = endpoint(&address, &TlsFiles::default(), Duration::from_secs(5)).unwrap();
     let client = MaglevClient::new(connect(endpoint, &address).await.unwrap());
-    let (started, mut late, mut changes) = (Instant::now(), Vec::new(), JoinSet::new());
+    let (started, mut late, mut changes) = (Instant::now(), JoinSet::new(), JoinSet::new());
     let (mut ticks, mut looks) =
         (interval(Duration::from_secs(1) / arguments.changes), interval(Duration::from_secs(1)));
     let before = *number;
@@ -129,19 +129,20 @@ async fn change(stack: &Stack, arguments: &Arguments, number: &mut usize) -> f64
                 *number += 1;
             }
             Some(done) = changes.join_next() => drop(done.unwrap().unwrap()),
-            _ = looks.tick() => late.push(lateness(stack).await),
+            // Beside the changes, which a slow answer must not hold up.
+            _ = looks.tick() => drop(late.spawn(lateness(format!("http://{}/metrics", stack.metrics())))),
         }
     }
     while let Some(done) = changes.join_next().await {
         done.unwrap().unwrap();
     }
     println!("{:.0} changes a second", (*number - before) as f64 / started.elapsed().as_secs_f64());
+    let late = late.join_all().await;
     late.iter().sum::<f64>() / late.len() as f64
 }
 
-async fn lateness(stack: &Stack) -> f64 {
-    let text =
-        reqwest::get(format!("http://{}/metrics", stack.metrics())).await.unwrap().text().await.unwrap();
+async fn lateness(url: String) -> f64 {
+    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix("maglev_probe_lateness_max_seconds "));
     value.unwrap().parse::<f64>().unwrap() * 1e3
 }

@@ -22,7 +22,7 @@ const WATCH: &str = r"(async () => {
         const state = rows.find((row) => row.innerText.includes('web1'))?.querySelector('.where .state')?.innerText;
         if (!state || state === shown) return;
         shown = state;
-        const { since } = tables.backends.get(key('demo', 'web1'));
+        const [{ at_unix_ms: since }] = tables.backends.get(key('demo', 'web1')).transitions;
         requestAnimationFrame(() => {
             const painted = new MessageChannel();
             painted.port1.onmessage = () => seen.push([state.trim(), since, Date.now()]);
