@@ -166,7 +166,7 @@ async fn view(url: &str, bytes: &AtomicU64, times: Option<UnboundedSender<u64>>)
                 frame["events"].as_array().into_iter().flatten().filter(|event| event["kind"] == "command")
             {
                 // An error means that enough of them are noted.
-                drop(times.send(now.saturating_sub(event["at"].as_u64().unwrap())));
+                times.send(now.saturating_sub(event["at"].as_u64().unwrap())).ok();
             }
         }
     }
