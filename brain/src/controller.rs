@@ -12,6 +12,7 @@
 mod keeper;
 mod operator;
 mod probers;
+mod recorder;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -23,15 +24,18 @@ use maglev_engine::agent::AgentEvent;
 use maglev_engine::config::Config;
 use maglev_engine::core::{CommandError, Core, Done, Effects, Input, Now, Numbered, Release};
 use maglev_engine::desired::Wanted;
+use maglev_engine::history::{Kind, Record};
 use maglev_engine::outcome::Report;
 use maglev_engine::overrides::Overrides;
 use maglev_engine::snapshot::Snapshot;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 pub use operator::{Operator, Terms};
+pub use recorder::{History, Remembered};
 
 use crate::activity::Activity;
 use crate::agent::{self, echo_queue};
@@ -90,6 +94,8 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// Overrides from before the start.
     pub overrides: Overrides,
+    /// The history until now, and where it is continued.
+    pub history: Option<Remembered>,
     /// Where overrides are persisted. Without one, every command that sets an override reports that it will
     /// not survive a restart.
     pub state: Option<StateDirectory>,
@@ -113,17 +119,20 @@ pub fn start<S: Future<Output = ()>>(
     services: &Handle,
     shutdown: S,
 ) -> (Controller, impl Future<Output = ()> + use<S>) {
-    let Setup { config, overrides, state, agent_socket, instance } = setup;
-    let core = Core::new(config, overrides.clone(), agent_socket.clone(), now());
+    let Setup { config, overrides, history, state, agent_socket, instance } = setup;
+    let core = begin(config, overrides.clone(), history.as_ref(), agent_socket.clone());
     let (wanted, wanted_rx) = watch::channel(Arc::new(core.wanted()));
     let (snapshot, snapshots) = watch::channel(Arc::new(core.snapshot(Instant::now().into_std())));
     let (event_sender, agent_events) = mpsc::channel(AGENT_EVENTS);
     let (echoes, asks) = echo_queue();
     let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender, asks, services);
-    let (keeper, kept, keeper_task) = {
+    let recorded = CancellationToken::new();
+    let ((keeper, kept, keeper_task), (history, history_task)) = {
         let _there = services.enter();
-        Keeper::start(state, Arc::clone(core.tally()))
+        let history = History::start(history, Arc::clone(core.tally()), recorded.clone());
+        (Keeper::start(state, Arc::clone(core.tally())), history)
     };
+    record_start(&core, &history);
     if **core.overrides() != overrides {
         // Overrides that the configuration now equals were dropped; nobody waits for that.
         keeper.keep(core.overrides());
@@ -137,7 +146,8 @@ pub fn start<S: Future<Output = ()>>(
     probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);
     let inbox = Inbox { agent_events, orders, reports };
     let tally = Arc::clone(core.tally());
-    let operator = Operator { orders: order_sender, events: events.clone(), kept, tally };
+    let operator =
+        Operator { orders: order_sender, events: events.clone(), kept, history: history.clone(), tally };
     let (figures, states) = (Figures::new(reader.clone()), States::new(reader));
     let vpp = (figures.clone(), states.clone());
     let publish = Publishers {
@@ -146,6 +156,7 @@ pub fn start<S: Future<Output = ()>>(
         events,
         probers,
         keeper,
+        history: history.clone(),
         vpp,
         waiting: Waiting::default(),
         activity: activity.clone(),
@@ -158,12 +169,40 @@ pub fn start<S: Future<Output = ()>>(
             () = &mut shutdown => {}
         }
         agent_task.abort();
+        history.record(Record::new(SystemTime::now(), Kind::Brain, "stopped"));
+        recorded.cancel();
         // The controller is gone, so the keeper ends after its last write.
-        if timeout(LAST_WRITE, keeper_task).await.is_err() {
-            error!("the state directory does not respond: the latest overrides may be lost");
+        let last_writes = async { (keeper_task.await, history_task.await) };
+        if timeout(LAST_WRITE, last_writes).await.is_err() {
+            error!("the state directory does not respond: the latest overrides and records may be lost");
         }
     };
     (Controller { snapshots, figures, states, operator, activity, unserved: Unserved::default() }, task)
+}
+
+/// The state at the start, with what is known from before.
+fn begin(
+    config: Arc<Config>,
+    overrides: Overrides,
+    history: Option<&Remembered>,
+    agent_socket: PathBuf,
+) -> Core {
+    let mut core = Core::new(config, overrides, agent_socket, now());
+    if let Some(history) = history {
+        core.recall(history.ledger().states().map(|(name, since)| (name.as_str(), since)), now());
+    }
+    core
+}
+
+/// Records the start, and the states that backends have from the start.
+fn record_start(core: &Core, history: &History) {
+    let version = env!("CARGO_PKG_VERSION");
+    history.record(Record::new(SystemTime::now(), Kind::Brain, format!("started, version {version}")));
+    for (name, view) in core.snapshot(Instant::now().into_std()).backends {
+        if let Some(transition) = view.health.history().next() {
+            history.record(Record::of_backend(&name, transition));
+        }
+    }
 }
 
 fn now() -> Now {
@@ -217,14 +256,23 @@ struct Publishers {
     events: broadcast::Sender<Numbered>,
     probers: Probers,
     keeper: Keeper,
+    history: History,
     /// Cached answers of VPP, to be invalidated when it connects or disconnects.
     vpp: (Figures, States),
     waiting: Waiting,
     activity: Activity,
 }
 
-/// The operators behind a batch's events, by the events' range.
-type Makers = Vec<(std::ops::Range<usize>, Arc<str>)>;
+/// The commands behind a batch's events.
+type Makers = Vec<Maker>;
+
+/// A command behind a range of events.
+struct Maker {
+    events: std::ops::Range<usize>,
+    who: Option<Arc<str>>,
+    /// Absent for a reload, whose result is recorded.
+    record: Option<Record>,
+}
 
 impl Publishers {
     async fn publish(&mut self, core: &Core, effects: Effects, carried: Vec<Carried>, makers: Makers) {
@@ -245,14 +293,25 @@ impl Publishers {
             agent::send_wanted().await;
         }
         let before = core.events() - effects.events.len() as u64;
+        let mut makers = makers;
+        let record_commands = |makers: &mut Makers, until: usize| {
+            let begun = makers.iter_mut().filter(|maker| maker.events.start <= until);
+            begun.filter_map(|maker| maker.record.take()).for_each(|record| self.history.record(record));
+        };
         for (place, (number, event)) in (before + 1..).zip(effects.events).enumerate() {
             event.log();
             // After the line, so that whoever reads both has the line first.
             let at = SystemTime::now();
-            let who = makers.iter().find(|(range, _)| range.contains(&place)).map(|(_, who)| Arc::clone(who));
+            let who = makers.iter().find(|maker| maker.events.contains(&place));
+            let who = who.and_then(|maker| maker.who.clone());
+            record_commands(&mut makers, place);
+            Record::of(at, &event, who.as_deref()).into_iter().for_each(|record| self.history.record(record));
             // Fails only if nobody listens.
             drop(self.events.send(Numbered { number, at, event, who }));
         }
+        record_commands(&mut makers, usize::MAX);
+        let syncs = effects.syncs.iter().map(|note| Record::of_sync(SystemTime::now(), note));
+        syncs.for_each(|record| self.history.record(record));
         effects.releases.iter().for_each(Release::log);
         // Repeating a command whose override is not persisted yet reports the current result.
         let again =
@@ -320,11 +379,11 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                         }
                         Arrival::Order(Order::Command { command, terms, answer }) => {
                             let sets = command.sets_overrides();
-                            let who = terms.remark.who.clone();
+                            let (who, record) = (terms.remark.who.clone(), Record::of_command(SystemTime::now(), &command, &terms.remark));
                             let done = core.command_on(terms.state, command, terms.remark, now).map(|(more, done)| {
                                 let first = effects.events.len();
                                 effects.merge(more);
-                                makers.extend(who.map(|who| (first..effects.events.len(), who)));
+                                makers.push(Maker { events: first..effects.events.len(), who, record });
                                 (done, sets)
                             });
                             carried.push((answer, done));

@@ -6,6 +6,7 @@ mod access;
 mod arguments;
 mod caller;
 mod configuration;
+mod history;
 mod listen;
 mod operate;
 mod preview;
@@ -27,11 +28,11 @@ use maglev_proto::{
     AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest, ChangeBackendResponse,
     CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend,
     GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest,
-    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
-    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse,
-    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
-    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
+    GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest,
+    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
+    ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
+    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
     SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
@@ -203,6 +204,7 @@ impl Service {
         let beside = Beside {
             reload: reload.as_ref(),
             not_kept: self.operator.not_kept(),
+            unwritten: self.operator.history().unwritten(),
             unserved: self.unserved.reasons(),
         };
         view::status::status(snapshot, file, &beside, now)
@@ -382,6 +384,10 @@ impl Maglev for Service {
         request: Request<maglev_proto::SyncVpplbStateRequest>,
     ) -> Answer<maglev_proto::SyncVpplbStateResponse> {
         self.sync(request).await
+    }
+
+    async fn get_history(&self, request: Request<GetHistoryRequest>) -> Answer<GetHistoryResponse> {
+        self.history(request).await
     }
 
     type WatchEventsStream = watch::Events;

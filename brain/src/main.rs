@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use clap::builder::FalseyValueParser;
-use maglev_brain::controller::{self, Controller, Setup};
+use maglev_brain::controller::{self, Controller, Remembered, Setup};
 use maglev_brain::grpc::{self, Gate, Opened, Service, TlsSource, serve};
 use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
@@ -53,7 +53,7 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_METRICS", value_name = "ADDR", default_value = "127.0.0.1:17091")]
     metrics: MetricsAddress,
 
-    /// Directory for operators' overrides: paused and disabled backends, weights
+    /// Directory for operators' overrides (paused and disabled backends, weights) and the history
     #[arg(long, env = "MAGLEV_STATE_DIR", value_name = "DIR", default_value = "/var/lib/maglev")]
     state_dir: PathBuf,
 
@@ -166,7 +166,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     open_files::raise_limit(loaded.config.backends.len());
     reload::trust_system(&loaded);
     let path = arguments.state_dir.clone();
-    let (state, overrides) = in_time("reading the state directory", move || open_state(&path))??;
+    let (state, overrides, history) = in_time("reading the state directory", move || open_state(&path))??;
     // Operators are served on other threads than probes run on, so neither waits for the other.
     let services = Builder::new_multi_thread()
         .worker_threads(SERVICE_THREADS)
@@ -176,6 +176,7 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     let setup = Setup {
         config: Arc::new(loaded.config),
         overrides,
+        history: Some(history),
         state: Some(state),
         agent_socket: arguments.agent,
         instance: instance()?,
@@ -193,9 +194,9 @@ fn instance() -> anyhow::Result<u64> {
     getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel has no random numbers: {error}"))
 }
 
-/// Loads the overrides. An unreadable directory aborts the start: a backend that was taken out of service
+/// Loads the overrides and the history. An unreadable directory aborts the start: a backend that was taken out of service
 /// must not return because a disk is missing. An unwritable one does not.
-fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
+fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides, Remembered)> {
     let hint =
         "choose another directory with --state-dir; without one, overrides would not survive a restart";
     let mut state = StateDirectory::open(path).context(hint)?;
@@ -221,7 +222,8 @@ fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides)> {
     if loaded.missing {
         info!(file = %file.display(), "no overrides yet");
     }
-    Ok((state, loaded.overrides))
+    let history = Remembered::load(state.history());
+    Ok((state, loaded.overrides, history))
 }
 
 /// Runs the controller, and starts and stops everything else. The process ends when the controller does,

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use maglev_daemon::blocking::{Blocking, BlockingError};
 use maglev_engine::config::{Diagnostic, LoadError, Loaded};
 use maglev_engine::core::{Command, CommandError, Done};
+use maglev_engine::history::Record;
 use maglev_engine::weights::{self, Inexact, Percent};
 use maglev_probe::files;
 use tokio::sync::Mutex;
@@ -170,12 +171,14 @@ impl Reloader {
     /// If it is refused; the current configuration stays in use.
     pub async fn reload_on(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().await;
+        let remark = terms.remark.clone();
         let reloaded = self.take(terms).await;
         let result = match &reloaded {
             Ok(reloaded) => Ok(reloaded.done.changes.clone().unwrap_or_default().to_string()),
             Err(error) => Err(first_mistake(&error.to_string()).to_owned()),
         };
         let newest = LastReload { at: SystemTime::now(), result };
+        self.operator.history().record(Record::of_reload(newest.at, &newest.result, &remark));
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
         reloaded
     }

@@ -1,7 +1,10 @@
 //! The state directory: used by one process at a time, with a file that is replaced atomically.
 //!
 //! `lock` is locked while the process uses the directory. `overrides.new` is renamed to `overrides` once it
-//! is on the disk. `overrides.damaged` is the latest file with an unreadable line.
+//! is on the disk. `overrides.damaged` is the latest file with an unreadable line. `history` and `history.old` are
+//! appended to.
+
+mod history;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,6 +15,8 @@ use maglev_engine::overrides::{self, Damage, LARGEST_FILE, OtherVersion, Overrid
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::geteuid;
+
+pub use history::HistoryFiles;
 
 const LOCK: &str = "lock";
 const FILE: &str = "overrides";

@@ -2,10 +2,10 @@
 
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse,
-    ConfigVerdict, Frontend, HealthCheck, InVpp, ListBackendsResponse, ListFrontendsResponse,
-    ListHealthChecksResponse, ListOverridesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo,
-    VpplbCounters, VpplbState,
+    ConfigVerdict, Frontend, GetHistoryResponse, HealthCheck, InVpp, ListBackendsResponse,
+    ListFrontendsResponse, ListHealthChecksResponse, ListOverridesResponse, Outcome, PreviewChangeResponse,
+    RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse,
+    VppInfo, VpplbCounters, VpplbState,
 };
 use serde::Serialize;
 
@@ -27,6 +27,7 @@ pub(crate) enum Answer {
     HealthChecks(ListHealthChecksResponse),
     HealthCheck(HealthCheck),
     Overrides(ListOverridesResponse),
+    History(GetHistoryResponse),
     Agent(AgentInfo),
     VppInfo(VppInfo),
     VppLbState(VpplbState),
@@ -131,6 +132,7 @@ impl Answer {
             | Self::HealthChecks(_)
             | Self::HealthCheck(_)
             | Self::Overrides(_)
+            | Self::History(_)
             | Self::Agent(_)
             | Self::VppInfo(_)
             | Self::VppLbState(_)

@@ -4,6 +4,7 @@
 pub(crate) mod any_order;
 mod change;
 pub(crate) mod drain;
+pub(crate) mod history;
 mod options;
 pub(crate) mod remark;
 mod show;
@@ -40,6 +41,7 @@ Examples:
   maglevc set backend web1 pause reason NOC-123 for 2h
   maglevc set frontend shop pool primary backend web1 weight 10
   maglevc show overrides                 all overrides
+  maglevc show history backend web1 since 1d   what happened, and who did it
   maglevc config check                   validate; show what would change
   maglevc --json show backends | jq -r '.backends[].name'
 

@@ -9,13 +9,14 @@ use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
     CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Event, Frontend, GetAgentInfoRequest,
-    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
-    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse,
-    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
-    SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
+    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
+    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse,
+    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
+    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, VppInfo,
+    VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::time;
 use tonic::metadata::MetadataValue;
@@ -90,6 +91,11 @@ impl Client {
 
     pub(crate) async fn overrides(&self) -> Result<ListOverridesResponse, Error> {
         self.answer(self.stub.clone().list_overrides(ListOverridesRequest {})).await
+    }
+
+    /// The disk may be slow.
+    pub(crate) async fn history(&self, request: GetHistoryRequest) -> Result<GetHistoryResponse, Error> {
+        self.changed(self.stub.clone().get_history(request)).await
     }
 
     pub(crate) async fn health_checks(&self) -> Result<ListHealthChecksResponse, Error> {

@@ -132,6 +132,7 @@ pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Erro
             )
         }
         Show::Overrides => Answer::Overrides(client.overrides().await?),
+        Show::History { of } => Answer::History(client.history(of.request(SystemTime::now())).await?),
         Show::Frontends { name: None } => Answer::Frontends(client.frontends().await?),
         Show::Frontends { name: Some(name) } => match client.frontend(name).await {
             Err(unknown) if unknown.is_unknown_name() => {

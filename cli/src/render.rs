@@ -8,6 +8,7 @@ mod counters;
 pub(crate) mod events;
 mod frontends;
 mod healthchecks;
+mod history;
 mod overrides;
 mod problems;
 pub(crate) mod servers;
@@ -40,6 +41,7 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::VppLbCounters(counters) => counters::counters(counters, palette),
         Answer::Status(status) => status::status(status, now, palette),
         Answer::Overrides(list) => overrides::list(&list.overrides, now, palette),
+        Answer::History(history) => history::list(history, palette),
         Answer::BackendChanged(change) => changes::backend(change, palette),
         Answer::WeightSet(change) => changes::weight(change, palette),
         Answer::Cleared(change) => changes::cleared(change, palette),

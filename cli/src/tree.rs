@@ -7,6 +7,7 @@ use maglev_daemon::print::without_blank_variables;
 
 use crate::args::Cli;
 use crate::args::drain::OF_DRAIN;
+use crate::args::history::OF_HISTORY;
 use crate::args::remark::{OF_BACKEND, OF_WEIGHT};
 
 /// Commands of the shell itself.
@@ -63,7 +64,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 21] = [
+const KINDS: [(&str, &str, Kind); 22] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -80,6 +81,7 @@ const KINDS: [(&str, &str, Kind); 21] = [
     ("state", "frontend", Kind::Frontend),
     ("counters", "frontend", Kind::Frontend),
     ("events", "words", Kind::EventWord),
+    ("history", "words", Kind::RemarkWord(OF_HISTORY)),
     ("drain", "words", Kind::RemarkWord(OF_DRAIN)),
     ("backend", "words", Kind::RemarkWord(OF_BACKEND)),
     ("frontend", "words", Kind::RemarkWord(OF_WEIGHT)),

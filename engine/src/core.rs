@@ -27,6 +27,7 @@ pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 use crate::agent::AgentEvent;
 use crate::config::Config;
 use crate::desired::{Demand, Wanted};
+use crate::health::Since;
 use crate::outcome::Report;
 use crate::overrides::Overrides;
 use crate::schedule::Pace;
@@ -80,6 +81,8 @@ pub struct Effects {
     pub releases: Vec<Release>,
     /// Operators' requests that nobody needs to wait for any longer.
     pub ended: Vec<Ended>,
+    /// Frontends whose sync failed, for another reason than before, or no longer fails.
+    pub syncs: Vec<SyncNote>,
 }
 
 impl Effects {
@@ -93,7 +96,17 @@ impl Effects {
         self.events.extend(later.events);
         self.releases.extend(later.releases);
         self.ended.extend(later.ended);
+        self.syncs.extend(later.syncs);
     }
+}
+
+/// A frontend's sync that ended otherwise than the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncNote {
+    /// The frontend.
+    pub frontend: Arc<str>,
+    /// Why it failed; `None` if it no longer does.
+    pub error: Option<String>,
 }
 
 /// The result of an operator's request, for everyone who waits for it or for one that it includes.
@@ -166,6 +179,14 @@ impl Core {
         core.plan_expiry(now);
         core.tally.take_config(now.wall);
         core
+    }
+
+    /// Takes over the states from before the start, and since when backends were in them.
+    pub fn recall<'n>(&mut self, states: impl IntoIterator<Item = (&'n str, Since)>, now: Now) {
+        for (name, before) in states {
+            // The clock may have been set back.
+            self.backends.recall(name, Since { at: before.at.min(now.wall), ..before });
+        }
     }
 
     /// The configuration in use.

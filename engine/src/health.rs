@@ -9,11 +9,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use crate::outcome::{ProbeOutcome, Verdict};
 use crate::schedule::Pace;
 
 /// State of a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Not probed yet.
     Unknown,
@@ -46,6 +49,24 @@ impl State {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+/// A state, and when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// The state.
+    pub state: State,
+    /// When it began.
+    pub at: SystemTime,
+}
+
+impl Since {
+    /// After a transition from `from` to `next`. Every start finds a backend unknown: one that is then found in its
+    /// state of before has been in it all along.
+    #[must_use]
+    pub fn after(self, from: State, next: Self) -> Self {
+        if from == State::Unknown && next.state == self.state { self } else { next }
     }
 }
 
@@ -122,6 +143,8 @@ pub struct Transition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     state: State,
+    /// The state and its beginning; after a start, until the first transition, those of before.
+    since: Option<Since>,
     counter: u32,
     rise: u32,
     fall: u32,
@@ -135,7 +158,15 @@ impl Health {
     pub fn new(rise: u32, fall: u32, history_limit: usize) -> Self {
         let (rise, fall) = (rise.max(1), fall.max(1));
         let counter = rise - 1;
-        Self { state: State::Unknown, counter, rise, fall, history: Arc::default(), history_limit }
+        Self {
+            state: State::Unknown,
+            since: None,
+            counter,
+            rise,
+            fall,
+            history: Arc::default(),
+            history_limit,
+        }
     }
 
     /// Changes the number of transitions kept.
@@ -154,6 +185,19 @@ impl Health {
     /// Current state.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// When its state began, if that is known.
+    pub fn since(&self) -> Option<SystemTime> {
+        self.since.filter(|since| since.state == self.state).map(|since| since.at)
+    }
+
+    /// Takes over the state from before a start, and its beginning: if it is in this state, or gets into it first, it
+    /// has been in it since then.
+    pub fn recall(&mut self, before: Since) {
+        if self.is_new() || self.state == before.state {
+            self.since = Some(before);
+        }
     }
 
     /// 0 to [`max`](Self::max).
@@ -250,6 +294,8 @@ impl Health {
         }
         let transition = Transition { from: self.state, to, at: now, cause };
         self.state = to;
+        let next = Since { state: to, at: now };
+        self.since = Some(self.since.map_or(next, |since| since.after(transition.from, next)));
         let history = Arc::make_mut(&mut self.history);
         history.push_front(transition.clone());
         history.truncate(self.history_limit);

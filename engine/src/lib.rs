@@ -17,6 +17,7 @@
 //! - [`snapshot`]: the state at one moment, for readers
 //! - [`core`]: the owner of the state: inputs in, effects out
 //! - [`preview`]: the effect of a change, before it is made
+//! - [`history`]: what happened, in records that survive a restart
 
 pub mod config;
 
@@ -45,6 +46,8 @@ pub mod snapshot;
 pub mod core;
 
 pub mod preview;
+
+pub mod history;
 
 #[cfg(test)]
 mod tests;

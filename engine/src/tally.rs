@@ -218,6 +218,9 @@ pub struct BrainTally {
     pub refused_reloads: Count,
     newest_config_refused: AtomicBool,
     overrides_lost: AtomicBool,
+    history_unwritten: AtomicBool,
+    /// Records of the history that were lost, since the disk was too slow.
+    pub history_lost: Count,
     config_since_ms: AtomicU64,
 }
 
@@ -242,6 +245,8 @@ impl Default for BrainTally {
             refused_reloads: Count::default(),
             newest_config_refused: AtomicBool::default(),
             overrides_lost: AtomicBool::new(false),
+            history_unwritten: AtomicBool::new(false),
+            history_lost: Count::default(),
             config_since_ms: AtomicU64::default(),
         }
     }
@@ -324,6 +329,16 @@ impl BrainTally {
     /// Whether the latest overrides would survive a restart.
     pub fn overrides_kept(&self) -> bool {
         !self.overrides_lost.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether the newest records of the history are on the disk.
+    pub fn set_history_written(&self, written: bool) {
+        self.history_unwritten.store(!written, Ordering::Relaxed);
+    }
+
+    /// Whether the newest records of the history are on the disk.
+    pub fn history_written(&self) -> bool {
+        !self.history_unwritten.load(Ordering::Relaxed)
     }
 
     /// Records the time of a successful load.

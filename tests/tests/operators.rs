@@ -131,3 +131,63 @@ async fn drain_waits_for_flows_and_whatif_changes_nothing() {
     assert!(PRIMARY.contains(&flow["backend"].as_str().unwrap()), "{flow}");
     assert!(flow["bucket"].as_u64().unwrap() < flow["table_length"].as_u64().unwrap(), "{flow}");
 }
+
+/// Descriptions of records of a kind, the oldest first.
+async fn recorded(stack: &Stack, kind: &str, words: &[&str]) -> Vec<serde_json::Value> {
+    let words: Vec<_> = ["history"].iter().chain(words).copied().collect();
+    let mut history = stack.show(&words).await.unwrap();
+    assert!(history["not_written"].is_null(), "{history}");
+    let serde_json::Value::Array(records) = history["records"].take() else { panic!("{history}") };
+    records.into_iter().filter(|record| record["kind"] == kind).collect()
+}
+
+async fn is(stack: &Stack, backend: &str, state: &str) -> serde_json::Value {
+    let look = || async {
+        let shown = stack.show(&["backends", backend]).await?;
+        Ok((shown["state"] == state).then_some(shown))
+    };
+    let found = wait::until(&format!("{backend} to be {state}"), look).await;
+    found.map_err(|error| stack.explain(&error)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_and_since_survive_the_brain() {
+    let mut stack = Stack::start().await.unwrap();
+    stack.wait_serving(&PRIMARY).await.unwrap();
+    stack.operate(&["set", "backend", "web2", "pause", "reason", "RAM swap"]).await.unwrap();
+    let text = std::fs::read_to_string(stack.config()).unwrap();
+    stack.configure(&text.replace("rise: 2", "rise: two")).unwrap();
+    stack.operate(&["config", "reload"]).await.unwrap_err();
+    stack.configure(&text).unwrap();
+    stack.operate(&["config", "reload"]).await.unwrap();
+    let [up, paused] = [is(&stack, "web1", "up").await, is(&stack, "web2", "paused").await];
+    assert!(up["since_unix_ms"].as_u64() > Some(0));
+    let before = recorded(&stack, "backend", &["backend", "web1"]).await;
+
+    stack.kill("brain").unwrap();
+    // What a crash leaves of a line, and a server that dies meanwhile.
+    let file = stack.directory().join("state/history");
+    let torn = std::fs::read_to_string(&file).unwrap() + "58e54af3 {\"n\":99,\"at\"";
+    std::fs::write(&file, torn).unwrap();
+    stack.kill("web3").unwrap();
+    stack.start_brain().unwrap();
+    stack.wait_synced().await.unwrap();
+    assert_eq!(is(&stack, "web1", "up").await["since_unix_ms"], up["since_unix_ms"]);
+    assert_eq!(is(&stack, "web2", "paused").await["since_unix_ms"], paused["since_unix_ms"]);
+    let down = is(&stack, "web3", "down").await;
+    assert!(down["since_unix_ms"].as_u64() > up["since_unix_ms"].as_u64(), "{down}");
+
+    assert_eq!(recorded(&stack, "backend", &["backend", "web1"]).await, before, "nothing happened to it");
+    let pauses = recorded(&stack, "command", &["backend", "web2", "since", "1h"]).await;
+    assert_eq!(
+        (&pauses[0]["what"], &pauses[0]["reason"]),
+        (&"set backend web2 pause".into(), &"RAM swap".into())
+    );
+    assert!(pauses[0]["who"].as_str().unwrap().contains("uid"), "{pauses:?}");
+    let reloads = recorded(&stack, "reload", &[]).await;
+    assert_eq!(reloads.iter().map(|reload| reload["failed"] == true).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(recorded(&stack, "brain", &[]).await.len(), 2, "two starts");
+    assert_eq!(stack.show(&["history"]).await.unwrap()["damaged_lines"], 1);
+    let last = recorded(&stack, "backend", &["backend", "web3", "num", "1"]).await;
+    assert_eq!((last[0]["from"].as_str(), last[0]["to"].as_str()), (Some("unknown"), Some("down")));
+}

@@ -44,6 +44,7 @@ pub(crate) fn measure(bench: &mut Bench, backends: u32) {
     let setup = Setup {
         config: Arc::new(maglev_probe::files::load(&path).unwrap().config),
         overrides: Overrides::default(),
+        history: None,
         state: None,
         agent_socket: bench.directory().join("no-agent.sock"),
         instance: 1,

@@ -131,6 +131,7 @@ impl Brain {
         let setup = Setup {
             config: Arc::new(maglev_probe::files::load(&file).unwrap().config),
             overrides: Overrides::default(),
+            history: None,
             state: None,
             agent_socket: directory.join("no-agent.sock"),
             instance: 1,

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::keeper::Kept;
+use super::recorder::History;
 
 /// How long an operator waits for VPP. A sync of one VIP takes less than a millisecond; behind a full sync of
 /// 20,000 servers it takes two seconds.
@@ -24,6 +25,7 @@ pub struct Operator {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) events: broadcast::Sender<Numbered>,
     pub(super) kept: watch::Receiver<Kept>,
+    pub(super) history: History,
     pub(super) tally: Arc<BrainTally>,
 }
 
@@ -107,6 +109,11 @@ impl Operator {
         let (answer, answered) = oneshot::channel();
         self.orders.send(Order::State(answer)).await.map_err(|_| CommandError::Ending)?;
         answered.await.map_err(|_| CommandError::Ending)
+    }
+
+    /// What happened, also before the start.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Returns when the controller has ended.

@@ -36,7 +36,14 @@ maglev:
 }
 
 fn setup(port: u16, agent_socket: PathBuf) -> Setup {
-    Setup { config: config(port), overrides: Overrides::default(), state: None, agent_socket, instance: 1 }
+    Setup {
+        config: config(port),
+        overrides: Overrides::default(),
+        history: None,
+        state: None,
+        agent_socket,
+        instance: 1,
+    }
 }
 
 fn backend(wish: BackendWish, name: &str) -> Command {

@@ -14,7 +14,7 @@ pub(super) enum Right {
 }
 
 /// Every method that is served. Others are refused, even if there is a handler.
-pub(super) const METHODS: [(&str, Right); 29] = [
+pub(super) const METHODS: [(&str, Right); 30] = [
     ("/grpc.health.v1.Health/Check", Right::Read),
     ("/grpc.health.v1.Health/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
@@ -28,6 +28,7 @@ pub(super) const METHODS: [(&str, Right); 29] = [
     ("/maglev.Maglev/GetCaller", Right::Read),
     ("/maglev.Maglev/GetFrontend", Right::Read),
     ("/maglev.Maglev/GetHealthCheck", Right::Read),
+    ("/maglev.Maglev/GetHistory", Right::Read),
     ("/maglev.Maglev/GetStatus", Right::Read),
     ("/maglev.Maglev/GetVPPInfo", Right::Read),
     ("/maglev.Maglev/GetVPPLBCounters", Right::Read),

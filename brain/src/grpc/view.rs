@@ -4,6 +4,7 @@ pub(super) mod activity;
 pub(super) mod events;
 pub(super) mod figures;
 pub(super) mod healthchecks;
+pub(super) mod history;
 pub(super) mod overrides;
 pub(super) mod problems;
 pub(super) mod status;
@@ -125,6 +126,7 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         operator_set_by,
         operator_reason,
         operator_until_unix_ms,
+        since_unix_ms: view.health.since().map_or(0, unix_ms),
         ..Backend::default()
     })
 }

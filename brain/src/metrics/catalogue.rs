@@ -57,6 +57,10 @@ catalogue! {
         "Overrides without a target in the configuration.";
     OVERRIDES_PERSISTED = Gauge "maglev_overrides_persisted"
         "Whether the overrides would survive a restart of the brain.";
+    HISTORY_WRITTEN = Gauge "maglev_history_written"
+        "Whether the newest records of the history are on the disk.";
+    HISTORY_LOST = Counter "maglev_history_lost_records_total"
+        "Records of the history that were lost, since too many waited for the disk.";
     OVERRIDE_SET = Gauge "maglev_override_set_timestamp_seconds" "When an override was set, in Unix seconds.";
 
     // Agent, VPP and syncs.

@@ -67,6 +67,8 @@ fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Erro
     let unmatched = overrides.unmatched(&snapshot.config).len();
     out.single(metrics::OVERRIDES_UNMATCHED, number(unmatched as u64))?;
     out.single(metrics::OVERRIDES_PERSISTED, number(snapshot.tally.overrides_kept().into()))?;
+    out.single(metrics::HISTORY_WRITTEN, flag(snapshot.tally.history_written()))?;
+    out.single(metrics::HISTORY_LOST, number(snapshot.tally.history_lost.get()))?;
     out.family(metrics::OVERRIDE_SET, |family| {
         for entry in overrides.iter() {
             let (kind, frontend, pool, backend) = match &entry {

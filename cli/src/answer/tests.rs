@@ -79,6 +79,7 @@ fn json_has_the_names_of_the_interface() {
         "operator_until_unix_ms",
         "sent_bytes",
         "sent_packets",
+        "since_unix_ms",
         "state",
         "transitions",
         "uses",

@@ -97,7 +97,7 @@ fn after(text: &str) -> Result<End, String> {
     time.map(End::After).ok_or_else(|| "`for` takes a time, such as 30m, 2h or 3days".to_owned())
 }
 
-fn at(text: &str) -> Result<End, String> {
+pub(crate) fn at(text: &str) -> Result<End, String> {
     let wrong =
         || "`until` takes a time in UTC: 18:00, 2026-11-30T18:00:00Z or \"2026-11-30 18:00:00\"".to_owned();
     let two = |text: &str, most: u64| {

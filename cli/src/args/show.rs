@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::Subcommand;
 
+use crate::args::any_order::AnyOrder;
+use crate::args::history::HistoryOf;
 use crate::args::words::{Protocol, one_of};
 
 #[derive(Debug, Subcommand)]
@@ -47,6 +49,17 @@ pub(crate) enum Show {
     },
     /// Overrides set by operators
     Overrides,
+    /// What happened: changes of state, commands and who gave them, reloads, failed syncs
+    ///
+    /// The newest 100 records, or `num`, also from before a restart of maglev-brain. `backend` and `frontend` select what
+    /// is about one of them; `since` takes a time ago, such as 1h, or a time in UTC.
+    #[command(
+        override_usage = "maglevc show history [backend <NAME>] [frontend <NAME>] [since <TIME>] [num <N>]"
+    )]
+    History {
+        #[command(flatten)]
+        of: AnyOrder<HistoryOf>,
+    },
     /// The agent: its connection, process and policy
     Agent,
     /// VPP: its connection, VIPs and counters

@@ -37,6 +37,10 @@ fn every_command_is_understood() {
         ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\") })"),
         ("maglevc show status", "Show(Status { check: false })"),
         ("maglevc show overrides", "Show(Overrides)"),
+        (
+            "maglevc show hi backend web1",
+            "Show(History { of: AnyOrder(HistoryOf { backend: Some(\"web1\"), frontend: None, since: None, num: None }) })",
+        ),
         ("maglevc show version", "Show(Version)"),
         ("maglevc show agent", "Show(Agent)"),
         ("maglevc show healthchecks", "Show(Healthchecks { name: None })"),
@@ -81,7 +85,7 @@ fn prefixes_of_words_suffice() {
         ("maglevc sh vp l s", "maglevc show vpp lb state"),
         ("maglevc sh vp l c shop", "maglevc show vpp lb counters shop"),
         ("maglevc sh ve", "maglevc show version"),
-        ("maglevc sh h", "maglevc show healthchecks"),
+        ("maglevc sh he", "maglevc show healthchecks"),
         ("maglevc sh a", "maglevc show agent"),
         ("maglevc sy v l s", "maglevc sync vpp lb state"),
         ("maglevc wa e b web1 n 3 l l w", "maglevc watch events num 3 backend web1 log level warn"),
@@ -203,7 +207,7 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 15);
+    assert_eq!(count, 16);
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(super) fn table<'a>(backends: impl IntoIterator<Item = &'a Backend>, now: Mo
         Column::left("Detail").prose(),
     ];
     let rows = backends.into_iter().map(|backend| {
-        let since = backend.transitions.first().map(|newest| Moment(newest.at_unix_ms).age(now));
+        let since = since(backend).map(|since| since.age(now));
         let [code, took, detail] = last_probe(backend, now);
         [
             Cell::new(&backend.name),
@@ -73,6 +73,12 @@ pub(super) fn table<'a>(backends: impl IntoIterator<Item = &'a Backend>, now: Mo
         ]
     });
     Table::new(columns).with_rows(rows)
+}
+
+/// When its state began, if that is known. A maglev-brain that does not tell knows of no time before its start.
+fn since(backend: &Backend) -> Option<Moment> {
+    let newest = backend.transitions.first().map(|newest| newest.at_unix_ms);
+    Some(backend.since_unix_ms).filter(|at| *at > 0).or(newest).map(Moment)
 }
 
 /// The first one, and the number of others.
@@ -159,6 +165,12 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
         .put("Backend", Cell::new(&backend.name))
         .put("Address", Cell::new(&backend.address))
         .put("State", state::<BackendState>(backend.state));
+    // Otherwise the newest transition says it.
+    let newest = backend.transitions.first().map(|newest| Moment(newest.at_unix_ms));
+    if let Some(since) = since(backend).filter(|since| newest != Some(*since)) {
+        let since = format!("{}, before maglev-brain's start", since.iso_with_age(now));
+        properties.put("Since", Cell::new(since));
+    }
     if backend.operator_state() != BackendOverride::None {
         let word = words::of::<BackendOverride>(backend.operator_state);
         let at = Moment(backend.operator_since_unix_ms).iso_with_age(now);

@@ -2,6 +2,7 @@
 
 use crate::args::words::only_one;
 use crate::shell::events::Expected;
+use crate::tree::Kind;
 
 /// The possibilities after these words.
 pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>, parts: &[&'static str]) -> Expected {
@@ -16,10 +17,20 @@ pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>, parts: &[&'
             _ => true,
         };
         if has_value && given.next().is_none() {
+            let names = match part {
+                "backend" => Some(Kind::Backend),
+                "frontend" => Some(Kind::Frontend),
+                _ => None,
+            };
+            if names.is_some() {
+                return Expected { names, ..Expected::default() };
+            }
             let placeholder = Some(match part {
                 "reason" => ("<TEXT>", "why, in quotes: shown with the override"),
                 "for" => ("<TIME>", "such as 30m, 2h or 3days"),
                 "floor" => ("<N>", "flows that may be left"),
+                "num" => ("<N>", "how many records: a whole number above 0"),
+                "since" => ("<TIME>", "such as 1h, or 2026-11-30T18:00:00Z"),
                 _ => ("<TIME>", "in UTC: 18:00 or 2026-11-30T18:00:00Z"),
             });
             return Expected { placeholder, ..Expected::default() };
@@ -41,6 +52,10 @@ fn help(part: &str) -> &'static str {
         "flush" => "move its existing flows elsewhere at once",
         "wait" => "wait until its flows have ended: 10m, or this time",
         "floor" => "so many flows may be left",
+        "backend" => "only what is about this backend",
+        "frontend" => "only what is about this frontend",
+        "since" => "only from then on: 1h, or a time in UTC",
+        "num" => "the newest so many records (default: 100)",
         _ => "",
     }
 }

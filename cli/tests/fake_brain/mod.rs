@@ -104,6 +104,13 @@ impl Maglev for FakeBrain {
         }
     }
 
+    async fn get_history(
+        &self,
+        _: Request<maglev_proto::GetHistoryRequest>,
+    ) -> Result<Response<maglev_proto::GetHistoryResponse>, Status> {
+        Ok(Response::new(maglev_proto::GetHistoryResponse::default()))
+    }
+
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<BrainStatus>, Status> {
         Ok(Response::new(samples::status()))
     }

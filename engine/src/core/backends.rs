@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::{Core, Effects, Event, Now};
 use crate::config::{Config, Rename};
-use crate::health::{Health, Input, Refused, State, Transition};
+use crate::health::{Health, Input, Refused, Since, State, Transition};
 use crate::outcome::{LastProbe, ProbeCode, ProbeOutcome, Report, Verdict};
 use crate::overrides::BackendOverride;
 use crate::schedule::Pace;
@@ -86,6 +86,13 @@ impl Backends {
             self.views.insert(rename.to.as_str().into(), Arc::clone(view));
         }
         views
+    }
+
+    /// Takes over a state from before the start, and when it began.
+    pub(super) fn recall(&mut self, name: &str, before: Since) {
+        if let Some(view) = self.views.get_mut(name) {
+            Arc::make_mut(view).health.recall(before);
+        }
     }
 
     /// Gives a backend another check, which invalidates earlier results. Returns the change of its state, if

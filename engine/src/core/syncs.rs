@@ -7,7 +7,8 @@ use maglev_protocol::{AgentError, AgentInfo, Programmed, SyncReport, VipSpec, Vp
 use tracing::debug;
 
 use super::absence::has_just_started;
-use super::{Core, Effects, Ended, InVpp, Now};
+use super::frontends::Frontends;
+use super::{Core, Effects, Ended, InVpp, Now, SyncNote};
 use crate::agent::{AgentEvent, CallError};
 use crate::desired::{Demand, ViewId};
 use crate::snapshot::{AgentProcess, SyncStatus};
@@ -68,7 +69,7 @@ impl Core {
                         self.tally.failed_syncs.add(1);
                         let reason = error.to_string();
                         for spec in &specs {
-                            self.set_sync(spec, SyncStatus::Failed(reason.clone()), now);
+                            self.set_sync(spec, SyncStatus::Failed(reason.clone()), now, &mut effects);
                         }
                     }
                 }
@@ -160,18 +161,30 @@ impl Core {
             let kept = vip.and_then(|vip| vip.table_length).map(|kept| kept.has);
             let length = kept.or(error.is_none().then_some(spec.new_flows_table_length));
             let rescale = length.is_some_and(|length| self.known.take_table_length(spec.key, length));
-            self.set_sync(spec, status, now);
+            self.set_sync(spec, status, now, effects);
             if rescale && let Some(name) = self.frontends.name_of(&spec.key).map(Arc::clone) {
                 self.rescale(&name, now, effects);
             }
         }
     }
 
-    fn set_sync(&mut self, spec: &Arc<VipSpec>, status: SyncStatus, now: Now) {
+    fn set_sync(&mut self, spec: &Arc<VipSpec>, status: SyncStatus, now: Now, effects: &mut Effects) {
+        let name = self.frontends.name_of(&spec.key).map(Arc::clone);
+        let error = |frontends: &Frontends| match &frontends.get(name.as_deref()?)?.sync {
+            SyncStatus::Failed(reason) => Some(reason.clone()),
+            SyncStatus::HeldBack | SyncStatus::Pending | SyncStatus::Synced => None,
+        };
+        let before = error(&self.frontends);
         if let Some(since) = self.frontends.take_sync(spec, status) {
             let took = now.mono.saturating_duration_since(since);
             self.tally.event_to_vpp.observe(took);
             debug!(vip = %spec.key, took_us = took.as_micros(), "VPP has acknowledged the decision");
+        }
+        let error = error(&self.frontends);
+        if error != before
+            && let Some(frontend) = name
+        {
+            effects.syncs.push(SyncNote { frontend, error });
         }
     }
 }

@@ -384,3 +384,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn state_of_before_a_start_goes_on_if_the_first_result_is_the_same() {
+    let then = Since { state: State::Up, at: NOW };
+    let later = NOW + Duration::from_secs(9);
+    let mut health = Health::new(2, 3, 5);
+    assert_eq!(health.since(), None);
+    health.recall(then);
+    assert_eq!(health.since(), None, "not known yet");
+    health.handle(pass(), later).unwrap();
+    assert_eq!(health.since(), Some(NOW));
+    health.handle(Input::Pause, later).unwrap();
+    health.handle(Input::Resume, later).unwrap();
+    health.handle(pass(), later + Duration::from_secs(1)).unwrap();
+    assert_eq!(health.since(), Some(later + Duration::from_secs(1)), "it was out of service since");
+    let mut health = Health::new(2, 3, 5);
+    health.recall(then);
+    health.handle(fail(), later).unwrap();
+    assert_eq!(health.since(), Some(later));
+    // What is in its state from the start on, by an override.
+    let mut health = at(State::Paused);
+    health.recall(Since { state: State::Paused, at: NOW - Duration::from_secs(5) });
+    assert_eq!(health.since(), Some(NOW - Duration::from_secs(5)));
+    health.recall(then);
+    assert_eq!(health.since(), Some(NOW - Duration::from_secs(5)));
+}

@@ -53,6 +53,7 @@ impl Brain {
         let setup = Setup {
             config: Arc::new(parse("maglev.yaml", config).unwrap().config),
             overrides,
+            history: None,
             state: keeps.then_some(state),
             agent_socket: "/nonexistent/agent.sock".into(),
             instance: 1,

@@ -18,13 +18,14 @@ use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::grpc::rights::{METHODS, Right};
 
-pub(super) const READS: [&str; 17] = [
+pub(super) const READS: [&str; 18] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
     "GetCaller",
     "GetFrontend",
     "GetHealthCheck",
+    "GetHistory",
     "GetStatus",
     "GetVPPInfo",
     "GetVPPLBCounters",

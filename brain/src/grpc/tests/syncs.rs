@@ -37,7 +37,14 @@ impl Brain {
         // Ends with the test's runtime.
         drop(serve(&agent_socket, agent.clone()));
         let config = Arc::new(parse("maglev.yaml", CONFIG).unwrap().config);
-        let setup = Setup { config, overrides: Overrides::default(), state: None, agent_socket, instance: 1 };
+        let setup = Setup {
+            config,
+            overrides: Overrides::default(),
+            history: None,
+            state: None,
+            agent_socket,
+            instance: 1,
+        };
         let (controller, running) = controller::start(setup, &Handle::current(), std::future::pending());
         tokio::spawn(running);
         let reloader = Reloader::new(directory.path().join("maglev.yaml"), controller.operator.clone());

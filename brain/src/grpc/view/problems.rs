@@ -25,6 +25,8 @@ pub(in crate::grpc) struct Beside<'a> {
     pub reload: Option<&'a LastReload>,
     /// Why overrides are not persisted.
     pub not_kept: Option<String>,
+    /// Why the newest records of the history are not on the disk.
+    pub unwritten: Option<String>,
     /// Addresses that should be listened on, and are not.
     pub unserved: Reasons,
 }
@@ -36,6 +38,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     let mut problems: Vec<_> = of_agent(snapshot).into_iter().collect();
     problems.extend(frontends);
     problems.extend(beside.not_kept.as_deref().map(of_overrides));
+    problems.extend(beside.unwritten.as_deref().map(of_history));
     problems.extend(beside.reload.and_then(of_reload));
     problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
     problems.extend(backends);
@@ -101,6 +104,12 @@ fn of_overrides(reason: &str) -> Problem {
     let what = format!("not persisted, a restart would forget the newest change: {reason}");
     let remedy = "fix the state directory; persisting is retried until it succeeds".to_owned();
     Problem { remedy, ..problem(Severity::Notice, "overrides", what) }
+}
+
+fn of_history(reason: &str) -> Problem {
+    let what = format!("not written, its newest records would not survive a restart: {reason}");
+    let remedy = "fix the state directory; writing is retried until it succeeds".to_owned();
+    Problem { remedy, ..problem(Severity::Notice, "history", what) }
 }
 
 fn of_frontend(snapshot: &Snapshot, name: &str, view: &FrontendView, now: Now) -> Option<Problem> {
@@ -201,7 +210,7 @@ fn of_backend(snapshot: &Snapshot, name: &str, view: &BackendView) -> Option<Pro
         (_, 0) => "fix it; its frontends are served by their other backends".to_owned(),
         _ => format!("see `show backends {name}`"),
     };
-    let since_unix_ms = newest.map_or(0, |transition| unix_ms(transition.at));
+    let since_unix_ms = view.health.since().map_or(0, unix_ms);
     let name = name.to_owned();
     Some(Problem {
         name,

@@ -14,6 +14,7 @@ async fn running() -> (std::net::SocketAddr, Controller, [JoinHandle<()>; 2]) {
     let setup = Setup {
         config: config(BACKENDS, FRONTENDS),
         overrides: Overrides::default(),
+        history: None,
         state: None,
         agent_socket: "/nonexistent/agent.sock".into(),
         instance: 1,

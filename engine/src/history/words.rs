@@ -1,0 +1,117 @@
+//! Records of events, in words.
+
+use std::time::SystemTime;
+
+use super::{Kind, Record};
+use crate::core::{Command, Event, FrontendChange, FrontendNow, SyncNote};
+use crate::health::{State, Transition};
+use crate::overrides::{Override, Remark};
+
+impl Record {
+    /// The record of an event; `None` for one that changes nothing yet, or that a command's record has.
+    pub fn of(at: SystemTime, event: &Event, who: Option<&str>) -> Option<Self> {
+        let record = match event {
+            Event::Backend { backend, transition } => Self::of_backend(backend, transition),
+            Event::BackendAdded { backend } => Self {
+                backend: backend.to_string(),
+                from: Some(State::Removed),
+                to: Some(State::Unknown),
+                ..Self::new(at, Kind::Backend, "added to the configuration")
+            },
+            Event::Frontend { frontend, change, now } => Self {
+                frontend: frontend.to_string(),
+                ..Self::new(at, Kind::Frontend, frontend_words(change, now)?)
+            },
+            Event::FrontendRemoved { frontend } => Self {
+                frontend: frontend.to_string(),
+                ..Self::new(at, Kind::Frontend, "removed from the configuration")
+            },
+            Event::Agent { status } => match &status.connection {
+                Ok(version) => Self::new(at, Kind::Agent, format!("connected, version {version}")),
+                Err(reason) => Self::new(at, Kind::Agent, format!("not connected: {reason}")),
+            },
+            Event::Vpp { status } if status.can_program() => Self::new(at, Kind::Vpp, "connected"),
+            Event::Vpp { status } => Self::new(at, Kind::Vpp, status.why_not_programmed()),
+            // Those of commands are of the commands themselves, those of reloads of their results.
+            Event::Operator { .. } | Event::Reloaded { .. } => return None,
+            Event::Expires { entry, left } => {
+                let left = humantime::format_duration(std::time::Duration::from_secs(left.as_secs()));
+                Self::of_override(at, entry, format!("ends in {left}: {entry}"))
+            }
+            Event::Expired { entry } => {
+                Self::of_override(at, entry, format!("cleared, its time is over: {entry}"))
+            }
+        };
+        Some(Self { who: who.unwrap_or_default().to_owned(), ..record })
+    }
+
+    /// The record of a backend's change of state.
+    pub fn of_backend(backend: &str, transition: &Transition) -> Self {
+        Self {
+            backend: backend.to_owned(),
+            from: Some(transition.from),
+            to: Some(transition.to),
+            ..Self::new(transition.at, Kind::Backend, transition.cause.to_string())
+        }
+    }
+
+    /// The record of a command that was carried out; `None` for a reload, of which the result is recorded.
+    pub fn of_command(at: SystemTime, command: &Command, remark: &Remark) -> Option<Self> {
+        let (backend, frontend) = match command {
+            Command::Reload(_) => return None,
+            Command::Backend { backend, .. } => (backend.clone(), String::new()),
+            Command::SetWeight { member, .. } | Command::ClearWeight { member } => {
+                (member.backend.clone(), member.frontend.clone())
+            }
+            Command::Recreate { frontend } => (String::new(), frontend.clone()),
+            Command::Sync { frontend } => (String::new(), frontend.clone().unwrap_or_default()),
+        };
+        let record = Self { backend, frontend, ..Self::new(at, Kind::Command, command.to_string()) };
+        Some(record.by(remark))
+    }
+
+    /// The record of a reload: its changes, or why it was refused.
+    pub fn of_reload(at: SystemTime, result: &Result<String, String>, remark: &Remark) -> Self {
+        let what = match result {
+            Ok(changes) => format!("reloaded: {changes}"),
+            Err(reason) => format!("refused: {reason}"),
+        };
+        Self { failed: result.is_err(), ..Self::new(at, Kind::Reload, what) }.by(remark)
+    }
+
+    fn by(self, remark: &Remark) -> Self {
+        let who = remark.who.as_deref().unwrap_or_default().to_owned();
+        Self { who, reason: remark.reason.clone(), ..self }
+    }
+
+    /// The record of a sync's new result.
+    pub fn of_sync(at: SystemTime, SyncNote { frontend, error }: &SyncNote) -> Self {
+        let what = error.clone().unwrap_or_else(|| "programmed after a failure".to_owned());
+        Self { frontend: frontend.to_string(), failed: error.is_some(), ..Self::new(at, Kind::Sync, what) }
+    }
+
+    fn of_override(at: SystemTime, entry: &Override, what: String) -> Self {
+        let (backend, frontend) = match entry {
+            Override::Backend { name, .. } => (name.clone(), String::new()),
+            Override::Weight { member, .. } => (member.backend.clone(), member.frontend.clone()),
+        };
+        Self { backend, frontend, ..Self::new(at, Kind::Override, what) }
+    }
+}
+
+/// `None` while the warm-up holds it back: VPP serves by what was decided before.
+fn frontend_words(change: &FrontendChange, now: &FrontendNow) -> Option<String> {
+    let pool = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
+    Some(match change {
+        FrontendChange::Added => "added to the configuration".to_owned(),
+        _ if now.held_back => return None,
+        FrontendChange::HeldBack => {
+            format!("released by the warm-up: {}, active pool {}", now.state.word(), pool(&now.active_pool))
+        }
+        FrontendChange::ActivePool(from) => {
+            format!("active pool {} -> {}", pool(from), pool(&now.active_pool))
+        }
+        FrontendChange::Panic(from) => format!("panic {} -> {}", pool(from), pool(&now.panic_pool)),
+        FrontendChange::State(from) => format!("{} -> {}", from.word(), now.state.word()),
+    })
+}
