@@ -270,8 +270,7 @@ type Makers = Vec<Maker>;
 struct Maker {
     events: std::ops::Range<usize>,
     who: Option<Arc<str>>,
-    /// Absent for a reload, whose result is recorded.
-    record: Option<Record>,
+    records: Vec<Record>,
 }
 
 impl Publishers {
@@ -296,7 +295,7 @@ impl Publishers {
         let mut makers = makers;
         let record_commands = |makers: &mut Makers, until: usize| {
             let begun = makers.iter_mut().filter(|maker| maker.events.start <= until);
-            begun.filter_map(|maker| maker.record.take()).for_each(|record| self.history.record(record));
+            begun.flat_map(|maker| maker.records.drain(..)).for_each(|record| self.history.record(record));
         };
         for (place, (number, event)) in (before + 1..).zip(effects.events).enumerate() {
             event.log();
@@ -379,11 +378,13 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                         }
                         Arrival::Order(Order::Command { command, terms, answer }) => {
                             let sets = command.sets_overrides();
-                            let (who, record) = (terms.remark.who.clone(), Record::of_command(SystemTime::now(), &command, &terms.remark));
+                            let (given, remark) = (command.clone(), terms.remark.clone());
                             let done = core.command_on(terms.state, command, terms.remark, now).map(|(more, done)| {
                                 let first = effects.events.len();
                                 effects.merge(more);
-                                makers.push(Maker { events: first..effects.events.len(), who, record });
+                                let records = Record::of_command(SystemTime::now(), &given, &remark, &done);
+                                let events = first..effects.events.len();
+                                makers.push(Maker { events, who: remark.who, records });
                                 (done, sets)
                             });
                             carried.push((answer, done));

@@ -42,6 +42,7 @@ pub(crate) enum Answer {
     Previewed(PreviewChangeResponse),
     Flow(FlowChoice),
     Drained(Drained),
+    AllDrained(Vec<Drained>),
 }
 
 /// Versions of maglevc, maglev-brain, its agent and VPP.
@@ -114,7 +115,7 @@ impl Answer {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Versions(versions) if versions.maglev_brain.version.is_none() => 3,
-            Self::BackendChanged(answer) => change_exit_code(answer.outcome.as_ref()),
+            Self::BackendChanged(answer) => backends_exit_code(answer),
             Self::WeightSet(answer) => change_exit_code(answer.outcome.as_ref()),
             Self::Cleared(answer) => change_exit_code(answer.outcome.as_ref()),
             Self::Recreated(answer) => change_exit_code(answer.outcome.as_ref()),
@@ -139,12 +140,26 @@ impl Answer {
             | Self::VppLbCounters(_)
             | Self::Previewed(_)
             | Self::Flow(_) => 0,
-            Self::Drained(drained) => match change_exit_code(drained.change.outcome.as_ref()) {
-                0 if !drained.is_done() => 6,
-                code => code,
-            },
+            Self::Drained(drained) => drain_exit_code(drained),
+            Self::AllDrained(all) => {
+                let codes: Vec<_> = all.iter().map(drain_exit_code).collect();
+                codes.iter().find(|code| **code != 0).copied().unwrap_or(0)
+            }
             Self::Reloaded(answer) => change_exit_code(answer.outcome.as_ref()),
         }
+    }
+}
+
+/// 1 if some of several backends refused it.
+fn backends_exit_code(answer: &ChangeBackendResponse) -> u8 {
+    let refused = answer.backends.iter().any(|one| !one.refused.is_empty());
+    if refused { 1 } else { change_exit_code(answer.outcome.as_ref()) }
+}
+
+fn drain_exit_code(drained: &Drained) -> u8 {
+    match backends_exit_code(&drained.change) {
+        0 if !drained.is_done() => 6,
+        code => code,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::args::words::one_of;
 
 pub(crate) use crate::args::change::{
     Clear, ClearOverride, Config, DrainWhat, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb, Undrain,
-    Whatif, WhatifConfig,
+    Whatif, WhatifConfig, Which,
 };
 pub(crate) use crate::args::options::Options;
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
@@ -38,6 +38,7 @@ Examples:
   maglevc whatif set backend web1 disable   its effect, without doing it
   maglevc drain backend web1 wait 10m    no new flows; wait for the others
   maglevc undrain backend web1           back in service once healthy
+  maglevc drain backends label rack=r1 wait   all of a rack, in one change
   maglevc set backend web1 pause reason NOC-123 for 2h
   maglevc set frontend shop pool primary backend web1 weight 10
   maglevc show overrides                 all overrides
@@ -112,13 +113,13 @@ pub(crate) enum Command {
     /// Show the state of something
     #[command(subcommand, disable_help_subcommand = true)]
     Show(Show),
-    /// Take a backend out of service or back, or override its weight
+    /// Take backends out of service or back, or override a weight
     #[command(subcommand)]
     Set(Set),
-    /// Take a backend out of service for new flows, and wait until its flows have ended
+    /// Take backends out of service for new flows, and wait until their flows have ended
     #[command(subcommand)]
     Drain(DrainWhat),
-    /// Take a drained backend back
+    /// Take drained backends back
     #[command(subcommand)]
     Undrain(Undrain),
     /// Show what a change would do, without making it

@@ -10,10 +10,10 @@ use maglev_proto::{
 
 use crate::answer::{Answer, Versions};
 use crate::args::remark::Remark;
-use crate::args::words::Protocol;
+use crate::args::words::{Protocol, SelectBy, only_one};
 use crate::args::{
     Action, Clear, ClearOverride, Command, Config, DrainWhat, Member, Recreate, Set, Show, ShowVpp,
-    ShowVppLb, Sync, SyncVpp, SyncVppLb, Undrain,
+    ShowVppLb, Sync, SyncVpp, SyncVppLb, Undrain, Which,
 };
 use crate::client::Client;
 use crate::error::Error;
@@ -26,6 +26,47 @@ pub(crate) struct Terms {
     pub(crate) state: Option<u64>,
     /// Whether to return without waiting for VPP.
     pub(crate) no_wait: bool,
+}
+
+/// Which backends a change is about: those with one of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) host: String,
+}
+
+impl Target {
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn of(Which { by, value }: &Which) -> Self {
+        match by {
+            SelectBy::Label => Self { label: value.clone(), ..Self::default() },
+            SelectBy::Host => Self::at(value),
+        }
+    }
+
+    fn at(host: &str) -> Self {
+        Self { host: host.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn drained(what: &DrainWhat) -> Self {
+        match what {
+            DrainWhat::Backend { name, .. } => Self::named(name),
+            DrainWhat::Backends { which, .. } => Self::of(which),
+            DrainWhat::Host { address, .. } => Self::at(address),
+        }
+    }
+
+    pub(crate) fn undrained(what: &Undrain) -> Self {
+        match what {
+            Undrain::Backend { name } => Self::named(name),
+            Undrain::Backends(which) => Self::of(which),
+            Undrain::Host { address } => Self::at(address),
+        }
+    }
 }
 
 /// Executes a command with a single answer; for watches, see `watch`.
@@ -45,11 +86,11 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
         Command::Sync(Sync::Vpp(SyncVpp::Lb(SyncVppLb::State { frontend }))) => {
             Answer::Synced(client.sync_vpp_lb_state(frontend.as_deref().unwrap_or_default()).await?)
         }
-        Command::Drain(DrainWhat::Backend { name, drain }) => {
-            change_backend(client, name, Action::Pause, &drain.remark, terms).await?
+        Command::Drain(what) => {
+            change_backend(client, Target::drained(what), Action::Pause, &what.drain().remark, terms).await?
         }
-        Command::Undrain(Undrain::Backend { name }) => {
-            change_backend(client, name, Action::Resume, &Remark::default(), terms).await?
+        Command::Undrain(what) => {
+            change_backend(client, Target::undrained(what), Action::Resume, &Remark::default(), terms).await?
         }
         Command::Whatif(whatif) => Answer::Previewed(client.preview(preview::of_whatif(whatif)).await?),
         Command::Watch(_) => return Err(Error::NoSingleAnswer),
@@ -58,7 +99,12 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
 
 async fn set_it(set: &Set, client: &Client, terms: Terms) -> Result<Answer, Error> {
     Ok(match set {
-        Set::Backend { name, action, remark } => change_backend(client, name, *action, remark, terms).await?,
+        Set::Backend { name, action, remark } => {
+            change_backend(client, Target::named(name), *action, remark, terms).await?
+        }
+        Set::Backends { which, action, remark } => {
+            change_backend(client, Target::of(which), *action, remark, terms).await?
+        }
         Set::Frontend { member, weight, remark, .. } => {
             let request = weight_request(member, *weight, remark.flush);
             let Terms { state, no_wait } = terms;
@@ -71,13 +117,13 @@ async fn set_it(set: &Set, client: &Client, terms: Terms) -> Result<Answer, Erro
 
 async fn change_backend(
     client: &Client,
-    name: &str,
+    Target { name, label, host }: Target,
     action: Action,
     remark: &Remark<false>,
     Terms { state, no_wait }: Terms,
 ) -> Result<Answer, Error> {
     let until_unix_ms = remark.until_unix_ms(SystemTime::now());
-    let request = ChangeBackendRequest { name: name.to_owned(), state, no_wait, until_unix_ms };
+    let request = ChangeBackendRequest { name, state, no_wait, until_unix_ms, label, host };
     Ok(Answer::BackendChanged(client.change_backend(request, action, remark.reason.as_deref()).await?))
 }
 
@@ -151,8 +197,16 @@ pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Erro
             }
             found => Answer::Frontend(found?),
         },
-        Show::Backends { name: None } => Answer::Backends(client.backends().await?),
-        Show::Backends { name: Some(name) } => match client.backend(name).await {
+        Show::Backends { name: None, .. } => Answer::Backends(client.backends().await?),
+        Show::Backends { name: Some(word), label: Some(label) } => {
+            if only_one(word, &["label"]).is_none() {
+                return Err(Error::Usage(format!("unexpected `{label}` after the name of a backend")));
+            }
+            let mut list = client.backends().await?;
+            list.backends.retain(|one| one.labels.contains(label));
+            Answer::Backends(list)
+        }
+        Show::Backends { name: Some(name), label: None } => match client.backend(name).await {
             Err(unknown) if unknown.is_unknown_name() => {
                 let mut list = client.backends().await?;
                 list.backends.retain(|one| fits(&one.name, one.state().word(), name));

@@ -4,13 +4,15 @@ use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
-use maglev_proto::Event;
+use maglev_proto::{ChangeBackendResponse, Event};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use terminal_size::{Width, terminal_size_of};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::answer::{Answer, Versions};
+use crate::args::drain::Drain;
 use crate::args::{Command, DrainWhat, EventFilter, Options, Show, Watch};
 use crate::client::Client;
 use crate::commands::{self, Terms};
@@ -47,20 +49,14 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
             let client = Client::connect(&server, &options.tls, options.timeout).await?;
             return follow(filter, &client, options).await;
         }
-        Command::Drain(DrainWhat::Backend { name, drain }) if drain.wait.is_some() => {
+        Command::Drain(what) if what.drain().wait.is_some() => {
             let client = Client::connect(&server, &options.tls, options.timeout).await?;
             let Answer::BackendChanged(change) = change(&client, command, options).await? else {
                 return Err(Error::NoSingleAnswer);
             };
-            let to_do = (drain.floor, drain.wait.unwrap_or_default());
-            let waited =
-                drain::wait(&client, change, name, to_do, ctrl_c(), |left| progress(name, left)).await;
-            match waited {
-                Some(drained) => Ok(Answer::Drained(drained)),
-                None => {
-                    progress(name, "no longer waiting; it stays paused");
-                    return Ok(INTERRUPTED);
-                }
+            match drained(&client, change, what).await {
+                Some(answer) => Ok(answer),
+                None => return Ok(INTERRUPTED),
             }
         }
         _ => ask_one(&server, command, options).await,
@@ -75,6 +71,36 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
         }
         (answer, _) => print_answer(&answer?, options),
     }
+}
+
+/// Waits for each backend that is drained, one after the other: none of them gets new flows meanwhile. `None` after
+/// Ctrl-C.
+async fn drained(client: &Client, change: ChangeBackendResponse, what: &DrainWhat) -> Option<Answer> {
+    let names: Vec<_> = match what {
+        DrainWhat::Backend { name, .. } => vec![name.clone()],
+        DrainWhat::Backends { .. } | DrainWhat::Host { .. } => {
+            let drained = change.backends.iter().filter(|one| one.refused.is_empty());
+            drained.filter_map(|one| Some(one.backend.as_ref()?.name.clone())).collect()
+        }
+    };
+    let Drain { wait, floor, .. } = what.drain();
+    let end = Instant::now() + wait.unwrap_or_default();
+    let mut all = Vec::new();
+    for name in &names {
+        let to_do = (*floor, end.saturating_duration_since(Instant::now()));
+        let show = |left: &str| progress(name, left);
+        match drain::wait(client, change.clone(), name, to_do, ctrl_c(), show).await {
+            Some(drained) => all.push(drained),
+            None => {
+                progress(name, "no longer waiting; it stays paused");
+                return None;
+            }
+        }
+    }
+    Some(match (what, all.pop()) {
+        (DrainWhat::Backend { .. }, Some(only)) => Answer::Drained(only),
+        (_, last) => Answer::AllDrained(all.into_iter().chain(last).collect()),
+    })
 }
 
 async fn ask_one(server: &ServerAddress, command: &Command, options: &Options) -> Result<Answer, Error> {

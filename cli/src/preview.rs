@@ -6,9 +6,9 @@ use maglev_proto::{
     BackendAction, FrontendPreview, PreviewBackend, PreviewChangeResponse, ReloadConfigRequest, Severity,
 };
 
-use crate::args::{Action, Clear, Command, Config, DrainWhat, Set, Undrain, Whatif, WhatifConfig};
+use crate::args::{Action, Clear, Command, Config, Set, Whatif, WhatifConfig};
 use crate::client::Client;
-use crate::commands::{clear_request, weight_request};
+use crate::commands::{Target, clear_request, weight_request};
 use crate::error::Error;
 use crate::style::printable;
 
@@ -25,8 +25,8 @@ pub(crate) async fn preview(
         Command::Set(set) => of_set(set),
         Command::Clear(Clear::Override(what)) => Change::Clear(clear_request(what)),
         Command::Config(Config::Reload) => Change::Reload(ReloadConfigRequest::default()),
-        Command::Drain(DrainWhat::Backend { name, .. }) => of_backend(name, Action::Pause),
-        Command::Undrain(Undrain::Backend { name }) => of_backend(name, Action::Resume),
+        Command::Drain(what) => of_backends(Target::drained(what), Action::Pause),
+        Command::Undrain(what) => of_backends(Target::undrained(what), Action::Resume),
         Command::Show(_)
         | Command::Config(Config::Check)
         | Command::Recreate(_)
@@ -51,21 +51,22 @@ pub(crate) fn of_whatif(whatif: &Whatif) -> Change {
 
 fn of_set(set: &Set) -> Change {
     match set {
-        Set::Backend { name, action, .. } => of_backend(name, *action),
+        Set::Backend { name, action, .. } => of_backends(Target::named(name), *action),
+        Set::Backends { which, action, .. } => of_backends(Target::of(which), *action),
         Set::Frontend { member, weight, remark, .. } => {
             Change::Weight(weight_request(member, *weight, remark.flush))
         }
     }
 }
 
-fn of_backend(name: &str, action: Action) -> Change {
+fn of_backends(Target { name, label, host }: Target, action: Action) -> Change {
     let action = match action {
         Action::Pause => BackendAction::Pause,
         Action::Resume => BackendAction::Resume,
         Action::Enable => BackendAction::Enable,
         Action::Disable => BackendAction::Disable,
     };
-    Change::Backend(PreviewBackend { name: name.to_owned(), action: action.into() })
+    Change::Backend(PreviewBackend { name, action: action.into(), label, host })
 }
 
 /// Whether the change needs consent, by a question or `--yes`.

@@ -52,6 +52,7 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::Previewed(preview) => changes::previewed(preview),
         Answer::Flow(choice) => changes::flow(choice, palette),
         Answer::Drained(drained) => changes::drained(drained, palette),
+        Answer::AllDrained(all) => changes::all_drained(all, palette),
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 22] = [
+const KINDS: [(&str, &str, Kind); 26] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -84,6 +84,10 @@ const KINDS: [(&str, &str, Kind); 22] = [
     ("history", "words", Kind::RemarkWord(OF_HISTORY)),
     ("drain", "words", Kind::RemarkWord(OF_DRAIN)),
     ("backend", "words", Kind::RemarkWord(OF_BACKEND)),
+    ("backends", "words", Kind::RemarkWord(OF_BACKEND)),
+    ("backends", "value", Kind::Number),
+    ("backends", "label", Kind::Number),
+    ("host", "address", Kind::Number),
     ("frontend", "words", Kind::RemarkWord(OF_WEIGHT)),
     ("flow", "client", Kind::Number),
     ("flow", "vip", Kind::Number),

@@ -456,7 +456,7 @@ async fn words_and_names_are_completed_for_other_shells() {
     ] {
         assert_eq!(answer(&server, &["complete", "--", line]).await, words, "{line}");
     }
-    assert_eq!(answer("unix:/nowhere", &["complete", "--", "set back"]).await, "backend\n");
+    assert_eq!(answer("unix:/nowhere", &["complete", "--", "set back"]).await, "backend\nbackends\n");
 }
 
 #[tokio::test]

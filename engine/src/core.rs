@@ -10,6 +10,7 @@ mod known;
 mod orders;
 mod release;
 mod reload;
+mod selection;
 mod syncs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 pub use command::{BackendWish, Command, CommandError, Done, InVpp, VppRequest};
 pub use event::{Event, FrontendChange, FrontendNow, Numbered};
+pub use selection::Selector;
 
 use crate::agent::AgentEvent;
 use crate::config::Config;

@@ -191,3 +191,44 @@ async fn history_and_since_survive_the_brain() {
     let last = recorded(&stack, "backend", &["backend", "web3", "num", "1"]).await;
     assert_eq!((last[0]["from"].as_str(), last[0]["to"].as_str()), (Some("unknown"), Some("down")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backends_with_a_label_are_one_change_that_survives_the_brain() {
+    let mut stack = Stack::start().await.unwrap();
+    stack.wait_serving(&PRIMARY).await.unwrap();
+    let text = std::fs::read_to_string(stack.config()).unwrap();
+    let labelled = ["web1: {", "web2: {"]
+        .iter()
+        .fold(text.clone(), |text, name| text.replacen(name, &format!("{name} labels: {{ rack: r1 }},"), 1));
+    stack.configure(&labelled).unwrap();
+    stack.operate(&["config", "reload"]).await.unwrap();
+    let listed = stack.show(&["backends", "label", "rack=r1"]).await.unwrap();
+    let names: Vec<_> = listed["backends"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["web1", "web2"]);
+    let change =
+        stack.operate(&["set", "backends", "label", "rack=r1", "pause", "reason", "move"]).await.unwrap();
+    assert_eq!(change["backends"].as_array().unwrap().len(), 2, "{change}");
+    stack.wait_serving(&["web3"]).await.unwrap();
+
+    stack.kill("brain").unwrap();
+    stack.start_brain().unwrap();
+    stack.wait_synced().await.unwrap();
+    for name in ["web1", "web2"] {
+        let backend = is(&stack, name, "paused").await;
+        assert_eq!((&backend["operator_reason"], &backend["labels"][0]), (&"move".into(), &"rack=r1".into()));
+        let commands = recorded(&stack, "command", &["backend", name]).await;
+        assert_eq!(commands[0]["what"], "set backends label rack=r1 pause");
+    }
+    // The last servers of all pools at once are not taken without a word.
+    let all = ["web3: {", "spare1: {", "spare2: {"]
+        .iter()
+        .fold(labelled, |text, name| text.replacen(name, &format!("{name} labels: {{ rack: r2 }},"), 1));
+    stack.configure(&all).unwrap();
+    stack.operate(&["config", "reload"]).await.unwrap();
+    let refused = stack.operate(&["drain", "backends", "label", "rack=r2"]).await.unwrap_err().to_string();
+    assert!(refused.contains("no backend left") && refused.contains("--yes"), "{refused}");
+    stack.operate(&["undrain", "backends", "label", "rack=r1"]).await.unwrap();
+    stack.wait_serving(&PRIMARY).await.unwrap();
+    let host = stack.operate(&["drain", "host", "127.90.1.1", "wait", "60s"]).await.unwrap();
+    assert_eq!(host[0]["backend"], "web1", "{host}");
+}

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use maglev_engine::core::{BackendWish, Command, CommandError, Done};
+use maglev_engine::config::is_name;
+use maglev_engine::core::{BackendWish, Command, CommandError, Done, Selector};
 use maglev_engine::overrides::{Override, PoolMember, Remark};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
     ClearOverrideResponse, InVpp, Outcome, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
-    SyncVpplbStateRequest, SyncVpplbStateResponse,
+    ReloadConfigResponse, SelectedBackend, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse,
 };
 use maglev_protocol::Change;
 use tonic::{Request, Response, Status};
@@ -29,14 +30,17 @@ impl Service {
         wish: BackendWish,
     ) -> Answer<ChangeBackendResponse> {
         let who = Caller::of(request.extensions());
-        let ChangeBackendRequest { name, state, no_wait, until_unix_ms } = request.into_inner();
-        let name = refusal::name("backend", name)?;
-        let command = Command::Backend { backend: name.clone(), wish };
+        let ChangeBackendRequest { name, state, no_wait, until_unix_ms, label, host } = request.into_inner();
+        let command = backends(name.clone(), &label, &host, wish)?;
         let terms = Terms { state, no_wait, remark: until(until_unix_ms) };
         let done = self.carry_out(who, terms, command).await?;
         let snapshot = self.snapshot();
-        let backend = view::backend(&snapshot, &name);
-        Ok(Response::new(ChangeBackendResponse { backend, outcome: outcome(&snapshot, done) }))
+        let selected = done.backends.iter().map(|(name, result)| SelectedBackend {
+            backend: view::backend(&snapshot, name),
+            refused: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+        });
+        let (backend, backends) = (view::backend(&snapshot, &name), selected.collect());
+        Ok(Response::new(ChangeBackendResponse { backend, backends, outcome: outcome(&snapshot, done) }))
     }
 
     pub(super) async fn set_weight(
@@ -165,6 +169,26 @@ impl Service {
         };
         self.operator.command(terms, command).await.map_err(refused)
     }
+}
+
+/// A command on one backend, or on those with a label or at an address.
+pub(super) fn backends(name: String, label: &str, host: &str, wish: BackendWish) -> Result<Command, Status> {
+    let invalid = |words: String| Err(Status::invalid_argument(words));
+    let selector = match (name.is_empty(), label, host) {
+        (_, "", "") => return Ok(Command::Backend { backend: refusal::name("backend", name)?, wish }),
+        (true, label, "") => match label.split_once('=') {
+            Some((key, value)) if is_name(key) && is_name(value) => {
+                Selector::Label { key: key.to_owned(), value: value.to_owned() }
+            }
+            _ => return invalid(format!("label {label:?}: must be a key and a value, such as rack=r1")),
+        },
+        (true, "", host) => match host.parse() {
+            Ok(address) => Selector::Host(address),
+            Err(_) => return invalid(format!("host {host:?}: must be an IPv4 or IPv6 address")),
+        },
+        _ => return invalid("exactly one of name, label and host must be given".to_owned()),
+    };
+    Ok(Command::Backends { selector, wish })
 }
 
 /// The time at which a request wants its override cleared.

@@ -59,7 +59,7 @@ impl Service {
                         return Err(Status::invalid_argument("the action is missing"));
                     }
                 };
-                Command::Backend { backend: refusal::name("backend", change.name)?, wish }
+                operate::backends(change.name, &change.label, &change.host, wish)?
             }
             Some(Change::Weight(request)) => operate::set_weight(request)?.1,
             Some(Change::Clear(request)) => operate::clear(request)?,

@@ -83,6 +83,7 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
         | CommandError::Over
         | CommandError::NothingEnds
         | CommandError::ReasonTooLong { .. } => Status::invalid_argument(words()),
+        CommandError::NoneSelected(_) => Status::not_found(format!("{error}; `show backends` lists them")),
         CommandError::NothingSet(_) => {
             Status::not_found(format!("{error}; `show overrides` lists what they have set"))
         }

@@ -127,6 +127,7 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
         operator_reason,
         operator_until_unix_ms,
         since_unix_ms: view.health.since().map_or(0, unix_ms),
+        labels: configured.label_words().collect(),
         ..Backend::default()
     })
 }

@@ -70,6 +70,7 @@ fn json_has_the_names_of_the_interface() {
         "frontends",
         "healthcheck",
         "idle_ms",
+        "labels",
         "last_probe",
         "name",
         "operator_reason",

@@ -5,7 +5,20 @@ use clap::{Args, Subcommand};
 use crate::args::any_order::AnyOrder;
 use crate::args::drain::Drain;
 use crate::args::remark::Remark;
-use crate::args::words::{Action, Keyword, keyword, one_of};
+use crate::args::words::{Action, Keyword, SelectBy, keyword, one_of};
+
+/// Keeps the beginnings of `backend` from being ambiguous with `backends`.
+const SHORT: [&str; 6] = ["b", "ba", "bac", "back", "backe", "backen"];
+
+/// Several backends.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// label or host
+    #[arg(value_parser = one_of::<SelectBy>())]
+    pub(crate) by: SelectBy,
+    /// A label, such as rack=r1; or an address
+    pub(crate) value: String,
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Set {
@@ -15,6 +28,7 @@ pub(crate) enum Set {
     /// disabled in the configuration. `reason` is shown with the override; `for` and `until` (in UTC) end it by
     /// themselves, five minutes after a warning.
     #[command(
+        aliases = SHORT,
         override_usage = "maglevc set backend <NAME> pause|resume|enable|disable [reason <TEXT>] [for <TIME> | until <TIME>]"
     )]
     Backend {
@@ -24,6 +38,22 @@ pub(crate) enum Set {
         #[arg(value_parser = one_of::<Action>())]
         action: Action,
         /// Why, and when the override ends by itself
+        #[command(flatten)]
+        remark: AnyOrder<Remark<false>>,
+    },
+    /// Take all backends with a label or at an address out of service, or back, in one change
+    ///
+    /// As `set backend` does. A backend that refuses it stays as it is, and is named; exit code 1.
+    #[command(
+        override_usage = "maglevc set backends label <KEY=VALUE>|host <ADDRESS> pause|resume|enable|disable [reason <TEXT>] [for <TIME> | until <TIME>]"
+    )]
+    Backends {
+        #[command(flatten)]
+        which: Which,
+        /// pause, resume, enable or disable
+        #[arg(value_parser = one_of::<Action>())]
+        action: Action,
+        /// Why, and when the overrides end by themselves
         #[command(flatten)]
         remark: AnyOrder<Remark<false>>,
     },
@@ -57,6 +87,7 @@ pub(crate) enum DrainWhat {
     /// before. The backend stays paused either way, until `undrain`. No flow is left once VPP has sent the backend no
     /// packet for the flow timeout (`flow-timeout`, 40 s).
     #[command(
+        aliases = SHORT,
         override_usage = "maglevc drain backend <NAME> [wait [TIME]] [floor <N>] [reason <TEXT>] [for <TIME> | until <TIME>]"
     )]
     Backend {
@@ -66,14 +97,53 @@ pub(crate) enum DrainWhat {
         #[command(flatten)]
         drain: AnyOrder<Drain>,
     },
+    /// The same of all backends with a label or at an address, in one change
+    #[command(
+        override_usage = "maglevc drain backends label <KEY=VALUE>|host <ADDRESS> [wait [TIME]] [floor <N>] [reason <TEXT>] [for <TIME> | until <TIME>]"
+    )]
+    Backends {
+        #[command(flatten)]
+        which: Which,
+        /// Whether to wait for their flows, why, and when the overrides end by themselves
+        #[command(flatten)]
+        drain: AnyOrder<Drain>,
+    },
+    /// The same of all backends at an address, in one change
+    #[command(
+        override_usage = "maglevc drain host <ADDRESS> [wait [TIME]] [floor <N>] [reason <TEXT>] [for <TIME> | until <TIME>]"
+    )]
+    Host {
+        /// Their address
+        address: String,
+        /// Whether to wait for their flows, why, and when the overrides end by themselves
+        #[command(flatten)]
+        drain: AnyOrder<Drain>,
+    },
+}
+
+impl DrainWhat {
+    /// The words after what is drained.
+    pub(crate) fn drain(&self) -> &Drain {
+        match self {
+            Self::Backend { drain, .. } | Self::Backends { drain, .. } | Self::Host { drain, .. } => drain,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Undrain {
     /// Take a paused backend back into service, once it is healthy; same as `set backend NAME resume`
+    #[command(aliases = SHORT)]
     Backend {
         /// Name of the backend
         name: String,
+    },
+    /// The same of all backends with a label or at an address
+    Backends(Which),
+    /// The same of all backends at an address
+    Host {
+        /// Their address
+        address: String,
     },
 }
 

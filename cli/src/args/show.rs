@@ -25,8 +25,10 @@ pub(crate) enum Show {
     },
     /// Backends with their health, the worst first; or one of them with its history
     Backends {
-        /// Name of one backend; or part of names, or a state: up, down, unknown, paused, disabled
+        /// Name of one backend; or part of names, or a state: up, down, unknown, paused, disabled; or the word `label`
         name: Option<String>,
+        /// After the word `label`: a label, such as rack=r1
+        label: Option<String>,
     },
     /// Health checks, a line each; or one of them with all its settings
     Healthchecks {

@@ -33,8 +33,16 @@ fn every_command_is_understood() {
     for (line, expected) in [
         ("maglevc show frontends", "Show(Frontends { name: None })"),
         ("maglevc show frontends shop", "Show(Frontends { name: Some(\"shop\") })"),
-        ("maglevc show backends", "Show(Backends { name: None })"),
-        ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\") })"),
+        ("maglevc show backends", "Show(Backends { name: None, label: None })"),
+        (
+            "maglevc show backends label rack=r1",
+            "Show(Backends { name: Some(\"label\"), label: Some(\"rack=r1\") })",
+        ),
+        (
+            "maglevc drain ho 10.0.0.7",
+            "Drain(Host { address: \"10.0.0.7\", drain: AnyOrder(Drain { wait: None, floor: 0, remark: Remark { reason: None, end: None, flush: false } }) })",
+        ),
+        ("maglevc show backends web1", "Show(Backends { name: Some(\"web1\"), label: None })"),
         ("maglevc show status", "Show(Status { check: false })"),
         ("maglevc show overrides", "Show(Overrides)"),
         (
@@ -207,7 +215,7 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 16);
+    assert_eq!(count, 17);
 }
 
 #[test]

@@ -18,6 +18,15 @@ pub(crate) enum Action {
     Disable,
 }
 
+/// What selects several backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SelectBy {
+    /// A label, such as rack=r1
+    Label,
+    /// An address
+    Host,
+}
+
 /// Protocol of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Protocol {

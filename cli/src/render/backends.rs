@@ -181,6 +181,9 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
         properties
             .put("By operator", Cell::toned(format!("{word}{by}, {at}{}", why(backend)), Tone::Warning));
     }
+    if !backend.labels.is_empty() {
+        properties.put("Labels", Cell::new(backend.labels.join(", ")));
+    }
     properties.put("Enabled", yes_or_no(backend.enabled)).put("Health check", Cell::new(health_check));
     if let (Some(value), Some(parts)) = (counter(backend), backend.counter) {
         let words =

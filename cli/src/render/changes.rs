@@ -3,7 +3,8 @@
 use maglev_proto::words::{self, Word};
 use maglev_proto::{
     Backend, BackendOverride, BackendState, ChangeBackendResponse, ClearOverrideResponse, InVpp, Outcome,
-    Override, PreviewChangeResponse, RecreateVipResponse, SetFrontendPoolBackendWeightResponse,
+    Override, PreviewChangeResponse, RecreateVipResponse, SelectedBackend,
+    SetFrontendPoolBackendWeightResponse,
 };
 
 use super::{Toned, counted};
@@ -18,6 +19,9 @@ const MOST_NAMED: usize = 3;
 
 /// A backend that was paused, resumed, enabled or disabled.
 pub(super) fn backend(change: &ChangeBackendResponse, palette: Palette) -> String {
+    if !change.backends.is_empty() {
+        return several(change, palette);
+    }
     let Some(backend) = &change.backend else {
         return "done; meanwhile the backend was removed from the configuration\n".to_owned();
     };
@@ -25,6 +29,24 @@ pub(super) fn backend(change: &ChangeBackendResponse, palette: Palette) -> Strin
     let kept = kept(&outcome, backend.operator_state() != BackendOverride::None, palette);
     let vpp = in_vpp(&outcome, palette);
     format!("backend {}: {}; {vpp}; {kept}\n", printable(&backend.name), state(backend, palette))
+}
+
+/// Several of them: a line each, and one about VPP and the disk.
+fn several(change: &ChangeBackendResponse, palette: Palette) -> String {
+    let outcome = change.outcome.clone().unwrap_or_default();
+    let mut is_set = false;
+    let mut text = String::new();
+    for SelectedBackend { backend, refused } in &change.backends {
+        let backend = backend.clone().unwrap_or_default();
+        let words = if refused.is_empty() {
+            is_set |= backend.operator_state() != BackendOverride::None;
+            state(&backend, palette)
+        } else {
+            palette.paint(Tone::Bad, &format!("unchanged: {}", printable(refused))).into_owned()
+        };
+        text += &format!("backend {}: {words}\n", printable(&backend.name));
+    }
+    format!("{text}{}; {}\n", in_vpp(&outcome, palette), kept(&outcome, is_set, palette))
 }
 
 /// What a change would do.
@@ -54,7 +76,17 @@ pub(super) fn flow(choice: &FlowChoice, palette: Palette) -> String {
 
 /// A backend that was paused, and waited for.
 pub(super) fn drained(drained: &Drained, palette: Palette) -> String {
-    let Drained { change, backend: name, flows, waited_ms, error, .. } = drained;
+    format!("{}{}", backend(&drained.change, palette), waited_for(drained, palette))
+}
+
+/// Several of them, which have the same change.
+pub(super) fn all_drained(all: &[Drained], palette: Palette) -> String {
+    let change = all.first().map(|one| backend(&one.change, palette)).unwrap_or_default();
+    change + &all.iter().map(|one| waited_for(one, palette)).collect::<String>()
+}
+
+fn waited_for(drained: &Drained, palette: Palette) -> String {
+    let Drained { backend: name, flows, waited_ms, error, .. } = drained;
     let (waited, left) = (span(*waited_ms), flows.map(|flows| counted(flows, "flow")));
     let (words, tone) = match (error, left) {
         (Some(error), None) => (format!("flows unknown after {waited}: {error}"), Tone::Bad),
@@ -67,7 +99,7 @@ pub(super) fn drained(drained: &Drained, palette: Palette) -> String {
             }
         }
     };
-    format!("{}backend {}: {}\n", backend(change, palette), printable(name), palette.paint(tone, &words))
+    format!("backend {}: {}\n", printable(name), palette.paint(tone, &words))
 }
 
 fn state(backend: &Backend, palette: Palette) -> String {

@@ -63,7 +63,11 @@ pub(crate) fn paused() -> ChangeBackendResponse {
         operator_since_unix_ms: NOW,
         ..web1()
     };
-    ChangeBackendResponse { backend: Some(backend), outcome: outcome(InVpp::Acknowledged, &["api", "shop"]) }
+    ChangeBackendResponse {
+        backend: Some(backend),
+        outcome: outcome(InVpp::Acknowledged, &["api", "shop"]),
+        ..ChangeBackendResponse::default()
+    }
 }
 
 /// A weight overridden and programmed in VPP.

@@ -238,6 +238,12 @@ fn meant<'n, T>(known: impl Iterator<Item = (&'n str, T)>, typed: &str) -> Resul
         }
         all.push(name.to_owned());
     }
+    // `backend` is the one meant by its beginnings, not `backends`.
+    let shortest =
+        begun.iter().position(|(short, _)| begun.iter().all(|(name, _)| name.starts_with(short.as_str())));
+    if let Some(shortest) = shortest {
+        return Ok(begun.swap_remove(shortest).1);
+    }
     match (begun.len(), begun.pop()) {
         (1, Some((_, item))) => Ok(item),
         (0, _) | (_, None) => Err((Refused::Unknown, all)),

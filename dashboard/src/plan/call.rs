@@ -38,7 +38,11 @@ pub(super) async fn preview(brain: &Brain, change: &Change) -> Result<Option<Pre
 /// Everything but a sync.
 fn previewed(change: &Change) -> Option<Previewed> {
     let of_backend = |name: &String, action: BackendAction| {
-        Previewed::Backend(PreviewBackend { name: name.clone(), action: action.into() })
+        Previewed::Backend(PreviewBackend {
+            name: name.clone(),
+            action: action.into(),
+            ..PreviewBackend::default()
+        })
     };
     Some(match change.clone() {
         Change::Pause { backend } => of_backend(&backend, BackendAction::Pause),
@@ -77,7 +81,7 @@ pub(super) async fn carry_out(
         Some(Previewed::Recreate(recreate)) => {
             done(CHANGE, client.recreate_vip(asking.with(RecreateVipRequest { state, ..recreate }))).await
         }
-        Some(Previewed::Backend(PreviewBackend { name, action })) => {
+        Some(Previewed::Backend(PreviewBackend { name, action, .. })) => {
             let request =
                 asking.with(ChangeBackendRequest { name, state, ..ChangeBackendRequest::default() });
             let call = async move {

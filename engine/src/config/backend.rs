@@ -8,11 +8,14 @@ use super::model::Backend;
 use super::report::Report;
 use super::section::Section;
 use super::show;
-use super::values::{boolean, check_name, optional_name};
-use super::yaml::{Located, Place};
+use super::values::{boolean, check_name, name, optional_name};
+use super::yaml::{Entry, Located, Place};
 
 /// Keys of a backend.
-pub(super) const BACKEND_KEYS: &[&str] = &["address", "enabled", "healthcheck"];
+pub(super) const BACKEND_KEYS: &[&str] = &["address", "enabled", "healthcheck", "labels"];
+
+/// Maximum number of labels of a backend.
+pub(super) const MOST_LABELS: usize = 16;
 
 /// A backend as far as it could be read.
 pub(super) struct BackendDraft {
@@ -21,6 +24,7 @@ pub(super) struct BackendDraft {
     pub(super) address: Option<Located<IpAddr>>,
     pub(super) healthcheck: Option<Located<String>>,
     pub(super) enabled: bool,
+    labels: BTreeMap<String, String>,
 }
 
 /// Reads `backends:`.
@@ -41,10 +45,34 @@ pub(super) fn backends(maglev: &Section<'_>, report: &mut Report<'_>) -> BTreeMa
             address: section.require("address", help, address, report),
             healthcheck: healthcheck.and_then(|name| Some(Located { place: name.place, value: name.value? })),
             enabled: section.read_or("enabled", true, boolean, report),
+            labels: labels(&section, report),
         };
         backends.insert(name.clone(), draft);
     }
     backends
+}
+
+/// Reads the labels of a backend: both parts are names.
+fn labels(backend: &Section<'_>, report: &mut Report<'_>) -> BTreeMap<String, String> {
+    let entries = backend.named("labels", report);
+    if let Some(beyond) = entries.get(MOST_LABELS) {
+        let message = format!("{} has {} labels", backend.title, entries.len());
+        report.invalid(beyond.key.place, message, format!("a backend has at most {MOST_LABELS}"));
+    }
+    let mut labels = BTreeMap::new();
+    for Entry { key, node } in entries {
+        if let Err(complaint) = check_name(&key.value) {
+            report.complaint(key.place, "the name of a label", complaint);
+        }
+        match name(node) {
+            Ok(value) => drop(labels.insert(key.value.clone(), value)),
+            Err(complaint) => {
+                let what = format!("label {} of {}", show(&key.value), backend.title);
+                report.complaint(node.place, &what, complaint);
+            }
+        }
+    }
+    labels
 }
 
 impl BackendDraft {
@@ -54,6 +82,7 @@ impl BackendDraft {
             address: self.address?.value,
             healthcheck: self.healthcheck.map(|name| name.value),
             enabled: self.enabled,
+            labels: self.labels,
         })
     }
 }

@@ -45,6 +45,8 @@ pub struct BackendChanges {
     pub enabled: Vec<String>,
     /// `enabled` has become false.
     pub disabled: Vec<String>,
+    /// Have other labels.
+    pub relabeled: Vec<String>,
 }
 
 /// A backend's old and new name.
@@ -165,6 +167,7 @@ fn backends(old: &Config, new: &Config) -> BackendChanges {
             (&mut changes.rechecked, !checks.same(was, is)),
             (&mut changes.enabled, !was.enabled && is.enabled),
             (&mut changes.disabled, was.enabled && !is.enabled),
+            (&mut changes.relabeled, was.labels != is.labels),
         ];
         for (list, _) in lists.into_iter().filter(|(_, applies)| *applies) {
             list.push(name.clone());

@@ -192,6 +192,15 @@ pub struct Backend {
     pub healthcheck: Option<String>,
     /// Whether it is in service.
     pub enabled: bool,
+    /// What operators select it by.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Backend {
+    /// Its labels as operators write them: `rack=r1`.
+    pub fn label_words(&self) -> impl Iterator<Item = String> {
+        self.labels.iter().map(|(key, value)| format!("{key}={value}"))
+    }
 }
 
 /// One named VIP.

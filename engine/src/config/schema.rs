@@ -11,6 +11,7 @@ pub(super) mod tests;
 use maglev_protocol::MOST_STICKY_BUCKETS;
 use serde_json::{Value, json};
 
+use super::backend::MOST_LABELS;
 use super::frontend::{DEFAULT_WEIGHT, MOST_BUCKETS, Protocol, SLOW_START};
 use super::settings::{
     DEFAULT_HEALTHCHECKER, DEFAULT_LB, FLOW_TIMEOUT, HISTORY, STARTUP_DELAY, SYNC_INTERVAL,
@@ -98,6 +99,11 @@ fn backend() -> Value {
             "optional-name", "One of `healthchecks`. Without one it is static: always up.",
         ),
         "enabled": with_default(defined("truth-value", "Whether it is in service."), true),
+        "labels": with(
+            map("What operators select it by, such as `rack: r1`.", defined("name", "Value of the label.")),
+            "maxProperties",
+            MOST_LABELS,
+        ),
     });
     json!({ "type": "object", "properties": keys, "required": ["address"], "additionalProperties": false })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use maglev_protocol::{Demands, SyncReport};
 use tracing::info;
 
+use super::selection::Selector;
 use super::{Core, Effects, Event, Now};
 use crate::config::{Changes, Config, is_name};
 use crate::desired::Demand;
@@ -42,9 +43,21 @@ impl BackendWish {
     }
 }
 
+/// A name as typed. Names come from clients: an invalid one is quoted.
+pub(super) fn shown(name: &str) -> String {
+    if is_name(name) { name.to_owned() } else { format!("{name:?}") }
+}
+
 /// An operator's command.
 #[derive(Debug, Clone)]
 pub enum Command {
+    /// A command on several backends, decided as one. Those that refuse it stay as they are.
+    Backends {
+        /// Which.
+        selector: Selector,
+        /// What.
+        wish: BackendWish,
+    },
     /// A command on a backend.
     Backend {
         /// Its name.
@@ -80,10 +93,10 @@ pub enum Command {
     Reload(Arc<Config>),
 }
 
-/// As an operator would type it. Names come from clients: an invalid name is quoted.
+/// As an operator would type it.
 impl Display for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let name = |name: &str| if is_name(name) { name.to_owned() } else { format!("{name:?}") };
+        let name = shown;
         let of = |PoolMember { frontend, pool, backend }: &PoolMember| {
             format!("frontend {} pool {} backend {}", name(frontend), name(pool), name(backend))
         };
@@ -92,6 +105,7 @@ impl Display for Command {
                 write!(f, "clear override backend {}", name(backend))
             }
             Self::Backend { backend, wish } => write!(f, "set backend {} {}", name(backend), wish.word()),
+            Self::Backends { selector, wish } => write!(f, "set backends {selector} {}", wish.word()),
             Self::SetWeight { member, weight, flush } => {
                 write!(f, "set {} weight {weight}{}", of(member), if *flush { " flush" } else { "" })
             }
@@ -109,9 +123,11 @@ impl Command {
     /// equals.
     pub fn sets_overrides(&self) -> bool {
         match self {
-            Self::Backend { .. } | Self::SetWeight { .. } | Self::ClearWeight { .. } | Self::Reload(_) => {
-                true
-            }
+            Self::Backend { .. }
+            | Self::Backends { .. }
+            | Self::SetWeight { .. }
+            | Self::ClearWeight { .. }
+            | Self::Reload(_) => true,
             Self::Recreate { .. } | Self::Sync { .. } => false,
         }
     }
@@ -120,7 +136,7 @@ impl Command {
     /// signals cause it as well.
     fn word(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Backend { wish, .. } => wish.word(),
+            Self::Backend { wish, .. } | Self::Backends { wish, .. } => wish.word(),
             Self::SetWeight { .. } => "set_weight",
             Self::ClearWeight { .. } => "clear_weight",
             Self::Recreate { .. } => "recreate",
@@ -136,6 +152,9 @@ pub enum CommandError {
     /// There is no such backend.
     #[error("there is no backend {0:?}")]
     NoSuchBackend(String),
+    /// There is no such backend.
+    #[error("there is no backend with {0}")]
+    NoneSelected(Selector),
     /// There is no such frontend.
     #[error("there is no frontend {0:?}")]
     NoSuchFrontend(String),
@@ -255,6 +274,8 @@ pub struct Done {
     pub changes: Option<Changes>,
     /// Why the override would not survive a restart, if that is so.
     pub not_kept: Option<String>,
+    /// The backends of a command on several, and why those refused it that did.
+    pub backends: Vec<(Arc<str>, Result<(), CommandError>)>,
 }
 
 impl Done {
@@ -354,6 +375,7 @@ impl Core {
                 let asked = frontends.iter().filter_map(ask).collect();
                 Ok((effects, Done { asked, ..Done::default() }))
             }
+            Command::Backends { selector, wish } => self.wish_all(selector, wish, &remark, now),
             Command::SetWeight { member, weight, flush } => {
                 self.set_weight(member, weight, flush, remark, now)
             }
@@ -384,7 +406,7 @@ impl Core {
         }
     }
 
-    fn wish(
+    pub(super) fn wish(
         &mut self,
         backend: &str,
         wish: BackendWish,
@@ -545,7 +567,12 @@ impl Core {
 
     /// Requests a sync of a VIP with these demands, and an answer when it ends. `None` if there is no such
     /// frontend.
-    fn demand(&mut self, name: &Arc<str>, demands: Demands, effects: &mut Effects) -> Option<VppRequest> {
+    pub(super) fn demand(
+        &mut self,
+        name: &Arc<str>,
+        demands: Demands,
+        effects: &mut Effects,
+    ) -> Option<VppRequest> {
         let view = self.frontends.get(name)?;
         let (in_vpp, demand) = if view.sync == SyncStatus::HeldBack {
             (InVpp::HeldBack, None)

@@ -21,6 +21,7 @@ mod commands;
 mod events;
 mod expiry;
 mod reloads;
+mod selection;
 mod syncs;
 mod warmup;
 

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Kind, Record};
-use crate::core::{Command, Event, FrontendChange, FrontendNow, SyncNote};
+use crate::core::{Command, Done, Event, FrontendChange, FrontendNow, SyncNote};
 use crate::health::{State, Transition};
 use crate::overrides::{Override, Remark};
 
@@ -55,10 +55,12 @@ impl Record {
         }
     }
 
-    /// The record of a command that was carried out; `None` for a reload, of which the result is recorded.
-    pub fn of_command(at: SystemTime, command: &Command, remark: &Remark) -> Option<Self> {
+    /// The records of a command that was carried out: one for each backend that it is about. None for a reload, of
+    /// which the result is recorded.
+    pub fn of_command(at: SystemTime, command: &Command, remark: &Remark, done: &Done) -> Vec<Self> {
         let (backend, frontend) = match command {
-            Command::Reload(_) => return None,
+            Command::Reload(_) => return Vec::new(),
+            Command::Backends { .. } => (String::new(), String::new()),
             Command::Backend { backend, .. } => (backend.clone(), String::new()),
             Command::SetWeight { member, .. } | Command::ClearWeight { member } => {
                 (member.backend.clone(), member.frontend.clone())
@@ -66,8 +68,13 @@ impl Record {
             Command::Recreate { frontend } => (String::new(), frontend.clone()),
             Command::Sync { frontend } => (String::new(), frontend.clone().unwrap_or_default()),
         };
-        let record = Self { backend, frontend, ..Self::new(at, Kind::Command, command.to_string()) };
-        Some(record.by(remark))
+        let record =
+            Self { backend, frontend, ..Self::new(at, Kind::Command, command.to_string()) }.by(remark);
+        if done.backends.is_empty() {
+            return vec![record];
+        }
+        let carried_out = done.backends.iter().filter(|(_, result)| result.is_ok());
+        carried_out.map(|(name, _)| Self { backend: name.to_string(), ..record.clone() }).collect()
     }
 
     /// The record of a reload: its changes, or why it was refused.

@@ -85,7 +85,7 @@ impl World {
 
     /// The final state of a backend if nothing changes any more.
     fn right_state(&self, config: &Config, name: &str) -> State {
-        let Some(Backend { address, healthcheck, enabled }) = config.backends.get(name) else {
+        let Some(Backend { address, healthcheck, enabled, labels: _ }) = config.backends.get(name) else {
             return State::Removed;
         };
         match self.operators.backends.get(name) {

@@ -16,7 +16,11 @@ async fn preview(brain: &Brain, change: Option<Change>) -> Result<PreviewChangeR
 }
 
 fn backend(name: &str, action: BackendAction) -> Option<Change> {
-    Some(Change::Backend(PreviewBackend { name: name.into(), action: action.into() }))
+    Some(Change::Backend(PreviewBackend {
+        name: name.into(),
+        action: action.into(),
+        ..PreviewBackend::default()
+    }))
 }
 
 #[tokio::test]

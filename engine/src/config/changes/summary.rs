@@ -34,6 +34,7 @@ impl BackendChanges {
                 ("checked differently", &self.rechecked),
                 ("enabled", &self.enabled),
                 ("disabled", &self.disabled),
+                ("relabeled", &self.relabeled),
             ],
         )
     }

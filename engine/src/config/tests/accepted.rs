@@ -41,7 +41,12 @@ fn whatever_is_left_out_has_its_default() {
     assert!(http.headers.is_empty() && http.response_regexp.is_none());
     assert_eq!(
         config.backends["web1"],
-        Backend { address: ip("10.0.0.1"), healthcheck: Some("web".to_owned()), enabled: true }
+        Backend {
+            address: ip("10.0.0.1"),
+            healthcheck: Some("web".to_owned()),
+            enabled: true,
+            labels: BTreeMap::new(),
+        }
     );
     let www = &config.frontends["www"];
     assert_eq!((www.address, www.service), (ip("198.51.100.1"), Service::Tcp(80)));

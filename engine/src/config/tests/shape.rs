@@ -136,7 +136,7 @@ fn unknown_keys_are_refused_everywhere() {
             "10.0.0.1, healthcheck",
             "10.0.0.1, check",
             Some(
-                "16:32 error: unknown key `check` in backend `web1` (its keys are `address`, `enabled` and `healthcheck`)",
+                "16:32 error: unknown key `check` in backend `web1` (its keys are `address`, `enabled`, `healthcheck` and `labels`)",
             ),
         ),
         (

@@ -455,3 +455,24 @@ fn descriptions_have_one_line() {
         accepted(&changed("protocol: tcp", "protocol: tcp\n      description: Wörter, \"viele\""), &[]);
     assert_eq!(config.frontends["www"].description, "Wörter, \"viele\"");
 }
+
+#[test]
+fn labels_are_names_with_names_as_values() {
+    let with = |labels: &str| changed("healthcheck: shell", &format!("healthcheck: shell, labels: {labels}"));
+    let config = accepted(&with("{ rack: r1, floor: 12 }"), &[]);
+    let words: Vec<_> = config.backends["web2"].label_words().collect();
+    assert_eq!(words, ["floor=12", "rack=r1"]);
+    not_valid(
+        &with("{ a=b: x, rack: \"r 1\" }"),
+        &[
+            "17:62 error: the name of a label is `a=b`, which has `=` in it \
+             (a name has 1 to 64 letters, digits, `.`, `_`, `:`, `-`, `/`, `@` or `+`, all of them ASCII)",
+            "17:76 error: label `rack` of backend `web2` is `r 1`, which has ` ` in it \
+             (a name has 1 to 64 letters, digits, `.`, `_`, `:`, `-`, `/`, `@` or `+`, all of them ASCII)",
+        ],
+    );
+    let many: Vec<_> = (1..=17).map(|key| format!("k{key}: v")).collect();
+    let text = with(&format!("{{ {} }}", many.join(", ")));
+    let refused = parse("maglev.yaml", &text).unwrap_err().to_string();
+    assert!(refused.contains("backend `web2` has 17 labels"), "{refused}");
+}
