@@ -26,14 +26,16 @@ use maglev_daemon::vital::vital;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest, ChangeBackendResponse,
-    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Frontend,
-    GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest,
-    GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
-    GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest,
+    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse,
+    ConfirmConfigRequest, ConfirmConfigResponse, Frontend, GetAgentInfoRequest, GetBackendRequest,
+    GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
+    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
+    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
     ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
     ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
-    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters,
+    VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
 use tokio::sync::{Mutex, MutexGuard, watch as newest};
@@ -203,6 +205,7 @@ impl Service {
         let now = Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
         let beside = Beside {
             reload: reload.as_ref(),
+            config: self.reloader.standing(),
             not_kept: self.operator.not_kept(),
             unwritten: self.operator.history().unwritten(),
             unserved: self.unserved.reasons(),
@@ -340,6 +343,21 @@ impl Maglev for Service {
 
     async fn reload_config(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
         self.reload(request).await
+    }
+
+    async fn confirm_config(&self, request: Request<ConfirmConfigRequest>) -> Answer<ConfirmConfigResponse> {
+        self.confirm(request).await
+    }
+
+    async fn rollback_config(&self, request: Request<RollbackConfigRequest>) -> Answer<ReloadConfigResponse> {
+        self.rollback(request).await
+    }
+
+    async fn list_configs(&self, _: Request<ListConfigsRequest>) -> Answer<ListConfigsResponse> {
+        let revisions = self.reloader.revisions().await;
+        let configs =
+            revisions.iter().rev().map(|kept| view::revision(&kept.revision, kept.intact)).collect();
+        Ok(Response::new(ListConfigsResponse { configs }))
     }
 
     async fn list_health_checks(

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
@@ -13,17 +13,16 @@ use maglev_brain::controller::{self, Controller, Remembered, Setup};
 use maglev_brain::grpc::{self, Gate, Opened, Service, TlsSource, serve};
 use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
-use maglev_brain::reload::{self, Reloader};
+use maglev_brain::reload::{self, Applied, Reloader, Started};
 use maglev_brain::service::{self, InheritedSocket, Unserved};
-use maglev_brain::state::StateDirectory;
+use maglev_brain::state::{self, StateDirectory};
 use maglev_brain::{netns, open_files};
 use maglev_daemon::address::socket_path;
 use maglev_daemon::blocking::Blocking;
 use maglev_daemon::notify::{Notifier, keep_alive};
 use maglev_daemon::vital::{died, vital};
 use maglev_daemon::{hangup, log, print};
-use maglev_engine::config::{self, Loaded};
-use maglev_engine::overrides::Overrides;
+use maglev_engine::config::{self, LoadError, Loaded};
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -105,33 +104,32 @@ fn main() -> ExitCode {
     if let Err(error) = hangup::hold() {
         print::complain(&format!("{NAME}: cannot block SIGHUP: {error}\n"));
     }
-    let path = arguments.config.clone();
-    let loaded = match in_time("reading the configuration", move || reload::load(&path)) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            print::complain(&format!("{NAME}: {}: {error:#}\n", arguments.config.display()));
-            return ExitCode::FAILURE;
+    let done = if arguments.check { check(&arguments) } else { start(arguments).map(|()| ExitCode::SUCCESS) };
+    done.unwrap_or_else(|error| match error.downcast_ref::<LoadError>() {
+        Some(refused) => {
+            print::complain(&format!("{refused}\n"));
+            ExitCode::from(refused.exit_code())
         }
-    };
-    match loaded {
-        Ok(loaded) if arguments.check => {
-            for warning in &loaded.warnings {
-                print::complain(&format!("{warning}\n\n"));
-            }
-            print::answer(NAME, &format!("{}: {}\n", arguments.config.display(), summary(&loaded)))
+        None => {
+            print::complain(&format!("{NAME}: {error:#}\n"));
+            ExitCode::FAILURE
         }
-        Ok(loaded) => match start(arguments, loaded) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                print::complain(&format!("{NAME}: {error:#}\n"));
-                ExitCode::FAILURE
-            }
-        },
-        Err(error) => {
-            print::complain(&format!("{error}\n"));
-            ExitCode::from(error.exit_code())
-        }
+    })
+}
+
+fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let loaded = load(&arguments.config)?;
+    for warning in &loaded.warnings {
+        print::complain(&format!("{warning}\n\n"));
     }
+    Ok(print::answer(NAME, &format!("{}: {}\n", arguments.config.display(), summary(&loaded))))
+}
+
+/// Loads the file, with a time limit.
+fn load(file: &Path) -> anyhow::Result<Loaded> {
+    let path = file.to_owned();
+    let loaded = in_time("reading the configuration", move || reload::load(&path));
+    Ok(loaded.with_context(|| file.display().to_string())??)
 }
 
 /// Runs a job that may hang on a disk, with a time limit.
@@ -155,8 +153,21 @@ fn summary(loaded: &Loaded) -> String {
     )
 }
 
-fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
+fn start(arguments: Arguments) -> anyhow::Result<()> {
+    let path = arguments.state_dir.clone();
+    let opened = in_time("reading the state directory", move || open_state(&path)).and_then(|opened| opened);
+    let opened = match opened {
+        Ok(opened) => opened,
+        // Mistakes in the file come first: without one, they may be the reason why there is no state directory either.
+        Err(error) => return Err(load(&arguments.config).err().unwrap_or(error)),
+    };
+    let (path, copies) = (arguments.config.clone(), opened.directory.copies());
+    let chosen =
+        in_time("reading the configuration", move || reload::start(&path, copies, SystemTime::now()));
+    let Started { loaded, applied } = chosen.with_context(|| arguments.config.display().to_string())??;
     let logs = logs::start(&arguments.log_level, arguments.log_format)?;
+    opened.log();
+    applied.log();
     for warning in &loaded.warnings {
         warn!("{}", warning.summary());
     }
@@ -165,8 +176,6 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
     }
     open_files::raise_limit(loaded.config.backends.len());
     reload::trust_system(&loaded);
-    let path = arguments.state_dir.clone();
-    let (state, overrides, history) = in_time("reading the state directory", move || open_state(&path))??;
     // Operators are served on other threads than probes run on, so neither waits for the other.
     let services = Builder::new_multi_thread()
         .worker_threads(SERVICE_THREADS)
@@ -175,14 +184,20 @@ fn start(arguments: Arguments, loaded: Loaded) -> anyhow::Result<()> {
         .build()?;
     let setup = Setup {
         config: Arc::new(loaded.config),
-        overrides,
-        history: Some(history),
-        state: Some(state),
+        overrides: opened.loaded.overrides,
+        history: Some(opened.history),
+        state: Some(opened.directory),
         agent_socket: arguments.agent,
         instance: instance()?,
     };
-    let running =
-        run(setup, arguments.config, arguments.operators, arguments.metrics, logs, services.handle());
+    let running = run(
+        setup,
+        (arguments.config, applied),
+        arguments.operators,
+        arguments.metrics,
+        logs,
+        services.handle(),
+    );
     let result = controller::runtime()?.block_on(running);
     services.shutdown_background();
     result
@@ -194,43 +209,55 @@ fn instance() -> anyhow::Result<u64> {
     getrandom::u64().map_err(|error| anyhow::anyhow!("the kernel has no random numbers: {error}"))
 }
 
+/// The state directory, and the overrides and the history in it.
+struct State {
+    directory: StateDirectory,
+    loaded: state::Loaded,
+    history: Remembered,
+}
+
 /// Loads the overrides and the history. An unreadable directory aborts the start: a backend that was taken out of service
 /// must not return because a disk is missing. An unwritable one does not.
-fn open_state(path: &Path) -> anyhow::Result<(StateDirectory, Overrides, Remembered)> {
+fn open_state(path: &Path) -> anyhow::Result<State> {
     let hint =
         "choose another directory with --state-dir; without one, overrides would not survive a restart";
-    let mut state = StateDirectory::open(path).context(hint)?;
-    let loaded = state.load().context(hint)?;
-    let file = state.file();
-    if let Some(damaged) = &loaded.damaged {
-        for line in &damaged.lines {
-            error!(file = %file.display(), %line, "an override cannot be read");
-        }
-        match &damaged.kept {
-            Ok(copy) => {
-                error!(more = damaged.unlisted, copy = %copy.display(), "the damaged file was copied")
+    let mut directory = StateDirectory::open(path).context(hint)?;
+    let loaded = directory.load().context(hint)?;
+    let history = Remembered::load(directory.history());
+    Ok(State { directory, loaded, history })
+}
+
+impl State {
+    fn log(&self) {
+        let file = self.directory.file();
+        if let Some(damaged) = &self.loaded.damaged {
+            for line in &damaged.lines {
+                error!(file = %file.display(), %line, "an override cannot be read");
             }
-            Err(error) => error!(more = damaged.unlisted, %error, "the damaged file could not be copied"),
+            match &damaged.kept {
+                Ok(copy) => {
+                    error!(more = damaged.unlisted, copy = %copy.display(), "the damaged file was copied")
+                }
+                Err(error) => error!(more = damaged.unlisted, %error, "the damaged file could not be copied"),
+            }
+        }
+        for entry in self.loaded.overrides.iter() {
+            info!(%entry, "override in effect");
+        }
+        if let Some(error) = self.directory.unwritable() {
+            error!(%error, "overrides cannot be persisted; a restart would undo them");
+        }
+        if self.loaded.missing {
+            info!(file = %file.display(), "no overrides yet");
         }
     }
-    for entry in loaded.overrides.iter() {
-        info!(%entry, "override in effect");
-    }
-    if let Some(error) = state.unwritable() {
-        error!(%error, "overrides cannot be persisted; a restart would undo them");
-    }
-    if loaded.missing {
-        info!(file = %file.display(), "no overrides yet");
-    }
-    let history = Remembered::load(state.history());
-    Ok((state, loaded.overrides, history))
 }
 
 /// Runs the controller, and starts and stops everything else. The process ends when the controller does,
 /// which `operators` decides.
 async fn run(
     setup: Setup,
-    file: PathBuf,
+    (file, applied): (PathBuf, Applied),
     operators: grpc::Arguments,
     metrics: MetricsAddress,
     logs: LogTap,
@@ -249,7 +276,8 @@ async fn run(
     let exporter = Exporter::new(&handle);
     let serving = serve_metrics(metrics, inherited.metrics, exporter, unserved.clone(), stopped.clone());
     services.spawn(vital("metrics server", serving));
-    let reloader = Reloader::new(file, handle.operator.clone());
+    let reloader = Reloader::new(file, handle.operator.clone()).started(applied);
+    services.spawn(vital("watch over the configuration", reloader.clone().keep_watch()));
     let alive = Arc::clone(&notifier);
     tokio::spawn(vital("the watchdog's", async move { keep_alive(&alive).await }));
     let status = service::tell_status(Arc::clone(&notifier), handle.snapshots.clone(), unserved.watch());

@@ -1,4 +1,7 @@
-//! Loading the configuration file: at the start, for a check, and for a reload.
+//! Loading the configuration file: at the start, for a check, and for a reload; and going back to an earlier one.
+
+mod applied;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -6,20 +9,26 @@ use std::time::{Duration, SystemTime};
 
 use maglev_daemon::blocking::{Blocking, BlockingError};
 use maglev_engine::config::{Diagnostic, LoadError, Loaded};
-use maglev_engine::core::{Command, CommandError, Done};
+use maglev_engine::core::{CommandError, Done};
 use maglev_engine::history::Record;
+use maglev_engine::overrides::Remark;
+use maglev_engine::revisions::{NoRevision, Origin, Revision, Sum};
 use maglev_engine::weights::{self, Inexact, Percent};
 use maglev_probe::files;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch as watch_channel};
 use tracing::{info, warn};
+
+pub use applied::{Applied, Standing, Started, start};
 
 use crate::controller::{Operator, Terms};
 use crate::netns::{self, WrongNamespace};
-use crate::open_files;
+use applied::Next;
 
 /// Time limit for reading and validating operators' files. A configuration of 50,000 backends takes half a
 /// second.
 pub const READ_WITHIN: Duration = Duration::from_secs(15);
+/// Time limit for writing a configuration to the state directory.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 /// Maximum number of concurrent reads, including those that never end, as on a network disk without its
 /// server.
 const MOST_READS: usize = 8;
@@ -29,7 +38,21 @@ const MOST_READS: usize = 8;
 /// # Errors
 /// Like [`files::load`].
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    let mut loaded = files::load(path)?;
+    load_with_text(path).map(|(loaded, _)| loaded)
+}
+
+/// The same with its text.
+///
+/// # Errors
+/// Like [`load`].
+pub(crate) fn load_with_text(path: &Path) -> Result<(Loaded, Vec<u8>), LoadError> {
+    let text = files::read(path)?;
+    Ok((validate(&path.display().to_string(), &text)?, text))
+}
+
+/// Validates the text of a configuration, and reads the files that it needs. `name` is shown in the diagnostics.
+fn validate(name: &str, text: &[u8]) -> Result<Loaded, LoadError> {
+    let mut loaded = files::parse(name, text)?;
     warn_of_weights(&mut loaded);
     if loaded.trusts_system() {
         let (authorities, mut doubts) = files::of_system(SystemTime::now());
@@ -82,10 +105,12 @@ fn warn_of_weights(loaded: &mut Loaded) {
 pub struct Reloader {
     path: Arc<PathBuf>,
     operator: Operator,
-    /// One reload at a time, so that the file read last is the one in use.
-    turn: Arc<Mutex<()>>,
+    /// What is applied. Locked during a reload, so that the file read last is the one in use.
+    applied: Arc<Mutex<Applied>>,
     reading: Blocking,
+    writing: Blocking,
     newest: Arc<std::sync::Mutex<Option<LastReload>>>,
+    standing: Arc<watch_channel::Sender<Standing>>,
 }
 
 /// The latest reload.
@@ -104,6 +129,10 @@ pub struct Reloaded {
     pub done: Done,
     /// Warnings about the new configuration.
     pub warnings: Vec<Diagnostic>,
+    /// What is on record about it.
+    pub revision: Option<Revision>,
+    /// Why a restart of the brain would not start with it, if that is so.
+    pub not_kept: Option<String>,
 }
 
 /// Why a reload was refused. The running configuration stays in use.
@@ -118,17 +147,38 @@ pub enum ReloadError {
     /// It could not be read in time.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
-    /// The process is shutting down.
+    /// The controller refuses: the process is shutting down, or the state is not the one previewed.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// There is no configuration to go back to, or none to confirm.
+    #[error(transparent)]
+    NoRevision(#[from] NoRevision),
+    /// The file of the configuration to go back to cannot be read.
+    #[error("the file of configuration {0} in the state directory cannot be read any more")]
+    Lost(u64),
+    /// The confirmation would not survive a restart.
+    #[error(
+        "without a confirmation it could not go back, since that cannot be persisted: {0}; fix the state directory, or reload \
+         without `confirm`"
+    )]
+    NotPersisted(String),
 }
 
 impl Reloader {
-    /// Reloads from this file.
+    /// Reloads from this file. Keeps no configurations to go back to, until it is told what was [started](Self::started).
     pub fn new(path: PathBuf, operator: Operator) -> Self {
         let reading = Blocking::new("reading the configuration", MOST_READS, READ_WITHIN);
-        let (path, turn, newest) = (Arc::new(path), Arc::default(), Arc::default());
-        Self { path, operator, turn, reading, newest }
+        let writing = Blocking::new("writing the configuration to the state directory", 1, WRITTEN_WITHIN);
+        let (path, applied, newest) = (Arc::new(path), Arc::default(), Arc::default());
+        let standing = Arc::new(watch_channel::Sender::new(Standing::default()));
+        Self { path, operator, applied, reading, writing, newest, standing }
+    }
+
+    /// The same with what this process has started with.
+    #[must_use]
+    pub fn started(self, applied: Applied) -> Self {
+        self.publish(&applied, None);
+        Self { applied: Arc::new(Mutex::new(applied)), ..self }
     }
 
     /// Path of the file.
@@ -146,13 +196,15 @@ impl Reloader {
     /// # Errors
     /// If it would be refused.
     pub async fn load(&self) -> Result<Loaded, ReloadError> {
+        Ok(self.read().await?.1)
+    }
+
+    async fn read(&self) -> Result<(Arc<[u8]>, Loaded), ReloadError> {
         let path = Arc::clone(&self.path);
-        let load = move || -> Result<Loaded, ReloadError> {
-            let loaded = load(&path)?;
-            if let Some(name) = &loaded.config.healthchecker.netns {
-                netns::check(name)?;
-            }
-            Ok(loaded)
+        let load = move || {
+            let text: Arc<[u8]> = files::read(&path)?.into();
+            let loaded = usable(&path.display().to_string(), &text)?;
+            Ok((text, loaded))
         };
         self.reading.run(load).await?
     }
@@ -162,42 +214,54 @@ impl Reloader {
     /// # Errors
     /// If it is refused; the current configuration stays in use.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        self.reload_on(Terms::default()).await
+        self.reload_on(Terms::default(), None).await
     }
 
-    /// The same with conditions.
+    /// The same with conditions. With a time to `confirm`, it goes back by itself unless it is [confirmed](Self::confirm).
     ///
     /// # Errors
     /// If it is refused; the current configuration stays in use.
-    pub async fn reload_on(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
-        let _turn = self.turn.lock().await;
+    pub async fn reload_on(&self, terms: Terms, confirm: Option<Duration>) -> Result<Reloaded, ReloadError> {
+        let mut applied = self.applied.lock().await;
         let remark = terms.remark.clone();
-        let reloaded = self.take(terms).await;
-        let result = match &reloaded {
+        let reloaded = async {
+            let (text, loaded) = self.read().await.inspect_err(|error| {
+                self.operator.tally().refuse_config();
+                warn!(file = %self.path.display(), "configuration refused; the current one stays in use:\n{error}");
+            })?;
+            info!(file = %self.path.display(), "configuration read");
+            let (sum, revisions) = (Sum::of(&text), &applied.revisions);
+            let new = confirm.is_some() || !revisions.is_recorded(sum);
+            let who = terms.remark.who.clone();
+            let next = || revisions.next(Origin::Reload, (sum, Some(sum)), who, confirm, SystemTime::now());
+            let revision = new.then(next);
+            self.apply(&mut applied, Next { text, loaded, revision, must_persist: confirm.is_some() }, terms)
+                .await
+        };
+        let reloaded = reloaded.await;
+        self.note(&reloaded, &remark);
+        reloaded
+    }
+
+    /// Remembers how the newest attempt ended.
+    fn note(&self, reloaded: &Result<Reloaded, ReloadError>, remark: &Remark) {
+        let result = match reloaded {
             Ok(reloaded) => Ok(reloaded.done.changes.clone().unwrap_or_default().to_string()),
             Err(error) => Err(first_mistake(&error.to_string()).to_owned()),
         };
         let newest = LastReload { at: SystemTime::now(), result };
-        self.operator.history().record(Record::of_reload(newest.at, &newest.result, &remark));
+        self.operator.history().record(Record::of_reload(newest.at, &newest.result, remark));
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
-        reloaded
     }
+}
 
-    async fn take(&self, terms: Terms) -> Result<Reloaded, ReloadError> {
-        let loaded = self.load().await.inspect_err(|error| {
-            self.operator.tally().refuse_config();
-            warn!(file = %self.path.display(), "configuration refused; the current one stays in use:\n{error}");
-        })?;
-        trust_system(&loaded);
-        let Loaded { config, warnings, .. } = loaded;
-        for warning in &warnings {
-            warn!("{}", warning.summary());
-        }
-        open_files::raise_limit(config.backends.len());
-        info!(file = %self.path.display(), "configuration read");
-        let done = self.operator.command(terms, Command::Reload(Arc::new(config))).await?;
-        Ok(Reloaded { done, warnings })
+/// Validates a text that this process would run.
+fn usable(name: &str, text: &[u8]) -> Result<Loaded, ReloadError> {
+    let loaded = validate(name, text)?;
+    if let Some(name) = &loaded.config.healthchecker.netns {
+        netns::check(name)?;
     }
+    Ok(loaded)
 }
 
 /// The first error; warnings may precede it.

@@ -2,8 +2,9 @@
 //!
 //! `lock` is locked while the process uses the directory. `overrides.new` is renamed to `overrides` once it
 //! is on the disk. `overrides.damaged` is the latest file with an unreadable line. `history` and `history.old` are
-//! appended to.
+//! appended to. `config.N` are the applied configurations, see [`copies`].
 
+pub mod copies;
 mod history;
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -161,8 +162,8 @@ impl StateDirectory {
             unwritable: None,
         };
         let writable = directory.take_lock().and_then(|()| {
-            directory.create_temporary()?;
-            directory.remove_temporary()
+            create_temporary(path, TEMPORARY)?;
+            remove(path, TEMPORARY)
         });
         match writable {
             Err(error @ StateError::Refused { .. }) => directory.unwritable = Some(error),
@@ -184,6 +185,11 @@ impl StateDirectory {
         Ok(())
     }
 
+    /// The applied configurations that are kept here.
+    pub fn copies(&self) -> copies::Copies {
+        copies::Copies::new(self.path.clone())
+    }
+
     /// The file with the overrides.
     pub fn file(&self) -> PathBuf {
         self.path.join(FILE)
@@ -197,7 +203,7 @@ impl StateDirectory {
     pub fn load(&mut self) -> Result<Loaded, StateError> {
         let path = self.file();
         self.standing = Standing::NotRead;
-        let Some(bytes) = read_file(&path)? else {
+        let Some(bytes) = read_file(&path, LARGEST_FILE)? else {
             self.standing = Standing::Replaceable;
             return Ok(Loaded { overrides: Overrides::default(), missing: true, damaged: None });
         };
@@ -229,51 +235,53 @@ impl StateDirectory {
         }
         self.take_lock()?;
         self.keep_damaged()?;
-        self.replace(FILE, |mut file| file.write_all(text.as_bytes()))
+        replace(&self.path, TEMPORARY, FILE, &[text.as_bytes()])
     }
 
     fn keep_damaged(&mut self) -> Result<(), StateError> {
         if let Standing::NotKept(bytes) = &self.standing {
-            self.replace(ASIDE, |mut file| file.write_all(bytes))?;
+            replace(&self.path, TEMPORARY, ASIDE, &[bytes])?;
             self.standing = Standing::Replaceable;
         }
         Ok(())
     }
+}
 
-    /// Creates or replaces a file.
-    fn replace(&self, name: &str, write: impl FnOnce(&File) -> io::Result<()>) -> Result<(), StateError> {
-        let temporary = self.path.join(TEMPORARY);
-        let target = self.path.join(name);
-        let file = self.create_temporary()?;
-        let replaced = write(&file)
-            .and_then(|()| file.sync_all())
-            .map_err(refused("write", &temporary))
-            .and_then(|()| std::fs::rename(&temporary, &target).map_err(refused("replace", &target)));
-        if replaced.is_err() {
-            // It takes space, perhaps on a full disk. If it cannot be removed now, the next save will try
-            // again.
-            self.remove_temporary().ok();
-        }
-        replaced?;
-        let directory = File::open(&self.path).map_err(refused("open", &self.path))?;
-        directory.sync_all().map_err(refused("write out", &self.path))
+/// Creates or replaces a file. On return, it is on the disk.
+fn replace(directory: &Path, temporary: &str, name: &str, contents: &[&[u8]]) -> Result<(), StateError> {
+    let (target, mut file) = (directory.join(name), create_temporary(directory, temporary)?);
+    let path = directory.join(temporary);
+    let replaced = (contents.iter().try_for_each(|part| file.write_all(part)))
+        .and_then(|()| file.sync_all())
+        .map_err(refused("write", &path))
+        .and_then(|()| std::fs::rename(&path, &target).map_err(refused("replace", &target)));
+    if replaced.is_err() {
+        // It takes space, perhaps on a full disk. If it cannot be removed now, the next save will try again.
+        remove(directory, temporary).ok();
     }
+    replaced?;
+    sync(directory)
+}
 
-    /// An empty temporary file; replaces any remains.
-    fn create_temporary(&self) -> Result<File, StateError> {
-        self.remove_temporary()?;
-        let path = self.path.join(TEMPORARY);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o640);
-        create(&options, &path)
-    }
+fn sync(directory: &Path) -> Result<(), StateError> {
+    let opened = File::open(directory).map_err(refused("open", directory))?;
+    opened.sync_all().map_err(refused("write out", directory))
+}
 
-    fn remove_temporary(&self) -> Result<(), StateError> {
-        let path = self.path.join(TEMPORARY);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(refused("remove", &path)(error)),
-            _ => Ok(()),
-        }
+/// An empty temporary file; replaces any remains.
+fn create_temporary(directory: &Path, name: &str) -> Result<File, StateError> {
+    remove(directory, name)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o640);
+    create(&options, &directory.join(name))
+}
+
+/// Removes a file, if there is one.
+fn remove(directory: &Path, name: &str) -> Result<(), StateError> {
+    let path = directory.join(name);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(refused("remove", &path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -309,8 +317,8 @@ fn create(options: &OpenOptions, path: &Path) -> Result<File, StateError> {
     Ok(file)
 }
 
-/// `None` if there is no file.
-fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+/// `None` if there is no file. One that is larger than `most` bytes is not read.
+fn read_file(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StateError> {
     // Non-blocking, since opening a pipe would wait for its other end.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
@@ -321,8 +329,8 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
         return Err(StateError::WrongKind { path: path.to_owned(), expected: "regular file" });
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(refused("read", path))?;
-    if u64::try_from(bytes.len()).map_or(true, |length| length > LARGEST_FILE) {
+    file.take(most + 1).read_to_end(&mut bytes).map_err(refused("read", path))?;
+    if u64::try_from(bytes.len()).map_or(true, |length| length > most) {
         return Err(StateError::TooLarge(path.to_owned()));
     }
     Ok(Some(bytes))

@@ -2,10 +2,10 @@
 
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse,
-    ConfigVerdict, Frontend, GetHistoryResponse, HealthCheck, InVpp, ListBackendsResponse,
-    ListFrontendsResponse, ListHealthChecksResponse, ListOverridesResponse, Outcome, PreviewChangeResponse,
-    RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse,
-    VppInfo, VpplbCounters, VpplbState,
+    ConfigVerdict, ConfirmConfigResponse, Frontend, GetHistoryResponse, HealthCheck, InVpp,
+    ListBackendsResponse, ListConfigsResponse, ListFrontendsResponse, ListHealthChecksResponse,
+    ListOverridesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState,
 };
 use serde::Serialize;
 
@@ -38,7 +38,10 @@ pub(crate) enum Answer {
     Recreated(RecreateVipResponse),
     Synced(SyncVpplbStateResponse),
     Checked(CheckConfigResponse),
+    Compared(CheckConfigResponse),
     Reloaded(ReloadConfigResponse),
+    Confirmed(ConfirmConfigResponse),
+    Configs(ListConfigsResponse),
     Previewed(PreviewChangeResponse),
     Flow(FlowChoice),
     Drained(Drained),
@@ -123,7 +126,9 @@ impl Answer {
                 let refused = answer.vips.iter().any(|vip| !vip.errors.is_empty());
                 if refused || !answer.held_back.is_empty() { 4 } else { 0 }
             }
-            Self::Checked(answer) => u8::from(answer.verdict() != ConfigVerdict::Fine),
+            Self::Checked(answer) | Self::Compared(answer) => {
+                u8::from(answer.verdict() != ConfigVerdict::Fine)
+            }
             Self::Versions(_)
             | Self::Status(_)
             | Self::Frontends(_)
@@ -139,11 +144,19 @@ impl Answer {
             | Self::VppLbState(_)
             | Self::VppLbCounters(_)
             | Self::Previewed(_)
+            | Self::Configs(_)
             | Self::Flow(_) => 0,
             Self::Drained(drained) => drain_exit_code(drained),
             Self::AllDrained(all) => {
                 let codes: Vec<_> = all.iter().map(drain_exit_code).collect();
                 codes.iter().find(|code| **code != 0).copied().unwrap_or(0)
+            }
+            Self::Confirmed(answer) => {
+                if answer.not_kept.is_empty() {
+                    0
+                } else {
+                    4
+                }
             }
             Self::Reloaded(answer) => change_exit_code(answer.outcome.as_ref()),
         }

@@ -8,13 +8,14 @@ use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
-    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, Event, Frontend, GetAgentInfoRequest,
-    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
-    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
-    ListBackendsRequest, ListBackendsResponse, ListFrontendsRequest, ListFrontendsResponse,
+    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfirmConfigRequest,
+    ConfirmConfigResponse, Event, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest,
+    GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
+    ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse,
     ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
     PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, SetFrontendPoolBackendWeightRequest,
+    ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
     SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, VppInfo,
     VpplbCounters, VpplbState, WatchEventsRequest,
 };
@@ -194,9 +195,27 @@ impl Client {
     pub(crate) async fn reload_config(
         &self,
         Terms { state, no_wait }: Terms,
+        confirm: Option<Duration>,
     ) -> Result<ReloadConfigResponse, Error> {
-        let request = ReloadConfigRequest { state, no_wait };
+        let confirm = confirm.unwrap_or_default().as_millis();
+        let confirm_within_ms = u64::try_from(confirm).unwrap_or(u64::MAX);
+        let request = ReloadConfigRequest { state, no_wait, confirm_within_ms };
         self.changed(self.stub.clone().reload_config(request)).await
+    }
+
+    pub(crate) async fn confirm_config(&self) -> Result<ConfirmConfigResponse, Error> {
+        self.changed(self.stub.clone().confirm_config(ConfirmConfigRequest {})).await
+    }
+
+    pub(crate) async fn rollback_config(
+        &self,
+        request: RollbackConfigRequest,
+    ) -> Result<ReloadConfigResponse, Error> {
+        self.changed(self.stub.clone().rollback_config(request)).await
+    }
+
+    pub(crate) async fn configs(&self) -> Result<ListConfigsResponse, Error> {
+        self.answer(self.stub.clone().list_configs(ListConfigsRequest {})).await
     }
 
     async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {

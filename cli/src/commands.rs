@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use maglev_proto::words::Word;
 use maglev_proto::{
-    BackendState, ChangeBackendRequest, ClearOverrideRequest, FrontendState,
+    BackendState, ChangeBackendRequest, ClearOverrideRequest, FrontendState, RollbackConfigRequest,
     SetFrontendPoolBackendWeightRequest, SyncState,
 };
 
@@ -79,7 +79,16 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
             client.clear_override(ClearOverrideRequest { state, no_wait, ..clear_request(what) }).await?,
         ),
         Command::Config(Config::Check) => Answer::Checked(client.check_config().await?),
-        Command::Config(Config::Reload) => Answer::Reloaded(client.reload_config(terms).await?),
+        Command::Config(Config::Diff) => Answer::Compared(client.check_config().await?),
+        Command::Config(Config::Reload { within, .. }) => {
+            Answer::Reloaded(client.reload_config(terms, *within).await?)
+        }
+        Command::Config(Config::Confirm) => Answer::Confirmed(client.confirm_config().await?),
+        Command::Config(Config::Rollback { number }) => {
+            let request = RollbackConfigRequest { number: number.unwrap_or_default(), state, no_wait };
+            Answer::Reloaded(client.rollback_config(request).await?)
+        }
+        Command::Config(Config::History) => Answer::Configs(client.configs().await?),
         Command::Recreate(Recreate::Frontend { name, .. }) => {
             Answer::Recreated(client.recreate_vip(name, no_wait).await?)
         }

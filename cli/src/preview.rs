@@ -3,7 +3,8 @@
 
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
-    BackendAction, FrontendPreview, PreviewBackend, PreviewChangeResponse, ReloadConfigRequest, Severity,
+    BackendAction, FrontendPreview, PreviewBackend, PreviewChangeResponse, ReloadConfigRequest,
+    RollbackConfigRequest, Severity,
 };
 
 use crate::args::{Action, Clear, Command, Config, Set, Whatif, WhatifConfig};
@@ -24,11 +25,15 @@ pub(crate) async fn preview(
     let change = match command {
         Command::Set(set) => of_set(set),
         Command::Clear(Clear::Override(what)) => Change::Clear(clear_request(what)),
-        Command::Config(Config::Reload) => Change::Reload(ReloadConfigRequest::default()),
+        Command::Config(Config::Reload { .. }) => Change::Reload(ReloadConfigRequest::default()),
+        Command::Config(Config::Rollback { number }) => Change::Rollback(RollbackConfigRequest {
+            number: number.unwrap_or_default(),
+            ..RollbackConfigRequest::default()
+        }),
         Command::Drain(what) => of_backends(Target::drained(what), Action::Pause),
         Command::Undrain(what) => of_backends(Target::undrained(what), Action::Resume),
         Command::Show(_)
-        | Command::Config(Config::Check)
+        | Command::Config(Config::Check | Config::Diff | Config::Confirm | Config::History)
         | Command::Recreate(_)
         | Command::Sync(_)
         | Command::Whatif(_)

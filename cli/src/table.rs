@@ -49,6 +49,10 @@ impl Cell {
         self.tone
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     fn width(&self) -> usize {
         self.text.width()
     }

@@ -18,11 +18,11 @@ pub(crate) const LEAVE: [&str; 2] = ["exit", "quit"];
 const ONE_SHOT_ONLY: [&str; 2] = ["completions", "man"];
 
 /// Names of commands in other programs.
-const SYNONYMS: [(&str, &str); 14] = [
+const SYNONYMS: [(&str, &str); 15] = [
     ("config", "config check"),
     ("configuration", "config check"),
     ("counters", "show vpp lb counters"),
-    ("diff", "config check"),
+    ("diff", "config diff"),
     ("drain", "drain backend NAME"),
     ("flows", "show backends"),
     ("log", "watch events log"),
@@ -30,6 +30,7 @@ const SYNONYMS: [(&str, &str); 14] = [
     ("maint", "set backend NAME disable"),
     ("ready", "set backend NAME resume"),
     ("reload", "config reload"),
+    ("rollback", "config rollback"),
     ("stats", "show vpp lb counters"),
     ("undrain", "undrain backend NAME"),
     ("weight", "set frontend NAME pool POOL backend NAME weight N"),
@@ -64,7 +65,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 26] = [
+const KINDS: [(&str, &str, Kind); 28] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -89,6 +90,8 @@ const KINDS: [(&str, &str, Kind); 26] = [
     ("backends", "label", Kind::Number),
     ("host", "address", Kind::Number),
     ("frontend", "words", Kind::RemarkWord(OF_WEIGHT)),
+    ("reload", "within", Kind::Number),
+    ("rollback", "number", Kind::Number),
     ("flow", "client", Kind::Number),
     ("flow", "vip", Kind::Number),
 ];

@@ -11,6 +11,7 @@ mod changes;
 mod characters;
 mod complaint;
 mod diagnostic;
+mod difference;
 mod frontend;
 mod healthcheck;
 mod http_values;
@@ -38,6 +39,7 @@ pub use changes::{
     BackendChanges, Changes, FrontendChanges, FrontendDiff, HealthCheckChanges, Rename, changes,
 };
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
+pub use difference::{Difference, differences};
 pub use model::{
     Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
     LbSettings, Pool, Service, StatusCodes, TlsCheck,

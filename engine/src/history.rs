@@ -41,7 +41,7 @@ pub enum Kind {
     Command,
     /// An override that is about to end, or has ended by itself.
     Override,
-    /// A reload of the configuration.
+    /// A reload of the configuration, a way back from it, or its confirmation.
     Reload,
     /// A sync that failed, or the first that did not after one that did.
     Sync,

@@ -11,6 +11,7 @@
 //! - [`desired`]: VPP's desired state, as one value
 //! - [`warmup`]: when frontends are released after a start
 //! - [`overrides`]: operators' settings at run time, and their file format
+//! - [`revisions`]: the applied configurations that are kept, and which one a brain starts with
 //! - [`tally`]: Prometheus counters, kept next to the state they describe
 //! - [`agent`]: events between brain, agent and VPP
 //! - [`syncs`]: the order of calls to the agent
@@ -34,6 +35,8 @@ pub mod desired;
 pub mod warmup;
 
 pub mod overrides;
+
+pub mod revisions;
 
 pub mod tally;
 

@@ -222,6 +222,8 @@ pub struct BrainTally {
     /// Records of the history that were lost, since the disk was too slow.
     pub history_lost: Count,
     config_since_ms: AtomicU64,
+    config_given_up: AtomicBool,
+    confirm_until_ms: AtomicU64,
 }
 
 impl Default for BrainTally {
@@ -248,6 +250,8 @@ impl Default for BrainTally {
             history_unwritten: AtomicBool::new(false),
             history_lost: Count::default(),
             config_since_ms: AtomicU64::default(),
+            config_given_up: AtomicBool::default(),
+            confirm_until_ms: AtomicU64::default(),
         }
     }
 }
@@ -351,6 +355,23 @@ impl BrainTally {
     pub fn refuse_config(&self) {
         self.refused_reloads.add(1);
         self.newest_config_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Records whether an earlier configuration than that of the file is in use, and until when it must be confirmed, in Unix
+    /// milliseconds; 0: it need not be.
+    pub fn set_applied_config(&self, other_than_file: bool, confirm_until_ms: u64) {
+        self.config_given_up.store(other_than_file, Ordering::Relaxed);
+        self.confirm_until_ms.store(confirm_until_ms, Ordering::Relaxed);
+    }
+
+    /// Whether an earlier configuration than that of the file is in use.
+    pub fn is_config_rolled_back(&self) -> bool {
+        self.config_given_up.load(Ordering::Relaxed)
+    }
+
+    /// When the configuration goes back unless it is confirmed, since 1970; `None` if it does not.
+    pub fn confirm_until(&self) -> Option<Duration> {
+        Some(self.confirm_until_ms.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Duration::from_millis)
     }
 
     /// Time of the last successful load, since 1970; and whether the last attempt succeeded.

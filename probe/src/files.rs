@@ -11,7 +11,7 @@ use maglev_tls::authorities::{Authorities, Contents};
 use nix::fcntl::OFlag;
 
 /// Maximum size of a configuration, in bytes: ten times what 50,000 backends need.
-const LARGEST_CONFIGURATION: u64 = 64 << 20;
+pub const LARGEST_CONFIGURATION: u64 = 64 << 20;
 /// Maximum size of a CA file, in bytes: ten times Debian's bundle of all public ones.
 const LARGEST_FILE: u64 = 4 << 20;
 
@@ -20,9 +20,24 @@ const LARGEST_FILE: u64 = 4 << 20;
 /// # Errors
 /// If it cannot be read, is larger than 64 MiB, or [`parse_bytes`] refuses it.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    parse(&path.display().to_string(), &read(path)?)
+}
+
+/// Reads a configuration file, without looking at its contents.
+///
+/// # Errors
+/// If it cannot be read, or is larger than 64 MiB.
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-    let bytes = read_regular(path, LARGEST_CONFIGURATION).map_err(unreadable)?;
-    Ok(parse_bytes(&path.display().to_string(), &bytes, &read_file, SystemTime::now())?)
+    read_regular(path, LARGEST_CONFIGURATION).map_err(unreadable)
+}
+
+/// Validates a configuration, with the CA files that it names; `name` is shown in the diagnostics.
+///
+/// # Errors
+/// If [`parse_bytes`] refuses it.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, LoadError> {
+    Ok(parse_bytes(name, bytes, &read_file, SystemTime::now())?)
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {

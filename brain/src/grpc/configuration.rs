@@ -3,24 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use maglev_engine::config::{Class, Config, Diagnostic, LoadError, Loaded, Severity, changes};
+use maglev_engine::config::{
+    Class, Config, Diagnostic, Difference, LoadError, Loaded, Severity, changes, differences,
+};
 use maglev_engine::desired::vip_key;
-use maglev_proto::{CheckConfigResponse, ConfigVerdict};
+use maglev_proto::{CheckConfigResponse, ConfigDifference, ConfigVerdict};
 use maglev_protocol::AgentPolicy;
 
 use crate::{netns, reload};
+
+/// Maximum number of differences listed.
+const MOST_DIFFERENCES: usize = 1000;
 
 /// Reads and validates the file as a reload would, checks it against the agent's policy if that is known, and
 /// returns the result. Blocks while reading.
 pub(super) fn check(
     file: &Path,
-    in_force: &Config,
+    (in_force, text): (&Config, &[u8]),
     policy: Option<&AgentPolicy>,
 ) -> (CheckConfigResponse, Option<Config>) {
     let mut answer =
         CheckConfigResponse { file: file.display().to_string(), ..CheckConfigResponse::default() };
-    match reload::load(file) {
-        Ok(mut loaded) => {
+    match reload::load_with_text(file) {
+        Ok((mut loaded, new)) => {
             if let Some(policy) = policy {
                 warn_of_policy(&mut loaded, policy);
             }
@@ -34,6 +39,7 @@ pub(super) fn check(
             } else {
                 answer.set_verdict(ConfigVerdict::Fine);
                 answer.changes = changes(in_force, &loaded.config).to_string();
+                compare(text, &new, &mut answer);
                 return (answer, Some(loaded.config));
             }
         }
@@ -53,6 +59,16 @@ pub(super) fn check(
         }
     }
     (answer, None)
+}
+
+/// Adds the differences between two texts, if the old one is known.
+fn compare(old: &[u8], new: &[u8], answer: &mut CheckConfigResponse) {
+    let (Ok(old), Ok(new)) = (str::from_utf8(old), str::from_utf8(new)) else { return };
+    let found = if old.is_empty() { Vec::new() } else { differences(old, new).unwrap_or_default() };
+    answer.differences_left_out = number(found.len().saturating_sub(MOST_DIFFERENCES));
+    let listed = found.into_iter().take(MOST_DIFFERENCES);
+    answer.differences =
+        listed.map(|Difference { key, old, new }| ConfigDifference { key, old, new }).collect();
 }
 
 /// Warns of VIPs and application servers that the agent would refuse.
@@ -111,7 +127,7 @@ maglev:
             servers: vec![prefix("10.0.0.0", 8)],
         };
         let warnings =
-            |policy: Option<&AgentPolicy>| check(file.path(), &in_force, policy).0.findings.join("\n");
+            |policy: Option<&AgentPolicy>| check(file.path(), (&in_force, b""), policy).0.findings.join("\n");
         let fine = warnings(None);
         assert_eq!(warnings(Some(&policy)), fine);
         policy.servers = vec![prefix("10.0.0.0", 16)];

@@ -6,12 +6,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use maglev_engine::config::is_name;
 use maglev_engine::core::{BackendWish, Command, CommandError, Done, Selector};
 use maglev_engine::overrides::{Override, PoolMember, Remark};
+use maglev_engine::revisions::CONFIRM_WITHIN;
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, InVpp, Outcome, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, SelectedBackend, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse,
+    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, InVpp, Outcome, RecreateVipRequest,
+    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SelectedBackend,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
+    SyncVpplbStateResponse,
 };
 use maglev_protocol::Change;
 use tonic::{Request, Response, Status};
@@ -21,7 +23,7 @@ use super::caller::Caller;
 use super::{Answer, Service, configuration, refusal, view};
 use crate::controller::Terms;
 use crate::paced::Cause;
-use crate::reload::Reloaded;
+use crate::reload::{ReloadError, Reloaded};
 
 impl Service {
     pub(super) async fn change_backend(
@@ -118,10 +120,10 @@ impl Service {
     pub(super) async fn check(&self, caller: &Caller) -> Answer<CheckConfigResponse> {
         let _place = self.place(Cause::Check, &self.checks.places, caller)?;
         let _turn = self.checks.turn(caller).await;
-        let (reloader, snapshot) = (self.reloader.clone(), self.snapshot());
+        let (reloader, snapshot, text) = (self.reloader.clone(), self.snapshot(), self.reloader.text().await);
         let check = move || {
             let policy = snapshot.agent.process.as_ref().map(|process| &process.policy);
-            configuration::check(reloader.path(), &snapshot.config, policy)
+            configuration::check(reloader.path(), (&snapshot.config, &text), policy)
         };
         let checked = self.checks.blocking.run(check).await;
         let (mut checked, config) = checked.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -132,20 +134,65 @@ impl Service {
     }
 
     pub(super) async fn reload(&self, request: Request<ReloadConfigRequest>) -> Answer<ReloadConfigResponse> {
+        let ReloadConfigRequest { state, no_wait, confirm_within_ms } = *request.get_ref();
+        let confirm = (confirm_within_ms > 0).then(|| Duration::from_millis(confirm_within_ms));
+        let [shortest, longest] = CONFIRM_WITHIN;
+        if confirm.is_some_and(|within| within < shortest || within > longest) {
+            return Err(Status::invalid_argument("the time for a confirmation must be 10 s to 24 h"));
+        }
+        let terms = self.terms_of(&request, state, no_wait, "config reload")?;
+        let reloader = self.reloader.clone();
+        let file = reloader.path().display().to_string();
+        let reloaded = to_its_end(async move { reloader.reload_on(terms, confirm).await }).await?;
+        Ok(Response::new(self.reloaded(file, reloaded)))
+    }
+
+    pub(super) async fn rollback(
+        &self,
+        request: Request<RollbackConfigRequest>,
+    ) -> Answer<ReloadConfigResponse> {
+        let RollbackConfigRequest { number, state, no_wait } = *request.get_ref();
+        let number = Some(number).filter(|number| *number > 0);
+        let terms = self.terms_of(&request, state, no_wait, "config rollback")?;
+        let reloader = self.reloader.clone();
+        let reloaded = to_its_end(async move { reloader.rollback(number, terms).await }).await?;
+        let origin = reloaded.revision.as_ref().map(|revision| revision.origin.to_string());
+        Ok(Response::new(self.reloaded(origin.unwrap_or_default(), reloaded)))
+    }
+
+    pub(super) async fn confirm(
+        &self,
+        request: Request<ConfirmConfigRequest>,
+    ) -> Answer<ConfirmConfigResponse> {
+        let terms = self.terms_of(&request, None, true, "config confirm")?;
+        let reloader = self.reloader.clone();
+        let standing = to_its_end(async move { reloader.confirm(terms).await }).await?;
+        let config = standing.current.as_ref().map(|revision| view::revision(revision, true));
+        Ok(Response::new(ConfirmConfigResponse { config, not_kept: standing.unsaved.unwrap_or_default() }))
+    }
+
+    /// Logs an operator's command about the configuration before it is executed.
+    fn terms_of<T>(
+        &self,
+        request: &Request<T>,
+        state: Option<u64>,
+        no_wait: bool,
+        what: &str,
+    ) -> Result<Terms, Status> {
         let who = Caller::of(request.extensions());
         let (by, reason) = (who.responsible(), who.reason()?);
-        info!(who = %by, from = %who.from(), what = "config reload", "operator command");
-        let ReloadConfigRequest { state, no_wait } = *request.get_ref();
-        let Reloaded { done, warnings } = self
-            .reloader
-            .reload_on(Terms { state, no_wait, remark: Remark { who: Some(by), reason, until: None } })
-            .await
-            .map_err(|error| refusal::reload(&error))?;
+        info!(who = %by, from = %who.from(), what, "operator command");
+        Ok(Terms { state, no_wait, remark: Remark { who: Some(by), reason, until: None } })
+    }
+
+    fn reloaded(&self, file: String, reloaded: Reloaded) -> ReloadConfigResponse {
+        let Reloaded { mut done, warnings, revision, not_kept } = reloaded;
         let changes = done.changes.as_ref().map(ToString::to_string).unwrap_or_default();
+        done.not_kept = done.not_kept.or(not_kept);
         let snapshot = self.snapshot();
         let unmatched = snapshot.overrides.unmatched(&snapshot.config);
-        Ok(Response::new(ReloadConfigResponse {
-            file: self.reloader.path().display().to_string(),
+        ReloadConfigResponse {
+            file,
             changes,
             warnings: configuration::texts(&warnings),
             unmatched: unmatched
@@ -153,7 +200,8 @@ impl Service {
                 .map(|entry| view::overrides::entry(&snapshot.config, entry))
                 .collect(),
             outcome: outcome(&snapshot, done),
-        }))
+            config: revision.map(|revision| view::revision(&revision, true)),
+        }
     }
 
     async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Done, Status> {
@@ -189,6 +237,16 @@ pub(super) fn backends(name: String, label: &str, host: &str, wish: BackendWish)
         _ => return invalid("exactly one of name, label and host must be given".to_owned()),
     };
     Ok(Command::Backends { selector, wish })
+}
+
+/// Runs a change of the configuration to its end, even if the client hangs up: it has several steps.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ReloadError>> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::spawn(change).await {
+        Ok(done) => done.map_err(|error| refusal::reload(&error)),
+        Err(_) => Err(Status::internal("changing the configuration failed: it panicked")),
+    }
 }
 
 /// The time at which a request wants its override cleared.

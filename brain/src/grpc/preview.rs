@@ -7,7 +7,8 @@ use maglev_engine::preview;
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
     BackendAction, BackendPreview, BackendShare, FlowsFate, FrontendPreview, FrontendSide, FrontendState,
-    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, Severity, VipChange,
+    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RollbackConfigRequest, Severity,
+    VipChange,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -69,6 +70,11 @@ impl Service {
             Some(Change::Reload(_)) => {
                 let loaded = self.reloader.load().await.map_err(|error| refusal::reload(&error))?;
                 Command::Reload(std::sync::Arc::new(loaded.config))
+            }
+            Some(Change::Rollback(RollbackConfigRequest { number, .. })) => {
+                let number = Some(number).filter(|number| *number > 0);
+                let earlier = self.reloader.earlier(number).await.map_err(|error| refusal::reload(&error))?;
+                Command::Reload(std::sync::Arc::new(earlier.1.config))
             }
             None => return Err(Status::invalid_argument("the change is missing")),
         })

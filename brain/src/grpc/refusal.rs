@@ -4,6 +4,7 @@ use maglev_engine::agent::CallError;
 use maglev_engine::config::{Errors, LONGEST_NAME, LoadError, Pool, Severity};
 use maglev_engine::core::{CommandError, InVpp};
 use maglev_engine::overrides::PoolMember;
+use maglev_engine::revisions::NoRevision;
 use maglev_engine::snapshot::Snapshot;
 use tonic::Status;
 
@@ -117,6 +118,13 @@ pub(super) fn reload(error: &ReloadError) -> Status {
         ReloadError::Load(LoadError::Unreadable { .. })
         | ReloadError::Namespace(_)
         | ReloadError::Blocking(_) => Status::failed_precondition(error.to_string()),
+        ReloadError::NoRevision(
+            NoRevision::NothingPending | NoRevision::InUse(_) | NoRevision::Damaged(_),
+        )
+        | ReloadError::Lost(_)
+        | ReloadError::NotPersisted(_) => Status::failed_precondition(error.to_string()),
+        ReloadError::NoRevision(_) => Status::not_found(error.to_string()),
+        ReloadError::Command(CommandError::Moved) => Status::aborted(error.to_string()),
         ReloadError::Command(_) => Status::unavailable(error.to_string()),
     }
 }

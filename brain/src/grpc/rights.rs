@@ -14,13 +14,14 @@ pub(super) enum Right {
 }
 
 /// Every method that is served. Others are refused, even if there is a handler.
-pub(super) const METHODS: [(&str, Right); 30] = [
+pub(super) const METHODS: [(&str, Right); 33] = [
     ("/grpc.health.v1.Health/Check", Right::Read),
     ("/grpc.health.v1.Health/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Right::Read),
     ("/maglev.Maglev/CheckConfig", Right::Read),
     ("/maglev.Maglev/ClearOverride", Right::Change),
+    ("/maglev.Maglev/ConfirmConfig", Right::Change),
     ("/maglev.Maglev/DisableBackend", Right::Change),
     ("/maglev.Maglev/EnableBackend", Right::Change),
     ("/maglev.Maglev/GetAgentInfo", Right::Read),
@@ -34,6 +35,7 @@ pub(super) const METHODS: [(&str, Right); 30] = [
     ("/maglev.Maglev/GetVPPLBCounters", Right::Read),
     ("/maglev.Maglev/GetVPPLBState", Right::Read),
     ("/maglev.Maglev/ListBackends", Right::Read),
+    ("/maglev.Maglev/ListConfigs", Right::Read),
     ("/maglev.Maglev/ListFrontends", Right::Read),
     ("/maglev.Maglev/ListHealthChecks", Right::Read),
     ("/maglev.Maglev/ListOverrides", Right::Read),
@@ -42,6 +44,7 @@ pub(super) const METHODS: [(&str, Right); 30] = [
     ("/maglev.Maglev/RecreateVIP", Right::Change),
     ("/maglev.Maglev/ReloadConfig", Right::Change),
     ("/maglev.Maglev/ResumeBackend", Right::Change),
+    ("/maglev.Maglev/RollbackConfig", Right::Change),
     ("/maglev.Maglev/SetFrontendPoolBackendWeight", Right::Change),
     ("/maglev.Maglev/SyncVPPLBState", Right::Change),
     ("/maglev.Maglev/WatchEvents", Right::Read),

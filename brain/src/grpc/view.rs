@@ -16,16 +16,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use maglev_engine::config::Service;
 use maglev_engine::health::State;
 use maglev_engine::overrides::{PoolMember, Stamped};
+use maglev_engine::revisions::Revision;
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_engine::weights;
 use maglev_proto::{
-    Backend, BackendState, BackendUse, Frontend, FrontendState, HealthCounter, Pool, PoolBackend,
-    ProbeResult, SyncState, Transition,
+    Backend, BackendState, BackendUse, ConfigRevision, Frontend, FrontendState, HealthCounter, Pool,
+    PoolBackend, ProbeResult, SyncState, Transition,
 };
 use maglev_protocol::Counters;
 use tokio::time::Instant;
 
 use crate::coalesced::Timed;
+
+/// What is on record about a configuration, and whether its text can be gone back to.
+pub(super) fn revision(revision: &Revision, intact: bool) -> ConfigRevision {
+    ConfigRevision {
+        number: revision.number,
+        at_unix_ms: revision.at_ms,
+        who: revision.who.as_deref().unwrap_or_default().to_owned(),
+        origin: revision.origin.to_string(),
+        size: revision.text.length,
+        intact,
+        other_than_file: revision.is_other_than_file(),
+        confirm_until_unix_ms: revision.pending.map_or(0, |pending| pending.until_ms),
+        back_to: revision.pending.map_or(0, |pending| pending.back_to),
+    }
+}
 
 pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     let (configured, view) = (snapshot.config.frontends.get(name)?, snapshot.frontends.get(name)?);

@@ -51,6 +51,10 @@ catalogue! {
     CONFIG_SUCCESS_TIME = Gauge "maglev_config_last_reload_success_timestamp_seconds"
         "Time of the last successful load of the configuration, in Unix seconds.";
     CONFIG_RELOADS = Counter "maglev_config_reloads_total" "Reloads of the configuration.";
+    CONFIG_ROLLED_BACK = Gauge "maglev_config_rolled_back"
+        "Whether an earlier configuration than that of the file is in use.";
+    CONFIG_CONFIRM_UNTIL = Gauge "maglev_config_confirm_deadline_timestamp_seconds"
+        "When the configuration goes back unless it is confirmed, in Unix seconds; absent if it need not be.";
     COMMANDS = Counter "maglev_commands_total" "Commands of operators.";
     OVERRIDES = Gauge "maglev_overrides" "Overrides in effect.";
     OVERRIDES_UNMATCHED = Gauge "maglev_overrides_unmatched"

@@ -47,6 +47,8 @@ fn write_config(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> 
             family.add(&[("result", result)], number(count.get()));
         }
     })?;
+    out.single(metrics::CONFIG_ROLLED_BACK, flag(tally.is_config_rolled_back()))?;
+    out.single(metrics::CONFIG_CONFIRM_UNTIL, tally.confirm_until().map(|at| at.as_secs_f64()))?;
     out.family(metrics::COMMANDS, |family| {
         for (command, done, refused) in tally.commands() {
             family.add(&[("command", command), ("result", "done")], number(done));

@@ -1,5 +1,7 @@
 //! Commands that change something.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use crate::args::any_order::AnyOrder;
@@ -210,8 +212,31 @@ pub(crate) enum ClearOverride {
 pub(crate) enum Config {
     /// Validate the file and show what a reload would change, without changing anything
     Check,
+    /// Show each value that differs between the configuration in use and the file, and the effect of a reload
+    Diff,
     /// Reload the configuration file if it is valid (same as SIGHUP)
-    Reload,
+    ///
+    /// With `confirm`, maglev-brain goes back by itself to the configuration that was confirmed last, unless `config
+    /// confirm` comes within the time, such as 5m; a restart of maglev-brain does not change that.
+    #[command(override_usage = "maglevc config reload [confirm <TIME>]")]
+    Reload {
+        #[arg(value_name = "confirm", hide = true, value_parser = keyword("confirm"), requires = "within")]
+        _confirm: Option<Keyword>,
+        /// After `confirm`: time for the confirmation, 10s to 24h
+        #[arg(value_parser = humantime::parse_duration)]
+        within: Option<Duration>,
+    },
+    /// Keep the configuration that was reloaded with `confirm`
+    Confirm,
+    /// Go back to an earlier configuration; the file is left alone
+    ///
+    /// maglev-brain does not use the file until it is reloaded, or has changed when maglev-brain starts.
+    Rollback {
+        /// Its number in `config history`; without one, the last configuration before the one in use
+        number: Option<u64>,
+    },
+    /// List the last applied configurations, which `config rollback` can go back to
+    History,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,9 +1,9 @@
 //! `show status`.
 
-use maglev_proto::{BrainStatus, Reload, WarmupPhase};
+use maglev_proto::{BrainStatus, ConfigRevision, Reload, WarmupPhase};
 
 use super::vpp::state_with_reason;
-use super::{counted, problems};
+use super::{configuration, counted, problems};
 use crate::moment::{Moment, span};
 use crate::style::{Palette, Tone};
 use crate::table::{Cell, Properties};
@@ -20,7 +20,11 @@ pub(super) fn status(status: &BrainStatus, now: Moment, palette: Palette) -> Str
     properties
         .put("Health", health(status))
         .put("maglev-brain", Cell::new(format!("{}, up {}", status.version, span(status.uptime_ms))))
-        .put("Configuration", Cell::new(configuration))
+        .put("Configuration", Cell::new(configuration));
+    if let Some(config) = &status.config {
+        properties.put("In use", in_use(config, now));
+    }
+    properties
         .put("Last reload", reload(status.last_reload.as_ref(), now))
         .put("Warm-up", warmup(status))
         .put("Frontends", frontends(status))
@@ -30,6 +34,13 @@ pub(super) fn status(status: &BrainStatus, now: Moment, palette: Palette) -> Str
         .put("VPP", state_with_reason(&status.vpp_state, ""));
     let problems = problems::list(&status.problems, status.problems_left_out.into(), now, palette);
     problems + &properties.render(palette)
+}
+
+/// Which of the applied configurations.
+fn in_use(config: &ConfigRevision, now: Moment) -> Cell {
+    let by = if config.who.is_empty() { String::new() } else { format!(" by {}", config.who) };
+    let state = configuration::state(config, now);
+    Cell::toned(format!("number {} ({}{by}), {}", config.number, config.origin, state.text()), state.tone())
 }
 
 fn health(status: &BrainStatus) -> Cell {

@@ -2,9 +2,10 @@
 
 use maglev_proto::{
     Backend, BackendOverride, BackendState, ChangeBackendResponse, CheckConfigResponse,
-    ClearOverrideResponse, ConfigVerdict, Frontend, FrontendOutcome, FrontendPreview, InVpp,
-    ListOverridesResponse, Outcome, Override, PreviewChangeResponse, RecreateVipResponse,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, Severity, VipChange,
+    ClearOverrideResponse, ConfigDifference, ConfigRevision, ConfigVerdict, Frontend, FrontendOutcome,
+    FrontendPreview, InVpp, ListConfigsResponse, ListOverridesResponse, Outcome, Override,
+    PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse,
+    Severity, VipChange,
 };
 
 use super::{DAY, MINUTE, NOW, SECOND, shop, web1, web3};
@@ -116,7 +117,34 @@ pub(crate) fn checked() -> CheckConfigResponse {
         warnings: 1,
         changes: "1 backend added (web4), 1 removed (web0)".into(),
         preview: Some(notice()),
+        differences: vec![ConfigDifference {
+            key: "frontends.shop.pools.primary.backends.web1.weight".into(),
+            old: Some("100".into()),
+            new: Some("10".into()),
+        }],
+        differences_left_out: 0,
     }
+}
+
+/// Gone back to, after a reload that nobody confirmed.
+pub(crate) fn configs() -> ListConfigsResponse {
+    let config = |number, origin: &str, who: &str| ConfigRevision {
+        number,
+        at_unix_ms: NOW - (9 - number) * MINUTE,
+        who: who.into(),
+        origin: origin.into(),
+        size: 2048,
+        intact: number != 5,
+        other_than_file: number == 8,
+        ..ConfigRevision::default()
+    };
+    let configs = vec![
+        config(8, "not confirmed, back to 6", ""),
+        config(7, "reload", "user anna (uid 1000)"),
+        config(6, "reload", "user anna (uid 1000)"),
+        config(5, "start", ""),
+    ];
+    ListConfigsResponse { configs }
 }
 
 /// The preview of that.
@@ -145,6 +173,7 @@ pub(crate) fn reloaded() -> ReloadConfigResponse {
         warnings: findings,
         unmatched,
         outcome: outcome(InVpp::Acknowledged, &[]),
+        config: None,
     }
 }
 

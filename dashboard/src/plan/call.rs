@@ -95,8 +95,8 @@ pub(super) async fn carry_out(
             };
             done(CHANGE, call).await
         }
-        // Of the configuration file, which no change asks for, or nothing that is previewed: a sync.
-        Some(Previewed::Reload(_)) | None => {
+        // Of the configuration, which no change asks for, or nothing that is previewed: a sync.
+        Some(Previewed::Reload(_) | Previewed::Rollback(_)) | None => {
             let frontend = match change {
                 Change::Sync { frontend } => frontend.clone(),
                 _ => String::new(),

@@ -91,6 +91,8 @@ pub enum Command {
     },
     /// Use another configuration, which must be valid.
     Reload(Arc<Config>),
+    /// Tell watchers and the log what became of a configuration; changes nothing else.
+    Announce(String),
 }
 
 /// As an operator would type it.
@@ -114,6 +116,7 @@ impl Display for Command {
             Self::Sync { frontend: Some(frontend) } => write!(f, "sync vpp lb state {}", name(frontend)),
             Self::Sync { frontend: None } => f.write_str("sync vpp lb state"),
             Self::Reload(_) => f.write_str("config reload"),
+            Self::Announce(what) => f.write_str(what),
         }
     }
 }
@@ -128,7 +131,7 @@ impl Command {
             | Self::SetWeight { .. }
             | Self::ClearWeight { .. }
             | Self::Reload(_) => true,
-            Self::Recreate { .. } | Self::Sync { .. } => false,
+            Self::Recreate { .. } | Self::Sync { .. } | Self::Announce(_) => false,
         }
     }
 
@@ -141,7 +144,7 @@ impl Command {
             Self::ClearWeight { .. } => "clear_weight",
             Self::Recreate { .. } => "recreate",
             Self::Sync { .. } => "sync",
-            Self::Reload(_) => return None,
+            Self::Reload(_) | Self::Announce(_) => return None,
         })
     }
 }
@@ -402,6 +405,11 @@ impl Core {
                 let differs = !changes.is_empty();
                 let asked = differs.then(|| self.demand_full_sync(&mut effects)).into_iter().collect();
                 Ok((effects, Done { asked, changes: Some(changes), ..Done::default() }))
+            }
+            Command::Announce(what) => {
+                let mut effects = Effects::default();
+                effects.tell(Event::Announced { what });
+                Ok((effects, Done::default()))
             }
         }
     }

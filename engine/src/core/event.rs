@@ -55,6 +55,11 @@ pub enum Event {
         /// The differences, on one line.
         changes: String,
     },
+    /// What became of a configuration: it must be confirmed, is confirmed, or was gone back from.
+    Announced {
+        /// A sentence.
+        what: String,
+    },
     /// An operator set or removed an override.
     Operator {
         /// The command, as an operator would type it.
@@ -144,6 +149,7 @@ impl Event {
             Self::Expires { entry, left } => {
                 warn!(%entry, left = %humantime::format_duration(seconds(*left)), "override ends soon");
             }
+            Self::Announced { what } => info!("{what}"),
             Self::Expired { entry } => warn!(%entry, "override cleared: its time is over"),
         }
     }

@@ -32,6 +32,7 @@ impl Record {
             },
             Event::Vpp { status } if status.can_program() => Self::new(at, Kind::Vpp, "connected"),
             Event::Vpp { status } => Self::new(at, Kind::Vpp, status.why_not_programmed()),
+            Event::Announced { what } => Self::new(at, Kind::Reload, what.as_str()),
             // Those of commands are of the commands themselves, those of reloads of their results.
             Event::Operator { .. } | Event::Reloaded { .. } => return None,
             Event::Expires { entry, left } => {
@@ -55,11 +56,11 @@ impl Record {
         }
     }
 
-    /// The records of a command that was carried out: one for each backend that it is about. None for a reload, of
-    /// which the result is recorded.
+    /// The records of a command that was carried out: one for each backend that it is about. None for a reload and what
+    /// became of a configuration, of which the result and the event are recorded.
     pub fn of_command(at: SystemTime, command: &Command, remark: &Remark, done: &Done) -> Vec<Self> {
         let (backend, frontend) = match command {
-            Command::Reload(_) => return Vec::new(),
+            Command::Reload(_) | Command::Announce(_) => return Vec::new(),
             Command::Backends { .. } => (String::new(), String::new()),
             Command::Backend { backend, .. } => (backend.clone(), String::new()),
             Command::SetWeight { member, .. } | Command::ClearWeight { member } => {

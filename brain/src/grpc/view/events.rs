@@ -68,6 +68,7 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
         core::Event::Agent { status } => agent_event(status),
         core::Event::Vpp { status } => vpp_event(status),
         core::Event::Reloaded { changes } => configuration(changes, false, who),
+        core::Event::Announced { what } => configuration(what, false, who),
         core::Event::Operator { command, reason } => {
             let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
             configuration(&format!("{command}{why}"), true, who)

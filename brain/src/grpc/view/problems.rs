@@ -10,7 +10,7 @@ use maglev_proto::{Problem, Severity};
 use maglev_protocol::VppState;
 
 use super::unix_ms;
-use crate::reload::LastReload;
+use crate::reload::{LastReload, Standing};
 use crate::service::Reasons;
 
 /// Time after which an unacknowledged decision is a problem.
@@ -23,6 +23,8 @@ const NAMED: usize = 5;
 pub(in crate::grpc) struct Beside<'a> {
     /// The newest reload.
     pub reload: Option<&'a LastReload>,
+    /// The configuration in use.
+    pub config: Standing,
     /// Why overrides are not persisted.
     pub not_kept: Option<String>,
     /// Why the newest records of the history are not on the disk.
@@ -40,6 +42,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     problems.extend(beside.not_kept.as_deref().map(of_overrides));
     problems.extend(beside.unwritten.as_deref().map(of_history));
     problems.extend(beside.reload.and_then(of_reload));
+    problems.extend(of_config(&beside.config, now));
     problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
     problems.extend(backends);
     // Stable: keeps the order within a severity.
@@ -93,6 +96,45 @@ fn of_reload(reload: &LastReload) -> Option<Problem> {
     let remedy = "correct the file (`config check` shows every mistake), then `config reload`".to_owned();
     let since_unix_ms = unix_ms(reload.at);
     Some(Problem { since_unix_ms, remedy, ..problem(Severity::Notice, "configuration", what) })
+}
+
+/// What does not stay, and what differs from the file.
+fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
+    let current = standing.current.as_ref();
+    let missing = current.and_then(|current| Some((current, current.pending?)));
+    let missing = missing.map(|(current, pending)| {
+        let (number, back_to) = (current.number, pending.back_to);
+        let (severity, what) = match &standing.stuck {
+            Some(reason) => {
+                let what =
+                    format!("nobody has confirmed configuration {number}, and it cannot go back: {reason}");
+                (Severity::Danger, what)
+            }
+            None => {
+                let left = humantime::format_duration(Duration::from_secs(pending.left(now.wall).as_secs()));
+                let what =
+                    format!("configuration {number} goes back to {back_to} in {left} unless it is confirmed");
+                (Severity::Notice, what)
+            }
+        };
+        let remedy = "`config confirm` keeps it, `config rollback` goes back at once".to_owned();
+        Problem { since_unix_ms: current.at_ms, remedy, ..problem(severity, "configuration", what) }
+    });
+    let other = current.filter(|current| current.is_other_than_file()).map(|current| {
+        let what = format!(
+            "configuration {} is in use ({}), not the file, which has what was given up",
+            current.number, current.origin
+        );
+        let remedy =
+            "correct the file (`config diff` shows the differences), then `config reload`".to_owned();
+        Problem { since_unix_ms: current.at_ms, remedy, ..problem(Severity::Notice, "configuration", what) }
+    });
+    let unsaved = standing.unsaved.as_ref().map(|reason| {
+        let what = format!("not persisted, a restart may start with another configuration: {reason}");
+        let remedy = "fix the state directory; persisting is retried until it succeeds".to_owned();
+        Problem { remedy, ..problem(Severity::Notice, "configuration", what) }
+    });
+    missing.into_iter().chain(other).chain(unsaved)
 }
 
 fn of_listener(address: &str, reason: &str) -> Problem {

@@ -55,6 +55,7 @@ pub(in crate::grpc) fn status(
         overrides_unmatched: count(snapshot.overrides.unmatched(&snapshot.config).iter()),
         agent: info.agent,
         vpp_state: info.state,
+        config: beside.config.current.as_ref().map(|revision| super::revision(revision, true)),
         not_kept: beside.not_kept.clone().unwrap_or_default(),
         problems,
         problems_left_out,

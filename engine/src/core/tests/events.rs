@@ -47,6 +47,7 @@ impl Known {
             Event::Agent { status } => self.connection = status.connection.clone(),
             Event::Vpp { status } => self.vpp = status,
             Event::Reloaded { .. }
+            | Event::Announced { .. }
             | Event::Operator { .. }
             | Event::Expires { .. }
             | Event::Expired { .. } => {}
