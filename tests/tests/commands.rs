@@ -65,6 +65,19 @@ fn check_tells_fine_from_unparseable_from_invalid() {
     assert!(String::from_utf8(missing.stderr).unwrap().contains("/nonexistent/maglev.yaml"));
 }
 
+#[test]
+fn examples_of_migrations_are_valid() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/migrating.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let examples: Vec<_> =
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let (code, text) = check(example);
+        assert!(code == Some(0) && text.contains("; 0 warnings)"), "{example}\n{text}");
+    }
+}
+
 /// The programs' own commands, and their documented exit codes.
 const COMMANDS: [(&str, &[&str], i32); 11] = [
     ("maglev-brain", &["--config", "../docs/example.yaml", "--check"], 0),

@@ -139,7 +139,12 @@ fn alerts_fire_when_they_shall_and_not_else() {
     let Some(promtool) = tool("promtool") else {
         return skipped("the tests of the alerts by promtool, which is not installed");
     };
-    for arguments in [["check", "rules", "alerts.yml"], ["test", "rules", "alerts-test.yml"]] {
+    for arguments in [
+        ["check", "rules", "alerts.yml"],
+        ["test", "rules", "alerts-test.yml"],
+        ["check", "rules", "vpp-maglev.yml"],
+        ["test", "rules", "vpp-maglev-test.yml"],
+    ] {
         let output = run(Command::new(&promtool).args(arguments).current_dir(monitoring()), "");
         assert!(output.status.success(), "{arguments:?}: {}", said(&output));
     }
@@ -165,9 +170,10 @@ async fn prometheus_scrapes_the_brain_and_takes_its_rules() {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
     let configuration = format!(
         "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\n\
-         rule_files: [\"{}\"]\n\
+         rule_files: [\"{}\", \"{}\"]\n\
          scrape_configs:\n- job_name: maglev\n  static_configs: [ {{ targets: [\"{}\"] }} ]\n",
         monitoring().join("alerts.yml").display(),
+        monitoring().join("vpp-maglev.yml").display(),
         stack.metrics()
     );
     let file = stack.directory().join("prometheus.yml");
@@ -193,6 +199,12 @@ async fn prometheus_scrapes_the_brain_and_takes_its_rules() {
     expect("up", "1").await;
     expect("sum(maglev_backend_state)", "5").await;
     expect("maglev_vpp_up", "1").await;
+    // The names of vpp-maglev, by the rules.
+    expect("count(maglev_backend_health)", "5").await;
+    expect("sum(maglev_frontend_pool_backend_weight)", "450").await;
+    expect("count(maglev_vip_packets_total{prefix!=\"\",protocol=\"tcp\"})", "4").await;
+    expect("count(maglev_vip_route_bytes_total{protocol=\"tcp\"})", "1").await;
+    expect("count(count(maglev_probe_total{result=\"success\"})by(backend))", "5").await;
     let rules: Value = serde_json::from_str(&get(address, "/api/v1/rules").await.unwrap()).unwrap();
     let rules = rules["data"]["groups"][0]["rules"].as_array().unwrap();
     assert!(rules.len() >= 20 && rules.iter().all(|rule| rule["health"] != "err"), "{rules:?}");
