@@ -235,12 +235,12 @@ impl StateDirectory {
         }
         self.take_lock()?;
         self.keep_damaged()?;
-        replace(&self.path, TEMPORARY, FILE, &[text.as_bytes()])
+        replace(&self.path, TEMPORARY, FILE, |mut file| file.write_all(text.as_bytes()))
     }
 
     fn keep_damaged(&mut self) -> Result<(), StateError> {
         if let Standing::NotKept(bytes) = &self.standing {
-            replace(&self.path, TEMPORARY, ASIDE, &[bytes])?;
+            replace(&self.path, TEMPORARY, ASIDE, |mut file| file.write_all(bytes))?;
             self.standing = Standing::Replaceable;
         }
         Ok(())
@@ -248,10 +248,15 @@ impl StateDirectory {
 }
 
 /// Creates or replaces a file. On return, it is on the disk.
-fn replace(directory: &Path, temporary: &str, name: &str, contents: &[&[u8]]) -> Result<(), StateError> {
-    let (target, mut file) = (directory.join(name), create_temporary(directory, temporary)?);
+fn replace(
+    directory: &Path,
+    temporary: &str,
+    name: &str,
+    write: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), StateError> {
+    let (target, file) = (directory.join(name), create_temporary(directory, temporary)?);
     let path = directory.join(temporary);
-    let replaced = (contents.iter().try_for_each(|part| file.write_all(part)))
+    let replaced = write(&file)
         .and_then(|()| file.sync_all())
         .map_err(refused("write", &path))
         .and_then(|()| std::fs::rename(&path, &target).map_err(refused("replace", &target)));

@@ -14,9 +14,7 @@ use maglev_proto::{
     Severity, SyncState, Transition, WarmupPhase,
 };
 
-pub(crate) use changes::{
-    checked, cleared, configs, danger, overrides, paused, recreated, reloaded, weight_set,
-};
+pub(crate) use changes::{checked, cleared, danger, overrides, paused, recreated, reloaded, weight_set};
 pub(crate) use events::events;
 pub(crate) use vpp::{agent, synced, vpp_info, vpp_info_with_agent, vpp_lb_counters, vpp_lb_state};
 

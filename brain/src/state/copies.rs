@@ -1,5 +1,6 @@
 //! Applied configurations in the state directory, one file each: `config.7`. All calls block.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use maglev_engine::revisions::{self, Kept, LONGEST_HEADER, Revision, Revisions};
@@ -55,7 +56,7 @@ impl Copies {
         let path = self.directory.join(name(revision.number));
         let bytes =
             revisions::render(revision, text).map_err(|error| refused("write", &path)(error.into()))?;
-        replace(&self.directory, TEMPORARY, &name(revision.number), &[&bytes])
+        replace(&self.directory, TEMPORARY, &name(revision.number), |mut file| file.write_all(&bytes))
     }
 
     /// Removes files of revisions, if they exist.

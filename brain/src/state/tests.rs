@@ -291,7 +291,7 @@ fn a_save_that_fails_in_the_middle_leaves_the_old_file() {
     directory.save(&paused(1)).unwrap();
     let new = text_of(&paused(3));
     for room in 0..=new.len() {
-        let written = directory.replace(FILE, |mut file| {
+        let written = replace(&place.path, TEMPORARY, FILE, |mut file| {
             file.write_all(&new[..room])?;
             Err(full())
         });
@@ -311,7 +311,7 @@ fn a_full_device_is_an_error_and_not_a_short_file() {
     let place = place();
     let mut directory = place.loaded();
     directory.save(&paused(1)).unwrap();
-    let written = directory.replace(FILE, |_| {
+    let written = replace(&place.path, TEMPORARY, FILE, |_| {
         let mut device = OpenOptions::new().write(true).open("/dev/full")?;
         device.write_all(&text_of(&paused(3)))
     });

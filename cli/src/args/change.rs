@@ -211,6 +211,8 @@ pub(crate) enum ClearOverride {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Validate the file and show what a reload would change, without changing anything
+    // The aliases keep `c` and `r`, which were unique before `confirm` and `rollback`.
+    #[command(alias = "c")]
     Check,
     /// Show each value that differs between the configuration in use and the file, and the effect of a reload
     Diff,
@@ -218,7 +220,7 @@ pub(crate) enum Config {
     ///
     /// With `confirm`, maglev-brain goes back by itself to the configuration that was confirmed last, unless `config
     /// confirm` comes within the time, such as 5m; a restart of maglev-brain does not change that.
-    #[command(override_usage = "maglevc config reload [confirm <TIME>]")]
+    #[command(alias = "r", override_usage = "maglevc config reload [confirm <TIME>]")]
     Reload {
         #[arg(value_name = "confirm", hide = true, value_parser = keyword("confirm"), requires = "within")]
         _confirm: Option<Keyword>,

@@ -2,10 +2,9 @@
 
 use maglev_proto::{
     Backend, BackendOverride, BackendState, ChangeBackendResponse, CheckConfigResponse,
-    ClearOverrideResponse, ConfigDifference, ConfigRevision, ConfigVerdict, Frontend, FrontendOutcome,
-    FrontendPreview, InVpp, ListConfigsResponse, ListOverridesResponse, Outcome, Override,
-    PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse,
-    Severity, VipChange,
+    ClearOverrideResponse, ConfigDifference, ConfigVerdict, Frontend, FrontendOutcome, FrontendPreview,
+    InVpp, ListOverridesResponse, Outcome, Override, PreviewChangeResponse, RecreateVipResponse,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, Severity, VipChange,
 };
 
 use super::{DAY, MINUTE, NOW, SECOND, shop, web1, web3};
@@ -124,27 +123,6 @@ pub(crate) fn checked() -> CheckConfigResponse {
         }],
         differences_left_out: 0,
     }
-}
-
-/// Gone back to, after a reload that nobody confirmed.
-pub(crate) fn configs() -> ListConfigsResponse {
-    let config = |number, origin: &str, who: &str| ConfigRevision {
-        number,
-        at_unix_ms: NOW - (9 - number) * MINUTE,
-        who: who.into(),
-        origin: origin.into(),
-        size: 2048,
-        intact: number != 5,
-        other_than_file: number == 8,
-        ..ConfigRevision::default()
-    };
-    let configs = vec![
-        config(8, "not confirmed, back to 6", ""),
-        config(7, "reload", "user anna (uid 1000)"),
-        config(6, "reload", "user anna (uid 1000)"),
-        config(5, "start", ""),
-    ];
-    ListConfigsResponse { configs }
 }
 
 /// The preview of that.

@@ -11,12 +11,13 @@ use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     AgentInfo, Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendRequest,
     ChangeBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, ConfigVerdict, Event, Frontend, GetAgentInfoRequest, GetBackendRequest,
-    GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
-    GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest, ListBackendsResponse,
-    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse,
-    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
+    ClearOverrideResponse, ConfigVerdict, ConfirmConfigRequest, ConfirmConfigResponse, Event, Frontend,
+    GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest,
+    GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, InVpp,
+    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
+    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
+    ListOverridesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
+    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest,
     SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
     SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
@@ -199,6 +200,27 @@ impl Maglev for FakeBrain {
             checked.errors = 1;
         }
         Ok(Response::new(checked))
+    }
+
+    async fn confirm_config(
+        &self,
+        _: Request<ConfirmConfigRequest>,
+    ) -> Result<Response<ConfirmConfigResponse>, Status> {
+        Ok(Response::new(ConfirmConfigResponse::default()))
+    }
+
+    async fn rollback_config(
+        &self,
+        _: Request<RollbackConfigRequest>,
+    ) -> Result<Response<ReloadConfigResponse>, Status> {
+        Ok(Response::new(samples::reloaded()))
+    }
+
+    async fn list_configs(
+        &self,
+        _: Request<ListConfigsRequest>,
+    ) -> Result<Response<ListConfigsResponse>, Status> {
+        Ok(Response::new(ListConfigsResponse::default()))
     }
 
     /// Accepted unless VPP is disconnected.

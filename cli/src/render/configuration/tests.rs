@@ -46,3 +46,58 @@ web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h   
     let lost = "Overrides that the reload removed are back after a restart: No space left on device\n";
     assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), format!("{expected}{lost}"));
 }
+
+fn revision(number: u64, origin: &str, who: &str) -> ConfigRevision {
+    ConfigRevision {
+        number,
+        at_unix_ms: NOW - (9 - number) * 60_000,
+        who: who.into(),
+        origin: origin.into(),
+        size: 2048,
+        intact: number != 5,
+        ..ConfigRevision::default()
+    }
+}
+
+#[test]
+fn history_shows_what_is_in_use_and_what_is_damaged() {
+    let mut configs = [
+        revision(8, "not confirmed, back to 6", ""),
+        revision(7, "reload", "user anna (uid 1000)"),
+        revision(5, "start", ""),
+    ];
+    configs[0].other_than_file = true;
+    let text = history(&configs, Moment(NOW), PLAIN);
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split("  ").collect()).collect();
+    assert_eq!(rows.len(), 4, "{text}");
+    assert!(rows[1].join(" ").contains("in use, not the file"), "{text}");
+    assert!(rows[2].join(" ").contains("user anna (uid 1000)"), "{text}");
+    assert!(rows[3].join(" ").contains("damaged"), "{text}");
+    assert_eq!(history(&[], Moment(NOW), PLAIN), "No configurations are on record.\n");
+}
+
+#[test]
+fn reload_that_must_be_confirmed_says_until_when() {
+    let mut reloaded = samples::reloaded();
+    let config =
+        ConfigRevision { confirm_until_unix_ms: NOW + 300_000, back_to: 6, ..revision(7, "reload", "") };
+    reloaded.config = Some(config);
+    let text = reload(&reloaded, Moment(NOW), PLAIN);
+    assert!(
+        text.ends_with("configuration 7 goes back to 6 in 5m0s unless `config confirm` keeps it\n"),
+        "{text}"
+    );
+    let confirmed_one =
+        ConfirmConfigResponse { config: Some(revision(7, "reload", "")), not_kept: String::new() };
+    assert_eq!(confirmed(&confirmed_one, PLAIN), "configuration 7: confirmed\n");
+    let lost = ConfirmConfigResponse { not_kept: "the disk is full".into(), ..confirmed_one };
+    assert!(confirmed(&lost, PLAIN).contains("forgets the confirmation: the disk is full"));
+}
+
+#[test]
+fn values_that_differ_are_shown_side_by_side() {
+    let text = compared(&samples::checked(), PLAIN);
+    assert!(text.starts_with("Key "), "{text}");
+    assert!(text.contains("frontends.shop.pools.primary.backends.web1.weight  100     10\n"), "{text}");
+    assert!(text.ends_with(&check(&samples::checked(), PLAIN)), "{text}");
+}
