@@ -372,6 +372,8 @@ async fn run(mut core: Core, mut inbox: Inbox, mut publish: Publishers) {
                             publish.activity.arrived(&input);
                             effects.merge(core.handle(input, now));
                         }
+                        // Fails only if the caller has gone.
+                        Arrival::Order(Order::Ping(answer)) => drop(answer.send(())),
                         Arrival::Order(Order::State(answer)) => {
                             // Fails only if the caller has gone.
                             drop(answer.send(Box::new(core.clone())));

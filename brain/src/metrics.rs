@@ -1,4 +1,4 @@
-//! The Prometheus exporter and its small HTTP server.
+//! The Prometheus exporter and its small HTTP server, which also answers `/healthz` and `/readyz`.
 //!
 //! A scrape reads the newest [`Snapshot`] and VPP's counters, waiting at most a second for the agent; from
 //! the controller it takes only an `Arc`. The text is built on a thread for blocking work, one scrape at a
@@ -16,13 +16,16 @@ mod server;
 mod status;
 mod vpp;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use maglev_daemon::blocking::{Blocking, BlockingError};
 use maglev_protocol::Counters;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 pub use exposition::Text;
@@ -30,7 +33,7 @@ pub use process::Process;
 pub use server::{BindError, MetricsAddress, open, serve};
 
 use crate::coalesced::Timed;
-use crate::controller::Controller;
+use crate::controller::{Controller, Operator};
 use crate::figures::Figures;
 use crate::service::Unserved;
 use exposition::Exposition;
@@ -78,6 +81,7 @@ pub fn render(scene: &Scene<'_>) -> Result<Text, prometheus::Error> {
 pub struct Exporter {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     figures: Figures,
+    operator: Operator,
     unserved: Unserved,
     started: SystemTime,
     /// One text is built at a time; others wait, at most for the lifetime of their connections.
@@ -90,6 +94,9 @@ pub enum ScrapeError {
     /// A bug in this program.
     #[error("the metrics cannot be written: {0}")]
     Encoding(#[from] prometheus::Error),
+    /// A bug, too: nothing can fail in memory.
+    #[error("the metrics cannot be compressed: {0}")]
+    Compression(#[from] std::io::Error),
     /// The text was not ready in time.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
@@ -101,10 +108,34 @@ impl Exporter {
         Self {
             snapshots: controller.snapshots.clone(),
             figures: controller.figures.clone(),
+            operator: controller.operator.clone(),
             unserved: controller.unserved.clone(),
             started: SystemTime::now(),
             writing: Blocking::new("writing the metrics", 1, WRITTEN_WITHIN),
         }
+    }
+
+    /// Whether the controller answers.
+    pub async fn is_alive(&self) -> bool {
+        self.operator.is_alive().await
+    }
+
+    /// Why VPP does not serve all frontends as desired; `None` if it does.
+    pub fn not_ready(&self) -> Option<String> {
+        self.snapshots.borrow().not_ready(Instant::now().into_std())
+    }
+
+    /// Performs one scrape, and compresses its text.
+    ///
+    /// # Errors
+    /// Like [`scrape`](Self::scrape).
+    pub async fn scrape_gzip(&self) -> Result<Vec<u8>, ScrapeError> {
+        let text = self.scrape().await?.text;
+        let compressed = self.writing.run(move || {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+            gzip.write_all(text.as_bytes()).and_then(|()| gzip.finish())
+        });
+        Ok(compressed.await??)
     }
 
     /// Performs one scrape.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use imbl::OrdMap;
 use maglev_protocol::{AgentError, AgentPolicy, VipKey, VipSpec, VppInfo, VppState};
@@ -51,6 +51,38 @@ impl Snapshot {
             Phase::Releasing if !held_back() => Phase::Over,
             phase => phase,
         }
+    }
+}
+
+/// Time after which a decision that VPP has not acknowledged counts as missing.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
+/// Maximum number of frontends named in a reason.
+const NAMED: usize = 5;
+
+impl Snapshot {
+    /// Why VPP does not serve all frontends as desired; `None` if it does. A decision of the last seconds is not missed yet.
+    pub fn not_ready(&self, now: Instant) -> Option<String> {
+        if !self.agent.can_program() {
+            return Some(self.agent.why_not_programmed());
+        }
+        let is_late = |view: &FrontendView| {
+            view.since.is_some_and(|since| now.saturating_duration_since(since) > ACKNOWLEDGED_WITHIN)
+        };
+        let missing = self.frontends.iter().filter_map(|(name, view)| {
+            let why = match &view.sync {
+                SyncStatus::Synced => return None,
+                SyncStatus::Pending if !is_late(view) => return None,
+                SyncStatus::Pending => "not acknowledged",
+                SyncStatus::HeldBack => "held back by the warm-up",
+                SyncStatus::Failed(reason) => reason,
+            };
+            Some(format!("{name} ({why})"))
+        });
+        let missing: Vec<_> = missing.collect();
+        let more = missing.len().checked_sub(NAMED).filter(|more| *more > 0);
+        let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+        let named = missing.get(..NAMED.min(missing.len())).unwrap_or_default().join(", ");
+        (!missing.is_empty()).then(|| format!("not programmed in VPP: {named}{more}"))
     }
 }
 

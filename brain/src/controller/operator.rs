@@ -8,7 +8,7 @@ use maglev_engine::desired::Demand;
 use maglev_engine::overrides::Remark;
 use maglev_engine::tally::BrainTally;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::keeper::Kept;
 use super::recorder::History;
@@ -18,6 +18,9 @@ use super::recorder::History;
 const VPP_ANSWERS: Duration = Duration::from_secs(10);
 /// How long an operator waits for a full sync, which may have to wait for another one.
 const FULL_SYNC: Duration = Duration::from_secs(30);
+
+/// How long the controller may take for a sign of life. It answers within milliseconds.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Passes operators' commands to the controller, and changes of state to listeners.
 #[derive(Debug, Clone)]
@@ -45,6 +48,8 @@ pub struct Terms {
 pub(super) enum Order {
     /// A command, with its conditions.
     Command { command: Command, terms: Terms, answer: oneshot::Sender<Result<Accepted, CommandError>> },
+    /// Requests a sign of life.
+    Ping(oneshot::Sender<()>),
     /// Requests a copy of the state, to try something on.
     State(oneshot::Sender<Box<Core>>),
 }
@@ -114,6 +119,13 @@ impl Operator {
     /// What happened, also before the start.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Whether the controller answers.
+    pub async fn is_alive(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        let asked = async { self.orders.send(Order::Ping(answer)).await.is_ok() && answered.await.is_ok() };
+        timeout(SIGN_OF_LIFE, asked).await.unwrap_or(false)
     }
 
     /// Returns when the controller has ended.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -168,16 +168,54 @@ async fn respond(request: &Request<Incoming>, exporter: &Exporter) -> Response<F
         return refused;
     }
     match request.uri().path() {
-        "/metrics" => match exporter.scrape().await {
-            Ok(scrape) => response(StatusCode::OK, METRICS, scrape.text),
-            Err(error) => {
-                error!(%error, "a scrape failed");
-                response(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n"))
+        "/metrics" => {
+            let gzip = accepts_gzip(request.headers());
+            let scraped = match gzip {
+                true => exporter.scrape_gzip().await,
+                false => exporter.scrape().await.map(|scrape| scrape.text.into_bytes()),
+            };
+            match scraped {
+                Ok(body) => {
+                    let mut scrape = response(StatusCode::OK, METRICS, body);
+                    scrape.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+                    if gzip {
+                        scrape.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                    }
+                    scrape
+                }
+                Err(error) => {
+                    error!(%error, "a scrape failed");
+                    response(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n"))
+                }
             }
+        }
+        "/healthz" if exporter.is_alive().await => response(StatusCode::OK, PLAIN, "ok\n"),
+        "/healthz" => response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "the controller does not answer\n"),
+        "/readyz" => match exporter.not_ready() {
+            None => response(StatusCode::OK, PLAIN, "ready\n"),
+            Some(reason) => response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{reason}\n")),
         },
         "/" => response(StatusCode::OK, HTML, PAGE),
-        _ => response(StatusCode::NOT_FOUND, PLAIN, "not found: only /metrics is served here\n"),
+        _ => response(
+            StatusCode::NOT_FOUND,
+            PLAIN,
+            "not found: only /metrics, /healthz and /readyz are served here\n",
+        ),
     }
+}
+
+/// Whether a client accepts gzip, by RFC 9110.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let is_refused = |part: &str| {
+            let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
+            weight.is_some_and(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0))
+        };
+        is_gzip && !parts.any(is_refused)
+    })
 }
 
 fn response(status: StatusCode, content: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -39,6 +39,59 @@ fn request(method: &str, path: &str) -> String {
 }
 
 #[tokio::test]
+async fn health_and_readiness_are_told_with_reasons() {
+    let (address, _controller, tasks) = running().await;
+    let alive = ask(address, &request("GET", "/healthz")).await;
+    assert!(alive.starts_with("HTTP/1.1 200 ") && alive.ends_with("ok\n"), "{alive}");
+    let ready = ask(address, &request("GET", "/readyz")).await;
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.contains("the agent is not connected"), "{ready}");
+    // The controller.
+    tasks[0].abort();
+    wait_until_it_has_ended(&tasks[0]).await;
+    let dead = ask(address, &request("GET", "/healthz")).await;
+    assert!(dead.starts_with("HTTP/1.1 503 ") && dead.contains("does not answer"), "{dead}");
+    tasks[1].abort();
+}
+
+async fn wait_until_it_has_ended(task: &JoinHandle<()>) {
+    while !task.is_finished() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn text_is_compressed_for_those_who_accept_it() {
+    let (address, _controller, tasks) = running().await;
+    for (accepted, is_compressed) in [
+        ("gzip", true),
+        ("deflate, GZIP;q=0.5", true),
+        ("gzip;q=0, identity", false),
+        ("gzip; q=0.0", false),
+        ("br", false),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: brain\r\nAccept-Encoding: {accepted}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("no end of the answer").unwrap();
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        assert_eq!(head.contains("content-encoding: gzip"), is_compressed, "{accepted}: {head}");
+        assert!(head.contains("vary: Accept-Encoding"), "{head}");
+        let mut text = String::new();
+        match is_compressed {
+            true => {
+                std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&answer[end..]), &mut text)
+            }
+            false => std::io::Read::read_to_string(&mut &answer[end..], &mut text),
+        }
+        .unwrap();
+        assert_eq!(series(&text)["maglev_agent_up"], 0.0);
+    }
+    tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test]
 async fn each_path_and_method_has_its_answer() {
     let (address, _controller, tasks) = running().await;
     let metrics = ask(address, &request("GET", "/metrics")).await;
