@@ -23,7 +23,7 @@ pub(crate) use crate::args::change::{
 };
 pub(crate) use crate::args::options::Options;
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
-pub(crate) use crate::args::watch::{EventFilter, Watch};
+pub(crate) use crate::args::watch::{EventFilter, Events, Watch};
 pub(crate) use crate::args::words::{Action, ScriptFor};
 
 const EXAMPLES: &str = "\

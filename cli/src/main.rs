@@ -12,6 +12,7 @@ mod client;
 mod commands;
 mod drain;
 mod error;
+mod exec;
 mod flow;
 mod generate;
 mod moment;

@@ -2,28 +2,30 @@
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
+use maglev_daemon::retry::backoff;
 use maglev_proto::{ChangeBackendResponse, Event};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use terminal_size::{Width, terminal_size_of};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::answer::{Answer, Versions};
 use crate::args::drain::Drain;
-use crate::args::{Command, DrainWhat, EventFilter, Options, Show, Watch};
+use crate::args::{Command, DrainWhat, Events, Options, Show, Watch};
 use crate::client::Client;
 use crate::commands::{self, Terms};
-use crate::drain;
 use crate::error::Error;
-use crate::moment::Moment;
+use crate::moment::{Moment, span};
 use crate::preview::{self, needs_consent};
 use crate::render;
 use crate::servers::{self, Reply};
 use crate::style::{Palette, printable_json};
 use crate::watch::{self, Ending, Reader};
+use crate::{drain, exec};
 use maglev_proto::client::ServerAddress;
 
 /// The convention of shells: 128 plus the number of SIGINT.
@@ -45,10 +47,7 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
         return ask_several(command, options).await;
     };
     let answer = match command {
-        Command::Watch(Watch::Events(filter)) => {
-            let client = Client::connect(&server, &options.tls, options.timeout).await?;
-            return follow(filter, &client, options).await;
-        }
+        Command::Watch(Watch::Events(events)) => return follow(events, &server, options).await,
         Command::Drain(what) if what.drain().wait.is_some() => {
             let client = Client::connect(&server, &options.tls, options.timeout).await?;
             let Answer::BackendChanged(change) = change(&client, command, options).await? else {
@@ -161,25 +160,67 @@ fn print_answer(answer: &Answer, options: &Options) -> Result<u8, Error> {
     Ok(answer.exit_code())
 }
 
-async fn follow(filter: &EventFilter, client: &Client, options: &Options) -> Result<u8, Error> {
+async fn follow(events: &Events, server: &ServerAddress, options: &Options) -> Result<u8, Error> {
     let palette = palette(options);
-    let interrupt = ctrl_c();
-    let show = |event: &Event| {
-        let line = if options.json {
-            let mut line = printable_json(&serde_json::to_string(event).map_err(Error::Json)?);
-            line.push('\n');
-            line
-        } else {
-            render::events::event(event, palette)
+    let mut interrupt = pin!(ctrl_c());
+    let show = async |event: &Event| {
+        let json = || {
+            let text = serde_json::to_string(event).map_err(Error::Json)?;
+            Ok::<_, Error>(printable_json(&text) + "\n")
         };
-        print(line.as_bytes())
+        let line = if options.json { json()? } else { render::events::event(event, palette) };
+        let reader = print(line.as_bytes())?;
+        if let (Some(command), Reader::There) = (&events.exec, reader)
+            && let Err(error) = exec::run(command, &json()?).await
+        {
+            tell(&format!("maglevc: --exec: {error}\n"))?;
+        }
+        Ok(reader)
+    };
+    let (mut count, mut failures) = (0, 0);
+    // When the connection was lost, and why.
+    let mut lost: Option<(Instant, String)> = None;
+    let following = async {
+        loop {
+            let since = lost.as_ref().map(|(at, _)| *at);
+            let before = count;
+            let watched = async {
+                let client = Client::connect(server, &options.tls, options.timeout).await?;
+                if let Some(since) = since {
+                    let gap = span(since.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
+                    tell(&format!(
+                        "maglevc: connected again: no events for {gap}; the current state follows\n"
+                    ))?;
+                }
+                watch::follow(&events.filter, &client, &mut count, &mut interrupt, &show).await
+            };
+            match watched.await {
+                Err(error) if events.follow && error.is_silence() => {
+                    if count > before {
+                        (failures, lost) = (0, None);
+                    }
+                    let reason = error.to_string();
+                    // Once for each reason, however often it is retried.
+                    if lost.as_ref().is_none_or(|(_, told)| *told != reason) {
+                        tell(&format!("maglevc: {reason}; trying again\n"))?;
+                    }
+                    lost = Some((lost.map_or_else(Instant::now, |(at, _)| at), reason));
+                    failures += 1;
+                    tokio::select! {
+                        () = sleep(backoff(failures)) => {}
+                        () = &mut interrupt => return Ok(Ending::Interrupted),
+                    }
+                }
+                ended => return ended,
+            }
+        }
     };
     let ending = tokio::select! {
-        ending = watch::follow(filter, client, interrupt, show) => ending?,
+        ending = following => ending?,
         () = reader_has_gone() => Ending::Complete,
     };
     // Ctrl-C is the normal end of an endless watch.
-    Ok(if ending == Ending::Interrupted && filter.num > 0 { INTERRUPTED } else { 0 })
+    Ok(if ending == Ending::Interrupted && events.filter.num > 0 { INTERRUPTED } else { 0 })
 }
 
 async fn ctrl_c() {

@@ -65,7 +65,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 28] = [
+const KINDS: [(&str, &str, Kind); 29] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -83,6 +83,7 @@ const KINDS: [(&str, &str, Kind); 28] = [
     ("counters", "frontend", Kind::Frontend),
     ("events", "words", Kind::EventWord),
     ("history", "words", Kind::RemarkWord(OF_HISTORY)),
+    ("events", "exec", Kind::Number),
     ("drain", "words", Kind::RemarkWord(OF_DRAIN)),
     ("backend", "words", Kind::RemarkWord(OF_BACKEND)),
     ("backends", "words", Kind::RemarkWord(OF_BACKEND)),

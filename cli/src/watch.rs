@@ -19,22 +19,22 @@ pub(crate) enum Ending {
 }
 
 /// Follows events until the requested number arrived, until `interrupt`, or until `show` reports that its
-/// output is closed. The marker after the initial state is shown but not counted.
+/// output is closed. `count` is the number of events so far, over all connections. The marker after the initial state is shown but not counted.
 ///
 /// An `Err` of `show` is returned as it is; any end by the server results in exit code 3, since only the
 /// watcher ends a watch regularly.
 pub(crate) async fn follow(
     filter: &EventFilter,
     client: &Client,
+    count: &mut u64,
     interrupt: impl Future<Output = ()>,
-    mut show: impl FnMut(&Event) -> Result<Reader, Error>,
+    mut show: impl AsyncFnMut(&Event) -> Result<Reader, Error>,
 ) -> Result<Ending, Error> {
     let mut interrupt = std::pin::pin!(interrupt);
     let mut events = tokio::select! {
         () = &mut interrupt => return Ok(Ending::Interrupted),
         events = client.watch_events(filter.wanted.clone()) => events?,
     };
-    let mut count = 0_u64;
     loop {
         let next = tokio::select! {
             biased;
@@ -46,13 +46,18 @@ pub(crate) async fn follow(
             Ok(None) => return Err(Error::ended(client.server(), "the stream ended without a reason")),
             Err(status) => return Err(Error::ended_with(client.server(), &status)),
         };
-        if show(&event)? == Reader::Gone {
+        let shown = tokio::select! {
+            biased;
+            () = &mut interrupt => return Ok(Ending::Interrupted),
+            shown = show(&event) => shown?,
+        };
+        if shown == Reader::Gone {
             return Ok(Ending::Complete);
         }
         if !matches!(event.what, Some(What::InitialStateEnd(_))) {
-            count += 1;
+            *count += 1;
         }
-        if filter.num > 0 && count >= filter.num {
+        if filter.num > 0 && *count >= filter.num {
             return Ok(Ending::Complete);
         }
     }

@@ -1,6 +1,6 @@
 //! `watch events`, whose words may be in any order.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use maglev_proto::{LogLevel, WatchEventsRequest};
 
 use crate::args::any_order::{AnyOrder, Parts};
@@ -15,9 +15,21 @@ pub(crate) enum Watch {
     /// maglev-brain's log, from info or the level named. `num` ends after this many events.
     #[command(
         override_usage = "maglevc watch events [num <N>] [log [level <LEVEL>]] [backend [NAME]] [frontend [NAME]] \
-                          [connections] [configuration]"
+                          [connections] [configuration] [--follow] [--exec <CMD>]"
     )]
-    Events(AnyOrder<EventFilter>),
+    Events(Events),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on when maglev-brain restarts or cannot be reached, and say for how long there were no events
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Run this shell command for each event, with the event as JSON on its standard input: one at a time, 30 s at most
+    #[arg(long, value_name = "CMD")]
+    pub(crate) exec: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: AnyOrder<EventFilter>,
 }
 
 /// Filter of events.
