@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use maglev_dpagent::step::{Step, Write};
-use maglev_engine::core::{BackendWish, Command, InVpp};
+use maglev_engine::core::{BackendWish, Command, InVpp, Selector};
 use maglev_engine::overrides::PoolMember;
 use maglev_protocol::{Encap, VipKey};
 
@@ -172,7 +172,7 @@ impl World {
                 brain.waiting.extend(done.asked.iter().filter_map(|asked| Some((asked.demand?, last_call))));
                 let config = Arc::clone(brain.core.config());
                 self.note(|_| format!("{command:?}: {done:?}"));
-                self.operators.commanded(&command, &config);
+                self.operators.commanded(&command, &done, &config);
                 self.count("commands");
                 self.follow(effects);
                 self.check_brain();
@@ -203,7 +203,13 @@ impl World {
                 BackendWish::Enable,
                 BackendWish::Clear,
             ])?;
-            return Some(Command::Backend { backend, wish });
+            // Mostly one backend; addresses are seldom shared.
+            return Some(match config.backends.get(&backend) {
+                Some(configured) if self.rng.u8(..8) == 0 => {
+                    Command::Backends { selector: Selector::Host(configured.address), wish }
+                }
+                _ => Command::Backend { backend, wish },
+            });
         }
         let (name, frontend) = self.rng.choice(config.frontends.iter().collect::<Vec<_>>())?;
         // A full sync heals what was forgotten, which is to show where there are few.
@@ -253,10 +259,10 @@ impl World {
             return self.fail(format!("a reload: {violation}"));
         }
         match result {
-            Ok((effects, _)) => {
+            Ok((effects, done)) => {
                 brain.reconfigured(&before);
                 let config = Arc::clone(&self.file);
-                self.operators.commanded(&command, &config);
+                self.operators.commanded(&command, &done, &config);
                 if self.trace {
                     let text = self.draft.text();
                     self.note(|_| format!("reloaded:\n{text}"));

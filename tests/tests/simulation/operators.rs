@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maglev_engine::config::Config;
-use maglev_engine::core::{BackendWish, Command};
+use maglev_engine::core::{BackendWish, Command, Done};
 use maglev_engine::overrides::{BackendOverride, Overrides, PoolMember};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,30 +14,34 @@ pub(crate) struct Operators {
 
 impl Operators {
     /// Records a command that was executed.
-    pub(crate) fn commanded(&mut self, command: &Command, config: &Config) {
+    pub(crate) fn commanded(&mut self, command: &Command, done: &Done, config: &Config) {
         match command {
-            Command::Backend { backend, wish } => {
-                let enabled = config.backends.get(backend).is_some_and(|backend| backend.enabled);
-                let next = match wish {
-                    BackendWish::Pause => Some(BackendOverride::Paused),
-                    BackendWish::Disable => enabled.then_some(BackendOverride::Disabled),
-                    BackendWish::Resume | BackendWish::Enable => {
-                        (!enabled).then_some(BackendOverride::Enabled)
-                    }
-                    BackendWish::Clear => None,
-                };
-                match next {
-                    Some(next) => drop(self.backends.insert(backend.clone(), next)),
-                    None => drop(self.backends.remove(backend)),
-                }
+            Command::Backend { backend, wish } => self.wished(backend, *wish, config),
+            Command::Backends { wish, .. } => {
+                let carried_out = done.backends.iter().filter(|(_, result)| result.is_ok());
+                carried_out.for_each(|(backend, _)| self.wished(backend, *wish, config));
             }
             Command::SetWeight { member, weight, .. } => {
                 self.weights.insert(member.clone(), *weight);
                 self.reloaded(config);
             }
             Command::ClearWeight { member } => drop(self.weights.remove(member)),
-            Command::Recreate { .. } | Command::Sync { .. } => {}
+            Command::Recreate { .. } | Command::Sync { .. } | Command::Announce(_) => {}
             Command::Reload(config) => self.reloaded(config),
+        }
+    }
+
+    fn wished(&mut self, backend: &str, wish: BackendWish, config: &Config) {
+        let enabled = config.backends.get(backend).is_some_and(|backend| backend.enabled);
+        let next = match wish {
+            BackendWish::Pause => Some(BackendOverride::Paused),
+            BackendWish::Disable => enabled.then_some(BackendOverride::Disabled),
+            BackendWish::Resume | BackendWish::Enable => (!enabled).then_some(BackendOverride::Enabled),
+            BackendWish::Clear => None,
+        };
+        match next {
+            Some(next) => drop(self.backends.insert(backend.to_owned(), next)),
+            None => drop(self.backends.remove(backend)),
         }
     }
 
