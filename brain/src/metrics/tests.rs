@@ -126,6 +126,7 @@ impl Bench {
         let member = PoolMember { frontend: "shop".into(), pool: "primary".into(), backend: "web1".into() };
         let weight = Command::SetWeight { member, weight: 10, flush: false };
         bench.core.command(weight, bench.now).unwrap();
+        bench.core.snapshot(bench.now.mono).tally.set_applied_config(false, 1_300_000);
         let counters = counters();
         (bench, counters)
     }

@@ -208,6 +208,8 @@ impl Reloader {
             self.remove(applied, revision.iter().map(|revision| revision.number).collect()).await;
             return Err(ReloadError::NotPersisted(error));
         }
+        // Without a state directory, nothing is to be persisted.
+        let unsaved = unsaved.filter(|_| applied.copies.is_some());
         trust_system(&loaded);
         let Loaded { config, warnings, .. } = loaded;
         for warning in &warnings {

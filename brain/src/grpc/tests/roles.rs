@@ -18,7 +18,7 @@ use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::grpc::rights::{METHODS, Right};
 
-pub(super) const READS: [&str; 18] = [
+pub(super) const READS: [&str; 19] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
@@ -31,6 +31,7 @@ pub(super) const READS: [&str; 18] = [
     "GetVPPLBCounters",
     "GetVPPLBState",
     "ListBackends",
+    "ListConfigs",
     "ListFrontends",
     "ListHealthChecks",
     "ListOverrides",
@@ -39,14 +40,16 @@ pub(super) const READS: [&str; 18] = [
     // An unknown method, refused as such.
     "NoSuchMethod",
 ];
-pub(super) const CHANGES: [&str; 9] = [
+pub(super) const CHANGES: [&str; 11] = [
     "ClearOverride",
+    "ConfirmConfig",
     "DisableBackend",
     "EnableBackend",
     "PauseBackend",
     "RecreateVIP",
     "ReloadConfig",
     "ResumeBackend",
+    "RollbackConfig",
     "SetFrontendPoolBackendWeight",
     "SyncVPPLBState",
 ];
