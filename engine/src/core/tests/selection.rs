@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::history::{Kind, Record};
 use crate::overrides::Remark;
@@ -65,7 +67,7 @@ fn what_all_refuse_changes_nothing() {
     let mut bench = bench();
     bench.wish("a", BackendWish::Disable).unwrap();
     bench.wish("b", BackendWish::Disable).unwrap();
-    let before = bench.core.overrides().clone();
+    let before = Arc::clone(bench.core.overrides());
     let refused = bench.command(rack("r1", BackendWish::Pause)).unwrap_err();
     assert!(matches!(refused, CommandError::Refused { .. }), "{refused}");
     assert_eq!(*bench.core.overrides(), before);
