@@ -12,6 +12,7 @@ mod release;
 mod reload;
 mod selection;
 mod syncs;
+mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,9 +23,9 @@ use std::time::{Instant, SystemTime};
 use maglev_protocol::SyncReport;
 use tracing::subscriber::{NoSubscriber, with_default};
 
-pub use command::{BackendWish, Command, CommandError, Done, InVpp, VppRequest};
+pub use command::{Command, CommandError, Done, InVpp, VppRequest};
 pub use event::{Event, FrontendChange, FrontendNow, Numbered};
-pub use selection::Selector;
+pub use wish::{BackendWish, Selector};
 
 use crate::agent::AgentEvent;
 use crate::config::Config;

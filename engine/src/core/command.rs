@@ -7,46 +7,13 @@ use std::time::Duration;
 use maglev_protocol::{Demands, SyncReport};
 use tracing::info;
 
-use super::selection::Selector;
+use super::wish::{BackendWish, Selector, shown};
 use super::{Core, Effects, Event, Now};
-use crate::config::{Changes, Config, is_name};
+use crate::config::{Changes, Config};
 use crate::desired::Demand;
 use crate::health::{self, Refused};
 use crate::overrides::{BackendOverride, LONGEST_REASON, LONGEST_WHO, PoolMember, Remark, Stamp, Stamped};
 use crate::snapshot::SyncStatus;
-
-/// An operator's command on a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackendWish {
-    /// Stop probing and sending new flows; let existing flows finish.
-    Pause,
-    /// Probe it again.
-    Resume,
-    /// Take it out of service and flush its flows.
-    Disable,
-    /// Put it back into service.
-    Enable,
-    /// Remove the override.
-    Clear,
-}
-
-impl BackendWish {
-    /// The command's word, in lower case.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Disable => "disable",
-            Self::Enable => "enable",
-            Self::Clear => "clear",
-        }
-    }
-}
-
-/// A name as typed. Names come from clients: an invalid one is quoted.
-pub(super) fn shown(name: &str) -> String {
-    if is_name(name) { name.to_owned() } else { format!("{name:?}") }
-}
 
 /// An operator's command.
 #[derive(Debug, Clone)]

@@ -1,49 +1,12 @@
 //! Commands on several backends.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Display, Formatter};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use maglev_protocol::Demands;
 
-use super::command::shown;
-use super::{BackendWish, CommandError, Core, Done, Effects, Now};
-use crate::config::Backend;
+use super::{BackendWish, CommandError, Core, Done, Effects, Now, Selector};
 use crate::overrides::Remark;
-
-/// Which backends a command on several is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selector {
-    /// Those with this label.
-    Label {
-        /// Its key.
-        key: String,
-        /// Its value.
-        value: String,
-    },
-    /// Those at this address.
-    Host(IpAddr),
-}
-
-impl Selector {
-    /// Whether it selects this backend.
-    pub fn selects(&self, backend: &Backend) -> bool {
-        match self {
-            Self::Label { key, value } => backend.labels.get(key) == Some(value),
-            Self::Host(address) => backend.address == *address,
-        }
-    }
-}
-
-impl Display for Selector {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Label { key, value } => write!(f, "label {}={}", shown(key), shown(value)),
-            Self::Host(address) => write!(f, "host {address}"),
-        }
-    }
-}
 
 impl Core {
     /// Gives a command to each selected backend, and asks VPP once for each frontend concerned.

@@ -129,8 +129,9 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 14] = [
+const STAGES: [&str; 16] = [
     "config",
+    "revisions",
     "outcome",
     "schedule",
     "health",
@@ -144,6 +145,7 @@ const STAGES: [&str; 14] = [
     "snapshot",
     "core",
     "preview",
+    "history",
 ];
 
 #[test]
