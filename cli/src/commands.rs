@@ -1,6 +1,6 @@
 //! Executes a parsed command.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use maglev_proto::words::Word;
 use maglev_proto::{
@@ -18,6 +18,9 @@ use crate::args::{
 use crate::client::Client;
 use crate::error::Error;
 use crate::{flow, preview};
+
+/// Time for the confirmation of a reload, unless one is given.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(300);
 
 /// Conditions of a change.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +83,8 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
         ),
         Command::Config(Config::Check) => Answer::Checked(client.check_config().await?),
         Command::Config(Config::Diff) => Answer::Compared(client.check_config().await?),
-        Command::Config(Config::Reload { within, .. }) => {
-            Answer::Reloaded(client.reload_config(terms, *within).await?)
+        Command::Config(Config::Reload { confirm, within }) => {
+            Answer::Reloaded(client.reload_config(terms, within.or(confirm.map(|_| CONFIRM_WITHIN))).await?)
         }
         Command::Config(Config::Confirm) => Answer::Confirmed(client.confirm_config().await?),
         Command::Config(Config::Rollback { number }) => {

@@ -220,11 +220,11 @@ pub(crate) enum Config {
     ///
     /// With `confirm`, maglev-brain goes back by itself to the configuration that was confirmed last, unless `config
     /// confirm` comes within the time, such as 5m; a restart of maglev-brain does not change that.
-    #[command(alias = "r", override_usage = "maglevc config reload [confirm <TIME>]")]
+    #[command(alias = "r", override_usage = "maglevc config reload [confirm [TIME]]")]
     Reload {
-        #[arg(value_name = "confirm", hide = true, value_parser = keyword("confirm"), requires = "within")]
-        _confirm: Option<Keyword>,
-        /// After `confirm`: time for the confirmation, 10s to 24h
+        #[arg(value_name = "confirm", hide = true, value_parser = keyword("confirm"))]
+        confirm: Option<Keyword>,
+        /// After `confirm`: time for the confirmation, 10s to 24h; 5m unless it is given
         #[arg(value_parser = humantime::parse_duration)]
         within: Option<Duration>,
     },

@@ -76,11 +76,8 @@ fn every_command_is_understood() {
             "Set(Backend { name: \"web1\", action: Disable, remark: AnyOrder(Remark { reason: None, end: None, flush: false }) })",
         ),
         ("maglevc config check", "Config(Check)"),
-        ("maglevc config reload", "Config(Reload { _confirm: None, within: None })"),
-        (
-            "maglevc config reload confirm 5m",
-            "Config(Reload { _confirm: Some(Keyword), within: Some(300s) })",
-        ),
+        ("maglevc config reload", "Config(Reload { confirm: None, within: None })"),
+        ("maglevc config reload confirm 5m", "Config(Reload { confirm: Some(Keyword), within: Some(300s) })"),
         ("maglevc config rollback 6", "Config(Rollback { number: Some(6) })"),
         ("maglevc clear override backend web1", "Clear(Override(Backend { name: \"web1\" }))"),
     ] {

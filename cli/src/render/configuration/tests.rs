@@ -43,7 +43,7 @@ web0     -         -     disabled     missing  2026-11-16T04:12:03.250Z  5d0h   
     assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), expected);
 
     reloaded.outcome.get_or_insert_default().not_kept = "No space left on device".into();
-    let lost = "Overrides that the reload removed are back after a restart: No space left on device\n";
+    let lost = "A restart of maglev-brain would undo a part of this: No space left on device\n";
     assert_eq!(reload(&reloaded, Moment(NOW), PLAIN), format!("{expected}{lost}"));
 }
 

@@ -65,7 +65,7 @@ fn words_and_names_are_completed() {
         ("watch events backend w", "21 web1 web2"),
         ("watch events log l", "17 level log"),
         ("watch events log level w", "23 warn"),
-        ("watch events num ", "17 "),
+        ("watch events num ", "17 --follow --exec"),
         ("show healthchecks p", "18 ping"),
         ("sync vpp lb state s", "18 shop"),
         ("show frontends --j", "15 --json"),
@@ -173,7 +173,7 @@ fn ways(tree: &Command) -> Vec<Vec<String>> {
             next.clear();
         } else if next.is_empty() && place.placeholder().is_some() {
             let value = match way.last().map(String::as_str) {
-                Some("for") => "7m",
+                Some("for" | "confirm") => "7m",
                 Some("until") => "07:00",
                 Some("flow" | "192.0.2.1:7") => "192.0.2.1:7",
                 _ => "7",

@@ -12,7 +12,7 @@ fn prefixes_lead_to_words_in_full() {
         ("sh fr", "show frontends"),
         ("sh fr shop", "show frontends shop"),
         ("sh vp l st", "show vpp lb state"),
-        ("co c", "config check"),
+        ("co ch", "config check"),
         ("se b pause p", "set backend pause pause"),
         ("se f f p p b b w 1 fl", "set frontend f pool p backend b weight 1 fl"),
         ("--js sh st", ""),
