@@ -230,10 +230,10 @@ async fn silent_brain_does_not_hold_up_typing() {
     let mut shell = Terminal::start(&server, &["--timeout", "10m"]);
     drop(listener.accept().await.unwrap());
     shell.sees("> ").await;
-    shell.types("se\tb\tw\teb1 pa\t");
+    shell.types("se\tb\t w\teb1 pa\t");
     shell.sees("> set backend web1 pause ").await;
     shell.types(&format!("{CTRL_U}show backends ?"));
-    shell.sees("<NAME>   Name of one backend; or part of names, or a state: up, down, unknown, paused, disabled\n  <Enter>  do it\n").await;
+    shell.sees("<NAME>   Name of one backend; or part of names, or a state: up, down, unknown, paused, disabled; or the word `label`\n  <Enter>  do it\n").await;
     shell.sees("> show backends ").await;
     shell.types(CTRL_C);
     shell.leaves().await;
