@@ -115,12 +115,12 @@ impl Exporter {
         }
     }
 
-    /// Whether the controller answers.
+    /// Asks the controller for a sign of life.
     pub async fn is_alive(&self) -> bool {
         self.operator.is_alive().await
     }
 
-    /// Why VPP does not serve all frontends as desired; `None` if it does.
+    /// Reason for VPP not serving all frontends as desired; `None` if it does.
     pub fn not_ready(&self) -> Option<String> {
         self.snapshots.borrow().not_ready(Instant::now().into_std())
     }

@@ -152,7 +152,7 @@ impl<P: Probe> Prober<P> {
         };
         backend.pace = pace;
         match (pace, &backend.running) {
-            // It is planned anew when the probe ends.
+            // The next probe is planned when this one ends.
             (Pace::Normal | Pace::Fast | Pace::Down, Some(_)) => return,
             (Pace::Stopped, Some(running)) => running.abort(),
             (_, None) => {}

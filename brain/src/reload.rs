@@ -105,7 +105,7 @@ fn warn_of_weights(loaded: &mut Loaded) {
 pub struct Reloader {
     path: Arc<PathBuf>,
     operator: Operator,
-    /// What is applied. Locked during a reload, so that the file read last is the one in use.
+    /// The configuration in use. Locked during a reload, so that the file read last is the one in use.
     applied: Arc<Mutex<Applied>>,
     reading: Blocking,
     writing: Blocking,
@@ -129,9 +129,9 @@ pub struct Reloaded {
     pub done: Done,
     /// Warnings about the new configuration.
     pub warnings: Vec<Diagnostic>,
-    /// What is on record about it.
+    /// Its record.
     pub revision: Option<Revision>,
-    /// Why a restart of the brain would not start with it, if that is so.
+    /// Reason for a restart of the brain not starting with it, if it would not.
     pub not_kept: Option<String>,
 }
 

@@ -19,7 +19,7 @@ const VPP_ANSWERS: Duration = Duration::from_secs(10);
 /// How long an operator waits for a full sync, which may have to wait for another one.
 const FULL_SYNC: Duration = Duration::from_secs(30);
 
-/// How long the controller may take for a sign of life. It answers within milliseconds.
+/// Timeout of a sign of life from the controller, which answers within milliseconds.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Passes operators' commands to the controller, and changes of state to listeners.
@@ -116,12 +116,12 @@ impl Operator {
         answered.await.map_err(|_| CommandError::Ending)
     }
 
-    /// What happened, also before the start.
+    /// The history, including that from before the start.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// Whether the controller answers.
+    /// Asks the controller for a sign of life.
     pub async fn is_alive(&self) -> bool {
         let (answer, answered) = oneshot::channel();
         let asked = async { self.orders.send(Order::Ping(answer)).await.is_ok() && answered.await.is_ok() };

@@ -30,7 +30,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// The bytes of the files, the older one first.
 type Files = [Vec<u8>; 2];
 
-/// Why the history cannot be read or written, in words.
+/// Reason for a failed read or write of the history, in words.
 type Failure = String;
 
 /// Records what happens, and reads what has happened. Clones share everything.
@@ -111,7 +111,7 @@ impl History {
         }
     }
 
-    /// Why the newest records are not on the disk, if that is so.
+    /// Reason for the newest records not being on the disk, if they are not.
     pub fn unwritten(&self) -> Option<Failure> {
         self.unwritten.borrow().clone()
     }

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use crate::coalesced::Timed;
 
-/// What is on record about a configuration, and whether its text can be gone back to.
+/// A configuration's record, and whether a rollback to it is possible.
 pub(super) fn revision(revision: &Revision, intact: bool) -> ConfigRevision {
     ConfigRevision {
         number: revision.number,

@@ -204,7 +204,7 @@ async fn respond(request: &Request<Incoming>, exporter: &Exporter) -> Response<F
     }
 }
 
-/// Whether a client accepts gzip, by RFC 9110.
+/// Returns whether a client accepts gzip (RFC 9110, section 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {

@@ -20,7 +20,7 @@ use crate::controller::Terms;
 use crate::open_files;
 use crate::state::copies::Copies;
 
-/// What is applied, and where earlier configurations are kept.
+/// The configuration in use, and the directory of earlier ones.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// The last one is in use.
@@ -29,20 +29,20 @@ pub struct Applied {
     pub(super) text: Arc<[u8]>,
     /// Without a directory, nothing is persisted.
     pub(super) copies: Option<Copies>,
-    /// Why the state directory does not have the revision in use, if that is so.
+    /// Reason for the state directory not having the revision in use, if it has not.
     pub(super) unsaved: Option<String>,
-    /// What was unusual about the start, for the log, which begins later.
+    /// Remarks on an unusual start, for the log, which begins later.
     remarks: Vec<String>,
 }
 
-/// What is applied, for readers.
+/// The configuration in use, for readers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The revision in use.
     pub current: Option<Revision>,
-    /// Why a restart would not start with it, if that is so.
+    /// Reason for a restart not starting with it, if it would not.
     pub unsaved: Option<String>,
-    /// Why it cannot go back, though nobody has confirmed it in time.
+    /// Reason for its staying in use though nobody has confirmed it in time.
     pub stuck: Option<String>,
 }
 
@@ -51,7 +51,7 @@ pub struct Standing {
 pub struct Started {
     /// Its contents.
     pub loaded: Loaded,
-    /// What is on record about it.
+    /// Its record.
     pub applied: Applied,
 }
 
@@ -107,7 +107,7 @@ pub fn start(path: &Path, copies: Copies, now: SystemTime) -> Result<Started, Lo
     Ok(Started { loaded, applied })
 }
 
-/// How a kept configuration is called in diagnostics.
+/// Name of a kept configuration in diagnostics.
 fn name(number: u64) -> String {
     format!("configuration {number}")
 }
@@ -141,13 +141,13 @@ fn save(copies: Option<&Copies>, revision: &Revision, text: &[u8]) -> Result<(),
 pub(super) struct Next {
     pub(super) text: Arc<[u8]>,
     pub(super) loaded: Loaded,
-    /// What to put on record; `None` if that is known already.
+    /// Its record; `None` if it has one already.
     pub(super) revision: Option<Revision>,
     pub(super) must_persist: bool,
 }
 
 impl Reloader {
-    /// What is applied.
+    /// The configuration in use.
     pub fn standing(&self) -> Standing {
         self.standing.borrow().clone()
     }

@@ -40,7 +40,9 @@ pub(super) fn status(status: &BrainStatus, now: Moment, palette: Palette) -> Str
 fn in_use(config: &ConfigRevision, now: Moment) -> Cell {
     let by = if config.who.is_empty() { String::new() } else { format!(" by {}", config.who) };
     let state = configuration::state(config, now);
-    Cell::toned(format!("number {} ({}{by}), {}", config.number, config.origin, state.text()), state.tone())
+    // The name of the line says that it is in use.
+    let rest = state.text().trim_start_matches("in use");
+    Cell::toned(format!("number {} ({}{by}){rest}", config.number, config.origin), state.tone())
 }
 
 fn health(status: &BrainStatus) -> Cell {

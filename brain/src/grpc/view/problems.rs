@@ -27,7 +27,7 @@ pub(in crate::grpc) struct Beside<'a> {
     pub config: Standing,
     /// Why overrides are not persisted.
     pub not_kept: Option<String>,
-    /// Why the newest records of the history are not on the disk.
+    /// Reason for the newest records of the history not being on the disk.
     pub unwritten: Option<String>,
     /// Addresses that should be listened on, and are not.
     pub unserved: Reasons,
@@ -98,7 +98,7 @@ fn of_reload(reload: &LastReload) -> Option<Problem> {
     Some(Problem { since_unix_ms, remedy, ..problem(Severity::Notice, "configuration", what) })
 }
 
-/// What does not stay, and what differs from the file.
+/// Problems of persistence, and a configuration other than the file's.
 fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
     let current = standing.current.as_ref();
     let missing = current.and_then(|current| Some((current, current.pending?)));
