@@ -63,7 +63,7 @@ pub(super) async fn connect(socket: &Path, instance: u64, config: Config) -> Res
         }
         Err(_) => {
             return Err(End::Agent(format!(
-                "the agent's socket {} does not accept connections connections",
+                "the agent's socket {} does not accept connections",
                 socket.display()
             )));
         }

@@ -7,7 +7,6 @@ use maglev_engine::health::State;
 use maglev_engine::outcome::ProbeCode;
 use maglev_engine::snapshot::{BackendView, Snapshot};
 use maglev_protocol::{Counters, ServerTraffic};
-use prometheus::Error;
 
 use super::catalogue as metrics;
 use super::exposition::{Exposition, flag, number};
@@ -15,11 +14,7 @@ use super::exposition::{Exposition, flag, number};
 /// States of existing backends.
 const STATES: [State; 5] = [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled];
 
-pub(super) fn write(
-    snapshot: &Snapshot,
-    counters: Option<&Counters>,
-    out: &mut Exposition,
-) -> Result<(), Error> {
+pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut Exposition) {
     let rows: Vec<Row<'_>> = rows(snapshot).collect();
     out.family(metrics::BACKEND_INFO, |family| {
         for row in &rows {
@@ -28,23 +23,23 @@ pub(super) fn write(
             let check = check.unwrap_or_default();
             family.add(&[("backend", row.name), ("address", &address), ("healthcheck", check)], 1.0);
         }
-    })?;
+    });
     out.family(metrics::BACKEND_STATE, |family| {
         for row in &rows {
             let is = row.view.health.state().word();
             family.add_state(&[("backend", row.name)], "state", &STATES.map(State::word), is);
         }
-    })?;
+    });
     out.family(metrics::BACKEND_HEALTH, |family| {
         for row in &rows {
             family.add(&[("backend", row.name)], row.view.health.counter().into());
         }
-    })?;
+    });
     out.family(metrics::BACKEND_ENABLED, |family| {
         for row in &rows {
             family.add(&[("backend", row.name)], flag(row.configured.enabled));
         }
-    })?;
+    });
     out.family(metrics::BACKEND_TRANSITIONS, |family| {
         for row in &rows {
             for to in STATES {
@@ -56,7 +51,7 @@ pub(super) fn write(
                 }
             }
         }
-    })?;
+    });
     let sent = counters.map_or(&[][..], |counters| &counters.sent);
     let traffic = |row: &Row<'_>| {
         let found = sent.binary_search_by_key(&row.configured.address, |server| server.address);
@@ -72,7 +67,7 @@ pub(super) fn write(
                     family.add(&[("backend", row.name)], number(count(sent)));
                 }
             }
-        })?;
+        });
     }
     out.family(metrics::BACKEND_PROBES, |family| {
         for row in &rows {
@@ -85,31 +80,31 @@ pub(super) fn write(
                 }
             }
         }
-    })?;
+    });
     out.family(metrics::BACKEND_PROBE_DURATION, |family| {
         for row in &rows {
             if let Some(last) = row.view.tally.last_probe() {
                 family.add(&[("backend", row.name)], last.outcome.duration.as_secs_f64());
             }
         }
-    })?;
+    });
     let late = rows.iter().filter_map(|row| row.view.tally.last_probe()).map(|last| last.late).max();
-    out.single(metrics::PROBE_LATENESS, late.unwrap_or(Duration::ZERO).as_secs_f64())?;
+    out.single(metrics::PROBE_LATENESS, late.unwrap_or(Duration::ZERO).as_secs_f64());
     write_checks(snapshot, out)
 }
 
-fn write_checks(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+fn write_checks(snapshot: &Snapshot, out: &mut Exposition) {
     out.family(metrics::PROBE_DURATION, |family| {
         for (name, tally) in &*snapshot.checks {
             family.add_histogram(&[("healthcheck", name)], &tally.durations.read());
         }
-    })?;
+    });
     let checks = &snapshot.config.healthchecks;
     out.family(metrics::CHECK_RISE, |family| {
         for (name, check) in checks {
             family.add(&[("healthcheck", name)], check.rise.into());
         }
-    })?;
+    });
     out.family(metrics::CHECK_FALL, |family| {
         for (name, check) in checks {
             family.add(&[("healthcheck", name)], check.fall.into());

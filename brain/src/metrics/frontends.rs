@@ -7,7 +7,6 @@ use maglev_engine::config::{Config, Frontend, Service};
 use maglev_engine::snapshot::{FrontendView, Snapshot, SyncStatus};
 use maglev_engine::weights::{BackendWeight, FrontendState};
 use maglev_protocol::{Counters, RouteCounters, ServerFigure, VipCounters, VipKey};
-use prometheus::Error;
 
 use super::catalogue::{self as metrics, Metric};
 use super::exposition::{Exposition, flag, number};
@@ -21,30 +20,26 @@ struct Row<'a> {
     view: &'a FrontendView,
 }
 
-pub(super) fn write(
-    snapshot: &Snapshot,
-    counters: Option<&Counters>,
-    out: &mut Exposition,
-) -> Result<(), Error> {
+pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut Exposition) {
     let config = &snapshot.config;
     let rows: Vec<_> = snapshot
         .frontends
         .iter()
         .filter_map(|(name, view)| Some(Row { name, configured: config.frontends.get(&**name)?, view }))
         .collect();
-    write_states(&rows, out)?;
-    write_weights(&rows, metrics::CONFIGURED_WEIGHT, |configured, _| configured, out)?;
-    write_weights(&rows, metrics::EFFECTIVE_WEIGHT, |_, now| now.effective, out)?;
-    write_weights(&rows, metrics::PROGRAMMED_WEIGHT, |_, now| now.programmed, out)?;
-    let Some(counters) = counters else { return Ok(()) };
-    write_packets(&rows, counters, out)?;
+    write_states(&rows, out);
+    write_weights(&rows, metrics::CONFIGURED_WEIGHT, |configured, _| configured, out);
+    write_weights(&rows, metrics::EFFECTIVE_WEIGHT, |_, now| now.effective, out);
+    write_weights(&rows, metrics::PROGRAMMED_WEIGHT, |_, now| now.programmed, out);
+    let Some(counters) = counters else { return };
+    write_packets(&rows, counters, out);
     let servers = counters.servers.as_ref().map_or(&[][..], |figures| &figures.servers);
     let found = found(config, &rows, servers);
     out.family(metrics::BACKEND_BUCKETS, |family| {
         for (frontend, backend, server) in &found {
             family.add(&[("frontend", frontend), ("backend", backend)], server.buckets.into());
         }
-    })?;
+    });
     out.family(metrics::BACKEND_FLOWS, |family| {
         for (frontend, backend, server) in &found {
             family.add(&[("frontend", frontend), ("backend", backend)], number(server.flows));
@@ -52,7 +47,7 @@ pub(super) fn write(
     })
 }
 
-fn write_states(rows: &[Row<'_>], out: &mut Exposition) -> Result<(), Error> {
+fn write_states(rows: &[Row<'_>], out: &mut Exposition) {
     out.family(metrics::FRONTEND_INFO, |family| {
         for row in rows {
             let (protocol, port) = match row.configured.service {
@@ -65,13 +60,13 @@ fn write_states(rows: &[Row<'_>], out: &mut Exposition) -> Result<(), Error> {
                 [("frontend", row.name), ("address", &address), ("protocol", protocol), ("port", &port)];
             family.add(&labels, 1.0);
         }
-    })?;
+    });
     out.family(metrics::FRONTEND_STATE, |family| {
         for row in rows {
             let is = row.view.weights.state.word();
             family.add_state(&[("frontend", row.name)], "state", &STATES.map(FrontendState::word), is);
         }
-    })?;
+    });
     out.family(metrics::FRONTEND_SYNC, |family| {
         for row in rows {
             let is = match row.view.sync {
@@ -82,7 +77,7 @@ fn write_states(rows: &[Row<'_>], out: &mut Exposition) -> Result<(), Error> {
             };
             family.add_state(&[("frontend", row.name)], "state", &SYNC_STATES, is);
         }
-    })?;
+    });
     out.family(metrics::FRONTEND_POOL_ACTIVE, |family| {
         for row in rows {
             for (index, pool) in row.configured.pools.iter().enumerate() {
@@ -90,14 +85,14 @@ fn write_states(rows: &[Row<'_>], out: &mut Exposition) -> Result<(), Error> {
                 family.add(&[("frontend", row.name), ("pool", &pool.name)], flag(is_active));
             }
         }
-    })?;
+    });
     out.family(metrics::FRONTEND_POOL_INDEX, |family| {
         for row in rows {
             if let Some(index) = row.view.weights.active_pool {
                 family.add(&[("frontend", row.name)], number(index as u64));
             }
         }
-    })?;
+    });
     out.family(metrics::FRONTEND_PANIC, |family| {
         for row in rows {
             family.add(&[("frontend", row.name)], flag(row.view.weights.panic.is_some()));
@@ -110,7 +105,7 @@ fn write_weights(
     metric: Metric,
     weight: impl Fn(u8, &BackendWeight) -> u8,
     out: &mut Exposition,
-) -> Result<(), Error> {
+) {
     out.family(metric, |family| {
         for row in rows {
             for (pool, weights) in row.configured.pools.iter().zip(&row.view.weights.pools) {
@@ -124,7 +119,7 @@ fn write_weights(
     })
 }
 
-fn write_packets(rows: &[Row<'_>], counters: &Counters, out: &mut Exposition) -> Result<(), Error> {
+fn write_packets(rows: &[Row<'_>], counters: &Counters, out: &mut Exposition) {
     let vip = |key: VipKey| {
         let place = counters.vips.binary_search_by_key(&key, |vip| vip.key).ok()?;
         counters.vips.get(place)
@@ -143,14 +138,14 @@ fn write_packets(rows: &[Row<'_>], counters: &Counters, out: &mut Exposition) ->
                 family.add(&[("frontend", frontend), ("kind", kind)], number(packets));
             }
         }
-    })?;
+    });
     let route = |(_, vip): &(&str, &VipCounters)| Some((vip.key.prefix.to_string(), vip.route?));
     let routes: BTreeMap<String, RouteCounters> = vips.iter().filter_map(route).collect();
     out.family(metrics::ROUTE_PACKETS, |family| {
         for (prefix, route) in &routes {
             family.add(&[("prefix", prefix)], number(route.packets));
         }
-    })?;
+    });
     out.family(metrics::ROUTE_BYTES, |family| {
         for (prefix, route) in &routes {
             family.add(&[("prefix", prefix)], number(route.bytes));

@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use maglev_engine::overrides::{BackendOverride, Override};
 use maglev_engine::snapshot::Snapshot;
 use maglev_engine::warmup::Phase;
-use prometheus::Error;
 
 use super::Scene;
 use super::catalogue as metrics;
@@ -13,16 +12,16 @@ use super::exposition::{Exposition, flag, number};
 
 const WEIGHT: &str = "weight";
 
-pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) -> Result<(), Error> {
+pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) {
     let Scene { snapshot, process, started, unserved, .. } = scene;
-    out.family(metrics::BUILD_INFO, |family| family.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0))?;
-    out.single(metrics::PROCESS_START, unix_seconds(*started))?;
-    out.single(metrics::PROCESS_CPU, process.cpu_seconds)?;
-    out.single(metrics::PROCESS_RESIDENT, process.resident_bytes.map(number))?;
-    out.single(metrics::PROCESS_VIRTUAL, process.virtual_bytes.map(number))?;
-    out.single(metrics::PROCESS_THREADS, process.threads.map(number))?;
-    out.single(metrics::PROCESS_OPEN_FDS, process.open_fds.map(number))?;
-    out.single(metrics::PROCESS_MAX_FDS, process.max_fds.map(number))?;
+    out.family(metrics::BUILD_INFO, |family| family.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0));
+    out.single(metrics::PROCESS_START, unix_seconds(*started));
+    out.single(metrics::PROCESS_CPU, process.cpu_seconds);
+    out.single(metrics::PROCESS_RESIDENT, process.resident_bytes.map(number));
+    out.single(metrics::PROCESS_VIRTUAL, process.virtual_bytes.map(number));
+    out.single(metrics::PROCESS_THREADS, process.threads.map(number));
+    out.single(metrics::PROCESS_OPEN_FDS, process.open_fds.map(number));
+    out.single(metrics::PROCESS_MAX_FDS, process.max_fds.map(number));
     out.family(metrics::WARMUP_PHASE, |family| {
         let phase = match snapshot.warmup_phase() {
             Phase::Waiting => "waiting",
@@ -30,25 +29,25 @@ pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) -> Result<(), Error
             Phase::Over => "over",
         };
         family.add_state(&[], "phase", &["waiting", "releasing", "over"], phase);
-    })?;
-    out.single(metrics::EVENTS, number(snapshot.events))?;
-    out.single(metrics::UNSERVED, number(*unserved as u64))?;
-    write_config(snapshot, out)?;
+    });
+    out.single(metrics::EVENTS, number(snapshot.events));
+    out.single(metrics::UNSERVED, number(*unserved as u64));
+    write_config(snapshot, out);
     write_overrides(snapshot, out)
 }
 
-fn write_config(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+fn write_config(snapshot: &Snapshot, out: &mut Exposition) {
     let tally = &snapshot.tally;
     let (since, newest) = tally.config();
-    out.single(metrics::CONFIG_SUCCESSFUL, flag(newest))?;
-    out.single(metrics::CONFIG_SUCCESS_TIME, since.as_secs_f64())?;
+    out.single(metrics::CONFIG_SUCCESSFUL, flag(newest));
+    out.single(metrics::CONFIG_SUCCESS_TIME, since.as_secs_f64());
     out.family(metrics::CONFIG_RELOADS, |family| {
         for (result, count) in [("taken", &tally.reloads), ("refused", &tally.refused_reloads)] {
             family.add(&[("result", result)], number(count.get()));
         }
-    })?;
-    out.single(metrics::CONFIG_ROLLED_BACK, flag(tally.is_config_rolled_back()))?;
-    out.single(metrics::CONFIG_CONFIRM_UNTIL, tally.confirm_until().map(|at| at.as_secs_f64()))?;
+    });
+    out.single(metrics::CONFIG_ROLLED_BACK, flag(tally.is_config_rolled_back()));
+    out.single(metrics::CONFIG_CONFIRM_UNTIL, tally.confirm_until().map(|at| at.as_secs_f64()));
     out.family(metrics::COMMANDS, |family| {
         for (command, done, refused) in tally.commands() {
             family.add(&[("command", command), ("result", "done")], number(done));
@@ -57,7 +56,7 @@ fn write_config(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> 
     })
 }
 
-fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Error> {
+fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) {
     let overrides = &snapshot.overrides;
     out.family(metrics::OVERRIDES, |family| {
         for kind in [BackendOverride::Paused, BackendOverride::Disabled, BackendOverride::Enabled] {
@@ -65,12 +64,12 @@ fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) -> Result<(), Erro
             family.add(&[("kind", kind.word())], number(count as u64));
         }
         family.add(&[("kind", WEIGHT)], number(overrides.weights.len() as u64));
-    })?;
+    });
     let unmatched = overrides.unmatched(&snapshot.config).len();
-    out.single(metrics::OVERRIDES_UNMATCHED, number(unmatched as u64))?;
-    out.single(metrics::OVERRIDES_PERSISTED, number(snapshot.tally.overrides_kept().into()))?;
-    out.single(metrics::HISTORY_WRITTEN, flag(snapshot.tally.history_written()))?;
-    out.single(metrics::HISTORY_LOST, number(snapshot.tally.history_lost.get()))?;
+    out.single(metrics::OVERRIDES_UNMATCHED, number(unmatched as u64));
+    out.single(metrics::OVERRIDES_PERSISTED, number(snapshot.tally.overrides_kept().into()));
+    out.single(metrics::HISTORY_WRITTEN, flag(snapshot.tally.history_written()));
+    out.single(metrics::HISTORY_LOST, number(snapshot.tally.history_lost.get()));
     out.family(metrics::OVERRIDE_SET, |family| {
         for entry in overrides.iter() {
             let (kind, frontend, pool, backend) = match &entry {

@@ -99,9 +99,13 @@ impl Bare {
 
     /// Sets one weight, with one message.
     pub(crate) fn reweight(&mut self, vip: &VipKey, server: IpAddr, weight: u8) -> Duration {
-        let request = LbAsSetWeight { vip: id(vip), as_address: server, weight, is_flush: false };
-        let request = self.request(&request);
-        self.burst(vec![request])
+        self.reweight_all(std::slice::from_ref(vip), server, weight)
+    }
+
+    /// The same for several VIPs, in one burst.
+    pub(crate) fn reweight_all(&mut self, vips: &[VipKey], as_address: IpAddr, weight: u8) -> Duration {
+        let request = |vip| LbAsSetWeight { vip: id(vip), as_address, weight, is_flush: false };
+        self.burst(vips.iter().map(|vip| self.request(&request(vip))).collect())
     }
 
     fn burst(&mut self, requests: Vec<Bytes>) -> Duration {
