@@ -86,7 +86,8 @@ impl InVppNow for PoolBackend {
 }
 
 fn pool(name: &str, backends: Vec<PoolBackend>) -> Pool {
-    Pool { name: name.into(), backends }
+    let up = backends.iter().filter(|row| row.state() == BackendState::Up).count();
+    Pool { name: name.into(), backends, up: up.try_into().unwrap(), ..Pool::default() }
 }
 
 /// Healthy, held back for an unknown backend, refused by VPP, and down; sorted by name.

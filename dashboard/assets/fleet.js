@@ -6,9 +6,10 @@ import { SEPARATOR, frontendOf, having, members, pageOf, servers, tables } from 
 /** What may be wrong with a frontend, with its picture and what it means. */
 const FAULTS = {
   down: ['down', 'no backend takes new flows'], failed: ['down', 'VPP refused a part'], panic: ['warn', 'in panic'],
-  failover: ['warn', 'a standby pool serves'], degraded: ['warn', 'backends are down'],
-  waiting: ['unknown', 'not programmed yet'], override: ['paused', 'set by an operator'],
-  differs: ['warn', 'the load balancers differ'], fine: ['up', 'nothing is wrong'],
+  short: ['warn', 'a pool is below its min-up'], failover: ['warn', 'a standby pool serves'],
+  degraded: ['warn', 'backends are down'], waiting: ['unknown', 'not programmed yet'],
+  override: ['paused', 'set by an operator'], differs: ['warn', 'the load balancers differ'],
+  fine: ['up', 'nothing is wrong'],
 };
 /** Of one that is not known yet, its word. @param {string} kind */
 const fault = (kind) => FAULTS[kind] ?? ['unknown', kind];

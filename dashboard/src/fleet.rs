@@ -7,7 +7,7 @@ use crate::documents::Document;
 use crate::rows::object;
 
 /// What is wrong with a frontend, the worst first. Its place in this list is its rank.
-const WORST: [&str; 7] = ["down", "failed", "panic", "failover", "degraded", "waiting", "override"];
+const WORST: [&str; 8] = ["down", "failed", "panic", "short", "failover", "degraded", "waiting", "override"];
 
 /// One row for the frontends of one name, each with the name of its load balancer.
 pub(crate) fn row<'a>(
@@ -59,6 +59,7 @@ fn faults(frontend: &Frontend, state: impl Fn(&str) -> Option<BackendState>) -> 
         ("down", frontend.state() == FrontendState::Down),
         ("failed", frontend.sync() == SyncState::Failed),
         ("panic", !frontend.panic_pool.is_empty()),
+        ("short", frontend.pools.iter().any(|pool| pool.below_min_up)),
         ("failover", is_up && !first_pool),
         ("degraded", rows().any(|row| state(row) == BackendState::Down)),
         (

@@ -263,6 +263,9 @@ impl State {
         frontend.state = FrontendState::try_from(change.state).unwrap_or_default().into();
         frontend.active_pool.clone_from(&change.active_pool);
         frontend.panic_pool.clone_from(&change.panic_pool);
+        for pool in &mut frontend.pools {
+            pool.below_min_up = change.pools_below_min_up.contains(&pool.name);
+        }
         self.show_frontend(server, name);
         Need { frontends: [name.clone()].into(), ..Need::default() }
     }

@@ -16,6 +16,7 @@ mod frontend;
 mod healthcheck;
 mod http_values;
 mod lints;
+mod min_up;
 mod model;
 mod pattern;
 mod report;
@@ -40,6 +41,7 @@ pub use changes::{
 };
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use difference::{Difference, differences};
+pub use min_up::{MinUp, NotMinUp};
 pub use model::{
     Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
     LbSettings, Pool, Service, StatusCodes, TlsCheck,

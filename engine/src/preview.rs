@@ -22,7 +22,7 @@ pub enum Severity {
     None,
     /// Traffic moves, and none is lost.
     Notice,
-    /// Traffic is lost, or all pinned flows are forgotten. Needs consent.
+    /// Traffic is lost, all pinned flows are forgotten, or a pool goes below its `min-up`. Needs consent.
     Danger,
 }
 

@@ -102,6 +102,8 @@ pub struct FrontendView {
     pub table: Arc<Table>,
     /// Current weights.
     pub weights: EffectiveWeights,
+    /// Names of the pools below their `min-up`; none while the warm-up holds the frontend back.
+    pub below_min_up: Vec<String>,
     /// VPP's desired state.
     pub spec: Arc<VipSpec>,
     /// Progress of that in VPP.

@@ -7,6 +7,7 @@
 //! on configuration and table alone: if it depended on health, a failing backend would change the scale of
 //! all others, and move 66-97 % of the buckets.
 
+mod capacity;
 mod percent;
 mod ramp;
 mod rounds;
@@ -15,6 +16,7 @@ mod scale;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use capacity::Capacity;
 pub use percent::Percent;
 pub use ramp::ramp;
 pub use scale::{Inexact, Longer, MAX_TABLE_LENGTH, MIN_TABLE_LENGTH, Scale, doubts, table_length};
@@ -86,6 +88,8 @@ pub struct EffectiveWeights {
     pub next_step: Option<Duration>,
     /// Weights by backend, for each pool in the order of the configuration.
     pub pools: Vec<BTreeMap<String, BackendWeight>>,
+    /// Capacity of each pool.
+    pub capacity: Vec<Capacity>,
 }
 
 /// Role of a pool in its frontend.
@@ -144,7 +148,8 @@ pub fn effective(
     };
     let pools = frontend.pools.iter().enumerate().map(&mut weigh_pool).collect();
     let state = state_of_all(frontend, active_pool, &standing_of);
-    EffectiveWeights { state, active_pool, panic, next_step, pools }
+    let capacity = frontend.pools.iter().map(|pool| Capacity::of(pool, &standing_of)).collect();
+    EffectiveWeights { state, active_pool, panic, next_step, pools, capacity }
 }
 
 /// The whole truth table of one backend in one pool: its weight, and whether a step to 0 flushes.
@@ -198,7 +203,7 @@ fn state_of_all(
     standing_of: &impl Fn(&str) -> Standing,
 ) -> FrontendState {
     if let Some(pool) = active_pool.and_then(|index| frontend.pools.get(index)) {
-        let up = weighty(pool).any(|name| standing_of(name).state == State::Up);
+        let up = Capacity::of(pool, standing_of).up > 0;
         return if up { FrontendState::Up } else { FrontendState::Unknown };
     }
     let is = |wanted: &[State]| {

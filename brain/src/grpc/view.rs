@@ -58,7 +58,8 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         SyncStatus::Pending => "VPP has not acknowledged it yet".to_owned(),
         SyncStatus::Failed(reason) => reason.clone(),
     };
-    let pools = configured.pools.iter().zip(&view.weights.pools).map(|(pool, weights)| {
+    let pools = configured.pools.iter().zip(view.weights.pools.iter().zip(&view.weights.capacity));
+    let pools = pools.map(|(pool, (weights, capacity))| {
         let backends = pool.backends.iter().map(|(backend, &configured_weight)| {
             let weight = weights.get(backend);
             let set = operator_weight(snapshot, name, &pool.name, backend);
@@ -74,7 +75,13 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
                 ..PoolBackend::default()
             }
         });
-        Pool { name: pool.name.clone(), backends: backends.collect() }
+        Pool {
+            name: pool.name.clone(),
+            backends: backends.collect(),
+            up: capacity.up,
+            min_up: capacity.min_up,
+            below_min_up: view.below_min_up.contains(&pool.name),
+        }
     });
     let pool_name = |index: Option<usize>| {
         let pool = index.and_then(|index| configured.pools.get(index));
@@ -161,7 +168,7 @@ pub(super) fn uses(
         figures::fill(&mut frontend, snapshot, figures, now);
         let Frontend { name: frontend, pools, sync, .. } = frontend;
         let rows = pools.into_iter().flat_map(|pool| {
-            let Pool { name: pool, backends } = pool;
+            let Pool { name: pool, backends, .. } = pool;
             backends.into_iter().map(move |row| (pool.clone(), row))
         });
         rows.map(move |(pool, row)| BackendUse { frontend: frontend.clone(), pool, row: Some(row), sync })

@@ -103,6 +103,10 @@ catalogue! {
     FRONTEND_POOL_ACTIVE = Gauge "maglev_frontend_pool_active" "Whether the pool takes new flows.";
     FRONTEND_POOL_INDEX = Gauge "maglev_frontend_active_pool_index"
         "Index of the pool that takes new flows, from 0; absent if none does.";
+    FRONTEND_POOL_UP = Gauge "maglev_frontend_pool_backends_up"
+        "Backends of the pool, active or not, that are up and have a weight above 0.";
+    FRONTEND_POOL_MIN_UP = Gauge "maglev_frontend_pool_min_up"
+        "Backends of the pool that should be up; absent without min-up.";
     FRONTEND_PANIC = Gauge "maglev_frontend_panic"
         "Whether the pool is in panic: with so few backends up, all of them take new flows.";
     CONFIGURED_WEIGHT = Gauge "maglev_frontend_backend_configured_weight"

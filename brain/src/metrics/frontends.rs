@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use maglev_engine::config::{Config, Frontend, Service};
 use maglev_engine::snapshot::{FrontendView, Snapshot, SyncStatus};
-use maglev_engine::weights::{BackendWeight, FrontendState};
+use maglev_engine::weights::{BackendWeight, Capacity, FrontendState};
 use maglev_protocol::{Counters, RouteCounters, ServerFigure, VipCounters, VipKey};
 
 use super::catalogue::{self as metrics, Metric};
@@ -93,9 +93,28 @@ fn write_states(rows: &[Row<'_>], out: &mut Exposition) {
             }
         }
     });
+    write_capacity(metrics::FRONTEND_POOL_UP, rows, |capacity| Some(capacity.up), out);
+    write_capacity(metrics::FRONTEND_POOL_MIN_UP, rows, |capacity| capacity.min_up, out);
     out.family(metrics::FRONTEND_PANIC, |family| {
         for row in rows {
             family.add(&[("frontend", row.name)], flag(row.view.weights.panic.is_some()));
+        }
+    })
+}
+
+fn write_capacity(
+    metric: Metric,
+    rows: &[Row<'_>],
+    value: impl Fn(&Capacity) -> Option<u32>,
+    out: &mut Exposition,
+) {
+    out.family(metric, |family| {
+        for row in rows {
+            for (pool, capacity) in row.configured.pools.iter().zip(&row.view.weights.capacity) {
+                if let Some(value) = value(capacity) {
+                    family.add(&[("frontend", row.name), ("pool", &pool.name)], value.into());
+                }
+            }
         }
     })
 }

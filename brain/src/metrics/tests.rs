@@ -29,7 +29,7 @@ const FRONTENDS: &str = "
       port: 443
       panic-threshold: 50
       pools:
-        - { name: primary, backends: { web1: { weight: 50 }, web2: {} } }
+        - { name: primary, min-up: 51%, backends: { web1: { weight: 50 }, web2: {} } }
         - { name: fallback, backends: { spare: {}, web2: { weight: 0 } } }
     plain:
       address: 203.0.113.10
@@ -265,6 +265,8 @@ fn a_frontend_is_told_with_what_vpp_has() {
         ("maglev_frontend_sync_state{frontend=\"plain\",state=\"synced\"}", 1.0),
         ("maglev_frontend_pool_active{frontend=\"shop\",pool=\"primary\"}", 1.0),
         ("maglev_frontend_pool_active{frontend=\"shop\",pool=\"fallback\"}", 0.0),
+        ("maglev_frontend_pool_backends_up{frontend=\"shop\",pool=\"fallback\"}", 1.0),
+        ("maglev_frontend_pool_min_up{frontend=\"shop\",pool=\"primary\"}", 2.0),
         ("maglev_frontend_active_pool_index{frontend=\"shop\"}", 0.0),
         ("maglev_frontend_panic{frontend=\"shop\"}", 0.0),
         ("maglev_frontend_backend_buckets{backend=\"web2\",frontend=\"shop\"}", 512.0),

@@ -3,7 +3,9 @@
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::words::{self, Word};
-use maglev_proto::{BackendEvent, BackendState, Event, FrontendEvent, FrontendState, LogLevel, LogLine};
+use maglev_proto::{
+    BackendEvent, BackendState, Event, FrontendEvent, FrontendState, LogLevel, LogLine, PoolCapacity,
+};
 
 use super::vpp::state_with_reason;
 use super::{Toned, counted};
@@ -76,13 +78,27 @@ fn frontend(change: &FrontendEvent, initial: bool, palette: Palette) -> String {
             let tone = if change.panic_pool.is_empty() { Tone::Good } else { Tone::Bad };
             palette.paint(tone, &words).into_owned()
         }
+        Some(Changed::MinUp(PoolCapacity { pool, up, backends, min_up, below_min_up })) if !initial => {
+            let min_up = min_up.map(|min_up| format!(", min-up {min_up}")).unwrap_or_default();
+            let (words, tone) = match below_min_up {
+                true => ("below", Tone::Bad),
+                false => ("no longer below", Tone::Good),
+            };
+            let words = format!("pool {} {words} its min-up: {up} of {backends} up{min_up}", printable(pool));
+            palette.paint(tone, &words).into_owned()
+        }
         Some(Changed::Removed(true)) => "removed from the configuration".to_owned(),
         _ => {
             let panic = match change.panic_pool.as_str() {
                 "" => String::new(),
                 panic => format!("  panic {}", printable(panic)),
             };
-            format!("{state}  active pool {}{panic}", pool(&change.active_pool))
+            let below: String = change
+                .pools_below_min_up
+                .iter()
+                .map(|pool| format!("  pool {} below its min-up", printable(pool)))
+                .collect();
+            format!("{state}  active pool {}{panic}{below}", pool(&change.active_pool))
         }
     };
     format!("{name}  {what}{held_back}")

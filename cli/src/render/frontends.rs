@@ -35,9 +35,10 @@ fn badness(frontend: &Frontend) -> usize {
         (_, SyncState::Failed) => 1,
         (_, SyncState::Disconnected) => 2,
         _ if !frontend.panic_pool.is_empty() => 3,
-        (_, SyncState::Pending) => 4,
-        (FrontendState::Up, SyncState::Synced) => 6,
-        _ => 5,
+        _ if frontend.pools.iter().any(|pool| pool.below_min_up) => 4,
+        (_, SyncState::Pending) => 5,
+        (FrontendState::Up, SyncState::Synced) => 7,
+        _ => 6,
     }
 }
 
@@ -98,10 +99,12 @@ fn serving_pool(frontend: &Frontend) -> Cell {
 /// not count.
 fn pool_up(frontend: &Frontend) -> Cell {
     let serving = frontend.pools.iter().find(|pool| pool.name == frontend.active_pool);
-    let rows = serving.or(frontend.pools.first()).map_or(&[][..], |pool| &pool.backends);
-    let up = rows.iter().filter(|row| row.state() == BackendState::Up).count();
-    let tone = if up == rows.len() { Tone::Plain } else { Tone::Warning };
-    Cell::toned(format!("{up}/{}", rows.len()), if up == 0 { Tone::Bad } else { tone })
+    let Some(pool) = serving.or(frontend.pools.first()) else { return Cell::or_dash("") };
+    let (up, total) = (pool.up as usize, pool.backends.len());
+    let tone = if up == total { Tone::Plain } else { Tone::Warning };
+    let min_up = pool.min_up.map(|min_up| format!(", min-up {min_up}")).unwrap_or_default();
+    let words = format!("{up}/{total}{min_up}");
+    Cell::toned(words, if up == 0 || pool.below_min_up { Tone::Bad } else { tone })
 }
 
 /// Details of one frontend.
@@ -205,7 +208,12 @@ fn pool_rows(pool: &Pool, frontend: &Frontend, palette: Palette) -> String {
         _ => "",
     };
     let title = format!("Pool {}{role}", printable(&pool.name));
-    let heading = palette.paint(Tone::Heading, &title);
+    let mut heading = palette.paint(Tone::Heading, &title).into_owned();
+    if let Some(min_up) = pool.min_up {
+        let words = format!("{} of {} up, min-up {min_up}", pool.up, pool.backends.len());
+        let tone = if pool.below_min_up { Tone::Bad } else { Tone::Plain };
+        heading += &format!(": {}", palette.paint(tone, &words));
+    }
     if pool.backends.is_empty() {
         return format!("{heading}\n  No backends.\n");
     }

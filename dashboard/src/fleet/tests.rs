@@ -9,7 +9,7 @@ fn frontend(effective: u32) -> Frontend {
         state: FrontendState::Up.into(),
         active_pool: "primary".into(),
         sync: SyncState::Synced.into(),
-        pools: vec![Pool { name: "primary".into(), backends: vec![row] }],
+        pools: vec![Pool { name: "primary".into(), backends: vec![row], ..Pool::default() }],
         ..Frontend::default()
     }
 }
@@ -42,8 +42,15 @@ fn equal_load_balancers_differ_in_nothing_and_others_in_what_is_named() {
 #[test]
 fn a_second_pool_that_serves_is_a_failover() {
     let mut frontend = frontend(100);
-    frontend.pools.insert(0, Pool { name: "first".into(), backends: vec![] });
+    frontend.pools.insert(0, Pool { name: "first".into(), ..Pool::default() });
     assert_eq!(of(&[("a", &frontend)])["faults"], json!(["failover"]));
+}
+
+#[test]
+fn a_pool_below_its_min_up_is_short() {
+    let mut frontend = frontend(100);
+    frontend.pools[0].below_min_up = true;
+    assert_eq!(of(&[("a", &frontend)])["faults"], json!(["short"]));
 }
 
 #[test]

@@ -95,7 +95,7 @@ async fn only_who_looks_at_a_frontend_gets_its_beats() {
     use maglev_proto::{Frontend, Pool, PoolBackend};
     let live = live();
     let row = PoolBackend { backend: "web1".into(), ..PoolBackend::default() };
-    let pools = vec![Pool { name: "p".into(), backends: vec![row] }];
+    let pools = vec![Pool { name: "p".into(), backends: vec![row], ..Pool::default() }];
     let shop = Frontend { name: "shop".into(), pools, ..Frontend::default() };
     live.change(|state| state.set_frontend("lb1", shop, &crate::state::Need::default()));
     live.publish_frame(1, Instant::now());

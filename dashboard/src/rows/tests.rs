@@ -17,9 +17,11 @@ fn shop() -> Frontend {
     let primary = Pool {
         name: "primary".into(),
         backends: vec![row("web1", "10.0.0.1", 3, 768), row("web2", "10.0.0.2", 1, 256)],
+        ..Pool::default()
     };
     // The same server once more: VPP has it once.
-    let spare = Pool { name: "spare".into(), backends: vec![row("web1", "10.0.0.1", 0, 768)] };
+    let spare =
+        Pool { name: "spare".into(), backends: vec![row("web1", "10.0.0.1", 0, 768)], ..Pool::default() };
     Frontend { name: "shop".into(), pools: vec![primary, spare], ..Frontend::default() }
 }
 

@@ -3,7 +3,7 @@
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::words::{self, Word};
-use maglev_proto::{BackendState, Event, FrontendEvent, FrontendState, LogLevel};
+use maglev_proto::{BackendState, Event, FrontendEvent, FrontendState, LogLevel, PoolCapacity};
 use serde_json::json;
 
 use crate::documents::Document;
@@ -82,6 +82,11 @@ fn frontend(change: &FrontendEvent) -> (&'static str, String) {
         }
         Some(Changed::PreviousPanicPool(from)) => {
             ("warn", format!("in panic: {} → {}", pool(from), pool(&change.panic_pool)))
+        }
+        Some(Changed::MinUp(PoolCapacity { pool, up, backends, min_up, below_min_up })) => {
+            let min_up = min_up.map(|min_up| format!(", min-up {min_up}")).unwrap_or_default();
+            let (icon, words) = if *below_min_up { ("warn", "below") } else { ("up", "no longer below") };
+            (icon, format!("pool {pool} {words} its min-up: {up} of {backends} up{min_up}"))
         }
         Some(Changed::Removed(_)) => ("warn", "removed from the configuration".to_owned()),
         None if change.held_back => ("warn", "held back: VPP is not programmed yet".to_owned()),

@@ -21,7 +21,11 @@ fn frontend(name: &str, backends: &[&str]) -> Frontend {
         state: FrontendState::Up.into(),
         sync: SyncState::Synced.into(),
         active_pool: "primary".into(),
-        pools: vec![Pool { name: "primary".into(), backends: backends.iter().map(row).collect() }],
+        pools: vec![Pool {
+            name: "primary".into(),
+            backends: backends.iter().map(row).collect(),
+            ..Pool::default()
+        }],
         ..Frontend::default()
     }
 }

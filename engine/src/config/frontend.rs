@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::addresses::address;
 use super::complaint::Complaint;
+use super::min_up::{MinUp, min_up};
 use super::model::{Frontend, Pool, Service};
 use super::report::Report;
 use super::section::Section;
@@ -30,7 +31,7 @@ pub(super) const FRONTEND_KEYS: &[&str] = &[
     "src-ip-sticky",
 ];
 /// Keys of a pool.
-pub(super) const POOL_KEYS: &[&str] = &["backends", "name"];
+pub(super) const POOL_KEYS: &[&str] = &["backends", "min-up", "name"];
 /// Keys of a backend in a pool.
 pub(super) const MEMBER_KEYS: &[&str] = &["weight"];
 
@@ -64,6 +65,7 @@ pub(super) struct PoolDraft {
     pub(super) place: Place,
     pub(super) name: Option<Located<String>>,
     pub(super) members: Vec<(Located<String>, u8)>,
+    min_up: Option<MinUp>,
 }
 
 impl PoolDraft {
@@ -193,7 +195,7 @@ fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'
     if !matches!(item.value, Value::Null | Value::Map(_)) {
         let message = format!("{title} must be a mapping, not {}", kind(item));
         report.malformed(item.place, message, "write each pool as `- name: ...`".to_owned());
-        return PoolDraft { place: item.place, name: None, members: Vec::new() };
+        return PoolDraft { place: item.place, name: None, members: Vec::new(), min_up: None };
     }
     let section = Section::open(title, item.place, item, POOL_KEYS, report);
     let name = section.require("name", "name it, like `name: primary`", name, report);
@@ -234,8 +236,15 @@ fn pool(frontend: &Section<'_>, index: usize, item: &Node, report: &mut Report<'
         let member = Section::open(title, entry.key.place, &entry.node, MEMBER_KEYS, report);
         members.push((entry.key.clone(), member.read_or("weight", DEFAULT_WEIGHT, weight, report)));
     }
+    let min_up = section.read("min-up", min_up, report);
+    if let Some(found) = min_up.as_ref().filter(|_| !members.is_empty()) {
+        let total = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        if let Err(complaint) = found.value.check("the pool", total) {
+            report.complaint(found.place, &section.subject("min-up"), complaint);
+        }
+    }
     let place = name.as_ref().map_or(section.place, |name| name.place);
-    PoolDraft { place, name, members }
+    PoolDraft { place, name, members, min_up: min_up.map(|min_up| min_up.value) }
 }
 
 /// Whether a mapping can be reported as empty, rather than as the wrong type.
@@ -270,6 +279,6 @@ impl FrontendDraft {
 impl PoolDraft {
     fn complete(self) -> Option<Pool> {
         let backends = self.members.into_iter().map(|(name, weight)| (name.value, weight)).collect();
-        Some(Pool { name: self.name?.value, backends })
+        Some(Pool { name: self.name?.value, backends, min_up: self.min_up })
     }
 }

@@ -10,6 +10,7 @@ use maglev_protocol::{STICKY_BUCKET, size};
 
 use maglev_tls::authorities::Authorities;
 
+use super::min_up::MinUp;
 use super::pattern::Pattern;
 
 /// A valid configuration.
@@ -244,4 +245,6 @@ pub struct Pool {
     pub name: String,
     /// Weight, 0 to 100, by the backend's name.
     pub backends: BTreeMap<String, u8>,
+    /// How many of them should be up; at most all of them.
+    pub min_up: Option<MinUp>,
 }

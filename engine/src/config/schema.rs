@@ -18,7 +18,8 @@ use super::settings::{
 };
 use super::values::{PERCENT, PORT, WEIGHT};
 use kinds::{
-    choice, defined, definitions, duration, integer, list, map, power_of_two, section, with, with_default,
+    choice, defined, definitions, duration, integer, list, map, number_or_percentage, power_of_two, section,
+    with, with_default,
 };
 
 /// The schema, in draft 2020-12.
@@ -165,7 +166,14 @@ fn pool() -> Value {
     let members = with(with(members, "type", "object"), "minProperties", 1);
     json!({
         "type": "object",
-        "properties": { "name": defined("name", "Its name, unique in the frontend."), "backends": members },
+        "properties": {
+            "name": defined("name", "Its name, unique in the frontend."),
+            "min-up": number_or_percentage(
+                "How many of its backends should be up, like `2` or `50%`. Below it, the brain warns, and changes \
+                 need a confirmation.",
+            ),
+            "backends": members,
+        },
         "required": ["name", "backends"],
         "additionalProperties": false,
     })

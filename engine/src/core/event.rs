@@ -9,7 +9,7 @@ use super::{Core, Effects};
 use crate::health::Transition;
 use crate::overrides::Override;
 use crate::snapshot::{AgentStatus, FrontendView, SyncStatus};
-use crate::weights::FrontendState;
+use crate::weights::{Capacity, FrontendState};
 
 /// A change of state. A snapshot and all later events together yield the next snapshot's states.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,8 @@ pub struct FrontendNow {
     pub active_pool: Option<String>,
     /// The pool in a panic, with too few backends up, if there is one.
     pub panic_pool: Option<String>,
+    /// The pools below their `min-up`; none while the frontend is held back.
+    pub below_min_up: Vec<String>,
     /// Whether the warm-up holds the frontend back, so that VPP is not programmed yet.
     pub held_back: bool,
 }
@@ -99,7 +101,8 @@ impl FrontendNow {
     pub fn of(view: &FrontendView) -> Self {
         let [active_pool, panic_pool] = pools(view).map(|pool| pool.map(str::to_owned));
         let held_back = view.sync == SyncStatus::HeldBack;
-        Self { state: view.weights.state, active_pool, panic_pool, held_back }
+        let below_min_up = view.below_min_up.clone();
+        Self { state: view.weights.state, active_pool, panic_pool, below_min_up, held_back }
     }
 }
 
@@ -116,6 +119,13 @@ pub enum FrontendChange {
     Panic(Option<String>),
     /// It has another state.
     State(FrontendState),
+    /// A pool went below its `min-up`, or is no longer below it.
+    MinUp {
+        /// Its name.
+        pool: String,
+        /// Its capacity after the change.
+        capacity: Capacity,
+    },
 }
 
 /// A numbered and timed change of state.
@@ -190,6 +200,12 @@ impl FrontendChange {
                     _ => info!(%frontend, from, to, "frontend changed"),
                 }
             }
+            Self::MinUp { pool, capacity } if now.below_min_up.contains(pool) => {
+                warn!(%frontend, pool, %capacity, "pool is below its min-up");
+            }
+            Self::MinUp { pool, capacity } => {
+                info!(%frontend, pool, %capacity, "pool is no longer below its min-up");
+            }
         }
     }
 }
@@ -217,6 +233,20 @@ impl Effects {
         let held_back = |view: &FrontendView| view.sync == SyncStatus::HeldBack;
         if changes.is_empty() && held_back(before) != held_back(view) {
             changes.push(FrontendChange::HeldBack);
+        }
+        let capacities = |view: &FrontendView| {
+            let pools = view.frontend.pools.iter().map(|pool| pool.name.clone());
+            pools.zip(view.weights.capacity.clone()).collect::<Vec<_>>()
+        };
+        // A pool that a reload removed is no longer below, either.
+        let mut pools = capacities(before);
+        pools.retain(|(pool, _)| view.frontend.pools.iter().all(|other| other.name != *pool));
+        pools.iter_mut().for_each(|(_, capacity)| capacity.min_up = None);
+        pools.extend(capacities(view));
+        for (pool, capacity) in pools {
+            if before.below_min_up.contains(&pool) != view.below_min_up.contains(&pool) {
+                changes.push(FrontendChange::MinUp { pool, capacity });
+            }
         }
         for change in changes {
             self.tell(Event::Frontend { frontend: Arc::clone(name), change, now: FrontendNow::of(view) });

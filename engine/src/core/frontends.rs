@@ -171,6 +171,8 @@ impl Core {
         let standing_of = |backend: &str| self.standing_of(name, backend, now);
         let weights = weights::effective(&frontend, &table.scale, standing_of);
         let spec = desired::vip_spec(&self.config, &frontend, table.wish, &weights);
+        let below_before = before.map_or(&[][..], |view| &view.below_min_up);
+        let below_min_up = if released { weights.below_min_up(&frontend, below_before) } else { Vec::new() };
         let step = weights.next_step.map(|step| now.mono + step);
         let table_length = self.known.table_length(&spec.key);
         // An equal spec keeps its known progress.
@@ -183,6 +185,7 @@ impl Core {
                 frontend,
                 table,
                 weights,
+                below_min_up,
                 table_length,
             },
             None => FrontendView {
@@ -192,6 +195,7 @@ impl Core {
                 frontend,
                 table,
                 weights,
+                below_min_up,
                 table_length,
             },
         };

@@ -20,6 +20,7 @@ mod backends;
 mod commands;
 mod events;
 mod expiry;
+mod min_up;
 mod reloads;
 mod selection;
 mod syncs;

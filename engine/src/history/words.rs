@@ -121,5 +121,11 @@ fn frontend_words(change: &FrontendChange, now: &FrontendNow) -> Option<String> 
         }
         FrontendChange::Panic(from) => format!("panic {} -> {}", pool(from), pool(&now.panic_pool)),
         FrontendChange::State(from) => format!("{} -> {}", from.word(), now.state.word()),
+        FrontendChange::MinUp { pool, capacity } if now.below_min_up.contains(pool) => {
+            format!("pool {pool} below its min-up: {capacity}")
+        }
+        FrontendChange::MinUp { pool, capacity } => {
+            format!("pool {pool} no longer below its min-up: {capacity}")
+        }
     })
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use maglev_protocol::{VipKey, VipSpec};
 use maglev_table::buckets::{Candidate, buckets};
 
-use super::words;
+use super::words::{self, Shortage};
 use super::{BackendPreview, Fate, Flows, FrontendPreview, Preview, Severity, Share, Side, VipChange};
 use crate::config::Config;
 use crate::core::Core;
 use crate::snapshot::{FrontendView, SyncStatus};
+use crate::weights::Capacity;
 
 /// A frontend with its table in VPP, existing or future.
 struct Laid<'v> {
@@ -69,6 +70,11 @@ impl<'v> Laid<'v> {
             Some(((index, pool.clone(), backend.clone()), (server, share)))
         })
         .collect()
+    }
+
+    /// Capacity of each pool, by name.
+    fn capacity(&self) -> impl Iterator<Item = (&'v String, &'v Capacity)> {
+        self.view.frontend.pools.iter().map(|pool| &pool.name).zip(&self.view.weights.capacity)
     }
 
     fn serves(&self) -> bool {
@@ -135,9 +141,11 @@ fn one(
         Laid::new(named.0, named.1, named.2, kept.unwrap_or(named.1.spec.new_flows_table_length))
     });
     let backends = rows(vip, change, before.as_ref(), after.as_ref(), flush, flows);
+    let shortages = shortages(before.as_ref(), after.as_ref());
     let (moved_buckets, sides) = (moved(before.as_ref(), after.as_ref()), (&before, &after));
     let is_same = sides.0.as_ref().map(Laid::side) == sides.1.as_ref().map(Laid::side)
         && moved_buckets == 0
+        && shortages.is_empty()
         && backends.iter().all(|row| row.before == row.after && row.fate == Fate::Stay);
     if change == VipChange::Kept && is_same {
         return None;
@@ -157,10 +165,22 @@ fn one(
     };
     let serves = |laid: &Option<Laid<'_>>| laid.as_ref().is_some_and(Laid::serves);
     let mut sentences = words::frontend(&preview, serves(&before), serves(&after));
+    sentences.extend(shortages.iter().map(words::min_up));
     sentences.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     preview.severity = sentences.first().map(|(severity, _)| *severity).unwrap_or_default();
     preview.sentences = sentences.into_iter().map(|(_, sentence)| sentence).collect();
     Some(preview)
+}
+
+/// The pools that the change takes below their `min-up`, or further below.
+fn shortages<'v>(before: Option<&Laid<'v>>, after: Option<&Laid<'v>>) -> Vec<Shortage<'v>> {
+    let was: BTreeMap<_, _> = before.into_iter().flat_map(Laid::capacity).collect();
+    let is = after.into_iter().flat_map(Laid::capacity);
+    let shortages = is.filter_map(|(pool, &after)| {
+        let missing = was.get(pool).map_or(0, |before| before.missing());
+        (after.missing() > missing).then_some(Shortage { pool, further: missing > 0, after })
+    });
+    shortages.collect()
 }
 
 /// The agent's rule for re-creating: a VIP cannot change its encapsulation or stickiness, nor its table

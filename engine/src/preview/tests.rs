@@ -20,6 +20,10 @@ fn configuration(weights: &[u8; 6], options: &str) -> Arc<Config> {
         .zip(1..)
         .map(|(name, last)| format!("    {name}: {{ address: 10.0.0.{last}, healthcheck: tcp }}\n"))
         .collect();
+    let (options, min_up) = match options.strip_prefix("min-up: ") {
+        Some(min_up) => ("", format!("min-up: {min_up}, ")),
+        None => (options, String::new()),
+    };
     let pool = |range: std::ops::Range<usize>| {
         let rows = range.map(|index| format!("{}: {{ weight: {} }}", BACKENDS[index], weights[index]));
         rows.collect::<Vec<_>>().join(", ")
@@ -37,7 +41,7 @@ maglev:
       protocol: tcp
       port: 80
       {options}
-      pools: [ {{ name: p, backends: {{ {} }} }}, {{ name: q, backends: {{ {} }} }} ]
+      pools: [ {{ name: p, {min_up}backends: {{ {} }} }}, {{ name: q, {min_up}backends: {{ {} }} }} ]
     two:
       address: 203.0.113.2
       pools: [ {{ name: p, backends: {{ {} }} }} ]
@@ -149,6 +153,34 @@ fn panic_is_danger() {
 }
 
 #[test]
+fn pool_below_its_min_up_is_danger_active_or_not() {
+    let bench = Bench::all(&[true, true, true, false, true, true], configuration(&[100; 6], "min-up: 2"));
+    let told = |bench: &Bench, command| {
+        let preview = bench.preview(command);
+        (preview.severity, sentences(&preview, "one").first().cloned().unwrap_or_default())
+    };
+    assert_eq!(told(&bench, wish("a", BackendWish::Pause)).0, Severity::Notice);
+    let below = "pool q goes below its min-up: 1 of 3 up, min-up 2";
+    assert_eq!(told(&bench, wish("e", BackendWish::Pause)), (Severity::Danger, below.to_owned()));
+    let more = Command::Reload(configuration(&[100; 6], "min-up: 75%"));
+    let below = "pool q goes below its min-up: 2 of 3 up, min-up 3";
+    assert_eq!(told(&bench, more), (Severity::Danger, below.to_owned()), "nothing else of the pool changes");
+    let weights = Command::Reload(configuration(&[100, 0, 0, 100, 100, 100], "min-up: 2"));
+    let below = "pool p goes below its min-up: 1 of 4 up, min-up 2";
+    assert_eq!(told(&bench, weights), (Severity::Danger, below.to_owned()));
+
+    let mut bench =
+        Bench::all(&[true, false, false, false, true, true], configuration(&[100; 6], "min-up: 2"));
+    let none = "pool p goes further below its min-up: 0 of 4 up, min-up 2";
+    let preview = bench.preview(weight("a", 0, false));
+    assert_eq!(preview.severity, Severity::Danger);
+    assert!(sentences(&preview, "one").iter().any(|sentence| sentence == none), "{preview:?}");
+    // Back again, and as unknown as before.
+    bench.core.command(wish("a", BackendWish::Pause), bench.now).unwrap();
+    assert_eq!(told(&bench, wish("a", BackendWish::Resume)).0, Severity::None);
+}
+
+#[test]
 fn reload_tells_what_becomes_of_vips_and_of_all_pinned_flows() {
     let bench = Bench::all(&[true; 6], configuration(&[100; 6], ""));
     let sticky = bench.preview(Command::Reload(configuration(&[100; 6], "src-ip-sticky: true")));
@@ -210,7 +242,13 @@ fn any_weights() -> impl Strategy<Value = [u8; 6]> {
 }
 
 fn any_options() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["", "flush-on-down: false", "src-ip-sticky: true", "panic-threshold: 60"])
+    prop::sample::select(vec![
+        "",
+        "min-up: 2",
+        "flush-on-down: false",
+        "src-ip-sticky: true",
+        "panic-threshold: 60",
+    ])
 }
 
 proptest! {

@@ -3,6 +3,7 @@
 use maglev_protocol::LbConfSpec;
 
 use super::{BackendPreview, Fate, FrontendPreview, Severity, VipChange};
+use crate::weights::Capacity;
 
 /// A sentence and its severity.
 pub(super) type Sentence = (Severity, String);
@@ -107,6 +108,21 @@ fn pools(preview: &FrontendPreview, served: bool, serves: bool) -> Vec<Sentence>
         _ => {}
     }
     sentences
+}
+
+/// A pool that the change takes below its `min-up`, or further below.
+pub(super) struct Shortage<'v> {
+    pub(super) pool: &'v str,
+    /// Whether it is below already.
+    pub(super) further: bool,
+    pub(super) after: Capacity,
+}
+
+/// A pool that goes below its `min-up`.
+pub(super) fn min_up(shortage: &Shortage<'_>) -> Sentence {
+    let Shortage { pool, further, after } = shortage;
+    let further = if *further { "further " } else { "" };
+    (Severity::Danger, format!("pool {pool} goes {further}below its min-up: {after}"))
 }
 
 /// What happens to a server's flows.

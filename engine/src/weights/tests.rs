@@ -11,6 +11,7 @@ pub(super) fn frontend(pools: &[&[(&str, u8)]]) -> Frontend {
     let pools = pools.iter().enumerate().map(|(index, backends)| Pool {
         name: format!("pool{index}"),
         backends: backends.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect(),
+        min_up: None,
     });
     Frontend {
         description: String::new(),

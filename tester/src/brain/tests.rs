@@ -18,7 +18,7 @@ fn frontend(name: &str, sticky: bool, backends: Vec<PoolBackend>) -> Frontend {
         protocol: "tcp".to_owned(),
         port: 80,
         src_ip_sticky: sticky,
-        pools: vec![Pool { name: "p".to_owned(), backends }],
+        pools: vec![Pool { name: "p".to_owned(), backends, ..Pool::default() }],
         ..Frontend::default()
     }
 }

@@ -59,6 +59,7 @@ fn brain_says_the_same_as_its_configuration() {
         pools: vec![Pool {
             name: "p".into(),
             backends: vec![PoolBackend { backend: backend.into(), ..PoolBackend::default() }],
+            ..Pool::default()
         }],
         ..Frontend::default()
     };

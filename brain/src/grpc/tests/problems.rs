@@ -1,5 +1,6 @@
 use std::time::SystemTime;
 
+use maglev_engine::core::Command;
 use maglev_proto::{Problem, Severity};
 
 use super::view::problems::Beside;
@@ -71,7 +72,7 @@ fn frontends_that_are_down_come_before_backends_that_are_not_missed() {
         (one[0].since_unix_ms, one[0].remedy.as_str()),
         (2_000_000, "fix it; its frontends are served by their other backends")
     );
-    let pause = maglev_engine::core::Command::Backend { backend: "b3".into(), wish: BackendWish::Pause };
+    let pause = Command::Backend { backend: "b3".into(), wish: BackendWish::Pause };
     core.command(pause, at(2100)).unwrap();
     let told = problems(&mut core, None);
     assert_eq!(
@@ -110,4 +111,31 @@ fn held_back_frontend_names_the_backends_it_waits_for() {
         told,
         ["Notice frontend shop: held back by the warm-up until these backends are known: b1, b2"]
     );
+}
+
+#[test]
+fn pool_below_its_min_up_is_told_unless_the_frontend_is_down() {
+    let mut core = connected();
+    for backend in ["b1", "b2"] {
+        probe(&mut core, backend, ProbeCode::L7Ok, "HTTP 200");
+    }
+    let mut config = maglev_engine::config::Config::clone(core.config());
+    for name in ["shop", "any"] {
+        let pools = &mut Arc::make_mut(config.frontends.get_mut(name).unwrap()).pools;
+        pools[0].min_up = Some(maglev_engine::config::MinUp::Percent(100));
+    }
+    core.command(Command::Reload(Arc::new(config)), at(2050)).unwrap();
+    assert!(words(&problems(&mut core, None)).is_empty(), "all is well");
+    for backend in ["b1", "b3"] {
+        let pause = Command::Backend { backend: backend.into(), wish: BackendWish::Pause };
+        core.command(pause, at(2100)).unwrap();
+    }
+    let told = problems(&mut core, None);
+    let below = "Notice frontend shop: pool primary is below its min-up: 1 of 2 up, min-up 2";
+    assert_eq!(words(&told), ["Danger frontend any: down: no backend takes new flows (b3 paused)", below]);
+    assert_eq!(told[1].since_unix_ms, 2_100_000);
+    let shop = view::frontend(&core.snapshot(at(3000).mono), "shop").unwrap();
+    let pool = &shop.pools[0];
+    assert_eq!((pool.up, pool.min_up, pool.below_min_up), (1, Some(2), true));
+    assert!(!shop.pools[1].below_min_up && shop.pools[1].min_up.is_none());
 }

@@ -85,6 +85,7 @@ fn words(what: &What) -> String {
                 Some(Changed::PreviousState(_)) => format!(", was {}", event.previous().word()),
                 Some(Changed::PreviousActivePool(pool)) => format!(", was on {pool:?}"),
                 Some(Changed::PreviousPanicPool(pool)) => format!(", panic was {pool:?}"),
+                Some(Changed::MinUp(pool)) => format!(", {pool:?}"),
                 Some(Changed::Removed(_)) => ", removed".to_owned(),
             };
             let FrontendEvent { frontend, active_pool, panic_pool, .. } = event;

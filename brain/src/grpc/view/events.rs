@@ -9,7 +9,7 @@ use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
     AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FrontendEvent, FrontendState,
-    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, VppEvent,
+    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, PoolCapacity, VppEvent,
 };
 use tracing::Level;
 
@@ -59,6 +59,13 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
                 FrontendChange::ActivePool(from) => Some(Changed::PreviousActivePool(pool(from))),
                 FrontendChange::Panic(from) => Some(Changed::PreviousPanicPool(pool(from))),
                 FrontendChange::State(from) => Some(Changed::PreviousState(frontend_state(*from).into())),
+                FrontendChange::MinUp { pool, capacity } => Some(Changed::MinUp(PoolCapacity {
+                    pool: pool.clone(),
+                    up: capacity.up,
+                    backends: capacity.total,
+                    min_up: capacity.min_up,
+                    below_min_up: now.below_min_up.contains(pool),
+                })),
             };
             What::Frontend(frontend_event(frontend, Some(now), changed))
         }
@@ -123,6 +130,7 @@ fn frontend_event(name: &str, now: Option<&FrontendNow>, changed: Option<Changed
         state: state.into(),
         active_pool: now.and_then(|now| now.active_pool.clone()).unwrap_or_default(),
         panic_pool: now.and_then(|now| now.panic_pool.clone()).unwrap_or_default(),
+        pools_below_min_up: now.map(|now| now.below_min_up.clone()).unwrap_or_default(),
         held_back: now.is_some_and(|now| now.held_back),
         changed,
     }

@@ -39,6 +39,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     let backends = snapshot.backends.iter().filter_map(|(name, view)| of_backend(snapshot, name, view));
     let mut problems: Vec<_> = of_agent(snapshot).into_iter().collect();
     problems.extend(frontends);
+    problems.extend(snapshot.frontends.iter().flat_map(|(name, view)| of_pools(snapshot, name, view)));
     problems.extend(beside.not_kept.as_deref().map(of_overrides));
     problems.extend(beside.unwritten.as_deref().map(of_history));
     problems.extend(beside.reload.and_then(of_reload));
@@ -198,6 +199,26 @@ fn of_frontend(snapshot: &Snapshot, name: &str, view: &FrontendView, now: Now) -
         _ => view.since.and_then(|since| wall(since, now)).map_or(0, unix_ms),
     };
     Some(Problem { name: name.to_owned(), since_unix_ms, remedy, ..problem(severity, "frontend", what) })
+}
+
+/// Pools below their `min-up`. Of a frontend that is down, that alone is told.
+fn of_pools<'s>(
+    snapshot: &'s Snapshot,
+    name: &'s str,
+    view: &'s FrontendView,
+) -> impl Iterator<Item = Problem> + 's {
+    let pools = view.frontend.pools.iter().zip(&view.weights.capacity);
+    let below = pools.filter(|(pool, _)| {
+        view.weights.state != FrontendState::Down && view.below_min_up.contains(&pool.name)
+    });
+    below.map(move |(pool, capacity)| {
+        let left = pool.backends.keys().filter(|backend| state_of(snapshot, backend) != State::Up.word());
+        let since_unix_ms = left.filter_map(|backend| left_up(snapshot, backend)).max().map_or(0, unix_ms);
+        let what = format!("pool {} is below its min-up: {capacity}", pool.name);
+        let remedy = format!("bring a backend back, see `show frontends {name}`");
+        let name = name.to_owned();
+        Problem { name, since_unix_ms, remedy, ..problem(Severity::Notice, "frontend", what) }
+    })
 }
 
 fn is_overdue(view: &FrontendView, now: Now) -> bool {

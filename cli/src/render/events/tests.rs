@@ -70,6 +70,17 @@ fn events_of_a_newer_brain_are_told_as_such() {
         ..FrontendEvent::default()
     };
     let line = |change| event(&Event { what: Some(What::Frontend(change)), ..Event::default() }, PLAIN);
+    let capacity = |below_min_up| PoolCapacity {
+        pool: "primary".into(),
+        up: 1,
+        backends: 3,
+        min_up: Some(2),
+        below_min_up,
+    };
+    let min_up = |below| FrontendEvent { changed: Some(Changed::MinUp(capacity(below))), ..panic.clone() };
+    let below = "shop  pool primary below its min-up: 1 of 3 up, min-up 2\n";
+    assert!(line(min_up(true)).ends_with(below), "{}", line(min_up(true)));
+    assert!(line(min_up(false)).contains("  pool primary no longer below its min-up: "));
     assert!(line(removed).ends_with("shop  removed from the configuration\n"));
     assert!(line(panic).ends_with("shop  panic none -> primary\n"));
 }

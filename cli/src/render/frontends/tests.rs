@@ -162,6 +162,17 @@ fn panic_is_shown_where_the_active_pool_is() {
 }
 
 #[test]
+fn min_up_is_shown_beside_what_is_up() {
+    let mut shop = samples::shop();
+    let (up, total) = (shop.pools[0].up, shop.pools[0].backends.len());
+    (shop.pools[0].min_up, shop.pools[0].below_min_up) = (Some(3), true);
+    let heading = format!("Pool primary (active)\x1b[0m: \x1b[31m{up} of {total} up, min-up 3\x1b[0m\n");
+    assert!(one(&shop, COLORED).contains(&heading), "{:?}", one(&shop, COLORED));
+    let line = listed(vec![shop], COLORED);
+    assert!(line.contains(&format!("\x1b[31m{up}/{total}, min-up 3\x1b[0m")), "{line:?}");
+}
+
+#[test]
 fn slow_start_is_shown_if_there_is_one() {
     let shop = Frontend { slow_start_ms: 90_000, ..samples::shop() };
     assert!(one(&shop, PLAIN).contains("\nSlow start     1m 30s\n"));

@@ -17,7 +17,7 @@ fn names_that_could_harm_the_terminal_or_the_line_are_left_out() {
 #[test]
 fn names_are_taken_from_the_messages() {
     let member = |name: &str| PoolBackend { backend: name.into(), ..PoolBackend::default() };
-    let pool = Pool { name: "p".into(), backends: vec![member("b1"), member("b2")] };
+    let pool = Pool { name: "p".into(), backends: vec![member("b1"), member("b2")], ..Pool::default() };
     let frontend = Frontend { name: "f".into(), pools: vec![pool], ..Frontend::default() };
     let pools = vec![("p".to_owned(), vec!["b1".to_owned(), "b2".to_owned()])];
     assert_eq!(FrontendNames::from(frontend), FrontendNames { name: "f".into(), pools });

@@ -62,6 +62,16 @@ pub(super) fn integer(description: &str, bounds: RangeInclusive<u32>) -> Value {
     json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end(), "description": description })
 }
 
+/// A number of backends, or a percentage of them.
+pub(super) fn number_or_percentage(description: &str) -> Value {
+    json!({
+        "type": ["integer", "string"],
+        "minimum": 0,
+        "pattern": "^(?:100|[1-9]?[0-9])%$",
+        "description": description,
+    })
+}
+
 /// A power of two, at most `most`, which is one itself.
 pub(super) fn power_of_two(description: &str, most: u32) -> Value {
     let powers: Vec<u32> = (0..=most.ilog2()).map(|exponent| 1 << exponent).collect();

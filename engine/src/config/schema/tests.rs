@@ -143,6 +143,8 @@ fn what_is_wrong_is_refused() {
         check("type: http, params: { response-code: '200, 204,300-399' }"),
         backend("address: 2001:db8::1, enabled: off"),
         frontend("slow-start: 1.5h, panic-threshold: 100"),
+        pools("[{ name: p, min-up: 1, backends: { b: } }]"),
+        pools("[{ name: p, min-up: 50%, backends: { b: } }]"),
     ] {
         assert_eq!(complaints(&fine), Vec::<String>::new(), "{fine}");
     }
@@ -199,6 +201,9 @@ fn what_is_wrong_is_refused() {
         pools("[{ name: p, backends: {} }]"),
         pools("[{ name: p, backends: [b] }]"),
         pools("[{ name: p, backends: { b: 5 } }]"),
+        pools("[{ name: p, min-up: 101%, backends: { b: } }]"),
+        pools("[{ name: p, min-up: '1', backends: { b: } }]"),
+        pools("[{ name: p, min-up: -1, backends: { b: } }]"),
         pools("[{ name: p, backends: { b: { weight: 101 } } }]"),
         pools("[{ name: p, backends: { b: { weight: -1 } } }]"),
         pools("[{ name: p, backends: { b: { wieght: 1 } } }]"),

@@ -54,7 +54,7 @@ fn whatever_is_left_out_has_its_default() {
     assert_eq!((www.description.as_str(), www.new_flows_table_length), ("", None));
     assert_eq!((www.slow_start, www.panic_threshold), (None, None));
     let weights = [("web1".to_owned(), 100), ("web2".to_owned(), 50)];
-    assert_eq!(www.pools, [Pool { name: "primary".to_owned(), backends: weights.into() }]);
+    assert_eq!(www.pools, [Pool { name: "primary".to_owned(), backends: weights.into(), min_up: None }]);
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn unknown_keys_are_refused_everywhere() {
             "- name: primary",
             "- name: primary\n          weight: 3",
             Some(
-                "25:11 error: unknown key `weight` in pool 1 of frontend `www` (its keys are `backends` and `name`)",
+                "25:11 error: unknown key `weight` in pool 1 of frontend `www` (its keys are `backends`, `min-up` and `name`)",
             ),
         ),
         (

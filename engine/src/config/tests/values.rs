@@ -128,6 +128,28 @@ fn a_percentage_is_a_bare_number() {
 }
 
 #[test]
+fn min_up_is_a_number_or_a_percentage_that_the_pool_can_have() {
+    let given =
+        |value: &str| changed("- name: primary", &format!("- name: primary\n          min-up: {value}"));
+    let subject = "25:19 error: `min-up` of pool 1 of frontend `www`";
+    let help = "(write a number of backends, like `2`, or a percentage from 0% to 100%, like `50%`)";
+    for value in ["0", "2", "0%", "50%", "'100%'"] {
+        assert_eq!(findings(&given(value)).0, 0, "{value}");
+    }
+    let many = format!("{subject} is 3, and the pool has 2 backends (write at most 2, or a percentage)");
+    not_valid(&given("3"), &[&many]);
+    not_valid(&given("101%"), &[&format!("{subject} is `101%`, which is not a percentage {help}")]);
+    not_valid(&given("-1"), &[&format!("{subject} is -1, which is out of range {help}")]);
+    for (value, found) in [("half", "the text `half`"), ("'2'", "the text `2`"), ("1.5", "the number `1.5`")]
+    {
+        not_parseable(
+            &given(value),
+            &[&format!("{subject} must be a number or a percentage, not {found} {help}")],
+        );
+    }
+}
+
+#[test]
 fn the_start_is_not_over_before_it_began() {
     for (delays, expected) in [
         (

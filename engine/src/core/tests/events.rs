@@ -61,7 +61,10 @@ impl Known {
             FrontendChange::Added => assert_eq!(before, None),
             FrontendChange::HeldBack => assert!(before.as_ref().is_some_and(differs)),
             // Simultaneous changes are separate events, each with the complete new state.
-            FrontendChange::ActivePool(_) | FrontendChange::Panic(_) | FrontendChange::State(_) => {
+            FrontendChange::ActivePool(_)
+            | FrontendChange::Panic(_)
+            | FrontendChange::State(_)
+            | FrontendChange::MinUp { .. } => {
                 assert!(before.is_some());
             }
         }
@@ -69,7 +72,7 @@ impl Known {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Probe(&'static str, bool),
     Wish(&'static str, BackendWish),
     Weight(u8),
@@ -84,7 +87,7 @@ enum Step {
 fn configurations() -> Vec<Arc<Config>> {
     let renamed = FRONTENDS.replace("    two:", "    deux:");
     let moved = FRONTENDS.replace("203.0.113.1\n", "203.0.113.9\n");
-    let pools = FRONTENDS.replace("name: primary", "name: first").replace(
+    let pools = FRONTENDS.replace("name: primary", "name: first, min-up: 2").replace(
         "        - { name: first",
         "        - { name: before, backends: { fixed: { weight: 3 } } }\n        - { name: first",
     );
@@ -106,7 +109,7 @@ fn configurations() -> Vec<Arc<Config>> {
     .into()
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let names = || prop::sample::select(vec!["a", "b", "c", "off", "fixed"]);
     let wishes = prop::sample::select(vec![
         BackendWish::Pause,
@@ -128,7 +131,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-fn carry_out(bench: &mut Bench, step: Step, configurations: &[Arc<Config>]) -> Effects {
+pub(super) fn carry_out(bench: &mut Bench, step: Step, configurations: &[Arc<Config>]) -> Effects {
     let gone = || VppState::Disconnected { reason: "gone".into(), silent_ms: 5000 };
     match step {
         Step::Probe(name, passed) => bench.probe(name, passed),

@@ -10,7 +10,8 @@ pub(in super::super) fn any_frontend() -> impl Strategy<Value = Frontend> {
     let settings = (any::<bool>(), any::<bool>(), proptest::option::of(1u8..=100));
     (pools, settings).prop_map(|(pools, (flush_on_down, slow, panic_threshold))| {
         let pools = pools.into_iter().enumerate();
-        let pools = pools.map(|(index, backends)| Pool { name: format!("pool{index}"), backends });
+        let pools =
+            pools.map(|(index, backends)| Pool { name: format!("pool{index}"), backends, min_up: None });
         let slow_start = slow.then_some(Duration::from_secs(10));
         Frontend { pools: pools.collect(), flush_on_down, slow_start, panic_threshold, ..frontend(&[]) }
     })
