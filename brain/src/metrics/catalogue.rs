@@ -66,6 +66,8 @@ catalogue! {
     HISTORY_LOST = Counter "maglev_history_lost_records_total"
         "Records of the history that were lost, since too many waited for the disk.";
     OVERRIDE_SET = Gauge "maglev_override_set_timestamp_seconds" "When an override was set, in Unix seconds.";
+    OVERRIDE_END = Gauge "maglev_override_end_timestamp_seconds"
+        "When an override ends by itself, in Unix seconds; absent if it lasts until it is cleared.";
 
     // Agent, VPP and syncs.
     AGENT_UP = Gauge "maglev_agent_up" "Whether the agent answers.";

@@ -7,7 +7,7 @@ use maglev_engine::snapshot::Snapshot;
 use maglev_engine::warmup::Phase;
 
 use super::Scene;
-use super::catalogue as metrics;
+use super::catalogue::{self as metrics, Metric};
 use super::exposition::{Exposition, flag, number};
 
 const WEIGHT: &str = "weight";
@@ -70,8 +70,20 @@ fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) {
     out.single(metrics::OVERRIDES_PERSISTED, number(snapshot.tally.overrides_kept().into()));
     out.single(metrics::HISTORY_WRITTEN, flag(snapshot.tally.history_written()));
     out.single(metrics::HISTORY_LOST, number(snapshot.tally.history_lost.get()));
-    out.family(metrics::OVERRIDE_SET, |family| {
-        for entry in overrides.iter() {
+    write_each_override(metrics::OVERRIDE_SET, snapshot, |entry| Some(entry.since()), out);
+    write_each_override(metrics::OVERRIDE_END, snapshot, |entry| entry.stamp().remark.until, out)
+}
+
+/// A time of each override that has it.
+fn write_each_override(
+    metric: Metric,
+    snapshot: &Snapshot,
+    time: impl Fn(&Override) -> Option<SystemTime>,
+    out: &mut Exposition,
+) {
+    out.family(metric, |family| {
+        for entry in snapshot.overrides.iter() {
+            let Some(time) = time(&entry) else { continue };
             let (kind, frontend, pool, backend) = match &entry {
                 Override::Backend { name, state, .. } => (state.word(), "", "", name),
                 Override::Weight { member, .. } => {
@@ -79,7 +91,7 @@ fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) {
                 }
             };
             let labels = [("kind", kind), ("frontend", frontend), ("pool", pool), ("backend", backend)];
-            family.add(&labels, unix_seconds(entry.since()));
+            family.add(&labels, unix_seconds(time));
         }
     })
 }

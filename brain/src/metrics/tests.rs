@@ -8,7 +8,7 @@ use maglev_engine::agent::AgentEvent;
 use maglev_engine::config::{Config, parse};
 use maglev_engine::core::{BackendWish, Command, Core, Input, Now};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
-use maglev_engine::overrides::{Overrides, PoolMember};
+use maglev_engine::overrides::{Overrides, PoolMember, Remark};
 use maglev_protocol::{
     AgentInfo, AgentPolicy, Change, FullRead, RouteCounters, ServerFigure, ServerFigures, ServerTraffic,
     SyncReport, VipCounters, VipKey, VipReport, VppInfo, VppState,
@@ -123,7 +123,8 @@ impl Bench {
         });
         let member = PoolMember { frontend: "shop".into(), pool: "primary".into(), backend: "web1".into() };
         let weight = Command::SetWeight { member, weight: 10, flush: false };
-        bench.core.command(weight, bench.now).unwrap();
+        let remark = Remark { until: Some(UNIX_EPOCH + Duration::from_secs(4600)), ..Remark::default() };
+        bench.core.command_on(None, weight, remark, bench.now).unwrap();
         bench.core.snapshot(bench.now.mono).tally.set_applied_config(false, 1_300_000);
         let counters = counters();
         (bench, counters)
@@ -412,6 +413,10 @@ fn what_operators_set_is_told_one_by_one() {
             "maglev_override_set_timestamp_seconds{backend=\"web1\",frontend=\"shop\",kind=\"weight\",pool=\"primary\"}",
             1000.0,
         ),
+        (
+            "maglev_override_end_timestamp_seconds{backend=\"web1\",frontend=\"shop\",kind=\"weight\",pool=\"primary\"}",
+            4600.0,
+        ),
         ("maglev_commands_total{command=\"pause\",result=\"done\"}", 1.0),
         ("maglev_commands_total{command=\"pause\",result=\"refused\"}", 1.0),
         ("maglev_commands_total{command=\"set_weight\",result=\"done\"}", 1.0),
@@ -421,6 +426,8 @@ fn what_operators_set_is_told_one_by_one() {
     for (name, value) in expected {
         assert_eq!(series.get(name).copied(), Some(value), "{name}");
     }
+    let ends = series.keys().filter(|name| name.starts_with("maglev_override_end")).count();
+    assert_eq!(ends, 1, "the pause has no end");
 }
 
 #[test]
