@@ -132,6 +132,7 @@ pub fn start<S: Future<Output = ()>>(
         let history = History::start(history, Arc::clone(core.tally()), recorded.clone());
         (Keeper::start(state, Arc::clone(core.tally())), history)
     };
+    history.webhooks().apply(&core.config().webhooks);
     record_start(&core, &history);
     if **core.overrides() != overrides {
         // Overrides that the configuration now equals were dropped; nobody waits for that.

@@ -209,6 +209,7 @@ impl Service {
             not_kept: self.operator.not_kept(),
             unwritten: self.operator.history().unwritten(),
             unserved: self.unserved.reasons(),
+            webhooks: self.operator.history().webhooks().readings(),
         };
         view::status::status(snapshot, file, &beside, now)
     }

@@ -11,6 +11,7 @@
 //! - [`metrics`]: the Prometheus exporter
 //! - [`grpc`]: the operators' gRPC server
 //! - [`reload`]: reloads of the configuration file
+//! - [`webhooks`]: deliveries of what happens
 //! - [`netns`], [`open_files`], [`service`]: network namespace, limit on open files, systemd
 
 pub mod prober;
@@ -39,6 +40,8 @@ pub mod metrics;
 pub mod grpc;
 
 pub mod reload;
+
+pub mod webhooks;
 
 pub mod netns;
 

@@ -36,6 +36,7 @@ use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
 use crate::figures::Figures;
 use crate::service::Unserved;
+use crate::webhooks::Reading;
 use exposition::Exposition;
 use maglev_engine::snapshot::Snapshot;
 
@@ -58,6 +59,8 @@ pub struct Scene<'a> {
     pub started: SystemTime,
     /// How many addresses should be listened on, and are not.
     pub unserved: usize,
+    /// State of the webhooks.
+    pub webhooks: &'a [Reading],
 }
 
 /// What the text has for a backend of one frontend, in bytes: growing it would copy it several times.
@@ -140,9 +143,11 @@ impl Exporter {
         let counters = self.counters().await;
         let (snapshot, started) = (Arc::clone(&self.snapshots.borrow()), self.started);
         let unserved = self.unserved.reasons().len();
+        let webhooks = self.operator.history().webhooks().readings();
         let text = self.writing.run(move || {
             let (counters, process) = (counters.as_deref().map(|counters| &counters.value), Process::read());
-            render(&Scene { snapshot: &snapshot, counters, process, started, unserved })
+            let webhooks = &webhooks;
+            render(&Scene { snapshot: &snapshot, counters, process, started, unserved, webhooks })
         });
         Ok(text.await?)
     }

@@ -22,6 +22,7 @@ pub use applied::{Applied, Standing, Started, start};
 
 use crate::controller::{Operator, Terms};
 use crate::netns::{self, WrongNamespace};
+use crate::webhooks;
 use applied::Next;
 
 /// Time limit for reading and validating operators' files. A configuration of 50,000 backends takes half a
@@ -57,13 +58,16 @@ fn validate(name: &str, text: &[u8]) -> Result<Loaded, LoadError> {
     if loaded.trusts_system() {
         let (authorities, mut doubts) = files::of_system(SystemTime::now());
         if authorities.anchors().is_empty() {
-            doubts.push("none found: checks without `ca-file` cannot verify certificates".to_owned());
+            doubts.push(
+                "none found: checks and webhooks without `ca-file` cannot verify certificates".to_owned(),
+            );
         }
         for doubt in doubts {
             loaded.warn_of_system(format!("the system's authorities: {doubt}"), SYSTEM_HELP);
         }
         loaded.system = Some(Arc::new(authorities));
     }
+    warn_of_secrets(&mut loaded);
     Ok(loaded)
 }
 
@@ -74,7 +78,31 @@ pub fn trust_system(loaded: &Loaded) {
     }
 }
 
+/// Secrets with fewer bytes are warned of.
+const SHORTEST_SECRET: usize = 16;
+
 const SYSTEM_HELP: &str = "install or repair ca-certificates and reload, or set `ca-file`";
+
+/// Warns of webhooks whose secret cannot be used. It is read again at each delivery, so it may follow later.
+fn warn_of_secrets(loaded: &mut Loaded) {
+    for (name, webhook) in &loaded.config.webhooks.clone() {
+        let file = webhook.secret_file.display();
+        let (problem, help) = match webhooks::secret(&webhook.secret_file) {
+            Err(problem) => {
+                (problem, "without a secret nothing is delivered: write one, readable for this process")
+            }
+            Ok(secret) if secret.len() < SHORTEST_SECRET => {
+                ("is short enough to be guessed".to_owned(), "write a longer one: `openssl rand -hex 32`")
+            }
+            Ok(_) => continue,
+        };
+        loaded.warn_of_webhook(
+            name,
+            format!("`secret-file` of webhook `{name}` is {file}, which {problem}"),
+            help,
+        );
+    }
+}
 
 /// Warns of weights that no table can represent, or not one of the configured length.
 fn warn_of_weights(loaded: &mut Loaded) {

@@ -25,6 +25,7 @@ mod schema;
 mod section;
 mod settings;
 mod values;
+mod webhook;
 mod yaml;
 
 #[cfg(test)]
@@ -36,15 +37,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use changes::{
-    BackendChanges, Changes, FrontendChanges, FrontendDiff, HealthCheckChanges, Rename, changes,
-};
+pub use changes::{BackendChanges, Changes, FrontendChanges, FrontendDiff, NamedChanges, Rename, changes};
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use difference::{Difference, differences};
 pub use min_up::{MinUp, NotMinUp};
 pub use model::{
     Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
-    LbSettings, Pool, Service, StatusCodes, TlsCheck,
+    LbSettings, Pool, Service, StatusCodes, TlsCheck, Url, Webhook,
 };
 pub use pattern::Pattern;
 pub use schema::{schema, schema_text};
@@ -58,7 +57,7 @@ use section::Section;
 use yaml::{Entry, Node, Place, Value};
 
 /// Keys below `maglev:`.
-const MAGLEV_KEYS: &[&str] = &["backends", "frontends", "healthchecker", "healthchecks", "vpp"];
+const MAGLEV_KEYS: &[&str] = &["backends", "frontends", "healthchecker", "healthchecks", "vpp", "webhooks"];
 
 /// A valid configuration with its warnings.
 #[derive(Debug, Clone)]
@@ -72,19 +71,24 @@ pub struct Loaded {
     spots: BTreeMap<String, Spot>,
 }
 
-/// Key under which `spots` has the first check that trusts the system's authorities: no frontend has this
-/// name.
+/// Key under which `spots` has the first check or webhook that trusts the system's authorities: no frontend has
+/// this name.
 const OF_SYSTEM: &str = "";
 
 impl Loaded {
-    /// Whether a check trusts the system's authorities.
+    /// Whether a check or a webhook trusts the system's authorities.
     pub fn trusts_system(&self) -> bool {
         self.spots.contains_key(OF_SYSTEM)
     }
 
-    /// Adds a warning about the system's authorities, at the first check that trusts them.
+    /// Adds a warning about the system's authorities, at the first check or webhook that trusts them.
     pub fn warn_of_system(&mut self, message: impl Into<String>, help: impl Into<String>) {
         self.warn(OF_SYSTEM, message, help);
+    }
+
+    /// Adds a warning at a webhook's name.
+    pub fn warn_of_webhook(&mut self, webhook: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.warn(&webhook_spot(webhook), message, help);
     }
 
     /// Adds a warning at a frontend's name, in the order of the file: for warnings that only a later stage
@@ -100,6 +104,11 @@ impl Loaded {
             self.warnings.insert(at, warning);
         }
     }
+}
+
+/// Key under which `spots` has a webhook: no frontend has such a name.
+fn webhook_spot(webhook: &str) -> String {
+    format!("webhook {webhook}")
 }
 
 /// Why a file could not be loaded.
@@ -211,6 +220,7 @@ fn read(
     let checks = healthcheck::healthchecks(&maglev, files, report);
     let backends = backend::backends(&maglev, report);
     let frontends = frontend::frontends(&maglev, report);
+    let webhooks = webhook::webhooks(&maglev, files, report);
 
     rules::check_references(&backends, &checks, report);
     rules::member_references(&frontends, &backends, report);
@@ -229,10 +239,14 @@ fn read(
     }
 
     let places = frontends.iter().map(|frontend| (frontend.name.value.clone(), frontend.name.place));
-    let mut of_system =
+    let checking =
         checks.values().filter(|draft| draft.check.as_ref().is_some_and(HealthCheck::trusts_system));
-    let of_system = of_system.next().map(|draft| (OF_SYSTEM.to_owned(), draft.place));
-    let spots = report.spots(places.chain(of_system));
+    let delivering =
+        webhooks.values().filter(|draft| draft.webhook.as_ref().is_some_and(Webhook::trusts_system));
+    let of_system = checking.map(|draft| draft.place).chain(delivering.map(|draft| draft.place)).next();
+    let of_system = of_system.map(|place| (OF_SYSTEM.to_owned(), place));
+    let of_webhooks = webhooks.iter().map(|(name, draft)| (webhook_spot(name), draft.place));
+    let spots = report.spots(places.chain(of_system).chain(of_webhooks));
     let config = Config {
         healthchecker,
         lb: lb.settings,
@@ -245,6 +259,10 @@ fn read(
             .map(|(name, draft)| Some((name, draft.complete()?)))
             .collect::<Option<_>>()?,
         frontends: frontends.into_iter().map(frontend::FrontendDraft::complete).collect::<Option<_>>()?,
+        webhooks: webhooks
+            .into_iter()
+            .map(|(name, draft)| Some((name, Arc::new(draft.webhook?))))
+            .collect::<Option<_>>()?,
     };
     Some((config, spots))
 }

@@ -15,7 +15,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+pub use crate::kind::Kind;
+
 use crate::health::{Since, State};
+use crate::weights::FrontendState;
 
 /// Maximum size of one file, in bytes: some 80,000 records. The two files have twice as many.
 pub const LARGEST_SEGMENT: u64 = 16 << 20;
@@ -28,50 +31,6 @@ const LONGEST_WHAT: usize = 1000;
 
 /// Length of a checksum in a line, with the space after it.
 const SUM: usize = 9;
-
-/// What a record is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A backend's change of state.
-    Backend,
-    /// A frontend's change.
-    Frontend,
-    /// An operator's command.
-    Command,
-    /// An override that is about to end, or has ended by itself.
-    Override,
-    /// A reload of the configuration, a way back from it, or its confirmation.
-    Reload,
-    /// A sync that failed, or the first that did not after one that did.
-    Sync,
-    /// The connection to the agent.
-    Agent,
-    /// The agent's connection to VPP.
-    Vpp,
-    /// The brain itself: starts, ends, records that were lost.
-    Brain,
-    /// A backend's state when a file began; not an event.
-    State,
-}
-
-impl Kind {
-    /// The kind's word, in lower case.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Backend => "backend",
-            Self::Frontend => "frontend",
-            Self::Command => "command",
-            Self::Override => "override",
-            Self::Reload => "reload",
-            Self::Sync => "sync",
-            Self::Agent => "agent",
-            Self::Vpp => "vpp",
-            Self::Brain => "brain",
-            Self::State => "state",
-        }
-    }
-}
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +55,12 @@ pub struct Record {
     /// A backend's state after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<State>,
+    /// A frontend's state before; that of now if something else changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontend_from: Option<FrontendState>,
+    /// A frontend's state now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontend_to: Option<FrontendState>,
     /// Description; for a backend the cause.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub what: String,
@@ -130,6 +95,8 @@ impl Record {
             frontend: String::new(),
             from: None,
             to: None,
+            frontend_from: None,
+            frontend_to: None,
             what,
             who: String::new(),
             reason: String::new(),
@@ -220,14 +187,19 @@ impl Ledger {
         self.states.iter().map(|(name, since)| (name, *since))
     }
 
-    /// The next line of the file. Empty if nothing happened: a backend that a start found in its state of before.
-    pub fn enter(&mut self, mut record: Record) -> String {
+    /// Numbers a record. `None` if nothing happened: a backend that a start found in its state of before.
+    pub fn number(&mut self, record: Record) -> Option<Record> {
         if !self.follow(&record) {
-            return String::new();
+            return None;
         }
-        record.number = self.next;
-        self.next = self.next.saturating_add(1);
-        record.line()
+        let number = self.next;
+        self.next = number.saturating_add(1);
+        Some(Record { number, ..record })
+    }
+
+    /// The next line of the file. Empty if nothing happened.
+    pub fn enter(&mut self, record: Record) -> String {
+        self.number(record).map_or_else(String::new, |record| record.line())
     }
 
     /// The first lines of a new file: the backends' states, since the older file may be lost.

@@ -3,6 +3,7 @@
 //! Data flows one way, through a type at every arrow: `Config -> ProbeOutcome -> Health -> EffectiveWeights
 //! -> VipSpec`. The modules are in that order, and each uses only those before it:
 //!
+//! - [`kind`]: kinds of recorded events
 //! - [`config`]: the configuration, from YAML to a validated value
 //! - [`outcome`]: the result of a probe
 //! - [`schedule`]: when the next probe starts
@@ -19,6 +20,9 @@
 //! - [`core`]: the owner of the state: inputs in, effects out
 //! - [`preview`]: the effect of a change, before it is made
 //! - [`history`]: what happened, in records that survive a restart
+//! - [`webhooks`]: the queue of a webhook, the body of a delivery, and what follows from an attempt
+
+pub mod kind;
 
 pub mod config;
 
@@ -51,6 +55,8 @@ pub mod core;
 pub mod preview;
 
 pub mod history;
+
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;

@@ -21,11 +21,14 @@ pub use percent::Percent;
 pub use ramp::ramp;
 pub use scale::{Inexact, Longer, MAX_TABLE_LENGTH, MIN_TABLE_LENGTH, Scale, doubts, table_length};
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Frontend, Pool};
 use crate::health::State;
 
 /// State of a frontend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FrontendState {
     /// None of its backends is known yet, or only unknown ones hold a weight in its active pool.
     Unknown,

@@ -23,7 +23,7 @@ pub use checker::Checker;
 pub use http::Answer;
 pub use icmp::{Echo, EchoFailure};
 pub use inquiry::{Details, Inquiry, Kept};
-pub use tls::trust_system;
+pub use tls::{Client as TlsClient, trust_system};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The TLS client of health checks.
+//! The TLS client of health checks and webhooks.
 //!
 //! TLS 1.2 and 1.3. Each handshake is a full one: a resumed session would not show what a new client meets.
 //! Like HAProxy's checks, it sends no ALPN: a server that knows the protocol needs no hint, and one that does
@@ -35,7 +35,7 @@ use super::connect;
 
 /// The TLS client of one health check, prepared once so that a probe costs only its handshake.
 #[derive(Debug, Clone)]
-pub(super) struct Client {
+pub struct Client {
     /// Or why no handshake can be made.
     ready: Result<Ready, Arc<str>>,
 }
@@ -52,7 +52,7 @@ impl Client {
     /// A client that requests the check's `sni`, else `host` (of an HTTP check, possibly with a port), else
     /// no name, and then expects a certificate for the backend's address. An address is never sent as a
     /// server name (RFC 6066, 3), but the certificate must match it.
-    pub(super) fn new(tls: &TlsCheck, host: Option<&str>) -> Client {
+    pub fn new(tls: &TlsCheck, host: Option<&str>) -> Client {
         Self::with_system(tls, host, &trust::SYSTEM)
     }
 
@@ -73,7 +73,7 @@ impl Client {
     /// `L6TOUT` if it is not complete at the deadline; `L6RSP` if it failed; `SOCKERR` if this machine lacks
     /// something, such as the authorities to verify a certificate. Each with a description. The stream is
     /// closed then.
-    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         target: IpAddr,

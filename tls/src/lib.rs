@@ -1,5 +1,5 @@
-//! Cryptography and certificates, for the TLS of health checks and of the operators' gRPC server. Pure: what files hold
-//! comes as bytes, and the time of day as an argument.
+//! Cryptography and certificates, for the TLS of health checks, webhooks and the operators' gRPC server. Pure: what files
+//! hold comes as bytes, and the time of day as an argument.
 //!
 //! - [`pem`]: sections of PEM files
 //! - [`der`]: parts of DER values
@@ -23,6 +23,7 @@ pub mod signatures;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ::aws_lc_rs::hmac;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::UnixTime;
 use x509_parser::certificate::X509Certificate;
@@ -33,6 +34,12 @@ pub fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups.push(&p521::P521);
     Arc::new(provider)
+}
+
+/// The HMAC of a message (RFC 2104), with SHA-256, in hexadecimal.
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Formats a date.

@@ -132,6 +132,7 @@ fn figures(frontends: u32) -> Vec<Figure> {
         process: Process::read(),
         started: SystemTime::now(),
         unserved: 0,
+        webhooks: &[],
     };
     let (scrape, took) = timed(|| render(&scene));
     let registry = floor::registry(scrape.series);
@@ -172,6 +173,7 @@ fn sizes_of_a_scrape(frontends: u32) {
         process: Process::read(),
         started: SystemTime::now(),
         unserved: 0,
+        webhooks: &[],
     };
     let scrape = render(&scene);
     let (packed, took) = timed(|| {

@@ -9,6 +9,7 @@ use maglev_daemon::retry::backoff;
 use maglev_daemon::vital::vital;
 use maglev_engine::history::{Contents, Kind, Ledger, Record, parse};
 use maglev_engine::tally::BrainTally;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::state::HistoryFiles;
+use crate::webhooks::Webhooks;
 
 /// Maximum number of records that wait for the disk: once every backend of the largest configuration. Beyond it they
 /// are lost and counted, since the controller does not wait.
@@ -40,6 +42,7 @@ pub struct History {
     reads: mpsc::Sender<oneshot::Sender<Result<Files, Failure>>>,
     unwritten: watch::Receiver<Option<Failure>>,
     tally: Arc<BrainTally>,
+    webhooks: Webhooks,
 }
 
 /// The history when the process started.
@@ -79,7 +82,9 @@ impl History {
         let (records, queue) = mpsc::channel(QUEUE);
         let (reads, asked) = mpsc::channel(READS);
         let (unwritten, told) = watch::channel(None);
-        let history = Self { records, reads, unwritten: told, tally: Arc::clone(&tally) };
+        let ledger = remembered.as_ref().map(|remembered| remembered.ledger.clone()).unwrap_or_default();
+        let webhooks = Webhooks::new(Handle::current(), ledger);
+        let history = Self { records, reads, unwritten: told, tally: Arc::clone(&tally), webhooks };
         let Some(Remembered { files, ledger }) = remembered else {
             return (history, tokio::spawn(async {}));
         };
@@ -87,8 +92,9 @@ impl History {
         (history, tokio::spawn(vital("recording the history", recorder.run())))
     }
 
-    /// Records something, without waiting.
+    /// Records something, and queues it for webhooks, without waiting.
     pub fn record(&self, record: Record) {
+        self.webhooks.record(&record);
         if let Err(mpsc::error::TrySendError::Full(_)) = self.records.try_send(record) {
             self.tally.history_lost.add(1);
         }
@@ -109,6 +115,11 @@ impl History {
             Ok(files) => files.unwrap_or_else(|| Err("there is no state directory".to_owned())),
             Err(_) => Err("the state directory does not respond".to_owned()),
         }
+    }
+
+    /// The receivers of records.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     /// Reason for the newest records not being on the disk, if they are not.

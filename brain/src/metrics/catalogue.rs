@@ -69,6 +69,12 @@ catalogue! {
     OVERRIDE_END = Gauge "maglev_override_end_timestamp_seconds"
         "When an override ends by itself, in Unix seconds; absent if it lasts until it is cleared.";
 
+    WEBHOOK_DELIVERIES = Counter "maglev_webhook_deliveries_total" "Attempts to deliver an event to a webhook.";
+    WEBHOOK_QUEUE = Gauge "maglev_webhook_queue" "Events that wait for delivery to a webhook.";
+    WEBHOOK_DROPPED = Counter "maglev_webhook_dropped_total"
+        "Events that were dropped, since too many waited for delivery to a webhook.";
+    WEBHOOK_FAILING = Gauge "maglev_webhook_failing" "Whether the latest attempt to deliver to a webhook failed.";
+
     // Agent, VPP and syncs.
     AGENT_UP = Gauge "maglev_agent_up" "Whether the agent answers.";
     AGENT_INFO = Gauge "maglev_agent_info" "1 while the agent answers; its version and the protocol version as labels.";

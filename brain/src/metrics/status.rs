@@ -9,6 +9,7 @@ use maglev_engine::warmup::Phase;
 use super::Scene;
 use super::catalogue::{self as metrics, Metric};
 use super::exposition::{Exposition, flag, number};
+use crate::webhooks::Reading;
 
 const WEIGHT: &str = "weight";
 
@@ -33,7 +34,8 @@ pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) {
     out.single(metrics::EVENTS, number(snapshot.events));
     out.single(metrics::UNSERVED, number(*unserved as u64));
     write_config(snapshot, out);
-    write_overrides(snapshot, out)
+    write_overrides(snapshot, out);
+    write_webhooks(scene.webhooks, out)
 }
 
 fn write_config(snapshot: &Snapshot, out: &mut Exposition) {
@@ -94,6 +96,24 @@ fn write_each_override(
             family.add(&labels, unix_seconds(time));
         }
     })
+}
+
+fn write_webhooks(webhooks: &[Reading], out: &mut Exposition) {
+    out.family(metrics::WEBHOOK_DELIVERIES, |family| {
+        for webhook in webhooks {
+            for (result, count) in webhook.attempts {
+                family.add(&[("webhook", &webhook.name), ("result", result)], number(count));
+            }
+        }
+    });
+    let mut each = |metric, value: fn(&Reading) -> f64| {
+        out.family(metric, |family| {
+            webhooks.iter().for_each(|webhook| family.add(&[("webhook", &webhook.name)], value(webhook)));
+        })
+    };
+    each(metrics::WEBHOOK_QUEUE, |webhook| number(webhook.waiting as u64));
+    each(metrics::WEBHOOK_DROPPED, |webhook| number(webhook.dropped));
+    each(metrics::WEBHOOK_FAILING, |webhook| flag(webhook.failing.is_some()))
 }
 
 fn unix_seconds(at: SystemTime) -> f64 {

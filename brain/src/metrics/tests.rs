@@ -102,7 +102,15 @@ impl Bench {
     fn text(&self, counters: Option<&Counters>) -> String {
         let snapshot = self.core.snapshot(self.now.mono);
         let process = Process::read();
-        render(&Scene { snapshot: &snapshot, counters, process, started: self.now.wall, unserved: 2 }).text
+        render(&Scene {
+            snapshot: &snapshot,
+            counters,
+            process,
+            started: self.now.wall,
+            unserved: 2,
+            webhooks: &webhooks(),
+        })
+        .text
     }
 
     fn series(&self, counters: Option<&Counters>) -> BTreeMap<String, f64> {
@@ -462,4 +470,24 @@ fn the_kernel_s_figures_are_found_behind_any_program_name() {
     assert!(
         own.open_fds.is_some_and(|open| open >= 3) && own.resident_bytes.is_some_and(|bytes| bytes > 1 << 20)
     );
+}
+
+fn webhooks() -> [crate::webhooks::Reading; 1] {
+    let attempts = [("delivered", 5), ("retried", 3), ("refused", 2), ("given_up", 1)];
+    let failing = Some(crate::webhooks::Failing { since: UNIX_EPOCH, reason: "as a test".to_owned() });
+    [crate::webhooks::Reading { name: "chat".to_owned(), waiting: 4, dropped: 6, attempts, failing }]
+}
+
+#[test]
+fn webhooks_are_counted() {
+    let series = Bench::new().series(None);
+    for (name, value) in [
+        ("maglev_webhook_deliveries_total{result=\"delivered\",webhook=\"chat\"}", 5.0),
+        ("maglev_webhook_deliveries_total{result=\"given_up\",webhook=\"chat\"}", 1.0),
+        ("maglev_webhook_queue{webhook=\"chat\"}", 4.0),
+        ("maglev_webhook_dropped_total{webhook=\"chat\"}", 6.0),
+        ("maglev_webhook_failing{webhook=\"chat\"}", 1.0),
+    ] {
+        assert_eq!(series.get(name), Some(&value), "{name}: {series:?}");
+    }
 }

@@ -216,13 +216,15 @@ impl Reloader {
             warn!("{}", warning.summary());
         }
         open_files::raise_limit(config.backends.len());
-        let done = match self.operator.command(terms.clone(), Command::Reload(Arc::new(config))).await {
+        let config = Arc::new(config);
+        let done = match self.operator.command(terms.clone(), Command::Reload(Arc::clone(&config))).await {
             Ok(done) => done,
             Err(refused) => {
                 self.remove(applied, revision.iter().map(|revision| revision.number).collect()).await;
                 return Err(refused.into());
             }
         };
+        self.operator.history().webhooks().apply(&config.webhooks);
         (applied.text, applied.unsaved) = (text, unsaved.clone());
         if let Some(revision) = &revision {
             applied.revisions.put(revision.clone());

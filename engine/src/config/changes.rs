@@ -18,7 +18,9 @@ pub struct Changes {
     /// Frontends.
     pub frontends: FrontendChanges,
     /// Health checks by name, including unused ones.
-    pub healthchecks: HealthCheckChanges,
+    pub healthchecks: NamedChanges,
+    /// Webhooks by name.
+    pub webhooks: NamedChanges,
     /// Keys of `vpp: lb:` whose values differ.
     pub lb: Vec<&'static str>,
     /// Keys of `healthchecker:` whose values differ.
@@ -82,9 +84,9 @@ pub struct FrontendDiff {
     pub settings: Vec<&'static str>,
 }
 
-/// Health checks by name.
+/// Health checks or webhooks, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HealthCheckChanges {
+pub struct NamedChanges {
     /// In the new configuration only.
     pub added: Vec<String>,
     /// In the old configuration only.
@@ -105,7 +107,8 @@ pub fn changes(old: &Config, new: &Config) -> Changes {
     Changes {
         backends: backends(old, new),
         frontends: frontends(old, new),
-        healthchecks: healthchecks(old, new),
+        healthchecks: named(&old.healthchecks, &new.healthchecks),
+        webhooks: named(&old.webhooks, &new.webhooks),
         lb: lb(&old.lb, &new.lb),
         healthchecker: healthchecker(&old.healthchecker, &new.healthchecker),
     }
@@ -257,10 +260,10 @@ fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendDiff {
     }
 }
 
-fn healthchecks(old: &Config, new: &Config) -> HealthCheckChanges {
-    let Compared { added, removed, both } = side_by_side(&old.healthchecks, &new.healthchecks);
+fn named<T: PartialEq>(old: &BTreeMap<String, T>, new: &BTreeMap<String, T>) -> NamedChanges {
+    let Compared { added, removed, both } = side_by_side(old, new);
     let differing = both.into_iter().filter(|(_, was, is)| was != is);
-    HealthCheckChanges { added, removed, changed: differing.map(|(name, _, _)| name.clone()).collect() }
+    NamedChanges { added, removed, changed: differing.map(|(name, _, _)| name.clone()).collect() }
 }
 
 fn lb(was: &LbSettings, is: &LbSettings) -> Vec<&'static str> {

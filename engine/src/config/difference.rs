@@ -15,6 +15,24 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
+impl Difference {
+    /// Leaves out the path of a webhook's URL: with some receivers, it is a password.
+    fn conceal(&mut self) {
+        if !(self.key.starts_with("webhooks.") && self.key.ends_with(".url")) {
+            return;
+        }
+        for value in [&mut self.old, &mut self.new].into_iter().flatten() {
+            let host = value.find("://").map_or(0, |scheme| scheme + 3);
+            let path =
+                value.get(host..).and_then(|rest| rest.find(['/', '?', '#'])).map(|path| host + path + 1);
+            if let Some(path) = path.filter(|path| *path < value.len()) {
+                value.truncate(path);
+                value.push('…');
+            }
+        }
+    }
+}
+
 /// All differences of two valid texts, sorted by key. `None` if one of them is not YAML.
 pub fn differences(old: &str, new: &str) -> Option<Vec<Difference>> {
     let (mut old, new) = (leaves(old)?, leaves(new)?);
@@ -26,6 +44,7 @@ pub fn differences(old: &str, new: &str) -> Option<Vec<Difference>> {
         })
         .collect();
     differences.extend(old.into_iter().map(|(key, old)| Difference { key, old: Some(old), new: None }));
+    differences.iter_mut().for_each(Difference::conceal);
     differences.sort_by(|a, b| a.key.cmp(&b.key));
     Some(differences)
 }

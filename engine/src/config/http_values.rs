@@ -37,12 +37,7 @@ pub(super) fn path(node: &Node) -> Result<String, Complaint> {
             "write the path alone, like `/healthz`; the server's name belongs in `host`",
         ));
     }
-    let fits = |char: char| char.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/?%[]".contains(char);
-    let escapes_are_complete = path
-        .split('%')
-        .skip(1)
-        .all(|after| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
-    if let Some(wrong) = path.chars().find(|&char| !fits(char)) {
+    if let Some(wrong) = unfit(&path) {
         return Err(Complaint::invalid(
             format!("is {}, which has {} in it", show(&path), named(wrong)),
             if wrong == '#' {
@@ -55,7 +50,7 @@ pub(super) fn path(node: &Node) -> Result<String, Complaint> {
             },
         ));
     }
-    if !escapes_are_complete {
+    if !escapes_are_complete(&path) {
         return Err(Complaint::invalid(
             format!("is {}, which has a `%` without two hexadecimal digits", show(&path)),
             "write a percent sign itself as `%25`",
@@ -64,25 +59,50 @@ pub(super) fn path(node: &Node) -> Result<String, Complaint> {
     Ok(path)
 }
 
+/// The first character that a path and its query cannot have.
+fn unfit(path: &str) -> Option<char> {
+    path.chars().find(|&char| !(char.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/?%[]".contains(char)))
+}
+
+fn escapes_are_complete(path: &str) -> bool {
+    let is_complete =
+        |after: &str| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    path.split('%').skip(1).all(is_complete)
+}
+
+/// The path and query of a URL; else what is wrong, without repeating the path, which may be secret.
+pub(super) fn request_path(path: &str) -> Result<&str, String> {
+    match unfit(path) {
+        Some('#') => Err("with a fragment, which is never sent to a server".to_owned()),
+        Some(wrong) => Err(format!("with {} in it, which must be escaped", named(wrong))),
+        None if !escapes_are_complete(path) => Err("with a `%` without two hexadecimal digits".to_owned()),
+        None => Ok(path),
+    }
+}
+
 /// The value of a Host header: a name or address, with an optional port (RFC 9110, 7.2).
 pub(super) fn host(node: &Node) -> Result<String, Complaint> {
     let host = text(node)?;
-    let bad = || {
-        let bare = host.trim_start_matches('[').split(['%', ']']).next().unwrap_or_default();
-        let help = match bare.parse::<Ipv6Addr>() {
-            Ok(bare) => format!("write an IPv6 address in brackets and without a zone: `[{bare}]`, perhaps with `:port`"),
-            Err(_) => "write a name or an address, like `www.example.org`, `192.0.2.1` or `[2001:db8::1]`, perhaps with `:port`".to_owned(),
-        };
-        Complaint::invalid(format!("is {}, which cannot be a Host header", show(&host)), help)
+    if host_header(&host).is_some() {
+        return Ok(host);
+    }
+    let bare = host.trim_start_matches('[').split(['%', ']']).next().unwrap_or_default();
+    let help = match bare.parse::<Ipv6Addr>() {
+        Ok(bare) => format!("write an IPv6 address in brackets and without a zone: `[{bare}]`, perhaps with `:port`"),
+        Err(_) => "write a name or an address, like `www.example.org`, `192.0.2.1` or `[2001:db8::1]`, perhaps with `:port`".to_owned(),
     };
+    Err(Complaint::invalid(format!("is {}, which cannot be a Host header", show(&host)), help))
+}
+
+/// The same text, if it is a name or address with an optional port.
+pub(super) fn host_header(host: &str) -> Option<&str> {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((literal, port)) if literal.parse::<Ipv6Addr>().is_ok() => ("", port),
-        Some(_) => return Err(bad()),
+        Some((literal, port)) => (literal.parse::<Ipv6Addr>().ok().map(|_| "")?, port),
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     let port_fits = port.is_empty() || port.strip_prefix(':').and_then(decimal).is_some();
     let name_fits = if host.starts_with('[') { name.is_empty() } else { is_host_name(name) };
-    if port_fits && name_fits { Ok(host) } else { Err(bad()) }
+    (port_fits && name_fits).then_some(host)
 }
 
 /// The name for SNI and for verifying the certificate.
@@ -112,15 +132,17 @@ fn is_host_name(name: &str) -> bool {
 
 /// The path of a PEM file.
 pub(super) fn ca_file(node: &Node) -> Result<String, Complaint> {
+    absolute_path(node, "write the whole path of a PEM file, beginning with `/`")
+}
+
+/// An absolute path.
+pub(super) fn absolute_path(node: &Node, help: &str) -> Result<String, Complaint> {
     let file = text(node)?;
     refuse(&file, is_deceptive, "name the file without it")?;
     if file.starts_with('/') {
         return Ok(file);
     }
-    Err(Complaint::invalid(
-        format!("is {}, which is not an absolute path", show(&file)),
-        "write the whole path of a PEM file, beginning with `/`",
-    ))
+    Err(Complaint::invalid(format!("is {}, which is not an absolute path", show(&file)), help))
 }
 
 /// Digits only: the standard parser accepts a sign as well.

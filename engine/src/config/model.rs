@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use maglev_tls::authorities::Authorities;
 
 use super::min_up::MinUp;
 use super::pattern::Pattern;
+use crate::kind::Kind;
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
@@ -26,6 +28,45 @@ pub struct Config {
     pub backends: BTreeMap<String, Backend>,
     /// `frontends:` by name.
     pub frontends: BTreeMap<String, Arc<Frontend>>,
+    /// `webhooks:` by name.
+    pub webhooks: BTreeMap<String, Arc<Webhook>>,
+}
+
+/// A receiver of events over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where events are sent.
+    pub url: Url,
+    /// File with the secret that signs deliveries. Read at each of them, so that nothing else holds the secret.
+    pub secret_file: PathBuf,
+    /// Kinds of events to send.
+    pub events: Vec<Kind>,
+    /// Authorities to trust instead of the system's.
+    pub ca_file: Option<CaFile>,
+    /// Time limit of one attempt.
+    pub timeout: Duration,
+}
+
+impl Webhook {
+    /// Whether the receiver's certificate is verified with the system's authorities.
+    pub fn trusts_system(&self) -> bool {
+        self.url.is_https && self.ca_file.is_none()
+    }
+}
+
+/// An absolute URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// Whether it is over TLS.
+    pub is_https: bool,
+    /// Host header: host, and port if one is given.
+    pub authority: String,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path, with its query.
+    pub path: String,
 }
 
 /// Settings of the health checker as a whole.

@@ -17,6 +17,8 @@ use super::settings::{
     DEFAULT_HEALTHCHECKER, DEFAULT_LB, FLOW_TIMEOUT, HISTORY, STARTUP_DELAY, SYNC_INTERVAL,
 };
 use super::values::{PERCENT, PORT, WEIGHT};
+use super::webhook::{DEFAULT_TIMEOUT, MOST_WEBHOOKS, TIMEOUT};
+use crate::kind::Kind;
 use kinds::{
     choice, defined, definitions, duration, integer, list, map, number_or_percentage, power_of_two, section,
     with, with_default,
@@ -47,6 +49,9 @@ fn maglev() -> Value {
         "healthchecks": map("Health checks by name.", checks::check()),
         "backends": map("Application servers by name.", backend()),
         "frontends": map("VIPs by name.", frontend()),
+        "webhooks": with(
+            map("Receivers of events over HTTP, by name.", webhook()), "maxProperties", MOST_WEBHOOKS,
+        ),
     })
 }
 
@@ -175,6 +180,41 @@ fn pool() -> Value {
             "backends": members,
         },
         "required": ["name", "backends"],
+        "additionalProperties": false,
+    })
+}
+
+fn webhook() -> Value {
+    let keys = json!({
+        "url": {
+            "type": "string",
+            "pattern": "^https?://[^/?#@]+([/?][^#]*)?$",
+            "description": "Where events are sent, with POST.",
+        },
+        "secret-file": {
+            "type": "string",
+            "pattern": "^/",
+            "description": "Absolute path of a file whose text signs deliveries.",
+        },
+        "events": with_default(
+            with(
+                list("Kinds of events to send.", choice("A kind of event.", &Kind::EVENTS.map(Kind::word))),
+                "uniqueItems",
+                true,
+            ),
+            Kind::EVENTS.map(Kind::word).to_vec(),
+        ),
+        "ca-file": {
+            "type": "string",
+            "pattern": "^/",
+            "description": "Absolute path of a PEM file with the authorities to trust instead of the system's.",
+        },
+        "timeout": duration("Time for one attempt.", TIMEOUT, Some(DEFAULT_TIMEOUT)),
+    });
+    json!({
+        "type": "object",
+        "properties": keys,
+        "required": ["url", "secret-file"],
         "additionalProperties": false,
     })
 }

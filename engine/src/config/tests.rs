@@ -11,6 +11,7 @@ mod robustness;
 mod rules;
 mod shape;
 mod values;
+mod webhooks;
 
 use std::time::{Duration, UNIX_EPOCH};
 

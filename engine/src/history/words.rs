@@ -20,6 +20,14 @@ impl Record {
             },
             Event::Frontend { frontend, change, now } => Self {
                 frontend: frontend.to_string(),
+                frontend_from: match change {
+                    FrontendChange::Added => None,
+                    FrontendChange::State(from) => Some(*from),
+                    FrontendChange::HeldBack | FrontendChange::ActivePool(_) | FrontendChange::Panic(_) => {
+                        Some(now.state)
+                    }
+                },
+                frontend_to: Some(now.state),
                 ..Self::new(at, Kind::Frontend, frontend_words(change, now)?)
             },
             Event::FrontendRemoved { frontend } => Self {

@@ -129,7 +129,8 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 16] = [
+const STAGES: [&str; 18] = [
+    "kind",
     "config",
     "revisions",
     "outcome",
@@ -146,6 +147,7 @@ const STAGES: [&str; 16] = [
     "core",
     "preview",
     "history",
+    "webhooks",
 ];
 
 #[test]

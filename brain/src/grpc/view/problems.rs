@@ -12,6 +12,7 @@ use maglev_protocol::VppState;
 use super::unix_ms;
 use crate::reload::{LastReload, Standing};
 use crate::service::Reasons;
+use crate::webhooks::{Failing, Reading};
 
 /// Time after which an unacknowledged decision is a problem.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub(in crate::grpc) struct Beside<'a> {
     pub unwritten: Option<String>,
     /// Addresses that should be listened on, and are not.
     pub unserved: Reasons,
+    /// State of the webhooks.
+    pub webhooks: Vec<Reading>,
 }
 
 pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Vec<Problem> {
@@ -45,6 +48,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     problems.extend(beside.reload.and_then(of_reload));
     problems.extend(of_config(&beside.config, now));
     problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
+    problems.extend(beside.webhooks.iter().filter_map(of_webhook));
     problems.extend(backends);
     // Stable: keeps the order within a severity.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -141,6 +145,14 @@ fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
 fn of_listener(address: &str, reason: &str) -> Problem {
     let what = format!("not listening on {address}, retrying: {reason}");
     problem(Severity::Notice, "listener", what)
+}
+
+fn of_webhook(webhook: &Reading) -> Option<Problem> {
+    let Failing { since, reason } = webhook.failing.as_ref()?;
+    let what = format!("not delivering, {} waiting: {reason}", webhook.waiting);
+    let remedy = "fix the receiver, or the webhook's settings; `show history` has all events".to_owned();
+    let (name, since_unix_ms) = (webhook.name.clone(), unix_ms(*since));
+    Some(Problem { name, since_unix_ms, remedy, ..problem(Severity::Notice, "webhook", what) })
 }
 
 fn of_overrides(reason: &str) -> Problem {

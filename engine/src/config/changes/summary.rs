@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BackendChanges, Changes, FrontendChanges, FrontendDiff, HealthCheckChanges, Rename};
+use super::{BackendChanges, Changes, FrontendChanges, FrontendDiff, NamedChanges, Rename};
 
 /// Maximum number of names in one list: the line stays readable even if half of 50,000 backends change.
 const MOST_NAMES: usize = 5;
@@ -12,7 +12,8 @@ impl fmt::Display for Changes {
         let sections = [
             self.backends.in_words(),
             self.frontends.in_words(),
-            self.healthchecks.in_words(),
+            self.healthchecks.in_words("health check"),
+            self.webhooks.in_words("webhook"),
             settings("`lb` of `vpp`", &self.lb),
             settings("`healthchecker`", &self.healthchecker),
         ];
@@ -56,12 +57,10 @@ impl FrontendDiff {
     }
 }
 
-impl HealthCheckChanges {
-    fn in_words(&self) -> String {
-        section(
-            "health check",
-            &[("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)],
-        )
+impl NamedChanges {
+    fn in_words(&self, what: &str) -> String {
+        let lists = [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)];
+        section(what, &lists)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::config::yaml::{self, Node, Scalar, ScalarKind};
-use crate::config::{self, backend, frontend, healthcheck, settings};
+use crate::config::{self, backend, frontend, healthcheck, settings, webhook};
 
 static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema()).expect("a valid schema")
@@ -78,6 +78,7 @@ fn the_schema_has_the_keys_that_the_readers_know() {
         (frontend, frontend::FRONTEND_KEYS),
         (format!("{pool}/properties/backends/additionalProperties"), frontend::MEMBER_KEYS),
         (pool, frontend::POOL_KEYS),
+        (format!("{maglev}/properties/webhooks/additionalProperties"), webhook::WEBHOOK_KEYS),
     ] {
         let known: BTreeSet<String> = keys.iter().map(|key| (*key).to_owned()).collect();
         assert_eq!(keys_at(&pointer), known, "{pointer}");
