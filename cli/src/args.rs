@@ -12,10 +12,12 @@ pub(crate) mod watch;
 pub(crate) mod words;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::args::words::one_of;
+use crate::top::app::View;
 
 pub(crate) use crate::args::change::{
     Clear, ClearOverride, Config, DrainWhat, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb, Undrain,
@@ -35,6 +37,7 @@ Examples:
   maglevc show vpp lb state              VPP's state: buckets, shares, flows
   maglevc --server lb1:17090,lb2:17090 show backends   where the two differ
   maglevc watch events backend web1 log level warn
+  maglevc top                            live screen: trouble, packets, flows
   maglevc whatif set backend web1 disable   its effect, without doing it
   maglevc drain backend web1 wait 10m    no new flows; wait for the others
   maglevc undrain backend web1           back in service once healthy
@@ -141,6 +144,31 @@ pub(crate) enum Command {
     /// Follow events as they happen
     #[command(subcommand)]
     Watch(Watch),
+    /// Show frontends or backends on a live screen, the worst first
+    Top(Top),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// frontends or backends; default: frontends
+    #[arg(value_parser = one_of::<View>())]
+    pub(crate) view: Option<View>,
+    /// Print lists one after the other instead of a screen; without a terminal, one is printed
+    #[arg(short, long)]
+    pub(crate) batch: bool,
+    /// End a batch after this many lists
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) num: Option<u64>,
+    /// Time between two readings, at least 500ms
+    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = refresh)]
+    pub(crate) interval: Duration,
+}
+
+/// At most an hour.
+fn refresh(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_millis(500)..=Duration::from_secs(3600);
+    let given = humantime::parse_duration(text).ok().filter(|given| bounds.contains(given));
+    given.ok_or_else(|| "a time from 500ms to 1h is expected, such as 2s".to_owned())
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
             change_backend(client, Target::undrained(what), Action::Resume, &Remark::default(), terms).await?
         }
         Command::Whatif(whatif) => Answer::Previewed(client.preview(preview::of_whatif(whatif)).await?),
-        Command::Watch(_) => return Err(Error::NoSingleAnswer),
+        Command::Watch(_) | Command::Top(_) => return Err(Error::NoSingleAnswer),
     })
 }
 

@@ -49,6 +49,9 @@ pub(crate) enum Error {
     /// Not possible with several servers.
     #[error("{servers} servers are named, but {what}")]
     OneServer { servers: usize, what: &'static str },
+    /// None of several servers answers; the message names each.
+    #[error("{0}")]
+    NoAnswer(String),
     #[error("cannot write the answer: {}", plain(.0))]
     Output(io::Error),
     #[error("cannot ask: {}", plain(.0))]
@@ -135,6 +138,7 @@ impl Error {
             | Self::AnswerTimeout { .. }
             | Self::Tls { .. }
             | Self::Ended { .. }
+            | Self::NoAnswer(_)
             | Self::Broken { .. } => 3,
             Self::TlsSetup(_)
             | Self::TlsFile { .. }
@@ -186,6 +190,7 @@ impl Error {
             | Self::TlsSetup(_)
             | Self::TlsFile { .. }
             | Self::NotConfirmed(_)
+            | Self::NoAnswer(_)
             | Self::NoSingleAnswer
             | Self::Output(_)
             | Self::Question(_)

@@ -2,7 +2,7 @@
 //!
 //! `args` is the command tree, `commands` executes a parsed command through `client`, and `render` formats
 //! its `Answer`. `once` runs one command: it queries several servers with `servers`, shows the effect of a
-//! change with `preview`, and follows events with `watch`. `shell` reads and executes lines; `tree` describes
+//! change with `preview`, follows events with `watch`, and has a live screen in `top`. `shell` reads and executes lines; `tree` describes
 //! what can follow. `generate` writes completion scripts and manual pages. Only `once`, the shell and this
 //! file access the process: environment, streams and exit code.
 
@@ -25,6 +25,7 @@ mod servers;
 mod shell;
 mod style;
 mod table;
+mod top;
 mod tree;
 mod watch;
 

@@ -42,6 +42,9 @@ const READERS: Duration = Duration::from_millis(200);
 
 /// Runs the command; returns its exit code.
 pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Error> {
+    if let Command::Top(top) = command {
+        return crate::top::run(top, options).await;
+    }
     let mut servers = options.servers();
     let (Some(server), true) = (servers.pop(), servers.is_empty()) else {
         return ask_several(command, options).await;
@@ -142,7 +145,7 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
             return Ok(servers::exit_code(&replies).max(u8::from(unwell)));
         }
         Command::Config(_) => "each has its own configuration",
-        Command::Watch(_) => "only one can be watched",
+        Command::Watch(_) | Command::Top(_) => "only one can be watched",
         Command::Set(_)
         | Command::Clear(_)
         | Command::Recreate(_)
@@ -296,11 +299,11 @@ fn tell(text: &str) -> Result<(), Error> {
     stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).map_err(Error::Question)
 }
 
-fn now() -> Moment {
+pub(crate) fn now() -> Moment {
     Moment::of(SystemTime::now())
 }
 
-fn palette(options: &Options) -> Palette {
+pub(crate) fn palette(options: &Options) -> Palette {
     let width = if options.wide { None } else { Some(page_width()) };
     let palette = Palette::choose(
         options.color,

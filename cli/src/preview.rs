@@ -37,6 +37,7 @@ pub(crate) async fn preview(
         | Command::Recreate(_)
         | Command::Sync(_)
         | Command::Whatif(_)
+        | Command::Top(_)
         | Command::Watch(_) => return Ok(None),
     };
     match client.preview(change).await {

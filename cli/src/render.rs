@@ -14,6 +14,7 @@ mod problems;
 pub(crate) mod servers;
 mod status;
 mod sync;
+pub(crate) mod top;
 mod version;
 mod vpp;
 

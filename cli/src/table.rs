@@ -261,7 +261,7 @@ impl<'a> Line<'a> {
 }
 
 /// Truncates a text that is too wide, with a mark.
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
         return Cow::Borrowed(text);
     }

@@ -65,7 +65,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 29] = [
+const KINDS: [(&str, &str, Kind); 31] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -95,6 +95,8 @@ const KINDS: [(&str, &str, Kind); 29] = [
     ("rollback", "number", Kind::Number),
     ("flow", "client", Kind::Number),
     ("flow", "vip", Kind::Number),
+    ("top", "num", Kind::Number),
+    ("top", "interval", Kind::Number),
 ];
 
 /// `path` has the words before the argument. `None` if the argument is missing in the table.

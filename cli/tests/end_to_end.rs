@@ -12,6 +12,8 @@ mod samples;
 mod servers;
 #[path = "end_to_end/tls.rs"]
 mod tls;
+#[path = "end_to_end/top.rs"]
+mod top;
 #[path = "end_to_end/watch.rs"]
 mod watch;
 

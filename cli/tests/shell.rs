@@ -49,6 +49,30 @@ async fn greets_runs_prefixes_and_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn top_has_the_whole_terminal_and_gives_it_back() {
+    let server = brain().await;
+    let mut top = Terminal::start(&server, &["top"]);
+    top.sees(" frontends by trouble ").await;
+    top.sees("q quit").await;
+    top.types("b");
+    top.sees(" backends by trouble ").await;
+    top.sees("web1").await;
+    top.types("/web2");
+    top.sees("filter: web2_").await;
+    top.types(CTRL_C);
+    assert_eq!(top.exit_code().await, 0);
+    let mut shell = Terminal::start(&server, &[]);
+    shell.sees("> ").await;
+    shell.types("top\r");
+    shell.sees("q quit").await;
+    shell.types("q");
+    shell.sees("> ").await;
+    shell.types("show version\r");
+    shell.sees("maglev-brain").await;
+    shell.leaves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tab_completes_words_and_live_names() {
     let mut shell = Terminal::start(&brain().await, &[]);
     shell.sees("> ").await;

@@ -75,6 +75,11 @@ fn every_command_is_understood() {
             "maglevc set backend web1 disable",
             "Set(Backend { name: \"web1\", action: Disable, remark: AnyOrder(Remark { reason: None, end: None, flush: false }) })",
         ),
+        ("maglevc top", "Top(Top { view: None, batch: false, num: None, interval: 2s })"),
+        (
+            "maglevc to b -b -n 3 -i 500ms",
+            "Top(Top { view: Some(Backends), batch: true, num: Some(3), interval: 500ms })",
+        ),
         ("maglevc config check", "Config(Check)"),
         ("maglevc config reload", "Config(Reload { confirm: None, within: None })"),
         ("maglevc config reload confirm 5m", "Config(Reload { confirm: Some(Keyword), within: Some(300s) })"),
@@ -217,7 +222,7 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 17);
+    assert_eq!(count, 18);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn unknown_flows(backend: &Backend, palette: Palette) -> String {
 }
 
 /// 0 is the worst.
-fn badness(state: BackendState) -> usize {
+pub(super) fn badness(state: BackendState) -> usize {
     match state {
         BackendState::Down => 0,
         BackendState::Unspecified | BackendState::Unknown => 1,
@@ -76,13 +76,13 @@ pub(super) fn table<'a>(backends: impl IntoIterator<Item = &'a Backend>, now: Mo
 }
 
 /// When its state began, if that is known. A maglev-brain that does not tell knows of no time before its start.
-fn since(backend: &Backend) -> Option<Moment> {
+pub(super) fn since(backend: &Backend) -> Option<Moment> {
     let newest = backend.transitions.first().map(|newest| newest.at_unix_ms);
     Some(backend.since_unix_ms).filter(|at| *at > 0).or(newest).map(Moment)
 }
 
 /// The first one, and the number of others.
-fn frontends(backend: &Backend) -> String {
+pub(super) fn frontends(backend: &Backend) -> String {
     match backend.frontends.as_slice() {
         [] => String::new(),
         [only] => only.clone(),
@@ -119,7 +119,7 @@ fn why(backend: &Backend) -> String {
     reason + &until
 }
 
-fn last_probe(backend: &Backend, now: Moment) -> [Cell; 3] {
+pub(super) fn last_probe(backend: &Backend, now: Moment) -> [Cell; 3] {
     let none = || Cell::or_dash("");
     if is_out(backend) && !backend.operator_set_by.is_empty() {
         let at = Moment(backend.operator_since_unix_ms).age(now);

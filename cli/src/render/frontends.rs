@@ -29,7 +29,7 @@ pub(super) fn list(list: &ListFrontendsResponse, now: Moment, palette: Palette) 
 }
 
 /// 0 is the worst.
-fn badness(frontend: &Frontend) -> usize {
+pub(super) fn badness(frontend: &Frontend) -> usize {
     match (frontend.state(), frontend.sync()) {
         (FrontendState::Down, _) => 0,
         (_, SyncState::Failed) => 1,
@@ -43,7 +43,7 @@ fn badness(frontend: &Frontend) -> usize {
 }
 
 /// `up` only if programmed in VPP; otherwise `healthy`.
-fn in_force(frontend: &Frontend) -> Cell {
+pub(super) fn in_force(frontend: &Frontend) -> Cell {
     match (frontend.state(), frontend.sync()) {
         (FrontendState::Up, SyncState::Synced) => state::<FrontendState>(frontend.state),
         (FrontendState::Up, sync) => Cell::toned("healthy", super::Toned::tone(&sync)),
@@ -51,7 +51,7 @@ fn in_force(frontend: &Frontend) -> Cell {
     }
 }
 
-fn in_vpp(frontend: &Frontend) -> Cell {
+pub(super) fn in_vpp(frontend: &Frontend) -> Cell {
     let word = match frontend.sync() {
         // Green is only for what serves.
         SyncState::Synced if frontend.state() == FrontendState::Down => return Cell::new("yes"),
@@ -88,7 +88,7 @@ pub(super) fn table<'a>(frontends: impl IntoIterator<Item = &'a Frontend>) -> Ta
     Table::new(columns).with_rows(rows)
 }
 
-fn serving_pool(frontend: &Frontend) -> Cell {
+pub(super) fn serving_pool(frontend: &Frontend) -> Cell {
     match frontend.panic_pool.as_str() {
         "" => Cell::or_dash(&frontend.active_pool),
         panic => Cell::toned(format!("{panic} (panic)"), Tone::Bad),
@@ -97,7 +97,7 @@ fn serving_pool(frontend: &Frontend) -> Cell {
 
 /// Healthy backends out of all in the active pool, or in the first one if none is active. Standby pools do
 /// not count.
-fn pool_up(frontend: &Frontend) -> Cell {
+pub(super) fn pool_up(frontend: &Frontend) -> Cell {
     let serving = frontend.pools.iter().find(|pool| pool.name == frontend.active_pool);
     let Some(pool) = serving.or(frontend.pools.first()) else { return Cell::or_dash("") };
     let (up, total) = (pool.up as usize, pool.backends.len());

@@ -32,7 +32,7 @@ const INTERRUPTED: u8 = 130;
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// First words of read-only commands.
-const ONLY_READING: [&str; 2] = ["show", "watch"];
+const ONLY_READING: [&str; 3] = ["show", "top", "watch"];
 
 /// Result of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

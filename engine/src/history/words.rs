@@ -23,9 +23,10 @@ impl Record {
                 frontend_from: match change {
                     FrontendChange::Added => None,
                     FrontendChange::State(from) => Some(*from),
-                    FrontendChange::HeldBack | FrontendChange::ActivePool(_) | FrontendChange::Panic(_) => {
-                        Some(now.state)
-                    }
+                    FrontendChange::HeldBack
+                    | FrontendChange::ActivePool(_)
+                    | FrontendChange::Panic(_)
+                    | FrontendChange::MinUp { .. } => Some(now.state),
                 },
                 frontend_to: Some(now.state),
                 ..Self::new(at, Kind::Frontend, frontend_words(change, now)?)
