@@ -189,7 +189,7 @@ struct Delivery {
 impl Delivery {
     async fn run(self) {
         loop {
-            let waiting = self.line.queue().next();
+            let waiting = self.line.queue().begin();
             let Some(event) = waiting else {
                 self.line.news.notified().await;
                 continue;

@@ -58,7 +58,7 @@ impl Queue {
     }
 
     /// The event to deliver now: the same one until it has [ended](Self::end).
-    pub fn next(&mut self) -> Option<Delivery> {
+    pub fn begin(&mut self) -> Option<Delivery> {
         if self.in_flight.is_none() {
             self.in_flight = self.waiting.pop_front();
         }

@@ -127,6 +127,7 @@ fn push_escaped(text: &mut String, value: &str) {
 }
 
 /// Most values are whole, and written in a quarter of the time as such.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Another value is not equal afterwards.
 fn push_number(text: &mut String, value: f64) {
     let whole = value as u64;
     match number(whole) == value {

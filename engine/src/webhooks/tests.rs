@@ -76,23 +76,23 @@ fn only_what_may_pass_is_retried_and_not_forever() {
 fn full_queue_drops_its_oldest_and_the_next_delivery_says_how_many() {
     let mut queue = Queue::default();
     queue.push(record("first"));
-    let in_flight = queue.next().unwrap();
+    let in_flight = queue.begin().unwrap();
     for number in 0..MOST_WAITING + 3 {
         queue.push(record(&number.to_string()));
     }
     assert_eq!((queue.len(), queue.dropped()), (MOST_WAITING + 1, 3));
-    assert_eq!(queue.next(), Some(in_flight), "the one in flight stays");
+    assert_eq!(queue.begin(), Some(in_flight), "the one in flight stays");
     queue.end(true);
-    let next = queue.next().unwrap();
+    let next = queue.begin().unwrap();
     assert_eq!((next.sequence, next.lost, next.record.what.as_str()), (5, 3, "3"));
     queue.end(false);
     assert_eq!(
-        queue.next().map(|next| (next.sequence, next.lost)),
+        queue.begin().map(|next| (next.sequence, next.lost)),
         Some((6, 4)),
         "one more that was refused"
     );
     queue.end(true);
-    assert_eq!(queue.next().map(|next| (next.sequence, next.lost)), Some((7, 0)));
+    assert_eq!(queue.begin().map(|next| (next.sequence, next.lost)), Some((7, 0)));
 }
 
 proptest! {
@@ -107,7 +107,7 @@ proptest! {
                 pushed += 1;
             }
             prop_assert!(queue.len() <= MOST_WAITING + 1);
-            if let Some(delivery) = queue.next() {
+            if let Some(delivery) = queue.begin() {
                 queue.end(delivered);
                 if delivered {
                     accounted += delivery.lost + 1;
@@ -115,7 +115,7 @@ proptest! {
                 }
             }
         }
-        while queue.next().is_some() {
+        while queue.begin().is_some() {
             queue.end(true);
         }
         prop_assert!(queue.is_empty() && queue.delivered <= pushed);

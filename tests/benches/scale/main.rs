@@ -180,7 +180,7 @@ fn configuration(arguments: &Arguments, frontends: u32, weight: u8) -> String {
                     backends:\n"
         .to_owned();
     let is_shared =
-        |place: &u32| *place > 0 && place % BACKENDS == 0 && *place < arguments.failing * BACKENDS;
+        |place: &u32| *place > 0 && place.is_multiple_of(BACKENDS) && *place < arguments.failing * BACKENDS;
     for place in (0..frontends * BACKENDS).filter(|place| !is_shared(place)) {
         writeln!(text, "    server-{place:05}: {{ address: {} }}", server(place)).unwrap();
     }
