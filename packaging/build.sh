@@ -45,6 +45,5 @@ maglevt=target/release/maglevt
 "$maglevt" --completions fish >"$staged/completions/maglevt.fish"
 
 for crate in maglev-brain maglev-dashboard maglevc; do
-    # Debian's packages have no debug symbols; a panic names its file and line without them.
-    cargo deb --no-build --locked --strip -p "$crate" "$@"
+    cargo deb --no-build --locked -p "$crate" "$@"
 done

@@ -92,8 +92,9 @@ fn words_of(enumeration: &EnumDescriptorProto) -> Result<String, Box<dyn std::er
 }
 
 /// Numbers that mean nothing when 0; so do all times.
-const NOTHING_IF_ZERO: [&str; 8] = [
+const NOTHING_IF_ZERO: [&str; 9] = [
     "better_table_length",
+    "hold_down_ms",
     "kept_table_length",
     "next_phase_in_ms",
     "panic_threshold",

@@ -20,9 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use maglev_daemon::until;
+use maglev_daemon::vital::vital;
 use maglev_engine::agent::AgentEvent;
 use maglev_engine::config::Config;
-use maglev_engine::core::{CommandError, Core, Done, Effects, Input, Now, Numbered, Release};
+use maglev_engine::core::{
+    CommandError, Core, Done, Effects, Input, Now, Numbered, Release, RouterEvent, WantedRoutes,
+};
 use maglev_engine::desired::Wanted;
 use maglev_engine::history::{Kind, Record};
 use maglev_engine::outcome::Report;
@@ -40,6 +43,7 @@ pub use recorder::{History, Remembered};
 use crate::activity::Activity;
 use crate::agent::{self, echo_queue};
 use crate::figures::{Figures, States};
+use crate::router::{self, BirdSocket};
 use crate::service::Unserved;
 use crate::state::StateDirectory;
 use keeper::Keeper;
@@ -51,6 +55,8 @@ use probers::Probers;
 const REPORTS: usize = 1024;
 /// Maximum number of agent events in the inbox. When full, the agent's client waits before its next sync.
 const AGENT_EVENTS: usize = 64;
+/// Maximum number of events of the router in the inbox. When full, its client waits before its next changes.
+const ROUTER_EVENTS: usize = 4;
 /// Maximum number of operators' commands in the inbox. When full, operators wait.
 const COMMANDS: usize = 64;
 /// Number of changes kept for a listener that falls behind; beyond that, it learns how many it missed.
@@ -124,6 +130,9 @@ pub fn start<S: Future<Output = ()>>(
     let (wanted, wanted_rx) = watch::channel(Arc::new(core.wanted()));
     let (snapshot, snapshots) = watch::channel(Arc::new(core.snapshot(Instant::now().into_std())));
     let (event_sender, agent_events) = mpsc::channel(AGENT_EVENTS);
+    let (routes, routes_rx) = watch::channel(Arc::new(core.wanted_routes()));
+    let (router_sender, router_events) = mpsc::channel(ROUTER_EVENTS);
+    services.spawn(vital("routes", router::run(BirdSocket, routes_rx, router_sender)));
     let (echoes, asks) = echo_queue();
     let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender, asks, services);
     let recorded = CancellationToken::new();
@@ -145,7 +154,7 @@ pub fn start<S: Future<Output = ()>>(
     let mut probers = Probers::new(echoes, report_sender, activity.clone());
     let checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
     probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);
-    let inbox = Inbox { agent_events, orders, reports };
+    let inbox = Inbox { agent_events, router_events, orders, reports };
     let tally = Arc::clone(core.tally());
     let operator =
         Operator { orders: order_sender, events: events.clone(), kept, history: history.clone(), tally };
@@ -153,6 +162,7 @@ pub fn start<S: Future<Output = ()>>(
     let vpp = (figures.clone(), states.clone());
     let publish = Publishers {
         wanted,
+        routes,
         snapshot,
         events,
         probers,
@@ -212,6 +222,7 @@ fn now() -> Now {
 
 struct Inbox {
     agent_events: mpsc::Receiver<AgentEvent>,
+    router_events: mpsc::Receiver<RouterEvent>,
     orders: mpsc::Receiver<Order>,
     reports: mpsc::Receiver<Report>,
 }
@@ -234,6 +245,7 @@ impl Inbox {
         tokio::select! {
             biased;
             Some(event) = self.agent_events.recv() => Some(Arrival::Input(Input::Agent(event))),
+            Some(event) = self.router_events.recv() => Some(Arrival::Input(Input::Router(event))),
             Some(order) = self.orders.recv() => Some(Arrival::Order(order)),
             Some(report) = self.reports.recv() => Some(Arrival::Input(Input::Probe(report))),
             else => None,
@@ -242,9 +254,10 @@ impl Inbox {
 
     fn waiting(&mut self) -> Option<Arrival> {
         let event = self.agent_events.try_recv().map(|event| Arrival::Input(Input::Agent(event)));
+        let router = |_| self.router_events.try_recv().map(|event| Arrival::Input(Input::Router(event)));
         let order = |_| self.orders.try_recv().map(Arrival::Order);
         let report = |_| self.reports.try_recv().map(|report| Arrival::Input(Input::Probe(report)));
-        event.or_else(order).or_else(report).ok()
+        event.or_else(router).or_else(order).or_else(report).ok()
     }
 }
 
@@ -253,6 +266,7 @@ type Carried = (oneshot::Sender<Result<Accepted, CommandError>>, Result<(Done, b
 
 struct Publishers {
     wanted: watch::Sender<Arc<Wanted>>,
+    routes: watch::Sender<Arc<WantedRoutes>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     events: broadcast::Sender<Numbered>,
     probers: Probers,
@@ -278,6 +292,9 @@ impl Publishers {
     async fn publish(&mut self, core: &Core, effects: Effects, carried: Vec<Carried>, makers: Makers) {
         if effects.wanted {
             self.wanted.send_replace(Arc::new(core.wanted()));
+        }
+        if effects.routes {
+            self.routes.send_replace(Arc::new(core.wanted_routes()));
         }
         if !effects.probers.is_empty() {
             self.probers.renew(core, effects.probers.iter(), Duration::ZERO);

@@ -27,15 +27,16 @@ use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest, ChangeBackendResponse,
     CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse,
-    ConfirmConfigRequest, ConfirmConfigResponse, Frontend, GetAgentInfoRequest, GetBackendRequest,
-    GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
-    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
-    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
-    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
-    ListOverridesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
-    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, VppInfo, VpplbCounters,
-    VpplbState, WatchEventsRequest,
+    ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest, DrainLbResponse, Frontend,
+    GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest,
+    GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
+    GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse, ListConfigsRequest,
+    ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
+    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
+    ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState,
+    WatchEventsRequest,
 };
 use maglev_protocol::Counters;
 use tokio::sync::{Mutex, MutexGuard, watch as newest};
@@ -332,6 +333,18 @@ impl Maglev for Service {
 
     async fn recreate_vip(&self, request: Request<RecreateVipRequest>) -> Answer<RecreateVipResponse> {
         self.recreate(request).await
+    }
+
+    async fn list_routes(&self, _: Request<ListRoutesRequest>) -> Answer<ListRoutesResponse> {
+        Ok(Response::new(view::routes::routes(&self.snapshot(), Instant::now().into_std())))
+    }
+
+    async fn drain_lb(&self, request: Request<DrainLbRequest>) -> Answer<DrainLbResponse> {
+        self.drain(request).await
+    }
+
+    async fn undrain_lb(&self, request: Request<UndrainLbRequest>) -> Answer<DrainLbResponse> {
+        self.undrain(request).await
     }
 
     async fn preview_change(&self, request: Request<PreviewChangeRequest>) -> Answer<PreviewChangeResponse> {

@@ -6,6 +6,7 @@
 //! - `seats`, `paced`: fairness among the clients of a listener, and in the log lines that they cause
 //! - `tcp`: listening TCP sockets
 //! - [`figures`]: VPP's counters and state, shared by concurrent callers
+//! - `router`: the client of BIRD, which announces the VIPs
 //! - [`controller`]: the task that owns the engine's core
 //! - [`logs`]: the process's log
 //! - [`metrics`]: the Prometheus exporter
@@ -30,6 +31,8 @@ mod seats;
 mod tcp;
 
 pub mod figures;
+
+mod router;
 
 pub mod controller;
 

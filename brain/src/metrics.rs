@@ -12,6 +12,7 @@ pub mod catalogue;
 mod exposition;
 mod frontends;
 mod process;
+mod routes;
 mod server;
 mod status;
 mod vpp;
@@ -72,6 +73,7 @@ pub fn render(scene: &Scene<'_>) -> Text {
     status::write(scene, &mut out);
     vpp::write(scene.snapshot, scene.counters, &mut out);
     frontends::write(scene.snapshot, scene.counters, &mut out);
+    routes::write(scene.snapshot, &mut out);
     backends::write(scene.snapshot, scene.counters, &mut out);
     out.finish()
 }

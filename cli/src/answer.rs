@@ -2,14 +2,16 @@
 
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse,
-    ConfigVerdict, ConfirmConfigResponse, Frontend, GetHistoryResponse, HealthCheck, InVpp,
+    ConfigVerdict, ConfirmConfigResponse, DrainLbResponse, Frontend, GetHistoryResponse, HealthCheck, InVpp,
     ListBackendsResponse, ListConfigsResponse, ListFrontendsResponse, ListHealthChecksResponse,
-    ListOverridesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState,
+    ListOverridesResponse, ListRoutesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse,
+    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo,
+    VpplbCounters, VpplbState,
 };
 use serde::Serialize;
 
 use crate::drain::Drained;
+use crate::drain_lb::LbDrained;
 use crate::error::Error;
 use crate::flow::FlowChoice;
 use crate::style::printable_json;
@@ -46,6 +48,11 @@ pub(crate) enum Answer {
     Flow(FlowChoice),
     Drained(Drained),
     AllDrained(Vec<Drained>),
+    Routes(ListRoutesResponse),
+    LbDrain(ListRoutesResponse),
+    Bird(ListRoutesResponse),
+    LbDrainChanged(DrainLbResponse),
+    LbDrained(LbDrained),
 }
 
 /// Versions of maglevc, maglev-brain, its agent and VPP.
@@ -145,22 +152,29 @@ impl Answer {
             | Self::VppLbCounters(_)
             | Self::Previewed(_)
             | Self::Configs(_)
+            | Self::Routes(_)
+            | Self::LbDrain(_)
+            | Self::Bird(_)
             | Self::Flow(_) => 0,
+            Self::LbDrainChanged(answer) => kept_exit_code(&answer.not_kept),
+            Self::LbDrained(drained) => match kept_exit_code(&drained.change.not_kept) {
+                0 if !drained.is_done() => 6,
+                code => code,
+            },
             Self::Drained(drained) => drain_exit_code(drained),
             Self::AllDrained(all) => {
                 let codes: Vec<_> = all.iter().map(drain_exit_code).collect();
                 codes.iter().find(|code| **code != 0).copied().unwrap_or(0)
             }
-            Self::Confirmed(answer) => {
-                if answer.not_kept.is_empty() {
-                    0
-                } else {
-                    4
-                }
-            }
+            Self::Confirmed(answer) => kept_exit_code(&answer.not_kept),
             Self::Reloaded(answer) => change_exit_code(answer.outcome.as_ref()),
         }
     }
+}
+
+/// 4 if a restart would undo the change.
+fn kept_exit_code(not_kept: &str) -> u8 {
+    if not_kept.is_empty() { 0 } else { 4 }
 }
 
 /// 1 if some of several backends refused it.

@@ -4,6 +4,7 @@
 pub(crate) mod any_order;
 mod change;
 pub(crate) mod drain;
+pub(crate) mod drain_lb;
 pub(crate) mod history;
 mod options;
 pub(crate) mod remark;
@@ -20,8 +21,8 @@ use crate::args::words::one_of;
 use crate::top::app::View;
 
 pub(crate) use crate::args::change::{
-    Clear, ClearOverride, Config, DrainWhat, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb, Undrain,
-    Whatif, WhatifConfig, Which,
+    Clear, ClearOverride, Config, DrainWhat, Generate, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb,
+    Undrain, Whatif, WhatifConfig, Which,
 };
 pub(crate) use crate::args::options::Options;
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
@@ -42,6 +43,7 @@ Examples:
   maglevc drain backend web1 wait 10m    no new flows; wait for the others
   maglevc undrain backend web1           back in service once healthy
   maglevc drain backends label rack=r1 wait   all of a rack, in one change
+  maglevc drain lb wait 5m               withdraw all routes; wait for traffic
   maglevc set backend web1 pause reason NOC-123 for 2h
   maglevc set frontend shop pool primary backend web1 weight 10
   maglevc show overrides                 all overrides
@@ -56,7 +58,7 @@ or `show status --check` found problems; 2 wrong usage, or a change that needs
 --yes; 3 no answer from maglev-brain (cannot connect, connection lost,
 timeout); 4 the change is made, but is not programmed in VPP yet, or a restart
 would undo it: the line says which; 5 some of several servers gave no answer;
-6 flows were left when the time of `drain ... wait` was over;
+6 flows or traffic were left when the time of `drain ... wait` was over;
 130 Ctrl-C before `watch events num` was complete.";
 
 /// Options come last: there are more of them than of anything else.
@@ -119,12 +121,15 @@ pub(crate) enum Command {
     /// Take backends out of service or back, or override a weight
     #[command(subcommand)]
     Set(Set),
-    /// Take backends out of service for new flows, and wait until their flows have ended
+    /// Take backends, or the whole load balancer, out of service for new flows, and wait until theirs have ended
     #[command(subcommand)]
     Drain(DrainWhat),
-    /// Take drained backends back
+    /// Take drained backends, or the load balancer, back
     #[command(subcommand)]
     Undrain(Undrain),
+    /// Write configuration for other programs
+    #[command(subcommand)]
+    Generate(Generate),
     /// Show what a change would do, without making it
     #[command(subcommand)]
     Whatif(Whatif),

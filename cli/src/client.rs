@@ -9,15 +9,16 @@ use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
     CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfirmConfigRequest,
-    ConfirmConfigResponse, Event, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest,
-    GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
-    ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse,
-    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
-    PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, VppInfo,
-    VpplbCounters, VpplbState, WatchEventsRequest,
+    ConfirmConfigResponse, DrainLbRequest, DrainLbResponse, Event, Frontend, GetAgentInfoRequest,
+    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
+    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
+    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
+    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
+    ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest,
+    PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest,
+    VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::time;
 use tonic::metadata::MetadataValue;
@@ -169,6 +170,22 @@ impl Client {
         request: ClearOverrideRequest,
     ) -> Result<ClearOverrideResponse, Error> {
         self.changed(self.stub.clone().clear_override(request)).await
+    }
+
+    pub(crate) async fn routes(&self) -> Result<ListRoutesResponse, Error> {
+        self.answer(self.stub.clone().list_routes(ListRoutesRequest {})).await
+    }
+
+    pub(crate) async fn drain_lb(
+        &self,
+        request: DrainLbRequest,
+        reason: Option<&str>,
+    ) -> Result<DrainLbResponse, Error> {
+        self.changed(self.stub.clone().drain_lb(with_reason(request, reason))).await
+    }
+
+    pub(crate) async fn undrain_lb(&self) -> Result<DrainLbResponse, Error> {
+        self.changed(self.stub.clone().undrain_lb(UndrainLbRequest {})).await
     }
 
     pub(crate) async fn recreate_vip(

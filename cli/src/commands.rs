@@ -4,15 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use maglev_proto::words::Word;
 use maglev_proto::{
-    BackendState, ChangeBackendRequest, ClearOverrideRequest, FrontendState, RollbackConfigRequest,
-    SetFrontendPoolBackendWeightRequest, SyncState,
+    BackendState, ChangeBackendRequest, ClearOverrideRequest, DrainLbRequest, FrontendState,
+    RollbackConfigRequest, SetFrontendPoolBackendWeightRequest, SyncState,
 };
 
 use crate::answer::{Answer, Versions};
 use crate::args::remark::Remark;
 use crate::args::words::{Protocol, SelectBy, only_one};
 use crate::args::{
-    Action, Clear, ClearOverride, Command, Config, DrainWhat, Member, Recreate, Set, Show, ShowVpp,
+    Action, Clear, ClearOverride, Command, Config, DrainWhat, Generate, Member, Recreate, Set, Show, ShowVpp,
     ShowVppLb, Sync, SyncVpp, SyncVppLb, Undrain, Which,
 };
 use crate::client::Client;
@@ -60,6 +60,7 @@ impl Target {
             DrainWhat::Backend { name, .. } => Self::named(name),
             DrainWhat::Backends { which, .. } => Self::of(which),
             DrainWhat::Host { address, .. } => Self::at(address),
+            DrainWhat::Lb { .. } => Self::default(),
         }
     }
 
@@ -68,6 +69,7 @@ impl Target {
             Undrain::Backend { name } => Self::named(name),
             Undrain::Backends(which) => Self::of(which),
             Undrain::Host { address } => Self::at(address),
+            Undrain::Lb => Self::default(),
         }
     }
 }
@@ -98,6 +100,14 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
         Command::Sync(Sync::Vpp(SyncVpp::Lb(SyncVppLb::State { frontend }))) => {
             Answer::Synced(client.sync_vpp_lb_state(frontend.as_deref().unwrap_or_default()).await?)
         }
+        Command::Drain(DrainWhat::Lb { drain }) => {
+            let remark = &drain.drain.remark;
+            let until_unix_ms = remark.until_unix_ms(SystemTime::now());
+            let request = DrainLbRequest { kind: drain.kind.into(), until_unix_ms };
+            Answer::LbDrainChanged(client.drain_lb(request, remark.reason.as_deref()).await?)
+        }
+        Command::Undrain(Undrain::Lb) => Answer::LbDrainChanged(client.undrain_lb().await?),
+        Command::Generate(Generate::Bird) => Answer::Bird(client.routes().await?),
         Command::Drain(what) => {
             change_backend(client, Target::drained(what), Action::Pause, &what.drain().remark, terms).await?
         }
@@ -189,6 +199,8 @@ pub(crate) async fn show_it(show: &Show, client: &Client) -> Result<Answer, Erro
                 flow::choose(&client.vpp_lb_state().await?, *from, *vip, is_udp).map_err(Error::Usage)?,
             )
         }
+        Show::Routes => Answer::Routes(client.routes().await?),
+        Show::Drain => Answer::LbDrain(client.routes().await?),
         Show::Overrides => Answer::Overrides(client.overrides().await?),
         Show::History { of } => Answer::History(client.history(of.request(SystemTime::now())).await?),
         Show::Frontends { name: None } => Answer::Frontends(client.frontends().await?),

@@ -11,6 +11,7 @@ mod args;
 mod client;
 mod commands;
 mod drain;
+mod drain_lb;
 mod error;
 mod exec;
 mod flow;

@@ -25,7 +25,7 @@ use crate::render;
 use crate::servers::{self, Reply};
 use crate::style::{Palette, printable_json};
 use crate::watch::{self, Ending, Reader};
-use crate::{drain, exec};
+use crate::{drain, drain_lb, exec};
 use maglev_proto::client::ServerAddress;
 
 /// The convention of shells: 128 plus the number of SIGINT.
@@ -51,6 +51,21 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<u8, Erro
     };
     let answer = match command {
         Command::Watch(Watch::Events(events)) => return follow(events, &server, options).await,
+        Command::Drain(DrainWhat::Lb { drain }) if drain.drain.wait.is_some() => {
+            let client = Client::connect(&server, &options.tls, options.timeout).await?;
+            let Answer::LbDrainChanged(change) = change(&client, command, options).await? else {
+                return Err(Error::NoSingleAnswer);
+            };
+            let to_do = (drain.drain.floor, drain.drain.wait.unwrap_or_default());
+            let show = |left: &str| drop(tell(&format!("load balancer: {left}\n")));
+            match drain_lb::wait(&client, change, to_do, ctrl_c(), show).await {
+                Some(drained) => Ok(Answer::LbDrained(drained)),
+                None => {
+                    show("no longer waiting; it stays drained");
+                    return Ok(INTERRUPTED);
+                }
+            }
+        }
         Command::Drain(what) if what.drain().wait.is_some() => {
             let client = Client::connect(&server, &options.tls, options.timeout).await?;
             let Answer::BackendChanged(change) = change(&client, command, options).await? else {
@@ -84,6 +99,7 @@ async fn drained(client: &Client, change: ChangeBackendResponse, what: &DrainWha
             let drained = change.backends.iter().filter(|one| one.refused.is_empty());
             drained.filter_map(|one| Some(one.backend.as_ref()?.name.clone())).collect()
         }
+        DrainWhat::Lb { .. } => Vec::new(),
     };
     let Drain { wait, floor, .. } = what.drain();
     let end = Instant::now() + wait.unwrap_or_default();
@@ -152,6 +168,7 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
         | Command::Drain(_)
         | Command::Undrain(_)
         | Command::Whatif(_)
+        | Command::Generate(_)
         | Command::Sync(_) => "a change is made on one only",
     };
     Err(Error::OneServer { servers: servers.len(), what })

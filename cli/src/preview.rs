@@ -7,7 +7,7 @@ use maglev_proto::{
     RollbackConfigRequest, Severity,
 };
 
-use crate::args::{Action, Clear, Command, Config, Set, Whatif, WhatifConfig};
+use crate::args::{Action, Clear, Command, Config, DrainWhat, Set, Undrain, Whatif, WhatifConfig};
 use crate::client::Client;
 use crate::commands::{Target, clear_request, weight_request};
 use crate::error::Error;
@@ -30,11 +30,13 @@ pub(crate) async fn preview(
             number: number.unwrap_or_default(),
             ..RollbackConfigRequest::default()
         }),
+        Command::Drain(DrainWhat::Lb { .. }) | Command::Undrain(Undrain::Lb) => return Ok(None),
         Command::Drain(what) => of_backends(Target::drained(what), Action::Pause),
         Command::Undrain(what) => of_backends(Target::undrained(what), Action::Resume),
         Command::Show(_)
         | Command::Config(Config::Check | Config::Diff | Config::Confirm | Config::History)
         | Command::Recreate(_)
+        | Command::Generate(_)
         | Command::Sync(_)
         | Command::Whatif(_)
         | Command::Top(_)

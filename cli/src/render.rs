@@ -11,6 +11,7 @@ mod healthchecks;
 mod history;
 mod overrides;
 mod problems;
+mod routes;
 pub(crate) mod servers;
 mod status;
 mod sync;
@@ -19,7 +20,7 @@ mod version;
 mod vpp;
 
 use maglev_proto::words::{self, Word};
-use maglev_proto::{BackendState, FrontendState, LogLevel, SyncState};
+use maglev_proto::{Announcement, BackendState, FrontendState, LogLevel, SyncState};
 
 use crate::answer::Answer;
 use crate::moment::Moment;
@@ -57,6 +58,11 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::Flow(choice) => changes::flow(choice, palette),
         Answer::Drained(drained) => changes::drained(drained, palette),
         Answer::AllDrained(all) => changes::all_drained(all, palette),
+        Answer::Routes(list) => routes::list(list, now, palette),
+        Answer::LbDrain(list) => routes::drain(list, now, palette),
+        Answer::Bird(list) => routes::bird(list),
+        Answer::LbDrainChanged(change) => routes::changed(change, palette),
+        Answer::LbDrained(drained) => routes::drained(drained, palette),
     }
 }
 
@@ -97,6 +103,16 @@ impl Toned for SyncState {
             Self::Synced => Tone::Good,
             Self::Failed | Self::Disconnected => Tone::Bad,
             Self::Unspecified | Self::HeldBack | Self::Pending => Tone::Warning,
+        }
+    }
+}
+
+impl Toned for Announcement {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::Announced => Tone::Good,
+            Self::Withdrawn => Tone::Bad,
+            Self::Deprioritised | Self::Unspecified => Tone::Warning,
         }
     }
 }

@@ -9,9 +9,9 @@ mod events;
 mod vpp;
 
 use maglev_proto::{
-    Backend, BackendState, BackendUse, BrainStatus, Frontend, FrontendState, HealthCheck,
-    HealthCheckParameter, HealthCheckUser, HealthCounter, Pool, PoolBackend, ProbeResult, Problem, Reload,
-    Severity, SyncState, Transition, WarmupPhase,
+    Announcement, Backend, BackendState, BackendUse, BrainStatus, Frontend, FrontendState, HealthCheck,
+    HealthCheckParameter, HealthCheckUser, HealthCounter, ListRoutesResponse, Pool, PoolBackend, ProbeResult,
+    Problem, Reload, Route, Router, Severity, SyncState, Transition, WarmupPhase,
 };
 
 pub(crate) use changes::{checked, cleared, danger, overrides, paused, recreated, reloaded, weight_set};
@@ -60,6 +60,39 @@ pub(crate) fn problems() -> Vec<Problem> {
             "fix it; its frontends are served by their other backends",
         ),
     ]
+}
+
+/// One that is announced, and one in its hold-down.
+pub(crate) fn routes() -> ListRoutesResponse {
+    let route = |address: &str, frontend: &str, announcement: Announcement, reason: &str| Route {
+        address: address.into(),
+        frontends: vec![frontend.into()],
+        announcement: announcement.into(),
+        router: announcement.into(),
+        reason: reason.into(),
+        since_unix_ms: NOW - 3 * SECOND,
+        bird_protocol: format!("maglev_{}", address.replace(['.', ':'], "_")),
+        bird_gshut_protocol: format!("maglev_{}_gshut", address.replace(['.', ':'], "_")),
+        ..Route::default()
+    };
+    let held = route("2001:db8::53", "dns", Announcement::Withdrawn, "hold-down after a withdrawal");
+    ListRoutesResponse {
+        routes: vec![
+            Route { hold_down_ms: 7 * SECOND, ..held },
+            Route {
+                since_unix_ms: NOW - 3 * DAY,
+                ..route("203.0.113.10", "shop", Announcement::Announced, "enough backends can serve")
+            },
+        ],
+        router: Some(Router {
+            connected: true,
+            version: "BIRD 2.0.12".into(),
+            socket: "/run/bird/bird.ctl".into(),
+            since_unix_ms: NOW - 3 * DAY,
+            ..Router::default()
+        }),
+        drain: None,
+    }
 }
 
 fn row(backend: &str, address: &str, state: BackendState, weights: [u32; 3]) -> PoolBackend {

@@ -7,6 +7,7 @@ use maglev_daemon::print::without_blank_variables;
 
 use crate::args::Cli;
 use crate::args::drain::OF_DRAIN;
+use crate::args::drain_lb::OF_DRAIN_LB;
 use crate::args::history::OF_HISTORY;
 use crate::args::remark::{OF_BACKEND, OF_WEIGHT};
 
@@ -65,7 +66,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 31] = [
+const KINDS: [(&str, &str, Kind); 32] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -84,6 +85,7 @@ const KINDS: [(&str, &str, Kind); 31] = [
     ("events", "words", Kind::EventWord),
     ("history", "words", Kind::RemarkWord(OF_HISTORY)),
     ("events", "exec", Kind::Number),
+    ("lb", "words", Kind::RemarkWord(OF_DRAIN_LB)),
     ("drain", "words", Kind::RemarkWord(OF_DRAIN)),
     ("backend", "words", Kind::RemarkWord(OF_BACKEND)),
     ("backends", "words", Kind::RemarkWord(OF_BACKEND)),

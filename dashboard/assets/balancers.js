@@ -119,13 +119,14 @@ class Card {
 
   /** @param {any} set */
   override({ backend, frontend, pool, configured, configured_weight: weight, until_unix_ms: until, ...set }) {
+    const drained = backend == null && set.lb_drain !== 'unspecified' && set.lb_drain;
     const about = { server: this.server, frontend, pool, backend, actions: ['clear'], ofState: !frontend };
     return [
-      frontend ? `${backend} in pool ${pool} of ${frontend}` : backend,
-      [frontend ? `weight ${set.operator_weight}` : set.operator_state, until && ` until ${clockTime(until)}`,
+      drained ? 'this load balancer' : frontend ? `${backend} in pool ${pool} of ${frontend}` : backend,
+      [drained ? `drained (${drained})` : frontend ? `weight ${set.operator_weight}` : set.operator_state, until && ` until ${clockTime(until)}`,
         !configured ? warning(' (not in the configuration)') : frontend && quiet(` (configured ${weight ?? '–'})`)],
       since(set.since_unix_ms), set.set_by ?? '–', set.reason ?? '',
-      isAdmin() && h('button', { onclick: () => change(about) }, 'Clear…'),
+      isAdmin() && !drained && h('button', { onclick: () => change(about) }, 'Clear…'),
     ];
   }
 

@@ -110,6 +110,8 @@ function balancer(server, name) {
 /** @param {any} frontend */
 function summarise({ state: now = 'unknown', vip, protocol, sync, dropped, panic_pool: panic, ...frontend }) {
   const { worst_share_error_percent: off, vpp_figures_error: unknown, slow_start_ms: slow, panic_threshold } = frontend;
+  const decided = frontend.announcement === 'unspecified' ? 'left alone' : frontend.announcement;
+  const route = frontend.announcement_reason && decided;
   const why = frontend.not_in_vpp ? `: ${frontend.not_in_vpp}` : '';
   return [
     state(now), h('span', `${vip} ${protocol}`),
@@ -117,6 +119,7 @@ function summarise({ state: now = 'unknown', vip, protocol, sync, dropped, panic
     h('span', `${frontend.up} of ${frontend.total} up`),
     sync === 'synced' ? h('span', 'synced with VPP')
       : h(`span.is-${sync === 'failed' ? 'down' : 'warn'}`, `sync ${sync}${why}`),
+    route && h(route === 'announced' ? 'span' : 'span.is-warn', `route ${route}: ${frontend.announcement_reason}`),
     panic && h('span.is-down', `panic in pool ${panic}: all of it takes new flows`),
     quiet(`table ${whole(frontend.kept_table_length ?? frontend.new_flows_table_length)}`),
     off > 1 && warning(`shares off by up to ${percent(off)}`),

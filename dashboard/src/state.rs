@@ -144,12 +144,18 @@ impl State {
         match event.what {
             Some(What::Backend(change)) => self.backend_changed(server, event.at_unix_ms, change),
             Some(What::Frontend(change)) => self.frontend_changed(server, &change),
+            // What a frontend says of its route is asked for anew.
+            Some(What::Route(change)) => {
+                Need { frontends: change.frontends.into_iter().collect(), ..Need::default() }
+            }
             Some(What::Weights(change)) => self.weights_changed(server, change),
             Some(What::Configuration(change)) if change.command => Need::overrides(),
             // Without an agent or VPP, no frontend is in VPP as it should be.
             Some(What::Agent(_) | What::Vpp(_) | What::Configuration(_) | What::Missed(_)) => Need::all(),
             Some(What::VppWrite(write)) => self.written(server, event.at_unix_ms, write),
-            Some(What::Log(_) | What::InitialStateEnd(_) | What::Probe(_)) | None => Need::default(),
+            Some(What::Log(_) | What::Router(_) | What::InitialStateEnd(_) | What::Probe(_)) | None => {
+                Need::default()
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! file builds drafts; and `rules` checks the drafts against each other. The caller reads the files.
 
 mod addresses;
+mod announce;
 mod backend;
 mod ca_file;
 mod changes;
@@ -42,8 +43,8 @@ pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use difference::{Difference, differences};
 pub use min_up::{MinUp, NotMinUp};
 pub use model::{
-    Backend, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck, HttpMethod,
-    LbSettings, Pool, Service, StatusCodes, TlsCheck, Url, Webhook,
+    Announce, Backend, Bird, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck,
+    HttpMethod, Last, LbSettings, Pool, Ports, Service, StatusCodes, TlsCheck, Url, Webhook,
 };
 pub use pattern::Pattern;
 pub use schema::{schema, schema_text};
@@ -57,7 +58,8 @@ use section::Section;
 use yaml::{Entry, Node, Place, Value};
 
 /// Keys below `maglev:`.
-const MAGLEV_KEYS: &[&str] = &["backends", "frontends", "healthchecker", "healthchecks", "vpp", "webhooks"];
+const MAGLEV_KEYS: &[&str] =
+    &["announce", "backends", "bird", "frontends", "healthchecker", "healthchecks", "vpp", "webhooks"];
 
 /// A valid configuration with its warnings.
 #[derive(Debug, Clone)]
@@ -217,6 +219,7 @@ fn read(
 
     let healthchecker = settings::healthchecker(&maglev, report);
     let lb = settings::lb(&maglev, report);
+    let bird = announce::bird(&maglev, report);
     let checks = healthcheck::healthchecks(&maglev, files, report);
     let backends = backend::backends(&maglev, report);
     let frontends = frontend::frontends(&maglev, report);
@@ -227,6 +230,7 @@ fn read(
     let families = rules::members(&frontends, &backends, report);
     rules::vips(&frontends, &families, report);
     rules::sources(&lb, &families, report);
+    rules::announcements(&frontends, report);
     if report.is_valid() {
         lints::frontends(&frontends, &backends, report);
         if frontends.is_empty() {
@@ -250,6 +254,7 @@ fn read(
     let config = Config {
         healthchecker,
         lb: lb.settings,
+        bird,
         healthchecks: checks
             .into_iter()
             .map(|(name, draft)| Some((name, draft.check?)))

@@ -10,6 +10,7 @@ mod known;
 mod orders;
 mod release;
 mod reload;
+mod routes;
 mod selection;
 mod syncs;
 mod wish;
@@ -44,6 +45,8 @@ use frontends::Frontends;
 use known::Known;
 use orders::Orders;
 pub use release::Release;
+use routes::Routes;
+pub use routes::{RouterEvent, WantedRoutes};
 
 /// A moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub enum Input {
     Probe(Report),
     /// An event of the agent or VPP.
     Agent(AgentEvent),
+    /// An event of the router's client.
+    Router(RouterEvent),
     /// The time that [`Core::next_tick`] returned has come.
     Tick,
 }
@@ -70,6 +75,8 @@ pub enum Input {
 pub struct Effects {
     /// VPP's desired state changed.
     pub wanted: bool,
+    /// The router's desired state changed.
+    pub routes: bool,
     /// A state changed that readers should see at once.
     pub state: bool,
     /// The overrides changed and must be persisted.
@@ -92,6 +99,7 @@ impl Effects {
     /// Adds the effects of a later input.
     pub fn merge(&mut self, later: Self) {
         self.wanted |= later.wanted;
+        self.routes |= later.routes;
         self.state |= later.state;
         self.overrides |= later.overrides;
         self.paces.extend(later.paces);
@@ -134,6 +142,7 @@ pub struct Core {
     known: Known,
     orders: Orders,
     warmup: Warmup,
+    routes: Routes,
     /// When VPP was disconnected or silent, so that probes say nothing.
     absence: Absence,
     /// Number of changes of state so far.
@@ -171,6 +180,7 @@ impl Core {
             known: Known::default(),
             orders,
             warmup,
+            routes: Routes::new(now.wall),
             absence: Absence::Unwatched { since: now.mono, known: None },
             events: 0,
             tally: Arc::default(),
@@ -236,6 +246,8 @@ impl Core {
             config: Arc::clone(&self.config),
             overrides: Arc::clone(&self.overrides),
             warmup: self.warmup,
+            routes: self.routes.views().clone(),
+            router: Arc::clone(self.routes.router()),
             frontends: self.frontends.views().clone(),
             backends: self.backends.views().clone(),
             agent: Arc::clone(&self.agent),
@@ -257,7 +269,8 @@ impl Core {
 
     /// When the next [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Option<Instant> {
-        let others = self.frontends.next_step().into_iter().chain(self.expiry.next());
+        let others =
+            self.frontends.next_step().into_iter().chain(self.expiry.next()).chain(self.routes.next());
         self.warmup.next_phase_at().into_iter().chain(others).min()
     }
 
@@ -271,12 +284,14 @@ impl Core {
         let effects = match input {
             Input::Probe(report) => self.probed(report, now),
             Input::Agent(event) => self.agent_event(event, now),
+            Input::Router(event) => self.router_event(event, now),
             Input::Tick => self.tick(now),
         };
-        self.counted(effects)
+        self.counted(effects, now)
     }
 
-    fn counted(&mut self, mut effects: Effects) -> Effects {
+    fn counted(&mut self, mut effects: Effects, now: Now) -> Effects {
+        self.decide_routes(now, &mut effects);
         self.note_last_release(&mut effects);
         self.events += effects.events.len() as u64;
         effects.state |= !effects.events.is_empty();

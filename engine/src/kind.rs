@@ -22,6 +22,8 @@ pub enum Kind {
     Agent,
     /// The agent's connection to VPP.
     Vpp,
+    /// A VIP's route, or the router.
+    Route,
     /// The brain itself: starts, ends, records that were lost.
     Brain,
     /// A backend's state when a file began; not an event.
@@ -30,7 +32,7 @@ pub enum Kind {
 
 impl Kind {
     /// Those of events: all but [`Kind::State`].
-    pub const EVENTS: [Self; 9] = [
+    pub const EVENTS: [Self; 10] = [
         Self::Backend,
         Self::Frontend,
         Self::Command,
@@ -39,6 +41,7 @@ impl Kind {
         Self::Sync,
         Self::Agent,
         Self::Vpp,
+        Self::Route,
         Self::Brain,
     ];
 
@@ -53,6 +56,7 @@ impl Kind {
             Self::Sync => "sync",
             Self::Agent => "agent",
             Self::Vpp => "vpp",
+            Self::Route => "route",
             Self::Brain => "brain",
             Self::State => "state",
         }

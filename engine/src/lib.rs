@@ -11,6 +11,7 @@
 //! - [`weights`]: failover between pools, and the weight of each backend
 //! - [`desired`]: VPP's desired state, as one value
 //! - [`warmup`]: when frontends are released after a start
+//! - [`routes`]: which VIP addresses the router announces
 //! - [`overrides`]: operators' settings at run time, and their file format
 //! - [`revisions`]: the applied configurations that are kept, and which one a brain starts with
 //! - [`tally`]: Prometheus counters, kept next to the state they describe
@@ -37,6 +38,8 @@ pub mod weights;
 pub mod desired;
 
 pub mod warmup;
+
+pub mod routes;
 
 pub mod overrides;
 

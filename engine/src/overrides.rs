@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::Config;
+use crate::routes::Drain;
 
 pub use text::{
     Damage, LARGEST_FILE, LONGEST_REASON, LONGEST_WHO, OtherVersion, Parsed, Unwritable, parse, render,
@@ -103,23 +104,27 @@ pub struct Overrides {
     pub backends: BTreeMap<String, Stamped<BackendOverride>>,
     /// Weights, 0 to 100.
     pub weights: BTreeMap<PoolMember, Stamped<u8>>,
+    /// The drain of the whole load balancer.
+    pub lb: Option<Stamped<Drain>>,
 }
 
 impl Overrides {
     /// Whether there are no overrides.
     pub fn is_empty(&self) -> bool {
-        self.backends.is_empty() && self.weights.is_empty()
+        self.len() == 0
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.backends.len() + self.weights.len()
+        self.backends.len() + self.weights.len() + usize::from(self.lb.is_some())
     }
 
-    /// All entries: backends first, each kind in the order of names.
+    /// All entries: the load balancer first, then backends, then weights, in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = Override> {
+        let lb = self.lb.iter().cloned().map(Override::lb);
         let backends = self.backends.iter().map(|(name, dated)| Override::backend(name, dated.clone()));
-        backends.chain(self.weights.iter().map(|(member, dated)| Override::weight(member, dated.clone())))
+        lb.chain(backends)
+            .chain(self.weights.iter().map(|(member, dated)| Override::weight(member, dated.clone())))
     }
 
     /// Adds an entry; returns the one that it replaces.
@@ -132,6 +137,9 @@ impl Overrides {
             Override::Weight { member, weight, stamp } => {
                 let before = self.weights.insert(member.clone(), Stamped { value: weight, stamp })?;
                 Some(Override::weight(&member, before))
+            }
+            Override::Lb { drain, stamp } => {
+                self.lb.replace(Stamped { value: drain, stamp }).map(Override::lb)
             }
         }
     }
@@ -181,6 +189,13 @@ pub enum Override {
         /// When it was set, by whom, why and until when.
         stamp: Stamp,
     },
+    /// The drain of the whole load balancer.
+    Lb {
+        /// How.
+        drain: Drain,
+        /// When it was set, by whom, why and until when.
+        stamp: Stamp,
+    },
 }
 
 impl Override {
@@ -192,16 +207,20 @@ impl Override {
         Self::Weight { member: member.clone(), weight: value, stamp }
     }
 
+    fn lb(Stamped { value, stamp }: Stamped<Drain>) -> Override {
+        Self::Lb { drain: value, stamp }
+    }
+
     /// When it was set, by whom, why and until when.
     pub fn stamp(&self) -> &Stamp {
         match self {
-            Self::Backend { stamp, .. } | Self::Weight { stamp, .. } => stamp,
+            Self::Backend { stamp, .. } | Self::Weight { stamp, .. } | Self::Lb { stamp, .. } => stamp,
         }
     }
 
     fn stamp_mut(&mut self) -> &mut Stamp {
         match self {
-            Self::Backend { stamp, .. } | Self::Weight { stamp, .. } => stamp,
+            Self::Backend { stamp, .. } | Self::Weight { stamp, .. } | Self::Lb { stamp, .. } => stamp,
         }
     }
 
@@ -215,6 +234,7 @@ impl Override {
         match self {
             Self::Backend { name, .. } => config.backends.contains_key(name),
             Self::Weight { member, .. } => member.configured_weight(config).is_some(),
+            Self::Lb { .. } => true,
         }
     }
 }
@@ -226,6 +246,7 @@ impl fmt::Display for Override {
             Self::Weight { member: PoolMember { frontend, pool, backend }, weight, .. } => {
                 write!(f, "weight of {backend} in pool {pool} of frontend {frontend}: {weight}")
             }
+            Self::Lb { drain, .. } => write!(f, "load balancer: drained ({})", drain.word()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The state for readers: one immutable value, replaced as a whole.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,6 +11,7 @@ use maglev_protocol::{AgentError, AgentPolicy, VipKey, VipSpec, VppInfo, VppStat
 use crate::config::{Config, Frontend};
 use crate::health::Health;
 use crate::overrides::Overrides;
+use crate::routes::{Announcement, Route};
 use crate::tally::{BackendTally, BrainTally, CheckTallies, CheckTally};
 use crate::warmup::{Phase, Warmup};
 use crate::weights::{EffectiveWeights, Inexact, Scale};
@@ -31,6 +33,10 @@ pub struct Snapshot {
     pub frontends: OrdMap<Arc<str>, Arc<FrontendView>>,
     /// Backends by name.
     pub backends: OrdMap<Arc<str>, Arc<BackendView>>,
+    /// Routes by the VIPs' addresses.
+    pub routes: OrdMap<IpAddr, Arc<RouteView>>,
+    /// The router that has them.
+    pub router: Arc<RouterStatus>,
     /// Agent and VPP.
     pub agent: Arc<AgentStatus>,
     /// The number of the last event included. A reader with this snapshot and all events of higher numbers
@@ -157,6 +163,44 @@ pub struct BackendView {
     pub tally: Arc<BackendTally>,
     /// Counters of its health check, if it has one.
     pub check: Option<Arc<CheckTally>>,
+}
+
+/// The route of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteView {
+    /// The decision.
+    pub route: Route,
+    /// The frontends of the address.
+    pub frontends: Arc<[Arc<str>]>,
+    /// What the router has, as of its last answer.
+    pub router: Option<Announcement>,
+}
+
+impl RouteView {
+    /// Whether the router has what was decided.
+    pub fn is_done(&self) -> bool {
+        self.router.is_some() && (self.route.announcement.is_none() || self.route.announcement == self.router)
+    }
+}
+
+/// The router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouterStatus {
+    /// Its version, or why it is not connected.
+    pub connection: Result<String, String>,
+    /// Protocols that its configuration lacks.
+    pub missing: Vec<String>,
+    /// The first of the latest changes that it refused, and why.
+    pub refused: Option<String>,
+    /// Since when it is connected, or is not.
+    pub since: SystemTime,
+}
+
+impl RouterStatus {
+    /// Not connected yet.
+    pub(crate) fn new(since: SystemTime) -> Self {
+        Self { connection: Err("not connected yet".to_owned()), missing: Vec::new(), refused: None, since }
+    }
 }
 
 /// Differences of one sync that are remembered.

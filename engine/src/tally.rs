@@ -181,8 +181,19 @@ pub struct SyncCounts {
 }
 
 /// Operators' commands, as labels of their counter.
-pub const COMMANDS: [&str; 9] =
-    ["pause", "resume", "disable", "enable", "clear", "set_weight", "clear_weight", "recreate", "sync"];
+pub const COMMANDS: [&str; 11] = [
+    "pause",
+    "resume",
+    "disable",
+    "enable",
+    "clear",
+    "set_weight",
+    "clear_weight",
+    "recreate",
+    "sync",
+    "drain_lb",
+    "undrain_lb",
+];
 
 /// Counters of the brain as a whole.
 #[derive(Debug)]

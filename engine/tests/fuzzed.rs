@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+#[path = "../../fuzz/src/bird_replies.rs"]
+mod bird_replies;
 #[path = "../../fuzz/src/overrides.rs"]
 mod overrides;
 #[path = "../../fuzz/replay.rs"]
@@ -10,4 +12,9 @@ mod replay;
 #[test]
 fn any_file_of_overrides() {
     replay::replay("overrides", overrides::check);
+}
+
+#[test]
+fn any_answer_of_bird() {
+    replay::replay("bird_replies", bird_replies::check);
 }

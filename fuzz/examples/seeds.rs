@@ -24,6 +24,7 @@ type Failure = Box<dyn Error>;
 fn main() -> Result<(), Failure> {
     let frames = recorded_frames()?;
     write("api_frames", api_frames(&frames)?)?;
+    write("bird_replies", bird_replies())?;
     write("cli_text", cli_text(&frames))?;
     write("stats_segment", vec![stats_segment(1)?, stats_segment(3)?])?;
     write("rpc_frames", rpc_frames()?)?;
@@ -84,6 +85,17 @@ fn known_table(body: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut reply: SockclntCreateReply = decode_bare(body)?;
     reply.table.retain(|entry| name_crcs().any(|known| known == entry.name_crc.as_str()));
     Ok(encode_bare(SOCKCLNT_CREATE_REPLY_ID, &reply).to_vec())
+}
+
+/// As BIRD 2.0.12 sends them.
+fn bird_replies() -> Vec<Vec<u8>> {
+    let table = "2002-Name       Proto      Table      State  Since         Info\n\
+        1002-maglev_192_0_2_1 Static     maglev4    down   17:52:04.506  \n \
+        maglev_2001_db8__1 Static     maglev6    up     17:52:02.000  \n0000 \n";
+    let done = "0011-maglev_192_0_2_1: enabled\n0000 \n0008-maglev_192_0_2_1: already disabled\n0000 \n";
+    let refused = "8003 No protocols match\n8007 Access denied\n9001 syntax error, unexpected CF_SYM_UNDEFINED\n";
+    let texts = ["0001 BIRD 2.0.12 ready.\n", table, done, refused];
+    texts.iter().map(|text| [&[7], text.as_bytes()].concat()).collect()
 }
 
 fn cli_text(frames: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {

@@ -5,6 +5,7 @@
 
 pub mod agent_calls;
 pub mod api_frames;
+pub mod bird_replies;
 pub mod cli_text;
 pub mod dumps;
 pub mod http_answers;

@@ -24,6 +24,7 @@ fn frontend(weights: &[u8]) -> Frontend {
         new_flows_table_length: None,
         slow_start: None,
         panic_threshold: None,
+        announce: None,
         pools: vec![Pool { name: "only".to_owned(), backends, min_up: None }],
     }
 }

@@ -7,13 +7,14 @@ use maglev_engine::config::is_name;
 use maglev_engine::core::{BackendWish, Command, CommandError, Done, Selector};
 use maglev_engine::overrides::{Override, PoolMember, Remark};
 use maglev_engine::revisions::CONFIRM_WITHIN;
+use maglev_engine::routes::Drain;
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, InVpp, Outcome, RecreateVipRequest,
-    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SelectedBackend,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
-    SyncVpplbStateResponse,
+    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest, DrainLbResponse,
+    InVpp, LbDrainKind, Outcome, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, RollbackConfigRequest, SelectedBackend, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest,
 };
 use maglev_protocol::Change;
 use tonic::{Request, Response, Status};
@@ -115,6 +116,32 @@ impl Service {
             self.carry_out(who, Terms::default(), Command::Sync { frontend: frontend.clone() }).await?;
         let Some(report) = &done.report else { return Err(refusal::sync(done.in_vpp())) };
         Ok(Response::new(view::vpp::sync_report(&self.snapshot(), report, frontend.as_deref())))
+    }
+
+    pub(super) async fn drain(&self, request: Request<DrainLbRequest>) -> Answer<DrainLbResponse> {
+        let who = Caller::of(request.extensions());
+        let request = request.into_inner();
+        let drain = match request.kind() {
+            LbDrainKind::Withdraw => Drain::Withdraw,
+            LbDrainKind::Gshut => Drain::Gshut,
+            LbDrainKind::Unspecified => {
+                return Err(Status::invalid_argument("kind: must be 1 (withdraw) or 2 (gshut)"));
+            }
+        };
+        let terms = Terms { remark: until(request.until_unix_ms), ..Terms::default() };
+        let done = self.carry_out(who, terms, Command::DrainLb(Some(drain))).await?;
+        Ok(Response::new(self.drained(done)))
+    }
+
+    pub(super) async fn undrain(&self, request: Request<UndrainLbRequest>) -> Answer<DrainLbResponse> {
+        let who = Caller::of(request.extensions());
+        let done = self.carry_out(who, Terms::default(), Command::DrainLb(None)).await?;
+        Ok(Response::new(self.drained(done)))
+    }
+
+    fn drained(&self, done: Done) -> DrainLbResponse {
+        let drain = view::routes::drain(&self.snapshot().overrides);
+        DrainLbResponse { drain, not_kept: done.not_kept.unwrap_or_default() }
     }
 
     pub(super) async fn check(&self, caller: &Caller) -> Answer<CheckConfigResponse> {

@@ -88,9 +88,10 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
         CommandError::NothingSet(_) => {
             Status::not_found(format!("{error}; `show overrides` lists what they have set"))
         }
-        CommandError::Refused { .. } | CommandError::HeldBack(_) | CommandError::WarmingUp(_) => {
-            Status::failed_precondition(words())
-        }
+        CommandError::Refused { .. }
+        | CommandError::NoRoutes
+        | CommandError::HeldBack(_)
+        | CommandError::WarmingUp(_) => Status::failed_precondition(words()),
         CommandError::Moved => Status::aborted(words()),
         CommandError::NoVpp(_) | CommandError::Ending => Status::unavailable(words()),
     }

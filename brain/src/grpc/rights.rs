@@ -14,7 +14,7 @@ pub(super) enum Right {
 }
 
 /// Every method that is served. Others are refused, even if there is a handler.
-pub(super) const METHODS: [(&str, Right); 33] = [
+pub(super) const METHODS: [(&str, Right); 36] = [
     ("/grpc.health.v1.Health/Check", Right::Read),
     ("/grpc.health.v1.Health/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
@@ -23,6 +23,7 @@ pub(super) const METHODS: [(&str, Right); 33] = [
     ("/maglev.Maglev/ClearOverride", Right::Change),
     ("/maglev.Maglev/ConfirmConfig", Right::Change),
     ("/maglev.Maglev/DisableBackend", Right::Change),
+    ("/maglev.Maglev/DrainLB", Right::Change),
     ("/maglev.Maglev/EnableBackend", Right::Change),
     ("/maglev.Maglev/GetAgentInfo", Right::Read),
     ("/maglev.Maglev/GetBackend", Right::Read),
@@ -39,6 +40,7 @@ pub(super) const METHODS: [(&str, Right); 33] = [
     ("/maglev.Maglev/ListFrontends", Right::Read),
     ("/maglev.Maglev/ListHealthChecks", Right::Read),
     ("/maglev.Maglev/ListOverrides", Right::Read),
+    ("/maglev.Maglev/ListRoutes", Right::Read),
     ("/maglev.Maglev/PauseBackend", Right::Change),
     ("/maglev.Maglev/PreviewChange", Right::Read),
     ("/maglev.Maglev/RecreateVIP", Right::Change),
@@ -47,6 +49,7 @@ pub(super) const METHODS: [(&str, Right); 33] = [
     ("/maglev.Maglev/RollbackConfig", Right::Change),
     ("/maglev.Maglev/SetFrontendPoolBackendWeight", Right::Change),
     ("/maglev.Maglev/SyncVPPLBState", Right::Change),
+    ("/maglev.Maglev/UndrainLB", Right::Change),
     ("/maglev.Maglev/WatchEvents", Right::Read),
 ];
 

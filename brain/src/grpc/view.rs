@@ -7,6 +7,7 @@ pub(super) mod healthchecks;
 pub(super) mod history;
 pub(super) mod overrides;
 pub(super) mod problems;
+pub(super) mod routes;
 pub(super) mod status;
 pub(super) mod vpp;
 
@@ -88,6 +89,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         pool.map_or_else(String::new, |pool| pool.name.clone())
     };
     let doubts = view.table.doubts;
+    let route = configured.announce.as_ref().and_then(|_| snapshot.routes.get(&configured.address));
     Some(Frontend {
         name: name.to_owned(),
         description: configured.description.clone(),
@@ -108,6 +110,8 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         panic_threshold: configured.panic_threshold.map_or(0, u32::from),
         panic_pool: pool_name(view.weights.panic),
         worst_share_error_percent: view.table.scale.worst_error().into(),
+        announcement: routes::announcement(route.and_then(|view| view.route.announcement)).into(),
+        announcement_reason: route.map_or_else(String::new, |view| view.route.reason.to_string()),
         better_table_length: doubts.and_then(|doubts| doubts.longer).map_or(0, |longer| longer.table_length),
         ..Frontend::default()
     })

@@ -131,6 +131,16 @@ catalogue! {
     ROUTE_PACKETS = Counter "maglev_vip_route_packets_total" "Packets to the prefix of one or more VIPs.";
     ROUTE_BYTES = Counter "maglev_vip_route_bytes_total" "Bytes to the prefix of one or more VIPs.";
 
+    // Routes, and the router.
+    ROUTE_STATE = Gauge "maglev_route_state"
+        "1 for what is decided about the route of a VIP's address, 0 for the others.";
+    ROUTE_REASON = Gauge "maglev_route_reason" "Always 1; why it is decided, as a label.";
+    ROUTE_IN_ROUTER = Gauge "maglev_route_in_router" "Whether the router has the route as decided.";
+    ROUTER_UP = Gauge "maglev_router_up" "Whether the router can be controlled.";
+    ROUTER_MISSING = Gauge "maglev_router_missing_protocols"
+        "Protocols of VIPs that the router's configuration lacks.";
+    DRAINED = Gauge "maglev_drained" "Whether the whole load balancer is drained.";
+
     // Backends and their health checks.
     BACKEND_INFO = Gauge "maglev_backend_info" "Always 1; address and health check as labels.";
     BACKEND_STATE = Gauge "maglev_backend_state" "1 for the state of the backend, 0 for the others.";

@@ -12,6 +12,8 @@ use super::exposition::{Exposition, flag, number};
 use crate::webhooks::Reading;
 
 const WEIGHT: &str = "weight";
+const DRAINED: &str = "drained";
+const NO_NAME: &String = &String::new();
 
 pub(super) fn write(scene: &Scene<'_>, out: &mut Exposition) {
     let Scene { snapshot, process, started, unserved, .. } = scene;
@@ -66,6 +68,7 @@ fn write_overrides(snapshot: &Snapshot, out: &mut Exposition) {
             family.add(&[("kind", kind.word())], number(count as u64));
         }
         family.add(&[("kind", WEIGHT)], number(overrides.weights.len() as u64));
+        family.add(&[("kind", DRAINED)], number(overrides.lb.is_some().into()));
     });
     let unmatched = overrides.unmatched(&snapshot.config).len();
     out.single(metrics::OVERRIDES_UNMATCHED, number(unmatched as u64));
@@ -91,6 +94,7 @@ fn write_each_override(
                 Override::Weight { member, .. } => {
                     (WEIGHT, member.frontend.as_str(), member.pool.as_str(), &member.backend)
                 }
+                Override::Lb { .. } => (DRAINED, "", "", NO_NAME),
             };
             let labels = [("kind", kind), ("frontend", frontend), ("pool", pool), ("backend", backend)];
             family.add(&labels, unix_seconds(time));

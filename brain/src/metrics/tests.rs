@@ -28,6 +28,7 @@ const FRONTENDS: &str = "
       protocol: tcp
       port: 443
       panic-threshold: 50
+      announce: {}
       pools:
         - { name: primary, min-up: 51%, backends: { web1: { weight: 50 }, web2: {} } }
         - { name: fallback, backends: { spare: {}, web2: { weight: 0 } } }

@@ -21,6 +21,8 @@ fn json_has_the_names_of_the_interface() {
     let expected = [
         "active_pool",
         "address",
+        "announcement",
+        "announcement_reason",
         "better_table_length",
         "description",
         "flush_on_down",

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::args::any_order::AnyOrder;
 use crate::args::drain::Drain;
+use crate::args::drain_lb::DrainLb;
 use crate::args::remark::Remark;
 use crate::args::words::{Action, Keyword, SelectBy, keyword, one_of};
 
@@ -121,6 +122,20 @@ pub(crate) enum DrainWhat {
         #[command(flatten)]
         drain: AnyOrder<Drain>,
     },
+    /// Withdraw the routes of all VIPs, so that other load balancers get their traffic
+    ///
+    /// `withdraw`, which is the default, removes them; `gshut` announces them with the community for a graceful shutdown,
+    /// so that neighbours prefer others before they change to them. With `wait`, it then waits until the router has done
+    /// it and no more than `floor` packets a second come: 10 minutes and 10 packets, or what is given. Exit code 6: the
+    /// time was over before. It stays drained either way, also over restarts, until `undrain lb`.
+    #[command(
+        override_usage = "maglevc drain lb [wait [TIME]] [withdraw|gshut] [floor <N>] [reason <TEXT>] [for <TIME> | until <TIME>]"
+    )]
+    Lb {
+        /// How, whether to wait, why, and when it ends by itself
+        #[command(flatten)]
+        drain: AnyOrder<DrainLb>,
+    },
 }
 
 impl DrainWhat {
@@ -128,6 +143,7 @@ impl DrainWhat {
     pub(crate) fn drain(&self) -> &Drain {
         match self {
             Self::Backend { drain, .. } | Self::Backends { drain, .. } | Self::Host { drain, .. } => drain,
+            Self::Lb { drain } => &drain.drain,
         }
     }
 }
@@ -147,6 +163,14 @@ pub(crate) enum Undrain {
         /// Their address
         address: String,
     },
+    /// End the drain of the load balancer: its routes come back as soon as they can serve
+    Lb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Generate {
+    /// Protocols of BIRD 2 for the VIPs that are announced, to be included in bird.conf
+    Bird,
 }
 
 #[derive(Debug, Subcommand)]

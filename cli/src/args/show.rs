@@ -49,6 +49,10 @@ pub(crate) enum Show {
         #[arg(value_parser = one_of::<Protocol>())]
         protocol: Option<Protocol>,
     },
+    /// Routes of the VIPs' addresses: what is decided and why, and what the router has
+    Routes,
+    /// Whether the load balancer is drained, and how far
+    Drain,
     /// Overrides set by operators
     Overrides,
     /// What happened: changes of state, commands and who gave them, reloads, failed syncs

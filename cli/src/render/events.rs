@@ -4,7 +4,8 @@ use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::words::{self, Word};
 use maglev_proto::{
-    BackendEvent, BackendState, Event, FrontendEvent, FrontendState, LogLevel, LogLine, PoolCapacity,
+    Announcement, BackendEvent, BackendState, Event, FrontendEvent, FrontendState, LogLevel, LogLine,
+    PoolCapacity, RouteEvent,
 };
 
 use super::vpp::state_with_reason;
@@ -21,6 +22,17 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
         Some(What::Agent(agent)) => {
             let state = if agent.connected { "connected" } else { "not connected" };
             ("agent", connection(state, &agent.version, &agent.reason, palette))
+        }
+        Some(What::Route(change)) => ("route", route(change, event.initial, palette)),
+        Some(What::Router(change)) => {
+            let router = change.router.clone().unwrap_or_default();
+            let state = if router.connected { "connected" } else { "not connected" };
+            let lacks = match router.missing.is_empty() {
+                true => String::new(),
+                false => format!("  lacks {}", printable(&router.missing.join(" "))),
+            };
+            let state = state_with_reason(state, &router.reason).paint(palette);
+            ("router", format!("{state}  {}{lacks}", printable(&router.version)).trim_end().to_owned())
         }
         Some(What::Vpp(vpp)) => ("vpp", connection(&vpp.state, &vpp.version, &vpp.reason, palette)),
         Some(What::Configuration(change)) => {
@@ -102,6 +114,15 @@ fn frontend(change: &FrontendEvent, initial: bool, palette: Palette) -> String {
         }
     };
     format!("{name}  {what}{held_back}")
+}
+
+fn route(change: &RouteEvent, initial: bool, palette: Palette) -> String {
+    let (address, to) = (printable(&change.address), toned::<Announcement>(change.announcement, palette));
+    let from = match initial {
+        true => String::new(),
+        false => format!("{} -> ", words::of::<Announcement>(change.previous)),
+    };
+    format!("{address}  {from}{to}  {}", printable(&change.reason))
 }
 
 fn connection(state: &str, version: &str, reason: &str, palette: Palette) -> String {

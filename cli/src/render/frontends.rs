@@ -127,7 +127,13 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
         .put("VIP", Cell::new(vip))
         .put("State", in_force(frontend))
         .put("Active pool", active_pool)
-        .put("In VPP", reason_beside(in_vpp(frontend), &frontend.not_in_vpp))
+        .put("In VPP", reason_beside(in_vpp(frontend), &frontend.not_in_vpp));
+    if !frontend.announcement_reason.is_empty() {
+        let tone = super::Toned::tone(&frontend.announcement());
+        let word = super::routes::word(frontend.announcement());
+        properties.put("Route", Cell::toned(format!("{word}: {}", frontend.announcement_reason), tone));
+    }
+    properties
         .put("Src-IP sticky", yes_or_no(frontend.src_ip_sticky))
         .put("Flush on down", yes_or_no(frontend.flush_on_down));
     if frontend.slow_start_ms != 0 {

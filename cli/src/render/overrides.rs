@@ -1,7 +1,7 @@
 //! `show overrides`.
 
-use maglev_proto::words;
-use maglev_proto::{BackendOverride, Override};
+use maglev_proto::words::{self, Word};
+use maglev_proto::{BackendOverride, LbDrainKind, Override};
 
 use crate::moment::Moment;
 use crate::style::{Palette, Tone};
@@ -31,7 +31,7 @@ pub(super) fn table<'a>(overrides: impl IntoIterator<Item = &'a Override>, now: 
     let rows = overrides.into_iter().map(|set| {
         let at = Moment(set.since_unix_ms);
         [
-            Cell::new(&set.backend),
+            Cell::or_dash(&set.backend),
             Cell::or_dash(&set.frontend),
             Cell::or_dash(&set.pool),
             Cell::toned(value(set), Tone::Warning),
@@ -53,6 +53,7 @@ fn left(until_unix_ms: u64, now: Moment) -> String {
 
 fn value(set: &Override) -> String {
     match set.operator_weight {
+        None if set.lb_drain() != LbDrainKind::Unspecified => format!("lb {}", set.lb_drain().word()),
         Some(weight) => format!("weight {weight}"),
         None => words::of::<BackendOverride>(set.operator_state).to_owned(),
     }
@@ -62,6 +63,7 @@ fn configured(set: &Override) -> Cell {
     match (set.configured_weight, set.configured_enabled) {
         (Some(weight), _) => Cell::new(format!("weight {weight}")),
         (None, Some(enabled)) => Cell::new(if enabled { "enabled" } else { "disabled" }),
+        (None, None) if set.lb_drain() != LbDrainKind::Unspecified => Cell::or_dash(""),
         (None, None) => Cell::toned("missing", Tone::Bad),
     }
 }

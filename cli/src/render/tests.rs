@@ -29,6 +29,7 @@ fn answers() -> Vec<Answer> {
         Answer::VppLbState(samples::vpp_lb_state()),
         Answer::Status(samples::status()),
         Answer::Overrides(samples::overrides()),
+        Answer::Routes(samples::routes()),
         Answer::BackendChanged(samples::paused()),
         Answer::WeightSet(samples::weight_set()),
         Answer::Cleared(samples::cleared()),

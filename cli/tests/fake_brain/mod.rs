@@ -11,15 +11,16 @@ use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     AgentInfo, Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendRequest,
     ChangeBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, ConfigVerdict, ConfirmConfigRequest, ConfirmConfigResponse, Event, Frontend,
-    GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest,
-    GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, InVpp,
-    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
-    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
-    ListOverridesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
+    ClearOverrideResponse, ConfigVerdict, ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest,
+    DrainLbResponse, Event, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest,
+    GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
+    GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest, ListBackendsResponse, ListConfigsRequest,
+    ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
+    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
+    ListRoutesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
     RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest,
     SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
-    SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -154,6 +155,21 @@ impl Maglev for FakeBrain {
         _: Request<ListOverridesRequest>,
     ) -> Result<Response<ListOverridesResponse>, Status> {
         Ok(Response::new(samples::overrides()))
+    }
+
+    async fn list_routes(
+        &self,
+        _: Request<ListRoutesRequest>,
+    ) -> Result<Response<ListRoutesResponse>, Status> {
+        Ok(Response::new(samples::routes()))
+    }
+
+    async fn drain_lb(&self, _: Request<DrainLbRequest>) -> Result<Response<DrainLbResponse>, Status> {
+        Ok(Response::new(DrainLbResponse::default()))
+    }
+
+    async fn undrain_lb(&self, _: Request<UndrainLbRequest>) -> Result<Response<DrainLbResponse>, Status> {
+        Ok(Response::new(DrainLbResponse::default()))
     }
 
     async fn clear_override(
@@ -292,8 +308,8 @@ impl Maglev for FakeBrain {
         let all = !(wanted.backends || wanted.frontends || wanted.connections || wanted.configuration);
         let is_wanted = |event: &Event| match &event.what {
             Some(What::Backend(_)) => all || wanted.backends,
-            Some(What::Frontend(_)) => all || wanted.frontends,
-            Some(What::Agent(_) | What::Vpp(_)) => all || wanted.connections,
+            Some(What::Frontend(_) | What::Route(_)) => all || wanted.frontends,
+            Some(What::Agent(_) | What::Vpp(_) | What::Router(_)) => all || wanted.connections,
             Some(What::Configuration(_)) => all || wanted.configuration,
             Some(What::Log(_)) => wanted.log_level() >= LogLevel::Warn,
             Some(What::Probe(_) | What::Weights(_) | What::VppWrite(_)) => false,

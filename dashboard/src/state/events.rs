@@ -3,7 +3,7 @@
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::words::{self, Word};
-use maglev_proto::{BackendState, Event, FrontendEvent, FrontendState, LogLevel, PoolCapacity};
+use maglev_proto::{Announcement, BackendState, Event, FrontendEvent, FrontendState, LogLevel, PoolCapacity};
 use serde_json::json;
 
 use crate::documents::Document;
@@ -30,6 +30,19 @@ pub(super) fn entry(server: &str, event: &Event) -> Option<Document> {
         What::Vpp(vpp) => {
             let why = if vpp.reason.is_empty() { &vpp.version } else { &vpp.reason };
             return Some(connection(server, "VPP", event.at_unix_ms, &vpp.state, why));
+        }
+        What::Route(change) => {
+            let to = words::of::<Announcement>(change.announcement);
+            let icon = if change.announcement() == Announcement::Withdrawn { "warn" } else { "link" };
+            ("route", icon, format!("route of {} {to}{}", change.address, because(&change.reason)))
+        }
+        What::Router(change) => {
+            let router = change.router.clone().unwrap_or_default();
+            let (to, why) = match router.connected {
+                true => ("connected", &router.version),
+                false => ("disconnected", &router.reason),
+            };
+            return Some(connection(server, "BIRD", event.at_unix_ms, to, why));
         }
         What::Configuration(change) if change.command => {
             let who = if change.who.is_empty() { String::new() } else { format!("{}: ", change.who) };

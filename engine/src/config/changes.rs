@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::model::{Backend, Config, Frontend, HealthChecker, LbSettings};
+use super::model::{Backend, Bird, Config, Frontend, HealthChecker, LbSettings};
 
 mod summary;
 
@@ -25,6 +25,8 @@ pub struct Changes {
     pub lb: Vec<&'static str>,
     /// Keys of `healthchecker:` whose values differ.
     pub healthchecker: Vec<&'static str>,
+    /// Keys of `bird:` whose values differ.
+    pub bird: Vec<&'static str>,
 }
 
 /// Backends by name. A name may be in several of the lists other than `added` and `removed`. A backend is its
@@ -111,6 +113,7 @@ pub fn changes(old: &Config, new: &Config) -> Changes {
         webhooks: named(&old.webhooks, &new.webhooks),
         lb: lb(&old.lb, &new.lb),
         healthchecker: healthchecker(&old.healthchecker, &new.healthchecker),
+        bird: bird(&old.bird, &new.bird),
     }
 }
 
@@ -243,6 +246,7 @@ fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendDiff {
         new_flows_table_length,
         slow_start,
         panic_threshold,
+        announce,
         pools,
     } = was;
     FrontendDiff {
@@ -250,6 +254,7 @@ fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendDiff {
         vip: (*address, *service) != (is.address, is.service),
         pools: *pools != is.pools,
         settings: differing([
+            ("announce", *announce != is.announce),
             ("description", *description != is.description),
             ("flush-on-down", *flush_on_down != is.flush_on_down),
             ("new-flows-table-length", *new_flows_table_length != is.new_flows_table_length),
@@ -293,6 +298,11 @@ fn healthchecker(was: &HealthChecker, is: &HealthChecker) -> Vec<&'static str> {
         ("netns", *netns != is.netns),
         ("transition-history", *transition_history != is.transition_history),
     ])
+}
+
+fn bird(was: &Bird, is: &Bird) -> Vec<&'static str> {
+    let Bird { socket, prefix } = was;
+    differing([("prefix", *prefix != is.prefix), ("socket", *socket != is.socket)])
 }
 
 fn differing<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::addresses::address;
+use super::announce::announce;
 use super::complaint::Complaint;
 use super::min_up::{MinUp, min_up};
-use super::model::{Frontend, Pool, Service};
+use super::model::{Announce, Frontend, Pool, Service};
 use super::report::Report;
 use super::section::Section;
 use super::show;
@@ -20,6 +21,7 @@ use super::yaml::{Entry, Located, Node, Place, ScalarKind, Value};
 /// Keys of a frontend.
 pub(super) const FRONTEND_KEYS: &[&str] = &[
     "address",
+    "announce",
     "description",
     "flush-on-down",
     "new-flows-table-length",
@@ -51,6 +53,9 @@ pub(super) struct FrontendDraft {
     /// With the position of the key that determines it.
     pub(super) service: Option<Located<Service>>,
     pub(super) pools: Vec<PoolDraft>,
+    pub(super) announce: Option<Announce>,
+    /// Position of its `announce`, if it has one.
+    announce_key: Option<Place>,
     description: String,
     src_ip_sticky: bool,
     flush_on_down: bool,
@@ -99,10 +104,12 @@ fn protocol(node: &Node) -> Result<Protocol, Complaint> {
 
 /// Reads `frontends:`.
 pub(super) fn frontends(maglev: &Section<'_>, report: &mut Report<'_>) -> Vec<FrontendDraft> {
-    maglev.named("frontends", report).iter().map(|entry| frontend(entry, report)).collect()
+    let defaults = announce(maglev, None, report);
+    let entries = maglev.named("frontends", report).iter();
+    entries.map(|entry| frontend(entry, defaults.as_ref(), report)).collect()
 }
 
-fn frontend(entry: &Entry, report: &mut Report<'_>) -> FrontendDraft {
+fn frontend(entry: &Entry, defaults: Option<&Announce>, report: &mut Report<'_>) -> FrontendDraft {
     let name = &entry.key;
     if let Err(complaint) = check_name(&name.value) {
         report.complaint(name.place, "the name of a frontend", complaint);
@@ -111,6 +118,8 @@ fn frontend(entry: &Entry, report: &mut Report<'_>) -> FrontendDraft {
     let section = Section::open(title, name.place, &entry.node, FRONTEND_KEYS, report);
     FrontendDraft {
         name: name.clone(),
+        announce: announce(&section, defaults, report),
+        announce_key: section.key_place("announce"),
         description: section.read_or("description", String::new(), description, report),
         address: section.require("address", "every frontend needs one: it is the VIP", address, report),
         service: service(&section, report),
@@ -258,6 +267,11 @@ impl FrontendDraft {
         self.address.as_ref().map_or(self.name.place, |address| address.place)
     }
 
+    /// Position for a mistake in when it is announced.
+    pub(super) fn announce_place(&self) -> Place {
+        self.announce_key.unwrap_or(self.name.place)
+    }
+
     /// The frontend and its name, if it was read completely.
     pub(super) fn complete(self) -> Option<(String, Arc<Frontend>)> {
         let pools = self.pools.into_iter().map(PoolDraft::complete).collect::<Option<Vec<Pool>>>()?;
@@ -270,6 +284,7 @@ impl FrontendDraft {
             new_flows_table_length: self.new_flows_table_length,
             slow_start: self.slow_start.map(|time| time.value),
             panic_threshold: self.panic_threshold.map(|percent| percent.value),
+            announce: self.announce,
             pools,
         };
         Some((self.name.value, Arc::new(frontend)))

@@ -22,6 +22,8 @@ pub struct Config {
     pub healthchecker: HealthChecker,
     /// `vpp: lb:`
     pub lb: LbSettings,
+    /// `bird:`
+    pub bird: Bird,
     /// `healthchecks:` by name.
     pub healthchecks: BTreeMap<String, HealthCheck>,
     /// `backends:` by name.
@@ -264,8 +266,52 @@ pub struct Frontend {
     pub slow_start: Option<Duration>,
     /// Percentage of a pool's backends, 1 to 100. With fewer of them up, all take new flows, healthy or not.
     pub panic_threshold: Option<u8>,
+    /// When the router announces its address; `None` if never.
+    pub announce: Option<Announce>,
     /// Pools in order of preference; none is empty, and there is at least one.
     pub pools: Vec<Pool>,
+}
+
+/// When the route of a VIP's address is announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announce {
+    /// Backends that must be able to serve, of the pool that takes new flows.
+    pub min_up: MinUp,
+    /// Backends beyond those before the route comes back.
+    pub hysteresis: u32,
+    /// Time after a withdrawal before which it does not.
+    pub hold_down: Duration,
+    /// Which of the frontends of one address must be able to serve.
+    pub ports: Ports,
+    /// Whether the route stays when no backend at all is up.
+    pub last: Last,
+}
+
+/// Which of the frontends of one address must be able to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ports {
+    /// All of them.
+    All,
+    /// At least one.
+    Any,
+}
+
+/// What happens to a route when no backend at all is up: the checks themselves may be at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// It stays.
+    Keep,
+    /// It is withdrawn.
+    Withdraw,
+}
+
+/// How BIRD is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bird {
+    /// Its control socket.
+    pub socket: PathBuf,
+    /// How the names of the VIPs' protocols begin.
+    pub prefix: String,
 }
 
 /// The traffic of a VIP's address that is balanced.

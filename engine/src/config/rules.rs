@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::backend::BackendDraft;
 use super::frontend::FrontendDraft;
 use super::healthcheck::CheckDraft;
-use super::model::Service;
+use super::model::{Announce, Service};
 use super::report::Report;
 use super::settings::LbDraft;
 use super::show;
@@ -267,6 +267,43 @@ pub(super) fn sources(lb: &LbDraft, families: &Families, report: &mut Report<'_>
                 lb.place,
                 format!("no source address for the tunnels to {family} backends, like {}", show(example)),
                 format!("set `{key}` under `maglev: vpp: lb:`"),
+            );
+        }
+    }
+}
+
+/// Checks that no frontend needs more backends than it has, and that frontends of one address agree on what is about the
+/// address.
+pub(super) fn announcements(frontends: &[FrontendDraft], report: &mut Report<'_>) {
+    let mut first: BTreeMap<IpAddr, (&Located<String>, &Announce)> = BTreeMap::new();
+    for frontend in frontends {
+        let (Some(announce), Some(address)) = (&frontend.announce, &frontend.address) else { continue };
+        let place = frontend.announce_place();
+        let name = &frontend.name;
+        let most = frontend.pools.iter().map(|pool| pool.members.len()).max().unwrap_or(0);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        if most > 0 && announce.min_up.needed(most) > most {
+            report.invalid(
+                place,
+                format!(
+                    "frontend {} would never be announced: `min-up` is {}, and its largest pool has {most} backends",
+                    show(&name.value),
+                    announce.min_up
+                ),
+                format!("set `min-up` to at most {most}, or to a percentage"),
+            );
+        }
+        let (other, before) = *first.entry(address.value).or_insert((name, announce));
+        let of_address = |announce: &Announce| (announce.hold_down, announce.ports, announce.last);
+        if of_address(before) != of_address(announce) {
+            report.invalid(
+                place,
+                format!(
+                    "frontends {} and {} have one address, but differ in `hold-down`, `ports` or `last` of `announce`",
+                    show(&other.value),
+                    show(&name.value)
+                ),
+                "an address has one route: set these three to the same values",
             );
         }
     }

@@ -2,6 +2,7 @@
 //! readers use. It checks less than they do: no references, no ranges of durations, no rules between keys of
 //! different mappings.
 
+mod announce;
 mod checks;
 mod kinds;
 
@@ -46,6 +47,11 @@ fn maglev() -> Value {
     json!({
         "healthchecker": section("Settings of the health checker as a whole.", healthchecker()),
         "vpp": section("VPP.", json!({ "lb": section("VPP's lb plugin, and how it is programmed.", lb()) })),
+        "announce": section(
+            "Announces every VIP through BIRD while it works; keys of a frontend's own `announce` take precedence.",
+            announce::announce(),
+        ),
+        "bird": section("The router BIRD.", announce::bird()),
         "healthchecks": map("Health checks by name.", checks::check()),
         "backends": map("Application servers by name.", backend()),
         "frontends": map("VIPs by name.", frontend()),
@@ -148,6 +154,10 @@ fn frontend() -> Value {
         "panic-threshold": integer(
             "Percent of a pool's backends that must be up; with fewer, all of them take new flows again, up or not.",
             PERCENT,
+        ),
+        "announce": section(
+            "Announces the VIP's address through BIRD while it works, as `announce` for all frontends does.",
+            announce::announce(),
         ),
         "pools": list("Pools in order of preference.", pool()),
     });

@@ -13,6 +13,7 @@ use crate::config::{Changes, Config};
 use crate::desired::Demand;
 use crate::health::{self, Refused};
 use crate::overrides::{BackendOverride, LONGEST_REASON, LONGEST_WHO, PoolMember, Remark, Stamp, Stamped};
+use crate::routes::Drain;
 use crate::snapshot::SyncStatus;
 
 /// An operator's command.
@@ -56,6 +57,8 @@ pub enum Command {
         /// The frontend whose VIP to report on. All VIPs are compared nevertheless.
         frontend: Option<String>,
     },
+    /// Drain the whole load balancer by its routes, or end that.
+    DrainLb(Option<Drain>),
     /// Use another configuration, which must be valid.
     Reload(Arc<Config>),
     /// Tell watchers and the log what became of a configuration; changes nothing else.
@@ -82,6 +85,8 @@ impl Display for Command {
             Self::Recreate { frontend } => write!(f, "recreate frontend {}", name(frontend)),
             Self::Sync { frontend: Some(frontend) } => write!(f, "sync vpp lb state {}", name(frontend)),
             Self::Sync { frontend: None } => f.write_str("sync vpp lb state"),
+            Self::DrainLb(Some(how)) => write!(f, "drain lb {}", how.word()),
+            Self::DrainLb(None) => f.write_str("undrain lb"),
             Self::Reload(_) => f.write_str("config reload"),
             Self::Announce(what) => f.write_str(what),
         }
@@ -97,6 +102,7 @@ impl Command {
             | Self::Backends { .. }
             | Self::SetWeight { .. }
             | Self::ClearWeight { .. }
+            | Self::DrainLb(_)
             | Self::Reload(_) => true,
             Self::Recreate { .. } | Self::Sync { .. } | Self::Announce(_) => false,
         }
@@ -111,6 +117,8 @@ impl Command {
             Self::ClearWeight { .. } => "clear_weight",
             Self::Recreate { .. } => "recreate",
             Self::Sync { .. } => "sync",
+            Self::DrainLb(Some(_)) => "drain_lb",
+            Self::DrainLb(None) => "undrain_lb",
             Self::Reload(_) | Self::Announce(_) => return None,
         })
     }
@@ -152,6 +160,9 @@ pub enum CommandError {
     /// There is no override to remove.
     #[error("there is no override for {0}")]
     NothingSet(String),
+    /// No frontend is announced, so there is nothing to withdraw.
+    #[error("no frontend has `announce` in the configuration, so there is no route to withdraw")]
+    NoRoutes,
     /// The backend's state does not allow it.
     #[error("backend {backend:?}: {refused}")]
     Refused {
@@ -328,7 +339,7 @@ impl Core {
         if effects.overrides {
             self.plan_expiry(now);
         }
-        Ok((self.counted(effects), done))
+        Ok((self.counted(effects, now), done))
     }
 
     pub(super) fn carry_out(
@@ -367,6 +378,7 @@ impl Core {
             }
             Command::Recreate { frontend } => self.recreate(&frontend),
             Command::Sync { frontend } => self.sync(frontend.as_deref(), now),
+            Command::DrainLb(drain) => self.drain_lb(drain, remark, now),
             Command::Reload(config) => {
                 let (mut effects, changes) = self.reload(config, now);
                 let differs = !changes.is_empty();

@@ -1,5 +1,6 @@
 //! Changes of state as data, for the log and for watchers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,8 @@ use tracing::{debug, info, warn};
 use super::{Core, Effects};
 use crate::health::Transition;
 use crate::overrides::Override;
-use crate::snapshot::{AgentStatus, FrontendView, SyncStatus};
+use crate::routes::Announcement;
+use crate::snapshot::{AgentStatus, FrontendView, RouteView, RouterStatus, SyncStatus};
 use crate::weights::{Capacity, FrontendState};
 
 /// A change of state. A snapshot and all later events together yield the next snapshot's states.
@@ -49,6 +51,20 @@ pub enum Event {
     Vpp {
         /// Its current status.
         status: Arc<AgentStatus>,
+    },
+    /// Another decision was made on the route of an address.
+    Route {
+        /// The address.
+        address: IpAddr,
+        /// The decision before; `None` if there was none.
+        from: Option<Announcement>,
+        /// The route after it.
+        view: Arc<RouteView>,
+    },
+    /// The router connected, disconnected, or lacks other protocols than before.
+    Router {
+        /// Its current status.
+        status: Arc<RouterStatus>,
     },
     /// The configuration was reloaded.
     Reloaded {
@@ -150,6 +166,25 @@ impl Event {
                 "backend changed"
             ),
             Self::Frontend { frontend, change, now } => change.log(frontend, now),
+            Self::Route { address, from, view } => {
+                let [from, to] = [*from, view.route.announcement]
+                    .map(|route| route.map_or("left alone", Announcement::word));
+                let reason = &view.route.reason;
+                match view.route.announcement {
+                    Some(Announcement::Withdrawn) => warn!(%address, from, to, %reason, "route changed"),
+                    _ => info!(%address, from, to, %reason, "route changed"),
+                }
+            }
+            Self::Router { status } => match (&status.connection, status.missing.join(" ")) {
+                (Ok(_), _) if status.refused.is_some() => {
+                    warn!(refused = status.refused, "BIRD refuses a change of a route; retrying");
+                }
+                (Err(reason), _) => warn!(%reason, "BIRD cannot be controlled; it keeps its routes"),
+                (Ok(version), missing) if missing.is_empty() => info!(%version, "BIRD connected"),
+                (Ok(version), missing) => {
+                    warn!(%version, %missing, "BIRD lacks protocols: see `maglevc generate bird`")
+                }
+            },
             Self::BackendAdded { .. }
             | Self::FrontendRemoved { .. }
             | Self::Agent { .. }

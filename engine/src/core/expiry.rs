@@ -54,6 +54,7 @@ impl Core {
                         Command::Backend { backend: name.clone(), wish: BackendWish::Clear }
                     }
                     Override::Weight { member, .. } => Command::ClearWeight { member: member.clone() },
+                    Override::Lb { .. } => Command::DrainLb(None),
                 };
                 // Clears what is there: none of the errors of a command applies.
                 if let Ok((more, _)) = self.carry_out(command, Remark::default(), now) {

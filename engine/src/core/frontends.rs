@@ -206,6 +206,7 @@ impl Core {
             effects.wanted = true;
         }
         let next = Arc::new(next);
+        self.routes.touch(next.frontend.address);
         // A reload emits its own events for each frontend.
         if let Some(before) = self.frontends.put(name, Arc::clone(&next), step) {
             effects.tell_frontend(name, &before, &next);

@@ -84,6 +84,7 @@ impl Core {
         }
         self.open_gate();
         effects.wanted = true;
+        effects.routes = true;
         effects.state = true;
         for name in self.frontends.names() {
             if self.frontends.released(&name).is_none() {

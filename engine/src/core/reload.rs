@@ -34,6 +34,7 @@ impl Core {
         } else if self.warmup.phase() == Phase::Over {
             info!("no warm-up: `startup-max-delay` is 0s");
         }
+        self.routes.configure(&self.config, now);
         let mut effects = Effects::default();
         self.make_frontends(&Frontends::default(), now, &mut effects);
         effects.releases.iter().for_each(Release::log);
@@ -51,6 +52,8 @@ impl Core {
         self.orders.configure(&self.config.lb);
         self.reload_backends(&changes, now, &mut effects);
         self.note_overrides(&mut effects);
+        self.routes.configure(&self.config, now);
+        effects.routes = true;
         let before = self.frontends.take();
         self.make_frontends(&before, now, &mut effects);
         self.forget_vips(&before, &mut effects);
@@ -247,6 +250,7 @@ impl Core {
                 info!(frontend = %name, vip = %key, "removed from the configuration; its VIP will be removed");
             }
             self.known.forget_vip(&key);
+            self.routes.forget_vip(&key);
             if let Some(demand) = self.orders.forget(&key) {
                 let in_vpp = InVpp::Refused("removed from the configuration".to_owned());
                 effects.ended.push(Ended { demand, in_vpp, report: None });

@@ -17,6 +17,7 @@ impl Core {
     pub(super) fn agent_event(&mut self, event: AgentEvent, now: Now) -> Effects {
         let mut effects = Effects { state: true, ..Effects::default() };
         let before = Arc::clone(&self.agent);
+        self.routes.watch(&event);
         match event {
             AgentEvent::Connected { version, protocol, info } => {
                 let AgentInfo { pid, started, no_echo, policy } = info;
@@ -158,6 +159,9 @@ impl Core {
                 Some(error) => SyncStatus::Failed(error.to_string()),
                 None => SyncStatus::Synced,
             };
+            if error.is_none() {
+                self.routes.acknowledged(spec);
+            }
             let kept = vip.and_then(|vip| vip.table_length).map(|kept| kept.has);
             let length = kept.or(error.is_none().then_some(spec.new_flows_table_length));
             let rescale = length.is_some_and(|length| self.known.take_table_length(spec.key, length));

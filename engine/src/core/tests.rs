@@ -22,6 +22,7 @@ mod events;
 mod expiry;
 mod min_up;
 mod reloads;
+mod routes;
 mod selection;
 mod syncs;
 mod warmup;

@@ -6,6 +6,7 @@ use super::{Kind, Record};
 use crate::core::{Command, Done, Event, FrontendChange, FrontendNow, SyncNote};
 use crate::health::{State, Transition};
 use crate::overrides::{Override, Remark};
+use crate::routes::Announcement;
 
 impl Record {
     /// The record of an event; `None` for one that changes nothing yet, or that a command's record has.
@@ -41,6 +42,30 @@ impl Record {
             },
             Event::Vpp { status } if status.can_program() => Self::new(at, Kind::Vpp, "connected"),
             Event::Vpp { status } => Self::new(at, Kind::Vpp, status.why_not_programmed()),
+            Event::Route { address, from, view } => {
+                let [from, to] = [*from, view.route.announcement]
+                    .map(|route| route.map_or("left alone", Announcement::word));
+                let frontend = match &*view.frontends {
+                    [only] => only.to_string(),
+                    _ => String::new(),
+                };
+                let what = format!("{address}: {from} -> {to}: {}", view.route.reason);
+                Self { frontend, ..Self::new(at, Kind::Route, what) }
+            }
+            Event::Router { status } => match &status.connection {
+                Err(reason) => Self::new(at, Kind::Route, format!("BIRD not connected: {reason}")),
+                Ok(_) if status.refused.is_some() => {
+                    let refused = status.refused.clone().unwrap_or_default();
+                    Self { failed: true, ..Self::new(at, Kind::Route, refused) }
+                }
+                Ok(version) if status.missing.is_empty() => {
+                    Self::new(at, Kind::Route, format!("connected to {version}"))
+                }
+                Ok(version) => {
+                    let lacks = status.missing.join(", ");
+                    Self::new(at, Kind::Route, format!("connected to {version}, which lacks {lacks}"))
+                }
+            },
             Event::Announced { what } => Self::new(at, Kind::Reload, what.as_str()),
             // Those of commands are of the commands themselves, those of reloads of their results.
             Event::Operator { .. } | Event::Reloaded { .. } => return None,
@@ -70,7 +95,7 @@ impl Record {
     pub fn of_command(at: SystemTime, command: &Command, remark: &Remark, done: &Done) -> Vec<Self> {
         let (backend, frontend) = match command {
             Command::Reload(_) | Command::Announce(_) => return Vec::new(),
-            Command::Backends { .. } => (String::new(), String::new()),
+            Command::Backends { .. } | Command::DrainLb(_) => (String::new(), String::new()),
             Command::Backend { backend, .. } => (backend.clone(), String::new()),
             Command::SetWeight { member, .. } | Command::ClearWeight { member } => {
                 (member.backend.clone(), member.frontend.clone())
@@ -111,6 +136,7 @@ impl Record {
         let (backend, frontend) = match entry {
             Override::Backend { name, .. } => (name.clone(), String::new()),
             Override::Weight { member, .. } => (member.backend.clone(), member.frontend.clone()),
+            Override::Lb { .. } => (String::new(), String::new()),
         };
         Self { backend, frontend, ..Self::new(at, Kind::Override, what) }
     }

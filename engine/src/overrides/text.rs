@@ -5,6 +5,7 @@
 //! # Edit only while maglev-brain is stopped. Every line has the time since which it holds, who set it, why, and when it is cleared; the last line is `end`.
 //! backend web1 paused 2026-11-21T13:05:05Z by="user anna (uid 1000)" reason="RAM swap" until=2026-11-21T15:05:05Z
 //! weight www primary web1 30 2026-11-21T13:07:41Z by="" reason="" until=cleared
+//! lb drained withdraw 2026-11-21T13:09:00Z by="" reason="" until=cleared
 //! end
 //! ```
 //!
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{BackendOverride, Override, Overrides, PoolMember, Remark, Stamp};
 use crate::config::is_name;
+use crate::routes::Drain;
 
 /// Maximum size of the file, in bytes: enough for 50,000 backends, all paused and reweighted, with names of
 /// usual length.
@@ -207,6 +209,7 @@ impl Overrides {
         match entry {
             Override::Backend { name, .. } => self.backends.contains_key(name),
             Override::Weight { member, .. } => self.weights.contains_key(member),
+            Override::Lb { .. } => self.lb.is_some(),
         }
     }
 }
@@ -338,6 +341,11 @@ fn read_words(line: &str) -> Result<Override, &'static str> {
             let member = PoolMember { frontend, pool, backend };
             Ok(Override::Weight { member, weight, stamp: Stamp::at(read_time(since)?) })
         }
+        ["lb", "drained", how, since] => {
+            let drain = Drain::ALL.into_iter().find(|known| known.word() == how);
+            let drain = drain.ok_or("has a drain that this program does not know")?;
+            Ok(Override::Lb { drain, stamp: Stamp::at(read_time(since)?) })
+        }
         _ => Err("is of a kind that this program does not know"),
     }
 }
@@ -361,6 +369,7 @@ fn words(entry: &Override) -> String {
         Override::Weight { member: PoolMember { frontend, pool, backend }, weight, .. } => {
             format!("weight {frontend} {pool} {backend} {weight} {since}")
         }
+        Override::Lb { drain, .. } => format!("lb drained {} {since}", drain.word()),
     }
 }
 
@@ -378,6 +387,7 @@ fn check(entry: &Override) -> Result<(), &'static str> {
             [frontend, pool, backend].into_iter().all(|name| is_name(name)).then_some(()).ok_or(BAD_NAME)?;
             (*weight <= 100).then_some(()).ok_or(BAD_WEIGHT)
         }
+        Override::Lb { .. } => Ok(()),
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn frontend(pools: &[&[(&str, u8)]]) -> Frontend {
         new_flows_table_length: None,
         slow_start: None,
         panic_threshold: None,
+        announce: None,
         pools: pools.collect(),
     }
 }

@@ -129,7 +129,7 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 18] = [
+const STAGES: [&str; 19] = [
     "kind",
     "config",
     "revisions",
@@ -139,6 +139,7 @@ const STAGES: [&str; 18] = [
     "weights",
     "desired",
     "warmup",
+    "routes",
     "overrides",
     "tally",
     "agent",

@@ -18,7 +18,7 @@ use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::grpc::rights::{METHODS, Right};
 
-pub(super) const READS: [&str; 19] = [
+pub(super) const READS: [&str; 20] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
@@ -35,15 +35,17 @@ pub(super) const READS: [&str; 19] = [
     "ListFrontends",
     "ListHealthChecks",
     "ListOverrides",
+    "ListRoutes",
     "PreviewChange",
     "WatchEvents",
     // An unknown method, refused as such.
     "NoSuchMethod",
 ];
-pub(super) const CHANGES: [&str; 11] = [
+pub(super) const CHANGES: [&str; 13] = [
     "ClearOverride",
     "ConfirmConfig",
     "DisableBackend",
+    "DrainLB",
     "EnableBackend",
     "PauseBackend",
     "RecreateVIP",
@@ -52,6 +54,7 @@ pub(super) const CHANGES: [&str; 11] = [
     "RollbackConfig",
     "SetFrontendPoolBackendWeight",
     "SyncVPPLBState",
+    "UndrainLB",
 ];
 
 /// A listening brain, with these rights for loopback clients.

@@ -1,19 +1,22 @@
 //! Messages to watchers: the current state, and changes.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use maglev_engine::core::{self, FrontendChange, FrontendNow};
 use maglev_engine::health::State;
-use maglev_engine::snapshot::{AgentStatus, BackendView, Snapshot};
+use maglev_engine::routes::Announcement;
+use maglev_engine::snapshot::{AgentStatus, BackendView, RouteView, RouterStatus, Snapshot};
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
     AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FrontendEvent, FrontendState,
-    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, PoolCapacity, VppEvent,
+    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, PoolCapacity, RouteEvent, RouterEvent,
+    VppEvent,
 };
 use tracing::Level;
 
-use super::{frontend_state, proto_state, unix_ms, vpp};
+use super::{frontend_state, proto_state, routes, unix_ms, vpp};
 use crate::logs::Line;
 
 /// The requested parts of the current state, sorted by name within each kind. Lazy.
@@ -25,6 +28,9 @@ pub(in crate::grpc) fn state(
     let agent = &snapshot.agent;
     let file = ConfigurationEvent { changes: config_file.to_owned(), ..ConfigurationEvent::default() };
     let first = [What::Configuration(file), agent_event(agent), vpp_event(agent)];
+    let router = (!snapshot.routes.is_empty()).then(|| router_event(&snapshot.router));
+    let routes = snapshot.routes.clone().into_iter();
+    let routes = routes.map(|(address, view)| What::Route(route_event(address, &view, None)));
     // Both maps share their data with the snapshot.
     let backends = snapshot.backends.clone().into_iter();
     let backends = backends.map(|(name, view)| What::Backend(backend_now(&name, &view)));
@@ -33,7 +39,7 @@ pub(in crate::grpc) fn state(
         What::Frontend(frontend_event(&name, Some(&now), None))
     });
     let end = What::InitialStateEnd(InitialStateEnd {});
-    let all = first.into_iter().chain(backends).chain(frontends).chain([end]);
+    let all = first.into_iter().chain(router).chain(backends).chain(frontends).chain(routes).chain([end]);
     all.map(move |what| Event { initial: true, ..event(at, what) })
 }
 
@@ -72,6 +78,8 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
         core::Event::FrontendRemoved { frontend } => {
             What::Frontend(frontend_event(frontend, None, Some(Changed::Removed(true))))
         }
+        core::Event::Route { address, from, view } => What::Route(route_event(*address, view, *from)),
+        core::Event::Router { status } => router_event(status),
         core::Event::Agent { status } => agent_event(status),
         core::Event::Vpp { status } => vpp_event(status),
         core::Event::Reloaded { changes } => configuration(changes, false, who),
@@ -134,6 +142,20 @@ fn frontend_event(name: &str, now: Option<&FrontendNow>, changed: Option<Changed
         held_back: now.is_some_and(|now| now.held_back),
         changed,
     }
+}
+
+fn route_event(address: IpAddr, view: &RouteView, from: Option<Announcement>) -> RouteEvent {
+    RouteEvent {
+        address: address.to_string(),
+        frontends: view.frontends.iter().map(ToString::to_string).collect(),
+        announcement: routes::announcement(view.route.announcement).into(),
+        previous: routes::announcement(from).into(),
+        reason: view.route.reason.to_string(),
+    }
+}
+
+fn router_event(status: &RouterStatus) -> What {
+    What::Router(RouterEvent { router: Some(routes::router(status)) })
 }
 
 fn agent_event(status: &AgentStatus) -> What {

@@ -3,7 +3,8 @@
 use maglev_engine::config::Config;
 use maglev_engine::core::{self, Done};
 use maglev_engine::overrides::{self, BackendOverride, Remark, Stamp};
-use maglev_proto::{FrontendOutcome, InVpp, Outcome, Override};
+use maglev_engine::routes::Drain;
+use maglev_proto::{FrontendOutcome, InVpp, LbDrainKind, Outcome, Override};
 
 use super::unix_ms;
 
@@ -35,6 +36,15 @@ pub(in crate::grpc) fn entry(config: &Config, entry: &overrides::Override) -> Ov
             configured_weight: member.configured_weight(config).map(u32::from),
             ..Override::default()
         },
+        overrides::Override::Lb { drain, .. } => Override {
+            lb_drain: lb_drain(*drain).into(),
+            since_unix_ms,
+            set_by,
+            reason,
+            until_unix_ms,
+            configured,
+            ..Override::default()
+        },
     }
 }
 
@@ -50,6 +60,13 @@ pub(super) fn operator_state(set: Option<BackendOverride>) -> maglev_proto::Back
         Some(BackendOverride::Paused) => maglev_proto::BackendOverride::Paused,
         Some(BackendOverride::Disabled) => maglev_proto::BackendOverride::Disabled,
         Some(BackendOverride::Enabled) => maglev_proto::BackendOverride::Enabled,
+    }
+}
+
+pub(super) fn lb_drain(drain: Drain) -> LbDrainKind {
+    match drain {
+        Drain::Withdraw => LbDrainKind::Withdraw,
+        Drain::Gshut => LbDrainKind::Gshut,
     }
 }
 

@@ -1,10 +1,13 @@
 //! All current problems, most severe first: for `show status`, its `--check`, and dashboards.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use maglev_engine::core::Now;
 use maglev_engine::health::State;
-use maglev_engine::snapshot::{BackendView, FrontendView, Snapshot, SyncStatus};
+use maglev_engine::overrides::Stamped;
+use maglev_engine::routes::{Announcement, Drain, Reason};
+use maglev_engine::snapshot::{BackendView, FrontendView, RouteView, RouterStatus, Snapshot, SyncStatus};
 use maglev_engine::weights::FrontendState;
 use maglev_proto::{Problem, Severity};
 use maglev_protocol::VppState;
@@ -43,6 +46,9 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     let mut problems: Vec<_> = of_agent(snapshot).into_iter().collect();
     problems.extend(frontends);
     problems.extend(snapshot.frontends.iter().flat_map(|(name, view)| of_pools(snapshot, name, view)));
+    problems.extend(of_router(snapshot));
+    problems.extend(snapshot.routes.iter().filter_map(|(address, view)| of_route(*address, view)));
+    problems.extend(snapshot.overrides.lb.as_ref().map(of_drain));
     problems.extend(beside.not_kept.as_deref().map(of_overrides));
     problems.extend(beside.unwritten.as_deref().map(of_history));
     problems.extend(beside.reload.and_then(of_reload));
@@ -140,6 +146,51 @@ fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
         Problem { remedy, ..problem(Severity::Notice, "configuration", what) }
     });
     missing.into_iter().chain(other).chain(unsaved)
+}
+
+/// A router that does not do what was decided.
+fn of_router(snapshot: &Snapshot) -> Option<Problem> {
+    let RouterStatus { connection, missing, refused, since } = &*snapshot.router;
+    if snapshot.routes.is_empty() {
+        return None;
+    }
+    let (severity, what, remedy) = match (connection, refused) {
+        (Err(reason), _) => (
+            Severity::Danger,
+            format!("BIRD cannot be controlled, and keeps its routes: {reason}"),
+            "see `systemctl status bird`; is the brain's user in the group `bird`?",
+        ),
+        (Ok(_), Some(refused)) => (Severity::Danger, refused.clone(), "see BIRD's log; retrying"),
+        (Ok(_), None) if !missing.is_empty() => {
+            let what = format!("BIRD's configuration lacks protocols: {}", listed(missing));
+            (Severity::Danger, what, "add what `maglevc generate bird` prints, then `birdc configure`")
+        }
+        _ => return None,
+    };
+    Some(Problem {
+        since_unix_ms: unix_ms(*since),
+        remedy: remedy.to_owned(),
+        ..problem(severity, "router", what)
+    })
+}
+
+/// A withdrawn route loses no traffic, as long as another load balancer announces it.
+fn of_route(address: IpAddr, view: &RouteView) -> Option<Problem> {
+    let route = &view.route;
+    match route.announcement {
+        Some(Announcement::Withdrawn) if !matches!(route.reason, Reason::Drained(_)) => {}
+        _ => return None,
+    }
+    let (since_unix_ms, name) = (unix_ms(route.since), address.to_string());
+    let what = format!("withdrawn: {}", route.reason);
+    Some(Problem { name, since_unix_ms, ..problem(Severity::Notice, "route", what) })
+}
+
+fn of_drain(set: &Stamped<Drain>) -> Problem {
+    let what = format!("this load balancer is drained ({})", set.value.word());
+    let since_unix_ms = unix_ms(set.stamp.since);
+    let remedy = "`undrain lb` takes it back".to_owned();
+    Problem { since_unix_ms, remedy, ..problem(Severity::Notice, "overrides", what) }
 }
 
 fn of_listener(address: &str, reason: &str) -> Problem {

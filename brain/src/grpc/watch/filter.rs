@@ -75,7 +75,8 @@ impl Filter {
         match &event.what {
             Some(What::Backend(event)) => named(&self.backends, &event.backend),
             Some(What::Frontend(event)) => named(&self.frontends, &event.frontend),
-            Some(What::Agent(_) | What::Vpp(_)) => self.connections,
+            Some(What::Agent(_) | What::Vpp(_) | What::Router(_)) => self.connections,
+            Some(What::Route(event)) => event.frontends.iter().any(|name| named(&self.frontends, name)),
             Some(What::Configuration(_)) => self.configuration,
             Some(What::Log(line)) => line.level <= self.log.into(),
             // These three are only produced for watchers that requested them.

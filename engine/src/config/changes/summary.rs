@@ -16,6 +16,7 @@ impl fmt::Display for Changes {
             self.webhooks.in_words("webhook"),
             settings("`lb` of `vpp`", &self.lb),
             settings("`healthchecker`", &self.healthchecker),
+            settings("`bird`", &self.bird),
         ];
         let told: Vec<String> = sections.into_iter().filter(|words| !words.is_empty()).collect();
         if told.is_empty() { f.write_str("nothing changed") } else { f.write_str(&told.join("; ")) }

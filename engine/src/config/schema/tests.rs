@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::config::yaml::{self, Node, Scalar, ScalarKind};
-use crate::config::{self, backend, frontend, healthcheck, settings, webhook};
+use crate::config::{self, announce, backend, frontend, healthcheck, settings, webhook};
 
 static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema()).expect("a valid schema")
@@ -75,7 +75,10 @@ fn the_schema_has_the_keys_that_the_readers_know() {
         (format!("{check}/properties/params"), healthcheck::PARAM_KEYS),
         (check, healthcheck::CHECK_KEYS),
         (format!("{maglev}/properties/backends/additionalProperties"), backend::BACKEND_KEYS),
-        (frontend, frontend::FRONTEND_KEYS),
+        (frontend.clone(), frontend::FRONTEND_KEYS),
+        (format!("{maglev}/properties/announce"), announce::ANNOUNCE_KEYS),
+        (format!("{frontend}/properties/announce"), announce::ANNOUNCE_KEYS),
+        (format!("{maglev}/properties/bird"), announce::BIRD_KEYS),
         (format!("{pool}/properties/backends/additionalProperties"), frontend::MEMBER_KEYS),
         (pool, frontend::POOL_KEYS),
         (format!("{maglev}/properties/webhooks/additionalProperties"), webhook::WEBHOOK_KEYS),

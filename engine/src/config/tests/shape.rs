@@ -143,7 +143,7 @@ fn unknown_keys_are_refused_everywhere() {
             "protocol: tcp",
             "protocol: tcp\n      sticky: true",
             Some(
-                "22:7 error: unknown key `sticky` in frontend `www` (its keys are `address`, `description`, \
+                "22:7 error: unknown key `sticky` in frontend `www` (its keys are `address`, `announce`, `description`, \
                  `flush-on-down`, `new-flows-table-length`, `panic-threshold`, `pools`, `port`, \
                  `protocol`, `slow-start` and `src-ip-sticky`)",
             ),

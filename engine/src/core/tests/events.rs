@@ -46,7 +46,9 @@ impl Known {
             Event::Frontend { frontend, change, now } => self.take_frontend(frontend, change, now),
             Event::Agent { status } => self.connection = status.connection.clone(),
             Event::Vpp { status } => self.vpp = status,
-            Event::Reloaded { .. }
+            Event::Route { .. }
+            | Event::Router { .. }
+            | Event::Reloaded { .. }
             | Event::Announced { .. }
             | Event::Operator { .. }
             | Event::Expires { .. }

@@ -400,7 +400,10 @@ fn any_overrides() -> impl Strategy<Value = Overrides> {
     let backends = prop::collection::btree_map(name(), (state, stamp()).prop_map(stamped), 0..8);
     let weighed = (0..=100_u8, stamp()).prop_map(|(value, stamp)| Stamped { value, stamp });
     let weights = prop::collection::btree_map(member, weighed, 0..8);
-    (backends, weights).prop_map(|(backends, weights): (BTreeMap<_, _>, _)| Overrides { backends, weights })
+    let drain = prop::sample::select(Drain::ALL.to_vec());
+    let lb = prop::option::of((drain, stamp()).prop_map(|(value, stamp)| Stamped { value, stamp }));
+    let all = (backends, weights, lb);
+    all.prop_map(|(backends, weights, lb): (BTreeMap<_, _>, _, _)| Overrides { backends, weights, lb })
 }
 
 proptest! {

@@ -63,7 +63,12 @@ impl Known {
             }
             What::Configuration(event) => self.over |= OVER.contains(&event.changes.as_str()),
             What::InitialStateEnd(_) => self.facts = self.telling.take().unwrap_or_default(),
-            What::Missed(_) | What::Agent(_) | What::Vpp(_) | What::Log(_) => {}
+            What::Missed(_)
+            | What::Agent(_)
+            | What::Vpp(_)
+            | What::Router(_)
+            | What::Route(_)
+            | What::Log(_) => {}
             What::Probe(_) | What::Weights(_) | What::VppWrite(_) => panic!("not asked for: {what:?}"),
         }
     }
