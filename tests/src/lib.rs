@@ -2,6 +2,7 @@
 //! and a guard that cleans up.
 
 pub mod binaries;
+pub mod bird;
 pub mod browser;
 pub mod certificates;
 pub mod dashboard;
