@@ -23,7 +23,8 @@ use vppsim::stats::Segment;
 use vppsim::stats::memory::Memory;
 use vppsim::stats::socket::StatsListener;
 
-const POLICY: &str = "vips: [198.18.0.0/15]\nservers: [10.0.0.0/8]\n";
+// Full syncs follow each other faster than a brain sends them.
+const POLICY: &str = "vips: [198.18.0.0/15]\nservers: [10.0.0.0/8]\nlimits:\n  reads-per-second: 1000\n";
 
 /// The same as in systemd/maglev-dpagent.service.
 const UNIT_ENVIRONMENT: [(&str, &str); 2] =
