@@ -114,7 +114,11 @@ impl Router for FakeSession {
 }
 
 fn addresses(count: u16) -> Vec<IpAddr> {
-    (0..count).map(|number| IpAddr::from([198, 18, (number >> 8) as u8, number as u8])).collect()
+    let address = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        IpAddr::from([198, 18, high, low])
+    };
+    (0..count).map(address).collect()
 }
 
 fn wanted(addresses: &[IpAddr], announcement: impl Into<Option<Announcement>>) -> Arc<WantedRoutes> {

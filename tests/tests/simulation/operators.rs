@@ -26,6 +26,8 @@ impl Operators {
                 self.reloaded(config);
             }
             Command::ClearWeight { member } => drop(self.weights.remove(member)),
+            // The simulation announces no routes.
+            Command::DrainLb(_) => {}
             Command::Recreate { .. } | Command::Sync { .. } | Command::Announce(_) => {}
             Command::Reload(config) => self.reloaded(config),
         }

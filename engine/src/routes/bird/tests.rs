@@ -140,7 +140,7 @@ proptest! {
         on in proptest::collection::vec(any::<(bool, bool)>(), 1..8),
         wanted in proptest::collection::vec(proptest::sample::select(Announcement::ALL.to_vec()), 8),
     ) {
-        let addresses: Vec<_> = (0..on.len()).map(|last| IpAddr::from([192, 0, 2, last as u8])).collect();
+        let addresses: Vec<_> = (0u8..).take(on.len()).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         let mut has: Protocols = addresses.iter().zip(&on).flat_map(|(address, (plain, gshut))| {
             [(protocol(PREFIX, *address), *plain), (gshut_protocol(PREFIX, *address), *gshut)]
         }).collect();
