@@ -64,7 +64,7 @@ pub struct Scene<'a> {
     pub webhooks: &'a [Reading],
 }
 
-/// What the text has for a backend of one frontend, in bytes: growing it would copy it several times.
+/// Size of the text for a backend of one frontend, in bytes. Growing the text would copy it several times.
 const BACKEND: usize = 2_000;
 
 /// Renders the whole text, in Prometheus' format.

@@ -21,13 +21,13 @@ use tracing::debug;
 
 pub(crate) use bird::BirdSocket;
 
-/// How often the router is read although nothing has changed: `birdc configure` disables all protocols that the brain has
+/// Time between two reads of the router without a change: `birdc configure` disables all protocols that the brain has
 /// enabled, and BIRD does not tell.
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// Number of failures that the pause before repeating refused steps corresponds to.
 const REFUSED: u32 = 5;
 
-/// Why the router cannot be used.
+/// Failure of a session with the router.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RouterError {
     /// There is no connection to it.
@@ -76,7 +76,7 @@ pub(crate) trait Connect: Send {
     fn connect(&self, bird: &Bird) -> impl Future<Output = Result<Self::Router, RouterError>> + Send;
 }
 
-/// How a session ended.
+/// Regular end of a session.
 enum End {
     /// The controller is gone.
     Over,

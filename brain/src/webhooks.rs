@@ -59,7 +59,7 @@ struct Line {
     failing: Mutex<Option<Failing>>,
 }
 
-/// How an attempt ended, as a label of its counter.
+/// Result of an attempt, as a label of its counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Delivered,

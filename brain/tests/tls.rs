@@ -328,7 +328,10 @@ async fn the_systems_authorities_are_checked() {
         assert!(said.contains(expected), "{said}");
     }
     let said = check("");
-    assert!(said.contains("none found: checks without `ca-file` cannot verify certificates"), "{said}");
+    assert!(
+        said.contains("none found: checks and webhooks without `ca-file` cannot verify certificates"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

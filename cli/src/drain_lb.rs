@@ -16,7 +16,7 @@ use crate::render::counted;
 /// Time between two looks, at counters that are up to two seconds old.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How a drain ended.
+/// Result of a drain.
 #[derive(Debug, Serialize)]
 pub(crate) struct LbDrained {
     pub(crate) change: DrainLbResponse,
@@ -27,7 +27,7 @@ pub(crate) struct LbDrained {
     /// Packets a second that may be left.
     pub(crate) floor: u64,
     pub(crate) waited_ms: u64,
-    /// Why the newest look failed, if it did.
+    /// Error of the newest look, if it failed.
     pub(crate) error: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl LbDrained {
     }
 }
 
-/// Whether the router has what a drain asks for.
+/// Returns whether the router has carried out a drain of this kind.
 pub(crate) fn is_drained(route: &Route, kind: LbDrainKind) -> bool {
     match route.router() {
         Announcement::Withdrawn => true,
@@ -130,7 +130,7 @@ async fn look(client: &Client) -> Result<(ListRoutesResponse, VpplbCounters), Er
     Ok((client.routes().await?, client.vpp_lb_counters("").await?))
 }
 
-/// How far a drain is.
+/// Progress of a drain, in words.
 pub(crate) fn progress(routes: u64, packets: Option<u64>) -> String {
     let routes = match routes {
         0 => "all routes drained".to_owned(),

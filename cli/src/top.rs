@@ -37,7 +37,7 @@ const PICTURE: Duration = Duration::from_millis(500);
 /// The start of the screen on the clock of readings.
 const BEFORE: Duration = Duration::from_secs(3600);
 
-/// What one server has.
+/// Rows of one server.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum List {
     #[default]

@@ -25,7 +25,7 @@ const LARGEST_HEAD: usize = 16 << 10;
 /// Time limit of reading the secret and looking up the host. A disk or name server that hangs costs one thread.
 const PREPARED_WITHIN: Duration = Duration::from_secs(30);
 
-/// What is sent.
+/// A signed delivery.
 pub(super) struct Request {
     pub(super) timestamp: u64,
     pub(super) signature: String,
@@ -41,7 +41,7 @@ pub(super) struct Client {
 /// Reads the secret of a webhook: the file's text without the line break at its end. Blocks.
 ///
 /// # Errors
-/// Why there is none, as the rest of a sentence. Never with a part of it.
+/// The reason, as the rest of a sentence, never with a part of the secret.
 pub(crate) fn secret(file: &Path) -> Result<Vec<u8>, String> {
     let mut secret =
         files::read_regular(file, LARGEST_SECRET).map_err(|error| format!("cannot be read: {error}"))?;

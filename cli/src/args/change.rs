@@ -132,7 +132,7 @@ pub(crate) enum DrainWhat {
         override_usage = "maglevc drain lb [wait [TIME]] [withdraw|gshut] [floor <N>] [reason <TEXT>] [for <TIME> | until <TIME>]"
     )]
     Lb {
-        /// How, whether to wait, why, and when it ends by itself
+        /// Kind of drain, wait, reason and end
         #[command(flatten)]
         drain: AnyOrder<DrainLb>,
     },

@@ -12,7 +12,7 @@ pub(crate) const OF_DRAIN_LB: &[&str] = &["wait", "withdraw", "gshut", "floor", 
 /// Packets a second that may be left unless `floor` says otherwise: neighbours and scanners never cease.
 const FLOOR: u64 = 10;
 
-/// How a load balancer is drained, and whether to wait for its traffic to cease.
+/// Arguments of draining a load balancer: the kind, and the wait for its traffic to cease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DrainLb {
     pub(crate) kind: LbDrainKind,

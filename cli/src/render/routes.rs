@@ -94,7 +94,7 @@ fn drain_words(drain: &LbDrain, now: Moment, palette: Palette) -> String {
     palette.paint(Tone::Warning, &format!("{} for {age}{by}{why}", drain.kind().word())).into_owned()
 }
 
-/// Whether the load balancer is drained, and how many of its routes are.
+/// The load balancer's drain, and the number of drained routes.
 pub(super) fn drain(list: &ListRoutesResponse, now: Moment, palette: Palette) -> String {
     let Some(drain) = &list.drain else { return "Not drained.\n".to_owned() };
     let done = list.routes.iter().filter(|route| is_drained(route, drain.kind())).count();

@@ -44,7 +44,7 @@ struct Row<'f, T, const N: usize> {
     rates: Option<[f64; N]>,
 }
 
-/// Which rows are on the screen, and how wide it is.
+/// The rows on the screen, and its width.
 #[derive(Clone, Copy)]
 struct Page {
     skipped: usize,

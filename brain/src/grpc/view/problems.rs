@@ -264,7 +264,7 @@ fn of_frontend(snapshot: &Snapshot, name: &str, view: &FrontendView, now: Now) -
     Some(Problem { name: name.to_owned(), since_unix_ms, remedy, ..problem(severity, "frontend", what) })
 }
 
-/// Pools below their `min-up`. Of a frontend that is down, that alone is told.
+/// Pools below their `min-up`, except those of frontends that are down, which is a problem of its own.
 fn of_pools<'s>(
     snapshot: &'s Snapshot,
     name: &'s str,
