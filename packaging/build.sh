@@ -45,5 +45,6 @@ maglevt=target/release/maglevt
 "$maglevt" --completions fish >"$staged/completions/maglevt.fish"
 
 for crate in maglev-brain maglev-dashboard maglevc; do
-    cargo deb --no-build --locked -p "$crate" "$@"
+    # Debian's packages have no debug symbols; a panic names its file and line without them.
+    cargo deb --no-build --locked --strip -p "$crate" "$@"
 done

@@ -42,7 +42,7 @@ const BEFORE: Duration = Duration::from_secs(3600);
 pub(crate) enum List {
     #[default]
     None,
-    /// With packets, new flows and lost packets per second, by name.
+    /// With packets, new flows and dropped packets per second, by name.
     Frontends(Vec<Frontend>, BTreeMap<String, [f64; 3]>),
     /// With packets and bytes per second, by name.
     Backends(Vec<Backend>, BTreeMap<String, [f64; 2]>),
@@ -256,11 +256,10 @@ impl Meters {
                 let (at_ms, counters) = self.counters(client).await;
                 let vips = counters.iter().flat_map(|counters| &counters.vips);
                 self.frontends.feed(vips.filter(|vip| !vip.frontend.is_empty()).map(|vip| {
-                    let lost = vip.untracked.saturating_add(vip.no_server);
-                    let packets =
-                        vip.existing_sessions.saturating_add(vip.first_session).saturating_add(lost);
+                    let forwarded = vip.existing_sessions.saturating_add(vip.first_session);
+                    let packets = forwarded.saturating_add(vip.untracked).saturating_add(vip.no_server);
                     let key = format!("{} {} {}", vip.prefix, vip.protocol, vip.port);
-                    let counts = [packets, vip.first_session, lost];
+                    let counts = [packets, vip.first_session, vip.no_server];
                     ((vip.frontend.clone(), key), Reading { at_ms, counts })
                 }));
                 List::Frontends(list, self.frontends.rates())

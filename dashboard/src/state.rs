@@ -144,7 +144,7 @@ impl State {
         match event.what {
             Some(What::Backend(change)) => self.backend_changed(server, event.at_unix_ms, change),
             Some(What::Frontend(change)) => self.frontend_changed(server, &change),
-            // What a frontend says of its route is asked for anew.
+            // A frontend states its route itself, so it is read again.
             Some(What::Route(change)) => {
                 Need { frontends: change.frontends.into_iter().collect(), ..Need::default() }
             }

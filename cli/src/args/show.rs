@@ -51,7 +51,7 @@ pub(crate) enum Show {
     },
     /// Routes of the VIPs' addresses: what is decided and why, and what the router has
     Routes,
-    /// Whether the load balancer is drained, and how far
+    /// Progress of the load balancer's drain
     Drain,
     /// Overrides set by operators
     Overrides,

@@ -30,7 +30,7 @@ const HELP: [&str; 14] = [
     "",
     "Pkts/s             packets to the VIP, or to the backend through all VIPs",
     "New/s              flows that VPP has pinned",
-    "Lost/s             packets without a backend, or not pinned",
+    "Drops/s            packets that VPP had no backend for",
     "Flows              pinned now, at most; read every 15 s",
     "-                  not known: no counters yet, or the VIP was re-created",
     "state?             as of the last answer: the server does not answer",
@@ -201,13 +201,16 @@ fn frontend_table(rows: &[Row<'_, Frontend, 3>], page: Page, palette: Palette) -
         Column::right("Pool up").short("Up"),
         Column::right("Pkts/s"),
         Column::right("New/s").optional(1),
-        Column::right("Lost/s").optional(2),
+        Column::right("Drops/s").optional(2),
         Column::right("Flows").optional(3),
     ];
     let rows = rows.iter().skip(page.skipped).take(page.room).map(|row| {
-        let [packets, new, lost] = row.rates.map_or([None; 3], |rates| rates.map(Some));
-        let lost_cell =
-            rate(lost).in_tone(if lost.is_some_and(|lost| lost > 0.0) { Tone::Bad } else { Tone::Plain });
+        let [packets, new, dropped] = row.rates.map_or([None; 3], |rates| rates.map(Some));
+        let dropped_cell = rate(dropped).in_tone(if dropped.is_some_and(|dropped| dropped > 0.0) {
+            Tone::Bad
+        } else {
+            Tone::Plain
+        });
         let cells = [
             name(&row.item.name, row.feed, page),
             frontends::in_force(row.item),
@@ -216,7 +219,7 @@ fn frontend_table(rows: &[Row<'_, Frontend, 3>], page: Page, palette: Palette) -
             frontends::pool_up(row.item),
             rate(packets),
             rate(new),
-            lost_cell,
+            dropped_cell,
             dash_or(flows(row.item)),
         ];
         stale(cells, row.feed)

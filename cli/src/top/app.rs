@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 /// Longest filter that is typed.
 const LONGEST_FILTER: usize = 40;
 
-/// What is listed.
+/// Kind of rows on the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum View {
     #[default]

@@ -10,7 +10,7 @@ use super::yaml::{Node, ScalarKind};
 
 const HELP: &str = "write a number of backends, like `2`, or a percentage from 0% to 100%, like `50%`";
 
-/// How many of some backends should be up: `2`, or `50%`.
+/// Number or share of backends that should be up: `2`, or `50%`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MinUp {
     /// A number of backends.

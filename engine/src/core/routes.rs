@@ -29,7 +29,7 @@ pub struct WantedRoutes {
     pub others: bool,
 }
 
-/// What the router's client found out.
+/// Event of the router's client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouterEvent {
     /// The router was read, or has confirmed changes.

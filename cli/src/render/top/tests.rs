@@ -57,7 +57,7 @@ async fn every_size_is_filled_and_never_exceeded() {
 async fn frontends_are_listed_worst_first_with_their_rates() {
     let lines = draw(&app(View::Frontends, Sort::Trouble), &[of_frontends()], (80, 24));
     assert!(lines[0].contains("frontends by trouble") && lines[0].ends_with("04:12:03 UTC"), "{}", lines[0]);
-    assert!(lines[1].starts_with("Frontend") && lines[1].contains("Pkts/s  New/s  Lost/s"), "{}", lines[1]);
+    assert!(lines[1].starts_with("Frontend") && lines[1].contains("Pkts/s  New/s  Drops/s"), "{}", lines[1]);
     assert!(lines[2].starts_with("mail") && lines[2].contains("down"), "{}", lines[2]);
     let shop = lines.iter().find(|line| line.starts_with("shop ")).unwrap();
     assert!(shop.contains("123k") && shop.contains("9.5"), "{shop}");
