@@ -20,6 +20,7 @@ mod lints;
 mod min_up;
 mod model;
 mod pattern;
+pub(crate) mod references;
 mod report;
 mod rules;
 mod schema;

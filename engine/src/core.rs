@@ -3,6 +3,7 @@
 mod absence;
 mod backends;
 mod command;
+mod comparison;
 mod event;
 mod expiry;
 mod frontends;
@@ -25,6 +26,7 @@ use maglev_protocol::SyncReport;
 use tracing::subscriber::{NoSubscriber, with_default};
 
 pub use command::{Command, CommandError, Done, InVpp, VppRequest};
+pub use comparison::Reload;
 pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 pub use wish::{BackendWish, Selector};
 

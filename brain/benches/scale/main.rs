@@ -23,8 +23,7 @@ use clap::Parser;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use maglev_brain::metrics::{Process, Scene, render};
-use maglev_engine::config::Config;
-use maglev_engine::core::{Command, Core, Input};
+use maglev_engine::core::{Command, Core, Input, Reload};
 use maglev_engine::desired::{ViewId, Wanted};
 use maglev_engine::outcome::ProbeCode;
 use maglev_engine::syncs::Syncs;
@@ -109,7 +108,7 @@ fn figures(frontends: u32) -> Vec<Figure> {
         parsed,
         Some(timed(|| floor::values(&texts[0])).1),
     ));
-    let changed = Arc::new(parse(&texts[1]));
+    let changed = parse(&texts[1]);
     let walk = timed(|| floor::walk(&config, &changed)).1;
     let (mut core, start) = timed(|| core(&config));
     figures.push(("start", false, start, Some(walk)));
@@ -122,8 +121,12 @@ fn figures(frontends: u32) -> Vec<Figure> {
     decide(&mut core, ProbeCode::L7Ok);
     let (_, took) = timed(|| syncs.want(Arc::new(core.wanted()), now().mono));
     figures.push(("... what the sync has to do", true, took, None));
-    let (wanted, took) = timed(|| reload(&mut core, &changed));
-    figures.push(("reload that changes one weight", true, took, Some(walk)));
+    // The brain compares and drops on a thread of its own.
+    let current = Arc::clone(core.config());
+    let (prepared, took) = timed(|| Reload::prepared(changed, &current));
+    figures.push(("reload that changes one weight: comparison", false, took, Some(walk)));
+    let (wanted, took) = timed(|| reload(&mut core, prepared));
+    figures.push(("... decision", true, took, None));
     figures.push(("full sync: the request", true, timed(|| full_sync(&wanted)).1, Some(walk)));
     let counters = world::counters(&snapshot);
     let scene = Scene {
@@ -147,8 +150,8 @@ fn decide(core: &mut Core, code: ProbeCode) -> Wanted {
     core.wanted()
 }
 
-fn reload(core: &mut Core, config: &Arc<Config>) -> Wanted {
-    core.command(Command::Reload(Arc::clone(config)), now()).unwrap();
+fn reload(core: &mut Core, reload: Reload) -> Wanted {
+    core.command(Command::Reload(reload), now()).unwrap();
     core.wanted()
 }
 

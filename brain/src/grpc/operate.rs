@@ -155,7 +155,7 @@ impl Service {
         let checked = self.checks.blocking.run(check).await;
         let (mut checked, config) = checked.map_err(|error| Status::unavailable(error.to_string()))?;
         if let Some(config) = config {
-            checked.preview = Some(self.preview_of(Command::Reload(Arc::new(config))).await?);
+            checked.preview = Some(self.preview_of(Command::Reload(Arc::new(config).into())).await?);
         }
         Ok(Response::new(checked))
     }

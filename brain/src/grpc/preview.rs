@@ -69,12 +69,12 @@ impl Service {
             }
             Some(Change::Reload(_)) => {
                 let loaded = self.reloader.load().await.map_err(|error| refusal::reload(&error))?;
-                Command::Reload(std::sync::Arc::new(loaded.config))
+                Command::Reload(std::sync::Arc::new(loaded.config).into())
             }
             Some(Change::Rollback(RollbackConfigRequest { number, .. })) => {
                 let number = Some(number).filter(|number| *number > 0);
                 let earlier = self.reloader.earlier(number).await.map_err(|error| refusal::reload(&error))?;
-                Command::Reload(std::sync::Arc::new(earlier.1.config))
+                Command::Reload(std::sync::Arc::new(earlier.1.config).into())
             }
             None => return Err(Status::invalid_argument("the change is missing")),
         })

@@ -92,7 +92,7 @@ impl Bench {
     }
 
     fn reload(&mut self, backends: &str, frontends: &str) {
-        self.core.command(Command::Reload(config(backends, frontends)), self.now).unwrap();
+        self.core.command(Command::Reload(config(backends, frontends).into()), self.now).unwrap();
     }
 
     fn sync(&mut self, report: SyncReport) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use maglev_engine::config::{LoadError, Loaded};
-use maglev_engine::core::Command;
+use maglev_engine::core::{Command, Reload};
 use maglev_engine::overrides::Remark;
 use maglev_engine::revisions::{Origin, Revision, Revisions, Start, Sum};
 use maglev_probe::files;
@@ -216,8 +216,14 @@ impl Reloader {
             warn!("{}", warning.summary());
         }
         open_files::raise_limit(config.backends.len());
-        let config = Arc::new(config);
-        let done = match self.operator.command(terms.clone(), Command::Reload(Arc::clone(&config))).await {
+        // Kept until the end: dropping the last copy of a large configuration would hold up the controller.
+        let replaced = Arc::clone(self.operator.state().await?.config());
+        let reload = {
+            let replaced = Arc::clone(&replaced);
+            self.reading.run(move || Reload::prepared(config, &replaced)).await?
+        };
+        let config = Arc::clone(reload.config());
+        let done = match self.operator.command(terms.clone(), Command::Reload(reload)).await {
             Ok(done) => done,
             Err(refused) => {
                 self.remove(applied, revision.iter().map(|revision| revision.number).collect()).await;

@@ -104,6 +104,14 @@ impl Changes {
     }
 }
 
+impl BackendChanges {
+    /// The backends whose state may change, or that are other servers now.
+    pub(crate) fn touched(&self) -> BTreeSet<&String> {
+        let lists = [&self.added, &self.moved, &self.rechecked, &self.enabled, &self.disabled];
+        lists.into_iter().flatten().chain(self.renamed.iter().map(|rename| &rename.to)).collect()
+    }
+}
+
 /// Compares two configurations, in time proportional to their size.
 pub fn changes(old: &Config, new: &Config) -> Changes {
     Changes {

@@ -34,6 +34,17 @@ pub struct Config {
     pub webhooks: BTreeMap<String, Arc<Webhook>>,
 }
 
+impl Config {
+    /// Takes the frontends that are equal over from another configuration, so that both share their memory.
+    pub(crate) fn share_frontends(&mut self, other: &Self) {
+        for (name, frontend) in &mut self.frontends {
+            if let Some(same) = other.frontends.get(name).filter(|other| *other == frontend) {
+                *frontend = Arc::clone(same);
+            }
+        }
+    }
+}
+
 /// A receiver of events over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {

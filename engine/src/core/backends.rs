@@ -1,6 +1,5 @@
 //! Backends: their inputs, and the consequences of their changes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -121,14 +120,10 @@ impl Backends {
         }
     }
 
-    /// Records which frontends use each backend.
-    pub(super) fn set_frontends(&mut self, mut users: BTreeMap<&str, Vec<Arc<str>>>) {
-        let names: Vec<_> = self.views.keys().map(Arc::clone).collect();
-        for name in names {
-            let frontends: Arc<[Arc<str>]> = users.remove(&*name).unwrap_or_default().into();
-            if let Some(view) = self.views.get_mut(&name).filter(|view| view.frontends != frontends) {
-                Arc::make_mut(view).frontends = frontends;
-            }
+    /// Records which frontends use a backend.
+    pub(super) fn set_frontends(&mut self, name: &str, frontends: Arc<[Arc<str>]>) {
+        if let Some(view) = self.views.get_mut(name) {
+            Arc::make_mut(view).frontends = frontends;
         }
     }
 
@@ -138,7 +133,9 @@ impl Backends {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
             (before, now) => before.is_none() && now.is_none(),
         };
-        if let Some(view) = self.views.get_mut(name).filter(|view| !same(view)) {
+        if self.get(name).is_some_and(|view| !same(view))
+            && let Some(view) = self.views.get_mut(name)
+        {
             Arc::make_mut(view).check = check.map(Arc::clone);
         }
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use maglev_protocol::{Demands, SyncReport};
 use tracing::info;
 
+use super::comparison::Reload;
 use super::wish::{BackendWish, Selector, shown};
 use super::{Core, Effects, Event, Now};
-use crate::config::{Changes, Config};
+use crate::config::Changes;
 use crate::desired::Demand;
 use crate::health::{self, Refused};
 use crate::overrides::{BackendOverride, LONGEST_REASON, LONGEST_WHO, PoolMember, Remark, Stamp, Stamped};
@@ -60,7 +61,7 @@ pub enum Command {
     /// Drain the whole load balancer by its routes, or end that.
     DrainLb(Option<Drain>),
     /// Use another configuration, which must be valid.
-    Reload(Arc<Config>),
+    Reload(Reload),
     /// Tell watchers and the log what became of a configuration; changes nothing else.
     Announce(String),
 }
@@ -379,8 +380,8 @@ impl Core {
             Command::Recreate { frontend } => self.recreate(&frontend),
             Command::Sync { frontend } => self.sync(frontend.as_deref(), now),
             Command::DrainLb(drain) => self.drain_lb(drain, remark, now),
-            Command::Reload(config) => {
-                let (mut effects, changes) = self.reload(config, now);
+            Command::Reload(reload) => {
+                let (mut effects, changes) = self.reload(reload, now);
                 let differs = !changes.is_empty();
                 let asked = differs.then(|| self.demand_full_sync(&mut effects)).into_iter().collect();
                 Ok((effects, Done { asked, changes: Some(changes), ..Done::default() }))

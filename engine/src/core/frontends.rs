@@ -1,6 +1,5 @@
 //! Frontends, and their weights as backends change.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,9 +16,9 @@ use crate::weights::{self, Scale, Standing};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Frontends {
     views: OrdMap<Arc<str>, Arc<FrontendView>>,
-    by_vip: BTreeMap<VipKey, Arc<str>>,
+    by_vip: OrdMap<VipKey, Arc<str>>,
     /// When a frontend's slow start takes its next step.
-    steps: BTreeMap<Arc<str>, Instant>,
+    steps: OrdMap<Arc<str>, Instant>,
 }
 
 impl Frontends {
@@ -69,9 +68,14 @@ impl Frontends {
         self.views.insert(Arc::clone(name), view)
     }
 
-    /// Takes all frontends out, to be rebuilt.
-    pub(super) fn take(&mut self) -> Self {
-        std::mem::take(self)
+    /// Removes a frontend, and returns it.
+    pub(super) fn remove(&mut self, name: &str) -> Option<(Arc<str>, Arc<FrontendView>)> {
+        let (name, view) = self.views.remove_with_key(name)?;
+        self.steps.remove(&name);
+        if self.name_of(&view.spec.key) == Some(&name) {
+            self.by_vip.remove(&view.spec.key);
+        }
+        Some((name, view))
     }
 
     /// Time of the next step.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use imbl::OrdMap;
 use maglev_protocol::{Programmed, VipKey};
 
 use crate::desired::ViewId;
@@ -15,9 +17,9 @@ pub(super) struct Known {
     /// Whether VPP had no VIPs at that look.
     empty: bool,
     /// Weights of servers at that look. VIPs that are held back still have them.
-    weights: BTreeMap<VipKey, BTreeMap<IpAddr, u8>>,
+    weights: Arc<BTreeMap<VipKey, BTreeMap<IpAddr, u8>>>,
     /// Lengths of the VIPs' tables for new flows.
-    table_lengths: BTreeMap<VipKey, u32>,
+    table_lengths: OrdMap<VipKey, u32>,
     /// Weights that still unknown backends keep in VPP.
     held: BTreeMap<VipKey, BTreeMap<String, u8>>,
 }
@@ -26,7 +28,7 @@ impl Known {
     /// VPP cannot be programmed any more.
     pub(super) fn lost(&mut self) {
         (self.view, self.empty) = (None, false);
-        self.weights.clear();
+        self.weights = Arc::default();
     }
 
     /// VPP was read and can be programmed.
@@ -34,7 +36,7 @@ impl Known {
         let vips = programmed.vips;
         (self.view, self.empty) = (Some(view), vips.is_empty());
         self.table_lengths = vips.iter().map(|vip| (vip.key, vip.new_flows_table_length)).collect();
-        self.weights = vips.into_iter().map(|vip| (vip.key, vip.servers)).collect();
+        self.weights = Arc::new(vips.into_iter().map(|vip| (vip.key, vip.servers)).collect());
     }
 
     /// The last look, while VPP can be programmed.
@@ -64,7 +66,7 @@ impl Known {
 
     /// Drops the weights of the last look, which are no longer needed.
     pub(super) fn forget_weights(&mut self) {
-        self.weights.clear();
+        self.weights = Arc::default();
     }
 
     /// The weight that a still unknown backend keeps.

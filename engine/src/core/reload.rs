@@ -7,12 +7,15 @@ use maglev_protocol::VipKey;
 use tracing::{info, warn};
 
 use super::backends::{new_view, rise_and_fall};
+use super::comparison::{Comparison, Reload};
 use super::frontends::Frontends;
 use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now, Release};
-use crate::config::{BackendChanges, Changes, Config, Rename, changes};
+use crate::config::references::{References, users};
+use crate::config::{BackendChanges, Changes, FrontendChanges, FrontendDiff, Rename};
 use crate::desired::vip_key;
 use crate::health::{Cause, State, Transition};
-use crate::snapshot::{BackendView, SyncStatus};
+use crate::overrides::PoolMember;
+use crate::snapshot::{BackendView, FrontendView, SyncStatus};
 use crate::warmup::Phase;
 
 impl Core {
@@ -23,8 +26,11 @@ impl Core {
             self.backends.add(name, new_view(&self.config, name, false, now));
             while self.settle(name, now).is_some() {}
         }
-        self.tell_backends_their_frontends();
-        self.tell_backends_their_checks();
+        for (name, users) in users(&self.config) {
+            self.backends.set_frontends(name, users.into_iter().map(Into::into).collect());
+        }
+        self.make_tallies();
+        names.iter().for_each(|name| self.take_check(name));
         self.note_overrides(&mut Effects::default());
         if self.warmup.phase() == Phase::Waiting {
             let lb = &self.config.lb;
@@ -36,40 +42,66 @@ impl Core {
         }
         self.routes.configure(&self.config, now);
         let mut effects = Effects::default();
-        self.make_frontends(&Frontends::default(), now, &mut effects);
+        let names = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
+        self.make_frontends(&names, &Frontends::default(), now, &mut effects);
         effects.releases.iter().for_each(Release::log);
     }
 
-    /// Replaces the configuration.
-    pub(super) fn reload(&mut self, config: Arc<Config>, now: Now) -> (Effects, Changes) {
-        let changes = changes(&self.config, &config);
+    /// Replaces the configuration. Costs as much as what changed: the comparison is made beforehand, and what
+    /// is equal is left alone.
+    pub(super) fn reload(&mut self, reload: Reload, now: Now) -> (Effects, Changes) {
+        let comparison = reload.compared_with(&self.config);
+        let Comparison { changes, references, .. } = &*comparison;
+        let config = Arc::clone(reload.config());
         info!(%changes, "configuration reloaded");
         let mut effects = Effects { state: true, wanted: true, ..Effects::default() };
         effects.tell(Event::Reloaded { changes: changes.to_string() });
-        self.rename_backends(&changes.backends.renamed, &config, now, &mut effects);
+        self.rename_backends(&changes.backends.renamed, now, &mut effects);
         self.keep_weights_of(&changes.backends);
         self.config = config;
         self.orders.configure(&self.config.lb);
-        self.reload_backends(&changes, now, &mut effects);
+        self.reload_backends(changes, references, now, &mut effects);
         self.note_overrides(&mut effects);
-        self.routes.configure(&self.config, now);
+        let frontends = &changes.frontends;
+        let (names, gone) = (self.frontends_to_make(changes), &frontends.removed);
+        if !frontends.added.is_empty() || !gone.is_empty() || frontends.changed.iter().any(moves_route) {
+            self.routes.configure(&self.config, now);
+        }
         effects.routes = true;
-        let before = self.frontends.take();
-        self.make_frontends(&before, now, &mut effects);
-        self.forget_vips(&before, &mut effects);
-        self.tell_frontends(&before, &mut effects);
+        let before = self.frontends.clone();
+        let replaced = names.iter().map(|name| &**name).chain(gone.iter().map(String::as_str));
+        let replaced: Vec<_> = replaced.filter_map(|name| self.frontends.remove(name)).collect();
+        self.make_frontends(&names, &before, now, &mut effects);
+        self.forget_vips(&replaced, &mut effects);
+        self.tell_frontends(&names, &replaced, &before, &mut effects);
         self.tally.reloads.add(1);
         self.tally.take_config(now.wall);
-        (effects, changes)
+        (effects, changes.clone())
+    }
+
+    /// The frontends that changed, or one of whose backends did.
+    fn frontends_to_make(&self, changes: &Changes) -> BTreeSet<Arc<str>> {
+        let FrontendChanges { added, changed, .. } = &changes.frontends;
+        let names = added.iter().chain(changed.iter().map(|diff| &diff.name));
+        let touched = changes.backends.touched();
+        let of_backends =
+            touched.into_iter().flat_map(|backend| self.backends.frontends_of(backend).to_vec());
+        names.map(|name| name.as_str().into()).chain(of_backends).collect()
     }
 
     /// Emits the changes of frontends by name: a VIP may belong to another name now.
-    fn tell_frontends(&self, before: &Frontends, effects: &mut Effects) {
-        let (before, after) = (before.views(), self.frontends.views());
-        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+    fn tell_frontends(
+        &self,
+        names: &BTreeSet<Arc<str>>,
+        replaced: &[(Arc<str>, Arc<FrontendView>)],
+        before: &Frontends,
+        effects: &mut Effects,
+    ) {
+        for (name, _) in replaced.iter().filter(|(name, _)| self.frontends.get(name).is_none()) {
             effects.tell(Event::FrontendRemoved { frontend: Arc::clone(name) });
         }
-        for (name, view) in after {
+        for name in names {
+            let Some(view) = self.frontends.get(name) else { continue };
             match before.get(name) {
                 Some(before) => effects.tell_frontend(name, before, view),
                 None => {
@@ -91,41 +123,49 @@ impl Core {
 
     /// VPP identifies a server by its address: a renamed backend is the same server, and keeps its state and
     /// overrides.
-    fn rename_backends(&mut self, renamed: &[Rename], config: &Config, now: Now, effects: &mut Effects) {
+    fn rename_backends(&mut self, renamed: &[Rename], now: Now, effects: &mut Effects) {
         if renamed.is_empty() {
             return;
         }
         let names: BTreeMap<String, String> =
             renamed.iter().map(|Rename { from, to }| (from.clone(), to.clone())).collect();
+        let both: BTreeSet<&String> = names.keys().chain(names.values()).collect();
+        for name in &both {
+            let Some(view) = self.backends.get(name) else { continue };
+            let transition = view.renamed(State::Removed, now);
+            effects.tell(Event::Backend { backend: name.as_str().into(), transition });
+        }
+        let overrides = Arc::clone(&self.overrides);
+        // A server whose name another one gets, and which gets none, is gone with all that was set for it.
+        for name in names.values().filter(|name| !names.contains_key(*name)) {
+            self.forget_held(&Arc::from(name.as_str()));
+            if self.backends.remove(name, now.wall).is_some() {
+                let overrides = Arc::make_mut(&mut self.overrides);
+                overrides.backends.remove(name);
+                overrides.weights.retain(|member, _| member.backend != *name);
+            }
+        }
         let views = self.backends.rename(renamed);
         for (Rename { from, to }, view) in renamed.iter().zip(views) {
             let [old, new]: [Arc<str>; 2] = [from, to].map(|name| name.as_str().into());
-            if !config.backends.contains_key(from) {
-                let to = State::Removed;
-                effects.tell(Event::Backend { backend: Arc::clone(&old), transition: view.renamed(to, now) });
-            }
-            if !self.config.backends.contains_key(to) {
-                effects.tell(Event::BackendAdded { backend: Arc::clone(&new) });
-            }
+            effects.tell(Event::BackendAdded { backend: Arc::clone(&new) });
             let transition = Transition { from: State::Unknown, ..view.renamed(view.health.state(), now) };
             effects.tell(Event::Backend { backend: Arc::clone(&new), transition });
             info!(from, to, "backend renamed; it keeps its state and overrides");
             effects.probers.extend([old, new]);
         }
         self.known.rename_backends(&names);
-        let overrides = Arc::make_mut(&mut self.overrides);
-        let before = overrides.clone();
-        rename_keys(&mut overrides.backends, &names);
-        overrides.weights = std::mem::take(&mut overrides.weights)
-            .into_iter()
-            .map(|(mut member, set)| {
-                if let Some(to) = names.get(&member.backend) {
-                    member.backend.clone_from(to);
-                }
-                (member, set)
-            })
-            .collect();
-        effects.overrides |= *overrides != before;
+        let renamed = Arc::make_mut(&mut self.overrides);
+        rename_keys(&mut renamed.backends, &names);
+        let weights = &mut renamed.weights;
+        let moving = weights.extract_if(.., |member, _| names.contains_key(&member.backend));
+        let moving: Vec<_> = moving.collect();
+        let moved = moving.into_iter().filter_map(|(member, set)| {
+            let backend = names.get(&member.backend)?.clone();
+            Some((PoolMember { backend, ..member }, set))
+        });
+        weights.extend(moved);
+        effects.overrides |= self.overrides != overrides;
     }
 
     /// Backends with a new check keep their weights until it has a result.
@@ -144,7 +184,13 @@ impl Core {
         }
     }
 
-    fn reload_backends(&mut self, changes: &Changes, now: Now, effects: &mut Effects) {
+    fn reload_backends(
+        &mut self,
+        changes: &Changes,
+        references: &References,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let backends = &changes.backends;
         for name in backends.removed.iter().chain(&backends.moved) {
             let name: Arc<str> = name.as_str().into();
@@ -170,12 +216,12 @@ impl Core {
         if changes.healthchecker.contains(&"transition-history") {
             self.backends.limit_history(self.config.healthchecker.transition_history);
         }
-        self.tell_backends_their_frontends();
-        self.tell_backends_their_checks();
-        let touched =
-            [&backends.added, &backends.moved, &backends.rechecked, &backends.enabled, &backends.disabled];
-        let renamed = backends.renamed.iter().map(|rename| &rename.to);
-        let touched: BTreeSet<&String> = touched.into_iter().flatten().chain(renamed).collect();
+        for (name, frontends) in &references.users {
+            self.backends.set_frontends(name, Arc::clone(frontends));
+        }
+        let touched = backends.touched();
+        self.make_tallies();
+        touched.iter().copied().chain(&references.checks).for_each(|name| self.take_check(name));
         for name in touched {
             let name: Arc<str> = name.as_str().into();
             while let Some(transition) = self.settle(&name, now) {
@@ -187,29 +233,18 @@ impl Core {
         }
     }
 
-    fn tell_backends_their_frontends(&mut self) {
-        let mut users: BTreeMap<&str, Vec<Arc<str>>> = BTreeMap::new();
-        for (name, frontend) in &self.config.frontends {
-            let name: Arc<str> = name.as_str().into();
-            for backend in frontend.pools.iter().flat_map(|pool| pool.backends.keys()) {
-                let users = users.entry(backend).or_default();
-                if users.last() != Some(&name) {
-                    users.push(Arc::clone(&name));
-                }
-            }
-        }
-        self.backends.set_frontends(users);
-    }
-
     /// A check of the same name keeps its counters, whatever it checks now.
-    fn tell_backends_their_checks(&mut self) {
+    fn make_tallies(&mut self) {
         let tally = |name: &String| self.checks.get(name).map(Arc::clone).unwrap_or_default();
         let checks = self.config.healthchecks.keys().map(|name| (name.clone(), tally(name))).collect();
         self.checks = Arc::new(checks);
-        for (name, backend) in &self.config.backends {
-            let check = backend.healthcheck.as_ref().and_then(|check| self.checks.get(check));
-            self.backends.set_check(name, check);
-        }
+    }
+
+    /// Gives a backend the counters of its check.
+    fn take_check(&mut self, backend: &str) {
+        let check = self.config.backends.get(backend).and_then(|backend| backend.healthcheck.as_ref());
+        let check = check.and_then(|check| self.checks.get(check));
+        self.backends.set_check(backend, check);
     }
 
     /// Drops weight overrides that equal the configuration, and reports overrides without a target.
@@ -227,21 +262,26 @@ impl Core {
         }
     }
 
-    /// Creates all frontends of the configuration; an existing VIP keeps its known state.
-    fn make_frontends(&mut self, before: &Frontends, now: Now, effects: &mut Effects) {
-        let names: Vec<Arc<str>> = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
+    /// Creates frontends of the configuration; an existing VIP keeps its known state.
+    fn make_frontends(
+        &mut self,
+        names: &BTreeSet<Arc<str>>,
+        before: &Frontends,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         for name in names {
-            let Some(frontend) = self.in_force(&name) else { continue };
+            let Some(frontend) = self.in_force(name) else { continue };
             let old = before.name_of(&vip_key(&frontend)).and_then(|old_name| before.get(old_name));
             let old = old.map(Arc::as_ref);
             let table = self.table(&frontend, old);
-            self.compute(&name, old, frontend, table, now, effects);
+            self.compute(name, old, frontend, table, now, effects);
         }
     }
 
     /// VIPs that are no longer configured are removed from VPP.
-    fn forget_vips(&mut self, before: &Frontends, effects: &mut Effects) {
-        for (name, view) in before.views() {
+    fn forget_vips(&mut self, replaced: &[(Arc<str>, Arc<FrontendView>)], effects: &mut Effects) {
+        for (name, view) in replaced {
             let key: VipKey = view.spec.key;
             if self.frontends.name_of(&key).is_some() {
                 continue;
@@ -259,6 +299,11 @@ impl Core {
     }
 }
 
+/// Whether a frontend's route may belong to another address now, or no longer exist.
+fn moves_route(diff: &FrontendDiff) -> bool {
+    diff.vip || diff.settings.contains(&"announce")
+}
+
 impl BackendView {
     /// The transition that a renamed backend's new or old name gets.
     fn renamed(&self, to: State, now: Now) -> Transition {
@@ -268,8 +313,6 @@ impl BackendView {
 
 /// Renames keys, all at once, since two names may be swapped.
 pub(super) fn rename_keys<T>(map: &mut BTreeMap<String, T>, names: &BTreeMap<String, String>) {
-    if names.keys().any(|name| map.contains_key(name)) {
-        let renamed = |(name, value)| (names.get(&name).cloned().unwrap_or(name), value);
-        *map = std::mem::take(map).into_iter().map(renamed).collect();
-    }
+    let renamed: Vec<_> = names.iter().filter_map(|(from, to)| Some((to, map.remove(from)?))).collect();
+    map.extend(renamed.into_iter().map(|(to, value)| (to.clone(), value)));
 }

@@ -21,6 +21,7 @@ mod commands;
 mod events;
 mod expiry;
 mod min_up;
+mod reload_costs;
 mod reloads;
 mod routes;
 mod selection;
@@ -59,6 +60,7 @@ maglev:
   vpp: {{ lb: {{ ipv4-src-address: 192.0.2.1, sync-interval: 7s, {delays} }} }}
   healthchecks:
     tcp: {{ type: tcp, port: 80, rise: 1, fall: 2 }}
+    same: {{ type: tcp, port: 80, rise: 1, fall: 2 }}
     other: {{ type: tcp, port: 81, rise: 2, fall: 1 }}
   backends: {{}}{backends}
   frontends: {{}}{frontends}

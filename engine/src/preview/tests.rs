@@ -103,7 +103,7 @@ fn sentences(preview: &Preview, frontend: &str) -> Vec<String> {
 #[test]
 fn what_changes_nothing_says_nothing() {
     let bench = Bench::all(&[true; 6], configuration(&[100; 6], ""));
-    let preview = bench.preview(Command::Reload(configuration(&[100; 6], "")));
+    let preview = bench.preview(Command::Reload(configuration(&[100; 6], "").into()));
     assert_eq!((preview.severity, preview.frontends.len()), (Severity::None, 0));
     // It is up already.
     let preview = bench.preview(weight("a", 100, false));
@@ -162,10 +162,10 @@ fn pool_below_its_min_up_is_danger_active_or_not() {
     assert_eq!(told(&bench, wish("a", BackendWish::Pause)).0, Severity::Notice);
     let below = "pool q goes below its min-up: 1 of 3 up, min-up 2";
     assert_eq!(told(&bench, wish("e", BackendWish::Pause)), (Severity::Danger, below.to_owned()));
-    let more = Command::Reload(configuration(&[100; 6], "min-up: 75%"));
+    let more = Command::Reload(configuration(&[100; 6], "min-up: 75%").into());
     let below = "pool q goes below its min-up: 2 of 3 up, min-up 3";
     assert_eq!(told(&bench, more), (Severity::Danger, below.to_owned()), "nothing else of the pool changes");
-    let weights = Command::Reload(configuration(&[100, 0, 0, 100, 100, 100], "min-up: 2"));
+    let weights = Command::Reload(configuration(&[100, 0, 0, 100, 100, 100], "min-up: 2").into());
     let below = "pool p goes below its min-up: 1 of 4 up, min-up 2";
     assert_eq!(told(&bench, weights), (Severity::Danger, below.to_owned()));
 
@@ -183,7 +183,7 @@ fn pool_below_its_min_up_is_danger_active_or_not() {
 #[test]
 fn reload_tells_what_becomes_of_vips_and_of_all_pinned_flows() {
     let bench = Bench::all(&[true; 6], configuration(&[100; 6], ""));
-    let sticky = bench.preview(Command::Reload(configuration(&[100; 6], "src-ip-sticky: true")));
+    let sticky = bench.preview(Command::Reload(configuration(&[100; 6], "src-ip-sticky: true").into()));
     assert_eq!(sticky.severity, Severity::Danger);
     assert_eq!(sticky.frontends[0].change, VipChange::Recreated);
     assert!(sentences(&sticky, "one")[0].starts_with("VIP 203.0.113.1 tcp/80 is re-created: "));
@@ -192,7 +192,7 @@ fn reload_tells_what_becomes_of_vips_and_of_all_pinned_flows() {
     let one = moved.frontends.get_mut("one").unwrap();
     Arc::make_mut(one).address = "203.0.113.9".parse().unwrap();
     moved.lb.sticky_buckets_per_core *= 2;
-    let moved = bench.preview(Command::Reload(Arc::new(moved)));
+    let moved = bench.preview(Command::Reload(Arc::new(moved).into()));
     let changes: Vec<_> = moved.frontends.iter().map(|frontend| frontend.change).collect();
     assert_eq!(changes, [VipChange::Removed, VipChange::Added]);
     assert_eq!(moved.severity, Severity::Danger);
@@ -233,7 +233,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         (prop::sample::select(vec!["a", "b", "c", "d"]), 0..=100_u8, any::<bool>())
             .prop_map(|(backend, to, flush)| weight(backend, to, flush)),
         (any_weights(), any_options())
-            .prop_map(|(weights, options)| { Command::Reload(configuration(&weights, options)) }),
+            .prop_map(|(weights, options)| { Command::Reload(configuration(&weights, options).into()) }),
     ]
 }
 

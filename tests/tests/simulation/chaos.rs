@@ -252,7 +252,7 @@ impl World {
         let Some(brain) = &mut self.brain else { return };
         self.counts.entry("reloads").and_modify(|count| *count += 1).or_insert(1);
         let before = Arc::clone(brain.core.config());
-        let command = Command::Reload(Arc::clone(&self.file));
+        let command = Command::Reload(Arc::clone(&self.file).into());
         let told = preview::ask(&brain.core, &command, now);
         let result = brain.core.command(command.clone(), now);
         if let Err(violation) = told.check(&brain.core, result.as_ref().err()) {

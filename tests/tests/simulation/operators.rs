@@ -29,7 +29,7 @@ impl Operators {
             // The simulation announces no routes.
             Command::DrainLb(_) => {}
             Command::Recreate { .. } | Command::Sync { .. } | Command::Announce(_) => {}
-            Command::Reload(config) => self.reloaded(config),
+            Command::Reload(reload) => self.reloaded(reload.config()),
         }
     }
 

@@ -124,7 +124,7 @@ fn pool_below_its_min_up_is_told_unless_the_frontend_is_down() {
         let pools = &mut Arc::make_mut(config.frontends.get_mut(name).unwrap()).pools;
         pools[0].min_up = Some(maglev_engine::config::MinUp::Percent(100));
     }
-    core.command(Command::Reload(Arc::new(config)), at(2050)).unwrap();
+    core.command(Command::Reload(Arc::new(config).into()), at(2050)).unwrap();
     assert!(words(&problems(&mut core, None)).is_empty(), "all is well");
     for backend in ["b1", "b3"] {
         let pause = Command::Backend { backend: backend.into(), wish: BackendWish::Pause };

@@ -209,7 +209,7 @@ async fn changes_follow_in_order() {
     let fewer =
         Arc::new(parse("maglev.yaml", &fewer.replace("{ spare: {} }", "{ spare2: {} }")).unwrap().config);
     let changes = operator
-        .command(Terms::default(), Command::Reload(fewer))
+        .command(Terms::default(), Command::Reload(fewer.into()))
         .await
         .unwrap()
         .changes

@@ -151,7 +151,8 @@ fn weight_that_the_configuration_has_is_not_kept() {
 
     bench.command(weight(50)).unwrap();
     let frontends = FRONTENDS.replace("a: {}, b: {}", "a: { weight: 50 }, b: {}");
-    let (effects, _) = bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &frontends))).unwrap();
+    let (effects, _) =
+        bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &frontends).into())).unwrap();
     assert!(effects.overrides);
     assert!(bench.core.overrides().is_empty());
     assert_eq!(bench.core.frontends.views()["one"].frontend.pools[0].backends["a"], 50);
@@ -163,12 +164,12 @@ fn what_was_set_for_something_that_went_waits_for_its_return() {
     bench.wish("c", BackendWish::Pause).unwrap();
     let without = BACKENDS.replace("    c: { address: 10.0.0.3, healthcheck: tcp }\n", "");
     let frontends = FRONTENDS.replace("        - { name: fallback, backends: { c: {} } }\n", "");
-    bench.command(Command::Reload(configuration(AT_ONCE, &without, &frontends))).unwrap();
+    bench.command(Command::Reload(configuration(AT_ONCE, &without, &frontends).into())).unwrap();
     assert_eq!(set(&bench, "c"), Some(BackendOverride::Paused));
-    bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, FRONTENDS))).unwrap();
+    bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, FRONTENDS).into())).unwrap();
     assert_eq!(bench.state("c"), State::Paused);
 
-    bench.command(Command::Reload(configuration(AT_ONCE, &without, &frontends))).unwrap();
+    bench.command(Command::Reload(configuration(AT_ONCE, &without, &frontends).into())).unwrap();
     bench.wish("c", BackendWish::Clear).unwrap();
     assert_eq!(set(&bench, "c"), None, "and can be taken back meanwhile");
 }

@@ -86,7 +86,7 @@ pub(super) enum Step {
 }
 
 /// Configurations that differ in everything a reload can change: pools, names, VIPs, backends.
-fn configurations() -> Vec<Arc<Config>> {
+pub(super) fn configurations() -> Vec<Arc<Config>> {
     let renamed = FRONTENDS.replace("    two:", "    deux:");
     let moved = FRONTENDS.replace("203.0.113.1\n", "203.0.113.9\n");
     let pools = FRONTENDS.replace("name: primary", "name: first, min-up: 2").replace(
@@ -97,6 +97,14 @@ fn configurations() -> Vec<Arc<Config>> {
         FRONTENDS.replace("      protocol: tcp", "      panic-threshold: 90\n      protocol: tcp");
     let backends =
         BACKENDS.replace("10.0.0.2", "10.0.0.8").replace("3, healthcheck: tcp", "3, healthcheck: other");
+    let swapped_names = BACKENDS.replace("10.0.0.1,", "10.0.0.0,").replace("10.0.0.2,", "10.0.0.1,");
+    let swapped_names = swapped_names
+        .replace("10.0.0.0,", "10.0.0.2,")
+        .replace("10.0.0.3, healthcheck: tcp", "10.0.0.3, healthcheck: same");
+    let swapped_vips = FRONTENDS
+        .replace("    two:", "    0:")
+        .replace("    three:", "    two:")
+        .replace("    0:", "    three:");
     let fewer = BACKENDS.replace("    b: { address: 10.0.0.2, healthcheck: tcp }\n", "");
     [
         (BACKENDS, FRONTENDS),
@@ -106,6 +114,8 @@ fn configurations() -> Vec<Arc<Config>> {
         (BACKENDS, &panicking),
         (&backends, FRONTENDS),
         (&fewer, &FRONTENDS.replace(" b: {},", "")),
+        (&swapped_names, FRONTENDS),
+        (BACKENDS, &swapped_vips),
     ]
     .map(|(backends, frontends)| configuration(WARMUP, backends, frontends))
     .into()
@@ -125,7 +135,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (names(), wishes).prop_map(|(name, wish)| Step::Wish(name, wish)),
         1 => (0..=100u8).prop_map(Step::Weight),
         1 => Just(Step::Recreate),
-        2 => (0..7usize).prop_map(Step::Reload),
+        2 => (0..9usize).prop_map(Step::Reload),
         2 => any::<bool>().prop_map(Step::Vpp),
         1 => any::<bool>().prop_map(Step::Agent),
         2 => (0..20u64).prop_map(Step::Sleep),
@@ -147,7 +157,9 @@ pub(super) fn carry_out(bench: &mut Bench, step: Step, configurations: &[Arc<Con
             let made = bench.command(Command::Recreate { frontend: "one".into() });
             made.map(|(effects, _)| effects).unwrap_or_default()
         }
-        Step::Reload(index) => bench.command(Command::Reload(Arc::clone(&configurations[index]))).unwrap().0,
+        Step::Reload(index) => {
+            bench.command(Command::Reload(Arc::clone(&configurations[index]).into())).unwrap().0
+        }
         Step::Vpp(true) => bench.vpp(&[]),
         Step::Vpp(false) => {
             bench.agent(AgentEvent::Vpp { info: VppInfo { generation: 9, state: gone() }, programmed: None })
@@ -224,7 +236,8 @@ fn reload_is_told_before_what_it_changes() {
     let mut bench = Bench::connected();
     bench.all_up();
     let fewer = FRONTENDS.replace("    two: {", "    deux: {");
-    let (effects, done) = bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &fewer))).unwrap();
+    let (effects, done) =
+        bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &fewer).into())).unwrap();
     let (deux, two) = ("deux".into(), "two".into());
     let now = FrontendNow::of(&bench.core.frontends.views()["deux"]);
     let expected = [

@@ -70,7 +70,7 @@ fn reload_of_min_up_is_a_crossing_and_of_a_check_is_none() {
     bench.all_up();
     let reload = |bench: &mut Bench, backends: &str, min_up: &str| {
         let config = configuration(AT_ONCE, backends, &frontends(min_up));
-        crossings(&bench.command(Command::Reload(config)).unwrap().0)
+        crossings(&bench.command(Command::Reload(config.into())).unwrap().0)
     };
     assert_eq!(reload(&mut bench, BACKENDS, "3"), below("primary", true, "2 of 3 up, min-up 3"));
     assert_eq!(reload(&mut bench, BACKENDS, "50%"), below("primary", false, "2 of 3 up, min-up 2"));

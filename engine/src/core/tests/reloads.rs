@@ -2,7 +2,7 @@ use super::*;
 
 fn reload(bench: &mut Bench, backends: &str, frontends: &str) -> (Effects, crate::config::Changes) {
     let (effects, done) =
-        bench.command(Command::Reload(configuration(AT_ONCE, backends, frontends))).unwrap();
+        bench.command(Command::Reload(configuration(AT_ONCE, backends, frontends).into())).unwrap();
     (effects, done.changes.unwrap())
 }
 
@@ -68,7 +68,7 @@ fn backend_of_another_name_at_its_address_is_the_same_server() {
         _ => None,
     });
     let expected =
-        [("a", State::Removed), ("first", State::Paused), ("b", State::Removed), ("second", State::Up)];
+        [("a", State::Removed), ("b", State::Removed), ("first", State::Paused), ("second", State::Up)];
     assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
@@ -223,7 +223,7 @@ fn frontend_that_is_held_back_stays_so_and_one_that_goes_is_not_kept() {
     let (two, three) = (bench.key("two"), bench.key("three"));
     bench.vpp(&[(two, 1024, &[(1, 1)])]);
     let frontends = FRONTENDS.replace("    three:", "    drei:").replace("203.0.113.2", "203.0.113.9");
-    bench.command(Command::Reload(config(&frontends))).unwrap();
+    bench.command(Command::Reload(config(&frontends).into())).unwrap();
     let wanted = bench.core.wanted();
     assert!(!wanted.keep.contains(&two) && wanted.keep.contains(&three) && wanted.keep.len() == 3);
     assert_eq!(bench.sync("drei"), SyncStatus::HeldBack);
@@ -233,7 +233,7 @@ fn frontend_that_is_held_back_stays_so_and_one_that_goes_is_not_kept() {
 fn settings_are_taken_over() {
     let mut bench = Bench::connected();
     let text = "maglev: { vpp: { lb: { ipv4-src-address: 192.0.2.9, sync-interval: 9s } } }";
-    bench.command(Command::Reload(Arc::new(parse("x", text).unwrap().config))).unwrap();
+    bench.command(Command::Reload(Arc::new(parse("x", text).unwrap().config).into())).unwrap();
     let wanted = bench.core.wanted();
     assert_eq!(wanted.conf.ip4_src_address, Some([192, 0, 2, 9].into()));
     assert_eq!(wanted.sync_interval, Duration::from_secs(9));
@@ -291,7 +291,7 @@ fn probe_under_way_at_a_reload_says_nothing_of_the_new_check() {
             "a: { address: 10.0.0.1, healthcheck: tcp }",
             &format!("a: {{ address: 10.0.0.1{check} }}"),
         );
-        bench.command(Command::Reload(configuration(AT_ONCE, &backends, FRONTENDS))).unwrap();
+        bench.command(Command::Reload(configuration(AT_ONCE, &backends, FRONTENDS).into())).unwrap();
         let before = bench.state("a");
         bench.sleep(Duration::from_millis(1));
         let duration = Duration::from_millis(5);

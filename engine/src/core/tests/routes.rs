@@ -196,11 +196,11 @@ fn a_reload_keeps_the_routes_that_are_in_both() {
     two:",
     );
     let backends = format!("{BACKENDS}    d: {{ address: 10.0.0.9, healthcheck: tcp }}\n");
-    bench.command(Command::Reload(configuration(AT_ONCE, &backends, &more))).unwrap();
+    bench.command(Command::Reload(configuration(AT_ONCE, &backends, &more).into())).unwrap();
     assert_eq!(bench.routes(), [Some(Announced); 2]);
     assert_eq!(bench.core.routes.views()[&ONE].frontends.len(), 2);
     let fewer = ANNOUNCED.replace("announce: {}, ", "");
-    bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &fewer))).unwrap();
+    bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, &fewer).into())).unwrap();
     let wanted = bench.core.wanted_routes();
     assert_eq!(wanted.routes, [(ONE, Some(Announced))].into());
     assert!(wanted.others, "the other route is to go");

@@ -127,7 +127,7 @@ fn reconnects_and_reloads_do_not_start_it_again() {
     let mut bench = Bench::new(WARMUP);
     let one = bench.key("one");
     bench.seconds(4);
-    bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, FRONTENDS))).unwrap();
+    bench.command(Command::Reload(configuration(AT_ONCE, BACKENDS, FRONTENDS).into())).unwrap();
     bench.vpp(&[(one, 1024, &[(1, 1)])]);
     assert_eq!(bench.core.wanted().view, None, "new delays are for the next start");
     bench.agent(AgentEvent::Disconnected { reason: "test".into() });
