@@ -1,6 +1,7 @@
 use std::time::SystemTime;
 
-use maglev_engine::core::Command;
+use maglev_engine::core::{Command, RouterEvent};
+use maglev_engine::routes::Announcement;
 use maglev_proto::{Problem, Severity};
 
 use super::view::problems::Beside;
@@ -138,4 +139,36 @@ fn pool_below_its_min_up_is_told_unless_the_frontend_is_down() {
     let pool = &shop.pools[0];
     assert_eq!((pool.up, pool.min_up, pool.below_min_up), (1, Some(2), true));
     assert!(!shop.pools[1].below_min_up && shop.pools[1].min_up.is_none());
+}
+
+/// A thousand routes would hide the reason that all of them have.
+#[test]
+fn routes_that_vpp_keeps_withdrawn_are_one_problem_with_it() {
+    let text = "
+maglev:
+  announce: { hold-down: 0s }
+  vpp: { lb: { ipv4-src-address: 192.0.2.1 } }
+  backends: { b: { address: 10.0.0.3 } }
+  frontends:
+    one: { address: 203.0.113.1, pools: [ { name: only, backends: { b: {} } } ] }
+    two: { address: 203.0.113.2, pools: [ { name: only, backends: { b: {} } } ] }
+";
+    let config = parse("test.yaml", text).unwrap().config;
+    let mut core = Core::new(Arc::new(config), Overrides::default(), "/run/agent.sock".into(), at(1000));
+    let routes = core.wanted_routes().routes.into_keys().map(|address| (address, Announcement::Announced));
+    core.handle(
+        Input::Router(RouterEvent::Read {
+            version: "2.0.12".into(),
+            routes: routes.collect(),
+            missing: Vec::new(),
+            refused: None,
+        }),
+        at(1500),
+    );
+    core.handle(Input::Agent(agent_connects()), at(2000));
+    core.handle(vpp(1, VppState::Disconnected { reason: "no such file".into(), silent_ms: 0 }), at(2000));
+    let told = problems(&mut core, None);
+    let about_vpp: Vec<_> = told.iter().filter(|problem| problem.kind == "vpp").collect();
+    assert_eq!(about_vpp[0].what, "not connected: no such file; 2 routes are withdrawn");
+    assert!(!told.iter().any(|problem| problem.kind == "route"), "{told:?}");
 }

@@ -84,7 +84,7 @@ fn of_agent(snapshot: &Snapshot) -> Option<Problem> {
             }
             VppState::Disconnected { reason, .. } => (
                 "vpp",
-                format!("not connected: {reason}"),
+                format!("not connected: {reason}{}", withdrawn_routes(snapshot)),
                 "see `systemctl status vpp` and its log",
                 Some(*since),
             ),
@@ -174,11 +174,21 @@ fn of_router(snapshot: &Snapshot) -> Option<Problem> {
     })
 }
 
-/// A withdrawn route loses no traffic, as long as another load balancer announces it.
+/// The routes that are withdrawn because VPP is disconnected, as the end of a sentence.
+fn withdrawn_routes(snapshot: &Snapshot) -> String {
+    match snapshot.routes.values().filter(|view| view.route.reason == Reason::VppAway).count() {
+        0 => String::new(),
+        1 => "; 1 route is withdrawn".to_owned(),
+        count => format!("; {count} routes are withdrawn"),
+    }
+}
+
+/// A withdrawn route loses no traffic, as long as another load balancer announces it. Those that VPP's problem
+/// counts are left out.
 fn of_route(address: IpAddr, view: &RouteView) -> Option<Problem> {
     let route = &view.route;
     match route.announcement {
-        Some(Announcement::Withdrawn) if !matches!(route.reason, Reason::Drained(_)) => {}
+        Some(Announcement::Withdrawn) if !matches!(route.reason, Reason::Drained(_) | Reason::VppAway) => {}
         _ => return None,
     }
     let (since_unix_ms, name) = (unix_ms(route.since), address.to_string());
