@@ -73,8 +73,13 @@ fn agent(directory: &Path, ready: &std::sync::mpsc::Sender<Pid>) {
         };
         let (vpp, _task) = vpp::start(options, CancellationToken::new());
         let (pinger, _task) = Pinger::start(open().unwrap()).unwrap();
-        let gate =
-            Gate { brain_user: geteuid().as_raw(), policy, pinger: Ok(pinger), process: Process::starts() };
+        let gate = Gate {
+            brain_user: geteuid().as_raw(),
+            policy,
+            pinger: Ok(pinger),
+            routes: Err("there are none here".to_owned()),
+            process: Process::starts(),
+        };
         ready.send(gettid()).unwrap();
         server::serve(listener, gate, vpp).await;
     });

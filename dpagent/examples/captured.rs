@@ -17,7 +17,9 @@ fn main() -> ExitCode {
     let deed = std::env::args().nth(1).unwrap_or_default();
     // Allocated before confinement.
     let memory = MmapMut::map_anon(4096);
-    if let Err(error) = confine(None, seccomp::Filter::of(seccomp::Mode::Enforce).as_ref()) {
+    if let Err(error) =
+        confine(None, &caps::CapsHashSet::new(), seccomp::Filter::of(seccomp::Mode::Enforce).as_ref())
+    {
         eprintln!("{error}");
         return ExitCode::from(2);
     }

@@ -7,7 +7,7 @@
 //! `cli_text`, `conf`, `heap`, `set_aside`, `policy` except for its file, `reconcile` and `writer` are pure.
 //!
 //! Beside that path: [`policy`] limits what may be asked for, [`counters`] reads VPP's counters, [`icmp`]
-//! sends echo requests, and [`privileges`] drops all privileges not needed, before any peer is served.
+//! sends echo requests, [`routes`] has VIPs' host routes in the kernel, and [`privileges`] drops all privileges not needed, before any peer is served.
 //!
 //! Nothing here writes to VPP on its own: starting, stopping or losing a peer changes nothing.
 
@@ -28,6 +28,7 @@ pub mod policy;
 pub mod privileges;
 pub mod read;
 pub mod reconcile;
+pub mod routes;
 pub mod server;
 pub mod service;
 pub mod set_aside;

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use caps::CapsHashSet;
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_daemon::address::socket_path;
@@ -16,8 +17,10 @@ use maglev_dpagent::counters::SERVERS_AGE;
 use maglev_dpagent::icmp::{self, Pinger};
 use maglev_dpagent::policy::reader::{self, Reader};
 use maglev_dpagent::policy::{self, Policy, PolicyError, SharedPolicy};
+use maglev_dpagent::privileges::capabilities;
 use maglev_dpagent::privileges::identity::Account;
 use maglev_dpagent::privileges::seccomp::{Filter, Mode};
+use maglev_dpagent::routes::KernelRoutes;
 use maglev_dpagent::{privileges, server, service, vpp};
 use nix::unistd::{User, geteuid};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,7 +41,7 @@ const LAST_CALL: Duration = Duration::from_secs(5);
 ///
 /// It reads VPP when it starts, and changes nothing on its own: starting, stopping, or losing the brain leaves VPP
 /// as it is. It waits for VPP and for the brain, and reconnects by itself. It needs
-/// access to VPP's two sockets, which VPP's group has, and CAP_NET_RAW to send echo requests, which it drops as soon as its raw sockets are open. The policy file limits what the brain may request.
+/// access to VPP's two sockets, which VPP's group has, and CAP_NET_RAW to send echo requests, which it drops as soon as its raw sockets are open. Only if the policy has `routes`, it needs and keeps CAP_NET_ADMIN. The policy file limits what the brain may request.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -144,7 +147,7 @@ pub(crate) fn start(filter: impl FnOnce(Mode) -> Option<Filter>) -> ExitCode {
 fn read_policy(arguments: &Arguments) -> anyhow::Result<()> {
     let account = arguments.user.as_deref().map(Account::find).transpose()?;
     let own = geteuid().as_raw();
-    privileges::confine(account.as_ref(), None)?;
+    privileges::confine(account.as_ref(), &CapsHashSet::new(), None)?;
     reader::serve(&arguments.policy, own).context("cannot read requests")
 }
 
@@ -185,6 +188,8 @@ struct Opened {
     brain_user: u32,
     /// Sockets for echo requests, or why there are none.
     echo: Result<icmp::Sockets, String>,
+    /// Access to the kernel's routes, or why there is none.
+    routes: Result<KernelRoutes, String>,
     notifier: Notifier,
 }
 
@@ -200,11 +205,17 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
         warn!("{error}: no echo requests are sent");
         error.to_string()
     });
+    let routes = KernelRoutes::open(&policy);
+    if let (Some(_), Err(reason)) = (&policy.routes, &routes) {
+        warn!(%reason, "routes in the kernel cannot be changed");
+    }
+    let kept: CapsHashSet = routes.iter().map(|_| capabilities::ROUTES).collect();
     let notifier = Notifier::from_environment()?;
-    let confined = privileges::confine(account.as_ref(), filter(arguments.seccomp).as_ref())?;
+    let confined = privileges::confine(account.as_ref(), &kept, filter(arguments.seccomp).as_ref())?;
     info!(
         uid = %confined.uid, gid = %confined.gid, seccomp = %arguments.seccomp,
         bounding_set = if confined.bounding.is_empty() { "empty" } else { "without effect" },
+        kept = if kept.is_empty() { "none" } else { "CAP_NET_ADMIN" },
         "privileges dropped"
     );
     if confined.uid.is_root() {
@@ -221,6 +232,7 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
         reader,
         brain_user: brain_user.unwrap_or(confined.uid.as_raw()),
         echo,
+        routes,
         notifier,
     })
 }
@@ -236,14 +248,14 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     hangup::release().context("cannot unblock SIGHUP")?;
-    let Opened { process, policy, reader, brain_user, echo, notifier } = opened;
+    let Opened { process, policy, reader, brain_user, echo, routes, notifier } = opened;
     let policy = SharedPolicy::new(policy);
     let mut reader = Reader::new(reader).context("cannot watch the process that reads the policy")?;
     let pinger = match echo {
         Ok(sockets) => Ok(Pinger::start(sockets).context("cannot wait for ICMP")?.0),
         Err(reason) => Err(reason),
     };
-    let gate = server::Gate { brain_user, policy: policy.clone(), pinger, process };
+    let gate = server::Gate { brain_user, policy: policy.clone(), pinger, routes, process };
     let listener = server::Listener::bind(&arguments.listen).await?;
     info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen.display(), brain_user, "started");
     let stop = CancellationToken::new();

@@ -6,6 +6,7 @@
 
 mod file;
 pub mod reader;
+mod routes;
 mod settings;
 mod trusted;
 mod yaml;
@@ -17,6 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use maglev_protocol::{AgentError, Prefix, VipKey};
 
 pub use file::{EXAMPLE, PolicyError, load, parse, read};
+pub use routes::RouteTables;
 pub(crate) use settings::FLOW_TIMEOUT;
 pub use settings::Settings;
 
@@ -35,6 +37,8 @@ pub struct Policy {
     pub limits: Limits,
     /// Limits on the lb plugin's global settings.
     pub settings: Settings,
+    /// The kernel's tables for host routes of VIPs; `None`: routes are not touched.
+    pub routes: Option<RouteTables>,
 }
 
 /// The current policy, shared by all checks. A reload replaces it as a whole.

@@ -1,8 +1,8 @@
 //! Confinement of the agent: which privileges it keeps, and how it drops the rest before it serves any peer.
 //!
 //! [`confine`] is called once, while the process has a single thread: it switches to the requested user,
-//! empties every set of capabilities, makes sure that no privilege can be regained, and makes the kernel
-//! refuse every system call that the agent does not need. Anything that opens a file or needs a privilege
+//! drops every capability but the one that routes need if the policy asks for them, makes sure that no privilege can be
+//! regained, and makes the kernel refuse every system call that the agent does not need. Anything that opens a file or needs a privilege
 //! must come before it.
 
 pub mod capabilities;
@@ -47,19 +47,27 @@ pub struct Confined {
     pub bounding: CapsHashSet,
 }
 
-/// Drops every privilege that the agent does not need from here on, in every thread, permanently.
+/// Drops every privilege that the agent does not need from here on, in every thread, permanently. `kept`: capabilities
+/// that it does need.
 ///
 /// # Errors
 /// When a step fails, or when the kernel shows afterwards that a privilege is left. The process must end
 /// then.
-pub fn confine(account: Option<&Account>, filter: Option<&Filter>) -> Result<Confined, ConfineError> {
+pub fn confine(
+    account: Option<&Account>,
+    kept: &CapsHashSet,
+    filter: Option<&Filter>,
+) -> Result<Confined, ConfineError> {
     // The bounding set first, since emptying it needs a capability, and switching users drops those.
     let bounding = capabilities::empty_bounding_set()?;
     if let Some(account) = account {
+        if !kept.is_empty() {
+            capabilities::outlive_switch()?;
+        }
         account.assume()?;
     }
-    capabilities::drop_all()?;
-    status::check_all_threads(bounding.is_empty())?;
+    capabilities::drop_all_but(kept)?;
+    status::check_all_threads(bounding.is_empty(), kept)?;
     // Read now: the system call filter refuses even these calls.
     let confined = Confined { uid: Uid::effective(), gid: Gid::effective(), bounding };
     if let Some(filter) = filter {

@@ -31,6 +31,7 @@ use tracing::debug;
 use crate::icmp::{MOST_IN_FLIGHT, Pinger};
 use crate::pace::Pace;
 use crate::policy::SharedPolicy;
+use crate::routes::KernelRoutes;
 use crate::vpp::Vpp;
 use crate::writer::WriterSeat;
 use calls::Connection;
@@ -84,6 +85,8 @@ pub struct Gate {
     pub policy: SharedPolicy,
     /// Sends echo requests; otherwise, why none can be sent.
     pub pinger: Result<Pinger, String>,
+    /// Changes the kernel's routes; otherwise, why none can be changed.
+    pub routes: Result<KernelRoutes, String>,
     /// The agent's process, as reported to the brain.
     pub process: Process,
 }

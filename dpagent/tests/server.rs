@@ -186,7 +186,13 @@ async fn another_user_is_refused() {
     let (vpp, task) = vpp::start(options, stop.clone());
     let somebody_else = nix::unistd::geteuid().as_raw() + 1;
     let pinger = Err("not tried".to_owned());
-    let gate = Gate { brain_user: somebody_else, policy, pinger, process: Process::starts() };
+    let gate = Gate {
+        brain_user: somebody_else,
+        policy,
+        pinger,
+        routes: Err("there are none here".to_owned()),
+        process: Process::starts(),
+    };
     let server = tokio::spawn(server::serve(listener, gate, vpp));
     for _ in 0..3 {
         let mut stream = UnixStream::connect(&socket).await.unwrap();

@@ -81,8 +81,13 @@ fn run(socket: &Path, ready: &mpsc::Sender<()>) {
         };
         let (vpp, _writer) = vpp::start(options, CancellationToken::new());
         let pinger = Err("there is none here".to_owned());
-        let gate =
-            Gate { brain_user: nix::unistd::geteuid().as_raw(), policy, pinger, process: Process::starts() };
+        let gate = Gate {
+            brain_user: nix::unistd::geteuid().as_raw(),
+            policy,
+            pinger,
+            routes: Err("there are none here".to_owned()),
+            process: Process::starts(),
+        };
         let listener = Listener::bind(socket).await.expect("the agent cannot listen");
         ready.send(()).expect("nobody waits for the agent");
         serve(listener, gate, vpp).await;

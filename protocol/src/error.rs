@@ -106,6 +106,12 @@ pub enum AgentError {
         /// Its meaning.
         meaning: String,
     },
+    /// Routes of the kernel cannot be read or changed.
+    #[error("no routes in the kernel: {reason}")]
+    NoRoutes {
+        /// The cause.
+        reason: String,
+    },
 }
 
 /// What to do if agent and brain speak different protocols: the older one must be upgraded.

@@ -13,6 +13,7 @@ mod echo;
 mod error;
 mod fault;
 mod programmed;
+mod routes;
 mod service;
 mod state;
 mod sync;
@@ -24,6 +25,7 @@ pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_EC
 pub use error::{AgentError, process, remedy};
 pub use fault::is_local;
 pub use programmed::{Programmed, ProgrammedVip};
+pub use routes::{HostRoute, HostRoutes, RoutesSpec};
 pub use service::{Agent, AgentClient, AgentRequest, AgentResponse, Legal, Refuse, ServeAgent};
 pub use state::{
     AgentHello, AgentInfo, AgentPolicy, BrainHello, LbConf, LbState, Liveness, ServerState, VipState,
@@ -37,7 +39,7 @@ pub use text::{VERSION_LENGTH, printable, printable_again, size};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
-pub const PROTOCOL_VERSION: u32 = 8;
+pub const PROTOCOL_VERSION: u32 = 9;
 
 /// Maximum size of a frame on either side, in bytes. The largest legitimate one is [`LbState`]: 2,000 VIPs
 /// with 20 servers each take 1.5 MiB.

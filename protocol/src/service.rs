@@ -7,6 +7,7 @@ use crate::counters::Counters;
 use crate::echo::{EchoOutcome, EchoRequest};
 use crate::error::AgentError;
 use crate::programmed::Programmed;
+use crate::routes::{HostRoutes, RoutesSpec};
 use crate::state::{AgentHello, AgentInfo, BrainHello, LbState, Liveness, VppInfo};
 use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
 use crate::vip::{VipKey, VipSpec};
@@ -92,6 +93,12 @@ pub trait Agent {
     ///
     /// Always legal.
     async fn wait_liveness(seen: u64) -> Liveness;
+
+    /// Brings the host routes in the kernel's tables that the agent's policy names to the desired ones, and returns
+    /// those that are there now. Routes of another protocol number, and addresses of interfaces, are never touched.
+    ///
+    /// Writer only.
+    async fn host_routes(wanted: RoutesSpec) -> Result<HostRoutes, AgentError>;
 }
 
 /// Turns an error into the answer to the refused call.
@@ -123,6 +130,7 @@ impl AgentRequest {
             Self::SyncVip { .. } => Legal::WriterOnly(|error| AgentResponse::SyncVip(Err(error))),
             Self::SyncAll { .. } => Legal::WriterOnly(|error| AgentResponse::SyncAll(Err(error))),
             Self::LbConf { .. } => Legal::WriterOnly(|error| AgentResponse::LbConf(Err(error))),
+            Self::HostRoutes { .. } => Legal::WriterOnly(|error| AgentResponse::HostRoutes(Err(error))),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_saphyr::Spanned;
 
+use super::routes::RouteTables;
 use super::settings::Settings;
 use super::trusted::{OpenError, open_file};
 use super::yaml::{Mistake, Section, Value};
@@ -26,6 +27,10 @@ lb-settings:                                 # each may be left out
   tunnel-sources: [0.0.0.0/0, \"::/0\"]      # prefixes that may be the source of tunnels
   flow-timeout: [1, 120]                     # shortest and longest, in seconds
   beside-foreign-vips: false                 # whether they may change while VPP has VIPs outside `vips`
+# routes:                                    # without it, the kernel's routes are not touched
+#   table: 10                                # where routes of VIPs are, for a router to learn
+#   gshut-table: 11                          # the same, for a graceful shutdown
+#   protocol: 200
 ";
 
 /// Maximum size of the file, in bytes: some 20,000 prefixes.
@@ -76,7 +81,7 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: [&str; 5] = ["vips", "servers", "ping", "limits", "lb-settings"];
+const KEYS: [&str; 6] = ["vips", "servers", "ping", "limits", "lb-settings", "routes"];
 const LIMITS: [&str; 5] =
     ["vips", "servers-per-vip", "requests-per-second", "echo-requests-per-second", "reads-per-second"];
 
@@ -152,8 +157,11 @@ pub fn parse(text: &str, source: &str) -> Result<Policy, PolicyError> {
         reads_per_second: limit("reads-per-second", default.reads_per_second),
     };
     let settings = Settings::read(file.section("lb-settings", &Settings::KEYS, &mut mistakes), &mut mistakes);
+    let unnamed = Mistake::at(&start, "`routes` has no `table`: write the number of a table of its own");
+    let routes = file.has("routes").then(|| file.section("routes", &RouteTables::KEYS, &mut mistakes));
+    let routes = routes.and_then(|file| RouteTables::read(file, unnamed, &mut mistakes));
     if mistakes.is_empty() {
-        return Ok(Policy { source: source.to_owned(), vips, servers, ping, limits, settings });
+        return Ok(Policy { source: source.to_owned(), vips, servers, ping, limits, settings, routes });
     }
     mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
     let mistakes = mistakes.iter().map(|mistake| mistake.render(source, text)).collect();

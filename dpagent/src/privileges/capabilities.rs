@@ -40,16 +40,28 @@ pub fn empty_bounding_set() -> Result<CapsHashSet, CapabilityError> {
     caps::read(None, CapSet::Bounding).map_err(failed("read the bounding set"))
 }
 
-/// Drops every capability, and every way to regain one: a program run by this process could not have more.
+/// The capability that the kernel's routes need, whenever one is changed.
+pub const ROUTES: Capability = Capability::CAP_NET_ADMIN;
+
+/// Lets the permitted capabilities outlive a switch to another user.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn drop_all() -> Result<(), CapabilityError> {
+pub fn outlive_switch() -> Result<(), CapabilityError> {
+    securebits::set_keepcaps(true).map_err(failed("keep capabilities"))
+}
+
+/// Drops every capability but these, and every way to regain one: a program run by this process could not have more.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn drop_all_but(kept: &CapsHashSet) -> Result<(), CapabilityError> {
     let clear = |set, action| caps::clear(None, set).map_err(failed(action));
     clear(CapSet::Ambient, "empty the ambient set of capabilities")?;
     clear(CapSet::Inheritable, "empty the inheritable set of capabilities")?;
-    clear(CapSet::Effective, "empty the effective set of capabilities")?;
-    clear(CapSet::Permitted, "empty the permitted set of capabilities")?;
+    let reduce = |set, action| caps::set(None, set, kept).map_err(failed(action));
+    reduce(CapSet::Effective, "reduce the effective set of capabilities")?;
+    reduce(CapSet::Permitted, "reduce the permitted set of capabilities")?;
     securebits::set_keepcaps(false).map_err(failed("stop keeping capabilities"))?;
     prctl::set_no_new_privs().map_err(|source| CapabilityError::NoNewPrivileges { source })
 }

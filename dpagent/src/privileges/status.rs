@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use caps::CapsHashSet;
+
 const THREADS: &str = "/proc/self/task";
 
 /// Why it is uncertain whether all privileges are dropped.
@@ -50,9 +52,10 @@ impl Status<'_> {
         u64::from_str_radix(value.trim(), base).ok()
     }
 
-    /// The first field that shows a privilege or is missing, with its value if there is one.
-    fn excess(&self, bounding_is_empty: bool) -> Option<(&'static str, u64, Option<u64>)> {
-        let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|field| (field, 0, self.number(field, 16)));
+    /// The first field that shows another privilege than these, or is missing, with its value if there is one.
+    fn excess(&self, bounding_is_empty: bool, kept: u64) -> Option<(&'static str, u64, Option<u64>)> {
+        let sets = [("CapInh", 0), ("CapPrm", kept), ("CapEff", kept), ("CapAmb", 0)];
+        let sets = sets.map(|(field, expected)| (field, expected, self.number(field, 16)));
         let bounding = bounding_is_empty.then(|| ("CapBnd", 0, self.number("CapBnd", 16)));
         let no_new = ("NoNewPrivs", 1, self.number("NoNewPrivs", 10));
         let mut fields = sets.into_iter().chain(bounding).chain([no_new]);
@@ -60,11 +63,12 @@ impl Status<'_> {
     }
 }
 
-/// Checks that no thread of this process has a capability or can regain one.
+/// Checks that no thread of this process has a capability but these, or can regain one.
 ///
 /// # Errors
 /// When a thread has one, or its status cannot be read.
-pub(super) fn check_all_threads(bounding_is_empty: bool) -> Result<(), StatusError> {
+pub(super) fn check_all_threads(bounding_is_empty: bool, kept: &CapsHashSet) -> Result<(), StatusError> {
+    let kept = kept.iter().fold(0, |bits, capability| bits | capability.bitmask());
     let read = |path: &Path| {
         let path = path.to_owned();
         move |source| StatusError::Read { path, source }
@@ -73,7 +77,7 @@ pub(super) fn check_all_threads(bounding_is_empty: bool) -> Result<(), StatusErr
     for thread in std::fs::read_dir(threads).map_err(read(threads))? {
         let path = thread.map_err(read(threads))?.path().join("status");
         let text = std::fs::read_to_string(&path).map_err(read(&path))?;
-        match Status(&text).excess(bounding_is_empty) {
+        match Status(&text).excess(bounding_is_empty, kept) {
             None => {}
             Some((field, expected, Some(found))) => {
                 return Err(StatusError::Left { path, field, found, expected });

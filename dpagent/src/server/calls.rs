@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, AgentPolicy, AgentRequest, AgentResponse, BrainHello,
-    ConfReport, Counters, Demands, EchoOutcome, EchoRequest, LEASE, LbConfSpec, LbState, Legal, Liveness,
-    PROTOCOL_VERSION, Programmed, SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo, printable, remedy,
+    ConfReport, Counters, Demands, EchoOutcome, EchoRequest, HostRoutes, LEASE, LbConfSpec, LbState, Legal,
+    Liveness, PROTOCOL_VERSION, Programmed, RoutesSpec, SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo,
+    printable, remedy,
 };
 use serde::Serialize;
 use tarpc::context::Context;
@@ -202,6 +203,15 @@ impl Agent for Connection {
     async fn wait_liveness(self, context: Context, seen: u64) -> Liveness {
         let vpp = &self.shared.vpp;
         timeout_at(wait_until(&context), vpp.liveness_from(seen)).await.unwrap_or_else(|_| vpp.liveness())
+    }
+
+    async fn host_routes(self, _: Context, wanted: RoutesSpec) -> Result<HostRoutes, AgentError> {
+        let Gate { policy, routes, .. } = &self.shared.gate;
+        let policy = policy.current();
+        policy.check_routes(&wanted)?;
+        let _room = self.shared.wanted.want(&wanted)?;
+        let routes = routes.as_ref().map_err(|reason| AgentError::NoRoutes { reason: reason.clone() })?;
+        self.hold(routes.sync(wanted, &policy))
     }
 }
 

@@ -203,7 +203,13 @@ impl Agent {
         let (vpp, writer) = vpp::start(options, stop.clone());
         let pinger = pinger();
         let no_echo = pinger.as_ref().err().cloned();
-        let gate = Gate { brain_user: geteuid().as_raw(), policy, pinger, process: Process::starts() };
+        let gate = Gate {
+            brain_user: geteuid().as_raw(),
+            policy,
+            pinger,
+            routes: Err("there are none here".to_owned()),
+            process: Process::starts(),
+        };
         let server = tokio::spawn(server::serve(listener, gate, vpp));
         Self { stop, writer, server, socket, no_echo }
     }
