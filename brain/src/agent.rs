@@ -11,6 +11,7 @@
 mod calls;
 mod echo_queue;
 mod echoes;
+mod link;
 mod reads;
 mod received;
 mod session;
@@ -22,6 +23,7 @@ use maglev_daemon::retry::backoff;
 use maglev_daemon::vital::vital;
 use maglev_engine::agent::AgentEvent;
 use maglev_engine::desired::{ViewId, Wanted};
+use maglev_protocol::AgentClient;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
@@ -30,6 +32,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 pub use echo_queue::{ECHOES, EchoAsk, EchoSender, echo_queue};
+pub use link::AgentLink;
+pub(crate) use link::LinkedAgent;
 pub use reads::AgentReader;
 
 /// Starts the client's task. Events go to `events`, a bounded queue; when it is full, the task waits, and the
@@ -42,8 +46,9 @@ pub fn start(
     events: mpsc::Sender<AgentEvent>,
     asks: mpsc::Receiver<EchoAsk>,
     services: &Handle,
-) -> (AgentReader, tokio::task::JoinHandle<()>) {
+) -> (AgentReader, AgentLink, tokio::task::JoinHandle<()>) {
     let (reader, questions) = reads::queue();
+    let (linked, link) = AgentLink::new();
     let echoes = AbortOnDropHandle::new(
         services.spawn(vital("echo requests", echoes::run(socket.clone(), instance, asks))),
     );
@@ -51,10 +56,10 @@ pub fn start(
         services.spawn(vital("reads from the agent", reads::run(socket.clone(), instance, questions))),
     );
     let task = tokio::spawn(vital("sync with VPP", async move {
-        run(socket, instance, wanted, events).await;
+        run(socket, instance, wanted, events, linked).await;
         drop((echoes, reads));
     }));
-    (reader, task)
+    (reader, link, task)
 }
 
 /// Lets the client send the desired state now. It passes through two tasks, the client and its connection, so
@@ -69,6 +74,7 @@ async fn run(
     instance: u64,
     mut wanted: watch::Receiver<Arc<Wanted>>,
     events: mpsc::Sender<AgentEvent>,
+    linked: watch::Sender<Option<AgentClient>>,
 ) {
     let mut failures = 0u32;
     let mut last_reason = None;
@@ -82,11 +88,13 @@ async fn run(
                 if events.send(AgentEvent::Connected { version, protocol, info }).await.is_err() {
                     return;
                 }
+                linked.send_replace(Some(client.clone()));
                 let session = session::Session { client: &client, events: &events, view: &mut view };
                 session.run(hello, &mut wanted).await
             }
             Err(error) => error,
         };
+        linked.send_replace(None);
         let reason = match error {
             session::End::ControllerGone => return,
             session::End::Agent(reason) => reason,

@@ -43,7 +43,7 @@ pub use recorder::{History, Remembered};
 use crate::activity::Activity;
 use crate::agent::{self, echo_queue};
 use crate::figures::{Figures, States};
-use crate::router::{self, BirdSocket};
+use crate::router::{self, Routers};
 use crate::service::Unserved;
 use crate::state::StateDirectory;
 use keeper::Keeper;
@@ -132,9 +132,10 @@ pub fn start<S: Future<Output = ()>>(
     let (event_sender, agent_events) = mpsc::channel(AGENT_EVENTS);
     let (routes, routes_rx) = watch::channel(Arc::new(core.wanted_routes()));
     let (router_sender, router_events) = mpsc::channel(ROUTER_EVENTS);
-    services.spawn(vital("routes", router::run(BirdSocket, routes_rx, router_sender)));
     let (echoes, asks) = echo_queue();
-    let (reader, agent_task) = agent::start(agent_socket, instance, wanted_rx, event_sender, asks, services);
+    let (reader, link, agent_task) =
+        agent::start(agent_socket, instance, wanted_rx, event_sender, asks, services);
+    services.spawn(vital("routes", router::run(Routers(link), routes_rx, router_sender)));
     let recorded = CancellationToken::new();
     let ((keeper, kept, keeper_task), (history, history_task)) = {
         let _there = services.enter();

@@ -131,6 +131,14 @@ impl<const N: usize> Table<N> {
         render(&self.columns, rows, self.indent, palette)
     }
 
+    /// The same with a column after.
+    pub(crate) fn render_beside(&self, behind: &Beside, palette: Palette) -> String {
+        let columns: Vec<_> = self.columns.into_iter().chain([behind.column]).collect();
+        let rows = self.rows.iter().zip(&behind.cells);
+        let rows = rows.map(|(row, last)| row.iter().chain(std::iter::once(last)).collect());
+        render(&columns, rows.collect(), self.indent, palette)
+    }
+
     /// The same with a column before and one after.
     pub(crate) fn render_between(&self, before: &Beside, behind: &Beside, palette: Palette) -> String {
         let columns: Vec<_> =

@@ -45,7 +45,8 @@ pub use difference::{Difference, differences};
 pub use min_up::{MinUp, NotMinUp};
 pub use model::{
     Announce, Backend, Bird, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck,
-    HttpMethod, Last, LbSettings, Pool, Ports, Service, StatusCodes, TlsCheck, Url, Webhook,
+    HttpMethod, Last, LbSettings, Pool, Ports, Router, Service, StatusCodes, TlsCheck, Url, Webhook,
+    WhenVppAway,
 };
 pub use pattern::Pattern;
 pub use schema::{schema, schema_text};
@@ -59,8 +60,17 @@ use section::Section;
 use yaml::{Entry, Node, Place, Value};
 
 /// Keys below `maglev:`.
-const MAGLEV_KEYS: &[&str] =
-    &["announce", "backends", "bird", "frontends", "healthchecker", "healthchecks", "vpp", "webhooks"];
+const MAGLEV_KEYS: &[&str] = &[
+    "announce",
+    "backends",
+    "bird",
+    "frontends",
+    "healthchecker",
+    "healthchecks",
+    "router",
+    "vpp",
+    "webhooks",
+];
 
 /// A valid configuration with its warnings.
 #[derive(Debug, Clone)]
@@ -220,7 +230,7 @@ fn read(
 
     let healthchecker = settings::healthchecker(&maglev, report);
     let lb = settings::lb(&maglev, report);
-    let bird = announce::bird(&maglev, report);
+    let router = announce::router(&maglev, report);
     let checks = healthcheck::healthchecks(&maglev, files, report);
     let backends = backend::backends(&maglev, report);
     let frontends = frontend::frontends(&maglev, report);
@@ -255,7 +265,7 @@ fn read(
     let config = Config {
         healthchecker,
         lb: lb.settings,
-        bird,
+        router,
         healthchecks: checks
             .into_iter()
             .map(|(name, draft)| Some((name, draft.check?)))

@@ -11,7 +11,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::config::{Announce, Last, Ports};
+use crate::config::{Announce, Last, Ports, WhenVppAway};
 use crate::weights::{Capacity, EffectiveWeights};
 
 /// What the router does with an address.
@@ -76,6 +76,8 @@ pub enum Reason {
     Unwatched,
     /// VPP is disconnected.
     VppAway,
+    /// VPP is disconnected, and the route stays as it was, as configured.
+    VppAwayKept,
     /// VPP has not acknowledged this frontend's VIP with a server that takes new flows.
     NotInVpp(Arc<str>),
     /// Too few backends of this frontend can serve.
@@ -103,6 +105,7 @@ impl Reason {
             Self::Unknown(_) => "unknown",
             Self::Unwatched => "unwatched",
             Self::VppAway => "vpp_away",
+            Self::VppAwayKept => "vpp_away_kept",
             Self::NotInVpp(_) => "not_in_vpp",
             Self::TooFew { .. } => "too_few",
             Self::HoldDown => "hold_down",
@@ -118,10 +121,11 @@ impl Display for Reason {
             Self::Kept => {
                 f.write_str("no backend of any frontend is up, which may be the checks' fault; kept")
             }
-            Self::Unread => f.write_str("left alone until BIRD has been read"),
+            Self::Unread => f.write_str("left alone until the router has been read"),
             Self::Unknown(frontend) => write!(f, "backends of frontend {frontend} are still unknown"),
             Self::Unwatched => f.write_str("left alone while nothing is known about VPP"),
             Self::VppAway => f.write_str("VPP is disconnected"),
+            Self::VppAwayKept => f.write_str("VPP is disconnected; left alone by `when-vpp-away: keep`"),
             Self::NotInVpp(frontend) => {
                 write!(f, "VPP has not acknowledged a server for frontend {frontend} yet")
             }
@@ -234,11 +238,14 @@ impl Route {
     pub fn decide(&mut self, frontends: &[Facts<'_>], scene: &Scene, wall: SystemTime, now: Instant) {
         let (Some(before), Some(first)) = (self.announcement, frontends.first()) else { return };
         self.again = None;
+        let is_kept = scene.vpp == Vpp::Away && first.announce.when_vpp_away == WhenVppAway::Keep;
+        let scene = &Scene { vpp: if is_kept { Vpp::Unwatched } else { scene.vpp }, ..*scene };
+        let unwatched = if is_kept { Reason::VppAwayKept } else { Reason::Unwatched };
         let evidence = match scene.vpp {
             Vpp::Away => Err(Reason::VppAway),
             Vpp::Connected => self.evidence(frontends, first.announce, scene),
-            Vpp::Unwatched if self.serving => Ok(Reason::Unwatched),
-            Vpp::Unwatched => Err(Reason::Unwatched),
+            Vpp::Unwatched if self.serving => Ok(unwatched),
+            Vpp::Unwatched => Err(unwatched),
         };
         let held = self.withdrawn.map(|withdrawn| withdrawn + first.announce.hold_down);
         let held = held.filter(|until| *until > now && !self.serving);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use imbl::OrdMap;
 use maglev_protocol::{AgentError, AgentPolicy, VipKey, VipSpec, VppInfo, VppState};
 
-use crate::config::{Config, Frontend};
+use crate::config::{Config, Frontend, Router};
 use crate::health::Health;
 use crate::overrides::Overrides;
 use crate::routes::{Announcement, Route};
@@ -186,20 +186,31 @@ impl RouteView {
 /// The router.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterStatus {
+    /// Which one it is.
+    pub router: Router,
     /// Its version, or why it is not connected.
     pub connection: Result<String, String>,
     /// Protocols that its configuration lacks.
     pub missing: Vec<String>,
     /// The first of the latest changes that it refused, and why.
     pub refused: Option<String>,
+    /// Addresses whose routes somebody else had changed, and which have just been restored: only in events.
+    pub restored: Vec<IpAddr>,
     /// Since when it is connected, or is not.
     pub since: SystemTime,
 }
 
 impl RouterStatus {
     /// Not connected yet.
-    pub(crate) fn new(since: SystemTime) -> Self {
-        Self { connection: Err("not connected yet".to_owned()), missing: Vec::new(), refused: None, since }
+    pub(crate) fn new(router: Router, since: SystemTime) -> Self {
+        Self {
+            router,
+            connection: Err("not connected yet".to_owned()),
+            missing: Vec::new(),
+            refused: None,
+            restored: Vec::new(),
+            since,
+        }
     }
 }
 

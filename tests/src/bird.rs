@@ -1,9 +1,11 @@
 //! Debian's BIRD 2 as child processes, with its files in a stack's directory.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, bail};
+use nix::sched::{CloneFlags, setns};
 
 use crate::stack::Stack;
 
@@ -128,6 +130,32 @@ impl Namespaces {
         }
         Ok(namespaces)
     }
+}
+
+/// A command that runs in a network namespace.
+#[must_use]
+pub fn inside(namespace: &str, command: &Command) -> Command {
+    let mut inside = Command::new("ip");
+    inside.args(["netns", "exec", namespace]).arg(command.get_program()).args(command.get_args());
+    if let Some(directory) = command.get_current_dir() {
+        inside.current_dir(directory);
+    }
+    inside
+}
+
+/// Moves the calling thread into a network namespace.
+pub fn enter(namespace: &str) -> anyhow::Result<()> {
+    let file = File::open(Path::new("/run/netns").join(namespace))?;
+    setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("cannot enter {namespace}"))
+}
+
+/// What `ip` prints, in a namespace.
+pub fn ip_in(namespace: &str, words: &str) -> anyhow::Result<String> {
+    let output = said(Command::new("ip").args(["-n", namespace]).args(words.split_whitespace()))?;
+    if !output.status.success() {
+        bail!("ip -n {namespace} {words}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 impl Drop for Namespaces {

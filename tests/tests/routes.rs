@@ -1,13 +1,15 @@
-//! Routes through real BIRDs: announced while they work, withdrawn otherwise, drained. Without BIRD 2 (Debian's package
-//! `bird2`), the tests report that they were skipped.
+//! Routes through real BIRDs, and through the kernel's tables to BIRD and FRR: announced while they work, withdrawn
+//! otherwise, drained. Without BIRD 2 or FRR (Debian's packages `bird2` and `frr`), the tests report that they were skipped.
 
 // Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use std::net::Ipv4Addr;
+use std::io::Write;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use maglev_tests::bird::{Bird, Namespaces, protocols};
+use maglev_tests::bird::{Bird, Namespaces, enter, inside, ip_in, protocols};
+use maglev_tests::frr::Frr;
 use maglev_tests::stack::{BACKENDS, Stack};
 use maglev_tests::{maglevc, skipped, wait};
 use serde_json::Value;
@@ -24,14 +26,10 @@ servers: [127.0.0.0/8]
 ping: [127.0.0.0/8]
 ";
 
-/// Configures a second frontend, which is announced while two of its three backends can serve.
-fn configure(stack: &Stack, bird: &Bird) {
+/// Configures the router, and a second frontend, which is announced while two of its three backends can serve.
+fn configure(stack: &Stack, router: &str) {
     let text = std::fs::read_to_string(stack.config()).unwrap();
-    let text = text.replacen(
-        "maglev:\n",
-        &format!("maglev:\n  bird: {{ socket: {} }}\n", bird.socket().display()),
-        1,
-    );
+    let text = text.replacen("maglev:\n", &format!("maglev:\n  {router}\n"), 1);
     let frontend = format!(
         "    anycast:
       address: {ANYCAST}
@@ -46,23 +44,29 @@ fn configure(stack: &Stack, bird: &Bird) {
     stack.configure(&(text + &frontend)).unwrap();
 }
 
-fn start_agent(stack: &mut Stack) {
-    std::fs::write(stack.policy(), POLICY).unwrap();
+/// The tables of a policy that allows routes in the kernel.
+const TABLES: &str = "routes: { table: 10, gshut-table: 11 }\n";
+
+fn start_agent(stack: &mut Stack, tables: &str, namespace: Option<&str>) {
+    std::fs::write(stack.policy(), POLICY.to_owned() + tables).unwrap();
     let mut command = stack.command("maglev-dpagent").unwrap();
     command.arg("--api-socket").arg(stack.vpp_run_dir().join("api.sock"));
     command.arg("--stats-socket").arg(stack.vpp_run_dir().join("stats.sock"));
     command.arg("--listen").arg(stack.agent_socket()).arg("--policy").arg(stack.policy());
+    if let Some(namespace) = namespace {
+        command = inside(namespace, &command);
+    }
     stack.spawn("dpagent", command).unwrap();
 }
 
 /// Everything but BIRD, which the caller has configured.
 fn start(stack: &mut Stack, bird: &Bird) {
-    configure(stack, bird);
+    configure(stack, &format!("bird: {{ socket: {} }}", bird.socket().display()));
     for (name, ..) in BACKENDS {
         stack.start_backend(name).unwrap();
     }
     stack.start_vppsim().unwrap();
-    start_agent(stack);
+    start_agent(stack, "", None);
     stack.start_brain().unwrap();
 }
 
@@ -272,4 +276,204 @@ async fn a_second_router_learns_what_is_announced() {
     wait_for(&stack, "the second router to learn the route again", learnt(true)).await;
     stack.kill("vppsim").unwrap();
     wait_for(&stack, "the second router to lose the route of a dead VPP", learnt(false)).await;
+}
+
+/// Learns the kernel's tables, and announces them; a table of BIRD takes only one protocol `kernel`.
+const LEARNING: &str = "
+ipv4 table maglev4;
+ipv4 table maglev4_gshut;
+protocol kernel { kernel table 10; learn; ipv4 { table maglev4; import all; export none; }; }
+protocol kernel { kernel table 11; learn; ipv4 { table maglev4_gshut;
+    import filter { bgp_community.add((65535, 0)); accept; }; export none; }; }
+protocol pipe { table maglev4; peer table maglev4_gshut; import all; export none; }
+protocol bgp { local 192.0.2.1 as 64512; neighbor 192.0.2.2 as 64513; connect delay time 1;
+    ipv4 { table maglev4; import none; export all; next hop self; }; }
+";
+
+/// The second router, whose kernel forwards by what it learns.
+const SECOND: &str = "
+protocol kernel { ipv4 { import none; export all; }; }
+protocol bgp { local 192.0.2.2 as 64513; neighbor 192.0.2.1 as 64512; connect delay time 1;
+    ipv4 { import all; export none; }; }
+";
+
+/// A stack whose agent has routes in a namespace, with a second router in another one.
+struct Kernel {
+    stack: Stack,
+    second: Bird,
+    namespaces: Namespaces,
+}
+
+impl Kernel {
+    fn make() -> Option<Self> {
+        let stack = Stack::empty().unwrap();
+        let Some(second) = Bird::find(&stack, "second") else {
+            skipped("routes in the kernel, without BIRD");
+            return None;
+        };
+        match Namespaces::make(stack.directory()) {
+            Ok(namespaces) => {
+                let second = second.inside(&namespaces.names[1]);
+                Some(Self { stack, second, namespaces })
+            }
+            Err(error) => {
+                skipped(&format!("routes in the kernel, in network namespaces: {error:#}"));
+                None
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        self.second.configure("192.0.2.2", SECOND).unwrap();
+        self.second.start(&mut self.stack).unwrap();
+        configure(&self.stack, "router: kernel");
+        for (name, ..) in BACKENDS {
+            self.stack.start_backend(name).unwrap();
+        }
+        self.stack.start_vppsim().unwrap();
+        self.start_agent(TABLES);
+        self.stack.start_brain().unwrap();
+    }
+
+    fn start_agent(&mut self, tables: &str) {
+        start_agent(&mut self.stack, tables, Some(&self.namespaces.names[0]));
+    }
+
+    fn table(&self, number: u32) -> anyhow::Result<String> {
+        ip_in(&self.namespaces.names[0], &format!("route show table {number}"))
+    }
+
+    async fn wait_learnt(&self, wanted: bool) {
+        let second = self.second.clone();
+        let what = if wanted {
+            "the second router to learn the route"
+        } else {
+            "the second router to lose the route"
+        };
+        wait_for(&self.stack, what, || Ok(second.has_route("master4", PREFIX)? == wanted)).await;
+    }
+
+    async fn wait_community(&self) {
+        let second = self.second.clone();
+        wait_for(&self.stack, "the second router to learn the community", || {
+            Ok(second.ask("show route all")?.contains("(65535,0)"))
+        })
+        .await;
+    }
+
+    /// Kills VPP, and counts the packets that a client of the second router loses until its routes are gone.
+    async fn packets_lost_without_vpp(&mut self) -> usize {
+        let namespace = self.namespaces.names[1].clone();
+        let client = std::thread::spawn(move || {
+            enter(&namespace).unwrap();
+            UdpSocket::bind("0.0.0.0:0").unwrap()
+        });
+        let client = client.join().unwrap();
+        client.send_to(b"x", (ANYCAST, 80)).unwrap();
+        self.stack.kill("vppsim").unwrap();
+        let mut lost = 0;
+        while client.send_to(b"x", (ANYCAST, 80)).is_ok() {
+            lost += 1;
+            assert!(lost < 200, "{}", self.stack.explain(&anyhow::anyhow!("the route stays without VPP")));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        writeln!(std::io::stderr(), "packets lost without VPP, one every 10 ms: {lost}").ok();
+        lost
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_learns_the_kernel_s_routes_from_the_agent() {
+    let Some(mut kernel) = Kernel::make() else { return };
+    let bird = Bird::find(&kernel.stack, "bird").unwrap().inside(&kernel.namespaces.names[0]);
+    bird.configure("192.0.2.1", LEARNING).unwrap();
+    bird.start(&mut kernel.stack).unwrap();
+    kernel.start();
+    kernel.wait_learnt(true).await;
+    assert_eq!(kernel.table(10).unwrap().trim(), "blackhole 198.51.100.80 proto 200");
+    let shown = maglevc::run(&kernel.stack.brain_socket(), &["show", "routes"]).await.unwrap();
+    assert!(shown.contains("Router  kernel table 10, through the agent"), "{shown}");
+
+    // Somebody removes the route, and has one of their own: the one is restored, the other left alone.
+    let a = kernel.namespaces.names[0].clone();
+    ip_in(&a, "route add blackhole 198.51.100.81/32 table 10 proto static").unwrap();
+    ip_in(&a, "route del blackhole 198.51.100.80/32 table 10").unwrap();
+    wait_for(&kernel.stack, "the route to be restored", || Ok(kernel.table(10)?.contains("198.51.100.80")))
+        .await;
+    let restored = || async {
+        let history = kernel.stack.show(&["history"]).await?;
+        let records = history["records"].as_array().cloned().unwrap_or_default();
+        let part = "routes restored that somebody else had changed: 198.51.100.80";
+        Ok(records.into_iter().find(|record| record["what"].as_str().is_some_and(|what| what.contains(part))))
+    };
+    wait::until("the restored route to be told", restored)
+        .await
+        .map_err(|error| kernel.stack.explain(&error))
+        .unwrap();
+    assert!(kernel.table(10).unwrap().contains("198.51.100.81 proto static"));
+
+    // Neither brain nor agent takes routes away.
+    kernel.stack.kill("brain").unwrap();
+    kernel.stack.kill("dpagent").unwrap();
+    assert!(kernel.table(10).unwrap().contains("198.51.100.80"));
+    kernel.start_agent(TABLES);
+    kernel.stack.start_brain().unwrap();
+    wait_for_reason(&kernel.stack, "enough backends can serve").await;
+    assert!(kernel.second.has_route("master4", PREFIX).unwrap());
+
+    kernel.stack.operate(&["drain", "lb", "gshut"]).await.unwrap();
+    kernel.wait_community().await;
+    assert!(kernel.table(11).unwrap().contains("198.51.100.80"));
+    kernel.stack.operate(&["drain", "lb", "withdraw"]).await.unwrap();
+    kernel.wait_learnt(false).await;
+    kernel.stack.operate(&["undrain", "lb"]).await.unwrap();
+    kernel.wait_learnt(true).await;
+    let lost = kernel.packets_lost_without_vpp().await;
+    assert!(!kernel.table(10).unwrap().contains("198.51.100.80"), "{lost} packets were lost");
+
+    // A policy without tables is named.
+    kernel.stack.kill("dpagent").unwrap();
+    kernel.start_agent("");
+    let look = || async {
+        let status = kernel.stack.show(&["status"]).await?;
+        let problems = status["problems"].as_array().cloned().unwrap_or_default();
+        Ok(problems
+            .into_iter()
+            .find(|problem| problem["what"].as_str().is_some_and(|what| what.contains("has no `routes`"))))
+    };
+    let problem = wait::until("the policy to be named", look)
+        .await
+        .map_err(|error| kernel.stack.explain(&error))
+        .unwrap();
+    assert!(problem["what"].as_str().unwrap().starts_with("kernel routes cannot be controlled"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frr_learns_the_kernel_s_routes_too() {
+    let Some(mut kernel) = Kernel::make() else { return };
+    let Some(frr) = Frr::find(&kernel.namespaces.names[0]) else {
+        return skipped("routes through FRR, which is not installed");
+    };
+    let bgpd = "\
+route-map GSHUT permit 10
+ set community graceful-shutdown
+router bgp 64512
+ bgp router-id 192.0.2.1
+ no bgp ebgp-requires-policy
+ neighbor 192.0.2.2 remote-as 64513
+ neighbor 192.0.2.2 timers connect 1
+ address-family ipv4 unicast
+  redistribute table 10
+  redistribute table 11 route-map GSHUT
+";
+    frr.start(&mut kernel.stack, "ip import-table 10\nip import-table 11\n", bgpd).unwrap();
+    kernel.start();
+    kernel.wait_learnt(true).await;
+    kernel.stack.operate(&["drain", "lb", "gshut"]).await.unwrap();
+    kernel.wait_community().await;
+    kernel.stack.operate(&["drain", "lb", "withdraw"]).await.unwrap();
+    kernel.wait_learnt(false).await;
+    kernel.stack.operate(&["undrain", "lb"]).await.unwrap();
+    kernel.wait_learnt(true).await;
+    kernel.packets_lost_without_vpp().await;
 }

@@ -3,8 +3,8 @@
 //! The agent has already sanitized VPP's texts, so backslashes are left alone.
 
 use maglev_protocol::{
-    AgentError, AgentHello, AgentInfo, AgentPolicy, Change, ConfReport, Counters, EchoOutcome, LbState,
-    Liveness, Programmed, StepError, SyncReport, VERSION_LENGTH, VipReport, VppInfo, VppState,
+    AgentError, AgentHello, AgentInfo, AgentPolicy, Change, ConfReport, Counters, EchoOutcome, HostRoutes,
+    LbState, Liveness, Programmed, StepError, SyncReport, VERSION_LENGTH, VipReport, VppInfo, VppState,
     printable_again,
 };
 
@@ -124,6 +124,14 @@ impl Received for SyncReport {
     }
 }
 
+impl Received for HostRoutes {
+    fn cleaned(mut self) -> Self {
+        let Self { table: _, routes: _, changed: _, refused } = &mut self;
+        refused.iter_mut().for_each(clean);
+        self
+    }
+}
+
 impl Received for AgentError {
     fn cleaned(mut self) -> Self {
         match &mut self {
@@ -139,6 +147,7 @@ impl Received for AgentError {
             | Self::VppLost { reason }
             | Self::Contradiction(reason)
             | Self::NoStats { reason }
+            | Self::NoRoutes { reason }
             | Self::Echo { reason, .. } => clean(reason),
             Self::NotAllowed { what, rule } => {
                 clean(what);

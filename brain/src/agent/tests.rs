@@ -9,8 +9,8 @@ use maglev_engine::desired::Demand;
 use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, AgentPolicy, BrainHello, ConfReport, Counters, Demands,
-    EchoOutcome, EchoRequest, LEASE, LbConf, LbConfSpec, LbState, Liveness, PROTOCOL_VERSION, Programmed,
-    ServerSpec, SyncReport, VipKey, VipSpec, VppInfo, VppState,
+    EchoOutcome, EchoRequest, HostRoute, HostRoutes, LEASE, LbConf, LbConfSpec, LbState, Liveness,
+    PROTOCOL_VERSION, Programmed, RoutesSpec, ServerSpec, SyncReport, VipKey, VipSpec, VppInfo, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -186,6 +186,12 @@ impl Agent for FakeAgent {
         let now = Liveness::default();
         if seen == now.generation { std::future::pending().await } else { now }
     }
+
+    async fn host_routes(self, _: Context, wanted: RoutesSpec) -> Result<HostRoutes, AgentError> {
+        let routes =
+            wanted.routes.into_iter().filter_map(|(address, route)| Some((address, route?))).collect();
+        Ok(HostRoutes { table: 10, routes, changed: Vec::new(), refused: Some("a\nb".into()) })
+    }
 }
 
 const INFO: AgentInfo =
@@ -271,6 +277,7 @@ pub(super) struct Bench {
     wanted: watch::Sender<Arc<Wanted>>,
     events: mpsc::Receiver<AgentEvent>,
     pub(super) reader: AgentReader,
+    link: AgentLink,
     pub(super) reads_held: watch::Sender<bool>,
     pub(super) syncs_held: watch::Sender<bool>,
     pub(super) echoing: watch::Sender<Echoing>,
@@ -287,7 +294,8 @@ impl Bench {
         let (wanted, wishes) = watch::channel(first);
         let (sender, events) = mpsc::channel(64);
         let (echoes, asks) = echo_queue();
-        let (reader, _task) = start(socket, 42, wishes, sender, asks, &tokio::runtime::Handle::current());
+        let (reader, link, _task) =
+            start(socket, 42, wishes, sender, asks, &tokio::runtime::Handle::current());
         Self {
             directory,
             agent,
@@ -296,6 +304,7 @@ impl Bench {
             wanted,
             events,
             reader,
+            link,
             reads_held,
             syncs_held,
             echoing,
@@ -529,4 +538,25 @@ async fn demanded_full_sync_is_followed_by_an_event_with_its_number() {
     let AgentEvent::Synced { demanded, result, .. } = bench.synced().await else { unreachable!() };
     assert_eq!((demanded, result), (Some(Demand::Full(3)), Ok(Arc::default())));
     assert_eq!(bench.calls(), [Call::Conf, all(&[key(1)], &[])]);
+}
+
+#[tokio::test]
+async fn routes_go_over_the_connection_of_the_syncs_and_end_with_it() {
+    let mut bench = Bench::start(wanted(&[], &[]), connected(1), PROTOCOL_VERSION);
+    assert_eq!(bench.link.current().unwrap_err().to_string(), "the agent is not connected");
+    while !matches!(bench.events.recv().await.unwrap(), AgentEvent::Connected { .. }) {}
+    let mut agent = loop {
+        match bench.link.current() {
+            Ok(agent) => break agent,
+            Err(_) => yield_now().await,
+        }
+    };
+    let address = std::net::IpAddr::from([203, 0, 113, 1]);
+    let routes = [(address, Some(HostRoute::Present))].into();
+    let answer = agent.host_routes(RoutesSpec { routes, remove_others: true }).await.unwrap();
+    assert_eq!(answer.routes, [(address, HostRoute::Present)].into());
+    assert_eq!(answer.refused.as_deref(), Some("a\\nb"), "as it may be shown on a terminal");
+    assert_eq!(bench.agent.hellos.load(Ordering::Relaxed), 1);
+    bench.stop_agent().await;
+    assert_eq!(agent.gone().await.to_string(), "the agent disconnected");
 }

@@ -2,12 +2,14 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
+use maglev_engine::config::Bird;
 use maglev_engine::routes::Announcement::{self, Announced, Withdrawn};
-use maglev_engine::routes::bird::protocol;
+use maglev_engine::routes::bird::{Protocols, Step, protocol};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 
+use super::bird::{Control, sync};
 use super::*;
 
 const PREFIX: &str = "maglev_";
@@ -57,6 +59,7 @@ impl Fake {
 struct FakeSession {
     fake: Fake,
     life: u32,
+    prefix: String,
 }
 
 fn broken() -> RouterError {
@@ -66,10 +69,11 @@ fn broken() -> RouterError {
 impl Connect for Fake {
     type Router = FakeSession;
 
-    async fn connect(&self, _: &Bird) -> Result<FakeSession, RouterError> {
+    async fn connect(&self, router: &config::Router) -> Result<FakeSession, RouterError> {
+        let config::Router::Bird(Bird { prefix, .. }) = router else { panic!("there is only BIRD") };
         self.with(|world| world.connections += 1);
         match self.with(|world| (!world.is_down).then_some(world.lives)) {
-            Some(life) => Ok(FakeSession { fake: self.clone(), life }),
+            Some(life) => Ok(FakeSession { fake: self.clone(), life, prefix: prefix.clone() }),
             None => Err(broken()),
         }
     }
@@ -81,13 +85,17 @@ impl FakeSession {
     }
 }
 
-impl Router for FakeSession {
+impl Control for FakeSession {
     fn version(&self) -> &str {
         "BIRD 2.0.12"
     }
 
-    async fn read(&mut self, _: &str) -> Result<Protocols, RouterError> {
-        self.alive(|world| world.protocols.clone())
+    async fn read(&mut self, prefix: &str) -> Result<Protocols, RouterError> {
+        let ours = |world: &mut World| {
+            let all = world.protocols.iter().filter(|(name, _)| name.starts_with(prefix));
+            all.map(|(name, on)| (name.clone(), *on)).collect()
+        };
+        self.alive(ours)
     }
 
     async fn apply(&mut self, step: &Step) -> Result<(), RouterError> {
@@ -100,6 +108,13 @@ impl Router for FakeSession {
             world.protocols.insert(step.protocol.clone(), step.enable);
             Ok(())
         })?
+    }
+}
+
+impl Router for FakeSession {
+    async fn sync(&mut self, wanted: &WantedRoutes) -> Result<Synced, RouterError> {
+        let prefix = self.prefix.clone();
+        sync(self, &prefix, wanted).await
     }
 
     async fn closed(&mut self) -> RouterError {
@@ -123,9 +138,13 @@ fn addresses(count: u16) -> Vec<IpAddr> {
 
 fn wanted(addresses: &[IpAddr], announcement: impl Into<Option<Announcement>>) -> Arc<WantedRoutes> {
     let announcement = announcement.into();
-    let bird = Bird { socket: "/nonexistent/bird.ctl".into(), prefix: PREFIX.to_owned() };
+    let router = bird(PREFIX);
     let routes = addresses.iter().map(|address| (*address, announcement)).collect();
-    Arc::new(WantedRoutes { bird, routes, others: true })
+    Arc::new(WantedRoutes { router, routes, others: true })
+}
+
+fn bird(prefix: &str) -> config::Router {
+    config::Router::Bird(Bird { socket: "/nonexistent/bird.ctl".into(), prefix: prefix.to_owned() })
 }
 
 struct Bench {
@@ -176,9 +195,8 @@ async fn a_router_that_was_restarted_or_reconfigured_gets_the_right_set() {
     assert_eq!(fake.enabled(), 3);
     // As `birdc configure` does, which nobody tells.
     fake.with(|world| world.protocols.values_mut().for_each(|on| *on = false));
-    while fake.enabled() < 3 {
-        sleep(READ_EVERY).await;
-    }
+    let Some(RouterEvent::Read { restored, .. }) = bench.events.recv().await else { panic!("it is read") };
+    assert_eq!((fake.enabled(), restored), (3, all.clone()));
     fake.dies();
     assert!(matches!(bench.events.recv().await, Some(RouterEvent::Lost { .. })));
     assert_eq!(fake.enabled(), 0);
@@ -213,6 +231,29 @@ async fn protocols_that_are_missing_are_named_and_those_of_others_disabled() {
         fake.with(|world| world.applied.clone()),
         ["enable \"maglev_198_18_0_0\"", "disable \"maglev_192_0_2_9\""]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn protocols_of_another_prefix_take_over_before_those_of_the_former_one_end() {
+    let all = addresses(2);
+    let fake = Fake::of(&all);
+    let mut bench = Bench::start(&fake, wanted(&all, Announced));
+    bench.read().await;
+    let renamed = WantedRoutes { router: bird("vip_"), ..(*wanted(&all, Announced)).clone() };
+    bench.wanted.send_replace(Arc::new(renamed));
+    assert_eq!(bench.read().await.1, ["vip_198_18_0_0", "vip_198_18_0_1"]);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(fake.enabled(), 2, "BIRD has no protocols of the new prefix");
+    fake.with(|world| {
+        world.applied.clear();
+        world.protocols.extend(all.iter().map(|address| (protocol("vip_", *address), false)));
+    });
+    let (_, missing, _) = bench.read().await;
+    sleep(READ_EVERY).await;
+    assert_eq!((missing, fake.enabled()), (Vec::new(), 2));
+    let expected = ["enable \"vip_198_18_0_0\"", "enable \"vip_198_18_0_1\""];
+    let after = ["disable \"maglev_198_18_0_0\"", "disable \"maglev_198_18_0_1\""];
+    assert_eq!(fake.with(|world| world.applied.clone()), [expected, after].concat());
 }
 
 #[tokio::test(start_paused = true)]

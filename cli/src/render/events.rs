@@ -31,8 +31,15 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
                 true => String::new(),
                 false => format!("  lacks {}", printable(&router.missing.join(" "))),
             };
+            let restored = match change.restored.as_slice() {
+                [] => String::new(),
+                restored => format!("  restored {}", printable(&restored.join(" "))),
+            };
             let state = state_with_reason(state, &router.reason).paint(palette);
-            ("router", format!("{state}  {}{lacks}", printable(&router.version)).trim_end().to_owned())
+            (
+                "router",
+                format!("{state}  {}{lacks}{restored}", printable(&router.version)).trim_end().to_owned(),
+            )
         }
         Some(What::Vpp(vpp)) => ("vpp", connection(&vpp.state, &vpp.version, &vpp.reason, palette)),
         Some(What::Configuration(change)) => {

@@ -10,7 +10,7 @@ use super::vpp::share;
 use super::{dash_or, problems, service, state, yes_or_no};
 use crate::moment::{Moment, span};
 use crate::style::{Palette, Tone, printable};
-use crate::table::{Cell, Column, Properties, Table};
+use crate::table::{Beside, Cell, Column, Properties, Table};
 
 /// Maximum number of problems above the list.
 const PROBLEMS: usize = 5;
@@ -25,7 +25,12 @@ pub(super) fn list(list: &ListFrontendsResponse, now: Moment, palette: Palette) 
     let mut frontends: Vec<_> = list.frontends.iter().collect();
     // Stable: equally bad ones stay sorted by name.
     frontends.sort_by_key(|frontend| badness(frontend));
-    problems + &table(frontends).render(palette)
+    let table = table(frontends.iter().copied());
+    if frontends.iter().all(|frontend| frontend.announcement_reason.is_empty()) {
+        return problems + &table.render(palette);
+    }
+    let cells = frontends.iter().map(|frontend| route(frontend)).collect();
+    problems + &table.render_beside(&Beside { column: ROUTE, cells }, palette)
 }
 
 /// 0 is the worst.
@@ -86,6 +91,16 @@ pub(super) fn table<'a>(frontends: impl IntoIterator<Item = &'a Frontend>) -> Ta
         ]
     });
     Table::new(columns).with_rows(rows)
+}
+
+/// Only shown if a frontend is announced at times.
+const ROUTE: Column = Column::left("Route").optional(3);
+
+fn route(frontend: &Frontend) -> Cell {
+    if frontend.announcement_reason.is_empty() {
+        return Cell::or_dash("");
+    }
+    Cell::toned(super::routes::word(frontend.announcement()), super::Toned::tone(&frontend.announcement()))
 }
 
 pub(super) fn serving_pool(frontend: &Frontend) -> Cell {

@@ -23,7 +23,7 @@ pub(super) fn list(list: &ListRoutesResponse, now: Moment, palette: Palette) -> 
     let columns = [
         Column::left("Address"),
         Column::left("Route"),
-        Column::left("In BIRD"),
+        Column::left("In router"),
         Column::left("Frontends").optional(1),
         Column::left("Since").optional(2),
         Column::left("Reason").prose(),
@@ -68,6 +68,7 @@ fn reason(route: &Route) -> String {
 fn router_words(router: &Router, palette: Palette) -> String {
     let (version, socket) = (printable(&router.version), printable(&router.socket));
     let state = match (router.connected, router.reason.as_str()) {
+        (true, "") if socket.is_empty() => version,
         (true, "") => format!("{version} at {socket}"),
         (true, refused) => {
             palette.paint(Tone::Bad, &format!("{version}: {}", printable(refused))).into_owned()
@@ -152,6 +153,9 @@ pub(super) fn drained(drained: &LbDrained, palette: Palette) -> String {
 
 /// Two protocols for each address, and what else BIRD's configuration needs.
 pub(super) fn bird(list: &ListRoutesResponse) -> String {
+    if list.routes.first().is_some_and(|route| route.bird_protocol.is_empty()) {
+        return LEARNT.to_owned();
+    }
     let is_v6 = |route: &&Route| route.address.contains(':');
     let mut text = format!(
         "# BIRD 2: {}, by `maglevc generate bird`. Repeat it when an address is added.\n",
@@ -183,6 +187,12 @@ protocol static {name} {{
     }
     text + BGP
 }
+
+/// Nothing depends on the VIPs.
+const LEARNT: &str = "\
+# The configuration has `router: kernel`: BIRD learns the routes from the kernel's tables, and needs
+# no protocol of its own for each VIP. docs/routes.md has what it needs.
+";
 
 /// The tables are apart, so that neither the kernel nor other sessions get these routes by mistake.
 const BGP: &str = "

@@ -42,7 +42,7 @@ pub(super) fn entry(server: &str, event: &Event) -> Option<Document> {
                 true => ("connected", &router.version),
                 false => ("disconnected", &router.reason),
             };
-            return Some(connection(server, "BIRD", event.at_unix_ms, to, why));
+            return Some(connection(server, "router", event.at_unix_ms, to, why));
         }
         What::Configuration(change) if change.command => {
             let who = if change.who.is_empty() { String::new() } else { format!("{}: ", change.who) };

@@ -1,4 +1,4 @@
-//! `announce:` and `bird:`: which VIPs the router announces, when, and how the router is reached.
+//! `announce:`, `router:` and `bird:`: which VIPs the router announces, when, which router it is and how it is reached.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::complaint::Complaint;
 use super::min_up::{MinUp, min_up};
-use super::model::{Announce, Bird, Last, Ports};
+use super::model::{Announce, Bird, Last, Ports, Router, WhenVppAway};
 use super::report::Report;
 use super::section::Section;
 use super::show;
@@ -14,7 +14,8 @@ use super::values::{HOUR, boolean, duration, integer, text};
 use super::yaml::Node;
 
 /// Keys of `announce:`.
-pub(super) const ANNOUNCE_KEYS: &[&str] = &["enabled", "hold-down", "hysteresis", "last", "min-up", "ports"];
+pub(super) const ANNOUNCE_KEYS: &[&str] =
+    &["enabled", "hold-down", "hysteresis", "last", "min-up", "ports", "when-vpp-away"];
 /// Keys of `bird:`.
 pub(super) const BIRD_KEYS: &[&str] = &["prefix", "socket"];
 
@@ -34,6 +35,14 @@ impl Last {
     pub(super) const NAMES: [(&'static str, Last); 2] = [("keep", Last::Keep), ("withdraw", Last::Withdraw)];
 }
 
+impl WhenVppAway {
+    pub(super) const NAMES: [(&'static str, WhenVppAway); 2] =
+        [("withdraw", WhenVppAway::Withdraw), ("keep", WhenVppAway::Keep)];
+}
+
+/// Words of `router:`, each with whether it is BIRD.
+pub(super) const ROUTERS: [(&str, bool); 2] = [("bird", true), ("kernel", false)];
+
 /// Defaults of `announce:`.
 pub(super) const DEFAULT_ANNOUNCE: Announce = Announce {
     min_up: MinUp::Count(1),
@@ -41,14 +50,26 @@ pub(super) const DEFAULT_ANNOUNCE: Announce = Announce {
     hold_down: Duration::from_secs(10),
     ports: Ports::All,
     last: Last::Keep,
+    when_vpp_away: WhenVppAway::Withdraw,
 };
 
 /// Defaults of `bird:`.
 pub(super) const DEFAULT_SOCKET: &str = "/run/bird/bird.ctl";
 pub(super) const DEFAULT_PREFIX: &str = "maglev_";
 
-/// Reads `bird:`.
-pub(super) fn bird(maglev: &Section<'_>, report: &mut Report<'_>) -> Bird {
+/// Reads `router:` and `bird:`.
+pub(super) fn router(maglev: &Section<'_>, report: &mut Report<'_>) -> Router {
+    let (is_bird, bird) = (maglev.read_or("router", true, word(&ROUTERS), report), bird(maglev, report));
+    if is_bird {
+        return Router::Bird(bird);
+    }
+    if let Some(place) = maglev.key_place("bird") {
+        report.warning(place, "`bird` has no effect with `router: kernel`", "remove one of them");
+    }
+    Router::Kernel
+}
+
+fn bird(maglev: &Section<'_>, report: &mut Report<'_>) -> Bird {
     let bird = Bird { socket: DEFAULT_SOCKET.into(), prefix: DEFAULT_PREFIX.to_owned() };
     let Some(section) = maglev.section("bird", "`bird`", BIRD_KEYS, report) else { return bird };
     Bird {
@@ -99,6 +120,12 @@ pub(super) fn announce(
         hold_down: section.read_or("hold-down", base.hold_down, duration(HOLD_DOWN), report),
         ports: section.read_or("ports", base.ports, word(&Ports::NAMES), report),
         last: section.read_or("last", base.last, word(&Last::NAMES), report),
+        when_vpp_away: section.read_or(
+            "when-vpp-away",
+            base.when_vpp_away,
+            word(&WhenVppAway::NAMES),
+            report,
+        ),
     };
     section.read_or("enabled", true, boolean, report).then_some(announce)
 }
@@ -154,7 +181,8 @@ maglev:
     fn a_frontend_s_own_keys_take_precedence() {
         let config = read("", "", "");
         assert!(config.frontends.values().all(|frontend| frontend.announce.is_none()));
-        assert_eq!(config.bird, Bird { socket: DEFAULT_SOCKET.into(), prefix: DEFAULT_PREFIX.to_owned() });
+        let bird = Bird { socket: DEFAULT_SOCKET.into(), prefix: DEFAULT_PREFIX.to_owned() };
+        assert_eq!(config.router, Router::Bird(bird));
         let config = read(
             "  announce: { min-up: 50%, hold-down: 0 }\n  bird: { socket: /tmp/b.ctl, prefix: vip }",
             "announce: { min-up: 2, hysteresis: 1 },",
@@ -164,10 +192,17 @@ maglev:
         let one = Announce { min_up: MinUp::Count(2), hysteresis: 1, ..base };
         assert_eq!(config.frontends["one"].announce, Some(one));
         assert_eq!(config.frontends["two"].announce, None);
-        assert_eq!(config.bird, Bird { socket: "/tmp/b.ctl".into(), prefix: "vip".to_owned() });
-        let config = read("", "announce: { ports: any, last: withdraw },", "");
+        let bird = Bird { socket: "/tmp/b.ctl".into(), prefix: "vip".to_owned() };
+        assert_eq!(config.router, Router::Bird(bird));
+        let own = "announce: { ports: any, last: withdraw, when-vpp-away: keep },";
+        let config = read("  router: kernel", own, "");
+        assert_eq!(config.router, Router::Kernel);
         let announce = config.frontends["one"].announce.clone().unwrap();
         assert_eq!((announce.ports, announce.last), (Ports::Any, Last::Withdraw));
+        assert_eq!(announce.when_vpp_away, WhenVppAway::Keep);
+        let text = text("  router: kernel\n  bird: { prefix: vip }", "", "");
+        let warnings = parse("test.yaml", &text).unwrap().warnings;
+        assert!(warnings[0].summary().contains("`bird` has no effect"), "{}", warnings[0].summary());
     }
 
     #[test]
@@ -179,7 +214,14 @@ maglev:
             ("", "announce: { min-up: many },", "", "must be a number or a percentage"),
             ("", "announce: { ports: some },", "", "write `all` or `any`"),
             ("", "announce: { hold-down: 2h },", "", "out of range"),
-            ("", "announce: {},", "announce: { ports: any },", "differ in `hold-down`, `ports` or `last`"),
+            (
+                "",
+                "announce: {},",
+                "announce: { ports: any },",
+                "differ in `hold-down`, `ports`, `last` or `when-vpp-away`",
+            ),
+            ("  router: frr", "", "", "write `bird` or `kernel`"),
+            ("", "announce: { when-vpp-away: leave },", "", "write `withdraw` or `keep`"),
             ("  bird: { prefix: 1st }", "", "", "cannot begin a name in BIRD"),
             ("  bird: { socket: bird.ctl }", "", "", "no absolute path"),
             ("  announce: { min_up: 1 }", "", "", "did you mean `min-up`?"),

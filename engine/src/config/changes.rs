@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::model::{Backend, Bird, Config, Frontend, HealthChecker, LbSettings};
+use super::model::{Backend, Bird, Config, Frontend, HealthChecker, LbSettings, Router};
 
 mod summary;
 
@@ -25,8 +25,8 @@ pub struct Changes {
     pub lb: Vec<&'static str>,
     /// Keys of `healthchecker:` whose values differ.
     pub healthchecker: Vec<&'static str>,
-    /// Keys of `bird:` whose values differ.
-    pub bird: Vec<&'static str>,
+    /// Keys of `router:` and `bird:` whose values differ.
+    pub router: Vec<&'static str>,
 }
 
 /// Backends by name. A name may be in several of the lists other than `added` and `removed`. A backend is its
@@ -121,7 +121,7 @@ pub fn changes(old: &Config, new: &Config) -> Changes {
         webhooks: named(&old.webhooks, &new.webhooks),
         lb: lb(&old.lb, &new.lb),
         healthchecker: healthchecker(&old.healthchecker, &new.healthchecker),
-        bird: bird(&old.bird, &new.bird),
+        router: router(&old.router, &new.router),
     }
 }
 
@@ -308,9 +308,14 @@ fn healthchecker(was: &HealthChecker, is: &HealthChecker) -> Vec<&'static str> {
     ])
 }
 
-fn bird(was: &Bird, is: &Bird) -> Vec<&'static str> {
-    let Bird { socket, prefix } = was;
-    differing([("prefix", *prefix != is.prefix), ("socket", *socket != is.socket)])
+fn router(was: &Router, is: &Router) -> Vec<&'static str> {
+    match (was, is) {
+        (Router::Bird(Bird { socket, prefix }), Router::Bird(is)) => differing([
+            ("`prefix` of `bird`", *prefix != is.prefix),
+            ("`socket` of `bird`", *socket != is.socket),
+        ]),
+        _ => differing([("`router`", was != is)]),
+    }
 }
 
 fn differing<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {

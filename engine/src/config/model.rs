@@ -22,8 +22,8 @@ pub struct Config {
     pub healthchecker: HealthChecker,
     /// `vpp: lb:`
     pub lb: LbSettings,
-    /// `bird:`
-    pub bird: Bird,
+    /// `router:` and `bird:`
+    pub router: Router,
     /// `healthchecks:` by name.
     pub healthchecks: BTreeMap<String, HealthCheck>,
     /// `backends:` by name.
@@ -296,6 +296,8 @@ pub struct Announce {
     pub ports: Ports,
     /// Whether the route stays when no backend at all is up.
     pub last: Last,
+    /// Whether the route stays while VPP is disconnected.
+    pub when_vpp_away: WhenVppAway,
 }
 
 /// Which of the frontends of one address must be able to serve.
@@ -314,6 +316,34 @@ pub enum Last {
     Keep,
     /// It is withdrawn.
     Withdraw,
+}
+
+/// What happens to a route while VPP is disconnected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenVppAway {
+    /// It is withdrawn.
+    Withdraw,
+    /// It stays. Its packets are lost if VPP is dead.
+    Keep,
+}
+
+/// The router that announces the routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Router {
+    /// BIRD, over its control socket.
+    Bird(Bird),
+    /// Routes in a table of the kernel, from which any router learns them. The agent has them; its policy names the table.
+    Kernel,
+}
+
+impl Router {
+    /// Its name, in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bird(_) => "BIRD",
+            Self::Kernel => "kernel routes",
+        }
+    }
 }
 
 /// How BIRD is reached.

@@ -294,16 +294,17 @@ pub(super) fn announcements(frontends: &[FrontendDraft], report: &mut Report<'_>
             );
         }
         let (other, before) = *first.entry(address.value).or_insert((name, announce));
-        let of_address = |announce: &Announce| (announce.hold_down, announce.ports, announce.last);
+        let of_address =
+            |announce: &Announce| (announce.hold_down, announce.ports, announce.last, announce.when_vpp_away);
         if of_address(before) != of_address(announce) {
             report.invalid(
                 place,
                 format!(
-                    "frontends {} and {} have one address, but differ in `hold-down`, `ports` or `last` of `announce`",
+                    "frontends {} and {} have one address, but differ in `hold-down`, `ports`, `last` or `when-vpp-away` of `announce`",
                     show(&other.value),
                     show(&name.value)
                 ),
-                "an address has one route: set these three to the same values",
+                "an address has one route: set these keys to the same values",
             );
         }
     }

@@ -48,9 +48,10 @@ fn maglev() -> Value {
         "healthchecker": section("Settings of the health checker as a whole.", healthchecker()),
         "vpp": section("VPP.", json!({ "lb": section("VPP's lb plugin, and how it is programmed.", lb()) })),
         "announce": section(
-            "Announces every VIP through BIRD while it works; keys of a frontend's own `announce` take precedence.",
+            "Announces every VIP through the router while it works; keys of a frontend's own `announce` take precedence.",
             announce::announce(),
         ),
+        "router": announce::router(),
         "bird": section("The router BIRD.", announce::bird()),
         "healthchecks": map("Health checks by name.", checks::check()),
         "backends": map("Application servers by name.", backend()),
@@ -156,7 +157,7 @@ fn frontend() -> Value {
             PERCENT,
         ),
         "announce": section(
-            "Announces the VIP's address through BIRD while it works, as `announce` for all frontends does.",
+            "Announces the VIP's address through the router while it works, as `announce` for all frontends does.",
             announce::announce(),
         ),
         "pools": list("Pools in order of preference.", pool()),

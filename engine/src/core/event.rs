@@ -177,10 +177,17 @@ impl Event {
             }
             Self::Router { status } => match (&status.connection, status.missing.join(" ")) {
                 (Ok(_), _) if status.refused.is_some() => {
-                    warn!(refused = status.refused, "BIRD refuses a change of a route; retrying");
+                    warn!(refused = status.refused, "a change of a route is refused; retrying");
                 }
-                (Err(reason), _) => warn!(%reason, "BIRD cannot be controlled; it keeps its routes"),
-                (Ok(version), missing) if missing.is_empty() => info!(%version, "BIRD connected"),
+                (Ok(_), _) if !status.restored.is_empty() => warn!(
+                    routes = status.restored.len(), first = ?status.restored.first(),
+                    "routes that somebody else had changed are restored"
+                ),
+                (Err(reason), _) => {
+                    let router = status.router.name();
+                    warn!(router, %reason, "the router cannot be controlled; it keeps its routes");
+                }
+                (Ok(version), missing) if missing.is_empty() => info!(%version, "router connected"),
                 (Ok(version), missing) => {
                     warn!(%version, %missing, "BIRD lacks protocols: see `maglevc generate bird`")
                 }

@@ -64,7 +64,9 @@ impl Core {
         self.note_overrides(&mut effects);
         let frontends = &changes.frontends;
         let (names, gone) = (self.frontends_to_make(changes), &frontends.removed);
-        if !frontends.added.is_empty() || !gone.is_empty() || frontends.changed.iter().any(moves_route) {
+        let moved =
+            !frontends.added.is_empty() || !gone.is_empty() || frontends.changed.iter().any(moves_route);
+        if moved || !changes.router.is_empty() {
             self.routes.configure(&self.config, now);
         }
         effects.routes = true;

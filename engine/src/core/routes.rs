@@ -10,7 +10,7 @@ use maglev_protocol::{Programmed, VipKey, VipSpec, VppState};
 
 use super::{Core, Done, Effects, Event, Now};
 use crate::agent::AgentEvent;
-use crate::config::{Bird, Config};
+use crate::config::{Config, Router};
 use crate::core::CommandError;
 use crate::health::State;
 use crate::overrides::{Override, Remark, Stamp};
@@ -21,8 +21,8 @@ use crate::warmup::Phase;
 /// Desired state of the router.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedRoutes {
-    /// How it is reached.
-    pub bird: Bird,
+    /// The router, and how it is reached.
+    pub router: Router,
     /// All addresses that are announced at times; those with `None` stay as they are.
     pub routes: BTreeMap<IpAddr, Option<Announcement>>,
     /// Whether the routes of other addresses are withdrawn.
@@ -42,6 +42,8 @@ pub enum RouterEvent {
         missing: Vec<String>,
         /// The first of the changes that it refused, and why.
         refused: Option<String>,
+        /// Addresses whose routes somebody else had changed, and which have been restored.
+        restored: Vec<IpAddr>,
     },
     /// It is not reachable, or refuses.
     Lost {
@@ -55,6 +57,8 @@ pub enum RouterEvent {
 pub(super) struct Routes {
     views: OrdMap<IpAddr, Arc<RouteView>>,
     router: Arc<RouterStatus>,
+    /// Whether the routes of other addresses are withdrawn.
+    others: bool,
     vpp: Vpp,
     in_vpp: BTreeMap<VipKey, InVpp>,
     /// Whether a backend is down and no checked one is up.
@@ -69,7 +73,8 @@ impl Routes {
     pub(super) fn new(now: SystemTime) -> Self {
         Self {
             views: OrdMap::new(),
-            router: Arc::new(RouterStatus::new(now)),
+            router: Arc::new(RouterStatus::new(Router::Kernel, now)),
+            others: false,
             vpp: Vpp::Unwatched,
             in_vpp: BTreeMap::new(),
             all_down: false,
@@ -106,6 +111,9 @@ impl Routes {
         let mut frontends: BTreeMap<IpAddr, Vec<Arc<str>>> = BTreeMap::new();
         for (name, frontend) in config.frontends.iter().filter(|(_, frontend)| frontend.announce.is_some()) {
             frontends.entry(frontend.address).or_default().push(name.as_str().into());
+        }
+        if self.router.router != config.router {
+            self.router = Arc::new(RouterStatus::new(config.router.clone(), now.wall));
         }
         let before = std::mem::take(&mut self.views);
         let view = |(address, frontends): (IpAddr, Vec<Arc<str>>)| {
@@ -174,10 +182,9 @@ impl Core {
     pub fn wanted_routes(&self) -> WantedRoutes {
         let routes = self.routes.views.iter().map(|(address, view)| (*address, view.route.announcement));
         WantedRoutes {
-            bird: self.config.bird.clone(),
+            router: self.config.router.clone(),
             routes: routes.collect(),
-            // Before, an address may be missing because this brain has not been told of it yet.
-            others: self.warmup.phase() != Phase::Waiting,
+            others: self.routes.others,
         }
     }
 
@@ -185,17 +192,18 @@ impl Core {
     pub(super) fn router_event(&mut self, event: RouterEvent, now: Now) -> Effects {
         let mut effects = Effects { state: true, ..Effects::default() };
         let router = &mut self.routes.router;
-        let (connection, missing, refused) = match &event {
-            RouterEvent::Read { version, missing, refused, .. } => {
-                (Ok(version.clone()), missing.clone(), refused.clone())
+        let (connection, missing, refused, restored) = match &event {
+            RouterEvent::Read { version, missing, refused, restored, .. } => {
+                (Ok(version.clone()), missing.clone(), refused.clone(), restored.clone())
             }
-            RouterEvent::Lost { reason } => (Err(reason.clone()), router.missing.clone(), None),
+            RouterEvent::Lost { reason } => (Err(reason.clone()), router.missing.clone(), None, Vec::new()),
         };
         let since = if router.connection.is_ok() == connection.is_ok() { router.since } else { now.wall };
-        let status = RouterStatus { connection, missing, refused, since };
-        if **router != status {
-            *router = Arc::new(status);
-            effects.tell(Event::Router { status: Arc::clone(router) });
+        let name = router.router.clone();
+        let status = RouterStatus { router: name, connection, missing, refused, restored: Vec::new(), since };
+        if **router != status || !restored.is_empty() {
+            *router = Arc::new(status.clone());
+            effects.tell(Event::Router { status: Arc::new(RouterStatus { restored, ..status }) });
         }
         if let RouterEvent::Read { routes, .. } = event {
             for (address, has) in routes {
@@ -207,6 +215,8 @@ impl Core {
                     view.route.adopt(has, now.mono);
                 }
                 if undecided {
+                    // Until it is passed on, the router's client leaves the route to whoever changes it.
+                    effects.routes = true;
                     self.routes.touch(address);
                 }
             }
@@ -216,6 +226,9 @@ impl Core {
 
     /// Decides on the routes that an input concerns.
     pub(super) fn decide_routes(&mut self, now: Now, effects: &mut Effects) {
+        // Before, an address may be missing because this brain has not been told of it yet.
+        let others = self.warmup.phase() != Phase::Waiting;
+        effects.routes |= std::mem::replace(&mut self.routes.others, others) != others;
         if self.routes.views.is_empty() {
             return;
         }

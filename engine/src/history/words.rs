@@ -1,5 +1,6 @@
 //! Records of events, in words.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::{Kind, Record};
@@ -7,6 +8,18 @@ use crate::core::{Command, Done, Event, FrontendChange, FrontendNow, SyncNote};
 use crate::health::{State, Transition};
 use crate::overrides::{Override, Remark};
 use crate::routes::Announcement;
+
+/// Number of addresses in the record of restored routes.
+const MOST_RESTORED: usize = 5;
+
+fn restored(addresses: &[IpAddr]) -> String {
+    let shown: Vec<_> = addresses.iter().take(MOST_RESTORED).map(ToString::to_string).collect();
+    let more = match addresses.len().saturating_sub(MOST_RESTORED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("routes restored that somebody else had changed: {}{more}", shown.join(", "))
+}
 
 impl Record {
     /// The record of an event; `None` for one that changes nothing yet, or that a command's record has.
@@ -53,10 +66,17 @@ impl Record {
                 Self { frontend, ..Self::new(at, Kind::Route, what) }
             }
             Event::Router { status } => match &status.connection {
-                Err(reason) => Self::new(at, Kind::Route, format!("BIRD not connected: {reason}")),
+                Err(reason) => {
+                    let router = status.router.name();
+                    Self::new(at, Kind::Route, format!("{router} cannot be controlled: {reason}"))
+                }
                 Ok(_) if status.refused.is_some() => {
                     let refused = status.refused.clone().unwrap_or_default();
                     Self { failed: true, ..Self::new(at, Kind::Route, refused) }
+                }
+                Ok(_) if !status.restored.is_empty() => {
+                    let what = restored(&status.restored);
+                    Self::new(at, Kind::Route, what)
                 }
                 Ok(version) if status.missing.is_empty() => {
                     Self::new(at, Kind::Route, format!("connected to {version}"))

@@ -34,6 +34,14 @@ pub fn gshut_protocol(prefix: &str, address: IpAddr) -> String {
     protocol(prefix, address) + GSHUT
 }
 
+/// The address that a protocol with this prefix announces, if it is one of a VIP.
+pub fn address(prefix: &str, protocol: &str) -> Option<IpAddr> {
+    let text = protocol.strip_prefix(prefix)?;
+    let text = text.strip_suffix(GSHUT).unwrap_or(text);
+    let v4 = text.replace('_', ".").parse().ok().map(IpAddr::V4);
+    v4.or_else(|| text.replace('_', ":").parse().ok().map(IpAddr::V6))
+}
+
 /// Why a reply cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
@@ -261,7 +269,8 @@ pub fn plan(
         }
         known.extend([plain, gshut]);
     }
-    let is_left = |(name, on): &(&String, &bool)| **on && name.starts_with(prefix) && !known.contains(*name);
+    let is_left =
+        |(name, on): &(&String, &bool)| **on && address(prefix, name).is_some() && !known.contains(*name);
     let left = has.iter().filter(is_left).filter(|_| others);
     plan.steps.extend(left.map(|(name, _)| Step { protocol: name.clone(), enable: false }));
     plan

@@ -14,6 +14,7 @@ fn announce() -> Announce {
         hold_down: HOLD_DOWN,
         ports: Ports::All,
         last: Last::Keep,
+        when_vpp_away: WhenVppAway::Withdraw,
     }
 }
 
@@ -69,6 +70,24 @@ fn nothing_is_decided_before_the_router_was_read() {
     let mut route = Route::new(UNIX_EPOCH);
     route.decide(&[], &CONNECTED, UNIX_EPOCH, crate::tests::moment());
     assert_eq!((route.announcement, route.reason), (None, Reason::Unread));
+}
+
+#[test]
+fn routes_are_kept_while_vpp_is_away_if_configured() {
+    let away = Scene { vpp: Vpp::Away, ..CONNECTED };
+    let mut bench = Bench::new(Announced);
+    bench.announce.when_vpp_away = WhenVppAway::Keep;
+    assert_eq!(bench.one(able(3), Serving), (Announced, "serving"));
+    bench.scene = away;
+    assert_eq!(bench.one(able(3), Absent), (Announced, "vpp_away_kept"));
+    bench.scene = Scene { drain: Some(Drain::Withdraw), ..away };
+    assert_eq!(bench.one(able(3), Absent), (Withdrawn, "drained"));
+    bench.scene = away;
+    assert_eq!(bench.one(able(3), Absent), (Withdrawn, "vpp_away_kept"), "left as it is");
+    bench.scene = CONNECTED;
+    assert_eq!(bench.one(able(3), Absent), (Withdrawn, "not_in_vpp"));
+    bench.scene = away;
+    assert_eq!(bench.one(able(3), Absent), (Withdrawn, "vpp_away_kept"), "it does not come back meanwhile");
 }
 
 #[test]
@@ -262,6 +281,7 @@ fn any_announce() -> impl Strategy<Value = Announce> {
         hold_down: HOLD_DOWN,
         ports,
         last,
+        when_vpp_away: WhenVppAway::Withdraw,
     })
 }
 

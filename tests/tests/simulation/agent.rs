@@ -102,6 +102,7 @@ static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
             // Strangers make VIPs at any time.
             beside_foreign_vips: true,
         },
+        routes: None,
     })
 });
 

@@ -18,6 +18,7 @@ use maglev_protocol::{AgentInfo, AgentPolicy, Demands, Liveness, PROTOCOL_VERSIO
 use crate::agent::Queued;
 use crate::judge::Scope;
 use crate::probers::Prober;
+use crate::router::Client;
 use crate::world::{Event, World};
 
 /// As in the product: the time for one call, and for one that reads all of VPP.
@@ -35,6 +36,7 @@ pub(crate) struct Brain {
     pub(crate) max_delay: Duration,
     pub(crate) conn: Option<Conn>,
     pub(crate) published: Arc<Wanted>,
+    pub(crate) routes: Client,
     /// Operators waiting for VPP, each with the last call sent when they began to wait.
     pub(crate) waiting: BTreeMap<Demand, u64>,
     /// The last call answered with VPP's whole state.
@@ -104,6 +106,7 @@ impl World {
             max_delay: config.lb.startup_max_delay,
             conn: None,
             published,
+            routes: Client::new(core.wanted_routes()),
             waiting: BTreeMap::new(),
             last_full_read: 0,
             watched,
@@ -121,6 +124,8 @@ impl World {
         self.renew(&checked, config.lb.startup_min_delay);
         self.schedule_tick();
         self.at(self.now, Event::BrainConnects { brain: id });
+        let latency = self.latency();
+        self.at(self.now + latency, Event::RouterSynced { brain: id });
     }
 
     /// The process dies without notice.
@@ -373,6 +378,7 @@ impl World {
             | AgentEvent::Synced { .. }
             | AgentEvent::Silence { .. } => {}
         }
+        brain.routes.told(&event);
         let effects = brain.core.handle(Input::Agent(event), now);
         self.follow(effects);
     }
@@ -394,6 +400,7 @@ impl World {
         } else if *brain.published != wanted {
             return self.fail("what is wanted changed, and nobody was told".to_owned());
         }
+        self.follow_routes(effects.routes);
         for event in &effects.events {
             self.note(|_| format!("{event:?}"));
         }

@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     max_ms: u64,
     flow_timeout: u8,
     sticky_buckets: u32,
+    /// When the router announces all VIPs: the percentage of backends that must be up, and the hold-down.
+    announce: Option<(u8, u16)>,
     checks: [Check; 2],
     backends: BTreeMap<u8, Backend>,
     /// Whether the backends behind each address of [`VIPS`] are of IPv6.
@@ -72,6 +74,7 @@ impl Draft {
             max_ms: if warm { min_ms + rng.u64(..5000) } else { 0 },
             flow_timeout: 40,
             sticky_buckets: 1024,
+            announce: announce(rng),
             checks: [check(rng), check(rng)],
             backends: (0..BACKENDS).map(|id| (id, backend(rng))).collect(),
             ipv6: [rng.u8(..8) == 0, rng.u8(..8) == 0, rng.u8(..8) == 0],
@@ -101,6 +104,7 @@ impl Draft {
                 self.sync_ms = rng.u64(1000..5000);
                 self.flow_timeout = rng.u8(30..50);
                 self.sticky_buckets = 1 << rng.u32(9..12);
+                self.announce = announce(rng);
             }
             2 => self.checks[rng.usize(..2)] = check(rng),
             3 => drop(self.frontends.remove(&rng.usize(..VIPS.len()))),
@@ -153,6 +157,10 @@ impl Draft {
             sync_ms, self.min_ms, self.max_ms, self.flow_timeout, self.sticky_buckets
         );
         line(&mut text, format_args!("  vpp: {{ lb: {{ {lb} }} }}\n  healthchecks:\n"));
+        if let Some((percent, hold_down)) = self.announce {
+            let announce = format!("  announce: {{ min-up: {percent}%, hold-down: {hold_down}ms }}\n");
+            text.insert_str("maglev:\n".len(), &announce);
+        }
         for (index, check) in self.checks.iter().enumerate() {
             let Check { interval_ms, rise, fall } = check;
             let (fast, down) = (interval_ms / 3, interval_ms / 2);
@@ -239,6 +247,10 @@ fn address(id: u8, ipv6: bool, moved: bool) -> IpAddr {
         true => Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, last.into()).into(),
         false => Ipv4Addr::new(10, 0, 0, last).into(),
     }
+}
+
+fn announce(rng: &mut Rng) -> Option<(u8, u16)> {
+    (rng.u8(..3) > 0).then(|| (rng.u8(1..=100), rng.u16(..2000)))
 }
 
 fn check(rng: &mut Rng) -> Check {

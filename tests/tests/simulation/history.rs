@@ -130,7 +130,7 @@ fn rest(world: &mut World) -> Result<(), String> {
 
 /// Rule 4: another brain, with the same configuration and health, finds nothing to do.
 fn another_brain(world: &mut World) -> Result<(), String> {
-    let (writes, settings) = (world.vpp.writes, world.vpp.settings);
+    let (writes, settings, routes) = (world.vpp.writes, world.vpp.settings, world.router.writes);
     world.note(|_| "another brain takes over".to_owned());
     world.brain_dies();
     world.draft.warm_up_patiently();
@@ -140,6 +140,9 @@ fn another_brain(world: &mut World) -> Result<(), String> {
     rest(world)?;
     if (world.vpp.writes, world.vpp.settings) != (writes, settings) {
         return Err(format!("at {:?}: rules 1 and 4, another brain wrote to VPP", world.now));
+    }
+    if world.router.writes != routes {
+        return Err(format!("at {:?}: rules 1 and 4, another brain changed routes", world.now));
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ mod operators;
 mod preview;
 mod probers;
 mod reference;
+mod router;
 mod vpp;
 mod wire;
 mod world;

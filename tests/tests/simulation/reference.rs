@@ -105,6 +105,7 @@ impl World {
         if conf != self.vpp.conf() {
             return Err(format!("VPP's settings are {:?}, and shall be {conf:?}", self.vpp.conf()));
         }
+        self.check_routes_at_rest()?;
         let mut actual = self.vpp.all();
         actual.retain(|vip, _| is_ours(vip));
         for (name, frontend) in &config.frontends {

@@ -19,6 +19,7 @@ use crate::brain::Brain;
 use crate::chaos::Weather;
 use crate::generate::Draft;
 use crate::operators::Operators;
+use crate::router::Router;
 use crate::vpp::Vpp;
 
 /// All events. Those about a process or connection that is gone do nothing.
@@ -54,6 +55,7 @@ pub(crate) enum Event {
     SilenceShows { link: u64, heard: Duration },
     LivenessTold { conn: u64 },
     VppCollects,
+    RouterSynced { brain: u64 },
 }
 
 pub(crate) struct World {
@@ -69,6 +71,7 @@ pub(crate) struct World {
     pub(crate) vpp: Vpp,
     pub(crate) agent: Agent,
     pub(crate) brain: Option<Brain>,
+    pub(crate) router: Router,
     /// Connections between brain and agent.
     pub(crate) open_conns: BTreeSet<u64>,
     /// Calls whose caller no longer waits.
@@ -126,6 +129,7 @@ impl World {
             vpp: Vpp::new(),
             agent: Agent::new(1),
             brain: None,
+            router: Router::default(),
             open_conns: BTreeSet::new(),
             timed_out: BTreeSet::new(),
             file,
@@ -254,6 +258,7 @@ impl World {
             Event::VppResumes => self.vpp_resumes(),
             Event::SilenceShows { link, heard } => self.silence_shows(link, heard),
             Event::LivenessTold { conn } => self.liveness_told(conn),
+            Event::RouterSynced { brain } => self.router_synced(brain),
             Event::VppCollects => {
                 self.vpp.lb.collect_garbage(self.now.saturating_sub(self.vpp.started));
                 self.at(self.now + Duration::from_secs(60), Event::VppCollects);

@@ -162,6 +162,7 @@ maglev:
             routes: routes.collect(),
             missing: Vec::new(),
             refused: None,
+            restored: Vec::new(),
         }),
         at(1500),
     );

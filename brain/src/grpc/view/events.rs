@@ -155,7 +155,8 @@ fn route_event(address: IpAddr, view: &RouteView, from: Option<Announcement>) ->
 }
 
 fn router_event(status: &RouterStatus) -> What {
-    What::Router(RouterEvent { router: Some(routes::router(status)) })
+    let restored = status.restored.iter().map(ToString::to_string).collect();
+    What::Router(RouterEvent { router: Some(routes::router(status)), restored })
 }
 
 fn agent_event(status: &AgentStatus) -> What {

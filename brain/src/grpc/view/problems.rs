@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use maglev_engine::config;
 use maglev_engine::core::Now;
 use maglev_engine::health::State;
 use maglev_engine::overrides::Stamped;
@@ -150,17 +151,28 @@ fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
 
 /// A router that does not do what was decided.
 fn of_router(snapshot: &Snapshot) -> Option<Problem> {
-    let RouterStatus { connection, missing, refused, since } = &*snapshot.router;
+    let RouterStatus { router, connection, missing, refused, restored: _, since } = &*snapshot.router;
     if snapshot.routes.is_empty() {
         return None;
     }
     let (severity, what, remedy) = match (connection, refused) {
         (Err(reason), _) => (
             Severity::Danger,
-            format!("BIRD cannot be controlled, and keeps its routes: {reason}"),
-            "see `systemctl status bird`; is the brain's user in the group `bird`?",
+            format!("{} cannot be controlled, and what is announced stays: {reason}", router.name()),
+            match router {
+                config::Router::Bird(_) => {
+                    "see `systemctl status bird`; is the brain's user in the group `bird`?"
+                }
+                config::Router::Kernel => "see `show vpp` and the agent's log",
+            },
         ),
-        (Ok(_), Some(refused)) => (Severity::Danger, refused.clone(), "see BIRD's log; retrying"),
+        (Ok(_), Some(refused)) => {
+            let remedy = match router {
+                config::Router::Bird(_) => "see BIRD's log; retrying",
+                config::Router::Kernel => "correct the agent's policy, or remove the other route; retrying",
+            };
+            (Severity::Danger, refused.clone(), remedy)
+        }
         (Ok(_), None) if !missing.is_empty() => {
             let what = format!("BIRD's configuration lacks protocols: {}", listed(missing));
             (Severity::Danger, what, "add what `maglevc generate bird` prints, then `birdc configure`")

@@ -1,7 +1,9 @@
 //! Routes, and the router.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
+use maglev_engine::config;
 use maglev_engine::overrides::Overrides;
 use maglev_engine::routes;
 use maglev_engine::routes::bird::{gshut_protocol, protocol};
@@ -11,7 +13,13 @@ use maglev_proto::{Announcement, LbDrain, ListRoutesResponse, Route, Router};
 use super::{milliseconds, overrides, unix_ms};
 
 pub(in crate::grpc) fn routes(snapshot: &Snapshot, now: Instant) -> ListRoutesResponse {
-    let bird = &snapshot.config.bird;
+    let bird = match &snapshot.config.router {
+        config::Router::Bird(bird) => Some(bird),
+        config::Router::Kernel => None,
+    };
+    let name = |of: fn(&str, IpAddr) -> String, address| {
+        bird.map(|bird| of(&bird.prefix, address)).unwrap_or_default()
+    };
     let routes = snapshot.routes.iter().map(|(address, view)| {
         let left = view.route.again.map(|again| again.saturating_duration_since(now));
         Route {
@@ -22,17 +30,18 @@ pub(in crate::grpc) fn routes(snapshot: &Snapshot, now: Instant) -> ListRoutesRe
             reason: view.route.reason.to_string(),
             since_unix_ms: unix_ms(view.route.since),
             hold_down_ms: left.map_or(0, milliseconds),
-            bird_protocol: protocol(&bird.prefix, *address),
-            bird_gshut_protocol: gshut_protocol(&bird.prefix, *address),
+            bird_protocol: name(protocol, *address),
+            bird_gshut_protocol: name(gshut_protocol, *address),
         }
     });
-    let router = Router { socket: bird.socket.display().to_string(), ..router(&snapshot.router) };
+    let socket = bird.map(|bird| bird.socket.display().to_string()).unwrap_or_default();
+    let router = Router { socket, ..router(&snapshot.router) };
     ListRoutesResponse { routes: routes.collect(), router: Some(router), drain: drain(&snapshot.overrides) }
 }
 
 /// Without its socket, which the configuration has.
 pub(super) fn router(status: &RouterStatus) -> Router {
-    let RouterStatus { connection, missing, refused, since } = status;
+    let RouterStatus { router: _, connection, missing, refused, restored: _, since } = status;
     let (version, reason) = match connection {
         Ok(version) => (version.clone(), refused.clone().unwrap_or_default()),
         Err(reason) => (String::new(), reason.clone()),

@@ -20,6 +20,18 @@ shop                     up       yes        203.0.113.10                       
 }
 
 #[test]
+fn routes_have_a_column_once_a_frontend_is_announced() {
+    let mut frontends = samples::frontends();
+    let shop = frontends.iter_mut().find(|frontend| frontend.name == "shop").unwrap();
+    shop.announcement_reason = "enough backends can serve".into();
+    shop.announcement = maglev_proto::Announcement::Announced.into();
+    let text = listed(frontends, PLAIN);
+    let (first, last) = (text.lines().next().unwrap(), text.lines().last().unwrap());
+    assert!(first.ends_with("Pool up  Route") && last.ends_with("2/3  announced"), "{text}");
+    assert!(text.contains("0/1  -\n"), "{text}");
+}
+
+#[test]
 fn list_is_colored_outside_the_padding() {
     let text = listed(samples::frontends().split_off(2), COLORED);
     let mail =

@@ -51,6 +51,17 @@ fn a_drain_says_how_far_it_is() {
 }
 
 #[test]
+fn the_kernel_has_a_table_and_no_protocols() {
+    let mut list = samples::routes();
+    let (version, socket) = ("kernel table 10, through the agent".into(), String::new());
+    list.router = Some(Router { version, socket, ..list.router.unwrap() });
+    let text = shown(&list);
+    assert!(text.starts_with("Router  kernel table 10, through the agent\n"), "{text}");
+    list.routes.iter_mut().for_each(|route| route.bird_protocol.clear());
+    assert!(bird(&list).starts_with("# The configuration has `router: kernel`"), "{}", bird(&list));
+}
+
+#[test]
 fn bird_gets_two_protocols_for_each_address_and_the_tables_that_they_need() {
     let text = bird(&samples::routes());
     assert_eq!(text.matches("protocol static ").count(), 4);

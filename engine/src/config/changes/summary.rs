@@ -16,7 +16,7 @@ impl fmt::Display for Changes {
             self.webhooks.in_words("webhook"),
             settings("`lb` of `vpp`", &self.lb),
             settings("`healthchecker`", &self.healthchecker),
-            settings("`bird`", &self.bird),
+            router(&self.router),
         ];
         let told: Vec<String> = sections.into_iter().filter(|words| !words.is_empty()).collect();
         if told.is_empty() { f.write_str("nothing changed") } else { f.write_str(&told.join("; ")) }
@@ -88,6 +88,10 @@ fn shortened(names: &[String]) -> String {
         }
         _ => names.join(", "),
     }
+}
+
+fn router(keys: &[&str]) -> String {
+    if keys.is_empty() { String::new() } else { format!("{} changed", keys.join(", ")) }
 }
 
 fn settings(of: &str, keys: &[&str]) -> String {

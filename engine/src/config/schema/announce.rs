@@ -1,9 +1,11 @@
-//! `announce:` and `bird:`.
+//! `announce:`, `router:` and `bird:`.
 
 use serde_json::{Value, json};
 
-use super::super::announce::{DEFAULT_ANNOUNCE, DEFAULT_PREFIX, DEFAULT_SOCKET, HOLD_DOWN, HYSTERESIS};
-use super::super::model::{Last, Ports};
+use super::super::announce::{
+    DEFAULT_ANNOUNCE, DEFAULT_PREFIX, DEFAULT_SOCKET, HOLD_DOWN, HYSTERESIS, ROUTERS,
+};
+use super::super::model::{Last, Ports, WhenVppAway};
 use super::kinds::{choice, defined, duration, integer, with_default};
 
 pub(super) fn announce() -> Value {
@@ -37,7 +39,24 @@ pub(super) fn announce() -> Value {
             ),
             "keep",
         ),
+        "when-vpp-away": with_default(
+            choice(
+                "What happens to a route while VPP is disconnected. `keep` loses its packets if VPP is dead.",
+                &WhenVppAway::NAMES.map(|(name, _)| name),
+            ),
+            "withdraw",
+        ),
     })
+}
+
+pub(super) fn router() -> Value {
+    with_default(
+        choice(
+            "The router: BIRD, or a table of the kernel that any router learns from.",
+            &ROUTERS.map(|(name, _)| name),
+        ),
+        "bird",
+    )
 }
 
 pub(super) fn bird() -> Value {

@@ -28,7 +28,13 @@ impl Bench {
     /// The router has these routes.
     fn router(&mut self, one: Announcement, two: Announcement) -> Effects {
         let routes = [(ONE, one), (TWO, two)].into();
-        let event = RouterEvent::Read { version: "BIRD".into(), routes, missing: Vec::new(), refused: None };
+        let event = RouterEvent::Read {
+            version: "BIRD".into(),
+            routes,
+            missing: Vec::new(),
+            refused: None,
+            restored: Vec::new(),
+        };
         self.core.handle(Input::Router(event), self.now)
     }
 
@@ -94,6 +100,22 @@ fn a_starting_brain_leaves_routes_as_they_are() {
     bench.seconds(30);
     assert_eq!(bench.routes(), [Some(Announced), Some(Withdrawn)]);
     assert_ne!(one, two);
+}
+
+#[test]
+fn routes_of_other_addresses_are_left_until_the_warm_up_allows_writing() {
+    let mut bench = Bench::announcing(WARMUP);
+    bench.router(Withdrawn, Withdrawn);
+    assert!(!bench.core.wanted_routes().others);
+    let mut told = false;
+    for _ in 0..60 {
+        let before = bench.core.wanted_routes().others;
+        bench.now.mono += Duration::from_millis(500);
+        bench.now.wall += Duration::from_millis(500);
+        let effects = bench.core.handle(Input::Tick, bench.now);
+        told |= bench.core.wanted_routes().others != before && effects.routes;
+    }
+    assert!(told && bench.core.wanted_routes().others);
 }
 
 #[test]
@@ -204,6 +226,23 @@ fn a_reload_keeps_the_routes_that_are_in_both() {
     let wanted = bench.core.wanted_routes();
     assert_eq!(wanted.routes, [(ONE, Some(Announced))].into());
     assert!(wanted.others, "the other route is to go");
+}
+
+#[test]
+fn restored_routes_are_told_each_time() {
+    let mut bench = Bench::announced();
+    for _ in 0..2 {
+        let event = RouterEvent::Read {
+            version: "BIRD".into(),
+            routes: [(ONE, Announced), (TWO, Announced)].into(),
+            missing: Vec::new(),
+            refused: None,
+            restored: vec![ONE],
+        };
+        let effects = bench.core.handle(Input::Router(event), bench.now);
+        assert!(matches!(&effects.events[..], [Event::Router { status }] if status.restored == [ONE]));
+    }
+    assert_eq!(bench.router(Announced, Announced).events, []);
 }
 
 #[test]

@@ -32,6 +32,14 @@ fn names_are_distinct_and_valid() {
     assert_eq!(protocol(PREFIX, address("192.0.2.1")), "maglev_192_0_2_1");
     assert_eq!(protocol(PREFIX, address("2001:db8::1")), "maglev_2001_db8__1");
     assert_eq!(gshut_protocol(PREFIX, address("::")), "maglev____gshut");
+    for text in ["192.0.2.1", "2001:db8::1", "::"] {
+        let vip = address(text);
+        let names = [protocol(PREFIX, vip), gshut_protocol(PREFIX, vip)];
+        assert_eq!(names.map(|name| super::address(PREFIX, &name)), [Some(vip); 2]);
+    }
+    for other in ["maglev_bgp", "maglev_192_0_2", "bgp_192_0_2_1", "maglev_"] {
+        assert_eq!(super::address(PREFIX, other), None, "{other}");
+    }
     let longest = address("2001:db81:db81:db81:db81:db81:db81:db81");
     assert!(gshut_protocol(&"x".repeat(16), longest).len() <= 64);
 }
