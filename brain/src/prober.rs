@@ -12,7 +12,7 @@ use std::time::Duration;
 use maglev_daemon::vital::vital;
 use maglev_engine::outcome::{ProbeOutcome, Report};
 use maglev_engine::schedule::{self, Intervals, Pace};
-use maglev_probe::Checker;
+use maglev_probe::{Checker, KeptConnection};
 use slab::Slab;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
@@ -25,6 +25,9 @@ use crate::agent::EchoSender;
 pub trait Probe: Send + Sync + 'static {
     /// One probe, which begins when it is first polled, and ends within its timeout.
     fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static;
+
+    /// Gives up what it holds between probes, of which there are none for some time.
+    fn rest(&self) {}
 }
 
 /// A check of one address.
@@ -34,12 +37,33 @@ pub struct Checked {
     pub checker: Arc<Checker<EchoSender>>,
     /// The backend's address.
     pub target: IpAddr,
+    /// Its connection, if the check keeps one.
+    kept: Option<KeptConnection>,
+}
+
+impl Checked {
+    /// A check of this address.
+    pub fn new(checker: Arc<Checker<EchoSender>>, target: IpAddr) -> Self {
+        let kept = checker.kept_connection();
+        Self { checker, target, kept }
+    }
 }
 
 impl Probe for Checked {
     fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static {
-        let (checker, target) = (Arc::clone(&self.checker), self.target);
-        async move { checker.probe(target).await }
+        let (checker, target, kept) = (Arc::clone(&self.checker), self.target, self.kept.clone());
+        async move {
+            match kept {
+                None => checker.probe(target).await,
+                Some(connection) => checker.probe_over(target, &connection).await,
+            }
+        }
+    }
+
+    fn rest(&self) {
+        if let Some(connection) = &self.kept {
+            connection.close();
+        }
     }
 }
 
@@ -151,6 +175,9 @@ impl<P: Probe> Prober<P> {
             return;
         };
         backend.pace = pace;
+        if pace == Pace::Stopped {
+            backend.probe.rest();
+        }
         match (pace, &backend.running) {
             // The next probe is planned when this one ends.
             (Pace::Normal | Pace::Fast | Pace::Down, Some(_)) => return,

@@ -77,7 +77,7 @@ impl Brain {
         let (checker, intervals) = (Arc::new(Checker::new(check.clone(), echoes)), Intervals::of(check));
         let scheduler = Scheduler::start(sender, Activity::default());
         let add = |(name, checked): (&Arc<str>, maglev_engine::core::Checked<'_>)| {
-            let probe = Checked { checker: Arc::clone(&checker), target: checked.target };
+            let probe = Checked::new(Arc::clone(&checker), checked.target);
             scheduler.add(Arc::clone(name), probe, intervals, checked.pace, Duration::ZERO)
         };
         let probers = core.checked_backends().map(add).collect();

@@ -2,25 +2,36 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use compact_str::CompactString;
-use maglev_engine::config::{CheckKind, HealthCheck, HttpCheck};
+use compact_str::{CompactString, format_compact};
+use maglev_engine::config::{CheckKind, Exchange, GrpcCheck, HealthCheck, HttpCheck};
 use maglev_engine::outcome::{Finding, ProbeCode, ProbeOutcome};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use super::connect::{First, acknowledge, connect};
+use super::dns::{self, Question};
 use super::http::{self, Answer, NotSent};
 use super::icmp::{self, Echo};
 use super::inquiry::{Details, Inquiry, Kept};
-use super::tls::Client;
+use super::tls::{self, Client};
+use super::{exchange, grpc, proxy, udp};
 
 /// Probes backends by one health check.
 #[derive(Debug)]
 pub struct Checker<E> {
     check: HealthCheck,
     tls: Option<Client>,
+    question: Option<Question>,
     echoes: E,
+}
+
+/// The end of a request, and what was asked for besides.
+pub(super) struct Asked {
+    pub(super) finding: Finding,
+    details: Details,
+    /// The connection broke before any part of an answer.
+    pub(super) is_unanswered: bool,
 }
 
 impl<E: Echo> Checker<E> {
@@ -32,9 +43,20 @@ impl<E: Echo> Checker<E> {
             CheckKind::Http { tls, http, .. } => {
                 tls.as_ref().map(|tls| Client::new(tls, http.host.as_deref()))
             }
-            CheckKind::Icmp => None,
+            CheckKind::Grpc { tls, grpc, .. } => {
+                tls.as_ref().map(|tls| Client::new(tls, grpc.host.as_deref()).for_http2())
+            }
+            CheckKind::Icmp | CheckKind::Udp { .. } | CheckKind::Dns { .. } => None,
         };
-        Self { check, tls, echoes }
+        let question = match &check.kind {
+            CheckKind::Dns { dns, .. } => Some(Question::new(dns.clone())),
+            _ => None,
+        };
+        Self { check, tls, question, echoes }
+    }
+
+    pub(super) fn check(&self) -> &HealthCheck {
+        &self.check
     }
 
     /// Runs one probe, which ends within the check's timeout.
@@ -42,7 +64,9 @@ impl<E: Echo> Checker<E> {
         let started = Instant::now();
         let deadline = started + self.check.timeout;
         let found = match &self.check.kind {
-            CheckKind::Tcp { port, .. } => self.tcp(SocketAddr::new(target, *port), deadline).await,
+            CheckKind::Tcp { port, exchange, .. } => {
+                self.tcp(SocketAddr::new(target, *port), exchange, deadline).await
+            }
             CheckKind::Http { port, http, .. } => {
                 self.http(SocketAddr::new(target, *port), http, deadline).await
             }
@@ -52,13 +76,30 @@ impl<E: Echo> Checker<E> {
                 let duration = round_trip.unwrap_or_else(|| started.elapsed());
                 return ProbeOutcome { code, detail, duration };
             }
+            // In memory of their own, which the most frequent probes do not take.
+            CheckKind::Udp { port, exchange } => {
+                let target = SocketAddr::new(target, *port);
+                Box::pin(udp::ask(target, self.source(target.ip()), exchange, deadline)).await
+            }
+            CheckKind::Dns { port, dns } => {
+                let target = SocketAddr::new(target, *port);
+                let source = self.source(target.ip());
+                match &self.question {
+                    Some(question) => Box::pin(dns::ask(question, target, source, deadline)).await,
+                    None => Err((ProbeCode::SockErr, format_compact!("no question about {}", dns.name))),
+                }
+            }
+            CheckKind::Grpc { port, grpc, .. } => {
+                Box::pin(self.grpc(SocketAddr::new(target, *port), grpc, deadline)).await
+            }
         };
         let (Ok((code, detail)) | Err((code, detail))) = found;
         ProbeOutcome { code, detail, duration: started.elapsed() }
     }
 
     /// Makes one request as a client does, over `kept` if that has a connection, which then has the one for the next
-    /// request, if there is to be one. `source` goes before the check's; its port may be 0. An ICMP check is a probe.
+    /// request, if there is to be one. `source` goes before the check's; its port may be 0. A check of another type than
+    /// tcp, http and https is a probe.
     pub async fn ask(
         &self,
         target: IpAddr,
@@ -67,11 +108,30 @@ impl<E: Echo> Checker<E> {
         kept: &mut Option<Kept>,
     ) -> (ProbeOutcome, Details) {
         let started = Instant::now();
-        let deadline = started + self.check.timeout;
+        if !matches!(self.check.kind, CheckKind::Tcp { .. } | CheckKind::Http { .. }) {
+            return (self.probe(target).await, Details::default());
+        }
+        let asked = self.ask_until(target, source, inquiry, kept, started + self.check.timeout).await;
+        let (code, detail) = asked.finding;
+        (ProbeOutcome { code, detail, duration: started.elapsed() }, asked.details)
+    }
+
+    /// Makes one request of a tcp, http or https check.
+    pub(super) async fn ask_until(
+        &self,
+        target: IpAddr,
+        source: Option<SocketAddr>,
+        inquiry: &Inquiry,
+        kept: &mut Option<Kept>,
+        deadline: Instant,
+    ) -> Asked {
         let (port, http) = match &self.check.kind {
-            CheckKind::Tcp { port, .. } => (*port, None),
             CheckKind::Http { port, http, .. } => (*port, Some(http)),
-            CheckKind::Icmp => return (self.probe(target).await, Details::default()),
+            CheckKind::Tcp { port, .. }
+            | CheckKind::Udp { port, .. }
+            | CheckKind::Dns { port, .. }
+            | CheckKind::Grpc { port, .. } => (*port, None),
+            CheckKind::Icmp => (0, None),
         };
         let target = SocketAddr::new(target, port);
         let source = source.or_else(|| self.source(target.ip()));
@@ -80,7 +140,8 @@ impl<E: Echo> Checker<E> {
             None => self.open(target, source, deadline).await,
         };
         let mut details = Details::default();
-        let found = match (opened, http) {
+        let mut is_unanswered = false;
+        let finding = match (opened, http) {
             (Err(failure), _) => failure,
             (Ok(stream), None) => {
                 *kept = Some(stream).filter(|_| inquiry.keep);
@@ -99,13 +160,16 @@ impl<E: Echo> Checker<E> {
                     }
                 };
                 details = answer.details();
+                is_unanswered = match &exchanged {
+                    Ok((code, _)) => *code == ProbeCode::L7Rsp && answer.is_missing(),
+                    Err(not_sent) => matches!(not_sent, NotSent::Failed(_)),
+                };
                 *kept =
                     Some(stream).filter(|_| inquiry.keep && exchanged.is_ok() && answer.leaves_connection());
                 exchanged.unwrap_or_else(NotSent::after_connecting)
             }
         };
-        let (code, detail) = found;
-        (ProbeOutcome { code, detail, duration: started.elapsed() }, details)
+        Asked { finding, details, is_unanswered }
     }
 
     /// A new connection for a request.
@@ -119,7 +183,8 @@ impl<E: Echo> Checker<E> {
             (CheckKind::Http { .. }, None) => First::Probe,
             _ => First::Nobody,
         };
-        let stream = connect(target, source, first, deadline).await?;
+        let mut stream = connect(target, source, first, deadline).await?;
+        self.introduce(&mut stream, target, deadline).await?;
         match &self.tls {
             None => Ok(Kept::Plain(stream)),
             Some(tls) => {
@@ -132,13 +197,56 @@ impl<E: Echo> Checker<E> {
         self.check.source_for(target).map(|source| SocketAddr::new(source, 0))
     }
 
-    async fn tcp(&self, target: SocketAddr, deadline: Instant) -> Result<Finding, Finding> {
-        let stream = connect(target, self.source(target.ip()), First::Nobody, deadline).await?;
-        let Some(tls) = &self.tls else {
-            return Ok(connected());
-        };
-        Box::pin(tls.handshake(stream, target.ip(), deadline)).await?;
-        Ok(handshake_complete())
+    /// Begins the connection with a PROXY header, if the check has one.
+    async fn introduce(
+        &self,
+        stream: &mut TcpStream,
+        target: SocketAddr,
+        deadline: Instant,
+    ) -> Result<(), Finding> {
+        match self.check.send_proxy {
+            Some(version) => Box::pin(proxy::introduce(stream, version, target, deadline)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tcp(
+        &self,
+        target: SocketAddr,
+        exchange: &Exchange,
+        deadline: Instant,
+    ) -> Result<Finding, Finding> {
+        let mut stream = connect(target, self.source(target.ip()), First::Nobody, deadline).await?;
+        self.introduce(&mut stream, target, deadline).await?;
+        let send = exchange.send.as_deref().unwrap_or_default();
+        match (&self.tls, &exchange.expect) {
+            (None, None) => Ok(connected()),
+            (None, Some(expect)) => {
+                Ok(Box::pin(exchange::converse(&mut stream, send, expect, deadline)).await)
+            }
+            (Some(tls), expect) => {
+                let mut stream = Box::pin(tls.handshake(stream, target.ip(), deadline)).await?;
+                Ok(match expect {
+                    Some(expect) => Box::pin(exchange::converse(&mut stream, send, expect, deadline)).await,
+                    None => handshake_complete(),
+                })
+            }
+        }
+    }
+
+    async fn grpc(
+        &self,
+        target: SocketAddr,
+        check: &GrpcCheck,
+        deadline: Instant,
+    ) -> Result<Finding, Finding> {
+        match self.open(target, self.source(target.ip()), deadline).await? {
+            Kept::Plain(stream) => Ok(grpc::ask(stream, target, false, check, deadline).await),
+            Kept::Tls(stream) => {
+                tls::require_http2(&stream)?;
+                Ok(grpc::ask(*stream, target, true, check, deadline).await)
+            }
+        }
     }
 
     async fn http(
@@ -150,10 +258,12 @@ impl<E: Echo> Checker<E> {
         let source = self.source(target.ip());
         if let Some(tls) = &self.tls {
             // Saving a packet gains nothing in a handshake of several round trips.
-            let stream = connect(target, source, First::Nobody, deadline).await?;
+            let mut stream = connect(target, source, First::Nobody, deadline).await?;
+            self.introduce(&mut stream, target, deadline).await?;
             return Box::pin(https(tls, stream, target, check, deadline)).await;
         }
         let mut stream = connect(target, source, First::Probe, deadline).await?;
+        self.introduce(&mut stream, target, deadline).await?;
         let found = http::request(&mut stream, target, false, check, deadline, acknowledge).await;
         Ok(found.unwrap_or_else(NotSent::after_connecting))
     }

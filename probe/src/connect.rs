@@ -86,7 +86,7 @@ pub(super) fn judge(error: &io::Error, failed: ProbeCode) -> ProbeCode {
 }
 
 /// Describes a failed attempt to connect. Two of the system's own texts do not say what to look for.
-fn refusal(error: &io::Error) -> CompactString {
+pub(super) fn refusal(error: &io::Error) -> CompactString {
     let hint = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES) => ": a firewall or a route on the way prohibits it",
         Some(Errno::EINVAL) => ": its route is a blackhole",

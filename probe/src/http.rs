@@ -26,6 +26,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 pub use answer::Answer;
+pub(super) use malformed::Quote;
+pub(super) use request::USER_AGENT;
 
 use super::{connect, tls};
 
@@ -65,7 +67,7 @@ impl NotSent {
 }
 
 /// An error of the connection, or of TLS on top of it.
-fn in_words(error: &io::Error) -> String {
+pub(super) fn in_words(error: &io::Error) -> String {
     tls::fault(error).unwrap_or_else(|| connect::in_words(error))
 }
 

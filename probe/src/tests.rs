@@ -1,7 +1,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use maglev_engine::config::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes};
+use maglev_engine::config::{
+    CheckKind, Exchange, Expect, HealthCheck, HttpCheck, HttpMethod, ProxyVersion, StatusCodes,
+};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Verdict};
 use maglev_protocol::{EchoOutcome, EchoRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +12,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub(super) const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A `GET` of `/` with the defaults.
 pub(super) fn get(regexp: Option<&str>) -> HttpCheck {
@@ -19,9 +21,16 @@ pub(super) fn get(regexp: Option<&str>) -> HttpCheck {
         path: "/".into(),
         host: None,
         headers: vec![],
+        body: String::new(),
+        keepalive: false,
         response_codes: StatusCodes(vec![(200, 399)]),
         response_regexp: regexp.map(|regexp| regexp.parse().unwrap()),
     }
+}
+
+/// A connection, and nothing else.
+pub(super) fn tcp(port: u16) -> CheckKind {
+    CheckKind::Tcp { port, exchange: Exchange::default(), tls: None }
 }
 
 /// Once a second, with a timeout of as much.
@@ -37,12 +46,13 @@ pub(super) fn check(kind: CheckKind) -> HealthCheck {
         fall: 3,
         probe_ipv4_src: None,
         probe_ipv6_src: None,
+        send_proxy: None,
     }
 }
 
 /// Sends nothing.
 #[derive(Debug)]
-struct NoEcho;
+pub(super) struct NoEcho;
 
 impl Echo for NoEcho {
     async fn echo(&self, _: EchoRequest, _: Instant) -> Result<EchoOutcome, EchoFailure> {
@@ -57,7 +67,7 @@ pub(super) async fn probe(target: IpAddr, check: &HealthCheck) -> ProbeOutcome {
 #[tokio::test]
 async fn refused_connections_are_told_in_words() {
     let port = TcpListener::bind((LOCAL, 0)).await.unwrap().local_addr().unwrap().port();
-    let outcome = probe(LOCAL, &check(CheckKind::Tcp { port, tls: None })).await;
+    let outcome = probe(LOCAL, &check(tcp(port))).await;
     assert_eq!((outcome.code, outcome.detail.as_str()), (ProbeCode::L4Con, "connection refused"));
 }
 
@@ -65,7 +75,7 @@ async fn refused_connections_are_told_in_words() {
 async fn tcp_connects_from_the_configured_source_and_resets() {
     let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let mut check = check(CheckKind::Tcp { port, tls: None });
+    let mut check = check(tcp(port));
     check.probe_ipv4_src = Some([127, 0, 0, 9].into());
     let accepted = tokio::spawn(async move {
         let (mut stream, peer) = listener.accept().await.unwrap();
@@ -81,7 +91,7 @@ async fn tcp_connects_from_the_configured_source_and_resets() {
 #[tokio::test]
 async fn source_that_is_not_ours_is_named() {
     let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
-    let mut check = check(CheckKind::Tcp { port: listener.local_addr().unwrap().port(), tls: None });
+    let mut check = check(tcp(listener.local_addr().unwrap().port()));
     check.probe_ipv4_src = Some([192, 0, 2, 77].into());
     let outcome = probe(LOCAL, &check).await;
     assert_eq!(outcome.code, ProbeCode::SockErr, "it says nothing of the backend");
@@ -192,4 +202,71 @@ async fn answer_without_the_line_that_was_asked_for_is_judged_by_its_end() {
         let (outcome, details) = client(port, "/").ask(LOCAL, None, &inquiry, &mut None).await;
         assert_eq!((outcome.code, details.first_line.as_deref()), (code, line), "{answer}: {outcome}");
     }
+}
+
+/// Reads as much as is there after a moment in which nothing more came, and answers.
+async fn first_bytes(answer: &'static [u8]) -> (u16, tokio::task::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        while !read.ends_with(b"\r\n\r\n") && !read.ends_with(b"PING") {
+            assert!(stream.read_buf(&mut read).await.unwrap() > 0, "{read:?}");
+        }
+        stream.write_all(answer).await.unwrap();
+        read
+    });
+    (port, task)
+}
+
+#[tokio::test]
+async fn proxy_header_goes_before_everything_else() {
+    let pong = Expect { key: "expect", text: "PONG".into(), pattern: "PONG".parse().unwrap() };
+    for version in [ProxyVersion::V1, ProxyVersion::V2] {
+        let exchange = Exchange { send: Some(b"PING".to_vec()), expect: Some(pong.clone()) };
+        let (tcp_port, tcp_read) = first_bytes(b"PONG").await;
+        let tcp = CheckKind::Tcp { port: tcp_port, exchange, tls: None };
+        let (http_port, http_read) = first_bytes(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        let http = CheckKind::Http { port: http_port, http: get(None), tls: None };
+        for (kind, read, then) in [(tcp, tcp_read, "PING"), (http, http_read, "GET / HTTP/1.1\r\n")] {
+            let check = HealthCheck { send_proxy: Some(version), ..check(kind) };
+            let outcome = probe(LOCAL, &check).await;
+            assert_eq!(outcome.code, ProbeCode::L7Ok, "{outcome}");
+            let read = read.await.unwrap();
+            let start: &[u8] = match version {
+                ProxyVersion::V1 => b"PROXY TCP4 127.0.0.1 127.0.0.1 ",
+                ProxyVersion::V2 => b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01",
+            };
+            assert!(read.starts_with(start), "{}", read.escape_ascii());
+            let request = read.windows(then.len()).position(|part| part == then.as_bytes());
+            assert!(request.is_some(), "{}", read.escape_ascii());
+        }
+    }
+}
+
+#[tokio::test]
+async fn body_is_sent_with_its_length() {
+    let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        while !read.ends_with(b"{\"deep\":true}") {
+            assert!(stream.read_buf(&mut read).await.unwrap() > 0);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        String::from_utf8(read).unwrap()
+    });
+    let http = HttpCheck {
+        method: HttpMethod::Post,
+        headers: vec![("Content-Type".into(), "application/json".into())],
+        body: "{\"deep\":true}".into(),
+        ..get(None)
+    };
+    let outcome = probe(LOCAL, &check(CheckKind::Http { port, http, tls: None })).await;
+    assert_eq!(outcome.code, ProbeCode::L7Ok, "{outcome}");
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with("POST / HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"), "{asked}");
 }

@@ -1,8 +1,8 @@
 //! The TLS client of health checks and webhooks.
 //!
 //! TLS 1.2 and 1.3. Each handshake is a full one: a resumed session would not show what a new client meets.
-//! Like HAProxy's checks, it sends no ALPN: a server that knows the protocol needs no hint, and one that does
-//! not may refuse it. There is no client certificate.
+//! Like HAProxy's checks, it sends no ALPN, except for gRPC: a server that knows the protocol needs no hint, and
+//! one that does not may refuse it. There is no client certificate.
 //!
 //! Limits on a hostile server, besides the deadline: rustls holds at most 64 KiB of an incomplete handshake
 //! message (`MAX_HANDSHAKE_SIZE` in its `msgs/deframer`), and as much of a certificate chain
@@ -67,6 +67,15 @@ impl Client {
         Client { ready }
     }
 
+    /// The same, but negotiates HTTP/2.
+    #[must_use]
+    pub(super) fn for_http2(mut self) -> Client {
+        if let Ok(ready) = &mut self.ready {
+            Arc::make_mut(&mut ready.config).alpn_protocols = vec![HTTP2.to_vec()];
+        }
+        self
+    }
+
     /// Makes one handshake with the backend at `target`.
     ///
     /// # Errors
@@ -97,6 +106,20 @@ impl Client {
         }
     }
 }
+
+/// Fails a connection over which the server will not speak HTTP/2: clients of gRPC refuse it as well.
+pub(super) fn require_http2<S>(stream: &TlsStream<S>) -> Result<(), Finding> {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP2) => Ok(()),
+        _ => Err((
+            ProbeCode::L6Rsp,
+            CompactString::const_new("the server does not negotiate HTTP/2 (ALPN h2), which gRPC requires"),
+        )),
+    }
+}
+
+/// HTTP/2 in ALPN.
+const HTTP2: &[u8] = b"h2";
 
 /// Describes the TLS cause of an error from a layer above, if there is one: an alert, a broken record.
 ///

@@ -8,7 +8,7 @@ mod given;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use maglev_engine::config::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
+use maglev_engine::config::{CheckKind, Exchange, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
 
 pub use brain::from_brain;
 pub(crate) use brain::vip;
@@ -76,8 +76,12 @@ impl Request {
         match port {
             _ if HTTP_PORTS.contains(&port) => Self::http(port, None),
             _ if HTTPS_PORTS.contains(&port) => Self::http(port, Some(verified())),
-            _ => Self::Check(CheckKind::Tcp { port, tls: None }),
+            _ => Self::tcp(port),
         }
+    }
+
+    fn tcp(port: u16) -> Self {
+        Self::Check(CheckKind::Tcp { port, exchange: Exchange::default(), tls: None })
     }
 
     fn http(port: u16, tls: Option<TlsCheck>) -> Self {
@@ -92,6 +96,8 @@ fn get(path: &str) -> HttpCheck {
         path: path.to_owned(),
         host: None,
         headers: Vec::new(),
+        body: String::new(),
+        keepalive: false,
         response_codes: StatusCodes(vec![(200, 399)]),
         response_regexp: None,
     }
@@ -138,6 +144,7 @@ impl Target {
                 .and_then(|source| if let IpAddr::V4(v4) = source { Some(v4) } else { None }),
             probe_ipv6_src: source
                 .and_then(|source| if let IpAddr::V6(v6) = source { Some(v6) } else { None }),
+            send_proxy: None,
         })
     }
 }

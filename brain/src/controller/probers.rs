@@ -71,7 +71,7 @@ impl Probers {
             checker: Arc::new(Checker::new(check.clone(), self.echoes.clone())),
             intervals: Intervals::of(check),
         });
-        let probe = Checked { checker: Arc::clone(&known.checker), target: wish.target };
+        let probe = Checked::new(Arc::clone(&known.checker), wish.target);
         let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
         let prober = self.scheduler.add(Arc::clone(name), probe, known.intervals, wish.pace, delay);
         self.probers.insert(Arc::clone(name), prober);

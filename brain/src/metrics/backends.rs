@@ -133,10 +133,21 @@ fn rows(snapshot: &Snapshot) -> impl Iterator<Item = Row<'_>> {
 fn codes(kind: &CheckKind) -> &'static [ProbeCode] {
     use ProbeCode::{L4Con, L4Ok, L4Tout, L6Ok, L6Rsp, L6Tout, L7Ok, L7Rsp, L7Sts, L7Tout, SockErr};
     match kind {
-        CheckKind::Icmp | CheckKind::Tcp { tls: None, .. } => &[L4Ok, L4Tout, L4Con, SockErr],
-        CheckKind::Tcp { tls: Some(_), .. } => &[L6Ok, L4Tout, L4Con, L6Tout, L6Rsp, SockErr],
-        CheckKind::Http { tls: None, .. } => &[L7Ok, L4Tout, L4Con, L7Tout, L7Rsp, L7Sts, SockErr],
-        CheckKind::Http { tls: Some(_), .. } => {
+        CheckKind::Icmp => &[L4Ok, L4Tout, L4Con, SockErr],
+        CheckKind::Tcp { exchange, tls, .. } => match (&exchange.expect, tls) {
+            (None, None) => &[L4Ok, L4Tout, L4Con, SockErr],
+            (None, Some(_)) => &[L6Ok, L4Tout, L4Con, L6Tout, L6Rsp, SockErr],
+            (Some(_), None) => &[L7Ok, L4Tout, L4Con, L7Tout, L7Rsp, SockErr],
+            (Some(_), Some(_)) => &[L7Ok, L4Tout, L4Con, L6Tout, L6Rsp, L7Tout, L7Rsp, SockErr],
+        },
+        CheckKind::Udp { exchange, .. } => match exchange.expect {
+            None => &[L4Ok, L4Con, SockErr],
+            Some(_) => &[L7Ok, L4Tout, L4Con, L7Rsp, SockErr],
+        },
+        CheckKind::Http { tls: None, .. } | CheckKind::Dns { .. } | CheckKind::Grpc { tls: None, .. } => {
+            &[L7Ok, L4Tout, L4Con, L7Tout, L7Rsp, L7Sts, SockErr]
+        }
+        CheckKind::Http { tls: Some(_), .. } | CheckKind::Grpc { tls: Some(_), .. } => {
             &[L7Ok, L4Tout, L4Con, L6Tout, L6Rsp, L7Tout, L7Rsp, L7Sts, SockErr]
         }
     }

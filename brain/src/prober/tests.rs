@@ -11,6 +11,7 @@ struct Fake {
     took: Arc<Mutex<Duration>>,
     starts: Arc<Mutex<Vec<Instant>>>,
     under_way: Arc<()>,
+    rests: Arc<Mutex<u32>>,
 }
 
 impl Fake {
@@ -37,6 +38,10 @@ impl Probe for Fake {
             drop(guard);
             ProbeOutcome { code: ProbeCode::L4Ok, detail: "connected".into(), duration: took }
         }
+    }
+
+    fn rest(&self) {
+        *self.rests.lock().unwrap() += 1;
     }
 }
 
@@ -192,5 +197,15 @@ async fn stopping_when_a_probe_is_due_starts_none() {
         prober.set_pace(Pace::Stopped);
         sleep(SECOND).await;
         assert_eq!(fake.count(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_probes_give_up_what_they_hold() {
+    let (fake, prober, mut inbox) = start(Pace::Normal, Duration::ZERO);
+    inbox.recv().await.unwrap();
+    for (pace, rests) in [(Pace::Fast, 0), (Pace::Stopped, 1), (Pace::Stopped, 1), (Pace::Normal, 1)] {
+        prober.set_pace(pace);
+        assert_eq!(*fake.rests.lock().unwrap(), rests, "{pace:?}");
     }
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use super::addresses::{ipv4, ipv6};
 use super::ca_file::CaFiles;
-use super::complaint::Complaint;
+use super::check_type::{TLS_KEYS, Type};
 use super::http_values::{ca_file, headers, host, method, path, regexp, server_name, status_codes};
 use super::lints::{self, Times};
 use super::model::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
+use super::payload::{exchange, payload};
+use super::protocols::{DNS_PORT, PROXY_VERSIONS, dns, grpc, one_of};
 use super::report::Report;
 use super::section::{Section, listed};
 use super::show;
-use super::values::{DAY, boolean, check_name, duration, integer, port, text};
-use super::yaml::{Located, Node, Place};
+use super::values::{DAY, boolean, check_name, duration, integer, port};
+use super::yaml::{Located, Place};
 
 /// Keys of a health check.
 pub(super) const CHECK_KEYS: &[&str] = &[
@@ -33,23 +35,33 @@ pub(super) const CHECK_KEYS: &[&str] = &[
 
 /// Keys of `params:`, for all types together.
 pub(super) const PARAM_KEYS: &[&str] = &[
+    "answer-regexp",
+    "body",
     "ca-file",
+    "expect",
+    "expect-hex",
+    "expect-regexp",
     "headers",
     "host",
     "insecure-skip-verify",
+    "keepalive",
     "method",
+    "name",
     "path",
+    "rcode",
+    "record-type",
     "response-code",
     "response-regexp",
+    "send",
+    "send-hex",
+    "send-proxy",
     "server-name",
+    "service",
     "sni",
     "ssl",
     "ssl-verify",
+    "transport",
 ];
-
-pub(super) const HTTP_KEYS: &[&str] =
-    &["headers", "host", "method", "path", "response-code", "response-regexp"];
-pub(super) const TLS_KEYS: &[&str] = &["ca-file", "insecure-skip-verify", "server-name", "sni", "ssl-verify"];
 
 /// A shorter interval would be a load test.
 pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
@@ -63,47 +75,6 @@ pub(super) const DEFAULT_PATH: &str = "/";
 pub(super) const DEFAULT_CODES: (u16, u16) = (200, 399);
 pub(super) const HTTP_PORT: u16 = 80;
 pub(super) const HTTPS_PORT: u16 = 443;
-
-/// Types of health checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
-    Tcp,
-    Http,
-    Https,
-    Icmp,
-}
-
-impl Type {
-    pub(super) const NAMES: [(&'static str, Type); 4] =
-        [("tcp", Type::Tcp), ("http", Type::Http), ("https", Type::Https), ("icmp", Type::Icmp)];
-
-    fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, of)| *of == self).map_or("", |(name, _)| name)
-    }
-
-    fn read(node: &Node) -> Result<Type, Complaint> {
-        let given = text(node)?;
-        let known = Self::NAMES.iter().find(|(name, _)| *name == given);
-        known.map(|&(_, of)| of).ok_or_else(|| {
-            let help = if given == "static" || given == "none" {
-                "a static backend has no check: leave `healthcheck` out of it".to_owned()
-            } else {
-                format!("the types are {}", listed(&Self::NAMES.map(|(name, _)| name)))
-            };
-            Complaint::invalid(format!("is {}, which is not a type of check", show(&given)), help)
-        })
-    }
-
-    /// The keys of `params` that this type has.
-    pub(super) fn params(self) -> impl Fn(&str) -> bool {
-        move |key| match self {
-            Type::Tcp => key == "ssl" || TLS_KEYS.contains(&key),
-            Type::Http => HTTP_KEYS.contains(&key),
-            Type::Https => HTTP_KEYS.contains(&key) || TLS_KEYS.contains(&key),
-            Type::Icmp => false,
-        }
-    }
-}
 
 /// A check as far as it could be read.
 pub(super) struct CheckDraft {
@@ -150,7 +121,10 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
     let probe_ipv4_src = section.read("probe-ipv4-src", ipv4, report).map(|source| source.value);
     let probe_ipv6_src = section.read("probe-ipv6-src", ipv6, report).map(|source| source.value);
 
-    let kind = check_kind(section, of.map(|of| of.value), files, report);
+    let params = section.section("params", section.subject("params"), PARAM_KEYS, report);
+    let send_proxy =
+        params.as_ref().and_then(|params| params.read("send-proxy", one_of(&PROXY_VERSIONS), report));
+    let kind = check_kind(section, of.map(|of| of.value), params.as_ref(), files, report);
     let check = kind.map(|kind| HealthCheck {
         kind,
         interval: default_interval,
@@ -161,6 +135,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
         fall,
         probe_ipv4_src,
         probe_ipv6_src,
+        send_proxy: send_proxy.map(|version| version.value),
     });
     CheckDraft { check, place: section.place }
 }
@@ -169,32 +144,37 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
 fn check_kind(
     section: &Section<'_>,
     of: Option<Type>,
+    params: Option<&Section<'_>>,
     files: &mut CaFiles<'_>,
     report: &mut Report<'_>,
 ) -> Option<CheckKind> {
     let given_port = section.read("port", port, report);
-    let params = section.section("params", section.subject("params"), PARAM_KEYS, report);
-    if let (Some(params), Some(of)) = (&params, of) {
+    if let (Some(params), Some(of)) = (params, of) {
         refuse_strange_params(params, of, report);
     }
-    let http = HttpCheck::read(params.as_ref(), report);
-    let tls = tls(params.as_ref(), files, report);
-    let ssl = params.as_ref().and_then(|params| params.read("ssl", boolean, report));
+    let http = HttpCheck::read(params, report);
+    let tls = tls(params, files, report);
+    let ssl = params.and_then(|params| params.read("ssl", boolean, report));
+    let exchange = exchange(params, report);
     let port_or = |default| given_port.as_ref().map_or(default, |port: &Located<u16>| port.value);
-    match of? {
+    let of = of?;
+    if let Some(use_of_port) = of.needs_port().filter(|_| section.entry("port").is_none()) {
+        report.invalid(section.place, format!("{} has no `port`", section.title), use_of_port);
+    }
+    let with_tls = ssl.is_some_and(|ssl| ssl.value);
+    if let (Type::Tcp | Type::Grpc, Some(params), false) = (of, params, with_tls) {
+        refuse_tls_without_ssl(params, report);
+    }
+    match of {
         Type::Tcp => {
-            if section.entry("port").is_none() {
+            if let (Some(_), None, Some(params)) = (&exchange.send, &exchange.expect, params) {
                 report.invalid(
-                    section.place,
-                    format!("{} has no `port`", section.title),
-                    "a tcp check needs the port to connect to",
+                    params.place,
+                    format!("{} sends something, but expects nothing", section.title),
+                    "add `expect`, `expect-hex` or `expect-regexp`: that it was sent says nothing about the server",
                 );
             }
-            let with_tls = ssl.is_some_and(|ssl| ssl.value);
-            if let Some(params) = params.as_ref().filter(|_| !with_tls) {
-                refuse_tls_without_ssl(params, report);
-            }
-            Some(CheckKind::Tcp { port: given_port?.value, tls: with_tls.then_some(tls) })
+            Some(CheckKind::Tcp { port: given_port?.value, exchange, tls: with_tls.then_some(tls) })
         }
         Type::Http => Some(CheckKind::Http { port: port_or(HTTP_PORT), http, tls: None }),
         Type::Https => Some(CheckKind::Http { port: port_or(HTTPS_PORT), http, tls: Some(tls) }),
@@ -207,6 +187,21 @@ fn check_kind(
                 );
             }
             Some(CheckKind::Icmp)
+        }
+        Type::Udp => {
+            if exchange.send.is_none() {
+                report.invalid(
+                    section.place,
+                    format!("{} has neither `send` nor `send-hex` in `params`", section.title),
+                    "a udp check needs the datagram to send; it may be empty: `send: ''`",
+                );
+            }
+            Some(CheckKind::Udp { port: given_port?.value, exchange })
+        }
+        Type::Dns => Some(CheckKind::Dns { port: port_or(DNS_PORT), dns: dns(section, params, report)? }),
+        Type::Grpc => {
+            let grpc = grpc(params, report);
+            Some(CheckKind::Grpc { port: given_port?.value, grpc, tls: with_tls.then_some(tls) })
         }
     }
 }
@@ -251,6 +246,8 @@ impl HttpCheck {
             path: DEFAULT_PATH.to_owned(),
             host: None,
             headers: Vec::new(),
+            body: String::new(),
+            keepalive: false,
             response_codes: StatusCodes(vec![DEFAULT_CODES]),
             response_regexp: None,
         };
@@ -259,6 +256,17 @@ impl HttpCheck {
         check.path = params.read_or("path", check.path, path, report);
         check.host = params.read("host", host, report).map(|host| host.value);
         check.headers = headers(params, report);
+        check.keepalive = params.read_or("keepalive", check.keepalive, boolean, report);
+        if let Some(body) = params.read("body", payload, report) {
+            if check.method != HttpMethod::Post {
+                report.invalid(
+                    body.place,
+                    format!("{} is set, but only POST sends one", params.subject("body")),
+                    "set `method: POST`, or leave `body` out",
+                );
+            }
+            check.body = body.value;
+        }
         check.response_codes = params.read_or("response-code", check.response_codes, status_codes, report);
         if let Some(regexp) = params.read("response-regexp", regexp, report) {
             if check.method == HttpMethod::Head {

@@ -14,16 +14,16 @@ use super::show;
 use super::values::{kind, text};
 use super::yaml::{Node, Scalar, ScalarKind, Value};
 
-pub(super) const METHODS: [(&str, HttpMethod); 2] = [("GET", HttpMethod::Get), ("HEAD", HttpMethod::Head)];
+pub(super) const METHODS: [HttpMethod; 4] =
+    [HttpMethod::Get, HttpMethod::Head, HttpMethod::Options, HttpMethod::Post];
 
-/// `GET` or `HEAD`. Methods are case-sensitive (RFC 9110, 9.1).
+/// A method. Methods are case-sensitive (RFC 9110, 9.1).
 pub(super) fn method(node: &Node) -> Result<HttpMethod, Complaint> {
     let method = text(node)?;
-    let known = METHODS.iter().find(|(name, _)| *name == method);
-    known.map(|&(_, method)| method).ok_or_else(|| {
+    METHODS.into_iter().find(|known| known.name() == method).ok_or_else(|| {
         Complaint::invalid(
             format!("is {}, which no check may use", show(&method)),
-            "write `GET` or `HEAD`: a check must change nothing on the backend",
+            "write `GET`, `HEAD`, `OPTIONS` or `POST`: a check must change nothing on the backend",
         )
     })
 }
@@ -120,7 +120,7 @@ pub(super) fn server_name(node: &Node) -> Result<String, Complaint> {
 }
 
 /// The rules of DNS, plus the underscore that real names have.
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let label_fits = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')

@@ -11,6 +11,7 @@ use maglev_protocol::{STICKY_BUCKET, size};
 
 use maglev_tls::authorities::Authorities;
 
+use super::check_model::{DnsCheck, Exchange, GrpcCheck, ProxyVersion};
 use super::min_up::MinUp;
 use super::pattern::Pattern;
 use crate::kind::Kind;
@@ -140,6 +141,8 @@ pub struct HealthCheck {
     pub probe_ipv4_src: Option<Ipv4Addr>,
     /// Source address of probes to IPv6 backends.
     pub probe_ipv6_src: Option<Ipv6Addr>,
+    /// PROXY protocol header at the start of each connection.
+    pub send_proxy: Option<ProxyVersion>,
 }
 
 impl HealthCheck {
@@ -153,18 +156,24 @@ impl HealthCheck {
 
     /// Whether probes verify certificates with the system's authorities.
     pub fn trusts_system(&self) -> bool {
-        let (CheckKind::Tcp { tls, .. } | CheckKind::Http { tls, .. }) = &self.kind else { return false };
-        tls.as_ref().is_some_and(|tls| tls.verify && tls.ca_file.is_none())
+        match &self.kind {
+            CheckKind::Tcp { tls, .. } | CheckKind::Http { tls, .. } | CheckKind::Grpc { tls, .. } => {
+                tls.as_ref().is_some_and(|tls| tls.verify && tls.ca_file.is_none())
+            }
+            CheckKind::Dns { .. } | CheckKind::Icmp | CheckKind::Udp { .. } => false,
+        }
     }
 }
 
 /// Type of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckKind {
-    /// Connects, and closes again.
+    /// Connects, perhaps exchanges bytes, and closes again.
     Tcp {
         /// Port of the backend.
         port: u16,
+        /// Bytes to send and to expect on the connection. Without `expect`, nothing is exchanged.
+        exchange: Exchange,
         /// TLS over the connection.
         tls: Option<TlsCheck>,
     },
@@ -179,12 +188,35 @@ pub enum CheckKind {
     },
     /// An ICMP echo.
     Icmp,
+    /// One datagram.
+    Udp {
+        /// Port of the backend.
+        port: u16,
+        /// The datagram, and the expected reply. Without `expect`, silence passes.
+        exchange: Exchange,
+    },
+    /// One DNS query.
+    Dns {
+        /// Port of the backend.
+        port: u16,
+        /// Question and expected answer.
+        dns: DnsCheck,
+    },
+    /// One request of `grpc.health.v1`, over HTTP/2.
+    Grpc {
+        /// Port of the backend.
+        port: u16,
+        /// Service that is asked about.
+        grpc: GrpcCheck,
+        /// TLS under the request.
+        tls: Option<TlsCheck>,
+    },
 }
 
 /// Request of an HTTP probe, and expected response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpCheck {
-    /// `GET` or `HEAD`.
+    /// Method.
     pub method: HttpMethod,
     /// Path, with its query.
     pub path: String,
@@ -192,6 +224,10 @@ pub struct HttpCheck {
     pub host: Option<String>,
     /// Further request headers, in the order given.
     pub headers: Vec<(String, String)>,
+    /// Body of a `POST`.
+    pub body: String,
+    /// Whether the connection is kept for the next probe.
+    pub keepalive: bool,
     /// Status codes that pass.
     pub response_codes: StatusCodes,
     /// Pattern that the first 64 KiB of the body must match.
@@ -205,6 +241,22 @@ pub enum HttpMethod {
     Get,
     /// Headers only.
     Head,
+    /// What the server supports.
+    Options,
+    /// Sends a body.
+    Post,
+}
+
+impl HttpMethod {
+    /// Its name in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Post => "POST",
+        }
+    }
 }
 
 /// Ranges of status codes, both ends included.

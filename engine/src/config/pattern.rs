@@ -19,6 +19,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// A pattern that matches exactly these bytes; `None` if they are too many for one.
+    pub(super) fn of(bytes: &[u8]) -> Option<Pattern> {
+        let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02X}")).collect();
+        format!("(?-u){escaped}").parse().ok()
+    }
+
     /// Whether it matches somewhere in these bytes.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
         self.regex.is_match(bytes)

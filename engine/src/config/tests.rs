@@ -6,6 +6,7 @@ mod checks;
 mod documentation;
 mod frontends;
 mod lints;
+mod protocols;
 mod rendering;
 mod robustness;
 mod rules;

@@ -94,6 +94,11 @@ impl<'a> Answer<'a> {
         !self.closes && self.searched.as_ref().is_some_and(|searched| searched.body.is_used_up())
     }
 
+    /// Whether nothing has arrived.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.received == 0
+    }
+
     pub(super) fn check(&self) -> &'a HttpCheck {
         self.check
     }
@@ -239,7 +244,7 @@ impl<'a> Answer<'a> {
     fn judge(&mut self, head: Head, rest: &[u8], more: &[u8]) -> Result<Option<Finding>, Malformed> {
         let status = head.status;
         let framing = match self.check.method {
-            HttpMethod::Get => head.framing?,
+            HttpMethod::Get | HttpMethod::Options | HttpMethod::Post => head.framing?,
             HttpMethod::Head => Framing::Empty,
         };
         if !self.check.response_codes.contains(status) {
@@ -251,6 +256,8 @@ impl<'a> Answer<'a> {
             return Ok(Some(passed(status)));
         }
         let (encoding, body) = (head.encoding, Body::new(framing));
+        // The verdict may come before they are looked at.
+        self.closes |= !more.is_empty();
         let searched =
             self.searched.insert(Searched { pattern, line, whole, status, encoding, body, early: 0 });
         match searched.feed(rest)? {

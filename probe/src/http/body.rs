@@ -22,6 +22,8 @@ pub(super) struct Body {
     framing: Framing,
     data: Vec<u8>,
     chunks: Chunks,
+    /// Whether something came behind its end.
+    has_surplus: bool,
 }
 
 /// Position in a chunked body.
@@ -48,19 +50,20 @@ enum Part {
 
 impl Body {
     pub(super) fn new(framing: Framing) -> Self {
-        Self { framing, data: Vec::new(), chunks: Chunks::default() }
+        Self { framing, data: Vec::new(), chunks: Chunks::default(), has_surplus: false }
     }
 
     /// Adds bytes. Ignored when the body [is complete](Self::is_complete).
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         match self.framing {
-            Framing::Empty => {}
+            Framing::Empty => self.has_surplus |= !bytes.is_empty(),
             Framing::Length(length) => {
-                keep(
+                let kept = keep(
                     &mut self.data,
                     bytes,
                     usize::try_from(length).map_or(BODY_LIMIT, |most| most.min(BODY_LIMIT)),
                 );
+                self.has_surplus |= kept < bytes.len();
             }
             Framing::UntilClose => {
                 keep(&mut self.data, bytes, BODY_LIMIT);
@@ -84,6 +87,8 @@ impl Body {
                 Part::Size | Part::DataEnd | Part::Over => bytes = self.chunks.feed_line(bytes)?,
             }
         }
+        // Trailers, or an end that comes apart from the last chunk: not waited for.
+        self.has_surplus |= self.is_complete() && bytes != b"\r\n";
         Ok(())
     }
 
@@ -101,9 +106,11 @@ impl Body {
     /// Whether the connection is at the end of the body, and may carry another answer.
     pub(super) fn is_used_up(&self) -> bool {
         match self.framing {
+            _ if self.has_surplus => false,
             Framing::Empty => true,
             Framing::Length(length) => self.data.len() as u64 == length,
-            Framing::Chunked | Framing::UntilClose => false,
+            Framing::Chunked => self.chunks.part == Part::Over,
+            Framing::UntilClose => false,
         }
     }
 

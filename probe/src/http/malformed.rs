@@ -49,20 +49,20 @@ pub(super) enum Malformed {
 
 /// The start of what a peer sent, shortened and safe to display.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Quote(String);
+pub(crate) struct Quote(String);
 
 impl Quote {
     /// Maximum number of bytes quoted. An escaped byte takes up to four characters.
-    pub(super) const LONGEST: usize = 60;
+    pub(crate) const LONGEST: usize = 60;
 
     /// Quotes the first line.
-    pub(super) fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
         Self::beginning(line, Self::LONGEST)
     }
 
     /// Quotes the first bytes, across lines.
-    pub(super) fn beginning(bytes: &[u8], longest: usize) -> Self {
+    pub(crate) fn beginning(bytes: &[u8], longest: usize) -> Self {
         let shown = bytes.get(..longest).unwrap_or(bytes);
         let cut = if shown.len() < bytes.len() { "..." } else { "" };
         Self(format!("\"{}{cut}\"", shown.escape_ascii()))

@@ -6,15 +6,13 @@ use std::net::SocketAddr;
 use maglev_engine::config::{HttpCheck, HttpMethod};
 
 /// The User-Agent header of HTTP probes.
-const USER_AGENT: &str = concat!("maglev-brain/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("maglev-brain/", env!("CARGO_PKG_VERSION"));
 
 /// Adds the whole request; `keep` leaves the connection open for another one. The configuration holds only what can stand in one as it is.
 pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, keep: bool, check: &HttpCheck) {
     let mut put = |part: &str| out.extend_from_slice(part.as_bytes());
-    put(match check.method {
-        HttpMethod::Get => "GET ",
-        HttpMethod::Head => "HEAD ",
-    });
+    put(check.method.name());
+    put(" ");
     put(&check.path);
     put(" HTTP/1.1\r\nHost: ");
     match &check.host {
@@ -33,7 +31,14 @@ pub(super) fn put(out: &mut Vec<u8>, target: SocketAddr, tls: bool, keep: bool, 
             put(part);
         }
     }
-    put("\r\n");
+    if check.method == HttpMethod::Post {
+        // Writing to a vector cannot fail.
+        write!(out, "Content-Length: {}\r\n", check.body.len()).ok();
+    }
+    out.extend_from_slice(b"\r\n");
+    if check.method == HttpMethod::Post {
+        out.extend_from_slice(check.body.as_bytes());
+    }
 }
 
 /// The scheme's default port is omitted (RFC 9110, 4.2).

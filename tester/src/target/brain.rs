@@ -56,6 +56,10 @@ fn http(check: &HealthCheck) -> Option<(HttpCheck, Option<TlsCheck>)> {
         let found = check.parameters.iter().find(|parameter| parameter.key == key);
         found.map(|parameter| parameter.value.as_str())
     };
+    // What answers POST may not answer GET.
+    if value("method") == Some("POST") {
+        return None;
+    }
     let mut http = get(value("path").unwrap_or("/"));
     // Otherwise it is a description: no host has blanks.
     http.host = value("host").filter(|host| !host.contains(' ')).map(str::to_owned);

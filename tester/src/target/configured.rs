@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use maglev_engine::config::{CheckKind, Config, Frontend, Service};
+use maglev_engine::config::{CheckKind, Config, Frontend, HttpMethod, Service};
 
 use super::{Request, Target};
 
@@ -30,8 +30,16 @@ fn request(config: &Config, frontend: &Frontend, port: u16) -> Request {
     let mut checks = backends.filter_map(|backend| {
         let check = config.backends.get(backend)?.healthcheck.as_ref()?;
         match &config.healthchecks.get(check)?.kind {
-            CheckKind::Http { http, tls, .. } => Some((http.clone(), tls.clone())),
-            CheckKind::Tcp { .. } | CheckKind::Icmp => None,
+            // What answers POST may not answer GET.
+            CheckKind::Http { http, tls, .. } if http.method != HttpMethod::Post => {
+                Some((http.clone(), tls.clone()))
+            }
+            CheckKind::Http { .. }
+            | CheckKind::Tcp { .. }
+            | CheckKind::Icmp
+            | CheckKind::Udp { .. }
+            | CheckKind::Dns { .. }
+            | CheckKind::Grpc { .. } => None,
         }
     });
     match checks.next() {

@@ -47,7 +47,7 @@ pub fn from_text(text: &str) -> Result<Target, GivenError> {
         Some("udp") => Request::Udp,
         Some("http") => http(None),
         Some("https") => http(Some(verified())),
-        Some(_) => Request::Check(CheckKind::Tcp { port: vip.port(), tls: None }),
+        Some(_) => Request::tcp(vip.port()),
     };
     Ok(Target { name: text.to_owned(), vip, request, src_ip_sticky: false })
 }

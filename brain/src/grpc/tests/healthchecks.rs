@@ -22,6 +22,11 @@ maglev:
     flat: { type: tcp, port: 53 }
     ping: { type: icmp }
     unused: { type: http }
+    post: { type: http, params: { method: POST, body: '{}', keepalive: true, send-proxy: v2 } }
+    redis: { type: tcp, port: 6379, params: { send: \"AUTH secret\\r\\n\", expect: '+OK' } }
+    game: { type: udp, port: 27015, params: { send-hex: 'ff ff', expect-hex: 'ff 49' } }
+    names: { type: dns, params: { name: www.example.org, record-type: AAAA, answer-regexp: '^2001:' } }
+    cart: { type: grpc, port: 50051, params: { service: shop.v1.Cart, ssl: true, host: cart.example.org } }
   backends:
     b2: { address: 127.0.0.2, healthcheck: web, enabled: false }
     b1: { address: 127.0.0.1, healthcheck: web, enabled: false }
@@ -54,6 +59,7 @@ async fn check_is_shown_with_the_defaults_in_force() {
         ("headers", "Accept: text/html"),
         ("headers", "Authorization: (hidden)"),
         ("host", "www.example.org:8443"),
+        ("keepalive", "false"),
         ("method", "GET"),
         ("path", "/"),
         ("probe-ipv4-src", "chosen by the system"),
@@ -84,12 +90,58 @@ async fn every_type_shows_what_belongs_to_it() {
 }
 
 #[tokio::test]
+async fn further_protocols_show_what_they_expect_and_hide_what_they_send() {
+    let brain = Brain::start(CONFIG);
+    for (name, of, port, expected) in [
+        (
+            "post",
+            "http",
+            80,
+            &[("body", "2 bytes (hidden)"), ("keepalive", "true"), ("method", "POST"), ("send-proxy", "v2")]
+                [..],
+        ),
+        ("redis", "tcp", 6379, &[("expect", "+OK"), ("send", "13 bytes (hidden)")]),
+        ("game", "udp", 27015, &[("expect-hex", "ff 49"), ("send", "2 bytes (hidden)")]),
+        (
+            "names",
+            "dns",
+            53,
+            &[
+                ("answer-regexp", "^2001:"),
+                ("name", "www.example.org"),
+                ("rcode", "NOERROR"),
+                ("record-type", "AAAA"),
+                ("transport", "udp"),
+            ],
+        ),
+        (
+            "cart",
+            "grpc",
+            50051,
+            &[
+                ("host", "cart.example.org"),
+                ("service", "shop.v1.Cart"),
+                ("sni", "cart.example.org"),
+                ("ssl", "true"),
+            ],
+        ),
+    ] {
+        let check = get(&brain, name).await.unwrap();
+        assert_eq!((check.r#type.as_str(), check.port), (of, port));
+        let shown = parameters(&check);
+        for parameter in expected {
+            assert!(shown.contains(parameter), "{name}: {parameter:?} in {shown:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn checks_are_listed_by_name_and_unknown_ones_refused() {
     let brain = Brain::start(CONFIG);
     let all = brain.service.list_health_checks(Request::new(ListHealthChecksRequest {})).await.unwrap();
     let all = all.into_inner().healthchecks;
     let names: Vec<_> = all.iter().map(|check| check.name.as_str()).collect();
-    assert_eq!(names, ["deep", "flat", "ping", "unused", "web"]);
+    assert_eq!(names, ["cart", "deep", "flat", "game", "names", "ping", "post", "redis", "unused", "web"]);
     for check in &all {
         assert_eq!(get(&brain, &check.name).await.as_ref().unwrap(), check, "listed as by itself");
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use hyper::http::uri::Authority;
-use maglev_engine::config::{self, CheckKind, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
+use maglev_engine::config::{
+    self, CheckKind, DnsCheck, DnsTransport, Exchange, HttpCheck, HttpMethod, ProxyVersion, StatusCodes,
+    TlsCheck, rcode_name,
+};
 use maglev_engine::snapshot::Snapshot;
 use maglev_proto::{HealthCheck, HealthCheckParameter, HealthCheckUser};
 
@@ -44,6 +47,9 @@ fn proto(name: &str, check: &config::HealthCheck, backends: Vec<HealthCheckUser>
         CheckKind::Http { port, tls: None, .. } => ("http", *port),
         CheckKind::Http { port, tls: Some(_), .. } => ("https", *port),
         CheckKind::Icmp => ("icmp", 0),
+        CheckKind::Udp { port, .. } => ("udp", *port),
+        CheckKind::Dns { port, .. } => ("dns", *port),
+        CheckKind::Grpc { port, .. } => ("grpc", *port),
     };
     HealthCheck {
         name: name.to_owned(),
@@ -67,8 +73,16 @@ fn parameters(check: &config::HealthCheck) -> Vec<HealthCheckParameter> {
         ("probe-ipv4-src", check.probe_ipv4_src.map_or(system.to_owned(), |source| source.to_string())),
         ("probe-ipv6-src", check.probe_ipv6_src.map_or(system.to_owned(), |source| source.to_string())),
     ];
+    all.extend(check.send_proxy.map(|version| {
+        let version = match version {
+            ProxyVersion::V1 => "v1",
+            ProxyVersion::V2 => "v2",
+        };
+        ("send-proxy", version.to_owned())
+    }));
     match &check.kind {
-        CheckKind::Tcp { tls, .. } => {
+        CheckKind::Tcp { exchange, tls, .. } => {
+            all.extend(of_exchange(exchange));
             all.push(("ssl", tls.is_some().to_string()));
             all.extend(tls.iter().flat_map(|tls| of_tls(tls, None)));
         }
@@ -77,6 +91,14 @@ fn parameters(check: &config::HealthCheck) -> Vec<HealthCheckParameter> {
             all.extend(tls.iter().flat_map(|tls| of_tls(tls, http.host.as_deref())));
         }
         CheckKind::Icmp => {}
+        CheckKind::Udp { exchange, .. } => all.extend(of_exchange(exchange)),
+        CheckKind::Dns { dns, .. } => all.extend(of_dns(dns)),
+        CheckKind::Grpc { grpc, tls, .. } => {
+            all.push(("host", grpc.host.clone().unwrap_or_else(|| "the backend's address".to_owned())));
+            all.push(("service", grpc.service.clone()));
+            all.push(("ssl", tls.is_some().to_string()));
+            all.extend(tls.iter().flat_map(|tls| of_tls(tls, grpc.host.as_deref())));
+        }
     }
     // Keeps headers in their order.
     all.sort_by_key(|(key, _)| *key);
@@ -84,22 +106,47 @@ fn parameters(check: &config::HealthCheck) -> Vec<HealthCheckParameter> {
 }
 
 fn of_http(http: &HttpCheck) -> Vec<(&'static str, String)> {
-    let method = match http.method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Head => "HEAD",
-    };
     let mut all = vec![
         ("host", http.host.clone().unwrap_or_else(|| "the backend's address".to_owned())),
-        ("method", method.to_owned()),
+        ("keepalive", http.keepalive.to_string()),
+        ("method", http.method.name().to_owned()),
         ("path", http.path.clone()),
         ("response-code", codes(&http.response_codes)),
     ];
+    if http.method == HttpMethod::Post {
+        all.push(("body", bytes(http.body.len())));
+    }
     all.extend(http.headers.iter().map(|(name, value)| {
         let lower = name.to_ascii_lowercase();
         let value = if SECRET.iter().any(|part| lower.contains(part)) { HIDDEN } else { value };
         ("headers", format!("{name}: {value}"))
     }));
     all.extend(http.response_regexp.as_ref().map(|regexp| ("response-regexp", regexp.as_str().to_owned())));
+    all
+}
+
+/// What is sent may be a password.
+fn bytes(length: usize) -> String {
+    format!("{length} bytes {HIDDEN}")
+}
+
+fn of_exchange(exchange: &Exchange) -> Vec<(&'static str, String)> {
+    let send = exchange.send.iter().map(|send| ("send", bytes(send.len())));
+    send.chain(exchange.expect.iter().map(|expect| (expect.key, expect.text.clone()))).collect()
+}
+
+fn of_dns(dns: &DnsCheck) -> Vec<(&'static str, String)> {
+    let transport = match dns.transport {
+        DnsTransport::Udp => "udp",
+        DnsTransport::Tcp => "tcp",
+    };
+    let mut all = vec![
+        ("name", dns.name.clone()),
+        ("rcode", rcode_name(dns.rcode).unwrap_or_default().to_owned()),
+        ("record-type", dns.record_type_name().to_owned()),
+        ("transport", transport.to_owned()),
+    ];
+    all.extend(dns.answer_regexp.as_ref().map(|regexp| ("answer-regexp", regexp.as_str().to_owned())));
     all
 }
 

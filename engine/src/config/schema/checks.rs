@@ -2,17 +2,23 @@
 
 use serde_json::{Value, json};
 
+use super::super::check_model::{RCODES, RECORD_TYPES};
+use super::super::check_type::Type;
 use super::super::healthcheck::{
     DEFAULT_CODES, DEFAULT_FALL, DEFAULT_INTERVAL, DEFAULT_PATH, DEFAULT_RISE, HTTP_PORT, HTTPS_PORT,
-    IN_A_ROW, INTERVAL, PARAM_KEYS, TIMEOUT, Type,
+    IN_A_ROW, INTERVAL, PARAM_KEYS, TIMEOUT,
 };
 use super::super::http_values::{CODES, METHODS};
+use super::super::model::HttpMethod;
+use super::super::protocols::{DNS_PORT, PROXY_VERSIONS, TRANSPORTS};
 use super::super::values::PORT;
 use super::kinds::{choice, defined, duration, integer, section, with_default};
 
 /// One check.
 pub(super) fn check() -> Value {
-    let port = format!("Port of the backend. {HTTP_PORT} for http, {HTTPS_PORT} for https, if not given.");
+    let port = format!(
+        "Port of the backend. {HTTP_PORT} for http, {HTTPS_PORT} for https, {DNS_PORT} for dns, if not given."
+    );
     let keys = json!({
         "type": choice("What a probe does.", &Type::NAMES.map(|(name, _)| name)),
         "port": integer(&port, PORT),
@@ -50,9 +56,11 @@ fn of_type(of: Type) -> Value {
     let params: Vec<&str> = PARAM_KEYS.iter().copied().filter(|key| fits(key)).collect();
     let params = json!({ "propertyNames": { "enum": params } });
     match of {
-        Type::Tcp => json!({ "properties": { "params": params }, "required": ["port"] }),
+        Type::Tcp | Type::Udp | Type::Grpc => {
+            json!({ "properties": { "params": params }, "required": ["port"] })
+        }
         Type::Icmp => json!({ "properties": { "params": params, "port": false } }),
-        Type::Http | Type::Https => json!({ "properties": { "params": params } }),
+        Type::Http | Type::Https | Type::Dns => json!({ "properties": { "params": params } }),
     }
 }
 
@@ -75,7 +83,11 @@ fn params() -> Value {
             }),
             DEFAULT_PATH,
         ),
-        "method": with_default(choice("The method of the request.", &METHODS.map(|(name, _)| name)), METHODS[0].0),
+        "method": with_default(choice("The method of the request.", &METHODS.map(HttpMethod::name)), METHODS[0].name()),
+        "body": defined("text", "The body of a POST."),
+        "keepalive": with_default(
+            defined("truth-value", "Whether probes share a connection for as long as it lasts."), false,
+        ),
         "host": defined("text", "The Host header, perhaps with a port. The backend's address, if not given."),
         "headers": {
             "type": ["object", "null"],
@@ -84,8 +96,22 @@ fn params() -> Value {
         },
         "response-code": with_default(codes, format!("{}-{}", DEFAULT_CODES.0, DEFAULT_CODES.1)),
         "response-regexp": defined("text", "What the first 64 KiB of the body must match. Not with HEAD."),
+        "send": defined("text", "What a tcp or udp check sends."),
+        "send-hex": defined("text", "The same, in hexadecimal digits."),
+        "expect": defined("text", "What the reply must contain."),
+        "expect-hex": defined("text", "The same, in hexadecimal digits."),
+        "expect-regexp": defined("text", "What the reply must match."),
+        "name": defined("text", "The name that a dns check asks for."),
+        "record-type": words("The type of record that it asks for.", &RECORD_TYPES),
+        "rcode": words("The response code that passes.", &RCODES),
+        "answer-regexp": defined("text", "What the data of one record of the answer must match."),
+        "transport": words("How it asks; UDP is followed by TCP for a truncated answer.", &TRANSPORTS),
+        "service": with_default(
+            defined("text", "The service that a grpc check asks about. Empty is the server as a whole."), "",
+        ),
+        "send-proxy": choice("A header of the PROXY protocol, sent first on a connection.", &names(&PROXY_VERSIONS)),
         "ssl": with_default(
-            defined("truth-value", "Whether there is TLS on top of the connection of a tcp check."), false,
+            defined("truth-value", "Whether there is TLS on top of the connection of a tcp or grpc check."), false,
         ),
         "ssl-verify": with_default(defined("truth-value", "Whether the certificate must be valid."), true),
         "insecure-skip-verify": defined("truth-value", "The opposite of `ssl-verify`, instead of it."),
@@ -97,4 +123,14 @@ fn params() -> Value {
             "description": "Absolute path of a PEM file with the authorities to trust instead of the system's.",
         },
     })
+}
+
+/// One of these words; the first is the default.
+fn words<T>(description: &str, words: &[(&str, T)]) -> Value {
+    let default = words.first().map_or("", |(word, _)| word);
+    with_default(choice(description, &names(words)), default)
+}
+
+fn names<'a, T>(words: &[(&'a str, T)]) -> Vec<&'a str> {
+    words.iter().map(|(word, _)| *word).collect()
 }

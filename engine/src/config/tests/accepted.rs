@@ -32,7 +32,7 @@ fn whatever_is_left_out_has_its_default() {
         (two_seconds, two_seconds, two_seconds, two_seconds)
     );
     assert_eq!((shell.rise, shell.fall), (2, 3));
-    assert!(matches!(shell.kind, CheckKind::Tcp { port: 22, tls: None }));
+    assert_eq!(shell.kind, CheckKind::Tcp { port: 22, exchange: Exchange::default(), tls: None });
     let CheckKind::Http { port: 80, http, tls: None } = &config.healthchecks["web"].kind else {
         panic!("not an http check on port 80")
     };
@@ -203,7 +203,8 @@ fn tcp_has_tls_if_it_is_asked_for() {
         "port: 22\n    over-tls: { type: tcp, port: 993, params: { ssl: true, sni: mx } }\n",
     );
     let loaded = parse("maglev.yaml", &text).unwrap();
-    let CheckKind::Tcp { port: 993, tls: Some(tls) } = &loaded.config.healthchecks["over-tls"].kind else {
+    let CheckKind::Tcp { port: 993, tls: Some(tls), .. } = &loaded.config.healthchecks["over-tls"].kind
+    else {
         panic!("no TLS")
     };
     assert_eq!(*tls, TlsCheck { verify: true, sni: Some("mx".to_owned()), ca_file: None });

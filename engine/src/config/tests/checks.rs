@@ -7,12 +7,12 @@ fn a_check_has_a_type() {
     not_valid(
         &changed("      type: tcp\n", ""),
         &[
-            "12:5 error: health check `shell` has no `type` (set it to one of `tcp`, `http`, `https` and `icmp`)",
+            "12:5 error: health check `shell` has no `type` (set it to one of `tcp`, `http`, `https`, `icmp`, `udp`, `dns` and `grpc`)",
         ],
     );
     for (given, help) in [
-        ("ping", "the types are `tcp`, `http`, `https` and `icmp`"),
-        ("TCP", "the types are `tcp`, `http`, `https` and `icmp`"),
+        ("ping", "the types are `tcp`, `http`, `https`, `icmp`, `udp`, `dns` and `grpc`"),
+        ("TCP", "the types are `tcp`, `http`, `https`, `icmp`, `udp`, `dns` and `grpc`"),
         ("static", "a static backend has no check: leave `healthcheck` out of it"),
     ] {
         not_valid(
@@ -55,7 +55,7 @@ fn parameters_fit_the_type() {
         (
             "http",
             "sni: x",
-            "`sni` of `params` of health check `new` does not belong to type `http` (leave it out, or set `type` to `tcp` or `https`)",
+            "`sni` of `params` of health check `new` does not belong to type `http` (leave it out, or set `type` to `tcp`, `https` or `grpc`)",
         ),
         (
             "http",
@@ -70,7 +70,7 @@ fn parameters_fit_the_type() {
         (
             "icmp",
             "host: x",
-            "`host` of `params` of health check `new` does not belong to type `icmp` (leave it out, or set `type` to `http` or `https`)",
+            "`host` of `params` of health check `new` does not belong to type `icmp` (leave it out, or set `type` to `http`, `https` or `grpc`)",
         ),
         (
             "tcp",
@@ -134,8 +134,8 @@ fn parameters_of_http_can_be_put_into_a_request() {
     let codes = "(write codes from 100 to 599 and ascending ranges of them, like \"200,204,300-399\")";
     let host = "(write a name or an address, like `www.example.org`, `192.0.2.1` or `[2001:db8::1]`, perhaps with `:port`)";
     for (param, column, expected) in [
-        ("method: POST", 17, "`method` of P is `POST`, which no check may use (write `GET` or `HEAD`: a check must change nothing on the backend)".to_owned()),
-        ("method: get", 17, "`method` of P is `get`, which no check may use (write `GET` or `HEAD`: a check must change nothing on the backend)".to_owned()),
+        ("method: DELETE", 17, "`method` of P is `DELETE`, which no check may use (write `GET`, `HEAD`, `OPTIONS` or `POST`: a check must change nothing on the backend)".to_owned()),
+        ("method: get", 17, "`method` of P is `get`, which no check may use (write `GET`, `HEAD`, `OPTIONS` or `POST`: a check must change nothing on the backend)".to_owned()),
         ("path: healthz", 15, "`path` of P is `healthz`, which does not begin with `/` (write the path alone, like `/healthz`; the server's name belongs in `host`)".to_owned()),
         ("path: /a b", 15, "`path` of P is `/a b`, which has ` ` in it (write this character as `%20`)".to_owned()),
         ("path: /ä", 15, "`path` of P is `/ä`, which has `ä` in it (write this character as `%C3%A4`)".to_owned()),
