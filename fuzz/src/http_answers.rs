@@ -15,6 +15,8 @@ pub fn check(data: &[u8]) {
         path: "/".to_owned(),
         host: None,
         headers: Vec::new(),
+        body: String::new(),
+        keepalive: false,
         response_codes: StatusCodes(vec![(200, 399)]),
         response_regexp: (wish & 2 != 0).then(|| "o+k".parse().expect("a regular expression")),
     };
