@@ -13,7 +13,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
@@ -134,6 +134,43 @@ async fn play(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), script: &Scrip
         End::Reset => {}
     }
     Ok(())
+}
+
+/// Answers every datagram with the same ones, until it is dropped.
+#[derive(Debug)]
+pub struct Datagrams {
+    _answering: JoinSet<()>,
+}
+
+impl Datagrams {
+    /// Listens at this address.
+    pub async fn start(address: SocketAddr, answers: Vec<Answer>) -> anyhow::Result<Self> {
+        let socket = UdpSocket::bind(address).await.with_context(|| format!("cannot bind to {address}"))?;
+        let mut answering = JoinSet::new();
+        answering.spawn(async move {
+            let mut asked = [0; 2048];
+            loop {
+                // An ICMP error of an earlier answer: the client has gone.
+                let Ok((length, client)) = socket.recv_from(&mut asked).await else { continue };
+                for answer in &answers {
+                    let mut bytes = answer.bytes.clone();
+                    let echoed = if answer.echoes { length.min(2).min(bytes.len()) } else { 0 };
+                    bytes[..echoed].copy_from_slice(&asked[..echoed]);
+                    drop(socket.send_to(&bytes, client).await);
+                }
+            }
+        });
+        Ok(Self { _answering: answering })
+    }
+}
+
+/// A datagram in answer to one.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What it says.
+    pub bytes: Vec<u8>,
+    /// Whether its first two bytes are those of the question, as in DNS.
+    pub echoes: bool,
 }
 
 /// Listens, but answers no attempt to connect: its backlog is full and never emptied.

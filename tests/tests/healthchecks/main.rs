@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod cases;
+mod protocols;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use maglev_tests::hostile::{End, Script};
+use maglev_tests::hostile::{Answer, End, Script};
 
 /// A check's request and expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +14,31 @@ pub(crate) enum Check {
     HttpsBody,
     /// A handshake, and nothing else.
     Tls,
+    /// Over a connection that is kept.
+    Kept,
+    /// Sends something, and looks for `needle` in the answer.
+    Talk,
+    /// The same in datagrams.
+    Udp,
+    Dns,
+    DnsTcp,
+    Grpc,
 }
 
 impl Check {
-    pub(crate) const ALL: [Self; 5] = [Self::Http, Self::Body, Self::Https, Self::HttpsBody, Self::Tls];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Http,
+        Self::Body,
+        Self::Https,
+        Self::HttpsBody,
+        Self::Tls,
+        Self::Kept,
+        Self::Talk,
+        Self::Udp,
+        Self::Dns,
+        Self::DnsTcp,
+        Self::Grpc,
+    ];
 
     /// Its type and parameters.
     pub(crate) fn yaml(self) -> &'static str {
@@ -27,6 +48,12 @@ impl Check {
             Self::Https => "type: https, params: { ssl-verify: false }",
             Self::HttpsBody => "type: https, params: { ssl-verify: false, response-regexp: needle }",
             Self::Tls => "type: tcp, params: { ssl: true, ssl-verify: false }",
+            Self::Kept => "type: http, params: { keepalive: true }",
+            Self::Talk => "type: tcp, params: { send: ping, expect: needle }",
+            Self::Udp => "type: udp, params: { send: ping, expect: needle }",
+            Self::Dns => "type: dns, params: { name: ., answer-regexp: needle }",
+            Self::DnsTcp => "type: dns, params: { name: ., transport: tcp }",
+            Self::Grpc => "type: grpc",
         }
     }
 }
@@ -35,6 +62,8 @@ impl Check {
 #[derive(Debug, Clone)]
 pub(crate) enum Backend {
     Plays(Script),
+    /// Answers datagrams.
+    Datagrams(Vec<Answer>),
     /// Does not answer attempts to connect.
     Deaf,
     Nobody,
@@ -99,6 +128,9 @@ pub(crate) fn all() -> Vec<Kind> {
     http(&mut add);
     bodies(&mut add);
     tls(&mut add);
+    talk(&mut add);
+    grpc(&mut add);
+    kinds.extend(datagrams());
     for (name, backend, code, words) in [
         ("deaf", Backend::Deaf, &["L4TOUT"], "no answer to the connection attempt"),
         ("refuses", Backend::Nobody, &["L4CON"], "connection refused"),
@@ -214,4 +246,95 @@ fn tls(add: Add<'_>) {
     // Nearly as much as is kept of a handshake.
     let stalled = [begun, record(&[0; 16_000]).repeat(3)].concat();
     add("stalled-handshake", check, says(stalled, End::Hold), late, NO_HANDSHAKE);
+}
+
+fn talk(add: Add<'_>) {
+    let long = "x".repeat(16 << 10);
+    let first = "answer does not match needle: its first 16384 bytes, ";
+    let silent = "connected, but no answer in time";
+    add("healthy-talk", Check::Talk, says("a needle", End::Hold), &["L7OK"], "expected answer");
+    add("endless-talk", Check::Talk, floods("", &long), &["L7RSP"], first);
+    // As much as is kept of an answer, but for its last byte.
+    let most = &long[1..];
+    add(
+        "stalled-talk",
+        Check::Talk,
+        says(most, End::Hold),
+        &["L7TOUT"],
+        "answer does not match needle in time",
+    );
+    add("trickling-talk", Check::Talk, trickles(""), &["L7TOUT"], "answer does not match needle in time");
+    add("silent-talk", Check::Talk, says("", End::Hold), &["L7TOUT"], silent);
+    add("closed-talk", Check::Talk, says("", End::Close), &["L7RSP"], "closed without an answer");
+
+    let kept = format!("{OK}Content-Length: 0\r\n\r\n");
+    add("healthy-kept", Check::Kept, says(&kept, End::Hold), &["L7OK"], "HTTP 200");
+    // The next answers come before they are asked for.
+    add("flooding-kept", Check::Kept, floods(&kept, &kept), &["L7OK"], "HTTP 200");
+    let late = &["L7TOUT"];
+    add("stalled-kept", Check::Kept, says(format!("{OK}Content-Length: 9\r\n\r\nx"), End::Hold), late, LATE);
+
+    let late = "connected, but no complete answer in time";
+    let longest = [&[0xff, 0xff][..], &[0; 0xfffe]].concat();
+    add("stalled-dns", Check::DnsTcp, says(longest, End::Hold), &["L7TOUT"], late);
+    add("dns-garbage", Check::DnsTcp, floods("", &long), &["L7RSP"], "the answer is to another query");
+    add("dns-empty", Check::DnsTcp, floods("", [0, 0]), &["L7RSP"], "the answer is to another query");
+}
+
+/// A frame of HTTP/2, of the connection or of its first stream.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+fn grpc(add: Add<'_>) {
+    let check = Check::Grpc;
+    let (bad, late) = (&["L7RSP"], &["L7TOUT"]);
+    let settings = frame(4, 0, 0, &[]);
+    // `:status: 200` of HPACK's static table.
+    let head = [&settings[..], &frame(1, 4, 1, &[0x88])].concat();
+    let much = "more than 64 KiB were sent before a complete answer";
+    add("grpc-http", check, says(format!("{OK}\r\n"), End::Hold), bad, "not HTTP/2, or broken: ");
+    add("grpc-silent", check, says("", End::Hold), late, LATE);
+    add("grpc-settings", check, says(&settings, End::Hold), late, LATE);
+    add("grpc-closed", check, says(&settings, End::Close), bad, "");
+    add("grpc-pings", check, floods(&settings, frame(6, 0, 0, &[0; 8]).repeat(100)), bad, much);
+    let data = frame(0, 0, 1, &[0; 1000]);
+    add("grpc-endless", check, floods(&head, &data), bad, "a message of more than ");
+    add("grpc-stalled", check, says([&head[..], &data.repeat(4)].concat(), End::Hold), late, LATE);
+}
+
+fn datagrams() -> Vec<Kind> {
+    let say = |bytes: &[u8]| vec![Answer { bytes: bytes.to_vec(), echoes: false }];
+    // A response to a query for the root's address, with these flags and as many records.
+    let response = |flags: [u8; 2], records: [u8; 2]| {
+        let head = [&[0, 0], &flags[..], &[0, 1], &records[..], &[0; 4], &[0, 0, 1, 0, 1]].concat();
+        vec![Answer { bytes: head, echoes: true }]
+    };
+    let refused = "the answer over UDP is truncated; over TCP: connection refused";
+    let strays = "64 datagrams, none of which answers the query";
+    let kinds: [(_, _, _, &'static [&'static str], _); 8] = [
+        ("healthy-udp", Check::Udp, say(b"a needle"), &["L7OK"], "expected answer"),
+        ("udp-other", Check::Udp, say(b"no"), &["L7RSP"], "answer does not match needle: 2 bytes"),
+        ("udp-long", Check::Udp, say(&[b'x'; 9000]), &["L7RSP"], "answer does not match needle: 4096 bytes"),
+        ("udp-silent", Check::Udp, Vec::new(), &["L4TOUT"], "no answer in time"),
+        ("dns-strays", Check::Dns, vec![say(&[0; 12]).remove(0); 100], &["L7RSP"], strays),
+        ("dns-truncated", Check::Dns, response([0x82, 0], [0, 0]), &["L4CON"], refused),
+        ("dns-cut", Check::Dns, response([0x80, 0], [0, 1]), &["L7RSP"], "malformed DNS message: "),
+        (
+            "dns-many",
+            Check::Dns,
+            response([0x80, 0], [0xff, 0xff]),
+            &["L7RSP"],
+            "the answer has 65535 records",
+        ),
+    ];
+    let kind = |(name, check, answers, codes, words)| Kind {
+        name,
+        check,
+        backend: Backend::Datagrams(answers),
+        codes,
+        words,
+    };
+    kinds.into_iter().map(kind).collect()
 }

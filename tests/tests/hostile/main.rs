@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use maglev_tests::hostile::{Deaf, Server};
+use maglev_tests::hostile::{Datagrams, Deaf, Server};
 use maglev_tests::stack::{Stack, free_port};
 use maglev_tests::wait;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -21,14 +21,14 @@ use serde_json::Value;
 use kinds::{Backend, Check, Kind};
 
 /// Backends of each kind that fails, and of each that passes.
-const HOSTILE: usize = 20;
-const HEALTHY: usize = 66;
+const HOSTILE: usize = 12;
+const HEALTHY: usize = 30;
 /// How often all are looked at, which takes the brain a while with so many.
 const LOOK: Duration = Duration::from_millis(500);
 /// Probes of each backend that are seen.
 const PROBES: usize = 4;
 /// Maximum resident memory for each backend on average, in bytes, beyond what it takes when all refuse
-/// connections. Eighty of the thousand stall with 32 to 100 KiB allocated, the others use next to nothing,
+/// connections. A hundred of the thousand stall with 16 to 100 KiB allocated, the others use next to nothing,
 /// and 7 KiB were measured; one that used everything it is sent would take megabytes.
 const MOST_MEMORY: u64 = 32 << 10;
 /// Most descriptors that are in use besides those of a brain at rest: probes that are just under way.
@@ -82,17 +82,20 @@ impl Scene {
         SocketAddr::new(Ipv4Addr::new(127, 82, 0, u8::try_from(index + 1).unwrap()).into(), self.port)
     }
 
-    async fn start_servers(&self) -> (Vec<Server>, Vec<Deaf>) {
-        let (mut servers, mut deaf) = (Vec::new(), Vec::new());
+    async fn start_servers(&self) -> (Vec<Server>, Vec<Datagrams>, Vec<Deaf>) {
+        let (mut servers, mut datagrams, mut deaf) = (Vec::new(), Vec::new(), Vec::new());
         for kind in &self.kinds {
             let address = self.address(kind);
             match &kind.backend {
                 Backend::Plays(script) => servers.push(Server::start(address, script.clone()).unwrap()),
+                Backend::Datagrams(answers) => {
+                    datagrams.push(Datagrams::start(address, answers.clone()).await.unwrap());
+                }
                 Backend::Deaf => deaf.push(Deaf::start(address).await.unwrap()),
                 Backend::Nobody => {}
             }
         }
-        (servers, deaf)
+        (servers, datagrams, deaf)
     }
 
     /// Waits until all refuse connections, and are known to.
