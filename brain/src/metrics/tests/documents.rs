@@ -83,7 +83,7 @@ fn every_panel_names_metrics_that_there_are() {
         .filter(|panel| panel["type"] == "row")
         .map(|row| row["title"].as_str().unwrap())
         .collect();
-    assert_eq!(rows, ["Overview", "Frontends", "Backends", "VPP", "Syncs", "Brain"]);
+    assert_eq!(rows, ["Overview", "Frontends", "Routes", "Backends", "VPP", "Syncs", "Brain"]);
     let mut ids = BTreeSet::new();
     let mut asked = BTreeSet::new();
     for panel in panels {
