@@ -16,10 +16,10 @@ const WAITING: usize = 4096;
 /// An action.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// A probe of this backend began.
-    ProbeStarted(Arc<str>),
+    /// A probe of this backend began, by the check with this index.
+    ProbeStarted(Arc<str>, usize),
     /// A probe ended.
-    Probed(Arc<str>, Arc<ProbeOutcome>),
+    Probed(Arc<str>, usize, Arc<ProbeOutcome>),
     /// VPP answered a sync.
     Wrote(Arc<SyncReport>),
 }
@@ -66,15 +66,16 @@ impl Activity {
     }
 
     /// Publishes the start of a probe.
-    pub fn probe_started(&self, backend: &Arc<str>) {
-        self.tell(|| Action::ProbeStarted(Arc::clone(backend)));
+    pub fn probe_started(&self, backend: &Arc<str>, check: usize) {
+        self.tell(|| Action::ProbeStarted(Arc::clone(backend), check));
     }
 
     /// Publishes those of the controller's inputs that watchers want to see.
     pub fn arrived(&self, input: &Input) {
         match input {
             Input::Probe(report) => {
-                self.tell(|| Action::Probed(Arc::clone(&report.backend), Arc::new(report.outcome.clone())))
+                let outcome = || Arc::new(report.outcome.clone());
+                self.tell(|| Action::Probed(Arc::clone(&report.backend), report.check, outcome()));
             }
             Input::Agent(AgentEvent::Synced { result: Ok(report), .. }) if !report.vips.is_empty() => {
                 self.tell(|| Action::Wrote(Arc::clone(report)));
@@ -93,9 +94,9 @@ mod tests {
         let activity = Activity::default();
         activity.tell(|| panic!("made for nobody"));
         let mut watched = activity.watch();
-        activity.probe_started(&"web1".into());
+        activity.probe_started(&"web1".into(), 0);
         let (_, action) = watched.actions.try_recv().unwrap();
-        assert!(matches!(action, Action::ProbeStarted(backend) if &*backend == "web1"));
+        assert!(matches!(action, Action::ProbeStarted(backend, 0) if &*backend == "web1"));
         drop(watched);
         activity.tell(|| panic!("made for nobody"));
     }

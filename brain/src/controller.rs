@@ -153,7 +153,8 @@ pub fn start<S: Future<Output = ()>>(
     let (events, _) = broadcast::channel(EVENTS);
     let activity = Activity::default();
     let mut probers = Probers::new(echoes, report_sender, activity.clone());
-    let checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
+    let mut checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
+    checked.dedup();
     probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);
     let inbox = Inbox { agent_events, router_events, orders, reports };
     let tally = Arc::clone(core.tally());
@@ -300,8 +301,8 @@ impl Publishers {
         if !effects.probers.is_empty() {
             self.probers.renew(core, effects.probers.iter(), Duration::ZERO);
         }
-        for (backend, pace) in &effects.paces {
-            self.probers.set_pace(backend, *pace);
+        for (check, pace) in &effects.paces {
+            self.probers.set_pace(check, *pace);
         }
         if effects.state {
             self.publish_snapshot(core);

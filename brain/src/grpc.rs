@@ -257,7 +257,7 @@ impl Maglev for Service {
         let (snapshot, now) = (self.snapshot(), Instant::now());
         let figures = figures.as_deref().map_err(String::as_str);
         let backends = snapshot.backends.keys().filter_map(|name| {
-            let mut backend = view::backend(&snapshot, name)?;
+            let mut backend = view::backend(&snapshot, name, Instant::now().into_std())?;
             view::figures::fill_backend(&mut backend, &snapshot, figures, now);
             Some(backend)
         });
@@ -274,7 +274,8 @@ impl Maglev for Service {
         let figures = self.figures_soon().await;
         let (snapshot, now) = (self.snapshot(), Instant::now());
         let figures = figures.as_deref().map_err(String::as_str);
-        let mut backend = view::backend(&snapshot, &name).ok_or_else(|| no_such(&snapshot))?;
+        let mut backend =
+            view::backend(&snapshot, &name, Instant::now().into_std()).ok_or_else(|| no_such(&snapshot))?;
         view::figures::fill_backend(&mut backend, &snapshot, figures, now);
         backend.uses = view::uses(&snapshot, &name, figures, now);
         Ok(Response::new(backend))

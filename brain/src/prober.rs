@@ -1,4 +1,4 @@
-//! Probing of all backends: one timer for all of them, and a task for each probe in progress.
+//! Probing of all backends by each of their checks: one timer for all of them, and a task for each probe in progress.
 //!
 //! A backend that waits for its next probe costs an entry in a heap, and no task, timer or buffer. A probe in
 //! progress may be cancelled at any point: it owns nothing but a socket.
@@ -74,7 +74,7 @@ pub struct Scheduler<P> {
     task: AbortHandle,
 }
 
-/// Handle of one backend's probing. Dropping it ends the probing.
+/// Handle of the probing of a backend by one check. Dropping it ends the probing.
 #[derive(Debug)]
 pub struct Prober<P> {
     shared: Arc<Shared<P>>,
@@ -111,6 +111,8 @@ struct Entry {
 #[derive(Debug)]
 struct Backend<P> {
     name: Arc<str>,
+    /// Index of the check among the backend's.
+    check: usize,
     probe: P,
     intervals: Intervals,
     pace: Pace,
@@ -134,10 +136,10 @@ impl<P: Probe> Scheduler<P> {
         Self { shared, task }
     }
 
-    /// Adds a backend, which is first probed after `first_delay`.
+    /// Adds a check of a backend, by its index, with its first probe after `first_delay`.
     pub fn add(
         &self,
-        name: Arc<str>,
+        (name, check): (Arc<str>, usize),
         probe: P,
         intervals: Intervals,
         pace: Pace,
@@ -145,7 +147,7 @@ impl<P: Probe> Scheduler<P> {
     ) -> Prober<P> {
         let first = Instant::now() + first_delay;
         let backend =
-            Backend { name, probe, intervals, pace, first, last_start: None, turn: 0, running: None };
+            Backend { name, check, probe, intervals, pace, first, last_start: None, turn: 0, running: None };
         let mut timetable = self.shared.timetable();
         let index = timetable.backends.insert(backend);
         self.shared.plan(timetable, index);
@@ -269,7 +271,8 @@ fn start_due<P: Probe>(shared: &Arc<Shared<P>>) -> Option<Instant> {
         };
         (backend.turn, backend.last_start) = (turn, Some(now));
         let entry = Entry { turn, ..entry };
-        let probe = probe(Arc::clone(shared), entry, Arc::clone(&backend.name), backend.probe.probe());
+        let of = (Arc::clone(&backend.name), backend.check);
+        let probe = probe(Arc::clone(shared), entry, of, backend.probe.probe());
         backend.running = Some(tokio::spawn(vital("a probe", probe)).abort_handle());
     }
     timetable.wakes_at = timetable.due.peek().map(|Reverse(entry)| entry.due);
@@ -280,13 +283,13 @@ fn start_due<P: Probe>(shared: &Arc<Shared<P>>) -> Option<Instant> {
 async fn probe<P>(
     shared: Arc<Shared<P>>,
     Entry { due, turn, index }: Entry,
-    backend: Arc<str>,
+    (backend, check): (Arc<str>, usize),
     probe: impl Future<Output = ProbeOutcome>,
 ) {
-    shared.activity.probe_started(&backend);
+    shared.activity.probe_started(&backend, check);
     let late = Instant::now().saturating_duration_since(due);
     let outcome = probe.await;
-    let report = Report { backend, outcome, late, ended: Instant::now().into_std() };
+    let report = Report { backend, check, outcome, late, ended: Instant::now().into_std() };
     if shared.reports.send(report).await.is_err() {
         return;
     }

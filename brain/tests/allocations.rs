@@ -78,7 +78,7 @@ impl Brain {
         let scheduler = Scheduler::start(sender, Activity::default());
         let add = |(name, checked): (&Arc<str>, maglev_engine::core::Checked<'_>)| {
             let probe = Checked::new(Arc::clone(&checker), checked.target);
-            scheduler.add(Arc::clone(name), probe, intervals, checked.pace, Duration::ZERO)
+            scheduler.add((Arc::clone(name), checked.index), probe, intervals, checked.pace, Duration::ZERO)
         };
         let probers = core.checked_backends().map(add).collect();
         Self { core, reports, _probers: probers, _scheduler: scheduler }

@@ -143,6 +143,10 @@ impl State {
         }
         match event.what {
             Some(What::Backend(change)) => self.backend_changed(server, event.at_unix_ms, change),
+            Some(What::Note(note)) => {
+                let name = Some(note.backend).filter(|name| !name.is_empty());
+                Need { backends: name.into_iter().collect(), ..Need::default() }
+            }
             Some(What::Frontend(change)) => self.frontend_changed(server, &change),
             // A frontend states its route itself, so it is read again.
             Some(What::Route(change)) => {

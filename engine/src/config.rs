@@ -26,10 +26,12 @@ mod payload;
 mod protocols;
 pub(crate) mod references;
 mod report;
+mod require;
 mod rules;
 mod schema;
 mod section;
 mod settings;
+mod stability;
 mod values;
 mod webhook;
 mod yaml;
@@ -54,7 +56,9 @@ pub use model::{
     WhenVppAway,
 };
 pub use pattern::Pattern;
+pub use require::Require;
 pub use schema::{schema, schema_text};
+pub use stability::{Damping, GuardRule};
 pub use values::{LONGEST_NAME, is_name};
 
 pub use maglev_tls::authorities::Authorities;
@@ -267,7 +271,7 @@ fn read(
     let of_system = of_system.map(|place| (OF_SYSTEM.to_owned(), place));
     let of_webhooks = webhooks.iter().map(|(name, draft)| (webhook_spot(name), draft.place));
     let spots = report.spots(places.chain(of_system).chain(of_webhooks));
-    let config = Config {
+    let mut config = Config {
         healthchecker,
         lb: lb.settings,
         router,
@@ -285,6 +289,7 @@ fn read(
             .map(|(name, draft)| Some((name, Arc::new(draft.webhook?))))
             .collect::<Option<_>>()?,
     };
+    config.let_servers_ask();
     Some((config, spots))
 }
 

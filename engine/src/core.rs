@@ -13,6 +13,7 @@ mod release;
 mod reload;
 mod routes;
 mod selection;
+mod steady;
 mod syncs;
 mod wish;
 
@@ -49,6 +50,7 @@ use orders::Orders;
 pub use release::Release;
 use routes::Routes;
 pub use routes::{RouterEvent, WantedRoutes};
+use steady::Steady;
 
 /// A moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +85,8 @@ pub struct Effects {
     pub state: bool,
     /// The overrides changed and must be persisted.
     pub overrides: bool,
-    /// Backends whose probing interval may have changed.
-    pub paces: BTreeMap<Arc<str>, Pace>,
+    /// Checks of backends, by their index, whose probing interval may have changed.
+    pub paces: BTreeMap<(Arc<str>, usize), Pace>,
     /// Backends whose prober must be restarted or stopped: another check or address, or removed.
     pub probers: BTreeSet<Arc<str>>,
     /// Changes of state, in order.
@@ -153,14 +155,17 @@ pub struct Core {
     checks: Arc<CheckTallies>,
     vpp_lives: VppLives,
     expiry: Expiry,
+    steady: Steady,
 }
 
-/// A backend's check.
+/// A check of a backend.
 #[derive(Debug, Clone, Copy)]
 pub struct Checked<'a> {
+    /// Its index among the backend's checks.
+    pub index: usize,
     /// The backend's address.
     pub target: IpAddr,
-    /// Name of its check.
+    /// Name of the check.
     pub check: &'a str,
     /// Initial probing interval.
     pub pace: Pace,
@@ -189,6 +194,7 @@ impl Core {
             checks: Arc::default(),
             vpp_lives: VppLives::default(),
             expiry: Expiry::default(),
+            steady: Steady::default(),
         };
         core.start(now);
         core.plan_expiry(now);
@@ -214,16 +220,23 @@ impl Core {
         &self.overrides
     }
 
-    /// The backends that have a check.
+    /// All checks of all backends.
     pub fn checked_backends(&self) -> impl Iterator<Item = (&Arc<str>, Checked<'_>)> {
-        self.backends.views().keys().filter_map(|name| Some((name, self.checked(name)?)))
+        self.backends.views().keys().flat_map(|name| self.checks(name).map(move |check| (name, check)))
     }
 
-    /// A backend's check, if it exists and has one.
-    pub fn checked(&self, name: &str) -> Option<Checked<'_>> {
-        let (backend, view) = (self.config.backends.get(name)?, self.backends.get(name)?);
-        let check = backend.healthcheck.as_deref()?;
-        Some(Checked { target: backend.address, check, pace: view.health.pace() })
+    /// A backend's checks; none if it does not exist.
+    pub fn checks(&self, name: &str) -> impl Iterator<Item = Checked<'_>> {
+        let found = self.config.backends.get(name).zip(self.backends.get(name));
+        found.into_iter().flat_map(|(backend, view)| {
+            let checks = backend.healthchecks.iter().enumerate();
+            checks.map(move |(index, check)| Checked {
+                index,
+                target: backend.address,
+                check,
+                pace: view.health.pace(index),
+            })
+        })
     }
 
     /// The frontends, by name.
@@ -256,6 +269,7 @@ impl Core {
             events: self.events,
             tally: Arc::clone(&self.tally),
             checks: Arc::clone(&self.checks),
+            guard: self.steady.view(),
         }
     }
 
@@ -273,6 +287,7 @@ impl Core {
     pub fn next_tick(&self) -> Option<Instant> {
         let others =
             self.frontends.next_step().into_iter().chain(self.expiry.next()).chain(self.routes.next());
+        let others = others.chain(self.steady.next(self.config.healthchecker.guard));
         self.warmup.next_phase_at().into_iter().chain(others).min()
     }
 
@@ -309,6 +324,7 @@ impl Core {
             self.reweigh(&frontend, now, &mut effects);
             effects.state = true;
         }
+        self.steady_tick(now, &mut effects);
         self.expire(now, &mut effects);
         effects
     }

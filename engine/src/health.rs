@@ -1,8 +1,14 @@
 //! A backend's health as a pure state machine: `(state, input, now) -> (state, transition)`.
 //!
-//! The counter is HAProxy's: it runs from 0 to `rise + fall - 1`, and the backend is up at `rise` and above.
-//! A pass that reaches `rise` fills it, a failure that drops below `rise` empties it; so `rise` consecutive
-//! passes make a backend up, and `fall` consecutive failures make it down.
+//! Each of its checks has a counter, which is HAProxy's: it runs from 0 to `rise + fall - 1`, and the check is up at
+//! `rise` and above. A pass that reaches `rise` fills it, a failure that drops below `rise` empties it; so `rise`
+//! consecutive passes make a check up, and `fall` consecutive failures make it down. The backend is up while as many
+//! checks are up as it requires.
+
+mod asked;
+mod checks;
+mod damping;
+mod guard;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,6 +16,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+
+pub use asked::Asked;
+pub use checks::{Checks, Counter};
+pub use damping::Damper;
+pub use guard::Guard;
 
 use crate::outcome::{ProbeOutcome, Verdict};
 use crate::schedule::Pace;
@@ -70,11 +81,60 @@ impl Since {
     }
 }
 
+/// Changes of state that may take effect now, of those that probes cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gate {
+    /// From down to up: flap damping does not hold the backend down.
+    pub rise: bool,
+    /// From up to down: the guard does not make the backend wait.
+    pub fall: bool,
+}
+
+impl Gate {
+    /// All of them.
+    pub const OPEN: Self = Self { rise: true, fall: true };
+
+    fn lets(self, from: State, to: State) -> bool {
+        match (from, to) {
+            (State::Down, State::Up) => self.rise,
+            (State::Up, State::Down) => self.fall,
+            _ => true,
+        }
+    }
+}
+
+/// The result of a probe, for the state machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    /// Index of the check.
+    pub check: usize,
+    /// Its name, if the backend has several.
+    pub name: Option<Arc<str>>,
+    /// The result.
+    pub outcome: ProbeOutcome,
+    /// Changes that may take effect now.
+    pub gate: Gate,
+}
+
+impl From<ProbeOutcome> for CheckResult {
+    /// A result of an only check.
+    fn from(outcome: ProbeOutcome) -> Self {
+        Self { check: 0, name: None, outcome, gate: Gate::OPEN }
+    }
+}
+
 /// Inputs of the state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A probe ended.
-    Probe(ProbeOutcome),
+    Probe(CheckResult),
+    /// A change that was held back may take effect.
+    Release {
+        /// Its cause.
+        cause: Cause,
+        /// Changes that may take effect now.
+        gate: Gate,
+    },
     /// Stop probing.
     Pause,
     /// Probe again, from unknown.
@@ -83,12 +143,12 @@ pub enum Input {
     Disable,
     /// Put back into service, from unknown.
     Enable,
-    /// The check changed, which invalidates earlier results.
-    NewCheck {
-        /// Consecutive passes that make it up, at least 1.
-        rise: u32,
-        /// Consecutive failures that make it down, at least 1.
-        fall: u32,
+    /// The checks changed, which invalidates earlier results of those that are new.
+    NewChecks {
+        /// The checks.
+        checks: Checks,
+        /// For each of them the index that it had, unless it is new.
+        kept: Vec<Option<usize>>,
     },
     /// The failures that made it down may not have been its fault.
     Doubt {
@@ -113,14 +173,32 @@ pub struct Refused {
 pub enum Cause {
     /// A probe's result.
     Probe(ProbeOutcome),
+    /// The result of one of several checks.
+    Check {
+        /// Its name.
+        check: Arc<str>,
+        /// The result.
+        outcome: ProbeOutcome,
+    },
     /// An operator or the configuration.
     Event(&'static str),
+}
+
+impl Cause {
+    /// The result of a check, with its name if the backend has several.
+    pub fn of(name: Option<Arc<str>>, outcome: ProbeOutcome) -> Self {
+        match name {
+            Some(check) => Self::Check { check, outcome },
+            None => Self::Probe(outcome),
+        }
+    }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Probe(outcome) => outcome.fmt(f),
+            Self::Check { check, outcome } => write!(f, "{check}: {outcome}"),
             Self::Event(event) => f.write_str(event),
         }
     }
@@ -145,28 +223,16 @@ pub struct Health {
     state: State,
     /// The state and its beginning; after a start, until the first transition, those of before.
     since: Option<Since>,
-    counter: u32,
-    rise: u32,
-    fall: u32,
+    checks: Checks,
     /// Shared by copies of this value, since it rarely changes and readers hold many.
     history: Arc<VecDeque<Transition>>,
     history_limit: usize,
 }
 
 impl Health {
-    /// A backend that has not been probed. `rise` and `fall` must be at least 1.
-    pub fn new(rise: u32, fall: u32, history_limit: usize) -> Self {
-        let (rise, fall) = (rise.max(1), fall.max(1));
-        let counter = rise - 1;
-        Self {
-            state: State::Unknown,
-            since: None,
-            counter,
-            rise,
-            fall,
-            history: Arc::default(),
-            history_limit,
-        }
+    /// A backend that has not been probed.
+    pub fn new(checks: Checks, history_limit: usize) -> Self {
+        Self { state: State::Unknown, since: None, checks, history: Arc::default(), history_limit }
     }
 
     /// Changes the number of transitions kept.
@@ -200,24 +266,26 @@ impl Health {
         }
     }
 
-    /// 0 to [`max`](Self::max).
-    pub fn counter(&self) -> u32 {
-        self.counter
+    /// Its checks.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
     }
 
-    /// Consecutive passes that make it up.
-    pub fn rise(&self) -> u32 {
-        self.rise
+    /// The counter of the check that is worst off; `None` for a backend without checks.
+    pub fn counter(&self) -> Option<&Counter> {
+        self.checks.counters().get(self.checks.worst())
     }
 
-    /// Consecutive failures that make it down.
-    pub fn fall(&self) -> u32 {
-        self.fall
+    /// The value of that counter. Without checks, it is 1 for up.
+    pub fn level(&self) -> u32 {
+        self.counter().map_or_else(|| u32::from(self.state == State::Up), Counter::value)
     }
 
-    /// Maximum of the counter.
-    pub fn max(&self) -> u32 {
-        self.rise + self.fall - 1
+    /// The state that its checks ask for and that is held back, if any.
+    pub fn held_back(&self) -> Option<State> {
+        let is_held =
+            |to: &State| matches!((self.state, to), (State::Up, State::Down) | (State::Down, State::Up));
+        self.checks.verdict().filter(is_held)
     }
 
     /// The latest transitions, newest first.
@@ -225,13 +293,11 @@ impl Health {
         self.history.iter()
     }
 
-    /// The current probing interval.
-    pub fn pace(&self) -> Pace {
-        match self.state {
-            State::Paused | State::Disabled | State::Removed => Pace::Stopped,
-            State::Up if self.counter == self.max() => Pace::Normal,
-            State::Down if self.counter == 0 => Pace::Down,
-            State::Unknown | State::Up | State::Down => Pace::Fast,
+    /// The current probing interval of a check.
+    pub fn pace(&self, check: usize) -> Pace {
+        match (self.state, self.checks.counters().get(check)) {
+            (State::Paused | State::Disabled | State::Removed, _) | (_, None) => Pace::Stopped,
+            (State::Unknown | State::Up | State::Down, Some(counter)) => counter.pace(),
         }
     }
 
@@ -240,34 +306,52 @@ impl Health {
     pub fn handle(&mut self, input: Input, now: SystemTime) -> Result<Option<Transition>, Refused> {
         use State::{Disabled, Down, Paused, Removed, Unknown, Up};
         let refused = |wish, hint| Err(Refused { state: self.state, wish, hint });
-        let (to, counter, cause) = match (self.state, input) {
-            (Paused | Disabled | Removed, Input::Probe(_)) => return Ok(None),
-            (Unknown | Up | Down, Input::Probe(outcome)) => {
-                let (to, counter) = match outcome.code.verdict() {
-                    Verdict::Passed => self.passed(),
-                    Verdict::Failed => self.failed(),
+        let (to, cause) = match (self.state, input) {
+            (Paused | Disabled | Removed, Input::Probe(_) | Input::Release { .. }) => return Ok(None),
+            (Unknown | Up | Down, Input::Probe(CheckResult { check, name, outcome, gate })) => {
+                match outcome.code.verdict() {
                     Verdict::NotKnown => return Ok(None),
-                };
-                (to, counter, Cause::Probe(outcome))
+                    verdict => self.checks.take(check, verdict == Verdict::Passed),
+                }
+                match self.asked_for(gate) {
+                    Some(to) => (to, Cause::of(name, outcome)),
+                    None => return Ok(None),
+                }
             }
-            (_, Input::NewCheck { rise, fall }) => {
-                (self.rise, self.fall) = (rise.max(1), fall.max(1));
-                match self.state {
-                    Paused | Disabled | Removed => return Ok(None),
-                    Unknown | Up | Down => (Unknown, self.rise - 1, Cause::Event("another health check")),
+            (Unknown | Up | Down, Input::Release { cause, gate }) => match self.asked_for(gate) {
+                Some(to) => (to, cause),
+                None => return Ok(None),
+            },
+            (_, Input::NewChecks { mut checks, kept }) => {
+                let is_probed = matches!(self.state, Unknown | Up | Down);
+                if is_probed {
+                    checks.keep(&self.checks, &kept)
+                } else {
+                    checks.stop()
+                }
+                self.checks = checks;
+                match kept.iter().any(Option::is_some) {
+                    _ if !is_probed => return Ok(None),
+                    false => (Unknown, Cause::Event("another health check")),
+                    // While it depends on a new check, everything stays.
+                    true => match self.asked_for(Gate::OPEN) {
+                        Some(to) => (to, Cause::Event("its health checks changed")),
+                        None => return Ok(None),
+                    },
                 }
             }
             (Down, Input::Doubt { probation }) => match self.history.front() {
-                Some(Transition { from, cause: Cause::Probe(_), .. }) => {
-                    let counter = match (*from, probation) {
-                        (Up, false) => self.max(),
-                        (Up, true) => self.rise,
-                        _ => self.rise - 1,
-                    };
-                    (*from, counter, Cause::Event("VPP was silent: its failed probes are ignored"))
+                Some(Transition { from, cause: Cause::Probe(_) | Cause::Check { .. }, .. }) => {
+                    let from = *from;
+                    self.checks.doubt(from, probation);
+                    (from, Cause::Event("VPP was silent: its failed probes are ignored"))
                 }
                 _ => return Ok(None),
             },
+            (Up, Input::Doubt { probation }) if self.held_back() == Some(Down) => {
+                self.checks.doubt(Up, probation);
+                return Ok(None);
+            }
             (Unknown | Up | Paused | Disabled | Removed, Input::Doubt { .. }) => return Ok(None),
             (Removed, Input::Remove)
             | (Paused, Input::Pause)
@@ -280,15 +364,19 @@ impl Health {
             (Disabled, Input::Pause) => return refused("paused", ": enable it first"),
             (Disabled, Input::Resume) => return refused("resumed", ": enable it instead"),
             (Paused, Input::Enable) => return refused("enabled", ": resume it instead"),
-            (Unknown | Up | Down, Input::Pause) => (Paused, 0, Cause::Event("paused")),
-            (Paused, Input::Resume) => (Unknown, self.rise - 1, Cause::Event("resumed")),
-            (Unknown | Up | Down | Paused, Input::Disable) => (Disabled, 0, Cause::Event("disabled")),
-            (Disabled, Input::Enable) => (Unknown, self.rise - 1, Cause::Event("enabled")),
+            (Unknown | Up | Down, Input::Pause) => (Paused, Cause::Event("paused")),
+            (Paused, Input::Resume) => (Unknown, Cause::Event("resumed")),
+            (Unknown | Up | Down | Paused, Input::Disable) => (Disabled, Cause::Event("disabled")),
+            (Disabled, Input::Enable) => (Unknown, Cause::Event("enabled")),
             (Unknown | Up | Down | Paused | Disabled, Input::Remove) => {
-                (Removed, 0, Cause::Event("removed from the configuration"))
+                (Removed, Cause::Event("removed from the configuration"))
             }
         };
-        self.counter = counter;
+        match (self.state, to) {
+            (_, Paused | Disabled | Removed) => self.checks.stop(),
+            (Paused | Disabled, _) => self.checks.restart(),
+            _ => {}
+        }
         if to == self.state {
             return Ok(None);
         }
@@ -302,14 +390,9 @@ impl Health {
         Ok(Some(transition))
     }
 
-    fn passed(&self) -> (State, u32) {
-        let next = self.counter + 1;
-        if next >= self.rise { (State::Up, self.max()) } else { (State::Down, next) }
-    }
-
-    fn failed(&self) -> (State, u32) {
-        let next = self.counter.saturating_sub(1);
-        if self.state == State::Up && next >= self.rise { (State::Up, next) } else { (State::Down, 0) }
+    /// The state that its checks ask for, if it is another one that may take effect.
+    fn asked_for(&self, gate: Gate) -> Option<State> {
+        self.checks.verdict().filter(|to| *to != self.state && gate.lets(self.state, *to))
     }
 }
 

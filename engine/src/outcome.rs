@@ -1,10 +1,14 @@
 //! Results of probes, in HAProxy's terms.
 
+mod word;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use compact_str::CompactString;
+
+pub use word::{LONGEST_WORD, Share, Word};
 
 /// Result of a probe, and its description. Short ones, such as those of passes, need no memory of their own.
 pub type Finding = (ProbeCode, CompactString);
@@ -18,6 +22,8 @@ pub struct ProbeOutcome {
     pub detail: CompactString,
     /// Time from the probe's start to its result.
     pub duration: Duration,
+    /// The share of its weight that the server asks for; `None` if the check does not ask, or got no such answer.
+    pub asked: Option<Share>,
 }
 
 impl ProbeOutcome {
@@ -43,6 +49,8 @@ pub enum Verdict {
 pub struct Report {
     /// Name of the backend.
     pub backend: Arc<str>,
+    /// Index of the check among the backend's.
+    pub check: usize,
     /// The result.
     pub outcome: ProbeOutcome,
     /// Delay of the probe's start after its due time.
@@ -89,6 +97,8 @@ pub enum ProbeCode {
     L6Rsp,
     /// Passed at the application layer.
     L7Ok,
+    /// Passed at the application layer, and asks for no new flows.
+    L7Okc,
     /// Connected, but the response was not complete in time.
     L7Tout,
     /// The response violates the protocol, or the connection broke during it.
@@ -102,7 +112,7 @@ pub enum ProbeCode {
 
 impl ProbeCode {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Static,
         Self::L4Ok,
         Self::L4Tout,
@@ -111,6 +121,7 @@ impl ProbeCode {
         Self::L6Tout,
         Self::L6Rsp,
         Self::L7Ok,
+        Self::L7Okc,
         Self::L7Tout,
         Self::L7Rsp,
         Self::L7Sts,
@@ -120,7 +131,7 @@ impl ProbeCode {
     /// What this code says about the backend.
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::Static | Self::L4Ok | Self::L6Ok | Self::L7Ok => Verdict::Passed,
+            Self::Static | Self::L4Ok | Self::L6Ok | Self::L7Ok | Self::L7Okc => Verdict::Passed,
             Self::L4Tout | Self::L4Con | Self::L6Tout | Self::L6Rsp => Verdict::Failed,
             Self::L7Tout | Self::L7Rsp | Self::L7Sts => Verdict::Failed,
             Self::SockErr => Verdict::NotKnown,
@@ -138,6 +149,7 @@ impl ProbeCode {
             Self::L6Tout => "L6TOUT",
             Self::L6Rsp => "L6RSP",
             Self::L7Ok => "L7OK",
+            Self::L7Okc => "L7OKC",
             Self::L7Tout => "L7TOUT",
             Self::L7Rsp => "L7RSP",
             Self::L7Sts => "L7STS",

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use imbl::OrdMap;
 use maglev_protocol::{AgentError, AgentPolicy, VipKey, VipSpec, VppInfo, VppState};
+use smallvec::SmallVec;
 
 use crate::config::{Config, Frontend, Router};
-use crate::health::Health;
+use crate::health::{Asked, Damper, Health};
+use crate::outcome::{LastProbe, Share};
 use crate::overrides::Overrides;
 use crate::routes::{Announcement, Route};
-use crate::tally::{BackendTally, BrainTally, CheckTallies, CheckTally};
+use crate::tally::{BrainTally, CheckTallies, CheckTally, ProbeTally, Transitions};
 use crate::warmup::{Phase, Warmup};
 use crate::weights::{EffectiveWeights, Inexact, Scale};
 
@@ -46,6 +48,8 @@ pub struct Snapshot {
     pub tally: Arc<BrainTally>,
     /// Counters of each health check.
     pub checks: Arc<CheckTallies>,
+    /// The guard against failures of many backends at once.
+    pub guard: GuardView,
 }
 
 impl Snapshot {
@@ -159,10 +163,61 @@ pub struct BackendView {
     pub up_since: Option<Instant>,
     /// Whether it was out of service at some time since the start, or was added later.
     pub cold: bool,
-    /// Its counters and its latest probe. Unlike all else here, they go on.
-    pub tally: Arc<BackendTally>,
-    /// Counters of its health check, if it has one.
-    pub check: Option<Arc<CheckTally>>,
+    /// How often it changed to each state.
+    pub transitions: Transitions,
+    /// Its health checks, in the order of the configuration.
+    pub checks: SmallVec<[CheckView; 1]>,
+    /// The share of its weight that its server asks for.
+    pub asked: Asked,
+    /// Its penalty for going down.
+    pub damper: Damper,
+}
+
+impl BackendView {
+    /// The check that is worst off, and so shown for all; `None` for a backend without checks.
+    pub fn worst(&self) -> Option<&CheckView> {
+        self.checks.get(self.health.checks().worst())
+    }
+
+    /// The latest probe of that check, if there was one.
+    pub fn last_probe(&self) -> Option<LastProbe> {
+        self.worst().and_then(|check| check.tally.last_probe())
+    }
+}
+
+/// One check of a backend.
+#[derive(Debug, Clone, Default)]
+pub struct CheckView {
+    /// Its name, if the backend has several.
+    pub name: Option<Arc<str>>,
+    /// Counters of its probes, and the latest one. Unlike all else here, they go on.
+    pub tally: Arc<ProbeTally>,
+    /// Its counters over all backends.
+    pub durations: Option<Arc<CheckTally>>,
+    /// The share of the backend's weight that the server asked for in its latest answer.
+    pub asked: Share,
+}
+
+/// The guard against failures of many backends at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardView {
+    /// The latest episode, if there was one.
+    pub trip: Option<GuardTrip>,
+    /// Backends whose failures wait for their turn.
+    pub waiting: usize,
+}
+
+/// More backends than the guard allows went down within one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardTrip {
+    /// When.
+    pub at: SystemTime,
+    /// How many, when it was told.
+    pub down: usize,
+    /// Number of backends in the configuration.
+    pub backends: usize,
+    /// End of the episode.
+    pub until: Instant,
 }
 
 /// The route of one address.

@@ -35,18 +35,35 @@ impl Count {
     }
 }
 
-/// Counters and latest probe of one backend, for as long as it is the same server. There are tens of thousands of
-/// these, so counters have 32 bits: enough for ten probes a second for 13 years, and a counter may wrap.
+/// How often a backend changed to each state, for as long as it is the same server. A counter may wrap.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transitions([u32; State::Removed as usize + 1]);
+
+impl Transitions {
+    /// Counts a change to this state.
+    pub fn count(&mut self, to: State) {
+        if let Some(count) = self.0.get_mut(to as usize) {
+            *count = count.wrapping_add(1);
+        }
+    }
+
+    /// Number of changes to this state.
+    pub fn to(&self, to: State) -> u32 {
+        self.0.get(to as usize).copied().unwrap_or(0)
+    }
+}
+
+/// Counters and latest probe of one check of a backend. There are tens of thousands of these, so counters have 32 bits:
+/// enough for ten probes a second for 13 years, and a counter may wrap.
 ///
 /// Nearly all probes change nothing but these, so they are not part of what a snapshot has copies of.
 #[derive(Default)]
-pub struct BackendTally {
+pub struct ProbeTally {
     last_probe: Mutex<Option<LastProbe>>,
     probes: [AtomicU32; ProbeCode::ALL.len()],
-    transitions: [AtomicU32; State::Removed as usize + 1],
 }
 
-impl BackendTally {
+impl ProbeTally {
     /// The latest probe, if there was one by the current check.
     pub fn last_probe(&self) -> Option<LastProbe> {
         self.last().clone()
@@ -68,25 +85,13 @@ impl BackendTally {
         }
     }
 
-    /// Counts a change to this state.
-    pub fn count_transition(&self, to: State) {
-        if let Some(count) = self.transitions.get(to as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     /// Number of probes with this result.
     pub fn probes(&self, code: ProbeCode) -> u32 {
         self.probes.get(code as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
-
-    /// Number of changes to this state.
-    pub fn transitions(&self, to: State) -> u32 {
-        self.transitions.get(to as usize).map_or(0, |count| count.load(Ordering::Relaxed))
-    }
 }
 
-impl fmt::Debug for BackendTally {
+impl fmt::Debug for ProbeTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let probes = ProbeCode::ALL.into_iter().map(|code| (code, self.probes(code)));
         f.debug_map().entries(probes.filter(|(_, count)| *count > 0)).finish_non_exhaustive()
@@ -235,6 +240,8 @@ pub struct BrainTally {
     config_since_ms: AtomicU64,
     config_given_up: AtomicBool,
     confirm_until_ms: AtomicU64,
+    /// How often the guard found more backends going down at once than it may.
+    pub guard_trips: Count,
 }
 
 impl Default for BrainTally {
@@ -263,6 +270,7 @@ impl Default for BrainTally {
             config_since_ms: AtomicU64::default(),
             config_given_up: AtomicBool::default(),
             confirm_until_ms: AtomicU64::default(),
+            guard_trips: Count::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Frontend, Pool};
 use crate::health::State;
+use crate::outcome::Share;
 
 /// State of a frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,11 +60,23 @@ pub struct Standing {
     pub held: Option<u8>,
     /// For a backend in its slow start, the time since it came up.
     pub rising: Option<Duration>,
+    /// For a backend that is up, the share of its weight that its server asks for.
+    pub share: Share,
+}
+
+impl Standing {
+    /// A server that drains by its own word is as good as paused. An operator's word and the checks' go first.
+    fn by_its_word(self) -> Self {
+        match self {
+            Self { state: State::Up, share: Share::DRAIN, .. } => Self { state: State::Paused, ..self },
+            other => other,
+        }
+    }
 }
 
 impl From<State> for Standing {
     fn from(state: State) -> Self {
-        Self { state, held: None, rising: None }
+        Self { state, held: None, rising: None, share: Share::WHOLE }
     }
 }
 
@@ -117,6 +130,7 @@ pub fn effective(
     scale: &Scale,
     standing_of: impl Fn(&str) -> Standing,
 ) -> EffectiveWeights {
+    let standing_of = |name: &str| standing_of(name).by_its_word();
     let active_pool = frontend.pools.iter().position(|pool| {
         weighty(pool).map(&standing_of).any(|standing| match standing.state {
             State::Up => true,
@@ -133,7 +147,7 @@ pub fn effective(
             _ => Role::Standby,
         };
         let weigh = |(name, &configured): (&String, &u8)| {
-            let Standing { state, held, rising } = standing_of(name);
+            let Standing { state, held, rising, share } = standing_of(name);
             let whole = scale.programmed(configured);
             let mut weight = whole;
             if let (State::Up, Role::Active, Some(rising), Some(time)) =
@@ -142,6 +156,9 @@ pub fn effective(
                 let step;
                 (weight, step) = ramp(whole, rising, time);
                 next_step = next_step.into_iter().chain(step).min();
+            }
+            if state == State::Up {
+                weight = share.part(weight);
             }
             let (programmed, flush) = rule(state, role, weight, held.unwrap_or(0), frontend.flush_on_down);
             let effective = part(configured, programmed, whole);

@@ -19,6 +19,12 @@ pub fn check(data: &[u8]) {
         keepalive: false,
         response_codes: StatusCodes(vec![(200, 399)]),
         response_regexp: (wish & 2 != 0).then(|| "o+k".parse().expect("a regular expression")),
+        drain_codes: if wish & 4 != 0 {
+            StatusCodes(vec![(404, 404), (503, 503)])
+        } else {
+            StatusCodes::default()
+        },
+        agent_header: (wish & 8 != 0).then(|| "X-Weight".to_owned()),
     };
     let whole = judge(&check, answer, answer.len().max(1));
     let pieces = judge(&check, answer, usize::from(*cut).max(1));
@@ -27,7 +33,10 @@ pub fn check(data: &[u8]) {
     assert!(pieces.1 == whole.1 || whole.0 == ProbeCode::L7Rsp, "{} and {}", pieces.1, whole.1);
 
     let (code, detail) = whole;
-    assert!(matches!(code, ProbeCode::L7Ok | ProbeCode::L7Sts | ProbeCode::L7Rsp), "{code}");
+    assert!(
+        matches!(code, ProbeCode::L7Ok | ProbeCode::L7Okc | ProbeCode::L7Sts | ProbeCode::L7Rsp),
+        "{code}"
+    );
     assert!(!detail.is_empty() && detail.len() <= LONGEST_DETAIL, "{} bytes: {detail}", detail.len());
     assert!(!detail.chars().any(char::is_control), "{detail:?}");
     if code != ProbeCode::L7Rsp {
@@ -40,9 +49,10 @@ fn judge(check: &HttpCheck, answer: &[u8], size: usize) -> Finding {
     let mut judged = Answer::new(check);
     for piece in answer.chunks(size) {
         if let Some(finding) = judged.feed(piece) {
-            return finding;
+            return judged.complete(finding).0;
         }
         assert!(judged.held() <= Answer::MOST_HELD, "{} bytes held", judged.held());
     }
-    judged.end()
+    let finding = judged.end();
+    judged.complete(finding).0
 }

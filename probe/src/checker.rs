@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use compact_str::{CompactString, format_compact};
 use maglev_engine::config::{CheckKind, Exchange, GrpcCheck, HealthCheck, HttpCheck};
-use maglev_engine::outcome::{Finding, ProbeCode, ProbeOutcome};
+use maglev_engine::outcome::{Finding, ProbeCode, ProbeOutcome, Share};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
@@ -29,6 +29,8 @@ pub struct Checker<E> {
 /// The end of a request, and what was asked for besides.
 pub(super) struct Asked {
     pub(super) finding: Finding,
+    /// The share of its weight that the server asks for.
+    pub(super) share: Option<Share>,
     details: Details,
     /// The connection broke before any part of an answer.
     pub(super) is_unanswered: bool,
@@ -65,7 +67,7 @@ impl<E: Echo> Checker<E> {
         let deadline = started + self.check.timeout;
         let found = match &self.check.kind {
             CheckKind::Tcp { port, exchange, .. } => {
-                self.tcp(SocketAddr::new(target, *port), exchange, deadline).await
+                self.tcp(SocketAddr::new(target, *port), exchange, deadline).await.map(without_word)
             }
             CheckKind::Http { port, http, .. } => {
                 self.http(SocketAddr::new(target, *port), http, deadline).await
@@ -74,27 +76,31 @@ impl<E: Echo> Checker<E> {
                 let source = self.check.source_for(target);
                 let (code, detail, round_trip) = icmp::echo(&self.echoes, target, source, deadline).await;
                 let duration = round_trip.unwrap_or_else(|| started.elapsed());
-                return ProbeOutcome { code, detail, duration };
+                return ProbeOutcome { code, detail, duration, asked: None };
             }
             // In memory of their own, which the most frequent probes do not take.
             CheckKind::Udp { port, exchange } => {
                 let target = SocketAddr::new(target, *port);
-                Box::pin(udp::ask(target, self.source(target.ip()), exchange, deadline)).await
+                Box::pin(udp::ask(target, self.source(target.ip()), exchange, deadline))
+                    .await
+                    .map(without_word)
             }
             CheckKind::Dns { port, dns } => {
                 let target = SocketAddr::new(target, *port);
                 let source = self.source(target.ip());
                 match &self.question {
-                    Some(question) => Box::pin(dns::ask(question, target, source, deadline)).await,
+                    Some(question) => {
+                        Box::pin(dns::ask(question, target, source, deadline)).await.map(without_word)
+                    }
                     None => Err((ProbeCode::SockErr, format_compact!("no question about {}", dns.name))),
                 }
             }
             CheckKind::Grpc { port, grpc, .. } => {
-                Box::pin(self.grpc(SocketAddr::new(target, *port), grpc, deadline)).await
+                Box::pin(self.grpc(SocketAddr::new(target, *port), grpc, deadline)).await.map(without_word)
             }
         };
-        let (Ok((code, detail)) | Err((code, detail))) = found;
-        ProbeOutcome { code, detail, duration: started.elapsed() }
+        let ((code, detail), asked) = found.unwrap_or_else(|failure| (failure, None));
+        ProbeOutcome { code, detail, duration: started.elapsed(), asked }
     }
 
     /// Makes one request as a client does, over `kept` if that has a connection, which then has the one for the next
@@ -113,7 +119,7 @@ impl<E: Echo> Checker<E> {
         }
         let asked = self.ask_until(target, source, inquiry, kept, started + self.check.timeout).await;
         let (code, detail) = asked.finding;
-        (ProbeOutcome { code, detail, duration: started.elapsed() }, asked.details)
+        (ProbeOutcome { code, detail, duration: started.elapsed(), asked: asked.share }, asked.details)
     }
 
     /// Makes one request of a tcp, http or https check.
@@ -141,12 +147,12 @@ impl<E: Echo> Checker<E> {
         };
         let mut details = Details::default();
         let mut is_unanswered = false;
-        let finding = match (opened, http) {
-            (Err(failure), _) => failure,
+        let (finding, share) = match (opened, http) {
+            (Err(failure), _) => (failure, None),
             (Ok(stream), None) => {
                 *kept = Some(stream).filter(|_| inquiry.keep);
                 let is_tls = self.tls.is_some();
-                if is_tls { handshake_complete() } else { connected() }
+                without_word(if is_tls { handshake_complete() } else { connected() })
             }
             (Ok(mut stream), Some(http)) => {
                 let mut answer = Answer::to(http, inquiry);
@@ -166,10 +172,13 @@ impl<E: Echo> Checker<E> {
                 };
                 *kept =
                     Some(stream).filter(|_| inquiry.keep && exchanged.is_ok() && answer.leaves_connection());
-                exchanged.unwrap_or_else(NotSent::after_connecting)
+                match exchanged {
+                    Ok(finding) => answer.complete(finding),
+                    Err(not_sent) => without_word(not_sent.after_connecting()),
+                }
             }
         };
-        Asked { finding, details, is_unanswered }
+        Asked { finding, share, details, is_unanswered }
     }
 
     /// A new connection for a request.
@@ -254,7 +263,7 @@ impl<E: Echo> Checker<E> {
         target: SocketAddr,
         check: &HttpCheck,
         deadline: Instant,
-    ) -> Result<Finding, Finding> {
+    ) -> Result<(Finding, Option<Share>), Finding> {
         let source = self.source(target.ip());
         if let Some(tls) = &self.tls {
             // Saving a packet gains nothing in a handshake of several round trips.
@@ -265,8 +274,13 @@ impl<E: Echo> Checker<E> {
         let mut stream = connect(target, source, First::Probe, deadline).await?;
         self.introduce(&mut stream, target, deadline).await?;
         let found = http::request(&mut stream, target, false, check, deadline, acknowledge).await;
-        Ok(found.unwrap_or_else(NotSent::after_connecting))
+        found.map_err(NotSent::after_connecting)
     }
+}
+
+/// The finding of a server that was not asked for its own word.
+fn without_word(finding: Finding) -> (Finding, Option<Share>) {
+    (finding, None)
 }
 
 fn connected() -> Finding {
@@ -284,10 +298,10 @@ async fn https(
     target: SocketAddr,
     check: &HttpCheck,
     deadline: Instant,
-) -> Result<Finding, Finding> {
+) -> Result<(Finding, Option<Share>), Finding> {
     let mut stream = tls.handshake(stream, target.ip(), deadline).await?;
     let found =
         http::request(&mut stream, target, true, check, deadline, |stream| acknowledge(stream.get_ref().0))
             .await;
-    Ok(found.unwrap_or_else(NotSent::after_connecting))
+    found.map_err(NotSent::after_connecting)
 }

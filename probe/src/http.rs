@@ -11,6 +11,7 @@ mod head;
 mod limits;
 mod malformed;
 mod request;
+mod statement;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -21,7 +22,7 @@ use std::task::{Context, Poll, ready};
 
 use compact_str::{CompactString, format_compact};
 use maglev_engine::config::HttpCheck;
-use maglev_engine::outcome::{Finding, ProbeCode};
+use maglev_engine::outcome::{Finding, ProbeCode, Share};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -71,7 +72,7 @@ pub(super) fn in_words(error: &io::Error) -> String {
     tls::fault(error).unwrap_or_else(|| connect::in_words(error))
 }
 
-/// Asks, and judges the answer, as [`exchange`] does.
+/// Asks, and judges the answer, as [`exchange`] does; also returns the share of its weight that the server asks for.
 pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     target: SocketAddr,
@@ -79,8 +80,10 @@ pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin>(
     check: &HttpCheck,
     deadline: Instant,
     acknowledge: impl Fn(&S),
-) -> Result<Finding, NotSent> {
-    exchange(stream, target, tls, &mut Answer::new(check), deadline, acknowledge).await
+) -> Result<(Finding, Option<Share>), NotSent> {
+    let mut answer = Answer::new(check);
+    let finding = exchange(stream, target, tls, &mut answer, deadline, acknowledge).await?;
+    Ok(answer.complete(finding))
 }
 
 /// Asks, and judges the answer. `tls` says which port is the scheme's own. `acknowledge` is called when the answer

@@ -66,7 +66,7 @@ impl<E: Echo> Checker<E> {
         }
         connection.replace(kept);
         let (code, detail) = asked.finding;
-        ProbeOutcome { code, detail, duration: started.elapsed() }
+        ProbeOutcome { code, detail, duration: started.elapsed(), asked: asked.share }
     }
 }
 

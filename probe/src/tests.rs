@@ -25,6 +25,8 @@ pub(super) fn get(regexp: Option<&str>) -> HttpCheck {
         keepalive: false,
         response_codes: StatusCodes(vec![(200, 399)]),
         response_regexp: regexp.map(|regexp| regexp.parse().unwrap()),
+        drain_codes: StatusCodes::default(),
+        agent_header: None,
     }
 }
 

@@ -105,7 +105,7 @@ mod tests {
             (ProbeCode::L7Sts, "HTTP 503", Some(Class::Status)),
             (ProbeCode::SockErr, "cannot probe from 192.0.2.1", Some(Class::Local)),
         ] {
-            let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::ZERO };
+            let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::ZERO, asked: None };
             assert_eq!(Class::of(&outcome), class, "{code}: {detail}");
         }
     }

@@ -210,7 +210,12 @@ fn rest<K: Ord + Clone>(now: &BTreeMap<K, u64>, before: &BTreeMap<K, u64>) -> BT
 /// One exchange as it would have come of a request.
 #[cfg(test)]
 pub(crate) fn exchange(code: maglev_engine::outcome::ProbeCode, detail: &str, server: &str) -> Exchange {
-    let outcome = ProbeOutcome { code, detail: detail.into(), duration: std::time::Duration::from_millis(2) };
+    let outcome = ProbeOutcome {
+        code,
+        detail: detail.into(),
+        duration: std::time::Duration::from_millis(2),
+        asked: None,
+    };
     Exchange { outcome, server: Some(server.to_owned()), balancer: None }
 }
 

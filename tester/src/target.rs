@@ -100,6 +100,8 @@ fn get(path: &str) -> HttpCheck {
         keepalive: false,
         response_codes: StatusCodes(vec![(200, 399)]),
         response_regexp: None,
+        drain_codes: StatusCodes::default(),
+        agent_header: None,
     }
 }
 

@@ -32,6 +32,7 @@ impl Asking {
                     code: ProbeCode::SockErr,
                     detail: detail.into(),
                     duration: started.elapsed(),
+                    asked: None,
                 };
                 Exchange { outcome, server: None, balancer: None }
             }
@@ -57,7 +58,7 @@ impl Asking {
             Ok(Err(error)) => (ProbeCode::L4Con, maglev_proto::client::innermost(&error), None),
             Err(_) => (ProbeCode::L4Tout, "no reply in time".to_owned(), None),
         };
-        let outcome = ProbeOutcome { code, detail: detail.into(), duration: started.elapsed() };
+        let outcome = ProbeOutcome { code, detail: detail.into(), duration: started.elapsed(), asked: None };
         Exchange { outcome, server, balancer: None }
     }
 }

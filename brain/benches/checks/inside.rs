@@ -127,7 +127,7 @@ async fn lateness(snapshots: Snapshots, end: Instant) -> Vec<Duration> {
         looks.tick().await;
         let snapshot = Arc::clone(&snapshots.borrow());
         for (name, view) in &snapshot.backends {
-            let Some(probe) = view.tally.last_probe() else { continue };
+            let Some(probe) = view.last_probe() else { continue };
             // The first probe of a backend belongs to the warm-up.
             if seen.insert(Arc::clone(name), probe.ended).is_some_and(|before| before != probe.ended) {
                 all.push(probe.late);
@@ -161,7 +161,7 @@ async fn changes(
         falling.retain(|name| {
             let view = &snapshot.backends[name];
             let down = view.health.state() == State::Down;
-            if let Some(probe) = view.tally.last_probe().filter(|_| down) {
+            if let Some(probe) = view.last_probe().filter(|_| down) {
                 all.push([snapshot.made, now].map(|then| then.saturating_duration_since(probe.ended)));
             }
             !down

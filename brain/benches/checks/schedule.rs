@@ -31,8 +31,12 @@ struct Instantly;
 
 impl Probe for Instantly {
     fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static {
-        let outcome =
-            ProbeOutcome { code: ProbeCode::L7Ok, detail: "HTTP 200".into(), duration: Duration::ZERO };
+        let outcome = ProbeOutcome {
+            code: ProbeCode::L7Ok,
+            detail: "HTTP 200".into(),
+            duration: Duration::ZERO,
+            asked: None,
+        };
         std::future::ready(outcome)
     }
 }
@@ -60,7 +64,7 @@ async fn row(backends: u32) {
         .enumerate()
         .map(|(rank, (name, checked))| {
             let first = intervals.first_delay(intervals.normal, rank, count, 0.5);
-            scheduler.add(Arc::clone(name), Instantly, intervals, checked.pace, first)
+            scheduler.add((Arc::clone(name), checked.index), Instantly, intervals, checked.pace, first)
         })
         .collect();
     let mut snapshot = core.snapshot(Instant::now().into_std());

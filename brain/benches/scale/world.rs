@@ -34,10 +34,16 @@ pub(crate) fn core(config: &Arc<Config>) -> Core {
 /// A probe's result.
 pub(crate) fn report(name: &str, code: ProbeCode) -> Report {
     let duration = Duration::from_nanos(fastrand::u64(200_000..3_000_000));
-    let outcome = ProbeOutcome { code, detail: "HTTP 200".into(), duration };
+    let outcome = ProbeOutcome { code, detail: "HTTP 200".into(), duration, asked: None };
     // Later than the time in which results say nothing, since VPP has just been met.
     let ended = Instant::now().into_std() + Duration::from_secs(10);
-    Report { backend: name.into(), outcome, late: Duration::from_micros(fastrand::u64(..800)), ended }
+    Report {
+        backend: name.into(),
+        check: 0,
+        outcome,
+        late: Duration::from_micros(fastrand::u64(..800)),
+        ended,
+    }
 }
 
 /// Connects agent and VPP, and has every backend checked.

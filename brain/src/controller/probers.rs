@@ -1,4 +1,4 @@
-//! The running probers, one for each backend with a check.
+//! The running probers, one for each check of each backend.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ pub(super) struct Probers {
     scheduler: Scheduler<Checked>,
     /// By the names of the checks, which backends share.
     checks: BTreeMap<String, Check>,
-    probers: BTreeMap<Arc<str>, Prober<Checked>>,
+    /// By backend, and by the check's index.
+    probers: BTreeMap<(Arc<str>, usize), Prober<Checked>>,
 }
 
 impl Probers {
@@ -50,11 +51,17 @@ impl Probers {
         self.checks.retain(|name, known| configured.get(name).is_some_and(|check| *check == known.check));
         let count = backends.len();
         for (rank, name) in backends.enumerate() {
-            self.probers.remove(name);
-            if let Some(wish) = core.checked(name) {
+            self.stop(name);
+            for wish in core.checks(name) {
                 self.start(core, name, wish, (rank, count), spread);
             }
         }
+    }
+
+    /// Stops all probers of a backend.
+    fn stop(&mut self, name: &Arc<str>) {
+        let running = (0..).map(|index| (Arc::clone(name), index));
+        running.map_while(|key| self.probers.remove(&key)).for_each(drop);
     }
 
     fn start(
@@ -73,13 +80,14 @@ impl Probers {
         });
         let probe = Checked::new(Arc::clone(&known.checker), wish.target);
         let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
-        let prober = self.scheduler.add(Arc::clone(name), probe, known.intervals, wish.pace, delay);
-        self.probers.insert(Arc::clone(name), prober);
+        let key = (Arc::clone(name), wish.index);
+        let prober = self.scheduler.add(key.clone(), probe, known.intervals, wish.pace, delay);
+        self.probers.insert(key, prober);
     }
 
-    /// Changes a backend's probing interval.
-    pub(super) fn set_pace(&self, backend: &str, pace: Pace) {
-        if let Some(prober) = self.probers.get(backend) {
+    /// Changes the probing interval of a backend's check.
+    pub(super) fn set_pace(&self, check: &(Arc<str>, usize), pace: Pace) {
+        if let Some(prober) = self.probers.get(check) {
             prober.set_pace(pace);
         }
     }

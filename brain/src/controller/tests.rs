@@ -104,12 +104,10 @@ async fn details_of_probes_are_published_without_a_change_of_state() {
     let port = listener.local_addr().unwrap().port();
     let (controller, task) = running(port);
     let mut snapshots = controller.snapshots.clone();
-    wait_for(&mut snapshots, |now| now.backends["live"].tally.last_probe().is_some()).await;
-    let first = snapshots.borrow().backends["live"].tally.last_probe().map(|probe| probe.at).unwrap();
-    wait_for(&mut snapshots, |now| {
-        now.backends["live"].tally.last_probe().is_some_and(|probe| probe.at > first)
-    })
-    .await;
+    wait_for(&mut snapshots, |now| now.backends["live"].last_probe().is_some()).await;
+    let first = snapshots.borrow().backends["live"].last_probe().map(|probe| probe.at).unwrap();
+    wait_for(&mut snapshots, |now| now.backends["live"].last_probe().is_some_and(|probe| probe.at > first))
+        .await;
     task.abort();
 }
 

@@ -17,6 +17,7 @@ use maglev_proto::{
     SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest,
 };
 use maglev_protocol::Change;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
@@ -39,10 +40,11 @@ impl Service {
         let done = self.carry_out(who, terms, command).await?;
         let snapshot = self.snapshot();
         let selected = done.backends.iter().map(|(name, result)| SelectedBackend {
-            backend: view::backend(&snapshot, name),
+            backend: view::backend(&snapshot, name, Instant::now().into_std()),
             refused: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
         });
-        let (backend, backends) = (view::backend(&snapshot, &name), selected.collect());
+        let (backend, backends) =
+            (view::backend(&snapshot, &name, Instant::now().into_std()), selected.collect());
         Ok(Response::new(ChangeBackendResponse { backend, backends, outcome: outcome(&snapshot, done) }))
     }
 
@@ -86,7 +88,7 @@ impl Service {
         let now = self.snapshot();
         Ok(Response::new(ClearOverrideResponse {
             cleared: set.map(|set| view::overrides::entry(&now.config, &set)),
-            backend: view::backend(&now, &backend),
+            backend: view::backend(&now, &backend, Instant::now().into_std()),
             outcome: outcome(&now, done),
         }))
     }

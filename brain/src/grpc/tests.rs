@@ -1,4 +1,5 @@
 mod changes;
+mod checks;
 mod crowds;
 mod encrypted;
 mod figures;
@@ -59,11 +60,12 @@ maglev:
 }
 
 fn probe(core: &mut Core, backend: &str, code: ProbeCode, detail: &str) {
-    let outcome = ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3) };
+    let outcome =
+        ProbeOutcome { code, detail: detail.into(), duration: Duration::from_millis(3), asked: None };
     // After the start, as for every probe.
     let ended = Instant::now().into_std() + outcome.duration;
     let late = Duration::ZERO;
-    core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), at(2000));
+    core.handle(Input::Probe(Report { backend: backend.into(), check: 0, outcome, late, ended }), at(2000));
 }
 
 #[test]
@@ -93,7 +95,8 @@ fn frontend_shows_weights_of_every_pool() {
 fn backend_shows_its_history() {
     let mut core = core();
     probe(&mut core, "b1", ProbeCode::L4Con, "connection refused");
-    let backend = view::backend(&core.snapshot(Instant::now().into_std()), "b1").unwrap();
+    let backend =
+        view::backend(&core.snapshot(Instant::now().into_std()), "b1", Instant::now().into_std()).unwrap();
     assert_eq!(backend.state(), BackendState::Down);
     assert_eq!(backend.frontends, ["shop"]);
     let last = backend.last_probe.unwrap();
@@ -102,7 +105,8 @@ fn backend_shows_its_history() {
     assert_eq!((transition.from(), transition.to()), (BackendState::Unknown, BackendState::Down));
     assert_eq!(transition.cause, "L4CON: connection refused");
     assert_eq!(transition.at_unix_ms, 2_000_000);
-    let fixed = view::backend(&core.snapshot(Instant::now().into_std()), "b3").unwrap();
+    let fixed =
+        view::backend(&core.snapshot(Instant::now().into_std()), "b3", Instant::now().into_std()).unwrap();
     assert_eq!((fixed.state(), fixed.frontends.len()), (BackendState::Up, 2));
 }
 

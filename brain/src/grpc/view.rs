@@ -1,6 +1,7 @@
 //! Converts snapshots to messages of the interface. Pure.
 
 pub(super) mod activity;
+mod checks;
 pub(super) mod events;
 pub(super) mod figures;
 pub(super) mod healthchecks;
@@ -21,8 +22,8 @@ use maglev_engine::revisions::Revision;
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_engine::weights;
 use maglev_proto::{
-    Backend, BackendState, BackendUse, ConfigRevision, Frontend, FrontendState, HealthCounter, Pool,
-    PoolBackend, ProbeResult, SyncState, Transition,
+    Backend, BackendState, BackendUse, ConfigRevision, Frontend, FrontendState, Pool, PoolBackend, SyncState,
+    Transition,
 };
 use maglev_protocol::Counters;
 use tokio::time::Instant;
@@ -117,7 +118,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
     })
 }
 
-pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
+pub(super) fn backend(snapshot: &Snapshot, name: &str, now: std::time::Instant) -> Option<Backend> {
     let (configured, view) = (snapshot.config.backends.get(name)?, snapshot.backends.get(name)?);
     let transitions = view.health.history().map(|transition| Transition {
         from: proto_state(transition.from).into(),
@@ -128,24 +129,20 @@ pub(super) fn backend(snapshot: &Snapshot, name: &str) -> Option<Backend> {
     let set = snapshot.overrides.backends.get(name);
     let (operator_set_by, operator_reason, operator_until_unix_ms) =
         set.map(|set| overrides::remark(&set.stamp)).unwrap_or_default();
+    let has_several = view.checks.len() > 1;
     Some(Backend {
         name: name.to_owned(),
         address: configured.address.to_string(),
-        healthcheck: configured.healthcheck.clone().unwrap_or_default(),
+        healthcheck: configured.healthchecks.join(", "),
         state: proto_state(view.health.state()).into(),
         enabled: configured.enabled,
-        counter: Some(HealthCounter {
-            value: view.health.counter(),
-            rise: view.health.rise(),
-            fall: view.health.fall(),
-        }),
-        last_probe: view.tally.last_probe().map(|last| ProbeResult {
-            passed: last.outcome.passed(),
-            code: last.outcome.code.to_string(),
-            detail: last.outcome.detail.into(),
-            at_unix_ms: unix_ms(last.at),
-            duration_ms: last.outcome.duration.as_secs_f64() * 1e3,
-        }),
+        counter: Some(checks::worst_counter(&view.health)),
+        last_probe: view.last_probe().map(checks::probe_result),
+        checks: if has_several { checks::checks(view) } else { Vec::new() },
+        require: if has_several { configured.require.to_string() } else { String::new() },
+        state_detail: checks::state_detail(view, now),
+        damped_ms: checks::damped(view, now).map(milliseconds),
+        server_share_percent: checks::share(view).map(|share| share.percent().into()),
         transitions: transitions.collect(),
         frontends: view.frontends.iter().map(|frontend| frontend.to_string()).collect(),
         operator_state: overrides::operator_state(set.map(|set| set.value)).into(),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use maglev_engine::config::{Backend, CheckKind};
-use maglev_engine::health::State;
+use maglev_engine::config::{Backend, CheckKind, Config, HealthCheck};
+use maglev_engine::health::{Counter, State};
 use maglev_engine::outcome::ProbeCode;
 use maglev_engine::snapshot::{BackendView, Snapshot};
+use maglev_engine::tally::ProbeTally;
 use maglev_protocol::{Counters, ServerTraffic};
 
 use super::catalogue as metrics;
@@ -18,10 +19,12 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
     let rows: Vec<Row<'_>> = rows(snapshot).collect();
     out.family(metrics::BACKEND_INFO, |family| {
         for row in &rows {
-            let (address, check) =
-                (row.configured.address.to_string(), row.configured.healthcheck.as_deref());
-            let check = check.unwrap_or_default();
-            family.add(&[("backend", row.name), ("address", &address), ("healthcheck", check)], 1.0);
+            let address = row.configured.address.to_string();
+            let names = row.configured.healthchecks.iter().map(String::as_str);
+            let none = row.configured.healthchecks.is_empty().then_some("");
+            for check in names.chain(none) {
+                family.add(&[("backend", row.name), ("address", &address), ("healthcheck", check)], 1.0);
+            }
         }
     });
     out.family(metrics::BACKEND_STATE, |family| {
@@ -32,7 +35,23 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
     });
     out.family(metrics::BACKEND_HEALTH, |family| {
         for row in &rows {
-            family.add(&[("backend", row.name)], row.view.health.counter().into());
+            match row.view.checks.len() {
+                0 | 1 => family.add(&[("backend", row.name)], row.view.health.level().into()),
+                _ => row.checks().for_each(|check| family.add(check.labels(), check.counter.value().into())),
+            }
+        }
+    });
+    out.family(metrics::BACKEND_DAMPED, |family| {
+        for row in rows.iter().filter(|_| snapshot.config.healthchecker.damping.is_some()) {
+            // The end of a damping makes a new snapshot.
+            let is_held = row.view.damper.held_until(snapshot.made).is_some();
+            family.add(&[("backend", row.name)], flag(is_held && row.view.health.state() == State::Down));
+        }
+    });
+    out.family(metrics::BACKEND_SHARE, |family| {
+        for row in rows.iter().filter(|row| row.checks().any(|check| asks(&check.configured.kind))) {
+            let share = row.view.asked.share().percent();
+            family.add(&[("backend", row.name)], f64::from(share) / 100.0);
         }
     });
     out.family(metrics::BACKEND_ENABLED, |family| {
@@ -43,7 +62,7 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
     out.family(metrics::BACKEND_TRANSITIONS, |family| {
         for row in &rows {
             for to in STATES {
-                let count = row.view.tally.transitions(to);
+                let count = row.view.transitions.to(to);
                 // Other transitions are rare, and never happen to most backends: they would be a tenth of all
                 // series.
                 if count > 0 || matches!(to, State::Up | State::Down) {
@@ -70,25 +89,30 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
         });
     }
     out.family(metrics::BACKEND_PROBES, |family| {
-        for row in &rows {
-            let usual = row.check.map_or(&[][..], codes);
+        for check in rows.iter().flat_map(Row::checks) {
+            let usual = codes(&check.configured.kind);
             for code in ProbeCode::ALL {
-                let count = row.view.tally.probes(code);
+                let count = check.tally.probes(code);
                 // An earlier check may have been of another type.
                 if count > 0 || usual.contains(&code) {
-                    family.add(&[("backend", row.name), ("code", code.name())], count.into());
+                    let [backend, name] = check.labels;
+                    let labels = [backend, ("code", code.name()), name];
+                    family.add(labels.get(..1 + check.labels().len()).unwrap_or_default(), count.into());
                 }
             }
         }
     });
     out.family(metrics::BACKEND_PROBE_DURATION, |family| {
-        for row in &rows {
-            if let Some(last) = row.view.tally.last_probe() {
-                family.add(&[("backend", row.name)], last.outcome.duration.as_secs_f64());
+        for check in rows.iter().flat_map(Row::checks) {
+            if let Some(last) = check.tally.last_probe() {
+                family.add(check.labels(), last.outcome.duration.as_secs_f64());
             }
         }
     });
-    let late = rows.iter().filter_map(|row| row.view.tally.last_probe()).map(|last| last.late).max();
+    let checks = rows.iter().flat_map(Row::checks);
+    let late = checks.filter_map(|check| check.tally.last_probe()).map(|last| last.late).max();
+    out.single(metrics::GUARD_TRIPS, number(snapshot.tally.guard_trips.get()));
+    out.single(metrics::GUARD_WAITING, number(snapshot.guard.waiting as u64));
     out.single(metrics::PROBE_LATENESS, late.unwrap_or(Duration::ZERO).as_secs_f64());
     write_checks(snapshot, out)
 }
@@ -116,16 +140,49 @@ struct Row<'a> {
     name: &'a str,
     view: &'a BackendView,
     configured: &'a Backend,
-    check: Option<&'a CheckKind>,
+    config: &'a Config,
 }
 
 fn rows(snapshot: &Snapshot) -> impl Iterator<Item = Row<'_>> {
     let config = &snapshot.config;
     snapshot.backends.iter().filter_map(|(name, view)| {
         let configured = config.backends.get(&**name)?;
-        let check = configured.healthcheck.as_ref().and_then(|check| config.healthchecks.get(check));
-        Some(Row { name, view, configured, check: check.map(|check| &check.kind) })
+        Some(Row { name, view, configured, config })
     })
+}
+
+/// One check of a backend.
+struct CheckRow<'a> {
+    /// The second one is empty unless the backend has several checks.
+    labels: [(&'static str, &'a str); 2],
+    tally: &'a ProbeTally,
+    counter: &'a Counter,
+    configured: &'a HealthCheck,
+}
+
+impl<'a> Row<'a> {
+    fn checks(&self) -> impl Iterator<Item = CheckRow<'a>> + use<'a> {
+        let (backend, view) = (self.name, self.view);
+        let checks = view.checks.iter().zip(view.health.checks().counters());
+        checks.zip(self.config.checks_of(self.configured)).map(move |((check, counter), (_, configured))| {
+            let name = check.name.as_deref().unwrap_or_default();
+            let labels = [("backend", backend), ("healthcheck", name)];
+            CheckRow { labels, tally: &check.tally, counter, configured }
+        })
+    }
+}
+
+impl CheckRow<'_> {
+    /// A backend with one check is not labelled by it, which would lengthen nearly all series.
+    fn labels(&self) -> &[(&'static str, &str)] {
+        let count = if self.labels[1].1.is_empty() { 1 } else { 2 };
+        self.labels.get(..count).unwrap_or_default()
+    }
+}
+
+/// Whether a check's answers have the server's own word.
+fn asks(kind: &CheckKind) -> bool {
+    matches!(kind, CheckKind::Http { http, .. } if http.agent_header.is_some() || !http.drain_codes.0.is_empty())
 }
 
 /// Possible results of a check. Exporting them before the first probe lets Prometheus see that probe as an

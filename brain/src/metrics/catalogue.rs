@@ -141,11 +141,20 @@ catalogue! {
         "Protocols of VIPs that the router's configuration lacks.";
     DRAINED = Gauge "maglev_drained" "Whether the whole load balancer is drained.";
 
+    GUARD_TRIPS = Counter "maglev_guard_trips_total"
+        "How often more backends than the guard allows went down within one second.";
+    GUARD_WAITING = Gauge "maglev_guard_waiting_backends"
+        "Backends whose failures wait for their turn, as the guard limits how many go down in a second.";
+
     // Backends and their health checks.
     BACKEND_INFO = Gauge "maglev_backend_info" "Always 1; address and health check as labels.";
     BACKEND_STATE = Gauge "maglev_backend_state" "1 for the state of the backend, 0 for the others.";
     BACKEND_HEALTH = Gauge "maglev_backend_health_level"
         "From 0 to rise + fall - 1 of its health check; the backend is up from rise on.";
+    BACKEND_DAMPED = Gauge "maglev_backend_damped"
+        "Whether flap damping holds the backend down; absent without damping.";
+    BACKEND_SHARE = Gauge "maglev_backend_server_share_ratio"
+        "Share of its weight that the backend's server asked for, 0 to 1; absent if none of its checks asks.";
     BACKEND_ENABLED = Gauge "maglev_backend_enabled" "Whether the configuration enables the backend.";
     BACKEND_TRANSITIONS = Counter "maglev_backend_transitions_total" "Changes of the backend to a state.";
     BACKEND_PACKETS = Counter "maglev_backend_packets_total"

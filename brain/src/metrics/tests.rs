@@ -43,8 +43,9 @@ fn config(backends: &str, frontends: &str) -> Arc<Config> {
         "
 maglev:
   vpp: {{ lb: {{ ipv4-src-address: 192.0.2.1, startup-min-delay: 0s, startup-max-delay: 0s }} }}
+  healthchecker: {{ damping: {{}} }}
   healthchecks:
-    web: {{ type: http, rise: 2, fall: 3 }}
+    web: {{ type: http, rise: 2, fall: 3, params: {{ drain-code: 404 }} }}
     secure: {{ type: https, rise: 1, fall: 1 }}
   backends: {backends}
   frontends: {frontends}
@@ -72,10 +73,14 @@ impl Bench {
     }
 
     fn probe(&mut self, backend: &str, code: ProbeCode, milliseconds: u64) {
-        let outcome =
-            ProbeOutcome { code, detail: "test".into(), duration: Duration::from_millis(milliseconds) };
+        let outcome = ProbeOutcome {
+            code,
+            detail: "test".into(),
+            duration: Duration::from_millis(milliseconds),
+            asked: None,
+        };
         let late = Duration::from_micros(250);
-        let report = Report { backend: backend.into(), outcome, late, ended: self.now.mono };
+        let report = Report { backend: backend.into(), check: 0, outcome, late, ended: self.now.mono };
         self.core.handle(Input::Probe(report), self.now);
     }
 
@@ -490,5 +495,28 @@ fn webhooks_are_counted() {
         ("maglev_webhook_failing{webhook=\"chat\"}", 1.0),
     ] {
         assert_eq!(series.get(name), Some(&value), "{name}: {series:?}");
+    }
+}
+
+#[test]
+fn several_checks_of_a_backend_have_series_of_their_own() {
+    let mut bench = Bench::new();
+    bench.reload("{ web1: { address: 10.0.0.1, healthcheck: [web, secure] }, web2: { address: 10.0.0.2 }, spare: { address: 10.0.0.3 } }", FRONTENDS);
+    bench.later(Duration::from_millis(5));
+    bench.probe("web1", ProbeCode::L7Ok, 3);
+    let series = bench.series(None);
+    for (name, value) in [
+        ("maglev_backend_info{address=\"10.0.0.1\",backend=\"web1\",healthcheck=\"web\"}", Some(1.0)),
+        ("maglev_backend_info{address=\"10.0.0.1\",backend=\"web1\",healthcheck=\"secure\"}", Some(1.0)),
+        ("maglev_backend_health_level{backend=\"web1\",healthcheck=\"web\"}", Some(4.0)),
+        ("maglev_backend_health_level{backend=\"web1\",healthcheck=\"secure\"}", Some(0.0)),
+        ("maglev_backend_health_level{backend=\"spare\"}", Some(1.0)),
+        ("maglev_backend_probes_total{backend=\"web1\",code=\"L7OK\",healthcheck=\"web\"}", Some(1.0)),
+        ("maglev_backend_probes_total{backend=\"web1\",code=\"L7OK\",healthcheck=\"secure\"}", Some(0.0)),
+        ("maglev_backend_server_share_ratio{backend=\"web1\"}", Some(1.0)),
+        ("maglev_backend_server_share_ratio{backend=\"spare\"}", None),
+        ("maglev_backend_damped{backend=\"web1\"}", Some(0.0)),
+    ] {
+        assert_eq!(series.get(name).copied(), value, "{name}");
     }
 }

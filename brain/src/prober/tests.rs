@@ -36,7 +36,7 @@ impl Probe for Fake {
             let took = *fake.took.lock().unwrap();
             sleep(took).await;
             drop(guard);
-            ProbeOutcome { code: ProbeCode::L4Ok, detail: "connected".into(), duration: took }
+            ProbeOutcome { code: ProbeCode::L4Ok, detail: "connected".into(), duration: took, asked: None }
         }
     }
 
@@ -65,7 +65,7 @@ fn start(pace: Pace, first_delay: Duration) -> (Fake, Started, mpsc::Receiver<Re
     let (reports, inbox) = mpsc::channel(10);
     let fake = Fake::default();
     let scheduler = Scheduler::start(reports, Activity::default());
-    let prober = scheduler.add("b".into(), fake.clone(), INTERVALS, pace, first_delay);
+    let prober = scheduler.add(("b".into(), 0), fake.clone(), INTERVALS, pace, first_delay);
     (fake, Started { prober, _scheduler: scheduler }, inbox)
 }
 
@@ -162,7 +162,7 @@ async fn probers_wait_for_a_controller_that_falls_behind() {
     let (reports, mut inbox) = mpsc::channel(1);
     let fake = Fake::default();
     let scheduler = Scheduler::start(reports, Activity::default());
-    let _prober = scheduler.add("b".into(), fake.clone(), INTERVALS, Pace::Fast, Duration::ZERO);
+    let _prober = scheduler.add(("b".into(), 0), fake.clone(), INTERVALS, Pace::Fast, Duration::ZERO);
     sleep(SECOND * 20).await;
     assert_eq!(fake.count(), 2, "one report in the queue, one in hand");
     for _ in 0..5 {

@@ -1,7 +1,10 @@
 //! `show backends`.
 
 use maglev_proto::words;
-use maglev_proto::{Backend, BackendOverride, BackendState, BackendUse, ProbeResult, SyncState, Transition};
+use maglev_proto::{
+    Backend, BackendCheck, BackendOverride, BackendState, BackendUse, HealthCounter, ProbeResult, SyncState,
+    Transition,
+};
 
 use super::frontends::{WEIGHTS, buckets_of, weights};
 use super::{dash_or, state, yes_or_no};
@@ -101,9 +104,12 @@ fn is_static(backend: &Backend) -> bool {
 
 /// Current and maximum value. A static backend is not probed and has no counter.
 fn counter(backend: &Backend) -> Option<String> {
-    let counter = backend.counter.filter(|_| !is_static(backend))?;
+    backend.counter.as_ref().filter(|_| !is_static(backend)).map(health)
+}
+
+fn health(counter: &HealthCounter) -> String {
     let largest = counter.rise.saturating_add(counter.fall).saturating_sub(1);
-    Some(format!("{}/{largest}", counter.value))
+    format!("{}/{largest}", counter.value)
 }
 
 /// The reason for an override, and when it ends.
@@ -139,11 +145,20 @@ pub(super) fn last_probe(backend: &Backend, now: Moment) -> [Cell; 3] {
         }
         Some(probe) => {
             let code = Cell::toned(&probe.code, probe_tone(probe));
-            [code, Cell::new(took(probe.duration_ms)), Cell::or_dash(&probe.detail)]
+            [code, Cell::new(took(probe.duration_ms)), Cell::or_dash(detail(backend, probe))]
         }
         None if is_static(backend) => [Cell::toned("static", Tone::Faint), none(), none()],
         None => [none(), none(), Cell::toned("not probed", Tone::Faint)],
     }
+}
+
+/// What the state does not say, the check if there are several, and the probe's detail.
+fn detail(backend: &Backend, probe: &ProbeResult) -> String {
+    let is_it =
+        |check: &&BackendCheck| check.counter == backend.counter && check.last_probe.as_ref() == Some(probe);
+    let check = backend.checks.iter().find(is_it).map_or("", |check| check.healthcheck.as_str());
+    let parts = [backend.state_detail.as_str(), check, probe.detail.as_str()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn probe_tone(probe: &ProbeResult) -> Tone {
@@ -152,9 +167,10 @@ fn probe_tone(probe: &ProbeResult) -> Tone {
 
 /// Details of one backend.
 pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
-    let health_check = match backend.healthcheck.as_str() {
-        "" => "none (static: taken as up, never probed)",
-        name => name,
+    let health_check = match (backend.healthcheck.as_str(), backend.require.as_str()) {
+        ("", _) => "none (static: taken as up, never probed)".to_owned(),
+        (name, "") => name.to_owned(),
+        (names, require) => format!("{names} (require {require})"),
     };
     let frontends = match backend.frontends.as_slice() {
         [] => Cell::toned("none: it is in no frontend's pools", Tone::Faint),
@@ -164,7 +180,7 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     properties
         .put("Backend", Cell::new(&backend.name))
         .put("Address", Cell::new(&backend.address))
-        .put("State", state::<BackendState>(backend.state));
+        .put("State", state_in_detail(backend));
     // Otherwise the newest transition says it.
     let newest = backend.transitions.first().map(|newest| Moment(newest.at_unix_ms));
     if let Some(since) = since(backend).filter(|since| newest != Some(*since)) {
@@ -185,12 +201,12 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
         properties.put("Labels", Cell::new(backend.labels.join(", ")));
     }
     properties.put("Enabled", yes_or_no(backend.enabled)).put("Health check", Cell::new(health_check));
-    if let (Some(value), Some(parts)) = (counter(backend), backend.counter) {
+    if let (Some(value), Some(parts), true) = (counter(backend), backend.counter, backend.checks.is_empty()) {
         let words =
             format!("{value} (up at {} and above; rise {}, fall {})", parts.rise, parts.rise, parts.fall);
         properties.put("Counter", Cell::new(words));
     }
-    if !is_static(backend) {
+    if !is_static(backend) && backend.checks.is_empty() {
         let check = last_check(backend.last_probe.as_ref(), now);
         let stale = is_out(backend);
         properties.put("Last check", if stale { check.in_tone(Tone::Faint) } else { check });
@@ -201,6 +217,10 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     }
     properties.put("Frontends", frontends);
     let mut text = properties.render(palette);
+    if !backend.checks.is_empty() {
+        text.push('\n');
+        text.push_str(&checks(&backend.checks, now).render(palette));
+    }
     if !backend.uses.is_empty() {
         text.push('\n');
         text.push_str(&uses(&backend.uses).render(palette));
@@ -208,6 +228,44 @@ pub(super) fn one(backend: &Backend, now: Moment, palette: Palette) -> String {
     text.push('\n');
     text.push_str(&transitions(&backend.transitions, now, palette));
     text
+}
+
+/// The state, and what it does not say.
+fn state_in_detail(backend: &Backend) -> Cell {
+    match backend.state_detail.as_str() {
+        "" => state::<BackendState>(backend.state),
+        detail => {
+            Cell::toned(format!("{} ({detail})", words::of::<BackendState>(backend.state)), Tone::Warning)
+        }
+    }
+}
+
+/// Each of several health checks.
+fn checks(checks: &[BackendCheck], now: Moment) -> Table<7> {
+    let columns = [
+        Column::left("Check"),
+        Column::left("State"),
+        Column::right("Health"),
+        Column::left("Code"),
+        Column::right("Took"),
+        Column::right("Age"),
+        Column::left("Detail").prose(),
+    ];
+    let rows = checks.iter().map(|check| {
+        let health = check.counter.as_ref().map(health).unwrap_or_default();
+        let [code, took, age, detail] = match &check.last_probe {
+            Some(probe) => [
+                Cell::toned(&probe.code, probe_tone(probe)),
+                Cell::new(took(probe.duration_ms)),
+                Cell::new(Moment(probe.at_unix_ms).age(now)),
+                Cell::or_dash(&probe.detail),
+            ],
+            None => ["", "", "", ""].map(Cell::or_dash),
+        };
+        let name = Cell::new(&check.healthcheck);
+        [name, state::<BackendState>(check.state), Cell::or_dash(health), code, took, age, detail]
+    });
+    Table::new(columns).indented(2).with_rows(rows)
 }
 
 /// Its flows: at 0 the server may be switched off.

@@ -18,6 +18,10 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
     let at = palette.paint(Tone::Faint, &Moment(event.at_unix_ms).iso()).into_owned();
     let (kind, words) = match &event.what {
         Some(What::Backend(change)) => ("backend", backend(change, event.initial, palette)),
+        Some(What::Note(note)) => {
+            let name = if note.backend.is_empty() { String::new() } else { printable(&note.backend) + "  " };
+            ("backend", name + &palette.paint(Tone::Warning, &printable(&note.text)))
+        }
         Some(What::Frontend(change)) => ("frontend", frontend(change, event.initial, palette)),
         Some(What::Agent(agent)) => {
             let state = if agent.connected { "connected" } else { "not connected" };

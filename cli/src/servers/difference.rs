@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::render::host;
 
 /// Fields that always differ: ages, times and durations, counters, and process ids.
-const VOLATILE: [&str; 28] = [
+const VOLATILE: [&str; 30] = [
     "age_ms",
     "at_unix_ms",
     "boot_time_unix_ms",
@@ -17,6 +17,7 @@ const VOLATILE: [&str; 28] = [
     "config_since_unix_ms",
     "connections",
     "counter",
+    "damped_ms",
     "duration_ms",
     "existing_sessions",
     "first_session",
@@ -34,6 +35,7 @@ const VOLATILE: [&str; 28] = [
     "route_packets",
     "since_unix_ms",
     "started_unix_ms",
+    "state_detail",
     "transitions",
     "untracked",
     "uptime_ms",

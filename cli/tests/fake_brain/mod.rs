@@ -307,7 +307,7 @@ impl Maglev for FakeBrain {
         }
         let all = !(wanted.backends || wanted.frontends || wanted.connections || wanted.configuration);
         let is_wanted = |event: &Event| match &event.what {
-            Some(What::Backend(_)) => all || wanted.backends,
+            Some(What::Backend(_) | What::Note(_)) => all || wanted.backends,
             Some(What::Frontend(_) | What::Route(_)) => all || wanted.frontends,
             Some(What::Agent(_) | What::Vpp(_) | What::Router(_)) => all || wanted.connections,
             Some(What::Configuration(_)) => all || wanted.configuration,

@@ -16,6 +16,11 @@ pub(super) fn entry(server: &str, event: &Event) -> Option<Document> {
             let (from, to) = (words::of::<BackendState>(change.from), words::of::<BackendState>(change.to));
             ("backend", to, format!("backend {} {from} → {to}{}", change.backend, because(&change.cause)))
         }
+        What::Note(note) => {
+            let of =
+                if note.backend.is_empty() { String::new() } else { format!("backend {}: ", note.backend) };
+            ("backend", "warn", of + &note.text)
+        }
         What::Frontend(change) => {
             let (icon, words) = frontend(change);
             ("frontend", icon, format!("frontend {} {words}", change.frontend))

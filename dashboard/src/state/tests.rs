@@ -197,7 +197,7 @@ fn probes_beat_and_rates_are_counted() {
         duration_ms: 1.5,
         ..ProbeResult::default()
     };
-    let probe = |what| ProbeEvent { backend: "web1".into(), what: Some(what) };
+    let probe = |what| ProbeEvent { backend: "web1".into(), what: Some(what), healthcheck: String::new() };
     let server = Arc::from(SERVER);
     let beat = state.probe(&server, probe(probe_event::What::Started(true))).unwrap();
     assert_eq!((beat.backend.as_str(), beat.ended), ("web1", None));

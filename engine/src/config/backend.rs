@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use super::addresses::address;
 use super::model::Backend;
 use super::report::Report;
+use super::require::{Require, healthchecks, require};
 use super::section::Section;
 use super::show;
-use super::values::{boolean, check_name, name, optional_name};
+use super::values::{boolean, check_name, name};
 use super::yaml::{Entry, Located, Place};
 
 /// Keys of a backend.
-pub(super) const BACKEND_KEYS: &[&str] = &["address", "enabled", "healthcheck", "labels"];
+pub(super) const BACKEND_KEYS: &[&str] = &["address", "enabled", "healthcheck", "labels", "require"];
 
 /// Maximum number of labels of a backend.
 pub(super) const MOST_LABELS: usize = 16;
@@ -22,7 +23,10 @@ pub(super) struct BackendDraft {
     /// Position of its name.
     pub(super) place: Place,
     pub(super) address: Option<Located<IpAddr>>,
-    pub(super) healthcheck: Option<Located<String>>,
+    pub(super) healthchecks: Vec<Located<String>>,
+    require: Require,
+    /// Position of its `require`, if it has one.
+    pub(super) require_place: Option<Place>,
     pub(super) enabled: bool,
     labels: BTreeMap<String, String>,
 }
@@ -39,17 +43,37 @@ pub(super) fn backends(maglev: &Section<'_>, report: &mut Report<'_>) -> BTreeMa
         let title = format!("backend {}", show(name));
         let section = Section::open(title, place, &entry.node, BACKEND_KEYS, report);
         let help = "every backend needs one: it is where the traffic goes";
-        let healthcheck = section.read("healthcheck", optional_name, report);
+        let checks = section.read("healthcheck", healthchecks, report);
+        let checks = checks.map(|checks| checks.value).unwrap_or_default();
         let draft = BackendDraft {
             place,
             address: section.require("address", help, address, report),
-            healthcheck: healthcheck.and_then(|name| Some(Located { place: name.place, value: name.value? })),
+            require: required(&section, checks.len(), report),
+            require_place: section.key_place("require"),
+            healthchecks: checks,
             enabled: section.read_or("enabled", true, boolean, report),
             labels: labels(&section, report),
         };
         backends.insert(name.clone(), draft);
     }
     backends
+}
+
+/// Reads how many of a backend's checks must be up.
+fn required(backend: &Section<'_>, checks: usize, report: &mut Report<'_>) -> Require {
+    let Some(given) = backend.read("require", require, report) else { return Require::default() };
+    if let Require::Count(count) = given.value
+        && backend.entry("healthcheck").is_some()
+        && usize::try_from(count).is_ok_and(|count| count > checks)
+    {
+        let checks = if checks == 1 { "1 check".to_owned() } else { format!("{checks} checks") };
+        report.invalid(
+            given.place,
+            format!("{} is {count}, and it has {checks}", backend.subject("require")),
+            "write at most as many as there are checks, `all` or `any`",
+        );
+    }
+    given.value
 }
 
 /// Reads the labels of a backend: both parts are names.
@@ -80,7 +104,8 @@ impl BackendDraft {
     pub(super) fn complete(self) -> Option<Backend> {
         Some(Backend {
             address: self.address?.value,
-            healthcheck: self.healthcheck.map(|name| name.value),
+            healthchecks: self.healthchecks.into_iter().map(|name| name.value).collect(),
+            require: self.require,
             enabled: self.enabled,
             labels: self.labels,
         })

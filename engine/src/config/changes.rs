@@ -45,6 +45,9 @@ pub struct BackendChanges {
     /// Have another check, or became static or stopped being so. The contents of the checks count, not their
     /// names.
     pub rechecked: Vec<String>,
+    /// Of those, the ones with checks that stay: for each check that they have now, the index that it had before, unless
+    /// it is new.
+    pub kept_checks: BTreeMap<String, Vec<Option<usize>>>,
     /// `enabled` has become true.
     pub enabled: Vec<String>,
     /// `enabled` has become false.
@@ -177,8 +180,15 @@ fn backends(old: &Config, new: &Config) -> BackendChanges {
     kept(&mut removed, &from);
     (changes.added, changes.removed) = (added, removed);
     for (name, was, is) in same {
+        let rechecked = !checks.same(was, is);
+        if rechecked {
+            let kept = checks.kept(was, is);
+            if kept.iter().any(Option::is_some) {
+                changes.kept_checks.insert(name.clone(), kept);
+            }
+        }
         let lists = [
-            (&mut changes.rechecked, !checks.same(was, is)),
+            (&mut changes.rechecked, rechecked),
             (&mut changes.enabled, !was.enabled && is.enabled),
             (&mut changes.disabled, was.enabled && !is.enabled),
             (&mut changes.relabeled, was.labels != is.labels),
@@ -225,14 +235,33 @@ struct CheckComparison<'c> {
 
 impl<'c> CheckComparison<'c> {
     fn same(&mut self, was: &'c Backend, is: &'c Backend) -> bool {
-        match (was.healthcheck.as_deref(), is.healthcheck.as_deref()) {
-            (None, None) => true,
-            (Some(before), Some(after)) => *self
-                .known
-                .entry((before, after))
-                .or_insert_with(|| self.old.healthchecks.get(before) == self.new.healthchecks.get(after)),
-            _ => false,
+        let (before, after) = (&was.healthchecks, &is.healthchecks);
+        // With one check or none, it makes no difference how many are required.
+        (was.require == is.require || before.len() < 2)
+            && before.len() == after.len()
+            && before.iter().zip(after).all(|(before, after)| self.same_check(before, after))
+    }
+
+    fn same_check(&mut self, before: &'c str, after: &'c str) -> bool {
+        let Self { old, new, known } = self;
+        let compare = || old.healthchecks.get(before) == new.healthchecks.get(after);
+        *known.entry((before, after)).or_insert_with(compare)
+    }
+
+    /// For each check that a backend has now, the index of one with the same contents that it had before, if there is
+    /// one: each once, and preferably under its name.
+    fn kept(&mut self, was: &'c Backend, is: &'c Backend) -> Vec<Option<usize>> {
+        let mut left: Vec<(usize, &'c String)> = was.healthchecks.iter().enumerate().collect();
+        let mut kept = vec![None; is.healthchecks.len()];
+        for by_name in [true, false] {
+            for (kept, after) in kept.iter_mut().zip(&is.healthchecks).filter(|(kept, _)| kept.is_none()) {
+                let mut is_it =
+                    |before: &'c String| (!by_name || before == after) && self.same_check(before, after);
+                let found = left.iter().position(|&(_, before)| is_it(before));
+                *kept = found.map(|place| left.remove(place).0);
+            }
         }
+        kept
     }
 }
 
@@ -252,6 +281,7 @@ fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendDiff {
         src_ip_sticky,
         flush_on_down,
         new_flows_table_length,
+        servers_ask,
         slow_start,
         panic_threshold,
         announce,
@@ -267,6 +297,7 @@ fn frontend(name: &str, was: &Frontend, is: &Frontend) -> FrontendDiff {
             ("flush-on-down", *flush_on_down != is.flush_on_down),
             ("new-flows-table-length", *new_flows_table_length != is.new_flows_table_length),
             ("panic-threshold", *panic_threshold != is.panic_threshold),
+            ("scale", *servers_ask != is.servers_ask),
             ("slow-start", *slow_start != is.slow_start),
             ("src-ip-sticky", *src_ip_sticky != is.src_ip_sticky),
         ]),
@@ -301,8 +332,11 @@ fn lb(was: &LbSettings, is: &LbSettings) -> Vec<&'static str> {
 }
 
 fn healthchecker(was: &HealthChecker, is: &HealthChecker) -> Vec<&'static str> {
-    let HealthChecker { transition_history, netns } = was;
+    let HealthChecker { transition_history, netns, agent_interval, damping, guard } = was;
     differing([
+        ("agent-interval", *agent_interval != is.agent_interval),
+        ("damping", *damping != is.damping),
+        ("guard", *guard != is.guard),
         ("netns", *netns != is.netns),
         ("transition-history", *transition_history != is.transition_history),
     ])

@@ -9,7 +9,9 @@ use super::values::text;
 use super::yaml::Node;
 
 const HTTP_KEYS: &[&str] = &[
+    "agent-header",
     "body",
+    "drain-code",
     "headers",
     "host",
     "keepalive",

@@ -282,6 +282,7 @@ impl FrontendDraft {
             src_ip_sticky: self.src_ip_sticky,
             flush_on_down: self.flush_on_down,
             new_flows_table_length: self.new_flows_table_length,
+            servers_ask: false,
             slow_start: self.slow_start.map(|time| time.value),
             panic_threshold: self.panic_threshold.map(|percent| percent.value),
             announce: self.announce,

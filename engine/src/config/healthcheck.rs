@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::addresses::{ipv4, ipv6};
 use super::ca_file::CaFiles;
 use super::check_type::{TLS_KEYS, Type};
-use super::http_values::{ca_file, headers, host, method, path, regexp, server_name, status_codes};
+use super::http_values::{
+    agent_header, ca_file, drain_codes, headers, host, method, path, regexp, server_name, status_codes,
+};
 use super::lints::{self, Times};
 use super::model::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
 use super::payload::{exchange, payload};
@@ -35,9 +37,11 @@ pub(super) const CHECK_KEYS: &[&str] = &[
 
 /// Keys of `params:`, for all types together.
 pub(super) const PARAM_KEYS: &[&str] = &[
+    "agent-header",
     "answer-regexp",
     "body",
     "ca-file",
+    "drain-code",
     "expect",
     "expect-hex",
     "expect-regexp",
@@ -250,6 +254,8 @@ impl HttpCheck {
             keepalive: false,
             response_codes: StatusCodes(vec![DEFAULT_CODES]),
             response_regexp: None,
+            drain_codes: StatusCodes::default(),
+            agent_header: None,
         };
         let Some(params) = params else { return check };
         check.method = params.read_or("method", check.method, method, report);
@@ -268,6 +274,8 @@ impl HttpCheck {
             check.body = body.value;
         }
         check.response_codes = params.read_or("response-code", check.response_codes, status_codes, report);
+        check.drain_codes = params.read_or("drain-code", check.drain_codes, drain_codes, report);
+        check.agent_header = params.read("agent-header", agent_header, report).map(|name| name.value);
         if let Some(regexp) = params.read("response-regexp", regexp, report) {
             if check.method == HttpMethod::Head {
                 report.invalid(

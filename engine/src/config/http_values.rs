@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use super::report::Report;
 use super::section::Section;
 use super::show;
-use super::values::{kind, text};
+use super::values::{LONGEST_NAME, kind, text};
 use super::yaml::{Node, Scalar, ScalarKind, Value};
 
 pub(super) const METHODS: [HttpMethod; 4] =
@@ -183,6 +183,31 @@ pub(super) fn status_codes(node: &Node) -> Result<StatusCodes, Complaint> {
     Ok(StatusCodes(ranges))
 }
 
+/// The same, also as a list: `[404, 503]`.
+pub(super) fn drain_codes(node: &Node) -> Result<StatusCodes, Complaint> {
+    let Value::List(items) = &node.value else { return status_codes(node) };
+    let ranges = items.iter().map(|item| status_codes(item).map(|codes| codes.0));
+    Ok(StatusCodes(ranges.collect::<Result<Vec<_>, _>>()?.concat()))
+}
+
+/// The name of a response header.
+pub(super) fn agent_header(node: &Node) -> Result<String, Complaint> {
+    let name = text(node)?;
+    if is_token(&name) && name.len() <= LONGEST_NAME {
+        return Ok(name);
+    }
+    Err(Complaint::invalid(
+        format!("is {}, which cannot be a header's name", show(&name)),
+        format!("a header's name has 1 to {LONGEST_NAME} letters, digits and `-`, like `X-Maglev-Weight`"),
+    ))
+}
+
+/// Whether a text can be a header's name (RFC 9110, 5.1).
+fn is_token(name: &str) -> bool {
+    let fits = |char: char| char.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char);
+    !name.is_empty() && name.chars().all(fits)
+}
+
 /// A regular expression for a body.
 pub(super) fn regexp(node: &Node) -> Result<Pattern, Complaint> {
     let pattern = text(node)?;
@@ -210,8 +235,7 @@ pub(super) fn headers(params: &Section<'_>, report: &mut Report<'_>) -> Vec<(Str
     for entry in params.named("headers", report) {
         let name = &entry.key.value;
         let lower = name.to_ascii_lowercase();
-        let is_token = |char: char| char.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char);
-        if name.is_empty() || !name.chars().all(is_token) {
+        if !is_token(name) {
             report.invalid(
                 entry.key.place,
                 format!("{subject} has {}, which cannot be a header's name", show(name)),

@@ -110,6 +110,7 @@ pub(super) fn frontends(
         }
     }
     for (name, backend) in backends {
+        idle_require(name, backend, report);
         if let Some(address) = &backend.address
             && let Some(vip) = vips.get(&address.value)
         {
@@ -125,6 +126,17 @@ pub(super) fn frontends(
         needless_pools(frontend, backends, report);
         idle_slow_start(frontend, backends, report);
         eager_panic(frontend, backends, report);
+    }
+}
+
+/// A number of checks to pass where there is no choice.
+fn idle_require(name: &str, backend: &BackendDraft, report: &mut Report<'_>) {
+    if let Some(place) = backend.require_place.filter(|_| backend.healthchecks.len() < 2) {
+        report.warning(
+            place,
+            format!("`require` of backend {} has no effect: it has fewer than two health checks", show(name)),
+            "leave it out, or list several checks: `healthcheck: [a, b]`",
+        );
     }
 }
 
@@ -166,7 +178,8 @@ fn needless_pools(
 }
 
 fn always_up<'d>(pool: &'d PoolDraft, backends: &BTreeMap<String, BackendDraft>) -> Option<&'d str> {
-    let is_static = |name: &str| backends.get(name).is_some_and(|of| of.enabled && of.healthcheck.is_none());
+    let is_static =
+        |name: &str| backends.get(name).is_some_and(|of| of.enabled && of.healthchecks.is_empty());
     serving(pool).find(|name| is_static(name))
 }
 
@@ -235,5 +248,5 @@ fn serving(pool: &PoolDraft) -> impl Iterator<Item = &str> {
 
 /// The number of backends that can go down.
 fn checked(pool: &PoolDraft, backends: &BTreeMap<String, BackendDraft>) -> usize {
-    serving(pool).filter(|name| backends.get(*name).is_some_and(|of| of.healthcheck.is_some())).count()
+    serving(pool).filter(|name| backends.get(*name).is_some_and(|of| !of.healthchecks.is_empty())).count()
 }

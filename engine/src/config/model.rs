@@ -14,6 +14,8 @@ use maglev_tls::authorities::Authorities;
 use super::check_model::{DnsCheck, Exchange, GrpcCheck, ProxyVersion};
 use super::min_up::MinUp;
 use super::pattern::Pattern;
+use super::require::Require;
+use super::stability::{Damping, GuardRule};
 use crate::kind::Kind;
 
 /// A valid configuration.
@@ -41,6 +43,26 @@ impl Config {
         for (name, frontend) in &mut self.frontends {
             if let Some(same) = other.frontends.get(name).filter(|other| *other == frontend) {
                 *frontend = Arc::clone(same);
+            }
+        }
+    }
+
+    /// The checks of a backend, in its order.
+    pub fn checks_of<'c>(&'c self, backend: &'c Backend) -> impl Iterator<Item = (&'c str, &'c HealthCheck)> {
+        let checks = backend.healthchecks.iter();
+        checks.filter_map(|name| Some((name.as_str(), self.healthchecks.get(name)?)))
+    }
+
+    /// Marks the frontends whose servers may ask for a part of their weight.
+    pub(super) fn let_servers_ask(&mut self) {
+        let Self { healthchecks, backends, frontends, .. } = self;
+        let asks = |name: &String| healthchecks.get(name).is_some_and(HealthCheck::asks_for_weight);
+        let backend_asks =
+            |name: &String| backends.get(name).is_some_and(|backend| backend.healthchecks.iter().any(asks));
+        for frontend in frontends.values_mut() {
+            let mut names = frontend.pools.iter().flat_map(|pool| pool.backends.keys());
+            if names.any(backend_asks) {
+                Arc::make_mut(frontend).servers_ask = true;
             }
         }
     }
@@ -90,6 +112,12 @@ pub struct HealthChecker {
     pub transition_history: usize,
     /// Network namespace that this process must have been started in.
     pub netns: Option<String>,
+    /// Minimum time between two changes of a backend's weight by its server's own word.
+    pub agent_interval: Duration,
+    /// Flap damping, if it is wanted.
+    pub damping: Option<Damping>,
+    /// The guard against failures of many backends at once, if it is wanted.
+    pub guard: Option<GuardRule>,
 }
 
 /// Settings of VPP's lb plugin, and of how it is programmed.
@@ -152,6 +180,11 @@ impl HealthCheck {
             IpAddr::V4(_) => self.probe_ipv4_src.map(IpAddr::V4),
             IpAddr::V6(_) => self.probe_ipv6_src.map(IpAddr::V6),
         }
+    }
+
+    /// Whether a server may ask for a part of its weight, so that the scale must have steps for it.
+    pub fn asks_for_weight(&self) -> bool {
+        matches!(&self.kind, CheckKind::Http { http, .. } if http.agent_header.is_some())
     }
 
     /// Whether probes verify certificates with the system's authorities.
@@ -232,6 +265,10 @@ pub struct HttpCheck {
     pub response_codes: StatusCodes,
     /// Pattern that the first 64 KiB of the body must match.
     pub response_regexp: Option<Pattern>,
+    /// Status codes that pass, and by which the server asks for no new flows.
+    pub drain_codes: StatusCodes,
+    /// Response header with the server's own word.
+    pub agent_header: Option<String>,
 }
 
 /// Method of an HTTP probe.
@@ -260,7 +297,7 @@ impl HttpMethod {
 }
 
 /// Ranges of status codes, both ends included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusCodes(pub Vec<(u16, u16)>);
 
 impl StatusCodes {
@@ -295,8 +332,10 @@ pub struct CaFile {
 pub struct Backend {
     /// Address, which is also its identity in VPP.
     pub address: IpAddr,
-    /// Name of its health check; a backend without one is always up.
-    pub healthcheck: Option<String>,
+    /// Names of its health checks, which are distinct; a backend without one is always up.
+    pub healthchecks: Vec<String>,
+    /// How many of them must be up.
+    pub require: Require,
     /// Whether it is in service.
     pub enabled: bool,
     /// What operators select it by.
@@ -304,6 +343,11 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// The name of a check, if it has several.
+    pub fn check_name(&self, check: usize) -> Option<&str> {
+        self.healthchecks.get(check).filter(|_| self.healthchecks.len() > 1).map(String::as_str)
+    }
+
     /// Its labels as operators write them: `rack=r1`.
     pub fn label_words(&self) -> impl Iterator<Item = String> {
         self.labels.iter().map(|(key, value)| format!("{key}={value}"))
@@ -325,6 +369,8 @@ pub struct Frontend {
     pub flush_on_down: bool,
     /// Buckets of VPP's table for new flows; `None` to derive it from the weights.
     pub new_flows_table_length: Option<u32>,
+    /// Whether servers may ask for a part of their weight, so that the scale must have steps for it.
+    pub servers_ask: bool,
     /// Time over which a recovered backend's weight rises; `None` for at once.
     pub slow_start: Option<Duration>,
     /// Percentage of a pool's backends, 1 to 100. With fewer of them up, all take new flows, healthy or not.

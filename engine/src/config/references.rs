@@ -10,7 +10,7 @@ use super::{BackendChanges, Config};
 pub(crate) struct References {
     /// The frontends that use a backend, where they differ, and of all backends that are new, renamed or moved.
     pub(crate) users: BTreeMap<String, Arc<[Arc<str>]>>,
-    /// Backends that name another check, whatever it contains.
+    /// Backends that name other checks, whatever these contain.
     pub(crate) checks: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn references(old: &Config, new: &Config, changes: &BackendChanges) -
         if was != is || touched.contains(name) {
             differing.users.insert(name.clone(), is.into_iter().map(Into::into).collect());
         }
-        if old.backends.get(name).is_some_and(|old| old.healthcheck != backend.healthcheck) {
+        if old.backends.get(name).is_some_and(|old| old.healthchecks != backend.healthchecks) {
             differing.checks.push(name.clone());
         }
     }

@@ -42,10 +42,7 @@ pub(super) fn check_references(
     report: &mut Report<'_>,
 ) {
     for (name, backend) in backends {
-        let Some(wanted) = &backend.healthcheck else {
-            continue;
-        };
-        if !checks.contains_key(&wanted.value) {
+        for wanted in backend.healthchecks.iter().filter(|wanted| !checks.contains_key(&wanted.value)) {
             let help = missing(&wanted.value, checks.keys(), "healthchecks", report);
             report.invalid(
                 wanted.place,

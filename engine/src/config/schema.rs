@@ -5,6 +5,7 @@
 mod announce;
 mod checks;
 mod kinds;
+mod stability;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -17,6 +18,7 @@ use super::frontend::{DEFAULT_WEIGHT, MOST_BUCKETS, Protocol, SLOW_START};
 use super::settings::{
     DEFAULT_HEALTHCHECKER, DEFAULT_LB, FLOW_TIMEOUT, HISTORY, STARTUP_DELAY, SYNC_INTERVAL,
 };
+use super::stability::AGENT_INTERVAL;
 use super::values::{PERCENT, PORT, WEIGHT};
 use super::webhook::{DEFAULT_TIMEOUT, MOST_WEBHOOKS, TIMEOUT};
 use crate::kind::Kind;
@@ -72,6 +74,18 @@ fn healthchecker() -> Value {
             "optional-name",
             "The network namespace in which the brain must have been started. Empty is none.",
         ),
+        "agent-interval": duration(
+            "Minimum time between two changes of a backend's weight by its server's own word.",
+            AGENT_INTERVAL,
+            Some(DEFAULT_HEALTHCHECKER.agent_interval),
+        ),
+        "damping": section(
+            "Holds a backend down that goes down again and again; off without this key.", stability::damping(),
+        ),
+        "guard": section(
+            "Tells, and may slow down, failures of many backends at once; off without this key.",
+            stability::guard(),
+        ),
     })
 }
 
@@ -108,9 +122,8 @@ fn lb() -> Value {
 fn backend() -> Value {
     let keys = json!({
         "address": defined("address", "Where its traffic goes, through a tunnel."),
-        "healthcheck": defined(
-            "optional-name", "One of `healthchecks`. Without one it is static: always up.",
-        ),
+        "healthcheck": stability::checks(),
+        "require": stability::require(),
         "enabled": with_default(defined("truth-value", "Whether it is in service."), true),
         "labels": with(
             map("What operators select it by, such as `rack: r1`.", defined("name", "Value of the label.")),

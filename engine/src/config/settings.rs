@@ -10,11 +10,13 @@ use super::complaint::Complaint;
 use super::model::{HealthChecker, LbSettings};
 use super::report::Report;
 use super::section::Section;
+use super::stability::{self, AGENT_INTERVAL};
 use super::values::{DAY, duration, in_words, integer, netns, power_of_two};
 use super::yaml::{Node, Place};
 
 /// Keys of `healthchecker:`.
-pub(super) const HEALTHCHECKER_KEYS: &[&str] = &["netns", "transition-history"];
+pub(super) const HEALTHCHECKER_KEYS: &[&str] =
+    &["agent-interval", "damping", "guard", "netns", "transition-history"];
 /// Keys of `vpp:`.
 pub(super) const VPP_KEYS: &[&str] = &["lb"];
 /// Keys of `vpp: lb:`.
@@ -37,7 +39,13 @@ pub(super) const SYNC_INTERVAL: RangeInclusive<Duration> = Duration::from_millis
 pub(super) const STARTUP_DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 
 /// Defaults of `healthchecker:`.
-pub(super) const DEFAULT_HEALTHCHECKER: HealthChecker = HealthChecker { transition_history: 5, netns: None };
+pub(super) const DEFAULT_HEALTHCHECKER: HealthChecker = HealthChecker {
+    transition_history: 5,
+    netns: None,
+    agent_interval: Duration::from_secs(10),
+    damping: None,
+    guard: None,
+};
 /// Defaults of `lb:`.
 pub(super) const DEFAULT_LB: LbSettings = LbSettings {
     ipv4_src_address: None,
@@ -61,6 +69,14 @@ pub(super) fn healthchecker(maglev: &Section<'_>, report: &mut Report<'_>) -> He
             .and_then(|history| usize::try_from(history.value).ok())
             .unwrap_or(defaults.transition_history),
         netns: section.read_or("netns", None, netns, report),
+        agent_interval: section.read_or(
+            "agent-interval",
+            defaults.agent_interval,
+            duration(AGENT_INTERVAL),
+            report,
+        ),
+        damping: stability::damping(&section, report),
+        guard: stability::guard(&section, report),
     }
 }
 

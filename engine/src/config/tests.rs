@@ -5,6 +5,7 @@ pub(super) mod ca_files;
 mod checks;
 mod documentation;
 mod frontends;
+mod limits;
 mod lints;
 mod protocols;
 mod rendering;

@@ -63,7 +63,9 @@ impl Absence {
             Self::Since { .. } => true,
             Self::Until { back, settled } | Self::Unwatched { known: Some((back, settled)), .. } => {
                 let Some(start) = report.ended.checked_sub(report.outcome.duration) else { return true };
-                let failed_before = || view.tally.last_probe().is_some_and(|last| last.ended >= back);
+                let check = view.checks.get(report.check);
+                let last = || check.and_then(|check| check.tally.last_probe());
+                let failed_before = || last().is_some_and(|last| last.ended >= back);
                 let known = view.health.state() != State::Unknown;
                 let too_soon = || start < back + INTERFACES || !failed_before();
                 start < back || start < settled && (known || too_soon())
@@ -97,8 +99,10 @@ impl Core {
 
     /// Restores the backends that went down since then.
     fn doubt(&mut self, since: Instant, probation: bool, now: Now, effects: &mut Effects) {
-        for backend in self.backends.down_since(since) {
-            match self.backends.doubt(&backend, probation, now) {
+        let damping = self.config.healthchecker.damping;
+        let down = self.backends.down_since(since);
+        for backend in down.into_iter().chain(self.steady.waiting()) {
+            match self.backends.doubt(&backend, probation, damping.as_ref(), now) {
                 Ok(Some(transition)) => self.follow(&backend, transition, now, effects),
                 Ok(None) => {}
                 Err(refused) => warn!(%backend, %refused, "a state cannot be taken back"),

@@ -5,16 +5,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use compact_str::CompactString;
 use imbl::OrdMap;
+use smallvec::SmallVec;
 use tracing::{debug, info, warn};
 
 use super::{Core, Effects, Event, Now};
-use crate::config::{Config, Rename};
-use crate::health::{Health, Input, Refused, Since, State, Transition};
-use crate::outcome::{LastProbe, ProbeCode, ProbeOutcome, Report, Verdict};
+use crate::config::{Config, Damping, HealthChecker, Rename};
+use crate::health::{
+    Asked, CheckResult, Checks, Counter, Damper, Gate, Health, Input, Refused, Since, State, Transition,
+};
+use crate::outcome::{LastProbe, ProbeCode, ProbeOutcome, Report, Share, Verdict};
 use crate::overrides::BackendOverride;
 use crate::schedule::Pace;
-use crate::snapshot::BackendView;
-use crate::tally::CheckTally;
+use crate::snapshot::{BackendView, CheckView};
+use crate::tally::{CheckTally, Transitions};
 
 /// All backends, and the number of those that cannot be probed.
 #[derive(Debug, Clone, Default)]
@@ -25,12 +28,20 @@ pub(super) struct Backends {
 }
 
 /// Consequences of a probe's result.
-#[derive(Debug)]
-pub(super) struct Probed {
-    /// The backend's new probing interval, if it changed.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The check's new probing interval, if it changed.
     pub(super) pace: Option<Pace>,
     /// The backend's change of state, if any.
     pub(super) transition: Option<Transition>,
+    /// Whether the checks no longer find it up.
+    pub(super) fell: bool,
+    /// Whether flap damping holds it down from now on.
+    pub(super) is_newly_damped: bool,
+    /// Whether its server asks for another share of its weight, which may have to wait.
+    pub(super) is_asking: bool,
+    /// The share that was in force before, if another is now.
+    pub(super) share: Option<Share>,
 }
 
 impl Backends {
@@ -72,7 +83,7 @@ impl Backends {
 
     /// Removes a backend that a new configuration lacks. Returns its last transition, if it existed.
     pub(super) fn remove(&mut self, name: &str, wall: SystemTime) -> Option<Transition> {
-        self.unprobed -= usize::from(self.is_unprobed(name));
+        self.unprobed -= self.unprobed_of(name);
         let mut view = self.views.remove(name)?;
         Arc::make_mut(&mut view).health.handle(Input::Remove, wall).ok().flatten()
     }
@@ -94,19 +105,38 @@ impl Backends {
         }
     }
 
-    /// Gives a backend another check, which invalidates earlier results. Returns the change of its state, if
-    /// any.
-    pub(super) fn recheck(&mut self, name: &str, (rise, fall): (u32, u32), now: Now) -> Option<Transition> {
-        self.unprobed -= usize::from(self.is_unprobed(name));
+    /// Gives a backend other checks, which invalidates earlier results of those that are new; `kept` has the former
+    /// indexes of the others. Returns the change of its state, if any.
+    pub(super) fn recheck(
+        &mut self,
+        name: &str,
+        checks: Checks,
+        kept: Vec<Option<usize>>,
+        now: Now,
+    ) -> Option<Transition> {
+        self.unprobed -= self.unprobed_of(name);
         let view = self.views.get_mut(name).map(Arc::make_mut)?;
         let served = view.health.state() == State::Up;
-        let transition = view.health.handle(Input::NewCheck { rise, fall }, now.wall).ok().flatten();
+        let count = checks.counters().len();
+        let former = |check: usize| match kept.get(check).copied().flatten() {
+            Some(former) => view.checks.get(former).cloned().unwrap_or_default(),
+            // The counters of an only check go on.
+            None if (count, view.checks.len()) == (1, 1) => {
+                let former =
+                    CheckView { asked: Share::WHOLE, ..view.checks.first().cloned().unwrap_or_default() };
+                former.tally.set_last_probe(None);
+                former
+            }
+            None => CheckView::default(),
+        };
+        view.checks = (0..count).map(former).collect();
+        let transition = view.health.handle(Input::NewChecks { checks, kept }, now.wall).ok().flatten();
         if let Some(transition) = &transition {
             view.note(transition, now.mono);
         }
-        view.cold &= !served;
+        view.cold &= !(served && view.health.state() == State::Unknown);
         view.new_since = now.mono;
-        view.tally.set_last_probe(None);
+        self.unprobed += self.unprobed_of(name);
         transition
     }
 
@@ -127,54 +157,110 @@ impl Backends {
         }
     }
 
-    /// Sets the counters of a backend's check.
-    pub(super) fn set_check(&mut self, name: &str, check: Option<&Arc<CheckTally>>) {
-        let same = |view: &BackendView| match (&view.check, check) {
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        if self.get(name).is_some_and(|view| !same(view))
-            && let Some(view) = self.views.get_mut(name)
-        {
-            Arc::make_mut(view).check = check.map(Arc::clone);
+    /// Sets the names of a backend's checks, if it has several, and their counters.
+    pub(super) fn set_checks<'t>(
+        &mut self,
+        backend: &str,
+        checks: impl Iterator<Item = (Option<&'t str>, Option<&'t Arc<CheckTally>>)>,
+    ) {
+        for (index, (name, durations)) in checks.enumerate() {
+            let same = |check: &CheckView| {
+                let same_counters = match (&check.durations, durations) {
+                    (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+                    (before, now) => before.is_none() && now.is_none(),
+                };
+                same_counters && check.name.as_deref() == name
+            };
+            // Looking for a change copies nothing.
+            if self.get(backend).and_then(|view| view.checks.get(index)).is_none_or(same) {
+                continue;
+            }
+            let view = self.views.get_mut(backend).map(Arc::make_mut);
+            if let Some(check) = view.and_then(|view| view.checks.get_mut(index)) {
+                (check.name, check.durations) = (name.map(Arc::from), durations.map(Arc::clone));
+            }
         }
     }
 
-    /// Processes a probe's result, unless it is outdated: a probe that began before the backend got its check
-    /// used the former check, or probed another server.
-    pub(super) fn take_probe(&mut self, report: Report, believed: bool, wall: SystemTime) -> Option<Probed> {
-        let Report { backend, outcome, late, ended } = report;
+    /// Processes a probe's result, unless it is outdated: a probe that began before the backend got its checks
+    /// used a former check, or probed another server.
+    pub(super) fn take_probe(
+        &mut self,
+        report: Report,
+        believed: bool,
+        may_fall: bool,
+        rules: &HealthChecker,
+        wall: SystemTime,
+    ) -> Option<Taken> {
+        let Report { backend, check: index, outcome, late, ended } = report;
         let began = ended.checked_sub(outcome.duration).unwrap_or(ended);
         let view = self.views.get(&backend).filter(|view| began >= view.new_since)?;
-        view.tally.count_probe(outcome.code);
-        if let Some(check) = view.check.as_ref().filter(|_| outcome.code.verdict() != Verdict::NotKnown) {
+        let check = view.checks.get(index)?;
+        check.tally.count_probe(outcome.code);
+        if let Some(check) = check.durations.as_ref().filter(|_| outcome.code.verdict() != Verdict::NotKnown)
+        {
             check.durations.observe(outcome.duration);
         }
         let last = LastProbe { outcome: outcome.clone(), at: wall, ended, late };
-        let before = view.tally.set_last_probe(Some(last)).map(|last| last.outcome.code.verdict());
-        let (mut health, pace) = (view.health.clone(), view.health.pace());
+        let before = check.tally.set_last_probe(Some(last)).map(|last| last.outcome.code.verdict());
+        let (mut health, pace) = (view.health.clone(), view.health.pace(index));
+        let gate = Gate { rise: view.damper.held_until(ended).is_none(), fall: may_fall };
+        let result = CheckResult { check: index, name: check.name.clone(), outcome: outcome.clone(), gate };
         let handled = match believed {
-            true => health.handle(Input::Probe(outcome.clone()), wall),
+            true => health.handle(Input::Probe(result), wall),
             false => Ok(None),
         };
-        let next = health.pace();
+        let next = health.pace(index);
+        let mut taken = Taken { pace: (next != pace).then_some(next), ..Taken::default() };
+        let asks = outcome.asked.is_some_and(|share| share != check.asked);
+        taken.transition = handled.unwrap_or_else(|refused| {
+            warn!(%backend, %refused, "probe's result does not fit");
+            None
+        });
         // Readers hold copies of what is changed here, so it is only if it must be.
-        if health != view.health
+        if (asks || health != view.health)
             && let Some(view) = self.views.get_mut(&backend).map(Arc::make_mut)
         {
+            let verdicts = (view.health.checks().verdict(), health.checks().verdict());
+            let was_up = view.health.state() == State::Up;
             view.health = health;
-            if let Ok(Some(transition)) = &handled {
+            if let (Some(check), Some(share)) = (view.checks.get_mut(index), outcome.asked) {
+                check.asked = share;
+            }
+            view.hear_server();
+            taken.share = view.asked.follow(was_up, rules.agent_interval, ended);
+            taken.is_asking = view.asked.due(rules.agent_interval).is_some();
+            taken.fell = verdicts == (Some(State::Up), Some(State::Down));
+            if let Some(damping) = rules.damping.as_ref().filter(|_| taken.fell) {
+                view.damper.fall(damping, ended);
+                taken.is_newly_damped = gate.rise && view.damper.held_until(ended).is_some();
+            }
+            if let Some(transition) = &taken.transition {
                 view.note(transition, ended);
             }
         }
         if before != Some(outcome.code.verdict()) {
             self.note_verdict(&backend, before, &outcome);
         }
-        let transition = handled.unwrap_or_else(|refused| {
-            warn!(%backend, %refused, "probe's result does not fit");
-            None
-        });
-        Some(Probed { pace: (next != pace).then_some(next), transition })
+        Some(taken)
+    }
+
+    /// Puts the share that a backend's server asks for in force, if it is due. Returns the one before, if it changed.
+    pub(super) fn follow_server(&mut self, name: &str, interval: Duration, now: Instant) -> Option<Share> {
+        let view = self.views.get_mut(name).filter(|view| view.asked.share() != view.asked.asked())?;
+        let is_up = view.health.state() == State::Up;
+        Arc::make_mut(view).asked.follow(is_up, interval, now)
+    }
+
+    /// Forgets all penalties for going down.
+    pub(super) fn forget_falls(&mut self) {
+        let punished = self.views.iter().filter(|(_, view)| view.damper != Damper::default());
+        let names: Vec<_> = punished.map(|(name, _)| Arc::clone(name)).collect();
+        for name in names {
+            if let Some(view) = self.views.get_mut(&name) {
+                Arc::make_mut(view).damper = Damper::default();
+            }
+        }
     }
 
     /// Passes an input to a backend's health. Returns the transition, if any.
@@ -201,10 +287,14 @@ impl Backends {
         &mut self,
         name: &str,
         probation: bool,
+        damping: Option<&Damping>,
         now: Now,
     ) -> Result<Option<Transition>, Refused> {
-        if let Some(view) = self.views.get_mut(name) {
-            Arc::make_mut(view).cold = false;
+        if let Some(view) = self.views.get_mut(name).map(Arc::make_mut) {
+            view.cold = false;
+            if let Some(damping) = damping {
+                view.damper.forgive(damping, now.mono);
+            }
         }
         self.give(name, Input::Doubt { probation }, now)
     }
@@ -228,10 +318,11 @@ impl Backends {
         }
     }
 
-    /// Whether its latest probe could not be made.
-    fn is_unprobed(&self, name: &str) -> bool {
-        let last = self.get(name).and_then(|view| view.tally.last_probe());
-        last.is_some_and(|last| last.outcome.code.verdict() == Verdict::NotKnown)
+    /// The number of its checks whose latest probe could not be made.
+    fn unprobed_of(&self, name: &str) -> usize {
+        let checks = self.get(name).map(|view| &view.checks[..]).unwrap_or_default();
+        let last = checks.iter().filter_map(|check| check.tally.last_probe());
+        last.filter(|last| last.outcome.code.verdict() == Verdict::NotKnown).count()
     }
 }
 
@@ -240,15 +331,22 @@ impl Core {
     pub(super) fn probed(&mut self, report: Report, now: Now) -> Effects {
         let mut effects = Effects::default();
         let believed = self.believes(&report);
-        let (backend, decided) = (Arc::clone(&report.backend), Now { mono: report.ended, ..now });
-        let Some(Probed { pace, transition }) = self.backends.take_probe(report, believed, now.wall) else {
+        let (backend, check) = (Arc::clone(&report.backend), report.check);
+        let decided = Now { mono: report.ended, ..now };
+        let rules = &self.config.healthchecker;
+        let may_fall = self.steady.may_fall(rules.guard, report.ended);
+        let Some(taken) = self.backends.take_probe(report, believed, may_fall, rules, now.wall) else {
             return effects;
         };
-        if let Some(pace) = pace {
-            effects.paces.insert(Arc::clone(&backend), pace);
+        if let Some(pace) = taken.pace {
+            effects.paces.insert((Arc::clone(&backend), check), pace);
         }
-        if let Some(transition) = transition {
+        if let Some(transition) = taken.transition.clone() {
             self.follow(&backend, transition, decided, &mut effects);
+        }
+        self.steady(&backend, &taken, decided, &mut effects);
+        if let Some(from) = taken.share {
+            self.follow_server(&backend, from, decided, &mut effects);
         }
         effects
     }
@@ -261,7 +359,7 @@ impl Core {
             (Wish::Serve, State::Paused) => Some(Input::Resume),
             (Wish::Serve | Wish::Pause, State::Disabled) => Some(Input::Enable),
             // A backend without a check is up at once.
-            (Wish::Serve, State::Unknown) if configured.healthcheck.is_none() => Some(static_pass()),
+            (Wish::Serve, State::Unknown) if configured.healthchecks.is_empty() => Some(static_pass()),
             (Wish::Pause, State::Unknown | State::Up | State::Down) => Some(Input::Pause),
             (Wish::Disable, State::Unknown | State::Up | State::Down | State::Paused) => Some(Input::Disable),
             _ => None,
@@ -299,7 +397,7 @@ impl Core {
         let Some(view) = self.backends.get(backend) else { return };
         let frontends = Arc::clone(&view.frontends);
         effects.state = true;
-        effects.paces.insert(Arc::clone(backend), view.health.pace());
+        effects.set_paces(backend, &view.health);
         effects.tell(Event::Backend { backend: Arc::clone(backend), transition });
         self.forget_held(backend);
         for frontend in frontends.iter() {
@@ -332,43 +430,69 @@ impl Wish {
 impl BackendView {
     /// Records a transition.
     fn note(&mut self, transition: &Transition, now: Instant) {
-        self.tally.count_transition(transition.to);
+        self.transitions.count(transition.to);
+        // An operator who brings it back means it.
+        if matches!(transition.from, State::Paused | State::Disabled) {
+            self.damper = Damper::default();
+        }
         self.changed = Some(now);
         self.up_since = (transition.to == State::Up && self.cold).then_some(now);
         // A backend that served all along needs no slow start; one that was out of service does.
         self.cold |= !matches!(transition.to, State::Unknown | State::Up);
+    }
+
+    /// Takes the least share that its server asks for in answer to the checks that are up.
+    fn hear_server(&mut self) {
+        let checks = self.checks.iter().zip(self.health.checks().counters());
+        let up = checks.filter(|(_, counter)| counter.state() == State::Up);
+        self.asked.ask(up.map(|(check, _)| check.asked).min().unwrap_or_default());
+    }
+}
+
+impl Effects {
+    /// Tells the probing intervals of all checks of a backend.
+    pub(super) fn set_paces(&mut self, backend: &Arc<str>, health: &Health) {
+        let checks = 0..health.checks().counters().len();
+        self.paces.extend(checks.map(|check| ((Arc::clone(backend), check), health.pace(check))));
     }
 }
 
 /// A backend in state unknown. One that existed when the process started may have served all along; one added
 /// later is `cold`.
 pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> BackendView {
-    let (rise, fall) = rise_and_fall(config, name);
-    let health = Health::new(rise, fall, config.healthchecker.transition_history);
+    let checks = checks(config, name);
+    let count = checks.counters().len();
     BackendView {
-        health,
+        health: Health::new(checks, config.healthchecker.transition_history),
         frontends: Arc::default(),
         new_since: now.mono,
         changed: None,
         up_since: None,
         cold,
-        tally: Arc::default(),
-        check: None,
+        transitions: Transitions::default(),
+        checks: (0..count).map(|_| CheckView::default()).collect(),
+        asked: Asked::default(),
+        damper: Damper::default(),
     }
 }
 
-/// The consecutive probes that make a backend up, and down.
-pub(super) fn rise_and_fall(config: &Config, name: &str) -> (u32, u32) {
-    let check = config.backends.get(name).and_then(|backend| backend.healthcheck.as_ref());
-    let check = check.and_then(|check| config.healthchecks.get(check));
-    check.map_or((1, 1), |check| (check.rise, check.fall))
+/// The checks of a backend, without results.
+pub(super) fn checks(config: &Config, name: &str) -> Checks {
+    let backend = config.backends.get(name);
+    let checks = backend.into_iter().flat_map(|backend| config.checks_of(backend));
+    let counters: SmallVec<[Counter; 1]> =
+        checks.map(|(_, check)| Counter::new(check.rise, check.fall)).collect();
+    let needed = backend.map_or(0, |backend| backend.require.needed(counters.len()));
+    Checks::new(counters, needed)
 }
 
 /// The result that a backend without a check gets at once.
 fn static_pass() -> Input {
-    Input::Probe(ProbeOutcome {
+    let outcome = ProbeOutcome {
         code: ProbeCode::Static,
         detail: CompactString::const_new("no health check: always up"),
         duration: Duration::ZERO,
-    })
+        asked: None,
+    };
+    Input::Probe(outcome.into())
 }

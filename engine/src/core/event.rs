@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::{Core, Effects};
 use crate::health::Transition;
+use crate::outcome::Share;
 use crate::overrides::Override;
 use crate::routes::Announcement;
 use crate::snapshot::{AgentStatus, FrontendView, RouteView, RouterStatus, SyncStatus};
@@ -22,6 +23,29 @@ pub enum Event {
         backend: Arc<str>,
         /// From, to, when and why.
         transition: Transition,
+    },
+    /// Flap damping holds a backend down that went down again and again.
+    Damped {
+        /// Its name.
+        backend: Arc<str>,
+        /// For how long, unless it goes down again.
+        left: Duration,
+    },
+    /// A backend's server asks for another share of its weight.
+    Asked {
+        /// The backend.
+        backend: Arc<str>,
+        /// The share before.
+        from: Share,
+        /// The share from now on.
+        to: Share,
+    },
+    /// More backends than the guard allows went down within one second.
+    Guard {
+        /// How many.
+        down: usize,
+        /// Number of backends in the configuration.
+        backends: usize,
     },
     /// A new configuration added a backend. It is unknown at first.
     BackendAdded {
@@ -165,6 +189,9 @@ impl Event {
                 %backend, from = %transition.from, to = %transition.to, cause = %transition.cause,
                 "backend changed"
             ),
+            Self::Damped { backend, .. } => warn!(%backend, "{}", self.remark()),
+            Self::Asked { backend, .. } => info!(%backend, "{}", self.remark()),
+            Self::Guard { .. } => warn!("{}", self.remark()),
             Self::Frontend { frontend, change, now } => change.log(frontend, now),
             Self::Route { address, from, view } => {
                 let [from, to] = [*from, view.route.announcement]
@@ -203,6 +230,25 @@ impl Event {
             }
             Self::Announced { what } => info!("{what}"),
             Self::Expired { entry } => warn!(%entry, "override cleared: its time is over"),
+        }
+    }
+}
+
+impl Event {
+    /// The sentence that says all of an event of flap damping, a server's own word or the guard; empty for others.
+    pub fn remark(&self) -> String {
+        match self {
+            Self::Damped { left, .. } => {
+                let left = humantime::format_duration(seconds(*left));
+                format!("damped: it went down too often, and stays down for at least {left}")
+            }
+            Self::Asked { to: Share::DRAIN, .. } => "its server drains: it asks for no new flows".to_owned(),
+            Self::Asked { to: Share::WHOLE, .. } => "its server takes its whole weight again".to_owned(),
+            Self::Asked { to, .. } => format!("its server asks for {to} of its weight"),
+            Self::Guard { down, backends } => format!(
+                "{down} of {backends} backends went down within one second: the cause is probably here, not there"
+            ),
+            _ => String::new(),
         }
     }
 }

@@ -224,6 +224,7 @@ impl Core {
             view.and_then(|view| view.up_since).map(|since| now.mono.saturating_duration_since(since));
         let vip = self.config.frontends.get(frontend).map(|frontend| vip_key(frontend));
         let held = vip.and_then(|vip| self.known.held(&vip, backend));
-        Standing { state: self.backends.state(backend), held, rising }
+        let share = view.map(|view| view.asked.share()).unwrap_or_default();
+        Standing { state: self.backends.state(backend), held, rising, share }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use maglev_protocol::VipKey;
 use tracing::{info, warn};
 
-use super::backends::{new_view, rise_and_fall};
+use super::backends::{checks, new_view};
 use super::comparison::{Comparison, Reload};
 use super::frontends::Frontends;
 use super::{Core, Effects, Ended, Event, FrontendChange, FrontendNow, InVpp, Now, Release};
@@ -30,7 +30,7 @@ impl Core {
             self.backends.set_frontends(name, users.into_iter().map(Into::into).collect());
         }
         self.make_tallies();
-        names.iter().for_each(|name| self.take_check(name));
+        names.iter().for_each(|name| self.take_checks(name));
         self.note_overrides(&mut Effects::default());
         if self.warmup.phase() == Phase::Waiting {
             let lb = &self.config.lb;
@@ -75,6 +75,7 @@ impl Core {
         let replaced: Vec<_> = replaced.filter_map(|name| self.frontends.remove(name)).collect();
         self.make_frontends(&names, &before, now, &mut effects);
         self.forget_vips(&replaced, &mut effects);
+        self.steady_reload(changes, now);
         self.tell_frontends(&names, &replaced, &before, &mut effects);
         self.tally.reloads.add(1);
         self.tally.take_config(now.wall);
@@ -210,7 +211,10 @@ impl Core {
         }
         for name in backends.rechecked.iter().filter(|name| !backends.moved.contains(name)) {
             let name: Arc<str> = name.as_str().into();
-            if let Some(transition) = self.backends.recheck(&name, rise_and_fall(&self.config, &name), now) {
+            let checks = checks(&self.config, &name);
+            let kept = backends.kept_checks.get(&*name).cloned();
+            let kept = kept.unwrap_or_else(|| vec![None; checks.counters().len()]);
+            if let Some(transition) = self.backends.recheck(&name, checks, kept, now) {
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
             effects.probers.insert(name);
@@ -223,14 +227,14 @@ impl Core {
         }
         let touched = backends.touched();
         self.make_tallies();
-        touched.iter().copied().chain(&references.checks).for_each(|name| self.take_check(name));
+        touched.iter().copied().chain(&references.checks).for_each(|name| self.take_checks(name));
         for name in touched {
             let name: Arc<str> = name.as_str().into();
             while let Some(transition) = self.settle(&name, now) {
                 effects.tell(Event::Backend { backend: Arc::clone(&name), transition });
             }
             if let Some(view) = self.backends.get(&name) {
-                effects.paces.insert(name, view.health.pace());
+                effects.set_paces(&name, &view.health);
             }
         }
     }
@@ -242,11 +246,12 @@ impl Core {
         self.checks = Arc::new(checks);
     }
 
-    /// Gives a backend the counters of its check.
-    fn take_check(&mut self, backend: &str) {
-        let check = self.config.backends.get(backend).and_then(|backend| backend.healthcheck.as_ref());
-        let check = check.and_then(|check| self.checks.get(check));
-        self.backends.set_check(backend, check);
+    /// Gives a backend the names and counters of its checks.
+    fn take_checks(&mut self, name: &str) {
+        let Some(backend) = self.config.backends.get(name) else { return };
+        let checks = backend.healthchecks.iter().enumerate();
+        let checks = checks.map(|(index, check)| (backend.check_name(index), self.checks.get(check)));
+        self.backends.set_checks(name, checks);
     }
 
     /// Drops weight overrides that equal the configuration, and reports overrides without a target.

@@ -285,7 +285,7 @@ impl Core {
         let mut down = false;
         for (name, view) in self.backends.views() {
             let checked =
-                self.config.backends.get(&**name).is_some_and(|backend| backend.healthcheck.is_some());
+                self.config.backends.get(&**name).is_some_and(|backend| !backend.healthchecks.is_empty());
             match view.health.state() {
                 State::Up if checked => return false,
                 State::Down => down = true,

@@ -25,6 +25,7 @@ mod reload_costs;
 mod reloads;
 mod routes;
 mod selection;
+mod steady;
 mod syncs;
 mod warmup;
 
@@ -121,12 +122,18 @@ impl Bench {
 
     fn probe(&mut self, backend: &str, passed: bool) -> Effects {
         let code = if passed { ProbeCode::L4Ok } else { ProbeCode::L4Con };
-        self.report(backend, ProbeOutcome { code, detail: "test".into(), duration: Duration::ZERO })
+        self.report(
+            backend,
+            ProbeOutcome { code, detail: "test".into(), duration: Duration::ZERO, asked: None },
+        )
     }
 
     fn report(&mut self, backend: &str, outcome: ProbeOutcome) -> Effects {
         let (late, ended) = (Duration::ZERO, self.now.mono);
-        self.core.handle(Input::Probe(Report { backend: backend.into(), outcome, late, ended }), self.now)
+        self.core.handle(
+            Input::Probe(Report { backend: backend.into(), check: 0, outcome, late, ended }),
+            self.now,
+        )
     }
 
     fn all_up(&mut self) {

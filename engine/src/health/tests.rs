@@ -8,17 +8,40 @@ use crate::outcome::ProbeCode;
 const NOW: SystemTime = UNIX_EPOCH;
 
 fn pass() -> Input {
-    Input::Probe(ProbeOutcome { code: ProbeCode::L4Ok, detail: "connected".into(), duration: Duration::ZERO })
+    Input::Probe(
+        ProbeOutcome {
+            code: ProbeCode::L4Ok,
+            detail: "connected".into(),
+            duration: Duration::ZERO,
+            asked: None,
+        }
+        .into(),
+    )
 }
 
 fn fail() -> Input {
     let detail = "connection refused".into();
-    Input::Probe(ProbeOutcome { code: ProbeCode::L4Con, detail, duration: Duration::ZERO })
+    Input::Probe(
+        ProbeOutcome { code: ProbeCode::L4Con, detail, duration: Duration::ZERO, asked: None }.into(),
+    )
+}
+
+/// A backend with one check.
+fn new(rise: u32, fall: u32, history_limit: usize) -> Health {
+    Health::new(Checks::new([Counter::new(rise, fall)], 1), history_limit)
+}
+
+fn new_check(rise: u32, fall: u32) -> Input {
+    Input::NewChecks { checks: Checks::new([Counter::new(rise, fall)], 1), kept: vec![None] }
+}
+
+fn value(health: &Health) -> u32 {
+    health.counter().unwrap().value()
 }
 
 /// A backend with rise 2 and fall 3, so a counter from 0 to 4, in this state.
 fn at(state: State) -> Health {
-    let mut health = Health::new(2, 3, 5);
+    let mut health = new(2, 3, 5);
     let inputs = match state {
         State::Unknown => vec![],
         State::Up => vec![pass()],
@@ -36,7 +59,9 @@ fn at(state: State) -> Health {
 
 fn no_verdict() -> Input {
     let detail = "no socket for the probe".into();
-    Input::Probe(ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO })
+    Input::Probe(
+        ProbeOutcome { code: ProbeCode::SockErr, detail, duration: Duration::ZERO, asked: None }.into(),
+    )
 }
 
 /// Expected effect of an input: none, an error, or a new state with its counter.
@@ -59,7 +84,7 @@ fn every_state_meets_every_input() {
         Input::Resume,
         Input::Disable,
         Input::Enable,
-        Input::NewCheck { rise: 4, fall: 1 },
+        new_check(4, 1),
         Input::Doubt { probation: false },
         Input::Doubt { probation: true },
         Input::Remove,
@@ -171,13 +196,13 @@ fn every_state_meets_every_input() {
                 Err(_) => Refuses,
                 Ok(None) => {
                     assert_eq!(health.state(), state);
-                    Keeps(health.counter())
+                    Keeps(value(&health))
                 }
                 Ok(Some(transition)) => {
                     assert_eq!((transition.from, transition.to), (state, health.state()));
                     assert_eq!(health.history().next(), Some(&transition));
                     assert_eq!(health.history().count(), before + 1);
-                    Goes(health.state(), health.counter())
+                    Goes(health.state(), value(&health))
                 }
             };
             assert_eq!(effect, expected, "{state} meets {input:?}");
@@ -192,7 +217,7 @@ fn worked_example_is_right() {
     let guide = std::fs::read_to_string(path).unwrap();
     let (_, section) = guide.split_once("| probe | counter | state | next probe after |").unwrap();
     let rows = section.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let mut health = Health::new(2, 3, 5);
+    let mut health = new(2, 3, 5);
     let mut count = 0;
     for row in rows {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
@@ -201,7 +226,7 @@ fn worked_example_is_right() {
             "L7OK" => health.handle(pass(), NOW).unwrap(),
             _ => health.handle(fail(), NOW).unwrap(),
         };
-        let pace = match health.pace() {
+        let pace = match health.pace(0) {
             Pace::Normal => "`interval`",
             Pace::Fast => "`fast-interval`",
             Pace::Down => "`down-interval`",
@@ -209,7 +234,7 @@ fn worked_example_is_right() {
         };
         let state = cells[3].trim_start_matches("**").split([':', '*']).next().unwrap();
         let shown = (cells[2].parse().unwrap(), state, cells[4]);
-        assert_eq!(shown, (health.counter(), health.state().word(), pace), "{row}");
+        assert_eq!(shown, (value(&health), health.state().word(), pace), "{row}");
         count += 1;
     }
     assert!(count >= 10, "{count}");
@@ -237,14 +262,14 @@ fn fall_failures_in_a_row_make_down_and_rise_passes_in_a_row_make_up() {
         (pass(), State::Up, 4),
     ] {
         health.handle(input, NOW).unwrap();
-        assert_eq!((health.state(), health.counter()), (state, counter));
+        assert_eq!((health.state(), value(&health)), (state, counter));
     }
 }
 
 #[test]
 fn pace_follows_the_counter() {
     let mut health = at(State::Unknown);
-    assert_eq!(health.pace(), Pace::Fast);
+    assert_eq!(health.pace(0), Pace::Fast);
     for (input, pace) in [
         (pass(), Pace::Normal),
         (fail(), Pace::Fast),
@@ -257,13 +282,13 @@ fn pace_follows_the_counter() {
         (Input::Remove, Pace::Stopped),
     ] {
         health.handle(input, NOW).unwrap();
-        assert_eq!(health.pace(), pace);
+        assert_eq!(health.pace(0), pace);
     }
 }
 
 #[test]
 fn history_keeps_the_newest() {
-    let mut health = Health::new(1, 1, 3);
+    let mut health = new(1, 1, 3);
     for index in 0..10u32 {
         let input = if index % 2 == 0 { pass() } else { fail() };
         health.handle(input, NOW + Duration::from_secs(index.into())).unwrap();
@@ -278,15 +303,15 @@ fn history_keeps_the_newest() {
 #[test]
 fn another_check_begins_anew_and_keeps_the_history() {
     let mut health = at(State::Up);
-    let transition = health.handle(Input::NewCheck { rise: 1, fall: 1 }, NOW).unwrap().unwrap();
+    let transition = health.handle(new_check(1, 1), NOW).unwrap().unwrap();
     assert_eq!((transition.from, transition.to), (State::Up, State::Unknown));
-    assert_eq!((health.rise(), health.fall(), health.counter()), (1, 1, 0));
+    assert_eq!((health.counter().unwrap().max(), value(&health)), (1, 0));
     health.handle(fail(), NOW).unwrap();
     assert_eq!((health.state(), health.history().count()), (State::Down, 3));
     let mut paused = at(State::Paused);
-    paused.handle(Input::NewCheck { rise: 7, fall: 1 }, NOW).unwrap();
+    paused.handle(new_check(7, 1), NOW).unwrap();
     paused.handle(Input::Resume, NOW).unwrap();
-    assert_eq!((paused.state(), paused.counter()), (State::Unknown, 6));
+    assert_eq!((paused.state(), value(&paused)), (State::Unknown, 6));
 }
 
 #[test]
@@ -297,7 +322,7 @@ fn doubt_takes_back_what_probes_brought_about_and_nothing_else() {
     }
     assert_eq!(health.state(), State::Down);
     health.handle(Input::Doubt { probation: false }, NOW).unwrap();
-    assert_eq!((health.state(), health.counter(), health.pace()), (State::Up, 4, Pace::Normal));
+    assert_eq!((health.state(), value(&health), health.pace(0)), (State::Up, 4, Pace::Normal));
     assert_eq!(health.history().count(), 3, "both are told");
     health.handle(Input::Doubt { probation: false }, NOW).unwrap();
     assert_eq!(health.state(), State::Up);
@@ -305,14 +330,14 @@ fn doubt_takes_back_what_probes_brought_about_and_nothing_else() {
         health.handle(fail(), NOW).unwrap();
     }
     health.handle(Input::Doubt { probation: true }, NOW).unwrap();
-    assert_eq!((health.state(), health.pace()), (State::Up, Pace::Fast));
+    assert_eq!((health.state(), health.pace(0)), (State::Up, Pace::Fast));
     health.handle(fail(), NOW).unwrap();
     assert_eq!(health.state(), State::Down, "on probation, one failure is enough");
 }
 
 #[test]
 fn shorter_history_is_cut_at_once() {
-    let mut health = Health::new(1, 1, 5);
+    let mut health = new(1, 1, 5);
     for input in [pass(), fail(), pass(), fail()] {
         health.handle(input, NOW).unwrap();
     }
@@ -332,7 +357,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(Input::Resume),
         1 => Just(Input::Disable),
         1 => Just(Input::Enable),
-        1 => (1u32..6, 1u32..6).prop_map(|(rise, fall)| Input::NewCheck { rise, fall }),
+        1 => (1u32..6, 1u32..6).prop_map(|(rise, fall)| new_check(rise, fall)),
         1 => any::<bool>().prop_map(|probation| Input::Doubt { probation }),
     ]
 }
@@ -345,19 +370,19 @@ proptest! {
         fall in 1u32..6,
         inputs in proptest::collection::vec(any_input(), 0..60),
     ) {
-        let mut health = Health::new(rise, fall, 5);
+        let mut health = new(rise, fall, 5);
         for input in inputs {
             // A refusal must leave everything as it was.
             let before = health.clone();
             if health.handle(input, NOW).is_err() {
                 prop_assert_eq!(&health, &before);
             }
-            prop_assert!(health.counter() <= health.max());
+            prop_assert!(value(&health) <= health.counter().unwrap().max());
             match health.state() {
-                State::Up => prop_assert!(health.counter() >= health.rise()),
-                State::Down => prop_assert!(health.counter() < health.rise()),
-                State::Unknown => prop_assert_eq!(health.counter(), health.rise() - 1),
-                State::Paused | State::Disabled | State::Removed => prop_assert_eq!(health.counter(), 0),
+                State::Up => prop_assert!(value(&health) >= health.counter().unwrap().rise()),
+                State::Down => prop_assert!(value(&health) < health.counter().unwrap().rise()),
+                State::Unknown => prop_assert_eq!(value(&health), health.counter().unwrap().rise() - 1),
+                State::Paused | State::Disabled | State::Removed => prop_assert_eq!(value(&health), 0),
             }
             prop_assert!(health.history().count() <= 5);
         }
@@ -366,7 +391,7 @@ proptest! {
     /// From any counter in between, exactly `rise` passes lead to up and `fall` failures to down.
     #[test]
     fn it_takes_exactly_rise_or_fall(rise in 1u32..6, fall in 1u32..6, noise in proptest::collection::vec(any::<bool>(), 0..20)) {
-        let mut health = Health::new(rise, fall, 5);
+        let mut health = new(rise, fall, 5);
         for passed in noise {
             health.handle(if passed { pass() } else { fail() }, NOW).unwrap();
         }
@@ -389,7 +414,7 @@ proptest! {
 fn state_of_before_a_start_goes_on_if_the_first_result_is_the_same() {
     let then = Since { state: State::Up, at: NOW };
     let later = NOW + Duration::from_secs(9);
-    let mut health = Health::new(2, 3, 5);
+    let mut health = new(2, 3, 5);
     assert_eq!(health.since(), None);
     health.recall(then);
     assert_eq!(health.since(), None, "not known yet");
@@ -399,7 +424,7 @@ fn state_of_before_a_start_goes_on_if_the_first_result_is_the_same() {
     health.handle(Input::Resume, later).unwrap();
     health.handle(pass(), later + Duration::from_secs(1)).unwrap();
     assert_eq!(health.since(), Some(later + Duration::from_secs(1)), "it was out of service since");
-    let mut health = Health::new(2, 3, 5);
+    let mut health = new(2, 3, 5);
     health.recall(then);
     health.handle(fail(), later).unwrap();
     assert_eq!(health.since(), Some(later));
@@ -409,4 +434,119 @@ fn state_of_before_a_start_goes_on_if_the_first_result_is_the_same() {
     assert_eq!(health.since(), Some(NOW - Duration::from_secs(5)));
     health.recall(then);
     assert_eq!(health.since(), Some(NOW - Duration::from_secs(5)));
+}
+
+/// A result of one of several checks.
+fn of_check(check: usize, passed: bool, gate: Gate) -> Input {
+    let (Input::Probe(result), name) = (if passed { pass() } else { fail() }, Some(check.to_string().into()))
+    else {
+        unreachable!()
+    };
+    Input::Probe(CheckResult { check, name, gate, ..result })
+}
+
+fn several(count: usize, needed: usize) -> Health {
+    Health::new(Checks::new((0..count).map(|_| Counter::new(1, 1)), needed), 50)
+}
+
+#[test]
+fn a_backend_is_up_while_as_many_checks_are_as_it_requires() {
+    let mut health = several(3, 2);
+    let mut state = |check, passed| {
+        let transition = health.handle(of_check(check, passed, Gate::OPEN), NOW).unwrap();
+        (health.state().word(), transition.map(|transition| transition.cause.to_string()))
+    };
+    assert_eq!(state(0, true), ("unknown", None));
+    assert_eq!(state(1, false), ("unknown", None), "one is enough for either");
+    assert_eq!(
+        state(2, true),
+        ("up", Some("2: L4OK: connected".to_owned())),
+        "the check that decided is named"
+    );
+    assert_eq!(state(1, true), ("up", None));
+    assert_eq!(state(0, false), ("up", None));
+    assert_eq!(state(2, false), ("down", Some("2: L4CON: connection refused".to_owned())));
+    assert_eq!(state(2, true).0, "up");
+}
+
+#[test]
+fn each_check_is_probed_at_its_own_pace() {
+    let mut health = several(2, 1);
+    health.handle(of_check(0, true, Gate::OPEN), NOW).unwrap();
+    assert_eq!([0, 1, 2].map(|check| health.pace(check)), [Pace::Normal, Pace::Fast, Pace::Stopped]);
+    health.handle(of_check(1, false, Gate::OPEN), NOW).unwrap();
+    assert_eq!((health.pace(1), health.checks().worst()), (Pace::Down, 1));
+    health.handle(Input::Pause, NOW).unwrap();
+    assert_eq!([0, 1].map(|check| health.pace(check)), [Pace::Stopped; 2]);
+}
+
+#[test]
+fn checks_that_stay_keep_their_results() {
+    let with = |health: &Health, kept: Vec<Option<usize>>, needed| {
+        let mut health = health.clone();
+        let checks = Checks::new(kept.iter().map(|_| Counter::new(1, 1)), needed);
+        let transition = health.handle(Input::NewChecks { checks, kept }, NOW).unwrap();
+        (health, transition.map(|transition| transition.cause.to_string()))
+    };
+    let mut health = several(2, 2);
+    health.handle(of_check(0, true, Gate::OPEN), NOW).unwrap();
+    health.handle(of_check(1, false, Gate::OPEN), NOW).unwrap();
+    assert_eq!(health.state(), State::Down);
+    let (fewer, cause) = with(&health, vec![Some(0)], 1);
+    assert_eq!((fewer.state(), cause.as_deref()), (State::Up, Some("its health checks changed")));
+    let (mut more, cause) = with(&fewer, vec![None, Some(0)], 2);
+    assert_eq!((more.state(), cause), (State::Up, None), "until the new one has a result");
+    assert_eq!(more.checks().counters()[1].state(), State::Up);
+    more.handle(of_check(0, false, Gate::OPEN), NOW).unwrap();
+    assert_eq!(more.state(), State::Down);
+    let (other, cause) = with(&more, vec![None, None], 2);
+    assert_eq!((other.state(), cause.as_deref()), (State::Unknown, Some("another health check")));
+}
+
+#[test]
+fn what_is_held_back_follows_when_it_is_released() {
+    let shut = Gate { rise: false, fall: false };
+    let mut health = several(1, 1);
+    health.handle(of_check(0, true, shut), NOW).unwrap();
+    assert_eq!(health.state(), State::Up, "the first result counts at once");
+    for (passed, state) in [(false, State::Up), (true, State::Up)] {
+        assert_eq!(health.handle(of_check(0, passed, shut), NOW), Ok(None));
+        assert_eq!((health.state(), health.held_back().is_some()), (state, !passed));
+    }
+    let release = |gate| Input::Release { cause: Cause::Event("released"), gate };
+    assert_eq!(health.handle(release(Gate::OPEN), NOW), Ok(None), "it has recovered");
+    health.handle(of_check(0, false, shut), NOW).unwrap();
+    assert_eq!(health.handle(release(shut), NOW), Ok(None));
+    assert!(health.handle(release(Gate::OPEN), NOW).unwrap().is_some());
+    assert_eq!((health.state(), health.held_back()), (State::Down, None));
+    health.handle(of_check(0, true, shut), NOW).unwrap();
+    assert_eq!((health.state(), health.held_back()), (State::Down, Some(State::Up)));
+}
+
+proptest! {
+    /// Whatever the order of results is, the state is what the checks' last verdicts give, by their number.
+    #[test]
+    fn the_state_is_that_of_the_count(
+        count in 1usize..5,
+        needed in 1usize..5,
+        results in proptest::collection::vec((0usize..5, any::<bool>()), 0..80),
+    ) {
+        let needed = needed.min(count);
+        let mut health = several(count, needed);
+        let (mut last, mut before) = (vec![None; count], State::Unknown);
+        for (check, passed) in results {
+            let check = check % count;
+            health.handle(of_check(check, passed, Gate::OPEN), NOW).unwrap();
+            last[check] = Some(passed);
+            let up = last.iter().filter(|last| **last == Some(true)).count();
+            let down = last.iter().filter(|last| **last == Some(false)).count();
+            before = match () {
+                () if up >= needed => State::Up,
+                () if count - down < needed => State::Down,
+                // It depends on a check without a result.
+                () => before,
+            };
+            prop_assert_eq!((health.state(), health.held_back()), (before, None));
+        }
+    }
 }

@@ -76,8 +76,10 @@ impl Bench {
         self.now.mono += Duration::from_millis(10);
         self.now.wall += Duration::from_millis(10);
         let code = if passes { ProbeCode::L4Ok } else { ProbeCode::L4Con };
-        let outcome = ProbeOutcome { code, detail: "".into(), duration: Duration::from_millis(1) };
-        let report = Report { backend: backend.into(), outcome, late: Duration::ZERO, ended: self.now.mono };
+        let outcome =
+            ProbeOutcome { code, detail: "".into(), duration: Duration::from_millis(1), asked: None };
+        let report =
+            Report { backend: backend.into(), check: 0, outcome, late: Duration::ZERO, ended: self.now.mono };
         self.core.handle(Input::Probe(report), self.now);
     }
 

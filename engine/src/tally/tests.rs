@@ -78,18 +78,18 @@ fn histogram_counts_a_duration_below_the_bound_that_it_equals() {
 
 #[test]
 fn every_code_and_state_has_a_place_of_its_own() {
-    let tally = BackendTally::default();
+    let (tally, mut transitions) = (ProbeTally::default(), Transitions::default());
     for (times, code) in ProbeCode::ALL.into_iter().enumerate() {
         (0..=times).for_each(|_| tally.count_probe(code));
     }
     let states = [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled, State::Removed];
     for (times, state) in states.into_iter().enumerate() {
-        (0..=times).for_each(|_| tally.count_transition(state));
+        (0..=times).for_each(|_| transitions.count(state));
     }
     let probes: Vec<_> = ProbeCode::ALL.into_iter().map(|code| tally.probes(code)).collect();
-    assert_eq!(probes, (1..=12).collect::<Vec<_>>());
-    let transitions: Vec<_> = states.into_iter().map(|state| tally.transitions(state)).collect();
-    assert_eq!(transitions, (1..=6).collect::<Vec<_>>());
+    assert_eq!(probes, (1..=13).collect::<Vec<_>>());
+    let counted: Vec<_> = states.into_iter().map(|state| transitions.to(state)).collect();
+    assert_eq!(counted, (1..=6).collect::<Vec<_>>());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_vpp_that_is_met_again_has_not_restarted() {
 #[test]
 fn a_backend_s_tally_stays_within_its_budget() {
     // With the counts of its Arc, the pointer to it, and the latest probe.
-    assert!(size_of::<BackendTally>() + 3 * size_of::<usize>() <= 200, "{}", size_of::<BackendTally>());
+    assert!(size_of::<ProbeTally>() + 3 * size_of::<usize>() <= 200, "{}", size_of::<ProbeTally>());
     assert_eq!(size_of::<Option<Arc<CheckTally>>>(), 8);
 }
 

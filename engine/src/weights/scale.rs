@@ -12,13 +12,13 @@ pub const MAX_TABLE_LENGTH: u32 = 65_536;
 const MAX_WEIGHT: u8 = 100;
 /// Minimum ratio of a table's length to the sum of weights.
 const BUCKETS_PER_WEIGHT: u64 = 8;
-/// Desired number of steps in a slow start up to the smallest weight.
+/// Desired number of steps up to the smallest weight, for a slow start or the shares that servers ask for.
 const SLOW_STEPS: u8 = 10;
 
 /// Conversion of a frontend's configured weights to programmed ones.
 ///
-/// Depends on the configured weights of all its pools, on its slow start and on the table's length, never on
-/// health. Weights are divided by their greatest common divisor; if the table is too short for exact weights,
+/// Depends on the configured weights of all its pools, on its slow start, on whether servers may ask for a part of
+/// their weight, and on the table's length, never on health. Weights are divided by their greatest common divisor; if the table is too short for exact weights,
 /// they are rounded instead, to the scale with the least error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scale {
@@ -149,7 +149,8 @@ impl Weights {
     /// More steps have a price: larger weights need a longer table, and move more buckets needlessly.
     fn ratios(&self, frontend: &Frontend) -> impl Iterator<Item = u8> {
         let least = scaled(self.smallest, self.reduced, self.largest);
-        let wish = if frontend.slow_start.is_some() { SLOW_STEPS.div_ceil(least) } else { 1 };
+        let has_steps = frontend.slow_start.is_some() || frontend.servers_ask;
+        let wish = if has_steps { SLOW_STEPS.div_ceil(least) } else { 1 };
         (1..=wish.min(MAX_WEIGHT / self.reduced).max(1)).rev().map(|factor| factor * self.reduced)
     }
 

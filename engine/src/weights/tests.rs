@@ -20,6 +20,7 @@ pub(super) fn frontend(pools: &[&[(&str, u8)]]) -> Frontend {
         src_ip_sticky: false,
         flush_on_down: true,
         new_flows_table_length: None,
+        servers_ask: false,
         slow_start: None,
         panic_threshold: None,
         announce: None,

@@ -5,13 +5,14 @@ use std::mem;
 
 use compact_str::{ToCompactString, format_compact};
 use maglev_engine::config::{HttpCheck, HttpMethod, Pattern};
-use maglev_engine::outcome::{Finding, ProbeCode};
+use maglev_engine::outcome::{Finding, ProbeCode, Share};
 
 use super::body::{Body, Framing, keep};
 use super::head::{self, Head};
 use super::in_words;
 use super::limits::{BODY_LIMIT, CHUNK_LINE_LIMIT, HEADER_LIMIT, INTERIM_LIMIT};
 use super::malformed::{Malformed, Quote};
+use super::statement::Statement;
 use crate::connect;
 use crate::inquiry::{Details, Inquiry};
 
@@ -39,6 +40,8 @@ pub struct Answer<'a> {
     inquiry: Option<&'a Inquiry>,
     headers: Vec<Option<String>>,
     closes: bool,
+    /// The server's own word, once the head is complete, if the check has a header for it.
+    statement: Option<Statement>,
 }
 
 /// A body of which something is wanted.
@@ -73,6 +76,7 @@ impl<'a> Answer<'a> {
             inquiry: None,
             headers: Vec::new(),
             closes: true,
+            statement: None,
         }
     }
 
@@ -111,6 +115,18 @@ impl<'a> Answer<'a> {
     pub fn feed(&mut self, bytes: &[u8]) -> Option<Finding> {
         self.received = self.received.saturating_add(bytes.len() as u64);
         self.advance(bytes).unwrap_or_else(|malformed| Some(bad(&malformed)))
+    }
+
+    /// Completes a verdict by the server's own word, with the share of its weight that the server asks for; `None` if the
+    /// check does not ask, or got no clear answer.
+    pub fn complete(&self, finding: Finding) -> (Finding, Option<Share>) {
+        let listens = !self.check.drain_codes.0.is_empty();
+        match (finding.0, self.check.agent_header.as_deref(), &self.statement) {
+            (ProbeCode::L7Okc, _, _) => (finding, Some(Share::DRAIN)),
+            (ProbeCode::L7Ok, Some(header), Some(statement)) => statement.complete(header, finding),
+            (ProbeCode::L7Ok, _, _) if listens => (finding, Some(Share::WHOLE)),
+            _ => (finding, None),
+        }
     }
 
     /// The verdict if the peer closes the connection now.
@@ -234,6 +250,8 @@ impl<'a> Answer<'a> {
     }
 
     fn note_headers(&mut self, head: &[u8]) {
+        let header = self.check.agent_header.as_deref();
+        self.statement = header.map(|name| Statement::of(head::header(head, name)));
         let Some(inquiry) = self.inquiry else { return };
         self.headers = inquiry.headers.iter().map(|name| head::header(head, name).map(text)).collect();
         let closes = |value: &[u8]| value.to_ascii_lowercase().windows(5).any(|part| part == b"close");
@@ -247,6 +265,9 @@ impl<'a> Answer<'a> {
             HttpMethod::Get | HttpMethod::Options | HttpMethod::Post => head.framing?,
             HttpMethod::Head => Framing::Empty,
         };
+        if self.check.drain_codes.contains(status) {
+            return Ok(Some((ProbeCode::L7Okc, format_compact!("HTTP {status}: the server drains"))));
+        }
         if !self.check.response_codes.contains(status) {
             return Ok(Some((ProbeCode::L7Sts, format_compact!("HTTP {status}"))));
         }

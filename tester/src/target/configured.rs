@@ -27,9 +27,9 @@ pub fn from_config(config: &Config) -> (Vec<Target>, Vec<String>) {
 /// As the first HTTP check of the frontend's backends asks, in the order of its pools; without one, by the port.
 fn request(config: &Config, frontend: &Frontend, port: u16) -> Request {
     let backends = frontend.pools.iter().flat_map(|pool| pool.backends.keys());
-    let mut checks = backends.filter_map(|backend| {
-        let check = config.backends.get(backend)?.healthcheck.as_ref()?;
-        match &config.healthchecks.get(check)?.kind {
+    let backends = backends.filter_map(|backend| config.backends.get(backend));
+    let mut checks =
+        backends.flat_map(|backend| config.checks_of(backend)).filter_map(|(_, check)| match &check.kind {
             // What answers POST may not answer GET.
             CheckKind::Http { http, tls, .. } if http.method != HttpMethod::Post => {
                 Some((http.clone(), tls.clone()))
@@ -40,8 +40,7 @@ fn request(config: &Config, frontend: &Frontend, port: u16) -> Request {
             | CheckKind::Udp { .. }
             | CheckKind::Dns { .. }
             | CheckKind::Grpc { .. } => None,
-        }
-    });
+        });
     match checks.next() {
         Some((http, tls)) => Request::Check(CheckKind::Http { port, http, tls }),
         None => Request::of_port(port),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maglev_engine::agent::{AgentEvent, CallError};
-use maglev_engine::config::{Config, Frontend};
+use maglev_engine::config::{Config, Frontend, HealthCheck};
 use maglev_engine::core::{Core, Effects, Ended, Input};
 use maglev_engine::desired::{Demand, ViewId, Wanted, vip_key};
 use maglev_engine::health::State;
@@ -17,7 +17,7 @@ use maglev_protocol::{AgentInfo, AgentPolicy, Demands, Liveness, PROTOCOL_VERSIO
 
 use crate::agent::Queued;
 use crate::judge::Scope;
-use crate::probers::Prober;
+use crate::probers::{Key, Prober};
 use crate::router::Client;
 use crate::world::{Event, World};
 
@@ -46,7 +46,7 @@ pub(crate) struct Brain {
     last_view: ViewId,
     failures: u32,
     events: VecDeque<AgentEvent>,
-    pub(crate) probers: BTreeMap<Arc<str>, Prober>,
+    pub(crate) probers: BTreeMap<Key, Prober>,
     pub(crate) last_prober: u64,
     tick: Option<Duration>,
 }
@@ -120,7 +120,8 @@ impl World {
         });
         self.note(|world| format!("brain {id} starts, with {:?}", world.operators));
         let brain = self.brain.as_ref().expect("it has just been made");
-        let checked: Vec<_> = brain.core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
+        let mut checked: Vec<_> = brain.core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
+        checked.dedup();
         self.renew(&checked, config.lb.startup_min_delay);
         self.schedule_tick();
         self.at(self.now, Event::BrainConnects { brain: id });
@@ -408,8 +409,8 @@ impl World {
             let names: Vec<_> = effects.probers.iter().cloned().collect();
             self.renew(&names, Duration::ZERO);
         }
-        for (backend, pace) in &effects.paces {
-            self.set_pace(backend, *pace);
+        for (check, pace) in &effects.paces {
+            self.set_pace(check, *pace);
         }
         for ended in &effects.ended {
             self.ended(ended);
@@ -556,18 +557,12 @@ impl Brain {
     /// Another configuration is in force.
     pub(crate) fn reconfigured(&mut self, before: &Config) {
         let after = self.core.config();
+        fn checks<'c>(config: &'c Config, name: &str) -> Vec<(&'c str, &'c HealthCheck)> {
+            config.backends.get(name).into_iter().flat_map(|backend| config.checks_of(backend)).collect()
+        }
         let same = |name: &String| {
             before.backends.get(name) == after.backends.get(name)
-                && before
-                    .backends
-                    .get(name)
-                    .and_then(|backend| backend.healthcheck.as_ref())
-                    .map(|check| before.healthchecks.get(check))
-                    == after
-                        .backends
-                        .get(name)
-                        .and_then(|backend| backend.healthcheck.as_ref())
-                        .map(|check| after.healthchecks.get(check))
+                && checks(before, name) == checks(after, name)
         };
         self.watched.constant_backends.retain(|name| same(name));
         // A frontend under another name is another one to what is remembered of it.

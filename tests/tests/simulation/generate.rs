@@ -48,8 +48,16 @@ struct Check {
 #[derive(Debug, Clone)]
 struct Backend {
     moved: bool,
-    check: Option<usize>,
+    check: Option<Checked>,
     enabled: bool,
+}
+
+/// The checks of a backend. They all find the same, but one after the other.
+#[derive(Debug, Clone)]
+enum Checked {
+    One(usize),
+    /// And how many must be up.
+    Both(&'static str),
 }
 
 #[derive(Debug, Clone)]
@@ -182,7 +190,11 @@ impl Draft {
         used.dedup();
         for (id, ipv6) in used {
             let Backend { moved, check, enabled } = &self.backends[&id];
-            let check = check.map_or(String::new(), |check| format!(", healthcheck: c{check}"));
+            let check = match check {
+                Some(Checked::One(check)) => format!(", healthcheck: c{check}"),
+                Some(Checked::Both(require)) => format!(", healthcheck: [c0, c1], require: {require}"),
+                None => String::new(),
+            };
             let address = address(id, ipv6, *moved);
             let name = name(id, ipv6);
             line(
@@ -258,7 +270,11 @@ fn check(rng: &mut Rng) -> Check {
 }
 
 fn backend(rng: &mut Rng) -> Backend {
-    let check = (rng.u8(..6) > 0).then(|| rng.usize(..2));
+    let check = match rng.u8(..6) {
+        0 => None,
+        1 => Some(Checked::Both(["all", "any"][rng.usize(..2)])),
+        _ => Some(Checked::One(rng.usize(..2))),
+    };
     Backend { moved: rng.u8(..5) == 0, check, enabled: rng.u8(..8) > 0 }
 }
 

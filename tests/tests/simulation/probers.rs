@@ -12,6 +12,9 @@ use maglev_engine::schedule::{self, Intervals, Pace};
 use crate::vpp::Life;
 use crate::world::{Event, World};
 
+/// A backend, and the index of one of its checks.
+pub(crate) type Key = (Arc<str>, usize);
+
 #[derive(Debug)]
 pub(crate) struct Prober {
     id: u64,
@@ -29,28 +32,32 @@ impl World {
     pub(crate) fn renew(&mut self, names: &[Arc<str>], spread: Duration) {
         for (rank, name) in names.iter().enumerate() {
             let Some(brain) = &mut self.brain else { return };
-            brain.probers.remove(name);
-            let Some(checked) = brain.core.checked(name) else { continue };
-            let Some(check) = brain.core.config().healthchecks.get(checked.check) else { continue };
-            let intervals = Intervals::of(check);
-            let delay = intervals.first_delay(spread, rank, names.len(), self.rng.f64());
-            brain.last_prober += 1;
-            let prober = Prober {
-                id: brain.last_prober,
-                intervals,
-                timeout: check.timeout,
-                pace: checked.pace,
-                first: self.now + delay,
-                last_start: None,
-                token: 0,
-                probing: false,
-            };
-            brain.probers.insert(Arc::clone(name), prober);
-            self.schedule_probe(name);
+            brain.probers.retain(|(backend, _), _| backend != name);
+            let mut added = Vec::new();
+            for checked in brain.core.checks(name) {
+                let Some(check) = brain.core.config().healthchecks.get(checked.check) else { continue };
+                let intervals = Intervals::of(check);
+                let delay = intervals.first_delay(spread, rank, names.len(), self.rng.f64());
+                brain.last_prober += 1;
+                let prober = Prober {
+                    id: brain.last_prober,
+                    intervals,
+                    timeout: check.timeout,
+                    pace: checked.pace,
+                    first: self.now + delay,
+                    last_start: None,
+                    token: 0,
+                    probing: false,
+                };
+                added.push(((Arc::clone(name), checked.index), prober));
+            }
+            let keys: Vec<_> = added.iter().map(|(key, _)| key.clone()).collect();
+            brain.probers.extend(added);
+            keys.iter().for_each(|key| self.schedule_probe(key));
         }
     }
 
-    pub(crate) fn set_pace(&mut self, name: &Arc<str>, pace: Pace) {
+    pub(crate) fn set_pace(&mut self, name: &Key, pace: Pace) {
         let Some(prober) = self.brain.as_mut().and_then(|brain| brain.probers.get_mut(name)) else { return };
         if prober.pace == pace {
             return;
@@ -64,7 +71,7 @@ impl World {
         }
     }
 
-    fn schedule_probe(&mut self, name: &Arc<str>) {
+    fn schedule_probe(&mut self, name: &Key) {
         let (now, random) = (self.instant(self.now).mono, self.rng.f64());
         let Some(brain) = &mut self.brain else { return };
         let id = brain.id;
@@ -80,23 +87,26 @@ impl World {
             None => self.base.mono + prober.first,
         };
         let due = self.since_start(due).max(self.now);
-        self.at(due, Event::ProbeStarts { brain: id, backend: Arc::clone(name), prober: prober_id, token });
+        self.at(due, Event::ProbeStarts { brain: id, backend: name.clone(), prober: prober_id, token });
     }
 
-    fn prober(&mut self, id: u64, backend: &Arc<str>, prober: u64, token: u64) -> Option<&mut Prober> {
+    fn prober(&mut self, id: u64, backend: &Key, prober: u64, token: u64) -> Option<&mut Prober> {
         let brain = self.brain.as_mut().filter(|brain| brain.id == id)?;
         brain.probers.get_mut(backend).filter(|found| found.id == prober && found.token == token)
     }
 
-    pub(crate) fn probe_starts(&mut self, id: u64, backend: Arc<str>, prober: u64, token: u64) {
+    pub(crate) fn probe_starts(&mut self, id: u64, backend: Key, prober: u64, token: u64) {
         let now = self.now;
         let Some(found) = self.prober(id, &backend, prober, token) else { return };
         found.last_start = Some(now);
         found.probing = true;
         found.token += 1;
         let (token, timeout) = (found.token, found.timeout);
-        let target =
-            self.brain.as_ref().and_then(|brain| brain.core.checked(&backend)).map(|checked| checked.target);
+        let target = self
+            .brain
+            .as_ref()
+            .and_then(|brain| brain.core.checks(&backend.0).next())
+            .map(|checked| checked.target);
         let passes = target.is_some_and(|target| !self.sick.contains(&target));
         let took = if passes || self.rng.bool() {
             Duration::from_micros(self.rng.u64(200..20_000))
@@ -110,7 +120,7 @@ impl World {
     pub(crate) fn probe_ends(
         &mut self,
         id: u64,
-        backend: Arc<str>,
+        backend: Key,
         prober: u64,
         token: u64,
         started: Duration,
@@ -134,9 +144,10 @@ impl World {
             () if passes => ProbeCode::L4Ok,
             () => ProbeCode::L4Con,
         };
-        let outcome = ProbeOutcome { code, detail: "".into(), duration: now - started };
+        let outcome = ProbeOutcome { code, detail: "".into(), duration: now - started, asked: None };
         let report = Report {
-            backend: Arc::clone(&backend),
+            backend: Arc::clone(&backend.0),
+            check: backend.1,
             outcome,
             late: Duration::ZERO,
             ended: self.instant(now).mono,

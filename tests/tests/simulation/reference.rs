@@ -85,14 +85,14 @@ impl World {
 
     /// The final state of a backend if nothing changes any more.
     fn right_state(&self, config: &Config, name: &str) -> State {
-        let Some(Backend { address, healthcheck, enabled, labels: _ }) = config.backends.get(name) else {
+        let Some(Backend { address, healthchecks, enabled, .. }) = config.backends.get(name) else {
             return State::Removed;
         };
         match self.operators.backends.get(name) {
             Some(BackendOverride::Disabled) => State::Disabled,
             Some(BackendOverride::Paused) => State::Paused,
             None if !enabled => State::Disabled,
-            _ if healthcheck.is_some() && self.sick.contains(address) => State::Down,
+            _ if !healthchecks.is_empty() && self.sick.contains(address) => State::Down,
             _ => State::Up,
         }
     }

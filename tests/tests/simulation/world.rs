@@ -19,6 +19,7 @@ use crate::brain::Brain;
 use crate::chaos::Weather;
 use crate::generate::Draft;
 use crate::operators::Operators;
+use crate::probers::Key;
 use crate::router::Router;
 use crate::vpp::Vpp;
 
@@ -27,8 +28,8 @@ use crate::vpp::Vpp;
 pub(crate) enum Event {
     Chaos,
     Tick { brain: u64 },
-    ProbeStarts { brain: u64, backend: Arc<str>, prober: u64, token: u64 },
-    ProbeEnds { brain: u64, backend: Arc<str>, prober: u64, token: u64, started: Duration, passes: bool },
+    ProbeStarts { brain: u64, backend: Key, prober: u64, token: u64 },
+    ProbeEnds { brain: u64, backend: Key, prober: u64, token: u64, started: Duration, passes: bool },
     Reported { brain: u64, report: Box<Report> },
     Saved { brain: u64, kept: Box<(Overrides, Operators)> },
     BrainStarts,

@@ -13,11 +13,16 @@ use maglev_protocol::{Change, SyncReport, VipReport};
 use super::vpp::{change_in_words, frontends_by_vip};
 use super::{sync, unix_ms};
 
-pub(in crate::grpc) fn probe_started(backend: &Arc<str>, at: SystemTime) -> Event {
-    probe(backend, probe_event::What::Started(true), at)
+pub(in crate::grpc) fn probe_started(backend: &Arc<str>, check: Option<&str>, at: SystemTime) -> Event {
+    probe(backend, check, probe_event::What::Started(true), at)
 }
 
-pub(in crate::grpc) fn probed(backend: &Arc<str>, outcome: &ProbeOutcome, at: SystemTime) -> Event {
+pub(in crate::grpc) fn probed(
+    backend: &Arc<str>,
+    check: Option<&str>,
+    outcome: &ProbeOutcome,
+    at: SystemTime,
+) -> Event {
     let result = ProbeResult {
         passed: outcome.passed(),
         code: outcome.code.to_string(),
@@ -25,11 +30,13 @@ pub(in crate::grpc) fn probed(backend: &Arc<str>, outcome: &ProbeOutcome, at: Sy
         at_unix_ms: unix_ms(at),
         duration_ms: outcome.duration.as_secs_f64() * 1e3,
     };
-    probe(backend, probe_event::What::Result(result), at)
+    probe(backend, check, probe_event::What::Result(result), at)
 }
 
-fn probe(backend: &Arc<str>, what: probe_event::What, at: SystemTime) -> Event {
-    event(at, What::Probe(ProbeEvent { backend: backend.to_string(), what: Some(what) }))
+/// `check` is its name, if the backend has several.
+fn probe(backend: &Arc<str>, check: Option<&str>, what: probe_event::What, at: SystemTime) -> Event {
+    let healthcheck = check.unwrap_or_default().to_owned();
+    event(at, What::Probe(ProbeEvent { backend: backend.to_string(), what: Some(what), healthcheck }))
 }
 
 fn event(at: SystemTime, what: What) -> Event {

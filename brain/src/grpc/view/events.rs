@@ -11,8 +11,8 @@ use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
     AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FrontendEvent, FrontendState,
-    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, PoolCapacity, RouteEvent, RouterEvent,
-    VppEvent,
+    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, NoteEvent, PoolCapacity, RouteEvent,
+    RouterEvent, VppEvent,
 };
 use tracing::Level;
 
@@ -52,6 +52,10 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
             to: proto_state(transition.to).into(),
             cause: transition.cause.to_string(),
         }),
+        core::Event::Damped { backend, .. } | core::Event::Asked { backend, .. } => {
+            What::Note(NoteEvent { backend: backend.to_string(), text: change.remark() })
+        }
+        core::Event::Guard { .. } => What::Note(NoteEvent { backend: String::new(), text: change.remark() }),
         core::Event::BackendAdded { backend } => What::Backend(BackendEvent {
             backend: backend.to_string(),
             from: BackendState::Removed.into(),

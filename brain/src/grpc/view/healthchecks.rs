@@ -22,7 +22,7 @@ const SECRET: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token
 pub(in crate::grpc) fn healthchecks(snapshot: &Snapshot) -> Vec<HealthCheck> {
     let mut users: BTreeMap<&str, Vec<HealthCheckUser>> = BTreeMap::new();
     for (name, backend) in &snapshot.config.backends {
-        if let Some(check) = &backend.healthcheck {
+        for check in &backend.healthchecks {
             users.entry(check).or_default().push(user(snapshot, name));
         }
     }
@@ -33,7 +33,7 @@ pub(in crate::grpc) fn healthchecks(snapshot: &Snapshot) -> Vec<HealthCheck> {
 pub(in crate::grpc) fn healthcheck(snapshot: &Snapshot, name: &str) -> Option<HealthCheck> {
     let check = snapshot.config.healthchecks.get(name)?;
     let backends = snapshot.config.backends.iter();
-    let users = backends.filter(|(_, backend)| backend.healthcheck.as_deref() == Some(name));
+    let users = backends.filter(|(_, backend)| backend.healthchecks.iter().any(|check| check == name));
     Some(proto(name, check, users.map(|(backend, _)| user(snapshot, backend)).collect()))
 }
 
@@ -121,6 +121,10 @@ fn of_http(http: &HttpCheck) -> Vec<(&'static str, String)> {
         let value = if SECRET.iter().any(|part| lower.contains(part)) { HIDDEN } else { value };
         ("headers", format!("{name}: {value}"))
     }));
+    if !http.drain_codes.0.is_empty() {
+        all.push(("drain-code", codes(&http.drain_codes)));
+    }
+    all.extend(http.agent_header.as_ref().map(|name| ("agent-header", name.clone())));
     all.extend(http.response_regexp.as_ref().map(|regexp| ("response-regexp", regexp.as_str().to_owned())));
     all
 }

@@ -8,7 +8,9 @@ use maglev_engine::core::Now;
 use maglev_engine::health::State;
 use maglev_engine::overrides::Stamped;
 use maglev_engine::routes::{Announcement, Drain, Reason};
-use maglev_engine::snapshot::{BackendView, FrontendView, RouteView, RouterStatus, Snapshot, SyncStatus};
+use maglev_engine::snapshot::{
+    BackendView, FrontendView, GuardTrip, GuardView, RouteView, RouterStatus, Snapshot, SyncStatus,
+};
 use maglev_engine::weights::FrontendState;
 use maglev_proto::{Problem, Severity};
 use maglev_protocol::VppState;
@@ -47,6 +49,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     let mut problems: Vec<_> = of_agent(snapshot).into_iter().collect();
     problems.extend(frontends);
     problems.extend(snapshot.frontends.iter().flat_map(|(name, view)| of_pools(snapshot, name, view)));
+    problems.extend(of_guard(&snapshot.guard, now));
     problems.extend(of_router(snapshot));
     problems.extend(snapshot.routes.iter().filter_map(|(address, view)| of_route(*address, view)));
     problems.extend(snapshot.overrides.lb.as_ref().map(of_drain));
@@ -147,6 +150,28 @@ fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
         Problem { remedy, ..problem(Severity::Notice, "configuration", what) }
     });
     missing.into_iter().chain(other).chain(unsaved)
+}
+
+/// Failures of many backends at once, which are told for a minute.
+fn of_guard(guard: &GuardView, now: Now) -> Option<Problem> {
+    let waiting = match guard.waiting {
+        0 => String::new(),
+        waiting => format!("; {waiting} wait for their turn to go down"),
+    };
+    let trip = guard.trip.filter(|trip| now.mono < trip.until);
+    let (what, since_unix_ms) = match trip {
+        Some(GuardTrip { at, down, backends, .. }) => {
+            let what = format!(
+                "{down} of {backends} backends went down within one second: the cause is probably here{waiting}"
+            );
+            (what, unix_ms(at))
+        }
+        None if guard.waiting > 0 => (format!("many backends fail at once{waiting}"), 0),
+        None => return None,
+    };
+    let remedy =
+        "look at this machine's links, VPP and the way to the backends; `show history` has who went down";
+    Some(Problem { since_unix_ms, remedy: remedy.to_owned(), ..problem(Severity::Danger, "guard", what) })
 }
 
 /// A router that does not do what was decided.

@@ -94,14 +94,22 @@ impl Going {
                 let snapshot = Arc::clone(&self.snapshots.borrow());
                 self.ready.extend(view::writes(&snapshot, report, at));
             }
-            Action::ProbeStarted(backend) if self.has_room() => {
-                self.ready.push_back(view::probe_started(backend, at));
+            Action::ProbeStarted(backend, check) if self.has_room() => {
+                let event = view::probe_started(backend, self.check_name(backend, *check).as_deref(), at);
+                self.ready.push_back(event);
             }
-            Action::Probed(backend, outcome) if self.has_room() => {
-                self.ready.push_back(view::probed(backend, outcome, at));
+            Action::Probed(backend, check, outcome) if self.has_room() => {
+                let event = view::probed(backend, self.check_name(backend, *check).as_deref(), outcome, at);
+                self.ready.push_back(event);
             }
-            Action::Wrote(_) | Action::ProbeStarted(_) | Action::Probed(..) => {}
+            Action::Wrote(_) | Action::ProbeStarted(..) | Action::Probed(..) => {}
         }
+    }
+
+    /// The name of a backend's check, if it has several.
+    fn check_name(&self, backend: &str, check: usize) -> Option<Arc<str>> {
+        let snapshot = self.snapshots.borrow();
+        snapshot.backends.get(backend)?.checks.get(check)?.name.clone()
     }
 
     /// Whether another probe may be sent in this second.

@@ -74,6 +74,8 @@ impl Filter {
         };
         match &event.what {
             Some(What::Backend(event)) => named(&self.backends, &event.backend),
+            Some(What::Note(event)) if event.backend.is_empty() => self.backends.is_some(),
+            Some(What::Note(event)) => named(&self.backends, &event.backend),
             Some(What::Frontend(event)) => named(&self.frontends, &event.frontend),
             Some(What::Agent(_) | What::Vpp(_) | What::Router(_)) => self.connections,
             Some(What::Route(event)) => event.frontends.iter().any(|name| named(&self.frontends, name)),

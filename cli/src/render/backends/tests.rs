@@ -1,3 +1,5 @@
+use maglev_proto::{BackendCheck, HealthCounter};
+
 use super::*;
 use crate::render::tests::{COLORED, PLAIN};
 use crate::samples::{self, NOW};
@@ -90,6 +92,56 @@ Transitions, newest first
   2026-11-21T01:58:03.250Z  2h14m  unknown  up    L7OK: HTTP 200
 ";
     assert_eq!(one(&samples::web2(), PRESENT, PLAIN), expected);
+}
+
+/// Of two checks one is down, and flap damping holds it down.
+fn web5() -> Backend {
+    let [http, port] = [samples::backends()[2].clone(), samples::web2()].map(|like| like.last_probe);
+    let check = |name: &str, state: BackendState, value, (rise, fall), last_probe| BackendCheck {
+        healthcheck: name.into(),
+        state: state.into(),
+        counter: Some(HealthCounter { value, rise, fall }),
+        last_probe,
+    };
+    let port = check("port", BackendState::Down, 0, (1, 1), port);
+    Backend {
+        name: "web5".into(),
+        address: "10.0.0.5".into(),
+        healthcheck: "http-alive, port".into(),
+        require: "all".into(),
+        state: BackendState::Down.into(),
+        state_detail: "damped, 43s left".into(),
+        enabled: true,
+        counter: port.counter,
+        last_probe: port.last_probe.clone(),
+        checks: vec![check("http-alive", BackendState::Up, 4, (2, 3), http), port],
+        frontends: vec!["shop".into()],
+        flows: Some(0),
+        vpp_figures_age_ms: Some(1200),
+        ..Backend::default()
+    }
+}
+
+#[test]
+fn one_with_several_checks_shows_each() {
+    let expected = "\
+Backend       web5
+Address       10.0.0.5
+State         down (damped, 43s left)
+Enabled       yes
+Health check  http-alive, port (require all)
+Flows         none, and no new ones: it can be switched off (all frontends; 1s old)
+Frontends     shop
+
+  Check       State  Health  Code     Took  Age  Detail
+  http-alive  up        4/4  L7OK    3.1ms   2s  HTTP 200
+  port        down      0/1  L4CON  0.18ms   2s  connection refused
+
+No transitions yet.
+";
+    assert_eq!(one(&web5(), PRESENT, PLAIN), expected);
+    let line = list(&[web5()], PRESENT, PLAIN);
+    assert!(line.ends_with("damped, 43s left: port: connection refused\n"), "{line}");
 }
 
 #[test]

@@ -272,3 +272,32 @@ fn side_by_side_misses_no_name() {
         );
     }
 }
+
+#[test]
+fn checks_that_stay_are_found_by_their_contents() {
+    let kept = |before: &str, after: &str| {
+        let [before, after] =
+            [before, after].map(|checks| config(&OLD.replace("healthcheck: shell", checks)));
+        let changes = changes(&before, &after).backends;
+        (changes.rechecked == ["b"], changes.kept_checks.get("b").cloned())
+    };
+    assert_eq!(kept("healthcheck: shell", "healthcheck: [shell]"), (false, None));
+    assert_eq!(kept("healthcheck: web", "healthcheck: twin"), (false, None));
+    assert_eq!(kept("healthcheck: web", "healthcheck: shell"), (true, None));
+    assert_eq!(kept("healthcheck: shell", "healthcheck: [web, shell]"), (true, Some(vec![None, Some(0)])));
+    assert_eq!(
+        kept("healthcheck: [web, shell]", "healthcheck: [shell, twin]"),
+        (true, Some(vec![Some(1), Some(0)])),
+        "another order"
+    );
+    assert_eq!(
+        kept("healthcheck: [web, shell]", "healthcheck: [twin, web]"),
+        (true, Some(vec![None, Some(0)])),
+        "each once, and by its name first"
+    );
+    assert_eq!(
+        kept("healthcheck: [web, shell]", "healthcheck: [web, shell], require: any"),
+        (true, Some(vec![Some(0), Some(1)]))
+    );
+    assert_eq!(kept("healthcheck: shell", "healthcheck: shell, require: any"), (false, None));
+}

@@ -96,6 +96,18 @@ fn params() -> Value {
         },
         "response-code": with_default(codes, format!("{}-{}", DEFAULT_CODES.0, DEFAULT_CODES.1)),
         "response-regexp": defined("text", "What the first 64 KiB of the body must match. Not with HEAD."),
+        "drain-code": {
+            "type": ["string", "integer", "array"],
+            "pattern": format!("^{part}(?:,{part})*$"),
+            "items": { "type": ["string", "integer"] },
+            "minimum": CODES.start(),
+            "maximum": CODES.end(),
+            "description": "Codes that pass, and by which the server asks for no new flows.",
+        },
+        "agent-header": {
+            "type": "string",
+            "description": "Response header with the server's own word: `up`, `drain`, `40%` or `down`.",
+        },
         "send": defined("text", "What a tcp or udp check sends."),
         "send-hex": defined("text", "The same, in hexadecimal digits."),
         "expect": defined("text", "What the reply must contain."),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::config::yaml::{self, Node, Scalar, ScalarKind};
-use crate::config::{self, announce, backend, frontend, healthcheck, settings, webhook};
+use crate::config::{self, announce, backend, frontend, healthcheck, settings, stability, webhook};
 
 static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema()).expect("a valid schema")
@@ -70,6 +70,8 @@ fn the_schema_has_the_keys_that_the_readers_know() {
         (String::new(), &["maglev"][..]),
         (maglev.to_owned(), config::MAGLEV_KEYS),
         (format!("{maglev}/properties/healthchecker"), settings::HEALTHCHECKER_KEYS),
+        (format!("{maglev}/properties/healthchecker/properties/damping"), stability::DAMPING_KEYS),
+        (format!("{maglev}/properties/healthchecker/properties/guard"), stability::GUARD_KEYS),
         (format!("{maglev}/properties/vpp"), settings::VPP_KEYS),
         (format!("{maglev}/properties/vpp/properties/lb"), settings::LB_KEYS),
         (format!("{check}/properties/params"), healthcheck::PARAM_KEYS),
@@ -160,6 +162,10 @@ fn what_is_wrong_is_refused() {
         "maglev: []".to_owned(),
         "maglev: {}\nother: {}".to_owned(),
         "maglev: { vppp: {} }".to_owned(),
+        "maglev: { healthchecker: { guard: { more-than: 100% } } }".to_owned(),
+        "maglev: { healthchecker: { guard: { more-than: -1 } } }".to_owned(),
+        "maglev: { healthchecker: { damping: { reuse: 0 } } }".to_owned(),
+        "maglev: { healthchecker: { damping: { penalty: 1 } } }".to_owned(),
         "maglev: { healthchecker: { transition-history: 0 } }".to_owned(),
         "maglev: { healthchecker: { transition-history: 1001 } }".to_owned(),
         "maglev: { healthchecker: { transition-history: '5' } }".to_owned(),
@@ -196,6 +202,9 @@ fn what_is_wrong_is_refused() {
         backend("address: web1.example.org"),
         backend("address: 192.0.2.1, enabled: 1"),
         backend("address: 192.0.2.1, healthcheck: '-c'"),
+        backend("address: 192.0.2.1, healthcheck: [c, c]"),
+        backend("address: 192.0.2.1, require: most"),
+        backend("address: 192.0.2.1, require: 0"),
         "maglev: { backends: { 'a b': { address: 192.0.2.1 } } }".to_owned(),
         format!("maglev: {{ backends: {{ {}: {{ address: 192.0.2.1 }} }} }}", "a".repeat(65)),
         frontend("port: 80"),

@@ -12,7 +12,7 @@ fn ip(text: &str) -> IpAddr {
 #[test]
 fn whatever_is_left_out_has_its_default() {
     let config = accepted(FINE, &[]);
-    assert_eq!(config.healthchecker, HealthChecker { transition_history: 5, netns: None });
+    assert_eq!(config.healthchecker, settings::DEFAULT_HEALTHCHECKER);
     assert_eq!(
         config.lb,
         LbSettings {
@@ -43,7 +43,8 @@ fn whatever_is_left_out_has_its_default() {
         config.backends["web1"],
         Backend {
             address: ip("10.0.0.1"),
-            healthcheck: Some("web".to_owned()),
+            healthchecks: vec!["web".to_owned()],
+            require: Require::All,
             enabled: true,
             labels: BTreeMap::new(),
         }
@@ -125,7 +126,11 @@ maglev:
     let config = accepted(text, &[]);
     assert_eq!(
         config.healthchecker,
-        HealthChecker { transition_history: 12, netns: Some("dataplane".to_owned()) }
+        HealthChecker {
+            transition_history: 12,
+            netns: Some("dataplane".to_owned()),
+            ..settings::DEFAULT_HEALTHCHECKER
+        }
     );
     assert_eq!(
         config.lb,
@@ -157,8 +162,8 @@ maglev:
     assert_eq!(body.response_codes, StatusCodes(vec![(200, 200)]));
     assert!(body.response_regexp.as_ref().unwrap().is_match(b"ok \xff"));
     assert!(!config.backends["a"].enabled);
-    assert_eq!(config.backends["static"].healthcheck, None);
-    assert_eq!(config.backends["also-static"].healthcheck, None);
+    assert_eq!(config.backends["static"].healthchecks, [""; 0]);
+    assert_eq!(config.backends["also-static"].healthchecks, [""; 0]);
     let all = &config.frontends["all"];
     assert_eq!((all.description.as_str(), all.service), ("Everything", Service::AllPorts));
     assert_eq!((all.src_ip_sticky, all.flush_on_down), (true, false));

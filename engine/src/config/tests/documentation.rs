@@ -43,6 +43,8 @@ fn every_key_is_in_the_guide() {
         settings::HEALTHCHECKER_KEYS,
         settings::VPP_KEYS,
         settings::LB_KEYS,
+        stability::DAMPING_KEYS,
+        stability::GUARD_KEYS,
         healthcheck::CHECK_KEYS,
         healthcheck::PARAM_KEYS,
         backend::BACKEND_KEYS,

@@ -36,7 +36,7 @@ fn fifty_thousand_backends_load() {
 #[test]
 fn fifty_thousand_backends_may_merge_one_anchor() {
     let config = accepted(&large(50_000, "<<: *first"), &[]);
-    assert_eq!(config.backends["b49999"].healthcheck.as_deref(), Some("web"));
+    assert_eq!(config.backends["b49999"].healthchecks, ["web"]);
 }
 
 /// The search for suggestions is bounded: all names are wrong, and all errors are reported.

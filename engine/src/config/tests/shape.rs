@@ -136,7 +136,7 @@ fn unknown_keys_are_refused_everywhere() {
             "10.0.0.1, healthcheck",
             "10.0.0.1, check",
             Some(
-                "16:32 error: unknown key `check` in backend `web1` (its keys are `address`, `enabled`, `healthcheck` and `labels`)",
+                "16:32 error: unknown key `check` in backend `web1` (its keys are `address`, `enabled`, `healthcheck`, `labels` and `require`)",
             ),
         ),
         (
@@ -175,7 +175,7 @@ fn unknown_keys_are_refused_everywhere() {
     not_parseable(
         "maglev:\n  healthchecker: { history: 5 }\n  frontends: {}\n",
         &[
-            "2:20 error: unknown key `history` in `healthchecker` (its keys are `netns` and `transition-history`)",
+            "2:20 error: unknown key `history` in `healthchecker` (its keys are `agent-interval`, `damping`, `guard`, `netns` and `transition-history`)",
         ],
     );
 }

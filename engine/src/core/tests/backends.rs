@@ -18,7 +18,7 @@ fn backend_that_dies_loses_its_weight_after_fall_failures() {
     assert_eq!(bench.weights("one"), [1, 1, 0, 0]);
     let effects = bench.probe("a", false);
     assert!(effects.wanted && effects.state);
-    assert_eq!(effects.paces[&Arc::from("a")], Pace::Down);
+    assert_eq!(effects.paces[&(Arc::from("a"), 0)], Pace::Down);
     assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
     assert_eq!(bench.weights("two"), [0]);
     assert!(bench.core.frontends.views()["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])].flush);
@@ -56,13 +56,17 @@ fn probe_that_could_not_be_made_changes_nothing() {
     bench.all_up();
     for _ in 0..10 {
         let detail = "too many open files".to_owned();
-        let outcome =
-            ProbeOutcome { code: ProbeCode::SockErr, detail: detail.into(), duration: Duration::ZERO };
+        let outcome = ProbeOutcome {
+            code: ProbeCode::SockErr,
+            detail: detail.into(),
+            duration: Duration::ZERO,
+            asked: None,
+        };
         assert_eq!(bench.report("a", outcome), Effects::default());
     }
     let view = &bench.core.backends.views()["a"];
-    assert_eq!((view.health.state(), view.health.counter()), (State::Up, 2));
-    assert_eq!(view.tally.last_probe().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
+    assert_eq!((view.health.state(), view.health.counter().unwrap().value()), (State::Up, 2));
+    assert_eq!(view.last_probe().unwrap().outcome.code, ProbeCode::SockErr, "but is shown");
     assert_eq!(bench.core.backends.unprobed(), 1, "once, however often");
     bench.probe("a", true);
     assert_eq!(bench.core.backends.unprobed(), 0);
@@ -124,7 +128,7 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
         bench.probe("c", false);
     }
     assert_eq!(bench.state("c"), State::Up);
-    let failed = bench.core.backends.views()["c"].tally.last_probe().unwrap().outcome.code;
+    let failed = bench.core.backends.views()["c"].last_probe().unwrap().outcome.code;
     assert_eq!(failed, ProbeCode::L4Con, "but it is shown");
 
     bench.seconds(20);
@@ -134,7 +138,7 @@ fn what_probes_say_while_vpp_is_away_takes_nobody_down() {
     bench.sleep(Duration::from_millis(100));
     for _ in 0..3 {
         let code = ProbeCode::L4Tout;
-        bench.report("c", ProbeOutcome { code, detail: "test".into(), duration: began_before });
+        bench.report("c", ProbeOutcome { code, detail: "test".into(), duration: began_before, asked: None });
     }
     assert_eq!(bench.state("c"), State::Up, "these were under way when VPP came back");
     bench.probe("c", false);
@@ -185,7 +189,7 @@ fn what_probes_said_long_before_vpp_left_stands() {
 fn what_was_not_believed_is_not_believed_because_the_agent_goes() {
     let failed = |seconds| {
         let duration = Duration::from_secs(seconds);
-        ProbeOutcome { code: ProbeCode::L4Tout, detail: "test".into(), duration }
+        ProbeOutcome { code: ProbeCode::L4Tout, detail: "test".into(), duration, asked: None }
     };
     // The probe began while VPP was disconnected, and its result arrives after the agent has disconnected.
     let mut bench = Bench::connected();

@@ -15,7 +15,7 @@ fn operators_pause_and_disable() {
     bench.all_up();
     let effects = bench.wish("a", BackendWish::Pause).unwrap();
     assert!(effects.wanted && effects.state && effects.overrides);
-    assert_eq!(effects.paces, [("a".into(), Pace::Stopped)].into());
+    assert_eq!(effects.paces, [(("a".into(), 0), Pace::Stopped)].into());
     assert_eq!(bench.weights("one"), [0, 1, 0, 0]);
     let server =
         |bench: &Bench| bench.core.frontends.views()["one"].spec.servers[&IpAddr::from([10, 0, 0, 1])];
@@ -36,7 +36,7 @@ fn operators_pause_and_disable() {
     );
 
     let effects = bench.wish("a", BackendWish::Enable).unwrap();
-    assert_eq!(effects.paces[&Arc::from("a")], Pace::Fast);
+    assert_eq!(effects.paces[&(Arc::from("a"), 0)], Pace::Fast);
     assert_eq!(bench.weights("one"), [0, 1, 0, 0], "nothing is known of it yet");
     assert_eq!(set(&bench, "a"), None);
     bench.probe("a", true);

@@ -46,7 +46,10 @@ impl Known {
             Event::Frontend { frontend, change, now } => self.take_frontend(frontend, change, now),
             Event::Agent { status } => self.connection = status.connection.clone(),
             Event::Vpp { status } => self.vpp = status,
-            Event::Route { .. }
+            Event::Damped { .. }
+            | Event::Asked { .. }
+            | Event::Guard { .. }
+            | Event::Route { .. }
             | Event::Router { .. }
             | Event::Reloaded { .. }
             | Event::Announced { .. }

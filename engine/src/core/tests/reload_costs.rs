@@ -28,8 +28,10 @@ fn check_whole(core: &Core, now: Now) -> Result<(), TestCaseError> {
     for (name, view) in core.backends.views() {
         let used_by: Vec<&str> = view.frontends.iter().map(|frontend| &**frontend).collect();
         prop_assert_eq!(used_by, users.get(&**name).cloned().unwrap_or_default());
-        let check = core.config.backends[&**name].healthcheck.as_ref().map(|check| &core.checks[check]);
-        prop_assert_eq!(view.check.as_ref().map(Arc::as_ptr), check.map(Arc::as_ptr));
+        let checks = core.config.backends[&**name].healthchecks.iter();
+        let checks: Vec<_> = checks.map(|check| Arc::as_ptr(&core.checks[check])).collect();
+        let counters = view.checks.iter().filter_map(|check| check.durations.as_ref());
+        prop_assert_eq!(counters.map(Arc::as_ptr).collect::<Vec<_>>(), checks);
     }
     Ok(())
 }

@@ -21,7 +21,10 @@ fn same_configuration_changes_nothing() {
     assert!(matches!(effects.events.as_slice(), [Event::Reloaded { .. }]), "{:?}", effects.events);
     assert_eq!(bench.core.wanted(), before);
     let health = &bench.core.backends.views()["a"].health;
-    assert_eq!((health.state(), health.counter(), health.history().count()), (State::Up, 1, 1));
+    assert_eq!(
+        (health.state(), health.counter().unwrap().value(), health.history().count()),
+        (State::Up, 1, 1)
+    );
     assert!(changes.to_string().contains("nothing"), "{changes}");
 }
 
@@ -38,8 +41,8 @@ fn backends_come_and_go() {
         _ => None,
     });
     assert_eq!(removed, Some(State::Removed));
-    assert!(bench.core.checked("b").is_none());
-    assert_eq!(bench.core.checked("new").map(|checked| checked.pace), Some(Pace::Fast));
+    assert!(bench.core.checks("b").next().is_none());
+    assert_eq!(bench.core.checks("new").next().map(|checked| checked.pace), Some(Pace::Fast));
     assert_eq!(bench.weights("one"), [1, 0, 0, 0], "the new one must show itself");
     bench.probe("b", true);
     assert_eq!(bench.probe("b", true), Effects::default(), "nobody is there");
@@ -128,14 +131,20 @@ fn another_check_starts_anew_and_takes_nobody_out_of_service() {
     bench.sleep(Duration::from_millis(10));
     let (effects, _) = reload(&mut bench, &backends, FRONTENDS);
     assert_eq!(renewed(&effects), ["a"]);
-    assert_eq!(effects.paces[&Arc::from("a")], Pace::Fast);
+    assert_eq!(effects.paces[&(Arc::from("a"), 0)], Pace::Fast);
     assert_eq!(bench.state("a"), State::Unknown);
-    assert_eq!(bench.core.backends.views()["a"].health.rise(), 2);
+    assert_eq!(bench.core.backends.views()["a"].health.counter().unwrap().rise(), 2);
     assert_eq!(bench.weights("one"), [1, 1, 0, 0], "it keeps what it has until there is an answer");
     assert_eq!(bench.weights("two"), [1]);
     let old = Report {
+        check: 0,
         backend: "a".into(),
-        outcome: ProbeOutcome { code: ProbeCode::L4Con, detail: "test".into(), duration: Duration::ZERO },
+        outcome: ProbeOutcome {
+            code: ProbeCode::L4Con,
+            detail: "test".into(),
+            duration: Duration::ZERO,
+            asked: None,
+        },
         late: Duration::ZERO,
         ended: bench.now.mono - Duration::from_millis(1),
     };
@@ -165,7 +174,7 @@ fn backend_that_loses_its_check_is_up() {
     let backends = BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1");
     let (effects, _) = reload(&mut bench, &backends, FRONTENDS);
     assert_eq!(renewed(&effects), ["a"]);
-    assert!(bench.core.checked("a").is_none());
+    assert!(bench.core.checks("a").next().is_none());
     assert_eq!((bench.state("a"), bench.weights("two")), (State::Up, vec![1]));
 }
 
@@ -273,12 +282,17 @@ fn backend_that_could_not_be_probed_is_not_missed_when_its_check_goes() {
     let detail = "no socket".to_owned();
     bench.report(
         "a",
-        ProbeOutcome { code: ProbeCode::SockErr, detail: detail.into(), duration: Duration::ZERO },
+        ProbeOutcome {
+            code: ProbeCode::SockErr,
+            detail: detail.into(),
+            duration: Duration::ZERO,
+            asked: None,
+        },
     );
     assert_eq!(bench.core.backends.unprobed(), 1);
     reload(&mut bench, &BACKENDS.replace("10.0.0.1, healthcheck: tcp", "10.0.0.1"), FRONTENDS);
     assert_eq!(bench.core.backends.unprobed(), 0);
-    assert!(bench.core.backends.views()["a"].tally.last_probe().is_none(), "that was the old check's");
+    assert!(bench.core.backends.views()["a"].last_probe().is_none(), "that was the old check's");
 }
 
 /// The prober was stopped, but its result may already be in the inbox.
@@ -295,7 +309,7 @@ fn probe_under_way_at_a_reload_says_nothing_of_the_new_check() {
         let before = bench.state("a");
         bench.sleep(Duration::from_millis(1));
         let duration = Duration::from_millis(5);
-        bench.report("a", ProbeOutcome { code: ProbeCode::L4Con, detail: "".into(), duration });
+        bench.report("a", ProbeOutcome { code: ProbeCode::L4Con, detail: "".into(), duration, asked: None });
         assert_eq!(bench.state("a"), before, "{backends}");
     }
 }

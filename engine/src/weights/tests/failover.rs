@@ -99,3 +99,19 @@ fn backend_in_its_first_moment_serves_alone_if_it_must() {
     assert_eq!((result.active_pool, result.state), (Some(0), FrontendState::Up));
     assert_eq!(weights(&result), [("a", 1, 1), ("b", 0, 0)]);
 }
+
+#[test]
+fn a_server_gets_the_share_that_it_asks_for() {
+    let asks = |percent| Standing { share: Share::of(percent).unwrap(), ..State::Up.into() };
+    let frontend = Frontend { servers_ask: true, ..frontend(&[&[("a", 100), ("b", 50)], &[("c", 100)]]) };
+    let of = |one, other| {
+        let result = with_standings(&frontend, &[("a", one), ("b", other), ("c", State::Up.into())]);
+        let shares = weights(&result).into_iter().map(|(_, effective, _)| effective).collect::<Vec<_>>();
+        (shares, result.active_pool)
+    };
+    assert_eq!(of(asks(100), asks(100)), (vec![100, 50, 0], Some(0)));
+    assert_eq!(of(asks(40), asks(100)), (vec![40, 50, 0], Some(0)));
+    assert_eq!(of(asks(1), asks(0)), (vec![5, 0, 0], Some(0)), "a step at least");
+    assert_eq!(of(asks(0), asks(0)), (vec![0, 0, 100], Some(1)), "the next pool takes over");
+    assert_eq!(of(State::Down.into(), asks(50)), (vec![0, 25, 0], Some(0)));
+}

@@ -22,11 +22,17 @@ fn any_standing() -> impl Strategy<Value = Standing> {
     let states = proptest::sample::select(vec![Up, Up, Up, Down, Down, Unknown, Paused, Disabled, Removed]);
     let held = proptest::option::of(0u8..=100);
     let rising = proptest::option::of((0u64..15_000).prop_map(Duration::from_millis));
-    (states, held, rising).prop_map(|(state, held, rising)| Standing { state, held, rising })
+    let share = prop_oneof![Just(100u8), 0u8..=100].prop_map(|percent| Share::of(percent).unwrap());
+    (states, held, rising, share).prop_map(|(state, held, rising, share)| Standing {
+        state,
+        held,
+        rising,
+        share,
+    })
 }
 
 fn out(standing: Standing) -> bool {
-    matches!(standing.state, State::Paused | State::Disabled | State::Removed)
+    matches!(standing.by_its_word().state, State::Paused | State::Disabled | State::Removed)
 }
 
 proptest! {
@@ -46,16 +52,19 @@ proptest! {
             let panic = result.panic == Some(index);
             for (name, weight) in pool {
                 let configured = frontend.pools[index].backends[name];
-                let (full, standing) = (scale.programmed(configured), of(name));
+                let (mut full, standing) = (scale.programmed(configured), of(name));
                 someone |= weight.programmed > 0;
                 prop_assert!(weight.programmed <= full && weight.effective <= configured);
                 prop_assert_eq!(weight.programmed > 0, weight.effective > 0);
                 if weight.programmed == full {
                     prop_assert_eq!(weight.effective, configured);
                 }
+                if standing.state == State::Up {
+                    full = standing.share.part(full);
+                }
                 if out(standing) {
                     prop_assert_eq!(weight.programmed, 0);
-                    prop_assert_eq!(weight.flush, standing.state != State::Paused);
+                    prop_assert_eq!(weight.flush, standing.by_its_word().state != State::Paused);
                 } else if panic {
                     let flush = full == 0 && standing.state == State::Down && frontend.flush_on_down;
                     prop_assert_eq!((weight.programmed, weight.flush), (full, flush));
@@ -82,7 +91,7 @@ proptest! {
         prop_assert!(result.next_step.is_none_or(|step| step > Duration::ZERO));
         if result.state == FrontendState::Up {
             let pool = &frontend.pools[result.active_pool.unwrap()].backends;
-            prop_assert!(pool.iter().any(|(name, &weight)| weight > 0 && of(name).state == State::Up));
+            prop_assert!(pool.iter().any(|(name, &weight)| weight > 0 && of(name).by_its_word().state == State::Up));
         }
     }
 

@@ -22,7 +22,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     let started = Instant::now();
     let result = request(stream, TARGET, false, check, started + TIMEOUT, |_| {}).await;
     assert!(started.elapsed() <= TIMEOUT + Duration::from_millis(1), "took {:?}", started.elapsed());
-    result
+    result.map(|(finding, _)| finding)
 }
 
 /// Probes a server with this behaviour. The server ignores errors, since the probe closes the connection.
@@ -175,7 +175,8 @@ async fn every_piece_but_the_last_is_acknowledged_at_once() {
         let acknowledged = Cell::new(0);
         let count = |_: &_| acknowledged.set(acknowledged.get() + 1);
         let deadline = Instant::now() + TIMEOUT;
-        let (code, words) = request(&mut stream, TARGET, false, &get(None), deadline, count).await.unwrap();
+        let ((code, words), _) =
+            request(&mut stream, TARGET, false, &get(None), deadline, count).await.unwrap();
         assert_eq!(code, ProbeCode::L7Ok, "{words}");
         assert_eq!(acknowledged.get(), expected);
     }

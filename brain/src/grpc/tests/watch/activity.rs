@@ -59,10 +59,14 @@ async fn who_does_not_ask_is_told_of_none_of_it() {
 }
 
 fn probed(activity: &Activity, backend: &str) {
-    let outcome =
-        ProbeOutcome { code: ProbeCode::L7Ok, detail: "HTTP 200".into(), duration: Duration::from_millis(3) };
+    let outcome = ProbeOutcome {
+        code: ProbeCode::L7Ok,
+        detail: "HTTP 200".into(),
+        duration: Duration::from_millis(3),
+        asked: None,
+    };
     let ended = Instant::now().into_std();
-    let report = Report { backend: backend.into(), outcome, late: Duration::ZERO, ended };
+    let report = Report { backend: backend.into(), check: 0, outcome, late: Duration::ZERO, ended };
     activity.arrived(&Input::Probe(report));
 }
 
@@ -73,7 +77,7 @@ async fn probes_are_told_from_beginning_to_end_and_at_most_a_thousand_a_second()
     let asked = WatchEventsRequest { probes: true, connections: true, ..WatchEventsRequest::default() };
     let mut events = watch(&brain.service, asked);
     state(&mut events).await;
-    activity.probe_started(&"web1".into());
+    activity.probe_started(&"web1".into(), 0);
     probed(&activity, "web1");
     let mut probes = Vec::new();
     while probes.len() < 2 {

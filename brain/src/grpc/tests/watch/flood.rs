@@ -68,6 +68,7 @@ impl Known {
             | What::Vpp(_)
             | What::Router(_)
             | What::Route(_)
+            | What::Note(_)
             | What::Log(_) => {}
             What::Probe(_) | What::Weights(_) | What::VppWrite(_) => panic!("not asked for: {what:?}"),
         }
