@@ -17,9 +17,9 @@ const WAITING: usize = 4096;
 #[derive(Debug, Clone)]
 pub enum Action {
     /// A probe of this backend began, by the check with this index.
-    ProbeStarted(Arc<str>, usize),
+    ProbeStarted(Arc<str>, u8),
     /// A probe ended.
-    Probed(Arc<str>, usize, Arc<ProbeOutcome>),
+    Probed(Arc<str>, u8, Arc<ProbeOutcome>),
     /// VPP answered a sync.
     Wrote(Arc<SyncReport>),
 }
@@ -67,7 +67,7 @@ impl Activity {
 
     /// Publishes the start of a probe.
     pub fn probe_started(&self, backend: &Arc<str>, check: usize) {
-        self.tell(|| Action::ProbeStarted(Arc::clone(backend), check));
+        self.tell(|| Action::ProbeStarted(Arc::clone(backend), small(check)));
     }
 
     /// Publishes those of the controller's inputs that watchers want to see.
@@ -75,7 +75,7 @@ impl Activity {
         match input {
             Input::Probe(report) => {
                 let outcome = || Arc::new(report.outcome.clone());
-                self.tell(|| Action::Probed(Arc::clone(&report.backend), report.check, outcome()));
+                self.tell(|| Action::Probed(Arc::clone(&report.backend), small(report.check), outcome()));
             }
             Input::Agent(AgentEvent::Synced { result: Ok(report), .. }) if !report.vips.is_empty() => {
                 self.tell(|| Action::Wrote(Arc::clone(report)));
@@ -83,6 +83,11 @@ impl Activity {
             Input::Agent(_) | Input::Router(_) | Input::Tick => {}
         }
     }
+}
+
+/// Index of a check; a backend has a handful of them.
+fn small(check: usize) -> u8 {
+    u8::try_from(check).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]

@@ -107,9 +107,9 @@ impl Going {
     }
 
     /// The name of a backend's check, if it has several.
-    fn check_name(&self, backend: &str, check: usize) -> Option<Arc<str>> {
+    fn check_name(&self, backend: &str, check: u8) -> Option<Arc<str>> {
         let snapshot = self.snapshots.borrow();
-        snapshot.backends.get(backend)?.checks.get(check)?.name.clone()
+        snapshot.backends.get(backend)?.checks.get(usize::from(check))?.name.clone()
     }
 
     /// Whether another probe may be sent in this second.
