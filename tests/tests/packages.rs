@@ -46,13 +46,14 @@ fn the_policys_examples_can_be_taken() {
         .collect();
     let policy = policy::parse(&taken.join("\n"), "policy.yaml").unwrap();
     assert_eq!((policy.vips.len(), policy.servers.len(), policy.ping.len()), (2, 1, 1));
+    assert!(policy.routes.is_some());
     assert_eq!(policy.limits, policy::Limits::default(), "the limits shown are not the defaults");
     let left_out = policy::parse("vips: []\nservers: []\n", "policy.yaml").unwrap();
     assert_eq!(policy.settings, left_out.settings, "the lb settings shown are not the defaults");
 }
 
 fn is_limit(line: &str) -> bool {
-    ["limits:", "lb-settings:"].contains(&line) || (line.starts_with("  ") && line.contains(": "))
+    ["limits:", "lb-settings:", "routes:"].contains(&line) || (line.starts_with("  ") && line.contains(": "))
 }
 
 /// Each script is for `/bin/sh`, and ends at the first thing that fails.

@@ -66,7 +66,9 @@ fn json_has_the_names_of_the_interface() {
     assert_eq!(list["backends"][3], one);
     let expected = [
         "address",
+        "checks",
         "counter",
+        "damped_ms",
         "enabled",
         "flows",
         "frontends",
@@ -80,10 +82,13 @@ fn json_has_the_names_of_the_interface() {
         "operator_since_unix_ms",
         "operator_state",
         "operator_until_unix_ms",
+        "require",
         "sent_bytes",
         "sent_packets",
+        "server_share_percent",
         "since_unix_ms",
         "state",
+        "state_detail",
         "transitions",
         "uses",
         "vpp_figures_age_ms",

@@ -134,7 +134,7 @@ Flows         none, and no new ones: it can be switched off (all frontends; 1s o
 Frontends     shop
 
   Check       State  Health  Code     Took  Age  Detail
-  http-alive  up        4/4  L7OK    3.1ms   2s  HTTP 200
+  http-alive  up        4/4  L7OK   3.10ms   2s  HTTP 200
   port        down      0/1  L4CON  0.18ms   2s  connection refused
 
 No transitions yet.
