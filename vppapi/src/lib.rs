@@ -6,9 +6,9 @@
 //!   against hostile input.
 //! - [`table`], [`retval`]: the messages that a VPP has, and the meanings of its return values.
 //!
-//! Covers the messages about the connection, the version, the CLI and the lb plugin of VPP 26.10. A message that
-//! another VPP lacks, or has with another layout, is not sent: the error names it. The crate has no policy: what to
-//! ask of VPP, and when to reconnect, is up to the caller.
+//! Covers the messages about the connection, the version and the CLI, and those of the lb plugin of VPP 26.10 and of
+//! VPP 23.06 to 26.06. A message that a VPP lacks, or has with another layout, is not sent: the error names it. The
+//! crate has no policy: what to ask of VPP, and when to reconnect, is up to the caller.
 //!
 //! ```no_run
 //! use std::time::Duration;

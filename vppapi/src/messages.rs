@@ -6,7 +6,7 @@
 //! servers.
 //!
 //! A message's CRC covers the layout of its fields, so a VPP that lists a name with this CRC uses exactly
-//! this layout. The layouts were checked byte for byte against recordings of VPP 26.10.
+//! this layout. The layouts were checked byte for byte against recordings of VPP 26.10 and 26.06.
 
 mod control;
 mod envelope;
@@ -27,9 +27,9 @@ pub use envelope::{
 };
 pub use ip::{FibPath, FibPathNextHop, IpRoute, IpRouteLookupV2, IpRouteLookupV2Reply, MplsLabel};
 pub use lb::{
-    LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2, LbAddDelVipV2Reply, LbAsSetWeight, LbAsSetWeightReply,
-    LbAsV2Details, LbAsV2Dump, LbConf, LbConfGet, LbConfGetReply, LbConfReply, LbFlushVip, LbFlushVipReply,
-    LbVipDetails, LbVipDump, PrefixMatcher,
+    LbAddDelAs, LbAddDelAsReply, LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2, LbAddDelVipV2Reply,
+    LbAsDetails, LbAsDump, LbAsSetWeight, LbAsSetWeightReply, LbAsV2Details, LbAsV2Dump, LbConf, LbConfGet,
+    LbConfGetReply, LbConfReply, LbFlushVip, LbFlushVipReply, LbVipDetails, LbVipDump, PrefixMatcher,
 };
 
 use crate::wire::Wire;

@@ -110,6 +110,11 @@ impl Ip46Prefix {
         Ok(Self { address: Ip46::from(address).masked(length), length })
     }
 
+    /// The prefix of an address and a length of all 128 bits, whatever the address's family; `None` if it is longer.
+    pub fn of_bits(address: IpAddr, length: u8) -> Option<Self> {
+        (length <= 128).then(|| Self { address: Ip46::from(address).masked(length), length })
+    }
+
     /// The prefix of this one address.
     pub fn host(address: Ip46) -> Self {
         Self { address, length: 128 }

@@ -8,6 +8,7 @@ mod control;
 mod decode;
 mod handshake;
 mod ids;
+mod in_out;
 mod lb;
 mod messages;
 mod route;
@@ -20,9 +21,9 @@ mod tests;
 use bytes::Bytes;
 use tracing::{debug, warn};
 use vppapi::messages::{
-    CliInband, ControlPing, Dump, IpRouteLookupV2, LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump,
-    LbConf, LbConfGet, LbFlushVip, LbVipDump, Message, Reply, Request, SOCKCLNT_CREATE_ID, ShowVersion,
-    SockclntDelete, encode_reply, message_id,
+    CliInband, ControlPing, Dump, IpRouteLookupV2, LbAddDelAs, LbAddDelAsV2, LbAddDelVipV2, LbAsDump,
+    LbAsSetWeight, LbAsV2Dump, LbConf, LbConfGet, LbFlushVip, LbVipDump, Message, Reply, Request,
+    SOCKCLNT_CREATE_ID, ShowVersion, SockclntDelete, encode_reply, message_id,
 };
 use vppapi::wire::FixedString;
 
@@ -31,7 +32,8 @@ use self::trace::{Entry, Fields};
 use crate::lb::{Effect, Lb, Uptime};
 use crate::pool::Pool;
 
-pub use ids::{MessageIds, MessageIdsError, Release, ReleaseError, request_names};
+pub(crate) use ids::LB_APIS;
+pub use ids::{LbApi, LbApiError, MessageIds, MessageIdsError, request_names};
 
 /// Bit that VPP sets in the index of every client of its socket.
 const SOCKET_CLIENT: u32 = 1 << 31;
@@ -109,21 +111,24 @@ struct Call<'a> {
 impl Simulator {
     /// A VPP that was just started.
     pub fn new(identity: Identity, ids: MessageIds) -> Self {
+        let mut lb = Lb::default();
+        lb.set_weights(ids.lb_api().has_weights());
         // VPP's own listening socket has index 0.
-        Self { lb: Lb::default(), identity, ids, clients: Pool::starting_at(1), life: 0, tracing: false }
+        Self { lb, identity, ids, clients: Pool::starting_at(1), life: 0, tracing: false }
     }
 
-    /// Restarts VPP: with the next pid, without clients and configuration. With another message table it also
-    /// reports that release.
+    /// Restarts VPP: with the next pid, without clients and configuration. With another message table it is, and
+    /// reports, another release.
     pub fn restart(&mut self, ids: Option<MessageIds>) {
         self.life += 1;
         self.identity.pid = self.identity.pid.wrapping_add(1);
         self.clients = Pool::starting_at(1);
         self.lb.restart();
         if let Some(ids) = ids {
-            if let Some(rest) = self.identity.version.strip_prefix(self.ids.release().name()) {
-                self.identity.version = format!("{}{rest}", ids.release().name());
+            if let Some(rest) = self.identity.version.strip_prefix(self.ids.lb_api().release()) {
+                self.identity.version = format!("{}{rest}", ids.lb_api().release());
             }
+            self.lb.set_weights(ids.lb_api().has_weights());
             self.ids = ids;
         }
     }
@@ -222,6 +227,7 @@ impl Simulator {
     }
 
     fn dispatch(&mut self, call: &Call<'_>, outcome: &mut Outcome) -> Result<(), vppapi::wire::DecodeError> {
+        let old = !self.ids.lb_api().has_weights();
         match call.name {
             ControlPing::NAME_CRC => self.request(call, outcome, Self::control_ping),
             ShowVersion::NAME_CRC => self.request(call, outcome, Self::show_version),
@@ -232,6 +238,11 @@ impl Simulator {
             IpRouteLookupV2::NAME_CRC => self.request(call, outcome, Self::ip_route_lookup),
             LbConf::NAME_CRC => self.request(call, outcome, Self::lb_conf),
             LbConfGet::NAME_CRC => self.request(call, outcome, Self::lb_conf_get),
+            LbAddDelVipV2::NAME_CRC if old => self.request(call, outcome, Self::lb_add_del_vip_1_1),
+            LbAddDelAs::NAME_CRC if old => self.request(call, outcome, Self::lb_add_del_as_1_1),
+            LbFlushVip::NAME_CRC if old => self.request(call, outcome, Self::lb_flush_vip_1_1),
+            LbVipDump::NAME_CRC if old => self.dump(call, outcome, Self::lb_vip_dump_1_1),
+            LbAsDump::NAME_CRC if old => self.dump(call, outcome, Self::lb_as_dump_1_1),
             LbAddDelVipV2::NAME_CRC => self.request(call, outcome, Self::lb_add_del_vip),
             LbAddDelAsV2::NAME_CRC => self.request(call, outcome, Self::lb_add_del_as),
             LbAsSetWeight::NAME_CRC => self.request(call, outcome, Self::lb_as_set_weight),

@@ -12,7 +12,7 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::api::Release;
+use crate::api::LbApi;
 use crate::stats::Damage;
 
 /// Maximum number of faults set at once. A further one is refused, unless it can replace a spent one.
@@ -44,8 +44,8 @@ pub enum Action {
 pub struct Restart {
     /// How long it is gone.
     pub empty_for: Duration,
-    /// The release that it comes back as, if another.
-    pub messages: Option<Release>,
+    /// The version of the lb plugin's API that it comes back with, if another.
+    pub lb_api: Option<LbApi>,
     /// The size of its main heap in bytes, if another.
     pub heap_size: Option<u64>,
     /// Its number of worker threads, if another.

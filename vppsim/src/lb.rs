@@ -178,6 +178,8 @@ pub struct Lb {
     counters: Vec<Counters>,
     fib: Fib,
     startup: Startup,
+    /// Whether servers have weights, and a process collects removed ones: from VPP 26.10 on.
+    weights: bool,
     /// The sticky table of each thread, from its first packet on.
     threads: Vec<Option<StickyTable>>,
     flows: BTreeMap<FlowId, flows::Flow>,
@@ -198,6 +200,7 @@ impl Default for Lb {
             counters: vec![Counters::default()],
             fib: Fib::default(),
             startup: Startup::default(),
+            weights: true,
             threads: heap::threads(Startup::default()),
             flows: BTreeMap::new(),
             next_flow: 0,
@@ -212,8 +215,18 @@ impl Lb {
     /// Forgets everything, like a restarted VPP. Pending effects are dropped, too; ids of flows are not
     /// reused.
     pub fn restart(&mut self) {
-        let Self { next_flow, startup, .. } = *self;
-        *self = Self { next_flow, startup, threads: heap::threads(startup), ..Self::default() };
+        let Self { next_flow, startup, weights, .. } = *self;
+        *self = Self { next_flow, startup, weights, threads: heap::threads(startup), ..Self::default() };
+    }
+
+    /// Whether servers have weights.
+    pub fn has_weights(&self) -> bool {
+        self.weights
+    }
+
+    /// Makes it that of a VPP with weights, or of an older one.
+    pub fn set_weights(&mut self, weights: bool) {
+        self.weights = weights;
     }
 
     /// The global configuration.

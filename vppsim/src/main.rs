@@ -12,14 +12,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use vppsim::api::{Identity, MessageIds, Release};
+use vppsim::api::{Identity, LbApi, MessageIds};
 use vppsim::control;
 use vppsim::datapath::{DEFAULT_MAX_CONNECTIONS, Datapath};
 use vppsim::faults::grammar::{Command, MOST_WORKERS, size};
 use vppsim::instance::{Instance, Settings};
 use vppsim::lb::Startup;
 
-/// Simulates VPP 26.10 with its lb plugin
+/// Simulates VPP with its lb plugin
 ///
 /// Behaves as VPP does on two sockets in the run directory: api.sock (the binary API) and stats.sock (the stats
 /// segment). Needs no privileges. Programs that control VPP's load balancer can be pointed at it unchanged. A third
@@ -50,9 +50,10 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_VPPSIM_MESSAGE_IDS", value_name = "IDS", default_value = "recorded")]
     message_ids: MessageIds,
 
-    /// Release of the message table: 26.10 or 26.06, which lacks most of the lb plugin's messages
-    #[arg(long, env = "MAGLEV_VPPSIM_MESSAGES", value_name = "RELEASE", default_value = "26.10")]
-    messages: Release,
+    /// Version of the lb plugin's API: 1.2.0 (VPP 26.10), 1.1.0 (VPP 26.06, without weights), or 1.0.0 (too old for
+    /// maglev-dpagent)
+    #[arg(long, env = "MAGLEV_VPPSIM_LB_API", value_name = "VERSION", default_value = "1.2.0")]
+    lb_api: LbApi,
 
     /// Size of VPP's main heap, such as 512M; VPP dies if its sticky tables do not fit into it
     #[arg(long, env = "MAGLEV_VPPSIM_HEAP_SIZE", value_name = "SIZE", default_value = "1G", value_parser = size)]
@@ -104,8 +105,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut instance = Instance::start(Settings {
         run_dir: arguments.run_dir.clone(),
-        identity: identity(arguments.messages),
-        message_ids: arguments.message_ids.of_release(arguments.messages),
+        identity: identity(arguments.lb_api),
+        message_ids: arguments.message_ids.of_lb_api(arguments.lb_api),
         startup: Startup { heap_size: arguments.heap_size, workers: arguments.workers },
         datapath,
         api_trace: arguments.api_trace.clone(),
@@ -140,10 +141,10 @@ fn raise_file_limit(arguments: &Arguments) {
     }
 }
 
-fn identity(release: Release) -> Identity {
+fn identity(lb_api: LbApi) -> Identity {
     Identity {
         pid: std::process::id(),
-        version: format!("{}-vppsim-{}", release.name(), env!("CARGO_PKG_VERSION")),
+        version: format!("{}-vppsim-{}", lb_api.release(), env!("CARGO_PKG_VERSION")),
         build_date: "not a build of VPP".to_owned(),
         build_directory: "vppsim".to_owned(),
     }

@@ -1,7 +1,7 @@
 //! Output of VPP's CLI about the lb plugin, byte for byte.
 //!
 //! The verbose list of VIPs and the answer to an unknown command are as recorded from VPP 26.10, the others
-//! as read in its source.
+//! as read in its source. The lines of servers without weights are as recorded from VPP 26.06.
 
 mod command;
 
@@ -96,16 +96,23 @@ fn detailed(lb: &Lb, index: u32, vip: &Vip) -> String {
     let buckets = Lb::bucket_counts(vip);
     for (server_index, server) in lb.servers_of(vip) {
         let buckets = buckets.get(&server_index).copied().unwrap_or(0);
-        line(&mut text, format_args!("    {}\n", server_line(server, buckets, lb.pinned_to(server_index))));
+        line(
+            &mut text,
+            format_args!("    {}\n", server_line(lb, server, buckets, lb.pinned_to(server_index))),
+        );
     }
     text
 }
 
-fn server_line(server: &Server, buckets: u32, flows: u64) -> String {
+fn server_line(lb: &Lb, server: &Server, buckets: u32, flows: u64) -> String {
     // The second blank before "removed" is VPP's.
     let state = if server.used { "used" } else { " removed" };
     let Server { address, weight, route, .. } = server;
-    format!("{address} weight:{weight} buckets:{buckets} flows:{flows} dpo:{route} {state}")
+    if lb.has_weights() {
+        format!("{address} weight:{weight} buckets:{buckets} flows:{flows} dpo:{route} {state}")
+    } else {
+        format!("{address} {buckets} buckets   {flows} flows  dpo:{route} {state}")
+    }
 }
 
 /// VPP swaps the bytes of the VIP's port here.

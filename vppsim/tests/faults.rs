@@ -208,7 +208,7 @@ async fn a_wrong_fault_is_explained_at_the_start() {
 async fn the_environment_sets_several_faults() {
     let folder = tempfile::tempdir().unwrap();
     let faults =
-        [("MAGLEV_VPPSIM_FAULTS", "lose lb_conf nth 2;busy-stats on"), ("MAGLEV_VPPSIM_MESSAGES", "26.06")];
+        [("MAGLEV_VPPSIM_FAULTS", "lose lb_conf nth 2;busy-stats on"), ("MAGLEV_VPPSIM_LB_API", "1.1.0")];
     let vppsim = Vppsim::start_with(folder.path(), &[], &faults).await;
     assert_eq!(vppsim.told("list").await, "fault 1: lose lb_conf nth 2 (0 of 0 requests); busy-stats on");
     assert_eq!(vppsim.client().await.table().len(), 880);

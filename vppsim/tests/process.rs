@@ -32,11 +32,11 @@ async fn help_and_version_are_told() {
         "--no-datapath",
         "--api-trace",
         "--message-ids",
-        "--messages",
+        "--lb-api",
         "--fault",
         "MAGLEV_VPPSIM_RUN_DIR",
         "MAGLEV_VPPSIM_FAULTS",
-        "MAGLEV_VPPSIM_MESSAGES",
+        "MAGLEV_VPPSIM_LB_API",
         "MAGLEV_LOG",
     ] {
         assert!(text.contains(flag), "{flag} is missing in {text}");

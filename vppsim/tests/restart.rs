@@ -101,7 +101,7 @@ async fn it_dies_of_the_nth_message() {
 #[tokio::test]
 async fn vpp_26_06_lacks_messages_and_may_be_upgraded() {
     let folder = tempfile::tempdir().unwrap();
-    let vppsim = Vppsim::start(folder.path(), &["--messages", "26.06", "--message-ids", "shuffled:3"]).await;
+    let vppsim = Vppsim::start(folder.path(), &["--lb-api", "1.1.0", "--message-ids", "shuffled:3"]).await;
     let client = vppsim.client().await;
     assert_eq!(client.table().len(), 880);
     let lacks = |error: ClientError| assert!(matches!(error, ClientError::Unsupported { .. }), "{error}");
@@ -110,7 +110,7 @@ async fn vpp_26_06_lacks_messages_and_may_be_upgraded() {
     assert!(client.call(ShowVersion {}).await.unwrap().version.as_str().starts_with("26.06-vppsim-"));
     client.call(LbConf { flow_timeout: 50, ..conf() }).await.unwrap();
     client.call(add_vip(VIP)).await.unwrap();
-    vppsim.told("restart messages 26.10").await;
+    vppsim.told("restart lb-api 1.2.0").await;
     let client = vppsim.client().await;
     assert!(client.table().id(LbAddDelAsV2::NAME_CRC).is_some());
     assert!(client.call(ShowVersion {}).await.unwrap().version.as_str().starts_with("26.10-vppsim-"));

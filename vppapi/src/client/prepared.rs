@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::messages::{Message, Reply, Request, decode_reply};
+use crate::messages::{Message, Reply, Request, RequestHead, decode_reply};
 use crate::wire::{DecodeError, Writer};
 
 /// Decodes the return value of a reply's body.
@@ -38,5 +38,25 @@ impl PreparedRequest {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The request's message as in VPP's message table.
+    #[must_use]
+    pub fn name_crc(&self) -> &'static str {
+        self.name_crc
+    }
+
+    /// The frame's body, for a caller with its own transport.
+    #[must_use]
+    pub fn body(&self, head: RequestHead) -> Bytes {
+        [&head.to_bytes(), &self.fields[..]].concat().into()
+    }
+
+    /// The return value in the body of a reply to it.
+    ///
+    /// # Errors
+    /// When the body is not exactly one such reply.
+    pub fn retval(&self, reply: &[u8]) -> Result<i32, DecodeError> {
+        (self.retval)(reply)
     }
 }

@@ -1,4 +1,4 @@
-//! Messages of the lb plugin, API 1.2.0 (VPP 26.10).
+//! Messages of the lb plugin, API 1.2.0 (VPP 26.10) and 1.1.0 (VPP 23.06 to 26.06).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -98,6 +98,28 @@ messages! {
         pub retval: i32,
     }
 
+    /// Adds an application server to a VIP, or removes it, in API 1.1.0, which has no weights.
+    ///
+    /// There, the length of an IPv4 prefix counts all 128 bits: a /32 is sent as 128.
+    #[derive(Copy)]
+    request LbAddDelAs = "lb_add_del_as" "35d72500" => LbAddDelAsReply {
+        /// The VIP.
+        pub vip: VipId,
+        /// The application server.
+        pub as_address: IpAddr,
+        /// Remove instead of add.
+        pub is_del: bool,
+        /// When removing, whether to flush pinned flows instead of leaving them.
+        pub is_flush: bool,
+    }
+
+    /// Answers [`LbAddDelAs`].
+    #[derive(Copy)]
+    reply LbAddDelAsReply = "lb_add_del_as_reply" "e8d4e804" {
+        /// 0 for success.
+        pub retval: i32,
+    }
+
     /// Changes the weight of an application server.
     #[derive(Copy)]
     request LbAsSetWeight = "lb_as_set_weight" "2d89bdbd" => LbAsSetWeightReply {
@@ -188,6 +210,26 @@ messages! {
         /// Its buckets in the table for new flows.
         pub num_buckets: u32,
     }
+
+    /// Requests application servers, in API 1.1.0. All zeros for the servers of all VIPs.
+    #[derive(Copy)]
+    dump LbAsDump = "lb_as_dump" "1063f819" => LbAsDetails {
+        /// The VIP, or all zeros for every one.
+        pub vip: VipId,
+    }
+
+    /// An application server of a VIP, or the remains of a removed one, in API 1.1.0.
+    #[derive(Copy)]
+    details LbAsDetails = "lb_as_details" "8d24c29e" {
+        /// The VIP. Its protocol is always 0.
+        pub vip: VipId,
+        /// The application server.
+        pub as_address: IpAddr,
+        /// 1 for a server in use, 0 for a removed one that VPP has not reclaimed yet.
+        pub flags: u8,
+        /// Start of its use, in seconds of VPP's own clock.
+        pub in_use_since: u32,
+    }
 }
 
 impl LbAsV2Details {
@@ -220,6 +262,12 @@ impl Default for LbVipDump {
 }
 
 impl Default for LbAsV2Dump {
+    fn default() -> Self {
+        Self { vip: EVERY_VIP }
+    }
+}
+
+impl Default for LbAsDump {
     fn default() -> Self {
         Self { vip: EVERY_VIP }
     }

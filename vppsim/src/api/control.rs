@@ -15,7 +15,9 @@ impl Simulator {
         _: &ControlPing,
         _: &mut Outcome,
     ) -> Option<ControlPingReply> {
-        Some(ControlPingReply { retval: 0, client_index: call.client.index(), vpe_pid: self.identity.pid })
+        // VPP 26.06 leaves it 0.
+        let client_index = if self.ids.lb_api().has_weights() { call.client.index() } else { 0 };
+        Some(ControlPingReply { retval: 0, client_index, vpe_pid: self.identity.pid })
     }
 
     pub(super) fn show_version(

@@ -56,7 +56,8 @@ const MOST_SHIFT: u64 = 1000;
 
 /// The names of the requests known here, without their CRCs.
 pub fn request_names() -> impl Iterator<Item = &'static str> {
-    let names = RECORDED.iter().map(|(name_crc, _)| without_crc(name_crc));
+    let older = ["lb_add_del_as", "lb_as_dump"].into_iter();
+    let names = RECORDED.iter().map(|(name_crc, _)| without_crc(name_crc)).chain(older);
     names.filter(|name| !name.ends_with("_reply") && !name.ends_with("_details"))
 }
 
@@ -65,55 +66,75 @@ pub(super) fn without_crc(name_crc: &'static str) -> &'static str {
     name_crc.rsplit_once('_').map_or(name_crc, |(name, _)| name)
 }
 
-/// A release of VPP, of which the simulator has the message table.
+/// Version of the lb plugin's API, which decides on the messages and their behaviour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Release {
-    /// The one that is simulated. The table has the messages known here.
+pub enum LbApi {
+    /// VPP 26.10. The table has the messages known here.
     #[default]
-    V26_10,
-    /// The release before the lb plugin had weights. Its table is complete; messages unknown here get no
-    /// answer, known ones behave as in 26.10.
-    V26_06,
+    V1_2_0,
+    /// VPP 23.06 to 26.06: without weights. The table is that of 26.06, complete; messages unknown here get no answer.
+    V1_1_0,
+    /// Older: the table of 26.06 without `lb_add_del_vip_v2`.
+    V1_0_0,
 }
 
-impl Release {
-    /// As VPP's version begins.
+impl LbApi {
+    const ALL: [Self; 3] = [Self::V1_2_0, Self::V1_1_0, Self::V1_0_0];
+
+    /// The version.
     pub fn name(self) -> &'static str {
         match self {
-            Self::V26_10 => "26.10",
-            Self::V26_06 => "26.06",
+            Self::V1_2_0 => "1.2.0",
+            Self::V1_1_0 => "1.1.0",
+            Self::V1_0_0 => "1.0.0",
         }
+    }
+
+    /// The newest release of VPP with it, as VPP's version begins.
+    pub fn release(self) -> &'static str {
+        match self {
+            Self::V1_2_0 => "26.10",
+            Self::V1_1_0 => "26.06",
+            Self::V1_0_0 => "23.02",
+        }
+    }
+
+    /// Whether servers have weights.
+    pub fn has_weights(self) -> bool {
+        self == Self::V1_2_0
     }
 
     fn table(self) -> Vec<(&'static str, u16)> {
-        match self {
-            Self::V26_10 => RECORDED.to_vec(),
-            Self::V26_06 => {
-                let entries = TABLE_26_06.lines().filter_map(|line| line.split_once(' '));
-                entries.filter_map(|(id, name_crc)| Some((name_crc, id.parse().ok()?))).collect()
-            }
+        if self == Self::V1_2_0 {
+            return RECORDED.to_vec();
         }
+        let entries = TABLE_26_06.lines().filter_map(|line| line.split_once(' '));
+        let known = |name_crc: &str| self == Self::V1_1_0 || !name_crc.starts_with("lb_add_del_vip_v2");
+        let entries = entries.filter(|(_, name_crc)| known(name_crc));
+        entries.filter_map(|(id, name_crc)| Some((name_crc, id.parse().ok()?))).collect()
     }
 }
 
-/// An argument that does not name a release.
+/// An argument that is no version of the lb plugin's API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} found, expected 26.10 or 26.06")]
-pub struct ReleaseError(String);
+#[error("{0:?} found, expected {LB_APIS}")]
+pub struct LbApiError(String);
 
-impl FromStr for Release {
-    type Err = ReleaseError;
+/// The versions, for error messages.
+pub(crate) const LB_APIS: &str = "1.2.0, 1.1.0 or 1.0.0";
 
-    fn from_str(text: &str) -> Result<Self, ReleaseError> {
-        let known = [Self::V26_10, Self::V26_06];
-        known.into_iter().find(|release| release.name() == text).ok_or_else(|| ReleaseError(text.to_owned()))
+impl FromStr for LbApi {
+    type Err = LbApiError;
+
+    fn from_str(text: &str) -> Result<Self, LbApiError> {
+        Self::ALL.into_iter().find(|api| api.name() == text).ok_or_else(|| LbApiError(text.to_owned()))
     }
 }
 
 /// The message table of a simulated VPP.
 #[derive(Debug, Clone)]
 pub struct MessageIds {
-    release: Release,
+    lb_api: LbApi,
     /// `None` for the recorded ids.
     seed: Option<u64>,
     name: String,
@@ -130,27 +151,27 @@ pub struct MessageIdsError(String);
 impl MessageIds {
     /// The ids of the recorded VPP 26.10.
     pub fn recorded() -> Self {
-        Self::new(Release::default(), None)
+        Self::new(LbApi::default(), None)
     }
 
     /// Other ids in another order, as in another build of VPP: they reveal a client with hard-coded ids. The
     /// handshake's ids never change.
     pub fn shuffled(seed: u64) -> Self {
-        Self::new(Release::default(), Some(seed))
+        Self::new(LbApi::default(), Some(seed))
     }
 
-    /// The table of another release, shuffled in the same way or not.
-    pub fn of_release(&self, release: Release) -> Self {
-        Self::new(release, self.seed)
+    /// The table of another version of the lb plugin's API, shuffled in the same way or not.
+    pub fn of_lb_api(&self, lb_api: LbApi) -> Self {
+        Self::new(lb_api, self.seed)
     }
 
-    fn new(release: Release, seed: Option<u64>) -> Self {
+    fn new(lb_api: LbApi, seed: Option<u64>) -> Self {
         let table = match seed {
-            Some(seed) => shuffle(release.table(), seed),
-            None => release.table(),
+            Some(seed) => shuffle(lb_api.table(), seed),
+            None => lb_api.table(),
         };
         Self {
-            release,
+            lb_api,
             seed,
             name: seed.map_or_else(|| "recorded".to_owned(), |seed| format!("shuffled:{seed}")),
             by_id: table.iter().map(|(name, id)| (*id, *name)).collect(),
@@ -159,9 +180,9 @@ impl MessageIds {
         }
     }
 
-    /// The release whose messages these are.
-    pub fn release(&self) -> Release {
-        self.release
+    /// The version of the lb plugin's API whose messages these are.
+    pub fn lb_api(&self) -> LbApi {
+        self.lb_api
     }
 
     /// The argument that chooses this very table.

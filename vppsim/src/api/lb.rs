@@ -1,4 +1,4 @@
-//! The lb plugin's messages.
+//! The lb plugin's messages in API 1.2.0, and those that no version of it changes.
 
 use std::net::IpAddr;
 
@@ -27,7 +27,7 @@ fn vip_id(vip: &Vip) -> VipId {
 }
 
 /// The return value of a change, or none if VPP would be dead.
-fn retval<T>(result: Result<T, Refusal>, outcome: &mut Outcome) -> Option<i32> {
+pub(super) fn retval<T>(result: Result<T, Refusal>, outcome: &mut Outcome) -> Option<i32> {
     let code = match &result {
         Ok(_) => Some(Retval::OK),
         Err(refusal) => refusal.retval(),
@@ -169,7 +169,7 @@ impl Simulator {
     }
 }
 
-fn new_vip(key: VipKey, message: &LbAddDelVipV2) -> NewVip {
+pub(super) fn new_vip(key: VipKey, message: &LbAddDelVipV2) -> NewVip {
     let [service_type, ..] = message.srv_type.to_be_bytes();
     NewVip {
         key,
@@ -184,7 +184,7 @@ fn new_vip(key: VipKey, message: &LbAddDelVipV2) -> NewVip {
 }
 
 /// The two arguments of an encap lie in one place, and neither is turned into network order (measured on VPP 26.10).
-fn vip_details(vip: &Vip) -> LbVipDetails {
+pub(super) fn vip_details(vip: &Vip) -> LbVipDetails {
     let argument = vip.encap_argument;
     let [.., high, low] = vip.table_length().to_be_bytes();
     LbVipDetails {
@@ -198,7 +198,7 @@ fn vip_details(vip: &Vip) -> LbVipDetails {
 }
 
 /// The address in the 16 bytes of a request, where IPv4 stands in front.
-fn raw_address(address: IpAddr) -> [u8; 16] {
+pub(super) fn raw_address(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V6(address) => address.octets(),
         IpAddr::V4(address) => {

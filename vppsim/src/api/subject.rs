@@ -1,8 +1,8 @@
 //! The fields of a request that faults can be filtered by.
 
 use vppapi::messages::{
-    LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump, LbFlushVip, Message, SOCKCLNT_CREATE_ID,
-    SockclntCreate, message_id,
+    LbAddDelAs, LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump, LbFlushVip, Message,
+    SOCKCLNT_CREATE_ID, SockclntCreate, message_id,
 };
 use vppapi::types::VipId;
 
@@ -21,6 +21,9 @@ impl Simulator {
         let vip = |vip: VipId| (Some(vip), None);
         let (vip, server) = match name_crc {
             Some(LbAddDelVipV2::NAME_CRC) => of(body, |request: LbAddDelVipV2| vip(request.vip)),
+            Some(LbAddDelAs::NAME_CRC) => {
+                of(body, |request: LbAddDelAs| (Some(request.vip), Some(request.as_address)))
+            }
             Some(LbAddDelAsV2::NAME_CRC) => {
                 of(body, |request: LbAddDelAsV2| (Some(request.vip), Some(request.as_address)))
             }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use vppapi::messages::{
-    CliInband, ControlPing, IpRouteLookupV2, LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Dump, LbConf,
-    LbConfGet, LbFlushVip, LbVipDump, ShowVersion, SockclntCreate, SockclntDelete,
+    CliInband, ControlPing, IpRouteLookupV2, LbAddDelAs, LbAddDelAsV2, LbAddDelVipV2, LbAsDump,
+    LbAsSetWeight, LbAsV2Dump, LbConf, LbConfGet, LbFlushVip, LbVipDump, ShowVersion, SockclntCreate,
+    SockclntDelete,
 };
 use vppapi::types::VipId;
 
@@ -117,6 +118,19 @@ impl Fields for LbAddDelAsV2 {
             "is_flush": self.is_flush,
         });
         Some(with_vip(&self.vip, more))
+    }
+}
+
+impl Fields for LbAddDelAs {
+    fn fields(&self) -> Option<Value> {
+        let more = json!({ "as_address": self.as_address, "is_del": self.is_del, "is_flush": self.is_flush });
+        Some(with_vip(&self.vip, more))
+    }
+}
+
+impl Fields for LbAsDump {
+    fn fields(&self) -> Option<Value> {
+        Some(with_vip(&self.vip, json!({})))
     }
 }
 

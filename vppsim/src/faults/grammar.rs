@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use self::forms::{FORMS, Form, names};
 use self::words::Words;
 use super::{Action, Fault, FaultNumber, Filter, Restart, StatsFault, Window, can_fail};
-use crate::api::request_names;
+use crate::api::{LB_APIS, request_names};
 use crate::stats::Damage;
 
 /// Maximum delay or pause. A longer one is probably meant as a hang.
@@ -168,14 +168,13 @@ fn unexpected(found: &str, expected: &str) -> GrammarError {
 }
 
 fn restart(words: &mut Words<'_>) -> Result<Restart, GrammarError> {
-    let (mut empty_for, mut messages, mut heap_size, mut workers) = (None, None, None, None);
+    let (mut empty_for, mut lb_api, mut heap_size, mut workers) = (None, None, None, None);
     loop {
         if words.take_if("empty-for") {
             put(&mut empty_for, "empty-for", words.time()?)?;
-        } else if words.take_if("messages") {
-            let expected = "26.10 or 26.06";
-            let word = words.next(expected)?;
-            put(&mut messages, "messages", word.parse().map_err(|_| unexpected(word, expected))?)?;
+        } else if words.take_if("lb-api") {
+            let word = words.next(LB_APIS)?;
+            put(&mut lb_api, "lb-api", word.parse().map_err(|_| unexpected(word, LB_APIS))?)?;
         } else if words.take_if("heap-size") {
             put(&mut heap_size, "heap-size", size(words.next(SIZE)?)?)?;
         } else if words.take_if("workers") {
@@ -185,7 +184,7 @@ fn restart(words: &mut Words<'_>) -> Result<Restart, GrammarError> {
                 words.number("a number of threads from 0 to 255", 0..=MOST_WORKERS)?,
             )?;
         } else {
-            return Ok(Restart { empty_for: empty_for.unwrap_or_default(), messages, heap_size, workers });
+            return Ok(Restart { empty_for: empty_for.unwrap_or_default(), lb_api, heap_size, workers });
         }
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::grammar::{Command, FORMS, MOST_WORKERS};
 use super::{Action, Fault, FaultSet, Filter, MOST_FAULTS, Restart, StatsFault, Subject, Window, can_fail};
-use crate::api::{Release, request_names};
+use crate::api::{LbApi, request_names};
 use crate::stats::Damage;
 
 fn fault(text: &str) -> Fault {
@@ -44,13 +44,10 @@ fn commands_mean_what_they_say() {
     assert_eq!(all.to_string(), text);
     assert_eq!("hang".parse(), Ok(Command::Hang));
     assert_eq!("restart".parse(), Ok(Command::Restart(Restart::default())));
-    let restart = Restart {
-        empty_for: Duration::from_millis(500),
-        messages: Some(Release::V26_06),
-        ..Restart::default()
-    };
-    assert_eq!("restart messages 26.06 empty-for 500ms".parse(), Ok(Command::Restart(restart)));
-    assert_eq!(fault("restart empty-for 500ms messages 26.06 nth 2").action, Action::Restart(restart));
+    let restart =
+        Restart { empty_for: Duration::from_millis(500), lb_api: Some(LbApi::V1_1_0), ..Restart::default() };
+    assert_eq!("restart lb-api 1.1.0 empty-for 500ms".parse(), Ok(Command::Restart(restart)));
+    assert_eq!(fault("restart empty-for 500ms lb-api 1.1.0 nth 2").action, Action::Restart(restart));
     let restart = Restart { heap_size: Some(512 << 20), workers: Some(2), ..Restart::default() };
     assert_eq!("restart heap-size 512M workers 2".parse(), Ok(Command::Restart(restart)));
     assert_eq!(restart.to_string(), " heap-size 536870912 workers 2");
@@ -97,7 +94,7 @@ fn errors_tell_what_was_found_and_what_would_be_right() {
         ("lose nth 0", "\"0\" found, expected a count from 1 on"),
         ("lose as 10.0.0.256", "\"10.0.0.256\" found, expected the application server's address"),
         ("lose port 65536", "a port from 0 to 65535"),
-        ("restart messages 26.02", "\"26.02\" found, expected 26.10 or 26.06"),
+        ("restart lb-api 1.3.0", "\"1.3.0\" found, expected 1.2.0, 1.1.0 or 1.0.0"),
         ("restart empty-for 1s empty-for 1s", "\"empty-for\" is given twice"),
         ("busy-stats maybe", "\"maybe\" found, expected one of on, off"),
         ("churn-stats 0ms", "\"0ms\" found, expected off, or a time as 200ms or 5s, from 1ms"),
@@ -219,16 +216,16 @@ fn actions() -> impl Strategy<Value = Action> {
 }
 
 fn restarts() -> impl Strategy<Value = Restart> {
-    let releases = prop::sample::select(vec![Release::V26_10, Release::V26_06]);
+    let versions = prop::sample::select(vec![LbApi::V1_2_0, LbApi::V1_1_0, LbApi::V1_0_0]);
     let parts = (
         0..3_600_000_u64,
-        option::of(releases),
+        option::of(versions),
         option::of((64_u64 << 20)..=(1 << 40)),
         option::of(0..=MOST_WORKERS),
     );
-    parts.prop_map(|(millis, messages, heap_size, workers)| Restart {
+    parts.prop_map(|(millis, lb_api, heap_size, workers)| Restart {
         empty_for: Duration::from_millis(millis),
-        messages,
+        lb_api,
         heap_size,
         workers,
     })
@@ -275,7 +272,7 @@ proptest! {
     fn any_words_of_the_grammar_too(
         words in prop::collection::vec(
             prop::sample::select(vec![
-                "delay", "lose", "fail", "retval", "-6", "hang", "restart", "empty-for", "messages", "26.06", "heap-size", "1G", "workers", "clear", "wait", "help", "5ms", "18446744073709551616",
+                "delay", "lose", "fail", "retval", "-6", "hang", "restart", "empty-for", "lb-api", "1.1.0", "heap-size", "1G", "workers", "clear", "wait", "help", "5ms", "18446744073709551616",
                 "nth", "from", "count", "always", "vip", "as", "client", "port", "192.0.2.1", "::1", "lb_conf", "80",
             ]),
             0..9,

@@ -112,7 +112,7 @@ impl State {
         let boot_time = (now + restart.empty_for).as_secs().max(self.boot_time + 1);
         let memory = Memory::new()?;
         let segment = Segment::new(memory.clone(), boot_time)?;
-        let ids = restart.messages.map(|release| self.simulator.ids().of_release(release));
+        let ids = restart.lb_api.map(|lb_api| self.simulator.ids().of_lb_api(lb_api));
         self.simulator.restart(ids);
         let lb = self.simulator.lb_mut();
         let Startup { heap_size, workers } = lb.startup();

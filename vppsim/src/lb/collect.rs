@@ -16,8 +16,11 @@ pub const COLLECTION_PERIOD: Duration = Duration::from_secs(60);
 const GRACE_SECONDS: u32 = 10;
 
 impl Lb {
-    /// What VPP's process does every [`COLLECTION_PERIOD`].
+    /// What VPP's process does every [`COLLECTION_PERIOD`]. Without weights there is none.
     pub fn collect_garbage(&mut self, now: Uptime) {
+        if !self.has_weights() {
+            return;
+        }
         let indexes: Vec<_> = self.vips.iter().map(|(index, _)| index).collect();
         for index in indexes {
             self.collect_servers(index, now);

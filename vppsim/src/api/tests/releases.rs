@@ -1,8 +1,8 @@
-//! The message table of VPP 26.06, and changing the release.
+//! VPP 26.06, and changing the release.
 
 use vppapi::messages::{ControlPing, LbAddDelAsV2, LbConfGet, Message, ShowVersion, encode_request};
 
-use super::super::{MessageIds, Release, Simulator};
+use super::super::{LbApi, MessageIds, Simulator};
 use super::{NOW, call, connected, identity, send};
 
 const RECORDING: &str =
@@ -19,7 +19,7 @@ fn handshake() -> [Vec<u8>; 2] {
 }
 
 fn of_26_06() -> MessageIds {
-    MessageIds::recorded().of_release(Release::V26_06)
+    MessageIds::recorded().of_lb_api(LbApi::V1_1_0)
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn what_26_06_lacks_or_is_unknown_here_gets_no_answer() {
     for name_crc in ["lb_conf_get_51077d14", "lb_add_del_as_v2_2f1d3b0e", "lb_as_v2_dump_1063f819"] {
         assert_eq!(simulator.ids().id(name_crc), None);
     }
-    let unknown_here = simulator.ids().id("lb_add_del_as_35d72500").unwrap();
+    let unknown_here = simulator.ids().id("lb_add_del_vip_6fa569c7").unwrap();
     for id in [unknown_here, 881, u16::MAX] {
         let body = encode_request(id, client.index(), 1, &LbConfGet {});
         assert!(simulator.handle(client, &body, NOW).answers.is_empty());
@@ -49,14 +49,16 @@ fn what_26_06_lacks_or_is_unknown_here_gets_no_answer() {
 
 #[test]
 fn a_release_is_shuffled_as_a_whole() {
-    let shuffled = MessageIds::shuffled(3).of_release(Release::V26_06);
+    let shuffled = MessageIds::shuffled(3).of_lb_api(LbApi::V1_1_0);
     assert_eq!(shuffled.table().count(), 880);
-    assert_eq!(shuffled.release(), Release::V26_06);
+    assert_eq!(shuffled.lb_api(), LbApi::V1_1_0);
     let kept = shuffled.table().filter(|(name, id)| of_26_06().id(name) == Some(*id));
     assert_eq!(kept.count(), 18, "only the ids of the handshake and those below stay");
-    assert_eq!("26.10".parse(), Ok(Release::V26_10));
-    let error = "26.02".parse::<Release>().unwrap_err();
-    assert_eq!(error.to_string(), "\"26.02\" found, expected 26.10 or 26.06");
+    let oldest = MessageIds::recorded().of_lb_api(LbApi::V1_0_0);
+    assert_eq!((oldest.table().count(), oldest.id("lb_add_del_vip_v2_7c520e0f")), (878, None));
+    assert_eq!("1.2.0".parse(), Ok(LbApi::V1_2_0));
+    let error = "1.3.0".parse::<LbApi>().unwrap_err();
+    assert_eq!(error.to_string(), "\"1.3.0\" found, expected 1.2.0, 1.1.0 or 1.0.0");
 }
 
 #[test]
@@ -73,5 +75,5 @@ fn a_restart_forgets_clients_and_may_change_the_release() {
     assert!(call(&mut simulator, new, &ShowVersion {}).version.as_str().starts_with("26.06-rc0"));
     assert_eq!(simulator.ids().id(LbAddDelAsV2::NAME_CRC), None);
     simulator.restart(None);
-    assert_eq!(simulator.ids().release(), Release::V26_06);
+    assert_eq!(simulator.ids().lb_api(), LbApi::V1_1_0);
 }

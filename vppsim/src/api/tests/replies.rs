@@ -3,9 +3,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 use vppapi::messages::{
-    CliInband, ControlPing, IpRouteLookupV2, LbAddDelAsV2, LbAddDelVipV2, LbAsSetWeight, LbAsV2Details,
-    LbAsV2Dump, LbConf, LbFlushVip, LbVipDetails, LbVipDump, Message, ShowVersion, SockclntDelete,
-    decode_reply, message_id,
+    CliInband, ControlPing, IpRouteLookupV2, LbAddDelAs, LbAddDelAsV2, LbAddDelVipV2, LbAsDetails, LbAsDump,
+    LbAsSetWeight, LbAsV2Details, LbAsV2Dump, LbConf, LbFlushVip, LbVipDetails, LbVipDump, Message,
+    ShowVersion, SockclntDelete, decode_reply, message_id,
 };
 use vppapi::types::{Encap, Prefix, VipId};
 
@@ -263,7 +263,9 @@ fn every_message_known_here_is_in_the_table_and_described() {
             format!("{}_{}", message[0].as_str().unwrap(), crc.trim_start_matches("0x"))
         })
         .collect();
-    for name in vppapi::messages::name_crcs() {
+    let old = [LbAddDelAs::NAME, LbAsDump::NAME, "lb_add_del_as_reply", LbAsDetails::NAME];
+    let old = |name: &str| old.iter().any(|old| name.rsplit_once('_').is_some_and(|(name, _)| name == *old));
+    for name in vppapi::messages::name_crcs().filter(|name| !old(name)) {
         assert!(ids.id(name).is_some(), "{name} has no id");
         assert!(described.contains(name), "{name} is not described");
     }

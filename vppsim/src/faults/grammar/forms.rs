@@ -46,7 +46,7 @@ pub const FORMS: &[Form] = &[
     Form { name: "resume", arguments: "", meaning: "ends a hang; what has waited is carried out" },
     Form {
         name: "restart",
-        arguments: "[empty-for TIME] [messages 26.10 | messages 26.06] [heap-size SIZE] [workers N] [LIMITS]",
+        arguments: "[empty-for TIME] [lb-api VERSION] [heap-size SIZE] [workers N] [LIMITS]",
         meaning: "VPP dies and starts anew with nothing configured: at once, or with limits when such a request comes",
     },
     Form {

@@ -39,8 +39,8 @@ impl fmt::Display for Restart {
         if !self.empty_for.is_zero() {
             write!(f, " empty-for {}ms", self.empty_for.as_millis())?;
         }
-        if let Some(release) = self.messages {
-            write!(f, " messages {}", release.name())?;
+        if let Some(lb_api) = self.lb_api {
+            write!(f, " lb-api {}", lb_api.name())?;
         }
         if let Some(bytes) = self.heap_size {
             write!(f, " heap-size {bytes}")?;
