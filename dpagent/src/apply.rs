@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use maglev_protocol::{Prefix, StepError, VipKey, VipReport};
+use maglev_protocol::{Dialect, Prefix, StepError, VipKey, VipReport};
 use tokio::time::Instant;
 use tracing::field::{debug, display};
 use tracing::{error, info, warn};
@@ -35,6 +35,8 @@ pub struct Lost {
 pub enum Answer {
     /// The write was carried out.
     Accepted,
+    /// Nothing was sent: VPP has what the write would do.
+    Unneeded,
     /// The write was refused and changed nothing.
     Refused {
         /// VPP's return value, negative.
@@ -51,13 +53,17 @@ pub enum Answer {
 
 /// The operations of VPP's lb plugin that reconciling needs.
 pub trait Plugin {
+    /// How it is programmed.
+    fn dialect(&self) -> Dialect;
     /// Sends the writes in this order, pipelined; returns one answer for each.
     fn write(&self, writes: &[Write]) -> impl Future<Output = Vec<Answer>> + Send;
     /// Makes VPP answer a trivial request; returns how long that took.
     fn prove_alive(&self) -> impl Future<Output = Result<Duration, Lost>> + Send;
-    /// Reads all VIPs and servers.
+    /// Reads how many VIPs and servers there are, removed ones included; for [`Dialect::InOut`] only.
+    fn size(&self) -> impl Future<Output = Result<(usize, usize), Lost>> + Send;
+    /// Reads all VIPs and servers; for [`Dialect::Weighted`] only.
     fn dumps(&self) -> impl Future<Output = Result<Dumps, Lost>> + Send;
-    /// Reads the details that no dump contains.
+    /// Reads the details that no dump contains; for [`Dialect::InOut`] everything.
     fn text(&self) -> impl Future<Output = Result<Text, Lost>> + Send;
     /// Looks up the indexes of the prefixes' routes; one answer for each, `None` for a prefix without a
     /// route.
@@ -168,6 +174,7 @@ impl Applied {
             for (write, answer) in burst.iter().zip(answers) {
                 log(write, &answer, took);
                 match answer {
+                    Answer::Unneeded => mirror.acknowledge(write),
                     Answer::Accepted => {
                         mirror.acknowledge(write);
                         self.report(write.vip).changes.push(write.step.change());
@@ -207,6 +214,7 @@ fn log(write: &Write, answer: &Answer, took: Duration) {
     let (from, to) = write.step.weights();
     let flush = write.step.flushes();
     match answer {
+        Answer::Unneeded => {}
         Answer::Accepted => match write.step {
             Step::AddVip { encap, src_ip_sticky, table_length } => {
                 info!(step, vip, %encap, src_ip_sticky, table_length, answer = "ok", took, "VPP changed");

@@ -104,10 +104,11 @@ impl Counting {
             self.servers = Some((Instant::now(), figures(&text)));
             self.sent.keep(&text);
             self.flow_timeout = match syncer.plugin().conf().await {
-                Ok(conf) => Some(Duration::from_secs(conf.flow_timeout.into())),
+                Ok(conf) => Some(conf.flow_timeout).filter(|timeout| *timeout > 0),
                 Err(Failed::Refused(_)) => None,
                 Err(Failed::Lost(lost)) => return Err(SyncError::from(lost).into()),
-            };
+            }
+            .map(|timeout| Duration::from_secs(timeout.into()));
             // A drained server is empty only if this was read after the change that drained it.
             self.vips = None;
         }

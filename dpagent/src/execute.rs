@@ -12,7 +12,6 @@ use tracing::{info, warn};
 
 use crate::apply::{Lost, Plugin};
 use crate::conf;
-use crate::mirror::Mirror;
 use crate::policy::Policy;
 use crate::reconcile::Wanted;
 use crate::sync::{SyncError, Syncer};
@@ -67,9 +66,17 @@ impl<T> From<Result<T, SyncError>> for Executed<T> {
     fn from(result: Result<T, SyncError>) -> Self {
         match result {
             Ok(value) => Self { answer: Ok(value), lost: None },
-            Err(SyncError::Lost(lost)) => Err(Failed::Lost(lost)).into(),
-            Err(error @ (SyncError::TextTooLong { .. } | SyncError::Silent { .. })) => {
-                Err(Failed::Refused(AgentError::VppLost { reason: error.to_string() })).into()
+            Err(error) => Err(Failed::from(error)).into(),
+        }
+    }
+}
+
+impl From<SyncError> for Failed {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Lost(lost) => Self::Lost(lost),
+            SyncError::TextTooLong { .. } | SyncError::Silent { .. } => {
+                Self::Refused(AgentError::VppLost { reason: error.to_string() })
             }
         }
     }
@@ -131,7 +138,7 @@ impl<P: Settings> Executor<P> {
 
     /// Returns what VPP is known to have.
     pub async fn programmed(&mut self) -> Executed<Programmed> {
-        self.syncer.sure_mirror().await.map(Mirror::programmed).into()
+        self.syncer.programmed().await.into()
     }
 
     /// Applies the lb settings where they differ. They must have been validated.
@@ -155,8 +162,8 @@ impl<P: Settings> Executor<P> {
         };
         self.check_change(&before, &conf).await.inspect_err(unchanged)?;
         let (from, to) = (before.sticky_buckets_per_core, conf.sticky_buckets_per_core);
-        // Without VIPs there are no pinned flows to lose.
-        let pinned_flows_lost = from != to && !self.syncer.mirror().vips().is_empty();
+        // Without VIPs there are no pinned flows to lose, nor while no thread has a table that tells the number.
+        let pinned_flows_lost = from != to && from != 0 && !self.syncer.mirror().vips().is_empty();
         if pinned_flows_lost {
             warn!(from, to, "the number of sticky buckets changes: VPP forgets every pinned flow");
         }
@@ -178,7 +185,7 @@ impl<P: Settings> Executor<P> {
             let what = format!("a change from {from} to {to} sticky buckets");
             Failed::Refused(AgentError::NotAllowed { what, rule })
         })?;
-        let dumps = self.syncer.plugin().dumps().await?;
+        let dumps = self.syncer.dumps().await?;
         let is_ours = |key| self.syncer.owns(key);
         let keys = dumps.vips.iter().map(|row| &row.key).chain(dumps.strange.iter().map(|(key, _)| key));
         let foreign = keys.clone().find(|key| !is_ours(key)).map(ToString::to_string);
@@ -187,8 +194,14 @@ impl<P: Settings> Executor<P> {
 }
 
 fn words(conf: &LbConf) -> String {
-    format!(
-        "ip4-src-address {} ip6-src-address {} sticky-buckets-per-core {} flow-timeout {}s",
-        conf.ip4_src_address, conf.ip6_src_address, conf.sticky_buckets_per_core, conf.flow_timeout
-    )
+    let LbConf { ip4_src_address, ip6_src_address, sticky_buckets_per_core, flow_timeout } = conf;
+    let sources = format!("ip4-src-address {ip4_src_address} ip6-src-address {ip6_src_address}");
+    match (sticky_buckets_per_core, flow_timeout) {
+        (0, 0) => format!("{sources}, the others unknown"),
+        _ => {
+            format!(
+                "{sources} sticky-buckets-per-core {sticky_buckets_per_core} flow-timeout {flow_timeout}s"
+            )
+        }
+    }
 }

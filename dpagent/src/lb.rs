@@ -1,79 +1,69 @@
-//! Mapping to the messages of VPP 26.10 (lb API 1.2.0). Only this module knows which message a step becomes,
-//! which messages VPP must have, and what the dumps mean.
+//! The lb plugin over a connection to VPP. What to send and what the answers mean is decided by its
+//! [dialect](crate::dialect).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use maglev_protocol::{AgentError, Encap, LbConf, Prefix, VipKey};
+use maglev_protocol::{AgentError, Dialect, LbConf, Prefix};
 use tokio::time::Instant;
-use vppapi::client::{Client, ClientError, PreparedRequest};
+use vppapi::client::{Client, ClientError};
 use vppapi::messages::{
-    CliInband, CliInbandReply, ControlPing, ControlPingReply, IpRouteLookupV2, IpRouteLookupV2Reply,
-    LbAddDelAsV2, LbAddDelAsV2Reply, LbAddDelVipV2, LbAddDelVipV2Reply, LbAsSetWeight, LbAsSetWeightReply,
-    LbAsV2Details, LbAsV2Dump, LbConf as SetConf, LbConfGet, LbConfGetReply, LbConfReply, LbFlushVip,
-    LbFlushVipReply, LbVipDetails, LbVipDump, Message, Request, ShowVersion, ShowVersionReply,
+    CliInband, IpRouteLookupV2, LbAsV2Dump, LbConf as SetConf, LbConfGet, LbVipDump, Request,
 };
 use vppapi::retval::Retval;
-use vppapi::types::{self, VipId};
+use vppapi::types;
 use vppapi::wire::ByteString;
 
 use crate::apply::{Answer, Lost, Plugin};
 use crate::cli_text::{self, Text};
+use crate::dialect;
+use crate::dialect::in_out::{self, Sent, Summary};
+use crate::dialect::weighted::{server_row, vip_row};
 use crate::execute::{Failed, Settings};
 use crate::last_answer::LastAnswer;
-use crate::read::{Dumps, ServerRow, VipRow};
-use crate::step::{Step, Write};
+use crate::read::Dumps;
+use crate::step::Write;
 
-/// The oldest version that has all of [`NEEDED`], for error messages.
-pub const NEEDS: &str = "VPP 26.10 (lb API 1.2.0) or newer, with its lb plugin loaded";
-
-/// Every message that the agent sends or expects.
-pub const NEEDED: &[&str] = &[
-    ControlPing::NAME_CRC,
-    ControlPingReply::NAME_CRC,
-    ShowVersion::NAME_CRC,
-    ShowVersionReply::NAME_CRC,
-    CliInband::NAME_CRC,
-    CliInbandReply::NAME_CRC,
-    SetConf::NAME_CRC,
-    LbConfReply::NAME_CRC,
-    LbConfGet::NAME_CRC,
-    LbConfGetReply::NAME_CRC,
-    LbAddDelVipV2::NAME_CRC,
-    LbAddDelVipV2Reply::NAME_CRC,
-    LbAddDelAsV2::NAME_CRC,
-    LbAddDelAsV2Reply::NAME_CRC,
-    LbAsSetWeight::NAME_CRC,
-    LbAsSetWeightReply::NAME_CRC,
-    LbFlushVip::NAME_CRC,
-    LbFlushVipReply::NAME_CRC,
-    IpRouteLookupV2::NAME_CRC,
-    IpRouteLookupV2Reply::NAME_CRC,
-    LbVipDump::NAME_CRC,
-    LbVipDetails::NAME_CRC,
-    LbAsV2Dump::NAME_CRC,
-    LbAsV2Details::NAME_CRC,
-];
-
-/// The lb plugin of a VPP that has all of [`NEEDED`].
+/// The lb plugin of a VPP that can be programmed.
 #[derive(Debug, Clone)]
 pub struct Lb {
     client: Client,
+    dialect: Dialect,
     last_answer: LastAnswer,
+    /// The settings sent over this connection, for a VPP that does not tell them all.
+    sent: Arc<Mutex<Option<Sent>>>,
 }
 
 impl Lb {
     /// Uses this connection, and records VPP's answers in `last_answer`.
-    pub fn new(client: Client, last_answer: LastAnswer) -> Self {
-        Self { client, last_answer }
+    pub fn new(client: Client, dialect: Dialect, last_answer: LastAnswer) -> Self {
+        Self { client, dialect, last_answer, sent: Arc::default() }
     }
 
     async fn call<R: Request>(&self, request: R) -> Result<R::Reply, ClientError> {
         self.last_answer.note(self.client.call(request).await)
     }
+
+    async fn command(&self, command: &str) -> Result<String, ClientError> {
+        let reply = self.call(CliInband { cmd: ByteString::from(command) }).await?;
+        Ok(reply.reply.as_str().into_owned())
+    }
+
+    async fn summary(&self) -> Result<Summary, Lost> {
+        let text = self.command(in_out::SUMMARY).await.map_err(lost)?;
+        let unread =
+            || Lost { reason: format!("VPP's answer to `{}` has an unknown format", in_out::SUMMARY) };
+        Summary::parse(&text).ok_or_else(unread)
+    }
 }
 
 impl Settings for Lb {
     async fn conf(&self) -> Result<LbConf, Failed> {
+        if self.dialect == Dialect::InOut {
+            let summary = self.summary().await?;
+            let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            return Ok(summary.conf(sent.as_ref()));
+        }
         let conf = self.call(LbConfGet {}).await.map_err(failed)?;
         Ok(LbConf {
             ip4_src_address: conf.ip4_src_address,
@@ -84,27 +74,51 @@ impl Settings for Lb {
     }
 
     async fn set_conf(&self, conf: LbConf) -> Result<(), Failed> {
+        let before = match self.dialect {
+            Dialect::Weighted => None,
+            Dialect::InOut => Some(self.summary().await?),
+        };
         let request = SetConf {
             ip4_src_address: conf.ip4_src_address,
             ip6_src_address: conf.ip6_src_address,
             sticky_buckets_per_core: conf.sticky_buckets_per_core,
             flow_timeout: conf.flow_timeout,
         };
-        self.call(request).await.map(drop).map_err(failed)
+        self.call(request).await.map_err(failed)?;
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = before.map(|before| before.sending(conf));
+        Ok(())
     }
 }
 
 impl Plugin for Lb {
+    fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     async fn write(&self, writes: &[Write]) -> Vec<Answer> {
-        let answers = self.client.pipeline(writes.iter().map(message).collect()).await;
+        let requests: Vec<_> = writes.iter().map(|write| dialect::request(self.dialect, write)).collect();
+        let is_sent: Vec<_> = requests.iter().map(Option::is_some).collect();
+        let answers = self.client.pipeline(requests.into_iter().flatten().collect()).await;
         self.last_answer.note_all(&answers);
-        answers.into_iter().map(answer).collect()
+        let mut answers = answers.into_iter();
+        let mut next = |write: &Write| match answers.next() {
+            Some(Ok(())) => Answer::Accepted,
+            Some(Err(ClientError::Refused { retval, .. })) => dialect::answer(self.dialect, write, retval),
+            Some(Err(other)) => Answer::Lost(lost(other)),
+            None => Answer::Lost(Lost { reason: "VPP was not asked".to_owned() }),
+        };
+        let answered = |(write, is_sent)| if is_sent { next(write) } else { Answer::Unneeded };
+        writes.iter().zip(is_sent).map(answered).collect()
     }
 
     async fn prove_alive(&self) -> Result<Duration, Lost> {
         let asked = Instant::now();
         self.last_answer.note(self.client.ping().await).map_err(lost)?;
         Ok(asked.elapsed())
+    }
+
+    async fn size(&self) -> Result<(usize, usize), Lost> {
+        Ok(self.summary().await?.size)
     }
 
     async fn dumps(&self) -> Result<Dumps, Lost> {
@@ -124,9 +138,7 @@ impl Plugin for Lb {
     }
 
     async fn text(&self) -> Result<Text, Lost> {
-        let request = CliInband { cmd: ByteString::from(cli_text::COMMAND) };
-        let reply = self.call(request).await.map_err(lost)?;
-        Ok(cli_text::parse(&reply.reply.as_str()))
+        Ok(cli_text::parse(&self.command(cli_text::COMMAND).await.map_err(lost)?))
     }
 
     async fn routes(&self, prefixes: &[Prefix]) -> Result<Vec<Option<u32>>, Lost> {
@@ -146,117 +158,12 @@ impl Plugin for Lb {
     }
 }
 
-fn message(write: &Write) -> PreparedRequest {
-    let vip = vip_id(&write.vip);
-    match write.step {
-        Step::AddVip { encap, src_ip_sticky, table_length } => {
-            PreparedRequest::new(&LbAddDelVipV2 { src_ip_sticky, ..vip_message(vip, encap, table_length) })
-        }
-        // VPP uses only the VIP's key, but a table length of 0 is never sent.
-        Step::RemoveVip { .. } => {
-            PreparedRequest::new(&LbAddDelVipV2 { is_del: true, ..vip_message(vip, Encap::Gre4, 1024) })
-        }
-        Step::AddServer { server, weight, flush } => PreparedRequest::new(&LbAddDelAsV2 {
-            vip,
-            as_address: server,
-            weight,
-            is_del: false,
-            is_flush: flush,
-        }),
-        Step::RemoveServer { server, .. } => PreparedRequest::new(&LbAddDelAsV2 {
-            vip,
-            as_address: server,
-            weight: 0,
-            is_del: true,
-            is_flush: true,
-        }),
-        Step::Reweight { server, to, flush, .. } => {
-            PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight: to, is_flush: flush })
-        }
-        // There is no message that only flushes one server, so its weight is sent again.
-        Step::Flush { server, weight } => {
-            PreparedRequest::new(&LbAsSetWeight { vip, as_address: server, weight, is_flush: true })
-        }
-        Step::FlushVip => PreparedRequest::new(&LbFlushVip { vip }),
-    }
-}
-
-fn vip_message(vip: VipId, encap: Encap, new_flows_table_length: u32) -> LbAddDelVipV2 {
-    let encap = match encap {
-        Encap::Gre4 => types::Encap::Gre4,
-        Encap::Gre6 => types::Encap::Gre6,
-        Encap::L3dsr => types::Encap::L3dsr,
-        Encap::Nat4 => types::Encap::Nat4,
-        Encap::Nat6 => types::Encap::Nat6,
-    };
-    LbAddDelVipV2::gre(vip, encap, new_flows_table_length)
-}
-
-fn vip_id(key: &VipKey) -> VipId {
-    let prefix = types::Prefix { address: key.prefix.address, length: key.prefix.length };
-    VipId { prefix, protocol: key.protocol, port: key.port }
-}
-
-fn vip_key(vip: &VipId) -> VipKey {
-    let prefix = Prefix { address: vip.prefix.address, length: vip.prefix.length };
-    VipKey { prefix, protocol: vip.protocol, port: vip.port }
-}
-
-/// Converts the details of a VIP.
-///
-/// # Errors
-/// When its encapsulation is unknown: the VIP's key, and a description.
-pub fn vip_row(details: &LbVipDetails) -> Result<VipRow, (VipKey, String)> {
-    let encap = match details.encap {
-        types::Encap::Gre4 => Encap::Gre4,
-        types::Encap::Gre6 => Encap::Gre6,
-        types::Encap::L3dsr => Encap::L3dsr,
-        types::Encap::Nat4 => Encap::Nat4,
-        types::Encap::Nat6 => Encap::Nat6,
-        types::Encap::Other(value) => {
-            return Err((vip_key(&details.vip), format!("it has encapsulation {value}: expected 0 to 4")));
-        }
-    };
-    // VPP truncates the length to 16 bits, so 65536 is reported as 0.
-    let table_length = match details.flow_table_length {
-        0 => 1 << 16,
-        length => length.into(),
-    };
-    Ok(VipRow { key: vip_key(&details.vip), encap, table_length })
-}
-
-/// Converts the details of a server.
-pub fn server_row(details: &LbAsV2Details) -> ServerRow {
-    ServerRow {
-        vip: vip_key(&details.vip),
-        address: details.as_address,
-        used: details.is_used(),
-        weight: details.weight,
-        buckets: details.num_buckets,
-    }
-}
-
-fn answer(result: Result<(), ClientError>) -> Answer {
-    match result {
-        Ok(()) => Answer::Accepted,
-        Err(ClientError::Refused { retval, .. }) => Answer::Refused {
-            code: retval.0,
-            meaning: retval.to_string(),
-            about_state: matches!(
-                retval,
-                Retval::NO_SUCH_ENTRY | Retval::VALUE_EXIST | Retval::INVALID_ARGUMENT
-            ),
-        },
-        Err(other) => Answer::Lost(lost(other)),
-    }
-}
-
 fn failed(error: ClientError) -> Failed {
     match error {
-        ClientError::Refused { message, retval } => Failed::Refused(AgentError::Refused {
+        ClientError::Refused { message, retval: Retval(code) } => Failed::Refused(AgentError::Refused {
             step: message.to_owned(),
-            code: retval.0,
-            meaning: retval.to_string(),
+            code,
+            meaning: Retval(code).to_string(),
         }),
         other => Failed::Lost(lost(other)),
     }
@@ -267,6 +174,3 @@ fn failed(error: ClientError) -> Failed {
 fn lost(error: ClientError) -> Lost {
     Lost { reason: error.to_string() }
 }
-
-#[cfg(test)]
-mod tests;

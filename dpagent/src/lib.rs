@@ -3,8 +3,9 @@
 //!
 //! Path of a call: [`server`] checks and queues it, [`vpp`] owns the connection and takes one call at a time,
 //! [`execute`] executes it, [`sync`] finds the difference between the desired state and its [`mirror`] of VPP
-//! with [`reconcile`], and [`apply`] sends it. Only [`lb`] knows VPP's messages. `step`, `mirror`, `read`,
-//! `cli_text`, `conf`, `heap`, `set_aside`, `policy` except for its file, `reconcile` and `writer` are pure.
+//! with [`reconcile`], and [`apply`] sends it over [`lb`]. Only [`dialect`] knows VPP's messages. It, `step`,
+//! `mirror`, `read`, `cli_text`, `conf`, `heap`, `set_aside`, `policy` except for its file, `reconcile` and `writer`
+//! are pure.
 //!
 //! Beside that path: [`policy`] limits what may be asked for, [`counters`] reads VPP's counters, [`icmp`]
 //! sends echo requests, [`routes`] has VIPs' host routes in the kernel, and [`privileges`] drops all privileges not needed, before any peer is served.
@@ -16,6 +17,7 @@ pub mod burst;
 pub mod cli_text;
 pub mod conf;
 pub mod counters;
+pub mod dialect;
 pub mod execute;
 pub mod heap;
 pub mod icmp;

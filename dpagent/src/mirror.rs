@@ -102,7 +102,7 @@ impl Mirror {
             new_flows_table_length: vip.table_length,
             servers: vip.servers.clone(),
         };
-        Programmed { vips: self.vips.iter().map(vip).collect() }
+        Programmed { vips: self.vips.iter().map(vip).collect(), ..Programmed::default() }
     }
 
     /// Number of servers of all VIPs.

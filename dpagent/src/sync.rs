@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{Demands, FullRead, LbConf, LbState, SyncReport, VipKey, VipSpec};
+use maglev_protocol::{Demands, Dialect, FullRead, LbConf, LbState, Programmed, SyncReport, VipKey, VipSpec};
 use tracing::{info, warn};
 
 use crate::apply::{Applied, Lost, Plugin, apply};
 use crate::cli_text::Text;
+use crate::dialect::{self, in_out};
 use crate::heap::{self, Memory};
 use crate::liveness::SILENT;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
-use crate::read::{Reading, text_is_safe};
+use crate::read::{Dumps, Reading, text_is_safe};
 use crate::reconcile::{Plans, Wanted, fit, plan_all, plan_one};
 use crate::set_aside::SetAside;
 use crate::step::Step;
@@ -56,7 +57,7 @@ pub enum SyncError {
     /// VPP would die of the answer.
     #[error(
         "VPP has {servers} application servers, removed ones included, and would run out of memory listing \
-        them; it reclaims removed ones within two minutes"
+        them; VPP 26.10 reclaims removed ones within two minutes, an older one when it is restarted"
     )]
     TextTooLong {
         /// How many.
@@ -126,8 +127,9 @@ impl<P: Plugin> Syncer<P> {
         if self.stale {
             self.reread(&mut report).await?;
         }
+        let wanted = dialect::desired(self.plugin.dialect(), wanted);
         let plan = |mirror: &Mirror, policy: &Policy| Plans {
-            plans: vec![plan_one(wanted, demands, mirror, policy)],
+            plans: vec![plan_one(&wanted, demands, mirror, policy)],
             foreign: Vec::new(),
         };
         self.sync(report, plan).await
@@ -140,7 +142,8 @@ impl<P: Plugin> Syncer<P> {
     pub async fn sync_all(&mut self, wanted: &Wanted) -> Result<SyncReport, SyncError> {
         let mut report = SyncReport::default();
         self.reread(&mut report).await?;
-        let report = self.sync(report, |mirror, policy| plan_all(wanted, mirror, policy)).await?;
+        let wanted = dialect::desired_of_all(self.plugin.dialect(), wanted);
+        let report = self.sync(report, |mirror, policy| plan_all(&wanted, mirror, policy)).await?;
         if self.foreign != report.foreign {
             let vips: Vec<_> = report.foreign.iter().map(VipKey::to_string).collect();
             info!(vips = vips.join(", "), policy = self.policy.source, "VIPs outside the policy: left alone");
@@ -156,15 +159,32 @@ impl<P: Plugin> Syncer<P> {
     pub async fn state(&self, conf: LbConf) -> Result<LbState, SyncError> {
         let mut attempt = 1;
         loop {
-            let dumps = self.plugin.dumps().await?;
-            check_text(dumps.rows())?;
-            let (state, reading) = dumps.state(conf, &self.plugin.text().await?);
+            let needed = |dumps: &Dumps| check_text(dumps.rows()).map(|()| true);
+            let Looked { dumps, text, .. } = look(&self.plugin, Some(&self.mirror), needed).await?;
+            let (state, reading) = dumps.state(conf, &text.unwrap_or_default());
             let set_aside = self.mirror.set_aside();
             if reading.torn.is_empty() || *reading.mirror.set_aside() == *set_aside || attempt == READS {
                 return Ok(state);
             }
             attempt += 1;
         }
+    }
+
+    /// Reads the VIPs that VPP has now.
+    ///
+    /// # Errors
+    /// When the connection breaks, or VPP cannot be read.
+    pub async fn dumps(&self) -> Result<Dumps, SyncError> {
+        Ok(look(&self.plugin, Some(&self.mirror), |_| Ok(false)).await?.dumps)
+    }
+
+    /// What VPP is known to have, as sent to the brain, read again if it is known to be wrong.
+    ///
+    /// # Errors
+    /// When the connection breaks, or VPP cannot be read.
+    pub async fn programmed(&mut self) -> Result<Programmed, SyncError> {
+        let dialect = self.plugin.dialect();
+        Ok(Programmed { dialect, ..self.sure_mirror().await?.programmed() })
     }
 
     /// Whether the mirror is known to be wrong.
@@ -176,7 +196,7 @@ impl<P: Plugin> Syncer<P> {
     ///
     /// # Errors
     /// When the connection breaks, or VPP cannot be read.
-    pub async fn sure_mirror(&mut self) -> Result<&Mirror, SyncError> {
+    async fn sure_mirror(&mut self) -> Result<&Mirror, SyncError> {
         if self.stale {
             self.reread(&mut SyncReport::default()).await?;
         }
@@ -197,7 +217,10 @@ impl<P: Plugin> Syncer<P> {
     /// When the connection breaks, or the text would be too long.
     pub async fn learn(&mut self) -> Result<Text, SyncError> {
         check_text(self.rows)?;
-        let text = self.plugin.text().await?;
+        let mut text = self.plugin.text().await?;
+        if self.plugin.dialect() == Dialect::InOut {
+            text = in_out::complete(text, Some(&self.mirror));
+        }
         let used = text.vips.iter().filter(|vip| !vip.removed);
         self.stale |= !self.mirror.learn(used.map(|vip| (vip.key, vip.index)).collect());
         Ok(text)
@@ -228,6 +251,9 @@ impl<P: Plugin> Syncer<P> {
         plan: impl Fn(&Mirror, &Policy) -> Plans,
     ) -> Result<(Applied, Vec<VipKey>), SyncError> {
         let Plans { mut plans, foreign } = plan(&self.mirror, &self.policy);
+        for plan in &mut plans {
+            dialect::refine(self.plugin.dialect(), plan, &mut self.mirror);
+        }
         fit(&mut plans, &mut self.memory);
         for step in plans.iter().flat_map(|plan| &plan.raise) {
             self.rows.0 += usize::from(matches!(step, Step::AddVip { .. }));
@@ -268,28 +294,57 @@ fn check_text((vips, servers): (usize, usize)) -> Result<(), SyncError> {
     text_is_safe(vips, servers).then_some(()).ok_or(SyncError::TextTooLong { servers })
 }
 
+/// What VPP has.
+struct Looked {
+    dumps: Dumps,
+    /// Absent if it was not needed.
+    text: Option<Text>,
+    /// Number of VIPs and servers, removed ones included.
+    rows: (usize, usize),
+}
+
+/// Reads VPP, with the CLI text if it is `needed` or if the dialect has no dumps to read instead.
+async fn look<P: Plugin>(
+    plugin: &P,
+    remembered: Option<&Mirror>,
+    needed: impl Fn(&Dumps) -> Result<bool, SyncError>,
+) -> Result<Looked, SyncError> {
+    if plugin.dialect() == Dialect::InOut {
+        let rows = plugin.size().await?;
+        check_text(rows)?;
+        let text = in_out::complete(plugin.text().await?, remembered);
+        return Ok(Looked { dumps: in_out::dumps(&text), text: Some(text), rows });
+    }
+    let dumps = plugin.dumps().await?;
+    let text = if needed(&dumps)? { Some(plugin.text().await?) } else { None };
+    Ok(Looked { rows: dumps.rows(), dumps, text })
+}
+
 async fn read<P: Plugin>(
     plugin: &P,
     remembered: Option<&Mirror>,
 ) -> Result<(Mirror, (usize, usize)), SyncError> {
     let mut attempt = 1;
     loop {
-        let dumps = plugin.dumps().await?;
-        let reading = match remembered {
-            Some(remembered) if !dumps.need_text(remembered) => dumps.mirror_like(remembered),
-            _ => match check_text(dumps.rows()) {
-                Ok(()) => dumps.mirror(&plugin.text().await?),
-                Err(reason) => {
-                    warn!(%reason, "sticky flags and indexes of VIPs stay unknown");
-                    dumps.mirror_without_text(remembered)
-                }
-            },
+        let needs = |dumps: &Dumps| remembered.is_none_or(|remembered| dumps.need_text(remembered));
+        let needed = |dumps: &Dumps| {
+            let unsafe_text = check_text(dumps.rows()).err().filter(|_| needs(dumps));
+            if let Some(reason) = &unsafe_text {
+                warn!(%reason, "sticky flags and indexes of VIPs stay unknown");
+            }
+            Ok(unsafe_text.is_none() && needs(dumps))
+        };
+        let Looked { dumps, text, rows } = look(plugin, remembered, needed).await?;
+        let reading = match (&text, remembered) {
+            (Some(text), _) => dumps.mirror(text),
+            (None, Some(remembered)) if !needs(&dumps) => dumps.mirror_like(remembered),
+            (None, remembered) => dumps.mirror_without_text(remembered),
         };
         let Reading { mirror, torn } = reading;
         // Something that was already set aside is not a change during this read.
         let known = remembered.is_some_and(|remembered| remembered.set_aside() == mirror.set_aside());
         if torn.is_empty() || known || attempt == READS {
-            return Ok((mirror, dumps.rows()));
+            return Ok((mirror, rows));
         }
         let about = torn.first().map_or("", String::as_str);
         info!(about, attempt, "VPP's dumps and its text do not agree: reading again");

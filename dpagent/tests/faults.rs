@@ -7,9 +7,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Agent, context, is_connected, requests, simulator, spec, until};
+use common::{Agent, context, is_connected, requests, server, simulator, spec, until};
 use maglev_protocol::{
-    AgentClient, AgentError, Demands, Programmed, ProgrammedVip, VipKey, VipSpec, VppState,
+    AgentClient, AgentError, Demands, Dialect, Programmed, ProgrammedVip, VipKey, VipSpec, VppState,
 };
 use vppapi::client::{Client, ConnectOptions};
 use vppapi::messages::{LbAddDelAsV2, LbAddDelVipV2};
@@ -243,16 +243,53 @@ async fn a_vpp_that_answers_calls_is_not_pinged_and_an_idle_one_ten_times_a_seco
 #[tokio::test(start_paused = true)]
 async fn a_vpp_that_becomes_an_older_one_is_incompatible_until_it_is_a_newer_one() {
     let bench = Bench::start().await;
-    bench.tell("restart messages 26.06").await;
+    bench.tell("restart lb-api 1.0.0").await;
     let info = until(&bench.client, |state| matches!(state, VppState::Incompatible { .. })).await;
     let VppState::Incompatible { missing, needs, .. } = info.state else { unreachable!() };
-    assert!(missing.contains(&"lb_as_set_weight_2d89bdbd".to_owned()), "{missing:?}");
-    assert!(needs.contains("26.10"), "{needs}");
+    assert!(missing.contains(&"lb_add_del_vip_v2_7c520e0f".to_owned()), "{missing:?}");
+    assert!(needs.contains("23.06"), "{needs}");
     let refused = bench.sync_all(&[spec(80, &[1])]).await;
     assert!(matches!(refused, Err(AgentError::Incompatible { .. })), "{refused:?}");
-    bench.tell("restart empty-for 3s messages 26.10").await;
+    bench.tell("restart empty-for 3s lb-api 1.2.0").await;
     until(&bench.client, is_connected).await;
     assert_eq!(bench.sync_all(&[spec(80, &[1])]).await.unwrap().changes(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vpp_without_weights_has_equal_shares_and_an_upgraded_one_the_weights() {
+    let bench = Bench::start().await;
+    let wanted = [spec(80, &[100, 50, 0])];
+    for (lb_api, dialect, weights) in [
+        ("1.1.0", Dialect::InOut, &[(1, 1), (2, 1)][..]),
+        ("1.2.0", Dialect::Weighted, &[(1, 100), (2, 50), (3, 0)]),
+        ("1.1.0", Dialect::InOut, &[(1, 1), (2, 1)]),
+    ] {
+        let before = bench.client.vpp_info(context()).await.unwrap();
+        bench.tell(&format!("restart empty-for 700ms lb-api {lb_api}")).await;
+        bench.client.wait_change(context(), before.generation).await.unwrap();
+        until(&bench.client, is_connected).await;
+        bench.sync_at_last(&wanted).await;
+        assert_eq!(bench.weights(&wanted[0].key), weights);
+        let programmed = bench.client.programmed(context()).await.unwrap().unwrap();
+        assert_eq!((programmed.dialect, programmed.vips[0].servers.len()), (dialect, 3));
+        assert_eq!(bench.sync_all(&wanted).await.unwrap().changes(), 0);
+    }
+    // Out without a flush, in, out with a flush, and forgotten; a server in service cannot be flushed.
+    let sync = async |weights: &[u8], flush: &[u8]| {
+        let flush = flush.iter().map(|last| server(*last)).collect();
+        let demands = Demands { flush, recreate: false };
+        let report = bench.client.sync_vip(context(), spec(80, weights), demands).await.unwrap().unwrap();
+        (bench.weights(&wanted[0].key), report.changes(), report.errors().count())
+    };
+    assert_eq!(sync(&[0, 50, 0], &[]).await, (vec![(2, 1)], 1, 0));
+    assert_eq!(sync(&[9, 50, 0], &[]).await, (vec![(1, 1), (2, 1)], 1, 0));
+    assert_eq!(sync(&[0, 50, 0], &[1]).await, (vec![(2, 1)], 1, 0));
+    assert_eq!(sync(&[0, 50, 0], &[2]).await, (vec![(2, 1)], 0, 1));
+    assert_eq!(sync(&[0, 50], &[]).await, (vec![(2, 1)], 0, 0));
+    let state = bench.client.lb_state(context()).await.unwrap().unwrap();
+    assert_eq!(state.vips[0].servers.iter().map(|server| server.weight).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(bench.sync_all(&[]).await.unwrap().changes(), 1);
+    assert_eq!(bench.sync_all(&[]).await.unwrap().changes(), 0, "the remains are no VIP");
 }
 
 #[tokio::test(start_paused = true)]

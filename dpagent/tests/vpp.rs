@@ -16,8 +16,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::codec::Framed;
 use vppapi::frame::FrameCodec;
 use vppapi::messages::{
-    ControlPing, ControlPingReply, Message, SOCKCLNT_CREATE_ID, ShowVersion, ShowVersionReply,
-    SockclntCreateReply, decode_bare, decode_request_head, encode_reply, message_id,
+    ControlPing, ControlPingReply, Message, SOCKCLNT_CREATE_ID, SOCKCLNT_CREATE_REPLY_ID, ShowVersion,
+    ShowVersionReply, SockclntCreateReply, decode_bare, decode_request_head, encode_bare, encode_reply,
+    message_id,
 };
 use vppapi::table::MessageTable;
 use vppapi::wire::FixedString;
@@ -113,7 +114,7 @@ async fn without_stats_only_the_start_time_is_missing() {
     assert_eq!(vpp.vips().len(), 1);
 }
 
-/// A VPP 26.06 with its recorded message table, which answers a limited number of requests.
+/// A VPP with the recorded message table of 26.06, but without `lb_add_del_vip_v2`, which answers a limited number of requests.
 struct OldVpp {
     greeting: Bytes,
     table: MessageTable,
@@ -128,8 +129,11 @@ impl OldVpp {
         let frame: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
         let digits = frame["body"].as_str().unwrap();
         let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-        let greeting: Bytes = (0..digits.len()).step_by(2).map(byte).collect();
-        let table = MessageTable::from(&decode_bare::<SockclntCreateReply>(&greeting).unwrap());
+        let greeting: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
+        let mut created = decode_bare::<SockclntCreateReply>(&greeting).unwrap();
+        created.table.retain(|entry| !entry.name_crc.as_str().starts_with("lb_add_del_vip_v2"));
+        let greeting = encode_bare(SOCKCLNT_CREATE_REPLY_ID, &created);
+        let table = MessageTable::from(&created);
         Self { greeting, table, answers }
     }
 
@@ -164,7 +168,7 @@ impl OldVpp {
         let reply = ShowVersionReply {
             retval: 0,
             program: FixedString::new("vpe").unwrap(),
-            version: FixedString::new("26.06-release").unwrap(),
+            version: FixedString::new("23.02-release").unwrap(),
             build_date: FixedString::default(),
             build_directory: FixedString::default(),
         };
@@ -184,10 +188,9 @@ async fn a_vpp_that_is_too_old_is_named_with_what_it_lacks_until_it_is_another()
     let client = agent.client().await;
     let info = until(&client, |state| matches!(state, VppState::Incompatible { .. })).await;
     let VppState::Incompatible { version, missing, needs } = info.state else { unreachable!() };
-    assert_eq!(version, "26.06-release");
-    assert_eq!(missing.len(), 8);
-    assert!(missing.contains(&"lb_as_set_weight_2d89bdbd".to_owned()));
-    assert_eq!(needs, "VPP 26.10 (lb API 1.2.0) or newer, with its lb plugin loaded");
+    assert_eq!(version, "23.02-release");
+    assert_eq!(missing, ["lb_add_del_vip_v2_7c520e0f", "lb_add_del_vip_v2_reply_e8d4e804"]);
+    assert_eq!(needs, "VPP 23.06 (lb API 1.1.0) or newer, with its lb plugin loaded");
     let refused = soon(client.sync_all(context(), vec![spec(80, &[1])], Vec::new())).await.unwrap();
     assert!(matches!(refused, Err(AgentError::Incompatible { .. })), "{refused:?}");
     let refused = soon(client.lb_state(context())).await.unwrap();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use arbitrary::{Arbitrary, Unstructured};
 use maglev_dpagent::cli_text::{self, Text, TextServer, TextVip};
-use maglev_dpagent::lb;
+use maglev_dpagent::dialect::weighted;
 use maglev_dpagent::mirror::{Mirror, MirrorVip};
 use maglev_dpagent::policy::{Limits, Policy};
 use maglev_dpagent::read::{Dumps, Reading};
@@ -70,8 +70,8 @@ fn without_flows(mirror: &Mirror) -> Mirror {
 fn check_read(read: &Read, remembered: &Mirror) -> Mirror {
     let dumped = read.vips.iter().filter(|vip| vip.dumped).map(vip_details).map(resent).collect::<Vec<_>>();
     let servers: Vec<_> = read.vips.iter().flat_map(server_details).map(resent).collect();
-    let mut dumps = Dumps { servers: servers.iter().map(lb::server_row).collect(), ..Dumps::default() };
-    for row in dumped.iter().map(lb::vip_row) {
+    let mut dumps = Dumps { servers: servers.iter().map(weighted::server_row).collect(), ..Dumps::default() };
+    for row in dumped.iter().map(weighted::vip_row) {
         match row {
             Ok(row) => dumps.vips.push(row),
             Err(strange) => dumps.strange.push(strange),
@@ -272,6 +272,8 @@ fn text(read: &Read) -> Text {
     let printed = read.vips.iter().filter(|vip| vip.printed).map(|vip| TextVip {
         key: key(vip),
         index: vip.index.into(),
+        encap: None,
+        table_length: None,
         src_ip_sticky: vip.src_ip_sticky,
         removed: vip.removed,
         servers: vip.servers.iter().map(server).collect(),

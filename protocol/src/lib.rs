@@ -9,6 +9,7 @@
 
 pub mod codec;
 mod counters;
+mod dialect;
 mod echo;
 mod error;
 mod fault;
@@ -21,6 +22,7 @@ mod text;
 mod vip;
 
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, ServerTraffic, VipCounters};
+pub use dialect::Dialect;
 pub use echo::{EchoOutcome, EchoRequest, MAX_ECHO_SIZE, MAX_ECHO_TIMEOUT, MIN_ECHO_SIZE};
 pub use error::{AgentError, process, remedy};
 pub use fault::is_local;
@@ -39,7 +41,7 @@ pub use text::{VERSION_LENGTH, printable, printable_again, size};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.
-pub const PROTOCOL_VERSION: u32 = 9;
+pub const PROTOCOL_VERSION: u32 = 10;
 
 /// Maximum size of a frame on either side, in bytes. The largest legitimate one is [`LbState`]: 2,000 VIPs
 /// with 20 servers each take 1.5 MiB.

@@ -5,11 +5,14 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dialect::Dialect;
 use crate::vip::VipKey;
 
 /// Answer of [`programmed`](crate::Agent::programmed).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programmed {
+    /// What this VPP can be programmed with.
+    pub dialect: Dialect,
     /// All VIPs in the order of their keys, including those outside the agent's policy.
     pub vips: Vec<ProgrammedVip>,
 }

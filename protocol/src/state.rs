@@ -149,9 +149,10 @@ pub struct LbConf {
     pub ip4_src_address: Ipv4Addr,
     /// Source of GRE6 tunnels, all ones if never set.
     pub ip6_src_address: Ipv6Addr,
-    /// Buckets of each thread's table of pinned flows.
+    /// Buckets of each thread's table of pinned flows. 0 if unknown: VPP up to 26.06 tells it only once packets
+    /// came to a VIP.
     pub sticky_buckets_per_core: u32,
-    /// Seconds after which an idle flow is no longer pinned.
+    /// Seconds after which an idle flow is no longer pinned; 0 if unknown.
     pub flow_timeout: u32,
 }
 

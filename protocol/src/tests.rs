@@ -198,7 +198,7 @@ fn fifty_thousand_servers_fit_into_a_frame() {
         let servers = [(address, 100)].into();
         ProgrammedVip { key: VipKey::port(address, 6, 443), new_flows_table_length: 65_536, servers }
     };
-    let programmed = Programmed { vips: (1..=50_000).map(vip).collect() };
+    let programmed = Programmed { dialect: Dialect::InOut, vips: (1..=50_000).map(vip).collect() };
     let message = Ok(AgentResponse::Programmed(Ok(programmed.clone())));
     let mut server = Server::default();
     let frame = Pin::new(&mut server).serialize(&Response { request_id: 1, message }).unwrap();

@@ -56,6 +56,8 @@ fn figures_are_of_vips_and_servers_in_use_and_in_order() {
     let vip = |key, removed, servers: &[TextServer]| TextVip {
         key,
         index: 1,
+        encap: None,
+        table_length: None,
         src_ip_sticky: false,
         removed,
         servers: servers.to_vec(),

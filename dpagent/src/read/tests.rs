@@ -26,6 +26,8 @@ fn text(ports: &[u16]) -> Text {
     let vip = |port: &u16| TextVip {
         key: key(*port),
         index: u32::from(*port) + 1000,
+        encap: None,
+        table_length: None,
         src_ip_sticky: *port == 80,
         removed: false,
         servers: vec![server],

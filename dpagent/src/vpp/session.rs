@@ -17,9 +17,10 @@ use super::reads::Reads;
 use super::stats::Stats;
 use crate::burst::MOST_UNDER_WAY;
 use crate::counters::{CountersError, Counting};
+use crate::dialect::{self, NEEDS};
 use crate::execute::{Executed, Executor};
 use crate::last_answer::LastAnswer;
-use crate::lb::{Lb, NEEDED, NEEDS};
+use crate::lb::Lb;
 use crate::liveness::{self, Silence};
 use crate::sync::{SyncError, Syncer};
 
@@ -82,25 +83,26 @@ impl Session {
         let stats = Stats::connect(&options.stats_socket).await;
         let boot_time = stats.boot_time().await;
         let identity = Identity { pid: client.pid(), boot_time };
-        let missing = client.table().missing(NEEDED);
+        let chosen = dialect::choose(client.table());
         let version = match last_answer.note(client.call(ShowVersion {}).await) {
             Ok(version) => version,
-            Err(ClientError::Unsupported { .. }) if !missing.is_empty() => {
+            Err(ClientError::Unsupported { .. }) if chosen.is_err() => {
                 let session = Self { client, last_answer, stats, lb: None, identity };
+                let missing = chosen.err().unwrap_or_default();
                 return Ok((session, incompatible("of an unknown version".to_owned(), missing)));
             }
             Err(error) => return Err(error.to_string()),
         };
-        if !missing.is_empty() {
-            let session = Self { client, last_answer, stats, lb: None, identity };
-            return Ok((
-                session,
-                incompatible(printable(&version.version.as_str(), VERSION_LENGTH), missing),
-            ));
-        }
-        let lb = Syncer::start(Lb::new(client.clone(), last_answer.clone()), options.policy.current())
-            .await
-            .map_err(|error| error.to_string())?;
+        let dialect = match chosen {
+            Ok(dialect) => dialect,
+            Err(missing) => {
+                let version = printable(&version.version.as_str(), VERSION_LENGTH);
+                let session = Self { client, last_answer, stats, lb: None, identity };
+                return Ok((session, incompatible(version, missing)));
+            }
+        };
+        let plugin = Lb::new(client.clone(), dialect, last_answer.clone());
+        let lb = Syncer::start(plugin, options.policy.current()).await.map_err(|error| error.to_string())?;
         let state = VppState::Connected {
             version: printable(&version.version.as_str(), VERSION_LENGTH),
             build_date: printable(&version.build_date.as_str(), VERSION_LENGTH),
@@ -111,7 +113,7 @@ impl Session {
         };
         info!(
             version = %printable(&version.version.as_str(), VERSION_LENGTH), pid = identity.pid, boot_time,
-            vips = lb.mirror().vips().len(), servers = lb.mirror().server_count(),
+            lb_api = dialect.lb_api(), vips = lb.mirror().vips().len(), servers = lb.mirror().server_count(),
             "{}", match before {
                 None => "VPP connected",
                 Some(before) if identity.is_same(before) => "VPP connected again: the same process",

@@ -16,6 +16,8 @@ fn text(servers: &[(u8, Option<u32>, bool)]) -> Vec<TextVip> {
     vec![TextVip {
         key: VipKey::port([192, 0, 2, 1].into(), 6, 80),
         index: 1,
+        encap: None,
+        table_length: None,
         src_ip_sticky: false,
         removed: false,
         servers: servers.collect(),

@@ -1,15 +1,18 @@
-//! A small model of VPP's lb plugin: what it accepts, refuses and remembers, as measured on VPP 26.10. Checks
-//! every message against the rules that must hold between any two messages.
+//! A small model of VPP's lb plugin of either dialect: what it accepts, refuses and remembers, as measured on
+//! VPP 26.10 and 26.06. Checks every message against the rules that must hold between any two messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maglev_protocol::{Encap, Prefix, VipKey, VipSpec};
+use maglev_protocol::{Dialect, Encap, Prefix, VipKey, VipSpec};
+use vppapi::messages::LbAddDelAs;
+use vppapi::retval::Retval;
 
 use crate::apply::{Answer, Lost, Plugin};
 use crate::cli_text::{Text, TextServer, TextVip};
+use crate::dialect::{self, in_out};
 use crate::mirror::{Mirror, MirrorVip};
 use crate::policy::Policy;
 use crate::read::{Dumps, ServerRow, VipRow};
@@ -92,6 +95,7 @@ impl Rules {
 
 #[derive(Debug, Default)]
 struct State {
+    dialect: Dialect,
     vips: Vec<Vip>,
     /// The policy that no write may violate, if there is one.
     policy: Option<Arc<Policy>>,
@@ -119,6 +123,10 @@ struct State {
 pub(crate) struct Model(Mutex<State>);
 
 impl Model {
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        Self(Mutex::new(State { dialect, ..State::default() }))
+    }
+
     /// What the plugin really has.
     pub(crate) fn actual(&self) -> Mirror {
         self.0.lock().unwrap().actual()
@@ -179,7 +187,9 @@ impl State {
         let used = self.vips.iter().filter(|vip| vip.used);
         Mirror::new(
             used.map(|vip| {
-                let servers = vip.servers.iter().filter(|server| server.used);
+                // A ghost with flows counts where removal is the way out.
+                let counts = |server: &&Server| server.used || self.is_in_out() && server.flows;
+                let servers = vip.servers.iter().filter(counts);
                 let mirrored = MirrorVip {
                     index: Some(vip.index),
                     encap: vip.encap,
@@ -197,12 +207,37 @@ impl State {
         )
     }
 
+    fn is_in_out(&self) -> bool {
+        self.dialect == Dialect::InOut
+    }
+
     fn carry_out(&mut self, write: &Write) -> Result<(), i32> {
-        self.do_step(write)?;
+        match in_out::request(write) {
+            Some(in_out::Request::Server(request)) if self.is_in_out() => self.in_or_out(write, request)?,
+            None if self.is_in_out() => {}
+            _ => self.do_step(write)?,
+        }
         for vip in self.vips.iter_mut().filter(|vip| vip.used && vip.key == write.vip) {
             for server in vip.servers.iter_mut().filter(|server| server.used && server.weight > 0) {
                 server.flows = true;
             }
+        }
+        Ok(())
+    }
+
+    fn in_or_out(&mut self, write: &Write, request: LbAddDelAs) -> Result<(), i32> {
+        let vip = self.vips.iter_mut().find(|vip| vip.used && vip.key == write.vip).ok_or(-6)?;
+        let LbAddDelAs { as_address: address, is_del, is_flush, .. } = request;
+        match (vip.servers.iter_mut().find(|known| known.address == address), is_del) {
+            (Some(known), true) => {
+                (known.used, known.weight) = (false, 0);
+                known.flows &= !is_flush;
+            }
+            (None, true) => return Err(-6),
+            (Some(known), false) if known.used => return Err(-81),
+            (Some(ghost), false) => (ghost.used, ghost.weight) = (true, 1),
+            (None, false) if Encap::gre_to(address) != vip.encap => return Err(-97),
+            (None, false) => vip.servers.push(Server { address, weight: 1, used: true, flows: false }),
         }
         Ok(())
     }
@@ -274,6 +309,9 @@ impl State {
         if self.broken {
             return lost();
         }
+        if self.is_in_out() && in_out::request(write).is_none() {
+            return Answer::Unneeded;
+        }
         let number = self.writes.len();
         self.writes.push(*write);
         let fault = self.faults.remove(&number);
@@ -293,7 +331,7 @@ impl State {
             self.broken = true;
             return lost();
         }
-        result.map_or_else(refused, |()| Answer::Accepted)
+        dialect::answer(self.dialect, write, Retval(result.err().unwrap_or(0)))
     }
 
     fn judge(&mut self, write: &Write, before: &Mirror) {
@@ -332,6 +370,18 @@ fn refused(code: i32) -> Answer {
 }
 
 impl Plugin for Model {
+    fn dialect(&self) -> Dialect {
+        self.0.lock().unwrap().dialect
+    }
+
+    async fn size(&self) -> Result<(usize, usize), Lost> {
+        let mut state = self.0.lock().unwrap();
+        state.reads += 1;
+        state.tainted.clear();
+        let servers = state.vips.iter().map(|vip| vip.servers.len()).sum::<usize>();
+        Ok((state.vips.len(), servers + state.left_over))
+    }
+
     async fn write(&self, writes: &[Write]) -> Vec<Answer> {
         let mut state = self.0.lock().unwrap();
         writes.iter().map(|write| state.answer(write)).collect()
@@ -377,6 +427,8 @@ impl Plugin for Model {
         let texts = state.vips.iter().map(|vip| TextVip {
             key: vip.key,
             index: vip.index,
+            encap: Some(vip.encap),
+            table_length: Some(vip.table_length),
             src_ip_sticky: vip.src_ip_sticky,
             removed: !vip.used,
             servers: vip

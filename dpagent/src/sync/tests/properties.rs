@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use futures::FutureExt;
-use maglev_protocol::{Encap, ServerSpec, VipKey, VipSpec};
+use maglev_protocol::{Dialect, Encap, ServerSpec, VipKey, VipSpec};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -12,6 +12,7 @@ use proptest::sample::select;
 use super::super::*;
 use super::anything;
 use super::model::{Fault, Model, Rules};
+use crate::dialect::desired;
 use crate::mirror::Mirror;
 use crate::mirror::MirrorVip;
 use crate::reconcile::check;
@@ -106,8 +107,12 @@ fn interference() -> impl Strategy<Value = BTreeMap<usize, Fault>> {
     btree_map(0usize..20, foreign().prop_map(Fault::Foreign), 0..4)
 }
 
-pub(super) fn vpp(actual: Vec<Write>) -> Model {
-    let model = Model::default();
+pub(super) fn dialect() -> impl Strategy<Value = Dialect> {
+    select(&[Dialect::Weighted, Dialect::InOut][..])
+}
+
+pub(super) fn vpp(dialect: Dialect, actual: Vec<Write>) -> Model {
+    let model = Model::of(dialect);
     for write in actual {
         // A random write that VPP refuses changes nothing.
         model.foreign(write).ok();
@@ -120,17 +125,26 @@ pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().unwrap()
 }
 
-pub(super) fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestCaseError> {
+/// Without servers that a VPP without weights does not have, or has as remains.
+fn in_service(dialect: Dialect, servers: &BTreeMap<IpAddr, u8>) -> BTreeMap<IpAddr, u8> {
+    let mut servers = servers.clone();
+    servers.retain(|_, weight| dialect.has_weights() || *weight > 0);
+    servers
+}
+
+pub(super) fn as_wanted(dialect: Dialect, wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestCaseError> {
     for spec in wanted {
+        let spec = &*desired(dialect, spec);
         let vip = actual.get(&spec.key);
         prop_assert!(vip.is_some(), "VIP {} is missing", spec.key);
         let vip = vip.unwrap();
         let weights: BTreeMap<_, _> =
             spec.servers.iter().map(|(server, spec)| (*server, spec.weight)).collect();
-        prop_assert_eq!(&vip.servers, &weights);
+        prop_assert_eq!(in_service(dialect, &vip.servers), in_service(dialect, &weights));
         let must = spec.servers.iter().filter(|(_, server)| server.weight == 0 && server.flush);
         for (server, _) in must {
-            prop_assert!(vip.drained.contains(server), "{} of {} still has flows", server, spec.key);
+            let drained = vip.drained.contains(server) || !vip.servers.contains_key(server);
+            prop_assert!(drained, "{} of {} still has flows", server, spec.key);
         }
         prop_assert_eq!((vip.encap, vip.src_ip_sticky), (spec.encap, Some(spec.src_ip_sticky)));
     }
@@ -140,6 +154,22 @@ pub(super) fn as_wanted(wanted: &[VipSpec], actual: &Mirror) -> Result<(), TestC
 /// The mirror equals VPP's state, except for indexes of new VIPs, and for drained servers that it does not
 /// know of.
 pub(super) fn mirrored<P: Plugin>(syncer: &Syncer<P>, actual: &Mirror) -> Result<(), TestCaseError> {
+    if syncer.plugin().dialect() == Dialect::InOut {
+        let serving = |mirror: &Mirror| {
+            let vip = |(key, vip): (&VipKey, &MirrorVip)| {
+                (
+                    *key,
+                    vip.encap,
+                    vip.src_ip_sticky,
+                    vip.table_length,
+                    in_service(Dialect::InOut, &vip.servers),
+                )
+            };
+            mirror.vips().iter().map(vip).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(serving(syncer.mirror()), serving(actual));
+        return Ok(());
+    }
     let known = syncer.mirror().vips().iter().map(|(key, vip)| {
         let index = vip.index.or_else(|| actual.get(key).and_then(|vip| vip.index));
         let drained = actual.get(key).map(|vip| vip.drained.clone()).unwrap_or_default();
@@ -158,8 +188,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn any_state_becomes_any_wanted_one(actual in actual(), specs in wanted()) {
-        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
+    fn any_state_becomes_any_wanted_one(dialect in dialect(), actual in actual(), specs in wanted()) {
+        let mut syncer = now(Syncer::start(vpp(dialect, actual), anything())).unwrap();
         mirrored(&syncer, &syncer.plugin().actual())?;
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::new(&specs, &BTreeSet::new(), &before), BTreeMap::new());
@@ -169,7 +199,7 @@ proptest! {
         prop_assert_eq!(report.changes(), syncer.plugin().writes().len());
         prop_assert!(report.drift.is_empty());
         let now = syncer.plugin().actual();
-        as_wanted(&specs, &now)?;
+        as_wanted(dialect, &specs, &now)?;
         prop_assert_eq!(now.vips().len(), specs.len());
         mirrored(&syncer, &now)?;
         prop_assert_eq!(syncer.plugin().violations(), Vec::<String>::new());
@@ -183,13 +213,14 @@ proptest! {
 
     #[test]
     fn kept_vips_are_not_touched(
+        dialect in dialect(),
         actual in actual(),
         specs in wanted(),
         kept in vec(key(), 0..4),
     ) {
         let keep: BTreeSet<_> =
             kept.into_iter().filter(|key| specs.iter().all(|spec| spec.key != *key)).collect();
-        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
+        let mut syncer = now(Syncer::start(vpp(dialect, actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::default(), BTreeMap::new());
         let wanted = check(specs.clone(), keep.iter().copied().collect()).unwrap();
@@ -205,17 +236,18 @@ proptest! {
             prop_assert_eq!(before.get(key), after.get(key));
         }
         let done: Vec<_> = specs.into_iter().filter(|spec| !refused.contains(&spec.key)).collect();
-        as_wanted(&done, &after)?;
+        as_wanted(dialect, &done, &after)?;
         mirrored(&syncer, &after)?;
     }
 
     #[test]
     fn refusals_leave_vips_in_service_and_the_next_sync_completes_them(
+        dialect in dialect(),
         actual in actual(),
         specs in wanted(),
         faults in refusals(),
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
+        let mut syncer = now(Syncer::start(vpp(dialect, actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::new(&specs, &BTreeSet::new(), &before), faults);
         let wanted = check(specs.clone(), Vec::new()).unwrap();
@@ -226,17 +258,18 @@ proptest! {
         syncer.plugin().expect(Rules::new(&specs, &BTreeSet::new(), &between), BTreeMap::new());
         let second = sync_all(&mut syncer, &wanted).unwrap();
         prop_assert_eq!(second.errors().next(), None);
-        as_wanted(&specs, &syncer.plugin().actual())?;
+        as_wanted(dialect, &specs, &syncer.plugin().actual())?;
         prop_assert_eq!(syncer.plugin().violations(), Vec::<String>::new());
     }
 
     #[test]
     fn other_writers_are_survived(
+        dialect in dialect(),
         actual in actual(),
         specs in wanted(),
         faults in interference(),
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
+        let mut syncer = now(Syncer::start(vpp(dialect, actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer.plugin().expect(Rules::new(&specs, &BTreeSet::new(), &before), faults);
         let wanted = check(specs.clone(), Vec::new()).unwrap();
@@ -245,18 +278,19 @@ proptest! {
         let second = sync_all(&mut syncer, &wanted).unwrap();
         prop_assert_eq!(second.errors().next(), None);
         let now = syncer.plugin().actual();
-        as_wanted(&specs, &now)?;
+        as_wanted(dialect, &specs, &now)?;
         prop_assert_eq!(now.vips().len(), specs.len());
         mirrored(&syncer, &now)?;
     }
 
     #[test]
     fn a_connection_that_breaks_anywhere_leaves_vips_in_service(
+        dialect in dialect(),
         actual in actual(),
         specs in wanted(),
         at in 0usize..30,
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
+        let mut syncer = now(Syncer::start(vpp(dialect, actual), anything())).unwrap();
         let before = syncer.plugin().actual();
         syncer
             .plugin()
@@ -271,16 +305,17 @@ proptest! {
         let mut syncer = now(Syncer::start(plugin, anything())).unwrap();
         let again = sync_all(&mut syncer, &wanted).unwrap();
         prop_assert_eq!(again.errors().next(), None);
-        as_wanted(&specs, &syncer.plugin().actual())?;
+        as_wanted(dialect, &specs, &syncer.plugin().actual())?;
         prop_assert_eq!(syncer.plugin().violations(), Vec::<String>::new());
     }
 
     #[test]
     fn single_vips_are_synced_without_reading(
+        dialect in dialect(),
         actual in actual(),
         sets in vec(wanted(), 1..4),
     ) {
-        let mut syncer = now(Syncer::start(vpp(actual), anything())).unwrap();
+        let mut syncer = now(Syncer::start(vpp(dialect, actual), anything())).unwrap();
         for spec in sets.into_iter().flatten() {
             let before = syncer.plugin().actual();
             syncer.plugin().expect(Rules::new(std::slice::from_ref(&spec), &BTreeSet::new(), &before), BTreeMap::new());
@@ -294,7 +329,7 @@ proptest! {
                 prop_assert!(before.neighbours(&spec.key).next().is_some());
                 prop_assert_eq!(before.get(&spec.key), after.get(&spec.key));
             } else {
-                as_wanted(std::slice::from_ref(&spec), &after)?;
+                as_wanted(dialect, std::slice::from_ref(&spec), &after)?;
             }
             mirrored(&syncer, &after)?;
             for (key, vip) in before.vips().iter().filter(|(key, _)| **key != spec.key) {
