@@ -16,14 +16,14 @@ mod reads;
 mod received;
 mod session;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use maglev_daemon::retry::backoff;
 use maglev_daemon::vital::vital;
 use maglev_engine::agent::AgentEvent;
 use maglev_engine::desired::{ViewId, Wanted};
-use maglev_protocol::AgentClient;
+use maglev_protocol::{AgentClient, Dialect};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
@@ -67,6 +67,20 @@ pub fn start(
 pub async fn send_wanted() {
     yield_now().await;
     yield_now().await;
+}
+
+/// Asks an agent what its VPP can be programmed with.
+///
+/// # Errors
+/// If it cannot tell, or no VPP is connected.
+pub async fn dialect(socket: &Path, instance: u64) -> Result<Dialect, String> {
+    let failed = |end| match end {
+        session::End::Agent(reason) => reason,
+        session::End::ControllerGone => "shutting down".to_owned(),
+    };
+    let (client, ..) = session::greet(socket, instance).await.map_err(failed)?;
+    let programmed = calls::flatten(client.programmed(calls::within(calls::CALL)).await);
+    Ok(programmed.map_err(|error| error.to_string())?.dialect)
 }
 
 async fn run(

@@ -16,7 +16,7 @@ use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::reload::{self, Applied, Reloader, Started};
 use maglev_brain::service::{self, InheritedSocket, Unserved};
 use maglev_brain::state::{self, StateDirectory};
-use maglev_brain::{netns, open_files};
+use maglev_brain::{agent, netns, open_files};
 use maglev_daemon::address::socket_path;
 use maglev_daemon::blocking::Blocking;
 use maglev_daemon::notify::{Notifier, keep_alive};
@@ -41,9 +41,9 @@ struct Arguments {
     #[arg(long, env = "MAGLEV_CONFIG", value_name = "FILE", default_value = "/etc/maglev/maglev.yaml")]
     config: PathBuf,
 
-    /// Unix socket of maglev-dpagent
-    #[arg(long, env = "MAGLEV_AGENT", value_parser = socket_path, value_name = "PATH", default_value = "/run/maglev/dpagent.sock")]
-    agent: PathBuf,
+    /// Unix socket of maglev-dpagent [default: /run/maglev/dpagent.sock]. With --check, asks it what VPP can express
+    #[arg(long, env = "MAGLEV_AGENT", value_parser = socket_path, value_name = "PATH")]
+    agent: Option<PathBuf>,
 
     #[command(flatten)]
     operators: grpc::Arguments,
@@ -79,6 +79,9 @@ struct Arguments {
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 const NAME: &str = "maglev-brain";
+
+/// Default path of the agent's socket.
+const AGENT: &str = "/run/maglev/dpagent.sock";
 
 /// How long a shutdown waits for gRPC calls in progress.
 const LAST_CALLS: Duration = Duration::from_secs(3);
@@ -118,7 +121,15 @@ fn main() -> ExitCode {
 }
 
 fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let loaded = load(&arguments.config)?;
+    let mut loaded = load(&arguments.config)?;
+    if let Some(socket) = &arguments.agent {
+        match controller::runtime()?.block_on(agent::dialect(socket, instance()?)) {
+            Ok(dialect) => reload::check_against(&mut loaded, dialect),
+            Err(reason) => {
+                print::complain(&format!("not checked against the abilities of VPP: {reason}\n\n"));
+            }
+        }
+    }
     for warning in &loaded.warnings {
         print::complain(&format!("{warning}\n\n"));
     }
@@ -187,7 +198,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         overrides: opened.loaded.overrides,
         history: Some(opened.history),
         state: Some(opened.directory),
-        agent_socket: arguments.agent,
+        agent_socket: arguments.agent.unwrap_or_else(|| AGENT.into()),
         instance: instance()?,
     };
     let running = run(

@@ -15,6 +15,7 @@ use maglev_engine::overrides::Remark;
 use maglev_engine::revisions::{NoRevision, Origin, Revision, Sum};
 use maglev_engine::weights::{self, Inexact, Percent};
 use maglev_probe::files;
+use maglev_protocol::Dialect;
 use tokio::sync::{Mutex, watch as watch_channel};
 use tracing::{info, warn};
 
@@ -106,8 +107,13 @@ fn warn_of_secrets(loaded: &mut Loaded) {
 
 /// Warns of weights that no table can represent, or not one of the configured length.
 fn warn_of_weights(loaded: &mut Loaded) {
+    let dialect = loaded.config.lb.vpp_lb_api;
+    if !dialect.has_weights() {
+        return check_against(loaded, dialect);
+    }
     for (name, frontend) in &loaded.config.frontends.clone() {
-        let Some(Inexact { worst_error, table_length, longer }) = weights::doubts(frontend, None) else {
+        let Some(Inexact { worst_error, table_length, longer }) = weights::doubts(dialect, frontend, None)
+        else {
             continue;
         };
         let message = format!(
@@ -125,6 +131,15 @@ fn warn_of_weights(loaded: &mut Loaded) {
             None => "weights with a common divisor, such as multiples of 10, fit better".to_owned(),
         };
         loaded.warn(name, message, help);
+    }
+}
+
+/// Warns of what a VPP cannot express.
+pub fn check_against(loaded: &mut Loaded, dialect: Dialect) {
+    for (name, frontend) in &loaded.config.frontends.clone() {
+        if let Some(what) = weights::inexpressible(dialect, frontend, None) {
+            loaded.warn(name, format!("frontend `{name}`: {what}"), weights::WITHOUT_WEIGHTS);
+        }
     }
 }
 

@@ -250,6 +250,7 @@ fn read(
     let families = rules::members(&frontends, &backends, report);
     rules::vips(&frontends, &families, report);
     rules::sources(&lb, &families, report);
+    rules::without_weights(&lb, &frontends, report);
     rules::announcements(&frontends, report);
     if report.is_valid() {
         lints::frontends(&frontends, &backends, report);

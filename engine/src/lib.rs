@@ -5,6 +5,7 @@
 //!
 //! - [`kind`]: kinds of recorded events
 //! - [`config`]: the configuration, from YAML to a validated value
+//! - [`vpp_faults`]: known faults of VPP, by release
 //! - [`outcome`]: the result of a probe
 //! - [`schedule`]: when the next probe starts
 //! - [`health`]: the state machine of one backend
@@ -26,6 +27,8 @@
 pub mod kind;
 
 pub mod config;
+
+pub mod vpp_faults;
 
 pub mod outcome;
 

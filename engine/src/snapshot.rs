@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use imbl::OrdMap;
-use maglev_protocol::{AgentError, AgentPolicy, VipKey, VipSpec, VppInfo, VppState};
+use maglev_protocol::{AgentError, AgentPolicy, Dialect, VipKey, VipSpec, VppInfo, VppState};
 use smallvec::SmallVec;
 
 use crate::config::{Config, Frontend, Router};
@@ -133,6 +133,10 @@ pub struct Table {
     pub wish: u32,
     /// The error of the existing table, and a better length.
     pub doubts: Option<Inexact>,
+    /// What it is made for.
+    pub dialect: Dialect,
+    /// What VPP cannot express of the frontend, and the effect.
+    pub inexpressible: Option<String>,
 }
 
 /// Progress of a frontend's desired state in VPP.
@@ -311,6 +315,8 @@ pub struct AgentStatus {
     pub settings_refused: Option<String>,
     /// VPP's state and when it began, while the agent is connected.
     pub vpp: Option<(VppInfo, SystemTime)>,
+    /// What that VPP can be programmed with, as of the last look at it.
+    pub dialect: Option<Dialect>,
 }
 
 /// The agent's process.
@@ -344,6 +350,7 @@ impl AgentStatus {
             drift: Drift::default(),
             settings_refused: None,
             vpp: None,
+            dialect: None,
         }
     }
 

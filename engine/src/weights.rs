@@ -19,7 +19,10 @@ use std::time::Duration;
 pub use capacity::Capacity;
 pub use percent::Percent;
 pub use ramp::ramp;
-pub use scale::{Inexact, Longer, MAX_TABLE_LENGTH, MIN_TABLE_LENGTH, Scale, doubts, table_length};
+pub use scale::{
+    Inexact, Longer, MAX_TABLE_LENGTH, MIN_TABLE_LENGTH, Scale, WITHOUT_WEIGHTS, doubts, inexpressible,
+    table_length,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -90,6 +90,8 @@ pub(super) fn command(snapshot: &Snapshot, error: &CommandError) -> Status {
         }
         CommandError::Refused { .. }
         | CommandError::NoRoutes
+        | CommandError::NoWeights { .. }
+        | CommandError::NoFlush
         | CommandError::HeldBack(_)
         | CommandError::WarmingUp(_) => Status::failed_precondition(words()),
         CommandError::Moved => Status::aborted(words()),

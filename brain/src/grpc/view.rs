@@ -113,6 +113,7 @@ pub(super) fn frontend(snapshot: &Snapshot, name: &str) -> Option<Frontend> {
         worst_share_error_percent: view.table.scale.worst_error().into(),
         announcement: routes::announcement(route.and_then(|view| view.route.announcement)).into(),
         announcement_reason: route.map_or_else(String::new, |view| view.route.reason.to_string()),
+        inexpressible: view.table.inexpressible.clone().unwrap_or_default(),
         better_table_length: doubts.and_then(|doubts| doubts.longer).map_or(0, |longer| longer.table_length),
         ..Frontend::default()
     })

@@ -26,6 +26,7 @@ fn json_has_the_names_of_the_interface() {
         "better_table_length",
         "description",
         "flush_on_down",
+        "inexpressible",
         "kept_table_length",
         "name",
         "new_flows_table_length",

@@ -160,7 +160,9 @@ pub(super) fn one(frontend: &Frontend, palette: Palette) -> String {
             .put("Panic", Cell::new(format!("when less than {}% of a pool is up", frontend.panic_threshold)));
     }
     properties.put("Table length", Cell::new(table_length(frontend)));
-    if frontend.worst_share_error_percent > 0.0 {
+    if !frontend.inexpressible.is_empty() {
+        properties.put("VPP's limits", Cell::toned(printable(&frontend.inexpressible), Tone::Warning));
+    } else if frontend.worst_share_error_percent > 0.0 {
         properties.put("Shares", Cell::toned(shares(frontend), Tone::Warning));
     }
     if let Some(age) = frontend.vpp_figures_age_ms {

@@ -17,6 +17,7 @@ pub(super) fn info(info: &VppInfo, now: Moment, palette: Palette) -> String {
     put_known(&mut properties, "Agent version", &agent.version);
     properties.put("VPP", state_with_reason(&info.state, &info.reason));
     put_known(&mut properties, "VPP version", &info.version);
+    put_known(&mut properties, "LB API", &info.lb_api);
     put_known(&mut properties, "Build date", &info.build_date);
     put_known(&mut properties, "Build directory", &info.build_directory);
     if info.pid != 0 {

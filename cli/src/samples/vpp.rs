@@ -18,6 +18,7 @@ pub(crate) fn vpp_info() -> VppInfo {
         }),
         state: "connected".into(),
         version: "26.10-rc0~374".into(),
+        lb_api: "1.2.0".into(),
         build_date: "2026-08-12T09:00:00".into(),
         build_directory: "/build/vpp".into(),
         pid: 4711,

@@ -319,6 +319,7 @@ fn lb(was: &LbSettings, is: &LbSettings) -> Vec<&'static str> {
         sync_interval,
         startup_min_delay,
         startup_max_delay,
+        vpp_lb_api,
     } = was;
     differing([
         ("flow-timeout", *flow_timeout != is.flow_timeout),
@@ -328,6 +329,7 @@ fn lb(was: &LbSettings, is: &LbSettings) -> Vec<&'static str> {
         ("startup-min-delay", *startup_min_delay != is.startup_min_delay),
         ("sticky-buckets-per-core", *sticky_buckets_per_core != is.sticky_buckets_per_core),
         ("sync-interval", *sync_interval != is.sync_interval),
+        ("vpp-lb-api", *vpp_lb_api != is.vpp_lb_api),
     ])
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_protocol::{STICKY_BUCKET, size};
+use maglev_protocol::{Dialect, STICKY_BUCKET, size};
 
 use maglev_tls::authorities::Authorities;
 
@@ -137,6 +137,8 @@ pub struct LbSettings {
     pub startup_min_delay: Duration,
     /// Time after the start at which all frontends are released, even with unknown backends.
     pub startup_max_delay: Duration,
+    /// What the VPP can be programmed with that the configuration is meant for. A connected VPP itself decides.
+    pub vpp_lb_api: Dialect,
 }
 
 impl LbSettings {

@@ -269,6 +269,25 @@ pub(super) fn sources(lb: &LbDraft, families: &Families, report: &mut Report<'_>
     }
 }
 
+/// Checks that a configuration for a VPP without weights has no slow start.
+pub(super) fn without_weights(lb: &LbDraft, frontends: &[FrontendDraft], report: &mut Report<'_>) {
+    if lb.settings.vpp_lb_api.has_weights() {
+        return;
+    }
+    for frontend in frontends {
+        let Some(slow_start) = &frontend.slow_start else { continue };
+        report.invalid(
+            slow_start.place,
+            format!(
+                "`slow-start` of frontend {} needs weights, and `vpp-lb-api: {}` has none",
+                show(&frontend.name.value),
+                lb.settings.vpp_lb_api.lb_api().trim_end_matches(".0")
+            ),
+            "leave it out, or use VPP 26.10 or newer and `vpp-lb-api: 1.2`",
+        );
+    }
+}
+
 /// Checks that no frontend needs more backends than it has, and that frontends of one address agree on what is about the
 /// address.
 pub(super) fn announcements(frontends: &[FrontendDraft], report: &mut Report<'_>) {

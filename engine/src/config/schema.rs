@@ -116,6 +116,12 @@ fn lb() -> Value {
             STARTUP_DELAY,
             Some(lb.startup_max_delay),
         ),
+        "vpp-lb-api": {
+            "description": "The lb API of the VPP that this is meant for: 1.1 is VPP 23.06 to 26.06, which has no \
+                            weights; 1.2 is VPP 26.10. A connected VPP itself decides.",
+            "enum": [1.1, 1.2, "1.1", "1.2"],
+            "default": 1.2,
+        },
     })
 }
 

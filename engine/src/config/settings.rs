@@ -3,15 +3,16 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use maglev_protocol::MOST_STICKY_BUCKETS;
+use maglev_protocol::{Dialect, MOST_STICKY_BUCKETS};
 
 use super::addresses::{ipv4, ipv6};
 use super::complaint::Complaint;
 use super::model::{HealthChecker, LbSettings};
 use super::report::Report;
 use super::section::Section;
+use super::show;
 use super::stability::{self, AGENT_INTERVAL};
-use super::values::{DAY, duration, in_words, integer, netns, power_of_two};
+use super::values::{DAY, duration, in_words, integer, netns, power_of_two, scalar};
 use super::yaml::{Node, Place};
 
 /// Keys of `healthchecker:`.
@@ -28,7 +29,11 @@ pub(super) const LB_KEYS: &[&str] = &[
     "startup-min-delay",
     "sticky-buckets-per-core",
     "sync-interval",
+    "vpp-lb-api",
 ];
+
+/// Values of `vpp-lb-api`.
+pub(super) const LB_APIS: [(&str, Dialect); 2] = [("1.1", Dialect::InOut), ("1.2", Dialect::Weighted)];
 
 /// Transitions to remember per backend: enough to explain a failure, few enough for 10,000 backends.
 pub(super) const HISTORY: RangeInclusive<u32> = 1..=1000;
@@ -55,6 +60,7 @@ pub(super) const DEFAULT_LB: LbSettings = LbSettings {
     sync_interval: Duration::from_secs(30),
     startup_min_delay: Duration::from_secs(5),
     startup_max_delay: Duration::from_secs(30),
+    vpp_lb_api: Dialect::Weighted,
 };
 
 /// Reads `healthchecker:`.
@@ -127,7 +133,17 @@ pub(super) fn lb(maglev: &Section<'_>, report: &mut Report<'_>) -> LbDraft {
     }
     settings.sync_interval = lb.read_or("sync-interval", settings.sync_interval, sync_interval, report);
     startup_delays(&lb, settings, report);
+    settings.vpp_lb_api = lb.read_or("vpp-lb-api", settings.vpp_lb_api, lb_api, report);
     draft
+}
+
+fn lb_api(node: &Node) -> Result<Dialect, Complaint> {
+    let help = "write `1.1` for VPP 23.06 to 26.06, or `1.2` for 26.10 and newer";
+    let given = scalar(node, "a version of VPP's lb API", help)?;
+    let known = LB_APIS.into_iter().find(|(name, _)| *name == given.text);
+    let unknown =
+        || Complaint::invalid(format!("is {}, which is not a known version", show(&given.text)), help);
+    known.map(|(_, dialect)| dialect).ok_or_else(unknown)
 }
 
 /// 0 means the default, as in vpp-maglev's files.

@@ -158,6 +158,22 @@ pub enum CommandError {
     /// Not a weight that VPP supports.
     #[error("weight {0}: must be 0 to 100")]
     Weight(u8),
+    /// A weight that the connected VPP cannot express.
+    #[error(
+        "weight {weight}: this VPP (lb API 1.1.0) has no weights, so a backend is in with its configured weight of \
+         {configured}, or out with 0; VPP 26.10 or newer has them"
+    )]
+    NoWeights {
+        /// The requested weight.
+        weight: u8,
+        /// The one of the configuration.
+        configured: u8,
+    },
+    /// The connected VPP cannot flush a backend that stays in service.
+    #[error(
+        "this VPP (lb API 1.1.0) can flush a backend only as it goes out of service: use weight 0, or disable it"
+    )]
+    NoFlush,
     /// There is no override to remove.
     #[error("there is no override for {0}")]
     NothingSet(String),
@@ -471,6 +487,13 @@ impl Core {
         let configured = self.check_member(&member)?;
         if weight > 100 {
             return Err(CommandError::Weight(weight));
+        }
+        if !self.dialect().has_weights() && weight != 0 {
+            match weight == configured {
+                false => return Err(CommandError::NoWeights { weight, configured }),
+                true if flush => return Err(CommandError::NoFlush),
+                true => {}
+            }
         }
         let address = self.config.backends.get(&member.backend).map(|backend| backend.address);
         let name: Arc<str> = member.frontend.as_str().into();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use imbl::OrdMap;
-use maglev_protocol::{VipKey, VipSpec};
+use maglev_protocol::{Dialect, VipKey, VipSpec};
 
 use super::{Core, Effects, Now};
 use crate::config::Frontend;
@@ -130,17 +130,25 @@ impl Core {
     /// The scale for the existing table of the frontend's VIP, and the effect of a longer one. Neither
     /// depends on health, so the result for `before` can mostly be reused.
     pub(super) fn table(&self, frontend: &Frontend, before: Option<&FrontendView>) -> Arc<Table> {
-        let standing = self.known.table_length(&vip_key(frontend));
+        let (standing, dialect) = (self.known.table_length(&vip_key(frontend)), self.dialect());
         if let Some(view) = before.filter(|view| *view.frontend == *frontend)
+            && view.table.dialect == dialect
             && view.table.scale.table_length() == standing.unwrap_or(view.table.wish)
         {
             return Arc::clone(&view.table);
         }
         Arc::new(Table {
-            scale: Scale::new(frontend, standing),
+            scale: Scale::of(dialect, frontend, standing),
             wish: weights::table_length(frontend),
-            doubts: weights::doubts(frontend, standing),
+            doubts: weights::doubts(dialect, frontend, standing),
+            dialect,
+            inexpressible: weights::inexpressible(dialect, frontend, standing),
         })
+    }
+
+    /// What VPP can be programmed with: as of the last look at it, else as configured.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.known.dialect().unwrap_or(self.config.lb.vpp_lb_api)
     }
 
     /// Recomputes a frontend's weights.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use maglev_protocol::{Programmed, VipKey};
+use maglev_protocol::{Dialect, Programmed, VipKey};
 
 use crate::desired::ViewId;
 
@@ -14,6 +14,8 @@ use crate::desired::ViewId;
 pub(super) struct Known {
     /// The last look, while VPP can be programmed.
     view: Option<ViewId>,
+    /// What VPP could be programmed with at the last look, even an earlier one.
+    dialect: Option<Dialect>,
     /// Whether VPP had no VIPs at that look.
     empty: bool,
     /// Weights of servers at that look. VIPs that are held back still have them.
@@ -33,7 +35,8 @@ impl Known {
 
     /// VPP was read and can be programmed.
     pub(super) fn seen(&mut self, view: ViewId, programmed: Programmed) {
-        let vips = programmed.vips;
+        let Programmed { dialect, vips } = programmed;
+        self.dialect = Some(dialect);
         (self.view, self.empty) = (Some(view), vips.is_empty());
         self.table_lengths = vips.iter().map(|vip| (vip.key, vip.new_flows_table_length)).collect();
         self.weights = Arc::new(vips.into_iter().map(|vip| (vip.key, vip.servers)).collect());
@@ -42,6 +45,11 @@ impl Known {
     /// The last look, while VPP can be programmed.
     pub(super) fn view(&self) -> Option<ViewId> {
         self.view
+    }
+
+    /// What VPP could be programmed with at the last look, if there was one.
+    pub(super) fn dialect(&self) -> Option<Dialect> {
+        self.dialect
     }
 
     /// Whether VPP had no VIPs at the last look, so that there is nothing to protect.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use maglev_protocol::{AgentError, AgentInfo, Programmed, SyncReport, VipSpec, VppInfo, VppState};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::absence::has_just_started;
 use super::frontends::Frontends;
@@ -12,6 +12,7 @@ use super::{Core, Effects, Ended, InVpp, Now, SyncNote};
 use crate::agent::{AgentEvent, CallError};
 use crate::desired::{Demand, ViewId};
 use crate::snapshot::{AgentProcess, SyncStatus};
+use crate::vpp_faults;
 
 impl Core {
     pub(super) fn agent_event(&mut self, event: AgentEvent, now: Now) -> Effects {
@@ -98,7 +99,10 @@ impl Core {
                 self.vpp_left(Duration::from_millis(*silent_ms), now, effects);
             }
             VppState::Incompatible { .. } => self.vpp_returned(false, now, effects),
-            VppState::Connected { pid, boot_time, .. } => {
+            VppState::Connected { version, pid, boot_time, .. } => {
+                for fault in vpp_faults::of(version, &self.config) {
+                    warn!(%version, fault = fault.what, remedy = fault.remedy, "this VPP has a known fault");
+                }
                 self.tally.vpp_connections.add(1);
                 let restarted = self.vpp_lives.is_another(*pid, *boot_time);
                 self.tally.vpp_restarts.add(restarted.into());
@@ -108,7 +112,10 @@ impl Core {
         }
         Arc::make_mut(&mut self.agent).vpp = Some((info, now.wall));
         match programmed {
-            Some((view, programmed)) => self.vpp_seen(view, programmed, now, effects),
+            Some((view, programmed)) => {
+                Arc::make_mut(&mut self.agent).dialect = Some(programmed.dialect);
+                self.vpp_seen(view, programmed, now, effects);
+            }
             None => self.tell_that_vpp_is_away(effects),
         }
     }

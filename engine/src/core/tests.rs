@@ -2,7 +2,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use maglev_protocol::VipKey;
 use maglev_protocol::{
-    AgentError, AgentInfo, Change, FullRead, Programmed, ProgrammedVip, StepError, SyncReport,
+    AgentError, AgentInfo, Change, Dialect, FullRead, Programmed, ProgrammedVip, StepError, SyncReport,
     TableLengthKept, VipReport, VipSpec, VppInfo, VppState,
 };
 
@@ -18,6 +18,7 @@ use crate::weights::FrontendState;
 
 mod backends;
 mod commands;
+mod dialects;
 mod events;
 mod expiry;
 mod min_up;
@@ -148,6 +149,10 @@ impl Bench {
 
     /// Connects VPP with these VIPs.
     fn vpp(&mut self, vips: &[FoundVip<'_>]) -> Effects {
+        self.vpp_of(Dialect::Weighted, vips)
+    }
+
+    fn vpp_of(&mut self, dialect: Dialect, vips: &[FoundVip<'_>]) -> Effects {
         self.views += 1;
         let server = |&(last, weight): &(u8, u8)| (IpAddr::from([10, 0, 0, last]), weight);
         let vips = vips.iter().map(|(key, length, servers)| ProgrammedVip {
@@ -155,7 +160,7 @@ impl Bench {
             new_flows_table_length: *length,
             servers: servers.iter().map(server).collect(),
         });
-        let programmed = Programmed { vips: vips.collect() };
+        let programmed = Programmed { dialect, vips: vips.collect() };
         let info = VppInfo { generation: self.views, state: VppState::sample(1, None) };
         self.agent(AgentEvent::Vpp { info, programmed: Some((ViewId(self.views), programmed)) })
     }

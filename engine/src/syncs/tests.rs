@@ -76,7 +76,7 @@ impl Bench {
         let asked = self.next().unwrap();
         assert_eq!(asked.call, Call::Programmed);
         assert_eq!(self.next(), None);
-        self.answer(asked, Answer::Programmed(Ok(Programmed { vips: vec![] })));
+        self.answer(asked, Answer::Programmed(Ok(Programmed::default())));
         let Some(AgentEvent::Vpp { programmed: Some((view, _)), .. }) = self.events.last() else { panic!() };
         self.wanted.view = Some(*view);
         self.want();
@@ -108,7 +108,7 @@ impl Bench {
             flow_timeout: 40,
         };
         let answer = match &sent.call {
-            Call::Programmed => Answer::Programmed(Ok(Programmed { vips: vec![] })),
+            Call::Programmed => Answer::Programmed(Ok(Programmed::default())),
             Call::Conf(_) => Answer::Conf(Ok(ConfReport {
                 changed: false,
                 before: conf,

@@ -1,8 +1,12 @@
 //! The scale of weights, and the table length that it needs.
 
+use std::collections::BTreeSet;
+
+use maglev_protocol::Dialect;
+
 use super::percent::Percent;
 use super::rounds::Histogram;
-use crate::config::Frontend;
+use crate::config::{Frontend, Pool};
 
 /// Minimum length of a new table.
 pub const MIN_TABLE_LENGTH: u32 = 1024;
@@ -18,8 +22,9 @@ const SLOW_STEPS: u8 = 10;
 /// Conversion of a frontend's configured weights to programmed ones.
 ///
 /// Depends on the configured weights of all its pools, on its slow start, on whether servers may ask for a part of
-/// their weight, and on the table's length, never on health. Weights are divided by their greatest common divisor; if the table is too short for exact weights,
-/// they are rounded instead, to the scale with the least error.
+/// their weight, and on the table's length, never on health. Weights are divided by their greatest common divisor;
+/// if the table is too short for exact weights, they are rounded instead, to the scale with the least error. In a VPP
+/// without weights, all are 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scale {
     /// Largest configured weight, at least 1.
@@ -36,10 +41,21 @@ impl Scale {
     /// The scale of a frontend whose weights include overrides. `standing` is the length of its VIP's
     /// existing table, or `None` if the VIP is to be added.
     pub fn new(frontend: &Frontend, standing: Option<u32>) -> Self {
+        Self::of(Dialect::Weighted, frontend, standing)
+    }
+
+    /// The same for any VPP.
+    pub fn of(dialect: Dialect, frontend: &Frontend, standing: Option<u32>) -> Self {
         let weights = Weights::of(frontend);
         let table_length = standing.unwrap_or_else(|| weights.table_length(frontend));
-        let exact = weights.exact(frontend, table_length);
-        let programmed = exact.unwrap_or_else(|| weights.least_error(table_length));
+        let (exact, otherwise) = match dialect {
+            Dialect::Weighted => (weights.exact(frontend, table_length), None),
+            Dialect::InOut => {
+                let fits = unequal(frontend).is_none() && weights.exact_from(1) <= u64::from(table_length);
+                (fits.then_some(1), Some(1))
+            }
+        };
+        let programmed = exact.or(otherwise).unwrap_or_else(|| weights.least_error(table_length));
         Self {
             configured: weights.largest,
             programmed,
@@ -106,8 +122,8 @@ pub struct Longer {
 
 /// The error of a frontend's weights in a table of the `standing` length, or in the one that the VIP will be
 /// added with; `None` if they are exact.
-pub fn doubts(frontend: &Frontend, standing: Option<u32>) -> Option<Inexact> {
-    let scale = Scale::new(frontend, standing);
+pub fn doubts(dialect: Dialect, frontend: &Frontend, standing: Option<u32>) -> Option<Inexact> {
+    let scale = Scale::of(dialect, frontend, standing);
     let (worst_error, table_length) = (scale.worst_error(), scale.table_length());
     if worst_error == Percent::ZERO {
         return None;
@@ -115,12 +131,44 @@ pub fn doubts(frontend: &Frontend, standing: Option<u32>) -> Option<Inexact> {
     let lengths = (0..u32::BITS).map(|bit| 1 << bit);
     let longer =
         lengths.filter(|length| (table_length + 1..=MAX_TABLE_LENGTH).contains(length)).map(|length| {
-            let worst_error = Scale::new(frontend, Some(length)).worst_error();
+            let worst_error = Scale::of(dialect, frontend, Some(length)).worst_error();
             Longer { table_length: length, worst_error }
         });
     let best = longer.min_by_key(|longer| (longer.worst_error, longer.table_length));
     let longer = best.filter(|longer| longer.worst_error < worst_error);
     Some(Inexact { worst_error, table_length, longer })
+}
+
+/// The different weights of the first pool that has any, such as `100:50`: a VPP without weights cannot express them.
+fn unequal(frontend: &Frontend) -> Option<String> {
+    let different = |pool: &Pool| -> BTreeSet<u8> {
+        pool.backends.values().copied().filter(|weight| *weight > 0).collect()
+    };
+    let weights = frontend.pools.iter().map(different).find(|weights| weights.len() > 1)?;
+    Some(weights.iter().rev().map(u8::to_string).collect::<Vec<_>>().join(":"))
+}
+
+/// What helps when a VPP cannot express a frontend.
+pub const WITHOUT_WEIGHTS: &str = "use VPP 26.10 or newer, or configure equal weights and no slow start";
+
+/// What a VPP cannot express of a frontend, and the effect; `None` if nothing.
+pub fn inexpressible(dialect: Dialect, frontend: &Frontend, standing: Option<u32>) -> Option<String> {
+    if dialect.has_weights() {
+        return None;
+    }
+    let shares = unequal(frontend).map(|weights| {
+        let error = Scale::of(dialect, frontend, standing).worst_error();
+        format!("this VPP cannot express {weights}; shares are equal, up to {error} off the weights")
+    });
+    let slow_start = frontend
+        .slow_start
+        .map(|_| "this VPP cannot express a slow start; a backend gets its whole share at once".to_owned());
+    let parts = frontend.servers_ask.then(|| {
+        "this VPP cannot express the part of its weight that a server asks for; it is in unless it drains"
+            .to_owned()
+    });
+    let all: Vec<_> = shares.into_iter().chain(slow_start).chain(parts).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// A frontend's configured weights above 0.

@@ -11,7 +11,8 @@ use maglev_engine::routes::{Announcement, Drain, Reason};
 use maglev_engine::snapshot::{
     BackendView, FrontendView, GuardTrip, GuardView, RouteView, RouterStatus, Snapshot, SyncStatus,
 };
-use maglev_engine::weights::FrontendState;
+use maglev_engine::vpp_faults;
+use maglev_engine::weights::{FrontendState, WITHOUT_WEIGHTS};
 use maglev_proto::{Problem, Severity};
 use maglev_protocol::VppState;
 
@@ -50,6 +51,8 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     problems.extend(frontends);
     problems.extend(snapshot.frontends.iter().flat_map(|(name, view)| of_pools(snapshot, name, view)));
     problems.extend(of_guard(&snapshot.guard, now));
+    problems.extend(snapshot.frontends.iter().filter_map(|(name, view)| of_weights(name, view)));
+    problems.extend(of_version(snapshot));
     problems.extend(of_router(snapshot));
     problems.extend(snapshot.routes.iter().filter_map(|(address, view)| of_route(*address, view)));
     problems.extend(snapshot.overrides.lb.as_ref().map(of_drain));
@@ -67,6 +70,29 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
 
 fn problem(severity: Severity, kind: &str, what: impl Into<String>) -> Problem {
     Problem { severity: severity.into(), kind: kind.to_owned(), what: what.into(), ..Problem::default() }
+}
+
+/// Known faults of the connected VPP.
+fn of_version(snapshot: &Snapshot) -> impl Iterator<Item = Problem> {
+    let connected = snapshot.agent.vpp.as_ref().map(|(vpp, since)| (&vpp.state, *since));
+    let connected = connected.into_iter().filter_map(|(state, since)| match state {
+        VppState::Connected { version, .. } => Some((version, since)),
+        _ => None,
+    });
+    connected.flat_map(|(version, since)| {
+        vpp_faults::of(version, &snapshot.config).map(move |fault| Problem {
+            since_unix_ms: unix_ms(since),
+            remedy: fault.remedy.to_owned(),
+            ..problem(Severity::Notice, "vpp", format!("known fault of {version}: {}", fault.what))
+        })
+    })
+}
+
+/// What VPP cannot express of a frontend.
+fn of_weights(name: &str, view: &FrontendView) -> Option<Problem> {
+    let what = view.table.inexpressible.as_deref()?;
+    let remedy = WITHOUT_WEIGHTS.to_owned();
+    Some(Problem { name: name.to_owned(), remedy, ..problem(Severity::Notice, "frontend", what) })
 }
 
 /// The first missing party on the path to VPP.

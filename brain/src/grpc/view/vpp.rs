@@ -74,6 +74,7 @@ pub(super) fn info_of(agent: &AgentStatus) -> VppInfo {
             info.version = version.clone();
             info.build_date = build_date.clone();
             info.build_directory = build_directory.clone();
+            info.lb_api = agent.dialect.map_or_else(String::new, |dialect| dialect.lb_api().to_owned());
             info.pid = *pid;
             info.boot_time_unix_ms = boot_time.unwrap_or(0).saturating_mul(1000);
             let connected = since.checked_sub(Duration::from_secs(*connected_for)).unwrap_or(since);

@@ -191,6 +191,16 @@ fn slow_start_is_shown_if_there_is_one() {
 }
 
 #[test]
+fn limits_of_vpp_stand_in_place_of_the_error_of_shares() {
+    let inexpressible = "this VPP cannot express 100:50; shares are equal, up to 33% off the weights";
+    let shop =
+        Frontend { worst_share_error_percent: 33.3, inexpressible: inexpressible.into(), ..samples::shop() };
+    let text = one(&shop, PLAIN);
+    assert!(text.contains(&format!("\nVPP's limits   {inexpressible}\n")), "{text}");
+    assert!(!text.contains("Shares"));
+}
+
+#[test]
 fn shares_that_are_off_come_with_what_helps() {
     let shares = |better_table_length| {
         let shop = Frontend { worst_share_error_percent: 1.861, better_table_length, ..samples::shop() };

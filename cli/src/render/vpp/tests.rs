@@ -12,6 +12,7 @@ Agent socket     /run/maglev/dpagent.sock
 Agent version    0.2.0
 VPP              connected
 VPP version      26.10-rc0~374
+LB API           1.2.0
 Build date       2026-08-12T09:00:00
 Build directory  /build/vpp
 PID              4711
@@ -25,8 +26,9 @@ Connected        2026-11-21T03:58:01.250Z (14m2s ago)
 fn info_of_an_incompatible_vpp_says_what_it_lacks() {
     let old = VppInfo {
         state: "incompatible".into(),
-        version: "26.06-release".into(),
-        reason: "lacks lb_as_set_weight; needs VPP 26.10".into(),
+        version: "23.02-release".into(),
+        lb_api: String::new(),
+        reason: "lacks lb_add_del_as; needs VPP 23.06".into(),
         build_date: String::new(),
         build_directory: String::new(),
         pid: 0,
@@ -38,8 +40,8 @@ fn info_of_an_incompatible_vpp_says_what_it_lacks() {
 \x1b[1mAgent\x1b[0m          \x1b[32mconnected\x1b[0m
 \x1b[1mAgent socket\x1b[0m   /run/maglev/dpagent.sock
 \x1b[1mAgent version\x1b[0m  0.2.0
-\x1b[1mVPP\x1b[0m            \x1b[31mincompatible: lacks lb_as_set_weight; needs VPP 26.10\x1b[0m
-\x1b[1mVPP version\x1b[0m    26.06-release
+\x1b[1mVPP\x1b[0m            \x1b[31mincompatible: lacks lb_add_del_as; needs VPP 23.06\x1b[0m
+\x1b[1mVPP version\x1b[0m    23.02-release
 ";
     assert_eq!(info(&old, PRESENT, COLORED), expected);
 }

@@ -1,5 +1,7 @@
 //! Single values that break a rule.
 
+use maglev_protocol::Dialect;
+
 use super::*;
 
 #[test]
@@ -497,4 +499,22 @@ fn labels_are_names_with_names_as_values() {
     let text = with(&format!("{{ {} }}", many.join(", ")));
     let refused = parse("maglev.yaml", &text).unwrap_err().to_string();
     assert!(refused.contains("backend `web2` has 17 labels"), "{refused}");
+}
+
+#[test]
+fn the_lb_api_is_one_of_two_and_decides_on_slow_start() {
+    for (given, dialect) in [("1.1", Dialect::InOut), ("'1.1'", Dialect::InOut), ("1.2", Dialect::Weighted)] {
+        let loaded = parse("c.yaml", &changed("flow-timeout: 40s", &format!("vpp-lb-api: {given}"))).unwrap();
+        assert_eq!(loaded.config.lb.vpp_lb_api, dialect, "{given}");
+    }
+    let (code, found) = findings(&changed("flow-timeout: 40s", "vpp-lb-api: 2"));
+    assert_eq!((code, found.len()), (2, 1), "{found:?}");
+    assert!(
+        found[0].contains("`vpp-lb-api` of `lb` of `vpp` is `2`, which is not a known version"),
+        "{found:?}"
+    );
+    let old = changed("flow-timeout: 40s", "vpp-lb-api: 1.1");
+    let (code, found) = findings(&old.replace("port: 80", "port: 80\n      slow-start: 30s"));
+    assert_eq!((code, found.len()), (2, 1), "{found:?}");
+    assert!(found[0].contains("needs weights, and `vpp-lb-api: 1.1` has none"), "{found:?}");
 }

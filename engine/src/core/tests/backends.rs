@@ -210,7 +210,7 @@ fn what_was_not_believed_is_not_believed_because_the_agent_goes() {
     bench.views += 1;
     let boot = bench.now.wall.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let info = VppInfo { generation: bench.views, state: VppState::sample(2, Some(boot)) };
-    let programmed = Some((ViewId(bench.views), Programmed { vips: vec![] }));
+    let programmed = Some((ViewId(bench.views), Programmed::default()));
     bench.agent(AgentEvent::Vpp { info, programmed });
     bench.agent(AgentEvent::Disconnected { reason: "test".into() });
     bench.seconds(2);
@@ -232,7 +232,7 @@ fn vpp_that_falls_silent_right_after_its_start_has_not_settled_sooner() {
     bench.views += 1;
     let boot = bench.now.wall.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let info = VppInfo { generation: bench.views, state: VppState::sample(2, Some(boot)) };
-    let programmed = Some((ViewId(bench.views), Programmed { vips: vec![] }));
+    let programmed = Some((ViewId(bench.views), Programmed::default()));
     bench.agent(AgentEvent::Vpp { info, programmed });
     bench.agent(AgentEvent::Silence { silent_for: Some(Duration::from_millis(200)) });
     bench.agent(AgentEvent::Silence { silent_for: None });

@@ -12,6 +12,22 @@ fn pool(weights: &[u8]) -> Frontend {
 }
 
 #[test]
+fn without_weights_all_that_are_in_have_equal_shares() {
+    let of = |weights: &[u8]| Scale::of(Dialect::InOut, &pool(weights), Some(1024));
+    let scale = of(&[100, 50, 1]);
+    assert_eq!([0, 1, 50, 100].map(|weight| scale.programmed(weight)), [0, 1, 1, 1]);
+    assert!(!scale.is_exact() && scale.worst_error() > Percent::ZERO);
+    assert_eq!(unequal(&pool(&[50, 100, 0, 50])).as_deref(), Some("100:50"));
+    assert!(doubts(Dialect::InOut, &pool(&[100, 50]), None).is_some_and(|found| found.longer.is_none()));
+    let scale = of(&[30, 30, 0]);
+    assert!(scale.is_exact() && scale.worst_error() == Percent::ZERO && scale.programmed(30) == 1);
+    // Of several pools, one is active at a time.
+    let two = frontend(&[&[("a", 100)], &[("b", 50), ("c", 50)]]);
+    assert_eq!((unequal(&two), Scale::of(Dialect::InOut, &two, None).is_exact()), (None, true));
+    assert_eq!(doubts(Dialect::InOut, &two, None), None);
+}
+
+#[test]
 fn table_is_long_enough_for_the_weights() {
     let of = |weights: &[u8]| table_length(&pool(weights));
     assert_eq!(of(&[100, 100]), 1024);
@@ -91,23 +107,27 @@ fn standing_table_has_as_many_steps_as_it_can_express() {
 
 #[test]
 fn doubts_name_the_table_that_would_do() {
-    assert_eq!(doubts(&pool(&[50, 99]), None), None);
+    assert_eq!(doubts(Dialect::Weighted, &pool(&[50, 99]), None), None);
     let weights: Vec<u8> = (0..20).map(|index| 100 - 4 * index).collect();
     let fixed = Frontend { new_flows_table_length: Some(1024), ..pool(&weights) };
-    let found = doubts(&fixed, None).unwrap();
+    let found = doubts(Dialect::Weighted, &fixed, None).unwrap();
     assert_eq!(found.table_length, 1024);
     assert_eq!(found.worst_error, Scale::new(&fixed, None).worst_error());
     let longer = found.longer.unwrap();
     assert_eq!(longer.worst_error, Percent::ZERO);
     assert_eq!(Scale::new(&fixed, Some(longer.table_length)).worst_error(), Percent::ZERO);
     assert!(Scale::new(&fixed, Some(longer.table_length / 2)).worst_error() > Percent::ZERO);
-    assert_eq!(doubts(&pool(&weights), Some(1024)), Some(found), "a standing table is no better");
+    assert_eq!(
+        doubts(Dialect::Weighted, &pool(&weights), Some(1024)),
+        Some(found),
+        "a standing table is no better"
+    );
 }
 
 #[test]
 fn longest_table_leaves_no_way_out() {
     let weights: Vec<u8> = (0..250).map(|index| 1 + index % 100).collect();
-    let found = doubts(&pool(&weights), None).unwrap();
+    let found = doubts(Dialect::Weighted, &pool(&weights), None).unwrap();
     assert_eq!((found.table_length, found.longer), (65_536, None));
     assert!(found.worst_error > Percent::ZERO);
 }
