@@ -160,7 +160,7 @@ impl World {
             return self.agent_retries();
         }
         self.last_link += 1;
-        let wire = Wire::default();
+        let wire = Wire::to(self.vpp.dialect);
         let starting = Syncer::start(wire.clone(), Arc::clone(&POLICY));
         let work: Work = Box::pin(async move {
             match starting.await {
@@ -302,7 +302,7 @@ impl World {
         match outcome {
             Outcome::Started(Ok(())) => {
                 let state = VppState::Connected {
-                    version: "26.10".to_owned(),
+                    version: if self.vpp.dialect.has_weights() { "26.10" } else { "26.06" }.to_owned(),
                     build_date: String::new(),
                     build_directory: String::new(),
                     pid: self.vpp.pid,
@@ -429,6 +429,7 @@ impl World {
                     }
                     Some(vips) => Reply::Dumps(self.vpp.dumps(vips)),
                 },
+                Request::Size => Reply::Size(self.vpp.size()),
                 Request::Text => Reply::Text(self.vpp.text()),
                 Request::Ping => Reply::Pong,
                 Request::Conf => Reply::Conf(self.vpp.conf()),

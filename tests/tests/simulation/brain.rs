@@ -13,7 +13,9 @@ use maglev_engine::desired::{Demand, ViewId, Wanted, vip_key};
 use maglev_engine::health::State;
 use maglev_engine::overrides::Overrides;
 use maglev_engine::syncs::{Answer, Call, Sent, Syncs};
-use maglev_protocol::{AgentInfo, AgentPolicy, Demands, Liveness, PROTOCOL_VERSION, VipKey, VppInfo};
+use maglev_protocol::{
+    AgentInfo, AgentPolicy, Demands, Dialect, Liveness, PROTOCOL_VERSION, VipKey, VppInfo,
+};
 
 use crate::agent::Queued;
 use crate::judge::Scope;
@@ -77,7 +79,7 @@ pub(crate) struct Watched {
     /// Whether VPP had nothing when the view was made; `None` without a view.
     pub(crate) saw_empty_vpp: Option<bool>,
     /// The configured frontends whose scale was last found right.
-    pub(crate) scales: BTreeMap<VipKey, (Arc<maglev_engine::config::Frontend>, Option<u32>)>,
+    pub(crate) scales: BTreeMap<VipKey, (Arc<maglev_engine::config::Frontend>, (Dialect, Option<u32>))>,
 }
 
 impl World {

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use maglev_dpagent::step::{Step, Write};
 use maglev_engine::core::{BackendWish, Command, InVpp, Selector};
 use maglev_engine::overrides::PoolMember;
-use maglev_protocol::{Encap, VipKey};
+use maglev_protocol::{Dialect, Encap, VipKey};
 
 use crate::generate::{addresses, weight};
 use crate::preview;
@@ -308,7 +308,12 @@ impl World {
             self.link_breaks(link, "the connection was closed");
         }
         let interfaces_after = Duration::from_millis(self.rng.u64(..1500));
-        self.vpp.start(self.now, interfaces_after);
+        let dialect = match (self.vpp.dialect, self.stormy && self.rng.u8(..3) == 0) {
+            (Dialect::Weighted, true) => Dialect::InOut,
+            (Dialect::InOut, true) => Dialect::Weighted,
+            (same, false) => same,
+        };
+        self.vpp.start(dialect, self.now, interfaces_after);
     }
 
     fn break_a_connection(&mut self) {

@@ -150,6 +150,7 @@ fn another_brain(world: &mut World) -> Result<(), String> {
 /// Rule 4: the same configuration, operators and health give the same tables to a VPP that has never had others.
 fn another_history(world: &World, seed: u64) -> Result<(), String> {
     let mut other = World::new(!seed, false);
+    other.vpp = crate::vpp::Vpp::new(world.vpp.dialect);
     (other.stormy, other.rare_syncs) = (false, world.rare_syncs);
     other.weather.calm();
     other.weather.lost_answers = 0.0;

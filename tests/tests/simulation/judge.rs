@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use maglev_dpagent::step::{Step, Write};
-use maglev_protocol::{Demands, VipKey, VipSpec};
+use maglev_protocol::{Demands, Dialect, VipKey, VipSpec};
 
 use crate::vpp::Actual;
 
@@ -26,6 +26,7 @@ pub(crate) struct Scope {
 /// A message and its effect on its VIP.
 pub(crate) struct Judged<'a> {
     pub(crate) write: &'a Write,
+    pub(crate) dialect: Dialect,
     pub(crate) before: Option<&'a Actual>,
     /// Servers that flows were pinned to before.
     pub(crate) pinned: &'a BTreeSet<IpAddr>,
@@ -87,7 +88,9 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
             || before.is_none() && (judged.hindered || !matches!(write.step, Step::AddVip { .. }));
         return if expected { Ok(()) } else { broken("VPP refused, though nobody else has written") };
     }
-    let wanted = |server: &IpAddr| spec.servers.get(server).map(|server| server.weight);
+    // A call may come from before VPP was replaced by one without weights.
+    let most = if judged.dialect.has_weights() { u8::MAX } else { 1 };
+    let wanted = |server: &IpAddr| spec.servers.get(server).map(|server| server.weight.min(most));
     let in_order = match &write.step {
         Step::AddVip { encap, src_ip_sticky, table_length } => {
             (*encap, *src_ip_sticky, *table_length)
@@ -120,7 +123,10 @@ pub(crate) fn judge(scope: Option<&Scope>, judged: &Judged<'_>) -> Result<(), St
         return broken("rules 1 and 6, a message that was not decided on");
     }
     let proof = anew && matches!(write.step, Step::Reweight { from, to, .. } if from == to);
-    if before == after && !proof && !matches!(write.step, Step::Flush { .. } | Step::FlushVip) {
+    // Whether the flows of a server that is out have ended is not known.
+    let may_be_idle =
+        matches!(write.step, Step::Flush { .. } | Step::FlushVip | Step::RemoveServer { weight: 0, .. });
+    if before == after && !proof && !may_be_idle {
         return broken("rule 3, a message that changes nothing");
     }
     let serves = |vip: Option<&Actual>| vip.is_some_and(|vip| vip.weights.values().any(|weight| *weight > 0));

@@ -123,7 +123,9 @@ impl World {
                 };
                 let address = config.backends.get(*name).map(|backend| backend.address);
                 flushes
-                    && address.is_some_and(|at| pinned.contains(&at) && found.weights.get(&at) == Some(&0))
+                    && address.is_some_and(|at| {
+                        pinned.contains(&at) && found.weights.get(&at).is_none_or(|weight| *weight == 0)
+                    })
             });
             if let Some(backend) = out {
                 return Err(format!(
@@ -144,7 +146,7 @@ impl World {
 
     fn right_vip(&self, config: &Config, name: &str, configured: &Frontend, table_length: u32) -> Actual {
         let frontend = in_force(&self.operators, name, configured);
-        let scale = Scale::new(&frontend, Some(table_length));
+        let scale = Scale::of(self.vpp.dialect, &frontend, Some(table_length));
         let state = |name: &String| self.right_state(config, name);
         let count = |pool: usize, states: &[State]| {
             let members = frontend.pools[pool].backends.iter().filter(|(_, weight)| **weight > 0);
@@ -172,12 +174,13 @@ impl World {
             }
         }
         let ipv6 = weights.keys().any(IpAddr::is_ipv6);
-        Actual {
+        let right = Actual {
             encap: if ipv6 { Encap::Gre6 } else { Encap::Gre4 },
             src_ip_sticky: frontend.src_ip_sticky,
             table_length,
             weights,
-        }
+        };
+        right.in_service(self.vpp.dialect)
     }
 }
 
@@ -241,15 +244,16 @@ impl Brain {
             }
             let checked = self.watched.scales.get(&key);
             if checked.is_none_or(|(frontend, length)| {
-                !Arc::ptr_eq(frontend, &view.frontend) || *length != view.table_length
+                !Arc::ptr_eq(frontend, &view.frontend) || *length != (view.table.dialect, view.table_length)
             }) {
-                if view.table.scale != Scale::new(&frontend, view.table_length) {
+                if view.table.scale != Scale::of(view.table.dialect, &frontend, view.table_length) {
                     return Err(format!(
                         "frontend {name} has another scale than its table of {:?}",
                         view.table_length
                     ));
                 }
-                self.watched.scales.insert(key, (Arc::clone(&view.frontend), view.table_length));
+                let table = (view.table.dialect, view.table_length);
+                self.watched.scales.insert(key, (Arc::clone(&view.frontend), table));
             }
             // A due step of a slow start changes the weights.
             if !ticks {

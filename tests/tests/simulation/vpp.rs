@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use maglev_dpagent::apply::Answer;
 use maglev_dpagent::cli_text;
+use maglev_dpagent::dialect::{self, in_out};
 use maglev_dpagent::read::{Dumps, ServerRow, VipRow};
 use maglev_dpagent::step::{Step, Write};
-use maglev_protocol::{Encap, LbConf, Prefix, VipKey};
+use maglev_protocol::{Dialect, Encap, LbConf, Prefix, VipKey};
+use vppapi::retval::Retval;
 use vppapi::types;
 use vppsim::address::Ip46Prefix;
 use vppsim::lb::{self, Conf, Lb, NewVip, Refusal, Vip};
@@ -28,6 +30,7 @@ pub(crate) enum Life {
 #[derive(Debug)]
 pub(crate) struct Vpp {
     pub(crate) lb: Lb,
+    pub(crate) dialect: Dialect,
     pub(crate) life: Life,
     pub(crate) pid: u32,
     pub(crate) started: Duration,
@@ -63,10 +66,21 @@ pub(crate) struct Actual {
     pub(crate) weights: BTreeMap<IpAddr, u8>,
 }
 
+impl Actual {
+    /// As a VPP without weights has it, if this is one.
+    pub(crate) fn in_service(mut self, dialect: Dialect) -> Self {
+        self.weights.retain(|_, weight| dialect.has_weights() || *weight > 0);
+        self
+    }
+}
+
 impl Vpp {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        let mut lb = Lb::default();
+        lb.set_weights(dialect.has_weights());
         Self {
-            lb: Lb::default(),
+            lb,
+            dialect,
             life: Life::Running,
             pid: 1,
             started: Duration::ZERO,
@@ -85,8 +99,11 @@ impl Vpp {
         }
     }
 
-    pub(crate) fn start(&mut self, now: Duration, interfaces_after: Duration) {
+    /// Starts again, as the same release or another.
+    pub(crate) fn start(&mut self, dialect: Dialect, now: Duration, interfaces_after: Duration) {
         self.lb.restart();
+        self.lb.set_weights(dialect.has_weights());
+        self.dialect = dialect;
         self.pid += 1;
         self.life = Life::Running;
         (self.started, self.running_since) = (now, now);
@@ -107,13 +124,20 @@ impl Vpp {
 
     /// Carries out a request of the agent, and checks it.
     pub(crate) fn write(&mut self, scope: Option<&Scope>, write: &Write, now: Duration) -> Answer {
+        if dialect::request(self.dialect, write).is_none() {
+            return Answer::Unneeded;
+        }
         self.writes += 1;
         let before = self.actual(&write.vip);
         let pinned = self.pinned(&write.vip);
         let flushed = self.flushed.get(&write.vip).cloned().unwrap_or_default();
         let result = self.carry_out(write, now);
         let after = self.actual(&write.vip);
+        let retval = |refusal: &Refusal| refusal.retval().unwrap_or(Retval::UNSPECIFIED);
+        let retval = result.as_ref().err().map_or(Retval::OK, retval);
+        let answer = dialect::answer(self.dialect, write, retval);
         let judged = Judged {
+            dialect: self.dialect,
             write,
             before: before.as_ref(),
             pinned: &pinned,
@@ -121,7 +145,7 @@ impl Vpp {
             after: after.as_ref(),
             tainted: self.tainted.contains(&write.vip),
             handmade: self.handmade.contains(&write.vip),
-            accepted: result.is_ok(),
+            accepted: answer == Answer::Accepted,
             balks: self.balked.contains(&write.vip),
             hindered: result.is_err() && self.is_hindered(write),
         };
@@ -132,10 +156,7 @@ impl Vpp {
             self.note_flush(write);
         }
         self.traffic(&write.vip, now);
-        match result {
-            Ok(()) => Answer::Accepted,
-            Err(refusal) => refused(&refusal),
-        }
+        answer
     }
 
     fn is_hindered(&self, write: &Write) -> bool {
@@ -152,6 +173,9 @@ impl Vpp {
 
     /// Refuses a request of the agent for no reason.
     pub(crate) fn balk(&mut self, write: &Write, about_state: bool) -> Answer {
+        if dialect::request(self.dialect, write).is_none() {
+            return Answer::Unneeded;
+        }
         self.balked.insert(write.vip);
         Answer::Refused { code: -1, meaning: "no reason".to_owned(), about_state }
     }
@@ -199,13 +223,27 @@ impl Vpp {
             return BTreeSet::new();
         };
         let servers = self.lb.servers_of(vip);
-        let servers = servers.filter(|(index, server)| server.used && self.lb.pinned_to(*index) > 0);
+        let counts = |server: &lb::Server| server.used || !self.dialect.has_weights();
+        let servers = servers.filter(|(index, server)| counts(server) && self.lb.pinned_to(*index) > 0);
         servers.map(|(_, server)| server.address.into()).collect()
     }
 
     fn carry_out(&mut self, write: &Write, now: Duration) -> Result<(), Refusal> {
         let uptime = now - self.started;
         let key = vpp_key(&write.vip);
+        if self.dialect == Dialect::InOut {
+            match in_out::request(write) {
+                None => return Ok(()),
+                Some(in_out::Request::Server(request)) => {
+                    let address = request.as_address.into();
+                    return match request.is_del {
+                        true => self.lb.remove_server(&key, address, request.is_flush, uptime),
+                        false => self.lb.add_server(&key, address, 1, false, uptime),
+                    };
+                }
+                Some(in_out::Request::Vip(_) | in_out::Request::FlushVip(_)) => {}
+            }
+        }
         match write.step {
             Step::AddVip { encap, src_ip_sticky, table_length } => {
                 let encap = vpp_encap(encap);
@@ -293,6 +331,13 @@ impl Vpp {
         Dumps { vips, servers: self.dump_servers(), ..Dumps::default() }
     }
 
+    /// Number of VIPs and servers. From here on the agent knows the foreign writes, if it reads the text only.
+    pub(crate) fn size(&mut self) -> (usize, usize) {
+        self.tainted.clear();
+        self.balked.clear();
+        (self.lb.vips().count(), self.lb.server_count())
+    }
+
     pub(crate) fn text(&self) -> cli_text::Text {
         cli_text::parse(&vppsim::text::vips_verbose(&self.lb))
     }
@@ -303,10 +348,10 @@ impl Vpp {
         self.lb.vip(index).map(|vip| self.actual_of(vip))
     }
 
-    /// All VIPs in use.
+    /// All VIPs in use. Without weights, only with the servers that are in.
     pub(crate) fn all(&self) -> BTreeMap<VipKey, Actual> {
         let used = self.lb.vips().map(|(_, vip)| vip).filter(|vip| vip.used);
-        used.map(|vip| (key(vip), self.actual_of(vip))).collect()
+        used.map(|vip| (key(vip), self.actual_of(vip).in_service(self.dialect))).collect()
     }
 
     /// The owner of each bucket.
@@ -320,20 +365,17 @@ impl Vpp {
     }
 
     fn actual_of(&self, vip: &Vip) -> Actual {
-        let used = self.lb.servers_of(vip).map(|(_, server)| server).filter(|server| server.used);
+        // Without weights, a ghost counts while flows are pinned to it.
+        let ghost = |index| !self.dialect.has_weights() && self.lb.pinned_to(index) > 0;
+        let counted = self.lb.servers_of(vip).filter(|(index, server)| server.used || ghost(*index));
+        let weight = |server: &lb::Server| if server.used { server.weight } else { 0 };
         Actual {
             encap: encap(vip),
             src_ip_sticky: vip.src_ip_sticky,
             table_length: vip.table_length(),
-            weights: used.map(|server| (server.address.into(), server.weight)).collect(),
+            weights: counted.map(|(_, server)| (server.address.into(), weight(server))).collect(),
         }
     }
-}
-
-fn refused(refusal: &Refusal) -> Answer {
-    let code = refusal.retval().map_or(0, |retval| retval.0);
-    let about_state = matches!(refusal, Refusal::NoSuchEntry | Refusal::Exists | Refusal::OtherEncap);
-    Answer::Refused { code, meaning: refusal.to_string(), about_state }
 }
 
 fn vpp_key(key: &VipKey) -> lb::VipKey {

@@ -13,13 +13,14 @@ use maglev_dpagent::cli_text::Text;
 use maglev_dpagent::execute::{Failed, Settings};
 use maglev_dpagent::read::{Dumps, VipRow};
 use maglev_dpagent::step::Write;
-use maglev_protocol::{LbConf, Prefix};
+use maglev_protocol::{Dialect, LbConf, Prefix};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     Write(Vec<Write>),
     /// Two messages, with what the first has told.
     Dumps(Option<Vec<VipRow>>),
+    Size,
     Text,
     Ping,
     Conf,
@@ -30,6 +31,7 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Written(Vec<Answer>),
     Dumps(Dumps),
+    Size((usize, usize)),
     Text(Text),
     Pong,
     Conf(LbConf),
@@ -61,6 +63,7 @@ pub(crate) struct Pipe {
     /// Time of the last event.
     pub(crate) now: Duration,
     last: u64,
+    dialect: Dialect,
 }
 
 impl Pipe {
@@ -109,6 +112,13 @@ pub(crate) struct Wire(Arc<Mutex<Pipe>>);
 impl Wire {
     pub(crate) fn pipe(&self) -> MutexGuard<'_, Pipe> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection to a VPP of this kind.
+    pub(crate) fn to(dialect: Dialect) -> Self {
+        let wire = Self::default();
+        wire.pipe().dialect = dialect;
+        wire
     }
 
     fn ask(&self, request: Request) -> Exchange {
@@ -175,6 +185,17 @@ impl Settings for Wire {
 }
 
 impl Plugin for Wire {
+    fn dialect(&self) -> Dialect {
+        self.pipe().dialect
+    }
+
+    async fn size(&self) -> Result<(usize, usize), Lost> {
+        match self.ask(Request::Size).await {
+            Reply::Size(size) => Ok(size),
+            other => Err(lost(other)),
+        }
+    }
+
     async fn write(&self, writes: &[Write]) -> Vec<Answer> {
         match self.ask(Request::Write(writes.to_vec())).await {
             Reply::Written(answers) => answers,

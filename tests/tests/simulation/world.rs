@@ -12,7 +12,7 @@ use maglev_engine::core::Now;
 use maglev_engine::outcome::Report;
 use maglev_engine::overrides::Overrides;
 use maglev_engine::syncs::Answer;
-use maglev_protocol::VppInfo;
+use maglev_protocol::{Dialect, VppInfo};
 
 use crate::agent::{Agent, Queued};
 use crate::brain::Brain;
@@ -109,6 +109,7 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let mut draft = Draft::new(&mut rng);
         let rare_syncs = rng.u8(..8) == 0;
+        let dialect = if rng.u8(..3) == 0 { Dialect::InOut } else { Dialect::Weighted };
         if rare_syncs {
             draft.sync_rarely();
         }
@@ -127,7 +128,7 @@ impl World {
             weather,
             rare_syncs,
             stormy: true,
-            vpp: Vpp::new(),
+            vpp: Vpp::new(dialect),
             agent: Agent::new(1),
             brain: None,
             router: Router::default(),
