@@ -35,7 +35,7 @@ struct Both {
 }
 
 impl Both {
-    async fn call<R: Request + Clone>(&self, request: R) -> i32 {
+    async fn call<R: Request + Clone + std::fmt::Debug>(&self, request: R) -> i32 {
         let answers = [self.real.call(request.clone()).await, self.simulated.call(request.clone()).await];
         let [real, simulated] = answers.map(|answer| match answer {
             Ok(_) => 0,

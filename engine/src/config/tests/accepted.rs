@@ -23,6 +23,7 @@ fn whatever_is_left_out_has_its_default() {
             sync_interval: Duration::from_secs(30),
             startup_min_delay: Duration::from_secs(5),
             startup_max_delay: Duration::from_secs(30),
+            vpp_lb_api: maglev_protocol::Dialect::Weighted,
         }
     );
     let shell = &config.healthchecks["shell"];
@@ -142,6 +143,7 @@ maglev:
             sync_interval: Duration::from_secs(10),
             startup_min_delay: Duration::ZERO,
             startup_max_delay: Duration::from_secs(60),
+            vpp_lb_api: maglev_protocol::Dialect::Weighted,
         }
     );
     let web = &config.healthchecks["web"];
