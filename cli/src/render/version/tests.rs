@@ -11,7 +11,7 @@ fn all_of_them_on_one_page() {
         "\
 maglevc         {}
 maglev-brain    0.2.0
-maglev-dpagent  0.2.0, protocol 8
+maglev-dpagent  0.2.0, protocol 10
 VPP             26.10-rc0~374
 ",
         env!("CARGO_PKG_VERSION")
