@@ -41,7 +41,7 @@ pub use operator::{Operator, Terms};
 pub use recorder::{History, Remembered};
 
 use crate::activity::Activity;
-use crate::agent::{self, echo_queue};
+use crate::agent::{self, echo_queue, tunnels};
 use crate::figures::{Figures, States};
 use crate::router::{self, Routers};
 use crate::service::Unserved;
@@ -133,6 +133,8 @@ pub fn start<S: Future<Output = ()>>(
     let (routes, routes_rx) = watch::channel(Arc::new(core.wanted_routes()));
     let (router_sender, router_events) = mpsc::channel(ROUTER_EVENTS);
     let (echoes, asks) = echo_queue();
+    let (ways, inbox) = tunnels();
+    services.spawn(vital("tunnels", tunnels::run(agent_socket.clone(), instance, inbox)));
     let (reader, link, agent_task) =
         agent::start(agent_socket, instance, wanted_rx, event_sender, asks, services);
     services.spawn(vital("routes", router::run(Routers(link), routes_rx, router_sender)));
@@ -152,7 +154,7 @@ pub fn start<S: Future<Output = ()>>(
     let (order_sender, orders) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
     let activity = Activity::default();
-    let mut probers = Probers::new(echoes, report_sender, activity.clone());
+    let mut probers = Probers::new(echoes, ways, report_sender, activity.clone());
     let mut checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
     checked.dedup();
     probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);

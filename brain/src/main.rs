@@ -155,12 +155,13 @@ fn summary(loaded: &Loaded) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let config = &loaded.config;
     format!(
-        "OK ({}, {}, {}; {})\n{}",
+        "OK ({}, {}, {}; {})\n{}{}",
         count(config.frontends.len(), "frontend"),
         count(config.backends.len(), "backend"),
         count(config.healthchecks.len(), "health check"),
         count(loaded.warnings.len(), "warning"),
         config.lb.sticky_memory(),
+        config.tunnel_load().map_or(String::new(), |load| format!("\n{load}")),
     )
 }
 

@@ -3,6 +3,8 @@
 //! A backend that waits for its next probe costs an entry in a heap, and no task, timer or buffer. A probe in
 //! progress may be cancelled at any point: it owns nothing but a socket.
 
+mod tunnel;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
@@ -18,6 +20,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+pub use tunnel::ThroughTunnel;
+
 use crate::activity::Activity;
 use crate::agent::EchoSender;
 
@@ -30,38 +34,54 @@ pub trait Probe: Send + Sync + 'static {
     fn rest(&self) {}
 }
 
-/// A check of one address.
+/// A check of one backend.
 #[derive(Debug)]
 pub struct Checked {
-    /// The check.
-    pub checker: Arc<Checker<EchoSender>>,
+    checker: Arc<Checker<EchoSender>>,
     /// The backend's address.
-    pub target: IpAddr,
-    /// Its connection, if the check keeps one.
-    kept: Option<KeptConnection>,
+    target: IpAddr,
+    way: Way,
+}
+
+/// How a backend is probed.
+#[derive(Debug, Clone)]
+enum Way {
+    /// At its address.
+    Direct,
+    /// The same, over one connection.
+    Kept(KeptConnection),
+    /// At its VIPs.
+    Tunnel(Arc<ThroughTunnel>),
 }
 
 impl Checked {
     /// A check of this address.
     pub fn new(checker: Arc<Checker<EchoSender>>, target: IpAddr) -> Self {
-        let kept = checker.kept_connection();
-        Self { checker, target, kept }
+        let way = checker.kept_connection().map_or(Way::Direct, Way::Kept);
+        Self { checker, target, way }
+    }
+
+    /// A check of VIPs, through the tunnel to this address.
+    pub fn through(checker: Arc<Checker<EchoSender>>, target: IpAddr, tunnel: ThroughTunnel) -> Self {
+        Self { checker, target, way: Way::Tunnel(Arc::new(tunnel)) }
     }
 }
 
 impl Probe for Checked {
     fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static {
-        let (checker, target, kept) = (Arc::clone(&self.checker), self.target, self.kept.clone());
+        let (checker, target, way) = (Arc::clone(&self.checker), self.target, self.way.clone());
         async move {
-            match kept {
-                None => checker.probe(target).await,
-                Some(connection) => checker.probe_over(target, &connection).await,
+            match way {
+                Way::Direct => checker.probe(target).await,
+                Way::Kept(connection) => checker.probe_over(target, &connection).await,
+                // In memory of its own, which other probes do not take.
+                Way::Tunnel(tunnel) => Box::pin(async move { tunnel.probe(&checker, target).await }).await,
             }
         }
     }
 
     fn rest(&self) {
-        if let Some(connection) = &self.kept {
+        if let Way::Kept(connection) = &self.way {
             connection.close();
         }
     }

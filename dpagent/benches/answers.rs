@@ -78,6 +78,7 @@ fn agent(directory: &Path, ready: &std::sync::mpsc::Sender<Pid>) {
             policy,
             pinger: Ok(pinger),
             routes: Err("there are none here".to_owned()),
+            tunnel: Err("there is none here".to_owned()),
             process: Process::starts(),
         };
         ready.send(gettid()).unwrap();

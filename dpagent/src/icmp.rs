@@ -20,6 +20,8 @@ use maglev_daemon::vital::vital;
 use maglev_protocol::{EchoOutcome, EchoRequest};
 use tokio::task::JoinHandle;
 
+use crate::tunnel::Tunnel;
+
 pub use check::EchoError;
 pub use flight::Ignored;
 use lane::{Decode, Lane, LaneLoop, lane};
@@ -42,8 +44,9 @@ impl Pinger {
     /// # Errors
     /// When the runtime cannot watch the sockets.
     pub fn start(sockets: Sockets) -> io::Result<(Self, JoinHandle<()>)> {
-        let (v4, v4_loop) = family(sockets.v4, packet::decode_v4)?;
-        let (v6, v6_loop) = family(sockets.v6, packet::decode_v6)?;
+        let Sockets { v4, v6, tunnel } = sockets;
+        let (v4, v4_loop) = family(v4, tunnel.clone(), packet::decode_v4)?;
+        let (v6, v6_loop) = family(v6, tunnel, packet::decode_v6)?;
         let task = tokio::spawn(vital("echo requests", async move {
             tokio::join!(run(v4_loop), run(v6_loop));
         }));
@@ -86,9 +89,9 @@ impl Pinger {
 
 type Family = (Result<Lane, Absent>, Option<LaneLoop<IcmpSocket>>);
 
-fn family(socket: Result<RawSocket, Absent>, decode: Decode) -> io::Result<Family> {
+fn family(socket: Result<RawSocket, Absent>, tunnel: Option<Tunnel>, decode: Decode) -> io::Result<Family> {
     let socket = match socket {
-        Ok(socket) => IcmpSocket::new(socket)?,
+        Ok(socket) => IcmpSocket::new(socket, tunnel)?,
         Err(absent) => return Ok((Err(absent), None)),
     };
     let (lane, lane_loop) = lane(socket, decode);

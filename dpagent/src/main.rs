@@ -21,6 +21,7 @@ use maglev_dpagent::privileges::capabilities;
 use maglev_dpagent::privileges::identity::Account;
 use maglev_dpagent::privileges::seccomp::{Filter, Mode};
 use maglev_dpagent::routes::KernelRoutes;
+use maglev_dpagent::tunnel::{self, Tunnel};
 use maglev_dpagent::{privileges, server, service, vpp};
 use nix::unistd::{User, geteuid};
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,6 +67,11 @@ struct Arguments {
     /// it, nothing is allowed
     #[arg(long, value_name = "PATH", env = "MAGLEV_AGENT_POLICY", default_value = "/etc/maglev/policy.yaml")]
     policy: PathBuf,
+
+    /// TUN device that probes through the tunnel are read from. It must belong to the agent's user; see
+    /// healthchecks.md
+    #[arg(long, value_name = "NAME", env = "MAGLEV_TUNNEL_DEVICE")]
+    tunnel_device: Option<String>,
 
     /// User that maglev-brain runs as, by name or number; others are refused. Default: this process's own
     #[arg(long, value_name = "USER", env = "MAGLEV_BRAIN_USER")]
@@ -190,6 +196,8 @@ struct Opened {
     echo: Result<icmp::Sockets, String>,
     /// Access to the kernel's routes, or why there is none.
     routes: Result<KernelRoutes, String>,
+    /// Device and sockets for probes through the tunnel, or why there are none.
+    tunnel: Result<tunnel::Opened, String>,
     notifier: Notifier,
 }
 
@@ -210,6 +218,13 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
         warn!(%reason, "routes in the kernel cannot be changed");
     }
     let kept: CapsHashSet = routes.iter().map(|_| capabilities::ROUTES).collect();
+    let no_device = || Err("the agent was started without --tunnel-device".to_owned());
+    let tunnel = arguments.tunnel_device.as_deref().map_or_else(no_device, |device| {
+        tunnel::open(device).map_err(|error| {
+            warn!("{error}: no probes are sent through the tunnel");
+            error.to_string()
+        })
+    });
     let notifier = Notifier::from_environment()?;
     let confined = privileges::confine(account.as_ref(), &kept, filter(arguments.seccomp).as_ref())?;
     info!(
@@ -233,6 +248,7 @@ fn confine(arguments: &Arguments, filter: impl FnOnce(Mode) -> Option<Filter>) -
         brain_user: brain_user.unwrap_or(confined.uid.as_raw()),
         echo,
         routes,
+        tunnel,
         notifier,
     })
 }
@@ -248,14 +264,24 @@ async fn run(arguments: Arguments, opened: Opened) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     hangup::release().context("cannot unblock SIGHUP")?;
-    let Opened { process, policy, reader, brain_user, echo, routes, notifier } = opened;
+    let Opened { process, policy, reader, brain_user, echo, routes, tunnel, notifier } = opened;
     let policy = SharedPolicy::new(policy);
     let mut reader = Reader::new(reader).context("cannot watch the process that reads the policy")?;
-    let pinger = match echo {
-        Ok(sockets) => Ok(Pinger::start(sockets).context("cannot wait for ICMP")?.0),
+    let tunnel = match tunnel {
+        Ok(opened) => Ok(Tunnel::start(opened, policy.clone()).context("cannot wait for the TUN device")?.0),
         Err(reason) => Err(reason),
     };
-    let gate = server::Gate { brain_user, policy: policy.clone(), pinger, routes, process };
+    let pinger = match echo {
+        Ok(sockets) => {
+            let sockets = match &tunnel {
+                Ok(tunnel) => sockets.with_tunnel(tunnel.clone()),
+                Err(_) => sockets,
+            };
+            Ok(Pinger::start(sockets).context("cannot wait for ICMP")?.0)
+        }
+        Err(reason) => Err(reason),
+    };
+    let gate = server::Gate { brain_user, policy: policy.clone(), pinger, routes, tunnel, process };
     let listener = server::Listener::bind(&arguments.listen).await?;
     info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen.display(), brain_user, "started");
     let stop = CancellationToken::new();

@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use maglev_protocol::{AgentError, Prefix, VipKey};
+use maglev_protocol::{AgentError, Prefix, TunnelTarget, VipKey};
 
 pub use file::{EXAMPLE, PolicyError, load, parse, read};
 pub use routes::RouteTables;
@@ -33,6 +33,8 @@ pub struct Policy {
     pub servers: Vec<Prefix>,
     /// Prefixes whose addresses may be pinged.
     pub ping: Vec<Prefix>,
+    /// Prefixes that the source addresses of probes through the tunnel are from.
+    pub tunnel_probes: Vec<Prefix>,
     /// Maximum numbers and rates.
     pub limits: Limits,
     /// Limits on the lb plugin's global settings.
@@ -131,6 +133,24 @@ impl Policy {
         let host = Prefix::host(target);
         let allowed = self.ping.iter().any(|allowed| allowed.covers(&host));
         allowed.then_some(()).ok_or_else(|| self.refusal(format!("an echo request to {target}"), "ping"))
+    }
+
+    /// Refuses a target of probes through the tunnel outside the policy.
+    ///
+    /// # Errors
+    /// [`AgentError::NotAllowed`].
+    pub fn check_tunnel(&self, target: &TunnelTarget) -> Result<(), AgentError> {
+        let TunnelTarget { vip, server } = *target;
+        let list = if self.tunnel_probes.is_empty() {
+            "tunnel-probes"
+        } else if vip != server && !self.allows_vip(&Prefix::host(vip)) {
+            "vips"
+        } else if !self.allows_server(server) {
+            "servers"
+        } else {
+            return Ok(());
+        };
+        Err(self.refusal(format!("probes of {vip} on {server} through the tunnel"), list))
     }
 
     /// The rule behind a list of prefixes, for an error message.

@@ -32,6 +32,7 @@ use crate::icmp::{MOST_IN_FLIGHT, Pinger};
 use crate::pace::Pace;
 use crate::policy::SharedPolicy;
 use crate::routes::KernelRoutes;
+use crate::tunnel::Tunnel;
 use crate::vpp::Vpp;
 use crate::writer::WriterSeat;
 use calls::Connection;
@@ -87,6 +88,8 @@ pub struct Gate {
     pub pinger: Result<Pinger, String>,
     /// Changes the kernel's routes; otherwise, why none can be changed.
     pub routes: Result<KernelRoutes, String>,
+    /// Sends probes through the tunnel; otherwise, why none can be sent.
+    pub tunnel: Result<Tunnel, String>,
     /// The agent's process, as reported to the brain.
     pub process: Process,
 }
@@ -207,6 +210,9 @@ fn admit(stream: UnixStream, number: u64, shared: &Arc<Shared>) {
             notices.note(Kind::WriterGone, peer, format!("connection {number}"));
         }
         seats.leave(number);
+        if let Ok(tunnel) = &shared.gate.tunnel {
+            tunnel.leave(number);
+        }
     });
 }
 

@@ -14,6 +14,8 @@ mod icmp_packets;
 mod replay;
 #[path = "../../fuzz/src/rpc_frames.rs"]
 mod rpc_frames;
+#[path = "../../fuzz/src/tunnel_packets.rs"]
+mod tunnel_packets;
 
 #[test]
 fn any_calls_of_the_agent() {
@@ -33,6 +35,11 @@ fn any_dumps() {
 #[test]
 fn any_frame_between_brain_and_agent() {
     replay::replay("rpc_frames", rpc_frames::check);
+}
+
+#[test]
+fn any_packet_from_the_tun_device() {
+    replay::replay("tunnel_packets", tunnel_packets::check);
 }
 
 #[test]

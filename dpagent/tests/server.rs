@@ -191,6 +191,7 @@ async fn another_user_is_refused() {
         policy,
         pinger,
         routes: Err("there are none here".to_owned()),
+        tunnel: Err("there is none here".to_owned()),
         process: Process::starts(),
     };
     let server = tokio::spawn(server::serve(listener, gate, vpp));

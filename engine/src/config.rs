@@ -33,6 +33,7 @@ mod section;
 mod settings;
 mod stability;
 mod values;
+mod via;
 mod webhook;
 mod yaml;
 
@@ -52,7 +53,7 @@ pub use difference::{Difference, differences};
 pub use min_up::{MinUp, NotMinUp};
 pub use model::{
     Announce, Backend, Bird, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck,
-    HttpMethod, Last, LbSettings, Pool, Ports, Router, Service, StatusCodes, TlsCheck, Url, Webhook,
+    HttpMethod, Last, LbSettings, Pool, Ports, Router, Service, StatusCodes, TlsCheck, Url, Via, Webhook,
     WhenVppAway,
 };
 pub use pattern::Pattern;

@@ -18,7 +18,7 @@ mod syncs;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -32,7 +32,7 @@ pub use event::{Event, FrontendChange, FrontendNow, Numbered};
 pub use wish::{BackendWish, Selector};
 
 use crate::agent::AgentEvent;
-use crate::config::Config;
+use crate::config::{Config, HealthCheck};
 use crate::desired::{Demand, Wanted};
 use crate::health::Since;
 use crate::outcome::Report;
@@ -40,6 +40,7 @@ use crate::overrides::Overrides;
 use crate::schedule::Pace;
 use crate::snapshot::{AgentStatus, FrontendView, Snapshot};
 use crate::tally::{BrainTally, CheckTallies, VppLives};
+use crate::tunnel::vips;
 use crate::warmup::Warmup;
 use absence::Absence;
 use backends::Backends;
@@ -237,6 +238,13 @@ impl Core {
                 pace: view.health.pace(index),
             })
         })
+    }
+
+    /// The VIPs that a backend is probed with by a check through the tunnel.
+    pub fn tunnel_vips(&self, backend: &str, check: &HealthCheck) -> BTreeSet<SocketAddr> {
+        let frontends = self.backends.frontends_of(backend);
+        let configured = frontends.iter().filter_map(|frontend| self.config.frontends.get(&**frontend));
+        vips(check, configured.map(Arc::as_ref))
     }
 
     /// The frontends, by name.

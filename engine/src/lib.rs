@@ -7,6 +7,7 @@
 //! - [`config`]: the configuration, from YAML to a validated value
 //! - [`vpp_faults`]: known faults of VPP, by release
 //! - [`outcome`]: the result of a probe
+//! - [`tunnel`]: checks through the tunnel, and what their probes say
 //! - [`schedule`]: when the next probe starts
 //! - [`health`]: the state machine of one backend
 //! - [`weights`]: failover between pools, and the weight of each backend
@@ -31,6 +32,8 @@ pub mod config;
 pub mod vpp_faults;
 
 pub mod outcome;
+
+pub mod tunnel;
 
 pub mod schedule;
 

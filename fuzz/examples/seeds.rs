@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use maglev_dpagent::icmp::packet;
+use maglev_dpagent::tunnel;
 use maglev_protocol::codec::{ClientCodec, ServerCodec};
 use maglev_protocol::*;
 use serde_json::Value;
@@ -30,6 +31,7 @@ fn main() -> Result<(), Failure> {
     write("rpc_frames", rpc_frames()?)?;
     write("agent_calls", agent_calls()?)?;
     write("icmp_packets", icmp_packets())?;
+    write("tunnel_packets", tunnel_packets())?;
     write("overrides", overrides())
 }
 
@@ -363,6 +365,20 @@ fn icmp_packets() -> Vec<Vec<u8>> {
         error(1, &ip6(58, &v6)),
         error(2, &ip6(44, &fragment)),
     ]
+}
+
+/// Echo requests of both families with their IP headers, and one that is cut off.
+fn tunnel_packets() -> Vec<Vec<u8>> {
+    let packet = |source: &str, target: &str, length: usize| {
+        let [source, target] = [source, target].map(|text| text.parse().expect("an address"));
+        let mut packet = Vec::new();
+        tunnel::packet::write_icmp(tunnel::packet::Addresses { source, target }, &vec![8; length], &mut packet)
+            .expect("a short message");
+        packet
+    };
+    let v4 = packet("10.255.0.1", "198.51.100.1", 64);
+    let cut = v4[..40].to_vec();
+    vec![v4, cut, packet("fd00:255::1", "2001:db8:1::1", 64)]
 }
 
 /// Lines without checksums, which the target adds, preceded by position and kind of some further damage.

@@ -86,6 +86,7 @@ fn run(socket: &Path, ready: &mpsc::Sender<()>) {
             policy,
             pinger,
             routes: Err("there are none here".to_owned()),
+            tunnel: Err("there is none here".to_owned()),
             process: Process::starts(),
         };
         let listener = Listener::bind(socket).await.expect("the agent cannot listen");

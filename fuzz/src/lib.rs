@@ -15,3 +15,4 @@ pub mod icmp_packets;
 pub mod overrides;
 pub mod rpc_frames;
 pub mod stats_segment;
+pub mod tunnel_packets;

@@ -1,6 +1,7 @@
 //! A prepared health check, shared by the probes of all backends that use it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
 use maglev_engine::config::{CheckKind, Exchange, GrpcCheck, HealthCheck, HttpCheck};
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::{First, acknowledge, connect};
+use super::connect::{First, Source, acknowledge, connect};
 use super::dns::{self, Question};
 use super::http::{self, Answer, NotSent};
 use super::icmp::{self, Echo};
@@ -61,42 +62,62 @@ impl<E: Echo> Checker<E> {
         &self.check
     }
 
+    /// Time limit of a whole probe.
+    pub fn timeout(&self) -> Duration {
+        self.check.timeout
+    }
+
     /// Runs one probe, which ends within the check's timeout.
     pub async fn probe(&self, target: IpAddr) -> ProbeOutcome {
+        let deadline = Instant::now() + self.check.timeout;
+        self.run(SocketAddr::new(target, self.check.kind.port()), self.source(target), None, deadline).await
+    }
+
+    /// Runs one probe of a VIP, which ends at the deadline, from an address that is only routed to this machine. Echo
+    /// requests have the given size.
+    pub async fn probe_vip(
+        &self,
+        vip: SocketAddr,
+        source: IpAddr,
+        size: Option<u16>,
+        deadline: Instant,
+    ) -> ProbeOutcome {
+        let source = Source { address: SocketAddr::new(source, 0), is_routed: true };
+        self.run(vip, Some(source), size, deadline).await
+    }
+
+    async fn run(
+        &self,
+        target: SocketAddr,
+        source: Option<Source>,
+        size: Option<u16>,
+        deadline: Instant,
+    ) -> ProbeOutcome {
         let started = Instant::now();
-        let deadline = started + self.check.timeout;
         let found = match &self.check.kind {
-            CheckKind::Tcp { port, exchange, .. } => {
-                self.tcp(SocketAddr::new(target, *port), exchange, deadline).await.map(without_word)
+            CheckKind::Tcp { exchange, .. } => {
+                self.tcp(target, source, exchange, deadline).await.map(without_word)
             }
-            CheckKind::Http { port, http, .. } => {
-                self.http(SocketAddr::new(target, *port), http, deadline).await
-            }
+            CheckKind::Http { http, .. } => self.http(target, source, http, deadline).await,
             CheckKind::Icmp => {
-                let source = self.check.source_for(target);
-                let (code, detail, round_trip) = icmp::echo(&self.echoes, target, source, deadline).await;
+                let source = source.map(|source| source.address.ip());
+                let (code, detail, round_trip) =
+                    icmp::echo(&self.echoes, target.ip(), source, size, deadline).await;
                 let duration = round_trip.unwrap_or_else(|| started.elapsed());
                 return ProbeOutcome { code, detail, duration, asked: None };
             }
             // In memory of their own, which the most frequent probes do not take.
-            CheckKind::Udp { port, exchange } => {
-                let target = SocketAddr::new(target, *port);
-                Box::pin(udp::ask(target, self.source(target.ip()), exchange, deadline))
-                    .await
-                    .map(without_word)
+            CheckKind::Udp { exchange, .. } => {
+                Box::pin(udp::ask(target, source, exchange, deadline)).await.map(without_word)
             }
-            CheckKind::Dns { port, dns } => {
-                let target = SocketAddr::new(target, *port);
-                let source = self.source(target.ip());
-                match &self.question {
-                    Some(question) => {
-                        Box::pin(dns::ask(question, target, source, deadline)).await.map(without_word)
-                    }
-                    None => Err((ProbeCode::SockErr, format_compact!("no question about {}", dns.name))),
+            CheckKind::Dns { dns, .. } => match &self.question {
+                Some(question) => {
+                    Box::pin(dns::ask(question, target, source, deadline)).await.map(without_word)
                 }
-            }
-            CheckKind::Grpc { port, grpc, .. } => {
-                Box::pin(self.grpc(SocketAddr::new(target, *port), grpc, deadline)).await.map(without_word)
+                None => Err((ProbeCode::SockErr, format_compact!("no question about {}", dns.name))),
+            },
+            CheckKind::Grpc { grpc, .. } => {
+                Box::pin(self.grpc(target, source, grpc, deadline)).await.map(without_word)
             }
         };
         let ((code, detail), asked) = found.unwrap_or_else(|failure| (failure, None));
@@ -131,16 +152,9 @@ impl<E: Echo> Checker<E> {
         kept: &mut Option<Kept>,
         deadline: Instant,
     ) -> Asked {
-        let (port, http) = match &self.check.kind {
-            CheckKind::Http { port, http, .. } => (*port, Some(http)),
-            CheckKind::Tcp { port, .. }
-            | CheckKind::Udp { port, .. }
-            | CheckKind::Dns { port, .. }
-            | CheckKind::Grpc { port, .. } => (*port, None),
-            CheckKind::Icmp => (0, None),
-        };
-        let target = SocketAddr::new(target, port);
-        let source = source.or_else(|| self.source(target.ip()));
+        let http = if let CheckKind::Http { http, .. } = &self.check.kind { Some(http) } else { None };
+        let target = SocketAddr::new(target, self.check.kind.port());
+        let source = source.map(Source::from).or_else(|| self.source(target.ip()));
         let opened = match kept.take() {
             Some(stream) => Ok(stream),
             None => self.open(target, source, deadline).await,
@@ -185,7 +199,7 @@ impl<E: Echo> Checker<E> {
     async fn open(
         &self,
         target: SocketAddr,
-        source: Option<SocketAddr>,
+        source: Option<Source>,
         deadline: Instant,
     ) -> Result<Kept, Finding> {
         let first = match (&self.check.kind, &self.tls) {
@@ -202,8 +216,8 @@ impl<E: Echo> Checker<E> {
         }
     }
 
-    fn source(&self, target: IpAddr) -> Option<SocketAddr> {
-        self.check.source_for(target).map(|source| SocketAddr::new(source, 0))
+    fn source(&self, target: IpAddr) -> Option<Source> {
+        self.check.source_for(target).map(|source| SocketAddr::new(source, 0).into())
     }
 
     /// Begins the connection with a PROXY header, if the check has one.
@@ -222,10 +236,11 @@ impl<E: Echo> Checker<E> {
     async fn tcp(
         &self,
         target: SocketAddr,
+        source: Option<Source>,
         exchange: &Exchange,
         deadline: Instant,
     ) -> Result<Finding, Finding> {
-        let mut stream = connect(target, self.source(target.ip()), First::Nobody, deadline).await?;
+        let mut stream = connect(target, source, First::Nobody, deadline).await?;
         self.introduce(&mut stream, target, deadline).await?;
         let send = exchange.send.as_deref().unwrap_or_default();
         match (&self.tls, &exchange.expect) {
@@ -246,10 +261,11 @@ impl<E: Echo> Checker<E> {
     async fn grpc(
         &self,
         target: SocketAddr,
+        source: Option<Source>,
         check: &GrpcCheck,
         deadline: Instant,
     ) -> Result<Finding, Finding> {
-        match self.open(target, self.source(target.ip()), deadline).await? {
+        match self.open(target, source, deadline).await? {
             Kept::Plain(stream) => Ok(grpc::ask(stream, target, false, check, deadline).await),
             Kept::Tls(stream) => {
                 tls::require_http2(&stream)?;
@@ -261,10 +277,10 @@ impl<E: Echo> Checker<E> {
     async fn http(
         &self,
         target: SocketAddr,
+        source: Option<Source>,
         check: &HttpCheck,
         deadline: Instant,
     ) -> Result<(Finding, Option<Share>), Finding> {
-        let source = self.source(target.ip());
         if let Some(tls) = &self.tls {
             // Saving a packet gains nothing in a handshake of several round trips.
             let mut stream = connect(target, source, First::Nobody, deadline).await?;

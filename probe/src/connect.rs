@@ -22,11 +22,36 @@ pub(super) enum First {
     Probe,
 }
 
-/// Connects, from `source` if given; port 0 means any. Dropping the stream resets the connection: neither side keeps it in
+/// Source of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    /// Address and port; port 0 means any.
+    pub(super) address: SocketAddr,
+    /// Whether the address is only routed to this machine, and on none of its interfaces.
+    pub(super) is_routed: bool,
+}
+
+impl From<SocketAddr> for Source {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, is_routed: false }
+    }
+}
+
+impl Source {
+    /// Lets a socket be bound to it. If that fails, so does binding.
+    pub(super) fn admit(&self, socket: SockRef<'_>) {
+        if self.is_routed {
+            let is_ipv4 = self.address.is_ipv4();
+            drop(if is_ipv4 { socket.set_freebind_v4(true) } else { socket.set_freebind_v6(true) });
+        }
+    }
+}
+
+/// Connects, from `source` if given. Dropping the stream resets the connection: neither side keeps it in
 /// TIME_WAIT, of which thousands of probes a second would leave too many.
 pub(super) async fn connect(
     target: SocketAddr,
-    source: Option<SocketAddr>,
+    source: Option<Source>,
     first: First,
     deadline: Instant,
 ) -> Result<TcpStream, Finding> {
@@ -38,12 +63,14 @@ pub(super) async fn connect(
     }
 }
 
-fn open(target: SocketAddr, source: Option<SocketAddr>, first: First) -> Result<TcpSocket, Finding> {
+fn open(target: SocketAddr, source: Option<Source>, first: First) -> Result<TcpSocket, Finding> {
     let socket =
         if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(|error| {
             (ProbeCode::SockErr, format_compact!("no socket for the probe: {}", in_words(&error)))
         })?;
     if let Some(source) = source {
+        source.admit(SockRef::from(&socket));
+        let source = source.address;
         if source.port() == 0 {
             // The port is chosen when the target is known, and may be shared by targets; else one source would do for
             // as many probes as there are ephemeral ports. Without it, it does for those.

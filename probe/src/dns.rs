@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use question::{Question, Reply};
 
-use super::connect::{self, First, connect};
+use super::connect::{self, First, Source, connect};
 use super::udp;
 
 /// Datagrams that are ignored because they do not answer the question.
@@ -26,7 +26,7 @@ const MOST_STRAYS: u32 = 64;
 pub(super) async fn ask(
     question: &Question,
     target: SocketAddr,
-    source: Option<SocketAddr>,
+    source: Option<Source>,
     deadline: Instant,
 ) -> Result<Finding, Finding> {
     if question.transport() == DnsTransport::Udp {
@@ -52,7 +52,7 @@ fn identifier() -> Result<u16, Finding> {
 async fn over_udp(
     question: &Question,
     target: SocketAddr,
-    source: Option<SocketAddr>,
+    source: Option<Source>,
     deadline: Instant,
 ) -> Result<Option<Finding>, Finding> {
     let id = identifier()?;
@@ -81,7 +81,7 @@ async fn over_udp(
 async fn over_tcp(
     question: &Question,
     target: SocketAddr,
-    source: Option<SocketAddr>,
+    source: Option<Source>,
     deadline: Instant,
 ) -> Result<Finding, Finding> {
     let id = identifier()?;

@@ -50,15 +50,17 @@ pub trait Echo: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<EchoOutcome, EchoFailure>> + Send;
 }
 
-/// Pings the target, from `source` if given. A reply includes its round-trip time.
+/// Pings the target, from `source` and with packets of `size` bytes if given. A reply includes its round-trip time.
 pub(super) async fn echo(
     echoes: &impl Echo,
     target: IpAddr,
     source: Option<IpAddr>,
+    size: Option<u16>,
     deadline: Instant,
 ) -> (ProbeCode, CompactString, Option<Duration>) {
     let timeout = wait(deadline.saturating_duration_since(Instant::now()));
-    let request = EchoRequest { target, source, timeout, size: SIZE };
+    let request =
+        EchoRequest { target, source, timeout, size: size.map_or(SIZE, |size| payload(size, target)) };
     match echoes.echo(request, deadline).await {
         Ok(EchoOutcome::Reply { round_trip }) => {
             let detail = format_compact!("echo reply after {:.2} ms", round_trip.as_secs_f64() * 1e3);
@@ -76,6 +78,12 @@ pub(super) async fn echo(
         }
         Err(failure) => (ProbeCode::SockErr, format_compact!("not probed: {failure}"), None),
     }
+}
+
+/// Payload of a packet of this size with the headers of IP and ICMP.
+fn payload(size: u16, target: IpAddr) -> u16 {
+    let headers = if target.is_ipv4() { 28 } else { 48 };
+    size.saturating_sub(headers).clamp(MIN_ECHO_SIZE, MAX_ECHO_SIZE)
 }
 
 /// The agent's timeout for a probe with this much time left.

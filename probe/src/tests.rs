@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use maglev_engine::config::{
-    CheckKind, Exchange, Expect, HealthCheck, HttpCheck, HttpMethod, ProxyVersion, StatusCodes,
+    CheckKind, Exchange, Expect, HealthCheck, HttpCheck, HttpMethod, ProxyVersion, StatusCodes, Via,
 };
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Verdict};
 use maglev_protocol::{EchoOutcome, EchoRequest};
@@ -49,6 +49,7 @@ pub(super) fn check(kind: CheckKind) -> HealthCheck {
         probe_ipv4_src: None,
         probe_ipv6_src: None,
         send_proxy: None,
+        via: Via::Direct,
     }
 }
 

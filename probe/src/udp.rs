@@ -3,16 +3,17 @@
 //! The socket is connected: only datagrams from the target's address and port arrive, and the kernel reports the ICMP
 //! errors about those that were sent.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use compact_str::{CompactString, format_compact};
 use maglev_engine::config::Exchange;
 use maglev_engine::outcome::{Finding, ProbeCode};
 use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{in_words, judge, refusal};
+use super::connect::{Source, in_words, judge, refusal};
 use super::exchange::judge_whole;
 
 /// Length of the part of a datagram that is read, in bytes.
@@ -21,7 +22,7 @@ const DATAGRAM_LIMIT: usize = 4096;
 /// Sends the datagram, and judges the first reply; without `expect`, any reply and no reply pass.
 pub(super) async fn ask(
     target: SocketAddr,
-    source: Option<SocketAddr>,
+    source: Option<Source>,
     exchange: &Exchange,
     deadline: Instant,
 ) -> Result<Finding, Finding> {
@@ -37,23 +38,26 @@ pub(super) async fn ask(
 }
 
 /// A socket connected to the target, from `source` if given.
-pub(super) fn open(target: SocketAddr, source: Option<SocketAddr>) -> Result<UdpSocket, Finding> {
-    let unspecified: IpAddr =
-        if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let from = source.unwrap_or(SocketAddr::new(unspecified, 0));
-    let socket = std::net::UdpSocket::bind(from).map_err(|error| {
-        (ProbeCode::SockErr, format_compact!("cannot probe from {}: {}", from.ip(), in_words(&error)))
-    })?;
+pub(super) fn open(target: SocketAddr, source: Option<Source>) -> Result<UdpSocket, Finding> {
+    let no_socket = |error: std::io::Error| {
+        (ProbeCode::SockErr, format_compact!("no socket for the probe: {}", in_words(&error)))
+    };
+    let socket = Socket::new(Domain::for_address(target), Type::DGRAM, None).map_err(no_socket)?;
+    if let Some(source) = source {
+        source.admit(SockRef::from(&socket));
+        let from = source.address;
+        socket.bind(&from.into()).map_err(|error| {
+            (ProbeCode::SockErr, format_compact!("cannot probe from {}: {}", from.ip(), in_words(&error)))
+        })?;
+    }
     // Without it, Linux keeps to itself what it takes for passing: an unreachable host, for example. If it fails, that
     // counts as silence.
     match target {
         SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true).ok(),
         SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true).ok(),
     };
-    socket.connect(target).map_err(|error| failed(&error))?;
-    socket.set_nonblocking(true).and_then(|()| UdpSocket::from_std(socket)).map_err(|error| {
-        (ProbeCode::SockErr, format_compact!("no socket for the probe: {}", in_words(&error)))
-    })
+    socket.connect(&target.into()).map_err(|error| failed(&error))?;
+    socket.set_nonblocking(true).and_then(|()| UdpSocket::from_std(socket.into())).map_err(no_socket)
 }
 
 /// Sends one datagram.

@@ -96,6 +96,12 @@ pub enum AgentError {
         /// The cause.
         reason: String,
     },
+    /// There are no probes through the tunnel.
+    #[error("no probes through the tunnel: {reason}")]
+    NoTunnel {
+        /// The cause.
+        reason: String,
+    },
     /// VPP refused the call.
     #[error("VPP refused {step}: {meaning} ({code})")]
     Refused {

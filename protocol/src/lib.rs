@@ -19,6 +19,7 @@ mod service;
 mod state;
 mod sync;
 mod text;
+mod tunnel;
 mod vip;
 
 pub use counters::{Counters, RouteCounters, ServerFigure, ServerFigures, ServerTraffic, VipCounters};
@@ -38,6 +39,9 @@ pub use sync::{
     SyncReport, TableLengthKept, VipReport,
 };
 pub use text::{VERSION_LENGTH, printable, printable_again, size};
+pub use tunnel::{
+    MAX_TUNNEL_PACKET, MOST_TUNNEL_TARGETS, TUNNEL_OVERHEAD, TunnelRefusal, TunnelReport, TunnelTarget,
+};
 pub use vip::{ALL_PORTS_PROTOCOL, Encap, InvalidSpec, Prefix, ServerSpec, VipKey, VipSpec};
 
 /// Version of this protocol. Both sides refuse a peer with another one.

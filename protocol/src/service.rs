@@ -3,6 +3,8 @@
 // The macro copies documentation to the trait only, not to the items that it generates.
 #![allow(missing_docs)]
 
+use std::net::IpAddr;
+
 use crate::counters::Counters;
 use crate::echo::{EchoOutcome, EchoRequest};
 use crate::error::AgentError;
@@ -10,6 +12,7 @@ use crate::programmed::Programmed;
 use crate::routes::{HostRoutes, RoutesSpec};
 use crate::state::{AgentHello, AgentInfo, BrainHello, LbState, Liveness, VppInfo};
 use crate::sync::{ConfReport, Demands, LbConfSpec, SyncReport};
+use crate::tunnel::{TunnelReport, TunnelTarget};
 use crate::vip::{VipKey, VipSpec};
 
 /// The calls of the agent.
@@ -99,6 +102,18 @@ pub trait Agent {
     ///
     /// Writer only.
     async fn host_routes(wanted: RoutesSpec) -> Result<HostRoutes, AgentError>;
+
+    /// Returns a probe address for each target: what this machine sends from it to the target's VIP is delivered
+    /// to the target's server through the tunnel. Replaces this connection's targets, which end with it. A target
+    /// keeps its address as long as it is one.
+    ///
+    /// After hello.
+    async fn tunnel(targets: Vec<TunnelTarget>) -> Result<Vec<Result<IpAddr, AgentError>>, AgentError>;
+
+    /// What became of the packets from one of the connection's probe addresses so far, echo requests excepted.
+    ///
+    /// After hello.
+    async fn tunnel_report(source: IpAddr) -> Result<TunnelReport, AgentError>;
 }
 
 /// Turns an error into the answer to the refused call.
@@ -126,6 +141,8 @@ impl AgentRequest {
             Self::Counters { .. } => Legal::AfterHello(|error| AgentResponse::Counters(Err(error))),
             Self::IcmpEcho { .. } => Legal::AfterHello(|error| AgentResponse::IcmpEcho(Err(error))),
             Self::Programmed {} => Legal::AfterHello(|error| AgentResponse::Programmed(Err(error))),
+            Self::Tunnel { .. } => Legal::AfterHello(|error| AgentResponse::Tunnel(Err(error))),
+            Self::TunnelReport { .. } => Legal::AfterHello(|error| AgentResponse::TunnelReport(Err(error))),
             Self::AgentInfo {} => Legal::AfterHello(|error| AgentResponse::AgentInfo(Err(error))),
             Self::SyncVip { .. } => Legal::WriterOnly(|error| AgentResponse::SyncVip(Err(error))),
             Self::SyncAll { .. } => Legal::WriterOnly(|error| AgentResponse::SyncAll(Err(error))),

@@ -8,7 +8,9 @@ mod given;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use maglev_engine::config::{CheckKind, Exchange, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
+use maglev_engine::config::{
+    CheckKind, Exchange, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck, Via,
+};
 
 pub use brain::from_brain;
 pub(crate) use brain::vip;
@@ -147,6 +149,7 @@ impl Target {
             probe_ipv6_src: source
                 .and_then(|source| if let IpAddr::V6(v6) = source { Some(v6) } else { None }),
             send_proxy: None,
+            via: Via::Direct,
         })
     }
 }

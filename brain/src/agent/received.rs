@@ -2,10 +2,12 @@
 //!
 //! The agent has already sanitized VPP's texts, so backslashes are left alone.
 
+use std::net::IpAddr;
+
 use maglev_protocol::{
     AgentError, AgentHello, AgentInfo, AgentPolicy, Change, ConfReport, Counters, EchoOutcome, HostRoutes,
-    LbState, Liveness, Programmed, StepError, SyncReport, VERSION_LENGTH, VipReport, VppInfo, VppState,
-    printable_again,
+    LbState, Liveness, Programmed, StepError, SyncReport, TunnelReport, VERSION_LENGTH, VipReport, VppInfo,
+    VppState, printable_again,
 };
 
 /// Maximum length of a reason, in characters.
@@ -105,6 +107,20 @@ impl Received for EchoOutcome {
     }
 }
 
+impl Received for TunnelReport {
+    fn cleaned(mut self) -> Self {
+        let Self { sent: _, refused: _, refusal } = &mut self;
+        refusal.iter_mut().for_each(|refusal| clean(&mut refusal.reason));
+        self
+    }
+}
+
+impl Received for Vec<Result<IpAddr, AgentError>> {
+    fn cleaned(self) -> Self {
+        self.into_iter().map(|given| given.map_err(AgentError::cleaned)).collect()
+    }
+}
+
 impl Received for SyncReport {
     fn cleaned(mut self) -> Self {
         let Self { vips, drift, read: _, foreign: _, conf: _ } = &mut self;
@@ -148,6 +164,7 @@ impl Received for AgentError {
             | Self::Contradiction(reason)
             | Self::NoStats { reason }
             | Self::NoRoutes { reason }
+            | Self::NoTunnel { reason }
             | Self::Echo { reason, .. } => clean(reason),
             Self::NotAllowed { what, rule } => {
                 clean(what);

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,8 @@ use maglev_protocol::codec::{ServerCodec, framing};
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, AgentPolicy, BrainHello, ConfReport, Counters, Demands,
     EchoOutcome, EchoRequest, HostRoute, HostRoutes, LEASE, LbConf, LbConfSpec, LbState, Liveness,
-    PROTOCOL_VERSION, Programmed, RoutesSpec, ServerSpec, SyncReport, VipKey, VipSpec, VppInfo, VppState,
+    PROTOCOL_VERSION, Programmed, RoutesSpec, ServerSpec, SyncReport, TunnelReport, TunnelTarget, VipKey,
+    VipSpec, VppInfo, VppState,
 };
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
@@ -57,6 +59,8 @@ pub(crate) struct FakeAgent {
     signs_of_life: Arc<AtomicUsize>,
     /// Number of echo requests.
     echoes: Arc<AtomicUsize>,
+    /// Packets sent through the tunnel.
+    pub(super) tunnelled: Arc<AtomicUsize>,
 }
 
 /// How the fake agent treats echo requests.
@@ -101,6 +105,7 @@ impl FakeAgent {
             hellos: Arc::default(),
             signs_of_life: Arc::default(),
             echoes: Arc::default(),
+            tunnelled: Arc::default(),
         };
         (agent, Levers { vpp, syncs_held: hold_syncs, reads_held: hold_reads, echoing })
     }
@@ -179,6 +184,24 @@ impl Agent for FakeAgent {
 
     async fn wait_change(mut self, _: Context, seen: u64) -> VppInfo {
         self.vpp.wait_for(|info| info.generation != seen).await.map(|info| info.clone()).unwrap()
+    }
+
+    /// Refuses targets on 10.0.0.9.
+    async fn tunnel(
+        self,
+        _: Context,
+        targets: Vec<TunnelTarget>,
+    ) -> Result<Vec<Result<IpAddr, AgentError>>, AgentError> {
+        let given = |(n, target): (u8, TunnelTarget)| match target.server == IpAddr::from([10, 0, 0, 9]) {
+            true => Err(AgentError::NoTunnel { reason: "test".into() }),
+            false => Ok([10, 255, 0, n].into()),
+        };
+        Ok((1..).zip(targets).map(given).collect())
+    }
+
+    async fn tunnel_report(self, _: Context, _: IpAddr) -> Result<TunnelReport, AgentError> {
+        let sent = self.tunnelled.load(Ordering::Relaxed) as u64;
+        Ok(TunnelReport { sent, ..TunnelReport::default() })
     }
 
     async fn wait_liveness(self, _: Context, seen: u64) -> Liveness {

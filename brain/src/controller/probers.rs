@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_engine::config::HealthCheck;
+use maglev_engine::config::{HealthCheck, Via};
 use maglev_engine::core::{Checked as Wish, Core};
 use maglev_engine::outcome::Report;
 use maglev_engine::schedule::{Intervals, Pace};
 use maglev_probe::Checker;
+use maglev_protocol::TunnelTarget;
 use tokio::sync::mpsc;
 
 use crate::activity::Activity;
-use crate::agent::EchoSender;
-use crate::prober::{Checked, Prober, Scheduler};
+use crate::agent::{EchoSender, Tunnels};
+use crate::prober::{Checked, Prober, Scheduler, ThroughTunnel};
 
 #[derive(Debug)]
 struct Check {
@@ -26,6 +27,9 @@ struct Check {
 #[derive(Debug)]
 pub(super) struct Probers {
     echoes: EchoSender,
+    tunnels: Tunnels,
+    /// Of the backends with checks through the tunnel.
+    targets: BTreeMap<Arc<str>, Vec<TunnelTarget>>,
     scheduler: Scheduler<Checked>,
     /// By the names of the checks, which backends share.
     checks: BTreeMap<String, Check>,
@@ -34,9 +38,21 @@ pub(super) struct Probers {
 }
 
 impl Probers {
-    pub(super) fn new(echoes: EchoSender, reports: mpsc::Sender<Report>, activity: Activity) -> Self {
+    pub(super) fn new(
+        echoes: EchoSender,
+        tunnels: Tunnels,
+        reports: mpsc::Sender<Report>,
+        activity: Activity,
+    ) -> Self {
         let scheduler = Scheduler::start(reports, activity);
-        Self { echoes, scheduler, checks: BTreeMap::new(), probers: BTreeMap::new() }
+        Self {
+            echoes,
+            tunnels,
+            targets: BTreeMap::new(),
+            scheduler,
+            checks: BTreeMap::new(),
+            probers: BTreeMap::new(),
+        }
     }
 
     /// Starts, restarts or stops the probers of these backends, by the core's state. First probes are spread
@@ -56,10 +72,12 @@ impl Probers {
                 self.start(core, name, wish, (rank, count), spread);
             }
         }
+        self.tunnels.set_targets(self.targets.values().flatten().copied().collect());
     }
 
     /// Stops all probers of a backend.
     fn stop(&mut self, name: &Arc<str>) {
+        self.targets.remove(name);
         let running = (0..).map(|index| (Arc::clone(name), index));
         running.map_while(|key| self.probers.remove(&key)).for_each(drop);
     }
@@ -78,7 +96,16 @@ impl Probers {
             checker: Arc::new(Checker::new(check.clone(), self.echoes.clone())),
             intervals: Intervals::of(check),
         });
-        let probe = Checked::new(Arc::clone(&known.checker), wish.target);
+        let checker = Arc::clone(&known.checker);
+        let probe = match check.via {
+            Via::Direct => Checked::new(checker, wish.target),
+            Via::Tunnel { size } => {
+                let vips = core.tunnel_vips(name, check);
+                let targets = vips.iter().map(|vip| TunnelTarget { vip: vip.ip(), server: wish.target });
+                self.targets.entry(Arc::clone(name)).or_default().extend(targets);
+                Checked::through(checker, wish.target, ThroughTunnel::new(self.tunnels.clone(), vips, size))
+            }
+        };
         let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
         let key = (Arc::clone(name), wish.index);
         let prober = self.scheduler.add(key.clone(), probe, known.intervals, wish.pace, delay);

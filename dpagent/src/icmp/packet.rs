@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use maglev_protocol::MAX_ECHO_SIZE;
 
+use crate::raw::checksum;
+
 /// Bytes of the token at the start of a request's payload.
 pub const TOKEN_LENGTH: usize = 16;
 /// Longest request, without its IP header.
@@ -278,17 +280,6 @@ fn split<'a, const N: usize>(what: &'static str, bytes: &'a [u8]) -> Result<([u8
     let (head, rest) =
         bytes.split_first_chunk().ok_or(Malformed::Short { what, found: bytes.len(), least: N })?;
     Ok((*head, rest))
-}
-
-/// The Internet checksum (RFC 1071): 0 over a message that includes its correct checksum.
-fn checksum(bytes: &[u8]) -> u16 {
-    let (words, last) = bytes.as_chunks::<2>();
-    let odd = last.first().map_or(0, |byte| u16::from_be_bytes([*byte, 0]));
-    let folded = words.iter().fold(odd, |sum, word| {
-        let (sum, carry) = sum.overflowing_add(u16::from_be_bytes(*word));
-        sum + u16::from(carry)
-    });
-    !folded
 }
 
 #[cfg(test)]

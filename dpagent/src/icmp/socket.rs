@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use maglev_protocol::{EchoOutcome, is_local};
+use maglev_protocol::EchoOutcome;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
@@ -14,6 +14,8 @@ use tokio::net::UdpSocket;
 use tracing::warn;
 
 use super::packet::{HEADER_LENGTH, telling_v4, telling_v6};
+use crate::raw::why_refused;
+use crate::tunnel::Tunnel;
 
 /// Requested size of each socket buffer, in bytes. The kernel doubles it: 8 MiB hold the 8,192 requests or
 /// replies that may be in flight, at 768 bytes of accounting for a small one.
@@ -24,6 +26,16 @@ const BUFFER: usize = 4 << 20;
 pub struct Sockets {
     pub(super) v4: Result<RawSocket, Absent>,
     pub(super) v6: Result<RawSocket, Absent>,
+    /// The way of requests from probe addresses.
+    pub(super) tunnel: Option<Tunnel>,
+}
+
+impl Sockets {
+    /// Sends requests from the tunnel's probe addresses through it.
+    #[must_use]
+    pub fn with_tunnel(self, tunnel: Tunnel) -> Self {
+        Self { tunnel: Some(tunnel), ..self }
+    }
 }
 
 /// A raw ICMP or ICMPv6 socket, not yet registered with a runtime.
@@ -69,7 +81,7 @@ pub enum OpenError {
 pub fn open() -> Result<Sockets, OpenError> {
     let v4 = open_one("ICMP", Domain::IPV4, Protocol::ICMPV4, &filter_v4())?;
     let v6 = open_one("ICMPv6", Domain::IPV6, Protocol::ICMPV6, &filter_v6())?;
-    Ok(Sockets { v4, v6 })
+    Ok(Sockets { v4, v6, tunnel: None })
 }
 
 fn open_one(
@@ -161,7 +173,7 @@ pub(super) trait Wire: Send + Sync {
 /// tokio has no raw sockets, and its `AsyncFd` cannot be created without `unsafe`. Its `UdpSocket` does what
 /// is needed on any datagram socket: wait, and receive with the sender's address.
 #[derive(Debug)]
-pub(super) struct IcmpSocket(UdpSocket);
+pub(super) struct IcmpSocket(UdpSocket, Option<Tunnel>);
 
 /// Outcome of sending a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,8 +193,8 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// When the runtime cannot watch it.
-    pub(super) fn new(socket: RawSocket) -> io::Result<Self> {
-        UdpSocket::from_std(socket.0.into()).map(Self)
+    pub(super) fn new(socket: RawSocket, tunnel: Option<Tunnel>) -> io::Result<Self> {
+        Ok(Self(UdpSocket::from_std(socket.0.into())?, tunnel))
     }
 }
 
@@ -200,6 +212,11 @@ impl Wire for IcmpSocket {
     }
 
     fn send(&self, packet: &[u8], target: IpAddr, source: Option<IpAddr>) -> Sending {
+        if let (Some(source), Some(tunnel)) = (source, &self.1)
+            && let Some(sent) = tunnel.send_icmp(source, target, packet)
+        {
+            return sent.map_or_else(Sending::Refused, |()| Sending::Sent);
+        }
         let send = || Ok(send_from(&self.0, packet, target, source, MsgFlags::empty())?);
         let sent = self.0.try_io(Interest::WRITABLE, send);
         let error = match sent {
@@ -269,21 +286,9 @@ fn refusal(error: &io::Error, target: IpAddr, foreign: Option<IpAddr>) -> EchoOu
             reason: format!("{source} is not an address of this machine ({error})"),
         };
     }
-    let errno = error.raw_os_error();
-    let reason = match errno.map(Errno::from_raw) {
-        Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => format!("no route to {target} ({error})"),
-        Some(Errno::EINVAL) => format!("the route to {target} is a blackhole ({error})"),
-        Some(Errno::EACCES) => {
-            format!("{target} is a broadcast address, or its route prohibits it ({error})")
-        }
-        Some(Errno::EMSGSIZE) => format!("too big for the path to {target} ({error})"),
-        Some(Errno::EPERM) => format!("a packet filter of this machine forbids it ({error})"),
-        Some(Errno::EADDRNOTAVAIL) => format!("no source address for {target} ({error})"),
-        _ => format!("the kernel refused to send to {target}: {error}"),
-    };
-    match errno {
-        Some(errno) if !is_local(errno) => EchoOutcome::NoRoute { reason },
-        _ => EchoOutcome::NotSent { reason },
+    match why_refused(error, target) {
+        (true, reason) => EchoOutcome::NotSent { reason },
+        (false, reason) => EchoOutcome::NoRoute { reason },
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_family_that_the_kernel_lacks_is_not_sent_to_and_the_task_ends() {
     let absent = |family| Err(Absent { family, reason: "not supported".to_owned() });
-    let sockets = Sockets { v4: absent("ICMP"), v6: absent("ICMPv6") };
+    let sockets = Sockets { v4: absent("ICMP"), v6: absent("ICMPv6"), tunnel: None };
     let (pinger, task) = Pinger::start(sockets).unwrap();
     task.await.unwrap();
     for (target, family) in [("127.0.0.1", "ICMP"), ("::1", "ICMPv6")] {

@@ -16,6 +16,7 @@ pub const EXAMPLE: &str = "\
 vips: [198.51.100.0/24, \"2001:db8:1::/64\"]   # prefixes that may be VIPs
 servers: [10.0.0.0/8]                        # prefixes that may be application servers
 ping: [10.0.0.0/8]                           # prefixes that may be sent ICMP echo requests
+tunnel-probes: []                            # prefixes that probes through the tunnel are sent from
 limits:                                      # each may be left out
   vips: 4096
   servers-per-vip: 1024
@@ -81,7 +82,7 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: [&str; 6] = ["vips", "servers", "ping", "limits", "lb-settings", "routes"];
+const KEYS: [&str; 7] = ["vips", "servers", "ping", "tunnel-probes", "limits", "lb-settings", "routes"];
 const LIMITS: [&str; 5] =
     ["vips", "servers-per-vip", "requests-per-second", "echo-requests-per-second", "reads-per-second"];
 
@@ -138,6 +139,7 @@ pub fn parse(text: &str, source: &str) -> Result<Policy, PolicyError> {
     let vips = required("vips", &mut file, &mut mistakes);
     let servers = required("servers", &mut file, &mut mistakes);
     let ping = file.prefixes("ping", &mut mistakes).unwrap_or_default();
+    let tunnel_probes = file.prefixes("tunnel-probes", &mut mistakes).unwrap_or_default();
     let mut given = file.section("limits", &LIMITS, &mut mistakes);
     let default = Limits::default();
     let mut limit = |key, default| match given.number(key, &mut mistakes) {
@@ -161,7 +163,16 @@ pub fn parse(text: &str, source: &str) -> Result<Policy, PolicyError> {
     let routes = file.has("routes").then(|| file.section("routes", &RouteTables::KEYS, &mut mistakes));
     let routes = routes.and_then(|file| RouteTables::read(file, unnamed, &mut mistakes));
     if mistakes.is_empty() {
-        return Ok(Policy { source: source.to_owned(), vips, servers, ping, limits, settings, routes });
+        return Ok(Policy {
+            source: source.to_owned(),
+            vips,
+            servers,
+            ping,
+            tunnel_probes,
+            limits,
+            settings,
+            routes,
+        });
     }
     mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
     let mistakes = mistakes.iter().map(|mistake| mistake.render(source, text)).collect();

@@ -66,6 +66,26 @@ fn without_rules_nothing_is_allowed() {
 }
 
 #[test]
+fn probes_through_the_tunnel_need_all_three_lists() {
+    let text = "vips: [198.51.100.0/24]\nservers: [10.0.0.0/8]\ntunnel-probes: [10.255.0.0/16]";
+    let policy = parse(text, "p.yaml").unwrap();
+    let target = |vip: [u8; 4], server: [u8; 4]| TunnelTarget { vip: vip.into(), server: server.into() };
+    let allowed = |target: &TunnelTarget| policy.check_tunnel(target).map_err(|error| error.to_string());
+    let told = |what: &str, list: &str| {
+        let rule = format!("no prefix of `{list}` in p.yaml covers it");
+        Err(format!("the agent refused probes of {what} through the tunnel: {rule}"))
+    };
+    assert_eq!(allowed(&target([198, 51, 100, 1], [10, 0, 0, 1])), Ok(()));
+    assert_eq!(allowed(&target([10, 0, 0, 1], [10, 0, 0, 1])), Ok(()), "the server's own address");
+    let other = target([192, 0, 2, 1], [10, 0, 0, 1]);
+    assert_eq!(allowed(&other), told("192.0.2.1 on 10.0.0.1", "vips"));
+    let other = target([198, 51, 100, 1], [11, 0, 0, 1]);
+    assert_eq!(allowed(&other), told("198.51.100.1 on 11.0.0.1", "servers"));
+    let none = Policy { tunnel_probes: Vec::new(), ..policy.clone() };
+    assert!(none.check_tunnel(&target([198, 51, 100, 1], [10, 0, 0, 1])).is_err());
+}
+
+#[test]
 fn what_is_left_out_has_a_default_and_the_rest_is_taken() {
     assert_eq!(policy().limits, Limits::default());
     let text = "vips: []\nservers: []\nlimits: {vips: 3, servers-per-vip: 4, requests-per-second: 5, \

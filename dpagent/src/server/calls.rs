@@ -1,13 +1,14 @@
 //! The RPCs, each checked before it reaches VPP's task.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use maglev_protocol::{
     Agent, AgentError, AgentHello, AgentInfo, AgentPolicy, AgentRequest, AgentResponse, BrainHello,
     ConfReport, Counters, Demands, EchoOutcome, EchoRequest, HostRoutes, LEASE, LbConfSpec, LbState, Legal,
-    Liveness, PROTOCOL_VERSION, Programmed, RoutesSpec, SyncReport, VERSION_LENGTH, VipKey, VipSpec, VppInfo,
-    printable, remedy,
+    Liveness, MOST_TUNNEL_TARGETS, PROTOCOL_VERSION, Prefix, Programmed, RoutesSpec, SyncReport,
+    TunnelReport, TunnelTarget, VERSION_LENGTH, VipKey, VipSpec, VppInfo, printable, remedy,
 };
 use serde::Serialize;
 use tarpc::context::Context;
@@ -20,6 +21,7 @@ use super::seats::Session;
 use super::{Gate, Process, Shared};
 use crate::icmp::EchoError;
 use crate::policy::Policy;
+use crate::tunnel::Tunnel;
 use crate::writer::{Candidate, Taken};
 use crate::{execute, reconcile};
 
@@ -83,6 +85,11 @@ impl Connection {
             what: "calls to VPP at once".to_owned(),
             most: *most_calls as u64,
         })
+    }
+
+    fn tunnel(&self) -> Result<&Tunnel, AgentError> {
+        let tunnel = self.shared.gate.tunnel.as_ref();
+        tunnel.map_err(|reason| AgentError::NoTunnel { reason: reason.clone() })
     }
 
     /// Returns the answer if there is memory for it until it is read.
@@ -170,7 +177,16 @@ impl Agent for Connection {
         let Shared { gate, echoes, .. } = &*self.shared;
         let target = request.target;
         let policy = gate.policy.current();
-        policy.check_ping(target)?;
+        if !gate.tunnel.as_ref().is_ok_and(|tunnel| tunnel.carries(request.source, target)) {
+            // It would go past the tunnel, and its answer say nothing.
+            let lent =
+                |source| policy.tunnel_probes.iter().any(|prefix| prefix.covers(&Prefix::host(source)));
+            if let Some(source) = request.source.filter(|source| lent(*source)) {
+                let reason = format!("{source} is no probe address of this target at present");
+                return Err(AgentError::Echo { target, reason });
+            }
+            policy.check_ping(target)?;
+        }
         let per_second = policy.limits.echo_requests_per_second;
         let pinger =
             gate.pinger.as_ref().map_err(|reason| AgentError::Echo { target, reason: reason.clone() })?;
@@ -198,6 +214,25 @@ impl Agent for Connection {
         let Policy { source, vips, servers, .. } = &*policy.current();
         let policy = AgentPolicy { source: source.clone(), vips: vips.clone(), servers: servers.clone() };
         Ok(AgentInfo { pid, started, no_echo: pinger.as_ref().err().cloned(), policy })
+    }
+
+    async fn tunnel(
+        self,
+        _: Context,
+        targets: Vec<TunnelTarget>,
+    ) -> Result<Vec<Result<IpAddr, AgentError>>, AgentError> {
+        let tunnel = Connection::tunnel(&self)?;
+        if targets.len() > MOST_TUNNEL_TARGETS {
+            return Err(AgentError::TooMany {
+                what: "targets of probes through the tunnel".to_owned(),
+                most: MOST_TUNNEL_TARGETS as u64,
+            });
+        }
+        self.hold(Ok(tunnel.set(self.session.number, &targets)))
+    }
+
+    async fn tunnel_report(self, _: Context, source: IpAddr) -> Result<TunnelReport, AgentError> {
+        Connection::tunnel(&self)?.report(self.session.number, source)
     }
 
     async fn wait_liveness(self, context: Context, seen: u64) -> Liveness {

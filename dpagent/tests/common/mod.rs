@@ -208,6 +208,7 @@ impl Agent {
             policy,
             pinger,
             routes: Err("there are none here".to_owned()),
+            tunnel: Err("there is none here".to_owned()),
             process: Process::starts(),
         };
         let server = tokio::spawn(server::serve(listener, gate, vpp));

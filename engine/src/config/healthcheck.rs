@@ -18,6 +18,7 @@ use super::report::Report;
 use super::section::{Section, listed};
 use super::show;
 use super::values::{DAY, boolean, check_name, duration, integer, port};
+use super::via::via;
 use super::yaml::{Located, Place};
 
 /// Keys of a health check.
@@ -31,8 +32,10 @@ pub(super) const CHECK_KEYS: &[&str] = &[
     "probe-ipv4-src",
     "probe-ipv6-src",
     "rise",
+    "size",
     "timeout",
     "type",
+    "via",
 ];
 
 /// Keys of `params:`, for all types together.
@@ -129,6 +132,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
     let send_proxy =
         params.as_ref().and_then(|params| params.read("send-proxy", one_of(&PROXY_VERSIONS), report));
     let kind = check_kind(section, of.map(|of| of.value), params.as_ref(), files, report);
+    let via = via(section, params.as_ref(), kind.as_ref(), report);
     let check = kind.map(|kind| HealthCheck {
         kind,
         interval: default_interval,
@@ -140,6 +144,7 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
         probe_ipv4_src,
         probe_ipv6_src,
         send_proxy: send_proxy.map(|version| version.value),
+        via,
     });
     CheckDraft { check, place: section.place }
 }

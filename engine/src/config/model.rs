@@ -173,6 +173,20 @@ pub struct HealthCheck {
     pub probe_ipv6_src: Option<Ipv6Addr>,
     /// PROXY protocol header at the start of each connection.
     pub send_proxy: Option<ProxyVersion>,
+    /// Where probes are sent, and how.
+    pub via: Via,
+}
+
+/// Where probes are sent, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// To the backend's own address.
+    Direct,
+    /// To the VIPs that the backend serves, through the tunnel to it.
+    Tunnel {
+        /// Size of echo requests, in bytes with their IP header; `None` for small ones.
+        size: Option<u16>,
+    },
 }
 
 impl HealthCheck {
@@ -246,6 +260,20 @@ pub enum CheckKind {
         /// TLS under the request.
         tls: Option<TlsCheck>,
     },
+}
+
+impl CheckKind {
+    /// Port of the backend; 0 for ICMP.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Tcp { port, .. }
+            | Self::Http { port, .. }
+            | Self::Udp { port, .. }
+            | Self::Dns { port, .. }
+            | Self::Grpc { port, .. } => *port,
+            Self::Icmp => 0,
+        }
+    }
 }
 
 /// Request of an HTTP probe, and expected response.

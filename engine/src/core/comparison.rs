@@ -19,13 +19,18 @@ pub(super) struct Comparison {
     before: Arc<Config>,
     pub(super) changes: Changes,
     pub(super) references: References,
+    /// Backends that are probed through the tunnel as before, with other VIPs.
+    pub(super) tunnels: Vec<String>,
 }
 
 impl Comparison {
     fn new(before: &Arc<Config>, after: &Config) -> Self {
         let changes = changes(before, after);
         let references = references(before, after, &changes.backends);
-        Self { before: Arc::clone(before), changes, references }
+        let (were, are) = (before.tunnel_vips(), after.tunnel_vips());
+        let differ = are.iter().filter(|(name, vips)| were.get(*name).is_some_and(|were| were != *vips));
+        let tunnels = differ.map(|(name, _)| (*name).to_owned()).collect();
+        Self { before: Arc::clone(before), changes, references, tunnels }
     }
 }
 

@@ -51,7 +51,7 @@ impl Core {
     /// is equal is left alone.
     pub(super) fn reload(&mut self, reload: Reload, now: Now) -> (Effects, Changes) {
         let comparison = reload.compared_with(&self.config);
-        let Comparison { changes, references, .. } = &*comparison;
+        let Comparison { changes, references, tunnels, .. } = &*comparison;
         let config = Arc::clone(reload.config());
         info!(%changes, "configuration reloaded");
         let mut effects = Effects { state: true, wanted: true, ..Effects::default() };
@@ -59,6 +59,8 @@ impl Core {
         self.rename_backends(&changes.backends.renamed, now, &mut effects);
         self.keep_weights_of(&changes.backends);
         self.config = config;
+        // Probed with its new VIPs at once; it keeps its state.
+        effects.probers.extend(tunnels.iter().map(|name| Arc::from(name.as_str())));
         self.orders.configure(&self.config.lb);
         self.reload_backends(changes, references, now, &mut effects);
         self.note_overrides(&mut effects);

@@ -64,6 +64,7 @@ maglev:
     tcp: {{ type: tcp, port: 80, rise: 1, fall: 2 }}
     same: {{ type: tcp, port: 80, rise: 1, fall: 2 }}
     other: {{ type: tcp, port: 81, rise: 2, fall: 1 }}
+    tunnel: {{ type: tcp, port: 82, rise: 1, fall: 2, via: tunnel }}
   backends: {{}}{backends}
   frontends: {{}}{frontends}
 "

@@ -10,7 +10,8 @@ use super::*;
 #[tokio::test]
 async fn bound_sockets_reserve_no_port() {
     for source in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
-        let Ok(socket) = open(SocketAddr::new(source, 80), Some(SocketAddr::new(source, 0)), First::Nobody)
+        let Ok(socket) =
+            open(SocketAddr::new(source, 80), Some(SocketAddr::new(source, 0).into()), First::Nobody)
         else {
             assert!(source.is_ipv6(), "a machine without IPv6 has no such source");
             continue;

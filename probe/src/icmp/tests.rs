@@ -30,7 +30,7 @@ async fn answered(
     answer: Answer,
 ) -> ((ProbeCode, CompactString, Option<Duration>), EchoRequest) {
     let fake = Fake { after, answer, asked: Mutex::default() };
-    let found = echo(&fake, TARGET, source, Instant::now() + SECOND).await;
+    let found = echo(&fake, TARGET, source, None, Instant::now() + SECOND).await;
     (found, fake.asked.into_inner().unwrap().unwrap())
 }
 

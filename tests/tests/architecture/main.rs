@@ -129,11 +129,12 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 19] = [
+const STAGES: [&str; 20] = [
     "kind",
     "config",
     "revisions",
     "outcome",
+    "tunnel",
     "schedule",
     "health",
     "weights",

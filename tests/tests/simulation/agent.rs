@@ -103,6 +103,7 @@ static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
             beside_foreign_vips: true,
         },
         routes: None,
+        tunnel_probes: Vec::new(),
     })
 });
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::http::uri::Authority;
 use maglev_engine::config::{
     self, CheckKind, DnsCheck, DnsTransport, Exchange, HttpCheck, HttpMethod, ProxyVersion, StatusCodes,
-    TlsCheck, rcode_name,
+    TlsCheck, Via, rcode_name,
 };
 use maglev_engine::snapshot::Snapshot;
 use maglev_proto::{HealthCheck, HealthCheckParameter, HealthCheckUser};
@@ -80,6 +80,10 @@ fn parameters(check: &config::HealthCheck) -> Vec<HealthCheckParameter> {
         };
         ("send-proxy", version.to_owned())
     }));
+    if let Via::Tunnel { size } = check.via {
+        all.push(("via", "tunnel".to_owned()));
+        all.extend(size.map(|size| ("size", size.to_string())));
+    }
     match &check.kind {
         CheckKind::Tcp { exchange, tls, .. } => {
             all.extend(of_exchange(exchange));

@@ -84,6 +84,8 @@ pub const ALLOWED: &[Entry] = &[
         "the log; what is at the address cannot be seen from here, only that it is as long",
     )
     .rarely("under systemd, where standard error leads to the journal"),
+    Entry::any("read", libc::SYS_read, "packets of probes, from the TUN device")
+        .rarely("with --tunnel-device"),
     Entry::any("writev", libc::SYS_writev, "answers calls, and sends VPP its messages"),
     Entry::any("sendmsg", libc::SYS_sendmsg, "echo requests, with their source address"),
     Entry::any("recvmsg", libc::SYS_recvmsg, "the descriptor of VPP's stats segment"),

@@ -12,6 +12,7 @@ use super::super::http_values::{CODES, METHODS};
 use super::super::model::HttpMethod;
 use super::super::protocols::{DNS_PORT, PROXY_VERSIONS, TRANSPORTS};
 use super::super::values::PORT;
+use super::super::via::{SIZE, WAYS};
 use super::kinds::{choice, defined, duration, integer, section, with_default};
 
 /// One check.
@@ -36,6 +37,10 @@ pub(super) fn check() -> Value {
         "fall": with_default(integer("Failures in a row that make a backend down.", IN_A_ROW), DEFAULT_FALL),
         "probe-ipv4-src": defined("ipv4", "Source of probes to IPv4 backends."),
         "probe-ipv6-src": defined("ipv6", "Source of probes to IPv6 backends."),
+        "via": with_default(
+            choice("Whether the backend's address is probed, or the VIPs it serves, through its tunnel.", &WAYS), WAYS[0],
+        ),
+        "size": integer("Size of an icmp check's packets through the tunnel, with the IP header.", SIZE),
         "params": section("Parameters of the type.", params()),
     });
     json!({

@@ -51,6 +51,27 @@ fn backends_come_and_go() {
 }
 
 #[test]
+fn backend_that_serves_other_vips_is_probed_with_them_and_keeps_its_state() {
+    let backends = BACKENDS.replace("healthcheck: tcp", "healthcheck: tunnel");
+    let mut bench = Bench::with(configuration(AT_ONCE, &backends, FRONTENDS), Overrides::default());
+    let vips = |bench: &Bench, name: &str| {
+        let vips = bench.core.tunnel_vips(name, &bench.core.config.healthchecks["tunnel"]);
+        vips.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(vips(&bench, "a"), ["203.0.113.1:80", "203.0.113.2:82"]);
+    assert_eq!(vips(&bench, "c"), ["203.0.113.1:80"]);
+    bench.probe("a", true);
+    let frontends = FRONTENDS.replace("203.0.113.2", "203.0.113.9");
+    let (effects, _) = reload(&mut bench, &backends, &frontends);
+    assert_eq!(renewed(&effects), ["a"], "the others serve what they did");
+    assert_eq!(vips(&bench, "a"), ["203.0.113.1:80", "203.0.113.9:82"]);
+    assert_eq!(bench.core.backends.state("a"), State::Up);
+    let weights = frontends.replace("{ a: {}, b: {}, off", "{ a: { weight: 50 }, b: {}, off");
+    let (effects, _) = reload(&mut bench, &backends, &weights);
+    assert_eq!(renewed(&effects), [""; 0]);
+}
+
+#[test]
 fn backend_of_another_name_at_its_address_is_the_same_server() {
     let mut bench = Bench::connected();
     bench.all_up();
