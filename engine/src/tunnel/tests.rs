@@ -144,7 +144,7 @@ fn contradictions_are_told() {
         ("{ type: icmp, via: tunnel, size: 63 }", "size"),
         (
             "{ type: http, via: tunnel, params: { keepalive: true } }",
-            "`keepalive` of `params` is set, but this check is `via: tunnel`",
+            "`keepalive` of `params` of health check `plain` is set, but this check is `via: tunnel`",
         ),
         ("{ type: icmp, via: tunnel, probe-ipv4-src: 192.0.2.1 }", "is set, but this check is `via: tunnel`"),
     ] {
