@@ -56,10 +56,9 @@ fn spec(routes: &[(u8, Option<HostRoute>)], remove_others: bool) -> RoutesSpec {
 fn tables_get_the_desired_routes_and_those_of_others_stay() {
     use HostRoute::{Absent, Gshut, Present};
     let policy = policy("routes: { table: 10, gshut-table: 11 }");
-    let mut kernel = Fake::default();
-    kernel.routes =
-        [((10, address(2)), 200), ((10, address(4)), 200), ((10, address(5)), 4), ((12, address(6)), 200)]
-            .into();
+    let routes =
+        [((10, address(2)), 200), ((10, address(4)), 200), ((10, address(5)), 4), ((12, address(6)), 200)];
+    let mut kernel = Fake { routes: routes.into(), ..Fake::default() };
     let wanted = spec(&[(1, Some(Present)), (2, Some(Gshut)), (3, None)], true);
     let answer = sync(&mut kernel, wanted.clone(), &policy).unwrap();
     assert_eq!(

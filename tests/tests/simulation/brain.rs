@@ -69,6 +69,9 @@ pub(crate) struct Conn {
     arrives: Duration,
 }
 
+/// How VPP balances by a VIP's table: its lb API, and the table's length.
+type TableInVpp = (Dialect, Option<u32>);
+
 /// What the simulation follows.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
@@ -79,7 +82,7 @@ pub(crate) struct Watched {
     /// Whether VPP had nothing when the view was made; `None` without a view.
     pub(crate) saw_empty_vpp: Option<bool>,
     /// The configured frontends whose scale was last found right.
-    pub(crate) scales: BTreeMap<VipKey, (Arc<maglev_engine::config::Frontend>, (Dialect, Option<u32>))>,
+    pub(crate) scales: BTreeMap<VipKey, (Arc<maglev_engine::config::Frontend>, TableInVpp)>,
 }
 
 impl World {
