@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use maglev_dpagent::cli_text::{Text, TextVip, parse};
+use maglev_protocol::Encap;
 
 /// The whole is the text, in which what is not UTF-8 is replaced, as the agent does.
 pub fn check(data: &[u8]) {
@@ -29,9 +30,19 @@ pub fn print(vips: &[TextVip]) -> String {
         let flag = |set, word| if set { word } else { "" };
         let (sticky, removed) = (flag(vip.src_ip_sticky, " src_ip_sticky"), flag(vip.removed, " removed"));
         let key = &vip.key;
-        writeln!(text, " ip4-gre4 [{}] {}{sticky}{removed}", vip.index, key.prefix)
+        let encap = match vip.encap {
+            Some(Encap::Gre4) => "gre4",
+            Some(Encap::Gre6) => "gre6",
+            Some(Encap::L3dsr) => "l3dsr",
+            Some(Encap::Nat4) => "nat4",
+            Some(Encap::Nat6) => "nat6",
+            None => "another",
+        };
+        writeln!(text, " ip4-{encap} [{}] {}{sticky}{removed}", vip.index, key.prefix)
             .expect("a string takes all");
-        writeln!(text, "  new_size:1024").expect("a string takes all");
+        if let Some(length) = vip.table_length {
+            writeln!(text, "  new_size:{length}").expect("a string takes all");
+        }
         writeln!(text, "  protocol:{} port:{}", key.protocol, key.port).expect("a string takes all");
         writeln!(text, "  #as:{}", vip.servers.len()).expect("a string takes all");
         for server in &vip.servers {

@@ -82,7 +82,7 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: [&str; 7] = ["vips", "servers", "ping", "tunnel-probes", "limits", "lb-settings", "routes"];
+const KEYS: [&str; 7] = ["vips", "servers", "ping", "limits", "lb-settings", "routes", "tunnel-probes"];
 const LIMITS: [&str; 5] =
     ["vips", "servers-per-vip", "requests-per-second", "echo-requests-per-second", "reads-per-second"];
 

@@ -135,6 +135,7 @@ const STAGES: [&str; 20] = [
     "revisions",
     "outcome",
     "tunnel",
+    "vpp_faults",
     "schedule",
     "health",
     "weights",

@@ -60,7 +60,8 @@ fn a_prefix_that_is_used_up_or_gone_gives_no_address() {
     assert_eq!(mapping.set(2, &targets[..1], &[]), [None]);
     let moved = mapping.set(2, &targets[..1], &prefixes(&["10.254.0.1/32"]));
     assert_eq!(moved, [address("10.254.0.1")]);
-    assert_eq!(mapping.set(2, &targets[..1], &two), [address("10.255.0.1")], "the policy changed");
+    let moved = mapping.set(2, &targets[..1], &two);
+    assert!(moved == given[..1] || moved == given[1..2], "the policy changed: {moved:?}");
 }
 
 proptest! {

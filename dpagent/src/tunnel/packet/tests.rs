@@ -17,7 +17,7 @@ fn an_icmp_packet_is_built_byte_by_byte() {
     // An echo request with its checksum.
     let message = [8, 0, 0xf7, 0xfd, 0, 1, 0, 1];
     write_icmp(V4, &message, &mut packet).unwrap();
-    let header = [0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 1, 0xc7, 0x99, 10, 255, 0, 9, 198, 51, 100, 1];
+    let header = [0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 1, 0x05, 0xa5, 10, 255, 0, 9, 198, 51, 100, 1];
     assert_eq!(packet, [&header[..], &message].concat());
     assert_eq!(checksum(&packet[..20]), 0);
 
