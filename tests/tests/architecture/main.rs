@@ -129,7 +129,7 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 20] = [
+const STAGES: [&str; 21] = [
     "kind",
     "config",
     "revisions",
