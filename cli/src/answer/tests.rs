@@ -106,6 +106,7 @@ fn json_has_the_names_of_the_interface() {
         "build_date",
         "build_directory",
         "connected_unix_ms",
+        "lb_api",
         "pid",
         "reason",
         "state",

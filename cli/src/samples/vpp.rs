@@ -83,7 +83,7 @@ pub(crate) fn vpp_lb_state() -> VpplbState {
 /// Connected for the second time, with a VIP outside its policy.
 pub(crate) fn agent() -> AgentInfo {
     AgentInfo {
-        protocol: 8,
+        protocol: 10,
         pid: 4242,
         started_unix_ms: NOW - 5 * DAY,
         connected_unix_ms: NOW - 14 * MINUTE,

@@ -71,7 +71,8 @@ fn a_restart_forgets_clients_and_may_change_the_release() {
     assert_eq!(new.index(), old.index());
     simulator.disconnect(old);
     let reply = call(&mut simulator, new, &ControlPing {});
-    assert_eq!((reply.vpe_pid, reply.client_index), (identity().pid + 1, new.index()));
+    // VPP 26.06 does not fill the index in.
+    assert_eq!((reply.vpe_pid, reply.client_index), (identity().pid + 1, 0));
     assert!(call(&mut simulator, new, &ShowVersion {}).version.as_str().starts_with("26.06-rc0"));
     assert_eq!(simulator.ids().id(LbAddDelAsV2::NAME_CRC), None);
     simulator.restart(None);
