@@ -1,5 +1,5 @@
 //! The lb plugin over a connection to VPP. What to send and what the answers mean is decided by its
-//! [dialect](crate::dialect).
+//! [dialect].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
