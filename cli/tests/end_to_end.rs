@@ -56,11 +56,11 @@ async fn agent_versions_counters_and_health_checks() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Connected).await.to_string();
     let version = answer(&server, &["show", "version"]).await;
     assert!(
-        version.ends_with("maglev-dpagent  0.2.0, protocol 8\nVPP             26.10-rc0~374\n"),
+        version.ends_with("maglev-dpagent  0.2.0, protocol 10\nVPP             26.10-rc0~374\n"),
         "{version}"
     );
     let agent = answer(&server, &["show", "agent"]).await;
-    assert!(agent.contains("\nProtocol      8\n"), "{agent}");
+    assert!(agent.contains("\nProtocol      10\n"), "{agent}");
     let checks = answer(&server, &["show", "healthchecks"]).await;
     assert_eq!(checks.lines().count(), 3);
     let ping = answer(&server, &["show", "healthchecks", "ping"]).await;

@@ -36,7 +36,7 @@ fn json_has_an_answer_or_an_error_for_each() {
     let text = json(&[reply(known()), reply(refused())]).unwrap();
     let document: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(document[0]["server"], "lb1:9090");
-    assert_eq!(document[0]["answer"]["protocol"], 8);
+    assert_eq!(document[0]["answer"]["protocol"], 10);
     assert_eq!(document[1], json!({ "server": "lb1:9090", "error": "there is no frontend \"x\"" }));
     assert!(text.ends_with("]\n"));
 }

@@ -10,7 +10,7 @@ fn connected_agent_with_a_vip_that_is_not_its_business() {
 Agent         connected
 Socket        /run/maglev/dpagent.sock
 Version       0.2.0
-Protocol      8
+Protocol      10
 PID           4242
 Started       2026-11-16T04:12:03.250Z (5d0h ago)
 Connected     2026-11-21T03:58:03.250Z (14m0s ago)
