@@ -187,7 +187,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         netns::check(name)?;
     }
     open_files::raise_limit(loaded.config.backends.len());
-    reload::trust_system(&loaded);
+    reload::trust_system(loaded.system.clone());
     // Operators are served on other threads than probes run on, so neither waits for the other.
     let services = Builder::new_multi_thread()
         .worker_threads(SERVICE_THREADS)

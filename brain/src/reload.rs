@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use maglev_daemon::blocking::{Blocking, BlockingError};
-use maglev_engine::config::{Diagnostic, LoadError, Loaded};
+use maglev_engine::config::{Authorities, Diagnostic, LoadError, Loaded};
 use maglev_engine::core::{CommandError, Done};
 use maglev_engine::history::Record;
 use maglev_engine::overrides::Remark;
@@ -72,10 +72,10 @@ fn validate(name: &str, text: &[u8]) -> Result<Loaded, LoadError> {
     Ok(loaded)
 }
 
-/// Makes checks trust the system's authorities that were read with a configuration.
-pub fn trust_system(loaded: &Loaded) {
-    if let Some(authorities) = &loaded.system {
-        maglev_probe::trust_system(Arc::clone(authorities));
+/// Makes checks trust the system's authorities, if they were read with a configuration.
+pub fn trust_system(authorities: Option<Arc<Authorities>>) {
+    if let Some(authorities) = authorities {
+        maglev_probe::trust_system(authorities);
     }
 }
 

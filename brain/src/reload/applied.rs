@@ -200,6 +200,14 @@ impl Reloader {
         terms: Terms,
     ) -> Result<Reloaded, ReloadError> {
         let Next { text, loaded, revision, must_persist } = next;
+        // Before anything is put on record: it may fail. Kept until the end, as dropping the last copy of a large
+        // configuration would hold up the controller.
+        let replaced = Arc::clone(self.operator.state().await?.config());
+        let Loaded { config, warnings, system, .. } = loaded;
+        let reload = {
+            let replaced = Arc::clone(&replaced);
+            self.reading.run(move || Reload::prepared(config, &replaced)).await?
+        };
         let unsaved = match &revision {
             Some(revision) => self.save(applied, revision, &text).await.err(),
             None => applied.unsaved.clone(),
@@ -210,19 +218,12 @@ impl Reloader {
         }
         // Without a state directory, nothing is to be persisted.
         let unsaved = unsaved.filter(|_| applied.copies.is_some());
-        trust_system(&loaded);
-        let Loaded { config, warnings, .. } = loaded;
+        trust_system(system);
         for warning in &warnings {
             warn!("{}", warning.summary());
         }
-        open_files::raise_limit(config.backends.len());
-        // Kept until the end: dropping the last copy of a large configuration would hold up the controller.
-        let replaced = Arc::clone(self.operator.state().await?.config());
-        let reload = {
-            let replaced = Arc::clone(&replaced);
-            self.reading.run(move || Reload::prepared(config, &replaced)).await?
-        };
         let config = Arc::clone(reload.config());
+        open_files::raise_limit(config.backends.len());
         let done = match self.operator.command(terms.clone(), Command::Reload(reload)).await {
             Ok(done) => done,
             Err(refused) => {

@@ -84,8 +84,11 @@ impl Core {
         (effects, changes.clone())
     }
 
-    /// The frontends that changed, or one of whose backends did.
+    /// The frontends that changed, or one of whose backends did; all of them, if VPP is assumed to have another lb API.
     fn frontends_to_make(&self, changes: &Changes) -> BTreeSet<Arc<str>> {
+        if changes.lb.contains(&"vpp-lb-api") {
+            return self.config.frontends.keys().map(|name| name.as_str().into()).collect();
+        }
         let FrontendChanges { added, changed, .. } = &changes.frontends;
         let names = added.iter().chain(changed.iter().map(|diff| &diff.name));
         let touched = changes.backends.touched();

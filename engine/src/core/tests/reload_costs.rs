@@ -85,3 +85,12 @@ fn comparison_with_another_configuration_is_not_used() {
     assert_eq!(done.changes.unwrap().to_string(), "1 frontend added (three), 1 removed (drei)");
     check_whole(&bench.core, bench.now).unwrap();
 }
+
+/// Until VPP is known, the configuration says which lb API it has, on which all tables depend.
+#[test]
+fn another_lb_api_concerns_every_frontend() {
+    let mut bench = Bench::new(AT_ONCE);
+    let older = configuration(&format!("{AT_ONCE}, vpp-lb-api: 1.1"), BACKENDS, FRONTENDS);
+    bench.command(Command::Reload(older.into())).unwrap();
+    check_whole(&bench.core, bench.now).unwrap();
+}
