@@ -61,14 +61,12 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
     });
     out.family(metrics::BACKEND_TRANSITIONS, |family| {
         for row in &rows {
-            for to in STATES {
-                let count = row.view.transitions.to(to);
-                // Other transitions are rare, and never happen to most backends: they would be a tenth of all
-                // series.
-                if count > 0 || matches!(to, State::Up | State::Down) {
-                    family.add(&[("backend", row.name), ("to", to.word())], count.into());
-                }
-            }
+            let counts = STATES.map(|to| (to, row.view.transitions.to(to)));
+            // Other transitions are rare, and never happen to most backends: they would be a tenth of all series.
+            let shown =
+                counts.iter().filter(|(to, count)| *count > 0 || matches!(to, State::Up | State::Down));
+            let shown = shown.map(|(to, count)| (to.word(), (*count).into()));
+            family.add_each(&[("backend", row.name)], "to", shown);
         }
     });
     let sent = counters.map_or(&[][..], |counters| &counters.sent);
@@ -91,15 +89,10 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
     out.family(metrics::BACKEND_PROBES, |family| {
         for check in rows.iter().flat_map(Row::checks) {
             let usual = codes(&check.configured.kind);
-            for code in ProbeCode::ALL {
-                let count = check.tally.probes(code);
-                // An earlier check may have been of another type.
-                if count > 0 || usual.contains(&code) {
-                    let [backend, name] = check.labels;
-                    let labels = [backend, ("code", code.name()), name];
-                    family.add(labels.get(..1 + check.labels().len()).unwrap_or_default(), count.into());
-                }
-            }
+            let counts = ProbeCode::ALL.iter().map(|code| (code, check.tally.probes(*code)));
+            // An earlier check may have been of another type.
+            let shown = counts.filter(|(code, count)| *count > 0 || usual.contains(code));
+            family.add_each(check.labels(), "code", shown.map(|(code, count)| (code.name(), count.into())));
         }
     });
     out.family(metrics::BACKEND_PROBE_DURATION, |family| {

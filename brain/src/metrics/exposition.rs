@@ -3,6 +3,7 @@
 //! Written at once: the prometheus crate's encoder wants a tree of every series first, which takes five times as long.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use maglev_engine::tally::Reading;
 
@@ -71,34 +72,79 @@ impl Exposition {
 impl Rows<'_> {
     /// Adds a series of a counter or a gauge. Prometheus treats a label with an empty value as missing.
     pub(super) fn add(&mut self, labels: &[(&str, &str)], value: f64) {
-        self.sample("", labels, None, value);
+        self.sample("", labels, value);
         self.series += 1;
     }
 
     /// Adds one series for each of `words`: 1 for the current one, 0 for the others.
     pub(super) fn add_state(&mut self, labels: &[(&str, &str)], name: &str, words: &[&str], is: &str) {
-        for word in words {
-            self.sample("", labels, Some((name, word)), flag(*word == is));
-            self.series += 1;
-        }
+        self.add_each(labels, name, words.iter().map(|word| (*word, flag(*word == is))));
+    }
+
+    /// Adds series that differ in the label `name` only, whose values are words that need no escapes.
+    pub(super) fn add_each<'a>(
+        &mut self,
+        labels: &[(&str, &str)],
+        name: &str,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
+    ) {
+        let mut count = 0;
+        self.samples("", labels, name, values.into_iter().inspect(|_| count += 1));
+        self.series += count;
     }
 
     /// Adds a series of a histogram.
     pub(super) fn add_histogram(&mut self, labels: &[(&str, &str)], reading: &Reading) {
-        for (bound, count) in &reading.buckets {
-            self.sample("_bucket", labels, Some(("le", &bound.to_string())), number(*count));
-        }
-        self.sample("_bucket", labels, Some(("le", "+Inf")), number(reading.count));
-        self.sample("_sum", labels, None, reading.sum);
-        self.sample("_count", labels, None, number(reading.count));
+        let buckets: Vec<_> =
+            reading.buckets.iter().map(|(bound, count)| (bound.to_string(), *count)).collect();
+        let buckets = buckets.iter().map(|(bound, count)| (bound.as_str(), number(*count)));
+        self.samples("_bucket", labels, "le", buckets.chain([("+Inf", number(reading.count))]));
+        self.sample("_sum", labels, reading.sum);
+        self.sample("_count", labels, number(reading.count));
         self.series += 1;
     }
 
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], last: Option<(&str, &str)>, value: f64) {
+    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
+        let before = self.start(suffix, labels);
+        self.text.push_str(if before == '{' { " " } else { "} " });
+        push_number(self.text, value);
+        self.text.push('\n');
+    }
+
+    /// Nearly all series differ from the one before in one label only: what they share is copied.
+    fn samples<'a>(
+        &mut self,
+        suffix: &str,
+        labels: &[(&str, &str)],
+        name: &str,
+        values: impl Iterator<Item = (&'a str, f64)>,
+    ) {
+        let mut shared = None;
+        for (word, value) in values {
+            match &shared {
+                Some(range) => self.text.extend_from_within(Range::clone(range)),
+                None => {
+                    let start = self.text.len();
+                    let before = self.start(suffix, labels);
+                    self.text.push(before);
+                    self.text.push_str(name);
+                    self.text.push_str("=\"");
+                    shared = Some(start..self.text.len());
+                }
+            }
+            self.text.push_str(word);
+            self.text.push_str("\"} ");
+            push_number(self.text, value);
+            self.text.push('\n');
+        }
+    }
+
+    /// Writes the name and the labels; returns what goes before a further label.
+    fn start(&mut self, suffix: &str, labels: &[(&str, &str)]) -> char {
         self.text.push_str(self.metric.name);
         self.text.push_str(suffix);
         let mut before = '{';
-        for (name, value) in labels.iter().copied().chain(last) {
+        for (name, value) in labels {
             self.text.push(before);
             self.text.push_str(name);
             self.text.push_str("=\"");
@@ -106,9 +152,7 @@ impl Rows<'_> {
             self.text.push('"');
             before = ',';
         }
-        self.text.push_str(if before == '{' { " " } else { "} " });
-        push_number(self.text, value);
-        self.text.push('\n');
+        before
     }
 }
 

@@ -153,9 +153,8 @@ fn write_packets(rows: &[Row<'_>], counters: &Counters, out: &mut Exposition) {
                 ("untracked", vip.untracked),
                 ("no_server", vip.no_server),
             ];
-            for (kind, packets) in kinds {
-                family.add(&[("frontend", frontend), ("kind", kind)], number(packets));
-            }
+            let kinds = kinds.map(|(kind, packets)| (kind, number(packets)));
+            family.add_each(&[("frontend", frontend)], "kind", kinds);
         }
     });
     let route = |(_, vip): &(&str, &VipCounters)| Some((vip.key.prefix.to_string(), vip.route?));
