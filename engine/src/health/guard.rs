@@ -2,7 +2,7 @@
 //!
 //! It counts falls within one second, and limits how many take effect. The others wait for their turn, in order.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ pub struct Guard {
     /// Falls that took effect in the last second.
     taken: VecDeque<Instant>,
     waiting: VecDeque<Arc<str>>,
+    /// The same, without an order, to find one among thousands.
+    is_waiting: HashSet<Arc<str>>,
     /// When the limit was last exceeded.
     exceeded: Option<Instant>,
 }
@@ -59,7 +61,7 @@ impl Guard {
 
     /// Puts a backend at the end of the queue, unless it waits already.
     pub fn wait(&mut self, backend: &Arc<str>) {
-        if !self.waiting.contains(backend) {
+        if self.is_waiting.insert(Arc::clone(backend)) {
             self.waiting.push_back(Arc::clone(backend));
         }
     }
@@ -86,7 +88,9 @@ impl Guard {
         if self.turn(per_second).is_some_and(|turn| turn > now) {
             return None;
         }
-        self.waiting.pop_front()
+        let first = self.waiting.pop_front()?;
+        self.is_waiting.remove(&first);
+        Some(first)
     }
 
     /// When the next fall may take effect; `None` for at any time.

@@ -36,6 +36,8 @@ fn backends_wait_for_their_turn_in_order() {
     assert!(!guard.may_fall(limit, now + SECOND), "b goes first");
     assert_eq!(guard.pop(limit, now + SECOND), Some("b".into()));
     assert!(guard.may_fall(limit, now + SECOND));
+    guard.wait(&names[0]);
+    assert_eq!(guard.waiting(), 1, "it may wait again");
 }
 
 proptest! {
