@@ -47,7 +47,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use changes::{BackendChanges, Changes, FrontendChanges, FrontendDiff, NamedChanges, Rename, changes};
-pub use check_model::{DnsCheck, DnsTransport, Exchange, Expect, GrpcCheck, ProxyVersion, rcode_name};
+pub use check_model::{
+    AgentLine, DnsCheck, DnsTransport, Exchange, Expect, GrpcCheck, ProxyVersion, rcode_name,
+};
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use difference::{Difference, differences};
 pub use min_up::{MinUp, NotMinUp};

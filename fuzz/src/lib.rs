@@ -4,6 +4,7 @@
 //! so that old bugs are found again without a fuzzer.
 
 pub mod agent_calls;
+pub mod agent_lines;
 pub mod api_frames;
 pub mod bird_replies;
 pub mod cli_text;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
-use maglev_engine::config::{CheckKind, Exchange, GrpcCheck, HealthCheck, HttpCheck};
+use maglev_engine::config::{AgentLine, CheckKind, Exchange, GrpcCheck, HealthCheck, HttpCheck};
 use maglev_engine::outcome::{Finding, ProbeCode, ProbeOutcome, Share};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use super::http::{self, Answer, NotSent};
 use super::icmp::{self, Echo};
 use super::inquiry::{Details, Inquiry, Kept};
 use super::tls::{self, Client};
-use super::{exchange, grpc, proxy, udp};
+use super::{agent_line, exchange, grpc, proxy, udp};
 
 /// Probes backends by one health check.
 #[derive(Debug)]
@@ -70,7 +70,40 @@ impl<E: Echo> Checker<E> {
     /// Runs one probe, which ends within the check's timeout.
     pub async fn probe(&self, target: IpAddr) -> ProbeOutcome {
         let deadline = Instant::now() + self.check.timeout;
+        if let Some(agent) = &self.check.agent {
+            // In memory of its own, which other probes do not take.
+            return Box::pin(self.probe_and_ask(target, agent, deadline)).await;
+        }
         self.run(SocketAddr::new(target, self.check.kind.port()), self.source(target), None, deadline).await
+    }
+
+    async fn probe_and_ask(&self, target: IpAddr, agent: &AgentLine, deadline: Instant) -> ProbeOutcome {
+        let at = SocketAddr::new(target, self.check.kind.port());
+        let probe = self.run(at, self.source(target), None, deadline);
+        self.with_agent(target, agent, probe, deadline).await
+    }
+
+    /// Runs a probe, and asks the server's agent meanwhile. A probe that fails is not held up by the agent.
+    pub(super) async fn with_agent(
+        &self,
+        target: IpAddr,
+        agent: &AgentLine,
+        probe: impl Future<Output = ProbeOutcome>,
+        deadline: Instant,
+    ) -> ProbeOutcome {
+        let asked =
+            agent_line::ask(SocketAddr::new(target, agent.port), self.source(target), agent, deadline);
+        tokio::pin!(probe, asked);
+        let (outcome, word) = tokio::select! {
+            outcome = &mut probe => {
+                if !outcome.passed() {
+                    return outcome;
+                }
+                (outcome, asked.await)
+            }
+            word = &mut asked => (probe.await, word),
+        };
+        agent_line::complete(word, agent.port, outcome)
     }
 
     /// Runs one probe of a VIP, which ends at the deadline, from an address that is only routed to this machine. Echo

@@ -48,7 +48,16 @@ impl<E: Echo> Checker<E> {
     /// does when a server closes idle connections. It is kept after a pass, if the server allows.
     pub async fn probe_over(&self, target: IpAddr, connection: &KeptConnection) -> ProbeOutcome {
         // In memory of its own, which other probes do not take.
-        Box::pin(self.over(target, connection)).await
+        Box::pin(async {
+            let probe = self.over(target, connection);
+            match &self.check().agent {
+                Some(agent) => {
+                    self.with_agent(target, agent, probe, Instant::now() + self.check().timeout).await
+                }
+                None => probe.await,
+            }
+        })
+        .await
     }
 
     async fn over(&self, target: IpAddr, connection: &KeptConnection) -> ProbeOutcome {

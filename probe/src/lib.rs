@@ -14,10 +14,12 @@
 //! - `grpc`: a request of the gRPC health checking protocol
 //! - `tls`: the handshake, and which certificates are accepted
 //! - `http`: the request and its answer
+//! - `agent_line`: the server's own word on a connection of its own
 //! - `inquiry`: what else is read from an answer
 //! - `checker`: a health check, ready for use
 //! - `keepalive`: probes over one connection
 
+mod agent_line;
 mod checker;
 mod connect;
 mod dns;
@@ -33,6 +35,7 @@ mod tls;
 mod udp;
 
 pub use self::http::Answer;
+pub use agent_line::{AgentReply, AgentWord};
 pub use checker::Checker;
 pub use dns::{Question, Reply};
 pub use grpc::GrpcAnswer;

@@ -50,6 +50,7 @@ pub(super) fn check(kind: CheckKind) -> HealthCheck {
         probe_ipv6_src: None,
         send_proxy: None,
         via: Via::Direct,
+        agent: None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+#[path = "../../fuzz/src/agent_lines.rs"]
+mod agent_lines;
 #[path = "../../fuzz/src/dns_answers.rs"]
 mod dns_answers;
 #[path = "../../fuzz/src/grpc_answers.rs"]
@@ -10,6 +12,11 @@ mod grpc_answers;
 mod http_answers;
 #[path = "../../fuzz/replay.rs"]
 mod replay;
+
+#[test]
+fn any_line_of_an_agent() {
+    replay::replay("agent_lines", agent_lines::check);
+}
 
 #[test]
 fn any_answer_of_a_web_server() {

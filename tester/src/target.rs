@@ -150,6 +150,7 @@ impl Target {
                 .and_then(|source| if let IpAddr::V6(v6) = source { Some(v6) } else { None }),
             send_proxy: None,
             via: Via::Direct,
+            agent: None,
         })
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
         }
     });
     out.family(metrics::BACKEND_SHARE, |family| {
-        for row in rows.iter().filter(|row| row.checks().any(|check| asks(&check.configured.kind))) {
+        for row in rows.iter().filter(|row| row.checks().any(|check| asks(check.configured))) {
             let share = row.view.asked.share().percent();
             family.add(&[("backend", row.name)], f64::from(share) / 100.0);
         }
@@ -89,9 +89,12 @@ pub(super) fn write(snapshot: &Snapshot, counters: Option<&Counters>, out: &mut 
     out.family(metrics::BACKEND_PROBES, |family| {
         for check in rows.iter().flat_map(Row::checks) {
             let usual = codes(&check.configured.kind);
+            let says_down = check.configured.agent.is_some();
             let counts = ProbeCode::ALL.iter().map(|code| (code, check.tally.probes(*code)));
             // An earlier check may have been of another type.
-            let shown = counts.filter(|(code, count)| *count > 0 || usual.contains(code));
+            let shown = counts.filter(|(code, count)| {
+                *count > 0 || usual.contains(code) || says_down && **code == ProbeCode::L7Sts
+            });
             family.add_each(check.labels(), "code", shown.map(|(code, count)| (code.name(), count.into())));
         }
     });
@@ -174,8 +177,9 @@ impl CheckRow<'_> {
 }
 
 /// Whether a check's answers have the server's own word.
-fn asks(kind: &CheckKind) -> bool {
-    matches!(kind, CheckKind::Http { http, .. } if http.agent_header.is_some() || !http.drain_codes.0.is_empty())
+fn asks(check: &HealthCheck) -> bool {
+    check.agent.is_some()
+        || matches!(&check.kind, CheckKind::Http { http, .. } if http.agent_header.is_some() || !http.drain_codes.0.is_empty())
 }
 
 /// Possible results of a check. Exporting them before the first probe lets Prometheus see that probe as an

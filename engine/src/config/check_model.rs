@@ -21,6 +21,15 @@ pub(super) const RECORD_TYPES: [(&str, u16); 12] = [
 pub(super) const RCODES: [(&str, u8); 6] =
     [("NOERROR", 0), ("FORMERR", 1), ("SERVFAIL", 2), ("NXDOMAIN", 3), ("NOTIMP", 4), ("REFUSED", 5)];
 
+/// The server's own word on a connection of its own, as HAProxy's agent-check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentLine {
+    /// Port of the server.
+    pub port: u16,
+    /// Sent first; may be empty.
+    pub send: String,
+}
+
 /// Bytes that a probe sends, and what it expects in return.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {

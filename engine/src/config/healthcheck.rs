@@ -12,7 +12,7 @@ use super::http_values::{
 };
 use super::lints::{self, Times};
 use super::model::{CheckKind, HealthCheck, HttpCheck, HttpMethod, StatusCodes, TlsCheck};
-use super::payload::{exchange, payload};
+use super::payload::{agent_line, exchange, payload};
 use super::protocols::{DNS_PORT, PROXY_VERSIONS, dns, grpc, one_of};
 use super::report::Report;
 use super::section::{Section, listed};
@@ -23,6 +23,8 @@ use super::yaml::{Located, Place};
 
 /// Keys of a health check.
 pub(super) const CHECK_KEYS: &[&str] = &[
+    "agent-port",
+    "agent-send",
     "down-interval",
     "fall",
     "fast-interval",
@@ -104,7 +106,8 @@ pub(super) fn healthchecks(
         if let Err(complaint) = check_name(name) {
             report.complaint(entry.key.place, "the name of a health check", complaint);
         }
-        let section = Section::open(title, entry.key.place, &entry.node, CHECK_KEYS, report);
+        let below = belongs(PARAM_KEYS, "it belongs one level further in, below `params`");
+        let section = Section::open_with(title, entry.key.place, &entry.node, CHECK_KEYS, below, report);
         checks.insert(name.clone(), check(&section, files, report));
     }
     checks
@@ -128,11 +131,16 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
     let probe_ipv4_src = section.read("probe-ipv4-src", ipv4, report).map(|source| source.value);
     let probe_ipv6_src = section.read("probe-ipv6-src", ipv6, report).map(|source| source.value);
 
-    let params = section.section("params", section.subject("params"), PARAM_KEYS, report);
+    let above = belongs(CHECK_KEYS, "it belongs one level up, beside `params`");
+    let params = section.entry("params").map(|entry| {
+        let title = section.subject("params");
+        Section::open_with(title, entry.key.place, &entry.node, PARAM_KEYS, above, report)
+    });
     let send_proxy =
         params.as_ref().and_then(|params| params.read("send-proxy", one_of(&PROXY_VERSIONS), report));
     let kind = check_kind(section, of.map(|of| of.value), params.as_ref(), files, report);
     let via = via(section, params.as_ref(), kind.as_ref(), report);
+    let agent = agent_line(section, report);
     let check = kind.map(|kind| HealthCheck {
         kind,
         interval: default_interval,
@@ -145,8 +153,14 @@ fn check(section: &Section<'_>, files: &mut CaFiles<'_>, report: &mut Report<'_>
         probe_ipv6_src,
         send_proxy: send_proxy.map(|version| version.value),
         via,
+        agent,
     });
     CheckDraft { check, place: section.place }
+}
+
+/// Where a key belongs that does not belong here, if it is one of these.
+fn belongs(keys: &'static [&'static str], place: &'static str) -> impl Fn(&str) -> Option<&'static str> {
+    move |key| keys.contains(&key).then_some(place)
 }
 
 /// Reads `port` and `params` completely, even if the type is unknown.

@@ -11,7 +11,7 @@ use maglev_protocol::{Dialect, STICKY_BUCKET, size};
 
 use maglev_tls::authorities::Authorities;
 
-use super::check_model::{DnsCheck, Exchange, GrpcCheck, ProxyVersion};
+use super::check_model::{AgentLine, DnsCheck, Exchange, GrpcCheck, ProxyVersion};
 use super::min_up::MinUp;
 use super::pattern::Pattern;
 use super::require::Require;
@@ -175,6 +175,8 @@ pub struct HealthCheck {
     pub send_proxy: Option<ProxyVersion>,
     /// Where probes are sent, and how.
     pub via: Via,
+    /// Where the server says itself how much traffic it wants.
+    pub agent: Option<AgentLine>,
 }
 
 /// Where probes are sent, and how.
@@ -200,7 +202,9 @@ impl HealthCheck {
 
     /// Whether a server may ask for a part of its weight, so that the scale must have steps for it.
     pub fn asks_for_weight(&self) -> bool {
-        matches!(&self.kind, CheckKind::Http { http, .. } if http.agent_header.is_some())
+        let header =
+            |kind: &CheckKind| matches!(kind, CheckKind::Http { http, .. } if http.agent_header.is_some());
+        self.agent.is_some() || header(&self.kind)
     }
 
     /// Whether probes verify certificates with the system's authorities.

@@ -1,13 +1,13 @@
 //! Bytes that checks send and expect.
 
-use super::check_model::{Exchange, Expect};
+use super::check_model::{AgentLine, Exchange, Expect};
 use super::complaint::Complaint;
 use super::http_values::regexp;
 use super::pattern::Pattern;
 use super::report::Report;
 use super::section::Section;
 use super::show;
-use super::values::text;
+use super::values::{port, text};
 use super::yaml::{Located, Node};
 
 pub(super) const EXCHANGE_KEYS: &[&str] = &["expect", "expect-hex", "expect-regexp", "send", "send-hex"];
@@ -43,6 +43,23 @@ pub(super) fn exchange(params: Option<&Section<'_>>, report: &mut Report<'_>) ->
             Some(Expect { key: "expect-regexp", text: pattern.as_str().to_owned(), pattern })
         });
     exchange
+}
+
+/// `agent-port` and `agent-send` of a health check.
+pub(super) fn agent_line(check: &Section<'_>, report: &mut Report<'_>) -> Option<AgentLine> {
+    let port = check.read("agent-port", port, report);
+    let send = check.read("agent-send", payload, report);
+    if let Some(send) = &send {
+        warn_of_escapes(check, "agent-send", send, report);
+        if check.entry("agent-port").is_none() {
+            report.invalid(
+                send.place,
+                format!("{} is set, but there is no `agent-port`", check.subject("agent-send")),
+                "add the port of the server's agent, or leave it out",
+            );
+        }
+    }
+    Some(AgentLine { port: port?.value, send: send.map(|send| send.value).unwrap_or_default() })
 }
 
 /// A text of a bounded length.

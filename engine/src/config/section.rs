@@ -23,6 +23,18 @@ impl<'t> Section<'t> {
         keys: &[&'static str],
         report: &mut Report<'_>,
     ) -> Section<'t> {
+        Self::open_with(title, place, node, keys, |_| None, report)
+    }
+
+    /// The same; `elsewhere` knows where other keys belong.
+    pub(super) fn open_with(
+        title: impl Into<String>,
+        place: Place,
+        node: &'t Node,
+        keys: &[&'static str],
+        elsewhere: impl Fn(&str) -> Option<&'static str>,
+        report: &mut Report<'_>,
+    ) -> Section<'t> {
         let title = title.into();
         let entries = entries(&title, place, node, report);
         for entry in entries {
@@ -30,10 +42,11 @@ impl<'t> Section<'t> {
             if keys.contains(&key) {
                 continue;
             }
-            let help = match report.nearest(key, keys.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None if keys.len() == 1 => format!("its only key is {}", listed(keys)),
-                None => format!("its keys are {}", listed(keys)),
+            let help = match (elsewhere(key), report.nearest(key, keys.iter().copied())) {
+                (Some(place), _) => place.to_owned(),
+                (None, Some(meant)) => format!("did you mean `{meant}`?"),
+                (None, None) if keys.len() == 1 => format!("its only key is {}", listed(keys)),
+                (None, None) => format!("its keys are {}", listed(keys)),
             };
             report.malformed(entry.key.place, format!("unknown key {} in {title}", show(key)), help);
         }

@@ -49,12 +49,14 @@ pub(super) fn via(
     if !is_tunnel {
         return Via::Direct;
     }
-    for key in ["probe-ipv4-src", "probe-ipv6-src"] {
+    let source = "leave it out: such probes are sent from the agent's `tunnel-probes`";
+    let agent = "move it to a check without `via: tunnel`: the agent is asked at the server's own address";
+    for (key, help) in [("probe-ipv4-src", source), ("probe-ipv6-src", source), ("agent-port", agent)] {
         if let Some(place) = section.key_place(key) {
             report.invalid(
                 place,
                 format!("{} is set, but this check is `via: tunnel`", section.subject(key)),
-                "leave it out: such probes are sent from the agent's `tunnel-probes`",
+                help,
             );
         }
     }

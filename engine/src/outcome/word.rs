@@ -58,8 +58,8 @@ pub enum Word {
 }
 
 impl Word {
-    /// Parses words separated by white space or commas, in any case: `up` or `ready`, `drain`, `40%`, and `down`,
-    /// `fail` or `stopped`; a description may follow after `#`. The least of several shares counts, and down before
+    /// Parses words separated by white space or commas, in any case: `up` or `ready`, `drain` or `maint`, `40%`, and
+    /// `down`, `fail` or `stopped`; a description may follow after `#`. The least of several shares counts, and down before
     /// all. `None` if there is no word, or one that is none of these.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() > LONGEST_WORD {
@@ -84,7 +84,7 @@ impl Word {
         if is(&["up", "ready"]) {
             return Some(Self::Serves(Share::WHOLE));
         }
-        if is(&["drain"]) {
+        if is(&["drain", "maint"]) {
             return Some(Self::Serves(Share::DRAIN));
         }
         if is(&["down", "fail", "stopped"]) {
@@ -129,7 +129,8 @@ mod tests {
             ("4 %", None),
             ("%", None),
             ("40", None),
-            ("maint", None),
+            ("maint", share(0)),
+            ("maint 40%", share(0)),
             ("up and away", None),
             ("99999999999999999999%", None),
         ] {

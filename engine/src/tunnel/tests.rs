@@ -146,6 +146,7 @@ fn contradictions_are_told() {
             "{ type: http, via: tunnel, params: { keepalive: true } }",
             "`keepalive` of `params` of health check `plain` is set, but this check is `via: tunnel`",
         ),
+        ("{ type: icmp, via: tunnel, agent-port: 9999 }", "is set, but this check is `via: tunnel`"),
         ("{ type: icmp, via: tunnel, probe-ipv4-src: 192.0.2.1 }", "is set, but this check is `via: tunnel`"),
     ] {
         let told = mistakes(check).unwrap_err();

@@ -80,6 +80,10 @@ fn parameters(check: &config::HealthCheck) -> Vec<HealthCheckParameter> {
         };
         ("send-proxy", version.to_owned())
     }));
+    if let Some(agent) = &check.agent {
+        all.push(("agent-port", agent.port.to_string()));
+        all.push(("agent-send", bytes(agent.send.len())));
+    }
     if let Via::Tunnel { size } = check.via {
         all.push(("via", "tunnel".to_owned()));
         all.extend(size.map(|size| ("size", size.to_string())));

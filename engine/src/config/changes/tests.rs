@@ -122,6 +122,7 @@ fn everything_in_a_check_counts() {
         "fall: 1",
         "probe-ipv4-src: 10.0.0.9",
         "probe-ipv6-src: 2001:db8::9",
+        "agent-port: 9999",
         "type: https",
         "params: { response-regexp: 'ok' }",
         "params: { path: /healthz }",

@@ -23,6 +23,8 @@ pub(super) fn check() -> Value {
     let keys = json!({
         "type": choice("What a probe does.", &Type::NAMES.map(|(name, _)| name)),
         "port": integer(&port, PORT),
+        "agent-port": integer("Port on which the server says how much traffic it wants, as to HAProxy's agent-check.", PORT),
+        "agent-send": defined("text", "What is sent to that port first."),
         "interval": duration(
             "From one probe's start to the next, while the backend is fully up.", INTERVAL, Some(DEFAULT_INTERVAL),
         ),

@@ -77,6 +77,39 @@ fn a_server_may_have_a_word() {
 }
 
 #[test]
+fn an_agent_has_a_port() {
+    let http = |agent: &str| changed("path: /healthz", &format!("path: /healthz\n      {agent}"));
+    let text = http("agent-port: 9999\n      agent-send: \"web\\n\"");
+    let config = accepted(&text, &[]);
+    let agent = config.healthchecks["web"].agent.clone().unwrap();
+    assert_eq!((agent.port, agent.send.as_str()), (9999, "web\n"));
+    assert!(config.frontends["www"].servers_ask);
+    for (wrong, words) in [
+        ("agent-send: web", "`agent-send` of health check `web` is set, but there is no `agent-port`"),
+        ("agent-port: 0", "`agent-port` of health check `web`"),
+        ("agent-port: 1\n      agent-send: 'web\\n'", "has `\\n` as two characters"),
+    ] {
+        let (_, found) = findings(&http(wrong));
+        assert!(found.iter().any(|line| line.contains(words)), "{wrong}: {found:?}");
+    }
+}
+
+#[test]
+fn a_key_on_the_wrong_level_is_told_where_it_belongs() {
+    let (_, found) = findings(&changed("path: /healthz", "path: /healthz\n        size: 1476"));
+    let told = "unknown key `size` in `params` of health check `web`";
+    assert!(found.iter().any(|line| line.contains(told)), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("it belongs one level up, beside `params`")), "{found:?}");
+    let (_, found) = findings(&changed("path: /healthz", "path: /healthz\n      method: HEAD"));
+    assert!(
+        found.iter().any(|line| line.contains("unknown key `method` in health check `web`")),
+        "{found:?}"
+    );
+    let told = "it belongs one level further in, below `params`";
+    assert!(found.iter().any(|line| line.contains(told)), "{found:?}");
+}
+
+#[test]
 fn limits_are_off_unless_they_are_wanted() {
     let off = accepted(&with(""), &[]).healthchecker;
     assert_eq!((off.agent_interval, off.damping, off.guard), (Duration::from_secs(10), None, None));
