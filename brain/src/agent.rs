@@ -36,7 +36,7 @@ pub use echo_queue::{ECHOES, EchoAsk, EchoSender, echo_queue};
 pub use link::AgentLink;
 pub(crate) use link::LinkedAgent;
 pub use reads::AgentReader;
-pub use tunnels::{Tunnels, tunnels};
+pub use tunnels::{Lease, Tunnels, tunnels};
 
 /// Starts the client's task. Events go to `events`, a bounded queue; when it is full, the task waits, and the
 /// next sync with it. Echo requests from `asks` and calls of the reader run on `services`, independently of

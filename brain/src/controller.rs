@@ -43,6 +43,7 @@ pub use recorder::{History, Remembered};
 use crate::activity::Activity;
 use crate::agent::{self, echo_queue, tunnels};
 use crate::figures::{Figures, States};
+use crate::prober::OnDemand;
 use crate::router::{self, Routers};
 use crate::service::Unserved;
 use crate::state::StateDirectory;
@@ -87,6 +88,8 @@ pub struct Controller {
     pub states: States,
     /// Sends operators' commands.
     pub operator: Operator,
+    /// Probes that operators ask for.
+    pub on_demand: OnDemand,
     /// Live activity.
     pub activity: Activity,
     /// Addresses that should be listened on, and are not.
@@ -154,6 +157,7 @@ pub fn start<S: Future<Output = ()>>(
     let (order_sender, orders) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
     let activity = Activity::default();
+    let on_demand = OnDemand::new(echoes.clone(), ways.clone());
     let mut probers = Probers::new(echoes, ways, report_sender, activity.clone());
     let mut checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
     checked.dedup();
@@ -192,7 +196,8 @@ pub fn start<S: Future<Output = ()>>(
             error!("the state directory does not respond: the latest overrides and records may be lost");
         }
     };
-    (Controller { snapshots, figures, states, operator, activity, unserved: Unserved::default() }, task)
+    let unserved = Unserved::default();
+    (Controller { snapshots, figures, states, operator, on_demand, activity, unserved }, task)
 }
 
 /// The state at the start, with what is known from before.

@@ -5,6 +5,7 @@
 mod access;
 mod arguments;
 mod caller;
+mod check;
 mod configuration;
 mod history;
 mod listen;
@@ -26,17 +27,17 @@ use maglev_daemon::vital::vital;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest, ChangeBackendResponse,
-    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse,
-    ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest, DrainLbResponse, Frontend,
-    GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest, GetHealthCheckRequest,
-    GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
-    GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse, ListConfigsRequest,
-    ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
-    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
-    ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState,
-    WatchEventsRequest,
+    CheckBackendRequest, CheckBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
+    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest, DrainLbResponse,
+    Frontend, GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest,
+    GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
+    ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse,
+    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
+    ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
+    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, UndrainLbRequest, VppInfo,
+    VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
 use tokio::sync::{Mutex, MutexGuard, watch as newest};
@@ -57,6 +58,7 @@ use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
 use crate::logs::LogTap;
 use crate::paced::{Cause, Paced};
+use crate::prober::OnDemand;
 use crate::reload::{READ_WITHIN, Reloader};
 use crate::service::Unserved;
 use caller::{Caller, Rights};
@@ -74,6 +76,9 @@ const FIGURES_WAIT: Duration = Duration::from_secs(1);
 
 /// Maximum number of configuration checks running or queued.
 const CHECKS: Places = Places { admins: 16, readers: 16, strangers: 4 };
+
+/// Maximum number of checks of backends at a time.
+const PROBES: Places = Places { admins: 8, readers: 1, strangers: 1 };
 
 /// Maximum number running at once, including those blocked by a disk.
 const MOST_CHECKED: usize = 8;
@@ -112,6 +117,9 @@ pub struct Service {
     operator: Operator,
     reloader: Reloader,
     checks: Checks,
+    on_demand: OnDemand,
+    /// Places of checks of backends.
+    probes: Shares,
     refusals: Paced,
     watching: Watching,
     unserved: Unserved,
@@ -129,6 +137,8 @@ impl Service {
             operator: controller.operator.clone(),
             reloader,
             checks: Checks::default(),
+            on_demand: controller.on_demand.clone(),
+            probes: Shares::new("checks of backends", PROBES),
             refusals: Paced::default(),
             watching: Watching::of(controller.activity.clone()),
             unserved: controller.unserved.clone(),
@@ -350,6 +360,10 @@ impl Maglev for Service {
 
     async fn preview_change(&self, request: Request<PreviewChangeRequest>) -> Answer<PreviewChangeResponse> {
         self.preview(request).await
+    }
+
+    async fn check_backend(&self, request: Request<CheckBackendRequest>) -> Answer<CheckBackendResponse> {
+        self.check_one(request).await
     }
 
     async fn check_config(&self, request: Request<CheckConfigRequest>) -> Answer<CheckConfigResponse> {

@@ -30,7 +30,7 @@ pub(crate) enum Cause {
     Connection,
     /// There was no place for an event stream.
     Watcher,
-    /// There was no place for a check of the configuration.
+    /// There was no place for a check of the configuration or of a backend.
     Check,
     /// A TLS handshake was not completed.
     Handshake,
@@ -50,7 +50,7 @@ impl Cause {
             Self::Change => "a change was refused: not an admin",
             Self::Connection => "a gRPC connection was refused",
             Self::Watcher => "a stream of events was refused",
-            Self::Check => "a check of the configuration was refused",
+            Self::Check => "a check was refused",
             Self::Handshake => "no TLS handshake",
             Self::Silent => "a gRPC connection was closed: no request on it",
             Self::Accept => "a gRPC connection cannot be accepted",

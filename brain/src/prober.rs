@@ -3,6 +3,7 @@
 //! A backend that waits for its next probe costs an entry in a heap, and no task, timer or buffer. A probe in
 //! progress may be cancelled at any point: it owns nothing but a socket.
 
+mod on_demand;
 mod tunnel;
 
 use std::cmp::Reverse;
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+pub use on_demand::OnDemand;
 pub use tunnel::ThroughTunnel;
 
 use crate::activity::Activity;

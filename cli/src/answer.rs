@@ -1,12 +1,12 @@
 //! The server's answer, and the exit code that follows from it.
 
 use maglev_proto::{
-    AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckConfigResponse, ClearOverrideResponse,
-    ConfigVerdict, ConfirmConfigResponse, DrainLbResponse, Frontend, GetHistoryResponse, HealthCheck, InVpp,
-    ListBackendsResponse, ListConfigsResponse, ListFrontendsResponse, ListHealthChecksResponse,
-    ListOverridesResponse, ListRoutesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse,
-    ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo,
-    VpplbCounters, VpplbState,
+    AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckBackendResponse, CheckConfigResponse,
+    ClearOverrideResponse, ConfigVerdict, ConfirmConfigResponse, DrainLbResponse, Frontend,
+    GetHistoryResponse, HealthCheck, InVpp, ListBackendsResponse, ListConfigsResponse, ListFrontendsResponse,
+    ListHealthChecksResponse, ListOverridesResponse, ListRoutesResponse, Outcome, PreviewChangeResponse,
+    RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse,
+    VppInfo, VpplbCounters, VpplbState,
 };
 use serde::Serialize;
 
@@ -34,6 +34,7 @@ pub(crate) enum Answer {
     VppInfo(VppInfo),
     VppLbState(VpplbState),
     VppLbCounters(VpplbCounters),
+    BackendProbed(CheckBackendResponse),
     BackendChanged(ChangeBackendResponse),
     WeightSet(SetFrontendPoolBackendWeightResponse),
     Cleared(ClearOverrideResponse),
@@ -125,6 +126,7 @@ impl Answer {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Versions(versions) if versions.maglev_brain.version.is_none() => 3,
+            Self::BackendProbed(answer) => u8::from(!answer.passed),
             Self::BackendChanged(answer) => backends_exit_code(answer),
             Self::WeightSet(answer) => change_exit_code(answer.outcome.as_ref()),
             Self::Cleared(answer) => change_exit_code(answer.outcome.as_ref()),

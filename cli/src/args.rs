@@ -3,6 +3,7 @@
 
 pub(crate) mod any_order;
 mod change;
+pub(crate) mod check;
 pub(crate) mod drain;
 pub(crate) mod drain_lb;
 pub(crate) mod history;
@@ -24,6 +25,7 @@ pub(crate) use crate::args::change::{
     Clear, ClearOverride, Config, DrainWhat, Generate, Member, Recreate, Set, Sync, SyncVpp, SyncVppLb,
     Undrain, Whatif, WhatifConfig, Which,
 };
+pub(crate) use crate::args::check::Check;
 pub(crate) use crate::args::options::Options;
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
 pub(crate) use crate::args::watch::{EventFilter, Events, Watch};
@@ -39,6 +41,7 @@ Examples:
   maglevc --server lb1:17090,lb2:17090 show backends   where the two differ
   maglevc watch events backend web1 log level warn
   maglevc top                            live screen: trouble, packets, flows
+  maglevc check backend web1 via tunnel   test each hop of the way to it
   maglevc whatif set backend web1 disable   its effect, without doing it
   maglevc drain backend web1 wait 10m    no new flows; wait for the others
   maglevc undrain backend web1           back in service once healthy
@@ -54,7 +57,7 @@ Examples:
 Words may be shortened as long as they stay unique: `maglevc sh fr`.
 
 Exit codes: 0 done; 1 refused by maglev-brain, the answer could not be written,
-or `show status --check` found problems; 2 wrong usage, or a change that needs
+or `show status --check` or `check backend` found problems; 2 wrong usage, or a change that needs
 --yes; 3 no answer from maglev-brain (cannot connect, connection lost,
 timeout); 4 the change is made, but is not programmed in VPP yet, or a restart
 would undo it: the line says which; 5 some of several servers gave no answer;
@@ -118,6 +121,9 @@ pub(crate) enum Command {
     /// Show the state of something
     #[command(subcommand, disable_help_subcommand = true)]
     Show(Show),
+    /// Probe a backend once, now
+    #[command(subcommand)]
+    Check(Check),
     /// Take backends out of service or back, or override a weight
     #[command(subcommand)]
     Set(Set),

@@ -7,16 +7,16 @@ use maglev_proto::client::{self, ServerAddress, TlsFiles};
 use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
-    AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckConfigRequest,
-    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfirmConfigRequest,
-    ConfirmConfigResponse, DrainLbRequest, DrainLbResponse, Event, Frontend, GetAgentInfoRequest,
-    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
-    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
-    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
-    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
-    ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest,
-    PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
+    AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckBackendRequest,
+    CheckBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
+    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest, DrainLbResponse,
+    Event, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest,
+    GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
+    GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse, ListConfigsRequest,
+    ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
+    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
+    ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
     SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest,
     VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
@@ -38,6 +38,9 @@ const CHANGE: Duration = Duration::from_secs(10);
 
 /// The same for a full sync.
 const SYNC: Duration = Duration::from_secs(30);
+
+/// The same for probes of a backend.
+const PROBES: Duration = Duration::from_secs(25);
 
 /// A connection to maglev-brain.
 #[derive(Debug)]
@@ -124,6 +127,14 @@ impl Client {
         let request = SyncVpplbStateRequest { frontend: frontend.to_owned() };
         let call = async move { self.stub.clone().sync_vpplb_state(request).await };
         self.answer_within(self.timeout.saturating_add(SYNC), call).await
+    }
+
+    pub(crate) async fn check_backend(
+        &self,
+        request: CheckBackendRequest,
+    ) -> Result<CheckBackendResponse, Error> {
+        let call = async move { self.stub.clone().check_backend(request).await };
+        self.answer_within(self.timeout.saturating_add(PROBES), call).await
     }
 
     /// The timeout applies to the start of the stream. After that, a server that is gone is noticed by its

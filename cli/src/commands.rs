@@ -4,16 +4,16 @@ use std::time::{Duration, SystemTime};
 
 use maglev_proto::words::Word;
 use maglev_proto::{
-    BackendState, ChangeBackendRequest, ClearOverrideRequest, DrainLbRequest, FrontendState,
-    RollbackConfigRequest, SetFrontendPoolBackendWeightRequest, SyncState,
+    BackendState, ChangeBackendRequest, CheckBackendRequest, ClearOverrideRequest, DrainLbRequest,
+    FrontendState, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest, SyncState,
 };
 
 use crate::answer::{Answer, Versions};
 use crate::args::remark::Remark;
 use crate::args::words::{Protocol, SelectBy, only_one};
 use crate::args::{
-    Action, Clear, ClearOverride, Command, Config, DrainWhat, Generate, Member, Recreate, Set, Show, ShowVpp,
-    ShowVppLb, Sync, SyncVpp, SyncVppLb, Undrain, Which,
+    Action, Check, Clear, ClearOverride, Command, Config, DrainWhat, Generate, Member, Recreate, Set, Show,
+    ShowVpp, ShowVppLb, Sync, SyncVpp, SyncVppLb, Undrain, Which,
 };
 use crate::client::Client;
 use crate::error::Error;
@@ -79,6 +79,11 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
     let Terms { state, no_wait } = terms;
     Ok(match command {
         Command::Show(show) => show_it(show, client).await?,
+        Command::Check(Check::Backend { name, way }) => {
+            let frontend = way.frontend.clone().unwrap_or_default();
+            let request = CheckBackendRequest { name: name.clone(), via_tunnel: way.via_tunnel, frontend };
+            Answer::BackendProbed(client.check_backend(request).await?)
+        }
         Command::Set(set) => set_it(set, client, terms).await?,
         Command::Clear(Clear::Override(what)) => Answer::Cleared(
             client.clear_override(ClearOverrideRequest { state, no_wait, ..clear_request(what) }).await?,

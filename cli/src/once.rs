@@ -161,6 +161,7 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
             return Ok(servers::exit_code(&replies).max(u8::from(unwell)));
         }
         Command::Config(_) => "each has its own configuration",
+        Command::Check(_) => "one probes at a time",
         Command::Watch(_) | Command::Top(_) => "only one can be watched",
         Command::Set(_)
         | Command::Clear(_)

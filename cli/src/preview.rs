@@ -34,6 +34,7 @@ pub(crate) async fn preview(
         Command::Drain(what) => of_backends(Target::drained(what), Action::Pause),
         Command::Undrain(what) => of_backends(Target::undrained(what), Action::Resume),
         Command::Show(_)
+        | Command::Check(_)
         | Command::Config(Config::Check | Config::Diff | Config::Confirm | Config::History)
         | Command::Recreate(_)
         | Command::Generate(_)

@@ -3,6 +3,7 @@
 mod agent;
 mod backends;
 mod changes;
+mod checked;
 mod configuration;
 mod counters;
 pub(crate) mod events;
@@ -20,7 +21,7 @@ mod version;
 mod vpp;
 
 use maglev_proto::words::{self, Word};
-use maglev_proto::{Announcement, BackendState, FrontendState, LogLevel, SyncState};
+use maglev_proto::{Announcement, BackendState, FrontendState, HopState, LogLevel, SyncState};
 
 use crate::answer::Answer;
 use crate::moment::Moment;
@@ -44,6 +45,7 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::Status(status) => status::status(status, now, palette),
         Answer::Overrides(list) => overrides::list(&list.overrides, now, palette),
         Answer::History(history) => history::list(history, palette),
+        Answer::BackendProbed(probed) => checked::backend(probed, palette),
         Answer::BackendChanged(change) => changes::backend(change, palette),
         Answer::WeightSet(change) => changes::weight(change, palette),
         Answer::Cleared(change) => changes::cleared(change, palette),
@@ -103,6 +105,16 @@ impl Toned for SyncState {
             Self::Synced => Tone::Good,
             Self::Failed | Self::Disconnected => Tone::Bad,
             Self::Unspecified | Self::HeldBack | Self::Pending => Tone::Warning,
+        }
+    }
+}
+
+impl Toned for HopState {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::Ok => Tone::Good,
+            Self::Failed => Tone::Bad,
+            Self::Unspecified | Self::Unknown => Tone::Warning,
         }
     }
 }

@@ -3,6 +3,8 @@
 // The tests of the whole program include this file by its path, and would otherwise look next to themselves.
 #[path = "samples/changes.rs"]
 mod changes;
+#[path = "samples/checked.rs"]
+mod checked;
 #[path = "samples/events.rs"]
 mod events;
 #[path = "samples/vpp.rs"]
@@ -15,6 +17,7 @@ use maglev_proto::{
 };
 
 pub(crate) use changes::{checked, cleared, danger, overrides, paused, recreated, reloaded, weight_set};
+pub(crate) use checked::{checked_now, checked_through};
 pub(crate) use events::events;
 pub(crate) use vpp::{agent, synced, vpp_info, vpp_info_with_agent, vpp_lb_counters, vpp_lb_state};
 

@@ -6,6 +6,7 @@ use clap::{Arg, Command, CommandFactory};
 use maglev_daemon::print::without_blank_variables;
 
 use crate::args::Cli;
+use crate::args::check::OF_CHECK;
 use crate::args::drain::OF_DRAIN;
 use crate::args::drain_lb::OF_DRAIN_LB;
 use crate::args::history::OF_HISTORY;
@@ -19,7 +20,7 @@ pub(crate) const LEAVE: [&str; 2] = ["exit", "quit"];
 const ONE_SHOT_ONLY: [&str; 2] = ["completions", "man"];
 
 /// Names of commands in other programs.
-const SYNONYMS: [(&str, &str); 15] = [
+const SYNONYMS: [(&str, &str); 17] = [
     ("config", "config check"),
     ("configuration", "config check"),
     ("counters", "show vpp lb counters"),
@@ -29,6 +30,8 @@ const SYNONYMS: [(&str, &str); 15] = [
     ("log", "watch events log"),
     ("logs", "watch events log"),
     ("maint", "set backend NAME disable"),
+    ("ping", "check backend NAME via tunnel"),
+    ("probe", "check backend NAME"),
     ("ready", "set backend NAME resume"),
     ("reload", "config reload"),
     ("rollback", "config rollback"),
@@ -66,7 +69,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 32] = [
+const KINDS: [(&str, &str, Kind); 33] = [
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),
@@ -85,6 +88,7 @@ const KINDS: [(&str, &str, Kind); 32] = [
     ("events", "words", Kind::EventWord),
     ("history", "words", Kind::RemarkWord(OF_HISTORY)),
     ("events", "exec", Kind::Number),
+    ("check", "words", Kind::RemarkWord(OF_CHECK)),
     ("lb", "words", Kind::RemarkWord(OF_DRAIN_LB)),
     ("drain", "words", Kind::RemarkWord(OF_DRAIN)),
     ("backend", "words", Kind::RemarkWord(OF_BACKEND)),

@@ -1,5 +1,6 @@
 //! Health checks through the tunnel: which VIPs a backend is probed with, and what the probes say about it.
 
+pub mod hops;
 pub mod largest;
 
 use std::cmp::Reverse;

@@ -1,7 +1,7 @@
 //! Runs maglevc, as an operator would.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -9,8 +9,8 @@ use tokio::process::Command;
 
 use crate::binaries;
 
-/// Runs `maglevc` with these words; its standard output.
-pub async fn run(socket: &Path, words: &[&str]) -> anyhow::Result<String> {
+/// Runs `maglevc` with these words to its end.
+async fn output(socket: &Path, words: &[&str]) -> anyhow::Result<Output> {
     let output = Command::new(binaries::program("maglevc")?)
         .arg("--server")
         .arg(format!("unix:{}", socket.display()))
@@ -20,6 +20,12 @@ pub async fn run(socket: &Path, words: &[&str]) -> anyhow::Result<String> {
         .kill_on_drop(true)
         .output()
         .await?;
+    Ok(output)
+}
+
+/// Runs `maglevc` with these words; its standard output.
+pub async fn run(socket: &Path, words: &[&str]) -> anyhow::Result<String> {
+    let output = output(socket, words).await?;
     if !output.status.success() {
         bail!("maglevc {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -31,4 +37,12 @@ pub async fn json(socket: &Path, words: &[&str]) -> anyhow::Result<Value> {
     let words: Vec<_> = ["--json"].iter().chain(words).copied().collect();
     let text = run(socket, &words).await?;
     serde_json::from_str(&text).with_context(|| format!("maglevc {}: {text}", words.join(" ")))
+}
+
+/// The same of a command that may find fault: its exit code, and what it printed.
+pub async fn verdict(socket: &Path, words: &[&str]) -> anyhow::Result<(Option<i32>, Value)> {
+    let words: Vec<_> = ["--json"].iter().chain(words).copied().collect();
+    let output = output(socket, &words).await?;
+    let told = || format!("maglevc {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    Ok((output.status.code(), serde_json::from_slice(&output.stdout).with_context(told)?))
 }

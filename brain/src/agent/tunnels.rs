@@ -3,7 +3,7 @@
 //! One task that lives as long as the process, with a connection of its own, on which the addresses depend: they end with
 //! it. It connects when there is a target. It may be aborted at any point: probes then say nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,12 @@ use maglev_daemon::retry::backoff;
 use maglev_engine::agent::CallError;
 use maglev_engine::outcome::ProbeOutcome;
 use maglev_engine::tunnel::{judge, name, not_probed};
-use maglev_protocol::{AgentClient, TunnelReport, TunnelTarget};
+use maglev_protocol::{AgentClient, MOST_TUNNEL_TARGETS, TunnelReport, TunnelTarget};
 use tarpc::client::Config;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout_at};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::calls::{CALL, flatten, within};
 use super::session::{Connection, End, connect};
@@ -48,6 +48,15 @@ impl Way {
     }
 }
 
+/// Targets, by who wants them.
+#[derive(Debug, Default)]
+struct Demand {
+    /// Of the checks that are probed all the time.
+    checks: BTreeSet<TunnelTarget>,
+    /// Of single probes, with the number of those that are in progress.
+    leased: BTreeMap<TunnelTarget, usize>,
+}
+
 /// The addresses; or why there are none.
 type Ways = Result<HashMap<TunnelTarget, Result<Arc<Way>, String>>, String>;
 
@@ -61,15 +70,16 @@ struct Ask {
 /// Probes through the tunnel. Clones share their addresses.
 #[derive(Debug, Clone)]
 pub struct Tunnels {
-    ways: Arc<Mutex<Ways>>,
+    ways: watch::Receiver<Ways>,
     asks: mpsc::Sender<Ask>,
     targets: watch::Sender<Targets>,
+    demand: Arc<Mutex<Demand>>,
 }
 
 /// The end that the task serves.
 #[derive(Debug)]
 pub struct TunnelInbox {
-    ways: Arc<Mutex<Ways>>,
+    ways: watch::Sender<Ways>,
     asks: mpsc::Receiver<Ask>,
     targets: watch::Receiver<Targets>,
 }
@@ -78,15 +88,75 @@ pub struct TunnelInbox {
 pub fn tunnels() -> (Tunnels, TunnelInbox) {
     let (asks, asked) = mpsc::channel(REPORTS);
     let (targets, wanted) = watch::channel(Targets::default());
-    let ways = Arc::new(Mutex::new(Err("the agent is not connected yet".to_owned())));
-    let inbox = TunnelInbox { ways: Arc::clone(&ways), asks: asked, targets: wanted };
-    (Tunnels { ways, asks, targets }, inbox)
+    let (publish, ways) = watch::channel(Err("the agent is not connected yet".to_owned()));
+    let inbox = TunnelInbox { ways: publish, asks: asked, targets: wanted };
+    (Tunnels { ways, asks, targets, demand: Arc::default() }, inbox)
+}
+
+/// Targets of single probes, which have addresses while this lives.
+#[derive(Debug)]
+pub struct Lease {
+    tunnels: Tunnels,
+    targets: Vec<TunnelTarget>,
+}
+
+impl Lease {
+    /// Waits until the agent has answered for all targets, or cannot; at most until the deadline.
+    pub async fn settled(&mut self, deadline: Instant) {
+        let Self { tunnels: Tunnels { ways, .. }, targets } = self;
+        let has_all = |ways: &Ways| {
+            let ways = ways.as_ref();
+            ways.is_ok_and(|ways| targets.iter().all(|target| ways.contains_key(target)))
+        };
+        while !has_all(&ways.borrow_and_update()) {
+            let is_news = matches!(timeout_at(deadline, ways.changed()).await, Ok(Ok(())));
+            if !is_news || ways.borrow().is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.tunnels.demand(|demand| {
+            for target in &self.targets {
+                if let Some(count) = demand.leased.get_mut(target) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            demand.leased.retain(|_, count| *count > 0);
+        });
+    }
 }
 
 impl Tunnels {
-    /// Sets the targets that will be probed.
+    /// Sets the targets that will be probed all the time.
     pub fn set_targets(&self, targets: BTreeSet<TunnelTarget>) {
+        self.demand(|demand| demand.checks = targets);
+    }
+
+    /// Adds targets of single probes for a while; none, if they might be too many for the agent with the others.
+    pub fn lease(&self, mut targets: Vec<TunnelTarget>) -> Lease {
+        let mut tunnels = self.clone();
+        // What was published before does not know them yet.
+        tunnels.ways.mark_unchanged();
+        self.demand(|demand| {
+            // It would refuse all of them.
+            if demand.checks.len() + demand.leased.len() + targets.len() > MOST_TUNNEL_TARGETS {
+                targets.clear();
+            }
+            targets.iter().for_each(|target| *demand.leased.entry(*target).or_default() += 1);
+        });
+        Lease { tunnels, targets }
+    }
+
+    /// Changes the demand, and has it served if the targets are others now.
+    fn demand(&self, change: impl FnOnce(&mut Demand)) {
+        let mut demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut demand);
         self.targets.send_if_modified(|before| {
+            let targets: BTreeSet<_> = demand.checks.iter().chain(demand.leased.keys()).copied().collect();
             let differs = **before != targets;
             if differs {
                 *before = Arc::new(targets);
@@ -127,7 +197,7 @@ impl Tunnels {
     }
 
     fn way(&self, target: TunnelTarget) -> Result<Arc<Way>, String> {
-        let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        let ways = self.ways.borrow();
         let unknown = || Err("it is being added to the agent's targets".to_owned());
         ways.as_ref().map_err(String::clone)?.get(&target).cloned().unwrap_or_else(unknown)
     }
@@ -169,7 +239,7 @@ pub async fn run(socket: PathBuf, instance: u64, mut inbox: TunnelInbox) {
 
 impl TunnelInbox {
     fn publish(&self, ways: Ways) {
-        *self.ways.lock().unwrap_or_else(PoisonError::into_inner) = ways;
+        drop(self.ways.send_replace(ways));
     }
 
     /// Serves until the connection ends; returns the reason, or `None` if the other end was dropped.
@@ -228,7 +298,8 @@ impl TunnelInbox {
             Some(error) => {
                 warn!(%error, refused = count, targets = wanted.len(), "some VIPs cannot be probed through the tunnel")
             }
-            None => info!(targets = wanted.len(), "probes go through the tunnel"),
+            None if known.is_empty() => info!(targets = wanted.len(), "probes go through the tunnel"),
+            None => debug!(targets = wanted.len(), "other probes go through the tunnel"),
         }
         let way = |(target, given): (TunnelTarget, Result<IpAddr, _>)| {
             let way = given.map_err(|error: maglev_protocol::AgentError| error.to_string()).map(|source| {

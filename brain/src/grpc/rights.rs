@@ -10,15 +10,18 @@ use crate::paced::{Cause, Paced};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Right {
     Read,
+    /// Have packets sent.
+    Probe,
     Change,
 }
 
 /// Every method that is served. Others are refused, even if there is a handler.
-pub(super) const METHODS: [(&str, Right); 36] = [
+pub(super) const METHODS: [(&str, Right); 37] = [
     ("/grpc.health.v1.Health/Check", Right::Read),
     ("/grpc.health.v1.Health/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Right::Read),
+    ("/maglev.Maglev/CheckBackend", Right::Probe),
     ("/maglev.Maglev/CheckConfig", Right::Read),
     ("/maglev.Maglev/ClearOverride", Right::Change),
     ("/maglev.Maglev/ConfirmConfig", Right::Change),
@@ -68,6 +71,7 @@ pub(super) fn admit<B>(mut request: Request<B>, refusals: &Paced) -> Result<Requ
             refusals.refused(Cause::Change, caller.who(), caller.from(), "");
             Err(may_not("change anything", right))
         }
+        (Rights::ReadOnly(right), Some((_, Right::Probe))) => Err(may_not("have probes sent", right)),
         (Rights::ReadOnly(_), Some((_, Right::Read))) => Ok(request),
         (Rights::Admin, Some(_)) => {
             let caller = caller.clone().with_person(request.headers());

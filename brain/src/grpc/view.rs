@@ -1,7 +1,7 @@
 //! Converts snapshots to messages of the interface. Pure.
 
 pub(super) mod activity;
-mod checks;
+pub(super) mod checks;
 pub(super) mod events;
 pub(super) mod figures;
 pub(super) mod healthchecks;

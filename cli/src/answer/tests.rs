@@ -99,6 +99,12 @@ fn json_has_the_names_of_the_interface() {
     assert_eq!((&one["state"], &one["last_probe"]["code"]), (&"down".into(), &"L4CON".into()));
     assert_eq!(list["backends"][0]["last_probe"], Value::Null);
 
+    let checked = json(Answer::BackendProbed(samples::checked_through()));
+    assert_eq!(keys(&checked), ["address", "backend", "checks", "left_out", "passed", "paths"]);
+    let hop = &checked["paths"][0]["hops"][2];
+    assert_eq!(keys(hop), ["healthcheck", "hop", "meaning", "result", "state"]);
+    assert_eq!((&hop["hop"], &hop["state"]), (&"vip".into(), &"failed".into()));
+
     let info = json(Answer::VppInfo(samples::vpp_info()));
     let expected = [
         "agent",
@@ -149,6 +155,9 @@ fn json_of_changes_has_words_and_nulls() {
 fn exit_code_tells_whether_all_is_as_wished() {
     assert_eq!(Answer::BackendChanged(samples::paused()).exit_code(), 0);
     assert_eq!(Answer::WeightSet(samples::weight_set()).exit_code(), 0);
+    let all_well = maglev_proto::CheckBackendResponse { passed: true, ..samples::checked_now() };
+    assert_eq!(Answer::BackendProbed(samples::checked_now()).exit_code(), 1);
+    assert_eq!(Answer::BackendProbed(all_well).exit_code(), 0);
     assert_eq!(Answer::Cleared(samples::cleared()).exit_code(), 4, "VPP is away");
     let mut forgotten = samples::paused();
     forgotten.outcome = Some(Outcome { not_kept: "the disk is full".into(), ..Outcome::default() });

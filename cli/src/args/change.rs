@@ -11,7 +11,7 @@ use crate::args::remark::Remark;
 use crate::args::words::{Action, Keyword, SelectBy, keyword, one_of};
 
 /// Keeps the beginnings of `backend` from being ambiguous with `backends`.
-const SHORT: [&str; 6] = ["b", "ba", "bac", "back", "backe", "backen"];
+pub(super) const SHORT: [&str; 6] = ["b", "ba", "bac", "back", "backe", "backen"];
 
 /// Several backends.
 #[derive(Debug, Args)]

@@ -80,6 +80,10 @@ fn every_command_is_understood() {
             "maglevc to b -b -n 3 -i 500ms",
             "Top(Top { view: Some(Backends), batch: true, num: Some(3), interval: 500ms })",
         ),
+        (
+            "maglevc check backend web1 via tunnel frontend www",
+            "Check(Backend { name: \"web1\", way: AnyOrder(CheckWay { via_tunnel: true, frontend: Some(\"www\") }) })",
+        ),
         ("maglevc config check", "Config(Check)"),
         ("maglevc config reload", "Config(Reload { confirm: None, within: None })"),
         ("maglevc config reload confirm 5m", "Config(Reload { confirm: Some(Keyword), within: Some(300s) })"),
@@ -109,6 +113,7 @@ fn prefixes_of_words_suffice() {
         ("maglevc se f f p p b b w 1 fl", "maglevc set frontend f pool p backend b weight 1 flush"),
         ("maglevc dr b web1 w 90s fl 3", "maglevc drain backend web1 floor 3 wait 90s"),
         ("maglevc u b web1", "maglevc undrain backend web1"),
+        ("maglevc ch b web1 f www v t", "maglevc check backend web1 via tunnel frontend www"),
         ("maglevc wh s b web1 d", "maglevc whatif set backend web1 disable"),
         ("maglevc sh fl 192.0.2.7:4 198.51.100.1:80 u", "maglevc show flow 192.0.2.7:4 198.51.100.1:80 udp"),
         ("maglevc se b web1 p r x fo 1h", "maglevc set backend web1 pause for 1h reason x"),
@@ -168,6 +173,7 @@ fn wrong_lines_are_refused() {
         ("maglevc set frontend shop pool primary backend web1 weight 101", ErrorKind::ValueValidation),
         ("maglevc set frontend shop pool primary backend web1 weight 1 now", ErrorKind::ValueValidation),
         ("maglevc set frontend shop primary web1 weight 1", ErrorKind::ValueValidation),
+        ("maglevc check backend web1 via vpn", ErrorKind::ValueValidation),
         ("maglevc watch events num", ErrorKind::ValueValidation),
         ("maglevc watch events web1", ErrorKind::ValueValidation),
         ("maglevc --server lb1:9090,lb2 show backends", ErrorKind::ValueValidation),
@@ -222,7 +228,7 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 19);
+    assert_eq!(count, 20);
 }
 
 #[test]

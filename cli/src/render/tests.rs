@@ -30,6 +30,8 @@ fn answers() -> Vec<Answer> {
         Answer::Status(samples::status()),
         Answer::Overrides(samples::overrides()),
         Answer::Routes(samples::routes()),
+        Answer::BackendProbed(samples::checked_now()),
+        Answer::BackendProbed(samples::checked_through()),
         Answer::BackendChanged(samples::paused()),
         Answer::WeightSet(samples::weight_set()),
         Answer::Cleared(samples::cleared()),

@@ -17,6 +17,9 @@ pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>, parts: &[&'
             _ => true,
         };
         if has_value && given.next().is_none() {
+            if part == "via" {
+                return Expected { words: vec![("tunnel", help(part))], ..Expected::default() };
+            }
             let names = match part {
                 "backend" => Some(Kind::Backend),
                 "frontend" => Some(Kind::Frontend),
@@ -54,6 +57,7 @@ fn help(part: &str) -> &'static str {
         "floor" => "so many flows may be left",
         "backend" => "only what is about this backend",
         "frontend" => "only what is about this frontend",
+        "via" => "test each hop through the tunnel",
         "since" => "only from then on: 1h, or a time in UTC",
         "num" => "the newest so many records (default: 100)",
         _ => "",

@@ -10,17 +10,18 @@ use maglev_proto::event::What;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
     AgentInfo, Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendRequest,
-    ChangeBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, ConfigVerdict, ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest,
-    DrainLbResponse, Event, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest,
-    GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
-    GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest, ListBackendsResponse, ListConfigsRequest,
-    ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
-    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
-    ListRoutesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
-    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
-    SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    ChangeBackendResponse, CheckBackendRequest, CheckBackendResponse, CheckConfigRequest,
+    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfigVerdict, ConfirmConfigRequest,
+    ConfirmConfigResponse, DrainLbRequest, DrainLbResponse, Event, Frontend, GetAgentInfoRequest,
+    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest,
+    ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
+    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
+    ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, LogLevel, PreviewChangeRequest,
+    PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest,
+    VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -162,6 +163,14 @@ impl Maglev for FakeBrain {
         _: Request<ListRoutesRequest>,
     ) -> Result<Response<ListRoutesResponse>, Status> {
         Ok(Response::new(samples::routes()))
+    }
+
+    async fn check_backend(
+        &self,
+        request: Request<CheckBackendRequest>,
+    ) -> Result<Response<CheckBackendResponse>, Status> {
+        let through = request.into_inner().via_tunnel;
+        Ok(Response::new(if through { samples::checked_through() } else { samples::checked_now() }))
     }
 
     async fn drain_lb(&self, _: Request<DrainLbRequest>) -> Result<Response<DrainLbResponse>, Status> {

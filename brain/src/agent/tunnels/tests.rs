@@ -95,3 +95,55 @@ async fn without_targets_the_agent_is_not_asked() {
     drop(tunnels);
     timeout(PATIENCE, task).await.expect("it goes on without anybody").unwrap();
 }
+
+#[tokio::test]
+async fn a_single_probe_has_an_address_for_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("agent.sock");
+    let (agent, _levers) = FakeAgent::new(connected(1), PROTOCOL_VERSION);
+    let (tunnels, inbox) = tunnels();
+    let _server = serve(&socket, agent.clone());
+    let _task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run(socket.clone(), 1, inbox)));
+    let [one, refused] = [SERVER, REFUSED].map(|server| TunnelTarget { vip: vip().ip(), server });
+    let mut lease = tunnels.lease(vec![one, refused]);
+    lease.settled(Instant::now() + PATIENCE).await;
+    assert_eq!(probe(&tunnels, SERVER, &agent, true).await.0, ProbeCode::L4Ok);
+    let (_, detail) = probe(&tunnels, REFUSED, &agent, true).await;
+    assert!(detail.contains("no probes through the tunnel: test"), "{detail}");
+    let mut other = tunnels.lease(vec![one]);
+    drop(lease);
+    until(&tunnels, REFUSED, &agent, ProbeCode::SockErr, "being added").await;
+    other.settled(Instant::now() + PATIENCE).await;
+    assert_eq!(probe(&tunnels, SERVER, &agent, true).await.0, ProbeCode::L4Ok);
+    // Checks that begin meanwhile keep it.
+    tunnels.set_targets(targets(&[SERVER]));
+    drop(other);
+    assert_eq!(**tunnels.targets.borrow(), targets(&[SERVER]));
+    tunnels.set_targets(BTreeSet::new());
+    assert!(tunnels.targets.borrow().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_an_agent_that_is_away() {
+    let (tunnels, inbox) = tunnels();
+    let _task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run("/nonexistent".into(), 1, inbox)));
+    let mut lease = tunnels.lease(vec![TunnelTarget { vip: vip().ip(), server: SERVER }]);
+    lease.settled(Instant::now() + PATIENCE).await;
+    let (agent, _levers) = FakeAgent::new(connected(1), PROTOCOL_VERSION);
+    let (code, detail) = probe(&tunnels, SERVER, &agent, true).await;
+    assert_eq!(code, ProbeCode::SockErr);
+    assert!(detail.contains("the agent is disconnected: cannot connect"), "{detail}");
+}
+
+#[test]
+fn too_many_targets_are_not_passed_on() {
+    let (tunnels, _inbox) = tunnels();
+    let target = |n: usize| TunnelTarget {
+        vip: vip().ip(),
+        server: std::net::Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(n).unwrap()).into(),
+    };
+    tunnels.set_targets((0..MOST_TUNNEL_TARGETS).map(target).collect());
+    let lease = tunnels.lease(vec![target(MOST_TUNNEL_TARGETS)]);
+    assert_eq!(tunnels.targets.borrow().len(), MOST_TUNNEL_TARGETS);
+    drop(lease);
+}

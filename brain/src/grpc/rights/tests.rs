@@ -48,10 +48,11 @@ fn every_method_takes_its_right() {
         let reader = asked(method, Some(Rights::ReadOnly("ask root".to_owned())));
         match right {
             Right::Read => assert!(reader.is_ok(), "{method}"),
-            Right::Change => {
+            Right::Change | Right::Probe => {
                 let status = reader.unwrap_err();
+                let what = if right == Right::Probe { "have probes sent" } else { "change anything" };
                 assert_eq!(status.code(), Code::PermissionDenied, "{method}");
-                assert!(status.message().ends_with("may not change anything: ask root"), "{status}");
+                assert!(status.message().ends_with(&format!("may not {what}: ask root")), "{status}");
             }
         }
         for nothing in [None, Some(Rights::Nothing("ask root".to_owned()))] {

@@ -57,6 +57,9 @@ pub(super) const CHANGES: [&str; 13] = [
     "UndrainLB",
 ];
 
+/// Sends packets, and changes nothing.
+const PROBES: &str = "CheckBackend";
+
 /// A listening brain, with these rights for loopback clients.
 struct Listening {
     brain: Brain,
@@ -122,7 +125,7 @@ fn every_method_reads_or_changes() {
     let changes = METHODS.iter().filter(|(_, right)| *right == Right::Change);
     let changes: Vec<_> = changes.filter_map(|(path, _)| path.strip_prefix("/maglev.Maglev/")).collect();
     assert_eq!(changes, CHANGES);
-    let listed = READS.into_iter().chain(CHANGES).filter(|name| *name != "NoSuchMethod");
+    let listed = READS.into_iter().chain(CHANGES).chain([PROBES]).filter(|name| *name != "NoSuchMethod");
     assert_eq!(
         methods,
         listed.collect(),
@@ -141,6 +144,9 @@ async fn reader_may_change_nothing() {
         assert!(message.starts_with("someone on this machine, from 127.0.0.1:"), "{message}");
         assert!(message.contains("may not change anything") && message.contains("--grpc-loopback admin"));
     }
+    let status = call(&channel, PROBES).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert!(status.message().contains("may not have probes sent"), "{status}");
     for method in READS {
         assert_ne!(code(&channel, method).await, Code::PermissionDenied, "{method}");
     }
@@ -157,7 +163,7 @@ async fn admin_may_do_everything() {
     let over_tcp = Listening::over_tcp(Loopback::Admin).await;
     for listening in [&over_unix, &over_tcp] {
         let channel = listening.connect().await;
-        for method in READS.into_iter().chain(CHANGES) {
+        for method in READS.into_iter().chain(CHANGES).chain([PROBES]) {
             assert_ne!(code(&channel, method).await, Code::PermissionDenied, "{method}");
         }
     }

@@ -1,9 +1,9 @@
 //! The health checks of one backend, and what they mean for it beside its state.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use maglev_engine::health::{Counter, Health, State};
-use maglev_engine::outcome::{LastProbe, Share};
+use maglev_engine::outcome::{LastProbe, ProbeOutcome, Share};
 use maglev_engine::snapshot::BackendView;
 use maglev_proto::{BackendCheck, HealthCounter, ProbeResult};
 
@@ -19,12 +19,17 @@ fn counter(counter: &Counter) -> HealthCounter {
 }
 
 pub(super) fn probe_result(last: LastProbe) -> ProbeResult {
+    of_outcome(last.outcome, last.at)
+}
+
+/// A probe that ended at this time.
+pub(in crate::grpc) fn of_outcome(outcome: ProbeOutcome, at: SystemTime) -> ProbeResult {
     ProbeResult {
-        passed: last.outcome.passed(),
-        code: last.outcome.code.to_string(),
-        detail: last.outcome.detail.into(),
-        at_unix_ms: unix_ms(last.at),
-        duration_ms: last.outcome.duration.as_secs_f64() * 1e3,
+        passed: outcome.passed(),
+        code: outcome.code.to_string(),
+        detail: outcome.detail.into(),
+        at_unix_ms: unix_ms(at),
+        duration_ms: outcome.duration.as_secs_f64() * 1e3,
     }
 }
 

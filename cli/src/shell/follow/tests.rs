@@ -211,6 +211,7 @@ fn every_way_through_the_tree_is_a_command_also_in_prefixes() {
             let is_free = match (way[0].as_str(), way.get(1).map_or("", String::as_str)) {
                 ("watch", _) | ("show", "history") => index >= 2,
                 ("drain", "lb") => index >= 2,
+                ("check", _) => index >= 3,
                 ("drain", _) => index >= 3,
                 ("whatif", _) => index >= 5,
                 ("set", "backend") => index >= 4,
