@@ -47,6 +47,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use changes::{BackendChanges, Changes, FrontendChanges, FrontendDiff, NamedChanges, Rename, changes};
+pub(crate) use characters::is_deceptive;
 pub use check_model::{
     AgentLine, DnsCheck, DnsTransport, Exchange, Expect, GrpcCheck, ProxyVersion, rcode_name,
 };

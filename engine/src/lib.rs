@@ -21,6 +21,7 @@
 //! - [`syncs`]: the order of calls to the agent
 //! - [`snapshot`]: the state at one moment, for readers
 //! - [`core`]: the owner of the state: inputs in, effects out
+//! - [`fleet`]: several load balancers with one configuration, one set of intents and equal tables
 //! - [`preview`]: the effect of a change, before it is made
 //! - [`history`]: what happened, in records that survive a restart
 //! - [`webhooks`]: the queue of a webhook, the body of a delivery, and what follows from an attempt
@@ -60,6 +61,8 @@ pub mod syncs;
 pub mod snapshot;
 
 pub mod core;
+
+pub mod fleet;
 
 pub mod preview;
 

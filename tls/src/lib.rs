@@ -23,7 +23,7 @@ pub mod signatures;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::aws_lc_rs::hmac;
+use ::aws_lc_rs::{digest, hmac};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::UnixTime;
 use x509_parser::certificate::X509Certificate;
@@ -40,6 +40,12 @@ pub fn provider() -> Arc<CryptoProvider> {
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
     tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of a text, in hexadecimal.
+pub fn sha256(text: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, text);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Formats a date.

@@ -18,7 +18,7 @@ pub(super) fn is_invisible(char: char) -> bool {
 }
 
 /// Whether a character looks like a space or like nothing, but is not a space.
-pub(super) fn is_deceptive(char: char) -> bool {
+pub(crate) fn is_deceptive(char: char) -> bool {
     is_invisible(char) || char.is_control() || (char.is_whitespace() && char != ' ')
 }
 

@@ -129,7 +129,7 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 21] = [
+const STAGES: [&str; 22] = [
     "kind",
     "config",
     "revisions",
@@ -148,6 +148,7 @@ const STAGES: [&str; 21] = [
     "syncs",
     "snapshot",
     "core",
+    "fleet",
     "preview",
     "history",
     "webhooks",

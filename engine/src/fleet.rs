@@ -1,0 +1,9 @@
+//! A fleet: several load balancers, called members, that share one configuration and one set of operators' intents through
+//! a store (etcd). Everything here is pure; the brain reads, watches and writes the store.
+//!
+//! - [`records`]: keys and values of the store, with their limits
+//!
+//! No decision needs the store to answer: each is made from what was last read of it, and a member that cannot reach it
+//! goes on with that.
+
+pub mod records;

@@ -1,0 +1,213 @@
+//! What a member says of itself.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use maglev_protocol::VipKey;
+use serde::{Deserialize, Serialize};
+
+use super::{LONGEST_REASON, Name, Record, Sha256, check_text, vip};
+
+/// Maximum number of backends that are listed as down. A member that sees more down says that all are.
+pub const MOST_DOWN: usize = 10_000;
+/// Maximum number of VIPs in a digest: as many as fit the size of a value.
+pub const MOST_VIPS: usize = 5_000;
+/// Maximum length of a version.
+const LONGEST_VERSION: usize = 64;
+
+/// Who a member is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// Its name, which is in its key, too.
+    pub name: Name,
+    /// Version of its brain.
+    pub version: String,
+    /// When it joined the fleet, in Unix milliseconds.
+    pub first_seen_ms: u64,
+}
+
+impl Record for MemberInfo {
+    fn check(&self) -> Result<(), String> {
+        check_text("`version`", &self.version, LONGEST_VERSION)
+    }
+}
+
+/// A revision that a member runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Its number.
+    pub revision: u64,
+    /// Of its text.
+    pub sha256: Sha256,
+}
+
+/// A revision that a member refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its number.
+    pub revision: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// What went wrong since a member began to run its revision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problems {
+    /// Backends that went down.
+    pub downs: u64,
+    /// Syncs that failed.
+    pub sync_errors: u64,
+    /// Differences in VPP that nobody here made.
+    pub drift: u64,
+    /// Routes that were withdrawn.
+    pub withdrawn: u64,
+}
+
+/// What a member does with its routes because much is unreachable only from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routes {
+    /// Nothing: they are as its backends demand.
+    #[default]
+    Normal,
+    /// It wants to withdraw them, and does so once the fleet has seen that.
+    Withdrawing,
+}
+
+/// A member's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberState {
+    /// The revision in use; `None`: the configuration of its own file.
+    pub running: Option<Running>,
+    /// The latest revision that it refused.
+    pub refused: Option<Refused>,
+    /// The store's revision up to which it has applied all intents.
+    #[serde(default)]
+    pub intents: u64,
+    /// Overrides that are set only on it.
+    #[serde(default)]
+    pub local: u64,
+    /// Why VPP has not acknowledged all decisions; `None` if it has.
+    pub not_programmed: Option<String>,
+    /// Whether VPP is connected.
+    pub vpp: bool,
+    /// What went wrong since it began to run its revision.
+    #[serde(default)]
+    pub problems: Problems,
+    /// Whether it announces at least one route.
+    #[serde(default)]
+    pub announces: bool,
+    /// What it does with its routes because of the fleet.
+    #[serde(default)]
+    pub routes: Routes,
+    /// Its clock when this was written, in Unix milliseconds.
+    pub clock_ms: u64,
+}
+
+impl Record for MemberState {
+    fn check(&self) -> Result<(), String> {
+        let refused = self.refused.as_ref().map_or("", |refused| &refused.reason);
+        check_text("the reason for a refusal", refused, LONGEST_REASON)?;
+        check_text("`not_programmed`", self.not_programmed.as_deref().unwrap_or_default(), LONGEST_REASON)
+    }
+}
+
+/// What a member has in VPP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tables {
+    /// One for each VIP, in the order of the VIPs.
+    pub vips: Vec<Digest>,
+}
+
+/// A VIP in VPP, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Which.
+    #[serde(with = "vip::as_text")]
+    pub vip: VipKey,
+    /// Its table length in VPP, in buckets; 0 if VPP does not have it.
+    pub length: u32,
+    /// Hash of its servers and their weights in VPP.
+    #[serde(with = "hexadecimal")]
+    pub programmed: u64,
+    /// Number of its servers in VPP.
+    pub servers: u32,
+    /// The same hash of what was decided.
+    #[serde(with = "hexadecimal")]
+    pub decided: u64,
+}
+
+impl Record for Tables {
+    fn check(&self) -> Result<(), String> {
+        if self.vips.len() > MOST_VIPS {
+            return Err(format!("it has {} VIPs, more than {MOST_VIPS}", self.vips.len()));
+        }
+        match self.vips.is_sorted_by(|one, next| one.vip < next.vip) {
+            true => Ok(()),
+            false => Err("its VIPs are not in order".to_owned()),
+        }
+    }
+}
+
+/// Which backends a member sees down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Votes {
+    /// Number of backends that it sees up.
+    pub up: u64,
+    /// Those that it sees down.
+    pub down: Down,
+}
+
+/// Backends that are down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Down {
+    /// These. Those that it does not know yet, or does not check, are in neither.
+    These(BTreeSet<IpAddr>),
+    /// More than can be listed: all count as down.
+    Everything,
+}
+
+impl Down {
+    /// A vote against these.
+    pub fn of(down: BTreeSet<IpAddr>) -> Self {
+        if down.len() > MOST_DOWN { Self::Everything } else { Self::These(down) }
+    }
+
+    /// Whether it is a vote against this backend.
+    pub fn contains(&self, backend: &IpAddr) -> bool {
+        match self {
+            Self::These(down) => down.contains(backend),
+            Self::Everything => true,
+        }
+    }
+}
+
+impl Record for Votes {
+    fn check(&self) -> Result<(), String> {
+        match &self.down {
+            Down::These(down) if down.len() > MOST_DOWN => {
+                Err(format!("it lists {} backends as down, more than {MOST_DOWN}", down.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Hashes in hexadecimal: other programs read large JSON numbers inexactly.
+mod hexadecimal {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(hash: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{hash:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(from)?;
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let parsed = (text.len() == 16 && text.bytes().all(is_digit)).then(|| u64::from_str_radix(&text, 16));
+        parsed.and_then(Result::ok).ok_or_else(|| D::Error::custom("a hash is malformed"))
+    }
+}
