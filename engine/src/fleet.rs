@@ -2,8 +2,11 @@
 //! a store (etcd). Everything here is pure; the brain reads, watches and writes the store.
 //!
 //! - [`records`]: keys and values of the store, with their limits
+//! - [`rollout`]: which revision of the configuration each member runs, and when others follow
 //!
 //! No decision needs the store to answer: each is made from what was last read of it, and a member that cannot reach it
 //! goes on with that.
 
 pub mod records;
+
+pub mod rollout;

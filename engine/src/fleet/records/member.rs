@@ -48,6 +48,8 @@ pub struct Refused {
     pub revision: u64,
     /// Why.
     pub reason: String,
+    /// Begin of the rollout in which it refused it: in another one it tries again.
+    pub begun_ms: u64,
 }
 
 /// What went wrong since a member began to run its revision.

@@ -111,7 +111,11 @@ fn states() -> impl Strategy<Value = MemberState> {
             .prop_map(|(revision, text)| Running { revision, sha256: Sha256::of(text.as_bytes()) }),
     );
     let refused =
-        option::of((any::<u64>(), texts()).prop_map(|(revision, reason)| Refused { revision, reason }));
+        option::of((any::<[u64; 2]>(), texts()).prop_map(|([revision, begun_ms], reason)| Refused {
+            revision,
+            reason,
+            begun_ms,
+        }));
     let problems = any::<[u64; 4]>().prop_map(|[downs, sync_errors, drift, withdrawn]| Problems {
         downs,
         sync_errors,
