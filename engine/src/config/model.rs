@@ -12,6 +12,7 @@ use maglev_protocol::{Dialect, STICKY_BUCKET, size};
 use maglev_tls::authorities::Authorities;
 
 use super::check_model::{AgentLine, DnsCheck, Exchange, GrpcCheck, ProxyVersion};
+use super::fleet::FleetHealth;
 use super::min_up::MinUp;
 use super::pattern::Pattern;
 use super::require::Require;
@@ -27,6 +28,8 @@ pub struct Config {
     pub lb: LbSettings,
     /// `router:` and `bird:`
     pub router: Router,
+    /// `fleet:`
+    pub fleet: FleetHealth,
     /// `healthchecks:` by name.
     pub healthchecks: BTreeMap<String, HealthCheck>,
     /// `backends:` by name.
