@@ -4,6 +4,7 @@
 //! - [`records`]: keys and values of the store, with their limits
 //! - [`rollout`]: which revision of the configuration each member runs, and when others follow
 //! - [`intents`]: what operators want everywhere, and the commands that apply it here
+//! - [`digest`]: whether members have the same tables, and why not
 //!
 //! No decision needs the store to answer: each is made from what was last read of it, and a member that cannot reach it
 //! goes on with that.
@@ -13,3 +14,5 @@ pub mod records;
 pub mod rollout;
 
 pub mod intents;
+
+pub mod digest;
