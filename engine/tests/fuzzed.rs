@@ -4,6 +4,8 @@
 
 #[path = "../../fuzz/src/bird_replies.rs"]
 mod bird_replies;
+#[path = "../../fuzz/src/fleet_records.rs"]
+mod fleet_records;
 #[path = "../../fuzz/src/overrides.rs"]
 mod overrides;
 #[path = "../../fuzz/replay.rs"]
@@ -17,4 +19,9 @@ fn any_file_of_overrides() {
 #[test]
 fn any_answer_of_bird() {
     replay::replay("bird_replies", bird_replies::check);
+}
+
+#[test]
+fn any_value_of_a_fleet() {
+    replay::replay("fleet_records", fleet_records::check);
 }

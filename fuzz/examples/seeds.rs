@@ -32,6 +32,7 @@ fn main() -> Result<(), Failure> {
     write("agent_calls", agent_calls()?)?;
     write("icmp_packets", icmp_packets())?;
     write("tunnel_packets", tunnel_packets())?;
+    write("fleet_records", fleet_records())?;
     write("overrides", overrides())
 }
 
@@ -95,7 +96,8 @@ fn bird_replies() -> Vec<Vec<u8>> {
         1002-maglev_192_0_2_1 Static     maglev4    down   17:52:04.506  \n \
         maglev_2001_db8__1 Static     maglev6    up     17:52:02.000  \n0000 \n";
     let done = "0011-maglev_192_0_2_1: enabled\n0000 \n0008-maglev_192_0_2_1: already disabled\n0000 \n";
-    let refused = "8003 No protocols match\n8007 Access denied\n9001 syntax error, unexpected CF_SYM_UNDEFINED\n";
+    let refused =
+        "8003 No protocols match\n8007 Access denied\n9001 syntax error, unexpected CF_SYM_UNDEFINED\n";
     let texts = ["0001 BIRD 2.0.12 ready.\n", table, done, refused];
     texts.iter().map(|text| [&[7], text.as_bytes()].concat()).collect()
 }
@@ -372,13 +374,61 @@ fn tunnel_packets() -> Vec<Vec<u8>> {
     let packet = |source: &str, target: &str, length: usize| {
         let [source, target] = [source, target].map(|text| text.parse().expect("an address"));
         let mut packet = Vec::new();
-        tunnel::packet::write_icmp(tunnel::packet::Addresses { source, target }, &vec![8; length], &mut packet)
-            .expect("a short message");
+        tunnel::packet::write_icmp(
+            tunnel::packet::Addresses { source, target },
+            &vec![8; length],
+            &mut packet,
+        )
+        .expect("a short message");
         packet
     };
     let v4 = packet("10.255.0.1", "198.51.100.1", 64);
     let cut = v4[..40].to_vec();
     vec![v4, cut, packet("fd00:255::1", "2001:db8:1::1", 64)]
+}
+
+/// A value of every kind, and keys. The revision's text is deflated.
+fn fleet_records() -> Vec<Vec<u8>> {
+    const SEEDS: [(u8, &str); 16] = [
+        (
+            0,
+            r#"{"format":1,"number":7,"sha256":"9d20694313ae0b212eea23179cd1c243ddc21641d098c12ce76073eaa79be767","author":"anna","at_ms":1795228654000,"comment":"more servers","text":"y01Mz0kts+JSUEgrys8rSc1LKbZSqK7lAgA="}"#,
+        ),
+        (
+            1,
+            r#"{"format":1,"revision":7,"back_to":6,"plan":{"canary":["lb1"],"soak_ms":300000,"order":"halves"},"members":["lb1","lb2"],"stage":{"name":"soaking"},"may":["lb1"],"since_ms":1,"begun_ms":1,"who":null}"#,
+        ),
+        (
+            1,
+            r#"{"format":1,"revision":7,"back_to":null,"plan":{},"members":["lb1"],"stage":{"name":"failed","reason":"lb1 went away"},"may":["lb1"],"since_ms":1,"begun_ms":1,"who":"anna","comment":"c"}"#,
+        ),
+        (
+            2,
+            r#"{"format":1,"aim":{"backend":"paused"},"who":"anna","why":"RAM swap","since_ms":1,"until_ms":2}"#,
+        ),
+        (
+            2,
+            r#"{"format":1,"aim":{"weight":{"weight":30,"flush":true}},"who":null,"since_ms":1,"until_ms":null}"#,
+        ),
+        (3, r#"{"format":1,"length":4096}"#),
+        (4, r#"{"format":1,"name":"lb1","version":"0.2.0","first_seen_ms":1}"#),
+        (
+            5,
+            r#"{"format":1,"running":{"revision":7,"sha256":"9d20694313ae0b212eea23179cd1c243ddc21641d098c12ce76073eaa79be767"},"refused":{"revision":8,"reason":"line 3","begun_ms":2},"intents":9,"local":1,"not_programmed":"VPP is disconnected","vpp":true,"problems":{"downs":1,"sync_errors":0,"drift":0,"withdrawn":0},"announces":true,"routes":"withdrawing","clock_ms":1}"#,
+        ),
+        (
+            6,
+            r#"{"format":1,"vips":[{"vip":"192.0.2.1-tcp-80","length":1024,"programmed":"0000000000000001","servers":2,"decided":"ffffffffffffffff"},{"vip":"2001:db8::1-all","length":0,"programmed":"0000000000000000","servers":0,"decided":"0000000000000002"}]}"#,
+        ),
+        (7, r#"{"format":1,"up":3,"down":{"these":["10.0.0.1","2001:db8::1"]}}"#),
+        (7, r#"{"format":1,"up":0,"down":"everything"}"#),
+        (8, r#"config/0000000007"#),
+        (8, r#"intents/weight/www%2Fa/p/web1:80"#),
+        (8, r#"lengths/192.0.2.0%2F24-udp-53"#),
+        (8, r#"members/lb1/state"#),
+        (5, r#"{"format":2,"of":"a later version"}"#),
+    ];
+    SEEDS.iter().map(|(kind, text)| [&[*kind], text.as_bytes()].concat()).collect()
 }
 
 /// Lines without checksums, which the target adds, preceded by position and kind of some further damage.

@@ -10,6 +10,7 @@ pub mod bird_replies;
 pub mod cli_text;
 pub mod dns_answers;
 pub mod dumps;
+pub mod fleet_records;
 pub mod grpc_answers;
 pub mod http_answers;
 pub mod icmp_packets;
