@@ -54,12 +54,11 @@ pub use check_model::{
 };
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use difference::{Difference, differences};
-pub use fleet::FleetHealth;
 pub use min_up::{MinUp, NotMinUp};
 pub use model::{
-    Announce, Backend, Bird, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck,
-    HttpMethod, Last, LbSettings, Pool, Ports, Router, Service, StatusCodes, TlsCheck, Url, Via, Webhook,
-    WhenVppAway,
+    Announce, Backend, Bird, CaFile, CheckKind, Config, FleetHealth, Frontend, HealthCheck, HealthChecker,
+    HttpCheck, HttpMethod, Last, LbSettings, Pool, Ports, Router, Service, StatusCodes, TlsCheck, Url, Via,
+    Webhook, WhenVppAway,
 };
 pub use pattern::Pattern;
 pub use require::Require;

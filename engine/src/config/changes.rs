@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::fleet::FleetHealth;
-use super::model::{Backend, Bird, Config, Frontend, HealthChecker, LbSettings, Router};
+use super::model::{Backend, Bird, Config, FleetHealth, Frontend, HealthChecker, LbSettings, Router};
 
 mod summary;
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::announce::word;
+use super::model::FleetHealth;
 use super::report::Report;
 use super::section::Section;
 use super::values::{HOUR, duration, integer};
@@ -17,17 +18,6 @@ pub(super) const VOTE_TTL: RangeInclusive<Duration> = Duration::from_secs(1)..=H
 
 /// Words of `health`, each with whether members vote.
 pub(super) const HEALTH: [(&str, bool); 2] = [("local", false), ("fleet", true)];
-
-/// Whose view of health counts in a fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FleetHealth {
-    /// Whether the members' votes decide that a backend is down, and not each member for itself.
-    pub is_fleet: bool,
-    /// Votes that take a backend down; `None` for a majority of those that are fresh.
-    pub down_votes: Option<u32>,
-    /// Age at which a vote no longer counts.
-    pub vote_ttl: Duration,
-}
 
 /// Defaults of `fleet:`.
 pub(super) const DEFAULT_FLEET: FleetHealth =

@@ -12,7 +12,6 @@ use maglev_protocol::{Dialect, STICKY_BUCKET, size};
 use maglev_tls::authorities::Authorities;
 
 use super::check_model::{AgentLine, DnsCheck, Exchange, GrpcCheck, ProxyVersion};
-use super::fleet::FleetHealth;
 use super::min_up::MinUp;
 use super::pattern::Pattern;
 use super::require::Require;
@@ -69,6 +68,17 @@ impl Config {
             }
         }
     }
+}
+
+/// Whose view of health counts in a fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetHealth {
+    /// Whether the members' votes decide that a backend is down, and not each member for itself.
+    pub is_fleet: bool,
+    /// Votes that take a backend down; `None` for a majority of those that are fresh.
+    pub down_votes: Option<u32>,
+    /// Age at which a vote no longer counts.
+    pub vote_ttl: Duration,
 }
 
 /// A receiver of events over HTTP.
