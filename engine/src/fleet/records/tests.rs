@@ -181,15 +181,15 @@ fn comes_back<R: Record + PartialEq + std::fmt::Debug>(record: &R) {
 }
 
 fn all_refuse_or_read(bytes: &[u8]) {
-    let _ = decode::<Revision>(bytes);
-    let _ = decode::<Rollout>(bytes);
-    let _ = decode::<Intent>(bytes);
-    let _ = decode::<TableLength>(bytes);
-    let _ = decode::<MemberInfo>(bytes);
-    let _ = decode::<MemberState>(bytes);
-    let _ = decode::<Tables>(bytes);
-    let _ = decode::<Votes>(bytes);
-    let _ = Key::parse(&name("edge"), bytes);
+    drop(decode::<Revision>(bytes));
+    drop(decode::<Rollout>(bytes));
+    drop(decode::<Intent>(bytes));
+    drop(decode::<TableLength>(bytes));
+    drop(decode::<MemberInfo>(bytes));
+    drop(decode::<MemberState>(bytes));
+    drop(decode::<Tables>(bytes));
+    drop(decode::<Votes>(bytes));
+    drop(Key::parse(&name("edge"), bytes));
 }
 
 proptest! {
