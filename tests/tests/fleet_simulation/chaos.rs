@@ -83,7 +83,16 @@ impl World {
                 member.sees_down = if member.sees_down.is_empty() { down } else { BTreeSet::new() };
                 self.tell(|| format!("{name} is cut off, or no longer"));
             }
-            63..66 => self.members[at].clock = self.rng.u64(..3_600_000),
+            63..65 => {
+                // Each cannot reach three of four: all of them may be cut off at once.
+                for at in 0..self.members.len() {
+                    let reached = self.rng.u8(1..=4);
+                    let down = (1..=4).filter(|last| *last != reached).map(|last| [10, 0, 0, last].into());
+                    self.members[at].sees_down = down.collect();
+                }
+                self.tell(|| "everybody is cut off from something".to_owned());
+            }
+            65..66 => self.members[at].clock = self.rng.u64(..3_600_000),
             66..72 => {
                 let path = match self.rng.u32(..3) {
                     0 => Key::State(name).path(&self.fleet),

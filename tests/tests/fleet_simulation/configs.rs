@@ -24,11 +24,13 @@ pub(crate) fn text(kind: usize, refused_by: Option<&Name>) -> String {
     let member = if last.is_empty() { "" } else { ", d: {}" };
     let enabled = kind % 4 != 3;
     let health = if kind % 5 == 4 { "local" } else { "fleet" };
+    // With a majority, members with the same votes are never cut off at the same time.
+    let votes = if kind.is_multiple_of(2) { ", down-votes: 7" } else { "" };
     let refusal = refused_by.map_or_else(String::new, |name| format!("# refused by {name}\n"));
     format!(
         "{refusal}maglev:
   vpp: {{lb: {{ipv4-src-address: 192.0.2.254}}}}
-  fleet: {{health: {health}}}
+  fleet: {{health: {health}{votes}}}
   backends: {{a: {{address: 10.0.0.1}}, b: {{address: 10.0.0.2, enabled: {enabled}}}, c: {{address: 10.0.0.3}}{last}}}
   frontends: {{www: {{address: 192.0.2.1, pools: [{{name: p, backends: {{a: {{weight: {a}}}, b: {{weight: {b}}}, c: {{}}{member}}}}}]}}}}
 "
