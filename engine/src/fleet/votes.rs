@@ -98,7 +98,8 @@ pub enum Withdrawal {
 }
 
 /// Decides on the routes of a member; `None`: as before. `states` are those of all members as of one revision of the store,
-/// `written` is what this member wrote last of itself.
+/// without those whose newest value was refused: their last good ones may be out of date. `written` is what this member
+/// wrote last of itself.
 ///
 /// Two members that withdraw at the same time must not both take the other one for the last that announces. The store has
 /// all writes in one order: a member withdraws only on a view that has its own announcement of that, and in which another
