@@ -7,7 +7,9 @@ mod arguments;
 mod caller;
 mod check;
 mod configuration;
+mod fleet;
 mod history;
+mod intent;
 mod listen;
 mod operate;
 mod preview;
@@ -26,16 +28,19 @@ use maglev_daemon::blocking::Blocking;
 use maglev_daemon::vital::vital;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest, ChangeBackendResponse,
-    CheckBackendRequest, CheckBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest, DrainLbResponse,
-    Frontend, GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFrontendRequest,
-    GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
-    ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse,
+    AbortFleetRolloutRequest, AgentInfo, Backend, BrainStatus, CallerInfo, ChangeBackendRequest,
+    ChangeBackendResponse, CheckBackendRequest, CheckBackendResponse, CheckConfigRequest,
+    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfirmConfigRequest,
+    ConfirmConfigResponse, ConfirmFleetRolloutRequest, DrainLbRequest, DrainLbResponse, FleetConfig,
+    FleetStatus, Frontend, GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFleetConfigRequest,
+    GetFleetStatusRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
+    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
+    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse,
+    ListFleetConfigsRequest, ListFleetConfigsResponse, ListFrontendsRequest, ListFrontendsResponse,
     ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
-    ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest,
-    RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest,
+    ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse,
+    PutFleetConfigRequest, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, RemoveFleetMemberRequest, RollbackConfigRequest, RollbackFleetConfigRequest,
     SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, UndrainLbRequest, VppInfo,
     VpplbCounters, VpplbState, WatchEventsRequest,
 };
@@ -56,6 +61,7 @@ pub use tls::{Tls, TlsError, TlsFiles, TlsSource};
 use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
 use crate::figures::{Figures, States};
+use crate::fleet::Fleet;
 use crate::logs::LogTap;
 use crate::paced::{Cause, Paced};
 use crate::prober::OnDemand;
@@ -116,6 +122,7 @@ pub struct Service {
     states: States,
     operator: Operator,
     reloader: Reloader,
+    fleet: Option<Fleet>,
     checks: Checks,
     on_demand: OnDemand,
     /// Places of checks of backends.
@@ -136,6 +143,7 @@ impl Service {
             states: controller.states.clone(),
             operator: controller.operator.clone(),
             reloader,
+            fleet: None,
             checks: Checks::default(),
             on_demand: controller.on_demand.clone(),
             probes: Shares::new("checks of backends", PROBES),
@@ -152,6 +160,12 @@ impl Service {
     pub fn with_logs(mut self, logs: LogTap) -> Self {
         self.watching.logs = logs;
         self
+    }
+
+    /// The same for a member of a fleet.
+    #[must_use]
+    pub fn with_fleet(self, fleet: Option<Fleet>) -> Self {
+        Self { fleet, ..self }
     }
 
     /// Cancelling this makes the health service report that the server is shutting down.
@@ -221,6 +235,7 @@ impl Service {
             unwritten: self.operator.history().unwritten(),
             unserved: self.unserved.reasons(),
             webhooks: self.operator.history().webhooks().readings(),
+            fleet: self.fleet.as_ref().map(Fleet::status),
         };
         view::status::status(snapshot, file, &beside, now)
     }
@@ -387,6 +402,47 @@ impl Maglev for Service {
         let configs =
             revisions.iter().rev().map(|kept| view::revision(&kept.revision, kept.intact)).collect();
         Ok(Response::new(ListConfigsResponse { configs }))
+    }
+
+    async fn get_fleet_status(&self, _: Request<GetFleetStatusRequest>) -> Answer<FleetStatus> {
+        Ok(Response::new(self.fleet_status()))
+    }
+
+    async fn put_fleet_config(&self, request: Request<PutFleetConfigRequest>) -> Answer<FleetStatus> {
+        self.put_fleet(request).await
+    }
+
+    async fn list_fleet_configs(
+        &self,
+        _: Request<ListFleetConfigsRequest>,
+    ) -> Answer<ListFleetConfigsResponse> {
+        self.fleet_configs().map(Response::new)
+    }
+
+    async fn get_fleet_config(&self, request: Request<GetFleetConfigRequest>) -> Answer<FleetConfig> {
+        self.fleet_config(request).await
+    }
+
+    async fn rollback_fleet_config(
+        &self,
+        request: Request<RollbackFleetConfigRequest>,
+    ) -> Answer<FleetStatus> {
+        self.rollback_fleet(request).await
+    }
+
+    async fn confirm_fleet_rollout(
+        &self,
+        request: Request<ConfirmFleetRolloutRequest>,
+    ) -> Answer<FleetStatus> {
+        self.confirm_fleet(request).await
+    }
+
+    async fn abort_fleet_rollout(&self, request: Request<AbortFleetRolloutRequest>) -> Answer<FleetStatus> {
+        self.abort_fleet(request).await
+    }
+
+    async fn remove_fleet_member(&self, request: Request<RemoveFleetMemberRequest>) -> Answer<FleetStatus> {
+        self.remove_member(request).await
     }
 
     async fn list_health_checks(

@@ -12,6 +12,7 @@
 //! - [`metrics`]: the Prometheus exporter
 //! - [`grpc`]: the operators' gRPC server
 //! - [`reload`]: reloads of the configuration file
+//! - [`fleet`]: several load balancers with one configuration, through etcd
 //! - [`webhooks`]: deliveries of what happens
 //! - [`netns`], [`open_files`], [`service`]: network namespace, limit on open files, systemd
 
@@ -43,6 +44,8 @@ pub mod metrics;
 pub mod grpc;
 
 pub mod reload;
+
+pub mod fleet;
 
 pub mod webhooks;
 

@@ -10,11 +10,14 @@ use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use maglev_brain::controller::{self, Controller, Remembered, Setup};
+use maglev_brain::fleet::settings::{self, Settings};
+use maglev_brain::fleet::{self, Fleet};
 use maglev_brain::grpc::{self, Gate, Opened, Service, TlsSource, serve};
 use maglev_brain::logs::{self, LogTap};
 use maglev_brain::metrics::{self, Exporter, MetricsAddress};
 use maglev_brain::reload::{self, Applied, Reloader, Started};
 use maglev_brain::service::{self, InheritedSocket, Unserved};
+use maglev_brain::state::mirrors::Mirrors;
 use maglev_brain::state::{self, StateDirectory};
 use maglev_brain::{agent, netns, open_files};
 use maglev_daemon::address::socket_path;
@@ -55,6 +58,11 @@ struct Arguments {
     /// Directory for operators' overrides (paused and disabled backends, weights) and the history
     #[arg(long, env = "MAGLEV_STATE_DIR", value_name = "DIR", default_value = "/var/lib/maglev")]
     state_dir: PathBuf,
+
+    /// Settings of this member of a fleet, YAML: several load balancers with one configuration, through etcd. With --check,
+    /// they are checked, too [default: not in a fleet]
+    #[arg(long, env = "MAGLEV_FLEET", value_name = "FILE")]
+    fleet: Option<PathBuf>,
 
     /// Only check the configuration. Exit code 0: valid, 1: cannot be parsed, 2: not valid
     #[arg(long, env = "MAGLEV_CHECK", value_parser = FalseyValueParser::new())]
@@ -133,6 +141,10 @@ fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         print::complain(&format!("{warning}\n\n"));
     }
+    if let Some(file) = &arguments.fleet {
+        let path = file.clone();
+        in_time("reading the fleet's settings", move || settings::load(&path))??;
+    }
     Ok(print::answer(NAME, &format!("{}: {}\n", arguments.config.display(), summary(&loaded))))
 }
 
@@ -166,6 +178,10 @@ fn summary(loaded: &Loaded) -> String {
 }
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
+    let fleet = match arguments.fleet.clone() {
+        Some(path) => Some(in_time("reading the fleet's settings", move || settings::load(&path))??),
+        None => None,
+    };
     let path = arguments.state_dir.clone();
     let opened = in_time("reading the state directory", move || open_state(&path)).and_then(|opened| opened);
     let opened = match opened {
@@ -173,9 +189,10 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         // Mistakes in the file come first: without one, they may be the reason why there is no state directory either.
         Err(error) => return Err(load(&arguments.config).err().unwrap_or(error)),
     };
-    let (path, copies) = (arguments.config.clone(), opened.directory.copies());
-    let chosen =
-        in_time("reading the configuration", move || reload::start(&path, copies, SystemTime::now()));
+    let (path, copies, in_fleet) = (arguments.config.clone(), opened.directory.copies(), fleet.is_some());
+    let chosen = in_time("reading the configuration", move || {
+        reload::start(&path, copies, in_fleet, SystemTime::now())
+    });
     let Started { loaded, applied } = chosen.with_context(|| arguments.config.display().to_string())??;
     let logs = logs::start(&arguments.log_level, arguments.log_format)?;
     opened.log();
@@ -194,6 +211,8 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         .thread_name("services")
         .enable_all()
         .build()?;
+    let mirrors = opened.directory.mirrors();
+    let fleet = fleet.map(|settings| (settings, mirrors));
     let setup = Setup {
         config: Arc::new(loaded.config),
         overrides: opened.loaded.overrides,
@@ -204,7 +223,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     };
     let running = run(
         setup,
-        (arguments.config, applied),
+        (arguments.config, applied, fleet),
         arguments.operators,
         arguments.metrics,
         logs,
@@ -269,7 +288,7 @@ impl State {
 /// which `operators` decides.
 async fn run(
     setup: Setup,
-    (file, applied): (PathBuf, Applied),
+    (file, applied, fleet): (PathBuf, Applied, Option<(Settings, Mirrors)>),
     operators: grpc::Arguments,
     metrics: MetricsAddress,
     logs: LogTap,
@@ -285,17 +304,25 @@ async fn run(
     info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), frontends, backends, "started");
     let (handle, controller) = controller::start(setup, services, until(stopped.clone()));
     let unserved = handle.unserved.clone();
-    let exporter = Exporter::new(&handle);
+    let reloader = Reloader::new(file, handle.operator.clone()).started(applied);
+    let (reloader, fleet) = match fleet {
+        Some((settings, mirrors)) => {
+            let reloader = reloader.in_fleet(settings.name.as_str());
+            let fleet = fleet::start(settings, mirrors, &handle, reloader.clone(), services);
+            (reloader, Some(fleet))
+        }
+        None => (reloader, None),
+    };
+    let exporter = Exporter::new(&handle).with_fleet(fleet.clone());
     let serving = serve_metrics(metrics, inherited.metrics, exporter, unserved.clone(), stopped.clone());
     services.spawn(vital("metrics server", serving));
-    let reloader = Reloader::new(file, handle.operator.clone()).started(applied);
     services.spawn(vital("watch over the configuration", reloader.clone().keep_watch()));
     let alive = Arc::clone(&notifier);
     tokio::spawn(vital("the watchdog's", async move { keep_alive(&alive).await }));
     let status = service::tell_status(Arc::clone(&notifier), handle.snapshots.clone(), unserved.watch());
     services.spawn(vital("systemd status", status));
     let operators =
-        services.spawn(serve_operators(handle, reloader, logs, doors, notifier, (stop, unserved)));
+        services.spawn(serve_operators(handle, (reloader, fleet), logs, doors, notifier, (stop, unserved)));
     controller.await;
     operators.await.context("a task panicked")?
 }
@@ -339,7 +366,7 @@ async fn open(operators: grpc::Arguments, inherited: Vec<InheritedSocket>) -> an
 /// Serves until a signal or a failure, then stops everything.
 async fn serve_operators(
     handle: Controller,
-    reloader: Reloader,
+    (reloader, fleet): (Reloader, Option<Fleet>),
     logs: LogTap,
     doors: Doors,
     notifier: Arc<Notifier>,
@@ -347,7 +374,7 @@ async fn serve_operators(
 ) -> anyhow::Result<()> {
     let Doors { reload, mut terminate, mut interrupt, gate, opened } = doors;
     let mut tasks = JoinSet::new();
-    let service = Service::new(&handle, reloader.clone()).with_logs(logs);
+    let service = Service::new(&handle, reloader.clone()).with_logs(logs).with_fleet(fleet);
     for listener in opened.listeners {
         info!(address = %listener.address(), "serving gRPC");
         tasks.spawn(serve(listener, service.clone(), Arc::clone(&gate), until(stop.subscribe())));

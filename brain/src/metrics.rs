@@ -10,6 +10,7 @@
 mod backends;
 pub mod catalogue;
 mod exposition;
+mod fleet;
 mod frontends;
 mod process;
 mod routes;
@@ -36,6 +37,7 @@ pub use server::{BindError, MetricsAddress, open, serve};
 use crate::coalesced::Timed;
 use crate::controller::{Controller, Operator};
 use crate::figures::Figures;
+use crate::fleet::{Fleet, Status};
 use crate::service::Unserved;
 use crate::webhooks::Reading;
 use exposition::Exposition;
@@ -62,6 +64,8 @@ pub struct Scene<'a> {
     pub unserved: usize,
     /// State of the webhooks.
     pub webhooks: &'a [Reading],
+    /// The fleet, if this brain is a member of one.
+    pub fleet: Option<&'a Status>,
 }
 
 /// Size of the text for a backend of one frontend, in bytes. Growing the text would copy it several times.
@@ -71,6 +75,7 @@ const BACKEND: usize = 2_000;
 pub fn render(scene: &Scene<'_>) -> Text {
     let mut out = Exposition::with_capacity(scene.snapshot.backends.len() * BACKEND);
     status::write(scene, &mut out);
+    fleet::write(scene.fleet, &mut out);
     vpp::write(scene.snapshot, scene.counters, &mut out);
     frontends::write(scene.snapshot, scene.counters, &mut out);
     routes::write(scene.snapshot, &mut out);
@@ -85,6 +90,7 @@ pub struct Exporter {
     figures: Figures,
     operator: Operator,
     unserved: Unserved,
+    fleet: Option<Fleet>,
     started: SystemTime,
     /// One text is built at a time; others wait, at most for the lifetime of their connections.
     writing: Blocking,
@@ -109,9 +115,16 @@ impl Exporter {
             figures: controller.figures.clone(),
             operator: controller.operator.clone(),
             unserved: controller.unserved.clone(),
+            fleet: None,
             started: SystemTime::now(),
             writing: Blocking::new("writing the metrics", 1, WRITTEN_WITHIN),
         }
+    }
+
+    /// The same for a member of a fleet.
+    #[must_use]
+    pub fn with_fleet(self, fleet: Option<Fleet>) -> Self {
+        Self { fleet, ..self }
     }
 
     /// Asks the controller for a sign of life.
@@ -146,10 +159,11 @@ impl Exporter {
         let (snapshot, started) = (Arc::clone(&self.snapshots.borrow()), self.started);
         let unserved = self.unserved.reasons().len();
         let webhooks = self.operator.history().webhooks().readings();
+        let fleet = self.fleet.as_ref().map(Fleet::status);
         let text = self.writing.run(move || {
             let (counters, process) = (counters.as_deref().map(|counters| &counters.value), Process::read());
-            let webhooks = &webhooks;
-            render(&Scene { snapshot: &snapshot, counters, process, started, unserved, webhooks })
+            let (webhooks, fleet) = (&webhooks[..], fleet.as_ref());
+            render(&Scene { snapshot: &snapshot, counters, process, started, unserved, webhooks, fleet })
         });
         Ok(text.await?)
     }

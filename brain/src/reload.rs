@@ -1,6 +1,7 @@
 //! Loading the configuration file: at the start, for a check, and for a reload; and going back to an earlier one.
 
 mod applied;
+mod fleet;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -154,6 +155,8 @@ pub struct Reloader {
     writing: Blocking,
     newest: Arc<std::sync::Mutex<Option<LastReload>>>,
     standing: Arc<watch_channel::Sender<Standing>>,
+    /// Name of the fleet, if this process is a member of one.
+    fleet: Option<Arc<str>>,
 }
 
 /// The latest reload.
@@ -199,6 +202,12 @@ pub enum ReloadError {
     /// The file of the configuration to go back to cannot be read.
     #[error("the file of configuration {0} in the state directory cannot be read any more")]
     Lost(u64),
+    /// The configuration in use is the fleet's.
+    #[error(
+        "the configuration in use is that of fleet {0}, and not the file: `maglevc fleet config put FILE` changes it for all \
+         members, `maglevc fleet config rollback` goes back"
+    )]
+    Fleet(Arc<str>),
     /// The confirmation would not survive a restart.
     #[error(
         "without a confirmation it could not go back, since that cannot be persisted: {0}; fix the state directory, or reload \
@@ -214,7 +223,7 @@ impl Reloader {
         let writing = Blocking::new("writing the configuration to the state directory", 1, WRITTEN_WITHIN);
         let (path, applied, newest) = (Arc::new(path), Arc::default(), Arc::default());
         let standing = Arc::new(watch_channel::Sender::new(Standing::default()));
-        Self { path, operator, applied, reading, writing, newest, standing }
+        Self { path, operator, applied, reading, writing, newest, standing, fleet: None }
     }
 
     /// The same with what this process has started with.
@@ -266,6 +275,19 @@ impl Reloader {
     /// If it is refused; the current configuration stays in use.
     pub async fn reload_on(&self, terms: Terms, confirm: Option<Duration>) -> Result<Reloaded, ReloadError> {
         let mut applied = self.applied.lock().await;
+        if let Err(error) = self.refuse_in_fleet(&applied) {
+            warn!(%error, "not reloaded");
+            return Err(error);
+        }
+        self.reload_file(&mut applied, terms, confirm).await
+    }
+
+    async fn reload_file(
+        &self,
+        applied: &mut Applied,
+        terms: Terms,
+        confirm: Option<Duration>,
+    ) -> Result<Reloaded, ReloadError> {
         let remark = terms.remark.clone();
         let reloaded = async {
             let (text, loaded) = self.read().await.inspect_err(|error| {
@@ -278,8 +300,7 @@ impl Reloader {
             let who = terms.remark.who.clone();
             let next = || revisions.next(Origin::Reload, (sum, Some(sum)), who, confirm, SystemTime::now());
             let revision = new.then(next);
-            self.apply(&mut applied, Next { text, loaded, revision, must_persist: confirm.is_some() }, terms)
-                .await
+            self.apply(applied, Next { text, loaded, revision, must_persist: confirm.is_some() }, terms).await
         };
         let reloaded = reloaded.await;
         self.note(&reloaded, &remark);
@@ -308,7 +329,7 @@ fn usable(name: &str, text: &[u8]) -> Result<Loaded, ReloadError> {
 }
 
 /// The first error; warnings may precede it.
-fn first_mistake(findings: &str) -> &str {
+pub(crate) fn first_mistake(findings: &str) -> &str {
     let mut lines = findings.lines();
     let first = lines.clone().next().unwrap_or_default();
     lines.find(|line| line.contains(": error: ")).unwrap_or(first)

@@ -2,10 +2,12 @@
 //!
 //! `lock` is locked while the process uses the directory. `overrides.new` is renamed to `overrides` once it
 //! is on the disk. `overrides.damaged` is the latest file with an unreadable line. `history` and `history.old` are
-//! appended to. `config.N` are the applied configurations, see [`copies`].
+//! appended to. `config.N` are the applied configurations, see [`copies`]. `fleet` is the last good copy of the fleet, see
+//! [`mirrors`].
 
 pub mod copies;
 mod history;
+pub mod mirrors;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -188,6 +190,11 @@ impl StateDirectory {
     /// The applied configurations that are kept here.
     pub fn copies(&self) -> copies::Copies {
         copies::Copies::new(self.path.clone())
+    }
+
+    /// The last good copy of the fleet, which is kept here.
+    pub fn mirrors(&self) -> mirrors::Mirrors {
+        mirrors::Mirrors::new(self.path.clone())
     }
 
     /// The file with the overrides.

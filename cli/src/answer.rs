@@ -2,11 +2,11 @@
 
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckBackendResponse, CheckConfigResponse,
-    ClearOverrideResponse, ConfigVerdict, ConfirmConfigResponse, DrainLbResponse, Frontend,
-    GetHistoryResponse, HealthCheck, InVpp, ListBackendsResponse, ListConfigsResponse, ListFrontendsResponse,
-    ListHealthChecksResponse, ListOverridesResponse, ListRoutesResponse, Outcome, PreviewChangeResponse,
-    RecreateVipResponse, ReloadConfigResponse, SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse,
-    VppInfo, VpplbCounters, VpplbState,
+    ClearOverrideResponse, ConfigVerdict, ConfirmConfigResponse, DrainLbResponse, FleetConfig, FleetStatus,
+    Frontend, GetHistoryResponse, HealthCheck, InVpp, ListBackendsResponse, ListConfigsResponse,
+    ListFleetConfigsResponse, ListFrontendsResponse, ListHealthChecksResponse, ListOverridesResponse,
+    ListRoutesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse,
+    SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState,
 };
 use serde::Serialize;
 
@@ -54,6 +54,10 @@ pub(crate) enum Answer {
     Bird(ListRoutesResponse),
     LbDrainChanged(DrainLbResponse),
     LbDrained(LbDrained),
+    Fleet(FleetStatus),
+    FleetMembers(FleetStatus),
+    FleetConfigs(ListFleetConfigsResponse),
+    FleetCompared(FleetConfig),
 }
 
 /// Versions of maglevc, maglev-brain, its agent and VPP.
@@ -157,6 +161,10 @@ impl Answer {
             | Self::Routes(_)
             | Self::LbDrain(_)
             | Self::Bird(_)
+            | Self::Fleet(_)
+            | Self::FleetMembers(_)
+            | Self::FleetConfigs(_)
+            | Self::FleetCompared(_)
             | Self::Flow(_) => 0,
             Self::LbDrainChanged(answer) => kept_exit_code(&answer.not_kept),
             Self::LbDrained(drained) => match kept_exit_code(&drained.change.not_kept) {
@@ -195,7 +203,9 @@ fn drain_exit_code(drained: &Drained) -> u8 {
 /// 4 if the change is made but not yet effective everywhere.
 fn change_exit_code(outcome: Option<&Outcome>) -> u8 {
     let complete = outcome.is_some_and(|outcome| {
-        outcome.not_kept.is_empty() && matches!(outcome.in_vpp(), InVpp::NotAsked | InVpp::Acknowledged)
+        outcome.not_kept.is_empty()
+            && outcome.members.iter().all(|member| member.programmed)
+            && matches!(outcome.in_vpp(), InVpp::NotAsked | InVpp::Acknowledged)
     });
     if complete { 0 } else { 4 }
 }

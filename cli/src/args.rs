@@ -6,6 +6,7 @@ mod change;
 pub(crate) mod check;
 pub(crate) mod drain;
 pub(crate) mod drain_lb;
+pub(crate) mod fleet;
 pub(crate) mod history;
 mod options;
 pub(crate) mod remark;
@@ -26,6 +27,7 @@ pub(crate) use crate::args::change::{
     Undrain, Whatif, WhatifConfig, Which,
 };
 pub(crate) use crate::args::check::Check;
+pub(crate) use crate::args::fleet::{Fleet, FleetConfig};
 pub(crate) use crate::args::options::Options;
 pub(crate) use crate::args::show::{Show, ShowVpp, ShowVppLb};
 pub(crate) use crate::args::watch::{EventFilter, Events, Watch};
@@ -52,6 +54,8 @@ Examples:
   maglevc show overrides                 all overrides
   maglevc show history backend web1 since 1d   what happened, and who did it
   maglevc config check                   validate; show what would change
+  maglevc fleet config put maglev.yaml canary lb1 soak 5m   to all members
+  maglevc fleet status                   what each load balancer runs
   maglevc --json show backends | jq -r '.backends[].name'
 
 Words may be shortened as long as they stay unique: `maglevc sh fr`.
@@ -146,6 +150,9 @@ pub(crate) enum Command {
     // The alias keeps `co` from being ambiguous with `completions`.
     #[command(subcommand, alias = "co")]
     Config(Config),
+    /// Several load balancers with one configuration, through etcd
+    #[command(subcommand)]
+    Fleet(Fleet),
     /// Delete and re-create a VIP in VPP
     #[command(subcommand)]
     Recreate(Recreate),

@@ -7,18 +7,21 @@ use maglev_proto::client::{self, ServerAddress, TlsFiles};
 use maglev_proto::maglev_client::MaglevClient;
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
-    AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse, CheckBackendRequest,
-    CheckBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
-    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, DrainLbRequest, DrainLbResponse,
-    Event, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest,
-    GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
-    GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse, ListConfigsRequest,
-    ListConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
-    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
-    ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest,
-    VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    AbortFleetRolloutRequest, AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse,
+    CheckBackendRequest, CheckBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
+    ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, ConfirmFleetRolloutRequest,
+    DrainLbRequest, DrainLbResponse, Event, FleetConfig, FleetStatus, Frontend, GetAgentInfoRequest,
+    GetBackendRequest, GetFleetConfigRequest, GetFleetStatusRequest, GetFrontendRequest,
+    GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
+    ListConfigsRequest, ListConfigsResponse, ListFleetConfigsRequest, ListFleetConfigsResponse,
+    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
+    ListOverridesRequest, ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest,
+    PreviewChangeResponse, PutFleetConfigRequest, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, RemoveFleetMemberRequest, RollbackConfigRequest,
+    RollbackFleetConfigRequest, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
+    SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState,
+    WatchEventsRequest,
 };
 use tokio::time;
 use tonic::metadata::MetadataValue;
@@ -153,8 +156,9 @@ impl Client {
         request: ChangeBackendRequest,
         action: Action,
         reason: Option<&str>,
+        local: bool,
     ) -> Result<ChangeBackendResponse, Error> {
-        let request = with_reason(request, reason);
+        let request = only_here(with_reason(request, reason), local);
         let mut stub = self.stub.clone();
         let call = async move {
             match action {
@@ -171,15 +175,18 @@ impl Client {
         &self,
         request: SetFrontendPoolBackendWeightRequest,
         reason: Option<&str>,
+        local: bool,
     ) -> Result<SetFrontendPoolBackendWeightResponse, Error> {
-        let request = with_reason(request, reason);
+        let request = only_here(with_reason(request, reason), local);
         self.changed(self.stub.clone().set_frontend_pool_backend_weight(request)).await
     }
 
     pub(crate) async fn clear_override(
         &self,
         request: ClearOverrideRequest,
+        local: bool,
     ) -> Result<ClearOverrideResponse, Error> {
+        let request = only_here(Request::new(request), local);
         self.changed(self.stub.clone().clear_override(request)).await
     }
 
@@ -222,7 +229,7 @@ impl Client {
 
     pub(crate) async fn reload_config(
         &self,
-        Terms { state, no_wait }: Terms,
+        Terms { state, no_wait, .. }: Terms,
         confirm: Option<Duration>,
     ) -> Result<ReloadConfigResponse, Error> {
         let confirm = confirm.unwrap_or_default().as_millis();
@@ -246,6 +253,48 @@ impl Client {
         self.answer(self.stub.clone().list_configs(ListConfigsRequest {})).await
     }
 
+    pub(crate) async fn fleet_status(&self) -> Result<FleetStatus, Error> {
+        self.answer(self.stub.clone().get_fleet_status(GetFleetStatusRequest {})).await
+    }
+
+    pub(crate) async fn put_fleet_config(
+        &self,
+        request: PutFleetConfigRequest,
+        reason: Option<&str>,
+    ) -> Result<FleetStatus, Error> {
+        self.changed(self.stub.clone().put_fleet_config(with_reason(request, reason))).await
+    }
+
+    pub(crate) async fn fleet_configs(&self) -> Result<ListFleetConfigsResponse, Error> {
+        self.answer(self.stub.clone().list_fleet_configs(ListFleetConfigsRequest {})).await
+    }
+
+    pub(crate) async fn fleet_config(&self, request: GetFleetConfigRequest) -> Result<FleetConfig, Error> {
+        self.changed(self.stub.clone().get_fleet_config(request)).await
+    }
+
+    pub(crate) async fn rollback_fleet_config(
+        &self,
+        request: RollbackFleetConfigRequest,
+        reason: Option<&str>,
+    ) -> Result<FleetStatus, Error> {
+        self.changed(self.stub.clone().rollback_fleet_config(with_reason(request, reason))).await
+    }
+
+    pub(crate) async fn confirm_fleet_rollout(&self) -> Result<FleetStatus, Error> {
+        self.changed(self.stub.clone().confirm_fleet_rollout(ConfirmFleetRolloutRequest {})).await
+    }
+
+    pub(crate) async fn abort_fleet_rollout(&self, reason: Option<&str>) -> Result<FleetStatus, Error> {
+        let request = with_reason(AbortFleetRolloutRequest {}, reason);
+        self.changed(self.stub.clone().abort_fleet_rollout(request)).await
+    }
+
+    pub(crate) async fn remove_fleet_member(&self, name: &str) -> Result<FleetStatus, Error> {
+        let request = RemoveFleetMemberRequest { name: name.to_owned() };
+        self.changed(self.stub.clone().remove_fleet_member(request)).await
+    }
+
     async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
         self.answer_within(self.timeout, call).await
     }
@@ -265,6 +314,14 @@ impl Client {
             Err(_) => Err(Error::AnswerTimeout { server: self.server.clone(), timeout }),
         }
     }
+}
+
+/// The same for a change that is only for the load balancer that is asked.
+fn only_here<T>(mut request: Request<T>, local: bool) -> Request<T> {
+    if local {
+        request.metadata_mut().insert(maglev_proto::LOCAL_HEADER, MetadataValue::from_static("1"));
+    }
+    request
 }
 
 /// The reason travels beside the request, for every kind of change alike.

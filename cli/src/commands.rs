@@ -17,7 +17,7 @@ use crate::args::{
 };
 use crate::client::Client;
 use crate::error::Error;
-use crate::{flow, preview};
+use crate::{fleet, flow, preview};
 
 /// Time for the confirmation of a reload, unless one is given.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(300);
@@ -29,6 +29,8 @@ pub(crate) struct Terms {
     pub(crate) state: Option<u64>,
     /// Whether to return without waiting for VPP.
     pub(crate) no_wait: bool,
+    /// Whether it is only for the load balancer that is asked, and not for its fleet.
+    pub(crate) local: bool,
 }
 
 /// Which backends a change is about: those with one of these.
@@ -76,7 +78,7 @@ impl Target {
 
 /// Executes a command with a single answer; for watches, see `watch`.
 pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Result<Answer, Error> {
-    let Terms { state, no_wait } = terms;
+    let Terms { state, no_wait, local } = terms;
     Ok(match command {
         Command::Show(show) => show_it(show, client).await?,
         Command::Check(Check::Backend { name, way }) => {
@@ -86,7 +88,9 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
         }
         Command::Set(set) => set_it(set, client, terms).await?,
         Command::Clear(Clear::Override(what)) => Answer::Cleared(
-            client.clear_override(ClearOverrideRequest { state, no_wait, ..clear_request(what) }).await?,
+            client
+                .clear_override(ClearOverrideRequest { state, no_wait, ..clear_request(what) }, local)
+                .await?,
         ),
         Command::Config(Config::Check) => Answer::Checked(client.check_config().await?),
         Command::Config(Config::Diff) => Answer::Compared(client.check_config().await?),
@@ -99,6 +103,7 @@ pub(crate) async fn run(command: &Command, client: &Client, terms: Terms) -> Res
             Answer::Reloaded(client.rollback_config(request).await?)
         }
         Command::Config(Config::History) => Answer::Configs(client.configs().await?),
+        Command::Fleet(fleet) => fleet::run(fleet, client, state).await?,
         Command::Recreate(Recreate::Frontend { name, .. }) => {
             Answer::Recreated(client.recreate_vip(name, no_wait).await?)
         }
@@ -134,10 +139,10 @@ async fn set_it(set: &Set, client: &Client, terms: Terms) -> Result<Answer, Erro
         }
         Set::Frontend { member, weight, remark, .. } => {
             let request = weight_request(member, *weight, remark.flush);
-            let Terms { state, no_wait } = terms;
+            let Terms { state, no_wait, local } = terms;
             let until_unix_ms = remark.until_unix_ms(SystemTime::now());
             let request = SetFrontendPoolBackendWeightRequest { state, no_wait, until_unix_ms, ..request };
-            Answer::WeightSet(client.set_weight(request, remark.reason.as_deref()).await?)
+            Answer::WeightSet(client.set_weight(request, remark.reason.as_deref(), local).await?)
         }
     })
 }
@@ -147,11 +152,12 @@ async fn change_backend(
     Target { name, label, host }: Target,
     action: Action,
     remark: &Remark<false>,
-    Terms { state, no_wait }: Terms,
+    Terms { state, no_wait, local }: Terms,
 ) -> Result<Answer, Error> {
     let until_unix_ms = remark.until_unix_ms(SystemTime::now());
     let request = ChangeBackendRequest { name, state, no_wait, until_unix_ms, label, host };
-    Ok(Answer::BackendChanged(client.change_backend(request, action, remark.reason.as_deref()).await?))
+    let reason = remark.reason.as_deref();
+    Ok(Answer::BackendChanged(client.change_backend(request, action, reason, local).await?))
 }
 
 pub(crate) fn weight_request(

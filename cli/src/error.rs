@@ -25,7 +25,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     TlsSetup(String),
     #[error("cannot read {}: {}", path.display(), plain(error))]
-    TlsFile { path: PathBuf, error: io::Error },
+    File { path: PathBuf, error: io::Error },
     #[error("no connection to {server} within {}", humantime::format_duration(*.timeout))]
     ConnectTimeout { server: ServerAddress, timeout: Duration },
     #[error("no answer from {server} within {}", humantime::format_duration(*.timeout))]
@@ -81,7 +81,7 @@ impl Error {
     pub(crate) fn setup(server: &ServerAddress, error: SetupError) -> Self {
         match error {
             SetupError::Address(error) => Self::connect(server, &error),
-            SetupError::File { path, error } => Self::TlsFile { path, error },
+            SetupError::File { path, error } => Self::File { path, error },
             SetupError::Files(what) => Self::TlsSetup(what),
             SetupError::Certificate(error) => Self::TlsSetup(format!(
                 "the files of --tls-ca, --tls-cert and --tls-key cannot be used: {}",
@@ -141,7 +141,7 @@ impl Error {
             | Self::NoAnswer(_)
             | Self::Broken { .. } => 3,
             Self::TlsSetup(_)
-            | Self::TlsFile { .. }
+            | Self::File { .. }
             | Self::NotConfirmed(_)
             | Self::OneServer { .. }
             | Self::Usage(_) => 2,
@@ -188,7 +188,7 @@ impl Error {
             Self::OneServer { .. } => Some("name the one that is meant with --server".to_owned()),
             Self::Refused { .. }
             | Self::TlsSetup(_)
-            | Self::TlsFile { .. }
+            | Self::File { .. }
             | Self::NotConfirmed(_)
             | Self::NoAnswer(_)
             | Self::NoSingleAnswer

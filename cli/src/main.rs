@@ -14,6 +14,7 @@ mod drain;
 mod drain_lb;
 mod error;
 mod exec;
+mod fleet;
 mod flow;
 mod generate;
 mod moment;

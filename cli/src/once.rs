@@ -141,7 +141,7 @@ async fn change(client: &Client, command: &Command, options: &Options) -> Result
             tell(&text)?;
         }
     }
-    commands::run(command, client, Terms { state, no_wait: options.no_wait }).await
+    commands::run(command, client, Terms { state, no_wait: options.no_wait, local: options.local }).await
 }
 
 async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> {
@@ -170,6 +170,7 @@ async fn ask_several(command: &Command, options: &Options) -> Result<u8, Error> 
         | Command::Undrain(_)
         | Command::Whatif(_)
         | Command::Generate(_)
+        | Command::Fleet(_)
         | Command::Sync(_) => "a change is made on one only",
     };
     Err(Error::OneServer { servers: servers.len(), what })

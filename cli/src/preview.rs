@@ -7,10 +7,11 @@ use maglev_proto::{
     RollbackConfigRequest, Severity,
 };
 
-use crate::args::{Action, Clear, Command, Config, DrainWhat, Set, Undrain, Whatif, WhatifConfig};
+use crate::args::{Action, Clear, Command, Config, DrainWhat, Fleet, Set, Undrain, Whatif, WhatifConfig};
 use crate::client::Client;
 use crate::commands::{Target, clear_request, weight_request};
 use crate::error::Error;
+use crate::fleet;
 use crate::style::printable;
 
 /// Maximum number of frontends shown, most severe first.
@@ -30,6 +31,10 @@ pub(crate) async fn preview(
             number: number.unwrap_or_default(),
             ..RollbackConfigRequest::default()
         }),
+        Command::Fleet(Fleet::Config(config)) => match fleet::previewed(config)? {
+            Some(change) => change,
+            None => return Ok(None),
+        },
         Command::Drain(DrainWhat::Lb { .. }) | Command::Undrain(Undrain::Lb) => return Ok(None),
         Command::Drain(what) => of_backends(Target::drained(what), Action::Pause),
         Command::Undrain(what) => of_backends(Target::undrained(what), Action::Resume),
@@ -37,6 +42,7 @@ pub(crate) async fn preview(
         | Command::Check(_)
         | Command::Config(Config::Check | Config::Diff | Config::Confirm | Config::History)
         | Command::Recreate(_)
+        | Command::Fleet(Fleet::Status | Fleet::Members(_))
         | Command::Generate(_)
         | Command::Sync(_)
         | Command::Whatif(_)

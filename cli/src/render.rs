@@ -7,6 +7,7 @@ mod checked;
 mod configuration;
 mod counters;
 pub(crate) mod events;
+mod fleet;
 mod frontends;
 mod healthchecks;
 mod history;
@@ -56,6 +57,10 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::Confirmed(confirmed) => configuration::confirmed(confirmed, palette),
         Answer::Configs(list) => configuration::history(&list.configs, now, palette),
         Answer::Reloaded(reload) => configuration::reload(reload, now, palette),
+        Answer::Fleet(status) => fleet::status(status, now, palette),
+        Answer::FleetMembers(status) => fleet::members(status, now, palette),
+        Answer::FleetConfigs(list) => fleet::configs(list, now, palette),
+        Answer::FleetCompared(config) => fleet::compared(config, palette),
         Answer::Previewed(preview) => changes::previewed(preview),
         Answer::Flow(choice) => changes::flow(choice, palette),
         Answer::Drained(drained) => changes::drained(drained, palette),

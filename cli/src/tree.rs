@@ -9,6 +9,7 @@ use crate::args::Cli;
 use crate::args::check::OF_CHECK;
 use crate::args::drain::OF_DRAIN;
 use crate::args::drain_lb::OF_DRAIN_LB;
+use crate::args::fleet::OF_PLAN;
 use crate::args::history::OF_HISTORY;
 use crate::args::remark::{OF_BACKEND, OF_WEIGHT};
 
@@ -70,6 +71,13 @@ pub(crate) enum Kind {
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
 const KINDS: [(&str, &str, Kind); 33] = [
+const KINDS: [(&str, &str, Kind); 38] = [
+    ("fleet", "words", Kind::RemarkWord(OF_PLAN)),
+    ("fleet", "file", Kind::Number),
+    ("fleet", "old", Kind::Number),
+    ("fleet", "new", Kind::Number),
+    ("fleet", "name", Kind::Number),
+    ("fleet", "text", Kind::Number),
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),

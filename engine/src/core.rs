@@ -36,7 +36,7 @@ use crate::config::{Config, HealthCheck};
 use crate::desired::{Demand, Wanted};
 use crate::health::Since;
 use crate::outcome::Report;
-use crate::overrides::Overrides;
+use crate::overrides::{Overrides, Remark};
 use crate::schedule::Pace;
 use crate::snapshot::{AgentStatus, FrontendView, Snapshot};
 use crate::tally::{BrainTally, CheckTallies, VppLives};
@@ -257,9 +257,23 @@ impl Core {
     /// # Errors
     /// Those of the command.
     pub fn tried(&self, command: Command, now: Now) -> Result<Self, CommandError> {
+        Ok(self.tried_on(None, command, Remark::default(), now)?.0)
+    }
+
+    /// The same of an operator's command, with its result, if the state still has this number.
+    ///
+    /// # Errors
+    /// Those of the command.
+    pub fn tried_on(
+        &self,
+        state: Option<u64>,
+        command: Command,
+        remark: Remark,
+        now: Now,
+    ) -> Result<(Self, Done), CommandError> {
         let mut tried = Self { tally: Arc::default(), ..self.clone() };
-        with_default(NoSubscriber::new(), || tried.command(command, now))?;
-        Ok(tried)
+        let (_, done) = with_default(NoSubscriber::new(), || tried.command_on(state, command, remark, now))?;
+        Ok((tried, done))
     }
 
     /// The current state, for readers.

@@ -51,6 +51,8 @@ pub enum Origin {
     Rollback(u64),
     /// Nobody confirmed a reload in time, so the brain went back to this revision.
     NotConfirmed(u64),
+    /// Taken from this revision of the fleet.
+    Fleet(u64),
 }
 
 impl fmt::Display for Origin {
@@ -60,6 +62,7 @@ impl fmt::Display for Origin {
             Self::Reload => f.write_str("reload"),
             Self::Rollback(number) => write!(f, "rollback to {number}"),
             Self::NotConfirmed(number) => write!(f, "not confirmed, back to {number}"),
+            Self::Fleet(number) => write!(f, "fleet revision {number}"),
         }
     }
 }
@@ -158,10 +161,18 @@ impl Revision {
         matches!(self.origin, Origin::Rollback(_) | Origin::NotConfirmed(_)) && self.file != Some(self.text)
     }
 
+    /// The revision of the fleet that it was taken from.
+    pub fn of_fleet(&self) -> Option<u64> {
+        match self.origin {
+            Origin::Fleet(number) => Some(number),
+            Origin::Start | Origin::Reload | Origin::Rollback(_) | Origin::NotConfirmed(_) => None,
+        }
+    }
+
     /// The revision that first had its text, as far as is known.
     fn base(&self) -> u64 {
         match self.origin {
-            Origin::Start | Origin::Reload => self.number,
+            Origin::Start | Origin::Reload | Origin::Fleet(_) => self.number,
             Origin::Rollback(number) | Origin::NotConfirmed(number) => number,
         }
     }
@@ -266,6 +277,13 @@ impl Revisions {
         Start::Kept { texts, goes_back }
     }
 
+    /// Which configuration a member of a fleet starts with: the one that it took last from the fleet, whatever the file has
+    /// now. `None` if it has none from the fleet.
+    pub fn start_in_fleet(&self) -> Option<Start> {
+        let current = self.current().filter(|current| current.of_fleet().is_some())?;
+        Some(Start::Kept { texts: self.texts(current.number, None), goes_back: false })
+    }
+
     /// The revisions to try, in this order, once nobody has confirmed the one in use in time.
     pub fn back(&self) -> Vec<u64> {
         let missing = self.current().and_then(|current| Some((current.text, current.pending?)));
@@ -324,7 +342,7 @@ impl Revisions {
         let current = self.current();
         let missing = current.and_then(|current| current.pending);
         let pending = match (origin, confirm) {
-            (Origin::Rollback(_) | Origin::NotConfirmed(_) | Origin::Start, _) => None,
+            (Origin::Rollback(_) | Origin::NotConfirmed(_) | Origin::Start | Origin::Fleet(_), _) => None,
             (Origin::Reload, None) => missing,
             (Origin::Reload, Some(within)) => {
                 let confirmed =

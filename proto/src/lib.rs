@@ -18,5 +18,8 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 /// characters. The interface takes it from admins only.
 pub const PERSON_HEADER: &str = "maglev-person";
 
+/// Metadata of a change that is only for the load balancer that is asked, and not for its fleet. Its value is not looked at.
+pub const LOCAL_HEADER: &str = "maglev-local";
+
 /// Metadata with the reason for a change: a line of UTF-8 of at most 200 characters.
 pub const REASON_HEADER: &str = "maglev-reason-bin";

@@ -136,6 +136,7 @@ fn figures(frontends: u32) -> Vec<Figure> {
         started: SystemTime::now(),
         unserved: 0,
         webhooks: &[],
+        fleet: None,
     };
     let (scrape, took) = timed(|| render(&scene));
     let registry = floor::registry(scrape.series);
@@ -177,6 +178,7 @@ fn sizes_of_a_scrape(frontends: u32) {
         started: SystemTime::now(),
         unserved: 0,
         webhooks: &[],
+        fleet: None,
     };
     let scrape = render(&scene);
     let (packed, took) = timed(|| {

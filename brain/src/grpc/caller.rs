@@ -18,6 +18,8 @@ pub(super) struct Caller {
     person: Option<Arc<str>>,
     /// Why; or what is wrong with the reason.
     reason: Result<String, &'static str>,
+    /// Whether a change is only for this load balancer, and not for its fleet.
+    is_local: bool,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,12 @@ pub(super) enum Rights {
 
 impl Caller {
     pub(super) fn new(who: Who, rights: Rights) -> Self {
-        Self { found: Arc::new(Found { who, rights }), person: None, reason: Ok(String::new()) }
+        Self {
+            found: Arc::new(Found { who, rights }),
+            person: None,
+            reason: Ok(String::new()),
+            is_local: false,
+        }
     }
 
     pub(super) fn of(connection: &Extensions) -> Self {
@@ -67,6 +74,7 @@ impl Caller {
     pub(super) fn with_person(mut self, headers: &HeaderMap) -> Self {
         self.person = person::named(headers);
         self.reason = person::reason(headers);
+        self.is_local = headers.contains_key(maglev_proto::LOCAL_HEADER);
         self
     }
 
@@ -76,6 +84,11 @@ impl Caller {
     /// If it is not a single line of text.
     pub(super) fn reason(&self) -> Result<String, Status> {
         self.reason.clone().map_err(Status::invalid_argument)
+    }
+
+    /// Whether a change is only for this load balancer, and not for its fleet.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// Who to contact about a change: the person, and the program acting for that person.

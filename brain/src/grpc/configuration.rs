@@ -64,11 +64,17 @@ pub(super) fn check(
 /// Adds the differences between two texts, if the old one is known.
 fn compare(old: &[u8], new: &[u8], answer: &mut CheckConfigResponse) {
     let (Ok(old), Ok(new)) = (str::from_utf8(old), str::from_utf8(new)) else { return };
-    let found = if old.is_empty() { Vec::new() } else { differences(old, new).unwrap_or_default() };
-    answer.differences_left_out = number(found.len().saturating_sub(MOST_DIFFERENCES));
+    if !old.is_empty() {
+        (answer.differences, answer.differences_left_out) = listed_differences(old, new);
+    }
+}
+
+/// The differences between two texts, and how many are not listed.
+pub(super) fn listed_differences(old: &str, new: &str) -> (Vec<ConfigDifference>, u32) {
+    let found = differences(old, new).unwrap_or_default();
+    let left_out = number(found.len().saturating_sub(MOST_DIFFERENCES));
     let listed = found.into_iter().take(MOST_DIFFERENCES);
-    answer.differences =
-        listed.map(|Difference { key, old, new }| ConfigDifference { key, old, new }).collect();
+    (listed.map(|Difference { key, old, new }| ConfigDifference { key, old, new }).collect(), left_out)
 }
 
 /// Warns of VIPs and application servers that the agent would refuse.

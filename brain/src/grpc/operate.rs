@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::caller::Caller;
+use super::intent::Carried;
 use super::{Answer, Service, configuration, refusal, view};
 use crate::controller::Terms;
 use crate::paced::Cause;
@@ -39,7 +40,7 @@ impl Service {
         let terms = Terms { state, no_wait, remark: until(until_unix_ms) };
         let done = self.carry_out(who, terms, command).await?;
         let snapshot = self.snapshot();
-        let selected = done.backends.iter().map(|(name, result)| SelectedBackend {
+        let selected = done.done.backends.iter().map(|(name, result)| SelectedBackend {
             backend: view::backend(&snapshot, name, Instant::now().into_std()),
             refused: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
         });
@@ -101,7 +102,8 @@ impl Service {
         let done = self.carry_out(who, Terms { state, no_wait, ..Terms::default() }, command).await?;
         let snapshot = self.snapshot();
         let frontend = view::frontend(&snapshot, &name);
-        let mut changes = done.report.iter().flat_map(|report| &report.vips).flat_map(|vip| &vip.changes);
+        let mut changes =
+            done.done.report.iter().flat_map(|report| &report.vips).flat_map(|vip| &vip.changes);
         let recreated = changes.any(|change| matches!(change, Change::VipRecreated { .. }));
         let outcome = outcome(&snapshot, done);
         Ok(Response::new(RecreateVipResponse { frontend, outcome, recreated }))
@@ -116,6 +118,7 @@ impl Service {
         let frontend = frontend.map(|name| refusal::name("frontend", name)).transpose()?;
         let done =
             self.carry_out(who, Terms::default(), Command::Sync { frontend: frontend.clone() }).await?;
+        let Carried { done, .. } = done;
         let Some(report) = &done.report else { return Err(refusal::sync(done.in_vpp())) };
         Ok(Response::new(view::vpp::sync_report(&self.snapshot(), report, frontend.as_deref())))
     }
@@ -132,13 +135,13 @@ impl Service {
         };
         let terms = Terms { remark: until(request.until_unix_ms), ..Terms::default() };
         let done = self.carry_out(who, terms, Command::DrainLb(Some(drain))).await?;
-        Ok(Response::new(self.drained(done)))
+        Ok(Response::new(self.drained(done.done)))
     }
 
     pub(super) async fn undrain(&self, request: Request<UndrainLbRequest>) -> Answer<DrainLbResponse> {
         let who = Caller::of(request.extensions());
         let done = self.carry_out(who, Terms::default(), Command::DrainLb(None)).await?;
-        Ok(Response::new(self.drained(done)))
+        Ok(Response::new(self.drained(done.done)))
     }
 
     fn drained(&self, done: Done) -> DrainLbResponse {
@@ -201,7 +204,7 @@ impl Service {
     }
 
     /// Logs an operator's command about the configuration before it is executed.
-    fn terms_of<T>(
+    pub(super) fn terms_of<T>(
         &self,
         request: &Request<T>,
         state: Option<u64>,
@@ -228,12 +231,13 @@ impl Service {
                 .iter()
                 .map(|entry| view::overrides::entry(&snapshot.config, entry))
                 .collect(),
-            outcome: outcome(&snapshot, done),
+            outcome: outcome(&snapshot, done.into()),
             config: revision.map(|revision| view::revision(&revision, true)),
         }
     }
 
-    async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Done, Status> {
+    async fn carry_out(&self, who: Caller, terms: Terms, command: Command) -> Result<Carried, Status> {
+        let is_local = who.is_local();
         let (what, from, reason, who) = (command.to_string(), who.from(), who.reason()?, who.responsible());
         let remark = Remark { who: Some(Arc::clone(&who)), reason: reason.clone(), ..terms.remark };
         let terms = Terms { remark, ..terms };
@@ -244,7 +248,12 @@ impl Service {
             info!(%who, %from, %what, %error, "operator command was refused");
             refusal::command(&self.snapshot(), &error)
         };
-        self.operator.command(terms, command).await.map_err(refused)
+        if is_local {
+            self.keep_local(&command).await?;
+        } else if let Some(carried) = self.intend(&terms, &command).await? {
+            return Ok(carried);
+        }
+        self.operator.command(terms, command).await.map(Carried::from).map_err(refused)
     }
 }
 
@@ -285,8 +294,9 @@ fn until(unix_ms: u64) -> Remark {
 }
 
 /// Progress of a change. If VPP did not answer in time, the snapshot may know why.
-fn outcome(snapshot: &Snapshot, done: Done) -> Option<Outcome> {
+fn outcome(snapshot: &Snapshot, Carried { done, members }: Carried) -> Option<Outcome> {
     let mut outcome = view::overrides::outcome(done);
+    outcome.members = members;
     for asked in outcome.frontends.iter_mut().filter(|asked| asked.in_vpp() == InVpp::Late) {
         if let Some(SyncStatus::Failed(reason)) =
             snapshot.frontends.get(asked.frontend.as_str()).map(|view| &view.sync)

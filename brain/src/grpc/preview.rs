@@ -76,6 +76,8 @@ impl Service {
                 let earlier = self.reloader.earlier(number).await.map_err(|error| refusal::reload(&error))?;
                 Command::Reload(std::sync::Arc::new(earlier.1.config).into())
             }
+            Some(Change::PutFleet(request)) => self.previewed_put(request).await?,
+            Some(Change::RollbackFleet(request)) => self.previewed_fleet_rollback(request).await?,
             None => return Err(Status::invalid_argument("the change is missing")),
         })
     }

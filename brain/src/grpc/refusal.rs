@@ -125,6 +125,7 @@ pub(super) fn reload(error: &ReloadError) -> Status {
             NoRevision::NothingPending | NoRevision::InUse(_) | NoRevision::Damaged(_),
         )
         | ReloadError::Lost(_)
+        | ReloadError::Fleet(_)
         | ReloadError::NotPersisted(_) => Status::failed_precondition(error.to_string()),
         ReloadError::NoRevision(_) => Status::not_found(error.to_string()),
         ReloadError::Command(CommandError::Moved) => Status::aborted(error.to_string()),

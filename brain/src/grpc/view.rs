@@ -237,7 +237,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 /// Unix milliseconds; 0 for a time before 1970, from a clock that was never set.
-fn unix_ms(at: SystemTime) -> u64 {
+pub(super) fn unix_ms(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -131,6 +131,16 @@ catalogue! {
     ROUTE_PACKETS = Counter "maglev_vip_route_packets_total" "Packets to the prefix of one or more VIPs.";
     ROUTE_BYTES = Counter "maglev_vip_route_bytes_total" "Bytes to the prefix of one or more VIPs.";
 
+    // Fleet.
+    FLEET_CONNECTED = Gauge "maglev_fleet_connected" "Whether the fleet's etcd is followed.";
+    FLEET_MEMBERS = Gauge "maglev_fleet_members" "Members of the fleet.";
+    FLEET_REVISION = Gauge "maglev_fleet_revision"
+        "Revision of the fleet's configuration in use; 0 for the machine's own file.";
+    FLEET_LOCAL = Gauge "maglev_fleet_local_overrides" "Overrides that only this member of the fleet has.";
+    FLEET_ROLLOUT = Gauge "maglev_fleet_rollout_stage"
+        "1 for the stage of the fleet's latest rollout, 0 for the others.";
+    FLEET_REFUSED = Gauge "maglev_fleet_refused_keys" "Keys of etcd whose newest value is refused.";
+
     // Routes, and the router.
     ROUTE_STATE = Gauge "maglev_route_state"
         "1 for what is decided about the route of a VIP's address, 0 for the others.";

@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use maglev_engine::agent::AgentEvent;
 use maglev_engine::config::{Config, parse};
 use maglev_engine::core::{BackendWish, Command, Core, Input, Now};
+use maglev_engine::fleet::records::{MemberInfo, Name};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_engine::overrides::{Overrides, PoolMember, Remark};
 use maglev_protocol::{
@@ -16,6 +17,8 @@ use maglev_protocol::{
 use tokio::time::Instant;
 
 use super::*;
+use crate::fleet::MemberStatus;
+use crate::fleet::view::Link;
 
 const BACKENDS: &str = "
     web1: { address: 10.0.0.1, healthcheck: web }
@@ -115,6 +118,7 @@ impl Bench {
             started: self.now.wall,
             unserved: 2,
             webhooks: &webhooks(),
+            fleet: Some(&fleet()),
         })
         .text
     }
@@ -442,6 +446,27 @@ fn what_operators_set_is_told_one_by_one() {
     }
     let ends = series.keys().filter(|name| name.starts_with("maglev_override_end")).count();
     assert_eq!(ends, 1, "the pause has no end");
+}
+
+/// A member of a fleet, beside one that is away.
+fn fleet() -> Status {
+    let member = |name: &str, state| MemberStatus {
+        info: MemberInfo { name: Name::new(name).unwrap(), version: "0.2.0".to_owned(), first_seen_ms: 0 },
+        state,
+    };
+    let state = r#"{"running":null,"refused":null,"not_programmed":null,"vpp":true,"clock_ms":0}"#;
+    let rollout = r#"{"revision":1,"back_to":null,"plan":{},"members":[],"stage":{"name":"done"},"may":[],
+        "since_ms":0,"begun_ms":0,"who":null}"#;
+    Status {
+        fleet: Name::new("edge").unwrap(),
+        member: Name::new("lb1").unwrap(),
+        link: Link::Connected { since: SystemTime::UNIX_EPOCH },
+        rollout: Some(serde_json::from_str(rollout).unwrap()),
+        members: vec![member("lb1", Some(serde_json::from_str(state).unwrap())), member("lb2", None)],
+        refused: Vec::new(),
+        left_out: 0,
+        unsaved: None,
+    }
 }
 
 #[test]

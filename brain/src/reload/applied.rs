@@ -55,12 +55,12 @@ pub struct Started {
     pub applied: Applied,
 }
 
-/// Chooses the configuration to start with: that of the file, unless the file was given up, or a confirmation is missing.
-/// Blocks on the disk.
+/// Chooses the configuration to start with: that of the file, unless the file was given up, or a confirmation is missing; for
+/// a member of a fleet, the one that it took last from the fleet. Blocks on the disk.
 ///
 /// # Errors
 /// If it is that of the file, and the file is refused.
-pub fn start(path: &Path, copies: Copies, now: SystemTime) -> Result<Started, LoadError> {
+pub fn start(path: &Path, copies: Copies, in_fleet: bool, now: SystemTime) -> Result<Started, LoadError> {
     let mut remarks = Vec::new();
     let revisions = copies.load().unwrap_or_else(|error| {
         remarks.push(format!("earlier configurations are not known: {error}"));
@@ -69,7 +69,8 @@ pub fn start(path: &Path, copies: Copies, now: SystemTime) -> Result<Started, Lo
     let file = files::read(path);
     let sum = file.as_deref().ok().map(Sum::of);
     let mut applied = Applied { revisions, copies: Some(copies), remarks, ..Applied::default() };
-    if let Start::Kept { texts, goes_back } = applied.revisions.start(sum, now)
+    let of_fleet = applied.revisions.start_in_fleet().filter(|_| in_fleet);
+    if let Start::Kept { texts, goes_back } = of_fleet.unwrap_or_else(|| applied.revisions.start(sum, now))
         && let Some(current) = applied.revisions.current().cloned()
     {
         for number in texts {
@@ -249,6 +250,7 @@ impl Reloader {
         let Revision { number, origin, pending, .. } = revision;
         let what = match (origin, pending) {
             (Origin::Reload | Origin::Start, None) => return,
+            (Origin::Fleet(of), _) => format!("configuration {number} is revision {of} of the fleet"),
             (Origin::Reload | Origin::Start, Some(pending)) => {
                 let left = humantime::format_duration(whole_seconds(pending.left(SystemTime::now())));
                 format!(
@@ -302,6 +304,7 @@ impl Reloader {
     /// If there is none, or it is refused; the current configuration stays in use.
     pub async fn rollback(&self, number: Option<u64>, terms: Terms) -> Result<Reloaded, ReloadError> {
         let mut applied = self.applied.lock().await;
+        self.refuse_in_fleet(&applied)?;
         let number = applied.revisions.earlier(number)?.number;
         let (text, loaded) = self.kept(&applied, number).await?;
         let path = Arc::clone(&self.path);

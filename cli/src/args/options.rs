@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Do not wait until a change is programmed in VPP
     #[arg(long, global = true)]
     pub(crate) no_wait: bool,
+    /// In a fleet: change only the load balancer that is asked, until the fleet has a newer intent for the same
+    #[arg(long, global = true)]
+    pub(crate) local: bool,
     /// How long to wait for the connection, and then for the answer: 5s, 250ms. Changes get 10 s more, a sync 30 s
     #[arg(long, global = true, env = "MAGLEV_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = timeout)]
     pub(crate) timeout: Duration,

@@ -228,7 +228,7 @@ fn help_has_examples_that_are_understood() {
         assert!(parse(&line).is_ok(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 22);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use maglev_proto::words::{self, Word};
 use maglev_proto::{
-    Backend, BackendOverride, BackendState, ChangeBackendResponse, ClearOverrideResponse, InVpp, Outcome,
-    Override, PreviewChangeResponse, RecreateVipResponse, SelectedBackend,
+    Backend, BackendOverride, BackendState, ChangeBackendResponse, ClearOverrideResponse, FleetMemberResult,
+    InVpp, Outcome, Override, PreviewChangeResponse, RecreateVipResponse, SelectedBackend,
     SetFrontendPoolBackendWeightResponse,
 };
 
@@ -145,6 +145,9 @@ fn member(backend: &str, pool: &str, frontend: &str) -> String {
 
 /// Progress of a change in VPP; of several frontends, which ones lag behind.
 pub(super) fn in_vpp(outcome: &Outcome, palette: Palette) -> String {
+    if !outcome.members.is_empty() {
+        return on_members(&outcome.members, palette);
+    }
     let all = outcome.frontends.len();
     let behind: Vec<_> =
         outcome.frontends.iter().filter(|frontend| frontend.in_vpp() != InVpp::Acknowledged).collect();
@@ -178,6 +181,27 @@ pub(super) fn in_vpp(outcome: &Outcome, palette: Palette) -> String {
                 }
             };
             (format!("{of}{words}{reason}"), tone)
+        }
+    };
+    palette.paint(tone, &words).into_owned()
+}
+
+/// Progress of a change on all members of a fleet.
+fn on_members(members: &[FleetMemberResult], palette: Palette) -> String {
+    let missing: Vec<_> = members.iter().filter(|member| !member.programmed).collect();
+    let (all, done) = (members.len(), members.len() - missing.len());
+    let names = missing.iter().take(MOST_NAMED);
+    let names: Vec<_> =
+        names.map(|member| format!("{} ({})", printable(&member.name), printable(&member.reason))).collect();
+    let more = match missing.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (words, tone) = match missing.is_empty() {
+        true => (format!("programmed on {done} of {all} members"), Tone::Good),
+        false => {
+            let not = names.join(", ");
+            (format!("programmed on {done} of {all} members, not on {not}{more}"), Tone::Bad)
         }
     };
     palette.paint(tone, &words).into_owned()

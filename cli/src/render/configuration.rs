@@ -2,7 +2,8 @@
 
 use maglev_proto::words;
 use maglev_proto::{
-    CheckConfigResponse, ConfigRevision, ConfigVerdict, ConfirmConfigResponse, InVpp, ReloadConfigResponse,
+    CheckConfigResponse, ConfigDifference, ConfigRevision, ConfigVerdict, ConfirmConfigResponse, InVpp,
+    ReloadConfigResponse,
 };
 
 use super::{changes, counted, overrides};
@@ -13,22 +14,32 @@ use crate::table::{Cell, Column, Table};
 
 /// A line for each value that differs, then the effect of a reload.
 pub(super) fn compared(check: &CheckConfigResponse, palette: Palette) -> String {
+    differences(&check.differences, check.differences_left_out, ["In use", "File"], palette)
+        + &self::check(check, palette)
+}
+
+/// A line for each value that differs.
+pub(super) fn differences(
+    differences: &[ConfigDifference],
+    left_out: u32,
+    [old, new]: [&'static str; 2],
+    palette: Palette,
+) -> String {
     let value = |value: &Option<String>| match value {
         Some(value) if value.is_empty() => Cell::new("\"\""),
         Some(value) => Cell::new(value),
         None => Cell::or_dash(""),
     };
-    let columns = [Column::left("Key"), Column::left("In use").prose(), Column::left("File").prose()];
-    let rows =
-        check.differences.iter().map(|found| [Cell::new(&found.key), value(&found.old), value(&found.new)]);
-    let mut text = match check.differences.is_empty() {
+    let columns = [Column::left("Key"), Column::left(old).prose(), Column::left(new).prose()];
+    let rows = differences.iter().map(|found| [Cell::new(&found.key), value(&found.old), value(&found.new)]);
+    let mut text = match differences.is_empty() {
         true => String::new(),
         false => Table::new(columns).with_rows(rows).render(palette),
     };
-    if check.differences_left_out > 0 {
-        text.push_str(&format!("and {} more\n", check.differences_left_out));
+    if left_out > 0 {
+        text.push_str(&format!("and {left_out} more\n"));
     }
-    text + &self::check(check, palette)
+    text
 }
 
 /// The last applied configurations.

@@ -38,6 +38,9 @@ fn answers() -> Vec<Answer> {
         Answer::Recreated(samples::recreated()),
         Answer::Checked(samples::checked()),
         Answer::Reloaded(samples::reloaded()),
+        Answer::Fleet(samples::fleet()),
+        Answer::FleetConfigs(samples::fleet_configs()),
+        Answer::FleetCompared(samples::fleet_compared()),
     ]
 }
 

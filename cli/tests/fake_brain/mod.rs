@@ -9,19 +9,21 @@ use std::pin::Pin;
 use maglev_proto::event::What;
 use maglev_proto::maglev_server::{Maglev, MaglevServer};
 use maglev_proto::{
-    AgentInfo, Backend, BackendOverride, BackendState, BrainStatus, ChangeBackendRequest,
-    ChangeBackendResponse, CheckBackendRequest, CheckBackendResponse, CheckConfigRequest,
-    CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfigVerdict, ConfirmConfigRequest,
-    ConfirmConfigResponse, DrainLbRequest, DrainLbResponse, Event, Frontend, GetAgentInfoRequest,
-    GetBackendRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
+    AbortFleetRolloutRequest, AgentInfo, Backend, BackendOverride, BackendState, BrainStatus,
+    ChangeBackendRequest, ChangeBackendResponse, CheckBackendRequest, CheckBackendResponse,
+    CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfigVerdict,
+    ConfirmConfigRequest, ConfirmConfigResponse, ConfirmFleetRolloutRequest, DrainLbRequest, DrainLbResponse,
+    Event, FleetConfig, FleetStatus, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFleetConfigRequest,
+    GetFleetStatusRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
     GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest,
-    ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFrontendsRequest,
-    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
-    ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, LogLevel, PreviewChangeRequest,
-    PreviewChangeResponse, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, RollbackConfigRequest, SetFrontendPoolBackendWeightRequest,
-    SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest,
-    VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFleetConfigsRequest,
+    ListFleetConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
+    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
+    ListRoutesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse, PutFleetConfigRequest,
+    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
+    RemoveFleetMemberRequest, RollbackConfigRequest, RollbackFleetConfigRequest,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
+    SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -301,6 +303,62 @@ impl Maglev for FakeBrain {
             synced.held_back.clear();
         }
         Ok(Response::new(synced))
+    }
+
+    async fn get_fleet_status(
+        &self,
+        _: Request<GetFleetStatusRequest>,
+    ) -> Result<Response<FleetStatus>, Status> {
+        Ok(Response::new(samples::fleet()))
+    }
+
+    async fn put_fleet_config(
+        &self,
+        _: Request<PutFleetConfigRequest>,
+    ) -> Result<Response<FleetStatus>, Status> {
+        Ok(Response::new(samples::fleet()))
+    }
+
+    async fn list_fleet_configs(
+        &self,
+        _: Request<ListFleetConfigsRequest>,
+    ) -> Result<Response<ListFleetConfigsResponse>, Status> {
+        Ok(Response::new(samples::fleet_configs()))
+    }
+
+    async fn get_fleet_config(
+        &self,
+        _: Request<GetFleetConfigRequest>,
+    ) -> Result<Response<FleetConfig>, Status> {
+        Ok(Response::new(samples::fleet_compared()))
+    }
+
+    async fn rollback_fleet_config(
+        &self,
+        _: Request<RollbackFleetConfigRequest>,
+    ) -> Result<Response<FleetStatus>, Status> {
+        Ok(Response::new(samples::fleet()))
+    }
+
+    async fn confirm_fleet_rollout(
+        &self,
+        _: Request<ConfirmFleetRolloutRequest>,
+    ) -> Result<Response<FleetStatus>, Status> {
+        Ok(Response::new(samples::fleet()))
+    }
+
+    async fn abort_fleet_rollout(
+        &self,
+        _: Request<AbortFleetRolloutRequest>,
+    ) -> Result<Response<FleetStatus>, Status> {
+        Ok(Response::new(samples::fleet()))
+    }
+
+    async fn remove_fleet_member(
+        &self,
+        _: Request<RemoveFleetMemberRequest>,
+    ) -> Result<Response<FleetStatus>, Status> {
+        Ok(Response::new(samples::fleet()))
     }
 
     type WatchEventsStream = Events;

@@ -96,7 +96,13 @@ pub(super) async fn carry_out(
             done(CHANGE, call).await
         }
         // Of the configuration, which no change asks for, or nothing that is previewed: a sync.
-        Some(Previewed::Reload(_) | Previewed::Rollback(_)) | None => {
+        Some(
+            Previewed::Reload(_)
+            | Previewed::Rollback(_)
+            | Previewed::PutFleet(_)
+            | Previewed::RollbackFleet(_),
+        )
+        | None => {
             let frontend = match change {
                 Change::Sync { frontend } => frontend.clone(),
                 _ => String::new(),

@@ -413,3 +413,18 @@ proptest! {
         prop_assert!(next.number > *current);
     }
 }
+
+#[test]
+fn member_of_a_fleet_starts_with_what_it_took_last_and_others_with_the_file() {
+    let mut site = Site::new(b"file");
+    assert_eq!(site.revisions.start_in_fleet(), None, "its own file, until it has taken something");
+    let sums = (Sum::of(b"fleet"), None);
+    let taken = site.revisions.next(Origin::Fleet(7), sums, None, Some(MINUTE), site.wall);
+    assert_eq!((taken.of_fleet(), taken.pending, taken.is_other_than_file()), (Some(7), None, false));
+    let number = taken.number;
+    site.running = b"fleet".to_vec();
+    site.write(taken);
+    let start = Start::Kept { texts: vec![number, number - 1], goes_back: false };
+    assert_eq!(site.revisions.start_in_fleet(), Some(start));
+    assert_eq!(site.revisions.start(Some(Sum::of(b"file")), site.wall), Start::File);
+}

@@ -18,11 +18,13 @@ use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::grpc::rights::{METHODS, Right};
 
-pub(super) const READS: [&str; 20] = [
+pub(super) const READS: [&str; 23] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
     "GetCaller",
+    "GetFleetConfig",
+    "GetFleetStatus",
     "GetFrontend",
     "GetHealthCheck",
     "GetHistory",
@@ -32,6 +34,7 @@ pub(super) const READS: [&str; 20] = [
     "GetVPPLBState",
     "ListBackends",
     "ListConfigs",
+    "ListFleetConfigs",
     "ListFrontends",
     "ListHealthChecks",
     "ListOverrides",
@@ -41,17 +44,22 @@ pub(super) const READS: [&str; 20] = [
     // An unknown method, refused as such.
     "NoSuchMethod",
 ];
-pub(super) const CHANGES: [&str; 13] = [
+pub(super) const CHANGES: [&str; 18] = [
+    "AbortFleetRollout",
     "ClearOverride",
     "ConfirmConfig",
+    "ConfirmFleetRollout",
     "DisableBackend",
     "DrainLB",
     "EnableBackend",
     "PauseBackend",
+    "PutFleetConfig",
     "RecreateVIP",
     "ReloadConfig",
+    "RemoveFleetMember",
     "ResumeBackend",
     "RollbackConfig",
+    "RollbackFleetConfig",
     "SetFrontendPoolBackendWeight",
     "SyncVPPLBState",
     "UndrainLB",

@@ -78,7 +78,8 @@ pub(in crate::grpc) fn outcome(done: Done) -> Outcome {
         Some(FrontendOutcome { frontend, in_vpp: in_vpp.into(), vpp_error })
     });
     let frontends = frontends.collect();
-    Outcome { in_vpp: in_vpp.into(), vpp_error, not_kept: done.not_kept.unwrap_or_default(), frontends }
+    let not_kept = done.not_kept.unwrap_or_default();
+    Outcome { in_vpp: in_vpp.into(), vpp_error, not_kept, frontends, members: Vec::new() }
 }
 
 fn in_vpp(in_vpp: &core::InVpp) -> (InVpp, String) {

@@ -17,6 +17,8 @@ use maglev_proto::{Problem, Severity};
 use maglev_protocol::VppState;
 
 use super::unix_ms;
+use crate::fleet;
+use crate::fleet::view::Link;
 use crate::reload::{LastReload, Standing};
 use crate::service::Reasons;
 use crate::webhooks::{Failing, Reading};
@@ -41,6 +43,8 @@ pub(in crate::grpc) struct Beside<'a> {
     pub unserved: Reasons,
     /// State of the webhooks.
     pub webhooks: Vec<Reading>,
+    /// The fleet, if this brain is a member of one.
+    pub fleet: Option<fleet::Status>,
 }
 
 pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Vec<Problem> {
@@ -62,6 +66,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     problems.extend(of_config(&beside.config, now));
     problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
     problems.extend(beside.webhooks.iter().filter_map(of_webhook));
+    problems.extend(beside.fleet.iter().flat_map(of_fleet));
     problems.extend(backends);
     // Stable: keeps the order within a severity.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -176,6 +181,49 @@ fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
         Problem { remedy, ..problem(Severity::Notice, "configuration", what) }
     });
     missing.into_iter().chain(other).chain(unsaved)
+}
+
+/// What the fleet lacks, as this member sees it.
+fn of_fleet(status: &fleet::Status) -> Vec<Problem> {
+    let notice = |what: String, remedy: &str| Problem {
+        name: status.fleet.to_string(),
+        remedy: remedy.to_owned(),
+        ..problem(Severity::Notice, "fleet", what)
+    };
+    let mut problems = Vec::new();
+    if let Link::Away { since, reason } = &status.link {
+        let what = format!("etcd is not followed, the last copy stays in use: {reason}");
+        let found = notice(what, "repair etcd or the way to it; this load balancer goes on meanwhile");
+        problems.push(Problem { since_unix_ms: since.map_or(0, unix_ms), ..found });
+    } else {
+        let away = status.members.iter().filter(|member| member.state.is_none());
+        let away: Vec<_> = away.map(|member| member.info.name.as_str()).collect();
+        if !away.is_empty() {
+            let remedy = "repair it, or `fleet members remove` one that is gone for good";
+            problems.push(notice(format!("members are away: {}", away.join(", ")), remedy));
+        }
+    }
+    if let Some(rollout) = &status.rollout
+        && let Some(reason) = rollout.stage.reason()
+    {
+        let what =
+            format!("revision {} was not rolled out ({}): {reason}", rollout.revision, rollout.stage.word());
+        problems.push(notice(what, "correct it, then `fleet config put`"));
+    }
+    if let Some((key, reason)) = status.refused.first() {
+        let more = match status.refused.len() {
+            1 => String::new(),
+            all => format!(", and {} more", all - 1),
+        };
+        let what = format!("{key} in etcd is refused: {reason}{more}");
+        problems
+            .push(notice(what, "an earlier value stays in use; write it again, or delete it with etcdctl"));
+    }
+    if let Some(reason) = &status.unsaved {
+        let what = format!("not persisted, a restart without etcd would use an older copy: {reason}");
+        problems.push(notice(what, "fix the state directory; persisting is retried until it succeeds"));
+    }
+    problems
 }
 
 /// Failures of many backends at once, which are told for a minute.

@@ -173,7 +173,8 @@ fn ways(tree: &Command) -> Vec<Vec<String>> {
             next.clear();
         } else if next.is_empty() && place.placeholder().is_some() {
             let value = match way.last().map(String::as_str) {
-                Some("for" | "confirm") => "7m",
+                Some("for" | "confirm" | "soak") => "7m",
+                Some("order") => "halves",
                 Some("until") => "07:00",
                 Some("flow" | "192.0.2.1:7") => "192.0.2.1:7",
                 _ => "7",
@@ -210,6 +211,7 @@ fn every_way_through_the_tree_is_a_command_also_in_prefixes() {
             // Words in any order reach clap unchanged.
             let is_free = match (way[0].as_str(), way.get(1).map_or("", String::as_str)) {
                 ("watch", _) | ("show", "history") => index >= 2,
+                ("fleet", "config") => index >= 3,
                 ("drain", "lb") => index >= 2,
                 ("check", _) => index >= 3,
                 ("drain", _) => index >= 3,

@@ -1,0 +1,89 @@
+//! The fleet as this member sees it, as one value for readers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use maglev_engine::fleet::records::{self, MemberInfo, MemberState, Name, Revision, Rollout, unix_ms};
+
+use super::Fleet;
+use super::member;
+use super::view::{Link, View};
+
+/// The fleet.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Its name.
+    pub fleet: Name,
+    /// This member's name.
+    pub member: Name,
+    /// The link to etcd.
+    pub link: Link,
+    /// The current rollout, if there was ever one.
+    pub rollout: Option<Rollout>,
+    /// All members, by name.
+    pub members: Vec<MemberStatus>,
+    /// Keys whose newest value is refused, and why. An earlier one stays in use.
+    pub refused: Vec<(Arc<str>, Arc<str>)>,
+    /// Number of keys beyond a limit.
+    pub left_out: usize,
+    /// Why a restart would not know what this member knows of the fleet, if that is so.
+    pub unsaved: Option<String>,
+}
+
+/// A member.
+#[derive(Debug, Clone)]
+pub struct MemberStatus {
+    /// Who it is.
+    pub info: MemberInfo,
+    /// Its state; `None` if it is away.
+    pub state: Option<MemberState>,
+}
+
+impl Fleet {
+    /// The fleet now.
+    pub fn status(&self) -> Status {
+        let view = self.view();
+        let mut states = if view.is_connected() { member::states(&view) } else { BTreeMap::new() };
+        // What this member knows of itself needs no store.
+        let own = MemberState { clock_ms: unix_ms(SystemTime::now()), ..self.state.borrow().clone() };
+        states.insert(self.member.clone(), own);
+        let names: BTreeSet<_> = member::known(&view).into_iter().chain(states.keys().cloned()).collect();
+        let members = names.into_iter().map(|name| {
+            let state = states.remove(&name);
+            let info = info(&view, &name).unwrap_or_else(|| MemberInfo {
+                name: name.clone(),
+                version: if name == self.member {
+                    env!("CARGO_PKG_VERSION").to_owned()
+                } else {
+                    String::new()
+                },
+                first_seen_ms: 0,
+            });
+            MemberStatus { info, state }
+        });
+        Status {
+            fleet: self.fleet.clone(),
+            member: self.member.clone(),
+            link: view.link.clone(),
+            rollout: member::rollout(&view).map(|(rollout, _)| rollout),
+            members: members.collect(),
+            refused: view.refused.iter().map(|(key, why)| (Arc::clone(key), Arc::clone(why))).collect(),
+            left_out: view.left_out,
+            unsaved: self.unsaved.borrow().clone(),
+        }
+    }
+
+    /// The revisions of the configuration in the store, newest first.
+    pub fn configs(&self) -> Vec<Revision> {
+        let view = self.view();
+        let mut revisions: Vec<Revision> =
+            view.below("config/").filter_map(|(_, entry)| records::decode(&entry.value).ok()).collect();
+        revisions.reverse();
+        revisions
+    }
+}
+
+fn info(view: &View, member: &Name) -> Option<MemberInfo> {
+    records::decode(&view.get(&format!("members/{member}/info"))?.value).ok()
+}
