@@ -70,8 +70,7 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 33] = [
-const KINDS: [(&str, &str, Kind); 38] = [
+const KINDS: [(&str, &str, Kind); 39] = [
     ("fleet", "words", Kind::RemarkWord(OF_PLAN)),
     ("fleet", "file", Kind::Number),
     ("fleet", "old", Kind::Number),

@@ -6,6 +6,7 @@ pub mod bird;
 pub mod browser;
 pub mod certificates;
 pub mod dashboard;
+pub mod etcd;
 pub mod frr;
 pub mod guard;
 pub mod hostile;

@@ -49,6 +49,7 @@ pub struct Stack {
     metrics: u16,
     processes: BTreeMap<String, Child>,
     brain_log: Option<String>,
+    fleet: Option<PathBuf>,
     // A VPP that is not ours is used by one stack at a time.
     _lock: Option<File>,
 }
@@ -93,6 +94,14 @@ impl Stack {
         self.brain_log = Some(filter.to_owned());
     }
 
+    /// Makes the brain a member of a fleet at its next start, with these settings.
+    pub fn join_fleet(&mut self, settings: &str) -> anyhow::Result<()> {
+        let file = self.directory.join("fleet.yaml");
+        std::fs::write(&file, settings).context("cannot write the fleet's settings")?;
+        self.fleet = Some(file);
+        Ok(())
+    }
+
     /// Writes the configuration for the brain's next start.
     pub fn configure(&self, configuration: &str) -> anyhow::Result<()> {
         std::fs::write(self.config(), configuration).context("cannot write the configuration")
@@ -119,6 +128,7 @@ impl Stack {
             metrics,
             processes: BTreeMap::new(),
             brain_log: None,
+            fleet: None,
             _lock: lock,
         })
     }
@@ -215,6 +225,9 @@ impl Stack {
         command.arg("--grpc").arg(format!("unix:{}", self.brain_socket().display()));
         command.arg("--metrics").arg(self.metrics().to_string());
         command.arg("--state-dir").arg(self.directory.join("state"));
+        if let Some(file) = &self.fleet {
+            command.arg("--fleet").arg(file);
+        }
         if let Some(filter) = &self.brain_log {
             command.arg("--log-level").arg(filter);
         }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use maglev_engine::config::Config;
-use maglev_engine::core::{BackendWish, Command, Core, Now};
+use maglev_engine::core::{Core, Now};
 use maglev_engine::fleet::digest::{self, Comparison, Side};
 use maglev_engine::fleet::intents::{self, Memory};
 use maglev_engine::fleet::records::{
-    Down, IntentKey, MemberState, Name, Problems, Refused, Routes, Running, Tables, Votes, clean, unix_ms,
+    Down, MemberState, Name, Problems, Refused, Routes, Running, Tables, Votes, clean, unix_ms,
 };
 use maglev_engine::fleet::rollout::{Watch, target};
 use maglev_engine::fleet::votes::{self, Heard, Verdict, Withdrawal};
@@ -194,20 +194,6 @@ impl Member {
         true
     }
 
-    /// An operator clears what is set only here.
-    pub(crate) fn clear_local(&mut self, now: Now) {
-        let Some(Process { core, memory, .. }) = &mut self.process else { return };
-        for key in intents::local_only(memory, core.overrides()) {
-            memory.local.remove(&key);
-            let command = match key {
-                IntentKey::Backend(backend) => Command::Backend { backend, wish: BackendWish::Clear },
-                IntentKey::Weight(member) => Command::ClearWeight { member },
-            };
-            // It may be that only the memory says so.
-            core.command(command, now).ok();
-        }
-    }
-
     /// Whether nothing of the fleet's intents is left to apply.
     pub(crate) fn has_all_intents(&self, now: u64) -> bool {
         self.process.as_ref().is_some_and(|process| {
@@ -255,12 +241,7 @@ impl Member {
     pub(crate) fn decide_routes(&mut self, now: u64) -> bool {
         let Some(process) = &self.process else { return false };
         let verdicts = self.verdicts(process);
-        // The last good value of a damaged state may be older than what its member wants now.
-        let mut states = process.view.bare_states();
-        let is_damaged = |name: &Name| {
-            process.view.refused.iter().any(|path| path.ends_with(&format!("/members/{name}/state")))
-        };
-        states.retain(|name, _| !is_damaged(name));
+        let states = process.view.bare_states();
         let is_connected = process.watching == Watching::Yes;
         let name = self.name.clone();
         let Some(process) = &mut self.process else { return false };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use maglev_engine::core::Now;
 use maglev_engine::fleet::intents;
 use maglev_engine::fleet::records::{Intent, Key, decode, encode};
 use maglev_engine::fleet::rollout::target;
@@ -30,8 +29,14 @@ impl World {
             let member = &mut self.members[at];
             (member.is_linked, member.has_vpp, member.clock) = (true, true, 0);
             member.sees_down.clone_from(&seen);
-            let now = Now { wall: self.members[at].wall(self.now), mono: self.mono() };
-            self.members[at].clear_local(now);
+            // What an operator set only here is cleared, and with it every override that is not the fleet's.
+            let process = member.process.as_mut().unwrap();
+            process.memory.local.clear();
+            member.save();
+            member.disk.memory.applied.clear();
+            member.disk.overrides = maglev_engine::overrides::Overrides::default();
+            let (now, mono) = (self.now, self.mono());
+            self.members[at].start(now, mono);
         }
         self.repair();
         for _ in 0..ROUNDS {

@@ -224,15 +224,10 @@ impl World {
             maglev_engine::fleet::records::MemberState { clock_ms: written.clock_ms, ..state.clone() }
                 != *written
         });
-        // Somebody else has damaged what it wrote.
-        let own = [Key::State(name.clone()), Key::Tables(name.clone()), Key::Votes(name.clone())];
-        let is_damaged =
-            own.iter().any(|key| member.process.as_ref().unwrap().view.refused.contains(&key.path(&fleet)));
-        let is_news = is_news || is_damaged;
         if is_news {
             puts.push((Key::State(name.clone()).path(&fleet), encode(&state).unwrap()));
         }
-        if is_damaged || published.as_ref() != Some(&tables) {
+        if published.as_ref() != Some(&tables) {
             puts.push((Key::Tables(name.clone()).path(&fleet), encode(&tables.0).unwrap()));
             puts.push((Key::Votes(name.clone()).path(&fleet), encode(&tables.1).unwrap()));
         }
