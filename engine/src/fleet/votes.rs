@@ -3,13 +3,14 @@
 //! Votes decide only whether a backend is down; how it is checked and how fast a member acts on its own stay local.
 //! Everything here is a function of the own view, the votes and their ages: members with the same votes come to the same
 //! verdicts. Without fresh votes of others, the own view decides.
+//!
+//! No brain votes yet: only the simulation uses this.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::records::{MemberState, Name, Routes, Votes};
-use crate::config::FleetHealth;
 
 /// What this member sees of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +45,22 @@ pub struct Heard<'v> {
     pub age: Duration,
 }
 
+/// How members vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Number of votes that take a backend down, no more than there are fresh ones; `None`: a majority of these.
+    pub down_votes: Option<u32>,
+    /// Age at which a vote no longer counts.
+    pub vote_ttl: Duration,
+}
+
 /// The verdict on each backend that this member knows.
 pub fn verdicts(
     own: &BTreeMap<IpAddr, View>,
     others: &BTreeMap<Name, Heard<'_>>,
-    rule: &FleetHealth,
+    rule: &Rule,
 ) -> BTreeMap<IpAddr, Verdict> {
-    let fresh: Vec<_> = match rule.is_fleet {
-        true => others.values().filter(|heard| heard.age <= rule.vote_ttl).collect(),
-        false => Vec::new(),
-    };
+    let fresh: Vec<_> = others.values().filter(|heard| heard.age <= rule.vote_ttl).collect();
     let needed = needed(fresh.len() + 1, rule.down_votes);
     let verdict = |(backend, view): (&IpAddr, &View)| {
         let own = usize::from(*view == View::Down);

@@ -227,7 +227,7 @@ impl Member {
         let age = Duration::from_millis(if process.watching == Watching::Yes { 0 } else { SILENCE });
         let others = process.view.votes.iter().filter(|(name, _)| **name != self.name);
         let others = others.map(|(name, votes)| (name.clone(), Heard { votes, age })).collect();
-        votes::verdicts(&own.collect(), &others, &config.fleet)
+        votes::verdicts(&own.collect(), &others, &configs::rule(config))
     }
 
     /// Programs VPP, if it is there.

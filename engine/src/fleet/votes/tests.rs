@@ -9,8 +9,8 @@ use View::{Down as SeenDown, Unknown, Up};
 
 const TTL: Duration = Duration::from_secs(15);
 
-fn rule(down_votes: Option<u32>) -> FleetHealth {
-    FleetHealth { is_fleet: true, down_votes, vote_ttl: TTL }
+fn rule(down_votes: Option<u32>) -> Rule {
+    Rule { down_votes, vote_ttl: TTL }
 }
 
 fn name(number: usize) -> Name {
@@ -193,22 +193,6 @@ proptest! {
             verdicts(&view, &heard(&fresh), &rule(down_votes)),
             verdicts(&view, &heard(&with), &rule(down_votes))
         );
-    }
-
-    #[test]
-    fn with_local_health_the_own_view_decides(views in views()) {
-        let votes: Vec<_> = views.iter().map(|views| (published(views), Duration::ZERO)).collect();
-        let local = FleetHealth { is_fleet: false, ..rule(Some(1)) };
-        let view = own(&views[0]);
-        let found = verdicts(&view, &heard(&votes), &local);
-        for (backend, verdict) in found {
-            let expected = match view[&backend] {
-                Up => Verdict::Up,
-                SeenDown => Verdict::Down,
-                Unknown => Verdict::Unknown,
-            };
-            prop_assert_eq!(verdict, expected);
-        }
     }
 
     /// Members act on views of different ages, in any order. Nobody dies, so that nothing but their decisions counts.
