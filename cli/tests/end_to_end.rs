@@ -391,7 +391,7 @@ async fn usage_errors_need_no_server() {
         (
             &["ready", "web1"],
             "maglevc: unknown word `ready`\n  ready web1\n  ^^^^^\n  did you mean `set backend NAME resume`?\n  \
-             expected one of: show, set, drain, undrain, generate, whatif, clear,\n    config, fleet, recreate, sync, watch, top, completions, man, help\n",
+             expected one of: show, check, set, drain, undrain, generate, whatif,\n    clear, config, fleet, recreate, sync, watch, top, completions, man, help\n",
         ),
         (
             &["set", "backend", "web 1", "stop"],

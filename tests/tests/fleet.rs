@@ -466,3 +466,32 @@ async fn intent_set_once_is_programmed_everywhere_and_awaits_who_is_away() {
         member.wait_serving(&["web1", "web2", "web3"]).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_that_returns_empty_gets_the_intents_back() {
+    let Some(mut fleet) = started(2).await else { return };
+    let (said, code) = outcome(&fleet.members[0], &["set", "backend", "web1", "pause"]).await;
+    assert!(said.contains("programmed on 2 of 2 members") && code == 0, "{code}: {said}");
+    fleet.members[0].kill("etcd").unwrap();
+    fleet.wait_for("all members to miss etcd", |status| status["connected"] == false).await;
+    std::fs::remove_dir_all(fleet.etcd.directory().join("etcd")).unwrap();
+    let (etcd, members) = (&fleet.etcd, &mut fleet.members);
+    etcd.start(&mut members[0]).await.unwrap();
+    fleet
+        .wait_for("all members to be known again", |status| {
+            let members = status["members"].as_array().cloned().unwrap_or_default();
+            members.len() == 2 && members.iter().all(is_well)
+        })
+        .await;
+    for member in &fleet.members {
+        let overrides = member.show(&["overrides"]).await.unwrap();
+        assert_eq!(overrides["overrides"].as_array().map(Vec::len), Some(1), "{overrides}");
+        member.wait_serving(&["web2", "web3"]).await.unwrap();
+    }
+    // It counts from the beginning, and nobody takes that for what was done before.
+    let (said, code) = outcome(&fleet.members[1], &["set", "backend", "web1", "resume"]).await;
+    assert!(said.contains("programmed on 2 of 2 members") && code == 0, "{code}: {said}");
+    for member in &fleet.members {
+        member.wait_serving(&["web1", "web2", "web3"]).await.unwrap();
+    }
+}

@@ -1,6 +1,7 @@
 //! Follows the store: reads everything at one revision and watches from the next; after any end, error, compaction or silence
 //! it reads everything again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::store::{Store, StoreError};
+use super::store::{Condition, Entry, Read, Store, StoreError, Write};
 use super::view::{Check, Link, View};
 
 /// Keeps the view up to date, forever. May be aborted at any point.
@@ -41,7 +42,12 @@ async fn follow_until_lost(
     view: &watch::Sender<Arc<View>>,
     was_connected: &mut bool,
 ) -> Result<Never, StoreError> {
-    let read = store.read(prefix).await?;
+    let mut read = store.read(prefix).await?;
+    let lost = lost_intents(&view.borrow(), &read, prefix);
+    if !lost.is_empty() {
+        restore(store, lost).await?;
+        read = store.read(prefix).await?;
+    }
     let mut changes = store.watch(prefix, read.revision + 1).await?;
     info!(revision = read.revision, keys = read.entries.len(), "the fleet is followed");
     *was_connected = true;
@@ -61,6 +67,30 @@ async fn follow_until_lost(
             is_news
         });
     }
+}
+
+/// The intents that a store has lost: one whose revision went back is empty, or was restored from a backup. To clear what
+/// is not in it would put servers back into service that operators took out.
+fn lost_intents(view: &View, read: &Read, prefix: &str) -> Vec<Entry> {
+    if read.revision >= view.revision {
+        return Vec::new();
+    }
+    let has: BTreeSet<&str> = read.entries.iter().map(|entry| &*entry.key).collect();
+    let known = view.below("intents/");
+    let known = known.map(|(key, entry)| Entry { key: format!("{prefix}{key}").into(), ..entry.clone() });
+    known.filter(|entry| !has.contains(&*entry.key)).collect()
+}
+
+/// Writes intents back, each unless another member was faster.
+async fn restore(store: &dyn Store, lost: Vec<Entry>) -> Result<(), StoreError> {
+    warn!(intents = lost.len(), "etcd has older data than this load balancer: what it lost is written back");
+    for Entry { key, value, .. } in lost {
+        let conditions = vec![Condition::Missing(key.to_string())];
+        let write = Write::Put(key.to_string(), value.to_vec(), None);
+        // Nothing is written if it is there.
+        store.transact(conditions, vec![write]).await?;
+    }
+    Ok(())
 }
 
 /// Notes that the view is of an earlier time.
@@ -90,9 +120,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::fleet::store::{
-        Batch, Changes, Condition, Entry, KeyChange, Lease, Read, StoreRevision, Write,
-    };
+    use crate::fleet::store::{Batch, Changes, KeyChange, Lease, StoreRevision};
 
     const PREFIX: &str = "/maglev/edge/";
 
@@ -104,8 +132,10 @@ mod tests {
     type Connection = (Result<Read, StoreError>, Vec<Batch>, StoreError);
 
     /// Connections one after the other; the last one hangs.
-    #[derive(Debug)]
-    struct Script(Mutex<VecDeque<Connection>>, Mutex<Vec<StoreRevision>>);
+    #[derive(Debug, Default)]
+    struct Script(Mutex<VecDeque<Connection>>, Mutex<Vec<StoreRevision>>, Mutex<Vec<Transaction>>);
+
+    type Transaction = (Vec<Condition>, Vec<Write>);
 
     struct Batches(VecDeque<Batch>, Option<StoreError>);
 
@@ -148,9 +178,10 @@ mod tests {
 
         async fn transact(
             &self,
-            _: Vec<Condition>,
-            _: Vec<Write>,
+            conditions: Vec<Condition>,
+            writes: Vec<Write>,
         ) -> Result<Option<StoreRevision>, StoreError> {
+            self.2.lock().unwrap().push((conditions, writes));
             Ok(None)
         }
 
@@ -175,7 +206,7 @@ mod tests {
             (Err(away.clone()), Vec::new(), away.clone()),
             (read(9, &[entry("b", 2), entry("c", 8)]), Vec::new(), away.clone()),
         ]);
-        let store = Arc::new(Script(Mutex::new(script), Mutex::default()));
+        let store = Arc::new(Script(Mutex::new(script), Mutex::default(), Mutex::default()));
         let (sender, mut view) = watch::channel(Arc::new(View::new([], 0)));
         let task = tokio::spawn(follow(
             Arc::clone(&store) as Arc<dyn Store>,
@@ -193,5 +224,27 @@ mod tests {
         assert_eq!(keys(&seen), ["b", "c"]);
         assert_eq!(*store.1.lock().unwrap(), [6, 10], "each watch goes on from its read");
         task.abort();
+    }
+
+    #[tokio::test]
+    async fn intents_that_a_store_lost_are_written_back_before_it_is_followed() {
+        let kept = ["intents/backend/a", "intents/backend/b", "rollout"].map(|key| {
+            let mut kept = entry(key, 7);
+            kept.key = key.into();
+            kept
+        });
+        let view = View::new(kept, 9);
+        let lost = |revision, has: &[&str]| {
+            let entries = has.iter().map(|key| entry(key, 1)).collect();
+            lost_intents(&view, &Read { revision, entries, left_out: 0 }, PREFIX)
+        };
+        assert!(lost(9, &[]).is_empty(), "operators cleared them");
+        assert!(lost(3, &["intents/backend/a", "intents/backend/b"]).is_empty());
+        let lost = lost(3, &["intents/backend/a"]);
+        let store = Script::default();
+        restore(&store, lost).await.unwrap();
+        let key = format!("{PREFIX}intents/backend/b");
+        let expected = (vec![Condition::Missing(key.clone())], vec![Write::Put(key, b"x".to_vec(), None)]);
+        assert_eq!(*store.2.lock().unwrap(), [expected]);
     }
 }

@@ -77,6 +77,8 @@ impl Intents {
                     .collect();
                 wanted = self::wanted(&view, &self.own.fleet);
             }
+            let revision = u64::try_from(view.revision).unwrap_or_default();
+            self.memory.send_if_modified(|memory| go_back(memory, revision));
             let stuck = self.apply(&wanted, &snapshot).await;
             let is_new = seen.as_ref() != Some(&wanted);
             let snapshot = Arc::clone(&self.snapshots.borrow());
@@ -84,8 +86,8 @@ impl Intents {
             progress.send_if_modified(|before| {
                 let mut now =
                     Progress { local: u64::try_from(local).unwrap_or(u64::MAX), stuck, ..before.clone() };
-                if now.stuck.is_none() && is_new {
-                    now.applied = u64::try_from(view.revision).unwrap_or_default();
+                if now.stuck.is_none() && (is_new || now.applied > revision) {
+                    now.applied = revision;
                     seen = Some(wanted.clone());
                 }
                 std::mem::replace(before, now.clone()) != now
@@ -160,6 +162,13 @@ impl Intents {
             warn!(%error, "intents that have ended cannot be deleted");
         }
     }
+}
+
+/// A store that was restored counts from a lower revision: what comes after it is newer than what was set only here. Returns
+/// whether that changes anything.
+fn go_back(memory: &mut Memory, revision: u64) -> bool {
+    let later = memory.local.values_mut().filter(|known| **known > revision);
+    later.map(|known| *known = revision).count() > 0
 }
 
 /// Whether VPP has acknowledged everything that it can be told now.
