@@ -23,10 +23,12 @@ pub(crate) enum Check {
     Dns,
     DnsTcp,
     Grpc,
+    /// A connection, and the server's own word on another one.
+    Agent,
 }
 
 impl Check {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Http,
         Self::Body,
         Self::Https,
@@ -38,6 +40,7 @@ impl Check {
         Self::Dns,
         Self::DnsTcp,
         Self::Grpc,
+        Self::Agent,
     ];
 
     /// Its type and parameters.
@@ -54,6 +57,7 @@ impl Check {
             Self::Dns => "type: dns, params: { name: ., answer-regexp: needle }",
             Self::DnsTcp => "type: dns, params: { name: ., transport: tcp }",
             Self::Grpc => "type: grpc",
+            Self::Agent => "type: tcp, agent-port: PORT, agent-send: web1",
         }
     }
 }
@@ -266,6 +270,18 @@ fn talk(add: Add<'_>) {
     add("trickling-talk", Check::Talk, trickles(""), &["L7TOUT"], "answer does not match needle in time");
     add("silent-talk", Check::Talk, says("", End::Hold), &["L7TOUT"], silent);
     add("closed-talk", Check::Talk, says("", End::Close), &["L7RSP"], "closed without an answer");
+
+    let unclear = "connected, agent ignored: \"xxxx";
+    add("endless-agent", Check::Agent, floods("", &long), &["L4OK"], unclear);
+    let late = "connected, no word of its agent on port ";
+    add("trickling-agent", Check::Agent, trickles("up"), &["L4OK"], late);
+    add(
+        "agent-down",
+        Check::Agent,
+        says("fail # no disk\n", End::Close),
+        &["L7STS"],
+        "connected, agent: down",
+    );
 
     let kept = format!("{OK}Content-Length: 0\r\n\r\n");
     add("healthy-kept", Check::Kept, says(&kept, End::Hold), &["L7OK"], "HTTP 200");

@@ -57,7 +57,8 @@ impl Scene {
         for check in Check::ALL {
             // `fall` forgives a good backend two probes that a machine under load is too slow for.
             let times = "interval: 2s, timeout: 1500ms, rise: 2, fall: 3";
-            let (port, yaml) = (scene.port, check.yaml());
+            let port = scene.port;
+            let yaml = check.yaml().replace("PORT", &port.to_string());
             writeln!(checks, "    {check:?}: {{ port: {port}, {times}, {yaml} }}").unwrap();
         }
         let mut backends = String::new();
