@@ -5,6 +5,7 @@
 //! - `store`, `etcd`: the mailbox
 //! - `view`, `follow`, `mirror`: the last good copy, in memory and in the state directory
 //! - `member`: takes the revision that the rollout asks for; `publish`: tells the others
+//! - `tables`: compares what VPP has here with what it has on the others
 //! - `intents`: brings overrides to the fleet's intents
 //! - `operate`, `intend`: operators' changes
 
@@ -20,6 +21,7 @@ mod publish;
 pub mod settings;
 mod status;
 pub mod store;
+mod tables;
 pub mod view;
 
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use tracing::warn;
 pub use intend::MemberResult;
 pub use operate::{Author, FleetError};
 pub use status::{MemberStatus, Status};
+pub use tables::{TableDifference, TableStatus, TablesStatus};
 
 use crate::controller::Controller;
 use crate::reload::Reloader;
@@ -46,6 +49,7 @@ use intents::{Intents, Progress};
 use publish::Own;
 use settings::Settings;
 use store::Store;
+use tables::{Acknowledged, Compared, Comparing};
 use view::View;
 
 /// This member's place in its fleet. Clones share everything.
@@ -58,6 +62,7 @@ pub struct Fleet {
     state: watch::Receiver<MemberState>,
     unsaved: watch::Receiver<Option<String>>,
     memory: watch::Sender<Memory>,
+    compared: watch::Receiver<Compared>,
 }
 
 /// Starts the tasks of a member on the runtime for services.
@@ -100,8 +105,29 @@ pub fn start(
     let counts = Counts::new(controller.operator.events(), &snapshot);
     let task = member::Member::new(own.clone(), (views.clone(), progress_rx), reloader, controller, counts);
     services.spawn(vital("the fleet's rollouts", task.run(state)));
-    services.spawn(vital("this member's state", publish::publish(own, states.clone(), views.clone())));
-    Fleet { fleet, member, store, view: views, state: states, unsaved: unsaved_rx, memory }
+    let mut acknowledged = Acknowledged::default();
+    let (tables, tables_rx) = watch::channel(Arc::new(acknowledged.digest(&snapshot)));
+    let (compared, compared_rx) = watch::channel(Compared::default());
+    let comparing = Comparing {
+        member: member.clone(),
+        view: views.clone(),
+        snapshots: controller.snapshots.clone(),
+        state: states.clone(),
+        acknowledged,
+    };
+    services.spawn(vital("the fleet's tables", comparing.run(tables, compared)));
+    let publishing = publish::publish(own, (states.clone(), tables_rx), views.clone());
+    services.spawn(vital("this member's state", publishing));
+    Fleet {
+        fleet,
+        member,
+        store,
+        view: views,
+        state: states,
+        unsaved: unsaved_rx,
+        memory,
+        compared: compared_rx,
+    }
 }
 
 /// Refuses what this version cannot use; keys of an unknown kind are left alone.

@@ -32,17 +32,17 @@ use maglev_proto::{
     ChangeBackendResponse, CheckBackendRequest, CheckBackendResponse, CheckConfigRequest,
     CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfirmConfigRequest,
     ConfirmConfigResponse, ConfirmFleetRolloutRequest, DrainLbRequest, DrainLbResponse, FleetConfig,
-    FleetStatus, Frontend, GetAgentInfoRequest, GetBackendRequest, GetCallerRequest, GetFleetConfigRequest,
-    GetFleetStatusRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
-    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
-    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse,
-    ListFleetConfigsRequest, ListFleetConfigsResponse, ListFrontendsRequest, ListFrontendsResponse,
-    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
-    ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse,
-    PutFleetConfigRequest, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
-    ReloadConfigResponse, RemoveFleetMemberRequest, RollbackConfigRequest, RollbackFleetConfigRequest,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, UndrainLbRequest, VppInfo,
-    VpplbCounters, VpplbState, WatchEventsRequest,
+    FleetStatus, FleetTables, Frontend, GetAgentInfoRequest, GetBackendRequest, GetCallerRequest,
+    GetFleetConfigRequest, GetFleetStatusRequest, GetFleetTablesRequest, GetFrontendRequest,
+    GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest,
+    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
+    ListConfigsRequest, ListConfigsResponse, ListFleetConfigsRequest, ListFleetConfigsResponse,
+    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
+    ListOverridesRequest, ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest,
+    PreviewChangeResponse, PutFleetConfigRequest, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, RemoveFleetMemberRequest, RollbackConfigRequest,
+    RollbackFleetConfigRequest, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
+    UndrainLbRequest, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use maglev_protocol::Counters;
 use tokio::sync::{Mutex, MutexGuard, watch as newest};
@@ -406,6 +406,10 @@ impl Maglev for Service {
 
     async fn get_fleet_status(&self, _: Request<GetFleetStatusRequest>) -> Answer<FleetStatus> {
         Ok(Response::new(self.fleet_status()))
+    }
+
+    async fn get_fleet_tables(&self, request: Request<GetFleetTablesRequest>) -> Answer<FleetTables> {
+        self.fleet_tables(&request.into_inner().only).map(Response::new)
     }
 
     async fn put_fleet_config(&self, request: Request<PutFleetConfigRequest>) -> Answer<FleetStatus> {

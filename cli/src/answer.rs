@@ -3,7 +3,7 @@
 use maglev_proto::{
     AgentInfo, Backend, BrainStatus, ChangeBackendResponse, CheckBackendResponse, CheckConfigResponse,
     ClearOverrideResponse, ConfigVerdict, ConfirmConfigResponse, DrainLbResponse, FleetConfig, FleetStatus,
-    Frontend, GetHistoryResponse, HealthCheck, InVpp, ListBackendsResponse, ListConfigsResponse,
+    FleetTables, Frontend, GetHistoryResponse, HealthCheck, InVpp, ListBackendsResponse, ListConfigsResponse,
     ListFleetConfigsResponse, ListFrontendsResponse, ListHealthChecksResponse, ListOverridesResponse,
     ListRoutesResponse, Outcome, PreviewChangeResponse, RecreateVipResponse, ReloadConfigResponse,
     SetFrontendPoolBackendWeightResponse, SyncVpplbStateResponse, VppInfo, VpplbCounters, VpplbState,
@@ -56,6 +56,7 @@ pub(crate) enum Answer {
     LbDrained(LbDrained),
     Fleet(FleetStatus),
     FleetMembers(FleetStatus),
+    FleetTables(FleetTables),
     FleetConfigs(ListFleetConfigsResponse),
     FleetCompared(FleetConfig),
 }
@@ -163,6 +164,7 @@ impl Answer {
             | Self::Bird(_)
             | Self::Fleet(_)
             | Self::FleetMembers(_)
+            | Self::FleetTables(_)
             | Self::FleetConfigs(_)
             | Self::FleetCompared(_)
             | Self::Flow(_) => 0,

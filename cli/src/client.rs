@@ -10,18 +10,18 @@ use maglev_proto::{
     AbortFleetRolloutRequest, AgentInfo, Backend, BrainStatus, ChangeBackendRequest, ChangeBackendResponse,
     CheckBackendRequest, CheckBackendResponse, CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest,
     ClearOverrideResponse, ConfirmConfigRequest, ConfirmConfigResponse, ConfirmFleetRolloutRequest,
-    DrainLbRequest, DrainLbResponse, Event, FleetConfig, FleetStatus, Frontend, GetAgentInfoRequest,
-    GetBackendRequest, GetFleetConfigRequest, GetFleetStatusRequest, GetFrontendRequest,
-    GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, ListBackendsRequest, ListBackendsResponse,
-    ListConfigsRequest, ListConfigsResponse, ListFleetConfigsRequest, ListFleetConfigsResponse,
-    ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse,
-    ListOverridesRequest, ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest,
-    PreviewChangeResponse, PutFleetConfigRequest, RecreateVipRequest, RecreateVipResponse,
-    ReloadConfigRequest, ReloadConfigResponse, RemoveFleetMemberRequest, RollbackConfigRequest,
-    RollbackFleetConfigRequest, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
-    SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState,
-    WatchEventsRequest,
+    DrainLbRequest, DrainLbResponse, Event, FleetConfig, FleetStatus, FleetTables, Frontend,
+    GetAgentInfoRequest, GetBackendRequest, GetFleetConfigRequest, GetFleetStatusRequest,
+    GetFleetTablesRequest, GetFrontendRequest, GetHealthCheckRequest, GetHistoryRequest, GetHistoryResponse,
+    GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck,
+    ListBackendsRequest, ListBackendsResponse, ListConfigsRequest, ListConfigsResponse,
+    ListFleetConfigsRequest, ListFleetConfigsResponse, ListFrontendsRequest, ListFrontendsResponse,
+    ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse,
+    ListRoutesRequest, ListRoutesResponse, PreviewChangeRequest, PreviewChangeResponse,
+    PutFleetConfigRequest, RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest,
+    ReloadConfigResponse, RemoveFleetMemberRequest, RollbackConfigRequest, RollbackFleetConfigRequest,
+    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
+    SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
 };
 use tokio::time;
 use tonic::metadata::MetadataValue;
@@ -255,6 +255,11 @@ impl Client {
 
     pub(crate) async fn fleet_status(&self) -> Result<FleetStatus, Error> {
         self.answer(self.stub.clone().get_fleet_status(GetFleetStatusRequest {})).await
+    }
+
+    pub(crate) async fn fleet_tables(&self, only: &str) -> Result<FleetTables, Error> {
+        let request = GetFleetTablesRequest { only: only.to_owned() };
+        self.answer(self.stub.clone().get_fleet_tables(request)).await
     }
 
     pub(crate) async fn put_fleet_config(

@@ -26,6 +26,9 @@ pub(crate) async fn run(fleet: &Fleet, client: &Client, state: Option<u64>) -> R
             let status = client.fleet_status().await?;
             if status.fleet.is_empty() { Answer::Fleet(status) } else { Answer::FleetMembers(status) }
         }
+        Fleet::Tables { frontend } => {
+            Answer::FleetTables(client.fleet_tables(frontend.as_deref().unwrap_or_default()).await?)
+        }
         Fleet::Config(FleetConfig::Put { file, plan }) => {
             let request = PutFleetConfigRequest { state, ..put(file, plan)? };
             Answer::Fleet(client.put_fleet_config(request, plan.reason.as_deref()).await?)

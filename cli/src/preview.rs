@@ -42,7 +42,7 @@ pub(crate) async fn preview(
         | Command::Check(_)
         | Command::Config(Config::Check | Config::Diff | Config::Confirm | Config::History)
         | Command::Recreate(_)
-        | Command::Fleet(Fleet::Status | Fleet::Members(_))
+        | Command::Fleet(Fleet::Status | Fleet::Members(_) | Fleet::Tables { .. })
         | Command::Generate(_)
         | Command::Sync(_)
         | Command::Whatif(_)

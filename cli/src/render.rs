@@ -59,6 +59,7 @@ pub(crate) fn text(answer: &Answer, now: Moment, palette: Palette) -> String {
         Answer::Reloaded(reload) => configuration::reload(reload, now, palette),
         Answer::Fleet(status) => fleet::status(status, now, palette),
         Answer::FleetMembers(status) => fleet::members(status, now, palette),
+        Answer::FleetTables(tables) => fleet::tables(tables, palette),
         Answer::FleetConfigs(list) => fleet::configs(list, now, palette),
         Answer::FleetCompared(config) => fleet::compared(config, palette),
         Answer::Previewed(preview) => changes::previewed(preview),

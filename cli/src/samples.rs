@@ -21,7 +21,7 @@ use maglev_proto::{
 pub(crate) use changes::{checked, cleared, danger, overrides, paused, recreated, reloaded, weight_set};
 pub(crate) use checked::{checked_now, checked_through};
 pub(crate) use events::events;
-pub(crate) use fleet::{fleet, fleet_compared, fleet_configs};
+pub(crate) use fleet::{fleet, fleet_compared, fleet_configs, fleet_tables};
 pub(crate) use vpp::{agent, synced, vpp_info, vpp_info_with_agent, vpp_lb_counters, vpp_lb_state};
 
 /// 2026-11-21T04:12:03.250Z, the current time of this site.

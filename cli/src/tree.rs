@@ -70,13 +70,14 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of arguments by id, below a word that applies to everything after it. The first matching row counts.
-const KINDS: [(&str, &str, Kind); 39] = [
+const KINDS: [(&str, &str, Kind); 40] = [
     ("fleet", "words", Kind::RemarkWord(OF_PLAN)),
     ("fleet", "file", Kind::Number),
     ("fleet", "old", Kind::Number),
     ("fleet", "new", Kind::Number),
     ("fleet", "name", Kind::Number),
     ("fleet", "text", Kind::Number),
+    ("fleet", "frontend", Kind::Frontend),
     ("override", "name", Kind::SetBackend),
     ("override", "frontend", Kind::SetFrontend),
     ("override", "pool", Kind::SetPool),

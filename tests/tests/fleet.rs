@@ -48,7 +48,11 @@ async fn prepared(count: usize) -> Option<Fleet> {
 
 /// Everything, with the members known to each other.
 async fn started(count: usize) -> Option<Fleet> {
-    let mut fleet = prepared(count).await?;
+    Some(begun(prepared(count).await?).await)
+}
+
+async fn begun(mut fleet: Fleet) -> Fleet {
+    let count = fleet.members.len();
     fleet.etcd.start(&mut fleet.members[0]).await.unwrap();
     for member in &mut fleet.members {
         member.start_brain().unwrap();
@@ -63,7 +67,7 @@ async fn started(count: usize) -> Option<Fleet> {
                 .is_some_and(|members| members.len() == count && members.iter().all(is_well))
         })
         .await;
-    Some(fleet)
+    fleet
 }
 
 fn is_well(member: &Value) -> bool {
@@ -494,4 +498,75 @@ async fn etcd_that_returns_empty_gets_the_intents_back() {
     for member in &fleet.members {
         member.wait_serving(&["web1", "web2", "web3"]).await.unwrap();
     }
+}
+
+/// Whether `fleet tables` has one VIP, which is so.
+async fn wait_for_table(fleet: &Fleet, member: usize, what: &str, is_so: impl Fn(&Value) -> bool) {
+    let look = || async {
+        let socket = fleet.members[member].brain_socket();
+        let found = maglevc::json(&socket, &["fleet", "tables", "www"]).await?;
+        if found["unknown"] == Value::Array(Vec::new()) && is_so(&found["tables"][0]) {
+            Ok(Some(()))
+        } else {
+            anyhow::bail!("{} has {found:#}", NAMES[member])
+        }
+    };
+    let found = wait::until(what, look).await;
+    found.map_err(|error| fleet.members[member].explain(&error)).unwrap();
+}
+
+async fn wait_for_equal_tables(fleet: &Fleet) {
+    for member in 0..NAMES.len() {
+        wait_for_table(fleet, member, "equal tables", |table| {
+            table["equal"] == 3 && table["length"].as_u64() > Some(0) && table["servers"] == 5
+        })
+        .await;
+    }
+    let text = fleet.run(1, &["fleet", "tables"]).await.unwrap();
+    assert!(text.contains("equal on 3 of 3"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_equal_and_a_lasting_difference_is_told_with_its_reason() {
+    let Some(fleet) = prepared(3).await else { return };
+    for member in &fleet.members {
+        let text = std::fs::read_to_string(member.config()).unwrap();
+        let sooner = text.replace("sync-interval: 5s", "sync-interval: 1s");
+        assert_ne!(text, sooner);
+        member.configure(&sooner).unwrap();
+    }
+    let fleet = begun(fleet).await;
+    wait_for_equal_tables(&fleet).await;
+    let (said, code) = outcome(&fleet.members[0], &["set", "backend", "web1", "pause", "--local"]).await;
+    assert_eq!(code, 0, "{said}");
+    // The one that was paused differs from both, and each of them from it alone.
+    let reason = "different intents or overrides";
+    for (member, others) in [(0, &["lb2", "lb3"][..]), (1, &["lb1"]), (2, &["lb1"])] {
+        wait_for_table(&fleet, member, "a lasting difference", |table| {
+            let differences = table["differences"].as_array().cloned().unwrap_or_default();
+            let names: Vec<_> = differences.iter().filter_map(|other| other["member"].as_str()).collect();
+            let are_lasting =
+                differences.iter().all(|other| other["lasting"] == true && other["reason"] == reason);
+            names == others && are_lasting
+        })
+        .await;
+    }
+    let status = fleet.members[1].show(&["status"]).await.unwrap();
+    let problems = status["problems"].as_array().cloned().unwrap_or_default();
+    let told = problems.iter().filter_map(|problem| problem["what"].as_str());
+    let told: Vec<_> = told.filter(|what| what.contains("differs from that of lb1")).collect();
+    assert!(told.len() == 1 && told[0].contains(reason), "{status:#}");
+    let log = std::fs::read_to_string(fleet.members[1].log("brain")).unwrap();
+    assert!(log.contains("the table differs from that of another member"), "{log}");
+
+    let words = ["clear", "override", "backend", "web1", "--local"];
+    let (said, code) = outcome(&fleet.members[0], &words).await;
+    assert_eq!(code, 0, "{said}");
+    wait_for_equal_tables(&fleet).await;
+    let look = || async {
+        let status = fleet.members[1].show(&["status"]).await?;
+        let problems = status["problems"].to_string();
+        if problems.contains("differs") { anyhow::bail!("{problems}") } else { Ok(Some(())) }
+    };
+    wait::until("the problem to be gone", look).await.unwrap();
 }

@@ -1,10 +1,11 @@
-//! Writes this member's own keys: who it is, once; its state, with a lease, so that others see when it is away.
+//! Writes this member's own keys: who it is, once; its state and its tables, with a lease, so that others see when
+//! it is away.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use maglev_daemon::retry::backoff;
-use maglev_engine::fleet::records::{self, Key, MemberInfo, MemberState, Name, Record, unix_ms};
+use maglev_engine::fleet::records::{self, Key, MemberInfo, MemberState, Name, Record, Tables, unix_ms};
 use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -82,18 +83,35 @@ impl Own {
         *written = Some(state);
         Ok(())
     }
+
+    /// Writes the tables, unless they are written already.
+    async fn publish_tables(
+        &self,
+        tables: &Arc<Tables>,
+        lease: Lease,
+        written: &mut Option<Arc<Tables>>,
+    ) -> Result<(), StoreError> {
+        if written.as_ref() == Some(tables) {
+            return Ok(());
+        }
+        if let Some(value) = self.encoded(&**tables) {
+            let put = Write::Put(self.path(Key::Tables), value, Some(lease));
+            self.store.transact(Vec::new(), vec![put]).await?;
+        }
+        *written = Some(Arc::clone(tables));
+        Ok(())
+    }
 }
 
+/// What a member tells the others.
+type Told = (watch::Receiver<MemberState>, watch::Receiver<Arc<Tables>>);
+
 /// Keeps this member's keys up to date, forever. May be aborted at any point: the lease ends by itself.
-pub(super) async fn publish(
-    own: Own,
-    mut state: watch::Receiver<MemberState>,
-    mut view: watch::Receiver<Arc<View>>,
-) {
+pub(super) async fn publish(own: Own, mut told: Told, mut view: watch::Receiver<Arc<View>>) {
     let mut failures = 0;
     loop {
         let mut was_written = false;
-        if let Err(error) = publish_until_lost(&own, &mut state, &mut view, &mut was_written).await {
+        if let Err(error) = publish_until_lost(&own, &mut told, &mut view, &mut was_written).await {
             // A lost store is told by whoever follows it.
             if let StoreError::Refused(reason) = &error
                 && failures == 0
@@ -111,7 +129,7 @@ pub(super) async fn publish(
 /// Ends without an error when the process does.
 async fn publish_until_lost(
     own: &Own,
-    state: &mut watch::Receiver<MemberState>,
+    (state, tables): &mut Told,
     view: &mut watch::Receiver<Arc<View>>,
     was_written: &mut bool,
 ) -> Result<(), StoreError> {
@@ -122,25 +140,28 @@ async fn publish_until_lost(
         return Err(StoreError::Away("the fleet is not followed yet".to_owned()));
     };
     own.introduce(&seen).await?;
-    let key = format!("members/{}/state", own.member);
-    let mut written = None;
+    let keys = ["state", "tables"].map(|of| format!("members/{}/{of}", own.member));
+    let (mut written, mut written_tables) = (None, None);
     let mut extended = interval(EXTENDED);
     extended.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let current = state.borrow_and_update().clone();
         own.publish(&current, lease, &mut written).await?;
+        let current = Arc::clone(&tables.borrow_and_update());
+        own.publish_tables(&current, lease, &mut written_tables).await?;
         *was_written = true;
         sleep(COALESCED).await;
         tokio::select! {
             changed = state.changed() => if changed.is_err() { return Ok(()) },
+            changed = tables.changed() => if changed.is_err() { return Ok(()) },
             _ = extended.tick() => {
                 own.store.keep_alive(lease).await?;
                 let seen = Arc::clone(&view.borrow_and_update());
                 if seen.is_connected() {
                     own.introduce(&seen).await?;
-                    // Somebody has deleted the key.
-                    if seen.get(&key).is_none() {
-                        written = None;
+                    // Somebody has deleted one.
+                    if keys.iter().any(|key| seen.get(key).is_none()) {
+                        (written, written_tables) = (None, None);
                     }
                 }
             }

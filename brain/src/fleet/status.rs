@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use maglev_engine::fleet::records::{self, MemberInfo, MemberState, Name, Revision, Rollout, unix_ms};
+use maglev_engine::fleet::status::Difference;
+use tokio::time::Instant;
 
 use super::Fleet;
 use super::member;
@@ -29,6 +31,8 @@ pub struct Status {
     pub left_out: usize,
     /// Why a restart would not know what this member knows of the fleet, if that is so.
     pub unsaved: Option<String>,
+    /// Tables that have differed from those of other members for too long.
+    pub differences: Vec<Difference>,
 }
 
 /// A member.
@@ -71,6 +75,7 @@ impl Fleet {
             refused: view.refused.iter().map(|(key, why)| (Arc::clone(key), Arc::clone(why))).collect(),
             left_out: view.left_out,
             unsaved: self.unsaved.borrow().clone(),
+            differences: self.compared.borrow().standing(Instant::now().into_std()),
         }
     }
 

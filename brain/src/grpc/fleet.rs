@@ -1,5 +1,7 @@
 //! The fleet: converts requests, and the fleet's state to answers.
 
+mod tables;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ pub(super) enum Right {
 }
 
 /// Every method that is served. Others are refused, even if there is a handler.
-pub(super) const METHODS: [(&str, Right); 45] = [
+pub(super) const METHODS: [(&str, Right); 46] = [
     ("/grpc.health.v1.Health/Check", Right::Read),
     ("/grpc.health.v1.Health/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
@@ -35,6 +35,7 @@ pub(super) const METHODS: [(&str, Right); 45] = [
     ("/maglev.Maglev/GetCaller", Right::Read),
     ("/maglev.Maglev/GetFleetConfig", Right::Read),
     ("/maglev.Maglev/GetFleetStatus", Right::Read),
+    ("/maglev.Maglev/GetFleetTables", Right::Read),
     ("/maglev.Maglev/GetFrontend", Right::Read),
     ("/maglev.Maglev/GetHealthCheck", Right::Read),
     ("/maglev.Maglev/GetHistory", Right::Read),

@@ -1,5 +1,7 @@
 //! Metrics of the fleet. Without one, there are none.
 
+use maglev_engine::fleet::digest::Reason;
+
 use super::catalogue as metrics;
 use super::exposition::{Exposition, flag, number};
 use crate::fleet::Status;
@@ -20,6 +22,13 @@ pub(super) fn write(status: Option<&Status>, out: &mut Exposition) {
             let connected = status.members.len() - away;
             for (state, count) in [("connected", connected), ("away", away)] {
                 family.add(&[("state", state)], number(count as u64));
+            }
+        });
+        out.family(metrics::FLEET_TABLES, |family| {
+            for reason in Reason::ALL {
+                let count =
+                    status.differences.iter().filter(|difference| difference.reason == reason).count();
+                family.add(&[("reason", reason.word())], number(count as u64));
             }
         });
     }

@@ -466,6 +466,7 @@ fn fleet() -> Status {
         refused: Vec::new(),
         left_out: 0,
         unsaved: None,
+        differences: Vec::new(),
     }
 }
 

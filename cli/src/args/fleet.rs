@@ -16,6 +16,11 @@ pub(crate) enum Fleet {
     /// List the members, or remove one that is away for good
     #[command(override_usage = "maglevc fleet members [remove <NAME>]")]
     Members(Removal),
+    /// Compare the tables of all members in VPP, with the reasons for differences
+    Tables {
+        /// Only this frontend, address, or VIP such as "192.0.2.1 tcp/80"
+        frontend: Option<String>,
+    },
     /// The configuration of all members
     #[command(subcommand)]
     Config(FleetConfig),

@@ -2,8 +2,8 @@
 
 use maglev_proto::words::Word;
 use maglev_proto::{
-    ConfigDifference, FleetConfig, FleetMember, FleetRollout, FleetStage, FleetStatus,
-    ListFleetConfigsResponse,
+    ConfigDifference, FleetConfig, FleetMember, FleetRollout, FleetStage, FleetStatus, FleetTable,
+    FleetTables, ListFleetConfigsResponse,
 };
 
 use super::{configuration, yes_or_no};
@@ -158,6 +158,45 @@ fn problem(member: &FleetMember, now: Moment) -> Cell {
         words.push(format!("its clock is {} ahead", span(ahead)));
     }
     if words.is_empty() { Cell::or_dash("") } else { Cell::toned(words.join("; "), Tone::Warning) }
+}
+
+/// One line for each VIP.
+pub(super) fn tables(tables: &FleetTables, palette: Palette) -> String {
+    let columns = [
+        Column::left("VIP"),
+        Column::right("Length"),
+        Column::right("Servers"),
+        Column::left("Digest").optional(1),
+        Column::left("Members").prose(),
+    ];
+    let count = tables.members.len();
+    let rows = tables.tables.iter().map(|table| {
+        let length = if table.length > 0 { Cell::number(table.length) } else { Cell::or_dash("") };
+        let servers = if table.length > 0 { Cell::number(table.servers) } else { Cell::or_dash("") };
+        [Cell::new(&table.vip), length, servers, Cell::or_dash(&table.digest), equality(table, count)]
+    });
+    let mut text = Table::new(columns).with_rows(rows).render(palette);
+    if !tables.unknown.is_empty() {
+        let line = format!("not known: the tables of {}", tables.unknown.join(", "));
+        text += &format!("{}\n", palette.paint(Tone::Warning, &printable(&line)));
+    }
+    text
+}
+
+/// On how many members a table is the same, or which ones differ, and why.
+fn equality(table: &FleetTable, members: usize) -> Cell {
+    let differences = table.differences.iter().map(|other| format!("{}: {}", other.member, other.reason));
+    let words: Vec<_> = match table.differences.is_empty() {
+        true => vec![format!("equal on {} of {members}", table.equal)],
+        false => differences.collect(),
+    };
+    // Short differences are normal.
+    let tone = match (table.differences.is_empty(), table.differences.iter().any(|other| other.lasting)) {
+        (true, _) => Tone::Good,
+        (false, true) => Tone::Bad,
+        (false, false) => Tone::Warning,
+    };
+    Cell::toned(words.join("; "), tone)
 }
 
 /// The revisions of the configuration.

@@ -39,6 +39,7 @@ fn answers() -> Vec<Answer> {
         Answer::Checked(samples::checked()),
         Answer::Reloaded(samples::reloaded()),
         Answer::Fleet(samples::fleet()),
+        Answer::FleetTables(samples::fleet_tables()),
         Answer::FleetConfigs(samples::fleet_configs()),
         Answer::FleetCompared(samples::fleet_compared()),
     ]

@@ -2,7 +2,7 @@
 
 use maglev_proto::{
     ConfigDifference, FleetConfig, FleetMember, FleetOrder, FleetPlan, FleetRollout, FleetStage, FleetStatus,
-    ListFleetConfigsResponse,
+    FleetTable, FleetTableDifference, FleetTables, ListFleetConfigsResponse,
 };
 
 use super::{DAY, HOUR, MINUTE, NOW};
@@ -47,6 +47,36 @@ pub(crate) fn fleet() -> FleetStatus {
         }),
         members: vec![member("lb1", 8), member("lb2", 7), away],
         ..FleetStatus::default()
+    }
+}
+
+/// A VIP that is equal on those that are known, and one that a member has differently.
+pub(crate) fn fleet_tables() -> FleetTables {
+    let table =
+        |vip: &str, frontend: &str, digest: &str, differences: Vec<FleetTableDifference>| FleetTable {
+            vip: vip.into(),
+            frontend: frontend.into(),
+            length: 1024,
+            servers: 3,
+            digest: digest.into(),
+            equal: if differences.is_empty() { 2 } else { 1 },
+            differences,
+        };
+    let difference = FleetTableDifference {
+        member: "lb2".into(),
+        reason: "different intents or overrides".into(),
+        lasting: true,
+        length: 1024,
+        servers: 3,
+        digest: "8f14e45fceea167a".into(),
+    };
+    FleetTables {
+        members: ["lb1", "lb2", "lb3"].map(str::to_owned).into(),
+        unknown: vec!["lb3".into()],
+        tables: vec![
+            table("192.0.2.1 tcp/80", "shop", "5f4dcc3b5aa765d6", Vec::new()),
+            table("192.0.2.1 tcp/443", "shop-tls", "c9f0f895fb98ab91", vec![difference]),
+        ],
     }
 }
 

@@ -13,17 +13,18 @@ use maglev_proto::{
     ChangeBackendRequest, ChangeBackendResponse, CheckBackendRequest, CheckBackendResponse,
     CheckConfigRequest, CheckConfigResponse, ClearOverrideRequest, ClearOverrideResponse, ConfigVerdict,
     ConfirmConfigRequest, ConfirmConfigResponse, ConfirmFleetRolloutRequest, DrainLbRequest, DrainLbResponse,
-    Event, FleetConfig, FleetStatus, Frontend, GetAgentInfoRequest, GetBackendRequest, GetFleetConfigRequest,
-    GetFleetStatusRequest, GetFrontendRequest, GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest,
-    GetVpplbCountersRequest, GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest,
-    ListBackendsResponse, ListConfigsRequest, ListConfigsResponse, ListFleetConfigsRequest,
-    ListFleetConfigsResponse, ListFrontendsRequest, ListFrontendsResponse, ListHealthChecksRequest,
-    ListHealthChecksResponse, ListOverridesRequest, ListOverridesResponse, ListRoutesRequest,
-    ListRoutesResponse, LogLevel, PreviewChangeRequest, PreviewChangeResponse, PutFleetConfigRequest,
-    RecreateVipRequest, RecreateVipResponse, ReloadConfigRequest, ReloadConfigResponse,
-    RemoveFleetMemberRequest, RollbackConfigRequest, RollbackFleetConfigRequest,
-    SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse, SyncVpplbStateRequest,
-    SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState, WatchEventsRequest,
+    Event, FleetConfig, FleetStatus, FleetTables, Frontend, GetAgentInfoRequest, GetBackendRequest,
+    GetFleetConfigRequest, GetFleetStatusRequest, GetFleetTablesRequest, GetFrontendRequest,
+    GetHealthCheckRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest,
+    GetVpplbStateRequest, HealthCheck, InVpp, ListBackendsRequest, ListBackendsResponse, ListConfigsRequest,
+    ListConfigsResponse, ListFleetConfigsRequest, ListFleetConfigsResponse, ListFrontendsRequest,
+    ListFrontendsResponse, ListHealthChecksRequest, ListHealthChecksResponse, ListOverridesRequest,
+    ListOverridesResponse, ListRoutesRequest, ListRoutesResponse, LogLevel, PreviewChangeRequest,
+    PreviewChangeResponse, PutFleetConfigRequest, RecreateVipRequest, RecreateVipResponse,
+    ReloadConfigRequest, ReloadConfigResponse, RemoveFleetMemberRequest, RollbackConfigRequest,
+    RollbackFleetConfigRequest, SetFrontendPoolBackendWeightRequest, SetFrontendPoolBackendWeightResponse,
+    SyncVpplbStateRequest, SyncVpplbStateResponse, UndrainLbRequest, VppInfo, VpplbCounters, VpplbState,
+    WatchEventsRequest,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -310,6 +311,13 @@ impl Maglev for FakeBrain {
         _: Request<GetFleetStatusRequest>,
     ) -> Result<Response<FleetStatus>, Status> {
         Ok(Response::new(samples::fleet()))
+    }
+
+    async fn get_fleet_tables(
+        &self,
+        _: Request<GetFleetTablesRequest>,
+    ) -> Result<Response<FleetTables>, Status> {
+        Ok(Response::new(samples::fleet_tables()))
     }
 
     async fn put_fleet_config(

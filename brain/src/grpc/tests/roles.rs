@@ -18,13 +18,14 @@ use super::*;
 use crate::grpc::access::{Access, AccessSettings};
 use crate::grpc::rights::{METHODS, Right};
 
-pub(super) const READS: [&str; 23] = [
+pub(super) const READS: [&str; 24] = [
     "CheckConfig",
     "GetAgentInfo",
     "GetBackend",
     "GetCaller",
     "GetFleetConfig",
     "GetFleetStatus",
+    "GetFleetTables",
     "GetFrontend",
     "GetHealthCheck",
     "GetHistory",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use maglev_engine::config;
 use maglev_engine::core::Now;
+use maglev_engine::fleet::status::Difference;
 use maglev_engine::health::State;
 use maglev_engine::overrides::Stamped;
 use maglev_engine::routes::{Announcement, Drain, Reason};
@@ -66,7 +67,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     problems.extend(of_config(&beside.config, now));
     problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
     problems.extend(beside.webhooks.iter().filter_map(of_webhook));
-    problems.extend(beside.fleet.iter().flat_map(of_fleet));
+    problems.extend(beside.fleet.iter().flat_map(|status| of_fleet(status, now)));
     problems.extend(backends);
     // Stable: keeps the order within a severity.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -184,7 +185,7 @@ fn of_config(standing: &Standing, now: Now) -> impl Iterator<Item = Problem> {
 }
 
 /// What the fleet lacks, as this member sees it.
-fn of_fleet(status: &fleet::Status) -> Vec<Problem> {
+fn of_fleet(status: &fleet::Status, now: Now) -> Vec<Problem> {
     let notice = |what: String, remedy: &str| Problem {
         name: status.fleet.to_string(),
         remedy: remedy.to_owned(),
@@ -218,6 +219,18 @@ fn of_fleet(status: &fleet::Status) -> Vec<Problem> {
         let what = format!("{key} in etcd is refused: {reason}{more}");
         problems
             .push(notice(what, "an earlier value stays in use; write it again, or delete it with etcdctl"));
+    }
+    if let Some(difference) = status.differences.first() {
+        let Difference { vip, member, reason, lasts } = difference;
+        let more = match status.differences.len() {
+            1 => String::new(),
+            all => format!(", and {} more", all - 1),
+        };
+        let what = format!("the table of {vip} differs from that of {member}: {reason}{more}");
+        let found =
+            notice(what, "`fleet tables` shows which members differ, and `fleet members` what each lacks");
+        let since = now.wall.checked_sub(*lasts);
+        problems.push(Problem { since_unix_ms: since.map_or(0, unix_ms), ..found });
     }
     if let Some(reason) = &status.unsaved {
         let what = format!("not persisted, a restart without etcd would use an older copy: {reason}");
