@@ -6,7 +6,6 @@
 //! - [`intents`]: what operators want everywhere, and the commands that apply it here
 //! - [`digest`]: whether members have the same tables, and why not
 //! - [`votes`]: which backends are down for the fleet, and whether this member is the problem
-//! - [`status`]: all of it for readers
 //!
 //! No decision needs the store to answer: each is made from what was last read of it, and a member that cannot reach it
 //! goes on with that.
@@ -20,5 +19,3 @@ pub mod intents;
 pub mod digest;
 
 pub mod votes;
-
-pub mod status;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use maglev_engine::fleet::digest::Difference;
 use maglev_engine::fleet::records::{self, MemberInfo, MemberState, Name, Revision, Rollout, unix_ms};
-use maglev_engine::fleet::status::Difference;
 use tokio::time::Instant;
 
 use super::Fleet;

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use maglev_engine::fleet::digest::{self, Comparison, News, Reason, Side, differences};
+use maglev_engine::fleet::digest::{self, Comparison, Difference, News, Reason, Side, differences};
 use maglev_engine::fleet::records::{self, MemberState, Name, Tables};
-use maglev_engine::fleet::status::Difference;
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_protocol::{Programmed, ProgrammedVip, VipKey, VipSpec, VppState};
 use tokio::sync::watch;

@@ -215,5 +215,18 @@ impl Comparison {
     }
 }
 
+/// A table that has differed from another member's for too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The VIP.
+    pub vip: VipKey,
+    /// The other member.
+    pub member: Name,
+    /// For how long.
+    pub lasts: Duration,
+    /// Why.
+    pub reason: Reason,
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use maglev_engine::config;
 use maglev_engine::core::Now;
-use maglev_engine::fleet::status::Difference;
+use maglev_engine::fleet::digest::Difference;
 use maglev_engine::health::State;
 use maglev_engine::overrides::Stamped;
 use maglev_engine::routes::{Announcement, Drain, Reason};
