@@ -20,6 +20,13 @@ pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>, parts: &[&'
             if part == "via" {
                 return Expected { words: vec![("tunnel", help(part))], ..Expected::default() };
             }
+            if part == "order" {
+                let words = vec![
+                    ("one-by-one", "each when the one before has programmed it"),
+                    ("halves", "half of them at once, then the others"),
+                ];
+                return Expected { words, ..Expected::default() };
+            }
             let names = match part {
                 "backend" => Some(Kind::Backend),
                 "frontend" => Some(Kind::Frontend),
@@ -33,7 +40,6 @@ pub(crate) fn expected<'w>(given: impl IntoIterator<Item = &'w str>, parts: &[&'
                 "for" => ("<TIME>", "such as 30m, 2h or 3days"),
                 "canary" => ("<NAMES>", "members that take it first: lb1, or lb1,lb2"),
                 "soak" => ("<TIME>", "how long canaries run it before others take it: 5m"),
-                "order" => ("<ORDER>", "one-by-one or halves"),
                 "floor" => ("<N>", "flows that may be left"),
                 "num" => ("<N>", "how many records: a whole number above 0"),
                 "since" => ("<TIME>", "such as 1h, or 2026-11-30T18:00:00Z"),
@@ -73,6 +79,7 @@ fn help(part: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::fleet::OF_PLAN;
     use crate::args::remark::{OF_BACKEND, OF_WEIGHT};
 
     #[test]
@@ -87,5 +94,7 @@ mod tests {
         assert_eq!(words(&["reason"], true), (vec![], Some("<TEXT>"), false));
         assert_eq!(words(&["reason", "RAM", "for", "2h"], true), (vec!["flush"], None, true));
         assert_eq!(words(&["nonsense"], true), (vec![], None, false));
+        let order = expected(["order"], OF_PLAN).words.into_iter().map(|(word, _)| word);
+        assert_eq!(order.collect::<Vec<_>>(), ["one-by-one", "halves"]);
     }
 }

@@ -174,7 +174,6 @@ fn ways(tree: &Command) -> Vec<Vec<String>> {
         } else if next.is_empty() && place.placeholder().is_some() {
             let value = match way.last().map(String::as_str) {
                 Some("for" | "confirm" | "soak") => "7m",
-                Some("order") => "halves",
                 Some("until") => "07:00",
                 Some("flow" | "192.0.2.1:7") => "192.0.2.1:7",
                 _ => "7",
