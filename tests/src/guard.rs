@@ -107,7 +107,9 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn clean_up(made: Made) {
+async fn clean_up(mut made: Made) {
+    // A parent that was killed may have had no time to register its last one.
+    made.processes.extend(made.directories.iter().flat_map(|directory| processes_in(directory)));
     end(&made.processes).await;
     if let Some(vpp_run_dir) = &made.clean {
         match remove_vips(vpp_run_dir).await {
@@ -140,6 +142,16 @@ async fn end(processes: &BTreeSet<i32>) {
         }
     }
     eprintln!("some of the processes {processes:?} do not end");
+}
+
+/// The processes whose working directory this is, which a stack starts its own in.
+fn processes_in(directory: &Path) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let works_there = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path().join("cwd")).is_ok_and(|found| found == directory)
+    };
+    let pids = entries.filter(works_there).filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.collect()
 }
 
 /// Whether a process runs. One that has ended and was not waited for does not.
