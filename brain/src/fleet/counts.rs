@@ -27,7 +27,7 @@ impl Counts {
         Self { events, downs: 0, withdrawn: 0, sync_errors: sync_errors(tally), drift: tally.drift.get() }
     }
 
-    /// Begins anew.
+    /// Restarts all counts.
     pub(super) fn reset(&mut self, snapshot: &Snapshot) {
         self.drain();
         (self.downs, self.withdrawn) = (0, 0);

@@ -27,7 +27,7 @@ impl Watch {
         Self { stream, connection, endpoint, heard: Instant::now() }
     }
 
-    /// The end of this watch, after which the next call connects anew.
+    /// The end of this watch, after which the next call reconnects.
     fn lost(&self, reason: &str) -> StoreError {
         self.connection.forget(self.endpoint.number);
         StoreError::Away(format!("the watch of etcd at {} {reason}", self.endpoint.address))
