@@ -381,6 +381,10 @@ async fn tls_and_a_user_with_its_own_rights_suffice() {
     fleet.run(0, &["--yes", "fleet", "config", "put", &file]).await.unwrap();
     fleet.wait_for_stage("done").await;
     fleet.wait_for_weight(40).await;
+    // The tokens of before are refused from now on, and with them the first call.
+    fleet.etcd.ctl(&["auth", "disable"]).await.unwrap();
+    fleet.etcd.ctl(&["auth", "enable"]).await.unwrap();
+    fleet.run(0, &["set", "backend", "web1", "pause"]).await.unwrap();
     // Another member's keys are out of reach.
     let other = ["--user", "lb1:opensesame", "put", "/maglev/edge/members/lb2/state", "{}"];
     let mut words = vec!["--user=lb1:opensesame"];

@@ -1,21 +1,33 @@
 //! The store in etcd: one connection to one of its endpoints, with a time limit for each call. After a failure, the next
 //! call connects to the next endpoint. Callers wait between retries.
 
+mod client;
 mod connection;
 mod watch;
 
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::clone_on_ref_ptr)]
+mod messages {
+    tonic::include_proto!("etcdserverpb");
+}
+
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, Error, GetOptions, PutOptions, Txn, TxnOp, WatchOptions};
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::settings::EtcdSettings;
 use super::store::{
     Changes, Condition, Entry, LARGEST_READ, LONGEST_KEY, Lease, MOST_KEYS, Read, Store, StoreError,
     StoreRevision, Write,
 };
-use connection::Connection;
+use client::Client;
+use connection::{Connection, Endpoint};
+use messages::compare::{Target, TargetUnion};
+use messages::request_op::Request;
+use messages::{
+    Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest,
+    RangeResponse, RequestOp, ResponseHeader, TxnRequest,
+};
 use watch::Watch;
 
 /// Maximum size of an answer, in bytes.
@@ -40,30 +52,45 @@ impl Etcd {
     }
 
     /// Makes one call with a connection. A failure that may be the connection's makes the next call use another one.
-    async fn call<T, F>(&self, what: &str, call: impl FnOnce(Client) -> F) -> Result<T, StoreError>
+    async fn call<T, F>(&self, what: &str, call: impl Fn(Client) -> F) -> Result<T, StoreError>
     where
-        F: Future<Output = Result<T, Error>>,
+        F: Future<Output = Result<T, Status>>,
     {
         let (client, endpoint) = self.connection.get().await?;
-        let number = endpoint.number;
-        match timeout(self.limit, call(client)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                let error = explained(what, &endpoint.address, &error);
-                if matches!(error, StoreError::Away(_)) {
-                    self.connection.forget(number);
-                }
-                Err(error)
+        let answer = self.try_call(what, call(client), &endpoint).await;
+        match answer {
+            Err(Failed { renews_token: true, .. }) => {
+                let (client, endpoint) = self.connection.get().await?;
+                self.try_call(what, call(client), &endpoint).await
+            }
+            answer => answer,
+        }
+        .map_err(|failed| failed.error)
+    }
+
+    async fn try_call<T>(
+        &self,
+        what: &str,
+        answer: impl Future<Output = Result<T, Status>>,
+        endpoint: &Endpoint,
+    ) -> Result<T, Failed> {
+        let failed = match timeout(self.limit, answer).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(status)) => {
+                let error = explained(what, &endpoint.address, &status);
+                Failed { error, renews_token: is_of_an_old_token(&status) }
             }
             Err(_) => {
-                self.connection.forget(number);
                 let limit = humantime::format_duration(self.limit);
-                Err(StoreError::Away(format!(
-                    "no answer from etcd at {} within {limit} ({what})",
-                    endpoint.address
-                )))
+                let address = &endpoint.address;
+                let reason = format!("no answer from etcd at {address} within {limit} ({what})");
+                Failed { error: StoreError::Away(reason), renews_token: false }
             }
+        };
+        if failed.renews_token || matches!(failed.error, StoreError::Away(_)) {
+            self.connection.forget(endpoint.number);
         }
+        Err(failed)
     }
 
     /// A page of keys from this one on, at this revision, or at the newest one if it is 0.
@@ -73,21 +100,30 @@ impl Etcd {
         end: &[u8],
         revision: StoreRevision,
         limit: i64,
-    ) -> Result<etcd_client::GetResponse, StoreError> {
-        let options = GetOptions::new().with_range(end).with_limit(limit).with_revision(revision);
-        self.call("reading", |client| async move {
-            let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
-            kv.get(from, Some(options)).await
+    ) -> Result<RangeResponse, StoreError> {
+        let request = RangeRequest { key: from.to_vec(), range_end: end.to_vec(), limit, revision };
+        self.call("reading", |client| {
+            let request = request.clone();
+            async move { Ok(client.kv().range(request).await?.into_inner()) }
         })
         .await
     }
 }
 
-/// What an error of the library means for a caller.
-fn explained(what: &str, endpoint: &str, error: &Error) -> StoreError {
-    let away =
-        |reason: &dyn std::fmt::Display| StoreError::Away(format!("etcd at {endpoint}: {reason} ({what})"));
-    let Error::GRpcStatus(status) = error else { return away(error) };
+/// A call that failed.
+struct Failed {
+    error: StoreError,
+    /// Whether it may succeed over a new connection, with a new token of the user.
+    renews_token: bool,
+}
+
+/// The user's token has expired, etcd was restarted, or its users were changed.
+fn is_of_an_old_token(status: &Status) -> bool {
+    ["invalid auth token", "revision of auth store is old"].iter().any(|old| status.message().contains(old))
+}
+
+/// What an error means for a caller.
+fn explained(what: &str, endpoint: &str, status: &Status) -> StoreError {
     let message = status.message();
     match status.code() {
         Code::OutOfRange if message.contains("compacted") => StoreError::Compacted,
@@ -95,17 +131,20 @@ fn explained(what: &str, endpoint: &str, error: &Error) -> StoreError {
         Code::PermissionDenied | Code::InvalidArgument | Code::FailedPrecondition | Code::Unauthenticated => {
             StoreError::Refused(format!("{message} ({what})"))
         }
-        _ => away(&innermost(status)),
+        _ => {
+            let reason = innermost(status).unwrap_or_else(|| message.to_owned());
+            StoreError::Away(format!("etcd at {endpoint}: {reason} ({what})"))
+        }
     }
 }
 
 /// The innermost cause, such as "Connection refused"; the outer ones say only "transport error".
-fn innermost(status: &tonic::Status) -> String {
-    let mut error: &dyn std::error::Error = status;
-    while let Some(source) = error.source() {
-        error = source;
+fn innermost(error: &dyn std::error::Error) -> Option<String> {
+    let mut innermost = error.source()?;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    if std::ptr::addr_eq(error, status) { status.message().to_owned() } else { error.to_string() }
+    Some(innermost.to_string())
 }
 
 /// The end of the range of all keys with this prefix.
@@ -126,8 +165,8 @@ impl Store for Etcd {
         let (end, mut from, mut limit) = (end_of(prefix), prefix.as_bytes().to_vec(), PAGE);
         let (mut read, mut size) = (Read::default(), 0_usize);
         loop {
-            let mut page = match self.page(&from, &end, read.revision, limit).await {
-                // The library refuses an answer beyond its limit on this side.
+            let page = match self.page(&from, &end, read.revision, limit).await {
+                // tonic refuses an answer beyond its limit on this side.
                 Err(StoreError::Away(reason)) if reason.contains("too large") && limit > SMALLEST_PAGE => {
                     limit = (limit / 4).max(SMALLEST_PAGE);
                     continue;
@@ -135,14 +174,13 @@ impl Store for Etcd {
                 page => page?,
             };
             if read.revision == 0 {
-                read.revision = page.header().map_or(0, etcd_client::ResponseHeader::revision);
+                read.revision = revision(page.header);
             }
-            let kvs = page.take_kvs();
-            let Some(last) = kvs.last() else { return Ok(read) };
-            from = last.key().to_vec();
+            let Some(last) = page.kvs.last() else { return Ok(read) };
+            from.clone_from(&last.key);
             from.push(0);
-            for kv in kvs {
-                let (key, value, changed) = (kv.key(), kv.value(), kv.mod_revision());
+            for kv in page.kvs {
+                let (key, value, changed) = (&*kv.key, &*kv.value, kv.mod_revision);
                 let fits = read.entries.len() < MOST_KEYS && size.saturating_add(value.len()) <= LARGEST_READ;
                 match std::str::from_utf8(key) {
                     Ok(key) if fits && key.len() <= LONGEST_KEY => {
@@ -152,21 +190,17 @@ impl Store for Etcd {
                     _ => read.left_out += 1,
                 }
             }
-            if !page.more() {
+            if !page.more {
                 return Ok(read);
             }
         }
     }
 
     async fn watch(&self, prefix: &str, from: StoreRevision) -> Result<Box<dyn Changes>, StoreError> {
-        let options =
-            WatchOptions::new().with_range(end_of(prefix)).with_start_revision(from).with_progress_notify();
+        let create = || watch::create(prefix.as_bytes().to_vec(), end_of(prefix), from);
         let endpoint = self.connection.get().await?.1;
-        let stream = self.call("watching", |client| async move {
-            let mut watch = client.watch_client().max_decoding_message_size(LARGEST_ANSWER);
-            watch.watch(prefix, Some(options)).await
-        });
-        Ok(Box::new(Watch::new(stream.await?, self.connection.clone(), endpoint)))
+        let opened = self.call("watching", |client| watch::open(client, create()));
+        Ok(Box::new(Watch::new(opened.await?, self.connection.clone(), endpoint)))
     }
 
     async fn transact(
@@ -174,47 +208,59 @@ impl Store for Etcd {
         conditions: Vec<Condition>,
         writes: Vec<Write>,
     ) -> Result<Option<StoreRevision>, StoreError> {
-        let conditions: Vec<_> = conditions
-            .into_iter()
-            .map(|condition| match condition {
-                Condition::Missing(key) => Compare::create_revision(key, CompareOp::Equal, 0),
-                Condition::ChangedBy(key, revision) => Compare::mod_revision(key, CompareOp::Equal, revision),
-            })
-            .collect();
-        let writes: Vec<_> = writes
-            .into_iter()
-            .map(|write| match write {
-                Write::Put(key, value, lease) => {
-                    let options = lease.map(|lease| PutOptions::new().with_lease(lease));
-                    TxnOp::put(key, value, options)
-                }
-                Write::Delete(key) => TxnOp::delete(key, None),
-            })
-            .collect();
-        let transaction = Txn::new().when(conditions).and_then(writes);
-        let done = self.call("writing", |mut client| async move { client.txn(transaction).await }).await?;
-        let revision = done.header().map_or(0, etcd_client::ResponseHeader::revision);
-        Ok(done.succeeded().then_some(revision))
+        let request = TxnRequest {
+            compare: conditions.into_iter().map(compare).collect(),
+            success: writes.into_iter().map(operation).collect(),
+        };
+        let done = self.call("writing", |client| {
+            let request = request.clone();
+            async move { Ok(client.kv().txn(request).await?.into_inner()) }
+        });
+        let done = done.await?;
+        Ok(done.succeeded.then_some(revision(done.header)))
     }
 
     async fn grant(&self, seconds: i64) -> Result<Lease, StoreError> {
-        let granted =
-            self.call("leasing", |mut client| async move { client.lease_grant(seconds, None).await });
-        granted.await.map(|granted| granted.id())
+        let granted = self.call("leasing", |client| async move {
+            client.lease().lease_grant(LeaseGrantRequest { ttl: seconds }).await
+        });
+        Ok(granted.await?.into_inner().id)
     }
 
     async fn keep_alive(&self, lease: Lease) -> Result<(), StoreError> {
-        // The library asks once and waits for the answer; the stream ends when it is dropped.
-        let asked = self.call("keeping the lease", |mut client| async move {
-            match client.lease_keep_alive(lease).await {
-                Ok(_) => Ok(true),
-                // The server answers with no time left.
-                Err(Error::LeaseKeepAliveError(_)) => Ok(false),
-                Err(error) => Err(error),
-            }
+        let asked = self.call("keeping the lease", |client| async move {
+            let request = tokio_stream::once(LeaseKeepAliveRequest { id: lease });
+            let mut answers = client.lease().lease_keep_alive(request).await?.into_inner();
+            answers.message().await
         });
-        if asked.await? { Ok(()) } else { Err(StoreError::LeaseLost) }
+        match asked.await? {
+            Some(answer) if answer.ttl > 0 => Ok(()),
+            _ => Err(StoreError::LeaseLost),
+        }
     }
+}
+
+fn revision(header: Option<ResponseHeader>) -> StoreRevision {
+    header.unwrap_or_default().revision
+}
+
+fn compare(condition: Condition) -> Compare {
+    let (target, key, value) = match condition {
+        Condition::Missing(key) => (Target::Create, key, TargetUnion::CreateRevision(0)),
+        Condition::ChangedBy(key, revision) => (Target::Mod, key, TargetUnion::ModRevision(revision)),
+    };
+    Compare { target: target.into(), key: key.into_bytes(), target_union: Some(value) }
+}
+
+fn operation(write: Write) -> RequestOp {
+    let request = match write {
+        Write::Put(key, value, lease) => {
+            let lease = lease.unwrap_or_default();
+            Request::RequestPut(PutRequest { key: key.into_bytes(), value, lease })
+        }
+        Write::Delete(key) => Request::RequestDeleteRange(DeleteRangeRequest { key: key.into_bytes() }),
+    };
+    RequestOp { request: Some(request) }
 }
 
 #[cfg(test)]

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use maglev_daemon::blocking::Blocking;
 use maglev_probe::files;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-use super::explained;
+use super::client::Client;
+use super::{explained, innermost};
 use crate::fleet::settings::EtcdSettings;
 use crate::fleet::store::StoreError;
 
-/// How often HTTP/2 is asked for a sign of life. etcd closes connections that ask more often than every 5 s.
-const PINGS: Duration = Duration::from_secs(10);
 /// Maximum size of a certificate, key or password file.
 const LARGEST_FILE: u64 = 1 << 20;
 /// Time limit for reading them.
@@ -105,25 +104,23 @@ impl Connection {
         let settings = Arc::clone(&self.settings);
         let read = self.reading.run(move || Secrets::read(&settings)).await;
         let secrets = read.map_err(|error| StoreError::Away(error.to_string()))?.map_err(StoreError::Away)?;
-        let limit = self.settings.timeout;
-        let mut options = ConnectOptions::new()
-            .with_connect_timeout(limit)
-            .with_keep_alive(PINGS, limit)
-            .with_require_leader(true)
-            .with_auto_token_refresh(true);
-        if let Some(ca) = secrets.ca {
-            let mut tls = TlsOptions::new().ca_certificate(Certificate::from_pem(ca));
-            if let Some((certificate, key)) = secrets.identity {
-                tls = tls.identity(Identity::from_pem(certificate, key));
+        let tls = secrets.ca.map(|ca| {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+            match secrets.identity {
+                Some((certificate, key)) => tls.identity(Identity::from_pem(certificate, key)),
+                None => tls,
             }
-            options = options.with_tls(tls);
-        }
+        });
+        let connected = Client::connect(address, tls, self.settings.timeout).await;
+        let mut client = connected.map_err(|error| {
+            let reason = innermost(&error).unwrap_or_else(|| error.to_string());
+            StoreError::Away(format!("etcd at {address}: {reason} (connecting)"))
+        })?;
         if let (Some((user, _)), Some(password)) = (&self.settings.user, secrets.password) {
-            options = options.with_user(user, password);
+            let logged_in = client.log_in(user.clone(), password).await;
+            logged_in.map_err(|status| explained("connecting", address, &status))?;
         }
-        Client::connect([address], Some(options))
-            .await
-            .map_err(|error| explained("connecting", address, &error))
+        Ok(client)
     }
 }
 

@@ -2,20 +2,48 @@
 
 use std::time::Duration;
 
-use etcd_client::{WatchResponse, WatchStream};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
 
+use super::client::Client;
 use super::connection::{Connection, Endpoint};
 use super::explained;
-use crate::fleet::store::{Batch, Changes, Entry, KeyChange, LONGEST_KEY, StoreError};
+use super::messages::watch_request::RequestUnion;
+use super::messages::{WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse};
+use crate::fleet::store::{Batch, Changes, Entry, KeyChange, LONGEST_KEY, StoreError, StoreRevision};
 
 /// After this much silence, etcd is asked how far it is.
 const ASK: Duration = Duration::from_secs(10);
 /// After this much silence, the watch counts as lost.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// Requests that wait to be sent: there is one at a time.
+const REQUESTS: usize = 4;
+
+/// Both directions of a watch.
+pub(super) struct Opened {
+    requests: mpsc::Sender<WatchRequest>,
+    responses: Streaming<WatchResponse>,
+}
+
+/// The first request of a watch of a range of keys, from this revision on.
+pub(super) fn create(key: Vec<u8>, range_end: Vec<u8>, from: StoreRevision) -> WatchRequest {
+    let create = WatchCreateRequest { key, range_end, start_revision: from, progress_notify: true };
+    WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
+}
+
+/// Begins a watch with this request.
+pub(super) async fn open(client: Client, create: WatchRequest) -> Result<Opened, Status> {
+    let (requests, sent) = mpsc::channel(REQUESTS);
+    requests.send(create).await.map_err(|_| Status::internal("the watch has ended"))?;
+    let responses = client.watch().watch(ReceiverStream::new(sent)).await?.into_inner();
+    Ok(Opened { requests, responses })
+}
+
 pub(super) struct Watch {
-    stream: WatchStream,
+    opened: Opened,
     connection: Connection,
     endpoint: Endpoint,
     /// When the last message came.
@@ -23,8 +51,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(stream: WatchStream, connection: Connection, endpoint: Endpoint) -> Self {
-        Self { stream, connection, endpoint, heard: Instant::now() }
+    pub(super) fn new(opened: Opened, connection: Connection, endpoint: Endpoint) -> Self {
+        Self { opened, connection, endpoint, heard: Instant::now() }
     }
 
     /// The end of this watch, after which the next call reconnects.
@@ -40,10 +68,10 @@ impl Changes for Watch {
         let lost_at = self.heard + SILENCE;
         loop {
             let ask_at = (Instant::now() + ASK).min(lost_at);
-            match timeout_at(ask_at, self.stream.message()).await {
+            match timeout_at(ask_at, self.opened.responses.message()).await {
                 Ok(Ok(Some(response))) => {
                     self.heard = Instant::now();
-                    return batch(&response);
+                    return batch(response);
                 }
                 Ok(Ok(None)) => return Err(self.lost("has ended")),
                 Ok(Err(error)) => {
@@ -51,33 +79,39 @@ impl Changes for Watch {
                     return Err(explained("watching", &self.endpoint.address, &error));
                 }
                 Err(_) if Instant::now() >= lost_at => return Err(self.lost("is silent")),
-                Err(_) => match timeout(ASK, self.stream.request_progress()).await {
-                    Ok(Ok(())) => {}
-                    _ => return Err(self.lost("cannot be asked for a sign of life")),
-                },
+                Err(_) => {
+                    let progress = RequestUnion::ProgressRequest(WatchProgressRequest {});
+                    let ask = self.opened.requests.send(WatchRequest { request_union: Some(progress) });
+                    if !matches!(timeout(ASK, ask).await, Ok(Ok(()))) {
+                        return Err(self.lost("cannot be asked for a sign of life"));
+                    }
+                }
             }
         }
     }
 }
 
-fn batch(response: &WatchResponse) -> Result<Batch, StoreError> {
-    if response.compact_revision() > 0 {
+fn batch(response: WatchResponse) -> Result<Batch, StoreError> {
+    let WatchResponse { canceled, compact_revision, cancel_reason, events } = response;
+    if compact_revision > 0 {
         return Err(StoreError::Compacted);
     }
-    if response.canceled() {
-        return Err(StoreError::Refused(format!("the watch was cancelled: {}", response.cancel_reason())));
+    if canceled {
+        return Err(StoreError::Refused(format!("the watch was cancelled: {cancel_reason}")));
     }
+    let changed = || events.iter().filter_map(|event| event.kv.as_ref());
     // The revision of the header may be ahead of the events.
-    let revision = response.events().iter().filter_map(|event| Some(event.kv()?.mod_revision())).max();
-    let changes = response.events().iter().filter_map(|event| {
-        let kv = event.kv()?;
-        let key = std::str::from_utf8(kv.key()).ok().filter(|key| key.len() <= LONGEST_KEY)?;
-        // The library's type of an event panics for an unknown one. A key that is gone has version 0.
-        Some(if kv.version() > 0 {
-            KeyChange::Put(Entry { key: key.into(), value: kv.value().into(), changed: kv.mod_revision() })
-        } else {
-            KeyChange::Deleted(key.into())
+    let revision = changed().map(|kv| kv.mod_revision).max().unwrap_or_default();
+    let changes = changed().filter_map(|kv| {
+        let key = std::str::from_utf8(&kv.key).ok().filter(|key| key.len() <= LONGEST_KEY)?;
+        Some(match kv.version {
+            0 => KeyChange::Deleted(key.into()),
+            _ => KeyChange::Put(Entry {
+                key: key.into(),
+                value: kv.value.as_slice().into(),
+                changed: kv.mod_revision,
+            }),
         })
     });
-    Ok(Batch { revision: revision.unwrap_or_default(), changes: changes.collect() })
+    Ok(Batch { revision, changes: changes.collect() })
 }
