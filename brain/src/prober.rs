@@ -136,7 +136,8 @@ struct Backend<P> {
     /// Index of the check among the backend's.
     check: usize,
     probe: P,
-    intervals: Intervals,
+    /// Shared by the backends of a check.
+    intervals: Arc<Intervals>,
     pace: Pace,
     /// When its first probe is due.
     first: Instant,
@@ -163,11 +164,11 @@ impl<P: Probe> Scheduler<P> {
         &self,
         (name, check): (Arc<str>, usize),
         probe: P,
-        intervals: Intervals,
+        intervals: impl Into<Arc<Intervals>>,
         pace: Pace,
         first_delay: Duration,
     ) -> Prober<P> {
-        let first = Instant::now() + first_delay;
+        let (first, intervals) = (Instant::now() + first_delay, intervals.into());
         let backend =
             Backend { name, check, probe, intervals, pace, first, last_start: None, turn: 0, running: None };
         let mut timetable = self.shared.timetable();

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use maglev_daemon::vital::vital;
 use maglev_engine::config::Webhook;
-use maglev_engine::history::{Ledger, Record};
+use maglev_engine::history::Record;
 use maglev_engine::tally::Count;
 use maglev_engine::webhooks::{Next, Outcome, Queue, Sender, next, signature};
 use nix::unistd::gethostname;
@@ -33,14 +33,7 @@ pub struct Webhooks(Arc<Shared>);
 struct Shared {
     runtime: Handle,
     sender: Sender,
-    all: Mutex<All>,
-}
-
-#[derive(Debug)]
-struct All {
-    /// Tells what is news in the same way as the history, and at once, whether or not that can be written.
-    ledger: Ledger,
-    hooks: BTreeMap<String, Hook>,
+    hooks: Mutex<BTreeMap<String, Hook>>,
 }
 
 #[derive(Debug)]
@@ -102,24 +95,23 @@ pub struct Reading {
 }
 
 impl Webhooks {
-    /// None yet. Tasks run on this runtime; the ledger knows the states before the start.
-    pub(crate) fn new(runtime: Handle, ledger: Ledger) -> Self {
+    /// None yet. Tasks run on this runtime.
+    pub(crate) fn new(runtime: Handle) -> Self {
         let host = gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let sender = Sender { host, run: fastrand::u64(..) };
-        let all = Mutex::new(All { ledger, hooks: BTreeMap::new() });
-        Self(Arc::new(Shared { runtime, sender, all }))
+        Self(Arc::new(Shared { runtime, sender, hooks: Mutex::default() }))
     }
 
     /// Brings them to a configuration. What waits for one that stays is kept, even if its settings change.
     pub(crate) fn apply(&self, configured: &BTreeMap<String, Arc<Webhook>>) {
-        let mut all = self.all();
-        let mut before = std::mem::take(&mut all.hooks);
+        let mut hooks = self.hooks();
+        let mut before = std::mem::take(&mut *hooks);
         for (name, settings) in configured {
             let hook = match before.remove(name) {
                 Some(hook) if hook.settings == *settings => hook,
                 other => self.start(name, settings, other.map(|hook| hook.line).unwrap_or_default()),
             };
-            all.hooks.insert(name.clone(), hook);
+            hooks.insert(name.clone(), hook);
         }
     }
 
@@ -134,24 +126,21 @@ impl Webhooks {
         Hook { settings: Arc::clone(settings), line, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// Queues a record for the webhooks that want it, if it is news.
-    pub(crate) fn record(&self, record: &Record) {
-        let mut all = self.all();
-        let Some(record) = all.ledger.number(record.clone()) else { return };
-        let record = Arc::new(record);
-        for hook in all.hooks.values().filter(|hook| hook.settings.events.contains(&record.kind)) {
-            hook.line.queue().push(Arc::clone(&record));
+    /// Queues a record, which has its number, for the webhooks that want it.
+    pub(crate) fn record(&self, record: &Arc<Record>) {
+        for hook in self.hooks().values().filter(|hook| hook.settings.events.contains(&record.kind)) {
+            hook.line.queue().push(Arc::clone(record));
             hook.line.news.notify_one();
         }
     }
 
     /// The state of each, in the order of their names.
     pub fn readings(&self) -> Vec<Reading> {
-        self.all().hooks.iter().map(|(name, hook)| hook.line.reading(name)).collect()
+        self.hooks().iter().map(|(name, hook)| hook.line.reading(name)).collect()
     }
 
-    fn all(&self) -> MutexGuard<'_, All> {
-        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hooks(&self) -> MutexGuard<'_, BTreeMap<String, Hook>> {
+        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -385,6 +385,10 @@ impl Health {
         let next = Since { state: to, at: now };
         self.since = Some(self.since.map_or(next, |since| since.after(transition.from, next)));
         let history = Arc::make_mut(&mut self.history);
+        // Nearly all backends only ever come up: a queue that grows on its own would begin with room for four.
+        if history.is_empty() {
+            history.reserve_exact(1);
+        }
         history.push_front(transition.clone());
         history.truncate(self.history_limit);
         Ok(Some(transition))

@@ -110,7 +110,7 @@ impl Record {
     }
 
     /// The line of a file, with its end. Empty if it cannot be written, which no record is known to be.
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         match serde_json::to_string(self) {
             Ok(json) if json.len() + SUM <= LONGEST_LINE => {
                 format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
@@ -195,11 +195,6 @@ impl Ledger {
         let number = self.next;
         self.next = number.saturating_add(1);
         Some(Record { number, ..record })
-    }
-
-    /// The next line of the file. Empty if nothing happened.
-    pub fn enter(&mut self, record: Record) -> String {
-        self.number(record).map_or_else(String::new, |record| record.line())
     }
 
     /// The first lines of a new file: the backends' states, since the older file may be lost.

@@ -20,7 +20,7 @@ use crate::prober::{Checked, Prober, Scheduler, ThroughTunnel};
 struct Check {
     check: HealthCheck,
     checker: Arc<Checker<EchoSender>>,
-    intervals: Intervals,
+    intervals: Arc<Intervals>,
 }
 
 /// All probers. Dropping this ends them.
@@ -94,7 +94,7 @@ impl Probers {
         let known = self.checks.entry(wish.check.to_owned()).or_insert_with(|| Check {
             check: check.clone(),
             checker: Arc::new(Checker::new(check.clone(), self.echoes.clone())),
-            intervals: Intervals::of(check),
+            intervals: Arc::new(Intervals::of(check)),
         });
         let checker = Arc::clone(&known.checker);
         let probe = match check.via {
@@ -108,7 +108,7 @@ impl Probers {
         };
         let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
         let key = (Arc::clone(name), wish.index);
-        let prober = self.scheduler.add(key.clone(), probe, known.intervals, wish.pace, delay);
+        let prober = self.scheduler.add(key.clone(), probe, Arc::clone(&known.intervals), wish.pace, delay);
         self.probers.insert(key, prober);
     }
 

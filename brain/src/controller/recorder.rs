@@ -1,7 +1,7 @@
 //! Writes the history to the state directory, so that the controller never waits for a disk.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use maglev_daemon::blocking::Blocking;
@@ -38,11 +38,28 @@ type Failure = String;
 /// Records what happens, and reads what has happened. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct History {
-    records: mpsc::Sender<Record>,
+    ledger: SharedLedger,
+    records: mpsc::Sender<Arc<Record>>,
     reads: mpsc::Sender<oneshot::Sender<Result<Files, Failure>>>,
     unwritten: watch::Receiver<Option<Failure>>,
     tally: Arc<BrainTally>,
     webhooks: Webhooks,
+}
+
+/// What is news, also if it cannot be written. There are as many entries as backends, so there is one for all.
+#[derive(Debug, Clone)]
+struct SharedLedger(Arc<Mutex<Ledger>>);
+
+impl SharedLedger {
+    /// Numbers a record, unless nothing happened.
+    fn number(&self, record: Record) -> Option<Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).number(record)
+    }
+
+    /// A copy, which shares its memory.
+    fn now(&self) -> Ledger {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The history when the process started.
@@ -82,18 +99,20 @@ impl History {
         let (records, queue) = mpsc::channel(QUEUE);
         let (reads, asked) = mpsc::channel(READS);
         let (unwritten, told) = watch::channel(None);
-        let ledger = remembered.as_ref().map(|remembered| remembered.ledger.clone()).unwrap_or_default();
-        let webhooks = Webhooks::new(Handle::current(), ledger);
-        let history = Self { records, reads, unwritten: told, tally: Arc::clone(&tally), webhooks };
-        let Some(Remembered { files, ledger }) = remembered else {
-            return (history, tokio::spawn(async {}));
-        };
+        let (files, ledger) = remembered.map(|Remembered { files, ledger }| (files, ledger)).unzip();
+        let ledger = SharedLedger(Arc::new(Mutex::new(ledger.unwrap_or_default())));
+        let webhooks = Webhooks::new(Handle::current());
+        let shared = ledger.clone();
+        let history =
+            Self { ledger: shared, records, reads, unwritten: told, tally: Arc::clone(&tally), webhooks };
+        let Some(files) = files else { return (history, tokio::spawn(async {})) };
         let recorder = Recorder { files, ledger, queue, asked, unwritten, tally, stop };
         (history, tokio::spawn(vital("recording the history", recorder.run())))
     }
 
-    /// Records something, and queues it for webhooks, without waiting.
+    /// Records something and queues it for webhooks, if it is news, without waiting.
     pub fn record(&self, record: Record) {
+        let Some(record) = self.ledger.number(record).map(Arc::new) else { return };
         self.webhooks.record(&record);
         if let Err(mpsc::error::TrySendError::Full(_)) = self.records.try_send(record) {
             self.tally.history_lost.add(1);
@@ -130,8 +149,8 @@ impl History {
 
 struct Recorder {
     files: HistoryFiles,
-    ledger: Ledger,
-    queue: mpsc::Receiver<Record>,
+    ledger: SharedLedger,
+    queue: mpsc::Receiver<Arc<Record>>,
     asked: mpsc::Receiver<oneshot::Sender<Result<Files, Failure>>>,
     unwritten: watch::Sender<Option<Failure>>,
     tally: Arc<BrainTally>,
@@ -155,12 +174,12 @@ impl Recorder {
                 biased;
                 () = self.stop.cancelled() => {
                     while let Ok(record) = self.queue.try_recv() {
-                        lines += &self.ledger.enter(record);
+                        lines += &record.line();
                     }
                     true
                 }
                 taken = self.queue.recv_many(&mut batch, BATCH), if failures == 0 => {
-                    lines.extend(batch.drain(..).map(|record| self.ledger.enter(record)));
+                    lines.extend(batch.drain(..).map(|record| record.line()));
                     taken == 0
                 }
                 Some(answer) = self.asked.recv() => {
@@ -177,7 +196,8 @@ impl Recorder {
             if lost_now != lost {
                 let what = format!("records lost, since the disk was too slow: {}", lost_now - lost);
                 let record = Record::new(std::time::SystemTime::now(), Kind::Brain, what);
-                lines += &self.ledger.enter(Record { failed: true, ..record });
+                let record = self.ledger.number(Record { failed: true, ..record });
+                lines.extend(record.map(|record| record.line()));
                 lost = lost_now;
             }
             if !lines.is_empty() {
@@ -195,7 +215,7 @@ impl Recorder {
     }
 
     async fn write(&self, disk: &Blocking, lines: &str) -> Option<Failure> {
-        let (files, lines, ledger) = (self.files.clone(), lines.to_owned(), self.ledger.clone());
+        let (files, lines, ledger) = (self.files.clone(), lines.to_owned(), self.ledger.now());
         let write = move || files.append(&lines, || ledger.head());
         match disk.run(write).await {
             Ok(written) => written.err().map(|error| error.to_string()),

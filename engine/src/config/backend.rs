@@ -102,9 +102,12 @@ fn labels(backend: &Section<'_>, report: &mut Report<'_>) -> BTreeMap<String, St
 impl BackendDraft {
     /// The backend, if it was read completely.
     pub(super) fn complete(self) -> Option<Backend> {
+        let mut healthchecks: Vec<_> = self.healthchecks.into_iter().map(|name| name.value).collect();
+        // It may have the room of what it was made from.
+        healthchecks.shrink_to_fit();
         Some(Backend {
             address: self.address?.value,
-            healthchecks: self.healthchecks.into_iter().map(|name| name.value).collect(),
+            healthchecks,
             require: self.require,
             enabled: self.enabled,
             labels: self.labels,

@@ -12,8 +12,13 @@ fn change(backend: &str, from: State, to: State, ms: u64) -> Record {
     Record { backend: backend.to_owned(), from: Some(from), to: Some(to), ..record }
 }
 
+/// The next line of the file. Empty if nothing happened.
+fn enter(ledger: &mut Ledger, record: Record) -> String {
+    ledger.number(record).map_or_else(String::new, |record| record.line())
+}
+
 fn file_of(ledger: &mut Ledger, records: impl IntoIterator<Item = Record>) -> String {
-    records.into_iter().map(|record| ledger.enter(record)).collect()
+    records.into_iter().map(|record| enter(ledger, record)).collect()
 }
 
 fn since(ledger: &Ledger, backend: &str) -> Option<(State, u64)> {
@@ -24,7 +29,7 @@ fn since(ledger: &Ledger, backend: &str) -> Option<(State, u64)> {
 #[test]
 fn format_of_a_line_is_fixed() {
     let mut ledger = Ledger { next: 17, ..Ledger::default() };
-    let line = ledger.enter(change("web1", State::Up, State::Down, 1_795_957_506_123));
+    let line = enter(&mut ledger, change("web1", State::Up, State::Down, 1_795_957_506_123));
     assert_eq!(
         line,
         "6115ac54 {\"n\":17,\"at\":1795957506123,\"kind\":\"backend\",\"backend\":\"web1\",\"from\":\"up\",\
@@ -32,7 +37,7 @@ fn format_of_a_line_is_fixed() {
     );
     let record = Record::new(at(1), Kind::Reload, "two\nlines \u{2028} \u{1b}");
     let record = Record { failed: true, who: "anna".to_owned(), reason: "NOC-1".to_owned(), ..record };
-    let line = ledger.enter(record.clone());
+    let line = enter(&mut ledger, record.clone());
     assert_eq!(line.matches('\n').count(), 1);
     assert_eq!(parse(&[line]).records, [Record { number: 18, ..record }]);
     assert_eq!(Record::new(at(1), Kind::Brain, "x".repeat(5000)).what.len(), LONGEST_WHAT);
@@ -45,14 +50,14 @@ fn state_before_a_start_goes_on_if_it_is_found_again() {
     let mut file = file_of(&mut ledger, [change("a", Unknown, Up, 10), change("b", Unknown, Up, 11)]);
     // A restart.
     let mut ledger = Ledger::of(&parse(&[&file]));
-    let again = ledger.enter(change("a", Unknown, Up, 20));
+    let again = enter(&mut ledger, change("a", Unknown, Up, 20));
     assert!(again.is_empty(), "nothing happened: {again}");
-    file += &ledger.enter(change("b", Unknown, Down, 21));
+    file += &enter(&mut ledger, change("b", Unknown, Down, 21));
     assert_eq!((since(&ledger, "a"), since(&ledger, "b")), (Some((Up, 10)), Some((Down, 21))));
     // Within one run, unknown is a state like any other.
     file += &file_of(&mut ledger, [change("a", Up, Unknown, 30), change("a", Unknown, Up, 31)]);
     assert_eq!(since(&ledger, "a"), Some((Up, 31)));
-    file += &ledger.enter(change("b", Down, Removed, 32));
+    file += &enter(&mut ledger, change("b", Down, Removed, 32));
     assert_eq!(since(&ledger, "b"), None);
     assert_eq!(
         parse(&[&file]).records.iter().map(|record| record.number).collect::<Vec<_>>(),
@@ -86,7 +91,7 @@ fn filter_keeps_the_newest_of_a_name_and_time() {
         (1..=4).map(|ms| change("a", State::Up, if ms % 2 == 0 { State::Up } else { State::Down }, ms * 10)),
     );
     let command = Record { frontend: "www".to_owned(), ..Record::new(at(45), Kind::Command, "sync") };
-    file += &ledger.enter(command);
+    file += &enter(&mut ledger, command);
     let numbers = |filter: Filter| {
         let (records, left_out) = filter.select(parse(&[&file]).records);
         (records.iter().map(|record| record.number).collect::<Vec<_>>(), left_out)

@@ -1,6 +1,7 @@
 use std::fs;
 use std::time::SystemTime;
 
+use maglev_engine::health::State;
 use tempfile::TempDir;
 
 use super::*;
@@ -50,6 +51,23 @@ async fn what_was_recorded_is_read_also_after_a_restart() {
     again.record("four");
     let last: Vec<_> = again.read().await.into_iter().skip(2).collect();
     assert_eq!(last, [(2, "three".to_owned()), (3, "four".to_owned())]);
+}
+
+#[tokio::test]
+async fn backend_that_a_restart_finds_in_its_state_of_before_is_no_news() {
+    let came_up = || {
+        let record = Record::new(SystemTime::now(), Kind::Backend, "as a test");
+        Record { backend: "web1".to_owned(), from: Some(State::Unknown), to: Some(State::Up), ..record }
+    };
+    let bench = Bench::start();
+    bench.history.record(came_up());
+    bench.stop.cancel();
+    bench.task.await.unwrap();
+    let again = Bench::start_in(bench.directory);
+    again.history.record(came_up());
+    again.record("one");
+    let read = again.read().await.into_iter().filter(|(_, what)| !what.is_empty());
+    assert_eq!(read.collect::<Vec<_>>(), [(0, "as a test".to_owned()), (1, "one".to_owned())]);
 }
 
 #[tokio::test]
