@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use maglev_engine::core::CommandError;
-use maglev_engine::fleet::intents::{self, Change, Dated, Memory};
-use maglev_engine::fleet::records::{
-    self, Intent, IntentKey, Key, LONGEST_REASON, Name, clean, prefix, system_time,
-};
+use maglev_engine::fleet::intents::{self, Change, Dated, Lifetimes, Memory};
+use maglev_engine::fleet::records::{self, Intent, IntentKey, Key, LONGEST_REASON, Name, clean, prefix};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use super::publish::Own;
@@ -25,7 +23,7 @@ const TICK: Duration = Duration::from_secs(1);
 const PACE: Duration = Duration::from_millis(50);
 /// How long VPP's acknowledgement is waited for before it is told what is missing.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
-/// Intents that ended by themselves so long ago are deleted.
+/// Intents are deleted so long after they have ended by themselves.
 const OVER: Duration = Duration::from_secs(60);
 /// Maximum number of them deleted at once.
 const MOST_DELETED: usize = 32;
@@ -61,6 +59,7 @@ impl Intents {
         // The intents of the last look, all of which were applied.
         let mut seen: Option<BTreeMap<IntentKey, Dated>> = None;
         let (mut known, mut wanted): (Vec<(Arc<str>, StoreRevision)>, _) = (Vec::new(), BTreeMap::new());
+        let (mut lifetimes, mut link) = (Lifetimes::default(), None);
         loop {
             let view = Arc::clone(&self.view.borrow_and_update());
             let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
@@ -76,7 +75,11 @@ impl Intents {
                     .map(|(_, entry)| (Arc::clone(&entry.key), entry.changed))
                     .collect();
                 wanted = self::wanted(&view, &self.own.fleet);
+                // Over the same connection, each change has come when it was made.
+                let is_watched = view.is_connected() && link.as_ref() == Some(&view.link);
+                lifetimes.see(&mut wanted, is_watched, SystemTime::now(), Instant::now().into_std());
             }
+            link = Some(view.link.clone());
             let revision = u64::try_from(view.revision).unwrap_or_default();
             self.memory.send_if_modified(|memory| go_back(memory, revision));
             let stuck = self.apply(&wanted, &snapshot).await;
@@ -92,7 +95,7 @@ impl Intents {
                 }
                 std::mem::replace(before, now.clone()) != now
             });
-            self.delete_ended(&view, &wanted).await;
+            self.delete_ended(&view, &wanted, &lifetimes).await;
             sleep(PACE).await;
             tokio::select! {
                 changed = self.view.changed() => if changed.is_err() { return },
@@ -143,11 +146,9 @@ impl Intents {
     }
 
     /// Deletes intents that ended by themselves; whichever member comes first.
-    async fn delete_ended(&self, view: &View, wanted: &BTreeMap<IntentKey, Dated>) {
-        let now = SystemTime::now();
-        let ended =
-            |dated: &Dated| dated.intent.until_ms.is_some_and(|until| system_time(until) + OVER < now);
-        let ended = wanted.iter().filter(|(_, dated)| ended(dated)).take(MOST_DELETED);
+    async fn delete_ended(&self, view: &View, wanted: &BTreeMap<IntentKey, Dated>, lifetimes: &Lifetimes) {
+        let ended = lifetimes.over(OVER, Instant::now().into_std());
+        let ended = ended.filter_map(|key| wanted.get_key_value(key)).take(MOST_DELETED);
         let (mut conditions, mut writes) = (Vec::new(), Vec::new());
         for (key, dated) in ended.filter(|_| view.is_connected()) {
             let path = Key::Intent(key.clone()).path(&self.own.fleet);

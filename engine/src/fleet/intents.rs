@@ -3,6 +3,8 @@
 //! The store's revision of an intent decides: a newer one replaces what was set before, here or there. What an operator set
 //! only on this member stays until the fleet has a newer intent for the same thing, or the operator clears it.
 
+mod lifetimes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
@@ -12,6 +14,8 @@ use super::records::{Aim, Intent, IntentKey, system_time};
 use crate::config::Config;
 use crate::core::{BackendWish, Command};
 use crate::overrides::{BackendOverride, Overrides, Remark};
+
+pub use lifetimes::Lifetimes;
 
 /// Reason of an override for which the operator gave none: a remark without news would leave the one before in place.
 const NO_REASON: &str = "set for the fleet";
