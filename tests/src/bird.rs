@@ -167,7 +167,8 @@ impl Drop for Namespaces {
     }
 }
 
-fn ip(words: &[&str]) -> anyhow::Result<()> {
+/// Runs `ip` with these words.
+pub fn ip(words: &[&str]) -> anyhow::Result<()> {
     let output = said(Command::new("ip").args(words))?;
     if !output.status.success() {
         bail!("ip {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());

@@ -32,7 +32,14 @@ pub async fn run(socket: &Path, words: &[&str]) -> anyhow::Result<String> {
     String::from_utf8(output.stdout).context("maglevc does not print UTF-8")
 }
 
-/// The same with `--json`, parsed.
+/// Both outputs, and the exit code.
+pub async fn outcome(socket: &Path, words: &[&str]) -> anyhow::Result<(String, Option<i32>)> {
+    let output = output(socket, words).await?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    Ok((said, output.status.code()))
+}
+
+/// The standard output with `--json`, parsed.
 pub async fn json(socket: &Path, words: &[&str]) -> anyhow::Result<Value> {
     let words: Vec<_> = ["--json"].iter().chain(words).copied().collect();
     let text = run(socket, &words).await?;

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use crate::bird::inside;
 use crate::guard::{self, Guard};
 use crate::traffic::Asker;
 use crate::{binaries, maglevc, wait};
@@ -50,6 +51,7 @@ pub struct Stack {
     processes: BTreeMap<String, Child>,
     brain_log: Option<String>,
     fleet: Option<PathBuf>,
+    namespace: Option<String>,
     // A VPP that is not ours is used by one stack at a time.
     _lock: Option<File>,
 }
@@ -102,6 +104,11 @@ impl Stack {
         Ok(())
     }
 
+    /// Runs the processes that are started from now on in a network namespace.
+    pub fn enter(&mut self, namespace: &str) {
+        self.namespace = Some(namespace.to_owned());
+    }
+
     /// Writes the configuration for the brain's next start.
     pub fn configure(&self, configuration: &str) -> anyhow::Result<()> {
         std::fs::write(self.config(), configuration).context("cannot write the configuration")
@@ -129,6 +136,7 @@ impl Stack {
             processes: BTreeMap::new(),
             brain_log: None,
             fleet: None,
+            namespace: None,
             _lock: lock,
         })
     }
@@ -380,6 +388,9 @@ impl Stack {
 
     /// Starts a process, whose output goes to its [log](Self::log).
     pub fn spawn(&mut self, name: &str, mut command: Command) -> anyhow::Result<()> {
+        if let Some(namespace) = &self.namespace {
+            command = inside(namespace, &command);
+        }
         let log = OpenOptions::new().create(true).append(true).open(self.log(name))?;
         let process = command
             .stdin(Stdio::null())
