@@ -64,6 +64,7 @@ mod tests {
     use super::*;
     use crate::fleet::records::{Aim, Intent, system_time};
     use crate::overrides::BackendOverride;
+    use crate::tests::moment;
 
     const HOUR: u64 = 3_600_000;
     /// The right time.
@@ -85,7 +86,7 @@ mod tests {
     fn intent_that_is_seen_as_it_is_written_lasts_for_its_time_whatever_the_clocks_are() {
         let day = i64::try_from(24 * HOUR).unwrap();
         for (author, own) in [(0, 0), (-day, 0), (day, 0), (0, day), (0, -day), (day, -day)] {
-            let (mut lifetimes, mono) = (Lifetimes::default(), Instant::now());
+            let (mut lifetimes, mono) = (Lifetimes::default(), moment());
             let now = NOW.checked_add_signed(own).unwrap();
             let mut intents = written(author);
             lifetimes.see(&mut intents, true, system_time(now), mono);
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn only_who_has_seen_an_intent_for_its_whole_time_says_that_it_is_over() {
-        let (mut lifetimes, mono) = (Lifetimes::default(), Instant::now());
+        let (mut lifetimes, mono) = (Lifetimes::default(), moment());
         let minute = Duration::from_secs(60);
         // This member's clock is two hours ahead, and it has just started.
         lifetimes.see(&mut written(0), false, system_time(NOW + 2 * HOUR), mono);
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn times_that_no_clock_can_show_are_no_fault() {
-        let (mut lifetimes, mono, mut intents) = (Lifetimes::default(), Instant::now(), written(0));
+        let (mut lifetimes, mono, mut intents) = (Lifetimes::default(), moment(), written(0));
         intents.values_mut().for_each(|dated| dated.intent.until_ms = Some(u64::MAX));
         lifetimes.see(&mut intents, true, system_time(NOW), mono);
         assert_eq!(lifetimes.over(Duration::ZERO, mono + Duration::from_secs(1)).count(), 0);
