@@ -78,12 +78,12 @@ async fn one_node_of_three_is_not_missed_and_two_stop_only_changes() {
     everywhere(&fleet, 0, &["set", "backend", "web1", "pause"]).await;
 
     // The node that lb1 uses; lb2 and lb3 use others.
-    fleet.members[0].kill(&fleet.etcd.process(0).to_owned()).unwrap();
+    fleet.members[0].kill(fleet.etcd.process(0)).unwrap();
     in_the_end_everywhere(&fleet, 1, &[&["set"], &WEB2[..], &["weight", "0"]].concat()).await;
     fleet.wait_until_well().await.unwrap();
     everywhere(&fleet, 0, &[&["clear", "override"], &WEB2[..]].concat()).await;
 
-    fleet.members[0].kill(&fleet.etcd.process(1).to_owned()).unwrap();
+    fleet.members[0].kill(fleet.etcd.process(1)).unwrap();
     fleet.wait_for("all members to miss etcd", |status| status["connected"] == false).await.unwrap();
     for member in 0..NAMES.len() {
         let (said, code) = fleet.run(member, &["set", "backend", "web2", "pause"]).await.unwrap();
@@ -97,6 +97,13 @@ async fn one_node_of_three_is_not_missed_and_two_stop_only_changes() {
     fleet.members[1].start_brain().unwrap();
     fleet.members[1].wait_synced().await.unwrap();
     wait_for_overrides(&fleet, &[("web1", "paused")]).await;
+    // One that has lost its copy does not know that the override is the fleet's, and does not clear it as its own.
+    fleet.members[2].kill("brain").unwrap();
+    std::fs::remove_file(fleet.members[2].directory().join("state/fleet")).unwrap();
+    fleet.members[2].start_brain().unwrap();
+    fleet.members[2].wait_synced().await.unwrap();
+    let (said, code) = fleet.run(2, &["clear", "override", "backend", "web1"]).await.unwrap();
+    assert!(said.contains("etcd is away") && code == Some(1), "{code:?}: {said}");
     fleet.members[0].start_backend("web2").unwrap();
     fleet.wait_serving(&["web2", "web3"]).await.unwrap();
     assert_eq!(fleet.members[1].writes().unwrap(), writes + 1, "a restart alone changes nothing");

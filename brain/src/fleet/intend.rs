@@ -69,9 +69,10 @@ impl Fleet {
         &self.member
     }
 
-    /// Whether the fleet has an intent for this.
-    pub fn has_intent(&self, key: &IntentKey) -> bool {
-        self.view().get(&member::relative(&Key::Intent(key.clone()), &self.fleet)).is_some()
+    /// Whether the fleet has an intent for this, or may have one: without etcd, that is not known.
+    pub fn may_have_intent(&self, key: &IntentKey) -> bool {
+        let view = self.view();
+        !view.is_connected() || view.get(&member::relative(&Key::Intent(key.clone()), &self.fleet)).is_some()
     }
 
     /// Forgets that an operator has set something only here: the fleet's intents count again.

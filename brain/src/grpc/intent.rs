@@ -38,7 +38,7 @@ impl Service {
         let tried = core.tried_on(terms.state, command.clone(), terms.remark.clone(), now);
         let (core, mut done) = tried.map_err(refused)?;
         let intents = intents(&core, command, &done, &terms.remark, now);
-        if intents.iter().all(|(key, intent)| intent.is_none() && !fleet.has_intent(key)) {
+        if intents.iter().all(|(key, intent)| intent.is_none() && !fleet.may_have_intent(key)) {
             return Ok(None);
         }
         let results = fleet.intend(intents, terms.no_wait).await.map_err(fleet::refused)?;
