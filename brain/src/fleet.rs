@@ -35,7 +35,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::warn;
 
-pub use intend::MemberResult;
+pub use intend::{LocalNotes, MemberResult};
 pub use operate::{Author, FleetError};
 pub use status::{MemberStatus, Status};
 pub use tables::{TableDifference, TableStatus, TablesStatus};

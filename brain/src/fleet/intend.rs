@@ -25,6 +25,9 @@ pub struct MemberResult {
     pub missing: Option<String>,
 }
 
+/// What is set only here, each with the store's revision that was known then; `None`: the fleet's intent counts.
+pub type LocalNotes = Vec<(IntentKey, Option<u64>)>;
+
 impl Fleet {
     /// Writes intents, or deletes those without one, and waits until all members that are connected have programmed them.
     ///
@@ -75,17 +78,34 @@ impl Fleet {
         !view.is_connected() || view.get(&member::relative(&Key::Intent(key.clone()), &self.fleet)).is_some()
     }
 
-    /// Forgets that an operator has set something only here: the fleet's intents count again.
-    pub fn forget_local(&self, keys: &[IntentKey]) {
-        self.memory.send_modify(|memory| memory.local.retain(|key, _| !keys.contains(key)));
+    /// The store's revision that this member knows.
+    pub fn known_revision(&self) -> u64 {
+        u64::try_from(self.view().revision).unwrap_or_default()
     }
 
-    /// Remembers that an operator has set something only here.
-    pub fn keep_local(&self, keys: impl IntoIterator<Item = IntentKey>) {
-        let revision = u64::try_from(self.view().revision).unwrap_or_default();
+    /// Notes what an operator has set only here, or that the fleet's intents count again. Returns what was noted before.
+    pub fn note_local(&self, notes: LocalNotes) -> LocalNotes {
+        let mut before = LocalNotes::new();
         self.memory.send_modify(|memory| {
-            memory.local.extend(keys.into_iter().map(|key| (key, revision)));
+            for (key, known) in notes {
+                let local = &mut memory.local;
+                let noted = match known {
+                    Some(revision) => local.insert(key.clone(), revision),
+                    None => local.remove(&key),
+                };
+                before.push((key, noted));
+            }
         });
+        before
+    }
+}
+
+#[cfg(test)]
+impl Fleet {
+    /// What is set only here.
+    pub(crate) fn local_notes(&self) -> LocalNotes {
+        let memory = self.memory.borrow();
+        memory.local.iter().map(|(key, known)| (key.clone(), Some(*known))).collect()
     }
 }
 

@@ -203,7 +203,7 @@ mod tests {
             View::new([entry("rollout", "{}"), entry("intents/backend/a", "{}"), entry("votes", "")], 9);
         let mut memory = Memory::default();
         let aim = Aim::Backend(BackendOverride::Paused);
-        memory.applied.insert(IntentKey::Backend("web1".to_owned()), Mark { revision: 7, aim });
+        memory.applied.insert(IntentKey::Backend("web1".to_owned()), Mark { revision: 7, aim, since_ms: 5 });
         memory.local.insert(IntentKey::Backend("web2".to_owned()), 8);
         let bytes = render(&contents(&edge, &view, &memory)).unwrap();
         files.save(&bytes).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use maglev_engine::core::{BackendWish, Command, Core, Done, InVpp, Now};
+use maglev_engine::core::{BackendWish, Command, CommandError, Core, Done, InVpp, Now};
 use maglev_engine::fleet::records::{Aim, Intent, IntentKey, unix_ms};
 use maglev_engine::overrides::{Remark, Stamp};
 use maglev_proto::FleetMemberResult;
@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::{Service, fleet, refusal};
 use crate::controller::Terms;
-use crate::fleet::{Fleet, MemberResult};
+use crate::fleet::{Fleet, LocalNotes, MemberResult};
 
 /// A command that was carried out, and how far the members of a fleet are with it.
 #[derive(Debug, Default)]
@@ -55,27 +55,34 @@ impl Service {
         Ok(Some(Carried { done, members: results.into_iter().map(result).collect() }))
     }
 
-    /// Notes that a command is only for this load balancer, before it is carried out.
-    pub(super) async fn keep_local(&self, command: &Command) -> Result<(), Status> {
-        let Some(fleet) = self.fleet.as_ref().filter(|_| is_for_fleets(command)) else { return Ok(()) };
-        let refused = |error| refusal::command(&self.snapshot(), &error);
-        let core = self.operator.state().await.map_err(refused)?;
+    /// Carries out a command for this load balancer alone.
+    pub(super) async fn carry_out_here(&self, terms: Terms, command: Command) -> Result<Done, CommandError> {
+        let Some(fleet) = self.fleet.as_ref().filter(|_| is_for_fleets(&command)) else {
+            return self.operator.command(terms, command).await;
+        };
+        let core = self.operator.state().await?;
         let now = Now { wall: SystemTime::now(), mono: Instant::now().into_std() };
-        let (_, done) = core.tried_on(None, command.clone(), Remark::default(), now).map_err(refused)?;
-        note_local(fleet, command, keys(command, &done));
-        Ok(())
+        let (_, tried) = core.tried_on(terms.state, command.clone(), terms.remark.clone(), now)?;
+        // Noted first: otherwise the fleet's intent might replace it at once.
+        let before = note_local(fleet, &command, keys(&command, &tried));
+        let done = self.operator.command(terms, command).await;
+        if done.is_err() {
+            fleet.note_local(before);
+        }
+        done
     }
 }
 
-/// The fleet's intent counts again once what was set only here is cleared.
-fn note_local(fleet: &Fleet, command: &Command, keys: Vec<IntentKey>) {
+/// The fleet's intent counts again once what was set only here is cleared. Returns what was noted before.
+fn note_local(fleet: &Fleet, command: &Command, keys: Vec<IntentKey>) -> LocalNotes {
     let clears = matches!(
         command,
         Command::ClearWeight { .. }
             | Command::Backend { wish: BackendWish::Clear, .. }
             | Command::Backends { wish: BackendWish::Clear, .. }
     );
-    if clears { fleet.forget_local(&keys) } else { fleet.keep_local(keys) }
+    let known = (!clears).then(|| fleet.known_revision());
+    fleet.note_local(keys.into_iter().map(|key| (key, known)).collect())
 }
 
 fn is_for_fleets(command: &Command) -> bool {
@@ -112,6 +119,7 @@ fn intents(
     now: Now,
 ) -> Vec<(IntentKey, Option<Intent>)> {
     let stamp = Stamp::new(now.wall, remark.clone());
+    let flushes = matches!(command, Command::SetWeight { flush: true, .. });
     let intents = keys(command, done).into_iter().map(|key| {
         let set = match &key {
             IntentKey::Backend(name) => {
@@ -119,7 +127,6 @@ fn intents(
                 set.map(|set| (Aim::Backend(set.value), &set.stamp))
             }
             IntentKey::Weight(member) => {
-                let flushes = matches!(command, Command::SetWeight { flush: true, .. });
                 let set = core.overrides().weights.get(member);
                 let set = set.map(|set| (Aim::Weight { weight: set.value, flush: flushes }, &set.stamp));
                 match command {
@@ -135,7 +142,8 @@ fn intents(
             aim,
             who: stamp.remark.who.as_ref().map(ToString::to_string),
             why: stamp.remark.reason.clone(),
-            since_ms: unix_ms(stamp.since),
+            // Each flush is another one, though the override may be as it was.
+            since_ms: unix_ms(if flushes { now.wall } else { stamp.since }),
             until_ms: stamp.remark.until.map(unix_ms),
         });
         (key, intent)

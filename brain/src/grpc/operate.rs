@@ -249,8 +249,9 @@ impl Service {
             refusal::command(&self.snapshot(), &error)
         };
         if is_local {
-            self.keep_local(&command).await?;
-        } else if let Some(carried) = self.intend(&terms, &command).await? {
+            return self.carry_out_here(terms, command).await.map(Carried::from).map_err(refused);
+        }
+        if let Some(carried) = self.intend(&terms, &command).await? {
             return Ok(carried);
         }
         self.operator.command(terms, command).await.map(Carried::from).map_err(refused)

@@ -36,6 +36,16 @@ pub struct Mark {
     pub revision: u64,
     /// What it was.
     pub aim: Aim,
+    /// When it was set, as its author's clock says. Recognizes an intent that was lost and written back, at another revision.
+    #[serde(default)]
+    pub since_ms: u64,
+}
+
+impl Mark {
+    /// Whether it is about this intent, whatever its revision is now.
+    fn is_of(&self, intent: &Intent) -> bool {
+        (self.aim, self.since_ms) == (intent.aim, intent.since_ms)
+    }
 }
 
 /// What a member remembers of intents, in its copy of the store: by it, it recognizes overrides that came from the fleet.
@@ -193,7 +203,9 @@ fn change(
                 .collect()
         }
         (IntentKey::Weight(member), Aim::Weight { weight, flush }) => {
-            vec![Command::SetWeight { member: member.clone(), weight, flush: flush && is_new }]
+            // Flows are flushed once for each time that an operator asks.
+            let flush = flush && !mark.is_some_and(|mark| mark.is_of(intent));
+            vec![Command::SetWeight { member: member.clone(), weight, flush }]
         }
         _ => Vec::new(),
     };
@@ -203,7 +215,7 @@ fn change(
         let until = remark.until.filter(|_| index == last && expected.is_some());
         (command, Remark { until, ..remark.clone() })
     });
-    let mark = Some(Mark { revision: *revision, aim: intent.aim });
+    let mark = Some(Mark { revision: *revision, aim: intent.aim, since_ms: intent.since_ms });
     Some(Change { key: key.clone(), commands: commands.collect(), mark })
 }
 

@@ -187,6 +187,19 @@ fn flows_are_flushed_once() {
     member.core.command(clear(&weight("a")), member.now()).unwrap();
     let due = member.due(&set);
     assert_eq!((due.len(), flushes(&due)), (1, 0));
+    member.follow(&set, first());
+    // A store that lost everything counts from the beginning, and has it again from a member's copy.
+    let mut set = set;
+    set.get_mut(&weight("a")).unwrap().revision = 9;
+    let due = member.due(&set);
+    assert_eq!((due.len(), flushes(&due)), (1, 0));
+    member.follow(&set, first());
+    // An operator asks for the same once more.
+    let again = set.get_mut(&weight("a")).unwrap();
+    (again.revision, again.intent.since_ms) = (12, 5000);
+    assert_eq!(flushes(&member.due(&set)), 1);
+    // One that was away when it was written back has never flushed.
+    assert_eq!(flushes(&Member::new(config(false)).due(&set)), 1);
 }
 
 #[test]
