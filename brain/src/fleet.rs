@@ -4,19 +4,23 @@
 //!
 //! - `store`, `etcd`: the mailbox
 //! - `view`, `follow`, `mirror`: the last good copy, in memory and in the state directory
-//! - `member`: takes the revision that the rollout asks for; `publish`: tells the others
+//! - `member`: takes the revision that the rollout asks for; `publish`: tells the others; `identity`: two machines with one name
+//! - `news`: tells watchers, the history and webhooks
 //! - `tables`: compares what VPP has here with what it has on the others
 //! - `intents`: brings overrides to the fleet's intents
-//! - `operate`, `intend`: operators' changes
+//! - `operate`, `intend`: operators' changes; `preview`: their effect on all members
 
 mod counts;
 mod etcd;
 mod follow;
+mod identity;
 mod intend;
 mod intents;
 mod member;
 mod mirror;
+mod news;
 mod operate;
+pub(crate) mod preview;
 mod publish;
 pub mod settings;
 mod status;
@@ -29,14 +33,17 @@ use std::sync::Arc;
 use maglev_daemon::vital::vital;
 use maglev_engine::fleet::intents::Memory;
 use maglev_engine::fleet::records::{
-    self, Intent, Key, MemberInfo, MemberState, Name, Revision, Rollout, TableLength, Tables, Votes, prefix,
+    self, Intent, Key, MemberInfo, MemberState, Name, Revision, Rival, Rollout, TableLength, Tables, Votes,
+    prefix,
 };
+use maglev_engine::preview::summary::Answer;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::warn;
 
 pub use intend::{LocalNotes, MemberResult};
 pub use operate::{Author, FleetError};
+pub use preview::MemberPreview;
 pub use status::{MemberStatus, Status};
 pub use tables::{TableDifference, TableStatus, TablesStatus};
 
@@ -46,6 +53,7 @@ use crate::state::mirrors::Mirrors;
 use counts::Counts;
 use etcd::Etcd;
 use intents::{Intents, Progress};
+use preview::Previewing;
 use publish::Own;
 use settings::Settings;
 use store::Store;
@@ -63,15 +71,18 @@ pub struct Fleet {
     unsaved: watch::Receiver<Option<String>>,
     memory: watch::Sender<Memory>,
     compared: watch::Receiver<Compared>,
+    /// Recognizes this process.
+    instance: u64,
 }
 
-/// Starts the tasks of a member on the runtime for services.
+/// Starts the tasks of a member on the runtime for services. `instance` is random, and no secret.
 pub fn start(
     settings: Settings,
     mirrors: Mirrors,
     controller: &Controller,
     reloader: Reloader,
     services: &Handle,
+    instance: u64,
 ) -> Fleet {
     let Settings { name: fleet, member, etcd } = settings;
     let (known, memory) = mirror::load(&mirrors, &fleet).unwrap_or_else(|why| {
@@ -83,7 +94,7 @@ pub fn start(
     let (view, views) = watch::channel(Arc::new(known));
     let (unsaved, unsaved_rx) = watch::channel(None);
     let (state, states) = watch::channel(member::nothing());
-    let own = Own { fleet: fleet.clone(), member: member.clone(), store: Arc::clone(&store) };
+    let own = Own { fleet: fleet.clone(), member: member.clone(), store: Arc::clone(&store), instance };
     let check = {
         let fleet = fleet.clone();
         Arc::new(move |key: &str, value: &[u8]| check(&fleet, key, value))
@@ -101,6 +112,10 @@ pub fn start(
         memory: memory.clone(),
     };
     services.spawn(vital("the fleet's intents", intents.run(progress)));
+    let operator = controller.operator.clone();
+    let previewing =
+        Previewing { own: own.clone(), view: views.clone(), reloader: reloader.clone(), operator };
+    services.spawn(vital("the fleet's previews", previewing.run()));
     let snapshot = Arc::clone(&controller.snapshots.borrow());
     let counts = Counts::new(controller.operator.events(), &snapshot);
     let task = member::Member::new(own.clone(), (views.clone(), progress_rx), reloader, controller, counts);
@@ -114,6 +129,7 @@ pub fn start(
         snapshots: controller.snapshots.clone(),
         state: states.clone(),
         acknowledged,
+        operator: controller.operator.clone(),
     };
     services.spawn(vital("the fleet's tables", comparing.run(tables, compared)));
     let publishing = publish::publish(own, (states.clone(), tables_rx), views.clone());
@@ -127,6 +143,7 @@ pub fn start(
         unsaved: unsaved_rx,
         memory,
         compared: compared_rx,
+        instance,
     }
 }
 
@@ -137,6 +154,8 @@ fn check(fleet: &Name, key: &str, value: &[u8]) -> Result<(), String> {
     }
     let path = format!("{}{key}", prefix(fleet));
     match Key::parse(fleet, path.as_bytes()) {
+        Some(Key::Proposal) => decodes::<Revision>(value),
+        Some(Key::Preview(_)) => decodes::<Answer>(value),
         Some(Key::Config(number)) => match records::decode::<Revision>(value) {
             Ok(revision) if revision.number == number => Ok(()),
             Ok(revision) => Err(format!("it has the number {}", revision.number)),
@@ -153,6 +172,7 @@ fn check(fleet: &Name, key: &str, value: &[u8]) -> Result<(), String> {
         Some(Key::State(_)) => decodes::<MemberState>(value),
         Some(Key::Tables(_)) => decodes::<Tables>(value),
         Some(Key::Votes(_)) => decodes::<Votes>(value),
+        Some(Key::Rival(_)) => decodes::<Rival>(value),
         None => Err("this version does not know such a key".to_owned()),
     }
 }

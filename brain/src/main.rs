@@ -308,7 +308,7 @@ async fn run(
     let (reloader, fleet) = match fleet {
         Some((settings, mirrors)) => {
             let reloader = reloader.in_fleet(settings.name.as_str());
-            let fleet = fleet::start(settings, mirrors, &handle, reloader.clone(), services);
+            let fleet = fleet::start(settings, mirrors, &handle, reloader.clone(), services, instance()?);
             (reloader, Some(fleet))
         }
         None => (reloader, None),

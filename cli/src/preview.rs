@@ -3,8 +3,8 @@
 
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
-    BackendAction, FrontendPreview, PreviewBackend, PreviewChangeResponse, ReloadConfigRequest,
-    RollbackConfigRequest, Severity,
+    BackendAction, FleetMemberPreview, FrontendPreview, PreviewBackend, PreviewChangeResponse,
+    ReloadConfigRequest, RollbackConfigRequest, Severity,
 };
 
 use crate::args::{Action, Clear, Command, Config, DrainWhat, Fleet, Set, Undrain, Whatif, WhatifConfig};
@@ -100,7 +100,46 @@ pub(crate) fn text(preview: &PreviewChangeResponse) -> String {
     if let Some(more) = frontends.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
         text += &format!("and {more} more frontends\n");
     }
+    text + &members(&preview.members)
+}
+
+/// On how many members of a fleet the effect is the same, and what it is on the others.
+fn members(members: &[FleetMemberPreview]) -> String {
+    if members.len() < 2 {
+        return String::new();
+    }
+    let (same, mut others): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.same);
+    let mut text = format!("the same on {} of {} members\n", same.len(), members.len());
+    others.sort_by_key(|member| std::cmp::Reverse(member.severity));
+    text.extend(others.iter().take(MOST_TOLD).map(|member| other(member)));
+    if let Some(more) = others.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        text += &format!("and {more} more members\n");
+    }
     text
+}
+
+/// What a member says, if that is not the same as what is said by the one that was asked.
+fn other(member: &FleetMemberPreview) -> String {
+    let name = printable(&member.name);
+    if !member.missing.is_empty() {
+        return format!("{name} {}\n", printable(&member.missing));
+    }
+    if !member.refused.is_empty() {
+        return format!("{name} refuses it: {}\n", printable(&member.refused));
+    }
+    let mut frontends: Vec<_> = member.frontends.iter().collect();
+    frontends.sort_by_key(|frontend| std::cmp::Reverse(frontend.severity));
+    let sentences = member.sentences.iter().map(|sentence| format!("{name}: {}\n", printable(sentence)));
+    let lines = frontends.iter().take(MOST_TOLD).map(|frontend| {
+        let sentences: Vec<_> = frontend.sentences.iter().map(|sentence| printable(sentence)).collect();
+        format!("{name}: frontend {}: {}\n", printable(&frontend.frontend), sentences.join("; "))
+    });
+    let mut text: String = sentences.chain(lines).collect();
+    let more = frontends.len().saturating_sub(MOST_TOLD) as u64 + member.left_out;
+    if more > 0 {
+        text += &format!("{name}: and {more} more frontends\n");
+    }
+    if text.is_empty() { format!("{name}: nothing changes\n") } else { text }
 }
 
 fn line(frontend: &FrontendPreview) -> String {

@@ -5,7 +5,7 @@ import { events } from './store.js';
 
 const SHOWN = 500;
 const KINDS = {
-  backend: 'Backends', frontend: 'Frontends', route: 'Routes', write: 'VPP writes', command: 'Commands', reload: 'Reloads',
+  backend: 'Backends', frontend: 'Frontends', route: 'Routes', write: 'VPP writes', command: 'Commands', reload: 'Reloads', fleet: 'Fleet',
   connection: 'Connections', log: 'Log',
 };
 /** @type {{ filter: string, off: string[] }} */

@@ -153,6 +153,7 @@ impl State {
                 Need { frontends: change.frontends.into_iter().collect(), ..Need::default() }
             }
             Some(What::Weights(change)) => self.weights_changed(server, change),
+            Some(What::Fleet(_)) => Need::fleet(),
             Some(What::Configuration(change)) if change.command => Need::overrides(),
             // Without an agent or VPP, no frontend is in VPP as it should be.
             Some(What::Agent(_) | What::Vpp(_) | What::Configuration(_) | What::Missed(_)) => Need::all(),

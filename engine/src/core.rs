@@ -28,7 +28,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 pub use command::{Command, CommandError, Done, InVpp, VppRequest};
 pub use comparison::Reload;
-pub use event::{Event, FrontendChange, FrontendNow, Numbered};
+pub use event::{Event, FrontendChange, FrontendNow, Notice, Numbered};
 pub use wish::{BackendWish, Selector};
 
 use crate::agent::AgentEvent;

@@ -26,13 +26,15 @@ pub enum Kind {
     Route,
     /// The brain itself: starts, ends, records that were lost.
     Brain,
+    /// The fleet: rollouts, tables that differ, machines with one name.
+    Fleet,
     /// A backend's state when a file began; not an event.
     State,
 }
 
 impl Kind {
     /// Those of events: all but [`Kind::State`].
-    pub const EVENTS: [Self; 10] = [
+    pub const EVENTS: [Self; 11] = [
         Self::Backend,
         Self::Frontend,
         Self::Command,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Vpp,
         Self::Route,
         Self::Brain,
+        Self::Fleet,
     ];
 
     /// The kind's word, in lower case.
@@ -58,6 +61,7 @@ impl Kind {
             Self::Vpp => "vpp",
             Self::Route => "route",
             Self::Brain => "brain",
+            Self::Fleet => "fleet",
             Self::State => "state",
         }
     }

@@ -5,17 +5,20 @@
 //! the disk.
 
 mod compare;
+pub mod summary;
 mod words;
 
 use std::net::IpAddr;
 
 use maglev_protocol::VipKey;
+use serde::{Deserialize, Serialize};
 
 use crate::core::{Command, CommandError, Core, Now};
 use crate::weights::FrontendState;
 
 /// How much attention a change needs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// No traffic changes.
     #[default]
@@ -27,7 +30,8 @@ pub enum Severity {
 }
 
 /// What happens to a VIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum VipChange {
     /// Unchanged, with its pinned flows.
     Kept,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maglev_engine::core::{Command, CommandError, Core, Done, Ended, InVpp, Numbered};
+use maglev_engine::core::{Command, CommandError, Core, Done, Ended, InVpp, Notice, Numbered};
 use maglev_engine::desired::Demand;
 use maglev_engine::overrides::Remark;
 use maglev_engine::tally::BrainTally;
@@ -99,6 +99,13 @@ impl Operator {
             }
         }
         Ok(done)
+    }
+
+    /// Has an event, a line of the log, a record of the history and a delivery to webhooks made.
+    pub async fn announce(&self, notice: Notice, remark: Remark) {
+        let terms = Terms { state: None, no_wait: true, remark };
+        // Fails only if the process is shutting down.
+        drop(self.command(terms, Command::Announce(notice)).await);
     }
 
     /// Why the latest overrides would not survive a restart, if that is so.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use maglev_daemon::blocking::Blocking;
 use maglev_engine::fleet::records::{
-    self, Key, LONGEST_REASON, MemberState, Name, Refused, Revision, Rollout, Routes, Running, Sha256, clean,
-    unix_ms,
+    self, Key, LONGEST_REASON, MemberState, Name, Refused, Revision, Rival, Rollout, Routes, Running, Sha256,
+    clean, unix_ms,
 };
 use maglev_engine::fleet::rollout::{self, Decision, Step, Watch};
 use maglev_engine::overrides::Remark;
@@ -19,10 +19,11 @@ use tracing::{info, warn};
 
 use super::counts::Counts;
 use super::intents::Progress;
+use super::news::{self, Seen};
 use super::publish::Own;
 use super::store::{Condition, StoreRevision, Write};
 use super::view::View;
-use crate::controller::Controller;
+use crate::controller::{Controller, Operator};
 use crate::reload::{Reloaded, Reloader, first_mistake};
 
 /// How often the state is looked at without a change: for the soak, and problems that no snapshot tells.
@@ -45,6 +46,7 @@ pub(super) fn nothing() -> MemberState {
         announces: false,
         routes: Routes::Normal,
         clock_ms: 0,
+        instance: 0,
     }
 }
 
@@ -57,6 +59,9 @@ pub(super) struct Member {
     progress: watch::Receiver<Progress>,
     reloader: Reloader,
     counts: Counts,
+    operator: Operator,
+    /// What was told to watchers.
+    told: Seen,
     running: Option<Running>,
     refused: Option<Refused>,
     unpacking: Blocking,
@@ -77,6 +82,7 @@ impl Member {
         counts: Counts,
     ) -> Self {
         let snapshots = controller.snapshots.clone();
+        let told = Seen::of(&view.borrow());
         let unpacking = Blocking::new("unpacking the fleet's configuration", 1, UNPACKED_WITHIN);
         Self {
             own,
@@ -85,6 +91,8 @@ impl Member {
             progress,
             reloader,
             counts,
+            operator: controller.operator.clone(),
+            told,
             running: None,
             refused: None,
             unpacking,
@@ -102,6 +110,7 @@ impl Member {
         loop {
             let (view, snapshot) =
                 (Arc::clone(&self.view.borrow_and_update()), Arc::clone(&self.snapshots.borrow_and_update()));
+            news::tell(&self.operator, self.told.see(&view)).await;
             let now = self.state(&snapshot);
             state.send_if_modified(|before| {
                 let is_news = *before != now;
@@ -143,6 +152,7 @@ impl Member {
             announces: snapshot.routes.values().any(|route| announced(route)),
             routes: Routes::Normal,
             clock_ms: 0,
+            instance: 0,
         }
     }
 
@@ -274,6 +284,11 @@ pub(super) fn states(view: &View) -> BTreeMap<Name, MemberState> {
         Some((Name::new(member).ok()?, records::decode(&entry.value).ok()?))
     };
     view.below("members/").filter_map(state).collect()
+}
+
+/// The other machine with a member's name, if there is one.
+pub(super) fn rival(view: &View, member: &Name) -> Option<Rival> {
+    records::decode(&view.get(&format!("members/{member}/rival"))?.value).ok()
 }
 
 /// A key below the fleet's prefix.

@@ -31,6 +31,9 @@ pub enum FleetError {
     /// The state of the rollout does not allow it.
     #[error("{0}")]
     NotNow(#[from] NotNow),
+    /// Another operator is asking the members.
+    #[error("another configuration is being previewed on the members: try again in some seconds")]
+    Proposed,
     /// There was never a rollout.
     #[error("the fleet has no configuration yet: `maglevc fleet config put FILE` begins with one")]
     NoRollout,
@@ -184,7 +187,8 @@ impl Fleet {
             return Err(unknown());
         }
         let state = Key::State(name.clone()).path(&self.fleet);
-        let keys = [Key::Info(name.clone()), Key::Tables(name.clone()), Key::Votes(name)];
+        let keys =
+            [Key::Info(name.clone()), Key::Tables(name.clone()), Key::Votes(name.clone()), Key::Rival(name)];
         let writes = keys.iter().map(|key| Write::Delete(key.path(&self.fleet))).collect();
         let done = self.store.transact(vec![Condition::Missing(state)], writes).await?;
         done.map(drop).ok_or(FleetError::Conflict)

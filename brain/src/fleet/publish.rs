@@ -2,16 +2,19 @@
 //! it is away.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use maglev_daemon::retry::backoff;
-use maglev_engine::fleet::records::{self, Key, MemberInfo, MemberState, Name, Record, Tables, unix_ms};
-use std::time::SystemTime;
+use maglev_engine::fleet::records::{
+    self, Key, MemberInfo, MemberState, Name, Record, Rival, Tables, unix_ms,
+};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, warn};
 
-use super::store::{Condition, Lease, Store, StoreError, Write};
+use super::identity::{Found, Identity, Turn};
+use super::member;
+use super::store::{Condition, Lease, Store, StoreError, StoreRevision, Write};
 use super::view::View;
 
 /// Time after which a member that is not heard of counts as away, in seconds.
@@ -29,14 +32,16 @@ pub(super) struct Own {
     pub(super) fleet: Name,
     pub(super) member: Name,
     pub(super) store: Arc<dyn Store>,
+    /// Recognizes this process among machines with one name.
+    pub(super) instance: u64,
 }
 
 impl Own {
-    fn path(&self, key: impl FnOnce(Name) -> Key) -> String {
+    pub(super) fn path(&self, key: impl FnOnce(Name) -> Key) -> String {
         key(self.member.clone()).path(&self.fleet)
     }
 
-    fn encoded<R: Record>(&self, record: &R) -> Option<Vec<u8>> {
+    pub(super) fn encoded<R: Record>(&self, record: &R) -> Option<Vec<u8>> {
         let encoded = records::encode(record);
         encoded.inspect_err(|error| error!(%error, "a key of this member cannot be written")).ok()
     }
@@ -63,42 +68,93 @@ impl Own {
         self.store.transact(vec![condition], vec![Write::Put(key, value, None)]).await.map(drop)
     }
 
-    /// Writes the state, unless it is written already.
+    /// Writes the state, unless it is written already. `false`: another machine was faster.
     async fn publish(
         &self,
         state: &MemberState,
-        lease: Lease,
-        written: &mut Option<MemberState>,
-    ) -> Result<(), StoreError> {
+        seen: &View,
+        (over, is_due): (Option<StoreRevision>, bool),
+        session: &mut Session<'_>,
+    ) -> Result<bool, StoreError> {
+        let identity = &mut *session.identity;
         // The clock alone is no news.
-        let is_same =
-            |before: &MemberState| *before == MemberState { clock_ms: before.clock_ms, ..state.clone() };
-        if written.as_ref().is_some_and(is_same) {
-            return Ok(());
+        let is_same = |before: &MemberState| {
+            *before == MemberState { clock_ms: before.clock_ms, instance: before.instance, ..state.clone() }
+        };
+        if !is_due && session.written.as_ref().is_some_and(is_same) {
+            return Ok(true);
         }
-        let state = MemberState { clock_ms: unix_ms(SystemTime::now()), ..state.clone() };
-        let Some(value) = self.encoded(&state) else { return Ok(()) };
-        let put = Write::Put(self.path(Key::State), value, Some(lease));
-        self.store.transact(Vec::new(), vec![put]).await?;
-        *written = Some(state);
-        Ok(())
+        let now = unix_ms(SystemTime::now());
+        let state = MemberState { clock_ms: now, instance: self.instance, ..state.clone() };
+        let Some(value) = self.encoded(&state) else { return Ok(true) };
+        let (key, rival) = (self.path(Key::State), self.path(Key::Rival));
+        let condition = match over {
+            // A damaged value is replaced, whosever it is.
+            _ if seen.refused.contains_key(&*self.relative("state")) => None,
+            Some(revision) => Some(Condition::ChangedBy(key.clone(), revision)),
+            None => Some(Condition::Missing(key.clone())),
+        };
+        let mut writes = vec![Write::Put(key, value, Some(session.lease))];
+        let is_own = |rival: &Rival| rival.instance == self.instance;
+        if self.rival(seen).is_some_and(|rival| is_own(&rival)) {
+            writes.push(Write::Delete(rival));
+        }
+        let written = self.store.transact(condition.into_iter().collect(), writes).await?;
+        let Some(revision) = written else { return Ok(false) };
+        identity.written(self.found(seen), revision);
+        session.written = Some(state);
+        Ok(true)
     }
 
-    /// Writes the tables, unless they are written already.
+    /// Tells all that this is another machine with the same name.
+    async fn yield_to(
+        &self,
+        seen: &View,
+        since: SystemTime,
+        session: &Session<'_>,
+    ) -> Result<(), StoreError> {
+        if self.rival(seen).is_some() {
+            return Ok(());
+        }
+        let rival = Rival { instance: self.instance, since_ms: unix_ms(since) };
+        let Some(value) = self.encoded(&rival) else { return Ok(()) };
+        let write = Write::Put(self.path(Key::Rival), value, Some(session.lease));
+        self.store.transact(Vec::new(), vec![write]).await.map(drop)
+    }
+
+    /// A key of this member, below the fleet's prefix.
+    fn relative(&self, what: &str) -> String {
+        format!("members/{}/{what}", self.member)
+    }
+
+    /// Whose state is in the store.
+    fn found(&self, seen: &View) -> Option<Found> {
+        let entry = seen.get(&self.relative("state"))?;
+        let state: MemberState = records::decode(&entry.value).ok()?;
+        Some(Found { instance: state.instance, changed: entry.changed })
+    }
+
+    fn rival(&self, seen: &View) -> Option<Rival> {
+        member::rival(seen, &self.member)
+    }
+
+    /// Writes the tables, unless they are written already, or the state is not this machine's any more.
     async fn publish_tables(
         &self,
         tables: &Arc<Tables>,
-        lease: Lease,
-        written: &mut Option<Arc<Tables>>,
+        session: &mut Session<'_>,
     ) -> Result<(), StoreError> {
-        if written.as_ref() == Some(tables) {
+        if session.written_tables.as_ref() == Some(tables) {
             return Ok(());
         }
         if let Some(value) = self.encoded(&**tables) {
-            let put = Write::Put(self.path(Key::Tables), value, Some(lease));
-            self.store.transact(Vec::new(), vec![put]).await?;
+            let put = Write::Put(self.path(Key::Tables), value, Some(session.lease));
+            let is_own = Condition::ChangedBy(self.path(Key::State), session.identity.wrote());
+            if self.store.transact(vec![is_own], vec![put]).await?.is_none() {
+                return Ok(());
+            }
         }
-        *written = Some(Arc::clone(tables));
+        session.written_tables = Some(Arc::clone(tables));
         Ok(())
     }
 }
@@ -106,12 +162,22 @@ impl Own {
 /// What a member tells the others.
 type Told = (watch::Receiver<MemberState>, watch::Receiver<Arc<Tables>>);
 
+/// The time of one lease.
+struct Session<'i> {
+    lease: Lease,
+    identity: &'i mut Identity,
+    /// The state that is written.
+    written: Option<MemberState>,
+    written_tables: Option<Arc<Tables>>,
+}
+
 /// Keeps this member's keys up to date, forever. May be aborted at any point: the lease ends by itself.
 pub(super) async fn publish(own: Own, mut told: Told, mut view: watch::Receiver<Arc<View>>) {
-    let mut failures = 0;
+    let (mut identity, mut failures) = (Identity::new(own.instance), 0);
     loop {
         let mut was_written = false;
-        if let Err(error) = publish_until_lost(&own, &mut told, &mut view, &mut was_written).await {
+        let ended = publish_until_lost(&own, &mut identity, &mut told, &mut view, &mut was_written);
+        if let Err(error) = ended.await {
             // A lost store is told by whoever follows it.
             if let StoreError::Refused(reason) = &error
                 && failures == 0
@@ -129,6 +195,7 @@ pub(super) async fn publish(own: Own, mut told: Told, mut view: watch::Receiver<
 /// Ends without an error when the process does.
 async fn publish_until_lost(
     own: &Own,
+    identity: &mut Identity,
     (state, tables): &mut Told,
     view: &mut watch::Receiver<Arc<View>>,
     was_written: &mut bool,
@@ -139,29 +206,49 @@ async fn publish_until_lost(
     let Ok(Ok(seen)) = seen.map(|seen| seen.map(|seen| Arc::clone(&seen))) else {
         return Err(StoreError::Away("the fleet is not followed yet".to_owned()));
     };
-    own.introduce(&seen).await?;
-    let keys = ["state", "tables"].map(|of| format!("members/{}/{of}", own.member));
-    let (mut written, mut written_tables) = (None, None);
+    if !identity.yields() {
+        own.introduce(&seen).await?;
+    }
+    identity.go_back(seen.revision);
+    let mut session = Session { lease, identity, written: None, written_tables: None };
     let mut extended = interval(EXTENDED);
     extended.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let current = state.borrow_and_update().clone();
-        own.publish(&current, lease, &mut written).await?;
-        let current = Arc::clone(&tables.borrow_and_update());
-        own.publish_tables(&current, lease, &mut written_tables).await?;
-        *was_written = true;
+        let seen = Arc::clone(&view.borrow_and_update());
+        // What another machine does is only known while the fleet is followed.
+        if seen.is_connected() {
+            let current = state.borrow_and_update().clone();
+            match session.identity.look(own.found(&seen), seen.revision, SystemTime::now()) {
+                Turn::Publish { over, is_due } => {
+                    if is_due {
+                        // What else is there may be another machine's.
+                        session.written_tables = None;
+                    }
+                    if own.publish(&current, &seen, (over, is_due), &mut session).await? {
+                        let current = Arc::clone(&tables.borrow_and_update());
+                        own.publish_tables(&current, &mut session).await?;
+                    }
+                }
+                Turn::Yield(since) => {
+                    (session.written, session.written_tables) = (None, None);
+                    own.yield_to(&seen, since, &session).await?;
+                }
+            }
+            *was_written = true;
+        }
         sleep(COALESCED).await;
         tokio::select! {
             changed = state.changed() => if changed.is_err() { return Ok(()) },
             changed = tables.changed() => if changed.is_err() { return Ok(()) },
+            changed = view.changed() => if changed.is_err() { return Ok(()) },
             _ = extended.tick() => {
                 own.store.keep_alive(lease).await?;
-                let seen = Arc::clone(&view.borrow_and_update());
-                if seen.is_connected() {
+                let seen = Arc::clone(&view.borrow());
+                if seen.is_connected() && !session.identity.yields() {
                     own.introduce(&seen).await?;
-                    // Somebody has deleted one.
-                    if keys.iter().any(|key| seen.get(key).is_none()) {
-                        (written, written_tables) = (None, None);
+                    // Somebody has deleted them.
+                    if seen.get(&own.relative("tables")).is_none() {
+                        session.written_tables = None;
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use maglev_engine::fleet::digest::Difference;
-use maglev_engine::fleet::records::{self, MemberInfo, MemberState, Name, Revision, Rollout, unix_ms};
+use maglev_engine::fleet::records::{self, MemberInfo, MemberState, Name, Revision, Rival, Rollout, unix_ms};
 use tokio::time::Instant;
 
 use super::Fleet;
@@ -33,6 +33,8 @@ pub struct Status {
     pub unsaved: Option<String>,
     /// Tables that have differed from those of other members for too long.
     pub differences: Vec<Difference>,
+    /// Recognizes this process among machines with one name.
+    pub instance: u64,
 }
 
 /// A member.
@@ -42,6 +44,8 @@ pub struct MemberStatus {
     pub info: MemberInfo,
     /// Its state; `None` if it is away.
     pub state: Option<MemberState>,
+    /// Another machine with its name, which therefore publishes nothing.
+    pub rival: Option<Rival>,
 }
 
 impl Fleet {
@@ -64,7 +68,7 @@ impl Fleet {
                 },
                 first_seen_ms: 0,
             });
-            MemberStatus { info, state }
+            MemberStatus { info, state, rival: member::rival(&view, &name) }
         });
         Status {
             fleet: self.fleet.clone(),
@@ -75,6 +79,7 @@ impl Fleet {
             refused: view.refused.iter().map(|(key, why)| (Arc::clone(key), Arc::clone(why))).collect(),
             left_out: view.left_out,
             unsaved: self.unsaved.borrow().clone(),
+            instance: self.instance,
             differences: self.compared.borrow().standing(Instant::now().into_std()),
         }
     }

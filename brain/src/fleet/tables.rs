@@ -4,23 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use maglev_engine::fleet::digest::{self, Comparison, Difference, News, Reason, Side, differences};
+use maglev_engine::fleet::digest::{self, Comparison, Difference, Reason, Side, differences};
 use maglev_engine::fleet::records::{self, MemberState, Name, Tables};
 use maglev_engine::snapshot::{Snapshot, SyncStatus};
 use maglev_protocol::{Programmed, ProgrammedVip, VipKey, VipSpec, VppState};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
 
 use super::store::StoreRevision;
 use super::view::View;
-use super::{Fleet, member};
+use super::{Fleet, member, news};
+use crate::controller::Operator;
 
 /// Shortest time between two comparisons.
 const PACE: Duration = Duration::from_millis(250);
-/// Maximum number of differences of one comparison that are logged.
-const LOGGED: usize = 10;
-
 /// What VPP has of each VIP, as far as it has acknowledged it: the servers, and the table length.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledged {
@@ -78,6 +75,7 @@ pub(super) struct Comparing {
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(super) state: watch::Receiver<MemberState>,
     pub(super) acknowledged: Acknowledged,
+    pub(super) operator: Operator,
 }
 
 impl Comparing {
@@ -111,7 +109,8 @@ impl Comparing {
                 result.others = others(&view, &self.member, &mut decoded);
                 result.found = found(&view, (&state, &result.own), &result.others);
                 let news = comparison.see(&result.found, patience, Instant::now().into_std());
-                log(&news, &result.others);
+                let told = news::of_tables(&news, |member| result.others.contains_key(member));
+                news::tell(&self.operator, told).await;
                 let standing = comparison.standing();
                 let standing =
                     standing.map(|(vip, member, since, reason)| ((*vip, member.clone()), (since, reason)));
@@ -163,23 +162,6 @@ fn found(
     let newest_intent = view.below("intents/").map(|(_, entry)| entry.changed).max().unwrap_or_default();
     let newest_intent = u64::try_from(newest_intent).unwrap_or_default();
     differences(&Side { state, tables: own }, &others, newest_intent)
-}
-
-fn log(news: &[News], others: &BTreeMap<Name, Arc<Tables>>) {
-    for News { vip, member, reason } in news.iter().take(LOGGED) {
-        match reason {
-            Some(reason) => {
-                warn!(%vip, %member, %reason, "the table differs from that of another member of the fleet");
-            }
-            None if others.contains_key(member) => {
-                info!(%vip, %member, "the table is that of the other member again");
-            }
-            None => info!(%vip, %member, "the table is not compared any more: the other member is away"),
-        }
-    }
-    if news.len() > LOGGED {
-        warn!(more = news.len() - LOGGED, "further news of tables; `maglevc fleet tables` shows all");
-    }
 }
 
 /// The tables of a VIP on all members.

@@ -1,5 +1,6 @@
 //! The fleet: converts requests, and the fleet's state to answers.
 
+mod previews;
 mod tables;
 
 use std::collections::BTreeSet;
@@ -7,10 +8,12 @@ use std::sync::Arc;
 
 use maglev_engine::core::Command;
 use maglev_engine::fleet::records::{self, Name, Order, Plan, Revision, Rollout, Stage};
+use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
     AbortFleetRolloutRequest, ConfirmFleetRolloutRequest, FleetConfig, FleetMember, FleetOrder, FleetPlan,
     FleetRefusal, FleetRollout, FleetStage, FleetStatus, GetFleetConfigRequest, ListFleetConfigsResponse,
-    PutFleetConfigRequest, RemoveFleetMemberRequest, RollbackFleetConfigRequest,
+    PreviewChangeResponse, PutFleetConfigRequest, RemoveFleetMemberRequest, RollbackFleetConfigRequest,
+    Severity,
 };
 use tonic::{Request, Response, Status};
 
@@ -118,25 +121,41 @@ impl Service {
         Ok(Response::new(status(fleet)))
     }
 
-    /// What a configuration of the fleet would do on this member.
-    pub(super) async fn previewed_put(&self, request: PutFleetConfigRequest) -> Result<Command, Status> {
-        self.fleet()?;
-        self.command_of(&request.text).await
+    /// The text that a change would roll out; `None` if it is not the fleet's.
+    pub(super) fn proposed(&self, change: &Change) -> Result<Option<String>, Status> {
+        match change {
+            Change::PutFleet(PutFleetConfigRequest { text, .. }) => self.fleet().map(|_| Some(text.clone())),
+            Change::RollbackFleet(RollbackFleetConfigRequest { number, .. }) => {
+                let fleet = self.fleet()?;
+                let number = fleet.earlier(Some(*number).filter(|number| *number > 0)).map_err(refused)?;
+                let text = fleet.config(number).map_err(refused)?.text().map_err(Status::data_loss)?;
+                Ok(Some(text))
+            }
+            _ => Ok(None),
+        }
     }
 
-    /// What an earlier revision of the fleet would do on this member.
-    pub(super) async fn previewed_fleet_rollback(
+    /// Adds to a preview what the other members say.
+    pub(super) async fn preview_on_members(
         &self,
-        request: RollbackFleetConfigRequest,
-    ) -> Result<Command, Status> {
+        text: &str,
+        who: &str,
+        own: &mut PreviewChangeResponse,
+    ) -> Result<(), Status> {
         let fleet = self.fleet()?;
-        let number = fleet.earlier(Some(request.number).filter(|number| *number > 0)).map_err(refused)?;
-        let text = fleet.config(number).map_err(refused)?.text().map_err(Status::data_loss)?;
-        self.command_of(&text).await
+        match fleet.preview(text, who).await {
+            Ok(previews) => previews::add(own, fleet.member(), previews),
+            // Nobody should take silence for consent.
+            Err(error) => {
+                own.sentences.push(format!("the other members were not asked: {error}"));
+                own.set_severity(Severity::Danger);
+            }
+        }
+        Ok(())
     }
 
     /// The reload that a text would be.
-    async fn command_of(&self, text: &str) -> Result<Command, Status> {
+    pub(super) async fn command_of(&self, text: &str) -> Result<Command, Status> {
         let loaded = self.reloader.validate("configuration".to_owned(), text.as_bytes().into()).await;
         let loaded = loaded.map_err(|error| refusal::reload(&error))?;
         Ok(Command::Reload(Arc::new(loaded.config).into()))
@@ -163,7 +182,7 @@ pub(super) fn refused(error: FleetError) -> Status {
         FleetError::NoRevision { .. } | FleetError::NoEarlier | FleetError::NoMember(_) => {
             Status::not_found(words)
         }
-        FleetError::Conflict => Status::aborted(words),
+        FleetError::Conflict | FleetError::Proposed => Status::aborted(words),
         // Whether it was written may not be known.
         FleetError::Store(_) => Status::unknown(words),
         FleetError::Damaged(..) => Status::data_loss(words),
@@ -239,13 +258,14 @@ fn rollout(rollout: &Rollout) -> FleetRollout {
 }
 
 fn member(member: &MemberStatus) -> FleetMember {
-    let MemberStatus { info, state } = member;
+    let MemberStatus { info, state, rival } = member;
     let records::MemberInfo { name, version, first_seen_ms } = info.clone();
     let whose = FleetMember {
         name: name.to_string(),
         version,
         first_seen_unix_ms: first_seen_ms,
         connected: state.is_some(),
+        rival_since_unix_ms: rival.map_or(0, |rival| rival.since_ms),
         ..FleetMember::default()
     };
     let Some(state) = state else { return whose };

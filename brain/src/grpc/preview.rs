@@ -13,7 +13,7 @@ use maglev_proto::{
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::caller::Caller;
+use super::caller::{Caller, Rights};
 use super::{Answer, Service, operate, refusal};
 use crate::paced::Cause;
 
@@ -25,9 +25,21 @@ impl Service {
     ) -> Answer<PreviewChangeResponse> {
         let caller = Caller::of(request.extensions());
         let _place = self.place(Cause::Check, &self.checks.places, &caller)?;
-        let _turn = self.checks.turn(&caller).await;
-        let command = self.previewed(request.into_inner()).await?;
-        self.preview_of(command).await.map(Response::new)
+        let turn = self.checks.turn(&caller).await;
+        let change = request.into_inner().change;
+        let change = change.ok_or_else(|| Status::invalid_argument("the change is missing"))?;
+        let proposed = self.proposed(&change)?;
+        let command = match &proposed {
+            Some(text) => self.command_of(text).await?,
+            None => self.previewed(change).await?,
+        };
+        let mut answer = self.preview_of(command).await?;
+        drop(turn);
+        // The others are asked through etcd, which only admins may have written.
+        if let Some(text) = proposed.filter(|_| *caller.rights() == Rights::Admin) {
+            self.preview_on_members(&text, &caller.responsible(), &mut answer).await?;
+        }
+        Ok(Response::new(answer))
     }
 
     /// What a command would do now.
@@ -48,9 +60,9 @@ impl Service {
         }
     }
 
-    async fn previewed(&self, request: PreviewChangeRequest) -> Result<Command, Status> {
-        Ok(match request.change {
-            Some(Change::Backend(change)) => {
+    async fn previewed(&self, change: Change) -> Result<Command, Status> {
+        Ok(match change {
+            Change::Backend(change) => {
                 let wish = match change.action() {
                     BackendAction::Pause => BackendWish::Pause,
                     BackendAction::Resume => BackendWish::Resume,
@@ -62,23 +74,23 @@ impl Service {
                 };
                 operate::backends(change.name, &change.label, &change.host, wish)?
             }
-            Some(Change::Weight(request)) => operate::set_weight(request)?.1,
-            Some(Change::Clear(request)) => operate::clear(request)?,
-            Some(Change::Recreate(RecreateVipRequest { frontend, .. })) => {
+            Change::Weight(request) => operate::set_weight(request)?.1,
+            Change::Clear(request) => operate::clear(request)?,
+            Change::Recreate(RecreateVipRequest { frontend, .. }) => {
                 Command::Recreate { frontend: refusal::name("frontend", frontend)? }
             }
-            Some(Change::Reload(_)) => {
+            Change::Reload(_) => {
                 let loaded = self.reloader.load().await.map_err(|error| refusal::reload(&error))?;
                 Command::Reload(std::sync::Arc::new(loaded.config).into())
             }
-            Some(Change::Rollback(RollbackConfigRequest { number, .. })) => {
+            Change::Rollback(RollbackConfigRequest { number, .. }) => {
                 let number = Some(number).filter(|number| *number > 0);
                 let earlier = self.reloader.earlier(number).await.map_err(|error| refusal::reload(&error))?;
                 Command::Reload(std::sync::Arc::new(earlier.1.config).into())
             }
-            Some(Change::PutFleet(request)) => self.previewed_put(request).await?,
-            Some(Change::RollbackFleet(request)) => self.previewed_fleet_rollback(request).await?,
-            None => return Err(Status::invalid_argument("the change is missing")),
+            Change::PutFleet(_) | Change::RollbackFleet(_) => {
+                return Err(Status::internal("a change of the fleet is previewed by its text"));
+            }
         })
     }
 }
@@ -90,10 +102,11 @@ fn answer(preview: preview::Preview) -> PreviewChangeResponse {
         severity: grave(severity).into(),
         sentences,
         frontends: frontends.into_iter().map(frontend).collect(),
+        members: Vec::new(),
     }
 }
 
-fn grave(severity: preview::Severity) -> Severity {
+pub(super) fn grave(severity: preview::Severity) -> Severity {
     match severity {
         preview::Severity::None => Severity::None,
         preview::Severity::Notice => Severity::Notice,
@@ -101,17 +114,20 @@ fn grave(severity: preview::Severity) -> Severity {
     }
 }
 
-fn frontend(preview: preview::FrontendPreview) -> FrontendPreview {
-    let change = match preview.change {
+pub(super) fn vip_change(change: preview::VipChange) -> VipChange {
+    match change {
         preview::VipChange::Kept => VipChange::Kept,
         preview::VipChange::Added => VipChange::Added,
         preview::VipChange::Removed => VipChange::Removed,
         preview::VipChange::Recreated => VipChange::Recreated,
-    };
+    }
+}
+
+fn frontend(preview: preview::FrontendPreview) -> FrontendPreview {
     FrontendPreview {
         frontend: preview.frontend,
         vip: preview.vip.to_string(),
-        change: change.into(),
+        change: vip_change(preview.change).into(),
         held_back: preview.held_back,
         before: preview.before.map(side),
         after: preview.after.map(side),

@@ -3,6 +3,7 @@ mod checks;
 mod crowds;
 mod encrypted;
 mod figures;
+mod fleet;
 mod healthchecks;
 pub(in crate::grpc) mod pki;
 mod preview;

@@ -140,6 +140,7 @@ catalogue! {
     FLEET_ROLLOUT = Gauge "maglev_fleet_rollout_stage"
         "1 for the stage of the fleet's latest rollout, 0 for the others.";
     FLEET_REFUSED = Gauge "maglev_fleet_refused_keys" "Keys of etcd whose newest value is refused.";
+    FLEET_RIVALS = Gauge "maglev_fleet_rivals" "Members of the fleet whose name more than one machine has.";
     FLEET_TABLES = Gauge "maglev_fleet_table_differences"
         "Tables that have differed from another member's for more than two sync intervals.";
 

@@ -24,6 +24,8 @@ pub(super) fn write(status: Option<&Status>, out: &mut Exposition) {
                 family.add(&[("state", state)], number(count as u64));
             }
         });
+        let rivals = status.members.iter().filter(|member| member.rival.is_some()).count();
+        out.single(metrics::FLEET_RIVALS, number(rivals as u64));
         out.family(metrics::FLEET_TABLES, |family| {
             for reason in Reason::ALL {
                 let count =

@@ -7,7 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use maglev_engine::agent::AgentEvent;
 use maglev_engine::config::{Config, parse};
 use maglev_engine::core::{BackendWish, Command, Core, Input, Now};
-use maglev_engine::fleet::records::{MemberInfo, Name};
+use maglev_engine::fleet::digest::{Difference, Reason};
+use maglev_engine::fleet::records::{MemberInfo, Name, Rival};
 use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_engine::overrides::{Overrides, PoolMember, Remark};
 use maglev_protocol::{
@@ -448,11 +449,39 @@ fn what_operators_set_is_told_one_by_one() {
     assert_eq!(ends, 1, "the pause has no end");
 }
 
-/// A member of a fleet, beside one that is away.
+#[test]
+fn differences_of_tables_are_counted_by_reason() {
+    let (bench, _) = Bench::full();
+    let series = bench.series(None);
+    for reason in Reason::ALL {
+        let name = format!("maglev_fleet_table_differences{{reason=\"{}\"}}", reason.word());
+        let expected = match reason {
+            Reason::Intent => 2.0,
+            Reason::TableLength => 1.0,
+            _ => 0.0,
+        };
+        assert_eq!(series.get(&name).copied(), Some(expected), "{name}");
+    }
+    assert_eq!(series["maglev_fleet_rivals"], 1.0);
+    let away = Link::Away { since: None, reason: "no answer".into() };
+    let mut out = Exposition::default();
+    fleet::write(Some(&Status { link: away, ..fleet() }), &mut out);
+    let text = out.finish().text;
+    assert!(!text.contains("table_differences") && !text.contains("rivals"), "nothing is known: {text}");
+}
+
+/// A member of a fleet, beside one that is away, whose name another machine has.
 fn fleet() -> Status {
+    let difference = |last: u8, reason| Difference {
+        vip: VipKey::port([203, 0, 113, last].into(), 6, 80),
+        member: Name::new("lb2").unwrap(),
+        lasts: Duration::from_secs(60),
+        reason,
+    };
     let member = |name: &str, state| MemberStatus {
         info: MemberInfo { name: Name::new(name).unwrap(), version: "0.2.0".to_owned(), first_seen_ms: 0 },
         state,
+        rival: (name == "lb2").then_some(Rival { instance: 5, since_ms: 0 }),
     };
     let state = r#"{"running":null,"refused":null,"not_programmed":null,"vpp":true,"clock_ms":0}"#;
     let rollout = r#"{"revision":1,"back_to":null,"plan":{},"members":[],"stage":{"name":"done"},"may":[],
@@ -466,7 +495,12 @@ fn fleet() -> Status {
         refused: Vec::new(),
         left_out: 0,
         unsaved: None,
-        differences: Vec::new(),
+        differences: vec![
+            difference(1, Reason::Intent),
+            difference(2, Reason::TableLength),
+            difference(3, Reason::Intent),
+        ],
+        instance: 0,
     }
 }
 

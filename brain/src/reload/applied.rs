@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use maglev_engine::config::{LoadError, Loaded};
-use maglev_engine::core::{Command, Reload};
+use maglev_engine::core::{Command, Notice, Reload};
+use maglev_engine::history::Kind;
 use maglev_engine::overrides::Remark;
 use maglev_engine::revisions::{Origin, Revision, Revisions, Start, Sum};
 use maglev_probe::files;
@@ -272,12 +273,8 @@ impl Reloader {
 
     /// Has an event and a line of the log made.
     pub(super) async fn announce(&self, what: String, terms: Terms) {
-        // Fails only if the process is shutting down.
-        drop(
-            self.operator
-                .command(Terms { state: None, no_wait: true, ..terms }, Command::Announce(what))
-                .await,
-        );
+        let notice = Notice { kind: Kind::Reload, what, is_problem: false };
+        self.operator.announce(notice, terms.remark).await;
     }
 
     /// Keeps a configuration that would go back by itself.

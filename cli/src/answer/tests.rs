@@ -128,6 +128,69 @@ fn json_has_the_names_of_the_interface() {
 }
 
 #[test]
+fn json_of_a_fleet_has_the_names_of_the_interface() {
+    let json = |answer: Answer| -> Value { serde_json::from_str(&answer.json().unwrap()).unwrap() };
+    let status = json(Answer::Fleet(samples::fleet()));
+    let expected = [
+        "connected",
+        "fleet",
+        "left_out",
+        "member",
+        "members",
+        "not_kept",
+        "reason",
+        "refused",
+        "rollout",
+        "since_unix_ms",
+    ];
+    assert_eq!(keys(&status), expected);
+    let expected = [
+        "back_to",
+        "begun_unix_ms",
+        "comment",
+        "may",
+        "plan",
+        "reason",
+        "revision",
+        "since_unix_ms",
+        "stage",
+        "who",
+    ];
+    assert_eq!(keys(&status["rollout"]), expected);
+    assert_eq!(
+        (&status["rollout"]["stage"], &status["rollout"]["plan"]["order"]),
+        (&"soaking".into(), &"one-by-one".into())
+    );
+    let expected = [
+        "clock_unix_ms",
+        "connected",
+        "downs",
+        "drift",
+        "first_seen_unix_ms",
+        "local_overrides",
+        "name",
+        "not_programmed",
+        "refused_reason",
+        "refused_revision",
+        "revision",
+        "rival_since_unix_ms",
+        "sha256",
+        "sync_errors",
+        "version",
+        "vpp_connected",
+        "withdrawn_routes",
+    ];
+    assert_eq!(keys(&status["members"][0]), expected);
+    assert_eq!(json(Answer::FleetMembers(samples::fleet())), status, "the same for `fleet members`");
+    let tables = json(Answer::FleetTables(samples::fleet_tables()));
+    assert_eq!(keys(&tables), ["members", "tables", "unknown"]);
+    let expected = ["differences", "digest", "equal", "frontend", "length", "servers", "vip"];
+    assert_eq!(keys(&tables["tables"][1]), expected);
+    let expected = ["digest", "lasting", "length", "member", "reason", "servers"];
+    assert_eq!(keys(&tables["tables"][1]["differences"][0]), expected);
+}
+
+#[test]
 fn json_is_one_ended_document() {
     let text = Answer::Frontends(ListFrontendsResponse::default()).json().unwrap();
     assert_eq!(text, "{\n  \"frontends\": [],\n  \"problems\": []\n}\n");

@@ -1,3 +1,5 @@
+use maglev_proto::FleetFrontendPreview;
+
 use super::*;
 use crate::samples;
 
@@ -47,4 +49,40 @@ fn text_of_a_peer_cannot_drive_the_terminal() {
     let mut preview = samples::danger();
     preview.frontends[0].sentences = vec!["\u{1b}[2J".into()];
     assert!(!text(&preview).contains('\u{1b}'));
+}
+
+#[test]
+fn members_that_see_another_effect_are_named() {
+    let member =
+        |name: &str| FleetMemberPreview { name: name.into(), same: true, ..FleetMemberPreview::default() };
+    let mut preview =
+        PreviewChangeResponse { members: vec![member("lb1")], ..PreviewChangeResponse::default() };
+    assert_eq!(text(&preview), "", "one that is alone");
+    preview.members.push(member("lb2"));
+    assert_eq!(text(&preview), "the same on 2 of 2 members\n");
+    let other = |name: &str| FleetMemberPreview { same: false, ..member(name) };
+    let shop = FleetFrontendPreview {
+        frontend: "shop".into(),
+        sentences: vec!["no backend left: new flows are dropped".into(), "so it is".into()],
+        ..FleetFrontendPreview::default()
+    };
+    preview.members.extend([
+        FleetMemberPreview { frontends: vec![shop], left_out: 3, ..other("lb3") },
+        FleetMemberPreview { missing: "did not answer within 3s".into(), ..other("lb4") },
+        FleetMemberPreview {
+            refused: "no \u{1b}[2J".into(),
+            severity: Severity::Danger.into(),
+            ..other("lb5")
+        },
+        other("lb6"),
+    ]);
+    let expected = "\
+the same on 2 of 6 members
+lb5 refuses it: no \\u{1b}[2J
+lb3: frontend shop: no backend left: new flows are dropped; so it is
+lb3: and 3 more frontends
+lb4 did not answer within 3s
+lb6: nothing changes
+";
+    assert_eq!(text(&preview), expected);
 }

@@ -54,6 +54,12 @@ pub(crate) fn event(event: &Event, palette: Palette) -> String {
             };
             ("configuration", format!("{}{who}", printable(&change.changes)))
         }
+        Some(What::Fleet(news)) => {
+            let who =
+                if news.who.is_empty() { String::new() } else { format!("  by {}", printable(&news.who)) };
+            let tone = if news.problem { Tone::Warning } else { Tone::Plain };
+            ("fleet", format!("{}{who}", palette.paint(tone, &printable(&news.text))))
+        }
         Some(What::Log(line)) => ("log", log(line, palette)),
         Some(What::Missed(missed)) => {
             let missed = counted(missed.events, "event");

@@ -135,6 +135,10 @@ pub(super) fn members(status: &FleetStatus, now: Moment, palette: Palette) -> St
 
 fn problem(member: &FleetMember, now: Moment) -> Cell {
     let mut words = Vec::new();
+    if member.rival_since_unix_ms > 0 {
+        let since = Moment(member.rival_since_unix_ms).age(now);
+        words.push(format!("another machine calls itself {}, for {since}", member.name));
+    }
     if member.refused_revision > 0 {
         words.push(format!("refused revision {}: {}", member.refused_revision, member.refused_reason));
     }

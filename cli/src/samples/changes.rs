@@ -138,6 +138,7 @@ fn notice() -> PreviewChangeResponse {
         severity: Severity::Notice.into(),
         sentences: Vec::new(),
         frontends: vec![frontend],
+        members: Vec::new(),
     }
 }
 
@@ -173,5 +174,6 @@ pub(crate) fn danger() -> PreviewChangeResponse {
         severity: Severity::Danger.into(),
         sentences: Vec::new(),
         frontends: vec![frontend],
+        members: Vec::new(),
     }
 }

@@ -3,8 +3,8 @@
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
-    AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FrontendEvent, FrontendState,
-    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, VppEvent,
+    AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FleetEvent, FrontendEvent,
+    FrontendState, InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, VppEvent,
 };
 
 use super::{HOUR, NOW, SECOND};
@@ -44,6 +44,14 @@ pub(crate) fn events() -> Vec<Event> {
         at(HOUR, true, backend("web1", BackendState::Unspecified, BackendState::Up, "L7OK: HTTP 200")),
         at(HOUR, true, frontend(FrontendState::Up, "primary", None)),
         at(HOUR, false, What::InitialStateEnd(InitialStateEnd {})),
+        at(
+            10 * SECOND,
+            false,
+            What::Fleet(FleetEvent {
+                text: "rollout of revision 8: soaking".into(),
+                ..FleetEvent::default()
+            }),
+        ),
         at(9 * SECOND, false, What::Log(log)),
         at(
             9 * SECOND,

@@ -385,7 +385,7 @@ impl Maglev for FakeBrain {
             Some(What::Backend(_) | What::Note(_)) => all || wanted.backends,
             Some(What::Frontend(_) | What::Route(_)) => all || wanted.frontends,
             Some(What::Agent(_) | What::Vpp(_) | What::Router(_)) => all || wanted.connections,
-            Some(What::Configuration(_)) => all || wanted.configuration,
+            Some(What::Configuration(_) | What::Fleet(_)) => all || wanted.configuration,
             Some(What::Log(_)) => wanted.log_level() >= LogLevel::Warn,
             Some(What::Probe(_) | What::Weights(_) | What::VppWrite(_)) => false,
             Some(What::Missed(_) | What::InitialStateEnd(_)) | None => true,

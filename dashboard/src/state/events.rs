@@ -57,6 +57,10 @@ pub(super) fn entry(server: &str, event: &Event) -> Option<Document> {
             let who = if change.who.is_empty() { String::new() } else { format!(" by {}", change.who) };
             ("reload", "play", format!("configuration reloaded{who}{}", because(&change.changes)))
         }
+        What::Fleet(news) => {
+            let who = if news.who.is_empty() { String::new() } else { format!("{}: ", news.who) };
+            ("fleet", if news.problem { "warn" } else { "link" }, format!("fleet: {who}{}", news.text))
+        }
         What::VppWrite(write) => {
             let name = if write.frontend.is_empty() { &write.vip } else { &write.frontend };
             match write.error.as_str() {

@@ -12,13 +12,20 @@ pub(crate) struct Need {
     pub(crate) info: bool,
     pub(crate) overrides: bool,
     pub(crate) counters: bool,
+    /// The tables of its fleet's members.
+    pub(crate) tables: bool,
     pub(crate) frontends: BTreeSet<String>,
     pub(crate) backends: BTreeSet<String>,
 }
 
 impl Need {
     pub(crate) fn all() -> Self {
-        Self { all: true, info: true, overrides: true, ..Self::default() }
+        Self { all: true, info: true, overrides: true, tables: true, ..Self::default() }
+    }
+
+    /// The fleet, of which the brain tells news.
+    pub(crate) fn fleet() -> Self {
+        Self { info: true, tables: true, ..Self::default() }
     }
 
     /// What operators have set, and what follows from that.
@@ -36,6 +43,7 @@ impl Need {
         self.info |= more.info;
         self.overrides |= more.overrides;
         self.counters |= more.counters;
+        self.tables |= more.tables;
         self.frontends.extend(more.frontends);
         self.backends.extend(more.backends);
     }

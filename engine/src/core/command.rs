@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::comparison::Reload;
 use super::wish::{BackendWish, Selector, shown};
-use super::{Core, Effects, Event, Now};
+use super::{Core, Effects, Event, Notice, Now};
 use crate::config::Changes;
 use crate::desired::Demand;
 use crate::health;
@@ -65,8 +65,8 @@ pub enum Command {
     DrainLb(Option<Drain>),
     /// Use another configuration, which must be valid.
     Reload(Reload),
-    /// Tell watchers and the log what became of a configuration; changes nothing else.
-    Announce(String),
+    /// Tell watchers, the log and the history something that is decided outside the core; changes nothing else.
+    Announce(Notice),
 }
 
 /// As an operator would type it.
@@ -92,7 +92,7 @@ impl Display for Command {
             Self::DrainLb(Some(how)) => write!(f, "drain lb {}", how.word()),
             Self::DrainLb(None) => f.write_str("undrain lb"),
             Self::Reload(_) => f.write_str("config reload"),
-            Self::Announce(what) => f.write_str(what),
+            Self::Announce(notice) => f.write_str(&notice.what),
         }
     }
 }
@@ -311,9 +311,9 @@ impl Core {
                 let asked = differs.then(|| self.demand_full_sync(&mut effects)).into_iter().collect();
                 Ok((effects, Done { asked, changes: Some(changes), ..Done::default() }))
             }
-            Command::Announce(what) => {
+            Command::Announce(notice) => {
                 let mut effects = Effects::default();
-                effects.tell(Event::Announced { what });
+                effects.tell(Event::Announced(notice));
                 Ok((effects, Done::default()))
             }
         }

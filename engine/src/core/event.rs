@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::{Core, Effects};
 use crate::health::Transition;
+use crate::kind::Kind;
 use crate::outcome::Share;
 use crate::overrides::Override;
 use crate::routes::Announcement;
@@ -95,11 +96,8 @@ pub enum Event {
         /// The differences, on one line.
         changes: String,
     },
-    /// What became of a configuration: it must be confirmed, is confirmed, or was gone back from.
-    Announced {
-        /// A sentence.
-        what: String,
-    },
+    /// Something that was decided outside the core.
+    Announced(Notice),
     /// An operator set or removed an override.
     Operator {
         /// The command, as an operator would type it.
@@ -119,6 +117,17 @@ pub enum Event {
         /// The override.
         entry: Override,
     },
+}
+
+/// Something that was decided outside the core: what became of a configuration, or news of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is about.
+    pub kind: Kind,
+    /// A sentence without its end.
+    pub what: String,
+    /// Whether somebody should look at it.
+    pub is_problem: bool,
 }
 
 /// The part of a frontend that events contain.
@@ -228,7 +237,8 @@ impl Event {
             Self::Expires { entry, left } => {
                 warn!(%entry, left = %humantime::format_duration(seconds(*left)), "override ends soon");
             }
-            Self::Announced { what } => info!("{what}"),
+            Self::Announced(Notice { what, is_problem: true, .. }) => warn!("{what}"),
+            Self::Announced(Notice { what, .. }) => info!("{what}"),
             Self::Expired { entry } => warn!(%entry, "override cleared: its time is over"),
         }
     }

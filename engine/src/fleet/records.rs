@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 pub use intent::{Aim, Intent, IntentKey};
 pub use keys::{Key, prefix};
 pub use member::{
-    Digest, Down, MOST_DOWN, MOST_VIPS, MemberInfo, MemberState, Problems, Refused, Routes, Running, Tables,
-    Votes,
+    Digest, Down, MOST_DOWN, MOST_VIPS, MemberInfo, MemberState, Problems, Refused, Rival, Routes, Running,
+    Tables, Votes,
 };
 pub use names::{BadName, LONGEST_NAME, Name};
 pub use revision::{LARGEST_TEXT, Revision, Sha256, Unpackable};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::{Kind, Record};
-use crate::core::{Command, Done, Event, FrontendChange, FrontendNow, SyncNote};
+use crate::core::{Command, Done, Event, FrontendChange, FrontendNow, Notice, SyncNote};
 use crate::health::{State, Transition};
 use crate::overrides::{Override, Remark};
 use crate::routes::Announcement;
@@ -90,7 +90,9 @@ impl Record {
                     Self::new(at, Kind::Route, format!("connected to {version}, which lacks {lacks}"))
                 }
             },
-            Event::Announced { what } => Self::new(at, Kind::Reload, what.as_str()),
+            Event::Announced(Notice { kind, what, is_problem }) => {
+                Self { failed: *is_problem, ..Self::new(at, *kind, what.as_str()) }
+            }
             // Those of commands are of the commands themselves, those of reloads of their results.
             Event::Operator { .. } | Event::Reloaded { .. } => return None,
             Event::Expires { entry, left } => {

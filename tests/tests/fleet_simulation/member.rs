@@ -299,6 +299,7 @@ impl Member {
                 Withdrawal::Ask | Withdrawal::Withdraw => Routes::Withdrawing,
             },
             clock_ms: unix_ms(self.wall(now)),
+            instance: 0,
         })
     }
 

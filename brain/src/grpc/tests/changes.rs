@@ -36,6 +36,7 @@ pub(super) struct Brain {
     pub(super) service: Service,
     /// Contains its configuration file and its state directory.
     pub(super) directory: TempDir,
+    pub(super) controller: controller::Controller,
     /// The controller.
     pub(super) running: JoinHandle<()>,
 }
@@ -61,7 +62,7 @@ impl Brain {
         let (controller, running) = controller::start(setup, &Handle::current(), std::future::pending());
         let running = tokio::spawn(running);
         let reloader = Reloader::new(file, controller.operator.clone());
-        Self { service: Service::new(&controller, reloader), directory, running }
+        Self { service: Service::new(&controller, reloader), directory, controller, running }
     }
 
     pub(super) fn file(&self) -> PathBuf {

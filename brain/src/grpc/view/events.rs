@@ -3,16 +3,17 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use maglev_engine::core::{self, FrontendChange, FrontendNow};
+use maglev_engine::core::{self, FrontendChange, FrontendNow, Notice};
 use maglev_engine::health::State;
+use maglev_engine::history::Kind;
 use maglev_engine::routes::Announcement;
 use maglev_engine::snapshot::{AgentStatus, BackendView, RouteView, RouterStatus, Snapshot};
 use maglev_proto::event::What;
 use maglev_proto::frontend_event::Changed;
 use maglev_proto::{
-    AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FrontendEvent, FrontendState,
-    InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, NoteEvent, PoolCapacity, RouteEvent,
-    RouterEvent, VppEvent,
+    AgentEvent, BackendEvent, BackendState, ConfigurationEvent, Event, FleetEvent, FrontendEvent,
+    FrontendState, InitialStateEnd, LogField, LogLevel, LogLine, MissedEvents, NoteEvent, PoolCapacity,
+    RouteEvent, RouterEvent, VppEvent,
 };
 use tracing::Level;
 
@@ -87,7 +88,11 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
         core::Event::Agent { status } => agent_event(status),
         core::Event::Vpp { status } => vpp_event(status),
         core::Event::Reloaded { changes } => configuration(changes, false, who),
-        core::Event::Announced { what } => configuration(what, false, who),
+        core::Event::Announced(Notice { kind: Kind::Fleet, what, is_problem }) => {
+            let who = who.unwrap_or_default().to_owned();
+            What::Fleet(FleetEvent { text: what.clone(), problem: *is_problem, who })
+        }
+        core::Event::Announced(Notice { what, .. }) => configuration(what, false, who),
         core::Event::Operator { command, reason } => {
             let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
             configuration(&format!("{command}{why}"), true, who)

@@ -204,6 +204,26 @@ fn of_fleet(status: &fleet::Status, now: Now) -> Vec<Problem> {
             problems.push(notice(format!("members are away: {}", away.join(", ")), remedy));
         }
     }
+    for member in &status.members {
+        let Some(rival) = &member.rival else { continue };
+        let name = &member.info.name;
+        let (severity, what) = match rival.instance == status.instance {
+            true => {
+                let what = format!(
+                    "another machine is {name}: this one is in the fleet under no name, and publishes nothing"
+                );
+                (Severity::Danger, what)
+            }
+            false => (Severity::Notice, format!("another machine calls itself {name}, too")),
+        };
+        let remedy =
+            "give each its own `member` name in the file of --fleet, then restart the one that changed";
+        problems.push(Problem {
+            severity: severity.into(),
+            since_unix_ms: rival.since_ms,
+            ..notice(what, remedy)
+        });
+    }
     if let Some(rollout) = &status.rollout
         && let Some(reason) = rollout.stage.reason()
     {

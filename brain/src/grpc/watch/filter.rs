@@ -79,7 +79,7 @@ impl Filter {
             Some(What::Frontend(event)) => named(&self.frontends, &event.frontend),
             Some(What::Agent(_) | What::Vpp(_) | What::Router(_)) => self.connections,
             Some(What::Route(event)) => event.frontends.iter().any(|name| named(&self.frontends, name)),
-            Some(What::Configuration(_)) => self.configuration,
+            Some(What::Configuration(_) | What::Fleet(_)) => self.configuration,
             Some(What::Log(line)) => line.level <= self.log.into(),
             // These three are only produced for watchers that requested them.
             Some(What::Weights(event)) => is_of(&self.frontends, &event.frontend),

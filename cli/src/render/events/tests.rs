@@ -17,6 +17,7 @@ fn every_kind_has_its_line() {
 2026-11-21T03:12:03.250Z  backend        web1  up  L7OK: HTTP 200
 2026-11-21T03:12:03.250Z  frontend       shop  up  active pool primary
 2026-11-21T03:12:03.250Z  watching       current state above, live changes below
+2026-11-21T04:11:53.250Z  fleet          rollout of revision 8: soaking
 2026-11-21T04:11:54.250Z  log            warn  maglev_brain::probe: no answer backend=web1
 2026-11-21T04:11:54.250Z  backend        web1  up -> down  L4TOUT: no answer in 1.5s
 2026-11-21T04:11:54.250Z  frontend       shop  active pool primary -> fallback
@@ -45,6 +46,7 @@ fn an_event_is_one_line_whatever_it_says() {
             Some(What::Backend(change)) => change.cause = "a\nb\x1b[2J".into(),
             Some(What::Log(line)) => line.fields[0].value = "c\nd".into(),
             Some(What::Configuration(change)) => change.changes = "e\nf".into(),
+            Some(What::Fleet(news)) => news.text = "k\nl".into(),
             Some(What::Vpp(vpp)) => (vpp.reason, vpp.version) = ("g\nh".into(), "i\nj".into()),
             _ => {}
         }

@@ -52,7 +52,7 @@ impl Known {
             | Event::Route { .. }
             | Event::Router { .. }
             | Event::Reloaded { .. }
-            | Event::Announced { .. }
+            | Event::Announced(_)
             | Event::Operator { .. }
             | Event::Expires { .. }
             | Event::Expired { .. } => {}

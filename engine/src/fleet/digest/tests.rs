@@ -30,6 +30,7 @@ fn state(revision: &str) -> MemberState {
         announces: true,
         routes: Routes::Normal,
         clock_ms: 0,
+        instance: 0,
     }
 }
 

@@ -29,6 +29,12 @@ pub enum Key {
     Tables(Name),
     /// Which backends a member sees down, with its lease.
     Votes(Name),
+    /// A configuration that members preview, with a lease.
+    Proposal,
+    /// What a member says of it, with a lease.
+    Preview(Name),
+    /// Another machine with the member's name, with that machine's lease.
+    Rival(Name),
 }
 
 /// What all keys of a fleet begin with.
@@ -43,6 +49,7 @@ impl Key {
         let rest = match self {
             Self::Config(number) => format!("config/{number:010}"),
             Self::Rollout => "rollout".to_owned(),
+            Self::Proposal => "proposal".to_owned(),
             Self::Intent(IntentKey::Backend(backend)) => format!("intents/backend/{}", part(backend)),
             Self::Intent(IntentKey::Weight(PoolMember { frontend, pool, backend })) => {
                 format!("intents/weight/{}/{}/{}", part(frontend), part(pool), part(backend))
@@ -52,6 +59,8 @@ impl Key {
             Self::State(member) => format!("members/{member}/state"),
             Self::Tables(member) => format!("members/{member}/tables"),
             Self::Votes(member) => format!("members/{member}/votes"),
+            Self::Preview(member) => format!("members/{member}/preview"),
+            Self::Rival(member) => format!("members/{member}/rival"),
         };
         prefix(fleet) + &rest
     }
@@ -59,10 +68,13 @@ impl Key {
     /// The member that alone may write it; `None` if every member may.
     pub fn owner(&self) -> Option<&Name> {
         match self {
-            Self::Info(member) | Self::State(member) | Self::Tables(member) | Self::Votes(member) => {
-                Some(member)
-            }
-            Self::Config(_) | Self::Rollout | Self::Intent(_) | Self::Length(_) => None,
+            Self::Info(member)
+            | Self::State(member)
+            | Self::Tables(member)
+            | Self::Votes(member)
+            | Self::Preview(member)
+            | Self::Rival(member) => Some(member),
+            Self::Config(_) | Self::Rollout | Self::Proposal | Self::Intent(_) | Self::Length(_) => None,
         }
     }
 
@@ -73,6 +85,7 @@ impl Key {
         let key = match parts[..] {
             ["config", number] => Self::Config(number.parse().ok()?),
             ["rollout"] => Self::Rollout,
+            ["proposal"] => Self::Proposal,
             ["intents", "backend", backend] => Self::Intent(IntentKey::Backend(configured(backend)?)),
             ["intents", "weight", frontend, pool, backend] => Self::Intent(IntentKey::Weight(PoolMember {
                 frontend: configured(frontend)?,
@@ -87,6 +100,8 @@ impl Key {
                     "state" => Self::State(member),
                     "tables" => Self::Tables(member),
                     "votes" => Self::Votes(member),
+                    "preview" => Self::Preview(member),
+                    "rival" => Self::Rival(member),
                     _ => return None,
                 }
             }

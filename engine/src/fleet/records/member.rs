@@ -105,6 +105,9 @@ pub struct MemberState {
     pub routes: Routes,
     /// Its clock when this was written, in Unix milliseconds.
     pub clock_ms: u64,
+    /// The process that wrote it: a random number, by which two machines with one name recognize each other.
+    #[serde(default, with = "hexadecimal")]
+    pub instance: u64,
 }
 
 impl Record for MemberState {
@@ -112,6 +115,22 @@ impl Record for MemberState {
         let refused = self.refused.as_ref().map_or("", |refused| &refused.reason);
         check_text("the reason for a refusal", refused, LONGEST_REASON)?;
         check_text("`not_programmed`", self.not_programmed.as_deref().unwrap_or_default(), LONGEST_REASON)
+    }
+}
+
+/// A machine that has the name of another one, and so publishes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rival {
+    /// Its process.
+    #[serde(with = "hexadecimal")]
+    pub instance: u64,
+    /// Since when it knows, by its clock, in Unix milliseconds.
+    pub since_ms: u64,
+}
+
+impl Record for Rival {
+    fn check(&self) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -53,12 +53,15 @@ fn keys() -> impl Strategy<Value = Key> {
     prop_oneof![
         any::<u64>().prop_map(Key::Config),
         Just(Key::Rollout),
+        Just(Key::Proposal),
         intent_keys().prop_map(Key::Intent),
         vips().prop_map(Key::Length),
         names().prop_map(Key::Info),
         names().prop_map(Key::State),
         names().prop_map(Key::Tables),
         names().prop_map(Key::Votes),
+        names().prop_map(Key::Preview),
+        names().prop_map(Key::Rival),
     ]
 }
 
@@ -123,14 +126,14 @@ fn states() -> impl Strategy<Value = MemberState> {
         withdrawn,
     });
     let routes = prop::sample::select(vec![Routes::Normal, Routes::Withdrawing]);
-    (running, refused, problems, routes, option::of(texts()), any::<[u64; 3]>(), any::<[bool; 2]>()).prop_map(
+    (running, refused, problems, routes, option::of(texts()), any::<[u64; 4]>(), any::<[bool; 2]>()).prop_map(
         |(
             running,
             refused,
             problems,
             routes,
             not_programmed,
-            [intents, local, clock_ms],
+            [intents, local, clock_ms, instance],
             [vpp, announces],
         )| {
             MemberState {
@@ -144,6 +147,7 @@ fn states() -> impl Strategy<Value = MemberState> {
                 announces,
                 routes,
                 clock_ms,
+                instance,
             }
         },
     )
@@ -189,6 +193,7 @@ fn all_refuse_or_read(bytes: &[u8]) {
     drop(decode::<MemberState>(bytes));
     drop(decode::<Tables>(bytes));
     drop(decode::<Votes>(bytes));
+    drop(decode::<Rival>(bytes));
     drop(Key::parse(&name("edge"), bytes));
 }
 
@@ -205,6 +210,7 @@ proptest! {
         comes_back(&tables);
         comes_back(&votes);
         comes_back(&TableLength { length: 1 << length });
+        comes_back(&Rival { instance: state.instance, since_ms: state.clock_ms });
         comes_back(&MemberInfo { name: member, version: "0.2.0".to_owned(), first_seen_ms: 1 });
     }
 

@@ -31,6 +31,7 @@ fn running(revision: Option<u64>) -> MemberState {
         announces: true,
         routes: crate::fleet::records::Routes::Normal,
         clock_ms: 0,
+        instance: 0,
     }
 }
 

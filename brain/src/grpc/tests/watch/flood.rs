@@ -69,6 +69,7 @@ impl Known {
             | What::Router(_)
             | What::Route(_)
             | What::Note(_)
+            | What::Fleet(_)
             | What::Log(_) => {}
             What::Probe(_) | What::Weights(_) | What::VppWrite(_) => panic!("not asked for: {what:?}"),
         }
