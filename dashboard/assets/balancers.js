@@ -7,15 +7,21 @@ import { isAdmin } from './login.js';
 
 /** Problems, overrides and VIPs that are listed. */
 const PROBLEMS = 10, OVERRIDES = 500, VIPS = 2000;
+const MEMBER = ['Member', 'etcd', 'Revision', 'VPP', 'Overrides only there', 'Version', 'Problem'];
+const DIFFERENT = ['VIP', 'Members with another table'];
 const SET = ['What', 'Set to', 'Since', 'By', 'Why', ''];
 const VIP = ['Frontend', 'VIP', 'Encapsulation', '#Table', '#Servers', '#Flows', '#Known-flow packets', '#New flows',
   '#Unpinned packets', '#Dropped packets'];
 
 /** @param {HTMLElement} main */
 export function balancers(main) {
-  const parts = h('div'), cards = keyed(parts, (server) => new Card(server));
-  main.append(h('h1.sr', 'Load balancers'), parts);
-  const all = () => { for (const card of cards.show(servers())) card.show(); };
+  const shared = h('div'), parts = h('div'), cards = keyed(parts, (server) => new Card(server));
+  main.append(h('h1.sr', 'Load balancers'), shared, parts);
+  const all = () => {
+    const list = fleets();
+    redraw(shared, list, () => list.map(fleetOf));
+    for (const card of cards.show(servers())) card.show();
+  };
   all();
   const timer = setInterval(() => { for (const card of cards.map.values()) card.count(); }, 5000);
   return {
@@ -41,6 +47,54 @@ function problems({ problems = [], problems_left_out: more = 0 }) {
       h('span', [kind, name].filter(Boolean).join(' '), `: ${what} `), remedy && quiet(remedy, ' '), at && since(at));
   return [problems.slice(0, PROBLEMS).map(line),
     more + problems.length > PROBLEMS && h('li.quiet', `and ${more + problems.length - PROBLEMS} more`)];
+}
+
+/** Each fleet as one of its members sees it, which follows etcd, if one does. */
+function fleets() {
+  /** @type {Map<string, any>} */
+  const found = new Map();
+  for (const server of servers()) {
+    const { connected, fleet, fleet_tables: digests = {} } = tables.brains.get(server) ?? {};
+    if (!connected || !fleet) continue;
+    const known = found.get(fleet.fleet);
+    if (!known || fleet.connected && !known.connected) found.set(fleet.fleet, { ...fleet, digests });
+  }
+  return [...found.values()];
+}
+
+/** How far the rollout is, the members, and the tables that differ. @param {any} fleet */
+function fleetOf({ fleet: name, member, members, rollout, connected, reason, refused = [], digests }) {
+  const { all = 0, differ = 0, tables: different = [], unknown = [] } = digests;
+  const stage = rollout && [rollout.stage, rollout.reason].filter(Boolean).join(': ');
+  const shown = facts('Configuration', [
+    ['revision', rollout ? [rollout.revision, quiet(` ${rollout.comment}`)] : 'each member has its own file'],
+    ['rollout', rollout?.stage === 'done' ? stage : stage && warning(stage)], ['since', rollout && since(rollout.since_unix_ms)],
+    ['by', rollout?.who], ['etcd', bad(connected ? '' : reason)],
+    ['refused', refused.length && warning(refused.map((/** @type {any} */ one) => `${one.key}: ${one.reason}`).join('; '))],
+    ['equal tables', `${whole(all - differ)} of ${whole(all)}`],
+    ['not known', unknown.length && `the tables of ${unknown.join(', ')}`]]);
+  const difference = (/** @type {any} */ { vip, frontend, differences }) => [
+    frontend ? h('a', { href: pageOf(frontend) }, vip) : vip,
+    h('ul', differences.map((/** @type {any} */ one) => h('li', { class: one.lasting ? 'is-down' : 'is-warn' }, `${one.member}: ${one.reason}`)))];
+  return h('section.balancer', { 'aria-label': `Fleet ${name}` },
+    h('div.bar', h('h2', `Fleet ${name}`), h('span.summary',
+      state(connected ? 'up' : 'down', connected ? 'etcd connected' : 'etcd disconnected'), quiet(`as ${member} sees it`))),
+    h('div.facts', shown), h('h3', 'Members'), table(MEMBER, members.map(memberRow)),
+    different.length > 0 && [h('h3', 'Tables that differ'), table(DIFFERENT, different.map(difference))],
+    differ > different.length && h('p.quiet', `and ${whole(differ - different.length)} more`));
+}
+
+/** @param {any} member */
+function memberRow({ name, connected, revision, vpp_connected: vpp, local_overrides: local, version, ...member }) {
+  const counts = Object.entries({ 'backends went down': member.downs, 'syncs failed': member.sync_errors,
+    'differences in VPP': member.drift, 'routes withdrawn': member.withdrawn_routes });
+  const problems = [member.rival_since_unix_ms && 'another machine has the same name',
+    member.refused_revision && `refused revision ${member.refused_revision}: ${member.refused_reason}`,
+    member.not_programmed, ...counts.map(([words, count]) => count && `${words}: ${whole(count)}`)].filter(Boolean);
+  const here = (/** @type {any} */ shown) => connected ? shown : '–';
+  return [name, state(connected ? 'up' : 'down', connected ? 'connected' : 'away'), here(revision || 'own file'),
+    here(state(vpp ? 'up' : 'down', vpp ? 'connected' : 'disconnected')), local ? warning(whole(local)) : here('none'),
+    version || '–', problems.length > 0 && warning(problems.join('; '))];
 }
 
 class Card {

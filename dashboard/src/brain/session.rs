@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use futures::future::{BoxFuture, try_join_all};
 use maglev_proto::event::What;
 use maglev_proto::{
-    Backend, BrainStatus, CallerInfo, Event, Frontend, GetBackendRequest, GetCallerRequest,
-    GetFrontendRequest, GetStatusRequest, GetVppInfoRequest, GetVpplbCountersRequest, ListBackendsRequest,
-    ListFrontendsRequest, ListOverridesRequest, LogLevel, Override, VppInfo, VpplbCounters,
-    WatchEventsRequest,
+    Backend, BrainStatus, CallerInfo, Event, FleetStatus, FleetTables, Frontend, GetBackendRequest,
+    GetCallerRequest, GetFleetStatusRequest, GetFleetTablesRequest, GetFrontendRequest, GetStatusRequest,
+    GetVppInfoRequest, GetVpplbCountersRequest, ListBackendsRequest, ListFrontendsRequest,
+    ListOverridesRequest, LogLevel, Override, VppInfo, VpplbCounters, WatchEventsRequest,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -23,6 +23,8 @@ use crate::state::Need;
 
 /// Everything is asked for again, in case that a change was missed.
 const REFRESH: Duration = Duration::from_secs(30);
+/// Maximum number of tables that differ between members of a fleet, of those that browsers get.
+const TABLES: usize = 100;
 /// What changes together is asked for together.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -38,6 +40,8 @@ macro_rules! ask {
 #[derive(Debug, Default)]
 struct Answers {
     info: Option<(BrainStatus, VppInfo)>,
+    fleet: Option<FleetStatus>,
+    tables: Option<FleetTables>,
     overrides: Option<Vec<Override>>,
     counters: Option<VpplbCounters>,
     all: Option<(Vec<Frontend>, Vec<Backend>)>,
@@ -162,6 +166,12 @@ async fn ask(client: Client, need: Need) -> Result<Answers, Status> {
             (ask!(client, get_status(GetStatusRequest {})), ask!(client, get_vpp_info(GetVppInfoRequest {})));
         answers.info = Some(tokio::try_join!(status, vpp)?);
     }
+    if need.info {
+        answers.fleet = fleet(ask!(client, get_fleet_status(GetFleetStatusRequest {}))).await?;
+    }
+    if need.tables && answers.fleet.as_ref().is_some_and(|fleet| !fleet.fleet.is_empty()) {
+        answers.tables = fleet(ask!(client, get_fleet_tables(GetFleetTablesRequest::default()))).await?;
+    }
     if need.overrides {
         answers.overrides = Some(ask!(client, list_overrides(ListOverridesRequest {})).await?.overrides);
     }
@@ -169,6 +179,15 @@ async fn ask(client: Client, need: Need) -> Result<Answers, Status> {
         answers.counters = counters(&client).await?;
     }
     Ok(answers)
+}
+
+/// Nothing from a brain that is too old to know of fleets.
+async fn fleet<T>(call: impl Future<Output = Result<T, Status>>) -> Result<Option<T>, Status> {
+    match call.await {
+        Ok(found) => Ok(Some(found)),
+        Err(status) if status.code() == Code::Unimplemented => Ok(None),
+        Err(status) => Err(status),
+    }
 }
 
 /// What is gone by now is told by another event.
@@ -181,9 +200,15 @@ async fn found<T>(call: impl Future<Output = Result<T, Status>>) -> Result<Optio
 }
 
 fn show(brain: &Brain, live: &Live, caller: &CallerInfo, answers: Answers, newer: &Need) {
-    let Answers { info, overrides, counters, all, frontends, backends } = answers;
+    let Answers { info, fleet, tables, overrides, counters, all, frontends, backends } = answers;
     if let Some((status, vpp)) = info {
         brain.show(live, about(&status, &vpp, caller, unix_ms(SystemTime::now())));
+    }
+    if let Some(fleet) = fleet {
+        brain.show(live, json!({ "fleet": membership(fleet) }));
+    }
+    if let Some(tables) = tables {
+        brain.show(live, json!({ "fleet_tables": differing(tables) }));
     }
     if let Some(overrides) = overrides {
         live.change(|state| state.set_overrides(&brain.name, &overrides));
@@ -205,6 +230,26 @@ fn show(brain: &Brain, live: &Live, caller: &CallerInfo, answers: Answers, newer
             state.count(server, unix_ms(SystemTime::now()), &counters);
         }
     });
+}
+
+/// The fleet as the brain sees it, without what is another value each time; `null` if it is in none.
+fn membership(mut fleet: FleetStatus) -> Value {
+    if fleet.fleet.is_empty() {
+        return Value::Null;
+    }
+    for member in &mut fleet.members {
+        member.clock_unix_ms = 0;
+    }
+    json!(fleet)
+}
+
+/// The tables that are not the same on all members, and how many there are.
+fn differing(FleetTables { unknown, mut tables, .. }: FleetTables) -> Value {
+    let all = tables.len();
+    tables.retain(|table| !table.differences.is_empty());
+    let differ = tables.len();
+    tables.truncate(TABLES);
+    json!({ "unknown": unknown, "all": all, "differ": differ, "tables": tables })
 }
 
 /// The load balancer's own row, as far as the brain says it, without what is another value each time.

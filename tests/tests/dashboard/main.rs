@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod changes;
+mod fleet;
 mod refusals;
 
 use fantoccini::Locator;
