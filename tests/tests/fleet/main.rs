@@ -4,6 +4,8 @@
 // Clippy exempts functions marked as tests, but not their helpers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod views;
+
 use std::collections::BTreeMap;
 
 use maglev_tests::etcd::Etcd;
@@ -560,8 +562,10 @@ async fn tables_are_equal_and_a_lasting_difference_is_told_with_its_reason() {
     let told = problems.iter().filter_map(|problem| problem["what"].as_str());
     let told: Vec<_> = told.filter(|what| what.contains("differs from that of lb1")).collect();
     assert!(told.len() == 1 && told[0].contains(reason), "{status:#}");
+    let event = views::wait_for_record(&fleet.members[1], "differs from that of lb1").await;
+    assert!(event["what"].as_str().is_some_and(|what| what.ends_with(reason)), "{event}");
     let log = std::fs::read_to_string(fleet.members[1].log("brain")).unwrap();
-    assert!(log.contains("the table differs from that of another member"), "{log}");
+    assert!(log.contains("differs from that of lb1: different intents or overrides"), "{log}");
 
     let words = ["clear", "override", "backend", "web1", "--local"];
     let (said, code) = outcome(&fleet.members[0], &words).await;
@@ -573,4 +577,5 @@ async fn tables_are_equal_and_a_lasting_difference_is_told_with_its_reason() {
         if problems.contains("differs") { anyhow::bail!("{problems}") } else { Ok(Some(())) }
     };
     wait::until("the problem to be gone", look).await.unwrap();
+    views::wait_for_record(&fleet.members[1], "is that of lb1 again").await;
 }
