@@ -26,14 +26,14 @@ async fn num_ends_it_and_the_mark_does_not_count() {
 #[tokio::test]
 async fn json_is_one_document_a_line() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Hanging).await.to_string();
-    let words = [&["--json"], watch("num 11 log level warn").as_slice()].concat();
+    let words = [&["--json"], watch("num 12 log level warn").as_slice()].concat();
     let text = answer(&server, &words).await;
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events.len(), 12);
+    assert_eq!(events.len(), 13);
     assert_eq!((&events[2]["initial"], &events[2]["backend"]["to"]), (&true.into(), &"up".into()));
-    assert_eq!(events[5]["log"]["level"], "warn");
-    assert_eq!(events[8]["frontend"]["previous_state"], "up");
-    assert_eq!(events[11]["missed"]["events"], 12);
+    assert_eq!(events[6]["log"]["level"], "warn");
+    assert_eq!(events[9]["frontend"]["previous_state"], "up");
+    assert_eq!(events[12]["missed"]["events"], 12);
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn brain_that_ends_is_told() {
     let server = fake_brain::on_tcp("127.0.0.1:0", Vpp::Away).await.to_string();
     let output = run(&server, &watch("configuration")).await;
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 4);
     let expected = format!(
         "maglevc: {server} closed the event stream: maglev-brain is shutting down\n  \
          was maglev-brain just restarted? then watch again\n"

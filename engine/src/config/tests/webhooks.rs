@@ -24,7 +24,7 @@ fn url(text: &str) -> Result<Url, String> {
 fn defaults_are_filled_in() {
     let loaded = parsed("{ url: 'https://hooks.example.org', secret-file: /etc/secret }").unwrap();
     let webhook = &loaded.config.webhooks["chat"];
-    assert_eq!((webhook.events.len(), webhook.timeout), (10, Duration::from_secs(5)));
+    assert_eq!((webhook.events.len(), webhook.timeout), (11, Duration::from_secs(5)));
     assert!(webhook.trusts_system() && loaded.trusts_system());
     assert_eq!(webhook.secret_file.to_str(), Some("/etc/secret"));
     let some = parsed(
