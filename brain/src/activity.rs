@@ -80,7 +80,7 @@ impl Activity {
             Input::Agent(AgentEvent::Synced { result: Ok(report), .. }) if !report.vips.is_empty() => {
                 self.tell(|| Action::Wrote(Arc::clone(report)));
             }
-            Input::Agent(_) | Input::Router(_) | Input::Tick => {}
+            Input::Agent(_) | Input::Router(_) | Input::Fleet(_) | Input::Tick => {}
         }
     }
 }

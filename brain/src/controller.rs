@@ -24,7 +24,7 @@ use maglev_daemon::vital::vital;
 use maglev_engine::agent::AgentEvent;
 use maglev_engine::config::Config;
 use maglev_engine::core::{
-    CommandError, Core, Done, Effects, Input, Now, Numbered, Release, RouterEvent, WantedRoutes,
+    CommandError, Core, Done, Effects, FleetNews, Input, Now, Numbered, Release, RouterEvent, WantedRoutes,
 };
 use maglev_engine::desired::Wanted;
 use maglev_engine::history::{Kind, Record};
@@ -94,6 +94,8 @@ pub struct Controller {
     pub activity: Activity,
     /// Addresses that should be listened on, and are not.
     pub unserved: Unserved,
+    /// News of the fleet's other members for the controller, of which only the latest matters.
+    pub fleet: watch::Sender<FleetNews>,
 }
 
 /// Initial values of a controller.
@@ -162,7 +164,8 @@ pub fn start<S: Future<Output = ()>>(
     let mut checked: Vec<_> = core.checked_backends().map(|(name, _)| Arc::clone(name)).collect();
     checked.dedup();
     probers.renew(&core, checked.iter(), core.config().lb.startup_min_delay);
-    let inbox = Inbox { agent_events, router_events, orders, reports };
+    let (fleet, fleet_news) = watch::channel(FleetNews::default());
+    let inbox = Inbox { agent_events, router_events, orders, reports, fleet: fleet_news };
     let tally = Arc::clone(core.tally());
     let operator =
         Operator { orders: order_sender, events: events.clone(), kept, history: history.clone(), tally };
@@ -197,7 +200,7 @@ pub fn start<S: Future<Output = ()>>(
         }
     };
     let unserved = Unserved::default();
-    (Controller { snapshots, figures, states, operator, on_demand, activity, unserved }, task)
+    (Controller { snapshots, figures, states, operator, on_demand, activity, unserved, fleet }, task)
 }
 
 /// The state at the start, with what is known from before.
@@ -234,6 +237,7 @@ struct Inbox {
     router_events: mpsc::Receiver<RouterEvent>,
     orders: mpsc::Receiver<Order>,
     reports: mpsc::Receiver<Report>,
+    fleet: watch::Receiver<FleetNews>,
 }
 
 enum Arrival {
@@ -256,6 +260,9 @@ impl Inbox {
             Some(event) = self.agent_events.recv() => Some(Arrival::Input(Input::Agent(event))),
             Some(event) = self.router_events.recv() => Some(Arrival::Input(Input::Router(event))),
             Some(order) = self.orders.recv() => Some(Arrival::Order(order)),
+            Ok(()) = self.fleet.changed() => {
+                Some(Arrival::Input(Input::Fleet(self.fleet.borrow_and_update().clone())))
+            }
             Some(report) = self.reports.recv() => Some(Arrival::Input(Input::Probe(report))),
             else => None,
         }

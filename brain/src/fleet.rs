@@ -7,15 +7,19 @@
 //! - `member`: takes the revision that the rollout asks for; `publish`: tells the others; `identity`: two machines with one name
 //! - `news`: tells watchers, the history and webhooks
 //! - `tables`: compares what VPP has here with what it has on the others
+//! - `health`: collects the members' votes on health, and casts this one's, which `votes` writes
+//! - `lengths`: the table length of each VIP, which all members use for a new one
 //! - `intents`: brings overrides to the fleet's intents
 //! - `operate`, `intend`: operators' changes; `preview`: their effect on all members
 
 mod counts;
 mod etcd;
 mod follow;
+mod health;
 mod identity;
 mod intend;
 mod intents;
+mod lengths;
 mod member;
 mod mirror;
 mod news;
@@ -27,24 +31,28 @@ mod status;
 pub mod store;
 mod tables;
 pub mod view;
+mod votes;
 
 use std::sync::Arc;
 
 use maglev_daemon::vital::vital;
 use maglev_engine::fleet::intents::Memory;
 use maglev_engine::fleet::records::{
-    self, Intent, Key, MemberInfo, MemberState, Name, Revision, Rival, Rollout, TableLength, Tables, Votes,
-    prefix,
+    self, Intent, Key, MemberInfo, MemberState, Name, Revision, Rival, Rollout, TableLength, Tables, prefix,
 };
+use maglev_engine::fleet::withdrawal::Withdrawal;
 use maglev_engine::preview::summary::Answer;
+use maglev_engine::snapshot::Snapshot;
+use maglev_engine::votes::Votes;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
 pub use intend::{LocalNotes, MemberResult};
 pub use operate::{Author, FleetError};
 pub use preview::MemberPreview;
-pub use status::{MemberStatus, Status};
+pub use status::{MemberStatus, Overruled, Status};
 pub use tables::{TableDifference, TableStatus, TablesStatus};
 
 use crate::controller::Controller;
@@ -52,6 +60,7 @@ use crate::reload::Reloader;
 use crate::state::mirrors::Mirrors;
 use counts::Counts;
 use etcd::Etcd;
+use health::{Ballot, Polling};
 use intents::{Intents, Progress};
 use preview::Previewing;
 use publish::Own;
@@ -73,6 +82,7 @@ pub struct Fleet {
     compared: watch::Receiver<Compared>,
     /// Recognizes this process.
     instance: u64,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
 }
 
 /// Starts the tasks of a member on the runtime for services. `instance` is random, and no secret.
@@ -118,7 +128,9 @@ pub fn start(
     services.spawn(vital("the fleet's previews", previewing.run()));
     let snapshot = Arc::clone(&controller.snapshots.borrow());
     let counts = Counts::new(controller.operator.events(), &snapshot);
-    let task = member::Member::new(own.clone(), (views.clone(), progress_rx), reloader, controller, counts);
+    let (withdrawal, withdrawals) = watch::channel(Withdrawal::Stay);
+    let told = (views.clone(), progress_rx, withdrawals);
+    let task = member::Member::new(own.clone(), told, reloader, controller, counts);
     services.spawn(vital("the fleet's rollouts", task.run(state)));
     let mut acknowledged = Acknowledged::default();
     let (tables, tables_rx) = watch::channel(Arc::new(acknowledged.digest(&snapshot)));
@@ -132,7 +144,20 @@ pub fn start(
         operator: controller.operator.clone(),
     };
     services.spawn(vital("the fleet's tables", comparing.run(tables, compared)));
-    let publishing = publish::publish(own, (states.clone(), tables_rx), views.clone());
+    let (written, written_rx) = watch::channel(None);
+    let (ballot, ballots) = watch::channel(Ballot::of(&snapshot, Instant::now().into_std()).0);
+    let polling = Polling {
+        fleet: fleet.clone(),
+        member: member.clone(),
+        view: views.clone(),
+        snapshots: controller.snapshots.clone(),
+        written: written_rx,
+    };
+    services.spawn(vital("the fleet's health", polling.run(ballot, controller.fleet.clone(), withdrawal)));
+    services.spawn(vital("this member's votes", votes::publish(own.clone(), ballots)));
+    let writing = lengths::publish(own.clone(), views.clone(), controller.snapshots.clone());
+    services.spawn(vital("the fleet's table lengths", writing));
+    let publishing = publish::publish(own, (states.clone(), tables_rx), written, views.clone());
     services.spawn(vital("this member's state", publishing));
     Fleet {
         fleet,
@@ -144,6 +169,7 @@ pub fn start(
         memory,
         compared: compared_rx,
         instance,
+        snapshots: controller.snapshots.clone(),
     }
 }
 

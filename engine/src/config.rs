@@ -15,6 +15,7 @@ mod check_type;
 mod complaint;
 mod diagnostic;
 mod difference;
+mod fleet;
 mod frontend;
 mod healthcheck;
 mod http_values;
@@ -55,9 +56,9 @@ pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use difference::{Difference, differences};
 pub use min_up::{MinUp, NotMinUp};
 pub use model::{
-    Announce, Backend, Bird, CaFile, CheckKind, Config, Frontend, HealthCheck, HealthChecker, HttpCheck,
-    HttpMethod, Last, LbSettings, Pool, Ports, Router, Service, StatusCodes, TlsCheck, Url, Via, Webhook,
-    WhenVppAway,
+    Announce, Backend, Bird, CaFile, CheckKind, Config, FleetHealth, Frontend, HealthCheck, HealthChecker,
+    HttpCheck, HttpMethod, Last, LbSettings, Pool, Ports, Router, Service, StatusCodes, TlsCheck, Url, Via,
+    Webhook, WhenVppAway,
 };
 pub use pattern::Pattern;
 pub use require::Require;
@@ -77,6 +78,7 @@ const MAGLEV_KEYS: &[&str] = &[
     "announce",
     "backends",
     "bird",
+    "fleet",
     "frontends",
     "healthchecker",
     "healthchecks",
@@ -244,6 +246,7 @@ fn read(
     let healthchecker = settings::healthchecker(&maglev, report);
     let lb = settings::lb(&maglev, report);
     let router = announce::router(&maglev, report);
+    let fleet = fleet::fleet(&maglev, report);
     let checks = healthcheck::healthchecks(&maglev, files, report);
     let backends = backend::backends(&maglev, report);
     let frontends = frontend::frontends(&maglev, report);
@@ -280,6 +283,7 @@ fn read(
         healthchecker,
         lb: lb.settings,
         router,
+        fleet,
         healthchecks: checks
             .into_iter()
             .map(|(name, draft)| Some((name, draft.check?)))

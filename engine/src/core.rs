@@ -6,6 +6,7 @@ mod command;
 mod comparison;
 mod event;
 mod expiry;
+mod fleet;
 mod frontends;
 mod known;
 mod orders;
@@ -45,6 +46,8 @@ use crate::warmup::Warmup;
 use absence::Absence;
 use backends::Backends;
 use expiry::Expiry;
+use fleet::Fleet;
+pub use fleet::FleetNews;
 use frontends::Frontends;
 use known::Known;
 use orders::Orders;
@@ -71,6 +74,8 @@ pub enum Input {
     Agent(AgentEvent),
     /// An event of the router's client.
     Router(RouterEvent),
+    /// News of the other members of the fleet.
+    Fleet(FleetNews),
     /// The time that [`Core::next_tick`] returned has come.
     Tick,
 }
@@ -157,6 +162,7 @@ pub struct Core {
     vpp_lives: VppLives,
     expiry: Expiry,
     steady: Steady,
+    fleet: Fleet,
 }
 
 /// A check of a backend.
@@ -196,6 +202,7 @@ impl Core {
             vpp_lives: VppLives::default(),
             expiry: Expiry::default(),
             steady: Steady::default(),
+            fleet: Fleet::default(),
         };
         core.start(now);
         core.plan_expiry(now);
@@ -292,6 +299,7 @@ impl Core {
             tally: Arc::clone(&self.tally),
             checks: Arc::clone(&self.checks),
             guard: self.steady.view(),
+            fleet: self.fleet_view(),
         }
     }
 
@@ -310,6 +318,7 @@ impl Core {
         let others =
             self.frontends.next_step().into_iter().chain(self.expiry.next()).chain(self.routes.next());
         let others = others.chain(self.steady.next(self.config.healthchecker.guard));
+        let others = others.chain(self.fleet.next());
         self.warmup.next_phase_at().into_iter().chain(others).min()
     }
 
@@ -324,6 +333,7 @@ impl Core {
             Input::Probe(report) => self.probed(report, now),
             Input::Agent(event) => self.agent_event(event, now),
             Input::Router(event) => self.router_event(event, now),
+            Input::Fleet(news) => self.fleet_news(news, now),
             Input::Tick => self.tick(now),
         };
         self.counted(effects, now)
@@ -347,6 +357,7 @@ impl Core {
             effects.state = true;
         }
         self.steady_tick(now, &mut effects);
+        self.fleet_tick(now, &mut effects);
         self.expire(now, &mut effects);
         effects
     }

@@ -5,7 +5,7 @@
 //! - [`rollout`]: which revision of the configuration each member runs, and when others follow
 //! - [`intents`]: what operators want everywhere, and the commands that apply it here
 //! - [`digest`]: whether members have the same tables, and why not
-//! - [`votes`]: which backends are down for the fleet, and whether this member is the problem
+//! - [`withdrawal`]: whether a member that is cut off from the backends withdraws its routes
 //!
 //! No decision needs the store to answer: each is made from what was last read of it, and a member that cannot reach it
 //! goes on with that.
@@ -18,4 +18,4 @@ pub mod intents;
 
 pub mod digest;
 
-pub mod votes;
+pub mod withdrawal;

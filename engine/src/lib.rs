@@ -10,6 +10,7 @@
 //! - [`tunnel`]: checks through the tunnel, and what their probes say
 //! - [`schedule`]: when the next probe starts
 //! - [`health`]: the state machine of one backend
+//! - [`votes`]: which backends are down for a fleet of load balancers
 //! - [`weights`]: failover between pools, and the weight of each backend
 //! - [`desired`]: VPP's desired state, as one value
 //! - [`warmup`]: when frontends are released after a start
@@ -39,6 +40,8 @@ pub mod tunnel;
 pub mod schedule;
 
 pub mod health;
+
+pub mod votes;
 
 pub mod weights;
 

@@ -91,6 +91,8 @@ pub enum Reason {
     },
     /// It was withdrawn a short time ago.
     HoldDown,
+    /// Most backends are unreachable only from this load balancer, and another one announces.
+    CutOff,
     /// An operator drains the load balancer.
     Drained(Drain),
 }
@@ -109,6 +111,7 @@ impl Reason {
             Self::NotInVpp(_) => "not_in_vpp",
             Self::TooFew { .. } => "too_few",
             Self::HoldDown => "hold_down",
+            Self::CutOff => "cut_off",
             Self::Drained(_) => "drained",
         }
     }
@@ -133,6 +136,7 @@ impl Display for Reason {
                 write!(f, "{able} backends of frontend {frontend} can serve, {needed} are needed")
             }
             Self::HoldDown => f.write_str("hold-down after a withdrawal"),
+            Self::CutOff => f.write_str("most backends are unreachable only from this load balancer"),
             Self::Drained(how) => write!(f, "drained by an operator ({})", how.word()),
         }
     }
@@ -192,6 +196,8 @@ pub struct Scene {
     pub all_down: bool,
     /// Whether an operator drains the load balancer.
     pub drain: Option<Drain>,
+    /// Whether it withdraws its routes since it is cut off from the backends.
+    pub cut_off: bool,
 }
 
 /// The route of one address.
@@ -242,6 +248,7 @@ impl Route {
         let scene = &Scene { vpp: if is_kept { Vpp::Unwatched } else { scene.vpp }, ..*scene };
         let unwatched = if is_kept { Reason::VppAwayKept } else { Reason::Unwatched };
         let evidence = match scene.vpp {
+            _ if scene.cut_off => Err(Reason::CutOff),
             Vpp::Away => Err(Reason::VppAway),
             Vpp::Connected => self.evidence(frontends, first.announce, scene),
             Vpp::Unwatched if self.serving => Ok(unwatched),
@@ -264,7 +271,7 @@ impl Route {
         // Draining is no evidence: afterwards, the route comes back if it would have stayed.
         self.serving = match drained {
             true => scene.vpp != Vpp::Away && self.serving && self.stays(frontends, first.announce, scene),
-            false if scene.vpp == Vpp::Unwatched => self.serving,
+            false if scene.vpp == Vpp::Unwatched && !scene.cut_off => self.serving,
             false => next != Announcement::Withdrawn,
         };
         if next == Announcement::Withdrawn && before != Announcement::Withdrawn && !drained {

@@ -10,11 +10,12 @@ use maglev_protocol::{AgentError, AgentPolicy, Dialect, VipKey, VipSpec, VppInfo
 use smallvec::SmallVec;
 
 use crate::config::{Config, Frontend, Router};
-use crate::health::{Asked, Damper, Health};
+use crate::health::{Asked, Damper, Health, State};
 use crate::outcome::{LastProbe, Share};
 use crate::overrides::Overrides;
 use crate::routes::{Announcement, Route};
 use crate::tally::{BrainTally, CheckTallies, CheckTally, ProbeTally, Transitions};
+use crate::votes::{Overruled, Votes};
 use crate::warmup::{Phase, Warmup};
 use crate::weights::{EffectiveWeights, Inexact, Scale};
 
@@ -50,6 +51,21 @@ pub struct Snapshot {
     pub checks: Arc<CheckTallies>,
     /// The guard against failures of many backends at once.
     pub guard: GuardView,
+    /// What the fleet's votes mean for this load balancer.
+    pub fleet: FleetView,
+}
+
+/// What the fleet's votes mean for this load balancer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FleetView {
+    /// Which backends its votes are on.
+    pub subject: Arc<str>,
+    /// Whether VPP answers, so that probes say something about the backends.
+    pub can_see: bool,
+    /// Whether it is cut off from the backends, and since when.
+    pub cut_off: Option<SystemTime>,
+    /// Whether its routes are withdrawn for that.
+    pub withdraws: bool,
 }
 
 impl Snapshot {
@@ -61,6 +77,26 @@ impl Snapshot {
             Phase::Releasing if !held_back() => Phase::Over,
             phase => phase,
         }
+    }
+}
+
+impl Snapshot {
+    /// This load balancer's votes on the health of backends, and when they change by themselves; `None` while it has none:
+    /// health is local, VPP is silent, or it has just started and does not know its backends. What it voted last then counts
+    /// until it is too old.
+    pub fn votes(&self, now: Instant) -> Option<(Votes, Option<Instant>)> {
+        let rule = &self.config.fleet;
+        if !rule.is_fleet || !self.fleet.can_see {
+            return None;
+        }
+        let is_checked = |(_, view): &(&Arc<str>, &Arc<BackendView>)| !view.checks.is_empty();
+        let checked = || self.backends.iter().filter(is_checked);
+        let is_new = |view: &BackendView| view.health.is_new() && now < view.new_since + rule.vote_ttl;
+        if checked().any(|(_, view)| is_new(view)) {
+            return None;
+        }
+        let backends = checked().map(|(name, view)| (&**name, view.health.state(), view.changed));
+        Some(Votes::cast(&self.fleet.subject, backends, now))
     }
 }
 
@@ -131,6 +167,8 @@ pub struct Table {
     pub scale: Scale,
     /// The length for a newly added VIP.
     pub wish: u32,
+    /// The length that the fleet has for the VIP, unless the configuration has one.
+    pub fleet: Option<u32>,
     /// The error of the existing table, and a better length.
     pub doubts: Option<Inexact>,
     /// What it is made for.
@@ -175,9 +213,27 @@ pub struct BackendView {
     pub asked: Asked,
     /// Its penalty for going down.
     pub damper: Damper,
+    /// The fleet's verdict, if it is another than its state here.
+    pub overruled: Option<Overruled>,
+    /// `up_since` and `cold` before its last transition.
+    pub earlier: (Option<Instant>, bool),
 }
 
 impl BackendView {
+    /// The state that its weights follow: its own, unless the fleet's votes overrule that.
+    pub fn state(&self) -> State {
+        Self::state_as(self.health.state(), self.overruled.as_ref())
+    }
+
+    /// The state that weights follow if a backend is in this one. What an operator has set goes first.
+    pub(crate) fn state_as(state: State, overruled: Option<&Overruled>) -> State {
+        match (state, overruled.map(|overruled| overruled.counts_as)) {
+            (State::Up | State::Unknown, Some(State::Down)) => State::Down,
+            (State::Down, Some(State::Up)) => State::Up,
+            _ => state,
+        }
+    }
+
     /// The check that is worst off, and so shown for all; `None` for a backend without checks.
     pub fn worst(&self) -> Option<&CheckView> {
         self.checks.get(self.health.checks().worst())

@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use maglev_engine::fleet::records::{
     Intent, Key, LARGEST_TEXT, LARGEST_VALUE, MemberInfo, MemberState, Name, Record, Refusal, Revision,
-    Rollout, Sha256, TableLength, Tables, Votes, decode, encode, prefix,
+    Rollout, Sha256, TableLength, Tables, decode, encode, prefix,
 };
+use maglev_engine::votes::Votes;
 
 /// Maximum length of the words of a refusal, in characters.
 const LONGEST_REFUSAL: usize = 700;

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use maglev_daemon::blocking::Blocking;
 use maglev_engine::fleet::records::{
-    self, Key, LONGEST_REASON, MemberState, Name, Refused, Revision, Rival, Rollout, Routes, Running, Sha256,
-    clean, unix_ms,
+    self, Key, LONGEST_REASON, MemberState, Name, Record, Refused, Revision, Rival, Rollout, Routes, Running,
+    Sha256, clean, unix_ms,
 };
 use maglev_engine::fleet::rollout::{self, Decision, Step, Watch};
+use maglev_engine::fleet::withdrawal::Withdrawal;
 use maglev_engine::overrides::Remark;
 use maglev_engine::routes::Announcement;
 use maglev_engine::snapshot::Snapshot;
@@ -71,12 +72,18 @@ pub(super) struct Member {
     watch: Watch,
     /// The revision of the store with which this member has tried to take the rollout further.
     tried: StoreRevision,
+    /// What is decided about the routes because this member is cut off.
+    withdrawal: watch::Receiver<Withdrawal>,
 }
 
 impl Member {
     pub(super) fn new(
         own: Own,
-        (view, progress): (watch::Receiver<Arc<View>>, watch::Receiver<Progress>),
+        (view, progress, withdrawal): (
+            watch::Receiver<Arc<View>>,
+            watch::Receiver<Progress>,
+            watch::Receiver<Withdrawal>,
+        ),
         reloader: Reloader,
         controller: &Controller,
         counts: Counts,
@@ -99,6 +106,7 @@ impl Member {
             file_refused: None,
             watch: Watch::default(),
             tried: 0,
+            withdrawal,
         }
     }
 
@@ -123,6 +131,7 @@ impl Member {
                 changed = self.view.changed() => if changed.is_err() { return },
                 changed = self.snapshots.changed() => if changed.is_err() { return },
                 changed = self.progress.changed() => if changed.is_err() { return },
+                changed = self.withdrawal.changed() => if changed.is_err() { return },
                 _ = ticks.tick() => {}
             }
         }
@@ -150,7 +159,10 @@ impl Member {
             vpp: snapshot.agent.can_program(),
             problems: self.counts.read(snapshot),
             announces: snapshot.routes.values().any(|route| announced(route)),
-            routes: Routes::Normal,
+            routes: match *self.withdrawal.borrow_and_update() {
+                Withdrawal::Stay => Routes::Normal,
+                Withdrawal::Ask | Withdrawal::Withdraw => Routes::Withdrawing,
+            },
             clock_ms: 0,
             instance: 0,
         }
@@ -289,6 +301,23 @@ pub(super) fn states(view: &View) -> BTreeMap<Name, MemberState> {
 /// The other machine with a member's name, if there is one.
 pub(super) fn rival(view: &View, member: &Name) -> Option<Rival> {
     records::decode(&view.get(&format!("members/{member}/rival"))?.value).ok()
+}
+
+/// Values of the other members, and the revisions of the store that they are of.
+pub(super) type Decoded<R> = BTreeMap<Name, (StoreRevision, Arc<R>)>;
+
+/// Decodes the other members' keys of one kind. Those that have not changed are not decoded again.
+pub(super) fn decode_others<R: Record>(view: &View, own: &Name, of: &str, decoded: &mut Decoded<R>) {
+    let mut before = std::mem::take(decoded);
+    for (key, entry) in view.below("members/") {
+        let name = key.strip_prefix("members/").and_then(|key| key.strip_suffix(of)?.strip_suffix('/'));
+        let Some(name) = name.and_then(|name| Name::new(name).ok()).filter(|name| name != own) else {
+            continue;
+        };
+        let kept = before.remove(&name).filter(|(changed, _)| *changed == entry.changed);
+        let value = kept.or_else(|| Some((entry.changed, Arc::new(records::decode(&entry.value).ok()?))));
+        decoded.extend(value.map(|value| (name, value)));
+    }
 }
 
 /// A key below the fleet's prefix.

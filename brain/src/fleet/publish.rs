@@ -18,13 +18,13 @@ use super::store::{Condition, Lease, Store, StoreError, StoreRevision, Write};
 use super::view::View;
 
 /// Time after which a member that is not heard of counts as away, in seconds.
-const LEASE: i64 = 20;
+pub(super) const LEASE: i64 = 20;
 /// How often the lease is extended.
-const EXTENDED: Duration = Duration::from_secs(5);
+pub(super) const EXTENDED: Duration = Duration::from_secs(5);
 /// How long the first look at the fleet is waited for, before another lease is taken.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(10);
 /// Changes within this time are written together.
-const COALESCED: Duration = Duration::from_millis(250);
+pub(super) const COALESCED: Duration = Duration::from_millis(250);
 
 /// This member, and where its keys are.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Own {
         let is_same = |before: &MemberState| {
             *before == MemberState { clock_ms: before.clock_ms, instance: before.instance, ..state.clone() }
         };
-        if !is_due && session.written.as_ref().is_some_and(is_same) {
+        if !is_due && session.written.borrow().as_ref().is_some_and(is_same) {
             return Ok(true);
         }
         let now = unix_ms(SystemTime::now());
@@ -102,7 +102,7 @@ impl Own {
         let written = self.store.transact(condition.into_iter().collect(), writes).await?;
         let Some(revision) = written else { return Ok(false) };
         identity.written(self.found(seen), revision);
-        session.written = Some(state);
+        session.written.send_replace(Some(state));
         Ok(true)
     }
 
@@ -163,20 +163,25 @@ impl Own {
 type Told = (watch::Receiver<MemberState>, watch::Receiver<Arc<Tables>>);
 
 /// The time of one lease.
-struct Session<'i> {
+struct Session<'s> {
     lease: Lease,
-    identity: &'i mut Identity,
+    identity: &'s mut Identity,
     /// The state that is written.
-    written: Option<MemberState>,
+    written: &'s watch::Sender<Option<MemberState>>,
     written_tables: Option<Arc<Tables>>,
 }
 
 /// Keeps this member's keys up to date, forever. May be aborted at any point: the lease ends by itself.
-pub(super) async fn publish(own: Own, mut told: Told, mut view: watch::Receiver<Arc<View>>) {
+pub(super) async fn publish(
+    own: Own,
+    mut told: Told,
+    written: watch::Sender<Option<MemberState>>,
+    mut view: watch::Receiver<Arc<View>>,
+) {
     let (mut identity, mut failures) = (Identity::new(own.instance), 0);
     loop {
         let mut was_written = false;
-        let ended = publish_until_lost(&own, &mut identity, &mut told, &mut view, &mut was_written);
+        let ended = publish_until_lost(&own, &mut identity, &mut told, &written, &mut view, &mut was_written);
         if let Err(error) = ended.await {
             // A lost store is told by whoever follows it.
             if let StoreError::Refused(reason) = &error
@@ -197,6 +202,7 @@ async fn publish_until_lost(
     own: &Own,
     identity: &mut Identity,
     (state, tables): &mut Told,
+    written: &watch::Sender<Option<MemberState>>,
     view: &mut watch::Receiver<Arc<View>>,
     was_written: &mut bool,
 ) -> Result<(), StoreError> {
@@ -210,7 +216,8 @@ async fn publish_until_lost(
         own.introduce(&seen).await?;
     }
     identity.go_back(seen.revision);
-    let mut session = Session { lease, identity, written: None, written_tables: None };
+    written.send_replace(None);
+    let mut session = Session { lease, identity, written, written_tables: None };
     let mut extended = interval(EXTENDED);
     extended.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -230,7 +237,8 @@ async fn publish_until_lost(
                     }
                 }
                 Turn::Yield(since) => {
-                    (session.written, session.written_tables) = (None, None);
+                    session.written.send_replace(None);
+                    session.written_tables = None;
                     own.yield_to(&seen, since, &session).await?;
                 }
             }

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use maglev_engine::fleet::digest::Difference;
 use maglev_engine::fleet::records::{self, MemberInfo, MemberState, Name, Revision, Rival, Rollout, unix_ms};
+use maglev_engine::health::State;
+use maglev_engine::snapshot::Snapshot;
 use tokio::time::Instant;
 
 use super::Fleet;
@@ -35,6 +37,31 @@ pub struct Status {
     pub differences: Vec<Difference>,
     /// Recognizes this process among machines with one name.
     pub instance: u64,
+    /// Since when this member is cut off from the backends, if it is.
+    pub cut_off: Option<SystemTime>,
+    /// Whether its routes are withdrawn for that.
+    pub withdraws: bool,
+    /// Number of backends that the votes keep in service here, and that they take out of it.
+    pub overruled: Overruled,
+}
+
+/// Backends whose state here is overruled by the fleet's votes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Overruled {
+    /// Down here, and kept in service.
+    pub kept: usize,
+    /// Not down here, and taken out of service.
+    pub down: usize,
+}
+
+impl Overruled {
+    fn of(snapshot: &Snapshot) -> Self {
+        let states = snapshot.backends.values().filter_map(|view| Some(view.overruled.as_ref()?.counts_as));
+        states.fold(Self::default(), |Self { kept, down }, state| match state {
+            State::Down => Self { kept, down: down + 1 },
+            _ => Self { kept: kept + 1, down },
+        })
+    }
 }
 
 /// A member.
@@ -51,7 +78,7 @@ pub struct MemberStatus {
 impl Fleet {
     /// The fleet now.
     pub fn status(&self) -> Status {
-        let view = self.view();
+        let (view, snapshot) = (self.view(), Arc::clone(&self.snapshots.borrow()));
         let mut states = if view.is_connected() { member::states(&view) } else { BTreeMap::new() };
         // What this member knows of itself needs no store.
         let own = MemberState { clock_ms: unix_ms(SystemTime::now()), ..self.state.borrow().clone() };
@@ -81,6 +108,9 @@ impl Fleet {
             unsaved: self.unsaved.borrow().clone(),
             instance: self.instance,
             differences: self.compared.borrow().standing(Instant::now().into_std()),
+            cut_off: snapshot.fleet.cut_off,
+            withdraws: snapshot.fleet.withdraws,
+            overruled: Overruled::of(&snapshot),
         }
     }
 

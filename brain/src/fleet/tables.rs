@@ -11,9 +11,9 @@ use maglev_protocol::{Programmed, ProgrammedVip, VipKey, VipSpec, VppState};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::store::StoreRevision;
+use super::member::{self, Decoded};
 use super::view::View;
-use super::{Fleet, member, news};
+use super::{Fleet, news};
 use crate::controller::Operator;
 
 /// Shortest time between two comparisons.
@@ -130,21 +130,9 @@ impl Comparing {
     }
 }
 
-/// Tables of members, and the revisions of the store that they are of.
-type Decoded = BTreeMap<Name, (StoreRevision, Arc<Tables>)>;
-
-/// The tables of the other members. Those that have not changed are not decoded again.
-fn others(view: &View, own: &Name, decoded: &mut Decoded) -> BTreeMap<Name, Arc<Tables>> {
-    let mut before = std::mem::take(decoded);
-    for (key, entry) in view.below("members/") {
-        let name = key.strip_prefix("members/").and_then(|key| key.strip_suffix("/tables"));
-        let Some(name) = name.and_then(|name| Name::new(name).ok()).filter(|name| name != own) else {
-            continue;
-        };
-        let kept = before.remove(&name).filter(|(changed, _)| *changed == entry.changed);
-        let tables = kept.or_else(|| Some((entry.changed, Arc::new(records::decode(&entry.value).ok()?))));
-        decoded.extend(tables.map(|tables| (name, tables)));
-    }
+/// The tables of the other members.
+fn others(view: &View, own: &Name, decoded: &mut Decoded<Tables>) -> BTreeMap<Name, Arc<Tables>> {
+    member::decode_others(view, own, "tables", decoded);
     decoded.iter().map(|(name, (_, tables))| (name.clone(), Arc::clone(tables))).collect()
 }
 

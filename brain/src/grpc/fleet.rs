@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use maglev_engine::core::Command;
-use maglev_engine::fleet::records::{self, Name, Order, Plan, Revision, Rollout, Stage};
+use maglev_engine::fleet::records::{self, Name, Order, Plan, Revision, Rollout, Routes, Stage};
 use maglev_proto::preview_change_request::Change;
 use maglev_proto::{
     AbortFleetRolloutRequest, ConfirmFleetRolloutRequest, FleetConfig, FleetMember, FleetOrder, FleetPlan,
@@ -283,6 +283,7 @@ fn member(member: &MemberStatus) -> FleetMember {
         withdrawn_routes: state.problems.withdrawn,
         clock_unix_ms: state.clock_ms,
         local_overrides: state.local,
+        cut_off: state.routes == Routes::Withdrawing,
         ..whose
     }
 }

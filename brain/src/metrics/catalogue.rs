@@ -141,6 +141,10 @@ catalogue! {
         "1 for the stage of the fleet's latest rollout, 0 for the others.";
     FLEET_REFUSED = Gauge "maglev_fleet_refused_keys" "Keys of etcd whose newest value is refused.";
     FLEET_RIVALS = Gauge "maglev_fleet_rivals" "Members of the fleet whose name more than one machine has.";
+    FLEET_CUT_OFF = Gauge "maglev_fleet_cut_off"
+        "Whether most backends are unreachable only from this load balancer.";
+    FLEET_OVERRULED = Gauge "maglev_fleet_overruled_backends"
+        "Backends whose state here is overruled by the fleet's votes.";
     FLEET_TABLES = Gauge "maglev_fleet_table_differences"
         "Tables that have differed from another member's for more than two sync intervals.";
 

@@ -44,5 +44,11 @@ pub(super) fn write(status: Option<&Status>, out: &mut Exposition) {
             family.add_state(&[], "stage", &STAGES, rollout.stage.word());
         });
     }
+    out.single(metrics::FLEET_CUT_OFF, flag(status.cut_off.is_some()));
+    out.family(metrics::FLEET_OVERRULED, |family| {
+        for (verdict, count) in [("kept", status.overruled.kept), ("down", status.overruled.down)] {
+            family.add(&[("verdict", verdict)], number(count as u64));
+        }
+    });
     out.single(metrics::FLEET_REFUSED, number(status.refused.len() as u64));
 }

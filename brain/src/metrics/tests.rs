@@ -18,8 +18,8 @@ use maglev_protocol::{
 use tokio::time::Instant;
 
 use super::*;
-use crate::fleet::MemberStatus;
 use crate::fleet::view::Link;
+use crate::fleet::{MemberStatus, Overruled};
 
 const BACKENDS: &str = "
     web1: { address: 10.0.0.1, healthcheck: web }
@@ -501,6 +501,9 @@ fn fleet() -> Status {
             difference(3, Reason::Intent),
         ],
         instance: 0,
+        cut_off: Some(SystemTime::UNIX_EPOCH),
+        withdraws: false,
+        overruled: Overruled { kept: 3, down: 1 },
     }
 }
 

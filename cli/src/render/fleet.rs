@@ -145,6 +145,9 @@ fn problem(member: &FleetMember, now: Moment) -> Cell {
     if !member.not_programmed.is_empty() {
         words.push(member.not_programmed.clone());
     }
+    if member.cut_off {
+        words.push("cut off from the backends: withdraws its routes".to_owned());
+    }
     if member.local_overrides > 0 {
         words.push(format!("overrides only here: {}", member.local_overrides));
     }

@@ -142,7 +142,7 @@ fn at_least_one(node: &Node) -> Result<MinUp, Complaint> {
 }
 
 /// One of two words.
-fn word<T: Copy>(words: &[(&'static str, T); 2]) -> impl FnOnce(&Node) -> Result<T, Complaint> {
+pub(super) fn word<T: Copy>(words: &[(&'static str, T); 2]) -> impl FnOnce(&Node) -> Result<T, Complaint> {
     move |node| {
         let given = text(node)?;
         let found = words.iter().find(|(name, _)| *name == given);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::model::{Backend, Bird, Config, Frontend, HealthChecker, LbSettings, Router};
+use super::model::{Backend, Bird, Config, FleetHealth, Frontend, HealthChecker, LbSettings, Router};
 
 mod summary;
 
@@ -27,6 +27,8 @@ pub struct Changes {
     pub healthchecker: Vec<&'static str>,
     /// Keys of `router:` and `bird:` whose values differ.
     pub router: Vec<&'static str>,
+    /// Keys of `fleet:` whose values differ.
+    pub fleet: Vec<&'static str>,
 }
 
 /// Backends by name. A name may be in several of the lists other than `added` and `removed`. A backend is its
@@ -125,6 +127,7 @@ pub fn changes(old: &Config, new: &Config) -> Changes {
         lb: lb(&old.lb, &new.lb),
         healthchecker: healthchecker(&old.healthchecker, &new.healthchecker),
         router: router(&old.router, &new.router),
+        fleet: fleet(&old.fleet, &new.fleet),
     }
 }
 
@@ -341,6 +344,15 @@ fn healthchecker(was: &HealthChecker, is: &HealthChecker) -> Vec<&'static str> {
         ("guard", *guard != is.guard),
         ("netns", *netns != is.netns),
         ("transition-history", *transition_history != is.transition_history),
+    ])
+}
+
+fn fleet(was: &FleetHealth, is: &FleetHealth) -> Vec<&'static str> {
+    let FleetHealth { is_fleet, down_votes, vote_ttl } = was;
+    differing([
+        ("down-votes", *down_votes != is.down_votes),
+        ("health", *is_fleet != is.is_fleet),
+        ("vote-ttl", *vote_ttl != is.vote_ttl),
     ])
 }
 

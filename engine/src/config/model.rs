@@ -27,6 +27,8 @@ pub struct Config {
     pub lb: LbSettings,
     /// `router:` and `bird:`
     pub router: Router,
+    /// `fleet:`
+    pub fleet: FleetHealth,
     /// `healthchecks:` by name.
     pub healthchecks: BTreeMap<String, HealthCheck>,
     /// `backends:` by name.
@@ -66,6 +68,17 @@ impl Config {
             }
         }
     }
+}
+
+/// Whose view of health counts in a fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetHealth {
+    /// Whether the members' votes decide that a backend is down, and not each member for itself.
+    pub is_fleet: bool,
+    /// Votes that take a backend down; `None` for a majority of those that are fresh.
+    pub down_votes: Option<u32>,
+    /// Age at which a vote no longer counts.
+    pub vote_ttl: Duration,
 }
 
 /// A receiver of events over HTTP.

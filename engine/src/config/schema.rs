@@ -14,6 +14,7 @@ use maglev_protocol::MOST_STICKY_BUCKETS;
 use serde_json::{Value, json};
 
 use super::backend::MOST_LABELS;
+use super::fleet::{DEFAULT_FLEET, DOWN_VOTES, HEALTH, VOTE_TTL};
 use super::frontend::{DEFAULT_WEIGHT, MOST_BUCKETS, Protocol, SLOW_START};
 use super::settings::{
     DEFAULT_HEALTHCHECKER, DEFAULT_LB, FLOW_TIMEOUT, HISTORY, STARTUP_DELAY, SYNC_INTERVAL,
@@ -55,6 +56,9 @@ fn maglev() -> Value {
         ),
         "router": announce::router(),
         "bird": section("The router BIRD.", announce::bird()),
+        "fleet": section(
+            "What all members of a fleet of load balancers do alike; without effect on a single one.", fleet(),
+        ),
         "healthchecks": map("Health checks by name.", checks::check()),
         "backends": map("Application servers by name.", backend()),
         "frontends": map("VIPs by name.", frontend()),
@@ -122,6 +126,25 @@ fn lb() -> Value {
             "enum": [1.1, 1.2, "1.1", "1.2"],
             "default": 1.2,
         },
+    })
+}
+
+fn fleet() -> Value {
+    json!({
+        "health": with_default(
+            choice(
+                "Whose view of health counts: each member's own, or what the members vote.",
+                &HEALTH.map(|(name, _)| name),
+            ),
+            "local",
+        ),
+        "down-votes": integer(
+            "Members that must see a backend down before the fleet does. Without it, a majority of those with fresh votes.",
+            DOWN_VOTES,
+        ),
+        "vote-ttl": duration(
+            "Age at which a member's votes no longer count.", VOTE_TTL, Some(DEFAULT_FLEET.vote_ttl),
+        ),
     })
 }
 

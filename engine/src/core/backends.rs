@@ -18,6 +18,7 @@ use crate::overrides::BackendOverride;
 use crate::schedule::Pace;
 use crate::snapshot::{BackendView, CheckView};
 use crate::tally::{CheckTally, Transitions};
+use crate::votes::Overruled;
 
 /// All backends, and the number of those that cannot be probed.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +59,29 @@ impl Backends {
     /// The shared copy of a name, if there is such a backend.
     pub(super) fn name(&self, name: &str) -> Option<Arc<str>> {
         self.views.get_key_value(name).map(|(name, _)| Arc::clone(name))
+    }
+
+    /// Takes the fleet's verdict on a backend over, after a transition of its own from this state, if there was one. Returns
+    /// whether another state counts than before, and whether it is overruled in another way.
+    pub(super) fn overrule(
+        &mut self,
+        name: &str,
+        overruled: Option<Overruled>,
+        own_from: Option<State>,
+        now: Instant,
+    ) -> (bool, bool) {
+        let Some(view) =
+            self.views.get_mut(name).filter(|view| own_from.is_some() || view.overruled != overruled)
+        else {
+            return (false, false);
+        };
+        let counts_as =
+            |overruled: &Option<Overruled>| overruled.as_ref().map(|overruled| overruled.counts_as);
+        let is_news = counts_as(&view.overruled) != counts_as(&overruled);
+        if own_from.is_some() && view.overruled.is_none() && overruled.is_none() {
+            return (true, false);
+        }
+        (Arc::make_mut(view).overrule(overruled, own_from, now), is_news)
     }
 
     /// The backend's state; "removed" if it does not exist.
@@ -398,7 +422,9 @@ impl Core {
         let frontends = Arc::clone(&view.frontends);
         effects.state = true;
         effects.set_paces(backend, &view.health);
+        let from = transition.from;
         effects.tell(Event::Backend { backend: Arc::clone(backend), transition });
+        self.judge(backend, Some(from), now, effects);
         self.forget_held(backend);
         for frontend in frontends.iter() {
             self.reweigh(frontend, now, effects);
@@ -436,9 +462,36 @@ impl BackendView {
             self.damper = Damper::default();
         }
         self.changed = Some(now);
-        self.up_since = (transition.to == State::Up && self.cold).then_some(now);
+        self.earlier = (self.up_since, self.cold);
+        self.serve(transition.from, transition.to, now);
+    }
+
+    /// Follows the state that its weights follow.
+    fn serve(&mut self, from: State, to: State, now: Instant) {
+        self.up_since = match (from, to) {
+            (State::Up, State::Up) => self.up_since,
+            (_, State::Up) => self.cold.then_some(now),
+            _ => None,
+        };
         // A backend that served all along needs no slow start; one that was out of service does.
-        self.cold |= !matches!(transition.to, State::Unknown | State::Up);
+        self.cold |= !matches!(to, State::Unknown | State::Up);
+    }
+
+    /// Takes the fleet's verdict over, after a transition of its own from this state, if there was one. Returns whether
+    /// another state counts than before.
+    fn overrule(&mut self, overruled: Option<Overruled>, own_from: Option<State>, now: Instant) -> bool {
+        let state = self.health.state();
+        let from = Self::state_as(own_from.unwrap_or(state), self.overruled.as_ref());
+        let to = Self::state_as(state, overruled.as_ref());
+        let is_overruled = self.overruled.is_some() || overruled.is_some();
+        if is_overruled && (own_from.is_some() || from != to) {
+            if own_from.is_some() {
+                (self.up_since, self.cold) = self.earlier;
+            }
+            self.serve(from, to, now);
+        }
+        self.overruled = overruled;
+        from != to
     }
 
     /// Takes the least share that its server asks for in answer to the checks that are up.
@@ -473,6 +526,8 @@ pub(super) fn new_view(config: &Config, name: &str, cold: bool, now: Now) -> Bac
         checks: (0..count).map(|_| CheckView::default()).collect(),
         asked: Asked::default(),
         damper: Damper::default(),
+        overruled: None,
+        earlier: (None, cold),
     }
 }
 

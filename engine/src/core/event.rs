@@ -13,6 +13,7 @@ use crate::outcome::Share;
 use crate::overrides::Override;
 use crate::routes::Announcement;
 use crate::snapshot::{AgentStatus, FrontendView, RouteView, RouterStatus, SyncStatus};
+use crate::votes::Overruled;
 use crate::weights::{Capacity, FrontendState};
 
 /// A change of state. A snapshot and all later events together yield the next snapshot's states.
@@ -40,6 +41,18 @@ pub enum Event {
         from: Share,
         /// The share from now on.
         to: Share,
+    },
+    /// The fleet's votes overrule a backend's state here, or no longer do.
+    Overruled {
+        /// The backend.
+        backend: Arc<str>,
+        /// How; `None`: its state here counts again.
+        overruled: Option<Overruled>,
+    },
+    /// Much is unreachable only from this load balancer, or no longer is.
+    CutOff {
+        /// Whether it is.
+        is_cut_off: bool,
     },
     /// More backends than the guard allows went down within one second.
     Guard {
@@ -199,7 +212,11 @@ impl Event {
                 "backend changed"
             ),
             Self::Damped { backend, .. } => warn!(%backend, "{}", self.remark()),
-            Self::Asked { backend, .. } => info!(%backend, "{}", self.remark()),
+            Self::Asked { backend, .. } | Self::Overruled { backend, .. } => {
+                info!(%backend, "{}", self.remark());
+            }
+            Self::CutOff { is_cut_off: false } => info!("{}", self.remark()),
+            Self::CutOff { is_cut_off: true } => warn!("{}", self.remark()),
             Self::Guard { .. } => warn!("{}", self.remark()),
             Self::Frontend { frontend, change, now } => change.log(frontend, now),
             Self::Route { address, from, view } => {
@@ -245,7 +262,8 @@ impl Event {
 }
 
 impl Event {
-    /// The sentence that says all of an event of flap damping, a server's own word or the guard; empty for others.
+    /// The sentence that says all of an event of flap damping, a server's own word, the fleet's votes or the guard; empty for
+    /// others.
     pub fn remark(&self) -> String {
         match self {
             Self::Damped { left, .. } => {
@@ -255,6 +273,12 @@ impl Event {
             Self::Asked { to: Share::DRAIN, .. } => "its server drains: it asks for no new flows".to_owned(),
             Self::Asked { to: Share::WHOLE, .. } => "its server takes its whole weight again".to_owned(),
             Self::Asked { to, .. } => format!("its server asks for {to} of its weight"),
+            Self::Overruled { overruled: Some(overruled), .. } => overruled.to_string(),
+            Self::Overruled { overruled: None, .. } => "its state here counts again".to_owned(),
+            Self::CutOff { is_cut_off: true } => {
+                "cut off: most backends are unreachable only from this load balancer".to_owned()
+            }
+            Self::CutOff { is_cut_off: false } => "no longer cut off from the backends".to_owned(),
             Self::Guard { down, backends } => format!(
                 "{down} of {backends} backends went down within one second: the cause is probably here, not there"
             ),

@@ -9,7 +9,8 @@ use maglev_protocol::{Dialect, VipKey, VipSpec};
 use super::{Core, Effects, Now};
 use crate::config::Frontend;
 use crate::desired::{self, vip_key};
-use crate::snapshot::{FrontendView, SyncStatus, Table};
+use crate::health::State;
+use crate::snapshot::{BackendView, FrontendView, SyncStatus, Table};
 use crate::weights::{self, Scale, Standing};
 
 /// The frontends.
@@ -130,16 +131,22 @@ impl Core {
     /// The scale for the existing table of the frontend's VIP, and the effect of a longer one. Neither
     /// depends on health, so the result for `before` can mostly be reused.
     pub(super) fn table(&self, frontend: &Frontend, before: Option<&FrontendView>) -> Arc<Table> {
-        let (standing, dialect) = (self.known.table_length(&vip_key(frontend)), self.dialect());
+        let (vip, dialect) = (vip_key(frontend), self.dialect());
+        // A length that is configured goes before the fleet's.
+        let fleet = self.fleet.length(&vip).filter(|_| frontend.new_flows_table_length.is_none());
+        let standing = self.known.table_length(&vip);
         if let Some(view) = before.filter(|view| *view.frontend == *frontend)
             && view.table.dialect == dialect
+            && view.table.fleet == fleet
             && view.table.scale.table_length() == standing.unwrap_or(view.table.wish)
         {
             return Arc::clone(&view.table);
         }
+        let standing = standing.or(fleet);
         Arc::new(Table {
             scale: Scale::of(dialect, frontend, standing),
-            wish: weights::table_length(frontend),
+            wish: fleet.unwrap_or_else(|| weights::table_length(frontend)),
+            fleet,
             doubts: weights::doubts(dialect, frontend, standing),
             dialect,
             inexpressible: weights::inexpressible(dialect, frontend, standing),
@@ -233,6 +240,6 @@ impl Core {
         let vip = self.config.frontends.get(frontend).map(|frontend| vip_key(frontend));
         let held = vip.and_then(|vip| self.known.held(&vip, backend));
         let share = view.map(|view| view.asked.share()).unwrap_or_default();
-        Standing { state: self.backends.state(backend), held, rising, share }
+        Standing { state: view.map_or(State::Removed, BackendView::state), held, rising, share }
     }
 }

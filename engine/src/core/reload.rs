@@ -42,6 +42,8 @@ impl Core {
         }
         self.routes.configure(&self.config, now);
         let mut effects = Effects::default();
+        // No vote has been seen yet.
+        self.configure_fleet(now, &mut effects);
         let names = self.config.frontends.keys().map(|name| name.as_str().into()).collect();
         self.make_frontends(&names, &Frontends::default(), now, &mut effects);
         effects.releases.iter().for_each(Release::log);
@@ -64,6 +66,10 @@ impl Core {
         self.orders.configure(&self.config.lb);
         self.reload_backends(changes, references, now, &mut effects);
         self.note_overrides(&mut effects);
+        let is_polled = !changes.fleet.is_empty()
+            || self.config.fleet.is_fleet
+                && !(changes.backends.touched().is_empty() && changes.backends.removed.is_empty());
+        let judged = if is_polled { self.configure_fleet(now, &mut effects) } else { Vec::new() };
         let frontends = &changes.frontends;
         let (names, gone) = (self.frontends_to_make(changes), &frontends.removed);
         let moved =
@@ -77,6 +83,9 @@ impl Core {
         let replaced: Vec<_> = replaced.filter_map(|name| self.frontends.remove(name)).collect();
         self.make_frontends(&names, &before, now, &mut effects);
         self.forget_vips(&replaced, &mut effects);
+        for backend in judged {
+            self.reweigh_all(&backend, now, &mut effects);
+        }
         self.steady_reload(changes, now);
         self.tell_frontends(&names, &replaced, &before, &mut effects);
         self.tally.reloads.add(1);

@@ -232,7 +232,8 @@ impl Core {
         if self.routes.views.is_empty() {
             return;
         }
-        if effects.events.iter().any(|event| matches!(event, Event::Backend { .. })) {
+        let counts = |event: &Event| matches!(event, Event::Backend { .. } | Event::Overruled { .. });
+        if effects.events.iter().any(counts) {
             let all_down = self.all_down();
             if std::mem::replace(&mut self.routes.all_down, all_down) != all_down {
                 self.routes.touch_all();
@@ -242,7 +243,8 @@ impl Core {
         let due: Vec<_> = due.collect();
         self.routes.touched.extend(due);
         let drain = self.overrides.lb.as_ref().map(|set| set.value);
-        let scene = Scene { vpp: self.routes.vpp, all_down: self.routes.all_down, drain };
+        let cut_off = self.fleet.withdraws();
+        let scene = Scene { vpp: self.routes.vpp, all_down: self.routes.all_down, drain, cut_off };
         for address in std::mem::take(&mut self.routes.touched) {
             let Some(view) = self.routes.views.get(&address) else { continue };
             let facts: Vec<_> = view.frontends.iter().filter_map(|name| self.facts(name)).collect();
@@ -286,7 +288,7 @@ impl Core {
         for (name, view) in self.backends.views() {
             let checked =
                 self.config.backends.get(&**name).is_some_and(|backend| !backend.healthchecks.is_empty());
-            match view.health.state() {
+            match view.state() {
                 State::Up if checked => return false,
                 State::Down => down = true,
                 _ => {}

@@ -21,6 +21,7 @@ mod commands;
 mod dialects;
 mod events;
 mod expiry;
+mod fleet;
 mod min_up;
 mod reload_costs;
 mod reloads;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use maglev_protocol::{Programmed, VipKey, VipSpec};
 
 use super::records::{Digest, MOST_VIPS, MemberState, Name, Tables};
+use crate::votes::short_hash;
 
 /// Maximum number of differences that are followed; the first in the order of VIPs and members.
 pub const MOST_DIFFERENCES: usize = 10_000;
@@ -16,8 +17,7 @@ pub const MOST_DIFFERENCES: usize = 10_000;
 pub fn hash(servers: impl IntoIterator<Item = (IpAddr, u8)>) -> u64 {
     let servers: BTreeMap<IpAddr, u8> = servers.into_iter().collect();
     let lines = servers.iter().map(|(address, weight)| format!("{address} {weight}\n"));
-    let sum = maglev_tls::sha256(lines.collect::<String>().as_bytes());
-    sum.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
+    u64::from_str_radix(&short_hash(&lines.collect::<String>()), 16).unwrap_or_default()
 }
 
 /// The digest of a member's VIPs: what was decided for each, and what VPP has of it. VIPs beyond [`MOST_VIPS`] are left out,

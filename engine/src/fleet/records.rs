@@ -20,8 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use intent::{Aim, Intent, IntentKey};
 pub use keys::{Key, prefix};
 pub use member::{
-    Digest, Down, MOST_DOWN, MOST_VIPS, MemberInfo, MemberState, Problems, Refused, Rival, Routes, Running,
-    Tables, Votes,
+    Digest, MOST_VIPS, MemberInfo, MemberState, Problems, Refused, Rival, Routes, Running, Tables,
 };
 pub use names::{BadName, LONGEST_NAME, Name};
 pub use revision::{LARGEST_TEXT, Revision, Sha256, Unpackable};

@@ -26,10 +26,12 @@ impl Record {
     pub fn of(at: SystemTime, event: &Event, who: Option<&str>) -> Option<Self> {
         let record = match event {
             Event::Backend { backend, transition } => Self::of_backend(backend, transition),
-            Event::Damped { backend, .. } | Event::Asked { backend, .. } => {
+            Event::Damped { backend, .. }
+            | Event::Asked { backend, .. }
+            | Event::Overruled { backend, .. } => {
                 Self { backend: backend.to_string(), ..Self::new(at, Kind::Backend, event.remark()) }
             }
-            Event::Guard { .. } => Self::new(at, Kind::Brain, event.remark()),
+            Event::Guard { .. } | Event::CutOff { .. } => Self::new(at, Kind::Brain, event.remark()),
             Event::BackendAdded { backend } => Self {
                 backend: backend.to_string(),
                 from: Some(State::Removed),

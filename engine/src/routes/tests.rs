@@ -18,7 +18,7 @@ fn announce() -> Announce {
     }
 }
 
-const CONNECTED: Scene = Scene { vpp: Vpp::Connected, all_down: false, drain: None };
+const CONNECTED: Scene = Scene { vpp: Vpp::Connected, all_down: false, drain: None, cut_off: false };
 
 fn able(up: u32) -> Capacity {
     Capacity { up, unknown: 0, total: 4, min_up: None }

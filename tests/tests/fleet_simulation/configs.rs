@@ -3,11 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use maglev_engine::config::{Config, parse};
 use maglev_engine::fleet::records::{IntentKey, Name, Sha256};
-use maglev_engine::fleet::votes::Rule;
 use maglev_engine::overrides::PoolMember;
 
 use super::view::View;
@@ -22,14 +20,18 @@ pub(crate) const BACKENDS: [&str; 4] = ["a", "b", "c", "d"];
 /// The text of a revision. `refused_by` is the member that will not take it, and `kind` which text it is.
 pub(crate) fn text(kind: usize, refused_by: Option<&Name>) -> String {
     let [a, b] = [[30, 50], [50, 30], [100, 100]][kind % 3];
-    let last = if kind.is_multiple_of(2) { ", d: {address: 10.0.0.4}" } else { "" };
+    let last = if kind.is_multiple_of(2) { ", d: {address: 10.0.0.4, healthcheck: tcp}" } else { "" };
+    // With a majority, members with the same votes are never cut off at the same time.
+    let down_votes = if last.is_empty() { "" } else { ", down-votes: 7" };
     let member = if last.is_empty() { "" } else { ", d: {}" };
     let enabled = kind % 4 != 3;
     let refusal = refused_by.map_or_else(String::new, |name| format!("# refused by {name}\n"));
     format!(
         "{refusal}maglev:
-  vpp: {{lb: {{ipv4-src-address: 192.0.2.254}}}}
-  backends: {{a: {{address: 10.0.0.1}}, b: {{address: 10.0.0.2, enabled: {enabled}}}, c: {{address: 10.0.0.3}}{last}}}
+  fleet: {{health: fleet, vote-ttl: 15s{down_votes}}}
+  vpp: {{lb: {{ipv4-src-address: 192.0.2.254, startup-min-delay: 0s, startup-max-delay: 0s}}}}
+  healthchecks: {{tcp: {{type: tcp, port: 80, rise: 1, fall: 1}}}}
+  backends: {{a: {{address: 10.0.0.1, healthcheck: tcp}}, b: {{address: 10.0.0.2, healthcheck: tcp, enabled: {enabled}}}, c: {{address: 10.0.0.3, healthcheck: tcp}}{last}}}
   frontends: {{www: {{address: 192.0.2.1, pools: [{{name: p, backends: {{a: {{weight: {a}}}, b: {{weight: {b}}}, c: {{}}{member}}}}}]}}}}
 "
     )
@@ -44,13 +46,6 @@ pub(crate) fn of(revision: Option<u64>, view: &View) -> Arc<Config> {
             parsed.entry(text).or_insert_with_key(|text| Arc::new(parse("fleet", text).unwrap().config));
         Arc::clone(config)
     })
-}
-
-/// How the members vote, which depends on the revision, too. With a majority, members with the same votes are never cut off
-/// at the same time.
-pub(crate) fn rule(config: &Config) -> Rule {
-    let down_votes = config.backends.contains_key("d").then_some(7);
-    Rule { down_votes, vote_ttl: Duration::from_secs(15) }
 }
 
 /// Whether a member takes a revision.

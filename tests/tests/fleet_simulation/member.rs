@@ -5,17 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use maglev_engine::agent::AgentEvent;
 use maglev_engine::config::Config;
-use maglev_engine::core::{Core, Now};
+use maglev_engine::core::{Core, FleetNews, Input, Now};
+use maglev_engine::desired::ViewId;
 use maglev_engine::fleet::digest::{self, Comparison, Side};
 use maglev_engine::fleet::intents::{self, Memory};
 use maglev_engine::fleet::records::{
-    Down, MemberState, Name, Problems, Refused, Routes, Running, Tables, Votes, clean, unix_ms,
+    MemberState, Name, Problems, Refused, Routes, Running, Tables, clean, unix_ms,
 };
 use maglev_engine::fleet::rollout::{Watch, target};
-use maglev_engine::fleet::votes::{self, Heard, Verdict, Withdrawal};
+use maglev_engine::fleet::withdrawal::{Withdrawal, withdrawal};
+use maglev_engine::outcome::{ProbeCode, ProbeOutcome, Report};
 use maglev_engine::overrides::Overrides;
-use maglev_protocol::{Dialect, Programmed, ProgrammedVip, VipSpec};
+use maglev_engine::votes::{Vote, Votes};
+use maglev_protocol::{Dialect, Programmed, ProgrammedVip, VipSpec, VppInfo, VppState};
 
 use super::configs;
 use super::view::View;
@@ -53,11 +57,10 @@ pub(crate) struct Process {
     pub(crate) running: Option<Running>,
     refused: Option<Refused>,
     pub(crate) problems: Problems,
-    is_cut_off: bool,
     withdrawal: Withdrawal,
     /// What it wrote last of itself, under its lease.
     pub(crate) written: Option<MemberState>,
-    pub(crate) published: Option<(Tables, Votes)>,
+    pub(crate) published: Option<(Tables, Option<Votes>)>,
     pub(crate) comparison: Comparison,
 }
 
@@ -119,7 +122,6 @@ impl Member {
             running,
             refused: None,
             problems: Problems::default(),
-            is_cut_off: false,
             withdrawal: Withdrawal::Stay,
             written: None,
             published: None,
@@ -128,7 +130,13 @@ impl Member {
     }
 
     fn core(&self, config: Arc<Config>, overrides: Overrides, now: u64, mono: Instant) -> Core {
-        Core::new(config, overrides, "/agent".into(), Now { wall: self.wall(now), mono })
+        let now = Now { wall: self.wall(now), mono };
+        let mut core = Core::new(config, overrides, "/agent".into(), now);
+        let info = VppInfo { generation: 1, state: VppState::sample(1, None) };
+        let programmed = Programmed { dialect: Dialect::Weighted, vips: Vec::new() };
+        let event = AgentEvent::Vpp { info, programmed: Some((ViewId(1), programmed)) };
+        core.handle(Input::Agent(event), now);
+        core
     }
 
     pub(crate) fn save(&mut self) {
@@ -203,31 +211,40 @@ impl Member {
         })
     }
 
-    /// VPP's desired state: the core's, with the fleet's verdicts.
+    /// VPP's desired state.
     pub(crate) fn desired(&self) -> Option<VipSpec> {
-        let process = self.process.as_ref()?;
-        let (_, frontend) = process.core.frontends().next()?;
-        let mut spec = (*frontend.spec).clone();
-        let verdicts = self.verdicts(process);
-        for (address, server) in &mut spec.servers {
-            if verdicts.get(address) == Some(&Verdict::Down) {
-                server.weight = 0;
-            }
-        }
-        Some(spec)
+        let (_, frontend) = self.process.as_ref()?.core.frontends().next()?;
+        Some((*frontend.spec).clone())
     }
 
-    fn verdicts(&self, process: &Process) -> BTreeMap<IpAddr, Verdict> {
-        let config = process.core.config();
-        let own = config.backends.values().map(|backend| {
-            let down = self.sees_down.contains(&backend.address);
-            (backend.address, if down { votes::View::Down } else { votes::View::Up })
-        });
+    /// The core gets what probes find, and the votes of the others.
+    pub(crate) fn sense(&mut self, now: u64, mono: Instant) {
+        let now = Now { wall: self.wall(now), mono };
+        let Some(process) = &mut self.process else { return };
+        for (name, backend) in &Arc::clone(process.core.config()).backends {
+            let code = match self.sees_down.contains(&backend.address) {
+                true => ProbeCode::L4Con,
+                false => ProbeCode::L4Ok,
+            };
+            let outcome =
+                ProbeOutcome { code, detail: "simulated".into(), duration: Duration::ZERO, asked: None };
+            let (backend, late) = (name.as_str().into(), Duration::ZERO);
+            let report = Report { backend, check: 0, outcome, late, ended: mono };
+            process.core.handle(Input::Probe(report), now);
+        }
         // The keys are gone with their leases; what this member has not heard of is as old as its connection.
         let age = Duration::from_millis(if process.watching == Watching::Yes { 0 } else { SILENCE });
         let others = process.view.votes.iter().filter(|(name, _)| **name != self.name);
-        let others = others.map(|(name, votes)| (name.clone(), Heard { votes, age })).collect();
-        votes::verdicts(&own.collect(), &others, &configs::rule(config))
+        let votes = others.filter_map(|(name, votes)| {
+            let vote = Vote { votes: Arc::new(votes.clone()), at: mono.checked_sub(age)? };
+            Some((name.as_str().into(), vote))
+        });
+        let withdraw = process.withdrawal == Withdrawal::Withdraw;
+        let news = FleetNews { votes: votes.collect(), withdraw, ..FleetNews::default() };
+        process.core.handle(Input::Fleet(news), now);
+        if process.core.next_tick().is_some_and(|tick| tick <= mono) {
+            process.core.handle(Input::Tick, now);
+        }
     }
 
     /// Programs VPP, if it is there.
@@ -238,17 +255,16 @@ impl Member {
     }
 
     /// Decides on its routes. Returns whether it withdraws them now, and did not before.
-    pub(crate) fn decide_routes(&mut self, now: u64) -> bool {
+    pub(crate) fn decide_routes(&mut self, now: u64, mono: Instant) -> bool {
         let Some(process) = &self.process else { return false };
-        let verdicts = self.verdicts(process);
+        let is_cut_off = process.core.snapshot(mono).fleet.cut_off.is_some();
         let states = process.view.bare_states();
         let is_connected = process.watching == Watching::Yes;
         let name = self.name.clone();
         let Some(process) = &mut self.process else { return false };
-        process.is_cut_off = votes::is_cut_off(&verdicts, process.is_cut_off);
         let before = process.withdrawal;
         if is_connected {
-            let decision = votes::withdrawal(process.is_cut_off, &name, process.written.as_ref(), &states);
+            let decision = withdrawal(is_cut_off, &name, process.written.as_ref(), &states);
             process.withdrawal = decision.unwrap_or(before);
         } else if now.saturating_sub(process.heard) >= SILENCE {
             // Nobody knows whether others announce: it is as if it were alone.
@@ -303,11 +319,11 @@ impl Member {
         })
     }
 
-    pub(crate) fn tables(&self) -> Option<(Tables, Votes)> {
+    pub(crate) fn tables(&self, mono: Instant) -> Option<(Tables, Option<Votes>)> {
         let spec = self.desired()?;
         let vip = ProgrammedVip { key: spec.key, new_flows_table_length: 1024, servers: self.vpp.clone() };
         let programmed = Programmed { dialect: Dialect::Weighted, vips: vec![vip] };
-        let votes = Votes { up: 0, down: Down::of(self.sees_down.clone()) };
+        let votes = self.process.as_ref()?.core.snapshot(mono).votes(mono).map(|(votes, _)| votes);
         Some((digest::tables([&spec], &programmed), votes))
     }
 

@@ -109,7 +109,7 @@ impl World {
             if process.running.as_ref().map(|running| running.revision)
                 == rollout.and_then(|rollout| target(rollout, name))
             {
-                let (digest, _) = member.tables().unwrap();
+                let (digest, _) = member.tables(self.mono()).unwrap();
                 if digest.vips[0].programmed != digest.vips[0].decided {
                     return Err(format!("VPP of {name} does not have what was decided"));
                 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maglev_engine::fleet::intents::Dated;
 use maglev_engine::fleet::records::{
-    Intent, IntentKey, Key, MemberInfo, MemberState, Name, Record, Revision, Rollout, Tables, Votes, decode,
+    Intent, IntentKey, Key, MemberInfo, MemberState, Name, Record, Revision, Rollout, Tables, decode,
 };
+
+use maglev_engine::votes::Votes;
 
 use super::store::Entry;
 

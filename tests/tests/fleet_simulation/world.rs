@@ -137,10 +137,11 @@ impl World {
             self.members[at].process = None;
             return Ok(());
         }
+        self.members[at].sense(now, mono);
         if !self.chance(30) {
             self.members[at].program();
         }
-        if self.members[at].decide_routes(now) {
+        if self.members[at].decide_routes(now, mono) {
             let name = self.members[at].name.clone();
             self.tell(|| format!("{name} withdraws its routes"));
             let others = self.members.iter().filter(|member| member.name != name);
@@ -206,7 +207,7 @@ impl World {
 
     /// Writes what it says of itself, under its lease.
     fn publish(&mut self, at: usize) -> Result<(), Violation> {
-        let (now, fleet) = (self.now, self.fleet.clone());
+        let (now, mono, fleet) = (self.now, self.mono(), self.fleet.clone());
         let name = self.members[at].name.clone();
         let process = self.members[at].process.as_mut().unwrap();
         if !process.lease.is_some_and(|lease| self.store.keep(lease, now)) {
@@ -217,7 +218,7 @@ impl World {
         let is_known = process.view.infos.contains(&name);
         let (written, published) = (process.written.clone(), process.published.clone());
         let member = &self.members[at];
-        let (Some(state), Some(tables)) = (member.state(now), member.tables()) else { return Ok(()) };
+        let (Some(state), Some(tables)) = (member.state(now), member.tables(mono)) else { return Ok(()) };
         let mut puts = Vec::new();
         // Its clock alone is no news.
         let is_news = written.as_ref().is_none_or(|written| {
@@ -229,7 +230,9 @@ impl World {
         }
         if published.as_ref() != Some(&tables) {
             puts.push((Key::Tables(name.clone()).path(&fleet), encode(&tables.0).unwrap()));
-            puts.push((Key::Votes(name.clone()).path(&fleet), encode(&tables.1).unwrap()));
+            if let Some(votes) = &tables.1 {
+                puts.push((Key::Votes(name.clone()).path(&fleet), encode(votes).unwrap()));
+            }
         }
         if !is_known {
             let info = MemberInfo { name: name.clone(), version: "1".to_owned(), first_seen_ms: now };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use maglev_engine::health::{Counter, Health, State};
 use maglev_engine::outcome::{LastProbe, ProbeOutcome, Share};
 use maglev_engine::snapshot::BackendView;
+use maglev_engine::votes::Overruled;
 use maglev_proto::{BackendCheck, HealthCounter, ProbeResult};
 
 use super::{proto_state, unix_ms};
@@ -56,8 +57,16 @@ pub(super) fn share(view: &BackendView) -> Option<Share> {
     Some(view.asked.share()).filter(|share| *share != Share::WHOLE && view.health.state() == State::Up)
 }
 
+/// The fleet's verdict, if its weights follow another state than its own.
+pub(super) fn overruled(view: &BackendView) -> Option<&Overruled> {
+    view.overruled.as_ref().filter(|_| view.state() != view.health.state())
+}
+
 /// What the state does not say.
 pub(super) fn state_detail(view: &BackendView, now: Instant) -> String {
+    if let Some(overruled) = overruled(view) {
+        return overruled.to_string();
+    }
     if let Some(left) = damped(view, now) {
         let left = Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0));
         return format!("damped, {} left", humantime::format_duration(left));

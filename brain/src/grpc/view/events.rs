@@ -53,10 +53,14 @@ pub(in crate::grpc) fn change(at: SystemTime, change: &core::Event, who: Option<
             to: proto_state(transition.to).into(),
             cause: transition.cause.to_string(),
         }),
-        core::Event::Damped { backend, .. } | core::Event::Asked { backend, .. } => {
+        core::Event::Damped { backend, .. }
+        | core::Event::Asked { backend, .. }
+        | core::Event::Overruled { backend, .. } => {
             What::Note(NoteEvent { backend: backend.to_string(), text: change.remark() })
         }
-        core::Event::Guard { .. } => What::Note(NoteEvent { backend: String::new(), text: change.remark() }),
+        core::Event::Guard { .. } | core::Event::CutOff { .. } => {
+            What::Note(NoteEvent { backend: String::new(), text: change.remark() })
+        }
         core::Event::BackendAdded { backend } => What::Backend(BackendEvent {
             backend: backend.to_string(),
             from: BackendState::Removed.into(),

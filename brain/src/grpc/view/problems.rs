@@ -17,6 +17,7 @@ use maglev_engine::weights::{FrontendState, WITHOUT_WEIGHTS};
 use maglev_proto::{Problem, Severity};
 use maglev_protocol::VppState;
 
+use super::checks::overruled;
 use super::unix_ms;
 use crate::fleet;
 use crate::fleet::view::Link;
@@ -68,6 +69,7 @@ pub(super) fn problems(snapshot: &Snapshot, beside: &Beside<'_>, now: Now) -> Ve
     problems.extend(beside.unserved.iter().map(|(address, reason)| of_listener(address, reason)));
     problems.extend(beside.webhooks.iter().filter_map(of_webhook));
     problems.extend(beside.fleet.iter().flat_map(|status| of_fleet(status, now)));
+    problems.extend(of_single(snapshot).filter(|_| beside.fleet.is_none()));
     problems.extend(backends);
     // Stable: keeps the order within a severity.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -192,6 +194,16 @@ fn of_fleet(status: &fleet::Status, now: Now) -> Vec<Problem> {
         ..problem(Severity::Notice, "fleet", what)
     };
     let mut problems = Vec::new();
+    if let Some(since) = status.cut_off {
+        let routes = match status.withdraws {
+            true => "its routes are withdrawn, and return by themselves",
+            false => "no other member is known to announce routes, so it withdraws none",
+        };
+        let what = format!("most backends are unreachable only from this load balancer: {routes}");
+        let remedy = "repair this machine's way to the backends; `show backends` has what fails".to_owned();
+        let (name, since_unix_ms) = (status.fleet.to_string(), unix_ms(since));
+        problems.push(Problem { name, since_unix_ms, remedy, ..problem(Severity::Danger, "fleet", what) });
+    }
     if let Link::Away { since, reason } = &status.link {
         let what = format!("etcd is not followed, the last copy stays in use: {reason}");
         let found = notice(what, "repair etcd or the way to it; this load balancer goes on meanwhile");
@@ -257,6 +269,14 @@ fn of_fleet(status: &fleet::Status, now: Now) -> Vec<Problem> {
         problems.push(notice(what, "fix the state directory; persisting is retried until it succeeds"));
     }
     problems
+}
+
+/// Votes that nobody casts.
+fn of_single(snapshot: &Snapshot) -> impl Iterator<Item = Problem> {
+    let what = "`health: fleet` has no effect: this load balancer is not a member of a fleet";
+    let remedy = "start maglev-brain with --fleet FILE, or remove it from the configuration".to_owned();
+    let is_fleet = snapshot.config.fleet.is_fleet;
+    is_fleet.then(|| Problem { remedy, ..problem(Severity::Notice, "fleet", what) }).into_iter()
 }
 
 /// Failures of many backends at once, which are told for a minute.
@@ -465,7 +485,7 @@ fn listed(words: &[String]) -> String {
 }
 
 fn state_of(snapshot: &Snapshot, backend: &str) -> &'static str {
-    snapshot.backends.get(backend).map_or(State::Removed, |view| view.health.state()).word()
+    snapshot.backends.get(backend).map_or(State::Removed, |view| view.state()).word()
 }
 
 /// When a backend was last up, as far as its history goes back.
@@ -475,11 +495,13 @@ fn left_up(snapshot: &Snapshot, backend: &str) -> Option<SystemTime> {
 }
 
 fn of_backend(snapshot: &Snapshot, name: &str, view: &BackendView) -> Option<Problem> {
-    if view.health.state() != State::Down {
+    let overruled = overruled(view);
+    if view.health.state() != State::Down && overruled.is_none() {
         return None;
     }
-    let newest = view.health.history().next();
+    let newest = view.health.history().next().filter(|transition| transition.to == State::Down);
     let cause = newest.map(|transition| format!(": {}", transition.cause)).unwrap_or_default();
+    let what = overruled.map_or_else(|| "down".to_owned(), ToString::to_string);
     let is_down = |name: &&str| {
         let frontend = snapshot.frontends.get(*name);
         frontend.is_some_and(|view| view.weights.state == FrontendState::Down)
@@ -496,6 +518,6 @@ fn of_backend(snapshot: &Snapshot, name: &str, view: &BackendView) -> Option<Pro
         name,
         since_unix_ms,
         remedy,
-        ..problem(Severity::Notice, "backend", format!("down{cause}"))
+        ..problem(Severity::Notice, "backend", format!("{what}{cause}"))
     })
 }

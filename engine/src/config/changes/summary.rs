@@ -17,6 +17,7 @@ impl fmt::Display for Changes {
             settings("`lb` of `vpp`", &self.lb),
             settings("`healthchecker`", &self.healthchecker),
             router(&self.router),
+            settings("`fleet`", &self.fleet),
         ];
         let told: Vec<String> = sections.into_iter().filter(|words| !words.is_empty()).collect();
         if told.is_empty() { f.write_str("nothing changed") } else { f.write_str(&told.join("; ")) }

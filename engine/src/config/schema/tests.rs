@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::config::yaml::{self, Node, Scalar, ScalarKind};
-use crate::config::{self, announce, backend, frontend, healthcheck, settings, stability, webhook};
+use crate::config::{self, announce, backend, fleet, frontend, healthcheck, settings, stability, webhook};
 
 static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema()).expect("a valid schema")
@@ -81,6 +81,7 @@ fn the_schema_has_the_keys_that_the_readers_know() {
         (format!("{maglev}/properties/announce"), announce::ANNOUNCE_KEYS),
         (format!("{frontend}/properties/announce"), announce::ANNOUNCE_KEYS),
         (format!("{maglev}/properties/bird"), announce::BIRD_KEYS),
+        (format!("{maglev}/properties/fleet"), fleet::FLEET_KEYS),
         (format!("{pool}/properties/backends/additionalProperties"), frontend::MEMBER_KEYS),
         (pool, frontend::POOL_KEYS),
         (format!("{maglev}/properties/webhooks/additionalProperties"), webhook::WEBHOOK_KEYS),

@@ -52,6 +52,7 @@ fn every_key_is_in_the_guide() {
         frontend::POOL_KEYS,
         frontend::MEMBER_KEYS,
         webhook::WEBHOOK_KEYS,
+        fleet::FLEET_KEYS,
     ];
     for key in sections.into_iter().flatten() {
         assert!(guide.contains(&format!("`{key}`")), "`{key}` is not in the guide");

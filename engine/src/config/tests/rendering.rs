@@ -147,7 +147,7 @@ fn marks_land_below_their_place_behind_tabs_and_wide_letters() {
     assert_eq!(
         errors.diagnostics[0].to_string(),
         "f:2:4: error: unknown key `é` in `maglev`\n  |\n2 |   \t\"é\":\t3, \"é\u{301}\": 4 } }\n  |   \t^^^\n  \
-         = help: its keys are `announce`, `backends`, `bird`, `frontends`, `healthchecker`, `healthchecks`, `router`, `vpp` and `webhooks`"
+         = help: its keys are `announce`, `backends`, `bird`, `fleet`, `frontends`, `healthchecker`, `healthchecks`, `router`, `vpp` and `webhooks`"
     );
 }
 

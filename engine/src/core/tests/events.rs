@@ -48,6 +48,8 @@ impl Known {
             Event::Vpp { status } => self.vpp = status,
             Event::Damped { .. }
             | Event::Asked { .. }
+            | Event::Overruled { .. }
+            | Event::CutOff { .. }
             | Event::Guard { .. }
             | Event::Route { .. }
             | Event::Router { .. }

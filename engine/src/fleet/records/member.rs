@@ -1,19 +1,18 @@
 //! What a member says of itself.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use maglev_protocol::VipKey;
 use serde::{Deserialize, Serialize};
 
 use super::{LONGEST_REASON, Name, Record, Sha256, check_text, vip};
+use crate::config::is_name;
+use crate::votes::{Backends, MOST_LISTED, Votes};
 
-/// Maximum number of backends that are listed as down. A member that sees more down says that all are.
-pub const MOST_DOWN: usize = 10_000;
 /// Maximum number of VIPs in a digest: as many as fit the size of a value.
 pub const MOST_VIPS: usize = 5_000;
 /// Maximum length of a version.
 const LONGEST_VERSION: usize = 64;
+/// Maximum length of the hash of the backends that votes are on.
+const LONGEST_SUBJECT: usize = 64;
 
 /// Who a member is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,48 +170,22 @@ impl Record for Tables {
     }
 }
 
-/// Which backends a member sees down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Votes {
-    /// Number of backends that it sees up.
-    pub up: u64,
-    /// Those that it sees down.
-    pub down: Down,
-}
-
-/// Backends that are down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Down {
-    /// These. Those that it does not know yet, or does not check, are in neither.
-    These(BTreeSet<IpAddr>),
-    /// More than can be listed: all count as down.
-    Everything,
-}
-
-impl Down {
-    /// A vote against these.
-    pub fn of(down: BTreeSet<IpAddr>) -> Self {
-        if down.len() > MOST_DOWN { Self::Everything } else { Self::These(down) }
-    }
-
-    /// Whether it is a vote against this backend.
-    pub fn contains(&self, backend: &IpAddr) -> bool {
-        match self {
-            Self::These(down) => down.contains(backend),
-            Self::Everything => true,
-        }
-    }
-}
-
 impl Record for Votes {
     fn check(&self) -> Result<(), String> {
-        match &self.down {
-            Down::These(down) if down.len() > MOST_DOWN => {
-                Err(format!("it lists {} backends as down, more than {MOST_DOWN}", down.len()))
-            }
-            _ => Ok(()),
+        if self.subject.len() > LONGEST_SUBJECT || !self.subject.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
+            return Err("`subject` is not a hash".to_owned());
         }
+        for (what, listed) in [("down", &self.down), ("unknown", &self.unknown)] {
+            let Backends::These(names) = listed else { continue };
+            if names.len() > MOST_LISTED {
+                return Err(format!("it lists {} backends as {what}, more than {MOST_LISTED}", names.len()));
+            }
+            if names.iter().any(|name| !is_name(name)) {
+                return Err(format!("a name among the backends that are {what} is malformed"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::overrides::{BackendOverride, LONGEST_WHO, PoolMember};
+use crate::votes::{Backends, MOST_LISTED, Votes};
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -169,9 +170,19 @@ fn tables() -> impl Strategy<Value = Tables> {
     })
 }
 
+fn backends() -> impl Strategy<Value = Backends> {
+    prop_oneof![
+        Just(Backends::Everything),
+        btree_set("[a-z0-9][a-z0-9./@+_:-]{0,63}", 0..20).prop_map(Backends::These)
+    ]
+}
+
 fn votes() -> impl Strategy<Value = Votes> {
-    let down = prop_oneof![Just(Down::Everything), btree_set(addresses(), 0..20).prop_map(Down::These)];
-    (any::<u64>(), down).prop_map(|(up, down)| Votes { up, down })
+    ("[0-9a-f]{16}", backends(), backends()).prop_map(|(subject, down, unknown)| Votes {
+        subject,
+        down,
+        unknown,
+    })
 }
 
 /// Written, read again, and read with a field that a later version may have.
@@ -398,10 +409,16 @@ fn texts_have_limits() {
 #[test]
 fn the_largest_lists_fit_a_value() {
     let address = |number: u128| IpAddr::from(Ipv6Addr::from(u128::MAX - number));
-    let down = (0..MOST_DOWN as u128).map(address).collect();
-    assert!(encode(&Votes { up: u64::MAX, down: Down::of(down) }).is_ok());
-    let more = (0..=MOST_DOWN as u128).map(address).collect();
-    assert_eq!(Down::of(more), Down::Everything);
+    let listed = |from: usize, count: usize| {
+        Backends::of((from..from + count).map(|number| format!("{number:0>64}")).collect())
+    };
+    let (down, unknown) = (listed(0, MOST_LISTED), listed(MOST_LISTED, MOST_LISTED));
+    assert!(matches!(&down, Backends::These(names) if names.len() == MOST_LISTED));
+    let subject = "f".repeat(16);
+    assert!(encode(&Votes { subject: subject.clone(), down, unknown: unknown.clone() }).is_ok());
+    assert_eq!(listed(0, MOST_LISTED + 1), Backends::Everything);
+    let nameless = Backends::of(["a b".to_owned()].into());
+    assert!(encode(&Votes { subject, down: nameless, unknown }).is_err());
     let digest = |number: u128| Digest {
         vip: VipKey::port(address(number), 200, u16::MAX),
         length: u32::MAX,
