@@ -127,8 +127,11 @@ async fn started(fleet: &str) -> Option<(Vec<Member>, Etcd)> {
     };
     etcd.start(&mut first).await.unwrap();
     let mut stacks = vec![first, Stack::empty().unwrap(), Stack::empty().unwrap()];
+    let text = std::fs::read_to_string(stacks[0].config()).unwrap();
     let mut members = Vec::new();
     for (name, stack) in NAMES.into_iter().zip(stacks.drain(..)) {
+        // The VIP's port is that of the first one's.
+        stack.configure(&text).unwrap();
         let mut member = Member::new(name, Some(&etcd), fleet, stack, "");
         member.open(&BACKENDS.map(|(name, ..)| name)).await;
         member.start();
