@@ -88,7 +88,7 @@ impl Member {
         let look = || async {
             let backends = self.stack.backends().await?;
             let row = &backends[backend];
-            if row["state"] == state && row["state_detail"] == detail {
+            if row["state"] == state && row["state_detail"].as_str().unwrap_or_default() == detail {
                 return Ok(Some(()));
             }
             anyhow::bail!("it is {row:#}")
