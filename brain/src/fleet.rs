@@ -64,7 +64,7 @@ use health::{Ballot, Polling};
 use intents::{Intents, Progress};
 use preview::Previewing;
 use publish::Own;
-use settings::Settings;
+use settings::{EtcdSettings, Settings};
 use store::Store;
 use tables::{Acknowledged, Compared, Comparing};
 use view::View;
@@ -85,6 +85,11 @@ pub struct Fleet {
     snapshots: watch::Receiver<Arc<Snapshot>>,
 }
 
+/// The store of a fleet in etcd, which is connected to when it is first used.
+pub fn store_in_etcd(settings: EtcdSettings) -> Arc<dyn Store> {
+    Arc::new(Etcd::new(settings))
+}
+
 /// Starts the tasks of a member on the runtime for services. `instance` is random, and no secret.
 pub fn start(
     settings: Settings,
@@ -100,7 +105,7 @@ pub fn start(
         (View::new([], 0), Memory::default())
     });
     let memory = watch::Sender::new(memory);
-    let store: Arc<dyn Store> = Arc::new(Etcd::new(etcd));
+    let store = store_in_etcd(etcd);
     let (view, views) = watch::channel(Arc::new(known));
     let (unsaved, unsaved_rx) = watch::channel(None);
     let (state, states) = watch::channel(member::nothing());

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
 
 use maglev_engine::fleet::records::{Key, Name, TableLength, encode};
 use maglev_protocol::VipKey;

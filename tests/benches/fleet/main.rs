@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use etcd_client::{Client, GetOptions, PutOptions, WatchOptions};
+use maglev_brain::fleet::settings::EtcdSettings;
+use maglev_brain::fleet::store::{Entry, KeyChange, Lease, Store, Write as StoreWrite};
+use maglev_brain::fleet::store_in_etcd;
 use maglev_engine::fleet::records::{MemberInfo, Name, encode};
 use maglev_proto::client::{ServerAddress, TlsFiles, connect, endpoint};
 use maglev_proto::maglev_client::MaglevClient;
@@ -59,6 +61,7 @@ struct Arguments {
 /// Backends of each frontend.
 const BACKENDS: u32 = 10;
 const PREFIX: &str = "/maglev/edge/";
+const TABLES: &str = "/maglev/edge/members/lb001/tables";
 /// How often the state of a process is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 /// Time limit of one request.
@@ -97,15 +100,9 @@ async fn large(arguments: &Arguments) -> anyhow::Result<()> {
     );
     stack.join_fleet(&settings)?;
     start(&mut stack).await?;
-    let mut client = Client::connect([etcd.endpoint()], None).await?;
-    until_every(LOOK, "the member's tables", || {
-        let mut client = client.clone();
-        async move {
-            let found = client.get(format!("{PREFIX}members/lb001/tables"), None).await?;
-            Ok((!found.kvs().is_empty()).then_some(()))
-        }
-    })
-    .await?;
+    let store = store(&etcd.endpoint());
+    let tables = || async { Ok(store.read(TABLES).await?.entries.pop()) };
+    until_every(LOOK, "the member's tables", tables).await?;
     let (mut players, received) = (JoinSet::new(), Arc::new(AtomicU64::new(0)));
     let began = Instant::now();
     for number in 2..=arguments.members {
@@ -119,12 +116,12 @@ async fn large(arguments: &Arguments) -> anyhow::Result<()> {
     equal(&mut brain, arguments.members).await?;
     show("all members arrive: until their tables are compared", began.elapsed().as_secs_f64() * 1e3, "ms");
 
-    let (keys, bytes) = stored(&mut client).await?;
-    show("keys", keys, "");
-    show("... their bytes, with the values", bytes / 1e6, "MB");
-    show("etcd's file", client.status().await?.db_size() as f64 / 1e6, "MB");
-    let tables = client.get(format!("{PREFIX}members/lb001/tables"), None).await?;
-    show("... tables of one member", tables.kvs()[0].value().len() as f64 / 1e3, "kB");
+    let all = store.read(PREFIX).await?.entries;
+    show("keys", all.len() as f64, "");
+    show("... their bytes, with the values", all.iter().map(size).sum::<usize>() as f64 / 1e6, "MB");
+    show("etcd's file", file_size(&etcd).await? / 1e6, "MB");
+    let tables = tables().await?.context("the member has no tables")?;
+    show("... tables of one member", tables.value.len() as f64 / 1e3, "kB");
     let before = received.load(Ordering::Relaxed);
     let resting = rest(&stack, &["brain", "etcd"], arguments.seconds).await;
     let seconds = arguments.seconds as f64;
@@ -197,51 +194,57 @@ async fn intents(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn store(address: &str) -> Arc<dyn Store> {
+    let endpoints = vec![address.to_owned()];
+    store_in_etcd(EtcdSettings { endpoints, ca_file: None, identity: None, user: None, timeout: REQUEST })
+}
+
+fn size(entry: &Entry) -> usize {
+    entry.key.len() + entry.value.len()
+}
+
+async fn put(store: &dyn Store, key: String, value: &[u8], lease: Option<Lease>) -> anyhow::Result<()> {
+    store.transact(Vec::new(), vec![StoreWrite::Put(key, value.to_vec(), lease)]).await?;
+    Ok(())
+}
+
 /// A member that does what the real one does, as soon as it sees that.
 async fn play(name: Name, address: String, received: Arc<AtomicU64>) -> anyhow::Result<()> {
-    let mut client = Client::connect([address], None).await?;
-    let lease = client.lease_grant(20, None).await?.id();
+    let store = store(&address);
+    let lease = store.grant(20).await?;
     let info = MemberInfo { name: name.clone(), version: "played".to_owned(), first_seen_ms: 0 };
-    client.put(format!("{PREFIX}members/{name}/info"), encode(&info)?, None).await?;
-    let own = |of: &str| format!("{PREFIX}members/{name}/{of}");
-    let of = |key: &[u8]| {
-        ["state", "tables"].into_iter().find(|of| key == format!("{PREFIX}members/lb001/{of}").as_bytes())
-    };
-    let with_lease = || Some(PutOptions::new().with_lease(lease));
-    let now = client.get(format!("{PREFIX}members/lb001/"), Some(GetOptions::new().with_prefix())).await?;
-    let from = now.header().map_or(0, etcd_client::ResponseHeader::revision) + 1;
-    for kv in now.kvs() {
-        if let Some(of) = of(kv.key()) {
-            client.put(own(of), kv.value(), with_lease()).await?;
+    put(&*store, format!("{PREFIX}members/{name}/info"), &encode(&info)?, None).await?;
+    let copy = async |entry: &Entry| {
+        let of =
+            ["state", "tables"].into_iter().find(|of| *entry.key == format!("{PREFIX}members/lb001/{of}"));
+        match of {
+            Some(of) => put(&*store, format!("{PREFIX}members/{name}/{of}"), &entry.value, Some(lease)).await,
+            None => Ok(()),
         }
+    };
+    let now = store.read(&format!("{PREFIX}members/lb001/")).await?;
+    for entry in &now.entries {
+        copy(entry).await?;
     }
-    let options = WatchOptions::new().with_prefix().with_start_revision(from);
-    let mut watch = client.watch_client().max_decoding_message_size(LARGEST_ANSWER);
-    let mut watch = watch.watch(PREFIX, Some(options)).await?;
+    let mut watch = store.watch(PREFIX, now.revision + 1).await?;
     let mut ticks = interval(Duration::from_secs(5));
     loop {
         tokio::select! {
-            message = watch.message() => {
-                let message = message?.context("the watch has ended")?;
-                for kv in message.events().iter().filter_map(|event| event.kv()) {
-                    let size = kv.key().len() + kv.value().len();
-                    received.fetch_add(u64::try_from(size)?, Ordering::Relaxed);
-                    if let Some(of) = of(kv.key()) {
-                        client.put(own(of), kv.value(), with_lease()).await?;
-                    }
-                }
-            }
-            _ = ticks.tick() => drop(client.lease_keep_alive(lease).await?),
+            batch = watch.next() => for change in batch?.changes {
+                let KeyChange::Put(entry) = change else { continue };
+                received.fetch_add(u64::try_from(size(&entry))?, Ordering::Relaxed);
+                copy(&entry).await?;
+            },
+            _ = ticks.tick() => store.keep_alive(lease).await?,
         }
     }
 }
 
-/// Number of all keys of the fleet, and their bytes with the values.
-async fn stored(client: &mut Client) -> anyhow::Result<(f64, f64)> {
-    let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
-    let all = kv.get(PREFIX, Some(GetOptions::new().with_prefix())).await?;
-    let bytes: usize = all.kvs().iter().map(|kv| kv.key().len() + kv.value().len()).sum();
-    Ok((all.kvs().len() as f64, bytes as f64))
+/// Size of etcd's file in bytes.
+async fn file_size(etcd: &Etcd) -> anyhow::Result<f64> {
+    let text = etcd.ctl(&["endpoint", "status", "--write-out", "json"]).await?;
+    let status: serde_json::Value = serde_json::from_str(&text)?;
+    status[0]["Status"]["dbSize"].as_f64().with_context(|| format!("no size in {text}"))
 }
 
 async fn brain(stack: &Stack) -> anyhow::Result<MaglevClient<Channel>> {

@@ -22,6 +22,7 @@ fn state(announces: bool, routes: Routes) -> MemberState {
         announces,
         routes,
         clock_ms: 0,
+        instance: 0,
     }
 }
 
