@@ -19,6 +19,7 @@ use maglev_tests::{maglevc, skipped, wait};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 const NAMES: [&str; 3] = ["lb1", "lb2", "lb3"];
 /// BIRD announces no loopback address.

@@ -90,7 +90,7 @@ async fn of_two_machines_with_one_name_the_first_stays_the_member() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revision_that_only_the_canary_cannot_run_goes_back_and_reaches_nobody_else() {
-    let Some(mut fleet) = started(3).await else { return };
+    let Some(fleet) = started(3).await else { return };
     let file = fleet.file("40");
     fleet.run(0, &["--yes", "fleet", "config", "put", &file]).await.unwrap();
     fleet.wait_for_stage("done").await;
