@@ -201,7 +201,7 @@ fn check(fleet: &Name, key: &str, value: &[u8]) -> Result<(), String> {
         Some(Key::Length(_)) => decodes::<TableLength>(value),
         Some(Key::Info(_)) => decodes::<MemberInfo>(value),
         Some(Key::State(_)) => decodes::<MemberState>(value),
-        Some(Key::Tables(_)) => decodes::<Tables>(value),
+        Some(Key::Tables(..)) => decodes::<Tables>(value),
         Some(Key::Votes(_)) => decodes::<Votes>(value),
         Some(Key::Rival(_)) => decodes::<Rival>(value),
         None => Err("this version does not know such a key".to_owned()),

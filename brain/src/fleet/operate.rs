@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use maglev_engine::fleet::records::{
-    self, Key, LONGEST_REASON, Name, Plan, Revision, Rollout, Unpackable, Unwritable, clean, unix_ms,
+    self, Key, LONGEST_REASON, Name, Plan, Revision, Rollout, TABLE_PARTS, Unpackable, Unwritable, clean,
+    unix_ms,
 };
 use maglev_engine::fleet::rollout::{self, NotNow, Request};
 use maglev_engine::overrides::LONGEST_WHO;
@@ -187,9 +188,9 @@ impl Fleet {
             return Err(unknown());
         }
         let state = Key::State(name.clone()).path(&self.fleet);
-        let keys =
-            [Key::Info(name.clone()), Key::Tables(name.clone()), Key::Votes(name.clone()), Key::Rival(name)];
-        let writes = keys.iter().map(|key| Write::Delete(key.path(&self.fleet))).collect();
+        let tables = (0..TABLE_PARTS).map(|part| Key::Tables(name.clone(), part));
+        let keys = [Key::Info(name.clone()), Key::Votes(name.clone()), Key::Rival(name.clone())];
+        let writes = keys.into_iter().chain(tables).map(|key| Write::Delete(key.path(&self.fleet))).collect();
         let done = self.store.transact(vec![Condition::Missing(state)], writes).await?;
         done.map(drop).ok_or(FleetError::Conflict)
     }

@@ -1,6 +1,7 @@
 //! Writes this member's own keys: who it is, once; its state and its tables, with a lease, so that others see when
 //! it is away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -144,17 +145,22 @@ impl Own {
         tables: &Arc<Tables>,
         session: &mut Session<'_>,
     ) -> Result<(), StoreError> {
-        if session.written_tables.as_ref() == Some(tables) {
-            return Ok(());
-        }
-        if let Some(value) = self.encoded(&**tables) {
-            let put = Write::Put(self.path(Key::Tables), value, Some(session.lease));
+        let (parts, written) = (tables.parts(), &session.written_tables);
+        let path = |part: u8| self.path(|member| Key::Tables(member, part));
+        let changed = parts.iter().filter(|(part, tables)| written.get(part) != Some(tables));
+        let put = |(part, tables): (&u8, &Tables)| {
+            Some(Write::Put(path(*part), self.encoded(tables)?, Some(session.lease)))
+        };
+        let gone = written.keys().filter(|part| !parts.contains_key(part));
+        let writes: Vec<_> =
+            changed.filter_map(put).chain(gone.map(|part| Write::Delete(path(*part)))).collect();
+        if !writes.is_empty() {
             let is_own = Condition::ChangedBy(self.path(Key::State), session.identity.wrote());
-            if self.store.transact(vec![is_own], vec![put]).await?.is_none() {
+            if self.store.transact(vec![is_own], writes).await?.is_none() {
                 return Ok(());
             }
         }
-        session.written_tables = Some(Arc::clone(tables));
+        session.written_tables = parts;
         Ok(())
     }
 }
@@ -168,7 +174,8 @@ struct Session<'s> {
     identity: &'s mut Identity,
     /// The state that is written.
     written: &'s watch::Sender<Option<MemberState>>,
-    written_tables: Option<Arc<Tables>>,
+    /// The parts of the tables that are written.
+    written_tables: BTreeMap<u8, Tables>,
 }
 
 /// Keeps this member's keys up to date, forever. May be aborted at any point: the lease ends by itself.
@@ -217,7 +224,7 @@ async fn publish_until_lost(
     }
     identity.go_back(seen.revision);
     written.send_replace(None);
-    let mut session = Session { lease, identity, written, written_tables: None };
+    let mut session = Session { lease, identity, written, written_tables: BTreeMap::new() };
     let mut extended = interval(EXTENDED);
     extended.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -229,7 +236,7 @@ async fn publish_until_lost(
                 Turn::Publish { over, is_due } => {
                     if is_due {
                         // What else is there may be another machine's.
-                        session.written_tables = None;
+                        session.written_tables.clear();
                     }
                     if own.publish(&current, &seen, (over, is_due), &mut session).await? {
                         let current = Arc::clone(&tables.borrow_and_update());
@@ -238,7 +245,7 @@ async fn publish_until_lost(
                 }
                 Turn::Yield(since) => {
                     session.written.send_replace(None);
-                    session.written_tables = None;
+                    session.written_tables.clear();
                     own.yield_to(&seen, since, &session).await?;
                 }
             }
@@ -254,10 +261,10 @@ async fn publish_until_lost(
                 let seen = Arc::clone(&view.borrow());
                 if seen.is_connected() && !session.identity.yields() {
                     own.introduce(&seen).await?;
-                    // Somebody has deleted them.
-                    if seen.get(&own.relative("tables")).is_none() {
-                        session.written_tables = None;
-                    }
+                    // Somebody has deleted some.
+                    session.written_tables.retain(|part, _| {
+                        seen.get(&own.relative(&format!("tables/{part:02x}"))).is_some()
+                    });
                 }
             }
         }

@@ -11,7 +11,8 @@ use maglev_protocol::{Programmed, ProgrammedVip, VipKey, VipSpec, VppState};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::member::{self, Decoded};
+use super::member;
+use super::store::StoreRevision;
 use super::view::View;
 use super::{Fleet, news};
 use crate::controller::Operator;
@@ -81,7 +82,7 @@ pub(super) struct Comparing {
 impl Comparing {
     /// Runs forever. May be aborted at any point: it only reads.
     pub(super) async fn run(mut self, tables: watch::Sender<Arc<Tables>>, compared: watch::Sender<Compared>) {
-        let (mut decoded, mut comparison) = (BTreeMap::new(), Comparison::default());
+        let (mut read, mut comparison) = (OthersTables::new(), Comparison::default());
         // Most snapshots are about health, and change no table.
         let mut digested: Option<(Arc<Snapshot>, Arc<Tables>)> = None;
         loop {
@@ -106,7 +107,7 @@ impl Comparing {
             let patience = snapshot.config.lb.sync_interval.saturating_mul(2);
             let mut result = Compared { own: now, ..Compared::default() };
             if view.is_connected() {
-                result.others = others(&view, &self.member, &mut decoded);
+                result.others = others(&view, &self.member, &mut read);
                 result.found = found(&view, (&state, &result.own), &result.others);
                 let news = comparison.see(&result.found, patience, Instant::now().into_std());
                 let told = news::of_tables(&news, |member| result.others.contains_key(member));
@@ -130,10 +131,29 @@ impl Comparing {
     }
 }
 
-/// The tables of the other members.
-fn others(view: &View, own: &Name, decoded: &mut Decoded<Tables>) -> BTreeMap<Name, Arc<Tables>> {
-    member::decode_others(view, own, "tables", decoded);
-    decoded.iter().map(|(name, (_, tables))| (name.clone(), Arc::clone(tables))).collect()
+/// The other members' tables, with the number of their parts and the newest revision of these.
+type OthersTables = BTreeMap<Name, ((usize, StoreRevision), Arc<Tables>)>;
+
+/// The tables of the other members. Those that have not changed are not decoded again.
+fn others(view: &View, own: &Name, read: &mut OthersTables) -> BTreeMap<Name, Arc<Tables>> {
+    let mut before = std::mem::take(read);
+    for name in member::states(view).into_keys().filter(|name| name != own) {
+        let prefix = format!("members/{name}/tables/");
+        let parts = || view.below(&prefix).map(|(_, entry)| entry);
+        // A part that is written has a later revision than all others, and one that is deleted is one less.
+        let Some(newest) = parts().map(|entry| entry.changed).max() else { continue };
+        let state = (parts().count(), newest);
+        let kept = before.remove(&name).filter(|(read, _)| *read == state);
+        let tables = kept.map_or_else(
+            || {
+                let decoded = parts().filter_map(|entry| records::decode(&entry.value).ok());
+                Arc::new(Tables::of_parts(&decoded.collect::<Vec<_>>()))
+            },
+            |(_, tables)| tables,
+        );
+        read.insert(name, (state, tables));
+    }
+    read.iter().map(|(name, (_, tables))| (name.clone(), Arc::clone(tables))).collect()
 }
 
 fn found(

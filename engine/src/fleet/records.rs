@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 pub use intent::{Aim, Intent, IntentKey};
 pub use keys::{Key, prefix};
 pub use member::{
-    Digest, MOST_VIPS, MemberInfo, MemberState, Problems, Refused, Rival, Routes, Running, Tables,
+    Digest, MOST_VIPS, MemberInfo, MemberState, Problems, Refused, Rival, Routes, Running, TABLE_PARTS,
+    Tables,
 };
 pub use names::{BadName, LONGEST_NAME, Name};
 pub use revision::{LARGEST_TEXT, Revision, Sha256, Unpackable};

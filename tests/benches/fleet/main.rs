@@ -215,9 +215,8 @@ async fn play(name: Name, address: String, received: Arc<AtomicU64>) -> anyhow::
     let info = MemberInfo { name: name.clone(), version: "played".to_owned(), first_seen_ms: 0 };
     put(&*store, format!("{PREFIX}members/{name}/info"), &encode(&info)?, None).await?;
     let copy = async |entry: &Entry| {
-        let of =
-            ["state", "tables"].into_iter().find(|of| *entry.key == format!("{PREFIX}members/lb001/{of}"));
-        match of {
+        let of = entry.key.strip_prefix(&format!("{PREFIX}members/lb001/"));
+        match of.filter(|of| *of == "state" || of.starts_with("tables/")) {
             Some(of) => put(&*store, format!("{PREFIX}members/{name}/{of}"), &entry.value, Some(lease)).await,
             None => Ok(()),
         }

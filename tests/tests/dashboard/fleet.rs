@@ -11,7 +11,7 @@ const OTHER: [(&str, &str); 4] = [
         "state",
         r#"{"format":1,"running":null,"refused":null,"not_programmed":"VPP is away","vpp":false,"local":2,"clock_ms":0}"#,
     ),
-    ("tables", r#"{"format":1,"vips":[]}"#),
+    ("tables/00", r#"{"format":1,"vips":[]}"#),
     ("rival", r#"{"format":1,"instance":"0000000000000005","since_ms":1}"#),
 ];
 

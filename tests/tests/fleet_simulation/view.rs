@@ -53,9 +53,9 @@ impl View {
             Key::State(name) => {
                 read(entry).map(|state| drop(self.states.insert(name.clone(), (revision, state))))
             }
-            Key::Tables(name) => read(entry).map(|tables| drop(self.tables.insert(name.clone(), tables))),
+            Key::Tables(name, _) => read(entry).map(|tables| drop(self.tables.insert(name.clone(), tables))),
             Key::Votes(name) => read(entry).map(|votes| drop(self.votes.insert(name.clone(), votes))),
-            Key::Length(_) => None,
+            Key::Length(_) | Key::Proposal | Key::Preview(_) | Key::Rival(_) => None,
         };
         done.is_some()
     }
@@ -64,11 +64,11 @@ impl View {
         match key {
             Key::Config(number) => drop(self.configs.remove(number)),
             // It is never deleted; whoever does so must not change what members run.
-            Key::Rollout | Key::Length(_) => {}
+            Key::Rollout | Key::Length(_) | Key::Proposal | Key::Preview(_) | Key::Rival(_) => {}
             Key::Intent(key) => drop(self.intents.remove(key)),
             Key::Info(name) => drop(self.infos.remove(name)),
             Key::State(name) => drop(self.states.remove(name)),
-            Key::Tables(name) => drop(self.tables.remove(name)),
+            Key::Tables(name, _) => drop(self.tables.remove(name)),
             Key::Votes(name) => drop(self.votes.remove(name)),
         }
     }
@@ -96,9 +96,9 @@ impl View {
             Key::Intent(key) => keep(key, &before.intents, &mut self.intents),
             Key::Info(name) => drop(self.infos.insert(name.clone())),
             Key::State(name) => keep(name, &before.states, &mut self.states),
-            Key::Tables(name) => keep(name, &before.tables, &mut self.tables),
+            Key::Tables(name, _) => keep(name, &before.tables, &mut self.tables),
             Key::Votes(name) => keep(name, &before.votes, &mut self.votes),
-            Key::Rollout | Key::Length(_) => {}
+            Key::Rollout | Key::Length(_) | Key::Proposal | Key::Preview(_) | Key::Rival(_) => {}
         }
     }
 

@@ -229,7 +229,7 @@ impl World {
             puts.push((Key::State(name.clone()).path(&fleet), encode(&state).unwrap()));
         }
         if published.as_ref() != Some(&tables) {
-            puts.push((Key::Tables(name.clone()).path(&fleet), encode(&tables.0).unwrap()));
+            puts.push((Key::Tables(name.clone(), 0).path(&fleet), encode(&tables.0).unwrap()));
             if let Some(votes) = &tables.1 {
                 puts.push((Key::Votes(name.clone()).path(&fleet), encode(votes).unwrap()));
             }

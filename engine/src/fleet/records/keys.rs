@@ -3,7 +3,7 @@
 use maglev_protocol::VipKey;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{IntentKey, Name, parse_vip, vip_text};
+use super::{IntentKey, Name, TABLE_PARTS, parse_vip, vip_text};
 use crate::config::is_name;
 use crate::overrides::PoolMember;
 
@@ -25,8 +25,8 @@ pub enum Key {
     Info(Name),
     /// A member's state, with its lease.
     State(Name),
-    /// What a member has in VPP, with its lease.
-    Tables(Name),
+    /// A part of what a member has in VPP, below [`TABLE_PARTS`](super::TABLE_PARTS), with its lease.
+    Tables(Name, u8),
     /// Which backends a member sees down, with its lease.
     Votes(Name),
     /// A configuration that members preview, with a lease.
@@ -57,7 +57,7 @@ impl Key {
             Self::Length(vip) => format!("lengths/{}", part(&vip_text(vip))),
             Self::Info(member) => format!("members/{member}/info"),
             Self::State(member) => format!("members/{member}/state"),
-            Self::Tables(member) => format!("members/{member}/tables"),
+            Self::Tables(member, part) => format!("members/{member}/tables/{part:02x}"),
             Self::Votes(member) => format!("members/{member}/votes"),
             Self::Preview(member) => format!("members/{member}/preview"),
             Self::Rival(member) => format!("members/{member}/rival"),
@@ -70,7 +70,7 @@ impl Key {
         match self {
             Self::Info(member)
             | Self::State(member)
-            | Self::Tables(member)
+            | Self::Tables(member, _)
             | Self::Votes(member)
             | Self::Preview(member)
             | Self::Rival(member) => Some(member),
@@ -93,12 +93,15 @@ impl Key {
                 backend: configured(backend)?,
             })),
             ["lengths", vip] => Self::Length(parse_vip(&decoded(vip)?)?),
+            ["members", member, "tables", part] => {
+                let part = u8::from_str_radix(part, 16).ok().filter(|part| *part < TABLE_PARTS)?;
+                Self::Tables(Name::new(member).ok()?, part)
+            }
             ["members", member, what] => {
                 let member = Name::new(member).ok()?;
                 match what {
                     "info" => Self::Info(member),
                     "state" => Self::State(member),
-                    "tables" => Self::Tables(member),
                     "votes" => Self::Votes(member),
                     "preview" => Self::Preview(member),
                     "rival" => Self::Rival(member),

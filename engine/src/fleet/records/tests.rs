@@ -59,7 +59,7 @@ fn keys() -> impl Strategy<Value = Key> {
         vips().prop_map(Key::Length),
         names().prop_map(Key::Info),
         names().prop_map(Key::State),
-        names().prop_map(Key::Tables),
+        (names(), 0..TABLE_PARTS).prop_map(|(member, part)| Key::Tables(member, part)),
         names().prop_map(Key::Votes),
         names().prop_map(Key::Preview),
         names().prop_map(Key::Rival),
@@ -429,4 +429,31 @@ fn the_largest_lists_fit_a_value() {
     let mut vips: Vec<_> = (0..MOST_VIPS as u128).map(digest).collect();
     vips.reverse();
     assert!(encode(&Tables { vips }).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn parts_of_tables_are_the_tables_and_a_change_is_in_one_of_them(
+        keys in proptest::collection::btree_set(vips(), 1..80),
+        changed in any::<proptest::sample::Index>(),
+    ) {
+        let digest = |vip| Digest { vip, length: 1024, programmed: 1, servers: 1, decided: 1 };
+        let tables = Tables { vips: keys.into_iter().map(digest).collect() };
+        let parts = tables.parts();
+        prop_assert_eq!(&Tables::of_parts(parts.values()), &tables);
+        prop_assert!(parts.contains_key(&0) && parts.keys().all(|part| *part < TABLE_PARTS));
+        prop_assert!(parts.values().all(|part| part.check().is_ok()));
+        let mut other = tables.clone();
+        other.vips[changed.index(tables.vips.len())].programmed = 2;
+        let differ = other.parts().iter().filter(|(part, tables)| parts.get(part) != Some(tables)).count();
+        prop_assert_eq!(differ, 1);
+    }
+}
+
+#[test]
+fn tables_without_vips_have_a_part_and_vips_that_are_in_two_parts_are_taken_once() {
+    assert_eq!(Tables::default().parts(), [(0, Tables::default())].into());
+    let vip = VipKey::port([192, 0, 2, 1].into(), 6, 80);
+    let part = Tables { vips: vec![Digest { vip, length: 1024, programmed: 1, servers: 1, decided: 1 }] };
+    assert_eq!(Tables::of_parts([&part, &part]), part);
 }
