@@ -118,7 +118,7 @@ fn members(members: &[FleetMemberPreview]) -> String {
     text
 }
 
-/// What a member says, if that is not the same as what is said by the one that was asked.
+/// A member's answer, if it is not that of the one that was asked.
 fn other(member: &FleetMemberPreview) -> String {
     let name = printable(&member.name);
     if !member.missing.is_empty() {

@@ -196,7 +196,7 @@ pub struct Scene {
     pub all_down: bool,
     /// Whether an operator drains the load balancer.
     pub drain: Option<Drain>,
-    /// Whether it withdraws its routes since it is cut off from the backends.
+    /// True if it withdraws its routes since it is cut off from the backends.
     pub cut_off: bool,
 }
 

@@ -51,20 +51,20 @@ pub struct Snapshot {
     pub checks: Arc<CheckTallies>,
     /// The guard against failures of many backends at once.
     pub guard: GuardView,
-    /// What the fleet's votes mean for this load balancer.
+    /// Consequences of the fleet's votes for this load balancer.
     pub fleet: FleetView,
 }
 
-/// What the fleet's votes mean for this load balancer.
+/// Consequences of the fleet's votes for this load balancer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FleetView {
-    /// Which backends its votes are on.
+    /// The backends that its votes are on.
     pub subject: Arc<str>,
-    /// Whether VPP answers, so that probes say something about the backends.
+    /// True if VPP answers, so that probes say something about the backends.
     pub can_see: bool,
-    /// Whether it is cut off from the backends, and since when.
+    /// The time since which it is cut off from the backends, if it is.
     pub cut_off: Option<SystemTime>,
-    /// Whether its routes are withdrawn for that.
+    /// True if its routes are withdrawn for that.
     pub withdraws: bool,
 }
 

@@ -20,7 +20,7 @@ use crate::health::State;
 
 /// Maximum number of backends in one list of a vote: two lists of the longest names fit the size of a value in the store.
 pub const MOST_LISTED: usize = 7_000;
-/// How long a backend must have been down before this member votes so. VPP's silence makes probes fail, and is noticed
+/// Time for which a backend must have been down before this member votes so. VPP's silence makes probes fail, and is noticed
 /// within 0.3 s: by then the backend has its state of before again.
 pub const SETTLED: Duration = Duration::from_millis(400);
 
@@ -62,7 +62,7 @@ impl Backends {
         if names.len() > MOST_LISTED { Self::Everything } else { Self::These(names) }
     }
 
-    /// Whether a backend is in it.
+    /// True if a backend is in it.
     pub fn contains(&self, backend: &str) -> bool {
         match self {
             Self::These(names) => names.contains(backend),
@@ -74,7 +74,7 @@ impl Backends {
 /// The votes of one member on all backends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Votes {
-    /// Which backends the votes are on, see [`subject`].
+    /// The backends that the votes are on, see [`subject`].
     pub subject: String,
     /// Those that it sees down.
     pub down: Backends,
@@ -82,7 +82,7 @@ pub struct Votes {
     pub unknown: Backends,
 }
 
-/// Which backends the votes of members with this configuration are on: a hash of the names and addresses of those with a
+/// The backends that the votes of members with this configuration are on: a hash of the names and addresses of those with a
 /// health check. Members whose configurations differ in these do not vouch for each other's backends.
 pub fn subject(config: &Config) -> String {
     let checked = config.backends.iter().filter(|(_, backend)| !backend.healthchecks.is_empty());
@@ -228,7 +228,7 @@ impl<'v> Poll<'v> {
         (verdict, overruled)
     }
 
-    /// Whether a fresh vote may make a verdict other than the own view of a backend that is not down here.
+    /// True if a fresh vote may make a verdict other than the own view of a backend that is not down here.
     pub fn concerns(&self, backend: &str) -> bool {
         self.fresh.iter().any(|(_, votes)| votes.down.contains(backend))
     }
@@ -245,7 +245,7 @@ fn needed(of: usize, configured: Option<u32>) -> usize {
     configured.map_or(of / 2 + 1, |votes| usize::try_from(votes).unwrap_or(usize::MAX)).clamp(1, of.max(1))
 }
 
-/// Whether this member is cut off from the backends: of those that count as up, more than half are kept only by the votes
+/// True if this member is cut off from the backends: of those that count as up, more than half are kept only by the votes
 /// of others. Once it is, at most a quarter ends that.
 pub fn is_cut_off(kept: usize, up: usize, was: bool) -> bool {
     let all = kept + up;

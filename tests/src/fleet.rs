@@ -24,7 +24,7 @@ pub struct Fleet {
     pub etcd: Etcd,
 }
 
-/// What VPP has of a VIP: the table length, and by server the weight and the buckets.
+/// A VIP in VPP: the table length, and by server the weight and the buckets.
 pub type Table = (u32, BTreeMap<IpAddr, (u8, u32)>);
 
 impl Fleet {
@@ -150,7 +150,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// What VPP of a member has, whatever its brain says.
+    /// The tables of a member's VPP, whatever its brain says.
     pub async fn tables(&self, member: usize) -> anyhow::Result<BTreeMap<VipKey, Table>> {
         let agent = guard::connect(&self.members[member].agent_socket()).await?;
         let state = agent.lb_state(tarpc::context::current()).await??;
@@ -185,14 +185,14 @@ impl Fleet {
         Ok(shown["overrides"].as_array().context("no overrides")?.iter().map(row).collect())
     }
 
-    /// How often a member has read everything from etcd.
+    /// Number of times that a member has read everything from etcd.
     pub fn reads(&self, member: usize) -> anyhow::Result<usize> {
         let log = std::fs::read_to_string(self.members[member].log("brain"))?;
         Ok(log.lines().filter(|line| line.contains("the fleet is followed")).count())
     }
 }
 
-/// Whether a member is connected, with everything programmed.
+/// True if a member is connected, with everything programmed.
 pub fn is_well(member: &Value) -> bool {
     member["connected"] == true && member["vpp_connected"] == true && member["not_programmed"].is_null()
 }

@@ -46,7 +46,7 @@ pub struct History {
     webhooks: Webhooks,
 }
 
-/// What is news, also if it cannot be written. There are as many entries as backends, so there is one for all.
+/// Tells news from what was known, also if it cannot be written. There are as many entries as backends, so there is one for all.
 #[derive(Debug, Clone)]
 struct SharedLedger(Arc<Mutex<Ledger>>);
 

@@ -113,7 +113,7 @@ impl Etcd {
 /// A call that failed.
 struct Failed {
     error: StoreError,
-    /// Whether it may succeed over a new connection, with a new token of the user.
+    /// True if it may succeed over a new connection, with a new token of the user.
     renews_token: bool,
 }
 
@@ -122,7 +122,7 @@ fn is_of_an_old_token(status: &Status) -> bool {
     ["invalid auth token", "revision of auth store is old"].iter().any(|old| status.message().contains(old))
 }
 
-/// What an error means for a caller.
+/// The meaning of an error for a caller.
 fn explained(what: &str, endpoint: &str, status: &Status) -> StoreError {
     let message = status.message();
     match status.code() {

@@ -20,7 +20,7 @@ use super::member::{self, Decoded};
 use super::store::StoreRevision;
 use super::view::View;
 
-/// How often this is looked at without a change.
+/// Interval of looks without a change.
 const TICK: Duration = Duration::from_secs(1);
 /// Shortest time between two looks.
 const PACE: Duration = Duration::from_millis(20);

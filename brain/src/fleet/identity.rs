@@ -25,14 +25,14 @@ pub(super) enum Turn {
     Publish {
         /// The revision of the state that the store must still have; `None`: it must have none.
         over: Option<StoreRevision>,
-        /// Whether to write a state that is no news for this process.
+        /// True to write a state that is no news for this process.
         is_due: bool,
     },
     /// The name is another machine's, which this process has found at this time.
     Yield(SystemTime),
 }
 
-/// What this process knows of the processes with its name.
+/// The processes that have the name of this one, as far as it knows.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     instance: u64,
@@ -57,7 +57,7 @@ impl Identity {
         self.wrote
     }
 
-    /// Whether the name is another machine's.
+    /// True if the name is another machine's.
     pub(super) fn yields(&self) -> bool {
         self.yields.is_some()
     }

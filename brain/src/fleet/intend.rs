@@ -25,7 +25,7 @@ pub struct MemberResult {
     pub missing: Option<String>,
 }
 
-/// What is set only here, each with the store's revision that was known then; `None`: the fleet's intent counts.
+/// Overrides that are set only here, each with the store's revision that was known then; `None`: the fleet's intent counts.
 pub type LocalNotes = Vec<(IntentKey, Option<u64>)>;
 
 impl Fleet {
@@ -72,7 +72,7 @@ impl Fleet {
         &self.member
     }
 
-    /// Whether the fleet has an intent for this, or may have one: without etcd, that is not known.
+    /// True if the fleet has an intent for this, or may have one: without etcd, that is not known.
     pub fn may_have_intent(&self, key: &IntentKey) -> bool {
         let view = self.view();
         !view.is_connected() || view.get(&member::relative(&Key::Intent(key.clone()), &self.fleet)).is_some()
@@ -102,7 +102,7 @@ impl Fleet {
 
 #[cfg(test)]
 impl Fleet {
-    /// What is set only here.
+    /// Overrides that are set only here.
     pub(crate) fn local_notes(&self) -> LocalNotes {
         let memory = self.memory.borrow();
         memory.local.iter().map(|(key, known)| (key.clone(), Some(*known))).collect()

@@ -61,7 +61,7 @@ pub(super) struct Member {
     reloader: Reloader,
     counts: Counts,
     operator: Operator,
-    /// What was told to watchers.
+    /// News that watchers have.
     told: Seen,
     running: Option<Running>,
     refused: Option<Refused>,
@@ -72,7 +72,7 @@ pub(super) struct Member {
     watch: Watch,
     /// The revision of the store with which this member has tried to take the rollout further.
     tried: StoreRevision,
-    /// What is decided about the routes because this member is cut off.
+    /// The decision about the routes because this member is cut off.
     withdrawal: watch::Receiver<Withdrawal>,
 }
 

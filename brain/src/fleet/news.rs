@@ -30,19 +30,19 @@ pub(super) async fn tell(operator: &Operator, news: impl IntoIterator<Item = Tol
     }
 }
 
-/// What was told of the rollout and the members' names.
+/// The latest news of the rollout and the members' names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     /// When it began, and its stage.
     rollout: Option<(u64, Stage)>,
-    /// Whether a rollout would have been seen.
+    /// True if a rollout would have been seen.
     is_known: bool,
     /// Names that more than one machine has.
     rivals: BTreeSet<Name>,
 }
 
 impl Seen {
-    /// What a copy has, which is no news.
+    /// Takes over a copy, which is no news.
     pub(super) fn of(view: &View) -> Self {
         let rollout = member::rollout(view).map(|(rollout, _)| rollout);
         let rollout = rollout.map(|rollout| (rollout.begun_ms, rollout.stage));
@@ -50,7 +50,7 @@ impl Seen {
         Self { is_known: rollout.is_some() || view.is_connected(), rollout, rivals: rivals.collect() }
     }
 
-    /// What has changed since.
+    /// The changes since.
     pub(super) fn see(&mut self, view: &View) -> Vec<Told> {
         let now = Self::of(view);
         if now == *self {

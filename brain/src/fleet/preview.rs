@@ -22,16 +22,16 @@ use super::{Fleet, FleetError, member};
 use crate::controller::Operator;
 use crate::reload::{Reloader, first_mistake};
 
-/// How long a proposal stays if the one that made it dies, in seconds.
+/// Time after which a proposal is gone if the one that made it dies, in seconds.
 const PROPOSED: i64 = 15;
-/// How long an answer stays, in seconds.
+/// Time after which an answer is gone, in seconds.
 const KEPT: i64 = 30;
-/// How long the members' answers are waited for.
+/// Time limit for the members' answers.
 pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 /// Time limit for unpacking and previewing a configuration.
 const PREVIEWED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a member says of a proposal.
+/// A member's answer to a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberPreview {
     /// The member.

@@ -39,7 +39,7 @@ pub struct Status {
     pub instance: u64,
     /// Since when this member is cut off from the backends, if it is.
     pub cut_off: Option<SystemTime>,
-    /// Whether its routes are withdrawn for that.
+    /// True if its routes are withdrawn for that.
     pub withdraws: bool,
     /// Number of backends that the votes keep in service here, and that they take out of it.
     pub overruled: Overruled,

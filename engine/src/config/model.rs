@@ -73,7 +73,7 @@ impl Config {
 /// Whose view of health counts in a fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetHealth {
-    /// Whether the members' votes decide that a backend is down, and not each member for itself.
+    /// True if the members' votes decide that a backend is down, and not each member for itself.
     pub is_fleet: bool,
     /// Votes that take a backend down; `None` for a majority of those that are fresh.
     pub down_votes: Option<u32>,

@@ -46,12 +46,12 @@ pub enum Event {
     Overruled {
         /// The backend.
         backend: Arc<str>,
-        /// How; `None`: its state here counts again.
+        /// Its state by the votes; `None`: its state here counts again.
         overruled: Option<Overruled>,
     },
     /// Much is unreachable only from this load balancer, or no longer is.
     CutOff {
-        /// Whether it is.
+        /// True if it is.
         is_cut_off: bool,
     },
     /// More backends than the guard allows went down within one second.
@@ -135,11 +135,11 @@ pub enum Event {
 /// Something that was decided outside the core: what became of a configuration, or news of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// What it is about.
+    /// Its subject.
     pub kind: Kind,
     /// A sentence without its end.
     pub what: String,
-    /// Whether somebody should look at it.
+    /// True if somebody should look at it.
     pub is_problem: bool,
 }
 

@@ -23,17 +23,17 @@ const COALESCED: Duration = Duration::from_millis(100);
 pub struct FleetNews {
     /// Their votes.
     pub votes: Others,
-    /// Whether this load balancer, if it is cut off, withdraws its routes.
+    /// True if this load balancer, being cut off, withdraws its routes.
     pub withdraw: bool,
     /// The VIPs' table lengths in the fleet.
     pub lengths: Arc<BTreeMap<VipKey, u32>>,
 }
 
-/// What is known of the fleet.
+/// The fleet, as far as it is known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fleet {
     others: Others,
-    /// Which backends the own votes are on.
+    /// The backends that the own votes are on.
     subject: Arc<str>,
     /// The votes that count, as of the last poll.
     counted: Vec<(Arc<str>, Arc<Votes>)>,
@@ -52,7 +52,7 @@ impl Fleet {
         self.expires.into_iter().chain(self.look).min()
     }
 
-    /// Whether the routes are withdrawn.
+    /// True if the routes are withdrawn.
     pub(super) fn withdraws(&self) -> bool {
         self.withdraws
     }
@@ -125,7 +125,7 @@ impl Core {
         }
     }
 
-    /// What has become due: votes that are stale now, and the look at whether this load balancer is cut off.
+    /// Does what has become due: votes that are stale now, and the look at whether this load balancer is cut off.
     pub(super) fn fleet_tick(&mut self, now: Now, effects: &mut Effects) {
         if self.fleet.expires.is_some_and(|at| at <= now.mono) {
             self.count_votes(now, effects);

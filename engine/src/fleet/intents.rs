@@ -42,7 +42,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Whether it is about this intent, whatever its revision is now.
+    /// True if it is about this intent, whatever its revision is now.
     fn is_of(&self, intent: &Intent) -> bool {
         (self.aim, self.since_ms) == (intent.aim, intent.since_ms)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::records::{MemberState, Name, Routes};
 
-/// What a member does with its routes because it is cut off.
+/// A member's decision on its routes because it is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawal {
     /// Nothing. Its state says [`Routes::Normal`].

@@ -14,7 +14,7 @@ pub const MOST_SENTENCES: usize = 4;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Summary {
-    /// Why the member refuses it; all else is empty then.
+    /// The reason for the member's refusal; all else is empty then.
     pub refused: Option<String>,
     /// The highest severity.
     pub severity: Severity,
@@ -31,7 +31,7 @@ pub struct Summary {
 pub struct FrontendSummary {
     /// Its name.
     pub frontend: String,
-    /// What happens to its VIP.
+    /// The change of its VIP.
     pub change: VipChange,
     /// Number of servers that get more or fewer buckets.
     pub servers: u32,

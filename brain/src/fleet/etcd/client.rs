@@ -15,7 +15,7 @@ use super::messages::lease_client::LeaseClient;
 use super::messages::watch_client::WatchClient;
 use super::messages::{AuthenticateRequest, AuthenticateResponse};
 
-/// How often HTTP/2 is asked for a sign of life. etcd closes connections that ask more often than every 5 s.
+/// Interval of HTTP/2's signs of life. etcd closes connections that ask more often than every 5 s.
 const PINGS: Duration = Duration::from_secs(10);
 
 type Intercepted = InterceptedService<Channel, Headers>;

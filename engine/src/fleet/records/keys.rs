@@ -31,7 +31,7 @@ pub enum Key {
     Votes(Name),
     /// A configuration that members preview, with a lease.
     Proposal,
-    /// What a member says of it, with a lease.
+    /// A member's answer to that, with a lease.
     Preview(Name),
     /// Another machine with the member's name, with that machine's lease.
     Rival(Name),

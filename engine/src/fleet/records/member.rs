@@ -139,7 +139,7 @@ impl Record for Rival {
 /// some 2 kB instead of 118.
 pub const TABLE_PARTS: u8 = 64;
 
-/// What a member has in VPP, or a part of it.
+/// The tables that a member has in VPP, or a part of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tables {
     /// One for each VIP, in the order of the VIPs.
@@ -174,7 +174,7 @@ impl Tables {
         parts
     }
 
-    /// What these parts are of. A VIP that is in several, of which one is a foreign program's, is taken once.
+    /// The tables that have these parts. A VIP that is in several, of which one is a foreign program's, is taken once.
     pub fn of_parts<'p>(parts: impl IntoIterator<Item = &'p Self>) -> Self {
         let mut vips: Vec<_> = parts.into_iter().flat_map(|part| part.vips.iter().copied()).collect();
         vips.sort_by_key(|digest| digest.vip);
