@@ -4,6 +4,7 @@
 //!
 //! - `store`, `etcd`: the mailbox
 //! - `view`, `follow`, `mirror`: the last good copy, in memory and in the state directory
+//! - `members`: what that copy says of the members
 //! - `member`: takes the revision that the rollout asks for; `publish`: tells the others; `identity`: two machines with one name
 //! - `news`: tells watchers, the history and webhooks
 //! - `tables`: compares what VPP has here with what it has on the others
@@ -21,6 +22,7 @@ mod intend;
 mod intents;
 mod lengths;
 mod member;
+mod members;
 mod mirror;
 mod news;
 mod operate;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::lengths::Lengths;
-use super::member::{self, Decoded};
+use super::members::{self, Decoded};
 use super::store::StoreRevision;
 use super::view::View;
 
@@ -119,7 +119,7 @@ fn decide(is_cut_off: bool, own: &Name, written: Option<&MemberState>, view: &Vi
     if !view.is_connected() {
         return None;
     }
-    let mut states = member::states(view);
+    let mut states = members::states(view);
     // Of a state whose newest value is refused, only an earlier one is known: it may not announce any more.
     states.retain(|name, _| !view.refused.contains_key(&*format!("members/{name}/state")));
     withdrawal(is_cut_off, own, written, &states)
@@ -152,7 +152,7 @@ impl Collected {
     /// The votes that the view has. One that was written again, with the same contents or others, is as old as this look;
     /// one that was only read again is not.
     fn votes(&mut self, view: &View, own: &Name, now: Moment) -> Others {
-        member::decode_others(view, own, "votes", &mut self.decoded);
+        members::decode_others(view, own, "votes", &mut self.decoded);
         let seen = self.decoded.iter().map(|(name, (changed, _))| {
             let before = self.seen.get(name).filter(|(before, _)| before == changed);
             (name.clone(), *before.unwrap_or(&(*changed, now)))

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::store::{Condition, StoreRevision, Write};
 use super::view::View;
-use super::{Fleet, FleetError, member};
+use super::{Fleet, FleetError, members};
 
 /// How long an operator waits for all members.
 const PROGRAMMED_WITHIN: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Fleet {
             for (key, intent) in part {
                 let key = Key::Intent(key.clone());
                 let path = key.path(&self.fleet);
-                conditions.push(match view.get(&member::relative(&key, &self.fleet)) {
+                conditions.push(match view.get(&members::relative(&key, &self.fleet)) {
                     Some(entry) => Condition::ChangedBy(path.clone(), entry.changed),
                     None => Condition::Missing(path.clone()),
                 });
@@ -75,7 +75,7 @@ impl Fleet {
     /// True if the fleet has an intent for this, or may have one: without etcd, that is not known.
     pub fn may_have_intent(&self, key: &IntentKey) -> bool {
         let view = self.view();
-        !view.is_connected() || view.get(&member::relative(&Key::Intent(key.clone()), &self.fleet)).is_some()
+        !view.is_connected() || view.get(&members::relative(&Key::Intent(key.clone()), &self.fleet)).is_some()
     }
 
     /// The store's revision that this member knows.
@@ -115,8 +115,8 @@ struct Found {
 }
 
 fn results(view: &View, revision: StoreRevision) -> Vec<Found> {
-    let (states, revision) = (member::states(view), u64::try_from(revision).unwrap_or_default());
-    let names: BTreeSet<_> = member::known(view).into_iter().chain(states.keys().cloned()).collect();
+    let (states, revision) = (members::states(view), u64::try_from(revision).unwrap_or_default());
+    let names: BTreeSet<_> = members::known(view).into_iter().chain(states.keys().cloned()).collect();
     let found = names.into_iter().map(|name| {
         let (missing, is_awaited) = match states.get(&name) {
             None => (Some("away; it gets it at its return".to_owned()), false),

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::member;
+use super::members;
 use super::publish::Own;
 use super::store::{Condition, StoreError, StoreRevision, Write};
 use super::view::View;
@@ -100,7 +100,7 @@ pub(super) async fn publish(
 async fn write(own: &Own, view: &View, due: Vec<(VipKey, u32)>) -> Result<(), StoreError> {
     for (vip, length) in due {
         let key = Key::Length(vip);
-        let relative = member::relative(&key, &own.fleet);
+        let relative = members::relative(&key, &own.fleet);
         // Whoever damaged it repairs or deletes it.
         if view.refused.contains_key(&*relative) {
             continue;

@@ -1,13 +1,12 @@
 //! This member's part in rollouts: takes the revision that it may run, and takes the rollout to its next stage.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use maglev_daemon::blocking::Blocking;
 use maglev_engine::fleet::records::{
-    self, Key, LONGEST_REASON, MemberState, Name, Record, Refused, Revision, Rival, Rollout, Routes, Running,
-    Sha256, clean, unix_ms,
+    self, Key, LONGEST_REASON, MemberState, Name, Refused, Revision, Rollout, Routes, Running, Sha256, clean,
+    unix_ms,
 };
 use maglev_engine::fleet::rollout::{self, Decision, Step, Watch};
 use maglev_engine::fleet::withdrawal::Withdrawal;
@@ -20,6 +19,7 @@ use tracing::{info, warn};
 
 use super::counts::Counts;
 use super::intents::Progress;
+use super::members;
 use super::news::{self, Seen};
 use super::publish::Own;
 use super::store::{Condition, StoreRevision, Write};
@@ -173,7 +173,7 @@ impl Member {
         if !view.is_connected() {
             self.watch.lose(now);
         }
-        let Some((rollout, changed)) = rollout(view) else { return };
+        let Some((rollout, changed)) = members::rollout(view) else { return };
         match rollout::target(&rollout, &self.own.member) {
             Some(number) => self.take(number, &rollout, view, snapshot).await,
             None if self.running.is_some() => self.take_file(&rollout, snapshot).await,
@@ -182,8 +182,8 @@ impl Member {
         if !view.is_connected() {
             return;
         }
-        let states = states(view);
-        self.watch.see(Some(&rollout), &known(view), &states, now);
+        let states = members::states(view);
+        self.watch.see(Some(&rollout), &members::known(view), &states, now);
         if let Some((Decision::Step(step), _)) = self.watch.decide(&states, now)
             && self.tried != view.revision
         {
@@ -199,7 +199,7 @@ impl Member {
         if is_running || is_refused {
             return;
         }
-        let key = relative(&Key::Config(number), &self.own.fleet);
+        let key = members::relative(&Key::Config(number), &self.own.fleet);
         // Without its text, this is tried again when it comes.
         let Some(entry) = view.get(&key).cloned() else { return };
         let unpack = move || {
@@ -274,54 +274,4 @@ impl Member {
             Err(error) => warn!(%error, "the rollout cannot be written"),
         }
     }
-}
-
-/// The current rollout, and the revision of the store that it is of.
-pub(super) fn rollout(view: &View) -> Option<(Rollout, StoreRevision)> {
-    let entry = view.get("rollout")?;
-    Some((records::decode(&entry.value).ok()?, entry.changed))
-}
-
-/// All members that the fleet has ever seen.
-pub(super) fn known(view: &View) -> BTreeSet<Name> {
-    let infos =
-        view.below("members/").filter_map(|(key, _)| key.strip_prefix("members/")?.strip_suffix("/info"));
-    infos.filter_map(|member| Name::new(member).ok()).collect()
-}
-
-/// The states of the members that are not away.
-pub(super) fn states(view: &View) -> BTreeMap<Name, MemberState> {
-    let state = |(key, entry): (&str, &super::store::Entry)| {
-        let member = key.strip_prefix("members/")?.strip_suffix("/state")?;
-        Some((Name::new(member).ok()?, records::decode(&entry.value).ok()?))
-    };
-    view.below("members/").filter_map(state).collect()
-}
-
-/// The other machine with a member's name, if there is one.
-pub(super) fn rival(view: &View, member: &Name) -> Option<Rival> {
-    records::decode(&view.get(&format!("members/{member}/rival"))?.value).ok()
-}
-
-/// Values of the other members, and the revisions of the store that they are of.
-pub(super) type Decoded<R> = BTreeMap<Name, (StoreRevision, Arc<R>)>;
-
-/// Decodes the other members' keys of one kind. Those that have not changed are not decoded again.
-pub(super) fn decode_others<R: Record>(view: &View, own: &Name, of: &str, decoded: &mut Decoded<R>) {
-    let mut before = std::mem::take(decoded);
-    for (key, entry) in view.below("members/") {
-        let name = key.strip_prefix("members/").and_then(|key| key.strip_suffix(of)?.strip_suffix('/'));
-        let Some(name) = name.and_then(|name| Name::new(name).ok()).filter(|name| name != own) else {
-            continue;
-        };
-        let kept = before.remove(&name).filter(|(changed, _)| *changed == entry.changed);
-        let value = kept.or_else(|| Some((entry.changed, Arc::new(records::decode(&entry.value).ok()?))));
-        decoded.extend(value.map(|value| (name, value)));
-    }
-}
-
-/// A key below the fleet's prefix.
-pub(super) fn relative(key: &Key, fleet: &Name) -> String {
-    let path = key.path(fleet);
-    path.strip_prefix(&records::prefix(fleet)).unwrap_or(&path).to_owned()
 }

@@ -9,7 +9,7 @@ use maglev_engine::fleet::records::{Name, Rollout, Stage};
 use maglev_engine::history::Kind;
 use maglev_engine::overrides::Remark;
 
-use super::member;
+use super::members;
 use super::view::View;
 use crate::controller::Operator;
 
@@ -44,9 +44,9 @@ pub(super) struct Seen {
 impl Seen {
     /// Takes over a copy, which is no news.
     pub(super) fn of(view: &View) -> Self {
-        let rollout = member::rollout(view).map(|(rollout, _)| rollout);
+        let rollout = members::rollout(view).map(|(rollout, _)| rollout);
         let rollout = rollout.map(|rollout| (rollout.begun_ms, rollout.stage));
-        let rivals = member::known(view).into_iter().filter(|name| member::rival(view, name).is_some());
+        let rivals = members::known(view).into_iter().filter(|name| members::rival(view, name).is_some());
         Self { is_known: rollout.is_some() || view.is_connected(), rollout, rivals: rivals.collect() }
     }
 
@@ -60,7 +60,7 @@ impl Seen {
         let mut news = Vec::new();
         if self.rollout != before.rollout
             && before.is_known
-            && let Some((rollout, _)) = member::rollout(view)
+            && let Some((rollout, _)) = members::rollout(view)
         {
             let is_new = before.rollout.is_none_or(|(begun_ms, _)| begun_ms != rollout.begun_ms);
             news.push(of_rollout(&rollout, is_new));

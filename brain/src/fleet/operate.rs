@@ -12,7 +12,7 @@ use maglev_engine::overrides::LONGEST_WHO;
 
 use super::store::{Condition, StoreError, StoreRevision, Write};
 use super::view::{Link, View};
-use super::{Fleet, member};
+use super::{Fleet, members};
 
 /// Why a change of the fleet was not made.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,7 @@ impl Fleet {
     /// If nothing was put, or that is not known.
     pub async fn put(&self, text: &str, plan: Plan, author: Author) -> Result<u64, FleetError> {
         let view = self.connected()?;
-        let current = member::rollout(&view);
+        let current = members::rollout(&view);
         let number = next_number(&view, current.as_ref().map(|(rollout, _)| rollout));
         let now = unix_ms(SystemTime::now());
         let (who, comment) = (clean(&author.who, LONGEST_WHO), clean(&author.comment, LONGEST_REASON));
@@ -108,7 +108,7 @@ impl Fleet {
     /// If it does not begin, or that is not known.
     pub async fn rollback(&self, number: Option<u64>, plan: Plan, author: Author) -> Result<u64, FleetError> {
         let view = self.connected()?;
-        let current = member::rollout(&view);
+        let current = members::rollout(&view);
         let number = earlier(&view, number, current.as_ref().map(|(rollout, _)| rollout))?;
         let next = self.begin(&view, &current, number, plan, author)?;
         self.replace(current, &next, Vec::new(), Vec::new()).await?;
@@ -123,7 +123,7 @@ impl Fleet {
         plan: Plan,
         Author { who, comment }: Author,
     ) -> Result<Rollout, FleetError> {
-        let members = member::known(view).into_iter().chain([self.member.clone()]).collect();
+        let members = members::known(view).into_iter().chain([self.member.clone()]).collect();
         let request = Request { revision, plan, who: Some(who), comment };
         let current = current.as_ref().map(|(rollout, _)| rollout);
         Ok(rollout::begin(request, current, members, unix_ms(SystemTime::now()))?)
@@ -135,7 +135,7 @@ impl Fleet {
     /// If there is none.
     pub fn earlier(&self, number: Option<u64>) -> Result<u64, FleetError> {
         let view = self.view();
-        earlier(&view, number, member::rollout(&view).as_ref().map(|(rollout, _)| rollout))
+        earlier(&view, number, members::rollout(&view).as_ref().map(|(rollout, _)| rollout))
     }
 
     /// A revision.
@@ -144,7 +144,7 @@ impl Fleet {
     /// If the fleet does not have it.
     pub fn config(&self, number: u64) -> Result<Revision, FleetError> {
         let view = self.view();
-        let entry = view.get(&member::relative(&Key::Config(number), &self.fleet));
+        let entry = view.get(&members::relative(&Key::Config(number), &self.fleet));
         let entry = entry
             .ok_or_else(|| FleetError::NoRevision { number, kept: numbers(&view).into_iter().collect() })?;
         records::decode(&entry.value).map_err(|refusal| FleetError::Damaged(number, refusal.to_string()))
@@ -156,7 +156,7 @@ impl Fleet {
     /// If there is none.
     pub async fn confirm(&self) -> Result<(), FleetError> {
         let view = self.connected()?;
-        let current = member::rollout(&view).ok_or(FleetError::NoRollout)?;
+        let current = members::rollout(&view).ok_or(FleetError::NoRollout)?;
         let next = rollout::confirm(&current.0, unix_ms(SystemTime::now()))?;
         self.replace(Some(current), &next, Vec::new(), Vec::new()).await
     }
@@ -167,7 +167,7 @@ impl Fleet {
     /// If there is none.
     pub async fn abort(&self, author: Author) -> Result<(), FleetError> {
         let view = self.connected()?;
-        let current = member::rollout(&view).ok_or(FleetError::NoRollout)?;
+        let current = members::rollout(&view).ok_or(FleetError::NoRollout)?;
         let Author { who, comment } = author;
         let next = rollout::abort(&current.0, Some(&who), &comment, unix_ms(SystemTime::now()))?;
         self.replace(Some(current), &next, Vec::new(), Vec::new()).await
@@ -181,10 +181,10 @@ impl Fleet {
         let view = self.connected()?;
         let unknown = || FleetError::NoMember(clean(member, records::LONGEST_NAME));
         let name = Name::new(member).map_err(|_| unknown())?;
-        if member::states(&view).contains_key(&name) {
+        if members::states(&view).contains_key(&name) {
             return Err(FleetError::Present(name));
         }
-        if !member::known(&view).contains(&name) {
+        if !members::known(&view).contains(&name) {
             return Err(unknown());
         }
         let state = Key::State(name.clone()).path(&self.fleet);
@@ -228,7 +228,7 @@ impl Fleet {
 
     /// Deletes the oldest revisions that nobody needs.
     fn trimmed(&self, view: &View, next: &Rollout) -> Vec<Write> {
-        let running = member::states(view).into_values().filter_map(|state| state.running);
+        let running = members::states(view).into_values().filter_map(|state| state.running);
         let running = running.map(|running| running.revision).collect();
         let unused = rollout::unused(&numbers(view), Some(next), &running).into_iter();
         unused.take(MOST_DELETED).map(|number| Write::Delete(Key::Config(number).path(&self.fleet))).collect()
@@ -253,7 +253,7 @@ fn next_number(view: &View, current: Option<&Rollout>) -> u64 {
     let highest = numbers(view).last().copied().unwrap_or_default();
     let used = current.map_or(0, |rollout| rollout.revision.max(rollout.back_to.unwrap_or_default()));
     // Members may run what etcd has lost.
-    let running = member::states(view).into_values().filter_map(|state| state.running);
+    let running = members::states(view).into_values().filter_map(|state| state.running);
     let running = running.map(|running| running.revision).max().unwrap_or_default();
     highest.max(used).max(running).saturating_add(1)
 }

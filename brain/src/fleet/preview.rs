@@ -18,7 +18,7 @@ use tracing::warn;
 use super::publish::Own;
 use super::store::{Condition, Entry, StoreRevision, Write};
 use super::view::View;
-use super::{Fleet, FleetError, member};
+use super::{Fleet, FleetError, members};
 use crate::controller::Operator;
 use crate::reload::{Reloader, first_mistake};
 
@@ -47,7 +47,7 @@ impl Fleet {
     /// If they cannot be asked.
     pub async fn preview(&self, text: &str, who: &str) -> Result<Vec<MemberPreview>, FleetError> {
         let view = self.connected()?;
-        let number = member::rollout(&view).map_or(1, |(rollout, _)| rollout.revision.saturating_add(1));
+        let number = members::rollout(&view).map_or(1, |(rollout, _)| rollout.revision.saturating_add(1));
         let (who, now) = (clean(who, LONGEST_WHO), unix_ms(SystemTime::now()));
         let value = records::encode(&Revision::new(number, text, Some(who), now, String::new())?)?;
         let key = Key::Proposal.path(&self.fleet);
@@ -57,7 +57,7 @@ impl Fleet {
         let proposal = proposed.ok_or(FleetError::Proposed)?;
         let mut views = self.view.clone();
         let is_complete = |view: &Arc<View>| {
-            let mut here = member::states(view).into_keys();
+            let mut here = members::states(view).into_keys();
             here.all(|name| answer(view, &name, proposal).is_some())
         };
         // Who is missing then is in the results.
@@ -77,8 +77,8 @@ fn answer(view: &View, name: &Name, proposal: StoreRevision) -> Option<Summary> 
 }
 
 fn results(view: &View, proposal: StoreRevision) -> Vec<MemberPreview> {
-    let states = member::states(view);
-    let names: BTreeSet<_> = member::known(view).into_iter().chain(states.keys().cloned()).collect();
+    let states = members::states(view);
+    let names: BTreeSet<_> = members::known(view).into_iter().chain(states.keys().cloned()).collect();
     let result = |name: Name| {
         let missing = || match states.contains_key(&name) {
             true => {
@@ -109,7 +109,7 @@ impl Previewing {
         let mut answered = 0;
         loop {
             let view = Arc::clone(&self.view.borrow_and_update());
-            let rival = member::rival(&view, &self.own.member);
+            let rival = members::rival(&view, &self.own.member);
             let is_member = rival.is_none_or(|rival| rival.instance != self.own.instance);
             let proposal = view.get("proposal").filter(|entry| entry.changed != answered);
             if let Some(entry) = proposal.filter(|_| view.is_connected() && is_member) {

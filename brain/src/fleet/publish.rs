@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, warn};
 
 use super::identity::{Found, Identity, Turn};
-use super::member;
+use super::members;
 use super::store::{Condition, Lease, Store, StoreError, StoreRevision, Write};
 use super::view::View;
 
@@ -136,7 +136,7 @@ impl Own {
     }
 
     fn rival(&self, seen: &View) -> Option<Rival> {
-        member::rival(seen, &self.member)
+        members::rival(seen, &self.member)
     }
 
     /// Writes the tables, unless they are written already, or the state is not this machine's any more.

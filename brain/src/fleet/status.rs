@@ -11,7 +11,7 @@ use maglev_engine::snapshot::Snapshot;
 use tokio::time::Instant;
 
 use super::Fleet;
-use super::member;
+use super::members;
 use super::view::{Link, View};
 
 /// The fleet.
@@ -79,11 +79,11 @@ impl Fleet {
     /// The fleet now.
     pub fn status(&self) -> Status {
         let (view, snapshot) = (self.view(), Arc::clone(&self.snapshots.borrow()));
-        let mut states = if view.is_connected() { member::states(&view) } else { BTreeMap::new() };
+        let mut states = if view.is_connected() { members::states(&view) } else { BTreeMap::new() };
         // What this member knows of itself needs no store.
         let own = MemberState { clock_ms: unix_ms(SystemTime::now()), ..self.state.borrow().clone() };
         states.insert(self.member.clone(), own);
-        let names: BTreeSet<_> = member::known(&view).into_iter().chain(states.keys().cloned()).collect();
+        let names: BTreeSet<_> = members::known(&view).into_iter().chain(states.keys().cloned()).collect();
         let members = names.into_iter().map(|name| {
             let state = states.remove(&name);
             let info = info(&view, &name).unwrap_or_else(|| MemberInfo {
@@ -95,13 +95,13 @@ impl Fleet {
                 },
                 first_seen_ms: 0,
             });
-            MemberStatus { info, state, rival: member::rival(&view, &name) }
+            MemberStatus { info, state, rival: members::rival(&view, &name) }
         });
         Status {
             fleet: self.fleet.clone(),
             member: self.member.clone(),
             link: view.link.clone(),
-            rollout: member::rollout(&view).map(|(rollout, _)| rollout),
+            rollout: members::rollout(&view).map(|(rollout, _)| rollout),
             members: members.collect(),
             refused: view.refused.iter().map(|(key, why)| (Arc::clone(key), Arc::clone(why))).collect(),
             left_out: view.left_out,

@@ -11,7 +11,7 @@ use maglev_protocol::{Programmed, ProgrammedVip, VipKey, VipSpec, VppState};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::member;
+use super::members;
 use super::store::StoreRevision;
 use super::view::View;
 use super::{Fleet, news};
@@ -137,7 +137,7 @@ type OthersTables = BTreeMap<Name, ((usize, StoreRevision), Arc<Tables>)>;
 /// The tables of the other members. Those that have not changed are not decoded again.
 fn others(view: &View, own: &Name, read: &mut OthersTables) -> BTreeMap<Name, Arc<Tables>> {
     let mut before = std::mem::take(read);
-    for name in member::states(view).into_keys().filter(|name| name != own) {
+    for name in members::states(view).into_keys().filter(|name| name != own) {
         let prefix = format!("members/{name}/tables/");
         let parts = || view.below(&prefix).map(|(_, entry)| entry);
         // A part that is written has a later revision than all others, and one that is deleted is one less.
@@ -161,7 +161,7 @@ fn found(
     (state, own): (&MemberState, &Tables),
     others: &BTreeMap<Name, Arc<Tables>>,
 ) -> BTreeMap<(VipKey, Name), Reason> {
-    let states = member::states(view);
+    let states = members::states(view);
     let others = others.iter().filter_map(|(name, tables)| {
         let state = states.get(name)?;
         Some((name.clone(), Side { state, tables }))
@@ -245,7 +245,7 @@ impl Fleet {
     /// What all members have in VPP, as this one sees it.
     pub fn tables(&self) -> TablesStatus {
         let compared = self.compared.borrow().clone();
-        let mut members = member::known(&self.view());
+        let mut members = members::known(&self.view());
         members.extend(compared.others.keys().cloned());
         members.insert(self.member.clone());
         let is_unknown = |name: &&Name| **name != self.member && !compared.others.contains_key(*name);

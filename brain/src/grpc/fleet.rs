@@ -21,7 +21,7 @@ use super::caller::Caller;
 use super::view::unix_ms;
 use super::{Answer, Service, configuration, refusal};
 use crate::fleet::view::Link;
-use crate::fleet::{Author, Fleet, FleetError, MemberStatus};
+use crate::fleet::{Author, Fleet, MemberStatus};
 use crate::paced::Cause;
 
 impl Service {
@@ -47,10 +47,10 @@ impl Service {
         let _turn = self.checks.turn(&caller).await;
         let GetFleetConfigRequest { number, compare_with } = request.into_inner();
         let fleet = self.fleet()?;
-        let revision = fleet.config(number).map_err(refused)?;
+        let revision = fleet.config(number).map_err(refusal::of_fleet)?;
         let other = match compare_with {
             0 => None,
-            other => Some(fleet.config(other).map_err(refused)?),
+            other => Some(fleet.config(other).map_err(refusal::of_fleet)?),
         };
         let mut answer = config(&revision, &fleet.status().members);
         let compare = move || {
@@ -74,7 +74,7 @@ impl Service {
         // Other members check it when they take it; this one can tell at once.
         self.command_of(&text).await?;
         self.unmoved(state)?;
-        fleet.put(&text, plan, author).await.map_err(refused)?;
+        fleet.put(&text, plan, author).await.map_err(refusal::of_fleet)?;
         Ok(Response::new(status(&fleet)))
     }
 
@@ -87,7 +87,10 @@ impl Service {
         let RollbackFleetConfigRequest { number, plan: given, state } = request.into_inner();
         let plan = plan(given.unwrap_or_default())?;
         self.unmoved(state)?;
-        fleet.rollback(Some(number).filter(|number| *number > 0), plan, author).await.map_err(refused)?;
+        fleet
+            .rollback(Some(number).filter(|number| *number > 0), plan, author)
+            .await
+            .map_err(refusal::of_fleet)?;
         Ok(Response::new(status(&fleet)))
     }
 
@@ -97,7 +100,7 @@ impl Service {
     ) -> Answer<FleetStatus> {
         self.author(&request, "fleet config confirm")?;
         let fleet = self.fleet()?;
-        fleet.confirm().await.map_err(refused)?;
+        fleet.confirm().await.map_err(refusal::of_fleet)?;
         Ok(Response::new(status(fleet)))
     }
 
@@ -107,7 +110,7 @@ impl Service {
     ) -> Answer<FleetStatus> {
         let author = self.author(&request, "fleet config abort")?;
         let fleet = self.fleet()?;
-        fleet.abort(author).await.map_err(refused)?;
+        fleet.abort(author).await.map_err(refusal::of_fleet)?;
         Ok(Response::new(status(fleet)))
     }
 
@@ -117,7 +120,7 @@ impl Service {
     ) -> Answer<FleetStatus> {
         self.author(&request, "fleet members remove")?;
         let fleet = self.fleet()?;
-        fleet.remove(&request.into_inner().name).await.map_err(refused)?;
+        fleet.remove(&request.into_inner().name).await.map_err(refusal::of_fleet)?;
         Ok(Response::new(status(fleet)))
     }
 
@@ -127,8 +130,10 @@ impl Service {
             Change::PutFleet(PutFleetConfigRequest { text, .. }) => self.fleet().map(|_| Some(text.clone())),
             Change::RollbackFleet(RollbackFleetConfigRequest { number, .. }) => {
                 let fleet = self.fleet()?;
-                let number = fleet.earlier(Some(*number).filter(|number| *number > 0)).map_err(refused)?;
-                let text = fleet.config(number).map_err(refused)?.text().map_err(Status::data_loss)?;
+                let number =
+                    fleet.earlier(Some(*number).filter(|number| *number > 0)).map_err(refusal::of_fleet)?;
+                let text =
+                    fleet.config(number).map_err(refusal::of_fleet)?.text().map_err(Status::data_loss)?;
                 Ok(Some(text))
             }
             _ => Ok(None),
@@ -173,23 +178,6 @@ impl Service {
         let remark = self.terms_of(request, None, true, what)?.remark;
         let who = remark.who.as_deref().unwrap_or_default().to_owned();
         Ok(Author { who, comment: remark.reason })
-    }
-}
-
-pub(super) fn refused(error: FleetError) -> Status {
-    let words = error.to_string();
-    match error {
-        FleetError::NoRevision { .. } | FleetError::NoEarlier | FleetError::NoMember(_) => {
-            Status::not_found(words)
-        }
-        FleetError::Conflict | FleetError::Proposed => Status::aborted(words),
-        // Whether it was written may not be known.
-        FleetError::Store(_) => Status::unknown(words),
-        FleetError::Damaged(..) => Status::data_loss(words),
-        FleetError::Unpackable(_) | FleetError::Unwritable(_) => Status::invalid_argument(words),
-        FleetError::Away(_) | FleetError::NotNow(_) | FleetError::NoRollout | FleetError::Present(_) => {
-            Status::failed_precondition(words)
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use maglev_proto::FleetMemberResult;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{Service, fleet, refusal};
+use super::{Service, refusal};
 use crate::controller::Terms;
 use crate::fleet::{Fleet, LocalNotes, MemberResult};
 
@@ -41,7 +41,7 @@ impl Service {
         if intents.iter().all(|(key, intent)| intent.is_none() && !fleet.may_have_intent(key)) {
             return Ok(None);
         }
-        let results = fleet.intend(intents, terms.no_wait).await.map_err(fleet::refused)?;
+        let results = fleet.intend(intents, terms.no_wait).await.map_err(refusal::of_fleet)?;
         let own = results.iter().find(|member| member.name == *fleet.member());
         let in_vpp = match own.and_then(|own| own.missing.clone()) {
             _ if terms.no_wait => InVpp::NotAsked,

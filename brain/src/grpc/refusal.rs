@@ -8,6 +8,7 @@ use maglev_engine::revisions::NoRevision;
 use maglev_engine::snapshot::Snapshot;
 use tonic::Status;
 
+use crate::fleet::FleetError;
 use crate::reload::ReloadError;
 
 /// Minimum similarity of a suggested name, from 0 to 1.
@@ -16,6 +17,24 @@ const NEAR: f64 = 0.7;
 const OFFERS: usize = 3;
 /// Maximum length of a status, in bytes. It is sent in a header, and stock clients accept 8 KiB of headers.
 const LONGEST_HEADER: usize = 7 << 10;
+
+/// An operator's change of the fleet that was not made.
+pub(super) fn of_fleet(error: FleetError) -> Status {
+    let words = error.to_string();
+    match error {
+        FleetError::NoRevision { .. } | FleetError::NoEarlier | FleetError::NoMember(_) => {
+            Status::not_found(words)
+        }
+        FleetError::Conflict | FleetError::Proposed => Status::aborted(words),
+        // Whether it was written may not be known.
+        FleetError::Store(_) => Status::unknown(words),
+        FleetError::Damaged(..) => Status::data_loss(words),
+        FleetError::Unpackable(_) | FleetError::Unwritable(_) => Status::invalid_argument(words),
+        FleetError::Away(_) | FleetError::NotNow(_) | FleetError::NoRollout | FleetError::Present(_) => {
+            Status::failed_precondition(words)
+        }
+    }
+}
 
 /// A name from a request, if it is valid.
 pub(super) fn name(kind: &str, given: String) -> Result<String, Status> {

@@ -164,6 +164,7 @@ fn json_of_a_fleet_has_the_names_of_the_interface() {
     let expected = [
         "clock_unix_ms",
         "connected",
+        "cut_off",
         "downs",
         "drift",
         "first_seen_unix_ms",

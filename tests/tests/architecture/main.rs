@@ -129,7 +129,7 @@ fn engine_does_no_io() {
 }
 
 /// The modules of the engine, in their order.
-const STAGES: [&str; 22] = [
+const STAGES: [&str; 23] = [
     "kind",
     "config",
     "revisions",
@@ -138,6 +138,7 @@ const STAGES: [&str; 22] = [
     "vpp_faults",
     "schedule",
     "health",
+    "votes",
     "weights",
     "desired",
     "warmup",

@@ -62,7 +62,7 @@ fn votes_are_as_old_as_their_last_write_and_not_as_their_last_read() {
 }
 
 fn state(announces: bool, routes: Routes) -> MemberState {
-    MemberState { announces, routes, ..member::nothing() }
+    MemberState { announces, routes, ..crate::fleet::member::nothing() }
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_refused_state_does_not_count_as_announcing() {
     // Its last good value stays known, and says no more.
     let check = |_: &str, value: &[u8]| if value == b"bad" { Err("is bad".to_owned()) } else { Ok(()) };
     view.replace(Read { revision: 10, entries: of(4, b"bad"), left_out: 0 }, PREFIX, &check);
-    assert_eq!(member::states(&view).len(), 2);
+    assert_eq!(members::states(&view).len(), 2);
     assert_eq!(decide(true, &view), Some(Withdrawal::Stay));
     view.replace(Read { revision: 11, entries: of(5, &other), left_out: 0 }, PREFIX, &check);
     assert_eq!(decide(true, &view), Some(Withdrawal::Withdraw));
