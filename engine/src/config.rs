@@ -54,6 +54,7 @@ pub use check_model::{
 };
 pub use diagnostic::{Class, Diagnostic, Errors, Excerpt, Severity};
 pub use difference::{Difference, differences};
+pub use frontend::MOST_BUCKETS;
 pub use min_up::{MinUp, NotMinUp};
 pub use model::{
     Announce, Backend, Bird, CaFile, CheckKind, Config, FleetHealth, Frontend, HealthCheck, HealthChecker,

@@ -19,7 +19,6 @@ use maglev_tests::{maglevc, skipped, wait};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 const NAMES: [&str; 3] = ["lb1", "lb2", "lb3"];
 /// BIRD announces no loopback address.
@@ -302,32 +301,4 @@ async fn new_member_gives_its_vips_the_table_lengths_of_the_fleet() {
         Ok((found.trim() == length).then_some(()))
     };
     wait::until("the length to be written", look).await.unwrap();
-}
-
-/// Times from the end of a backend for all members until the last VPP gives it no flows, for docs/fleet.md.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
-async fn delay_of_votes() {
-    for fleet in ["", "  fleet: { health: fleet }\n"] {
-        let Some((mut members, _etcd)) = started(fleet).await else { return };
-        let mut times = Vec::new();
-        for _ in 0..10 {
-            for member in &mut members {
-                member.close(&["web1"]).await;
-            }
-            let begin = Instant::now();
-            for member in &members {
-                member.serves(&["web2", "web3"]).await;
-            }
-            times.push(begin.elapsed());
-            for member in &mut members {
-                member.open(&["web1"]).await;
-            }
-            for member in &members {
-                member.serves(&["web1", "web2", "web3"]).await;
-            }
-        }
-        times.sort();
-        eprintln!("{fleet:?}: {times:?}");
-    }
 }

@@ -101,7 +101,7 @@ async fn write(own: &Own, view: &View, due: Vec<(VipKey, u32)>) -> Result<(), St
     for (vip, length) in due {
         let key = Key::Length(vip);
         let relative = members::relative(&key, &own.fleet);
-        // Whoever damaged it repairs or deletes it.
+        // An operator repairs or deletes it.
         if view.refused.contains_key(&*relative) {
             continue;
         }

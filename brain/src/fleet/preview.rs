@@ -103,7 +103,7 @@ pub(super) struct Previewing {
 }
 
 impl Previewing {
-    /// Runs forever. May be aborted at any point: a proposal without an answer is told as such.
+    /// Runs forever. May be aborted at any point: the member that proposed says who did not answer.
     pub(super) async fn run(mut self) {
         let blocking = Blocking::new("previewing the fleet's proposal", 1, PREVIEWED_WITHIN);
         let mut answered = 0;

@@ -21,7 +21,7 @@ pub(super) async fn publish(own: Own, mut ballot: watch::Receiver<Ballot>) {
             return;
         }
         let mut was_written = false;
-        // A lost store is told by whoever follows it, a missing right by whoever writes the state.
+        // The task that follows the store logs its loss, and the one that writes the state logs a missing right.
         if publish_until_lost(&own, &mut ballot, &mut was_written).await.is_ok() {
             return;
         }

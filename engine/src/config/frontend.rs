@@ -41,7 +41,7 @@ pub(super) const MEMBER_KEYS: &[&str] = &["weight"];
 pub(super) const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
 
 /// VPP's maximum length of the table for new flows.
-pub(super) const MOST_BUCKETS: u32 = 1 << 16;
+pub const MOST_BUCKETS: u32 = 1 << 16;
 
 /// Weight of a backend without one.
 pub(super) const DEFAULT_WEIGHT: u8 = 100;

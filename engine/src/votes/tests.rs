@@ -181,7 +181,7 @@ fn verdicts(
 }
 
 proptest! {
-    /// Whoever knows a backend comes to the same verdict as the others that do; whoever does not is no quicker.
+    /// Members that know a backend come to the same verdict; one that does not is no quicker.
     #[test]
     fn members_with_the_same_votes_agree(views in views(), down_votes in prop::option::of(1..9_u32)) {
         let all: Vec<_> = views.iter().map(|views| (votes(views), Duration::ZERO)).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{LONGEST_REASON, Name, Record, check_text};
+use crate::config::MOST_BUCKETS;
 use crate::overrides::LONGEST_WHO;
 
 /// Maximum number of members of a fleet.
@@ -182,9 +183,9 @@ pub struct TableLength {
 
 impl Record for TableLength {
     fn check(&self) -> Result<(), String> {
-        match self.length.is_power_of_two() {
+        match self.length.is_power_of_two() && self.length <= MOST_BUCKETS {
             true => Ok(()),
-            false => Err(format!("{} buckets is not a power of two", self.length)),
+            false => Err(format!("{} buckets is not a power of two from 1 to {MOST_BUCKETS}", self.length)),
         }
     }
 }

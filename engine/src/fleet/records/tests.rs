@@ -212,7 +212,7 @@ proptest! {
     #[test]
     fn what_is_written_can_be_read(
         intent in intents(), revision in revisions(), rollout in rollouts(), state in states(), tables in tables(),
-        votes in votes(), length in 0..32_u32, member in names(),
+        votes in votes(), length in 0..=16_u32, member in names(),
     ) {
         comes_back(&intent);
         comes_back(&revision);
@@ -447,6 +447,15 @@ proptest! {
         other.vips[changed.index(tables.vips.len())].programmed = 2;
         let differ = other.parts().iter().filter(|(part, tables)| parts.get(part) != Some(tables)).count();
         prop_assert_eq!(differ, 1);
+    }
+}
+
+#[test]
+fn table_length_that_vpp_cannot_have_is_refused() {
+    for length in [0, 1000, 1 << 17, 1_u32 << 31] {
+        let value = format!(r#"{{"format":1,"length":{length}}}"#);
+        let refused = decode::<TableLength>(value.as_bytes()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{length} buckets")), "{refused}");
     }
 }
 
