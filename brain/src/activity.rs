@@ -58,8 +58,13 @@ impl Activity {
         Watched { actions: self.sender.subscribe(), watchers: Arc::clone(&self.watchers) }
     }
 
+    /// Whether anybody watches.
+    pub fn is_watched(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) > 0
+    }
+
     fn tell(&self, action: impl FnOnce() -> Action) {
-        if self.watchers.load(Ordering::Relaxed) > 0 {
+        if self.is_watched() {
             // Fails only if the last watcher has just gone.
             drop(self.sender.send((SystemTime::now(), action())));
         }
@@ -68,6 +73,20 @@ impl Activity {
     /// Publishes the start of a probe.
     pub fn probe_started(&self, backend: &Arc<str>, check: usize) {
         self.tell(|| Action::ProbeStarted(Arc::clone(backend), small(check)));
+    }
+
+    /// Publishes the end of a probe that was not reported to the controller.
+    pub fn probe_ended(
+        &self,
+        backend: &Arc<str>,
+        check: usize,
+        outcome: impl FnOnce() -> Option<ProbeOutcome>,
+    ) {
+        if self.is_watched()
+            && let Some(outcome) = outcome()
+        {
+            self.tell(|| Action::Probed(Arc::clone(backend), small(check), Arc::new(outcome)));
+        }
     }
 
     /// Publishes those of the controller's inputs that watchers want to see.

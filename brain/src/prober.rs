@@ -1,20 +1,23 @@
-//! Probing of all backends by each of their checks: one timer for all of them, and a task for each probe in progress.
+//! Probing of all backends by each of their checks: one timer for all of them, and a task for each probe in progress,
+//! which then makes the next one that is due.
 //!
-//! A backend that waits for its next probe costs an entry in a heap, and no task, timer or buffer. A probe in
+//! A backend that waits for its next probe costs an entry in an agenda, and no task, timer or buffer. A probe in
 //! progress may be cancelled at any point: it owns nothing but a socket.
 
+mod agenda;
 mod on_demand;
 mod tunnel;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use maglev_daemon::vital::vital;
-use maglev_engine::outcome::{ProbeOutcome, Report};
+use maglev_engine::outcome::{LastProbe, ProbeOutcome, Report};
 use maglev_engine::schedule::{self, Intervals, Pace};
+use maglev_engine::tally::ProbeTally;
 use maglev_probe::{Checker, KeptConnection};
 use slab::Slab;
 use tokio::sync::{Notify, mpsc};
@@ -26,9 +29,14 @@ pub use tunnel::ThroughTunnel;
 
 use crate::activity::Activity;
 use crate::agent::EchoSender;
+use agenda::{Agenda, Entry};
 
-/// A repeatable probe.
-pub trait Probe: Send + Sync + 'static {
+/// Maximum number of tasks kept for later probes, of a few kilobytes each: a thousand probes a second on a fast network
+/// need some ten.
+const MOST_IDLE: usize = 256;
+
+/// A repeatable probe. Clones are the same probe.
+pub trait Probe: Clone + Send + Sync + 'static {
     /// One probe, which begins when it is first polled, and ends within its timeout.
     fn probe(&self) -> impl Future<Output = ProbeOutcome> + Send + 'static;
 
@@ -37,7 +45,7 @@ pub trait Probe: Send + Sync + 'static {
 }
 
 /// A check of one backend.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Checked {
     checker: Arc<Checker<EchoSender>>,
     /// The backend's address.
@@ -103,11 +111,26 @@ pub struct Prober<P> {
     index: usize,
 }
 
+/// What is probed, and with what.
+#[derive(Debug)]
+pub struct Subject<P> {
+    /// Name of the backend.
+    pub backend: Arc<str>,
+    /// Index of the check among the backend's.
+    pub check: usize,
+    /// Makes the probes.
+    pub probe: P,
+    /// Counts them.
+    pub tally: Arc<ProbeTally>,
+}
+
 #[derive(Debug)]
 struct Shared<P> {
     timetable: Mutex<Timetable<P>>,
     /// Notified when a probe is due before the scheduler wakes up.
     earlier: Notify,
+    /// Wakes one worker for each probe that is ready.
+    work: Notify,
     reports: mpsc::Sender<Report>,
     activity: Activity,
 }
@@ -115,27 +138,21 @@ struct Shared<P> {
 #[derive(Debug)]
 struct Timetable<P> {
     backends: Slab<Backend<P>>,
-    /// Due times. An entry counts only if its turn is the backend's.
-    due: BinaryHeap<Reverse<Entry>>,
+    due: Agenda,
     /// Number of turns so far.
     turns: u64,
     /// When the scheduler wakes up; `None`: when it is notified.
     wakes_at: Option<Instant>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    due: Instant,
-    turn: u64,
-    index: usize,
+    /// Probes that are due, each with its time, until a worker takes them.
+    ready: VecDeque<(Instant, Entry)>,
+    workers: Slab<AbortHandle>,
+    /// Workers without a probe: at least as many as there are probes ready.
+    idle: usize,
 }
 
 #[derive(Debug)]
 struct Backend<P> {
-    name: Arc<str>,
-    /// Index of the check among the backend's.
-    check: usize,
-    probe: P,
+    subject: Subject<P>,
     /// Shared by the backends of a check.
     intervals: Arc<Intervals>,
     pace: Pace,
@@ -144,33 +161,50 @@ struct Backend<P> {
     last_start: Option<Instant>,
     /// Its latest entry in the timetable, or probe.
     turn: u64,
-    /// The probe in progress.
-    running: Option<AbortHandle>,
+    progress: Progress,
+}
+
+/// How far a backend's next probe is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It is not due yet.
+    Planned,
+    /// It waits for a worker.
+    Ready,
+    /// This worker makes it.
+    Running(usize),
 }
 
 impl<P: Probe> Scheduler<P> {
-    /// Starts without backends. The queue of reports is bounded: when its reader falls behind, probes wait for it, and
-    /// none is lost.
+    /// Starts without backends. A probe that changes nothing but its tally is not reported. The queue of reports is
+    /// bounded: when its reader falls behind, probes wait for it, and none is lost.
     pub fn start(reports: mpsc::Sender<Report>, activity: Activity) -> Self {
-        let timetable = Timetable { backends: Slab::new(), due: BinaryHeap::new(), turns: 0, wakes_at: None };
-        let shared =
-            Arc::new(Shared { timetable: Mutex::new(timetable), earlier: Notify::new(), reports, activity });
+        let timetable = Timetable {
+            backends: Slab::new(),
+            due: Agenda::new(Instant::now()),
+            turns: 0,
+            wakes_at: None,
+            ready: VecDeque::new(),
+            workers: Slab::new(),
+            idle: 0,
+        };
+        let (timetable, earlier, work) = (Mutex::new(timetable), Notify::new(), Notify::new());
+        let shared = Arc::new(Shared { timetable, earlier, work, reports, activity });
         let task = tokio::spawn(vital("the probe scheduler", run(Arc::clone(&shared)))).abort_handle();
         Self { shared, task }
     }
 
-    /// Adds a check of a backend, by its index, with its first probe after `first_delay`.
+    /// Adds a check of a backend, with its first probe after `first_delay`.
     pub fn add(
         &self,
-        (name, check): (Arc<str>, usize),
-        probe: P,
+        subject: Subject<P>,
         intervals: impl Into<Arc<Intervals>>,
         pace: Pace,
         first_delay: Duration,
     ) -> Prober<P> {
         let (first, intervals) = (Instant::now() + first_delay, intervals.into());
-        let backend =
-            Backend { name, check, probe, intervals, pace, first, last_start: None, turn: 0, running: None };
+        let progress = Progress::Planned;
+        let backend = Backend { subject, intervals, pace, first, last_start: None, turn: 0, progress };
         let mut timetable = self.shared.timetable();
         let index = timetable.backends.insert(backend);
         self.shared.plan(timetable, index);
@@ -181,12 +215,7 @@ impl<P: Probe> Scheduler<P> {
 impl<P> Drop for Scheduler<P> {
     fn drop(&mut self) {
         self.task.abort();
-        let timetable = self.shared.timetable();
-        timetable
-            .backends
-            .iter()
-            .filter_map(|(_, backend)| backend.running.as_ref())
-            .for_each(AbortHandle::abort);
+        self.shared.timetable().workers.drain().for_each(|worker| worker.abort());
     }
 }
 
@@ -201,24 +230,22 @@ impl<P: Probe> Prober<P> {
         };
         backend.pace = pace;
         if pace == Pace::Stopped {
-            backend.probe.rest();
-        }
-        match (pace, &backend.running) {
+            backend.subject.probe.rest();
+        } else if backend.progress != Progress::Planned {
             // The next probe is planned when this one ends.
-            (Pace::Normal | Pace::Fast | Pace::Down, Some(_)) => return,
-            (Pace::Stopped, Some(running)) => running.abort(),
-            (_, None) => {}
+            return;
         }
-        backend.running = None;
+        let given_up = mem::replace(&mut backend.progress, Progress::Planned);
+        timetable.give_up(given_up);
         self.shared.plan(timetable, self.index);
     }
 }
 
 impl<P> Drop for Prober<P> {
     fn drop(&mut self) {
-        let removed = self.shared.timetable().backends.try_remove(self.index);
-        if let Some(running) = removed.and_then(|backend| backend.running) {
-            running.abort();
+        let mut timetable = self.shared.timetable();
+        if let Some(removed) = timetable.backends.try_remove(self.index) {
+            timetable.give_up(removed.progress);
         }
     }
 }
@@ -231,7 +258,7 @@ impl<P> Shared<P> {
     /// Enters a backend's next probe, if there is to be one.
     fn plan(&self, mut timetable: MutexGuard<'_, Timetable<P>>, index: usize) {
         let (now, turn) = (Instant::now().into_std(), timetable.next_turn());
-        let Timetable { backends, due: heap, wakes_at, .. } = &mut *timetable;
+        let Timetable { backends, due: agenda, wakes_at, .. } = &mut *timetable;
         let Some(backend) = backends.get_mut(index) else { return };
         backend.turn = turn;
         let Some(interval) = backend.intervals.at(backend.pace) else { return };
@@ -239,11 +266,10 @@ impl<P> Shared<P> {
             Some(last) => schedule::next_start(last.into_std(), now, interval, fastrand::f64()).into(),
             None => backend.first,
         };
-        heap.push(Reverse(Entry { due, turn, index }));
+        let due = agenda.enter(due, Entry { index, turn });
         // Intervals that change often must not fill it with entries that no longer count.
-        if heap.len() > 2 * backends.len() + 64 {
-            let counts = |entry: &Entry| backends.get(entry.index).is_some_and(|it| it.turn == entry.turn);
-            heap.retain(|Reverse(entry)| counts(entry));
+        if agenda.len() > 2 * backends.len() + 64 {
+            agenda.retain(|entry| backends.get(entry.index).is_some_and(|it| it.turn == entry.turn));
         }
         if wakes_at.is_none_or(|at| due < at) {
             *wakes_at = Some(due);
@@ -259,10 +285,31 @@ impl<P> Timetable<P> {
         self.turns
     }
 
-    /// Takes out an entry that is due.
-    fn take_due(&mut self, now: Instant) -> Option<Entry> {
-        self.due.peek().filter(|Reverse(entry)| entry.due <= now)?;
-        self.due.pop().map(|Reverse(entry)| entry)
+    /// The backend of an entry, if it is still its turn.
+    fn at_turn(&mut self, entry: Entry) -> Option<&mut Backend<P>> {
+        self.backends.get_mut(entry.index).filter(|backend| backend.turn == entry.turn)
+    }
+
+    /// Gives up a backend's probe, whose turn must end with it.
+    fn give_up(&mut self, progress: Progress) {
+        if let Progress::Running(worker) = progress {
+            self.workers.remove(worker).abort();
+        }
+    }
+}
+
+impl<P: Probe> Timetable<P> {
+    /// The next probe for this worker.
+    fn take_ready(&mut self, worker: usize) -> Option<(Instant, Entry, P)> {
+        while let Some((due, entry)) = self.ready.pop_front() {
+            if let Some(backend) = self.at_turn(entry) {
+                backend.progress = Progress::Running(worker);
+                let probe = backend.subject.probe.clone();
+                self.idle -= 1;
+                return Some((due, entry, probe));
+            }
+        }
+        None
     }
 }
 
@@ -281,45 +328,87 @@ async fn run<P: Probe>(shared: Arc<Shared<P>>) {
     }
 }
 
-/// Starts the probes that are due; returns when the next one is.
+/// Calls a worker for each probe that is due; returns when the next one is.
 fn start_due<P: Probe>(shared: &Arc<Shared<P>>) -> Option<Instant> {
     let now = Instant::now();
     let mut timetable = shared.timetable();
-    while let Some(entry) = timetable.take_due(now) {
-        let turn = timetable.next_turn();
-        let Some(backend) =
-            timetable.backends.get_mut(entry.index).filter(|backend| backend.turn == entry.turn)
-        else {
-            continue;
-        };
-        (backend.turn, backend.last_start) = (turn, Some(now));
-        let entry = Entry { turn, ..entry };
-        let of = (Arc::clone(&backend.name), backend.check);
-        let probe = probe(Arc::clone(shared), entry, of, backend.probe.probe());
-        backend.running = Some(tokio::spawn(vital("a probe", probe)).abort_handle());
+    while let Some((due, entries)) = timetable.due.take(now) {
+        for entry in entries {
+            let turn = timetable.next_turn();
+            let Some(backend) = timetable.at_turn(entry) else { continue };
+            (backend.turn, backend.last_start, backend.progress) = (turn, Some(now), Progress::Ready);
+            timetable.ready.push_back((due, Entry { turn, ..entry }));
+            if timetable.idle >= timetable.ready.len() {
+                // The one that was at work last: what it needs is in the processor's caches.
+                shared.work.notify_last();
+            } else {
+                timetable.idle += 1;
+                let place = timetable.workers.vacant_entry();
+                let worker = work(Arc::clone(shared), place.key());
+                place.insert(tokio::spawn(vital("a probe", worker)).abort_handle());
+            }
+        }
     }
-    timetable.wakes_at = timetable.due.peek().map(|Reverse(entry)| entry.due);
+    timetable.wakes_at = timetable.due.next();
     timetable.wakes_at
 }
 
-/// One probe, its report, and the plan for the next.
-async fn probe<P>(
-    shared: Arc<Shared<P>>,
-    Entry { due, turn, index }: Entry,
-    (backend, check): (Arc<str>, usize),
-    probe: impl Future<Output = ProbeOutcome>,
-) {
-    shared.activity.probe_started(&backend, check);
-    let late = Instant::now().saturating_duration_since(due);
-    let outcome = probe.await;
-    let report = Report { backend, check, outcome, late, ended: Instant::now().into_std() };
-    if shared.reports.send(report).await.is_err() {
-        return;
+/// Makes one probe after the other. It is aborted with a probe that is given up.
+async fn work<P: Probe>(shared: Arc<Shared<P>>, worker: usize) {
+    loop {
+        let ready = shared.timetable().take_ready(worker);
+        let Some((due, entry, probe)) = ready else {
+            shared.work.notified().await;
+            continue;
+        };
+        shared.tell_start(entry);
+        let late = Instant::now().saturating_duration_since(due);
+        let outcome = probe.probe().await;
+        let probed = LastProbe { outcome, at: SystemTime::now(), ended: Instant::now().into_std(), late };
+        if let Some(report) = shared.take(entry, probed)
+            && shared.reports.send(report).await.is_err()
+        {
+            return;
+        }
+        let mut timetable = shared.timetable();
+        let is_superfluous = timetable.idle >= timetable.ready.len() + MOST_IDLE;
+        // Otherwise this probe was given up, and the worker with it.
+        let Some(backend) = timetable.at_turn(entry) else { return };
+        backend.progress = Progress::Planned;
+        if is_superfluous {
+            timetable.workers.remove(worker);
+        } else {
+            timetable.idle += 1;
+        }
+        shared.plan(timetable, entry.index);
+        if is_superfluous {
+            return;
+        }
     }
-    let mut timetable = shared.timetable();
-    if let Some(backend) = timetable.backends.get_mut(index).filter(|backend| backend.turn == turn) {
-        backend.running = None;
-        shared.plan(timetable, index);
+}
+
+impl<P> Shared<P> {
+    fn tell_start(&self, entry: Entry) {
+        if self.activity.is_watched()
+            && let Some(Backend { subject, .. }) = self.timetable().at_turn(entry)
+        {
+            self.activity.probe_started(&subject.backend, subject.check);
+        }
+    }
+
+    /// Counts a probe, if that is all there is to do; otherwise returns the report that decides on it.
+    fn take(&self, entry: Entry, probed: LastProbe) -> Option<Report> {
+        let mut timetable = self.timetable();
+        let Subject { backend, check, tally, .. } = &timetable.at_turn(entry)?.subject;
+        match tally.take_repeated(probed) {
+            Ok(()) => {
+                self.activity.probe_ended(backend, *check, || tally.last_probe().map(|probe| probe.outcome));
+                None
+            }
+            Err(LastProbe { outcome, ended, late, .. }) => {
+                Some(Report { backend: Arc::clone(backend), check: *check, outcome, late, ended })
+            }
+        }
     }
 }
 

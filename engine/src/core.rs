@@ -40,7 +40,7 @@ use crate::outcome::Report;
 use crate::overrides::{Overrides, Remark};
 use crate::schedule::Pace;
 use crate::snapshot::{AgentStatus, FrontendView, Snapshot};
-use crate::tally::{BrainTally, CheckTallies, VppLives};
+use crate::tally::{BrainTally, CheckTallies, ProbeTally, VppLives};
 use crate::tunnel::vips;
 use crate::warmup::Warmup;
 use absence::Absence;
@@ -176,6 +176,8 @@ pub struct Checked<'a> {
     pub check: &'a str,
     /// Initial probing interval.
     pub pace: Pace,
+    /// Its counters on this backend, which take most results without [`Core::handle`].
+    pub tally: &'a Arc<ProbeTally>,
 }
 
 impl Core {
@@ -237,12 +239,13 @@ impl Core {
     pub fn checks(&self, name: &str) -> impl Iterator<Item = Checked<'_>> {
         let found = self.config.backends.get(name).zip(self.backends.get(name));
         found.into_iter().flat_map(|(backend, view)| {
-            let checks = backend.healthchecks.iter().enumerate();
-            checks.map(move |(index, check)| Checked {
+            let checks = backend.healthchecks.iter().zip(&view.checks).enumerate();
+            checks.map(move |(index, (check, own))| Checked {
                 index,
                 target: backend.address,
                 check,
                 pace: view.health.pace(index),
+                tally: &own.tally,
             })
         })
     }

@@ -7,7 +7,6 @@ mod histogram;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +16,7 @@ use maglev_protocol::{Change, SyncReport};
 pub use histogram::{Histogram, Reading};
 
 use crate::health::State;
-use crate::outcome::{LastProbe, ProbeCode};
+use crate::outcome::{LastProbe, ProbeCode, Verdict};
 
 /// A counter.
 #[derive(Debug, Default)]
@@ -59,30 +58,75 @@ impl Transitions {
 /// Nearly all probes change nothing but these, so they are not part of what a snapshot has copies of.
 #[derive(Default)]
 pub struct ProbeTally {
-    last_probe: Mutex<Option<LastProbe>>,
+    latest: Mutex<Latest>,
     probes: [AtomicU32; ProbeCode::ALL.len()],
 }
 
+#[derive(Default)]
+struct Latest {
+    probe: Option<LastProbe>,
+    /// Set while passes change nothing but these counters; holds those of the check over all backends.
+    settled: Option<Arc<CheckTally>>,
+}
+
 impl ProbeTally {
+    /// The same counters, without a probe by the current check.
+    pub fn anew(&self) -> Self {
+        let probes = ProbeCode::ALL.map(|code| self.probes(code).into());
+        Self { latest: Mutex::default(), probes }
+    }
+
     /// The latest probe, if there was one by the current check.
     pub fn last_probe(&self) -> Option<LastProbe> {
-        self.last().clone()
+        self.latest().probe.clone()
     }
 
-    /// Replaces the latest probe, and returns the one before.
-    pub fn set_last_probe(&self, last: Option<LastProbe>) -> Option<LastProbe> {
-        mem::replace(&mut self.last(), last)
+    /// Counts a probe of the current check, in the check's counters as well. Returns the verdict before, if there was one.
+    pub(crate) fn take(&self, probe: LastProbe, check: Option<&CheckTally>) -> Option<Verdict> {
+        self.put(&mut self.latest().probe, probe, check)
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<LastProbe>> {
-        self.last_probe.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts a probe, if it is a pass like the one before and that one changed nothing, so that this one need not be
+    /// decided on. Otherwise returns it.
+    ///
+    /// # Errors
+    /// The probe, which changes more than counters.
+    pub fn take_repeated(&self, probe: LastProbe) -> Result<(), LastProbe> {
+        let Latest { probe: latest, settled } = &mut *self.latest();
+        let is_plain = probe.outcome.passed() && probe.outcome.asked.is_none();
+        let Some(check) = settled.as_deref().filter(|_| is_plain) else { return Err(probe) };
+        self.put(latest, probe, Some(check));
+        Ok(())
     }
 
-    /// Counts a finished probe.
-    pub fn count_probe(&self, code: ProbeCode) {
+    /// Lets passes be taken without a decision, from a pass that changed nothing until [`unsettle`](Self::unsettle).
+    pub(crate) fn settle(&self, check: &Arc<CheckTally>) {
+        self.latest().settled = Some(Arc::clone(check));
+    }
+
+    /// Lets the next pass be decided on: something that its decision depends on has changed.
+    pub(crate) fn unsettle(&self) {
+        self.latest().settled = None;
+    }
+
+    fn put(
+        &self,
+        latest: &mut Option<LastProbe>,
+        probe: LastProbe,
+        check: Option<&CheckTally>,
+    ) -> Option<Verdict> {
+        let code = probe.outcome.code;
         if let Some(count) = self.probes.get(code as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(check) = check.filter(|_| code.verdict() != Verdict::NotKnown) {
+            check.durations.observe(probe.outcome.duration);
+        }
+        latest.replace(probe).map(|before| before.outcome.code.verdict())
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Number of probes with this result.

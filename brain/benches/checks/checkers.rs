@@ -53,7 +53,10 @@ impl Program {
                 // There is no such socket: the brain checks without an agent, as HAProxy serves no clients.
                 command.arg("--config").arg(&config).arg("--agent").arg(directory.join("no-agent.sock"));
                 command.arg("--grpc").arg(format!("unix:{}", socket.display()));
-                command.arg("--state-dir").arg(directory.join("state"));
+                // What it remembers of earlier backends takes memory.
+                let state = directory.join("state");
+                drop(std::fs::remove_dir_all(&state));
+                command.arg("--state-dir").arg(state);
                 command
             }
             Self::Bare => {

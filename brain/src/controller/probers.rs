@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::activity::Activity;
 use crate::agent::{EchoSender, Tunnels};
-use crate::prober::{Checked, Prober, Scheduler, ThroughTunnel};
+use crate::prober::{Checked, Prober, Scheduler, Subject, ThroughTunnel};
 
 #[derive(Debug)]
 struct Check {
@@ -107,9 +107,10 @@ impl Probers {
             }
         };
         let delay = known.intervals.first_delay(spread, place.0, place.1, fastrand::f64());
-        let key = (Arc::clone(name), wish.index);
-        let prober = self.scheduler.add(key.clone(), probe, Arc::clone(&known.intervals), wish.pace, delay);
-        self.probers.insert(key, prober);
+        let (backend, tally) = (Arc::clone(name), Arc::clone(wish.tally));
+        let subject = Subject { backend, check: wish.index, probe, tally };
+        let prober = self.scheduler.add(subject, Arc::clone(&known.intervals), wish.pace, delay);
+        self.probers.insert((Arc::clone(name), wish.index), prober);
     }
 
     /// Changes the probing interval of a backend's check.

@@ -61,11 +61,15 @@ impl Started {
     }
 }
 
+fn subject(fake: &Fake) -> Subject<Fake> {
+    Subject { backend: "b".into(), check: 0, probe: fake.clone(), tally: Arc::default() }
+}
+
 fn start(pace: Pace, first_delay: Duration) -> (Fake, Started, mpsc::Receiver<Report>) {
     let (reports, inbox) = mpsc::channel(10);
     let fake = Fake::default();
     let scheduler = Scheduler::start(reports, Activity::default());
-    let prober = scheduler.add(("b".into(), 0), fake.clone(), INTERVALS, pace, first_delay);
+    let prober = scheduler.add(subject(&fake), INTERVALS, pace, first_delay);
     (fake, Started { prober, _scheduler: scheduler }, inbox)
 }
 
@@ -131,7 +135,7 @@ async fn stopping_gives_up_the_probe_under_way() {
     let (fake, prober, mut inbox) = start(Pace::Fast, Duration::ZERO);
     fake.takes(Duration::from_secs(30));
     sleep(SECOND).await;
-    assert_eq!(Arc::strong_count(&fake.under_way), 3, "the test's, the prober's, the probe's");
+    assert_eq!(Arc::strong_count(&fake.under_way), 4, "the test's, the prober's, the worker's, the probe's");
     prober.set_pace(Pace::Stopped);
     assert!(timeout(SECOND * 3600, inbox.recv()).await.is_err(), "a stopped prober sends nothing");
     assert_eq!((Arc::strong_count(&fake.under_way), fake.count()), (2, 1));
@@ -162,7 +166,7 @@ async fn probers_wait_for_a_controller_that_falls_behind() {
     let (reports, mut inbox) = mpsc::channel(1);
     let fake = Fake::default();
     let scheduler = Scheduler::start(reports, Activity::default());
-    let _prober = scheduler.add(("b".into(), 0), fake.clone(), INTERVALS, Pace::Fast, Duration::ZERO);
+    let _prober = scheduler.add(subject(&fake), INTERVALS, Pace::Fast, Duration::ZERO);
     sleep(SECOND * 20).await;
     assert_eq!(fake.count(), 2, "one report in the queue, one in hand");
     for _ in 0..5 {

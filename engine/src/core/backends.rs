@@ -140,16 +140,15 @@ impl Backends {
     ) -> Option<Transition> {
         self.unprobed -= self.unprobed_of(name);
         let view = self.views.get_mut(name).map(Arc::make_mut)?;
+        view.unsettle();
         let served = view.health.state() == State::Up;
         let count = checks.counters().len();
         let former = |check: usize| match kept.get(check).copied().flatten() {
             Some(former) => view.checks.get(former).cloned().unwrap_or_default(),
             // The counters of an only check go on.
             None if (count, view.checks.len()) == (1, 1) => {
-                let former =
-                    CheckView { asked: Share::WHOLE, ..view.checks.first().cloned().unwrap_or_default() };
-                former.tally.set_last_probe(None);
-                former
+                let former = view.checks.first().cloned().unwrap_or_default();
+                CheckView { asked: Share::WHOLE, tally: Arc::new(former.tally.anew()), ..former }
             }
             None => CheckView::default(),
         };
@@ -201,6 +200,7 @@ impl Backends {
             }
             let view = self.views.get_mut(backend).map(Arc::make_mut);
             if let Some(check) = view.and_then(|view| view.checks.get_mut(index)) {
+                check.tally.unsettle();
                 (check.name, check.durations) = (name.map(Arc::from), durations.map(Arc::clone));
             }
         }
@@ -220,13 +220,8 @@ impl Backends {
         let began = ended.checked_sub(outcome.duration).unwrap_or(ended);
         let view = self.views.get(&backend).filter(|view| began >= view.new_since)?;
         let check = view.checks.get(index)?;
-        check.tally.count_probe(outcome.code);
-        if let Some(check) = check.durations.as_ref().filter(|_| outcome.code.verdict() != Verdict::NotKnown)
-        {
-            check.durations.observe(outcome.duration);
-        }
         let last = LastProbe { outcome: outcome.clone(), at: wall, ended, late };
-        let before = check.tally.set_last_probe(Some(last)).map(|last| last.outcome.code.verdict());
+        let before = check.tally.take(last, check.durations.as_deref());
         let (mut health, pace) = (view.health.clone(), view.health.pace(index));
         let gate = Gate { rise: view.damper.held_until(ended).is_none(), fall: may_fall };
         let result = CheckResult { check: index, name: check.name.clone(), outcome: outcome.clone(), gate };
@@ -242,9 +237,16 @@ impl Backends {
             None
         });
         // Readers hold copies of what is changed here, so it is only if it must be.
-        if (asks || health != view.health)
-            && let Some(view) = self.views.get_mut(&backend).map(Arc::make_mut)
+        let is_changed = asks || health != view.health;
+        let is_repeated = before == Some(Verdict::Passed) && outcome.passed() && outcome.asked.is_none();
+        if let Some(check_tally) = check.durations.as_ref().filter(|_| !is_changed && is_repeated)
+            // What is held back may come with any pass.
+            && health.held_back().is_none()
         {
+            check.tally.settle(check_tally);
+        }
+        if is_changed && let Some(view) = self.views.get_mut(&backend).map(Arc::make_mut) {
+            view.unsettle();
             let verdicts = (view.health.checks().verdict(), health.checks().verdict());
             let was_up = view.health.state() == State::Up;
             view.health = health;
@@ -290,6 +292,7 @@ impl Backends {
     /// Passes an input to a backend's health. Returns the transition, if any.
     pub(super) fn give(&mut self, name: &str, input: Input, now: Now) -> Result<Option<Transition>, Refused> {
         let Some(view) = self.views.get_mut(name).map(Arc::make_mut) else { return Ok(None) };
+        view.unsettle();
         let transition = view.health.handle(input, now.wall)?;
         if let Some(transition) = &transition {
             view.note(transition, now.mono);
@@ -351,7 +354,8 @@ impl Backends {
 }
 
 impl Core {
-    /// Processes a probe's result. There are ten thousand a second, and nearly all change nothing.
+    /// Processes a probe's result, unless its tally [took](ProbeTally::take_repeated) it: there are ten thousand a second,
+    /// and nearly all change nothing.
     pub(super) fn probed(&mut self, report: Report, now: Now) -> Effects {
         let mut effects = Effects::default();
         let believed = self.believes(&report);
@@ -454,6 +458,11 @@ impl Wish {
 }
 
 impl BackendView {
+    /// Lets the next pass of each check be decided on.
+    fn unsettle(&self) {
+        self.checks.iter().for_each(|check| check.tally.unsettle());
+    }
+
     /// Records a transition.
     fn note(&mut self, transition: &Transition, now: Instant) {
         self.transitions.count(transition.to);

@@ -25,6 +25,7 @@ mod fleet;
 mod min_up;
 mod reload_costs;
 mod reloads;
+mod repeated;
 mod routes;
 mod selection;
 mod steady;

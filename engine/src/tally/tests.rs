@@ -1,6 +1,7 @@
 use maglev_protocol::{FullRead, StepError, VipKey, VipReport};
 
 use super::*;
+use crate::outcome::ProbeOutcome;
 
 fn vip(number: u8) -> VipKey {
     VipKey::all_ports([203, 0, 113, number].into())
@@ -76,11 +77,18 @@ fn histogram_counts_a_duration_below_the_bound_that_it_equals() {
     assert_eq!((read.count, read.sum), (5, 0.022_003));
 }
 
+fn probe(code: ProbeCode) -> LastProbe {
+    let outcome = ProbeOutcome { code, detail: "test".into(), duration: Duration::ZERO, asked: None };
+    LastProbe { outcome, at: UNIX_EPOCH, ended: crate::tests::moment(), late: Duration::ZERO }
+}
+
 #[test]
 fn every_code_and_state_has_a_place_of_its_own() {
     let (tally, mut transitions) = (ProbeTally::default(), Transitions::default());
     for (times, code) in ProbeCode::ALL.into_iter().enumerate() {
-        (0..=times).for_each(|_| tally.count_probe(code));
+        for _ in 0..=times {
+            tally.take(probe(code), None);
+        }
     }
     let states = [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled, State::Removed];
     for (times, state) in states.into_iter().enumerate() {
