@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use maglev_daemon::vital::vital;
+use maglev_daemon::vital::{sentinel, vital};
 use maglev_engine::outcome::{LastProbe, ProbeOutcome, Report};
 use maglev_engine::schedule::{self, Intervals, Pace};
 use maglev_engine::tally::ProbeTally;
@@ -156,12 +156,17 @@ struct Backend<P> {
     /// Shared by the backends of a check.
     intervals: Arc<Intervals>,
     pace: Pace,
-    /// When its first probe is due.
-    first: Instant,
-    last_start: Option<Instant>,
+    /// Start of its last probe; before that, when the first one is due.
+    start: Start,
     /// Its latest entry in the timetable, or probe.
     turn: u64,
     progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    First(Instant),
+    Last(Instant),
 }
 
 /// How far a backend's next probe is.
@@ -194,6 +199,11 @@ impl<P: Probe> Scheduler<P> {
         Self { shared, task }
     }
 
+    /// Makes room for so many more checks of backends.
+    pub fn reserve(&self, more: usize) {
+        self.shared.timetable().backends.reserve_exact(more);
+    }
+
     /// Adds a check of a backend, with its first probe after `first_delay`.
     pub fn add(
         &self,
@@ -202,9 +212,8 @@ impl<P: Probe> Scheduler<P> {
         pace: Pace,
         first_delay: Duration,
     ) -> Prober<P> {
-        let (first, intervals) = (Instant::now() + first_delay, intervals.into());
-        let progress = Progress::Planned;
-        let backend = Backend { subject, intervals, pace, first, last_start: None, turn: 0, progress };
+        let (start, progress) = (Start::First(Instant::now() + first_delay), Progress::Planned);
+        let backend = Backend { subject, intervals: intervals.into(), pace, start, turn: 0, progress };
         let mut timetable = self.shared.timetable();
         let index = timetable.backends.insert(backend);
         self.shared.plan(timetable, index);
@@ -262,9 +271,9 @@ impl<P> Shared<P> {
         let Some(backend) = backends.get_mut(index) else { return };
         backend.turn = turn;
         let Some(interval) = backend.intervals.at(backend.pace) else { return };
-        let due = match backend.last_start {
-            Some(last) => schedule::next_start(last.into_std(), now, interval, fastrand::f64()).into(),
-            None => backend.first,
+        let due = match backend.start {
+            Start::First(due) => due,
+            Start::Last(last) => schedule::next_start(last.into_std(), now, interval, fastrand::f64()).into(),
         };
         let due = agenda.enter(due, Entry { index, turn });
         // Intervals that change often must not fill it with entries that no longer count.
@@ -336,7 +345,7 @@ fn start_due<P: Probe>(shared: &Arc<Shared<P>>) -> Option<Instant> {
         for entry in entries {
             let turn = timetable.next_turn();
             let Some(backend) = timetable.at_turn(entry) else { continue };
-            (backend.turn, backend.last_start, backend.progress) = (turn, Some(now), Progress::Ready);
+            (backend.turn, backend.start, backend.progress) = (turn, Start::Last(now), Progress::Ready);
             timetable.ready.push_back((due, Entry { turn, ..entry }));
             if timetable.idle >= timetable.ready.len() {
                 // The one that was at work last: what it needs is in the processor's caches.
@@ -345,7 +354,7 @@ fn start_due<P: Probe>(shared: &Arc<Shared<P>>) -> Option<Instant> {
                 timetable.idle += 1;
                 let place = timetable.workers.vacant_entry();
                 let worker = work(Arc::clone(shared), place.key());
-                place.insert(tokio::spawn(vital("a probe", worker)).abort_handle());
+                place.insert(tokio::spawn(worker).abort_handle());
             }
         }
     }
@@ -355,6 +364,7 @@ fn start_due<P: Probe>(shared: &Arc<Shared<P>>) -> Option<Instant> {
 
 /// Makes one probe after the other. It is aborted with a probe that is given up.
 async fn work<P: Probe>(shared: Arc<Shared<P>>, worker: usize) {
+    let _sentinel = sentinel("a probe");
     loop {
         let ready = shared.timetable().take_ready(worker);
         let Some((due, entry, probe)) = ready else {

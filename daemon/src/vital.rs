@@ -10,7 +10,14 @@ use tracing::error;
 /// Name of the first task that died. Static, since it concerns the whole process.
 static DEAD: LazyLock<watch::Sender<Option<&'static str>>> = LazyLock::new(|| watch::channel(None).0);
 
-struct Sentinel(&'static str);
+/// Ends the process if the task that owns it panics; see [`sentinel`].
+#[derive(Debug)]
+pub struct Sentinel(&'static str);
+
+/// What [`vital`] does, for a task that keeps this value itself: wrapped, a task takes twice the memory.
+pub fn sentinel(name: &'static str) -> Sentinel {
+    Sentinel(name)
+}
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
@@ -23,7 +30,7 @@ impl Drop for Sentinel {
 
 /// Wraps a task. If it panics, [`died`] returns its name, wherever it was spawned.
 pub async fn vital<F: Future>(name: &'static str, task: F) -> F::Output {
-    let _sentinel = Sentinel(name);
+    let _sentinel = sentinel(name);
     task.await
 }
 

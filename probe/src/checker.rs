@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::{First, Source, acknowledge, connect};
+use super::connect::{First, Source, acknowledge, connect, reset};
 use super::dns::{self, Question};
 use super::http::{self, Answer, NotSent};
 use super::icmp::{self, Echo};
@@ -323,6 +323,9 @@ impl<E: Echo> Checker<E> {
         let mut stream = connect(target, source, First::Probe, deadline).await?;
         self.introduce(&mut stream, target, deadline).await?;
         let found = http::request(&mut stream, target, false, check, deadline, acknowledge).await;
+        if source.is_none() && matches!(found, Ok(((ProbeCode::L7Ok, _), _))) {
+            reset(stream, target);
+        }
         found.map_err(NotSent::after_connecting)
     }
 }

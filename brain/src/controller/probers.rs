@@ -66,6 +66,10 @@ impl Probers {
         let configured = &core.config().healthchecks;
         self.checks.retain(|name, known| configured.get(name).is_some_and(|check| *check == known.check));
         let count = backends.len();
+        if self.probers.is_empty() {
+            // Growing step by step would leave room for as many again.
+            self.scheduler.reserve(count);
+        }
         for (rank, name) in backends.enumerate() {
             self.stop(name);
             for wish in core.checks(name) {

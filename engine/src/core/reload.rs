@@ -1,6 +1,6 @@
 //! Replacing the configuration. What is the same in both keeps its state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use maglev_protocol::VipKey;
@@ -26,8 +26,13 @@ impl Core {
             self.backends.add(name, new_view(&self.config, name, false, now));
             while self.settle(name, now).is_some() {}
         }
+        // Backends of the same frontends share the list.
+        let mut lists: HashMap<Vec<&str>, Arc<[Arc<str>]>> = HashMap::new();
         for (name, users) in users(&self.config) {
-            self.backends.set_frontends(name, users.into_iter().map(Into::into).collect());
+            let list = lists
+                .entry(users)
+                .or_insert_with_key(|users| users.iter().copied().map(Into::into).collect());
+            self.backends.set_frontends(name, Arc::clone(list));
         }
         self.make_tallies();
         names.iter().for_each(|name| self.take_checks(name));

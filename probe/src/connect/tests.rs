@@ -5,7 +5,13 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 
+use maglev_engine::config::CheckKind;
+use std::collections::BTreeSet;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::tests::{LOCAL, check, get, probe};
 
 #[tokio::test]
 async fn bound_sockets_reserve_no_port() {
@@ -112,4 +118,40 @@ fn routes_that_refuse_make_the_backend_fail() {
         }
     };
     std::thread::scope(|scope| scope.spawn(body).join().unwrap());
+}
+
+/// Answers one request of each of so many connections, which must then be reset; returns the peers' ports.
+async fn answer(listener: TcpListener, connections: usize) -> BTreeSet<u16> {
+    let mut ports = BTreeSet::new();
+    for _ in 0..connections {
+        let (mut stream, peer) = listener.accept().await.unwrap();
+        ports.insert(peer.port());
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+    ports
+}
+
+#[tokio::test]
+async fn a_socket_of_a_probe_that_passed_serves_later_ones() {
+    let http = |port| check(CheckKind::Http { port, http: get(None), tls: None });
+    let kept = || KEPT.with_borrow(|kept| kept.each_ref().map(Vec::len));
+    let listener = TcpListener::bind((LOCAL, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(answer(listener, 4));
+    for _ in 0..3 {
+        let outcome = probe(LOCAL, &http(port)).await;
+        assert_eq!((outcome.code, outcome.detail.as_str()), (ProbeCode::L7Ok, "HTTP 200"));
+        assert_eq!(kept(), [0, 1]);
+    }
+    let closed = TcpListener::bind((LOCAL, 0)).await.unwrap().local_addr().unwrap().port();
+    let outcome = probe(LOCAL, &http(closed)).await;
+    assert_eq!((outcome.code, outcome.detail.as_str()), (ProbeCode::L4Con, "connection refused"));
+    assert_eq!(kept(), [0, 0], "only a socket of a pass is kept");
+    let mut from_source = http(port);
+    from_source.probe_ipv4_src = Some(Ipv4Addr::LOCALHOST);
+    assert!(probe(LOCAL, &from_source).await.passed());
+    assert_eq!(kept(), [0, 0], "nor is one that is bound");
+    assert_eq!(server.await.unwrap().len(), 4, "each connection has a port of its own");
 }
