@@ -299,10 +299,12 @@ impl<P> Timetable<P> {
         self.backends.get_mut(entry.index).filter(|backend| backend.turn == entry.turn)
     }
 
-    /// Gives up a backend's probe, whose turn must end with it.
+    /// Gives up a backend's probe, whose turn must end with it. After the scheduler, there is no worker any more.
     fn give_up(&mut self, progress: Progress) {
-        if let Progress::Running(worker) = progress {
-            self.workers.remove(worker).abort();
+        if let Progress::Running(worker) = progress
+            && let Some(worker) = self.workers.try_remove(worker)
+        {
+            worker.abort();
         }
     }
 }
@@ -386,7 +388,7 @@ async fn work<P: Probe>(shared: Arc<Shared<P>>, worker: usize) {
         let Some(backend) = timetable.at_turn(entry) else { return };
         backend.progress = Progress::Planned;
         if is_superfluous {
-            timetable.workers.remove(worker);
+            timetable.workers.try_remove(worker);
         } else {
             timetable.idle += 1;
         }

@@ -162,6 +162,35 @@ async fn dropping_the_handle_ends_the_task() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_scheduler_takes_probes_under_way_along() {
+    let (fake, Started { prober, _scheduler: scheduler }, mut inbox) = start(Pace::Fast, Duration::ZERO);
+    fake.takes(Duration::from_secs(30));
+    sleep(SECOND).await;
+    drop(scheduler);
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&fake.under_way), 2, "the test's, the prober's");
+    prober.set_pace(Pace::Stopped);
+    drop(prober);
+    assert!(inbox.recv().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_probes_at_once_than_workers_are_kept_are_all_made() {
+    let (reports, mut inbox) = mpsc::channel(10);
+    let (fake, scheduler) = (Fake::default(), Scheduler::start(reports, Activity::default()));
+    fake.takes(SECOND / 2);
+    let count = 3 * MOST_IDLE;
+    let add = |_| scheduler.add(subject(&fake), INTERVALS, Pace::Fast, Duration::ZERO);
+    let _probers: Vec<_> = (0..count).map(add).collect();
+    for _ in 0..2 * count {
+        inbox.recv().await.unwrap();
+    }
+    sleep(SECOND / 100).await;
+    let timetable = scheduler.shared.timetable();
+    assert_eq!((timetable.workers.len(), timetable.idle, timetable.ready.len()), (MOST_IDLE, MOST_IDLE, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn probers_wait_for_a_controller_that_falls_behind() {
     let (reports, mut inbox) = mpsc::channel(1);
     let fake = Fake::default();

@@ -129,7 +129,7 @@ impl Bench {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 120 } else { 5_000 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 60 } else { 5_000 }))]
     #[test]
     fn what_a_tally_takes_would_have_changed_nothing(steps in steps()) {
         let mut decides = Bench::with(config(false, false), Overrides::default());
